@@ -1,0 +1,177 @@
+"""Every expected failure of oci_push, as one tree.
+
+::
+
+    OciPushError                    exit 1    message, hint, transient=False
+    ├─ ConfigError                  exit 2    problems, each with file, line and column
+    ├─ SourceError                  exit 3
+    │   └─ ContentMismatchError               the source's bytes are not what its manifest says
+    ├─ CredentialsError             exit 4
+    ├─ RegistryError                exit 5    method, url (redacted), status, codes
+    │   ├─ DeniedError                        403, or 401 with a fresh token
+    │   ├─ NotFoundError                      404
+    │   ├─ UploadRejectedError                the registry will not take these bytes this way
+    │   ├─ ImmutableTagError                  the tag exists with another digest and may not move
+    │   ├─ RateLimitedError                   429, transient
+    │   ├─ UnavailableError                   408, 425, 5xx, transient
+    │   └─ ProtocolViolationError             the registry broke the specification
+    ├─ NetworkError                 exit 6    transient unless it is about trust
+    ├─ DeadlineError                exit 7    a step or command ran out of time
+    └─ Cancelled                    exit 130  asked to stop (143 for SIGTERM)
+
+A message starts with its object in lower case and has no full stop; the hint says what to do next.
+Misuse of our own functions is ``ValueError``, ``TypeError`` or ``RuntimeError``, never one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class OciPushError(Exception):
+    """Base of all expected failures; `str()` is the message a user reads."""
+
+    exit_code = 1
+    transient = False
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Describe one thing wrong in an input file.
+
+    `line` and `column` count from 1 and are 0 where the file has no such place. `path` is the dotted way to
+    the value (``steps.p.tag``), `code` the vendor's numeric code or 0.
+    """
+
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    path: str = ""
+    code: int = 0
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        place = self.file
+        if self.line:
+            place = f"{place}:{self.line}:{self.column}"
+        return f"{place}: {self.message}" if place else self.message
+
+
+class ConfigError(OciPushError):
+    """Refuse a pipeline, a configuration file, a variable or an argument; carries every problem found."""
+
+    exit_code = 2
+
+    def __init__(self, message: str = "", *, problems: Iterable[Problem] = (), hint: str | None = None) -> None:
+        self.problems = tuple(problems) or (Problem(message, hint=hint),)
+        super().__init__(message or "\n".join(str(p) for p in self.problems), hint=hint or self.problems[0].hint)
+
+
+class SourceError(OciPushError):
+    """Report that an image could not be read where the user said it is."""
+
+    exit_code = 3
+
+
+class ContentMismatchError(SourceError):
+    """Report bytes whose size or digest is not what the manifest naming them says."""
+
+
+class CredentialsError(OciPushError):
+    """Report that a login could not be found, read or used."""
+
+    exit_code = 4
+
+
+class RegistryError(OciPushError):
+    """Report a registry's answer that ends an operation.
+
+    `url` has no query (upload state and tokens live there). `codes` are the OCI error codes of the body,
+    `retry_after_s` what the registry asked us to wait, in seconds.
+    """
+
+    exit_code = 5
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        method: str = "",
+        url: str = "",
+        status: int = 0,
+        codes: tuple[str, ...] = (),
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.method = method
+        self.url = url
+        self.status = status
+        self.codes = codes
+        self.retry_after_s = retry_after_s
+
+
+class DeniedError(RegistryError):
+    """Report that the registry knows who we are, or that we are nobody, and says no."""
+
+
+class NotFoundError(RegistryError):
+    """Report that the repository, manifest, blob or upload does not exist there."""
+
+
+class UploadRejectedError(RegistryError):
+    """Report that the registry refused bytes in the form in which they were sent (400, 413, 416)."""
+
+
+class ImmutableTagError(RegistryError):
+    """Report a tag that exists with another digest and may not be moved."""
+
+
+class RateLimitedError(RegistryError):
+    """Report that the registry asked us to slow down (429)."""
+
+    transient = True
+
+
+class UnavailableError(RegistryError):
+    """Report a failure on the registry's side that may pass (408, 425, 5xx)."""
+
+    transient = True
+
+
+class ProtocolViolationError(RegistryError):
+    """Report an answer that the distribution specification does not allow."""
+
+
+class NetworkError(OciPushError):
+    """Report that no answer came: refused, reset, timed out, or the peer is not to be trusted."""
+
+    exit_code = 6
+
+    def __init__(self, message: str, *, hint: str | None = None, transient: bool = True) -> None:
+        super().__init__(message, hint=hint)
+        self.transient = transient
+
+
+class DeadlineError(OciPushError):
+    """Report that a time limit given by the user ended the work."""
+
+    exit_code = 7
+
+
+class Cancelled(OciPushError):
+    """Report that the work was asked to stop; `exit_code` is 128 plus the signal's number."""
+
+    def __init__(self, message: str = "cancelled", *, signal_number: int = 2) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

@@ -1,0 +1,164 @@
+"""What happens during a push, as data. The core emits these; only the command line turns them into text.
+
+Events never hold secrets, and URLs in them have no query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from oci_push.model.digest import Digest
+from oci_push.model.reference import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Say something a person should read: `level` is ``info`` or ``warning``."""
+
+    text: str
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOpened:
+    """An image's structure is known: what it is, how many distinct blobs it has and their bytes."""
+
+    source: str
+    root: Digest
+    manifests: int
+    blobs: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCompressed:
+    """A layer that was stored uncompressed has been compressed, or was known from an earlier run."""
+
+    diff_id: Digest
+    digest: Digest
+    size_bytes: int
+    from_memory: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LegStarted:
+    """Work on one target repository begins."""
+
+    repository: Repository
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlobProgress:
+    """Bytes of a blob have gone out; `sent_bytes` counts from the blob's start."""
+
+    repository: Repository
+    digest: Digest
+    sent_bytes: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlobDone:
+    """A blob is in the repository; `outcome` is ``exists``, ``mounted``, ``uploaded`` or ``skipped``."""
+
+    repository: Repository
+    digest: Digest
+    size_bytes: int
+    outcome: str
+    mounted_from: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestDone:
+    """A manifest is in the repository; `outcome` is ``exists`` or ``pushed``."""
+
+    repository: Repository
+    digest: Digest
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagDone:
+    """A tag points at the image; `outcome` is ``pushed`` or ``unchanged``."""
+
+    repository: Repository
+    tag: str
+    digest: Digest
+    size_bytes: int
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegFinished:
+    """Work on one target repository has ended; `error` is empty on success."""
+
+    repository: Repository
+    digest: Digest
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScheduled:
+    """Something failed in a way that may pass and is tried again after `wait_s` seconds."""
+
+    what: str
+    why: str
+    attempt: int
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """A pipeline step begins (or begins again: `attempt` counts from 1)."""
+
+    name: str
+    title: str
+    stage: str
+    attempt: int = 1
+    max_attempts: int = 1
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """A pipeline step has ended with `result` (success, failure, skipped, terminated)."""
+
+    name: str
+    title: str
+    result: str
+    reason: str = ""
+    seconds: float = 0.0
+
+
+Event: TypeAlias = (
+    Note
+    | SourceOpened
+    | LayerCompressed
+    | LegStarted
+    | BlobProgress
+    | BlobDone
+    | ManifestDone
+    | TagDone
+    | LegFinished
+    | RetryScheduled
+    | StepStarted
+    | StepFinished
+)
+Emit: TypeAlias = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Drop an event; the default where nobody listens."""
+
+
+def tee(*listeners: Emit) -> Emit:
+    """Make one listener of several."""
+
+    def emit(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return emit

@@ -1,0 +1,70 @@
+"""How one registry is reached and as whom. Where such values come from is the providers' business."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+
+from oci_push.model.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Say who we are: user and password, or an identity (refresh) token, or a ready bearer token.
+
+    `source` tells people where it was found (file and key, integration, flag); it is never a secret.
+    """
+
+    username: str = ""
+    password: Secret | None = None
+    identity_token: Secret | None = None
+    registry_token: Secret | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Say how the connection is protected: `plain_http`, or TLS with optional own CA, client pair, no checking.
+
+    Paths are PEM files. `plain_http` ``None`` means: http for loopback names, https for everything else.
+    """
+
+    plain_http: bool | None = None
+    skip_verify: bool = False
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Say how to talk to one registry: `host` is ``name[:port]`` as references spell it.
+
+    `name` tells two logins on one host apart (an integration's name, else empty). `address` replaces the
+    place connected to (``127.0.0.1:5000``) while names in URLs and certificates stay; used by rehearsals.
+    """
+
+    host: str
+    login: Login | None = None
+    trust: Trust = field(default_factory=Trust)
+    name: str = ""
+    address: str = ""
+
+    @property
+    def scheme(self) -> str:
+        """Give ``http`` or ``https``."""
+        plain = self.trust.plain_http
+        if plain is None:
+            plain = is_loopback(self.host)
+        return "http" if plain else "https"
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether ``name[:port]`` is this machine: localhost, its subdomains, 127/8 or ::1."""
+    name = host.rsplit("]", 1)[0].lstrip("[") if host.startswith("[") else host.split(":")[0]
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,145 @@
+"""Manifests and indexes, with the raw bytes kept: what was hashed is what is sent.
+
+Formats: image-spec manifest.md and image-index.md; docker image manifest version 2, schema 2.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from oci_push.model import media
+from oci_push.model.descriptor import Descriptor
+from oci_push.model.digest import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Hold one manifest or index: its bytes, and what they point at.
+
+    `config` and `layers` are set for images and artifacts, `children` for indexes; `subject` is what a
+    referrer refers to and need not exist.
+    """
+
+    raw: bytes
+    media_type: str
+    digest: Digest
+    config: Descriptor | None = None
+    layers: tuple[Descriptor, ...] = ()
+    children: tuple[Descriptor, ...] = ()
+    subject: Descriptor | None = None
+    artifact_type: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @property
+    def is_index(self) -> bool:
+        """Say whether this lists other manifests."""
+        return self.media_type in media.INDEXES
+
+    @property
+    def size(self) -> int:
+        """Give the length of the raw bytes."""
+        return len(self.raw)
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """Give config and layers, config last, foreign layers left in."""
+        return self.layers + ((self.config,) if self.config else ())
+
+    def descriptor(self) -> Descriptor:
+        """Describe these bytes."""
+        return Descriptor(self.media_type, self.digest, self.size, artifact_type=self.artifact_type)
+
+    @classmethod
+    def parse(cls, raw: bytes, media_type: str = "", digest: Digest | None = None) -> Manifest:
+        """Read manifest bytes; raise ``ValueError`` saying what is wrong with them.
+
+        `media_type` is what the descriptor or the Content-Type said; the field inside wins, and an older
+        manifest without either is told apart by its fields. A `digest` is verified against the bytes.
+        """
+        if len(raw) > media.MAX_MANIFEST_BYTES:
+            raise ValueError(f"manifest has {len(raw)} bytes, over the limit of {media.MAX_MANIFEST_BYTES}")
+        actual = Digest.of(raw, digest.algorithm if digest else "sha256")
+        if digest and actual != digest:
+            raise ValueError(f"manifest bytes have digest {actual}, expected {digest}")
+        value = _load(raw)
+        kind = _media_type(value, media_type)
+        if kind in media.INDEXES:
+            children = _descriptors(value, "manifests")
+            config = None
+            layers: tuple[Descriptor, ...] = ()
+        else:
+            if "config" not in value:
+                raise ValueError("image manifest has no config")
+            config = Descriptor.from_json(value["config"], "config")
+            children, layers = (), _descriptors(value, "layers")
+        subject = value.get("subject")
+        artifact_type = value.get("artifactType")
+        annotations = value.get("annotations")
+        return cls(
+            raw,
+            kind,
+            actual,
+            config,
+            layers,
+            children,
+            Descriptor.from_json(subject, "subject") if subject is not None else None,
+            artifact_type if isinstance(artifact_type, str) else "",
+            {k: v for k, v in annotations.items() if isinstance(v, str)} if isinstance(annotations, dict) else {},
+        )
+
+
+def encode(value: Mapping[str, object]) -> bytes:
+    """Serialise a manifest that we build ourselves, always to the same bytes."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def load_json(raw: bytes, what: str) -> dict[str, object]:
+    """Parse a JSON object that somebody else wrote; raise ``ValueError`` naming `what`, never anything else."""
+    try:
+        value = json.loads(raw)
+    except RecursionError as problem:
+        raise ValueError(f"{what} is nested too deeply") from problem
+    except ValueError as problem:
+        raise ValueError(f"{what} is not JSON ({problem})") from problem
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} is not a JSON object")
+    return value
+
+
+def _load(raw: bytes) -> dict[str, object]:
+    value = load_json(raw, "manifest")
+    if value.get("schemaVersion") == 1:
+        raise ValueError("docker schema 1 manifests cannot be pushed; convert the image first")
+    return value
+
+
+def _media_type(value: Mapping[str, object], said: str) -> str:
+    said = said.split(";")[0].strip()
+    inside = value.get("mediaType")
+    if isinstance(inside, str) and inside:
+        if said in media.MANIFESTS and said != inside:
+            raise ValueError(f"manifest says it is {inside}, its descriptor says {said}")
+        kind = inside
+    elif said in media.MANIFESTS:
+        kind = said
+    else:
+        kind = media.OCI_INDEX if "manifests" in value else media.OCI_MANIFEST
+    if kind not in media.MANIFESTS:
+        raise ValueError(f"{kind} is not a manifest type that can be pushed")
+    if "manifests" in value and ("layers" in value or "config" in value):
+        raise ValueError("manifest has both children and layers")
+    return kind
+
+
+def _descriptors(value: Mapping[str, object], key: str) -> tuple[Descriptor, ...]:
+    found = value.get(key)
+    if found is None and key == "layers":
+        return ()
+    if not isinstance(found, list):
+        raise ValueError(f"{key} is not a list")
+    return tuple(Descriptor.from_json(item, f"{key}[{n}]") for n, item in enumerate(found))

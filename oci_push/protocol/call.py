@@ -1,0 +1,113 @@
+"""One request and one answer, as values; and flows, which are the rules of the protocol without I/O.
+
+A flow is a generator: it yields a `Call`, is sent the `Reply`, and returns its result. An answer whose status
+is not in `Call.answers` is turned into an error by the session and *thrown* into the flow at the `yield`, so
+that a flow states its own fallback as an ordinary ``except``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias, TypeVar
+
+T = TypeVar("T")
+MAX_BODY_BYTES = 5 * 1024 * 1024
+"""Largest answer read into memory: a manifest at its limit of 4 MiB and some room."""
+
+
+class Body(Protocol):
+    """Bytes to send that can be opened again for each attempt; `size` is their exact number."""
+
+    @property
+    def size(self) -> int:
+        """Give the length in bytes, which becomes Content-Length."""
+        ...
+
+    def blocks(self, start: int = 0) -> Iterator[bytes | memoryview]:
+        """Open afresh and give the bytes from offset `start` on, in blocks of at most 1 MiB.
+
+        A block may be a view of a buffer that the next step overwrites: use it before asking for more.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BytesBody:
+    """Send bytes held in memory (manifests, forms)."""
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        """Give the number of bytes."""
+        return len(self.data)
+
+    def blocks(self, start: int = 0) -> Iterator[bytes | memoryview]:
+        """Give the bytes as one block, or none."""
+        if self.data[start:]:
+            yield self.data[start:]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Send the part of another body from offset `start` on, `size` bytes long: one chunk of an upload."""
+
+    whole: Body
+    start: int
+    size: int
+
+    def blocks(self, start: int = 0) -> Iterator[bytes | memoryview]:
+        """Give the part's bytes, reading no more of the whole than needed."""
+        left = self.size - start
+        for block in self.whole.blocks(self.start + start):
+            if left <= 0:
+                return
+            yield block[:left] if len(block) > left else block
+            left -= len(block)
+
+
+EMPTY = BytesBody(b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Ask the session to send one request.
+
+    `url` is absolute, or starts with ``/`` and then belongs to the session's registry. `answers` are the
+    statuses that are answers rather than errors. `scopes` are the token scopes needed (``repository:a:pull``).
+    `body` ``None`` sends none; `EMPTY` sends ``Content-Length: 0``. `replayable` says that sending it twice
+    does no harm. `limit` bounds the answer's body in bytes.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Body | None = None
+    answers: frozenset[int] = frozenset({200})
+    scopes: tuple[str, ...] = ()
+    replayable: bool = True
+    limit: int = MAX_BODY_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Hold an answer: `headers` have lower-case names, repeated ones are in `all_headers` one by one.
+
+    `url` is where the answer came from, after redirects; a relative Location is resolved against it.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    url: str
+    body: bytes = b""
+    all_headers: tuple[tuple[str, str], ...] = ()
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """Give every value of a header that may be repeated; `name` in lower case."""
+        if not self.all_headers:
+            return (self.headers[name],) if name in self.headers else ()
+        return tuple(value for key, value in self.all_headers if key == name)
+
+
+Flow: TypeAlias = Generator[Call, Reply, T]

@@ -1,0 +1,100 @@
+"""Threads: the only file that starts them.
+
+`run_all` runs jobs on daemon threads and comes back when all have ended. Nesting is safe: a group has its own
+threads, and what bounds the load on a host is that host's semaphore, held round one request.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from oci_push.errors import OciPushError
+from oci_push.runtime.scope import Scope
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T]):
+    """Hold what one job gave: `value`, or the `error` it raised."""
+
+    value: T | None = None
+    error: BaseException | None = None
+
+    def get(self) -> T:
+        """Give the value or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]  # a job without error has set it
+
+
+def run_all(
+    scope: Scope,
+    jobs: Sequence[Callable[[Scope], T]],
+    *,
+    limit: int,
+    stop_on_error: bool = False,
+) -> list[Outcome[T]]:
+    """Run `jobs`, at most `limit` at once, and give their outcomes in the same order.
+
+    Each job gets one common child scope. With `stop_on_error` the first failure cancels the others and jobs
+    not yet begun; their outcome is that same error. A cancel of `scope` ends all of them the same way.
+    """
+    inner = scope.child()
+    outcomes: list[Outcome[T]] = [Outcome() for _ in jobs]
+    waiting = deque(enumerate(jobs))
+    lock = threading.Lock()
+
+    def worker() -> None:
+        while True:
+            with lock:
+                if not waiting:
+                    return
+                number, job = waiting.popleft()
+            try:
+                inner.check()
+                outcomes[number] = Outcome(job(inner))
+            except BaseException as error:  # noqa: BLE001  # thread boundary: the error travels in the outcome
+                outcomes[number] = Outcome(error=error)
+                if stop_on_error or not isinstance(error, OciPushError):
+                    inner.cancel(error if isinstance(error, OciPushError) else None)
+
+    if len(jobs) == 1:
+        worker()
+        return outcomes
+    threads = [threading.Thread(target=worker, name=f"oci-push-{n}", daemon=True) for n in range(min(limit, len(jobs)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        _join(thread, inner)
+    return outcomes
+
+
+def first_error(outcomes: Sequence[Outcome[T]]) -> BaseException | None:
+    """Give the failure that came first in job order and is not just the echo of a cancel, else any."""
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    real = [error for error in errors if isinstance(error, OciPushError) and error.exit_code < 128]
+    broken = [error for error in errors if not isinstance(error, OciPushError)]
+    return next(iter(broken + real + errors), None)
+
+
+@contextmanager
+def background(target: Callable[[], None], name: str) -> Iterator[threading.Thread]:
+    """Run `target` on a daemon thread for as long as the block lasts; the caller makes it end."""
+    thread = threading.Thread(target=target, name=name, daemon=True)
+    thread.start()
+    yield thread
+
+
+def _join(thread: threading.Thread, scope: Scope) -> None:
+    # Short waits keep the main thread open to signals, and enforce the deadline on blocked sockets.
+    while thread.is_alive():
+        thread.join(0.05)
+        scope.expire()
+        if scope.parent is not None:
+            scope.parent.expire()

@@ -1,0 +1,78 @@
+"""What a source of images is: somewhere a root manifest, its children and their blobs can be read from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from oci_push.model.access import Access
+from oci_push.model.descriptor import Descriptor
+from oci_push.model.manifest import Manifest
+from oci_push.model.reference import Repository
+from oci_push.protocol.call import Body
+from oci_push.runtime.scope import Scope
+
+BLOCK_BYTES = 512 * 1024
+"""How much is read at a time; between 256 KiB and 1 MiB the registry, not we, is the limit."""
+
+
+class Source(Protocol):
+    """Read one image, index or artifact. Methods may be called from several threads at once.
+
+    `name` is how messages call it, as the user wrote it. All reads raise `SourceError` (or
+    `ContentMismatchError`) naming the file and the member.
+    """
+
+    @property
+    def name(self) -> str:
+        """Give the source as the user wrote it."""
+        ...
+
+    @property
+    def origin(self) -> tuple[Access, Repository] | None:
+        """Give the registry and repository it is read from, where blobs can be mounted from; else ``None``."""
+        ...
+
+    def root(self, scope: Scope) -> Descriptor:
+        """Find the manifest or index that the reference names. May compress layers to learn their digests."""
+        ...
+
+    def manifest(self, scope: Scope, descriptor: Descriptor) -> Manifest:
+        """Read and check a manifest or index: size, digest and form."""
+        ...
+
+    def blob(self, scope: Scope, descriptor: Descriptor) -> Body:
+        """Give a body that can be opened again; its size is checked, its digest not (see `verified`)."""
+        ...
+
+    def close(self) -> None:
+        """Remove temporary files and close what is open; idempotent."""
+        ...
+
+
+class Spool(Protocol):
+    """Temporary space for bytes that cannot be read twice; bounded, and removed at the end."""
+
+    def file(self) -> AbstractContextManager[Path]:
+        """Give the path of a new empty file."""
+        ...
+
+
+def verified(body: Body, descriptor: Descriptor, what: str) -> Iterator[bytes | memoryview]:
+    """Give the blocks of `body` and raise `ContentMismatchError` at the end if they are not `descriptor`'s."""
+    from oci_push.errors import ContentMismatchError
+
+    running = descriptor.digest.new_hash()
+    size = 0
+    for block in body.blocks():
+        running.update(block)
+        size += len(block)
+        yield block
+    if size != descriptor.size:
+        raise ContentMismatchError(f"{what}: {size} bytes found, its manifest says {descriptor.size}")
+    if not descriptor.digest.matches(running):
+        raise ContentMismatchError(
+            f"{what}: content has digest {running.name}:{running.hexdigest()}, its manifest says {descriptor.digest}"
+        )
