@@ -36,7 +36,7 @@ class Body(Protocol):
 class BytesBody:
     """Send bytes held in memory (manifests, forms)."""
 
-    data: bytes
+    data: bytes = field(repr=False)
 
     @property
     def size(self) -> int:
@@ -77,17 +77,19 @@ class Call:
     `url` is absolute, or starts with ``/`` and then belongs to the session's registry. `answers` are the
     statuses that are answers rather than errors. `scopes` are the token scopes needed (``repository:a:pull``).
     `body` ``None`` sends none; `EMPTY` sends ``Content-Length: 0``. `replayable` says that sending it twice
-    does no harm. `limit` bounds the answer's body in bytes.
+    does no harm. `limit` bounds the answer's body in bytes. `what` begins every message about this call
+    (``localhost:5000/app: blob sha256:…``).
     """
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: Body | None = None
     answers: frozenset[int] = frozenset({200})
     scopes: tuple[str, ...] = ()
     replayable: bool = True
     limit: int = MAX_BODY_BYTES
+    what: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,86 @@
+"""Plans: what goes to which repository, decided before anything is sent. Pure: no I/O here.
+
+`plan` on the command line prints one of these; `push` executes the same value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from oci_push.engine.graph import ImageGraph
+from oci_push.model.access import Access
+from oci_push.model.descriptor import Descriptor
+from oci_push.model.digest import Digest
+from oci_push.model.reference import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Name a repository, how it is reached, and the tags it gets; no tags: by digest only."""
+
+    access: Access
+    repository: Repository
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """Hold the work for one repository.
+
+    `after` is the number of an earlier leg on the same registry and login that must end first, so that its
+    blobs can be mounted here. `mounts` lists, for each blob, repositories worth asking, best first.
+    """
+
+    number: int
+    target: Target
+    blobs: tuple[Descriptor, ...]
+    mounts: Mapping[Digest, tuple[Repository, ...]]
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PushPlan:
+    """Hold everything one push does: the image and a leg for each repository."""
+
+    graph: ImageGraph
+    legs: tuple[Leg, ...]
+
+
+def plan_push(
+    graph: ImageGraph,
+    targets: Sequence[Target],
+    *,
+    origin: tuple[Access, Repository] | None,
+    remembered: Mapping[tuple[str, Digest], tuple[Repository, ...]],
+) -> PushPlan:
+    """Lay out the legs: targets naming one repository twice become one leg with all their tags.
+
+    `origin` is where a registry source is read from; `remembered` are repositories known from earlier runs,
+    by registry host and blob.
+    """
+    legs: list[Leg] = []
+    firsts: dict[Access, int] = {}
+    for target in _merged(targets):
+        first = firsts.get(target.access)
+        mounts: dict[Digest, tuple[Repository, ...]] = {}
+        for blob in graph.blobs:
+            wishes: list[Repository] = []
+            if first is not None:
+                wishes.append(legs[first].target.repository)
+            if origin is not None and origin[0].host == target.access.host:
+                wishes.append(origin[1])
+            wishes.extend(remembered.get((target.access.host, blob.digest), ()))
+            asked = tuple(dict.fromkeys(r for r in wishes if r != target.repository))
+            if asked:
+                mounts[blob.digest] = asked
+        legs.append(Leg(len(legs), target, graph.blobs, mounts, first))
+        firsts.setdefault(target.access, len(legs) - 1)
+    return PushPlan(graph, tuple(legs))
+
+
+def _merged(targets: Sequence[Target]) -> list[Target]:
+    merged: dict[tuple[Access, Repository], list[str]] = {}
+    for target in targets:
+        merged.setdefault((target.access, target.repository), []).extend(target.tags)
+    return [Target(access, repository, tuple(dict.fromkeys(tags))) for (access, repository), tags in merged.items()]

@@ -1,0 +1,74 @@
+"""Challenges: the WWW-Authenticate header, parsed as RFC 9110 §11.6.1 writes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_PIECE = re.compile(
+    rf'\s*(?P<name>{_NAME})\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>{_NAME}[^\s,]*))\s*(?:,|$)'
+    rf"|\s*(?P<scheme>{_NAME})(?:\s+|,|$)|\s*,"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Hold one way in that a registry offers; `scheme` and parameter names are in lower case."""
+
+    scheme: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Give the scopes that a Bearer challenge names, in canonical form."""
+        return canonical(self.parameters.get("scope", "").split())
+
+
+def parse(headers: Iterable[str]) -> tuple[Challenge, ...]:
+    """Read every challenge of every header value; what cannot be read ends the value, without an error."""
+    found: list[tuple[str, dict[str, str]]] = []
+    for text in headers:
+        position = 0
+        while position < len(text):
+            match = _PIECE.match(text, position)
+            if not match or match.end() == position:
+                break
+            position = match.end()
+            if match["scheme"]:
+                found.append((match["scheme"].lower(), {}))
+            elif match["name"] and found:
+                quoted = match["quoted"]
+                value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else match["plain"]
+                found[-1][1].setdefault(match["name"].lower(), value)
+    return tuple(Challenge(scheme, parameters) for scheme, parameters in found)
+
+
+def canonical(scopes: Iterable[str]) -> tuple[str, ...]:
+    """Merge scopes: one per resource, actions sorted and without repeats, first resource first.
+
+    A name may hold a port, so a scope is split at its first and its last colon (distribution, token scope).
+    """
+    merged: dict[str, set[str]] = {}
+    for scope in scopes:
+        resource, colon, actions = scope.rpartition(":")
+        if not colon or ":" not in resource:
+            merged.setdefault(scope, set())
+            continue
+        merged.setdefault(resource, set()).update(a for a in actions.split(",") if a)
+    return tuple(
+        f"{resource}:{','.join(['*'] if '*' in actions else sorted(actions))}" if actions else resource
+        for resource, actions in merged.items()
+    )
+
+
+def covers(granted: Iterable[str], wanted: Iterable[str]) -> bool:
+    """Say whether every action in `wanted` is in `granted`."""
+    have = {s.rpartition(":")[0]: set(s.rpartition(":")[2].split(",")) for s in granted}
+    for scope in wanted:
+        resource, _, actions = scope.rpartition(":")
+        found = have.get(resource, set())
+        if "*" not in found and not set(actions.split(",")) <= found:
+            return False
+    return True

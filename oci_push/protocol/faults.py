@@ -1,0 +1,109 @@
+"""Answers that are errors: which class, and what the message says. Status first, OCI code to refine.
+
+Codes and statuses do not pair up reliably across registries, and a 4xx body may be anything, so both are read
+defensively (distribution-spec, "Error Codes").
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+
+from oci_push.errors import (
+    DeniedError,
+    NotFoundError,
+    ProtocolViolationError,
+    RateLimitedError,
+    RegistryError,
+    UnavailableError,
+    UploadRejectedError,
+)
+from oci_push.protocol.call import Call, Reply
+from oci_push.protocol.endpoints import bare
+
+_MAX_TEXT = 400
+_TRANSIENT = frozenset({408, 425, 499, 500, 502, 503, 504, 522})
+
+
+def error_for(call: Call, reply: Reply, now: Callable[[], float]) -> RegistryError:
+    """Build the error for an answer whose status the call did not expect; `now` is seconds since 1970."""
+    codes, text = parse_body(reply.body, reply.headers.get("content-type", ""))
+    subject = call.what or bare(reply.url)
+    label = f"{reply.status} {codes[0]}" if codes else str(reply.status)
+    message = f"{subject}: {call.method} answered {label}" + (f" ({text})" if text else "")
+    kind, hint = _classify(reply.status, codes, text)
+    return kind(
+        message,
+        hint=hint,
+        method=call.method,
+        url=bare(reply.url),
+        status=reply.status,
+        codes=codes,
+        retry_after_s=retry_after(reply.headers.get("retry-after", ""), now()),
+    )
+
+
+def parse_body(body: bytes, content_type: str = "") -> tuple[tuple[str, ...], str]:
+    """Read OCI error codes and a short text from a body that may be anything at all."""
+    try:
+        value = json.loads(body[:65536]) if body else None
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, dict):
+        entries = value.get("errors")
+        if not isinstance(entries, list):
+            entries = [value]
+        found = [entry for entry in entries if isinstance(entry, dict)]
+        codes = tuple(dict.fromkeys(str(e["code"]) for e in found if isinstance(e.get("code"), str | int)))
+        texts = [_text(e) for e in found]
+        return codes, _clip("; ".join(dict.fromkeys(t for t in texts if t)))
+    if not body or "html" in content_type or body.lstrip()[:1] == b"<":
+        return (), ""
+    return (), _clip(body[:_MAX_TEXT].decode("utf-8", "replace"))
+
+
+def retry_after(text: str, now: float) -> float | None:
+    """Read Retry-After in seconds or as an HTTP date; give seconds to wait, or ``None``."""
+    text = text.strip()
+    if not text:
+        return None
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _text(entry: dict[str, object]) -> str:
+    for key in ("message", "error_description", "details", "error"):
+        value = entry.get(key)
+        if isinstance(value, str) and value:
+            detail = entry.get("detail")
+            return f"{value}: {detail}" if key == "message" and isinstance(detail, str) and detail else value
+    return ""
+
+
+def _clip(text: str) -> str:
+    clean = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return clean if len(clean) <= _MAX_TEXT else clean[: _MAX_TEXT - 1] + "…"
+
+
+def _classify(status: int, codes: tuple[str, ...], text: str) -> tuple[type[RegistryError], str | None]:
+    if status == 429 or "TOOMANYREQUESTS" in codes:
+        return RateLimitedError, None
+    if status in _TRANSIENT:
+        return UnavailableError, None
+    if status == 401:
+        return DeniedError, "log in, or check the credentials used for this registry"
+    if status == 403:
+        return DeniedError, "check that this login may push to this repository"
+    if status == 404:
+        name_unknown = "NAME_UNKNOWN" in codes
+        return NotFoundError, "the repository does not exist there; create it first" if name_unknown else None
+    if status in (400, 409, 412, 413, 416):
+        return UploadRejectedError, None
+    if 200 <= status < 400:
+        return ProtocolViolationError, None
+    return RegistryError, None

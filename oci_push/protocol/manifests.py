@@ -1,0 +1,155 @@
+"""Manifests and tags: ask, fetch, put under a digest, a tag or many tags at once, list.
+
+Rules: distribution-spec, "Pulling manifests", "Pushing Manifests", and after 1.1.1 "Pushing Manifests with
+Tags" (end-7b): a registry that knows ``?tag=`` names each tag it made in ``OCI-Tag``; a tag that is not named
+was not made, and a registry that does not know it answers 201 without the header.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urljoin
+
+from oci_push.errors import ImmutableTagError, NotFoundError, ProtocolViolationError, RegistryError
+from oci_push.model import media
+from oci_push.model.digest import Digest
+from oci_push.model.manifest import Manifest, load_json
+from oci_push.model.reference import Reference, Repository
+from oci_push.protocol import endpoints
+from oci_push.protocol.call import BytesBody, Call, Flow, Reply
+
+_LINK = re.compile(r'<?([^<>;,\s]+)>?\s*;\s*rel="?next"?', re.IGNORECASE)
+_IMMUTABLE = frozenset({"TAG_INVALID", "TAG_ALREADY_EXISTS", "MANIFEST_EXISTS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Hold what a registry says of a manifest without sending it."""
+
+    digest: Digest | None
+    media_type: str
+    size: int
+
+
+def head(repository: Repository, target: str, *, push: bool = False) -> Flow[Head | None]:
+    """Ask what a tag or digest points at; ``None`` when there is nothing."""
+    call = Call(
+        "HEAD",
+        endpoints.manifest(repository, target),
+        headers={"Accept": media.ACCEPT},
+        scopes=((endpoints.push_scope if push else endpoints.pull_scope)(repository),),
+        what=_what(repository, target),
+    )
+    try:
+        reply = yield call
+    except NotFoundError:
+        return None
+    length = reply.headers.get("content-length", "")
+    return Head(_digest(reply), _type(reply), int(length) if length.isdigit() else 0)
+
+
+def fetch(reference: Reference) -> Flow[Manifest]:
+    """Read a manifest and check it against its digest and form."""
+    call = Call(
+        "GET",
+        endpoints.manifest(reference.repository, reference.target),
+        headers={"Accept": media.ACCEPT},
+        scopes=(endpoints.pull_scope(reference.repository),),
+        what=str(reference),
+    )
+    reply = yield call
+    expected = reference.digest or _digest(reply)
+    try:
+        return Manifest.parse(reply.body, _type(reply), expected)
+    except ValueError as problem:
+        raise ProtocolViolationError(f"{reference}: {problem}", method="GET", status=reply.status) from problem
+
+
+def put(repository: Repository, manifest: Manifest, target: str) -> Flow[None]:
+    """Store a manifest under a tag or its own digest, byte for byte."""
+    call = _put(repository, manifest, target, "")
+    try:
+        reply = yield call
+    except RegistryError as refused:
+        raise _refused(refused, call.what, target) from refused
+    _check(reply, manifest, call)
+
+
+def put_with_tags(repository: Repository, manifest: Manifest, tags: tuple[str, ...]) -> Flow[frozenset[str]]:
+    """Store a manifest by digest and ask for `tags` in the same request; give those the registry made."""
+    query = "&".join(f"tag={tag}" for tag in tags)
+    call = _put(repository, manifest, str(manifest.digest), query)
+    reply = yield call
+    _check(reply, manifest, call)
+    named = ",".join(reply.values("oci-tag"))
+    return frozenset(tag.strip() for tag in named.split(",")) & frozenset(tags)
+
+
+def list_tags(repository: Repository, page: int = 0) -> Flow[tuple[str, ...]]:
+    """List every tag, following ``Link`` and nothing else; sorted, without repeats."""
+    found: set[str] = set()
+    url = endpoints.tags(repository, page=page)
+    seen: set[str] = set()
+    while url and url not in seen:
+        seen.add(url)
+        reply = yield Call("GET", url, scopes=(endpoints.pull_scope(repository),), what=f"{repository}: tags")
+        try:
+            value = load_json(reply.body, f"{repository}: tag list")
+        except ValueError as problem:
+            raise ProtocolViolationError(str(problem), method="GET", status=reply.status) from problem
+        names = value.get("tags")
+        found.update(name for name in names if isinstance(name, str)) if isinstance(names, list) else None
+        link = _LINK.search(reply.headers.get("link", ""))
+        url = urljoin(reply.url, link[1]) if link else ""
+    return tuple(sorted(found))
+
+
+def _put(repository: Repository, manifest: Manifest, target: str, query: str) -> Call:
+    return Call(
+        "PUT",
+        endpoints.manifest(repository, target, query),
+        headers={"Content-Type": manifest.media_type},
+        body=BytesBody(manifest.raw),
+        answers=frozenset({201, 200, 204}),
+        scopes=(endpoints.push_scope(repository),),
+        what=_what(repository, target),
+    )
+
+
+def _check(reply: Reply, manifest: Manifest, call: Call) -> None:
+    given = reply.headers.get("docker-content-digest", "")
+    if given and given.startswith(f"{manifest.digest.algorithm}:") and given != str(manifest.digest):
+        raise ProtocolViolationError(
+            f"{call.what}: the registry stored the manifest as {given[:90]}, sent was {manifest.digest}",
+            method=call.method,
+            status=reply.status,
+        )
+
+
+def _refused(error: RegistryError, what: str, target: str) -> RegistryError:
+    if error.status in (400, 403, 409, 412) and _IMMUTABLE & set(error.codes) and ":" not in target:
+        return ImmutableTagError(
+            f"{what}: the tag exists and may not be moved ({error.status} {error.codes[0]})",
+            hint="push under a new tag, or make tags of this repository mutable",
+            method=error.method,
+            url=error.url,
+            status=error.status,
+            codes=error.codes,
+        )
+    return error
+
+
+def _digest(reply: Reply) -> Digest | None:
+    try:
+        return Digest.parse(reply.headers.get("docker-content-digest", ""))
+    except ValueError:
+        return None
+
+
+def _type(reply: Reply) -> str:
+    return reply.headers.get("content-type", "").split(";")[0].strip()
+
+
+def _what(repository: Repository, target: str) -> str:
+    return f"{repository}{'@' if ':' in target else ':'}{target}"

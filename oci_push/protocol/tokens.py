@@ -1,0 +1,117 @@
+"""Bearer tokens: how one is asked for and how its answer is read.
+
+Rules: distribution's token and OAuth2 documents. GET with Basic is what every server takes; POST is used where
+only an identity (refresh) token is at hand, with GET as the fall-back where POST is not known.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from oci_push.errors import CredentialsError, DeniedError, RegistryError
+from oci_push.model.access import Login
+from oci_push.model.manifest import load_json
+from oci_push.model.secret import Secret
+from oci_push.protocol.call import BytesBody, Call, Flow, Reply
+from oci_push.protocol.challenge import Challenge
+from oci_push.protocol.endpoints import bare, with_query
+
+_CLIENT = "oci-push"
+_DEFAULT_LIFE_S = 60.0
+_LIMIT = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Hold a bearer token: for which scopes it was asked, and its end on our own monotonic clock."""
+
+    text: Secret
+    scopes: tuple[str, ...]
+    expires_at: float
+    refresh: Secret | None = None
+
+    def is_fresh(self, monotonic: float, need_s: float) -> bool:
+        """Say whether it lives `need_s` seconds more."""
+        return self.expires_at - monotonic > need_s
+
+
+def basic(login: Login) -> str:
+    """Give the value of an Authorization header for user and password."""
+    password = login.password.reveal() if login.password else ""
+    return "Basic " + base64.b64encode(f"{login.username}:{password}".encode()).decode()
+
+
+def request(challenge: Challenge, scopes: tuple[str, ...], login: Login | None, sent_at: float) -> Flow[Token]:
+    """Get a token for `scopes`; `sent_at` is our monotonic time, so that a skewed server clock is no matter."""
+    realm = challenge.parameters.get("realm", "")
+    service = challenge.parameters.get("service", "")
+    what = f"token server {bare(realm)}"
+    if login and login.identity_token:
+        try:
+            reply = yield _post(realm, service, scopes, login.identity_token, what)
+            return _read(reply, scopes, sent_at, what)
+        except RegistryError as error:
+            if error.status not in (400, 404, 405):
+                raise _refused(error, login, what) from error
+    try:
+        reply = yield _get(realm, service, scopes, login, what)
+    except RegistryError as error:
+        raise _refused(error, login, what) from error
+    return _read(reply, scopes, sent_at, what)
+
+
+def _get(realm: str, service: str, scopes: tuple[str, ...], login: Login | None, what: str) -> Call:
+    url = realm
+    if service:
+        url = with_query(url, f"service={quote(service, safe='')}")
+    for scope in scopes:  # one parameter each, the target first: some servers read only the first
+        url = with_query(url, f"scope={quote(scope, safe=':,/')}")
+    headers = {}
+    if login and login.identity_token:
+        headers["Authorization"] = basic(Login(login.username or "<token>", login.identity_token))
+    elif login and login.password:
+        url = with_query(url, f"account={quote(login.username, safe='')}")
+        headers["Authorization"] = basic(login)
+    return Call("GET", url, headers=headers, limit=_LIMIT, what=what)
+
+
+def _post(realm: str, service: str, scopes: tuple[str, ...], identity: Secret, what: str) -> Call:
+    form = {"grant_type": "refresh_token", "service": service, "client_id": _CLIENT, "scope": " ".join(scopes)}
+    form["refresh_token"] = identity.reveal()
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    return Call("POST", realm, headers=headers, body=BytesBody(urlencode(form).encode()), limit=_LIMIT, what=what)
+
+
+def _read(reply: Reply, scopes: tuple[str, ...], sent_at: float, what: str) -> Token:
+    try:
+        value = load_json(reply.body, "its answer")
+    except ValueError as problem:
+        raise CredentialsError(f"{what}: {problem}") from problem
+    text = value.get("token") or value.get("access_token")
+    if not isinstance(text, str) or not text or not text.isascii():
+        raise CredentialsError(f"{what}: its answer holds neither token nor access_token")
+    life = value.get("expires_in")
+    seconds = float(life) if isinstance(life, int | float) and not isinstance(life, bool) else _DEFAULT_LIFE_S
+    refresh = value.get("refresh_token")
+    return Token(
+        Secret(text),
+        scopes,
+        sent_at + max(seconds, _DEFAULT_LIFE_S),
+        Secret(refresh) if isinstance(refresh, str) and refresh else None,
+    )
+
+
+def _refused(error: RegistryError, login: Login | None, what: str) -> Exception:
+    if not isinstance(error, DeniedError) and error.status != 400:
+        return error
+    if login is None:
+        return CredentialsError(
+            f"{what}: refused an anonymous token ({error.status})", hint="log in to this registry first"
+        )
+    return CredentialsError(
+        f"{what}: refused the credentials of user {login.username!r} from {login.source or 'the caller'}"
+        f" ({error.status})",
+        hint="check the user name and the password or token",
+    )

@@ -1,0 +1,36 @@
+"""Amazon ECR: host names, and how its data plane differs. Tokens and repositories are not here yet.
+
+Host pattern: the AWS credential helper's. Pieces are at least 5 MiB except the last (ECR API, UploadLayerPart).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from oci_push.providers.base import Quirks
+
+_HOST = re.compile(
+    r"(?P<account>\d{12})\.dkr[.\-]ecr(?P<fips>-fips)?\.(?P<region>[a-zA-Z0-9][a-zA-Z0-9_-]*)\."
+    r"(?:amazonaws\.(?:com(?:\.cn)?|eu)|on\.(?:aws|amazonwebservices\.com\.cn)|sc2s\.sgov\.gov|c2s\.ic\.gov"
+    r"|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ecr:
+    """Know ECR's private registries."""
+
+    name: str = "ecr"
+    quirks: Quirks = field(default_factory=lambda: Quirks(multi_tag=False, chunk_bytes=10 * 1024 * 1024))
+
+    def matches(self, host: str) -> bool:
+        """Match an account's registry host."""
+        return _HOST.fullmatch(host) is not None
+
+    def api_host(self, host: str) -> str:
+        """Requests go to the host that references name."""
+        return host
+
+
+PROVIDER = Ecr()

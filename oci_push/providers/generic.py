@@ -1,0 +1,26 @@
+"""Any registry that speaks the distribution API and is nobody's family: distribution, zot, Harbor, Nexus, …"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from oci_push.providers.base import Quirks
+
+
+@dataclass(frozen=True, slots=True)
+class Generic:
+    """Match every host, with no quirks at all; always the table's last line."""
+
+    name: str = "other"
+    quirks: Quirks = field(default_factory=Quirks)
+
+    def matches(self, host: str) -> bool:
+        """Accept."""
+        return bool(host)
+
+    def api_host(self, host: str) -> str:
+        """Requests go to the host that references name."""
+        return host
+
+
+PROVIDER = Generic()

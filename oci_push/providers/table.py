@@ -1,0 +1,22 @@
+"""The providers, in the order in which they are asked. A new one is a file and a line here."""
+
+from __future__ import annotations
+
+from oci_push.providers import azure, dockerhub, ecr, generic, github, gitlab, google, quay
+from oci_push.providers.base import Provider
+
+PROVIDERS: tuple[Provider, ...] = (
+    dockerhub.PROVIDER,
+    ecr.PROVIDER,
+    google.PROVIDER,
+    azure.PROVIDER,
+    github.PROVIDER,
+    gitlab.PROVIDER,
+    quay.PROVIDER,
+    generic.PROVIDER,
+)
+
+
+def find_provider(host: str) -> Provider:
+    """Give the family that a registry host belongs to; `generic` takes what nobody else does."""
+    return next(provider for provider in PROVIDERS if provider.matches(host))

@@ -1,0 +1,87 @@
+"""All registries of one run: a session for each login, and what is learnt on the way.
+
+Sessions are made when first needed and live until the run ends, so that ten pushes to one registry shake hands
+and ask for a token once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from oci_push.events import Emit
+from oci_push.model.access import Access
+from oci_push.model.reference import Repository
+from oci_push.protocol.blobs import Form
+from oci_push.protocol.endpoints import pull_scope, push_scope
+from oci_push.providers.table import find_provider
+from oci_push.registry.abilities import Abilities
+from oci_push.registry.repository import RepositoryClient
+from oci_push.runtime.once import OnceMap
+from oci_push.runtime.retry import RetryPolicy
+from oci_push.runtime.scope import Scope
+from oci_push.transport.session import Session, TransportSettings
+
+
+class Connections:
+    """Give repository clients; `blob_retry` bounds how often one upload is begun again. Close it at the end."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        settings: TransportSettings,
+        *,
+        blob_retry: RetryPolicy,
+        random: Callable[[], float],
+        emit: Emit,
+    ) -> None:
+        self._scope = scope
+        self._settings = settings
+        self._blob_retry = blob_retry
+        self._random = random
+        self._emit = emit
+        self._sessions: OnceMap[Access, Session] = OnceMap()
+        self._abilities: OnceMap[str, Abilities] = OnceMap()
+
+    def repository(self, access: Access, repository: Repository) -> RepositoryClient:
+        """Give a client for one repository, over the session of its login."""
+        session = self._sessions.get(access, lambda: self._open(access))
+        return RepositoryClient(
+            session,
+            repository,
+            self._abilities.get(access.host, lambda: _abilities(access.host)),
+            blob_retry=self._blob_retry,
+            random=self._random,
+            emit=self._emit,
+        )
+
+    def want(self, access: Access, *, push: tuple[Repository, ...] = (), pull: tuple[Repository, ...] = ()) -> None:
+        """Name what will be needed, so that the first token covers it; targets first."""
+        session = self._sessions.get(access, lambda: self._open(access))
+        session.auth.want(tuple(push_scope(r) for r in push) + tuple(pull_scope(r) for r in pull))
+
+    def can_mount(self, access: Access) -> bool:
+        """Say whether this registry links blobs across repositories at all."""
+        return find_provider(access.host).quirks.mounts
+
+    def width(self) -> int:
+        """Give the number of threads worth having for one target; the session's gate bounds what they do."""
+        return self._settings.far_requests
+
+    def close(self) -> None:
+        """Close every session."""
+        for _, session in self._sessions.items():
+            session.close()
+
+    def _open(self, access: Access) -> Session:
+        api_host = find_provider(access.host).api_host(access.host)
+        return Session(access, api_host, self._scope, self._settings, self._random, self._emit)
+
+
+def _abilities(host: str) -> Abilities:
+    quirks = find_provider(host).quirks
+    return Abilities(
+        form=Form(quirks.upload),
+        multi_tag=quirks.multi_tag,
+        anonymous_mount=quirks.anonymous_mount,
+        chunk_bytes=quirks.chunk_bytes,
+    )

@@ -1,0 +1,61 @@
+"""Pace: how many requests a host gets at once, and when it wants to be left alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from oci_push.runtime.scope import Scope
+
+_POLL_S = 0.25
+
+
+class Gate:
+    """Admit a number of requests at once that may change while they run; shared by all threads of a host.
+
+    After a 429 or a Retry-After nobody is let in before the time the server named.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._inside = 0
+        self._not_before = 0.0
+        self._changed = threading.Condition()
+
+    @property
+    def limit(self) -> int:
+        """Give how many may be inside."""
+        return self._limit
+
+    def set_limit(self, limit: int) -> None:
+        """Change how many may be inside; those who are stay."""
+        with self._changed:
+            self._limit = max(1, limit)
+            self._changed.notify_all()
+
+    def hold_until(self, moment: float) -> None:
+        """Let nobody in before `moment` on the monotonic clock."""
+        with self._changed:
+            self._not_before = max(self._not_before, moment)
+
+    @contextmanager
+    def inside(self, scope: Scope) -> Iterator[None]:
+        """Wait for a place, hold it for the block, and give it back."""
+        while True:
+            wait = self._not_before - scope.clock.monotonic()
+            if wait > 0:
+                scope.sleep(wait)
+                continue
+            with self._changed:
+                if self._inside < self._limit:
+                    self._inside += 1
+                    break
+                self._changed.wait(_POLL_S)
+            scope.check()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify()

@@ -1,0 +1,286 @@
+"""Sessions: drive flows over HTTP against one registry, with its login, redirects, limits and retries.
+
+The only user of httpx beside `sockets`. Redirects are followed here: httpx would turn a POST into a GET and
+knows nothing of who may see credentials.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from oci_push.errors import NetworkError, OciPushError, ProtocolViolationError, RegistryError
+from oci_push.events import Emit, RetryScheduled, ignore
+from oci_push.model.access import Access, is_loopback
+from oci_push.protocol import faults
+from oci_push.protocol.call import Call, Flow, Reply
+from oci_push.protocol.endpoints import bare
+from oci_push.runtime.retry import Retried, RetryPolicy, attempts
+from oci_push.runtime.scope import Scope
+from oci_push.transport.auth import Authenticator
+from oci_push.transport.bodies import BodyStream
+from oci_push.transport.origins import check_hop, origin
+from oci_push.transport.pace import Gate
+from oci_push.transport.pool import make_transport
+from oci_push.transport.sockets import Backend
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAX_HOPS = 10
+_MAX_ERROR_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSettings:
+    """Hold what all sessions of a run share: timeouts in seconds, and how often a request is repeated."""
+
+    connect_s: float = 15.0
+    stall_s: float = 60.0
+    near_requests: int = 4
+    far_requests: int = 16
+    call_retry: RetryPolicy = field(default_factory=RetryPolicy)
+    user_agent: str = "oci-push"
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+class Session:
+    """Talk to one registry as one login; used by many threads at once. Close it when done."""
+
+    def __init__(
+        self,
+        access: Access,
+        api_host: str,
+        scope: Scope,
+        settings: TransportSettings,
+        random: Callable[[], float],
+        emit: Emit = ignore,
+    ) -> None:
+        self.access = access
+        self._base = f"{access.scheme}://{api_host}"
+        self._origin = origin(self._base)
+        self._settings = settings
+        self._random = random
+        self._emit = emit
+        addresses = {f"{self._origin[1]}:{self._origin[2]}": access.address} if access.address else {}
+        self._backend = Backend(addresses)
+        proxy = _proxy(self._origin, settings.env)
+        self._client = httpx.Client(
+            transport=make_transport(access, self._backend, settings.env, proxy),
+            headers={"User-Agent": settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"},
+            timeout=httpx.Timeout(settings.stall_s, connect=settings.connect_s),
+            trust_env=False,
+        )
+        self.gate = Gate(settings.near_requests)
+        self._measured = False
+        self.auth = Authenticator(access, self._origin, scope.clock, self._run_plain)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def run(self, scope: Scope, flow: Flow[T]) -> T:
+        """Drive a flow to its result; calls that may be repeated are, by the call policy."""
+        return self._drive(scope, flow, authenticated=True)
+
+    @contextmanager
+    def download(self, scope: Scope, call: Call) -> Iterator[Iterator[bytes]]:
+        """Send a GET and give its body block by block; the answer's status is checked first."""
+        with self.gate.inside(scope), self._backend.use(scope), self._translated(call):
+            response, _ = self._exchange(scope, call, authenticated=True)
+            try:
+                if response.status_code not in call.answers:
+                    raise self._error(scope, call, self._reply(response, call.limit))
+                yield response.iter_raw(512 * 1024)
+            finally:
+                response.close()
+
+    def _run_plain(self, scope: Scope, flow: Flow[T]) -> T:
+        return self._drive(scope, flow, authenticated=False)
+
+    def _drive(self, scope: Scope, flow: Flow[T], *, authenticated: bool) -> T:
+        try:
+            call = next(flow)
+            while True:
+                try:
+                    reply = self._send(scope, call, authenticated=authenticated)
+                except OciPushError as error:
+                    call = flow.throw(error)
+                else:
+                    call = flow.send(reply)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _send(self, scope: Scope, call: Call, *, authenticated: bool) -> Reply:
+        def once(_: int) -> Reply:
+            if authenticated:
+                with self.gate.inside(scope):
+                    return self._once(scope, call, authenticated=True)
+            return self._once(scope, call, authenticated=False)
+
+        def told(retried: Retried) -> None:
+            self._emit(RetryScheduled(call.what or bare(call.url), str(retried.error), retried.attempt, retried.wait_s))
+
+        policy = self._settings.call_retry if call.replayable else RetryPolicy(attempts=1)
+        return attempts(scope, policy, once, random=self._random, on_retry=told)
+
+    def _once(self, scope: Scope, call: Call, *, authenticated: bool) -> Reply:
+        with self._backend.use(scope), self._translated(call):
+            response, _ = self._exchange(scope, call, authenticated=authenticated)
+            try:
+                good = response.status_code in call.answers
+                reply = self._reply(response, call.limit if good else _MAX_ERROR_BYTES)
+            finally:
+                response.close()
+        self._measure()
+        if not good:
+            raise self._error(scope, call, reply)
+        return reply
+
+    def _exchange(self, scope: Scope, call: Call, *, authenticated: bool) -> tuple[httpx.Response, str | None]:
+        """Send, answer challenges (twice at most: renew, then widen) and follow redirects."""
+        tries = 0
+        while True:
+            header = self.auth.header(scope, call) if authenticated else None
+            response = self._follow(scope, call, header)
+            if not authenticated or response.status_code not in (401, 403) or tries == 2:
+                return response, header
+            reply = self._reply(response, _MAX_ERROR_BYTES)
+            response.close()
+            tries += 1
+            if not self.auth.learn(scope, call, reply, header):
+                return _answered(response, reply), header
+
+    def _follow(self, scope: Scope, call: Call, authorization: str | None) -> httpx.Response:
+        url = call.url if "://" in call.url.partition("?")[0] else self._base + call.url
+        method = call.method
+        for _ in range(_MAX_HOPS):
+            target = check_hop(self._origin, url)
+            headers = dict(call.headers)
+            if authorization and target == self._origin:
+                headers["Authorization"] = authorization
+            response = self._request(scope, call, method, url, headers)
+            if response.status_code not in _REDIRECTS or "location" not in response.headers:
+                return response
+            response.close()
+            url = urljoin(url, response.headers["location"])
+            if response.status_code == 303:
+                method = "GET"
+        raise ProtocolViolationError(f"{call.what or bare(call.url)}: more than {_MAX_HOPS} redirects", method=method)
+
+    def _request(self, scope: Scope, call: Call, method: str, url: str, headers: dict[str, str]) -> httpx.Response:
+        body = call.body if method == call.method else None
+        if body is not None:
+            headers["Content-Length"] = str(body.size)
+        parts = urlsplit(url)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        request = self._client.build_request(
+            method,
+            f"{parts.scheme}://{parts.netloc}/",
+            headers=headers,
+            timeout=httpx.Timeout(
+                scope.remaining(self._settings.stall_s), connect=scope.remaining(self._settings.connect_s)
+            ),
+            # The target goes out byte for byte: a signed query must not be decoded and encoded again.
+            extensions={"target": target.encode("ascii", "ignore"), "url": url},
+        )
+        if body is not None:
+            request.stream = BodyStream(body, scope)
+        response = self._client.send(request, stream=True)
+        _log.debug("%s %s -> %s", method, bare(url), response.status_code)
+        return response
+
+    @contextmanager
+    def _translated(self, call: Call) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.TransportError, httpx.InvalidURL, httpx.StreamError) as problem:
+            raise _network_error(call, self._base, problem) from problem
+
+    def _reply(self, response: httpx.Response, limit: int) -> Reply:
+        kept: list[bytes] = []
+        size = 0
+        if response.is_closed:
+            kept.append(response.content)
+        else:
+            for block in response.iter_raw():
+                size += len(block)
+                if size > limit:
+                    if response.status_code >= 400:
+                        break
+                    raise ProtocolViolationError(
+                        f"{bare(str(response.request.extensions['url']))}: answer is longer than {limit} bytes"
+                    )
+                kept.append(block)
+        pairs = tuple((k.lower(), v) for k, v in response.headers.multi_items())
+        url = str(response.request.extensions["url"])
+        return Reply(response.status_code, dict(reversed(pairs)), url, b"".join(kept), pairs)
+
+    def _error(self, scope: Scope, call: Call, reply: Reply) -> RegistryError:
+        error = faults.error_for(call, reply, scope.clock.now)
+        if error.retry_after_s is not None:
+            self.gate.hold_until(
+                scope.clock.monotonic() + min(error.retry_after_s, self._settings.call_retry.server_cap_s)
+            )
+        return error
+
+    def _measure(self) -> None:
+        # Round trips cost nothing nearby and everything far away: more requests at once only there.
+        if not self._measured and self._backend.connect_s is not None:
+            self._measured = True
+            near = self._backend.connect_s < 0.002
+            self.gate.set_limit(self._settings.near_requests if near else self._settings.far_requests)
+
+
+def _answered(response: httpx.Response, reply: Reply) -> httpx.Response:
+    again = httpx.Response(reply.status, headers=list(reply.all_headers), content=reply.body)
+    again.request = response.request
+    return again
+
+
+def _network_error(call: Call, base: str, problem: Exception) -> NetworkError:
+    subject = call.what or bare(call.url)
+    text = str(problem) or type(problem).__name__
+    host = urlsplit(base).netloc
+    lowered = text.lower()
+    if "certificate" in lowered:
+        return NetworkError(
+            f"{subject}: the certificate of {host} is not trusted ({text})",
+            hint="give its CA with ca: in oci-push.yaml, --ca-file or a certs.d folder",
+            transient=False,
+        )
+    if "wrong version number" in lowered or "wrong_version_number" in lowered or "record layer" in lowered:
+        return NetworkError(
+            f"{subject}: {host} does not speak TLS",
+            hint="if it is meant to be plain http, say --plain-http or plain_http: true",
+            transient=False,
+        )
+    if isinstance(problem, httpx.ConnectError) and ("name or service" in lowered or "nodename" in lowered):
+        return NetworkError(f"{subject}: the name {host} cannot be resolved", hint="check the registry's name")
+    if isinstance(problem, httpx.ConnectError | httpx.ConnectTimeout):
+        return NetworkError(f"{subject}: cannot connect to {host} ({text})", hint="is the registry up and reachable?")
+    return NetworkError(f"{subject}: connection to {host} broke ({text})")
+
+
+def _proxy(target: tuple[str, str, int], env: Mapping[str, str]) -> str:
+    """Read HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY as curl does, lower case first."""
+
+    def read(name: str) -> str:
+        return env.get(name.lower(), "") or env.get(name.upper(), "")
+
+    for entry in read("no_proxy").replace(" ", "").split(","):
+        name = entry.lstrip(".").lower()
+        if name == "*" or (name and (target[1] == name or f"{target[1]}:{target[2]}" == name)):
+            return ""
+        if name and target[1].endswith(f".{name}"):
+            return ""
+    if is_loopback(target[1]):
+        return ""
+    return read(f"{target[0]}_proxy") or read("all_proxy")

@@ -1,0 +1,154 @@
+"""Sockets under the HTTP client: where blocked threads can be woken, and where a stalled peer is noticed.
+
+`httpcore`, the engine inside httpx, takes a network backend. Ours keeps every read and write inside
+`Scope.blocked`, so that a cancel, a deadline or a failed sibling shuts the socket down at once, on new and on
+reused connections alike (the ``trace`` extension sees only new ones). A timeout here is per operation: slow is
+not stalled, silence is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpcore
+
+from oci_push.runtime.scope import Scope
+
+_SEND_BUFFER_BYTES = 4 * 1024 * 1024
+
+
+class Backend(httpcore.NetworkBackend):
+    """Open sockets for one registry session; `addresses` maps ``host:port`` to where to connect instead."""
+
+    def __init__(self, addresses: dict[str, str]) -> None:
+        self._addresses = addresses
+        self._local = threading.local()
+        self.connect_s: float | None = None
+
+    @contextmanager
+    def use(self, scope: Scope) -> Iterator[None]:
+        """Make this thread's socket operations belong to `scope`."""
+        previous = getattr(self._local, "scope", None)
+        self._local.scope = scope
+        try:
+            yield
+        finally:
+            self._local.scope = previous
+
+    def current(self) -> Scope | None:
+        """Give the scope of this thread's request."""
+        scope: Scope | None = getattr(self._local, "scope", None)
+        return scope
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect, without Nagle's delay; the time it took is a measure of the distance."""
+        replaced = self._addresses.get(f"{host}:{port}")
+        if replaced:
+            name, _, number = replaced.rpartition(":")
+            host, port = name.strip("[]"), int(number)
+        scope = self.current()
+        started = scope.clock.monotonic() if scope else 0.0
+        try:
+            sock = socket.create_connection((host, port), scope.remaining(timeout or 30.0) if scope else timeout)
+        except TimeoutError as problem:
+            raise httpcore.ConnectTimeout("connecting took too long") from problem
+        except OSError as problem:
+            raise httpcore.ConnectError(str(problem)) from problem
+        if scope:
+            took = scope.clock.monotonic() - started
+            self.connect_s = took if self.connect_s is None else min(self.connect_s, took)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.connect_s and self.connect_s > 0.01:
+            with contextlib.suppress(OSError):  # the kernel's limit may be lower
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        return Stream(sock, self)
+
+
+class Stream(httpcore.NetworkStream):
+    """One connection, plain or TLS."""
+
+    def __init__(self, sock: socket.socket, backend: Backend) -> None:
+        self._sock = sock
+        self._backend = backend
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read what is there, waiting at most `timeout` seconds for the first byte."""
+        with self._blocking(timeout, httpcore.ReadTimeout, httpcore.ReadError):
+            return self._sock.recv(max_bytes)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send all of `buffer`; `timeout` is how long no byte may move."""
+        view = memoryview(buffer)
+        with self._blocking(timeout, httpcore.WriteTimeout, httpcore.WriteError):
+            while view:
+                view = view[self._sock.send(view) :]
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._sock.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """Shake hands; a certificate that is not trusted ends in ``ConnectError``."""
+        with self._blocking(timeout, httpcore.ConnectTimeout, httpcore.ConnectError):
+            wrapped = ssl_context.wrap_socket(self._sock, server_hostname=server_hostname)
+        return Stream(wrapped, self._backend)
+
+    def get_extra_info(self, info: str) -> Any:
+        """Answer what httpcore asks of a connection."""
+        if info == "ssl_object" and isinstance(self._sock, ssl.SSLSocket):
+            return self._sock
+        if info == "socket":
+            return self._sock
+        if info == "is_readable":
+            return _has_data(self._sock)
+        return None
+
+    @contextmanager
+    def _blocking(self, timeout: float | None, late: type[Exception], broken: type[Exception]) -> Iterator[None]:
+        scope = self._backend.current()
+        try:
+            if scope is None:
+                self._sock.settimeout(timeout)
+                yield
+                return
+            self._sock.settimeout(scope.remaining(timeout or 60.0))
+            with scope.blocked(self._wake):
+                yield
+        except TimeoutError as problem:
+            if scope is not None:
+                scope.check()
+            raise late(f"no byte moved for {timeout:g} seconds" if timeout else "no byte moved") from problem
+        except (OSError, ValueError) as problem:
+            if scope is not None:
+                scope.check()
+            raise broken(str(problem)) from problem
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):
+            # The plain socket's method: an SSLSocket's own would drop its state under the reading thread.
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
+
+def _has_data(sock: socket.socket) -> bool:
+    import select
+
+    if sock.fileno() < 0:
+        return True
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
+    return bool(poller.poll(0))
