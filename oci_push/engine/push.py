@@ -119,7 +119,8 @@ def _run(
     progress: _Progress,
 ) -> None:
     root = plan.graph.root
-    if client.head(scope, str(root.digest), push=True) is None:
+    is_new = client.head(scope, str(root.digest), push=True) is None
+    if is_new:
         _send_blobs(leg, source, connections, client, scope, emit, progress)
         _put_children(plan, client, scope, connections, emit)
         _put_root(root, leg, client, scope, emit, progress)
@@ -128,7 +129,7 @@ def _run(
             progress.blobs.append(BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS))
             emit(BlobDone(client.repository, blob.digest, blob.size, BlobOutcome.EXISTS.value))
         emit(ManifestDone(client.repository, root.digest, "exists"))
-    _put_tags(root, leg, client, scope, connections, emit, progress)
+    _put_tags(root, leg, client, scope, connections, emit, progress, is_new=is_new)
 
 
 def _send_blobs(
@@ -194,7 +195,7 @@ def _put_root(
             emit(ManifestDone(client.repository, root.digest, "pushed"))
             return
     if tags:
-        _put_tag(tags[0], root, client, scope, emit, progress)
+        _put_tag(tags[0], root, client, scope, emit, progress, ask_first=False)
     else:
         client.put_manifest(scope, root, str(root.digest))
     emit(ManifestDone(client.repository, root.digest, "pushed"))
@@ -208,23 +209,36 @@ def _put_tags(
     connections: Connections,
     emit: Emit,
     progress: _Progress,
+    *,
+    is_new: bool,
 ) -> None:
-    """Set the tags that are still missing: the first alone, since what refuses it refuses all; then the rest."""
+    """Set the tags that are still missing: the first alone, since what refuses it refuses all; then the rest.
+
+    An image that was there already may have its tags already: they are asked for, and nothing is sent.
+    """
     left = [tag for tag in leg.target.tags if tag not in progress.tags]
     if left and not progress.tags:
-        _put_tag(left.pop(0), root, client, scope, emit, progress)
+        _put_tag(left.pop(0), root, client, scope, emit, progress, ask_first=not is_new)
     outcomes = run_all(
         scope,
-        [lambda s, tag=tag: _put_tag(tag, root, client, s, emit, progress) for tag in left],  # type: ignore[misc]
+        [lambda s, tag=tag: _put_tag(tag, root, client, s, emit, progress, ask_first=not is_new) for tag in left],  # type: ignore[misc]
         limit=connections.width(),
     )
     _raise_first(first_error(outcomes))
 
 
-def _put_tag(tag: str, root: Manifest, client: RepositoryClient, scope: Scope, emit: Emit, progress: _Progress) -> None:
+def _put_tag(
+    tag: str,
+    root: Manifest,
+    client: RepositoryClient,
+    scope: Scope,
+    emit: Emit,
+    progress: _Progress,
+    *,
+    ask_first: bool,
+) -> None:
     try:
-        there = client.head(scope, tag, push=True)
-        if there is not None and there.digest == root.digest:
+        if ask_first and _is_ours(tag, root, client, scope):
             _tagged(tag, "unchanged", root, client, emit, progress)
             return
         client.put_manifest(scope, root, tag)
@@ -238,7 +252,7 @@ def _put_tag(tag: str, root: Manifest, client: RepositoryClient, scope: Scope, e
 
 
 def _is_ours(tag: str, root: Manifest, client: RepositoryClient, scope: Scope) -> bool:
-    """After a refusal: is the tag where we want it? ECR refuses to re-push an immutable tag's own digest."""
+    """Say whether the tag is where we want it. ECR refuses to push an immutable tag's own digest again."""
     try:
         there = client.head(scope, tag, push=True)
     except RegistryError:

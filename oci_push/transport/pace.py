@@ -22,6 +22,7 @@ class Gate:
         self._inside = 0
         self._not_before = 0.0
         self._changed = threading.Condition()
+        self._mine = threading.local()
 
     @property
     def limit(self) -> int:
@@ -41,7 +42,14 @@ class Gate:
 
     @contextmanager
     def inside(self, scope: Scope) -> Iterator[None]:
-        """Wait for a place, hold it for the block, and give it back."""
+        """Wait for a place, hold it for the block, and give it back.
+
+        A thread inside already gets no second place: an upload that reads its body from the same registry
+        would wait for itself otherwise.
+        """
+        if getattr(self._mine, "inside", False):
+            yield
+            return
         while True:
             wait = self._not_before - scope.clock.monotonic()
             if wait > 0:
@@ -53,9 +61,11 @@ class Gate:
                     break
                 self._changed.wait(_POLL_S)
             scope.check()
+        self._mine.inside = True
         try:
             yield
         finally:
+            self._mine.inside = False
             with self._changed:
                 self._inside -= 1
                 self._changed.notify()

@@ -1,0 +1,141 @@
+"""OCI image layouts, in a folder or in a tar (image-spec image-layout.md)."""
+
+from __future__ import annotations
+
+from oci_push.errors import ContentMismatchError, SourceError
+from oci_push.model import media
+from oci_push.model.access import Access
+from oci_push.model.descriptor import Descriptor
+from oci_push.model.digest import Digest
+from oci_push.model.manifest import Manifest, load_json
+from oci_push.model.reference import Repository
+from oci_push.protocol.call import Body, BytesBody
+from oci_push.runtime.scope import Scope
+from oci_push.sources.files import SpoolSpace
+from oci_push.sources.settings import Limits
+from oci_push.sources.views import View, read_small
+
+_REF_NAME = "org.opencontainers.image.ref.name"
+_IMAGE_NAME = "io.containerd.image.name"
+
+
+class LayoutSource:
+    """Read one image of a layout. `ref` is a ref name, a ``@digest``, or empty where there is one image."""
+
+    def __init__(self, view: View, ref: str, limits: Limits, spool: SpoolSpace) -> None:
+        self._view = view
+        self._ref = ref
+        self._limits = limits
+        self._spool = spool
+
+    @property
+    def name(self) -> str:
+        """Give the source as the user wrote it."""
+        return self._view.name
+
+    @property
+    def origin(self) -> tuple[Access, Repository] | None:
+        """Nothing can be mounted from a file."""
+        return None
+
+    def root(self, scope: Scope) -> Descriptor:
+        """Choose the manifest that the reference names."""
+        scope.check()
+        _check_version(self._view, self._limits)
+        entries = index_entries(self._view, self._limits)
+        return choose(entries, self._ref, self.name)
+
+    def manifest(self, scope: Scope, descriptor: Descriptor) -> Manifest:
+        """Read a manifest and check size, digest and form."""
+        scope.check()
+        what = f"{self.name}: manifest {descriptor.digest}"
+        if descriptor.size > media.MAX_MANIFEST_BYTES:
+            raise SourceError(f"{what} has {descriptor.size} bytes, over the limit of {media.MAX_MANIFEST_BYTES}")
+        body = self.blob(scope, descriptor)
+        raw = body.data if isinstance(body, BytesBody) else b"".join(bytes(b) for b in body.blocks())
+        try:
+            return Manifest.parse(raw, descriptor.media_type, descriptor.digest)
+        except ValueError as problem:
+            kind = ContentMismatchError if "expected" in str(problem) else SourceError
+            raise kind(f"{self.name}: {problem}") from problem
+
+    def blob(self, scope: Scope, descriptor: Descriptor) -> Body:
+        """Give a blob's bytes; it must be there with the size its descriptor says."""
+        scope.check()
+        if descriptor.data is not None:
+            return BytesBody(descriptor.data)
+        path = blob_path(descriptor.digest)
+        body = self._view.find(path)
+        if body is None:
+            raise SourceError(
+                f"{self.name}: {path} is missing ({descriptor.media_type})",
+                hint="the layout is incomplete: it was copied without all of its blobs",
+            )
+        if body.size != descriptor.size:
+            raise ContentMismatchError(
+                f"{self.name}: {path} has {body.size} bytes, its manifest says {descriptor.size}"
+            )
+        return body
+
+    def close(self) -> None:
+        """Remove temporary files."""
+        self._spool.close()
+
+
+def blob_path(digest: Digest) -> str:
+    """Give a blob's place in a layout."""
+    return f"blobs/{digest.algorithm}/{digest.encoded}"
+
+
+def index_entries(view: View, limits: Limits) -> tuple[Descriptor, ...]:
+    """Read what ``index.json`` lists; raises `SourceError`."""
+    raw = read_small(view, "index.json", limits)
+    if raw is None:
+        raise SourceError(f"{view.name}: has no index.json", hint="this is not an OCI image layout")
+    try:
+        listed = load_json(raw, "index.json").get("manifests")
+        if not isinstance(listed, list):
+            raise ValueError("index.json has no list of manifests")
+        return tuple(Descriptor.from_json(item, f"index.json manifests[{n}]") for n, item in enumerate(listed))
+    except ValueError as problem:
+        raise SourceError(f"{view.name}: {problem}") from problem
+
+
+def choose(entries: tuple[Descriptor, ...], ref: str, name: str) -> Descriptor:
+    """Find the entry that `ref` names, or the only one."""
+    found = [entry for entry in entries if not ref or _is_named(entry, ref)]
+    distinct = {entry.digest: entry for entry in found}
+    if len(distinct) == 1:
+        return found[0]
+    listed = ", ".join(dict.fromkeys(_label(entry) for entry in entries)) or "nothing"
+    if not entries:
+        raise SourceError(f"{name}: holds no image")
+    if not found:
+        raise SourceError(f"{name}: holds no image {ref!r}", hint=f"it holds: {listed}")
+    latest = {e.digest: e for e in found if e.annotations.get(_REF_NAME) == "latest"}
+    if not ref and len(latest) == 1:
+        return next(iter(latest.values()))
+    raise SourceError(f"{name}: holds several images, say which", hint=f"it holds: {listed}; write {name}:NAME")
+
+
+def _is_named(entry: Descriptor, ref: str) -> bool:
+    if ref.startswith("@"):
+        return str(entry.digest) == ref[1:]
+    names = (entry.annotations.get(_REF_NAME, ""), entry.annotations.get(_IMAGE_NAME, ""))
+    return ref in names or any(name.rpartition(":")[2] == ref for name in names if ":" in name.rpartition("/")[2])
+
+
+def _label(entry: Descriptor) -> str:
+    return entry.annotations.get(_REF_NAME) or entry.annotations.get(_IMAGE_NAME) or f"@{entry.digest}"
+
+
+def _check_version(view: View, limits: Limits) -> None:
+    raw = read_small(view, "oci-layout", limits)
+    if raw is None:
+        raise SourceError(f"{view.name}: has no oci-layout file", hint="this is not an OCI image layout")
+    try:
+        version = load_json(raw, "oci-layout").get("imageLayoutVersion")
+    except ValueError as problem:
+        raise SourceError(f"{view.name}: {problem}") from problem
+    if not isinstance(version, str) or not version.startswith("1."):
+        raise SourceError(f"{view.name}: layout version {version!r} is not supported (1.x is)")

@@ -1,0 +1,104 @@
+"""A registry as the source: manifests and blobs read over HTTP, blobs mounted from where they are if possible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from oci_push.errors import ContentMismatchError
+from oci_push.model.access import Access
+from oci_push.model.descriptor import Descriptor
+from oci_push.model.digest import Digest
+from oci_push.model.manifest import Manifest
+from oci_push.model.reference import Reference, Repository
+from oci_push.protocol.call import Body, BytesBody
+from oci_push.registry.repository import RepositoryClient
+from oci_push.runtime.once import OnceMap
+from oci_push.runtime.scope import Scope
+from oci_push.sources.base import verified
+from oci_push.sources.files import FileBody, SpoolSpace
+
+
+class RemoteSource:
+    """Read one image of a repository; with `spool` each blob is downloaded once and kept, for several targets."""
+
+    def __init__(self, client: RepositoryClient, reference: Reference, spool: SpoolSpace, *, keep: bool) -> None:
+        self._client = client
+        self._reference = reference
+        self._spool = spool
+        self._keep = keep
+        self._manifests: OnceMap[str, Manifest] = OnceMap()
+        self._kept: OnceMap[Digest, FileBody] = OnceMap()
+
+    @property
+    def name(self) -> str:
+        """Give the reference."""
+        return str(self._reference)
+
+    @property
+    def origin(self) -> tuple[Access, Repository] | None:
+        """Blobs can be mounted from here on the same registry."""
+        return self._client.session.access, self._reference.repository
+
+    def root(self, scope: Scope) -> Descriptor:
+        """Fetch what the reference points at."""
+        return self._fetch(scope, self._reference).descriptor()
+
+    def manifest(self, scope: Scope, descriptor: Descriptor) -> Manifest:
+        """Fetch a manifest by digest; the root is not fetched twice."""
+        known = self._manifests.peek(self._reference.target)
+        if known is not None and known.digest == descriptor.digest:
+            return known
+        return self._fetch(scope, Reference(self._reference.repository, "", descriptor.digest))
+
+    def blob(self, scope: Scope, descriptor: Descriptor) -> Body:
+        """Give a body that downloads each time it is opened, or that has been downloaded once."""
+        if descriptor.data is not None:
+            return BytesBody(descriptor.data)
+        body = _RemoteBody(self._client, scope, descriptor)
+        if not self._keep:
+            return body
+        return self._kept.get(descriptor.digest, lambda: self._download(scope, body))
+
+    def close(self) -> None:
+        """Remove temporary files."""
+        self._spool.close()
+
+    def _fetch(self, scope: Scope, reference: Reference) -> Manifest:
+        return self._manifests.get(reference.target, lambda: self._client.fetch(scope, reference))
+
+    def _download(self, scope: Scope, body: _RemoteBody) -> FileBody:
+        file = self._spool.new()
+        what = f"{self.name}: blob {body.blob.digest}"
+        for block in verified(body, body.blob, what):
+            scope.check()
+            self._spool.write(file, block, what)
+        return FileBody(file.fileno(), 0, body.size, what)
+
+
+@dataclass(frozen=True, slots=True)
+class _RemoteBody:
+    client: RepositoryClient
+    scope: Scope
+    blob: Descriptor
+
+    @property
+    def size(self) -> int:
+        """Give the size its manifest says."""
+        return self.blob.size
+
+    def blocks(self, start: int = 0) -> Iterator[bytes | memoryview]:
+        """Download; more or fewer bytes than the manifest says is an error."""
+        seen = 0
+        with self.client.open_blob(self.scope, self.blob) as blocks:
+            for block in blocks:
+                seen += len(block)
+                if seen > self.blob.size:
+                    break
+                if seen > start:
+                    yield block[max(0, len(block) - (seen - start)) :]
+        if seen != self.blob.size:
+            raise ContentMismatchError(
+                f"{self.client.repository}: blob {self.blob.digest} came with {seen} bytes, "
+                f"its manifest says {self.blob.size}"
+            )

@@ -1,0 +1,54 @@
+"""How sources read: where temporary bytes go, how layers are compressed, and every limit by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from oci_push.model.digest import Digest
+
+
+class DigestCache(Protocol):
+    """Remember what an uncompressed layer became, so that a second push compresses nothing."""
+
+    def find(self, diff_id: Digest, settings_key: str) -> tuple[Digest, int] | None:
+        """Give digest and size of the compressed layer, if they are known."""
+        ...
+
+    def store(self, diff_id: Digest, settings_key: str, digest: Digest, size: int) -> None:
+        """Remember them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bound what an untrusted archive may make us do; sizes in bytes."""
+
+    members: int = 200_000
+    json_bytes: int = 8 * 1024 * 1024
+    expansion_ratio: int = 200
+    links: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """Hold what the user may set about reading.
+
+    `compression` is ``gzip``, ``zstd`` or ``none`` for layers that are stored uncompressed, `level` 0 the
+    algorithm's usual one. `format` is ``docker``, ``oci`` or ``auto`` for manifests that we build.
+    `spool_bytes` bounds all temporary files together.
+    """
+
+    temp_folder: Path | None = None
+    spool_bytes: int = 64 * 1024**3
+    compression: str = "gzip"
+    level: int = 0
+    threads: int = 2
+    format: str = "auto"
+    digest_cache: DigestCache | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+IsPath = Callable[[str], bool]

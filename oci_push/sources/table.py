@@ -1,0 +1,163 @@
+"""The sources: what a SOURCE text means, and which class reads it. A new one is a file and a line here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from oci_push.errors import ConfigError, SourceError
+from oci_push.events import Emit
+from oci_push.model.reference import Reference
+from oci_push.runtime.scope import Scope
+from oci_push.sources import docker_archive, layout
+from oci_push.sources.base import Source
+from oci_push.sources.files import SpoolSpace
+from oci_push.sources.settings import IsPath, SourceSettings
+from oci_push.sources.views import FolderView, TarView, View, open_tar, read_small
+
+_FILE_KINDS = ("oci", "oci-archive", "docker-archive")
+_TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.zst")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """Hold a SOURCE taken apart: `kind` is ``oci``, ``oci-archive``, ``docker-archive``, ``file`` (told by its
+    content), ``registry`` or ``stdin``; `text` is what the user wrote."""
+
+    kind: str
+    path: str
+    ref: str
+    text: str
+
+
+def parse_source(text: str, is_path: IsPath) -> SourceSpec:
+    """Take a SOURCE apart; `is_path` says whether a file or folder exists. Raises `ConfigError`."""
+    if text == "-":
+        return SourceSpec("stdin", "-", "", text)
+    scheme, colon, rest = text.partition(":")
+    if colon and scheme in _FILE_KINDS:
+        path, ref = _split_ref(rest, is_path)
+        if not path:
+            raise ConfigError(f"source {text!r} names no file", hint=f"write {scheme}:PATH or {scheme}:PATH:NAME")
+        return SourceSpec(scheme, path, ref, text)
+    if text.startswith("docker://"):
+        return SourceSpec("registry", text.removeprefix("docker://"), "", text)
+    path, ref = _split_ref(text, is_path)
+    if is_path(path) and (path != text or "/" in text or "." in text or not _is_reference(text) or is_path(text)):
+        return SourceSpec("file", path, ref, text)
+    if text.startswith(("./", "../", "/", "~")) or path.endswith(_TAR_ENDINGS):
+        raise SourceError(f"{path}: no such file or folder", hint="give an OCI layout, an archive or a reference")
+    if not _is_reference(text):
+        raise ConfigError(
+            f"source {text!r} is neither a file nor an image reference",
+            hint="write oci:DIR, oci-archive:FILE, docker-archive:FILE, docker://HOST/REPO:TAG or - for stdin",
+        )
+    return SourceSpec("registry", text, "", text)
+
+
+def open_source(
+    spec: SourceSpec, settings: SourceSettings, *, scope: Scope, emit: Emit, stdin: BinaryIO | None = None
+) -> Source:
+    """Open a source that is a file, a folder or stdin; ``registry`` is opened by who has connections."""
+    spool = SpoolSpace(settings.temp_folder, settings.spool_bytes)
+    try:
+        view = _view(spec, settings, spool, scope, stdin)
+        return _by_content(view, spec, settings, spool, emit)
+    except BaseException:
+        spool.close()
+        raise
+
+
+def _view(spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, scope: Scope, stdin: BinaryIO | None) -> View:
+    if spec.kind == "registry":
+        raise ValueError("a registry source is opened with connections")
+    if spec.kind == "stdin":
+        return open_tar("stdin", stdin or sys.stdin.buffer, spool, scope, settings.limits)
+    path = Path(spec.path)
+    if path.is_dir():
+        if spec.kind.endswith("archive"):
+            raise SourceError(f"{spec.path}: is a folder, {spec.kind} wants a file", hint=f"write oci:{spec.path}")
+        return FolderView(spec.path, path)
+    try:
+        file = path.open("rb")
+    except FileNotFoundError as problem:
+        raise SourceError(f"{spec.path}: no such file or folder") from problem
+    except OSError as problem:
+        raise SourceError(f"{spec.path}: cannot be read ({problem.strerror})") from problem
+    if spec.kind == "oci":
+        file.close()
+        raise SourceError(f"{spec.path}: is a file, oci wants a folder", hint=f"write oci-archive:{spec.path}")
+    return open_tar(spec.path, file, spool, scope, settings.limits)
+
+
+def _by_content(view: View, spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, emit: Emit) -> Source:
+    limits = settings.limits
+    has_layout = spec.kind != "docker-archive" or isinstance(view, TarView)
+    has_layout = has_layout and read_small(view, "oci-layout", limits) is not None
+    images = None if spec.kind.startswith("oci") else docker_archive.read_images(view, settings)
+    if has_layout and (images is None or _is_complete(view, spec.ref, limits_of=settings)):
+        return layout.LayoutSource(view, spec.ref, limits, spool)
+    if images is not None:
+        chosen = docker_archive.choose(images, spec.ref, view.name)
+        return docker_archive.DockerArchiveSource(view, chosen, settings, spool, emit)
+    if spec.kind.startswith("oci"):
+        return layout.LayoutSource(view, spec.ref, limits, spool)
+    raise SourceError(
+        f"{view.name}: holds no image (neither an OCI layout nor manifest.json)",
+        hint="give an OCI layout, an OCI archive or the output of docker save",
+    )
+
+
+def _is_complete(view: View, ref: str, *, limits_of: SourceSettings) -> bool:
+    """Say whether the OCI half of a Docker 25+ archive can be used: it keeps the image's true digests."""
+    from oci_push.model import media
+    from oci_push.model.manifest import Manifest
+
+    def check(raw: bytes, kind: str) -> bool:
+        node = Manifest.parse(raw, kind)
+        for child in (*node.children, *node.blobs):
+            body = view.find(layout.blob_path(child.digest))
+            if body is None or body.size != child.size:
+                return False
+            if child.media_type in media.MANIFESTS and not check(body.read(), child.media_type):
+                return False
+        return True
+
+    try:
+        root = layout.choose(layout.index_entries(view, limits_of.limits), ref, view.name)
+        body = view.find(layout.blob_path(root.digest))
+        return body is not None and body.size <= media.MAX_MANIFEST_BYTES and check(body.read(), root.media_type)
+    except (SourceError, ValueError):
+        return False
+
+
+def _split_ref(text: str, is_path: IsPath) -> tuple[str, str]:
+    """Cut ``PATH[:REF]`` or ``PATH[@DIGEST]``; a path that exists as written wins."""
+    if is_path(text):
+        return text, ""
+    before, at, digest = text.rpartition("@")
+    if at and (":" in digest or digest.isdigit()):
+        return before.removesuffix(":"), f"@{digest}"
+    position = text.find(":")
+    while position >= 0:
+        if is_path(text[:position]):
+            return text[:position], text[position + 1 :]
+        position = text.find(":", position + 1)
+    path, colon, ref = text.partition(":")
+    return (path, ref) if colon else (text, "")
+
+
+def _is_reference(text: str) -> bool:
+    try:
+        Reference.parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+def path_exists(text: str) -> bool:
+    """Say whether a file or folder of this name exists; the usual `is_path`."""
+    return bool(text) and os.path.exists(text)
