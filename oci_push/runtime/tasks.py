@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -83,12 +82,25 @@ def first_error(outcomes: Sequence[Outcome[T]]) -> BaseException | None:
     return next(iter(broken + real + errors), None)
 
 
-@contextmanager
-def background(target: Callable[[], None], name: str) -> Iterator[threading.Thread]:
-    """Run `target` on a daemon thread for as long as the block lasts; the caller makes it end."""
-    thread = threading.Thread(target=target, name=name, daemon=True)
+def attend(work: Callable[[], T], on_tick: Callable[[], None]) -> Outcome[T]:
+    """Run `work` on a thread of its own and call `on_tick` often until it ends; for the main thread.
+
+    The main thread so stays free to take signals, whose handlers must not meet a lock of the work.
+    """
+    outcome: list[Outcome[T]] = []
+
+    def worker() -> None:
+        try:
+            outcome.append(Outcome(work()))
+        except BaseException as error:  # noqa: BLE001  # thread boundary: the error travels in the outcome
+            outcome.append(Outcome(error=error))
+
+    thread = threading.Thread(target=worker, name="oci-push", daemon=True)
     thread.start()
-    yield thread
+    while thread.is_alive():
+        thread.join(0.05)
+        on_tick()
+    return outcome[0]
 
 
 def _join(thread: threading.Thread, scope: Scope) -> None:

@@ -1,0 +1,46 @@
+"""The command line's entry: a command's module, and what it needs, is imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import typer
+
+from oci_push import __version__
+
+_COMMANDS = {
+    "push": ("oci_push.cli.push", "push"),
+}
+
+
+def main() -> None:
+    """Run the program named on the command line."""
+    named = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    wanted = [named] if named in _COMMANDS else list(_COMMANDS)
+    app = typer.Typer(
+        name="oci-push",
+        help="Push container images to registries over HTTP: no daemon, no root.",
+        no_args_is_help=True,
+        add_completion=named not in _COMMANDS,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name in wanted:
+        module, function = _COMMANDS[name]
+        app.command(name)(getattr(importlib.import_module(module), function))
+    app()
+
+
+def _version(show: bool) -> None:  # typer calls it with the option's value
+    if show:
+        print(f"oci-push {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Push container images to registries over HTTP: no daemon, no root."""

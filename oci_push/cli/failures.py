@@ -1,0 +1,62 @@
+"""Where a command's work runs, and where its errors become text and an exit code. The only file that exits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import typer
+
+from oci_push.errors import Cancelled, ConfigError, OciPushError
+from oci_push.runtime.clock import SystemClock
+from oci_push.runtime.scope import Scope
+from oci_push.runtime.tasks import attend
+
+
+def run_command(work: Callable[[Scope], int], *, what: str, timeout_s: float | None = None) -> None:
+    """Run `work` under a scope that signals and `timeout_s` end, and exit with what it returns."""
+    clock = SystemClock()
+    deadline = None if timeout_s is None else clock.monotonic() + timeout_s
+    scope = Scope(clock, deadline=deadline, what=what)
+    seen: list[int] = []
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        if len(seen) > 1:
+            os._exit(128 + number)
+
+    def on_tick() -> None:
+        scope.expire()
+        if seen and not scope.is_cancelled:
+            name = signal.Signals(seen[0]).name
+            print(f"{name} received: stopping, open uploads are cancelled (again: stop at once)", file=sys.stderr)
+            scope.cancel(Cancelled(f"stopped by {name}", signal_number=seen[0]))
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    outcome = attend(lambda: work(scope), on_tick)
+    sys.stdout.flush()
+    if outcome.error is None:
+        raise typer.Exit(outcome.get())
+    if isinstance(outcome.error, OciPushError):
+        show_error(outcome.error)
+        raise typer.Exit(outcome.error.exit_code)
+    if isinstance(outcome.error, BrokenPipeError):
+        os._exit(1)
+    raise outcome.error
+
+
+def show_error(error: OciPushError) -> None:
+    """Print an error and its hint; a configuration error's problems one a line."""
+    if isinstance(error, ConfigError) and len(error.problems) > 1:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+            if problem.hint:
+                print(f"  hint: {problem.hint}", file=sys.stderr)
+        return
+    print(f"error: {error}", file=sys.stderr)
+    if error.hint:
+        print(f"  hint: {error.hint}", file=sys.stderr)

@@ -1,0 +1,97 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oci_push.errors import ConfigError
+from oci_push.model.access import Login, Trust
+from oci_push.model.secret import Secret
+from oci_push.runtime.retry import RetryPolicy
+
+PlainHttp = Annotated[bool, typer.Option("--plain-http", help="Talk http to every registry (loopback does so anyway).")]
+SkipVerify = Annotated[bool, typer.Option("--skip-tls-verify", help="Do not check certificates.")]
+CaFile = Annotated[str, typer.Option("--ca-file", metavar="PEM", help="Trust these CAs as well.")]
+CertFile = Annotated[str, typer.Option("--cert-file", metavar="PEM", help="Client certificate.")]
+KeyFile = Annotated[str, typer.Option("--key-file", metavar="PEM", help="Its key.")]
+Username = Annotated[str, typer.Option("--username", "-u", help="Log in as this user, with --password-stdin.")]
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")]
+Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write what was done as JSON.")]
+Compression = Annotated[str, typer.Option(metavar="gzip|zstd|none", help="For layers stored uncompressed.")]
+Level = Annotated[int, typer.Option("--compression-level", help="0: the algorithm's usual one.")]
+Format = Annotated[
+    str, typer.Option("--format", metavar="auto|docker|oci", help="Of manifests built for a docker-archive.")
+]
+TmpDir = Annotated[Path | None, typer.Option("--tmpdir", help="Folder for temporary files.")]
+NoMount = Annotated[bool, typer.Option("--no-mount", help="Never mount blobs from other repositories.")]
+NoMemory = Annotated[bool, typer.Option("--no-memory", help="Neither use nor keep facts from earlier runs.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Requests at once to one registry; 0: by distance.")]
+Retries = Annotated[int, typer.Option("--retries", min=0, help="How often a request or upload is repeated.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Log every request (never a secret) to stderr.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """Hold the values of the shared options of one call."""
+
+    plain_http: bool = False
+    skip_verify: bool = False
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    username: str = ""
+    password_stdin: bool = False
+    compression: str = "gzip"
+    level: int = 0
+    format: str = "auto"
+    tmpdir: Path | None = None
+    no_mount: bool = False
+    no_memory: bool = False
+    jobs: int = 0
+    retries: int = 4
+
+    def trust(self) -> Trust:
+        """Give the connection settings for registries that have none of their own."""
+        if self.key_file and not self.cert_file:
+            raise ConfigError("--key-file needs --cert-file")
+        return Trust(
+            plain_http=True if self.plain_http else None,
+            skip_verify=self.skip_verify,
+            ca_file=self.ca_file,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+        )
+
+    def login(self) -> Login | None:
+        """Read the password, if one was announced."""
+        if not self.password_stdin and not self.username:
+            return None
+        if not (self.password_stdin and self.username):
+            raise ConfigError("--username and --password-stdin go together")
+        password = sys.stdin.readline().rstrip("\r\n")
+        if not password:
+            raise ConfigError("--password-stdin: stdin held no password")
+        return Login(self.username, Secret(password), source="--username")
+
+    def retry(self) -> RetryPolicy:
+        """Give the policy of requests and uploads."""
+        return RetryPolicy(attempts=self.retries + 1)
+
+    def check(self) -> None:
+        """Refuse values outside the closed lists."""
+        if self.compression not in ("gzip", "zstd", "none"):
+            raise ConfigError(f"--compression {self.compression!r} is not known", hint="gzip, zstd or none")
+        if self.format not in ("auto", "docker", "oci"):
+            raise ConfigError(f"--format {self.format!r} is not known", hint="auto, docker or oci")
+
+
+def environment() -> dict[str, str]:
+    """Give the process's environment, read once a command."""
+    return dict(os.environ)

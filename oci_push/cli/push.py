@@ -1,0 +1,210 @@
+"""`oci-push push`: one image to one or several repositories."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oci_push import __version__
+from oci_push.api import Options, Pusher, parse_destinations
+from oci_push.cli import options
+from oci_push.cli.failures import run_command, show_error
+from oci_push.cli.options import Common
+from oci_push.cli.render.lines import LineRenderer, size
+from oci_push.engine.plan import PushPlan
+from oci_push.engine.push import PushResult
+from oci_push.errors import ConfigError
+from oci_push.model.platform import Platform
+from oci_push.runner.report import exit_code, push_to_json, write_report
+from oci_push.runtime.scope import Scope
+from oci_push.sources.settings import SourceSettings
+from oci_push.transport.session import TransportSettings
+
+
+def push(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], docker://HOST/REPO:TAG, "
+            "a reference, a path (told by its content), or - for a tar on stdin.",
+        ),
+    ],
+    destination: Annotated[list[str], typer.Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
+    tag: Annotated[list[str] | None, typer.Option("--tag", "-t", help="One more tag for every destination.")] = None,
+    platform: Annotated[
+        str, typer.Option("--platform", metavar="OS/ARCH[/VARIANT]", help="Only this child of an index.")
+    ] = "",
+    plan: Annotated[bool, typer.Option("--plan", help="Show what would be done and write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result (or the plan) as JSON.")] = False,
+    timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds for the whole command; 0: none.")] = 0,
+    report: options.Report = None,
+    plain_http: options.PlainHttp = False,
+    skip_tls_verify: options.SkipVerify = False,
+    ca_file: options.CaFile = "",
+    cert_file: options.CertFile = "",
+    key_file: options.KeyFile = "",
+    username: options.Username = "",
+    password_stdin: options.PasswordStdin = False,
+    compression: options.Compression = "gzip",
+    compression_level: options.Level = 0,
+    manifest_format: options.Format = "auto",
+    tmpdir: options.TmpDir = None,
+    no_mount: options.NoMount = False,
+    no_memory: options.NoMemory = False,
+    jobs: options.Jobs = 0,
+    retries: options.Retries = 4,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Push an image to one or several repositories, with one or several tags each."""
+    common = Common(
+        plain_http,
+        skip_tls_verify,
+        ca_file,
+        cert_file,
+        key_file,
+        username,
+        password_stdin,
+        compression,
+        compression_level,
+        manifest_format,
+        tmpdir,
+        no_mount,
+        no_memory,
+        jobs,
+        retries,
+    )
+    if debug:
+        start_debug_log()
+
+    def work(scope: Scope) -> int:
+        if password_stdin and source == "-":
+            raise ConfigError("--password-stdin and the source - cannot both read stdin")
+        destinations = parse_destinations(destination, tag or [])
+        wanted = _platform(platform)
+        pusher = make_pusher(scope, common, quiet=quiet or as_json)
+        with contextlib.closing(pusher):
+            targets = pusher.targets(destinations)
+            with pusher.open(source, scope, targets=len(targets)) as opened:
+                planned = pusher.plan(opened, targets, scope, wanted)
+                if plan:
+                    show_plan(planned, as_json=as_json)
+                    return 0
+                results = pusher.execute(planned, opened, scope)
+        return show_results(source, results, report=report, as_json=as_json)
+
+    run_command(work, what="push", timeout_s=timeout or None)
+
+
+def make_pusher(scope: Scope, common: Common, *, quiet: bool, **more: object) -> Pusher:
+    """Join the options of the command line with this process's surroundings."""
+    common.check()
+    env = options.environment()
+    made = Options(
+        trust=common.trust(),
+        login=common.login(),
+        sources=SourceSettings(
+            temp_folder=common.tmpdir, compression=common.compression, level=common.level, format=common.format
+        ),
+        transport=TransportSettings(
+            near_requests=common.jobs or 4,
+            far_requests=common.jobs or 16,
+            call_retry=common.retry(),
+            user_agent=f"oci-push/{__version__}",
+            env=env,
+        ),
+        blob_retry=common.retry(),
+        mount=not common.no_mount,
+        remember=not common.no_memory,
+    )
+    made = replace(made, **more)  # type: ignore[arg-type]  # the names are Options' own, checked by replace
+    emit = LineRenderer(sys.stderr, quiet=quiet)
+    return Pusher(scope, made, env=env, home=_home(env), emit=emit, stdin=sys.stdin.buffer)
+
+
+def show_results(source: str, results: Sequence[PushResult], *, report: Path | None, as_json: bool) -> int:
+    """Print each tag with its digest, and each failure; give the exit code."""
+    code = exit_code([result.error for result in results])
+    value = {
+        "source": source,
+        "status": "success" if code == 0 else "failure",
+        "exit_code": code,
+        "targets": [push_to_json(result) for result in results],
+    }
+    if report:
+        write_report(report, value)
+    if as_json:
+        print(json.dumps(value, indent=2))
+    for result in results:
+        done = [tag.tag for tag in result.tags if tag.outcome in ("pushed", "unchanged")]
+        if not as_json:
+            for name in done:
+                print(f"{result.repository}:{name}@{result.root}")
+        if result.error is not None:
+            show_error(result.error)
+            missing = [tag.tag for tag in result.tags if tag.tag not in done]
+            if missing:
+                print(f"  tags not pushed to {result.repository}: {', '.join(missing)}", file=sys.stderr)
+    return code
+
+
+def show_plan(plan: PushPlan, *, as_json: bool) -> None:
+    """Print the very object that would be executed."""
+    graph = plan.graph
+    if as_json:
+        print(json.dumps(plan_to_json(plan), indent=2))
+        return
+    print(f"image {graph.root.digest} ({graph.root.media_type})")
+    print(f"  {len(graph.nodes)} manifests, {len(graph.blobs)} blobs, {size(graph.size_bytes)}")
+    for leg in plan.legs:
+        after = f", after {plan.legs[leg.after].target.repository}" if leg.after is not None else ""
+        print(f"to {leg.target.repository} (tags: {', '.join(leg.target.tags)}{after})")
+        for blob in leg.blobs:
+            asked = ", ".join(str(r) for r in leg.mounts.get(blob.digest, ()))
+            print(f"  blob {blob.digest} {size(blob.size)}" + (f", mount from {asked}" if asked else ""))
+
+
+def plan_to_json(plan: PushPlan) -> dict[str, object]:
+    """Give a plan as JSON values."""
+    graph = plan.graph
+    return {
+        "digest": str(graph.root.digest),
+        "media_type": graph.root.media_type,
+        "manifests": [str(node.digest) for node in graph.nodes],
+        "blobs": [{"digest": str(b.digest), "size": b.size, "media_type": b.media_type} for b in graph.blobs],
+        "targets": [
+            {
+                "repository": str(leg.target.repository),
+                "tags": list(leg.target.tags),
+                "after": str(plan.legs[leg.after].target.repository) if leg.after is not None else None,
+                "mounts": {str(digest): [str(r) for r in asked] for digest, asked in leg.mounts.items()},
+            }
+            for leg in plan.legs
+        ],
+    }
+
+
+def start_debug_log() -> None:
+    """Send the core's log to stderr."""
+    logging.basicConfig(stream=sys.stderr, format="%(relativeCreated)6d ms %(threadName)s %(message)s")
+    logging.getLogger("oci_push").setLevel(logging.DEBUG)
+
+
+def _platform(text: str) -> Platform | None:
+    try:
+        return Platform.parse(text) if text else None
+    except ValueError as problem:
+        raise ConfigError(f"--platform: {problem}") from problem
+
+
+def _home(env: dict[str, str]) -> Path | None:
+    return Path(env["HOME"]) if env.get("HOME") else None

@@ -1,0 +1,90 @@
+"""Plain lines for a CI log, in the words people know from ``docker push``."""
+
+from __future__ import annotations
+
+import threading
+from typing import TextIO
+
+from oci_push import events
+from oci_push.events import Event
+from oci_push.model.reference import DOCKER_HUB, Repository
+
+
+class LineRenderer:
+    """Write one line for each event that a person wants to see; whole lines, from any thread."""
+
+    def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
+        self._stream = stream
+        self._quiet = quiet
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        """Print an event, or nothing."""
+        text = _line(event)
+        loud = isinstance(event, events.Note | events.RetryScheduled) and not (
+            isinstance(event, events.Note) and event.level == "info"
+        )
+        if text and (not self._quiet or loud):
+            with self._lock:
+                print(text, file=self._stream, flush=True)
+
+
+def _line(event: Event) -> str:
+    match event:
+        case events.Note(text=text, level=level):
+            return f"warning: {text}" if level == "warning" else text
+        case events.SourceOpened():
+            return f"Image {event.root} ({event.blobs} blobs, {size(event.size_bytes)}) from {event.source}"
+        case events.LayerCompressed():
+            how = "compressed before" if event.from_memory else "compressed"
+            return f"Layer '{event.diff_id.short}' {how} to {size(event.size_bytes)}"
+        case events.LegStarted():
+            return f"The push refers to repository [{event.repository}]"
+        case events.BlobDone():
+            return f"Layer '{event.digest.short}' {_outcome(event)}"
+        case events.TagDone():
+            same = " (unchanged)" if event.outcome == "unchanged" else ""
+            return f"{event.tag}: digest: {event.digest} size: {event.size_bytes}{same}"
+        case events.LegFinished():
+            if event.error:
+                return ""
+            return f"Storing new pushed image: {familiar(event.repository)}@{event.digest}"
+        case events.RetryScheduled():
+            return f"warning: {event.what}: attempt {event.attempt} failed, next in {event.wait_s:.1f} s ({event.why})"
+        case events.StepStarted():
+            again = f" (attempt {event.attempt} of {event.max_attempts})" if event.attempt > 1 else ""
+            return f"Running push step: {event.title}{again}"
+        case events.StepFinished():
+            return _finished(event)
+        case _:
+            return ""
+
+
+def _outcome(event: events.BlobDone) -> str:
+    words = {"exists": "already exists", "uploaded": "successfully pushed", "skipped": "skipped"}
+    if event.outcome == "mounted":
+        return f"mounted from {event.mounted_from}"
+    return words.get(event.outcome, event.outcome)
+
+
+def _finished(event: events.StepFinished) -> str:
+    if event.result == "success":
+        return f"Successfully ran push step: {event.title}"
+    if event.result == "skipped":
+        return f"Skipped step: {event.title} ({event.reason})"
+    return f"Step ended with {event.result}: {event.title}" + (f" ({event.reason})" if event.reason else "")
+
+
+def familiar(repository: Repository) -> str:
+    """Write Docker Hub's repositories with their host, as the vendor's log does."""
+    return f"{DOCKER_HUB}/{repository.familiar}" if repository.host == DOCKER_HUB else str(repository)
+
+
+def size(count: int) -> str:
+    """Write bytes for people."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return ""

@@ -1,0 +1,73 @@
+"""Reports: what a push or a run did, in its one serial form, JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from oci_push.engine.push import PushResult
+from oci_push.engine.transfer import BlobOutcome
+from oci_push.errors import ConfigError, OciPushError
+
+
+def push_to_json(result: PushResult) -> dict[str, object]:
+    """Give one repository's result; sizes in bytes, times in seconds."""
+    by_outcome = {outcome.value: 0 for outcome in BlobOutcome}
+    for blob in result.blobs:
+        by_outcome[blob.outcome.value] += 1
+    return {
+        "repository": str(result.repository),
+        "digest": str(result.root),
+        "media_type": result.media_type,
+        "size": result.root_size,
+        "tags": [{"tag": tag.tag, "outcome": tag.outcome, "error": tag.error or None} for tag in result.tags],
+        "blobs": [
+            {
+                "digest": str(blob.digest),
+                "size": blob.size,
+                "outcome": blob.outcome.value,
+                "bytes_sent": blob.bytes_sent,
+                "mounted_from": blob.mounted_from or None,
+            }
+            for blob in result.blobs
+        ],
+        "counts": by_outcome,
+        "bytes_sent": sum(blob.bytes_sent for blob in result.blobs),
+        "bytes_resent": sum(blob.bytes_resent for blob in result.blobs),
+        "seconds": round(result.seconds, 3),
+        "error": error_to_json(result.error),
+    }
+
+
+def error_to_json(error: OciPushError | None) -> dict[str, object] | None:
+    """Give an error's class, message and hint."""
+    if error is None:
+        return None
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "hint": error.hint,
+        "exit_code": error.exit_code,
+    }
+
+
+def exit_code(errors: list[OciPushError | None]) -> int:
+    """Choose a command's exit code: the one failure's own, 1 for several targets of which some failed."""
+    failed = [error for error in errors if error is not None]
+    if not failed:
+        return 0
+    stopped = next((error.exit_code for error in failed if error.exit_code > 128), 0)
+    if stopped:
+        return stopped
+    return failed[0].exit_code if len(errors) == 1 else 1
+
+
+def write_report(path: Path, value: object) -> None:
+    """Write JSON so that a reader sees the old file or the whole new one; raises `ConfigError`."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as problem:
+        raise ConfigError(f"{path}: the report cannot be written ({problem.strerror})") from problem
