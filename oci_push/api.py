@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -29,6 +28,7 @@ from oci_push.providers.authfiles import AuthFiles
 from oci_push.providers.certificates import find_trust, folders
 from oci_push.registry.connections import Connections
 from oci_push.runtime.clock import Clock, SystemClock
+from oci_push.runtime.commands import command_runner
 from oci_push.runtime.memory import Memory, NoMemory, SqliteMemory
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
@@ -81,7 +81,9 @@ class Pusher:
         self._home = home
         self._emit = emit
         self._stdin = stdin
-        self._logins = AuthFiles.discover(env, home, os.getuid(), _read_file, _run_command)
+        self._logins = AuthFiles.discover(
+            env, home=home, uid=os.getuid(), run_command=command_runner(env, scope.clock), emit=emit
+        )
         self._memory = self._open_memory()
         self._connections = Connections(
             scope, options.transport, blob_retry=options.blob_retry, random=random.random, emit=emit
@@ -97,7 +99,7 @@ class Pusher:
         access = given or self._options.accesses.get(repository.host) or Access(repository.host)
         login = access.login or self._options.login
         if login is None:
-            found = self._logins.find(repository)
+            found = self._logins.find(repository, self.scope)
             login = found.login if found else None
         trust = access.trust
         if trust == Trust():
@@ -235,17 +237,3 @@ def parse_destinations(texts: Sequence[str], tags: Sequence[str]) -> tuple[Desti
         parsed.append(Destination(destination.repository, together))
     return tuple(parsed)
 
-
-def _read_file(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def _run_command(argv: tuple[str, ...], stdin: bytes, timeout_s: float) -> tuple[int, bytes, bytes]:
-    try:
-        done = subprocess.run(argv, input=stdin, capture_output=True, timeout=timeout_s, check=False)
-    except subprocess.TimeoutExpired as problem:
-        raise TimeoutError from problem
-    return done.returncode, done.stdout, done.stderr

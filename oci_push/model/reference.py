@@ -22,6 +22,12 @@ _BARE_HEX = re.compile(r"[a-f0-9]{64}")
 MAX_NAME = 255
 
 
+def canonical_host(host: str) -> str:
+    """Fold the spellings of Docker Hub into one and give every other host in lower case, as names compare."""
+    lowered = host.lower()
+    return DOCKER_HUB if lowered in _HUB_NAMES else lowered
+
+
 def is_tag(text: str) -> bool:
     """Say whether `text` is a tag by the specification's grammar."""
     return _TAG.fullmatch(text) is not None

@@ -1,176 +1,289 @@
-"""Logins in files: docker's ``config.json`` and podman's ``auth.json``, merged by one rule.
+"""Logins from docker's and podman's files, merged by one rule.
 
-All files are read and the most exact key wins over all of them: the full repository, then its parents, then the
-host. Where keys are equally exact, earlier files win, and inside a file ``credHelpers`` come before ``auths``
-before ``credsStore``. Formats: docker CLI configuration; containers-auth.json(5).
+All files are read, and the most exact key wins: the longest path of the repository, then its host, then a
+`credsStore`, which knows every host. Between keys that are equally exact, the earlier file wins, and within
+one file `credHelpers`, then `auths`, then `credsStore`. A store counts as exact as the host where docker has
+noted, by an empty entry in `auths`, that the host's login is in the store.
+
+Files, in order: the JSON in ``DOCKER_AUTH_CONFIG``; podman's ``$XDG_RUNTIME_DIR/containers/auth.json`` (without
+that variable ``/run/containers/UID/auth.json``), then ``auth.json`` of the user's configuration folder; docker's
+``~/.docker/config.json``; at last ``~/.dockercfg``. ``REGISTRY_AUTH_FILE`` and ``DOCKER_CONFIG`` name a file and
+a folder that replace all of these places, as in podman and crane; when both are set, both are read.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
+import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from oci_push.errors import CredentialsError
+from oci_push.events import Emit, Note
 from oci_push.model.access import Login
-from oci_push.model.manifest import load_json
-from oci_push.model.reference import DOCKER_HUB, Repository
-from oci_push.model.secret import Secret
-from oci_push.providers.helpers import RunCommand, ask_helper
+from oci_push.model.reference import DOCKER_HUB, Repository, canonical_host
+from oci_push.providers.authformat import AuthFile, AuthKey, holds_login
+from oci_push.providers.credential_helpers import MissingHelperError, ask_helper
+from oci_push.runtime.commands import RunCommand
+from oci_push.runtime.once import OnceMap
+from oci_push.runtime.scope import Scope
 
-_HUB_KEYS = ("index.docker.io", "docker.io", "registry-1.docker.io")
-ReadFile = Callable[[Path], bytes | None]
-"""Give a file's bytes, or ``None`` where there is none."""
+_log = logging.getLogger(__name__)
+
+ReadFile: TypeAlias = Callable[[Path], bytes | None]
+Kind: TypeAlias = Literal["auths", "credHelpers", "credsStore"]
+
+MAX_FILE_BYTES = 4 * 1024 * 1024
+HELPER_AGE_S = 3600.0
+"""How long a helper's answer is used before the helper is asked again; cloud tokens live at least this long."""
+
+_HUB_SERVER = "https://index.docker.io/v1/"
+_ANY_HOST = -1
+_RANK: Mapping[Kind, int] = {"credHelpers": 0, "auths": 1, "credsStore": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Name a file that may hold logins; `content` stands for a file where a variable holds the text itself."""
+
+    name: str
+    path: Path | None = None
+    content: bytes | None = field(default=None, repr=False)
+    is_legacy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Name one key that could give the login: where it stands, what kind it is, and how exact it is.
+
+    `depth` counts path components; 0 is the host alone and -1 a store for all hosts. `helper` is the helper's
+    name and `server` what it is asked for.
+    """
+
+    file: str
+    key: str
+    kind: Kind
+    depth: int
+    helper: str = ""
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Tell where a login was found; `kind` is ``auths``, ``credHelpers`` or ``credsStore``."""
+    """Hold a login and where it was found."""
 
     login: Login
     file: str
     key: str
-    kind: str
+    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
-    name: str
-    auths: Mapping[str, object]
-    helpers: Mapping[str, object]
-    store: str
+class Considered:
+    """Tell of one candidate what came of it; `is_chosen` holds for at most one."""
+
+    candidate: Candidate
+    verdict: str
+    is_chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    login: Login | None
+    asked_at: float
 
 
 class AuthFiles:
-    """Look logins up; files are read on the first look."""
+    """Find logins in files; they are read when first needed, once. May be used by several threads."""
 
-    def __init__(self, paths: tuple[Path, ...], inline: str, read: ReadFile, run: RunCommand) -> None:
-        self._paths = paths
-        self._inline = inline
+    def __init__(self, places: tuple[Place, ...], *, read: ReadFile, run_command: RunCommand, emit: Emit) -> None:
+        self.places = places
         self._read = read
-        self._run = run
-        self._files: tuple[_File, ...] | None = None
+        self._run_command = run_command
+        self._emit = emit
+        self._lock = threading.Lock()
+        self._files: tuple[AuthFile, ...] | None = None
+        self._warned: set[str] = set()
+        self._answers: OnceMap[tuple[str, str], _Answer] = OnceMap()
 
     @classmethod
     def discover(
-        cls, env: Mapping[str, str], home: Path | None, uid: int, read: ReadFile, run: RunCommand
+        cls,
+        env: Mapping[str, str],
+        *,
+        home: Path | None,
+        uid: int,
+        run_command: RunCommand,
+        emit: Emit,
+        read: ReadFile | None = None,
     ) -> AuthFiles:
-        """Find the files that docker and podman would use, by their environment variables."""
-        paths: list[Path] = []
-        if env.get("REGISTRY_AUTH_FILE"):
-            paths.append(Path(env["REGISTRY_AUTH_FILE"]))
-        else:
-            runtime = env.get("XDG_RUNTIME_DIR") or f"/run/containers/{uid}"
-            paths.append(Path(runtime) / "containers" / "auth.json")
-            if not env.get("XDG_RUNTIME_DIR"):
-                paths[-1] = Path(runtime) / "auth.json"
-            config = env.get("XDG_CONFIG_HOME") or (str(home / ".config") if home else "")
-            if config:
-                paths.append(Path(config) / "containers" / "auth.json")
-        if env.get("DOCKER_CONFIG"):
-            paths.append(Path(env["DOCKER_CONFIG"]) / "config.json")
-        elif home:
-            paths.append(home / ".docker" / "config.json")
-        return cls(tuple(paths), env.get("DOCKER_AUTH_CONFIG", ""), read, run)
+        """Work out the places from the environment; reads no file yet."""
+        return cls(tuple(_places(env, home, uid)), read=read or read_file, run_command=run_command, emit=emit)
 
-    def find(self, repository: Repository) -> Found | None:
-        """Give the login for a repository; raises `CredentialsError` for a damaged file or a failing helper."""
-        for found in self._candidates(repository):
-            return found
+    def find(self, repository: Repository, scope: Scope, *, ask_again: bool = False) -> Found | None:
+        """Give the login for a repository, or ``None`` when no file has one.
+
+        Helpers are run here, and again after `HELPER_AGE_S` or with `ask_again` (their last answer was refused).
+        Raises `CredentialsError` when a file, the chosen entry or a helper mapped to the host is broken.
+        """
+        for candidate, file in self._candidates(repository):
+            login = self._login(candidate, file, scope, ask_again=ask_again)
+            if login is not None:
+                return Found(login, candidate.file, candidate.key, candidate.kind)
         return None
 
-    def _candidates(self, repository: Repository) -> Iterator[Found]:
-        files = self._load()
-        for names in _keys(repository):
-            for file in files:
-                yield from self._at(file, names)
-        for file in files:
-            if file.store:
-                server = "https://index.docker.io/v1/" if repository.host == DOCKER_HUB else repository.host
-                login = ask_helper(file.store, server, self._run, file.name)
-                if login is not None:
-                    yield Found(login, file.name, server, "credsStore")
+    def explain(self, repository: Repository, scope: Scope) -> tuple[Considered, ...]:
+        """List every key that could give the login, in the order of the rule, and what came of each."""
+        considered: list[Considered] = []
+        is_chosen = False
+        for candidate, file in self._candidates(repository):
+            if is_chosen:
+                considered.append(Considered(candidate, "not needed, a key before it was chosen"))
+                continue
+            try:
+                login = self._login(candidate, file, scope, ask_again=False)
+            except CredentialsError as problem:
+                considered.append(Considered(candidate, str(problem)))
+                continue
+            is_chosen = login is not None
+            considered.append(Considered(candidate, "chosen" if is_chosen else _nothing(candidate), is_chosen))
+        return tuple(considered)
 
-    def _at(self, file: _File, names: tuple[str, ...]) -> Iterator[Found]:
-        for key, helper in file.helpers.items():
-            if _plain(key) in names and isinstance(helper, str):
-                login = ask_helper(helper, key, self._run, f"{file.name} credHelpers")
-                if login is not None:
-                    yield Found(login, file.name, key, "credHelpers")
-        for key, entry in file.auths.items():
-            if _plain(key) in names:
-                parsed = _login(entry, f"{file.name} ({key})")
-                if parsed is not None:
-                    yield Found(parsed, file.name, key, "auths")
+    def _candidates(self, repository: Repository) -> list[tuple[Candidate, AuthFile]]:
+        host = canonical_host(repository.host)
+        found: list[tuple[tuple[int, int, int, bool], Candidate, AuthFile]] = []
+        for number, file in enumerate(self._load()):
+            for candidate in _candidates_of(file, host, repository):
+                is_other_spelling = candidate.key not in (repository.host, _HUB_SERVER)
+                order = (-candidate.depth, number, _RANK[candidate.kind], is_other_spelling)
+                found.append((order, candidate, file))
+        found.sort(key=lambda item: item[0])
+        return [(candidate, file) for _, candidate, file in found]
 
-    def _load(self) -> tuple[_File, ...]:
-        if self._files is None:
-            loaded = [_parse(self._inline.encode(), "DOCKER_AUTH_CONFIG")] if self._inline.strip() else []
-            for path in self._paths:
-                try:
-                    raw = self._read(path)
-                except OSError as problem:
-                    raise CredentialsError(
-                        f"{path}: cannot be read ({problem.strerror})", hint="check who may read the file"
-                    ) from problem
-                if raw and raw.strip():
-                    loaded.append(_parse(raw, str(path)))
-            self._files = tuple(loaded)
-        return self._files
-
-
-def _keys(repository: Repository) -> Iterator[tuple[str, ...]]:
-    """Give the spellings of each key, the most exact first."""
-    hosts = _HUB_KEYS if repository.host == DOCKER_HUB else (repository.host,)
-    parts = repository.path.split("/")
-    for length in range(len(parts), -1, -1):
-        tail = "/".join(parts[:length])
-        yield tuple(f"{host}/{tail}" if tail else host for host in hosts)
-
-
-def _plain(key: str) -> str:
-    """Reduce ``https://host/v1/`` and its like to what podman writes."""
-    bare = key.removeprefix("https://").removeprefix("http://").rstrip("/")
-    for suffix in ("/v1", "/v2"):
-        bare = bare.removesuffix(suffix)
-    return bare
-
-
-def _parse(raw: bytes, name: str) -> _File:
-    try:
-        value = load_json(raw, name)
-    except ValueError as problem:
-        raise CredentialsError(str(problem), hint="repair or remove the file") from problem
-    auths, helpers, store = value.get("auths"), value.get("credHelpers"), value.get("credsStore")
-    return _File(
-        name,
-        auths if isinstance(auths, dict) else {},
-        helpers if isinstance(helpers, dict) else {},
-        store if isinstance(store, str) else "",
-    )
-
-
-def _login(entry: object, source: str) -> Login | None:
-    if not isinstance(entry, dict):
-        return None
-
-    def text(key: str) -> str:
-        value = entry.get(key)
-        return value if isinstance(value, str) else ""
-
-    if text("registrytoken"):
-        return Login(registry_token=Secret(text("registrytoken")), source=source)
-    user, password = text("username"), text("password")
-    if text("auth"):
+    def _login(self, candidate: Candidate, file: AuthFile, scope: Scope, *, ask_again: bool) -> Login | None:
+        if candidate.kind == "auths":
+            return file.login(candidate.key)
         try:
-            decoded = base64.b64decode(text("auth"), validate=False).decode()
-        except (binascii.Error, UnicodeDecodeError) as problem:
-            raise CredentialsError(f"{source}: auth is not base64 of user:password", hint="log in again") from problem
-        user, _, password = decoded.rstrip("\0").partition(":")
-    if text("identitytoken"):
-        return Login(user, identity_token=Secret(text("identitytoken")), source=source)
-    if user == "<token>" and password:
-        return Login(identity_token=Secret(password), source=source)
-    return Login(user, Secret(password), source=source) if user and password else None
+            return self._ask(candidate, scope, ask_again=ask_again)
+        except MissingHelperError as problem:
+            if candidate.depth != _ANY_HOST:
+                raise
+            # Nobody said that this host's login is in the store: a settings file copied from a desktop names one.
+            self._warn(f"{problem}; its logins are not used")
+            return None
+
+    def _ask(self, candidate: Candidate, scope: Scope, *, ask_again: bool) -> Login | None:
+        key = (candidate.helper, candidate.server)
+        if ask_again:
+            self._answers.drop(key)
+        source = f"{candidate.file} ({candidate.kind} {candidate.key})".replace(" )", ")")
+
+        def ask() -> _Answer:
+            login = ask_helper(candidate.helper, candidate.server, self._run_command, scope, source=source)
+            return _Answer(login, scope.clock.monotonic())
+
+        return self._answers.get(key, ask, lambda a: scope.clock.monotonic() - a.asked_at < HELPER_AGE_S).login
+
+    def _load(self) -> tuple[AuthFile, ...]:
+        with self._lock:
+            if self._files is None:
+                files = (self._read_place(place) for place in self.places)
+                self._files = tuple(file for file in files if file is not None)
+            return self._files
+
+    def _read_place(self, place: Place) -> AuthFile | None:
+        raw = place.content if place.path is None else self._bytes(place.path)
+        if raw is None:
+            _log.debug("%s: not there", place.name)
+            return None
+        file = AuthFile.parse(raw, place.name, legacy=place.is_legacy)
+        if file.has_headers:
+            _log.debug("%s: HttpHeaders are not sent", place.name)
+        return file
+
+    def _bytes(self, path: Path) -> bytes | None:
+        try:
+            return self._read(path)
+        except IsADirectoryError:
+            # An optional secret that is mounted in Kubernetes and does not exist appears as a folder.
+            _log.debug("%s: is a folder, taken as absent", path)
+            return None
+        except NotADirectoryError as problem:
+            raise CredentialsError(
+                f"{path}: is not there, {path.parent} is a file",
+                hint="DOCKER_CONFIG names the folder that holds config.json, not the file",
+            ) from problem
+        except OSError as problem:
+            raise CredentialsError(
+                f"{path}: cannot be read ({problem.strerror or problem})",
+                hint="make the file readable, or name another with REGISTRY_AUTH_FILE or DOCKER_CONFIG",
+            ) from problem
+
+    def _warn(self, text: str) -> None:
+        with self._lock:
+            is_new = text not in self._warned
+            self._warned.add(text)
+        if is_new:
+            self._emit(Note(text, "warning"))
+
+
+def read_file(path: Path) -> bytes | None:
+    """Read a whole small file; ``None`` when it is not there. Raises ``OSError``."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    if len(raw) > MAX_FILE_BYTES:
+        raise OSError(f"it is larger than {MAX_FILE_BYTES} bytes")
+    return raw
+
+
+def _places(env: Mapping[str, str], home: Path | None, uid: int) -> Iterator[Place]:
+    if text := env.get("DOCKER_AUTH_CONFIG"):
+        yield Place("DOCKER_AUTH_CONFIG", content=text.encode("utf-8", "surrogateescape"))
+    named = [Path(env["REGISTRY_AUTH_FILE"])] if env.get("REGISTRY_AUTH_FILE") else []
+    if folder := env.get("DOCKER_CONFIG"):
+        named.append(Path(folder) / "config.json")
+    for path in named or _default_paths(env, home, uid):
+        yield Place(str(path), path)
+    if home is not None and not named:
+        yield Place(str(home / ".dockercfg"), home / ".dockercfg", is_legacy=True)
+
+
+def _default_paths(env: Mapping[str, str], home: Path | None, uid: int) -> list[Path]:
+    runtime = env.get("XDG_RUNTIME_DIR")
+    paths = [Path(runtime, "containers/auth.json") if runtime else Path("/run/containers", str(uid), "auth.json")]
+    if configuration := env.get("XDG_CONFIG_HOME"):
+        paths.append(Path(configuration, "containers/auth.json"))
+    if home is not None:
+        paths.append(home / ".config/containers/auth.json")
+        paths.append(home / ".docker/config.json")
+    return list(dict.fromkeys(paths))
+
+
+def _candidates_of(file: AuthFile, host: str, repository: Repository) -> Iterator[Candidate]:
+    for text, helper in file.helpers.items():
+        key = AuthKey.parse(text)
+        if key.covers(host, repository.path):
+            yield Candidate(file.name, text, "credHelpers", key.depth, helper, _server(host, key.path))
+    is_noted = False
+    for text, entry in file.auths.items():
+        key = AuthKey.parse(text)
+        if key.covers(host, repository.path):
+            is_noted = is_noted or (key.depth == 0 and not holds_login(entry))
+            yield Candidate(file.name, text, "auths", key.depth)
+    if file.store:
+        yield Candidate(file.name, "", "credsStore", 0 if is_noted else _ANY_HOST, file.store, _server(host, ""))
+
+
+def _server(host: str, path: str) -> str:
+    if path:
+        return f"{host}/{path}"
+    return _HUB_SERVER if host == DOCKER_HUB else host
+
+
+def _nothing(candidate: Candidate) -> str:
+    return f"helper {candidate.helper} has no login" if candidate.helper else "the entry is empty"

@@ -1,0 +1,67 @@
+# Everything a person types here. `make test` and `make demo` set up what they need on a machine that has
+# git, make and Python 3.11 or newer; nothing outside this folder is touched, except that `make test`
+# installs missing Debian packages (see .ci/programs).
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+WORKERS ?= 2
+# `make check ONLY=tests/unit/model` narrows the tests; the format, lint and type gates always run on everything.
+ONLY ?=
+
+PROGRAMS := docker-registry skopeo umoci buildah
+PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile
+COVERAGE := --cov=oci_push --cov-branch --cov-report=term:skip-covered
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup programs lint check test format demo bench clean
+
+help:
+	@echo 'make check    format, lint, types and the fast tests'
+	@echo 'make test     all of that, plus tests against real registries and programs, with coverage'
+	@echo 'make format   put the code into shape'
+	@echo 'make demo     run a pipeline against a registry in one process'
+	@echo 'make bench    compare the speed of a push with other programs'
+	@echo 'make clean    remove what the targets above have made'
+
+setup: $(READY)
+
+# The stamp is older than pyproject.toml after every change of dependencies, so the install is done again.
+$(READY): pyproject.toml .ci/virtualenv
+	@.ci/virtualenv $(VENV)
+	@echo 'installing oci-push and its tools into $(VENV)'
+	@$(PY) -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+programs:
+	@.ci/programs $(PROGRAMS)
+
+lint: $(READY)
+	@echo '── format'; $(PY) -m ruff format --check --quiet . || { echo 'run `make format`' >&2; exit 1; }
+	@echo '── lint';   $(PY) -m ruff check --quiet .
+	@echo '── types';  $(PY) -m mypy
+
+check: lint
+	@echo '── fast tests'; $(PYTEST) $(or $(ONLY),tests --ignore=tests/integration)
+
+test: programs lint
+	@echo '── all tests'; $(PYTEST) $(COVERAGE) $(or $(ONLY),tests)
+
+format: $(READY)
+	@$(PY) -m ruff check --fix --quiet .
+	@$(PY) -m ruff format --quiet .
+
+demo: $(READY)
+	@$(VENV)/bin/oci-push run fixtures/demo/pipeline.yml --sandbox
+
+bench: $(READY) programs
+	@$(PY) bench/compare.py
+
+clean:
+	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,98 @@
+"""Other programs: one short run with bytes in and bytes out, bounded in time and size.
+
+The core receives a `RunCommand`; `command_runner` makes the real one where the program is put together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import IO, Protocol
+
+from oci_push.runtime.clock import Clock
+
+MAX_OUTPUT_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Hold what a program left: its exit `code`, and its outputs, which may be secret and never show."""
+
+    code: int
+    stdout: bytes = field(default=b"", repr=False)
+    stderr: bytes = field(default=b"", repr=False)
+
+
+class RunCommand(Protocol):
+    """Run a program to its end.
+
+    Raises ``FileNotFoundError`` when there is no such program, ``TimeoutError`` when it was ended after
+    `timeout_s` seconds, and ``OSError`` for everything else that keeps it from running.
+    """
+
+    def __call__(self, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Finished:
+        """Run `argv` without a shell, with `stdin` as its whole input, which is short (under 64 KiB)."""
+        ...
+
+
+def command_runner(env: Mapping[str, str], clock: Clock) -> RunCommand:
+    """Give the real runner, which finds programs on ``PATH`` of `env` and hands `env` to them."""
+    return partial(_run, env, clock)
+
+
+def _run(env: Mapping[str, str], clock: Clock, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Finished:
+    end = clock.monotonic() + timeout_s
+    # The same process group as ours: Ctrl-C at a terminal reaches the program as well.
+    process = subprocess.Popen(  # noqa: S603  # no shell; callers check the program's name
+        list(argv),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(env),
+    )
+    with process:
+        try:
+            _write(process.stdin, stdin)
+            stdout, stderr = _read_both(process, end, clock)
+            return Finished(process.wait(max(0.0, end - clock.monotonic())), stdout, stderr)
+        except subprocess.TimeoutExpired as problem:
+            raise TimeoutError(f"no end after {timeout_s:g} s") from problem
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def _write(pipe: IO[bytes] | None, data: bytes) -> None:
+    # A program that does not read its input is no matter of ours.
+    if pipe is not None:
+        with contextlib.suppress(BrokenPipeError):
+            pipe.write(data)
+        with contextlib.suppress(BrokenPipeError):
+            pipe.close()
+
+
+def _read_both(process: subprocess.Popen[bytes], end: float, clock: Clock) -> tuple[bytes, bytes]:
+    outputs: dict[int, bytearray] = {}
+    with selectors.DefaultSelector() as selector:
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                outputs[stream.fileno()] = bytearray()
+                selector.register(stream.fileno(), selectors.EVENT_READ)
+        while selector.get_map():
+            left = end - clock.monotonic()
+            if left <= 0:
+                raise subprocess.TimeoutExpired(process.args, 0)
+            for key, _ in selector.select(left):
+                block = os.read(key.fd, 65536)
+                outputs[key.fd] += block
+                if not block:
+                    selector.unregister(key.fd)
+                if len(outputs[key.fd]) > MAX_OUTPUT_BYTES:
+                    raise OSError(f"its output is over the limit of {MAX_OUTPUT_BYTES} bytes")
+    stdout, stderr = outputs.values()
+    return bytes(stdout), bytes(stderr)
