@@ -25,7 +25,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, Repository
 from oci_push.providers.authfiles import AuthFiles
-from oci_push.providers.certificates import find_trust, folders
+from oci_push.providers.certificates import add_certificates, certificate_folders
 from oci_push.registry.connections import Connections
 from oci_push.runtime.clock import Clock, SystemClock
 from oci_push.runtime.commands import command_runner
@@ -104,8 +104,9 @@ class Pusher:
         trust = access.trust
         if trust == Trust():
             trust = self._options.trust
-            if trust == Trust() and not is_loopback(repository.host):
-                trust = find_trust(repository.host, folders(self._env, self._home)) or trust
+        if not is_loopback(repository.host):
+            folders = certificate_folders(self._env, self._home)
+            trust = add_certificates(trust, repository.host, folders, self._emit)
         return Access(access.host, login, trust, access.name, access.address)
 
     def plan(

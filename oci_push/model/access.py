@@ -26,7 +26,8 @@ class Login:
 class Trust:
     """Say how the connection is protected: `plain_http`, or TLS with optional own CA, client pair, no checking.
 
-    Paths are PEM files. `plain_http` ``None`` means: http for loopback names, https for everything else.
+    Paths are PEM files; `more_ca_files` are those of ``certs.d`` folders. `plain_http` ``None`` means: http for
+    loopback names, https for everything else.
     """
 
     plain_http: bool | None = None
@@ -34,6 +35,7 @@ class Trust:
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
+    more_ca_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class Access:
         """Give ``http`` or ``https``."""
         plain = self.trust.plain_http
         if plain is None:
-            plain = is_loopback(self.host)
+            has_tls_settings = self.trust.ca_file or self.trust.cert_file or self.trust.skip_verify
+            plain = is_loopback(self.host) and not has_tls_settings
         return "http" if plain else "https"
 
 

@@ -12,18 +12,26 @@ CHUNKS = "patch-chunks"
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """State where a family differs from the specification or from the usual.
+    """State where a family differs from the specification or from the usual; sizes in bytes, 0 means no limit.
 
-    `upload` is the form bodies travel in at first. `chunk_bytes` the first piece size where pieces are needed
-    (0: ours). `multi_tag` says whether one PUT for many tags is worth a try. `mounts` whether blobs can be
-    linked across repositories. `anonymous_mount` whether a mount without ``from`` is worth a try.
+    `upload` is the form bodies travel in at first; one PUT works everywhere (distribution-spec, "POST then PUT").
+    `chunk_bytes` is the first piece size where pieces are needed (0: ours), `chunk_min_bytes` the least size of
+    all pieces but the last, `chunk_max_bytes` the largest; a registry's own ``OCI-Chunk-Min-Length`` comes on top.
+    `multi_tag` says whether one PUT for many tags is worth a try: only registries after distribution-spec 1.1.1
+    know it, the others ignore it, and no vendor of a hosted registry documents it.
+    `mounts` says whether blobs can be linked across repositories at all (distribution-spec, "Mounting a blob").
+    `anonymous_mount` says whether a mount without ``from`` is worth a try (same place, since 1.1).
+    `delete_scope` says whether a token may be asked for with ``delete`` among the actions.
     """
 
     upload: str = PUT
     chunk_bytes: int = 0
+    chunk_min_bytes: int = 0
+    chunk_max_bytes: int = 0
     multi_tag: bool = True
     mounts: bool = True
     anonymous_mount: bool = False
+    delete_scope: bool = True
 
 
 class Provider(Protocol):

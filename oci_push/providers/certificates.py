@@ -1,38 +1,75 @@
-"""certs.d folders: own CAs and client pairs by registry host, as docker and podman keep them.
+"""Certificates of registries in ``certs.d`` folders, as docker and podman keep them.
 
-``HOST/*.crt`` are CAs, ``HOST/NAME.cert`` with ``HOST/NAME.key`` a client pair (containers-certs.d(5)).
+``FOLDER/HOST[:PORT]/`` holds ``*.crt`` (certificate authorities) and pairs ``NAME.cert`` and ``NAME.key`` (who
+we are). The first folder that knows the host is used alone. Sources: containers-certs.d(5), docker's
+"Verify repository client with certificates". The files' contents are `transport.tls`' business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from oci_push.errors import ConfigError
+from oci_push.events import Emit, Note
 from oci_push.model.access import Trust
 
-
-def folders(env: Mapping[str, str], home: Path | None) -> tuple[Path, ...]:
-    """Give the folders to look in, the user's own first."""
-    config = env.get("XDG_CONFIG_HOME") or (str(home / ".config") if home else "")
-    own = (Path(config) / "containers" / "certs.d",) if config else ()
-    return (*own, Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
+SYSTEM_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 
 
-def find_trust(host: str, roots: tuple[Path, ...]) -> Trust | None:
-    """Give what the first folder with an entry for `host` says; raises `ConfigError` for half a client pair."""
-    for root in roots:
-        folder = root / host
+def certificate_folders(env: Mapping[str, str], home: Path | None) -> tuple[Path, ...]:
+    """Give the folders in the order in which they are searched: the user's, podman's, docker's."""
+    if configuration := env.get("XDG_CONFIG_HOME"):
+        return Path(configuration, "containers/certs.d"), *SYSTEM_FOLDERS
+    if home is not None:
+        return home / ".config/containers/certs.d", *SYSTEM_FOLDERS
+    return SYSTEM_FOLDERS
+
+
+def add_certificates(trust: Trust, host: str, folders: Iterable[Path], emit: Emit) -> Trust:
+    """Give `trust` with what the folders hold for `host` (``name[:port]``) added; what is set already stays.
+
+    A folder that may not be read is passed over with a warning. Raises `ConfigError` naming the file that a
+    pair lacks.
+    """
+    if "/" in host or host in ("", ".", ".."):
+        raise ValueError(f"{host!r} is not a registry host")
+    for folder in folders:
         try:
-            files = sorted(folder.iterdir())
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            names = sorted(entry.name for entry in (folder / host).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
             continue
-        authority = next((str(f) for f in files if f.suffix == ".crt"), "")
-        for certificate in (f for f in files if f.suffix == ".cert"):
-            key = certificate.with_suffix(".key")
-            if key not in files:
-                raise ConfigError(f"{certificate}: has no {key.name} beside it", hint="a client pair is .cert and .key")
-            return Trust(ca_file=authority, cert_file=str(certificate), key_file=str(key))
-        if authority:
-            return Trust(ca_file=authority)
-    return None
+        except OSError as problem:
+            emit(Note(f"{folder / host}: certificates are not used ({problem.strerror or problem})", "warning"))
+            continue
+        return _add(trust, folder / host, names, emit)
+    return trust
+
+
+def _add(trust: Trust, folder: Path, names: list[str], emit: Emit) -> Trust:
+    authorities = tuple(str(folder / name) for name in names if name.endswith(".crt"))
+    trust = replace(trust, more_ca_files=(*trust.more_ca_files, *authorities))
+    pairs = _pairs(folder, frozenset(names))
+    if not pairs or trust.cert_file:
+        return trust
+    if len(pairs) > 1:
+        emit(Note(f"{folder}: has {len(pairs)} client certificates, {pairs[0]}.cert is used", "warning"))
+    return replace(trust, cert_file=str(folder / f"{pairs[0]}.cert"), key_file=str(folder / f"{pairs[0]}.key"))
+
+
+def _pairs(folder: Path, names: frozenset[str]) -> list[str]:
+    certificates = {name.removesuffix(".cert") for name in names if name.endswith(".cert")}
+    keys = {name.removesuffix(".key") for name in names if name.endswith(".key")}
+    for name in sorted(certificates - keys):
+        raise _lacks(folder, f"{name}.cert", f"{name}.key")
+    for name in sorted(keys - certificates):
+        raise _lacks(folder, f"{name}.key", f"{name}.cert")
+    return sorted(certificates)
+
+
+def _lacks(folder: Path, present: str, missing: str) -> ConfigError:
+    return ConfigError(
+        f"{folder / missing}: is missing, {present} beside it needs it",
+        hint=f"add {missing}, or remove {present}; a certificate authority's file ends in .crt",
+    )

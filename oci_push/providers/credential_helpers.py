@@ -60,11 +60,12 @@ def ask_helper(name: str, server: str, run_command: RunCommand, scope: Scope, *,
             hint=f"check that {program} is an executable program",
         ) from problem
     if finished.code != 0:
-        return _failed(finished, program, server, source)
+        _refuse_failure(finished, program, server, source)
+        return None
     return _login(finished.stdout, f"{source}: credential helper {program} for {server}", f"{source} ({program})")
 
 
-def _failed(finished: Finished, program: str, server: str, source: str) -> None:
+def _refuse_failure(finished: Finished, program: str, server: str, source: str) -> None:
     # Helpers print their errors on standard output; a broken-off answer there could hold the secret.
     said = "" if finished.stdout.lstrip().startswith(b"{") else finished.stdout.decode("utf-8", "replace").strip()
     if any(text in said.lower() for text in _NOT_FOUND):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from oci_push.model.reference import DOCKER_HUB, canonical_host
 from oci_push.providers.base import Quirks
 
 
@@ -15,8 +16,8 @@ class DockerHub:
     quirks: Quirks = field(default_factory=lambda: Quirks(multi_tag=False))
 
     def matches(self, host: str) -> bool:
-        """Match the Hub's one canonical name (references have been folded to it)."""
-        return host == "docker.io"
+        """Match every spelling of the Hub."""
+        return canonical_host(host) == DOCKER_HUB
 
     def api_host(self, host: str) -> str:
         """Give the Hub's API host."""

@@ -22,11 +22,13 @@ class Ecr:
     """Know ECR's private registries."""
 
     name: str = "ecr"
-    quirks: Quirks = field(default_factory=lambda: Quirks(multi_tag=False, chunk_bytes=10 * 1024 * 1024))
+    quirks: Quirks = field(
+        default_factory=lambda: Quirks(multi_tag=False, chunk_bytes=10 * 1024 * 1024, chunk_min_bytes=5 * 1024 * 1024)
+    )
 
     def matches(self, host: str) -> bool:
         """Match an account's registry host."""
-        return _HOST.fullmatch(host) is not None
+        return _HOST.fullmatch(host.split(":")[0].lower()) is not None
 
     def api_host(self, host: str) -> str:
         """Requests go to the host that references name."""

@@ -4,4 +4,8 @@ from __future__ import annotations
 
 from oci_push.providers.base import Family, Quirks
 
-PROVIDER = Family("github", Quirks(multi_tag=False, chunk_bytes=4 * 1024 * 1024 - 4096), ("ghcr.io",))
+_PIECE_BYTES = 4 * 1024 * 1024 - 4096
+
+PROVIDER = Family(
+    "github", Quirks(multi_tag=False, chunk_bytes=_PIECE_BYTES, chunk_max_bytes=_PIECE_BYTES), ("ghcr.io",)
+)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from oci_push.providers import azure, dockerhub, ecr, generic, github, gitlab, google, quay
+from oci_push.providers import azure, dockerhub, ecr, ecr_public, generic, github, gitlab, google, quay
 from oci_push.providers.base import Provider
 
 PROVIDERS: tuple[Provider, ...] = (
     dockerhub.PROVIDER,
     ecr.PROVIDER,
+    ecr_public.PROVIDER,
     google.PROVIDER,
     azure.PROVIDER,
     github.PROVIDER,

@@ -48,7 +48,7 @@ def command_runner(env: Mapping[str, str], clock: Clock) -> RunCommand:
 def _run(env: Mapping[str, str], clock: Clock, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Finished:
     end = clock.monotonic() + timeout_s
     # The same process group as ours: Ctrl-C at a terminal reaches the program as well.
-    process = subprocess.Popen(  # noqa: S603  # no shell; callers check the program's name
+    process = subprocess.Popen(
         list(argv),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

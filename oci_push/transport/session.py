@@ -225,6 +225,9 @@ class Session:
 
     def _error(self, scope: Scope, call: Call, reply: Reply) -> RegistryError:
         error = faults.error_for(call, reply, scope.clock.now)
+        if reply.status == 400 and self._origin[0] == "http" and not error.codes:
+            # What a TLS port says to plain http; to a HEAD it says so without a word.
+            error.hint = "if this registry speaks TLS, give --ca-file or --skip-tls-verify, or plain_http: false"
         if error.retry_after_s is not None:
             self.gate.hold_until(
                 scope.clock.monotonic() + min(error.retry_after_s, self._settings.call_retry.server_cap_s)

@@ -12,7 +12,7 @@ from oci_push.model.access import Trust
 def make_context(trust: Trust, env: Mapping[str, str]) -> ssl.SSLContext:
     """Build the context for `trust`; raises `ConfigError` naming a file that cannot be used.
 
-    Roots are the system's (or ``SSL_CERT_FILE`` / ``SSL_CERT_DIR``) plus `trust.ca_file`. Only HTTP/1.1 is
+    Roots are the system's (or ``SSL_CERT_FILE`` / ``SSL_CERT_DIR``) plus those of `trust`. Only HTTP/1.1 is
     offered: for bodies one HTTP/2 connection is held to a window per round trip by Go servers.
     """
     context = ssl.create_default_context(
@@ -21,12 +21,12 @@ def make_context(trust: Trust, env: Mapping[str, str]) -> ssl.SSLContext:
     if not context.cert_store_stats()["x509_ca"]:
         context.load_default_certs()
     context.set_alpn_protocols(["http/1.1"])
-    if trust.ca_file:
+    for ca_file in filter(None, (trust.ca_file, *trust.more_ca_files)):
         try:
-            context.load_verify_locations(trust.ca_file)
+            context.load_verify_locations(ca_file)
         except (OSError, ssl.SSLError) as problem:
             raise ConfigError(
-                f"{trust.ca_file}: cannot be used as a CA file ({_reason(problem)})",
+                f"{ca_file}: cannot be used as a CA file ({_reason(problem)})",
                 hint="it must be a readable PEM file with one or more certificates",
             ) from problem
     if trust.cert_file:

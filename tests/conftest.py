@@ -1,0 +1,35 @@
+"""What holds for every test: where helper modules are found, who may be talked to, how Hypothesis runs.
+
+This file makes `tests/` an import root, so that any test can `import` a helper module of this folder.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+
+from hypothesis import settings
+
+# Two cores are shared with servers and other workers: the time of one example says nothing about our code.
+# Derandomised, so that a red run is red again on the next machine.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
+
+
+def _refuse_other_machines(event: str, arguments: tuple[object, ...]) -> None:
+    """Refuse connections that leave this machine: a test that needs the world is wrong, and must not pass by luck."""
+    if event not in ("socket.connect", "socket.sendto"):
+        return
+    address = arguments[1]
+    if not isinstance(address, tuple):
+        return
+    host = str(address[0])
+    try:
+        is_local = ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        is_local = host == "localhost"
+    if not is_local:
+        raise RuntimeError(f"a test tried to reach {host}: tests talk to this machine only")
+
+
+sys.addaudithook(_refuse_other_machines)
