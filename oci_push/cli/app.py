@@ -11,6 +11,9 @@ from oci_push import __version__
 
 _COMMANDS = {
     "push": ("oci_push.cli.push", "push"),
+    "run": ("oci_push.cli.pipeline", "run"),
+    "plan": ("oci_push.cli.pipeline", "plan"),
+    "sandbox": ("oci_push.cli.sandbox", "sandbox"),
 }
 
 
