@@ -1,7 +1,7 @@
-"""What a library user calls, and the composition root: here clocks, environment and randomness come in.
+"""What a library user calls, and the composition root: here environment, clock and randomness come in.
 
-`Pusher` holds what one run shares (connections, logins, memory); `push` is the walk of one image: open the
-source → graph → plan → execute → results. The command line does nothing but call these and print.
+`push` is the walk of one image from file to tags: open the source, plan, execute, results. The command line calls
+the same `Pusher` and prints.
 """
 
 from __future__ import annotations
@@ -9,191 +9,25 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
-from oci_push.engine.graph import ImageGraph, walk
-from oci_push.engine.plan import PushPlan, Target, plan_push
-from oci_push.engine.push import PushResult, execute
+from oci_push.engine.push import PushResult
 from oci_push.errors import ConfigError
-from oci_push.events import Emit, Note, ignore
-from oci_push.model.access import Access, Login, Trust, is_loopback
-from oci_push.model.digest import Digest
+from oci_push.events import Emit, ignore
 from oci_push.model.platform import Platform
-from oci_push.model.reference import Destination, Reference, Repository
-from oci_push.providers.authfiles import AuthFiles
-from oci_push.providers.certificates import add_certificates, certificate_folders
-from oci_push.registry.connections import Connections
+from oci_push.model.reference import Destination, Reference
+from oci_push.runner.pusher import Options, Pusher, Surroundings
 from oci_push.runtime.clock import Clock, SystemClock
-from oci_push.runtime.commands import command_runner
-from oci_push.runtime.memory import Memory, NoMemory, SqliteMemory
-from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
-from oci_push.sources.base import Source
-from oci_push.sources.files import SpoolSpace
-from oci_push.sources.remote import RemoteSource
-from oci_push.sources.settings import SourceSettings
-from oci_push.sources.table import SourceSpec, open_source, parse_source, path_exists
-from oci_push.transport.session import TransportSettings
-
-_MEMORY_FILE = "memory.sqlite3"
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Hold what a whole run may be told.
-
-    `trust` applies to registries that have no settings of their own; `login` overrides every login found.
-    `rehearsal` is the ``host:port`` of a sandbox that stands in for every target. `remember` switches the
-    memory of earlier runs.
-    """
-
-    trust: Trust = field(default_factory=Trust)
-    login: Login | None = None
-    accesses: Mapping[str, Access] = field(default_factory=dict)
-    sources: SourceSettings = field(default_factory=SourceSettings)
-    transport: TransportSettings = field(default_factory=TransportSettings)
-    blob_retry: RetryPolicy = field(default_factory=RetryPolicy)
-    mount: bool = True
-    remember: bool = True
-    rehearsal: str = ""
-
-
-class Pusher:
-    """Push images in one run; close it at the end. Safe to use from several threads."""
-
-    def __init__(
-        self,
-        scope: Scope,
-        options: Options,
-        *,
-        env: Mapping[str, str],
-        home: Path | None,
-        emit: Emit = ignore,
-        stdin: BinaryIO | None = None,
-    ) -> None:
-        self.scope = scope
-        self._options = options
-        self._env = env
-        self._home = home
-        self._emit = emit
-        self._stdin = stdin
-        self._logins = AuthFiles.discover(
-            env, home=home, uid=os.getuid(), run_command=command_runner(env, scope.clock), emit=emit
-        )
-        self._memory = self._open_memory()
-        self._connections = Connections(
-            scope, options.transport, blob_retry=options.blob_retry, random=random.random, emit=emit
-        )
-
-    def close(self) -> None:
-        """Close connections and write down what was learnt."""
-        self._connections.close()
-        self._memory.close()
-
-    def access(self, repository: Repository, given: Access | None = None) -> Access:
-        """Decide how a repository's registry is reached: given, configured, or found in files."""
-        access = given or self._options.accesses.get(repository.host) or Access(repository.host)
-        login = access.login or self._options.login
-        if login is None:
-            found = self._logins.find(repository, self.scope)
-            login = found.login if found else None
-        trust = access.trust
-        if trust == Trust():
-            trust = self._options.trust
-        if not is_loopback(repository.host):
-            folders = certificate_folders(self._env, self._home)
-            trust = add_certificates(trust, repository.host, folders, self._emit)
-        return Access(access.host, login, trust, access.name, access.address)
-
-    def plan(
-        self, source: Source, targets: Sequence[Target], scope: Scope, platform: Platform | None = None
-    ) -> PushPlan:
-        """Read the image and lay out what would be done, without writing anything."""
-        graph = walk(scope, source, platform=platform, emit=self._emit)
-        origin = source.origin if self._options.mount else None
-        return plan_push(graph, targets, origin=origin, remembered=self._remembered(graph, targets))
-
-    def execute(self, plan: PushPlan, source: Source, scope: Scope) -> tuple[PushResult, ...]:
-        """Do what a plan says, and remember what the repositories now hold."""
-        for leg in plan.legs:
-            mounts = tuple({r: None for wishes in leg.mounts.values() for r in wishes})
-            self._connections.want(leg.target.access, push=(leg.target.repository,), pull=mounts)
-        results = execute(plan, source, self._connections, scope, self._emit)
-        for leg, result in zip(plan.legs, results, strict=True):
-            if result.error is None and not self._options.rehearsal:
-                for blob in leg.blobs:
-                    self._memory.remember_blob(leg.target.access.host, result.repository.path, blob.digest)
-        return results
-
-    @contextmanager
-    def open(self, text: str, scope: Scope, *, given: Access | None = None, targets: int = 1) -> Iterator[Source]:
-        """Open a SOURCE; `targets` above one makes a registry's blobs be downloaded once and kept."""
-        source = self._open(parse_source(text, path_exists), scope, given, targets)
-        try:
-            yield source
-        finally:
-            source.close()
-
-    def targets(self, destinations: Sequence[Destination], given: Access | None = None) -> tuple[Target, ...]:
-        """Join destinations with how they are reached."""
-        return tuple(self.target(d.repository, d.tags, given) for d in destinations)
-
-    def target(self, repository: Repository, tags: tuple[str, ...], given: Access | None = None) -> Target:
-        """Join one repository with how it is reached, which in a rehearsal is the sandbox."""
-        if not self._options.rehearsal:
-            return Target(self.access(repository, given), repository, tags)
-        stand_in = Repository(self._options.rehearsal, f"{repository.host.replace(':', '-').lower()}/{repository.path}")
-        return Target(Access(self._options.rehearsal, None, Trust(plain_http=True)), stand_in, tags)
-
-    def head(self, repository: Repository, tag: str, scope: Scope) -> Digest | None:
-        """Ask what a tag points at."""
-        client = self._connections.repository(self.access(repository), repository)
-        there = client.head(scope, tag)
-        return there.digest if there else None
-
-    def _open(self, spec: SourceSpec, scope: Scope, given: Access | None, targets: int) -> Source:
-        settings = replace(self._options.sources, digest_cache=self._memory)
-        if spec.kind != "registry":
-            return open_source(spec, settings, scope=scope, emit=self._emit, stdin=self._stdin)
-        try:
-            reference = Reference.parse(spec.path)
-        except ValueError as problem:
-            raise ConfigError(f"source {spec.text!r}: {problem}") from problem
-        client = self._connections.repository(self.access(reference.repository, given), reference.repository)
-        spool = SpoolSpace(settings.temp_folder, settings.spool_bytes)
-        return RemoteSource(client, reference, spool, keep=targets > 1)
-
-    def _remembered(
-        self, graph: ImageGraph, targets: Sequence[Target]
-    ) -> Mapping[tuple[str, Digest], tuple[Repository, ...]]:
-        found: dict[tuple[str, Digest], tuple[Repository, ...]] = {}
-        if not self._options.mount or self._options.rehearsal:
-            return found
-        for target in targets:
-            host = target.access.host
-            if not self._connections.can_mount(target.access):
-                continue
-            for blob in graph.blobs:
-                paths = self._memory.find_mounts(host, blob.digest, target.repository.path)
-                found[host, blob.digest] = tuple(Repository(target.repository.host, path) for path in paths)
-        return found
-
-    def _open_memory(self) -> Memory:
-        cache = self._env.get("XDG_CACHE_HOME") or (str(self._home / ".cache") if self._home else "")
-        if not self._options.remember or not cache:
-            return NoMemory()
-        return SqliteMemory(
-            Path(cache) / "oci-push" / _MEMORY_FILE, self.scope.clock, lambda text: self._emit(Note(text, "warning"))
-        )
-
-    @property
-    def memory(self) -> Memory:
-        """Give what is remembered between runs."""
-        return self._memory
+def surroundings() -> Surroundings:
+    """Take this process's environment, home folder, user, randomness and stdin."""
+    home = os.environ.get("HOME")
+    stdin = sys.stdin.buffer if sys.stdin else None
+    return Surroundings(dict(os.environ), Path(home) if home else None, os.getuid(), random.random, stdin)
 
 
 def push(
@@ -211,8 +45,7 @@ def push(
     before any registry is written to.
     """
     scope = Scope(clock or SystemClock(), what="push")
-    home = Path(os.path.expanduser("~"))
-    pusher = Pusher(scope, options or Options(), env=os.environ, home=home, emit=emit)
+    pusher = Pusher(scope, options or Options(), surroundings(), emit)
     with contextlib.closing(pusher):
         parsed = parse_destinations(destinations, tags)
         targets = pusher.targets(parsed)
@@ -237,4 +70,3 @@ def parse_destinations(texts: Sequence[str], tags: Sequence[str]) -> tuple[Desti
         together = tuple(dict.fromkeys(destination.tags + extra.tags)) or ("latest",)
         parsed.append(Destination(destination.repository, together))
     return tuple(parsed)
-

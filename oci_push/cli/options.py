@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,8 +89,3 @@ class Common:
             raise ConfigError(f"--compression {self.compression!r} is not known", hint="gzip, zstd or none")
         if self.format not in ("auto", "docker", "oci"):
             raise ConfigError(f"--format {self.format!r} is not known", hint="auto, docker or oci")
-
-
-def environment() -> dict[str, str]:
-    """Give the process's environment, read once a command."""
-    return dict(os.environ)

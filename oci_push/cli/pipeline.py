@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from oci_push.api import surroundings
 from oci_push.cli import options
 from oci_push.cli.failures import run_command, show_error
 from oci_push.cli.options import Common
@@ -78,7 +79,7 @@ def run(
         start_debug_log()
 
     def work(scope: Scope) -> int:
-        parsed, context = _read(pipeline, config, candidate or [], var or [])
+        parsed, context = _read(pipeline, config, candidate or [], var or [], with_login=not sandbox)
         emit = LineRenderer(sys.stderr, quiet=quiet)
         for problem in context.config.warnings:
             emit(Note(str(problem), "warning"))
@@ -111,7 +112,7 @@ def plan(
     """Show what a pipeline would push and where, without contacting a registry."""
 
     def work(scope: Scope) -> int:
-        parsed, context = _read(pipeline, config, candidate or [], var or [])
+        parsed, context = _read(pipeline, config, candidate or [], var or [], with_login=False)
         rows = [row for group, step in enumerate(parsed.steps, 1) for row in _rows(step, group, context)]
         if as_json:
             print(json.dumps({"steps": rows, "build_status": "success", "exit_code": 0}, indent=2))
@@ -156,8 +157,10 @@ def _rows(step: Step, group: int, context: Context) -> Iterator[dict[str, object
     yield row
 
 
-def _read(pipeline: Path, config: Path | None, candidates: list[str], variables: list[str]) -> tuple[Pipeline, Context]:
-    env = options.environment()
+def _read(
+    pipeline: Path, config: Path | None, candidates: list[str], variables: list[str], *, with_login: bool
+) -> tuple[Pipeline, Context]:
+    env = dict(surroundings().env)
     parsed = parse_pipeline(_bytes(pipeline), str(pipeline))
     settings = _config(pipeline, config, env)
     given = _pairs(candidates, "--candidate", "STEP=SOURCE")
@@ -171,6 +174,7 @@ def _read(pipeline: Path, config: Path | None, candidates: list[str], variables:
         parsed.builds(),
         {**settings.candidates, **given},
         path_exists,
+        with_login,
     )
     return parsed, context
 

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from oci_push import __version__
-from oci_push.api import Options, Pusher, parse_destinations
+from oci_push.api import parse_destinations, surroundings
 from oci_push.cli import options
 from oci_push.cli.failures import run_command, show_error
 from oci_push.cli.options import Common
@@ -23,6 +23,7 @@ from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import PushResult
 from oci_push.errors import ConfigError
 from oci_push.model.platform import Platform
+from oci_push.runner.pusher import Options, Pusher
 from oci_push.runner.report import exit_code, push_to_json, write_report
 from oci_push.runtime.scope import Scope
 from oci_push.sources.settings import SourceSettings
@@ -108,7 +109,7 @@ def push(
 def make_pusher(scope: Scope, common: Common, *, quiet: bool, **more: object) -> Pusher:
     """Join the options of the command line with this process's surroundings."""
     common.check()
-    env = options.environment()
+    around = surroundings()
     made = Options(
         trust=common.trust(),
         login=common.login(),
@@ -120,7 +121,7 @@ def make_pusher(scope: Scope, common: Common, *, quiet: bool, **more: object) ->
             far_requests=common.jobs or 16,
             call_retry=common.retry(),
             user_agent=f"oci-push/{__version__}",
-            env=env,
+            env=around.env,
         ),
         blob_retry=common.retry(),
         mount=not common.no_mount,
@@ -128,7 +129,7 @@ def make_pusher(scope: Scope, common: Common, *, quiet: bool, **more: object) ->
     )
     made = replace(made, **more)  # type: ignore[arg-type]  # the names are Options' own, checked by replace
     emit = LineRenderer(sys.stderr, quiet=quiet)
-    return Pusher(scope, made, env=env, home=_home(env), emit=emit, stdin=sys.stdin.buffer)
+    return Pusher(scope, made, around, emit)
 
 
 def show_results(source: str, results: Sequence[PushResult], *, report: Path | None, as_json: bool) -> int:
@@ -204,7 +205,3 @@ def _platform(text: str) -> Platform | None:
         return Platform.parse(text) if text else None
     except ValueError as problem:
         raise ConfigError(f"--platform: {problem}") from problem
-
-
-def _home(env: dict[str, str]) -> Path | None:
-    return Path(env["HOME"]) if env.get("HOME") else None

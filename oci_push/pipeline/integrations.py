@@ -70,9 +70,9 @@ class Integration:
     address: str = ""
     problem: Problem | None = None
 
-    def access(self) -> Access:
-        """Give how it is reached; raises `ConfigError` for what is missing."""
-        if self.problem is not None:
+    def access(self, *, with_login: bool = True) -> Access:
+        """Give how it is reached; raises `ConfigError` for what is missing, which without a login nothing is."""
+        if self.problem is not None and with_login:
             raise ConfigError(problems=[self.problem])
         return Access(self.domain, self.login, self.trust, self.name, self.address)
 

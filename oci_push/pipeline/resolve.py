@@ -37,13 +37,17 @@ class ResolvedPush:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Hold what resolving looks things up in; `is_path` says whether a file exists."""
+    """Hold what resolving looks things up in; `is_path` says whether a file exists.
+
+    `with_login` is off for plans and rehearsals, which log in nowhere and so miss no password.
+    """
 
     config: Config
     variables: Variables
     builds: Mapping[str, BuildStep]
     candidates: Mapping[str, str]
     is_path: Callable[[str], bool]
+    with_login: bool = True
 
 
 def resolve_push(step: PushStep, context: Context) -> ResolvedPush:
@@ -81,7 +85,7 @@ def _registry(step: PushStep, context: Context) -> tuple[Integration | None, Acc
     if step.registry is None:
         found = None if login else context.config.default()
         if found is not None:
-            return found, found.access()
+            return found, found.access(with_login=context.with_login)
         if login is None and not context.config.integrations:
             raise _error(
                 step.mark,
@@ -93,7 +97,7 @@ def _registry(step: PushStep, context: Context) -> tuple[Integration | None, Acc
     name = _use(step.registry, context)
     found = context.config.find(name)
     if found is not None:
-        access = found.access()
+        access = found.access(with_login=context.with_login)
         return found, Access(access.host, login or access.login, access.trust, access.name, access.address)
     host = names_host(name)
     if host:
@@ -135,7 +139,7 @@ def _source(step: PushStep, context: Context) -> tuple[str, Access | None, str]:
     familiar = reference.repository.path
     if reference.repository.host == DOCKER_HUB:
         familiar = familiar.removeprefix("library/")
-    return f"docker://{reference}", pull.access() if pull else None, familiar
+    return f"docker://{reference}", pull.access(with_login=context.with_login) if pull else None, familiar
 
 
 def _repository(host: str, prefix: str, name: str, mark: Mark) -> Repository:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from oci_push.api import Pusher
 from oci_push.engine.push import PushResult
 from oci_push.errors import ConfigError, DeadlineError, OciPushError, Problem
 from oci_push.events import Emit, Note, RetryScheduled, StepFinished, StepStarted
 from oci_push.pipeline.resolve import Context, ResolvedPush, resolve_push
 from oci_push.pipeline.steps import BuildStep, ForeignStep, ParallelStep, Pipeline, PushStep, Retry, Step
+from oci_push.runner.pusher import Pusher
 from oci_push.runner.report import error_to_json, push_to_json
 from oci_push.runtime.scope import Scope
 from oci_push.runtime.tasks import run_all

@@ -1,0 +1,92 @@
+"""Every provider is in the table, finds its hosts and no others, and states facts that hang together."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import pytest
+
+from oci_push import providers
+from oci_push.protocol.blobs import Form
+from oci_push.providers.base import Provider
+from oci_push.providers.table import PROVIDERS, find_provider
+
+NOT_FAMILIES = {"authfiles", "authformat", "base", "certificates", "credential_helpers", "table"}
+
+
+def test_every_provider_module_of_the_folder_is_in_the_table() -> None:
+    names = {module.name for module in pkgutil.iter_modules(providers.__path__)} - NOT_FAMILIES
+    in_folder = {importlib.import_module(f"oci_push.providers.{name}").PROVIDER.name for name in names}
+    assert in_folder == {provider.name for provider in PROVIDERS}
+    assert len(names) == len(PROVIDERS)
+
+
+def test_the_one_that_matches_everything_is_last() -> None:
+    assert [provider.name for provider in PROVIDERS if provider.matches("reg.example")] == [PROVIDERS[-1].name]
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("docker.io", "dockerhub"),
+        ("index.docker.io", "dockerhub"),
+        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "ecr"),
+        ("123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com", "ecr"),
+        ("123456789012.dkr-ecr.eu-west-1.on.aws", "ecr"),
+        ("123456789012.dkr-ecr-fips.us-east-1.on.aws", "ecr"),
+        ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "ecr"),
+        ("123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu", "ecr"),
+        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com:443", "ecr"),
+        ("12345678901.dkr.ecr.eu-west-1.amazonaws.com", "other"),
+        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com.evil.example", "other"),
+        ("public.ecr.aws", "ecr-public"),
+        ("europe-docker.pkg.dev", "google"),
+        ("gcr.io", "google"),
+        ("eu.gcr.io", "google"),
+        ("notgcr.io", "other"),
+        ("acme.azurecr.io", "azure"),
+        ("acme.azurecr.cn", "azure"),
+        ("azurecr.io.example", "other"),
+        ("ghcr.io", "github"),
+        ("GHCR.io:443", "github"),
+        ("sub.ghcr.io", "other"),
+        ("registry.gitlab.com", "gitlab"),
+        ("quay.io", "quay"),
+        ("quay.example", "other"),
+        ("localhost:5000", "other"),
+        ("[::1]:5000", "other"),
+    ],
+)
+def test_host_belongs_to_its_family(host: str, name: str) -> None:
+    assert find_provider(host).name == name
+
+
+@pytest.mark.parametrize("host", ["docker.io", "index.docker.io", "registry-1.docker.io"])
+def test_docker_hub_is_reached_at_its_api_host(host: str) -> None:
+    assert find_provider(host).api_host(host) == "registry-1.docker.io"
+
+
+@pytest.mark.parametrize("host", ["reg.example:5000", "ghcr.io", "123456789012.dkr.ecr.eu-west-1.amazonaws.com"])
+def test_other_registries_are_reached_where_references_say(host: str) -> None:
+    assert find_provider(host).api_host(host) == host
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
+def test_facts_hang_together(provider: Provider) -> None:
+    quirks = provider.quirks
+    assert Form(quirks.upload)
+    assert not quirks.chunk_bytes or quirks.chunk_bytes >= quirks.chunk_min_bytes
+    assert not quirks.chunk_max_bytes or quirks.chunk_bytes <= quirks.chunk_max_bytes
+
+
+def test_ecr_pieces_are_never_under_its_least_size() -> None:
+    assert find_provider("123456789012.dkr.ecr.eu-west-1.amazonaws.com").quirks.chunk_min_bytes == 5 * 1024 * 1024
+
+
+def test_google_takes_bodies_in_one_request() -> None:
+    assert find_provider("europe-docker.pkg.dev").quirks.upload == Form.PUT.value
+
+
+def test_quay_is_never_asked_for_the_delete_action() -> None:
+    assert not find_provider("quay.io").quirks.delete_scope
