@@ -152,7 +152,8 @@ def test_an_unknown_authority_is_named_with_what_to_do(
     oci_push: Run, password_registry: DebianRegistry, real_images: RealImages, tmp_path: Path
 ) -> None:
     stranger = Authority(tmp_path / "stranger")
-    done = oci_push("push", "--ca-file", str(stranger.path), _source(real_images.layout), f"{password_registry.host}/tls/no:1", code=6)
+    target = f"{password_registry.host}/tls/no:1"
+    done = oci_push("push", "--ca-file", str(stranger.path), _source(real_images.layout), target, code=6)
     assert b"is not trusted" in done.stderr
     assert b"hint:" in done.stderr
 

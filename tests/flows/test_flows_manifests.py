@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from scripted import drive, reply
+
+from oci_push.errors import ImmutableTagError, ProtocolViolationError
+from oci_push.model import media
+from oci_push.model.digest import Digest
+from oci_push.model.manifest import Manifest, encode
+from oci_push.model.reference import Reference, Repository
+from oci_push.protocol import manifests
+from oci_push.protocol.call import Reply
+
+REPOSITORY = Repository("registry.test", "app")
+CONFIG = {"mediaType": media.OCI_CONFIG, "digest": str(Digest.of(b"{}")), "size": 2}
+RAW = encode({"schemaVersion": 2, "mediaType": media.OCI_MANIFEST, "config": CONFIG, "layers": []})
+MANIFEST = Manifest.parse(RAW)
+
+
+def test_a_head_sends_the_full_accept_list() -> None:
+    head, calls = drive(manifests.head(REPOSITORY, "1"), reply(404))
+    assert head is None
+    assert calls[0].headers["Accept"].split(", ") == [
+        media.OCI_INDEX, media.OCI_MANIFEST, media.DOCKER_LIST, media.DOCKER_MANIFEST,
+    ]  # fmt: skip
+
+
+def test_a_put_sends_the_raw_bytes_under_the_manifests_own_type() -> None:
+    _, calls = drive(manifests.put(REPOSITORY, MANIFEST, "1"), reply(201))
+    assert calls[0].body is not None
+    assert b"".join(bytes(b) for b in calls[0].body.blocks()) == RAW
+    assert calls[0].headers["Content-Type"] == media.OCI_MANIFEST
+
+
+def test_another_digest_in_the_answer_is_an_error() -> None:
+    with pytest.raises(ProtocolViolationError, match="stored the manifest as"):
+        drive(manifests.put(REPOSITORY, MANIFEST, "1"), reply(201, docker_content_digest=str(Digest.of(b"x"))))
+
+
+def test_ecrs_tag_invalid_is_an_immutable_tag() -> None:
+    body = json.dumps({"errors": [{"code": "TAG_INVALID", "message": "immutable"}]}).encode()
+    with pytest.raises(ImmutableTagError, match="may not be moved"):
+        drive(manifests.put(REPOSITORY, MANIFEST, "1"), reply(400, body))
+
+
+def test_only_tags_that_the_registry_names_count_as_made() -> None:
+    headers = (("oci-tag", "a, b"), ("oci-tag", "c,stranger"))
+    made, calls = drive(
+        manifests.put_with_tags(REPOSITORY, MANIFEST, ("a", "b", "c", "d")),
+        Reply(201, dict(headers), "https://registry.test/", b"", headers),
+    )
+    assert made == {"a", "b", "c"}
+    assert calls[0].url == f"/v2/app/manifests/{MANIFEST.digest}?tag=a&tag=b&tag=c&tag=d"
+
+
+def test_a_fetched_manifest_is_checked_against_the_digest_asked_for() -> None:
+    wrong = Reference(REPOSITORY, "", Digest.of(b"something else"))
+    with pytest.raises(ProtocolViolationError, match="expected"):
+        drive(manifests.fetch(wrong), reply(200, RAW, content_type=media.OCI_MANIFEST))
+
+
+def test_tags_are_followed_over_pages_by_link_alone() -> None:
+    url = "https://registry.test/v2/app/tags/list"
+    tags, calls = drive(
+        manifests.list_tags(REPOSITORY),
+        reply(200, b'{"tags":["b","a"]}', url, link='</v2/app/tags/list?last=b>; rel="next"'),
+        reply(200, b'{"tags":null}', url),
+    )
+    assert tags == ("a", "b")
+    assert calls[1].url == "https://registry.test/v2/app/tags/list?last=b"
