@@ -1,40 +1,48 @@
-"""What registries are known to have, remembered between runs: SQLite in the user's cache folder.
+"""What is remembered between runs, in the user's cache folder: hints that save work, and never decide it.
 
-Two facts: a repository held a blob (a place to mount it from), and an uncompressed layer became a compressed
-one (so that a second push compresses nothing). Safe with several processes; a damaged file is set aside; no
-failure in here ever fails a push. Nothing secret is kept.
+Three kinds of facts: a repository held a blob (a place to mount it from); an uncompressed layer became a
+compressed one (so that a second push compresses nothing); a registry could or could not do something. All may be
+outdated: whoever uses one must cope with its being wrong. Nothing secret is kept. The file itself, and what
+happens when it cannot be used, is `memory_file`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from oci_push.model.digest import Digest
 from oci_push.runtime.clock import Clock
+from oci_push.runtime.memory_file import MemoryFile, Row, Statement
 
-if TYPE_CHECKING:
-    import sqlite3
+DAY_S = 24 * 3600.0
+KEEP_S = 90 * DAY_S
+"""How long a fact is kept after it was last seen."""
+ABILITY_S = 7 * DAY_S
+"""How long a registry's ability is believed: registries are updated."""
+KEEP_BLOBS = 200_000
 
-_KEEP_S = 90 * 24 * 3600.0
 _FLUSH_ROWS = 500
+_MOST_CANDIDATES = 1000
+_VERSION = 1
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS blobs (
-  registry TEXT NOT NULL, repository TEXT NOT NULL, digest TEXT NOT NULL, seen REAL NOT NULL,
+CREATE TABLE blobs (
+  registry TEXT NOT NULL, digest TEXT NOT NULL, repository TEXT NOT NULL, seen REAL NOT NULL,
   PRIMARY KEY (registry, digest, repository)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS layers (
+CREATE TABLE layers (
   diff_id TEXT NOT NULL, settings TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, seen REAL NOT NULL,
   PRIMARY KEY (diff_id, settings)) WITHOUT ROWID;
+CREATE TABLE abilities (
+  registry TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, seen REAL NOT NULL,
+  PRIMARY KEY (registry, name)) WITHOUT ROWID;
+CREATE TABLE cleanings (seen REAL NOT NULL)
 """
 
 
 class Memory(Protocol):
-    """Remember between runs."""
+    """Remember between runs. Methods may be called from any thread, and raise nothing on failing storage."""
 
     def remember_blob(self, registry: str, repository: str, digest: Digest) -> None:
         """Note that a repository holds a blob."""
@@ -54,6 +62,14 @@ class Memory(Protocol):
 
     def store(self, diff_id: Digest, settings_key: str, digest: Digest, size: int) -> None:
         """Note what a layer became."""
+        ...
+
+    def find_ability(self, registry: str, name: str) -> str | None:
+        """Give what was last learnt about a registry, if that is not too long ago."""
+        ...
+
+    def remember_ability(self, registry: str, name: str, value: str) -> None:
+        """Note what a registry has shown."""
         ...
 
     def close(self) -> None:
@@ -81,132 +97,131 @@ class NoMemory:
     def store(self, diff_id: Digest, settings_key: str, digest: Digest, size: int) -> None:
         """Do nothing."""
 
+    def find_ability(self, registry: str, name: str) -> str | None:
+        """Know nothing."""
+        return None
+
+    def remember_ability(self, registry: str, name: str, value: str) -> None:
+        """Do nothing."""
+
     def close(self) -> None:
         """Do nothing."""
 
 
 class SqliteMemory:
-    """Remember in one file; opened on first use, written in batches, shared by threads and processes."""
+    """Remember in one file, opened on first use; what is noted is written in batches.
+
+    `warn` is told, once, when the file cannot be used. The clock's time of day dates the facts.
+    """
 
     def __init__(self, path: Path, clock: Clock, warn: Callable[[str], None]) -> None:
-        self._path = path
         self._clock = clock
         self._warn = warn
         self._lock = threading.Lock()
-        self._database: sqlite3.Connection | None = None
-        self._broken = False
-        self._pending: list[tuple[str, tuple[object, ...]]] = []
+        self._warnings: list[str] = []
+        self._file = MemoryFile(path, version=_VERSION, schema=_SCHEMA, warn=self._warnings.append)
+        self._pending: list[Statement] = []
+        self._has_written = False
 
     def remember_blob(self, registry: str, repository: str, digest: Digest) -> None:
         """Note that a repository holds a blob."""
-        row = (registry, repository, str(digest), self._clock.now())
+        row = (registry, str(digest), repository, self._clock.now())
         self._write("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?, ?)", row)
 
     def forget_blob(self, registry: str, repository: str, digest: Digest) -> None:
         """Note that it does not."""
-        row = (registry, repository, str(digest))
-        self._write("DELETE FROM blobs WHERE registry = ? AND repository = ? AND digest = ?", row)
+        row = (registry, str(digest), repository)
+        self._write("DELETE FROM blobs WHERE registry = ? AND digest = ? AND repository = ?", row)
 
     def find_mounts(self, registry: str, digest: Digest, near: str, limit: int = 2) -> tuple[str, ...]:
-        """Order by the length of the common path, then by how lately it was seen."""
-        query = "SELECT repository, seen FROM blobs WHERE registry = ? AND digest = ? AND repository != ? LIMIT 100"
-        rows = self._read(query, (registry, str(digest), near))
-        ranked = sorted(rows, key=lambda row: (-_common(str(row[0]), near), -float(str(row[1]))))
-        return tuple(str(row[0]) for row in ranked[:limit])
+        """Order by the number of path components in common, then by how lately the blob was seen there."""
+        query = (
+            "SELECT repository FROM blobs WHERE registry = ? AND digest = ? AND repository != ? AND seen >= ?"
+            " ORDER BY seen DESC, repository LIMIT ?"
+        )
+        oldest = self._clock.now() - KEEP_S
+        rows = self._read(query, (registry, str(digest), near, oldest, _MOST_CANDIDATES))
+        found = sorted((str(row[0]) for row in rows), key=lambda path: -_in_common(path, near))
+        return tuple(found[:limit])
 
     def find(self, diff_id: Digest, settings_key: str) -> tuple[Digest, int] | None:
         """Give digest and size of the compressed layer."""
         query = "SELECT digest, size FROM layers WHERE diff_id = ? AND settings = ?"
         for digest, size in self._read(query, (str(diff_id), settings_key)):
-            with contextlib.suppress(ValueError):
-                return Digest.parse(str(digest)), int(str(size))
+            if isinstance(size, int) and size >= 0:
+                try:
+                    return Digest.parse(str(digest)), size
+                except ValueError:
+                    return None
         return None
 
     def store(self, diff_id: Digest, settings_key: str, digest: Digest, size: int) -> None:
-        """Note what a layer became."""
+        """Note what a layer became; written at once, for it cost more than the writing."""
         row = (str(diff_id), settings_key, str(digest), size, self._clock.now())
-        self._write("INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?, ?)", row)
+        self._write("INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?, ?)", row, is_urgent=True)
+
+    def find_ability(self, registry: str, name: str) -> str | None:
+        """Give the value if it was noted within `ABILITY_S`."""
+        query = "SELECT value FROM abilities WHERE registry = ? AND name = ? AND seen >= ?"
+        rows = self._read(query, (registry, name, self._clock.now() - ABILITY_S))
+        return next((str(row[0]) for row in rows), None)
+
+    def remember_ability(self, registry: str, name: str, value: str) -> None:
+        """Note what a registry has shown."""
+        self._write("INSERT OR REPLACE INTO abilities VALUES (?, ?, ?, ?)", (registry, name, value, self._clock.now()))
 
     def close(self) -> None:
-        """Write what is pending, drop what is old, close."""
+        """Write what is pending, once a day drop what is old or too much, and close; idempotent."""
         with self._lock:
-            if self._pending:
-                oldest = self._clock.now() - _KEEP_S
-                self._pending.append(("DELETE FROM blobs WHERE seen < ?", (oldest,)))
-                self._pending.append(("DELETE FROM layers WHERE seen < ?", (oldest,)))
-                self._flush()
-            if self._database is not None:
-                self._database.close()
-                self._database = None
+            self._flush()
+            if self._has_written:
+                self._clean()
+            self._file.close()
+        self._tell()
 
-    def _write(self, statement: str, row: tuple[object, ...]) -> None:
+    def _write(self, text: str, row: Row, *, is_urgent: bool = False) -> None:
         with self._lock:
-            self._pending.append((statement, row))
-            if len(self._pending) >= _FLUSH_ROWS:
+            self._pending.append((text, row))
+            if is_urgent or len(self._pending) >= _FLUSH_ROWS:
                 self._flush()
+        self._tell()
 
-    def _read(self, query: str, row: tuple[object, ...]) -> list[tuple[object, ...]]:
-        with self._lock, self._guarded():
-            database = self._open()
-            return database.execute(query, row).fetchall() if database else []
-        return []
+    def _read(self, query: str, row: Row) -> list[Row]:
+        with self._lock:
+            self._flush()
+            rows = self._file.read(query, row)
+        self._tell()
+        return rows
 
     def _flush(self) -> None:
-        pending, self._pending = self._pending, []
-        with self._guarded():
-            database = self._open()
-            if database is not None:
-                with database:
-                    for statement, row in pending:
-                        database.execute(statement, row)
+        if self._pending:
+            pending, self._pending = self._pending, []
+            self._file.write(pending)
+            self._has_written = True
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        import sqlite3
+    def _clean(self) -> None:
+        now = self._clock.now()
+        if self._file.read("SELECT 1 FROM cleanings WHERE seen BETWEEN ? AND ?", (now - DAY_S, now)):
+            return
+        most = "DELETE FROM blobs WHERE seen < (SELECT seen FROM blobs ORDER BY seen DESC LIMIT 1 OFFSET ?)"
+        self._file.write(
+            [
+                ("DELETE FROM blobs WHERE seen < ?", (now - KEEP_S,)),
+                ("DELETE FROM layers WHERE seen < ?", (now - KEEP_S,)),
+                ("DELETE FROM abilities WHERE seen < ?", (now - ABILITY_S,)),
+                (most, (KEEP_BLOBS - 1,)),
+                ("DELETE FROM cleanings", ()),
+                ("INSERT INTO cleanings VALUES (?)", (now,)),
+            ]
+        )
 
-        try:
-            yield
-        except (sqlite3.Error, OSError) as problem:
-            self._broken = True
-            if self._database is not None:
-                self._database.close()
-                self._database = None
-            self._warn(f"{self._path}: remembered facts cannot be used in this run ({problem})")
-
-    def _open(self) -> sqlite3.Connection | None:
-        import sqlite3
-
-        if self._broken:
-            return None
-        if self._database is None:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            try:
-                self._database = self._connect()
-            except sqlite3.DatabaseError as problem:
-                if isinstance(problem, sqlite3.OperationalError):
-                    raise
-                aside = self._path.with_suffix(".damaged")
-                os.replace(self._path, aside)
-                self._warn(f"{self._path}: damaged, set aside as {aside.name}; starting afresh")
-                self._database = self._connect()
-        return self._database
-
-    def _connect(self) -> sqlite3.Connection:
-        import sqlite3
-
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        database = sqlite3.connect(self._path, timeout=5.0, check_same_thread=False)
-        try:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.executescript(_SCHEMA)
-        except sqlite3.Error:
-            database.close()
-            raise
-        return database
+    def _tell(self) -> None:
+        # Outside the lock: a listener may come back to us, or take its time.
+        while self._warnings:
+            self._warn(self._warnings.pop(0))
 
 
-def _common(left: str, right: str) -> int:
+def _in_common(left: str, right: str) -> int:
     shared = 0
     for a, b in zip(left.split("/"), right.split("/"), strict=False):
         if a != b:

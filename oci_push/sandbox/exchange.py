@@ -1,0 +1,107 @@
+"""One request and its answer as the sandbox's handlers see them, and refusals in the specification's JSON form.
+
+Sockets and HTTP syntax are the business of `connection`; nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from oci_push.sandbox.body import RequestBody
+from oci_push.sandbox.options import SandboxOptions
+
+
+@dataclass(frozen=True, slots=True)
+class FileSlice:
+    """Name a part of a file that is sent as an answer's body, in bytes."""
+
+    path: Path
+    start: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """Hold an answer; its body is `file` where given, else `body`. Content-Length is added when it is sent."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    file: FileSlice | None = None
+
+    @property
+    def length(self) -> int:
+        """Give the number of bytes of the body."""
+        return self.file.length if self.file else len(self.body)
+
+    def with_headers(self, *headers: tuple[str, str]) -> Response:
+        """Give the same answer with more headers."""
+        return Response(self.status, self.headers + headers, self.body, self.file)
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Hold one entry of an error body: the specification's `code`, a sentence, and any JSON as `detail`."""
+
+    code: str
+    message: str
+    detail: object = None
+
+
+class Refusal(Exception):
+    """Leave a handler with an error answer (distribution-spec, "Error Codes")."""
+
+    def __init__(self, status: int, *complaints: Complaint, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(f"{status} {', '.join(c.code for c in complaints)}")
+        self.status = status
+        self.complaints = complaints
+        self.headers = headers
+
+    @property
+    def response(self) -> Response:
+        """Give the answer to send."""
+        errors = [{"code": c.code, "message": c.message, "detail": c.detail} for c in self.complaints]
+        return json_response(self.status, {"errors": errors}, *self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Hold one request: `path` is decoded, `query` too, `headers` have lower-case names.
+
+    `origin` is the scheme and host the client believes to talk to, as its Host header says.
+    """
+
+    number: int
+    method: str
+    path: str
+    query: Mapping[str, tuple[str, ...]]
+    headers: Mapping[str, str]
+    body: RequestBody
+    origin: str
+
+    def first(self, name: str) -> str:
+        """Give the first value of a query parameter, or nothing."""
+        return self.query.get(name, ("",))[0]
+
+    def location(self, path: str, options: SandboxOptions) -> str:
+        """Give the value of a Location header for `path`, in the form the options ask for."""
+        if options.relative_location:
+            return path
+        if not options.location_host:
+            return self.origin + path
+        host = options.location_host
+        return (host if "://" in host else f"{self.origin.partition('://')[0]}://{host}") + path
+
+
+def refuse(status: int, code: str, message: str, detail: object = None) -> Refusal:
+    """Make a refusal with one complaint."""
+    return Refusal(status, Complaint(code, message, detail))
+
+
+def json_response(status: int, value: object, *headers: tuple[str, str], media_type: str = "") -> Response:
+    """Make an answer with a JSON body."""
+    body = json.dumps(value, separators=(",", ":")).encode()
+    return Response(status, (("Content-Type", media_type or "application/json"), *headers), body)

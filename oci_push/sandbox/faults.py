@@ -1,0 +1,164 @@
+"""Faults: a script of what goes wrong, request by request. Nothing here touches a socket; `connection` acts it out.
+
+A rule counts the requests that match it and is due from its `nth` on, `times` times. Of the rules that are due for
+one request the first in the script fires; the others stay due for the next match, so that two equal rules break
+two requests one after the other.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer in place of the registry; `code` makes an OCI error body, `body` any other.
+
+    The request's body is read first, or with `before_body` left unread: then the connection is closed after the
+    answer, while the client may still be sending.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    code: str = ""
+    before_body: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropBefore:
+    """Close the connection without reading a body and without an answer; `reset` sends RST in place of FIN."""
+
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropAfter:
+    """Close the connection after so many bytes of the request's body, or at its end if it is shorter.
+
+    The bytes before the cut reach the upload as they do when a client vanishes.
+    """
+
+    count: int
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropReply:
+    """Do what was asked and close the connection without an answer."""
+
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TruncateReply:
+    """Send the head of the answer and only `count` bytes of its body, then close the connection."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Do nothing for so many seconds, or until the sandbox stops, then go on as if nothing had been.
+
+    The time is the machine's: a client that waits is waiting really, whatever clock the sandbox was given.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """Send these bytes where an answer should be, and close the connection."""
+
+    body: bytes = b"\x00\xffthis is not HTTP\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """Do what was asked and change the answer's headers: those in `remove` go, those in `set` are put."""
+
+    set: Mapping[str, str] = field(default_factory=dict)
+    remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Read the request's body and send the client elsewhere; ``{path}`` in `location` is the path and query asked."""
+
+    status: int
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Http10Close:
+    """Do what was asked and answer as HTTP/1.0 does: no Content-Length, the end of the connection is the end."""
+
+
+Action: TypeAlias = (
+    Answer | DropBefore | DropAfter | DropReply | TruncateReply | Stall | Garbage | Headers | Redirect | Http10Close
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Say which request breaks how.
+
+    `method` empty is any; `path` is a regular expression found anywhere in path and query; `request` is the number
+    of the request in the traffic, from 1, or 0 for any. `times` 0 is for ever.
+    """
+
+    method: str = ""
+    path: str = ""
+    nth: int = 1
+    action: Action = field(default_factory=DropBefore)
+    request: int = 0
+    times: int = 1
+
+    def matches(self, number: int, method: str, path: str) -> bool:
+        """Say whether the rule is about this request."""
+        return self.method in ("", method) and self.request in (0, number) and re.search(self.path, path) is not None
+
+
+class FaultScript:
+    """Give each request its fault; may be used and added to from any thread."""
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+        self._seen: list[int] = []
+        self._fired: list[int] = []
+        for fault in faults:
+            self.add(fault)
+
+    def add(self, fault: Fault) -> None:
+        """Append a rule, which counts from now on."""
+        re.compile(fault.path)  # a mistake in a test shows in the test, not in a server thread
+        with self._lock:
+            self._faults.append(fault)
+            self._seen.append(0)
+            self._fired.append(0)
+
+    def take(self, number: int, method: str, path: str) -> Action | None:
+        """Count a request and give the action of the rule that fires, if one does."""
+        with self._lock:
+            chosen: Action | None = None
+            for place, fault in enumerate(self._faults):
+                if not fault.matches(number, method, path):
+                    continue
+                self._seen[place] += 1
+                left = not fault.times or self._fired[place] < fault.times
+                if chosen is None and left and self._seen[place] >= fault.nth:
+                    self._fired[place] += 1
+                    chosen = fault.action
+            return chosen
+
+    def pending(self) -> tuple[Fault, ...]:
+        """Give the rules that have not yet fired as often as they should; for ever means at least once."""
+        with self._lock:
+            rows = zip(self._faults, self._fired, strict=True)
+            return tuple(fault for fault, fired in rows if fired < max(fault.times, 1))

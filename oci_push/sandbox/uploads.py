@@ -1,0 +1,141 @@
+"""Open uploads: their data in a file, their hash so far, and which of them broke.
+
+An upload lives as long as the process; what an earlier process left behind is deleted at the start. Which answer
+a request gets is the business of `blob_uploads`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oci_push.model.digest import Digest
+from oci_push.sandbox.body import BLOCK_BYTES, RequestBody
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+
+@dataclass(frozen=True, slots=True)
+class UploadInfo:
+    """Say of an open upload to which repository it belongs and how many bytes it holds."""
+
+    id: str
+    repository: str
+    size: int
+
+
+class TooLargeError(Exception):
+    """Report that a body went over the limit; the upload is as it was before it."""
+
+
+class Upload:
+    """Collect one blob: `size` bytes of it are in the file at `path`. Write only inside `alone`."""
+
+    def __init__(self, id: str, repository: str, path: Path, algorithm: str, secret: str) -> None:
+        self.id = id
+        self.repository = repository
+        self.path = path
+        self.secret = secret
+        self.size = 0
+        self.short_chunk = False
+        self._algorithm = algorithm
+        self._hash: _Hash = hashlib.new(algorithm)
+        self._lock = threading.Lock()
+        path.touch()
+
+    @contextmanager
+    def alone(self, wait_s: float) -> Iterator[bool]:
+        """Keep other requests off; give whether that came about within `wait_s` seconds.
+
+        A client that lost its connection comes back on another one, often before the first request's thread has
+        worked off what had arrived; waiting for it makes the reported size true.
+        """
+        held = self._lock.acquire(timeout=wait_s)
+        try:
+            yield held
+        finally:
+            if held:
+                self._lock.release()
+
+    def append(self, body: RequestBody, limit: int) -> None:
+        """Write a body behind what is there, at most `limit` bytes (0: any number).
+
+        What came before a break stays and counts. Raises `TooLargeError` and `body.BodyBrokenError`.
+        """
+        before, before_hash = self.size, self._hash.copy()
+        with self.path.open("ab", buffering=0) as file:
+            for block in body.blocks():
+                if limit and self.size + len(block) - before > limit:
+                    self.size, self._hash = before, before_hash
+                    file.truncate(before)
+                    raise TooLargeError
+                self._hash.update(block)
+                file.write(block)
+                self.size += len(block)
+
+    def announce(self, digest: Digest) -> None:
+        """Switch to the digest's algorithm before the first byte, so that it need not be read again."""
+        if not self.size and digest.algorithm != self._algorithm:
+            self._algorithm, self._hash = digest.algorithm, digest.new_hash()
+
+    def matches(self, digest: Digest) -> bool:
+        """Say whether the bytes have this digest; reads them again when they were hashed another way."""
+        if digest.algorithm == self._algorithm:
+            return digest.matches(self._hash)
+        running = digest.new_hash()
+        with self.path.open("rb") as file:
+            while block := file.read(BLOCK_BYTES):
+                running.update(block)
+        return digest.matches(running)
+
+
+class Uploads:
+    """Hold the open uploads, in the folder given; `new_id` makes names nobody can guess."""
+
+    def __init__(self, folder: Path, new_id: Callable[[], str]) -> None:
+        self._folder = folder
+        self._new_id = new_id
+        self._lock = threading.Lock()
+        self._open: dict[str, Upload] = {}
+        self._broken: set[str] = set()
+        folder.mkdir(parents=True, exist_ok=True)
+        for left_over in folder.iterdir():
+            left_over.unlink()
+
+    def start(self, repository: str, algorithm: str = "sha256") -> Upload:
+        """Open an upload."""
+        identifier = self._new_id()
+        upload = Upload(identifier, repository, self._folder / identifier, algorithm, self._new_id()[:12])
+        with self._lock:
+            self._open[identifier] = upload
+        return upload
+
+    def find(self, repository: str, identifier: str) -> Upload | None:
+        """Find an open upload of a repository."""
+        with self._lock:
+            upload = self._open.get(identifier)
+        return upload if upload is not None and upload.repository == repository else None
+
+    def is_broken(self, identifier: str) -> bool:
+        """Say whether an upload was killed by a body that broke off."""
+        with self._lock:
+            return identifier in self._broken
+
+    def close(self, upload: Upload, *, broken: bool = False) -> None:
+        """Forget an upload and delete what is left of its data."""
+        with self._lock:
+            self._open.pop(upload.id, None)
+            if broken:
+                self._broken.add(upload.id)
+        upload.path.unlink(missing_ok=True)
+
+    def all(self) -> tuple[UploadInfo, ...]:
+        """List the open uploads."""
+        with self._lock:
+            return tuple(UploadInfo(u.id, u.repository, u.size) for u in self._open.values())
