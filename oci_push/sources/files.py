@@ -72,9 +72,13 @@ class SpoolSpace:
                 f"{self._folder or tempfile.gettempdir()}: no temporary file can be made there ({problem.strerror})",
                 hint="name another folder with --tmpdir or TMPDIR",
             ) from problem
+        self.adopt(file)
+        return file
+
+    def adopt(self, file: IO[bytes]) -> None:
+        """Close this file, too, when all is closed."""
         with self._lock:
             self._files.append(file)
-        return file
 
     def write(self, file: IO[bytes], data: bytes | memoryview, what: str) -> None:
         """Append to a file within the limit of all; a full disk is a clear error."""

@@ -87,8 +87,8 @@ def _view(spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, scope: 
         raise SourceError(f"{spec.path}: no such file or folder") from problem
     except OSError as problem:
         raise SourceError(f"{spec.path}: cannot be read ({problem.strerror})") from problem
+    spool.adopt(file)
     if spec.kind == "oci":
-        file.close()
         raise SourceError(f"{spec.path}: is a file, oci wants a folder", hint=f"write oci-archive:{spec.path}")
     return open_tar(spec.path, file, spool, scope, settings.limits)
 

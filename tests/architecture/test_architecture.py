@@ -230,7 +230,8 @@ def test_time_is_read_only_by_the_clock() -> None:
 
 
 def test_randomness_is_passed_in() -> None:
-    refuse(_found(RANDOMNESS, except_in=COMPOSITION))
+    # A server draws its own secrets: the sandbox is put together where it starts.
+    refuse(_found(RANDOMNESS, except_in=(*COMPOSITION, "oci_push/sandbox/server.py")))
 
 
 @pytest.mark.parametrize("room", ["providers", "sources"])

@@ -46,7 +46,10 @@ def require(name: str) -> str:
 
 
 def clean_environment(home: Path, additions: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Give an environment that has no more of this machine than PATH; everything a program keeps goes under `home`."""
+    """Give an environment that has no more of this machine than PATH; everything a program keeps goes under `home`.
+
+    What coverage needs to follow a child passes through.
+    """
     home.mkdir(parents=True, exist_ok=True)
     runtime = home / "run"
     runtime.mkdir(mode=0o700, exist_ok=True)
@@ -56,6 +59,7 @@ def clean_environment(home: Path, additions: Mapping[str, str] | None = None) ->
         "PATH": os.environ["PATH"],
         "TMPDIR": str(home),
         "XDG_RUNTIME_DIR": str(runtime),
+        **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
         **(additions or {}),
     }
 

@@ -126,10 +126,10 @@ class TcpProxy:
             allowed = self._claim_cut(sent, len(block))
             piece = block if allowed is None else block[:allowed]
             self._hold(len(piece))
-            link.server.sendall(piece)
             sent += len(piece)
             with self._lock:
                 self.bytes_up += len(piece)
+            link.server.sendall(piece)
             if allowed is not None:
                 link.reset()
                 return
@@ -138,9 +138,10 @@ class TcpProxy:
     def _pump_down(self, link: _Link) -> None:
         while block := link.server.recv(_BLOCK_BYTES):
             self._hold(len(block))
-            link.client.sendall(block)
+            # Counted first: a test looks as soon as its answer is there.
             with self._lock:
                 self.bytes_down += len(block)
+            link.client.sendall(block)
         link.client.shutdown(socket.SHUT_WR)
 
     def _claim_cut(self, sent: int, size: int) -> int | None:

@@ -1,0 +1,25 @@
+"""A sandbox and a client for each test; a defect inside the sandbox fails the test that met it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+from sandboxclient import Client
+
+from oci_push.sandbox.server import Sandbox, SandboxOptions
+
+
+@pytest.fixture
+def serve():
+    """Start sandboxes; each call gives the sandbox and a client connected to it."""
+    with ExitStack() as stack:
+        started = []
+
+        def start(*, root=None, clock=None, faults=None, **options):
+            sandbox = stack.enter_context(Sandbox(root, options=SandboxOptions(**options), clock=clock, faults=faults))
+            started.append(sandbox)
+            return sandbox, stack.enter_context(Client(sandbox))
+
+        yield start
+        assert [problem for sandbox in started for problem in sandbox.problems] == []
