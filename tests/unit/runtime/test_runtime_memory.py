@@ -155,7 +155,6 @@ class TestCleaning:
         assert (run.rows("blobs"), run.rows("layers"), run.rows("abilities")) == (1, 0, 0)
 
     def test_blobs_over_the_limit_go_oldest_first(self, run: Run) -> None:
-        run.open().close()
         first = run.open()
         first.remember_blob(HOST, "seed", digest("seed"))
         first.close()
@@ -276,7 +275,7 @@ class TestFile:
         run.open().store(digest("1"), "s", digest("x"), 1)
         holder = sqlite3.connect(run.path, isolation_level=None)
         holder.execute("BEGIN EXCLUSIVE")
-        memory = run.open()
+        memory = SqliteMemory(run.path, run.clock, run.warnings.append, busy_s=0)
         memory.store(digest("2"), "s", digest("y"), 2)
         holder.close()
         assert "locked" in run.warnings[0]

@@ -121,11 +121,12 @@ def test_drop_reply_does_the_work(serve):
 
 
 def test_truncated_reply_is_shorter_than_it_says(serve):
-    _, client = serve(faults=script(faults.TruncateReply(2), method="GET"))
+    sandbox, client = serve(faults=script(faults.TruncateReply(2), method="GET"))
     name = client.push_blob(b"hello")
     with pytest.raises(http.client.IncompleteRead) as seen:
         client.ask("GET", f"/v2/app/blobs/{name}")
     assert seen.value.partial == b"he"
+    assert sandbox.traffic.count(method="GET", status=200) == 1
 
 
 def test_garbage_is_no_http(serve):
