@@ -15,7 +15,7 @@ ONLY ?=
 
 PROGRAMS := docker-registry skopeo umoci buildah
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile
-COVERAGE := --cov=oci_push --cov-branch --cov-report=term:skip-covered
+COVERAGE := --cov --cov-report=term
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -35,7 +35,7 @@ setup: $(READY)
 $(READY): pyproject.toml .ci/virtualenv
 	@.ci/virtualenv $(VENV)
 	@echo 'installing oci-push and its tools into $(VENV)'
-	@$(PY) -m pip install --quiet --editable '.[dev]'
+	@$(PY) -m pip install -qq --editable '.[dev]'
 	@touch $@
 
 programs:
@@ -53,7 +53,7 @@ test: programs lint
 	@echo '── all tests'; $(PYTEST) $(COVERAGE) $(or $(ONLY),tests)
 
 format: $(READY)
-	@$(PY) -m ruff check --fix --quiet .
+	@$(PY) -m ruff check --fix-only --exit-zero --quiet .
 	@$(PY) -m ruff format --quiet .
 
 demo: $(READY)

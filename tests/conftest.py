@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import sys
 
+import pytest
 from hypothesis import settings
 
 # Two cores are shared with servers and other workers: the time of one example says nothing about our code.
@@ -33,3 +34,10 @@ def _refuse_other_machines(event: str, arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_refuse_other_machines)
+
+
+@pytest.fixture(autouse=True)
+def _uncounted_children(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep coverage out of the children of unit tests: some look at what a child imports, and it imports plenty."""
+    if "unit" in request.path.parts:
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)

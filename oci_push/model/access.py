@@ -64,7 +64,7 @@ class Access:
 
 def is_loopback(host: str) -> bool:
     """Say whether ``name[:port]`` is this machine: localhost, its subdomains, 127/8 or ::1."""
-    name = host.rsplit("]", 1)[0].lstrip("[") if host.startswith("[") else host.split(":")[0]
+    name = host.rsplit("]", 1)[0].lstrip("[") if host.startswith("[") else host.split(":")[0].lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:

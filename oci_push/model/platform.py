@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+_USUAL_VARIANTS = {"arm64": "v8", "arm": "v7"}
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -46,7 +47,10 @@ class Platform:
         return {key: value for key, value in pairs.items() if value}
 
     def satisfies(self, wanted: Platform) -> bool:
-        """Say whether a child of this platform is what `wanted` asks for; a variant counts only if asked for."""
+        """Say whether a child of this platform is what `wanted` asks for; a variant counts only if asked for.
+
+        A child that names no variant has its architecture's usual one (containerd's platform normalisation).
+        """
         if (self.os, self.architecture) != (wanted.os, wanted.architecture):
             return False
-        return not wanted.variant or self.variant == wanted.variant
+        return not wanted.variant or (self.variant or _USUAL_VARIANTS.get(self.architecture)) == wanted.variant

@@ -8,6 +8,7 @@ does, which is what pipelines of this language are written for.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -118,10 +119,10 @@ def load(text: str | bytes, path: str) -> Document:
         except UnicodeDecodeError as problem:
             raise _error(path, 1, 1, "the file is not UTF-8 text") from problem
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    text = text.removeprefix("\ufeff")
     try:
-        nodes = list(yaml.compose_all(text.removeprefix("\ufeff"), loader))
-    except RecursionError as problem:
-        raise _error(path, 1, 1, f"nested more than {_MAX_DEPTH} deep") from problem
+        _check_depth(yaml.parse(text, loader), path)
+        nodes = list(yaml.compose_all(text, loader))
     except yaml.MarkedYAMLError as problem:
         raise _explained(problem, text, path) from problem
     except yaml.YAMLError as problem:
@@ -174,7 +175,7 @@ class _Builder:
         return self._mapping(node, mark, depth)
 
     def _scalar(self, node: yaml.ScalarNode, mark: Mark) -> Scalar:
-        quoted = node.style is not None
+        quoted = bool(node.style)  # the C loader says "" where the Python one says None
         return Scalar(mark, node.value, node.value if quoted else resolve_plain(node.value), quoted)
 
     def _mapping(self, node: yaml.MappingNode, mark: Mark, depth: int) -> Mapping:
@@ -232,6 +233,22 @@ def resolve_plain(text: str) -> Plain:
     if text in (".nan", ".NaN", ".NAN"):
         return float("nan")
     return Timestamp(text) if _TIMESTAMP.fullmatch(text) else text
+
+
+def _check_depth(events: Iterable[yaml.Event], path: str) -> None:
+    """Refuse deep nesting before composing, which recurses: in C that ends the process, not in an exception."""
+    import yaml
+
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _MAX_DEPTH:
+                mark = event.start_mark
+                line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+                raise _error(path, line, column, f"nested more than {_MAX_DEPTH} deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _explained(problem: yaml.MarkedYAMLError, text: str, path: str) -> ConfigError:

@@ -23,6 +23,7 @@ KEEP_S = 90 * DAY_S
 ABILITY_S = 7 * DAY_S
 """How long a registry's ability is believed: registries are updated."""
 KEEP_BLOBS = 200_000
+BUSY_S = 2.0
 
 _FLUSH_ROWS = 500
 _MOST_CANDIDATES = 1000
@@ -114,12 +115,12 @@ class SqliteMemory:
     `warn` is told, once, when the file cannot be used. The clock's time of day dates the facts.
     """
 
-    def __init__(self, path: Path, clock: Clock, warn: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, clock: Clock, warn: Callable[[str], None], *, busy_s: float = BUSY_S) -> None:
         self._clock = clock
         self._warn = warn
         self._lock = threading.Lock()
         self._warnings: list[str] = []
-        self._file = MemoryFile(path, version=_VERSION, schema=_SCHEMA, warn=self._warnings.append)
+        self._file = MemoryFile(path, version=_VERSION, schema=_SCHEMA, busy_s=busy_s, warn=self._warnings.append)
         self._pending: list[Statement] = []
         self._has_written = False
 

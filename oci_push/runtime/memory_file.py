@@ -21,17 +21,18 @@ T = TypeVar("T")
 Row: TypeAlias = tuple[object, ...]
 Statement: TypeAlias = tuple[str, Row]
 
-BUSY_S = 2.0
-"""How long another process may hold the file before this run does without it."""
-
 
 class MemoryFile:
-    """Read and write `path`; `version` and `schema` belong together. For one thread at a time."""
+    """Read and write `path`; `version` and `schema` belong together. For one thread at a time.
 
-    def __init__(self, path: Path, *, version: int, schema: str, warn: Callable[[str], None]) -> None:
+    `busy_s` is how long another process may hold the file before this run does without it.
+    """
+
+    def __init__(self, path: Path, *, version: int, schema: str, busy_s: float, warn: Callable[[str], None]) -> None:
         self._path = path
         self._version = version
         self._schema = schema
+        self._busy_s = busy_s
         self._warn = warn
         self._database: sqlite3.Connection | None = None
         self._inode = 0
@@ -73,9 +74,9 @@ class MemoryFile:
                     if type(problem) is not sqlite3.DatabaseError or attempt == 2:
                         raise
                     self._set_aside()
-        except (sqlite3.OperationalError, sqlite3.DatabaseError, OSError) as problem:
-            if isinstance(problem, sqlite3.ProgrammingError | sqlite3.InterfaceError):
-                raise
+        except sqlite3.ProgrammingError:
+            raise
+        except (sqlite3.DatabaseError, OSError) as problem:
             return self._give_up(problem, otherwise)
         return otherwise
 
@@ -97,7 +98,7 @@ class MemoryFile:
                 self._inode = os.fstat(descriptor).st_ino
             finally:
                 os.close(descriptor)
-            self._database = sqlite3.connect(self._path, timeout=BUSY_S, check_same_thread=False)
+            self._database = sqlite3.connect(self._path, timeout=self._busy_s, check_same_thread=False)
             self._prepare(self._database)
         return self._database
 

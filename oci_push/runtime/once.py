@@ -11,7 +11,11 @@ V = TypeVar("V")
 
 
 class OnceMap(Generic[K, V]):
-    """Make each key's value once. A failure is given to those who waited and then forgotten."""
+    """Make each key's value once; a value is never ``None``.
+
+    A failure is its caller's own and is forgotten: it may be no more than the end of that caller's scope, so the
+    next one who waits tries again in its own.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Bound the attempts of one thing: `attempts` in all, waits of `base_s`·2ⁿ up to `cap_s`, full jitter.
+    """Bound the attempts of one thing: `attempts` in all, waits of `base_s`·2ⁿ up to `cap_s`, half of it random.
 
     What a registry asks for in Retry-After is never cut short below `server_cap_s`; beyond that we give up
     rather than wait.
@@ -33,7 +33,8 @@ class RetryPolicy:
     def wait_s(self, failed_attempts: int, error: OciPushError, random: Callable[[], float]) -> float:
         """Give the wait after the n-th failure; `random` gives numbers from 0 up to 1."""
         asked = error.retry_after_s if isinstance(error, RegistryError) else None
-        jittered = min(self.cap_s, self.base_s * 2.0 ** (failed_attempts - 1)) * (0.5 + random() / 2)
+        doubled = self.base_s * 2.0 ** min(failed_attempts - 1, 64)  # beyond 1023 a float overflows
+        jittered = min(self.cap_s, doubled) * (0.5 + random() / 2)
         return max(asked, 0.0) + jittered * 0.1 if asked is not None else jittered
 
     def gives_up(self, failed_attempts: int, error: OciPushError) -> bool:

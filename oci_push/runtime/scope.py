@@ -19,7 +19,8 @@ from oci_push.runtime.clock import Clock
 class Scope:
     """Bound a piece of work in time and let others stop it.
 
-    `deadline` is on the clock's monotonic scale. `watch` (see `runtime.tasks`) enforces it for blocked sockets.
+    `deadline` is on the clock's monotonic scale. Whoever waits for the work (see `runtime.tasks`) calls `expire`
+    often, which enforces it for blocked sockets.
     """
 
     def __init__(
@@ -70,13 +71,16 @@ class Scope:
             child.cancel(self.reason)
 
     def expire(self) -> None:
-        """Cancel because the deadline has passed; nothing happens before it."""
-        if self.deadline is not None and not self.is_cancelled and self.clock.monotonic() >= self.deadline:
-            self.cancel(self._expired())
+        """Cancel this scope, or those below it, whose deadline has passed; nothing happens before it."""
+        self._end_if_late()
+        with self._lock:
+            children = list(self._children)
+        for child in children:
+            child.expire()
 
     def check(self) -> None:
         """Raise what ended this scope, if anything has: `Cancelled`, `DeadlineError` or the sibling's failure."""
-        self.expire()
+        self._end_if_late()
         if self.reason is not None:
             raise self.reason
 
@@ -116,5 +120,6 @@ class Scope:
                 else:
                     self._wakers[key] = previous
 
-    def _expired(self) -> DeadlineError:
-        return DeadlineError(f"{self.what or 'the work'}: time limit exceeded")
+    def _end_if_late(self) -> None:
+        if self.deadline is not None and not self.is_cancelled and self.clock.monotonic() >= self.deadline:
+            self.cancel(DeadlineError(f"{self.what or 'the work'}: time limit exceeded"))

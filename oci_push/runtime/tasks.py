@@ -63,14 +63,15 @@ def run_all(
                 if stop_on_error or not isinstance(error, OciPushError):
                     inner.cancel(error if isinstance(error, OciPushError) else None)
 
-    if len(jobs) == 1:
-        worker()
-        return outcomes
     threads = [threading.Thread(target=worker, name=f"oci-push-{n}", daemon=True) for n in range(min(limit, len(jobs)))]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        _join(thread, inner)
+    try:
+        for thread in threads:
+            _join(thread, inner)
+    except BaseException:
+        inner.cancel()  # Ctrl-C in a program that takes no signals itself: nobody waits for the jobs any more
+        raise
     return outcomes
 
 

@@ -90,6 +90,8 @@ class Connection(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer what is not HTTP, in the form of the specification's errors."""
         self.close_connection = True
+        # What cannot be parsed counts as HTTP/0.9, whose answers have no head; nobody speaks that.
+        self.request_version = self.protocol_version
         self._send(refuse(code, "UNSUPPORTED", message or HTTPStatus(code).phrase).response)
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -130,7 +132,9 @@ class Connection(BaseHTTPRequestHandler):
             )
             self._deliver(action, response, body)
         except (_Hangup, BodyBrokenError):
-            self.service.traffic.update(number, received_bytes=body.received, fault=fault, done=True)
+            self.service.traffic.update(
+                number, status=status, received_bytes=body.received, reply_bytes=length, fault=fault, done=True
+            )
             raise
 
     def _body(self, headers: dict[str, str]) -> RequestBody | None:

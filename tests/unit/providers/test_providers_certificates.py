@@ -10,6 +10,7 @@ from oci_push.errors import ConfigError
 from oci_push.events import Event, Note
 from oci_push.model.access import Trust
 from oci_push.providers.certificates import SYSTEM_FOLDERS, add_certificates, certificate_folders
+from oci_push.transport.tls import make_context
 
 HOST = "reg.example:5000"
 
@@ -101,6 +102,14 @@ def test_unreadable_folder_is_passed_over_with_a_warning(tmp_path: Path, events:
 def test_host_that_could_leave_the_folder_is_refused(tmp_path: Path, host: str) -> None:
     with pytest.raises(ValueError, match="is not a registry host"):
         add_certificates(Trust(), host, [tmp_path], lambda _: None)
+
+
+def test_authority_that_cannot_be_used_is_named_when_the_connection_is_made(tmp_path: Path) -> None:
+    folder = put(tmp_path / HOST, "ca.crt")
+    trust = add_certificates(Trust(), HOST, [tmp_path], lambda _: None)
+    with pytest.raises(ConfigError, match="cannot be used as a CA file") as caught:
+        make_context(trust, {})
+    assert str(caught.value).startswith(str(folder / "ca.crt"))
 
 
 def test_folders_are_the_users_then_podmans_then_dockers() -> None:
