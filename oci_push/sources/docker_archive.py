@@ -17,13 +17,14 @@ from oci_push.model.access import Access
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, encode, load_json
-from oci_push.model.reference import Reference, Repository
+from oci_push.model.reference import Repository
 from oci_push.protocol.call import Body
 from oci_push.runtime.once import OnceMap
 from oci_push.runtime.scope import Scope
 from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.compress import Compressed, Compressor, compress, make_compressor
 from oci_push.sources.files import FileBody, SpoolSpace
+from oci_push.sources.layout import same_name
 from oci_push.sources.settings import SourceSettings
 from oci_push.sources.views import View, normalise, read_small
 
@@ -83,9 +84,12 @@ class DockerArchiveSource:
             raise SourceError(f"{self.name}: has no blob {descriptor.digest}")
         made = self._compress(scope, stored[0], stored[1], self._settings.threads)
         if made.digest != descriptor.digest:
+            if self._settings.digest_cache:
+                key = self._compressor().key
+                self._settings.digest_cache.store(stored[1], key, made.digest, made.size)
             raise ContentMismatchError(
                 f"{self.name}: layer {stored[1]} compresses to {made.digest}, remembered was {descriptor.digest}",
-                hint="the remembered digest has been dropped; run the push again",
+                hint="what was remembered has been put right; run the push again",
             )
         return made.body
 
@@ -208,7 +212,7 @@ def read_images(view: View, settings: SourceSettings) -> tuple[ArchiveImage, ...
 
 def choose(images: tuple[ArchiveImage, ...], ref: str, name: str) -> ArchiveImage:
     """Find the image whose RepoTags hold `ref`, or the only one."""
-    found = [image for image in images if not ref or any(_same(tag, ref) for tag in image.tags)]
+    found = [image for image in images if not ref or any(same_name(tag, ref) for tag in image.tags)]
     if ref.startswith("@") and ref[1:].isdigit() and int(ref[1:]) < len(images):
         found = [images[int(ref[1:])]]
     if len(found) == 1:
@@ -219,15 +223,6 @@ def choose(images: tuple[ArchiveImage, ...], ref: str, name: str) -> ArchiveImag
     if not found:
         raise SourceError(f"{name}: holds no image {ref!r}", hint=f"it holds: {listed}")
     raise SourceError(f"{name}: holds several images, say which", hint=f"it holds: {listed}")
-
-
-def _same(tag: str, ref: str) -> bool:
-    if tag == ref or tag.rpartition(":")[2] == ref:
-        return True
-    try:
-        return Reference.parse(tag) == Reference.parse(ref)
-    except ValueError:
-        return False
 
 
 def _image(item: object, name: str) -> ArchiveImage:

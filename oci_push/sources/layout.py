@@ -8,7 +8,7 @@ from oci_push.model.access import Access
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, load_json
-from oci_push.model.reference import Repository
+from oci_push.model.reference import Reference, Repository
 from oci_push.protocol.call import Body, BytesBody
 from oci_push.runtime.scope import Scope
 from oci_push.sources.files import SpoolSpace
@@ -122,7 +122,17 @@ def _is_named(entry: Descriptor, ref: str) -> bool:
     if ref.startswith("@"):
         return str(entry.digest) == ref[1:]
     names = (entry.annotations.get(_REF_NAME, ""), entry.annotations.get(_IMAGE_NAME, ""))
-    return ref in names or any(name.rpartition(":")[2] == ref for name in names if ":" in name.rpartition("/")[2])
+    return any(same_name(name, ref) for name in names if name)
+
+
+def same_name(name: str, ref: str) -> bool:
+    """Say whether `ref` means the image called `name`: the same text, its tag, or the same familiar reference."""
+    if name == ref or (":" in name.rpartition("/")[2] and name.rpartition(":")[2] == ref):
+        return True
+    try:
+        return Reference.parse(name) == Reference.parse(ref)
+    except ValueError:
+        return False
 
 
 def _label(entry: Descriptor) -> str:

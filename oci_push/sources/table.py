@@ -77,7 +77,7 @@ def _view(spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, scope: 
     if spec.kind == "stdin":
         return open_tar("stdin", stdin or sys.stdin.buffer, spool, scope, settings.limits)
     path = Path(spec.path)
-    if path.is_dir():
+    if os.path.isdir(path):
         if spec.kind.endswith("archive"):
             raise SourceError(f"{spec.path}: is a folder, {spec.kind} wants a file", hint=f"write oci:{spec.path}")
         return FolderView(spec.path, path)

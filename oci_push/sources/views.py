@@ -18,6 +18,7 @@ from oci_push.sources.base import BLOCK_BYTES
 from oci_push.sources.files import FileBody, SpoolSpace
 from oci_push.sources.settings import Limits
 
+_ZSTD_WINDOW = 128 * 1024 * 1024
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -114,6 +115,8 @@ def open_tar(name: str, file: BinaryIO, spool: SpoolSpace, scope: Scope, limits:
 
 def normalise(path: str, name: str) -> str:
     """Give a member's path without ``./``; one that is absolute or climbs out is refused."""
+    if "\0" in path:
+        raise SourceError(f"{name}: member {path!r} has a zero byte in its name")
     if path.startswith("/"):
         raise SourceError(f"{name}: member {path!r} has an absolute path")
     return _inside("", path, name, path)
@@ -144,6 +147,8 @@ def _scan(name: str, file: BinaryIO, limits: Limits) -> dict[str, tarfile.TarInf
                 path = normalise(member.name, name)
                 if member.issparse():
                     raise SourceError(f"{name}: member {member.name} is stored sparse, which is not supported")
+                if member.size < 0:
+                    raise SourceError(f"{name}: member {member.name} has a negative size")
                 if member.isreg() and member.offset_data + member.size > size:
                     missing = member.offset_data + member.size - size
                     raise ContentMismatchError(
@@ -156,7 +161,7 @@ def _scan(name: str, file: BinaryIO, limits: Limits) -> dict[str, tarfile.TarInf
                 found[path] = member
                 if len(found) > limits.members:
                     raise SourceError(f"{name}: has more than {limits.members} members")
-    except tarfile.TarError as problem:
+    except (tarfile.TarError, ValueError, OverflowError, MemoryError, RecursionError) as problem:
         where = f" after member {last}" if last else ""
         raise SourceError(
             f"{name}: is not a readable tar{where} ({problem})", hint="the archive is damaged or cut short"
@@ -197,6 +202,23 @@ def _expanded(blocks: Iterable[bytes], name: str, limits: Limits) -> Iterator[by
         yield out
 
 
+class _Counted:
+    """Present blocks as a file to read from, and count what has been taken."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._rest = b""
+        self.taken = 0
+
+    def read(self, size: int) -> bytes:
+        """Give at most `size` bytes."""
+        if not self._rest:
+            self._rest = next(self._blocks, b"")
+        given, self._rest = self._rest[:size], self._rest[size:]
+        self.taken += len(given)
+        return given
+
+
 def _decoded(first: bytes, rest: Iterator[bytes], name: str) -> Iterator[tuple[int, bytes]]:
     from itertools import chain
 
@@ -204,16 +226,25 @@ def _decoded(first: bytes, rest: Iterator[bytes], name: str) -> Iterator[tuple[i
     if first.startswith(_ZSTD):
         import zstandard
 
-        decoder = zstandard.ZstdDecompressor(max_window_size=2**31).decompressobj(read_across_frames=True)
+        decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+        source = _Counted(stream)
+        seen = 0
         try:
-            for block in stream:
-                yield len(block), decoder.decompress(block)
+            with decompressor.stream_reader(
+                source,  # type: ignore[arg-type]  # it needs read() alone
+                read_size=BLOCK_BYTES,
+                read_across_frames=True,
+            ) as reader:
+                # A read is bounded in what comes out, so a bomb is noticed before it is in memory.
+                while out := reader.read(BLOCK_BYTES * 8):
+                    yield source.taken - seen, out
+                    seen = source.taken
         except zstandard.ZstdError as problem:
             raise SourceError(f"{name}: is damaged zstd ({problem})") from problem
         return
     import zlib
 
-    inflate = zlib.decompressobj(31)
+    inflate, is_whole = zlib.decompressobj(31), False
     try:
         for block in stream:
             pending, counted = block, len(block)
@@ -221,9 +252,12 @@ def _decoded(first: bytes, rest: Iterator[bytes], name: str) -> Iterator[tuple[i
                 yield counted, inflate.decompress(pending, BLOCK_BYTES * 8)
                 counted = 0
                 pending = inflate.unconsumed_tail
-                if inflate.eof:
+                is_whole = inflate.eof
+                if is_whole:
                     pending, inflate = inflate.unused_data, zlib.decompressobj(31)
                     if not pending.strip(b"\0"):
                         break
     except zlib.error as problem:
         raise SourceError(f"{name}: is damaged gzip ({problem})") from problem
+    if not is_whole:
+        raise SourceError(f"{name}: is cut short (the gzip stream does not end)")

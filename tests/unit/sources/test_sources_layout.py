@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import resource
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,49 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
     bomb.write_bytes(gzip.compress(b"\0" * 100_000_000))
     with pytest.raises(SourceError, match="refused as a bomb"):
         root_of(str(bomb), SourceSettings(limits=Limits(expansion_ratio=100)))
+
+
+def test_a_zstd_bomb_is_refused_before_it_is_in_memory(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.tar.zst"
+    pack = zstandard.ZstdCompressor().compressobj()
+    bomb.write_bytes(b"".join(pack.compress(bytes(1 << 20)) for _ in range(300)) + pack.flush())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(SourceError, match="refused as a bomb"):
+        root_of(str(bomb))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024  # KiB
+
+
+def test_a_gzip_that_does_not_end_is_cut_short(tmp_path: Path) -> None:
+    layout = make_layout(tmp_path / "image", layer(1))
+    archive = tmp_path / "cut.tar.gz"
+    archive.write_bytes(gzip.compress(tar_folder(layout.path))[:-8])
+    with pytest.raises(SourceError, match="cut short"):
+        root_of(str(archive))
+
+
+@pytest.mark.parametrize("size", [b"\x80" + b"\xff" * 11, b"77777777777\0"])
+def test_a_header_with_an_absurd_size_is_an_error_of_ours(size: bytes, tmp_path: Path) -> None:
+    header = bytearray(tarfile.TarInfo("././@LongLink").tobuf(tarfile.GNU_FORMAT))
+    header[156:157], header[124:136] = b"L", size
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    archive = tmp_path / "absurd.tar"
+    archive.write_bytes(bytes(header) + b"\0" * 2048)
+    with pytest.raises(SourceError, match=r"absurd\.tar"):
+        root_of(str(archive))
+
+
+def test_a_name_that_no_file_system_takes_is_an_error_of_ours() -> None:
+    with pytest.raises(SourceError):
+        root_of("oci:" + "x" * 300)
+
+
+def test_a_familiar_name_finds_containerds_full_one(tmp_path: Path) -> None:
+    layout = make_layout(tmp_path / "image", layer(1), layer(2))
+    index = json.loads((layout.path / "index.json").read_text())
+    index["manifests"][0]["annotations"] = {"io.containerd.image.name": "docker.io/library/app:1"}
+    (layout.path / "index.json").write_text(json.dumps(index))
+    assert root_of(f"oci:{layout.path}:app:1") == layout.digest
 
 
 def test_temporary_space_is_bounded(tmp_path: Path) -> None:
