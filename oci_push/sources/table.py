@@ -98,7 +98,7 @@ def _by_content(view: View, spec: SourceSpec, settings: SourceSettings, spool: S
     has_layout = spec.kind != "docker-archive" or isinstance(view, TarView)
     has_layout = has_layout and read_small(view, "oci-layout", limits) is not None
     images = None if spec.kind.startswith("oci") else docker_archive.read_images(view, settings)
-    if has_layout and (images is None or _is_complete(view, spec.ref, limits_of=settings)):
+    if has_layout and (images is None or _is_complete(view, spec.ref, settings=settings)):
         return layout.LayoutSource(view, spec.ref, limits, spool)
     if images is not None:
         chosen = docker_archive.choose(images, spec.ref, view.name)
@@ -111,8 +111,12 @@ def _by_content(view: View, spec: SourceSpec, settings: SourceSettings, spool: S
     )
 
 
-def _is_complete(view: View, ref: str, *, limits_of: SourceSettings) -> bool:
-    """Say whether the OCI half of a Docker 25+ archive can be used: it keeps the image's true digests."""
+def _is_complete(view: View, ref: str, *, settings: SourceSettings) -> bool:
+    """Say whether the OCI half of a Docker 25+ archive can be used: it keeps the image's true digests.
+
+    Not where its layers lie there uncompressed, as the classic image store writes them: those are compressed,
+    unless the user said not to.
+    """
     from oci_push.model import media
     from oci_push.model.manifest import Manifest
 
@@ -122,12 +126,14 @@ def _is_complete(view: View, ref: str, *, limits_of: SourceSettings) -> bool:
             body = view.find(layout.blob_path(child.digest))
             if body is None or body.size != child.size:
                 return False
+            if child.media_type in (media.OCI_LAYER, media.DOCKER_LAYER) and settings.compression != "none":
+                return False
             if child.media_type in media.MANIFESTS and not check(body.read(), child.media_type):
                 return False
         return True
 
     try:
-        root = layout.choose(layout.index_entries(view, limits_of.limits), ref, view.name)
+        root = layout.choose(layout.index_entries(view, settings.limits), ref, view.name)
         body = view.find(layout.blob_path(root.digest))
         return body is not None and body.size <= media.MAX_MANIFEST_BYTES and check(body.read(), root.media_type)
     except (SourceError, ValueError):

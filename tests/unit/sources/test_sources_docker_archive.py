@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import tarfile
 from pathlib import Path
 
@@ -90,6 +91,33 @@ def test_the_oci_half_of_a_docker_25_tar_keeps_the_true_digest(tmp_path: Path) -
     content = docker_archive(("a.tar", ONE), *members, config=config_of(ONE), paths=["a.tar"])
     manifest, _ = read(write(tmp_path / "both.tar", content))
     assert str(manifest.digest) == layout.digest
+
+
+@pytest.mark.parametrize(("compression", "is_kept"), [("gzip", False), ("none", True)])
+def test_an_oci_half_with_uncompressed_layers_is_compressed_unless_told_not_to(
+    compression: str, is_kept: bool, tmp_path: Path
+) -> None:
+    config = config_of(ONE)
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": media.OCI_MANIFEST,
+            "config": {"mediaType": media.OCI_CONFIG, "digest": str(Digest.of(config)), "size": len(config)},
+            "layers": [{"mediaType": media.OCI_LAYER, "digest": str(Digest.of(ONE)), "size": len(ONE)}],
+        }
+    ).encode()
+    entry = {"mediaType": media.OCI_MANIFEST, "digest": str(Digest.of(manifest)), "size": len(manifest)}
+    blobs = [(f"blobs/sha256/{Digest.of(data).encoded}", data) for data in (config, manifest, ONE)]
+    index = json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode()
+    content = docker_archive(
+        *blobs,
+        ("oci-layout", b'{"imageLayoutVersion":"1.0.0"}'),
+        ("index.json", index),
+        config=config,
+        paths=[blobs[2][0]],
+    )
+    found, _ = read(write(tmp_path / "docker25.tar", content), SourceSettings(compression=compression))
+    assert (found.digest == Digest.of(manifest)) is is_kept
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
