@@ -142,11 +142,18 @@ def _groups(body: Body, width: int) -> Iterator[list[bytes]]:
 
 
 def _cut(body: Body) -> Iterator[bytes]:
-    pending = bytearray()
+    """Cut a body into segments; blocks are copied once, since a body may reuse its buffer."""
+    pending: list[bytes] = []
+    size = 0
     for block in body.blocks():
-        pending += block
-        while len(pending) >= _SEGMENT:
-            yield bytes(pending[:_SEGMENT])
-            del pending[:_SEGMENT]
+        view = memoryview(block)
+        while size + len(view) >= _SEGMENT:
+            pending.append(bytes(view[: _SEGMENT - size]))
+            view = view[_SEGMENT - size :]
+            yield b"".join(pending)
+            pending, size = [], 0
+        if view:
+            pending.append(bytes(view))
+            size += len(view)
     if pending:
-        yield bytes(pending)
+        yield b"".join(pending)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from certificates import Authority
 from programs import clean_environment
+from proxy import TcpProxy
 from real_images import RealImage, RealImages
 from registries import DebianRegistry, Mode
 from skopeo import Skopeo
@@ -216,3 +217,19 @@ def test_one_registry_down_leaves_the_other_complete(
     assert first["tags"] == [{"tag": "1", "outcome": "pushed", "error": None}]
     assert "cannot connect" in second["error"]["message"]
     assert f"{alive.host}/a:1@".encode() in done.stdout
+
+
+def test_a_registry_that_goes_away_halfway_leaves_the_other_complete(
+    oci_push: Run, make_registry: Callable[[Mode], DebianRegistry], real_images: RealImages, skopeo: Skopeo
+) -> None:
+    alive, failing = make_registry(Mode()), make_registry(Mode())
+    with TcpProxy(failing.port) as proxy:
+        proxy.cut_after(100_000, times=1000)
+        done = oci_push(
+            "push", "--retries", "1", _source(real_images.layout), f"{alive.host}/a:1", f"{proxy.host}/b:1", code=1
+        )
+
+    assert skopeo.digest(f"docker://{alive.host}/a:1") == _digest(done)
+    assert f"{proxy.host}/b".encode() in done.stderr
+    assert b"connection to" in done.stderr
+    assert not [r for r in failing.requests() if r.method == "PUT" and "/manifests/" in r.path]

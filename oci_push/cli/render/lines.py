@@ -50,7 +50,8 @@ def _line(event: Event) -> str:
                 return ""
             return f"Storing new pushed image: {familiar(event.repository)}@{event.digest}"
         case events.RetryScheduled():
-            return f"warning: {event.what}: attempt {event.attempt} failed, next in {event.wait_s:.1f} s ({event.why})"
+            why = event.why if event.why.startswith(event.what) else f"{event.what}: {event.why}"
+            return f"warning: {why}; attempt {event.attempt} failed, the next follows in {event.wait_s:.1f} s"
         case events.StepStarted():
             again = f" (attempt {event.attempt} of {event.max_attempts})" if event.attempt > 1 else ""
             return f"Running push step: {event.title}{again}"
