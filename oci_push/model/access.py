@@ -57,7 +57,8 @@ class Access:
         """Give ``http`` or ``https``."""
         plain = self.trust.plain_http
         if plain is None:
-            has_tls_settings = self.trust.ca_file or self.trust.cert_file or self.trust.skip_verify
+            trust = self.trust
+            has_tls_settings = trust.ca_file or trust.more_ca_files or trust.cert_file or trust.skip_verify
             plain = is_loopback(self.host) and not has_tls_settings
         return "http" if plain else "https"
 

@@ -16,12 +16,19 @@ class Abilities:
     """Hold the current knowledge; plain attributes, since a race only costs one request."""
 
     def __init__(
-        self, *, form: Form = Form.PUT, multi_tag: bool = True, anonymous_mount: bool = False, chunk_bytes: int = 0
+        self,
+        *,
+        form: Form = Form.PUT,
+        multi_tag: bool = True,
+        anonymous_mount: bool = False,
+        chunk_bytes: int = 0,
+        chunk_min_bytes: int = 0,
     ) -> None:
         self.form = form
         self.multi_tag = multi_tag
         self.anonymous_mount = anonymous_mount
         self.chunk_bytes = chunk_bytes or _FIRST_CHUNK
+        self._least = max(_LEAST_CHUNK, chunk_min_bytes)
         self._refused: set[Form] = set()
 
     def adapt(self, tried: Form, error: RegistryError, size: int) -> bool:
@@ -33,11 +40,11 @@ class Abilities:
         if error.status == 413:
             if tried is not Form.CHUNKS:
                 self.form = Form.CHUNKS
-                self.chunk_bytes = min(self.chunk_bytes, max(_LEAST_CHUNK, size // 2))
+                self.chunk_bytes = min(self.chunk_bytes, max(self._least, size // 2))
                 return Form.CHUNKS not in self._refused
-            if self.chunk_bytes <= _LEAST_CHUNK:
+            if self.chunk_bytes <= self._least:
                 return False
-            self.chunk_bytes = max(_LEAST_CHUNK, self.chunk_bytes // 2)
+            self.chunk_bytes = max(self._least, self.chunk_bytes // 2)
             return True
         if error.status in (405, 415, 416, 501) or "UNSUPPORTED" in error.codes:
             self._refused.add(tried)

@@ -84,4 +84,5 @@ def _abilities(host: str) -> Abilities:
         multi_tag=quirks.multi_tag,
         anonymous_mount=quirks.anonymous_mount,
         chunk_bytes=quirks.chunk_bytes,
+        chunk_min_bytes=quirks.chunk_min_bytes,
     )

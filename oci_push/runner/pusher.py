@@ -17,7 +17,7 @@ from oci_push.engine.plan import PushPlan, Target, plan_push
 from oci_push.engine.push import PushResult, execute
 from oci_push.errors import ConfigError
 from oci_push.events import Emit, Note, ignore
-from oci_push.model.access import Access, Login, Trust, is_loopback
+from oci_push.model.access import Access, Login, Trust
 from oci_push.model.digest import Digest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, Repository
@@ -109,9 +109,8 @@ class Pusher:
         trust = access.trust
         if trust == Trust():
             trust = self._options.trust
-        if not is_loopback(repository.host):
-            folders = certificate_folders(self._env, self._home)
-            trust = add_certificates(trust, repository.host, folders, self._emit)
+        folders = certificate_folders(self._env, self._home)
+        trust = add_certificates(trust, repository.host, folders, self._emit)
         return Access(access.host, login, trust, access.name, access.address)
 
     def plan(
