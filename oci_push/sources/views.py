@@ -161,6 +161,12 @@ def _scan(name: str, file: BinaryIO, limits: Limits) -> dict[str, tarfile.TarInf
                 found[path] = member
                 if len(found) > limits.members:
                     raise SourceError(f"{name}: has more than {limits.members} members")
+            # tarfile takes a header it cannot read for the end; the real end is a block of zeros, or of the file.
+            file.seek(archive.offset)
+            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+                raise SourceError(
+                    f"{name}: the header after member {last} is damaged", hint="the archive is damaged or cut short"
+                )
     except (tarfile.TarError, ValueError, OverflowError, MemoryError, RecursionError) as problem:
         where = f" after member {last}" if last else ""
         raise SourceError(

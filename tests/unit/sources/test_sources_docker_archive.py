@@ -189,3 +189,11 @@ def test_a_layer_that_is_not_its_diff_id_is_named(tmp_path: Path) -> None:
 def test_a_truncated_tar_is_told_with_what_is_missing(keep: int, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"cut short|damaged|holds no image"):
         read(write(tmp_path / "a.tar", DIALECTS["podman save"][:keep]))
+
+
+def test_a_damaged_header_in_the_middle_is_not_taken_for_the_end(tmp_path: Path) -> None:
+    content = bytearray(DIALECTS["podman save"])
+    second = 512 + (len(ONE) + 511) // 512 * 512
+    content[second + 150] ^= 0xFF
+    with pytest.raises(SourceError, match=r"header after member .* is damaged"):
+        read(write(tmp_path / "a.tar", bytes(content)))
