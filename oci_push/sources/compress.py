@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from oci_push.errors import ContentMismatchError
+from oci_push.errors import ConfigError, ContentMismatchError
 from oci_push.model.digest import Digest
 from oci_push.protocol.call import Body
 from oci_push.runtime.scope import Scope
@@ -52,6 +52,12 @@ def make_compressor(algorithm: str, level: int) -> Compressor:
     """Choose the library: ``gzip`` by igzip or else zlib, ``zstd`` by zstandard."""
     import zlib
 
+    highest = 22 if algorithm == "zstd" else 9
+    if not 0 <= level <= highest:
+        raise ConfigError(
+            f"compression level {level} does not exist for {algorithm}",
+            hint=f"give 1 to {highest}, or 0 for the usual one",
+        )
     if algorithm == "zstd":
         import zstandard
 
@@ -105,6 +111,8 @@ def compress(
             crc = compressor.crc(data, crc) if gzip else 0
             length += len(data)
             write(segment)
+    if not gzip and not length:
+        write(compressor.segment(b""))  # no bytes at all are no zstd frame
     if gzip:
         write(_END + struct.pack("<II", crc & 0xFFFFFFFF, length & 0xFFFFFFFF))
     if not diff_id.matches(raw):

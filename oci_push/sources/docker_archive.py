@@ -54,7 +54,7 @@ class DockerArchiveSource:
         self._built: OnceMap[str, Manifest] = OnceMap()
         self._bodies: dict[Digest, Body] = {}
         self._stored: dict[Digest, tuple[FileBody, Digest]] = {}
-        self._compressed: OnceMap[Digest, Compressed] = OnceMap()
+        self._compressed: OnceMap[tuple[Digest, FileBody], Compressed] = OnceMap()
 
     @property
     def name(self) -> str:
@@ -127,7 +127,8 @@ class DockerArchiveSource:
     def _layers(self, scope: Scope, diff_ids: tuple[Digest, ...]) -> list[Descriptor]:
         bodies = [self._layer(path) for path in self._image.layers]
         total = sum(body.size for body in bodies) or 1
-        unique = dict(zip(diff_ids, bodies, strict=True))
+        # Two members may claim one diff_id and differ: both are checked, and kept if they are compressed already.
+        pairs = list(zip(diff_ids, bodies, strict=True))
         threads = self._settings.threads
 
         def describe(inner: Scope, diff_id: Digest, body: FileBody) -> Descriptor:
@@ -135,7 +136,7 @@ class DockerArchiveSource:
             width = threads if body.size * 2 > total else 1
             return self._describe(inner, body, diff_id, width)
 
-        ordered = sorted(unique.items(), key=lambda pair: -pair[1].size)
+        ordered = sorted(dict.fromkeys(pairs), key=lambda pair: -pair[1].size)
         outcomes = run_all(
             scope,
             [lambda s, d=d, b=b: describe(s, d, b) for d, b in ordered],  # type: ignore[misc]
@@ -145,8 +146,8 @@ class DockerArchiveSource:
         error = first_error(outcomes)
         if error is not None:
             raise error
-        known = {d: outcome.get() for (d, _), outcome in zip(ordered, outcomes, strict=True)}
-        return [known[diff_id] for diff_id in diff_ids]
+        known = {pair: outcome.get() for pair, outcome in zip(ordered, outcomes, strict=True)}
+        return [known[pair] for pair in pairs]
 
     def _layer(self, path: str) -> FileBody:
         body = self._view.find(path)
@@ -189,7 +190,7 @@ class DockerArchiveSource:
 
     def _compress(self, scope: Scope, body: FileBody, diff_id: Digest, width: int) -> Compressed:
         return self._compressed.get(
-            diff_id, lambda: compress(scope, body, diff_id, self._compressor(), self._spool, body.what, width)
+            (diff_id, body), lambda: compress(scope, body, diff_id, self._compressor(), self._spool, body.what, width)
         )
 
     def _compressor(self) -> Compressor:
@@ -213,8 +214,7 @@ def read_images(view: View, settings: SourceSettings) -> tuple[ArchiveImage, ...
 def choose(images: tuple[ArchiveImage, ...], ref: str, name: str) -> ArchiveImage:
     """Find the image whose RepoTags hold `ref`, or the only one."""
     found = [image for image in images if not ref or any(same_name(tag, ref) for tag in image.tags)]
-    if ref.startswith("@") and ref[1:].isdigit() and int(ref[1:]) < len(images):
-        found = [images[int(ref[1:])]]
+    found = [image for n, image in enumerate(images) if ref == f"@{n}"] or found
     if len(found) == 1:
         return found[0]
     listed = ", ".join(tag for image in images for tag in image.tags) or "images without a tag"
@@ -228,18 +228,22 @@ def choose(images: tuple[ArchiveImage, ...], ref: str, name: str) -> ArchiveImag
 def _image(item: object, name: str) -> ArchiveImage:
     if not isinstance(item, dict):
         raise SourceError(f"{name}: manifest.json holds something that is no image")
-    config, layers, tags = item.get("Config"), item.get("Layers"), item.get("RepoTags") or []
+    config, layers, tags = item.get("Config"), item.get("Layers", []), item.get("RepoTags")
+    layers = [] if layers is None else layers  # docker writes null for an image without layers
     if not isinstance(config, str) or not isinstance(layers, list) or not all(isinstance(x, str) for x in layers):
         raise SourceError(f"{name}: manifest.json holds an image without Config or Layers")
     for path in (config, *layers):
         normalise(path, name)
-    return ArchiveImage(config, tuple(layers), tuple(t for t in tags if isinstance(t, str)))
+    return ArchiveImage(
+        config, tuple(layers), tuple(t for t in tags if isinstance(t, str)) if isinstance(tags, list) else ()
+    )
 
 
 def _diff_ids(raw: bytes, name: str) -> tuple[Digest, ...]:
     try:
         rootfs = load_json(raw, "image config").get("rootfs")
-        listed = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+        listed = rootfs.get("diff_ids", []) if isinstance(rootfs, dict) else None
+        listed = [] if listed is None and isinstance(rootfs, dict) else listed
         if not isinstance(listed, list):
             raise ValueError("image config has no rootfs.diff_ids")
         return tuple(Digest.parse(str(item)) for item in listed)

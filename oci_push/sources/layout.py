@@ -112,9 +112,6 @@ def choose(entries: tuple[Descriptor, ...], ref: str, name: str) -> Descriptor:
         raise SourceError(f"{name}: holds no image")
     if not found:
         raise SourceError(f"{name}: holds no image {ref!r}", hint=f"it holds: {listed}")
-    latest = {e.digest: e for e in found if e.annotations.get(_REF_NAME) == "latest"}
-    if not ref and len(latest) == 1:
-        return next(iter(latest.values()))
     raise SourceError(f"{name}: holds several images, say which", hint=f"it holds: {listed}; write {name}:NAME")
 
 

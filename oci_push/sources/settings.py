@@ -28,6 +28,7 @@ class Limits:
 
     members: int = 200_000
     json_bytes: int = 8 * 1024 * 1024
+    header_bytes: int = 16 * 1024
     expansion_ratio: int = 200
     links: int = 16
 

@@ -10,11 +10,13 @@ from typing import BinaryIO
 
 from oci_push.errors import ConfigError, SourceError
 from oci_push.events import Emit
+from oci_push.model.descriptor import Descriptor
+from oci_push.model.digest import Digest
 from oci_push.model.reference import Reference
 from oci_push.runtime.scope import Scope
 from oci_push.sources import docker_archive, layout
 from oci_push.sources.base import Source
-from oci_push.sources.files import SpoolSpace
+from oci_push.sources.files import FileBody, SpoolSpace
 from oci_push.sources.settings import IsPath, SourceSettings
 from oci_push.sources.views import FolderView, TarView, View, open_tar, read_small
 
@@ -77,6 +79,8 @@ def _view(spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, scope: 
     if spec.kind == "stdin":
         return open_tar("stdin", stdin or sys.stdin.buffer, spool, scope, settings.limits)
     path = Path(spec.path)
+    if "\0" in spec.path:
+        raise SourceError(f"{spec.path!r}: a path cannot hold a zero byte")
     if os.path.isdir(path):
         if spec.kind.endswith("archive"):
             raise SourceError(f"{spec.path}: is a folder, {spec.kind} wants a file", hint=f"write oci:{spec.path}")
@@ -120,22 +124,29 @@ def _is_complete(view: View, ref: str, *, settings: SourceSettings) -> bool:
     from oci_push.model import media
     from oci_push.model.manifest import Manifest
 
-    def check(raw: bytes, kind: str) -> bool:
-        node = Manifest.parse(raw, kind)
+    seen: set[Digest] = set()
+
+    def check(descriptor: Descriptor, body: FileBody) -> bool:
+        if descriptor.digest in seen:
+            return True
+        seen.add(descriptor.digest)
+        if body.size > media.MAX_MANIFEST_BYTES:
+            return False
+        node = Manifest.parse(body.read(), descriptor.media_type, descriptor.digest)
         for child in (*node.children, *node.blobs):
-            body = view.find(layout.blob_path(child.digest))
-            if body is None or body.size != child.size:
+            found = view.find(layout.blob_path(child.digest))
+            if found is None or found.size != child.size:
                 return False
             if child.media_type in (media.OCI_LAYER, media.DOCKER_LAYER) and settings.compression != "none":
                 return False
-            if child.media_type in media.MANIFESTS and not check(body.read(), child.media_type):
+            if child.media_type in media.MANIFESTS and not check(child, found):
                 return False
         return True
 
     try:
         root = layout.choose(layout.index_entries(view, settings.limits), ref, view.name)
         body = view.find(layout.blob_path(root.digest))
-        return body is not None and body.size <= media.MAX_MANIFEST_BYTES and check(body.read(), root.media_type)
+        return body is not None and check(root, body)
     except (SourceError, ValueError):
         return False
 

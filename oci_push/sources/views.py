@@ -54,7 +54,10 @@ class FolderView:
 
     def find(self, path: str) -> FileBody | None:
         """Give a regular file below the folder."""
-        full = os.path.realpath(os.path.join(self._root, normalise(path, self.name)))
+        try:
+            full = os.path.realpath(os.path.join(self._root, normalise(path, self.name)))
+        except UnicodeEncodeError:
+            return None  # JSON can write names that no file can have
         if os.path.commonpath([full, self._root]) != self._root:
             raise SourceError(f"{self.name}: {path} is a link that leads out of the folder")
         try:
@@ -141,7 +144,8 @@ def _scan(name: str, file: BinaryIO, limits: Limits) -> dict[str, tarfile.TarInf
     last = ""
     size = os.fstat(file.fileno()).st_size
     try:
-        with tarfile.open(fileobj=file, mode="r:") as archive:
+        headers = _Headers(file, limits.header_bytes)
+        with tarfile.open(fileobj=headers, mode="r:") as archive:  # type: ignore[call-overload]  # read, seek and tell do
             for member in archive:
                 last = member.name
                 path = normalise(member.name, name)
@@ -175,6 +179,21 @@ def _scan(name: str, file: BinaryIO, limits: Limits) -> dict[str, tarfile.TarInf
     except OSError as problem:
         raise SourceError(f"{name}: cannot be read ({problem.strerror})") from problem
     return found
+
+
+class _Headers:
+    """Let `tarfile` read headers alone: an extension header says itself how much of it to hold in memory."""
+
+    def __init__(self, file: BinaryIO, limit: int) -> None:
+        self._file = file
+        self._limit = limit
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        """Read a header, or refuse one over the limit."""
+        if not 0 <= size <= self._limit:
+            raise tarfile.ReadError(f"a header of {size} bytes, the limit is {self._limit}")
+        return self._file.read(size)
 
 
 def _blocks(file: BinaryIO, name: str) -> Iterator[bytes]:
