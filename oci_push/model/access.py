@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 
+from oci_push.model.identity import Identity
 from oci_push.model.secret import Secret
 
 
@@ -44,6 +45,7 @@ class Access:
 
     `name` tells two logins on one host apart (an integration's name, else empty). `address` replaces the
     place connected to (``127.0.0.1:5000``) while names in URLs and certificates stay; used by rehearsals.
+    `identity` is what a login is got from where the registry's cloud hands it out; `login` wins over it.
     """
 
     host: str
@@ -51,6 +53,7 @@ class Access:
     trust: Trust = field(default_factory=Trust)
     name: str = ""
     address: str = ""
+    identity: Identity | None = None
 
     @property
     def scheme(self) -> str:

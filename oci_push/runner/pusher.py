@@ -111,7 +111,7 @@ class Pusher:
             trust = self._options.trust
         folders = certificate_folders(self._env, self._home)
         trust = add_certificates(trust, repository.host, folders, self._emit)
-        return Access(access.host, login, trust, access.name, access.address)
+        return replace(access, login=login, trust=trust)
 
     def plan(
         self, source: Source, targets: Sequence[Target], scope: Scope, platform: Platform | None = None
