@@ -150,7 +150,7 @@ def _show(done: RunReport) -> None:
                 if tag.outcome in ("pushed", "unchanged"):
                     print(f"{result.repository}:{tag.tag}@{result.root}")
         if step.error is not None:
-            show_error(step.error)
+            show_error(step.error, before=f"step {step.name}: ")
         elif step.status == "failure" and step.type != "parallel":
             print(f"error: step {step.name}: {step.reason}", file=sys.stderr)
     print(f"Build finished: {done.status}", file=sys.stderr)

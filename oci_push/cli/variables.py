@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Annotated
 
 import typer
@@ -79,7 +80,7 @@ def gather_variables(
     A later option wins over an earlier one. Git is asked about the working folder.
     """
     files = [Source(f"--var-file {path}", _read_file(path)) for path in reversed(var_files)]
-    build = Build(clock.now())
+    build = Build(clock.now(), token_hex(12))
     return Variables(
         [
             Source("--var", pairs(list(var), "--var", "NAME=VALUE")),

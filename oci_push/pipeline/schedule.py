@@ -102,6 +102,7 @@ class Schedule:
         self._changes = 0
         self._failures = 0
         self._position = 0
+        self._newly_skipped: list[Entry] = []
         self._stopped = ""
         self._has_aborted = False
         self._is_cancelled = False
@@ -119,6 +120,11 @@ class Schedule:
     def entries(self) -> list[Entry]:
         """Give all entries in file order, parents before their children."""
         return [entry for root in self._roots for entry in root.walk()]
+
+    def take_skipped(self) -> list[Entry]:
+        """Give the steps that were skipped without having started since this was last asked, outermost ones only."""
+        taken, self._newly_skipped = self._newly_skipped, []
+        return taken
 
     def ready(self) -> list[Entry]:
         """Give the steps to start now, which are running from then on; parallel steps start by their children."""
@@ -285,6 +291,7 @@ class Schedule:
         return self._judge.allows(entry.step.settings.when, self._states, self.workflow(entry))
 
     def _skip(self, entry: Entry, reason: str) -> None:
+        self._newly_skipped.append(entry)
         for each in entry.walk():
             self._set(each, SKIPPED, reason if each is entry else f"step {entry.name!r} is skipped")
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from oci_push.errors import Cancelled
 from oci_push.events import Emit, StepFinished
 from oci_push.pipeline.judge import VariablesJudge
+from oci_push.pipeline.resolve import title_of
 from oci_push.pipeline.resolving import Context, Pushed, raise_together
 from oci_push.pipeline.schedule import PENDING, RUNNING, SKIPPED, SUCCESS, TERMINATED, Entry, Rules, Schedule
 from oci_push.pipeline.simulate import simulate
@@ -71,6 +72,7 @@ class Runner:
         results: dict[str, StepResult] = {}
         while True:
             started = schedule.ready()
+            self._tell_skipped(schedule)
             is_beside = len(started) > 1 or not crew.is_idle
             for entry in started:
                 moment = Moment(dict(schedule.states), schedule.workflow(entry), entry.group, is_beside)
@@ -87,7 +89,6 @@ class Runner:
                 schedule.abort(f"hook on_elected of step {name!r} failed")
             if scope.is_cancelled:
                 schedule.stop("cancelled")
-        self._tell_skipped(schedule, results)
         return results
 
     def _run_hook_steps(self, schedule: Schedule, context: Context, scope: Scope) -> str:
@@ -108,12 +109,10 @@ class Runner:
             in_hook,
         )
 
-    def _tell_skipped(self, schedule: Schedule, results: dict[str, StepResult]) -> None:
-        for entry in schedule.entries():
-            if entry.state == SKIPPED and entry.name not in results and not entry.children:
-                title = entry.step.settings.title
-                shown = title.text if title else entry.name
-                self._emit(StepFinished(entry.name, shown, SKIPPED, entry.reason, step_type=type_of(entry.step)))
+    def _tell_skipped(self, schedule: Schedule) -> None:
+        for entry in schedule.take_skipped():
+            title = title_of(entry.name, entry.step.settings, self._context)
+            self._emit(StepFinished(entry.name, title, SKIPPED, entry.reason, step_type=type_of(entry.step)))
 
 
 def _row(entry: Entry, results: dict[str, StepResult]) -> StepResult:
