@@ -79,7 +79,16 @@ def test_json_holds_what_was_evaluated_and_why_it_is_false() -> None:
 
 
 def test_members_of_steps_are_set_and_reach_variables() -> None:
-    options = ["--step", "b.imageId=sha256:1", "--step", "b=failure", "--step", "b=success", "--step", "my-step=skipped"]
+    options = [
+        "--step",
+        "b.imageId=sha256:1",
+        "--step",
+        "b=failure",
+        "--step",
+        "b=success",
+        "--step",
+        "my-step=skipped",
+    ]
     assert run_eval("b.imageId == '${{steps.b.imageId}}' && b.result == '${{b.result}}'", *options).stdout == "true\n"
     assert run_eval("Variable('my-step').result == 'skipped'", *options).stdout == "true\n"
 

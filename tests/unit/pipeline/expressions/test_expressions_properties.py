@@ -19,9 +19,9 @@ NAMES: Mapping[str, Value] = {
     "my-step": {"result": "skipped"}, "steps": {"my-step": {"result": "skipped"}},
 }  # fmt: skip
 WORDS = [
-    *FUNCTIONS, *NAMES, "(", ")", "[", "]", ".", ",", ";", "?", ":", "!", "-", "+", "*", "/", "%", "~", "==", "!=", "===",
-    "<", ">=", "<<", "&&", "||", "&", "|", "=", "true", "false", "null", "this", "result", "0", "1", "2.5", "1e9", "'a'",
-    "''", '"b"', "'", "\\", " ", "\n", "${{X}}", "@", "é", "😀", "\ud83d",
+    *FUNCTIONS, *NAMES, "(", ")", "[", "]", ".", ",", ";", "?", ":", "!", "-", "+", "*", "/", "%", "~", "==", "!=",
+    "===", "<", ">=", "<<", "&&", "||", "&", "|", "=", "true", "false", "null", "this", "result", "0", "1", "2.5",
+    "1e9", "'a'", "''", '"b"', "'", "\\", " ", "\n", "${{X}}", "@", "é", "😀", "\ud83d",
 ]  # fmt: skip
 SOUPS = st.builds(str.join, st.sampled_from(["", " "]), st.lists(st.sampled_from(WORDS), max_size=30))
 
@@ -60,7 +60,11 @@ def whole_numbers() -> st.SearchStrategy[Written]:
         lambda inner: st.one_of(
             st.builds(lambda a, b: Written(f"({a.text} + {b.text})", a.value + b.value), inner, inner),
             st.builds(lambda a, b: Written(f"({a.text}-{b.text})", a.value - b.value), inner, inner),
-            st.builds(lambda a, b: Written(f"({a.text} * ({b.text} % 10))", a.value * int(math.fmod(b.value, 10))), inner, inner),
+            st.builds(
+                lambda a, b: Written(f"({a.text} * ({b.text} % 10))", a.value * int(math.fmod(b.value, 10))),
+                inner,
+                inner,
+            ),
             st.builds(lambda a: Written(f"-{a.text}", -a.value), inner),
         ),
         max_leaves=12,
@@ -106,20 +110,28 @@ def quoted(text: str) -> str:
 
 def texts() -> st.SearchStrategy[Written]:
     """Build texts of characters that are one unit each, so that Python counts the same."""
-    leaves = st.text(st.characters(codec="utf-8", max_codepoint=0xFFFF), max_size=5).map(lambda t: Written(quoted(t), t))
+    leaves = st.text(st.characters(codec="utf-8", max_codepoint=0xFFFF), max_size=5).map(
+        lambda t: Written(quoted(t), t)
+    )
     return st.recursive(
         leaves,
         lambda inner: st.one_of(
             st.builds(lambda a, b: Written(f"({a.text} + {b.text})", a.value + b.value), inner, inner),
-            st.builds(lambda a, n: Written(f"substring({a.text}, {n}, {n + 2})", a.value[n : n + 2]), inner, st.integers(0, 3)),
+            st.builds(
+                lambda a, n: Written(f"substring({a.text}, {n}, {n + 2})", a.value[n : n + 2]), inner, st.integers(0, 3)
+            ),
             st.builds(lambda a: Written(f"upper({a.text})", a.value.upper()), inner),
-            st.builds(lambda a, b: Written(f"String(indexOf({a.text}, {b.text}))", str(a.value.find(b.value))), inner, inner),
+            st.builds(
+                lambda a, b: Written(f"String(indexOf({a.text}, {b.text}))", str(a.value.find(b.value))), inner, inner
+            ),
         ),
         max_leaves=6,
     )
 
 
-@pytest.mark.parametrize("written", [whole_numbers(), flat_sums(), booleans(), texts()], ids=["whole", "flat", "booleans", "texts"])
+@pytest.mark.parametrize(
+    "written", [whole_numbers(), flat_sums(), booleans(), texts()], ids=["whole", "flat", "booleans", "texts"]
+)
 def test_values_are_what_python_gives(written: st.SearchStrategy[Written]) -> None:
     @given(written)
     def compare(one: Written) -> None:

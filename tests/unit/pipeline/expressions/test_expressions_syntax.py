@@ -12,19 +12,23 @@ from oci_push.pipeline.expressions.syntax import MAX_DEPTH
     ("text", "message"),
     [
         ("a = 'x'", 'Unexpected "=" at character 2'), ("1)", 'Unexpected ")" at character 1'),
-        ("@", 'Unexpected "@" at character 0'), ("`x`", 'Unexpected "`" at character 0'), ("a:b", 'Unexpected ":" at character 1'),
-        ("!=1", 'Unexpected "=" at character 1'), ("; ;", 'Unexpected ";" at character 2'),
-        ("'abc", 'Unclosed quote after "abc" at character 4'), ("'a\\'", "Unclosed quote after \"a'\" at character 4"),
-        ("'a\\", 'Unclosed quote after "a" at character 3'), ("(1", "Unclosed ( at character 2"),
-        ("(1 2)", "Unclosed ( at character 3"), ("a[1", "Unclosed [ at character 3"), ("f(1", "Expected ) at character 3"),
-        ("f(", "Expected ) at character 2"), ("[1, 2", "Expected ] at character 5"), ("f(1;2)", "Expected comma at character 3"),
-        ("f(())", "Expected comma at character 4"), ("f(,1)", "Unexpected token , at character 3"),
-        ("f(1,)", "Unexpected token ) at character 5"), ("f(1,,2)", "Unexpected token , at character 5"),
-        ("1 +", "Expected expression after + at character 3"), ("||", "Expected expression after || at character 2"),
-        ("a &&& b", "Expected expression after && at character 4"), ("1 == ()", "Expected expression after == at character 7"),
-        ("a ? 1", "Expected : at character 5"), ("a ?", "Expected expression at character 3"),
-        ("a ? 1 :", "Expected expression at character 7"), ("0x10", "Variable names cannot start with a number (0x) at character 1"),
-        ("1a", "Variable names cannot start with a number (1a) at character 1"), ("1.2.3", "Unexpected period at character 3"),
+        ("@", 'Unexpected "@" at character 0'), ("`x`", 'Unexpected "`" at character 0'),
+        ("a:b", 'Unexpected ":" at character 1'), ("!=1", 'Unexpected "=" at character 1'),
+        ("; ;", 'Unexpected ";" at character 2'), ("'abc", 'Unclosed quote after "abc" at character 4'),
+        ("'a\\'", "Unclosed quote after \"a'\" at character 4"), ("'a\\", 'Unclosed quote after "a" at character 3'),
+        ("(1", "Unclosed ( at character 2"), ("(1 2)", "Unclosed ( at character 3"),
+        ("a[1", "Unclosed [ at character 3"), ("f(1", "Expected ) at character 3"),
+        ("f(", "Expected ) at character 2"), ("[1, 2", "Expected ] at character 5"),
+        ("f(1;2)", "Expected comma at character 3"), ("f(())", "Expected comma at character 4"),
+        ("f(,1)", "Unexpected token , at character 3"), ("f(1,)", "Unexpected token ) at character 5"),
+        ("f(1,,2)", "Unexpected token , at character 5"), ("1 +", "Expected expression after + at character 3"),
+        ("||", "Expected expression after || at character 2"),
+        ("a &&& b", "Expected expression after && at character 4"),
+        ("1 == ()", "Expected expression after == at character 7"), ("a ? 1", "Expected : at character 5"),
+        ("a ?", "Expected expression at character 3"), ("a ? 1 :", "Expected expression at character 7"),
+        ("0x10", "Variable names cannot start with a number (0x) at character 1"),
+        ("1a", "Variable names cannot start with a number (1a) at character 1"),
+        ("1.2.3", "Unexpected period at character 3"),
         ("'abc'.length", "Variable names cannot start with a number (.l) at character 6"),
         ("1e", "Expected exponent (1e) at character 2"), ("1e+x", "Expected exponent (1e+x) at character 3"),
         ("a.", "Unexpected end at character 2"), ("a.1", "Unexpected 1 at character 2"),
@@ -48,14 +52,20 @@ def test_a_fault_in_reading_comes_before_one_in_evaluating() -> None:
     assert evaluate("missing == (1", {}).error == "Unclosed ( at character 13"
 
 
-@pytest.mark.parametrize(("opening", "closing"), [("(", ")"), ("upper(", ")"), ("a[", "]"), ("[", "]"), ("1 ? ", " : 1")])
+@pytest.mark.parametrize(
+    ("opening", "closing"), [("(", ")"), ("upper(", ")"), ("a[", "]"), ("[", "]"), ("1 ? ", " : 1")]
+)
 def test_nesting_is_bounded(opening: str, closing: str) -> None:
     deepest = MAX_DEPTH - 1
     assert "deep" not in evaluate(opening * deepest + "a" + closing * deepest, {"a": "x"}).error
-    assert evaluate(opening * MAX_DEPTH + "a" + closing * MAX_DEPTH, {}).error.startswith("Nested more than 100 deep at")
+    assert evaluate(opening * MAX_DEPTH + "a" + closing * MAX_DEPTH, {}).error.startswith(
+        "Nested more than 100 deep at"
+    )
 
 
-@pytest.mark.parametrize("unit", ["(", ")", "[", "!", "-", "~", "+", "a.", "a[", "f(", "'", "\\", "1?", "?", ",", ";", ".", "é", "\0"])
+@pytest.mark.parametrize(
+    "unit", ["(", ")", "[", "!", "-", "~", "+", "a.", "a[", "f(", "'", "\\", "1?", "?", ",", ";", ".", "é", "\0"]
+)
 def test_the_longest_expressions_end_in_an_answer(unit: str) -> None:
     evaluate(unit * (MAX_LENGTH // len(unit)), {"a": {}})
 
