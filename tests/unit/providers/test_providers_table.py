@@ -12,7 +12,7 @@ from oci_push.protocol.blobs import Form
 from oci_push.providers.base import Provider
 from oci_push.providers.table import PROVIDERS, find_provider
 
-NOT_FAMILIES = {"authfiles", "authformat", "base", "certificates", "credential_helpers", "table"}
+NOT_FAMILIES = {"authfiles", "authformat", "authwriting", "base", "certificates", "credential_helpers", "table"}
 
 
 def test_every_provider_module_of_the_folder_is_in_the_table() -> None:
