@@ -1,9 +1,21 @@
-"""Providers: what is particular about one family of registries, as facts. The protocol knows none of their names."""
+"""Providers: what is particular about one family of registries, as facts. The protocol knows none of their names.
+
+Where the registry belongs to a cloud, its provider also knows who hands out logins (`CloudSide.logins`) and the
+cloud's own interface to the registry (`CloudSide.control`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from oci_push.model.access import Access
+from oci_push.protocol.call import Call, Reply
+from oci_push.runtime.clock import Clock
+from oci_push.runtime.scope import Scope
+from oci_push.transport.logins import LoginSource
 
 PUT = "put"
 STREAM = "patch-stream"
@@ -34,6 +46,31 @@ class Quirks:
     delete_scope: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """Hold what a run gives its providers for getting logins.
+
+    `fetch` sends one call to an absolute URL (a token endpoint, an instance's metadata), without credentials of its
+    own and with the run's proxies and limits; an unexpected status is a `RegistryError`. Bound it by a child scope.
+    """
+
+    env: Mapping[str, str]
+    home: Path | None
+    clock: Clock
+    fetch: Callable[[Scope, Call], Reply]
+    read_file: Callable[[Path], str] = Path.read_text
+
+
+@dataclass(frozen=True, slots=True)
+class CloudSide:
+    """Hold what stands behind one registry for one `Access`; made once for it and shared by all threads of a run."""
+
+    logins: LoginSource
+
+
+MakeCloudSide: TypeAlias = Callable[[Access, Cloud], CloudSide | None]
+
+
 class Provider(Protocol):
     """Know one family of registries."""
 
@@ -55,14 +92,19 @@ class Provider(Protocol):
         """Give the host that requests go to, for the host that references name."""
         ...
 
+    def cloud_side(self, access: Access, cloud: Cloud) -> CloudSide | None:
+        """Give what stands behind the registry, or ``None`` where only `access.login` counts, which always wins."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A provider that is told by the end of its host names and needs no code of its own."""
+    """A provider that is told by the end of its host names and needs little code of its own."""
 
     name: str
     quirks: Quirks
     suffixes: tuple[str, ...]
+    make_cloud_side: MakeCloudSide | None = None
 
     def matches(self, host: str) -> bool:
         """Compare the host without its port."""
@@ -74,3 +116,7 @@ class Family:
     def api_host(self, host: str) -> str:
         """Requests go to the host that references name."""
         return host
+
+    def cloud_side(self, access: Access, cloud: Cloud) -> CloudSide | None:
+        """Ask what the family was given for it."""
+        return self.make_cloud_side(access, cloud) if self.make_cloud_side else None

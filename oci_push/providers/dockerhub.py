@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from oci_push.model.access import Access
 from oci_push.model.reference import DOCKER_HUB, canonical_host
-from oci_push.providers.base import Quirks
+from oci_push.providers.base import Cloud, CloudSide, Quirks
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,10 @@ class DockerHub:
     def api_host(self, host: str) -> str:
         """Give the Hub's API host."""
         return "registry-1.docker.io"
+
+    def cloud_side(self, access: Access, cloud: Cloud) -> CloudSide | None:
+        """Only logins that were given or found count here."""
+        return None
 
 
 PROVIDER = DockerHub()

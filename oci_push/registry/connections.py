@@ -7,18 +7,22 @@ and ask for a token once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from oci_push.events import Emit
-from oci_push.model.access import Access
+from oci_push.model.access import Access, Trust
 from oci_push.model.reference import Repository
 from oci_push.protocol.blobs import Form
+from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import pull_scope, push_scope
+from oci_push.providers.base import Cloud
 from oci_push.providers.table import find_provider
 from oci_push.registry.abilities import Abilities
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.once import OnceMap
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
+from oci_push.transport.origins import origin
 from oci_push.transport.session import Session, TransportSettings
 
 
@@ -33,6 +37,7 @@ class Connections:
         blob_retry: RetryPolicy,
         random: Callable[[], float],
         emit: Emit,
+        home: Path | None = None,
     ) -> None:
         self._scope = scope
         self._settings = settings
@@ -41,6 +46,8 @@ class Connections:
         self._emit = emit
         self._sessions: OnceMap[Access, Session] = OnceMap()
         self._abilities: OnceMap[str, Abilities] = OnceMap()
+        self._outside: OnceMap[tuple[str, str, int], Session] = OnceMap()
+        self._cloud = Cloud(settings.env, home, scope.clock, self._fetch)
 
     def repository(self, access: Access, repository: Repository) -> RepositoryClient:
         """Give a client for one repository, over the session of its login."""
@@ -69,12 +76,27 @@ class Connections:
 
     def close(self) -> None:
         """Close every session."""
-        for _, session in self._sessions.items():
+        for session in (*(s for _, s in self._sessions.items()), *(s for _, s in self._outside.items())):
             session.close()
 
     def _open(self, access: Access) -> Session:
-        api_host = find_provider(access.host).api_host(access.host)
-        return Session(access, api_host, self._scope, self._settings, self._random, self._emit)
+        provider = find_provider(access.host)
+        side = None if access.login else provider.cloud_side(access, self._cloud)
+        logins = side.logins if side else None
+        return Session(
+            access, provider.api_host(access.host), self._scope, self._settings, self._random, self._emit, logins
+        )
+
+    def _fetch(self, scope: Scope, call: Call) -> Reply:
+        """Send a provider's call to an endpoint that is no registry of this run."""
+        where = origin(call.url)
+        return self._outside.get(where, lambda: self._open_outside(where)).fetch(scope, call)
+
+    def _open_outside(self, where: tuple[str, str, int]) -> Session:
+        scheme, name, port = where
+        host = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+        access = Access(host, trust=Trust(plain_http=scheme == "http"))
+        return Session(access, host, self._scope, self._settings, self._random, self._emit)
 
 
 def _abilities(host: str) -> Abilities:

@@ -91,7 +91,7 @@ class Pusher:
         )
         self._memory = self._open_memory()
         self._connections = Connections(
-            scope, options.transport, blob_retry=options.blob_retry, random=surroundings.random, emit=emit
+            scope, options.transport, blob_retry=options.blob_retry, random=surroundings.random, emit=emit, home=home
         )
 
     def close(self) -> None:
@@ -102,8 +102,8 @@ class Pusher:
     def access(self, repository: Repository, given: Access | None = None) -> Access:
         """Decide how a repository's registry is reached: given, configured, or found in files."""
         access = given or self._options.accesses.get(repository.host) or Access(repository.host)
-        login = access.login or self._options.login
-        if login is None:
+        login = access.login or (None if access.identity else self._options.login)
+        if login is None and access.identity is None:
             found = self._logins.find(repository, self.scope)
             login = found.login if found else None
         trust = access.trust

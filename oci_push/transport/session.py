@@ -25,6 +25,7 @@ from oci_push.runtime.retry import Retried, RetryPolicy, attempts
 from oci_push.runtime.scope import Scope
 from oci_push.transport.auth import Authenticator
 from oci_push.transport.bodies import BodyStream
+from oci_push.transport.logins import FixedLogin, LoginSource
 from oci_push.transport.origins import check_hop, origin
 from oci_push.transport.pace import Gate
 from oci_push.transport.pool import make_transport
@@ -61,6 +62,7 @@ class Session:
         settings: TransportSettings,
         random: Callable[[], float],
         emit: Emit = ignore,
+        logins: LoginSource | None = None,
     ) -> None:
         self.access = access
         self._base = f"{access.scheme}://{api_host}"
@@ -79,7 +81,8 @@ class Session:
         )
         self.gate = Gate(settings.near_requests)
         self._measured = False
-        self.auth = Authenticator(access, self._origin, scope.clock, self._run_plain)
+        logins = logins or FixedLogin(access.login)
+        self.auth = Authenticator(access, logins, self._origin, scope.clock, self._run_plain)
 
     def close(self) -> None:
         """Close all connections."""
@@ -88,6 +91,10 @@ class Session:
     def run(self, scope: Scope, flow: Flow[T]) -> T:
         """Drive a flow to its result; calls that may be repeated are, by the call policy."""
         return self._drive(scope, flow, authenticated=True)
+
+    def fetch(self, scope: Scope, call: Call) -> Reply:
+        """Send one call without credentials, as a provider does that asks its cloud for some."""
+        return self._send(scope, call, authenticated=False)
 
     @contextmanager
     def download(self, scope: Scope, call: Call) -> Iterator[Iterator[bytes]]:
@@ -150,7 +157,10 @@ class Session:
         while True:
             header = self.auth.header(scope, call) if authenticated else None
             response = self._follow(scope, call, header)
-            if not authenticated or response.status_code not in (401, 403) or tries == 2:
+            if response.status_code not in (401, 403):
+                self.auth.accepted(header)
+                return response, header
+            if not authenticated or tries == 2:
                 return response, header
             reply = self._reply(response, _MAX_ERROR_BYTES)
             response.close()
