@@ -111,7 +111,7 @@ def _refused(error: RegistryError, login: Login | None, what: str) -> Exception:
             f"{what}: refused an anonymous token ({error.status})", hint="log in to this registry first"
         )
     return CredentialsError(
-        f"{what}: refused the credentials of user {login.username!r} from {login.source or 'the caller'}"
+        f"{what}: refused the credentials of user {login.shown_user!r} from {login.source or 'the caller'}"
         f" ({error.status})",
         hint="check the user name and the password or token",
     )

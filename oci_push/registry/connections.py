@@ -7,6 +7,8 @@ and ask for a token once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from oci_push.events import Emit
@@ -46,14 +48,17 @@ class Connections:
         self._emit = emit
         self._sessions: OnceMap[Access, Session] = OnceMap()
         self._abilities: OnceMap[str, Abilities] = OnceMap()
-        self._outside: OnceMap[tuple[str, str, int], Session] = OnceMap()
-        self._cloud = Cloud(settings.env, home, scope.clock, self._fetch)
+        self._outside: OnceMap[Access, Session] = OnceMap()
+        self._home = home
+
+    def session(self, access: Access) -> Session:
+        """Give the session of a login."""
+        return self._sessions.get(access, lambda: self._open(access))
 
     def repository(self, access: Access, repository: Repository) -> RepositoryClient:
         """Give a client for one repository, over the session of its login."""
-        session = self._sessions.get(access, lambda: self._open(access))
         return RepositoryClient(
-            session,
+            self.session(access),
             repository,
             self._abilities.get(access.host, lambda: _abilities(access.host)),
             blob_retry=self._blob_retry,
@@ -63,8 +68,7 @@ class Connections:
 
     def want(self, access: Access, *, push: tuple[Repository, ...] = (), pull: tuple[Repository, ...] = ()) -> None:
         """Name what will be needed, so that the first token covers it; targets first."""
-        session = self._sessions.get(access, lambda: self._open(access))
-        session.auth.want(tuple(push_scope(r) for r in push) + tuple(pull_scope(r) for r in pull))
+        self.session(access).auth.want(tuple(push_scope(r) for r in push) + tuple(pull_scope(r) for r in pull))
 
     def can_mount(self, access: Access) -> bool:
         """Say whether this registry links blobs across repositories at all."""
@@ -81,22 +85,31 @@ class Connections:
 
     def _open(self, access: Access) -> Session:
         provider = find_provider(access.host)
-        side = None if access.login else provider.cloud_side(access, self._cloud)
+        cloud = Cloud(self._settings.env, self._home, self._scope.clock, partial(self._fetch, access))
+        side = None if access.login else provider.cloud_side(access, cloud)
         logins = side.logins if side else None
         return Session(
-            access, provider.api_host(access.host), self._scope, self._settings, self._random, self._emit, logins
+            access,
+            provider.api_host(access.host),
+            self._scope,
+            self._settings,
+            self._random,
+            self._emit,
+            logins,
+            provider.quirks.hints,
         )
 
-    def _fetch(self, scope: Scope, call: Call) -> Reply:
-        """Send a provider's call to an endpoint that is no registry of this run."""
-        where = origin(call.url)
-        return self._outside.get(where, lambda: self._open_outside(where)).fetch(scope, call)
-
-    def _open_outside(self, where: tuple[str, str, int]) -> Session:
-        scheme, name, port = where
+    def _fetch(self, access: Access, scope: Scope, call: Call) -> Reply:
+        """Send a provider's call to an endpoint; one at the registry itself is reached as the registry is."""
+        scheme, name, port = where = origin(call.url)
         host = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
-        access = Access(host, trust=Trust(plain_http=scheme == "http"))
-        return Session(access, host, self._scope, self._settings, self._random, self._emit)
+        outside = Access(host, trust=Trust(plain_http=scheme == "http"))
+        if where == origin(f"{access.scheme}://{access.host}"):
+            outside = replace(outside, trust=replace(access.trust, plain_http=scheme == "http"), address=access.address)
+        return self._outside.get(outside, lambda: self._open_outside(outside)).fetch(scope, call)
+
+    def _open_outside(self, outside: Access) -> Session:
+        return Session(outside, outside.host, self._scope, self._settings, self._random, self._emit)
 
 
 def _abilities(host: str) -> Abilities:
