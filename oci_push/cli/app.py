@@ -13,6 +13,10 @@ _COMMANDS = {
     "push": ("oci_push.cli.push", "push"),
     "run": ("oci_push.cli.pipeline", "run"),
     "plan": ("oci_push.cli.pipeline", "plan"),
+    "login": ("oci_push.cli.login", "login"),
+    "logout": ("oci_push.cli.login", "logout"),
+    "whoami": ("oci_push.cli.whoami", "whoami"),
+    "auth": ("oci_push.cli.auth", "auth"),
     "sandbox": ("oci_push.cli.sandbox", "sandbox"),
 }
 

@@ -151,6 +151,12 @@ class AuthFiles:
             considered.append(Considered(candidate, "chosen" if is_chosen else _nothing(candidate), is_chosen))
         return tuple(considered)
 
+    def entries(self) -> tuple[AuthKey, ...]:
+        """List for which hosts and paths the files have entries, each once; raises `CredentialsError`."""
+        texts = (text for file in self._load() for text in (*file.helpers, *file.auths))
+        found = {(key.host, key.path): key for key in map(AuthKey.parse, texts) if key.host}
+        return tuple(key for _, key in sorted(found.items()))
+
     def _candidates(self, repository: Repository) -> list[tuple[Candidate, AuthFile]]:
         host = canonical_host(repository.host)
         found: list[tuple[tuple[int, int, int, bool], Candidate, AuthFile]] = []

@@ -22,7 +22,9 @@ from oci_push.model.digest import Digest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, Repository
 from oci_push.providers.authfiles import AuthFiles
+from oci_push.providers.base import complete
 from oci_push.providers.certificates import add_certificates, certificate_folders
+from oci_push.providers.table import find_provider
 from oci_push.registry.connections import Connections
 from oci_push.runtime.commands import command_runner
 from oci_push.runtime.memory import Memory, NoMemory, SqliteMemory
@@ -106,6 +108,8 @@ class Pusher:
         if login is None and access.identity is None:
             found = self._logins.find(repository, self.scope)
             login = found.login if found else None
+        if login is not None:
+            login = complete(login, find_provider(repository.host))
         trust = access.trust
         if trust == Trust():
             trust = self._options.trust
@@ -198,3 +202,13 @@ class Pusher:
     def memory(self) -> Memory:
         """Give what is remembered between runs."""
         return self._memory
+
+    @property
+    def logins(self) -> AuthFiles:
+        """Give the logins in docker's and podman's files."""
+        return self._logins
+
+    @property
+    def connections(self) -> Connections:
+        """Give the run's registries."""
+        return self._connections

@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from oci_push.errors import NetworkError, OciPushError, ProtocolViolationError, RegistryError
+from oci_push.errors import DeniedError, NetworkError, OciPushError, ProtocolViolationError, RegistryError
 from oci_push.events import Emit, RetryScheduled, ignore
 from oci_push.model.access import Access, is_loopback
 from oci_push.protocol import faults
@@ -87,6 +87,11 @@ class Session:
         self._measured = False
         logins = logins or FixedLogin(access.login)
         self.auth = Authenticator(access, logins, self._origin, scope.clock, self._run_plain)
+
+    @property
+    def base(self) -> str:
+        """Give the registry's origin as a URL."""
+        return self._base
 
     def close(self) -> None:
         """Close all connections."""
@@ -246,6 +251,8 @@ class Session:
     def _error(self, scope: Scope, call: Call, reply: Reply, sent: str | None) -> RegistryError:
         error = faults.error_for(call, reply, scope.clock.now, sent or "")
         error.hint = self._hints.get(reply.status, error.hint)
+        if isinstance(error, DeniedError) and (shortfall := self.auth.shortfall(call.scopes)):
+            error.message += f"; {shortfall}"
         if reply.status == 400 and self._origin[0] == "http" and not error.codes:
             # What a TLS port says to plain http; to a HEAD it says so without a word.
             error.hint = "if this registry speaks TLS, give --ca-file or --skip-tls-verify, or plain_http: false"
