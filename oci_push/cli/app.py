@@ -17,6 +17,7 @@ _COMMANDS = {
     "logout": ("oci_push.cli.login", "logout"),
     "whoami": ("oci_push.cli.whoami", "whoami"),
     "auth": ("oci_push.cli.auth", "auth"),
+    "doctor": ("oci_push.cli.doctor", "doctor"),
     "sandbox": ("oci_push.cli.sandbox", "sandbox"),
 }
 

@@ -16,7 +16,7 @@ from oci_push.cli.options import Common
 from oci_push.cli.push import make_pusher, start_debug_log
 from oci_push.cli.render.tables import fields
 from oci_push.cli.targets import Target
-from oci_push.errors import OciPushError
+from oci_push.errors import CredentialsError, OciPushError
 from oci_push.model.access import Access, Login
 from oci_push.model.reference import Repository
 from oci_push.protocol import manifests
@@ -63,7 +63,7 @@ def auth(
         else:
             for line in fields(explained.rows()):
                 print(line)
-        return explained.error.exit_code if explained.error else 0
+        return explained.exit_code()
 
     run_command(work, what="auth")
 
@@ -81,6 +81,15 @@ class _Explained:
     @property
     def view(self) -> AuthView:
         return self.session.auth.view()
+
+    def shortfall(self) -> str:
+        """Say what a push needs and the token does not open."""
+        return self.session.auth.shortfall((push_scope(self.repository),))
+
+    def exit_code(self) -> int:
+        if self.error is not None:
+            return self.error.exit_code
+        return CredentialsError.exit_code if self.shortfall() else 0
 
     def flow(self) -> str:
         view = self.view
@@ -109,7 +118,9 @@ class _Explained:
                 ("scope granted", granted),
                 ("expires", f"in {token.left_s:.0f} s, at {ends:%H:%M:%S} UTC, and is then renewed"),
             ]
-        rows.append(("result", str(self.error) if self.error else "accepted"))
+        shortfall = self.shortfall()
+        result = f"may not push: {shortfall}" if shortfall else "accepted"
+        rows.append(("result", str(self.error) if self.error else result))
         if self.error and self.error.hint:
             rows.append(("hint", self.error.hint))
         return rows
@@ -135,7 +146,7 @@ class _Explained:
                 }
                 for token in view.tokens
             ],
-            "accepted": self.error is None,
+            "accepted": self.error is None and not self.shortfall(),
             "error": str(self.error) if self.error else None,
         }
 

@@ -63,7 +63,7 @@ def login(
             try:
                 session.run(scope, ping(reached.host))
             except DeniedError as denied:
-                raise CredentialsError(f"{reached.host}: the login was refused ({denied.status})") from denied
+                raise _refused(reached.host, session.auth.login(scope), denied) from denied
             given = session.auth.login(scope)
             if given is None:
                 raise CredentialsError(
@@ -117,6 +117,11 @@ def _typed(host: str, username: str, *, password_stdin: bool) -> Login:
     if not given.username:
         raise ConfigError(f"{host}: a user name is needed", hint="give --username NAME")
     return given
+
+
+def _refused(host: str, given: Login | None, denied: DeniedError) -> CredentialsError:
+    who = f"user {given.shown_user!r} from {given.source}" if given else "a visitor without credentials"
+    return CredentialsError(f"{host}: refused {who} ({denied.status})", hint="check the user name and the password")
 
 
 def _keep(target: Target, given: Login, authfile: Path | None, scope: Scope) -> Changed:

@@ -40,6 +40,11 @@ class Target:
         """Give its key in login files."""
         return AuthKey.parse(f"{self.access.host}/{self.path}" if self.path else self.access.host)
 
+    @property
+    def namespace(self) -> str:
+        """Give what repositories beside the named one lie below; an integration stands for its prefix."""
+        return self.path if self.integration else self.path.rpartition("/")[0]
+
     def repository(self, otherwise: str) -> Repository:
         """Give the repository that was named, or `otherwise` where only a registry was."""
         return Repository(self.access.host, self.path or otherwise)

@@ -21,6 +21,7 @@ from oci_push.providers.base import Cloud
 from oci_push.providers.table import find_provider
 from oci_push.registry.abilities import Abilities
 from oci_push.registry.repository import RepositoryClient
+from oci_push.runtime.memory import Memory, NoMemory
 from oci_push.runtime.once import OnceMap
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
@@ -40,12 +41,14 @@ class Connections:
         random: Callable[[], float],
         emit: Emit,
         home: Path | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self._scope = scope
         self._settings = settings
         self._blob_retry = blob_retry
         self._random = random
         self._emit = emit
+        self._memory = memory or NoMemory()
         self._sessions: OnceMap[Access, Session] = OnceMap()
         self._abilities: OnceMap[str, Abilities] = OnceMap()
         self._outside: OnceMap[Access, Session] = OnceMap()
@@ -60,7 +63,7 @@ class Connections:
         return RepositoryClient(
             self.session(access),
             repository,
-            self._abilities.get(access.host, lambda: _abilities(access.host)),
+            self._abilities.get(access.host, lambda: _abilities(access.host, self._memory)),
             blob_retry=self._blob_retry,
             random=self._random,
             emit=self._emit,
@@ -71,8 +74,9 @@ class Connections:
         self.session(access).auth.want(tuple(push_scope(r) for r in push) + tuple(pull_scope(r) for r in pull))
 
     def can_mount(self, access: Access) -> bool:
-        """Say whether this registry links blobs across repositories at all."""
-        return find_provider(access.host).quirks.mounts
+        """Say whether this registry links blobs across repositories at all; what was measured goes before the facts."""
+        measured = self._memory.find_ability(access.host, "mount")
+        return find_provider(access.host).quirks.mounts if measured is None else measured == "yes"
 
     def width(self) -> int:
         """Give the number of threads worth having for one target; the session's gate bounds what they do."""
@@ -112,12 +116,20 @@ class Connections:
         return Session(outside, outside.host, self._scope, self._settings, self._random, self._emit)
 
 
-def _abilities(host: str) -> Abilities:
+def _abilities(host: str, memory: Memory) -> Abilities:
+    """Give what is known of a registry: its family's facts, and before them what `oci-push doctor` has measured."""
     quirks = find_provider(host).quirks
+
+    def measured(name: str, fact: bool) -> bool:
+        found = memory.find_ability(host, name)
+        return fact if found is None else found == "yes"
+
+    form = memory.find_ability(host, "form") or quirks.upload
+    least = memory.find_ability(host, "chunk_min_bytes") or ""
     return Abilities(
-        form=Form(quirks.upload),
-        multi_tag=quirks.multi_tag,
-        anonymous_mount=quirks.anonymous_mount,
+        form=Form(form) if form in {one.value for one in Form} else Form(quirks.upload),
+        multi_tag=measured("multi_tag", quirks.multi_tag),
+        anonymous_mount=measured("anonymous_mount", quirks.anonymous_mount),
         chunk_bytes=quirks.chunk_bytes,
-        chunk_min_bytes=quirks.chunk_min_bytes,
+        chunk_min_bytes=int(least) if least.isascii() and least.isdigit() else quirks.chunk_min_bytes,
     )

@@ -93,7 +93,13 @@ class Pusher:
         )
         self._memory = self._open_memory()
         self._connections = Connections(
-            scope, options.transport, blob_retry=options.blob_retry, random=surroundings.random, emit=emit, home=home
+            scope,
+            options.transport,
+            blob_retry=options.blob_retry,
+            random=surroundings.random,
+            emit=emit,
+            home=home,
+            memory=self._memory,
         )
 
     def close(self) -> None:

@@ -30,6 +30,7 @@ from oci_push.transport.logins import FixedLogin, LoginSource
 from oci_push.transport.origins import check_hop, is_instance_metadata, origin
 from oci_push.transport.pace import Gate
 from oci_push.transport.pool import make_transport
+from oci_push.transport.probe import Probe, look
 from oci_push.transport.sockets import Backend
 
 T = TypeVar("T")
@@ -77,6 +78,9 @@ class Session:
         addresses = {f"{self._origin[1]}:{self._origin[2]}": access.address} if access.address else {}
         self._backend = Backend(addresses)
         proxy = _proxy(self._origin, settings.env)
+        self._is_proxied = bool(proxy)
+        self.limits = ""
+        """What the registry last told of its rate limits, for people."""
         self._client = httpx.Client(
             transport=make_transport(access, self._backend, settings.env, proxy),
             headers={"User-Agent": settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"},
@@ -87,6 +91,16 @@ class Session:
         self._measured = False
         logins = logins or FixedLogin(access.login)
         self.auth = Authenticator(access, logins, self._origin, scope.clock, self._run_plain)
+
+    def probe(self, scope: Scope) -> Probe:
+        """Look at the way to the registry without a request; raises `NetworkError`."""
+        call = Call("GET", "/v2/", what=self.access.host)
+        if self._is_proxied:
+            return Probe()
+        try:
+            return look(self.access, self._origin, self._settings.env, scope.remaining(self._settings.connect_s))
+        except OSError as problem:
+            raise _network_error(call, self._base, problem) from problem
 
     @property
     def base(self) -> str:
@@ -245,6 +259,7 @@ class Session:
         url = str(response.request.extensions["url"])
         reply = Reply(response.status_code, dict(reversed(pairs)), url, b"".join(kept), pairs)
         if limits := rate_limits(reply):
+            self.limits = limits
             _log.debug("%s: %s", bare(url), limits)
         return reply
 
@@ -303,9 +318,9 @@ def _network_error(call: Call, base: str, problem: Exception) -> NetworkError:
             hint="if it is meant to be plain http, say --plain-http or plain_http: true",
             transient=False,
         )
-    if isinstance(problem, httpx.ConnectError) and ("name or service" in lowered or "nodename" in lowered):
+    if isinstance(problem, httpx.ConnectError | OSError) and ("name or service" in lowered or "nodename" in lowered):
         return NetworkError(f"{subject}: the name {host} cannot be resolved", hint="check the registry's name")
-    if isinstance(problem, httpx.ConnectError | httpx.ConnectTimeout):
+    if isinstance(problem, httpx.ConnectError | httpx.ConnectTimeout | OSError):
         return NetworkError(f"{subject}: cannot connect to {host} ({text})", hint="is the registry up and reachable?")
     return NetworkError(f"{subject}: connection to {host} broke ({text})")
 
