@@ -18,6 +18,7 @@ _COMMANDS = {
     "whoami": ("oci_push.cli.whoami", "whoami"),
     "auth": ("oci_push.cli.auth", "auth"),
     "doctor": ("oci_push.cli.doctor", "doctor"),
+    "integrations": ("oci_push.cli.integrations", "integrations"),
     "sandbox": ("oci_push.cli.sandbox", "sandbox"),
 }
 
