@@ -11,7 +11,7 @@ import re
 
 from oci_push.protocol.call import Reply
 
-_FIELD = re.compile(r"\s*(\d{1,12})\s*(?:[;,].*)?")
+_FIELD = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*(?:[;,].*)?")
 _WINDOW = re.compile(r";\s*w=(\d{1,9})")
 _AZURE = "x-ms-ratelimit-remaining-calls-per-second"
 
