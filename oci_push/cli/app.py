@@ -11,8 +11,9 @@ from oci_push import __version__
 
 _COMMANDS = {
     "push": ("oci_push.cli.push", "push"),
-    "run": ("oci_push.cli.pipeline", "run"),
-    "plan": ("oci_push.cli.pipeline", "plan"),
+    "eval": ("oci_push.cli.evaluate", "evaluate_command"),
+    "run": ("oci_push.cli.run", "run"),
+    "plan": ("oci_push.cli.plan", "plan"),
     "login": ("oci_push.cli.login", "login"),
     "logout": ("oci_push.cli.login", "logout"),
     "whoami": ("oci_push.cli.whoami", "whoami"),
@@ -20,6 +21,9 @@ _COMMANDS = {
     "doctor": ("oci_push.cli.doctor", "doctor"),
     "integrations": ("oci_push.cli.integrations", "integrations"),
     "sandbox": ("oci_push.cli.sandbox", "sandbox"),
+    "schema": ("oci_push.cli.schema", "schema"),
+    "validate": ("oci_push.cli.validate", "validate"),
+    "variables": ("oci_push.cli.variables", "variables_command"),
 }
 
 

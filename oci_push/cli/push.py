@@ -22,6 +22,7 @@ from oci_push.cli.render.lines import LineRenderer, size
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import PushResult
 from oci_push.errors import ConfigError
+from oci_push.events import Emit
 from oci_push.model.platform import Platform
 from oci_push.runner.pusher import Options, Pusher
 from oci_push.runner.report import exit_code, push_to_json, write_report
@@ -106,8 +107,8 @@ def push(
     run_command(work, what="push", timeout_s=timeout or None)
 
 
-def make_pusher(scope: Scope, common: Common, *, quiet: bool, **more: object) -> Pusher:
-    """Join the options of the command line with this process's surroundings."""
+def make_pusher(scope: Scope, common: Common, *, quiet: bool, emit: Emit | None = None, **more: object) -> Pusher:
+    """Join the options of the command line with this process's surroundings; `emit` replaces lines on stderr."""
     common.check()
     around = surroundings()
     made = Options(
@@ -128,8 +129,7 @@ def make_pusher(scope: Scope, common: Common, *, quiet: bool, **more: object) ->
         remember=not common.no_memory,
     )
     made = replace(made, **more)  # type: ignore[arg-type]  # the names are Options' own, checked by replace
-    emit = LineRenderer(sys.stderr, quiet=quiet)
-    return Pusher(scope, made, around, emit)
+    return Pusher(scope, made, around, emit or LineRenderer(sys.stderr, quiet=quiet))
 
 
 def show_results(source: str, results: Sequence[PushResult], *, report: Path | None, as_json: bool) -> int:

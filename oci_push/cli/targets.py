@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from oci_push.api import surroundings
-from oci_push.cli.pipeline import _config
+from oci_push.cli import inputs
 from oci_push.errors import ConfigError
 from oci_push.model.access import Access
 from oci_push.model.reference import DOCKER_HUB, Reference, Repository, is_host
@@ -52,7 +52,7 @@ class Target:
 
 def read_config(given: Path | None) -> Config:
     """Read ``oci-push.yaml`` from where it is found without a pipeline."""
-    return _config(Path("."), given, dict(surroundings().env))
+    return inputs.read_config(None, given, surroundings().env)
 
 
 def registry_target(text: str, config: Config) -> Target:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from program import program
 
+from oci_push.model.identity import AzureIdentity
 from oci_push.model.secret import Secret
-from oci_push.pipeline.integrations import Config, Integration, load_config
+from oci_push.pipeline.config import load_config
+from oci_push.pipeline.integrations import Config, Integration
 
 SECRET = "s3cret-of-somebody"
 
@@ -143,7 +145,9 @@ class TestTerraform:
     def test_what_terraform_computes_is_left_to_be_filled_in(self, tmp_path: Path) -> None:
         env = {"TF_VAR_inner_domain": "reg.example", "AZURE_DOMAIN": "a.azurecr.io", "AZURE_CLIENT_SECRET": "z"}
         done = Imported(tmp_path, TERRAFORM, env=env)
-        assert done.password("azure") == Secret("z")
+        identity = done.one("azure").access().identity
+        assert isinstance(identity, AzureIdentity)
+        assert (identity.client_id, identity.client_secret) == ("app", Secret("z"))
         assert "# domain is computed by Terraform: ${data.x.y}" in done.text
 
     def test_a_state_is_taken_with_its_modules(self, tmp_path: Path) -> None:
