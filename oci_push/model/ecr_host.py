@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 
 _HOST = re.compile(
-    r"(?P<account>\d{12}|ACCOUNT)\.dkr(?P<dash>[.\-])ecr(?P<fips>-fips)?\.(?P<region>[a-zA-Z0-9][a-zA-Z0-9_-]*)\."
+    r"(?P<account>\d{12}|account)\.dkr(?P<dash>[.\-])ecr(?P<fips>-fips)?\.(?P<region>[a-zA-Z0-9][a-zA-Z0-9_-]*)\."
     r"(?P<suffix>amazonaws\.(?:com(?:\.cn)?|eu)|on\.(?:aws|amazonwebservices\.com\.cn)|sc2s\.sgov\.gov|c2s\.ic\.gov"
     r"|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)"
 )

@@ -47,7 +47,7 @@ class Context:
     is_plan: bool = False
 
 
-UNKNOWN_ACCOUNT = "ACCOUNT"
+UNKNOWN_ACCOUNT = "account"
 """Stands in a plan for an AWS account that is only known after logging in."""
 
 

@@ -95,7 +95,8 @@ def test_other_hooks_never_change_the_outcome(image: Layout) -> None:
 
 
 def test_push_steps_in_hooks_push_and_know_the_steps_of_the_pipeline(image: Layout) -> None:
-    hooks = "hooks: {on_success: {exec: {type: push, candidate: '${{p}}', image_name: copy, registry: '${{REG}}', tag: '${{parentSteps.p.result}}'}}}"
+    copy = "{type: push, candidate: '${{p}}', image_name: copy, registry: '${{REG}}', tag: '${{parentSteps.p.result}}'}"
+    hooks = f"hooks: {{on_success: {{exec: {copy}}}}}"
     with Sandbox() as sandbox:
         running(sandbox, image, RunSettings()).run(one(hooks))
         assert tuple(sandbox.store.tags("copy")) == ("success",)
@@ -159,7 +160,12 @@ def test_notes_are_attached_to_the_image_on_demand(knows_referrers: bool, image:
 
 def test_hooks_of_the_pipeline_run_once_round_all_steps(image: Layout, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    root = f"hooks: {{on_elected: ['printf e >> {log}'], on_success: ['printf s >> {log}'], on_finish: ['printf z >> {log}']}}"
+    told = {
+        "on_elected": [f"printf e >> {log}"],
+        "on_success": [f"printf s >> {log}"],
+        "on_finish": [f"printf z >> {log}"],
+    }
+    root = f"hooks: {json.dumps(told)}"
     with Sandbox() as sandbox:
         report = running(sandbox, image).run(one("", root=root))
     assert log.read_text() == "esz"

@@ -30,7 +30,8 @@ def pipeline(steps: str, root: str = "") -> str:
 
 def push(name: str, more: str = "", *, tag: str = "1") -> str:
     """Write a push step of the image given for ``build`` to a repository called like the step."""
-    return f"  {name}: {{type: push, candidate: '${{{{build}}}}', image_name: {name}, registry: '${{{{REG}}}}', tag: '{tag}'{more}}}\n"
+    target = f"image_name: {name}, registry: '${{{{REG}}}}', tag: '{tag}'"
+    return f"  {name}: {{type: push, candidate: '${{{{build}}}}', {target}{more}}}\n"
 
 
 BUILD = "  build: {type: build, image_name: team/app, tag: '7'}\n"
