@@ -153,11 +153,11 @@ class _Explained:
 
 def _explain(pusher: Pusher, target: Target, scope: Scope) -> _Explained:
     repository = target.repository("oci-push-explain")
-    given = target.access if target.integration else None
-    access = pusher.access(repository, given)
+    given = target.access
+    access = targets.reach(pusher, given, repository)
     session = pusher.connections.session(access)
     explained = _Explained(access, repository, session, scope.clock.now())
-    if given is None or (given.login is None and given.identity is None):
+    if given.login is None and given.identity is None:
         for one in pusher.logins.explain(repository, scope):
             place = f"{one.candidate.file}, {one.candidate.kind} {one.candidate.key}".rstrip()
             explained.considered.append((place, one.verdict))

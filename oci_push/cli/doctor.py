@@ -50,7 +50,7 @@ def doctor(
         target = targets.image_target(reference, targets.read_config(config))
         here, there = scratch_repositories(target.access.host, target.namespace)
         with contextlib.closing(make_pusher(scope, common, quiet=as_json)) as pusher:
-            access = pusher.access(here, target.access if target.integration else None)
+            access = targets.reach(pusher, target.access, here)
             session = pusher.connections.session(access)
             found = Doctor(session, find_provider(access.host).quirks, (here, there)).examine(scope)
             for name, value in found.abilities.items():

@@ -58,7 +58,7 @@ def login(
 
     def work(scope: Scope) -> int:
         with contextlib.closing(make_pusher(scope, common, quiet=False)) as pusher:
-            reached = pusher.access(target.repository("oci-push-login"), access)
+            reached = targets.reach(pusher, access, target.repository("oci-push-login"))
             session = pusher.connections.session(reached)
             try:
                 session.run(scope, ping(reached.host))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +11,14 @@ import typer
 from oci_push.api import surroundings
 from oci_push.cli import inputs
 from oci_push.errors import ConfigError
+from oci_push.model import ecr_host
 from oci_push.model.access import Access
+from oci_push.model.identity import AwsIdentity
 from oci_push.model.reference import DOCKER_HUB, Reference, Repository, is_host
 from oci_push.pipeline.integrations import Config, Integration
 from oci_push.providers.authfiles import AuthFiles
 from oci_push.providers.authformat import AuthKey
+from oci_push.runner.pusher import Pusher
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.commands import command_runner
 
@@ -59,7 +62,7 @@ def registry_target(text: str, config: Config) -> Target:
     """Read ``HOST[:PORT][/PATH]`` or an integration's name; raises `ConfigError`."""
     named = config.find(text)
     if named is not None:
-        return Target(named.access(), integration=named)
+        return Target(_access_of(named), integration=named)
     bare = text.removeprefix("https://").removeprefix("http://").rstrip("/")
     host, _, path = bare.partition("/")
     if not is_host(host):
@@ -75,7 +78,7 @@ def image_target(text: str, config: Config) -> Target:
     """Read a reference, a host, or an integration's name, which stands for its prefix; raises `ConfigError`."""
     named = config.find(text)
     if named is not None:
-        return Target(named.access(), named.prefix, integration=named)
+        return Target(_access_of(named), named.prefix, integration=named)
     if "/" not in text and is_host(text.rstrip("/")):
         return registry_target(text, config)
     try:
@@ -84,6 +87,11 @@ def image_target(text: str, config: Config) -> Target:
         raise ConfigError(f"{text!r}: {problem}", hint=f"write HOST[:PORT]/REPO[:TAG]; {_known(config)}") from problem
     repository = reference.repository
     return Target(Access(repository.host), repository.path, reference.target)
+
+
+def reach(pusher: Pusher, access: Access, repository: Repository) -> Access:
+    """Give how a repository's registry is reached, with login and certificates looked up where they are not said."""
+    return pusher.access(repository, access)
 
 
 def auth_files(authfile: Path | None) -> AuthFiles:
@@ -95,6 +103,13 @@ def auth_files(authfile: Path | None) -> AuthFiles:
         env["REGISTRY_AUTH_FILE"] = str(authfile)
     run = command_runner(around.env, SystemClock())
     return AuthFiles.discover(env, home=around.home, uid=around.uid, run_command=run, emit=lambda _: None)
+
+
+def _access_of(named: Integration) -> Access:
+    access = named.access()
+    if not access.host and isinstance(access.identity, AwsIdentity):
+        return replace(access, host=ecr_host.build(access.identity.account or "account", access.identity.region))
+    return access
 
 
 def _known(config: Config) -> str:
