@@ -49,8 +49,10 @@ class Target:
         return self.path if self.integration else self.path.rpartition("/")[0]
 
     def repository(self, otherwise: str) -> Repository:
-        """Give the repository that was named, or `otherwise` where only a registry was."""
-        return Repository(self.access.host, self.path or otherwise)
+        """Give the repository that was named, or `otherwise` where only a registry or a prefix was."""
+        if self.path and not self.integration:
+            return Repository(self.access.host, self.path)
+        return Repository(self.access.host, f"{self.path}/{otherwise}" if self.path else otherwise)
 
 
 def read_config(given: Path | None) -> Config:
