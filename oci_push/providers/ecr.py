@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from oci_push.providers.base import Quirks
+from oci_push.model.access import Access
+from oci_push.providers.base import Cloud, CloudSide, Quirks
 
 _HOST = re.compile(
     r"(?P<account>\d{12})\.dkr[.\-]ecr(?P<fips>-fips)?\.(?P<region>[a-zA-Z0-9][a-zA-Z0-9_-]*)\."
@@ -33,6 +34,10 @@ class Ecr:
     def api_host(self, host: str) -> str:
         """Requests go to the host that references name."""
         return host
+
+    def cloud_side(self, access: Access, cloud: Cloud) -> CloudSide | None:
+        """Only logins that were given or found count here."""
+        return None
 
 
 PROVIDER = Ecr()

@@ -7,18 +7,25 @@ and ask for a token once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from oci_push.events import Emit
-from oci_push.model.access import Access
+from oci_push.model.access import Access, Trust
 from oci_push.model.reference import Repository
 from oci_push.protocol.blobs import Form
+from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import pull_scope, push_scope
+from oci_push.providers.base import Cloud
 from oci_push.providers.table import find_provider
 from oci_push.registry.abilities import Abilities
 from oci_push.registry.repository import RepositoryClient
+from oci_push.runtime.memory import Memory, NoMemory
 from oci_push.runtime.once import OnceMap
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
+from oci_push.transport.origins import origin
 from oci_push.transport.session import Session, TransportSettings
 
 
@@ -33,22 +40,30 @@ class Connections:
         blob_retry: RetryPolicy,
         random: Callable[[], float],
         emit: Emit,
+        home: Path | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self._scope = scope
         self._settings = settings
         self._blob_retry = blob_retry
         self._random = random
         self._emit = emit
+        self._memory = memory or NoMemory()
         self._sessions: OnceMap[Access, Session] = OnceMap()
         self._abilities: OnceMap[str, Abilities] = OnceMap()
+        self._outside: OnceMap[Access, Session] = OnceMap()
+        self._home = home
+
+    def session(self, access: Access) -> Session:
+        """Give the session of a login."""
+        return self._sessions.get(access, lambda: self._open(access))
 
     def repository(self, access: Access, repository: Repository) -> RepositoryClient:
         """Give a client for one repository, over the session of its login."""
-        session = self._sessions.get(access, lambda: self._open(access))
         return RepositoryClient(
-            session,
+            self.session(access),
             repository,
-            self._abilities.get(access.host, lambda: _abilities(access.host)),
+            self._abilities.get(access.host, lambda: _abilities(access.host, self._memory)),
             blob_retry=self._blob_retry,
             random=self._random,
             emit=self._emit,
@@ -56,12 +71,12 @@ class Connections:
 
     def want(self, access: Access, *, push: tuple[Repository, ...] = (), pull: tuple[Repository, ...] = ()) -> None:
         """Name what will be needed, so that the first token covers it; targets first."""
-        session = self._sessions.get(access, lambda: self._open(access))
-        session.auth.want(tuple(push_scope(r) for r in push) + tuple(pull_scope(r) for r in pull))
+        self.session(access).auth.want(tuple(push_scope(r) for r in push) + tuple(pull_scope(r) for r in pull))
 
     def can_mount(self, access: Access) -> bool:
-        """Say whether this registry links blobs across repositories at all."""
-        return find_provider(access.host).quirks.mounts
+        """Say whether this registry links blobs across repositories at all; what was measured goes before the facts."""
+        measured = self._memory.find_ability(access.host, "mount")
+        return find_provider(access.host).quirks.mounts if measured is None else measured == "yes"
 
     def width(self) -> int:
         """Give the number of threads worth having for one target; the session's gate bounds what they do."""
@@ -69,20 +84,52 @@ class Connections:
 
     def close(self) -> None:
         """Close every session."""
-        for _, session in self._sessions.items():
+        for session in (*(s for _, s in self._sessions.items()), *(s for _, s in self._outside.items())):
             session.close()
 
     def _open(self, access: Access) -> Session:
-        api_host = find_provider(access.host).api_host(access.host)
-        return Session(access, api_host, self._scope, self._settings, self._random, self._emit)
+        provider = find_provider(access.host)
+        cloud = Cloud(self._settings.env, self._home, self._scope.clock, partial(self._fetch, access))
+        side = None if access.login else provider.cloud_side(access, cloud)
+        logins = side.logins if side else None
+        return Session(
+            access,
+            provider.api_host(access.host),
+            self._scope,
+            self._settings,
+            self._random,
+            self._emit,
+            logins,
+            provider.quirks.hints,
+        )
+
+    def _fetch(self, access: Access, scope: Scope, call: Call) -> Reply:
+        """Send a provider's call to an endpoint; one at the registry itself is reached as the registry is."""
+        scheme, name, port = where = origin(call.url)
+        host = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+        outside = Access(host, trust=Trust(plain_http=scheme == "http"))
+        if where == origin(f"{access.scheme}://{access.host}"):
+            outside = replace(outside, trust=replace(access.trust, plain_http=scheme == "http"), address=access.address)
+        return self._outside.get(outside, lambda: self._open_outside(outside)).fetch(scope, call)
+
+    def _open_outside(self, outside: Access) -> Session:
+        return Session(outside, outside.host, self._scope, self._settings, self._random, self._emit)
 
 
-def _abilities(host: str) -> Abilities:
+def _abilities(host: str, memory: Memory) -> Abilities:
+    """Give what is known of a registry: its family's facts, and before them what `oci-push doctor` has measured."""
     quirks = find_provider(host).quirks
+
+    def measured(name: str, fact: bool) -> bool:
+        found = memory.find_ability(host, name)
+        return fact if found is None else found == "yes"
+
+    form = memory.find_ability(host, "form") or quirks.upload
+    least = memory.find_ability(host, "chunk_min_bytes") or ""
     return Abilities(
-        form=Form(quirks.upload),
-        multi_tag=quirks.multi_tag,
-        anonymous_mount=quirks.anonymous_mount,
+        form=Form(form) if form in {one.value for one in Form} else Form(quirks.upload),
+        multi_tag=measured("multi_tag", quirks.multi_tag),
+        anonymous_mount=measured("anonymous_mount", quirks.anonymous_mount),
         chunk_bytes=quirks.chunk_bytes,
-        chunk_min_bytes=quirks.chunk_min_bytes,
+        chunk_min_bytes=int(least) if least.isascii() and least.isdigit() else quirks.chunk_min_bytes,
     )
