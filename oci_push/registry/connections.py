@@ -7,6 +7,7 @@ and ask for a token once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from oci_push.events import Emit
@@ -15,13 +16,14 @@ from oci_push.model.reference import Repository
 from oci_push.protocol.blobs import Form
 from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import pull_scope, push_scope
-from oci_push.providers.base import Cloud
+from oci_push.providers.base import Cloud, CloudSide
 from oci_push.providers.table import find_provider
 from oci_push.registry.abilities import Abilities
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.once import OnceMap
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
+from oci_push.transport.logins import FixedLogin
 from oci_push.transport.origins import origin
 from oci_push.transport.session import Session, TransportSettings
 
@@ -47,7 +49,10 @@ class Connections:
         self._sessions: OnceMap[Access, Session] = OnceMap()
         self._abilities: OnceMap[str, Abilities] = OnceMap()
         self._outside: OnceMap[tuple[str, str, int], Session] = OnceMap()
-        self._cloud = Cloud(settings.env, home, scope.clock, self._fetch)
+        self._sides: OnceMap[Access, CloudSide] = OnceMap()
+        self._cloud = Cloud(
+            settings.env, home, scope.clock, self._fetch, retry=settings.call_retry, random=random, emit=emit
+        )
 
     def repository(self, access: Access, repository: Repository) -> RepositoryClient:
         """Give a client for one repository, over the session of its login."""
@@ -56,6 +61,7 @@ class Connections:
             session,
             repository,
             self._abilities.get(access.host, lambda: _abilities(access.host)),
+            self.side(access).control,
             blob_retry=self._blob_retry,
             random=self._random,
             emit=self._emit,
@@ -70,6 +76,26 @@ class Connections:
         """Say whether this registry links blobs across repositories at all."""
         return find_provider(access.host).quirks.mounts
 
+    def side(self, access: Access) -> CloudSide:
+        """Give what stands behind a registry; where that is nothing, its login alone."""
+        provider = find_provider(access.host)
+        return self._sides.get(
+            access, lambda: provider.cloud_side(access, self._cloud) or CloudSide(FixedLogin(access.login))
+        )
+
+    def resolve(self, access: Access, scope: Scope) -> Access:
+        """Give an access whose host is the real one, where the cloud has to be asked for a part of it."""
+        side = self.side(access)
+        host = side.control.real_host(scope) if side.control else access.host
+        resolved = replace(access, host=host)
+        self._sides.get(resolved, lambda: side)  # what was learnt (a token, a role's session) serves both
+        return resolved
+
+    def distance_s(self, access: Access) -> float | None:
+        """Give the round trip to a registry in seconds, if it has been talked to directly."""
+        session = self._sessions.peek(access)
+        return session.distance_s if session else None
+
     def width(self) -> int:
         """Give the number of threads worth having for one target; the session's gate bounds what they do."""
         return self._settings.far_requests
@@ -80,12 +106,9 @@ class Connections:
             session.close()
 
     def _open(self, access: Access) -> Session:
-        provider = find_provider(access.host)
-        side = None if access.login else provider.cloud_side(access, self._cloud)
-        logins = side.logins if side else None
-        return Session(
-            access, provider.api_host(access.host), self._scope, self._settings, self._random, self._emit, logins
-        )
+        api_host = find_provider(access.host).api_host(access.host)
+        logins = FixedLogin(access.login) if access.login else self.side(access).logins
+        return Session(access, api_host, self._scope, self._settings, self._random, self._emit, logins)
 
     def _fetch(self, scope: Scope, call: Call) -> Reply:
         """Send a provider's call to an endpoint that is no registry of this run."""
@@ -107,4 +130,5 @@ def _abilities(host: str) -> Abilities:
         anonymous_mount=quirks.anonymous_mount,
         chunk_bytes=quirks.chunk_bytes,
         chunk_min_bytes=quirks.chunk_min_bytes,
+        manifests_per_s=quirks.manifests_per_s,
     )

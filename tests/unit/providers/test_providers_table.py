@@ -13,6 +13,7 @@ from oci_push.providers.base import Provider
 from oci_push.providers.table import PROVIDERS, find_provider
 
 NOT_FAMILIES = {"authfiles", "authformat", "base", "certificates", "credential_helpers", "table"}
+NOT_FAMILIES |= {"ecr_aws", "ecr_control", "ecr_errors", "ecr_login", "ecr_replication"}
 
 
 def test_every_provider_module_of_the_folder_is_in_the_table() -> None:
