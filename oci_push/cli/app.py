@@ -13,6 +13,7 @@ _COMMANDS = {
     "push": ("oci_push.cli.push", "push"),
     "run": ("oci_push.cli.pipeline", "run"),
     "plan": ("oci_push.cli.pipeline", "plan"),
+    "ecr": ("oci_push.cli.ecr", "ecr"),
     "sandbox": ("oci_push.cli.sandbox", "sandbox"),
 }
 
@@ -33,7 +34,11 @@ def main() -> None:
     app.callback()(_root)
     for name in wanted:
         module, function = _COMMANDS[name]
-        app.command(name)(getattr(importlib.import_module(module), function))
+        found = getattr(importlib.import_module(module), function)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
     app()
 
 

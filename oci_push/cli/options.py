@@ -36,6 +36,11 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results a
 Debug = Annotated[bool, typer.Option("--debug", help="Log every request (never a secret) to stderr.")]
 
 
+def split_regions(text: str) -> tuple[str, ...]:
+    """Read ``a,b``; repeated names count once."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
 @dataclass(frozen=True, slots=True)
 class Common:
     """Hold the values of the shared options of one call."""

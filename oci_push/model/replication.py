@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from oci_push.model.ecr_host import is_region
 
@@ -20,13 +20,13 @@ _PREFIX = re.compile(r"(?:[a-z0-9]+(?:[._-][a-z0-9]*)*/)*[a-z0-9]*(?:[._-][a-z0-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Name one account's registry in one region."""
+    """Name one account's registry in one region; an empty account is the own one."""
 
     region: str
     account: str
 
     def __str__(self) -> str:
-        return f"{self.account} in {self.region}"
+        return f"{self.account} in {self.region}" if self.account else self.region
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +72,30 @@ def compare(old: tuple[Rule, ...], new: tuple[Rule, ...]) -> Difference:
     )
 
 
-def rule_problems(rules: tuple[Rule, ...], home: Place) -> tuple[str, ...]:
-    """List everything ECR would refuse in the rules of the registry `home`."""
-    return tuple(_problems(rules, home))
+def settle(rules: tuple[Rule, ...], home: Place) -> tuple[Rule, ...]:
+    """Name the own account in places that leave theirs open."""
+    return tuple(
+        replace(rule, destinations=tuple(replace(p, account=p.account or home.account) for p in rule.destinations))
+        for rule in rules
+    )
 
 
-def _problems(rules: tuple[Rule, ...], home: Place) -> Iterator[str]:
+def rule_problems(rule: Rule, home: Place) -> tuple[str, ...]:
+    """List everything ECR would refuse in one rule of the registry `home`; an empty account means the own one."""
+    return tuple(_rule(rule, home))
+
+
+def rules_problems(rules: tuple[Rule, ...]) -> tuple[str, ...]:
+    """List everything ECR would refuse in the rules together."""
+    return tuple(_rules(rules))
+
+
+def _rules(rules: tuple[Rule, ...]) -> Iterator[str]:
     if len(rules) > MOST_RULES:
         yield f"{len(rules)} rules, at most {MOST_RULES} are allowed"
     everywhere = {place for rule in rules for place in rule.destinations}
     if len(everywhere) > MOST_DESTINATIONS:
         yield f"{len(everywhere)} different destinations over all rules, at most {MOST_DESTINATIONS} are allowed"
-    for number, rule in enumerate(rules, 1):
-        for problem in _rule(rule, home):
-            yield f"rule {number}: {problem}"
 
 
 def _rule(rule: Rule, home: Place) -> Iterator[str]:
@@ -96,10 +106,10 @@ def _rule(rule: Rule, home: Place) -> Iterator[str]:
     for place in rule.destinations:
         if not is_region(place.region) or len(place.region) > 25:
             yield f"{place.region!r} is not an AWS region"
-        if not re.fullmatch(r"[0-9]{12}", place.account):
+        if place.account and not re.fullmatch(r"[0-9]{12}", place.account):
             yield f"account {place.account!r} is not 12 digits"
-        if place == home:
-            yield f"{place} is the registry itself"
+        if place.region == home.region and place.account in ("", home.account):
+            yield f"{place.region} is the registry's own region"
     if len(rule.prefixes) > MOST_FILTERS:
         yield f"{len(rule.prefixes)} prefixes, at most {MOST_FILTERS} are allowed"
     for prefix in rule.prefixes:

@@ -102,7 +102,7 @@ class Pusher:
     def access(self, repository: Repository, given: Access | None = None) -> Access:
         """Decide how a repository's registry is reached: given, configured, or found in files."""
         access = given or self._options.accesses.get(repository.host) or Access(repository.host)
-        login = access.login or (None if access.identity else self._options.login)
+        login = access.login or self._options.login
         if login is None and access.identity is None:
             found = self._logins.find(repository, self.scope)
             login = found.login if found else None
