@@ -23,14 +23,14 @@ from oci_push.cli.render.replicas import show_replicas
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import ReplicaResult
-from oci_push.errors import ConfigError
+from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
 from oci_push.model.access import Access
 from oci_push.model.identity import EcrCreation
 from oci_push.model.platform import Platform
 from oci_push.runner.pusher import Options, Pusher
 from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, replica_to_json, serve_everywhere
-from oci_push.runner.report import exit_code, push_to_json, write_report
+from oci_push.runner.report import error_to_json, exit_code, push_to_json, write_report
 from oci_push.runtime.scope import Scope
 from oci_push.sources.settings import SourceSettings
 from oci_push.transport.session import TransportSettings
@@ -127,11 +127,14 @@ def push(
                     return 0
                 results = pusher.execute(planned, opened, scope)
             replicas: list[ReplicaResult] = []
+            trouble: OciPushError | None = None
             if wait_replication:
-                replicas = wait_everywhere(
-                    scope, pusher, planned, results, listed, LineRenderer(sys.stderr, quiet=quiet or as_json)
-                )
-        return show_results(source, results, replicas, report=report, as_json=as_json)
+                emit = LineRenderer(sys.stderr, quiet=quiet or as_json)
+                try:
+                    wait_everywhere(scope, pusher, planned, results, listed, emit, replicas)
+                except OciPushError as error:  # what was pushed is told all the same
+                    trouble = error
+        return show_results(source, results, replicas, trouble, report=report, as_json=as_json)
 
     run_command(work, what="push", timeout_s=timeout or None)
 
@@ -163,28 +166,34 @@ def make_pusher(scope: Scope, common: Common, *, quiet: bool, **more: object) ->
 
 
 def wait_everywhere(
-    scope: Scope, pusher: Pusher, plan: PushPlan, results: Sequence[PushResult], regions: Sequence[str], emit: Emit
-) -> list[ReplicaResult]:
-    """Wait, for each repository that was pushed to, until the other regions serve the image, half an hour at most."""
+    scope: Scope,
+    pusher: Pusher,
+    plan: PushPlan,
+    results: Sequence[PushResult],
+    regions: Sequence[str],
+    emit: Emit,
+    found: list[ReplicaResult],
+) -> None:
+    """Wait, for each repository that was pushed to, until the other regions serve the image; fills `found`."""
     inner = scope.child(seconds=REPLICATION_S, what="waiting for replication")
-    found: list[ReplicaResult] = []
     for leg, result in zip(plan.legs, results, strict=True):
         if result.error is None:
             found += serve_everywhere(inner, pusher.connections, leg.target.access, result, regions, emit)
-    return found
 
 
 def show_results(
     source: str,
     results: Sequence[PushResult],
     replicas: Sequence[ReplicaResult],
+    trouble: OciPushError | None,
     *,
     report: Path | None,
     as_json: bool,
 ) -> int:
     """Print each tag with its digest, and each failure; give the exit code."""
-    code = exit_code([*(result.error for result in results), *(replica.error for replica in replicas)])
-    value = {
+    failures = [*(result.error for result in results), *(replica.error for replica in replicas)]
+    code = exit_code(failures) or exit_code([trouble])
+    value: dict[str, object] = {
         "source": source,
         "status": "success" if code == 0 else "failure",
         "exit_code": code,
@@ -192,6 +201,8 @@ def show_results(
     }
     if replicas:
         value["replicas"] = [replica_to_json(replica) for replica in replicas]
+    if trouble is not None:
+        value["error"] = error_to_json(trouble)
     if report:
         write_report(report, value)
     if as_json:
@@ -207,6 +218,8 @@ def show_results(
             if missing:
                 print(f"  tags not pushed to {result.repository}: {', '.join(missing)}", file=sys.stderr)
     show_replicas(replicas, is_quiet=as_json)
+    if trouble is not None:
+        show_error(trouble)
     return code
 
 

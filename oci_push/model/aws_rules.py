@@ -20,7 +20,8 @@ _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
 _EXCLUSION = re.compile(r"[0-9a-zA-Z._*-]{1,128}")
 MUTABILITIES = ("MUTABLE", "IMMUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION")
 ENCRYPTIONS = ("AES256", "KMS", "KMS_DSSE")
-_MOST_EXCLUSIONS, _MOST_TAGS, _MOST_POLICY = 5, 50, 30_720
+_MOST_EXCLUSIONS, _MOST_TAGS = 5, 50
+_LEAST_POLICY, _MOST_POLICY = 100, 30_720
 
 
 def identity_problems(identity: AwsIdentity) -> tuple[str, ...]:
@@ -82,8 +83,8 @@ def _creation(creation: EcrCreation) -> Iterator[str]:
 
 
 def _policy(text: str) -> Iterator[str]:
-    if len(text) > _MOST_POLICY:
-        yield f"the lifecycle policy has {len(text)} characters, at most {_MOST_POLICY} are allowed"
+    if not _LEAST_POLICY <= len(text) <= _MOST_POLICY:
+        yield f"the lifecycle policy has {len(text)} characters, {_LEAST_POLICY} to {_MOST_POLICY} are allowed"
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

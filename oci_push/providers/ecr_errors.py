@@ -53,6 +53,8 @@ def translate(problem: Exception, what: str, action: str) -> OciPushError:
         return CredentialsError(f"{what}: {text}", hint="check AWS_PROFILE, the profile option and ~/.aws/config")
     if isinstance(problem, aws.NoRegionError):
         return ConfigError(f"{what}: no AWS region is known", hint="give region:, --region or AWS_REGION")
+    if isinstance(problem, aws.ParamValidationError):
+        return ConfigError(f"{what}: {action} would be refused ({text})")
     if isinstance(problem, aws.SSLError):
         return NetworkError(
             f"{what}: the certificate of AWS's endpoint is not trusted ({text})",
