@@ -49,7 +49,8 @@ class Ecr:
             identity = AwsIdentity()
         identity = replace(identity, region=host.region, account=host.account if host.is_known else "")
         endpoints = Endpoints(host.region, host.fips or None, host.dual_stack or None)
-        aws = Aws(identity, endpoints, cloud, access.host)
+        what = access.host if host.is_known else f"ECR in {host.region}"
+        aws = Aws(identity, endpoints, cloud, what)
         logins = EcrLogins(host, aws, cloud)
         return CloudSide(logins, EcrControl(logins, aws, cloud, identity.creation), EcrReplication(logins, aws))
 

@@ -43,13 +43,17 @@ class Refusal:
 
 @dataclass
 class EcrFront:
-    """Serve `registries` by region; `seen` lists what came, as ``REGION METHOD PATH STATUS``."""
+    """Serve `registries` by region; `seen` lists what came, as ``REGION METHOD PATH STATUS``.
+
+    `connects` lists the hosts that somebody wanted to reach, those that are not served included.
+    """
 
     registries: Mapping[str, DebianRegistry]
     aws: AwsService
     certificate: Certificate
     seen: list[str] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    connects: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._context = self.certificate.server_context()
@@ -128,6 +132,7 @@ class EcrFront:
             region = ""
 
             def do_CONNECT(self) -> None:
+                front.connects.append(self.path)
                 named = re.match(r"\d{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com:443$", self.path)
                 if named is None or named[1] not in front.registries:
                     self.send_error(502, "no such registry")
