@@ -18,8 +18,7 @@ from oci_push.cli.options import Common, split_regions
 from oci_push.cli.push import make_pusher, start_debug_log
 from oci_push.cli.render.lines import LineRenderer
 from oci_push.cli.render.replicas import show_replicas
-from oci_push.engine.replicate import Original, replicate
-from oci_push.errors import ConfigError, NotFoundError
+from oci_push.errors import ConfigError
 from oci_push.events import Note
 from oci_push.model.access import Access
 from oci_push.model.ecr_host import EcrHost, registry_host
@@ -30,7 +29,7 @@ from oci_push.pipeline.replication import load_rules
 from oci_push.providers.base import Replication
 from oci_push.providers.ecr_aws import region_of
 from oci_push.runner.pusher import Pusher
-from oci_push.runner.regions import REPLICATION_S, replica_to_json
+from oci_push.runner.regions import REPLICATION_S, follow, replica_to_json
 from oci_push.runner.report import exit_code
 from oci_push.runtime.scope import Scope
 
@@ -137,15 +136,9 @@ def wait(
         named = _reference(reference)
         pusher = make_pusher(scope, Common(ca_file=ca_file, no_memory=True), quiet=quiet or as_json)
         with contextlib.closing(pusher):
-            access = pusher.access(named.repository, Access(named.repository.host, identity=identity))
-            client = pusher.connections.repository(access, named.repository)
-            head = client.head(scope, named.target)
-            if head is None or head.digest is None:
-                raise NotFoundError(f"{named}: there is no such image", hint="push it first")
-            original = Original(access, named.repository, head.digest, (named.tag,) if named.tag else ())
             emit = LineRenderer(sys.stderr, quiet=quiet or as_json)
             inner = scope.child(seconds=timeout, what="waiting for replication")
-            results = replicate(inner, pusher.connections, original, split_regions(regions), emit)
+            results = follow(inner, pusher, named, identity, split_regions(regions), emit)
         if as_json:
             print(json.dumps({"replicas": [replica_to_json(result) for result in results]}, indent=2))
         show_replicas(results, is_quiet=as_json)

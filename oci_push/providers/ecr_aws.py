@@ -65,20 +65,23 @@ class Aws:
         self._clients: OnceMap[tuple[str, str], Any] = OnceMap()
 
     def call(self, scope: Scope, service: str, operation: str, *, what: str = "", **parameters: object) -> Any:
-        """Call an operation (``CreateRepository``) and give the answer's members; raises only our errors."""
+        """Call an operation (``CreateRepository``) and give the answer's members; raises only our errors.
+
+        What may pass is tried again, as the run's policy says; `what` begins every message.
+        """
+        cloud, subject = self._cloud, what or self._what
 
         def once(_: int) -> Any:
-            return self._once(scope, service, operation, what or self._what, parameters)
-
-        return self._repeated(scope, what or self._what, once)
-
-    def _repeated(self, scope: Scope, what: str, once: Callable[[int], T]) -> T:
-        cloud = self._cloud
+            return self._once(scope, service, operation, subject, parameters)
 
         def told(retried: Retried) -> None:
-            cloud.emit(RetryScheduled(what, str(retried.error), retried.attempt, retried.wait_s))
+            cloud.emit(RetryScheduled(subject, str(retried.error), retried.attempt, retried.wait_s))
 
         return attempts(scope, cloud.retry, once, random=cloud.random, on_retry=told)
+
+    def ask(self, scope: Scope, service: str, operation: str, *, what: str = "", **parameters: object) -> Any:
+        """Call an operation once, for an answer that can be done without."""
+        return self._once(scope, service, operation, what or self._what, parameters)
 
     def _once(self, scope: Scope, service: str, operation: str, what: str, parameters: dict[str, object]) -> Any:
         from oci_push.providers import ecr_errors

@@ -6,7 +6,7 @@ Blobs and manifests travel by the distribution API: raw bytes over one connectio
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from oci_push.errors import DeniedError, NetworkError, NotFoundError, OciPushError, RegistryError, UploadRejectedError
 from oci_push.events import Note
@@ -53,7 +53,7 @@ class EcrControl:
                 found |= self._available(scope, repository, wanted[start : start + _MOST_DIGESTS])
         except NotFoundError:
             return frozenset()
-        except RegistryError as error:
+        except (RegistryError, NetworkError) as error:
             _log.debug("asking for each blob instead: %s", error)
             return None
         return frozenset(found)
@@ -67,7 +67,7 @@ class EcrControl:
         if not isinstance(error, NotFoundError | NetworkError | UploadRejectedError):
             return error
         try:
-            if self._exists(scope, repository):
+            if self._exists(scope, repository, self._aws.ask):
                 return error
             host = self._logins.host(scope)
         except OciPushError as unknown:
@@ -83,7 +83,7 @@ class EcrControl:
 
     def _prepare(self, scope: Scope, repository: Repository, creation: EcrCreation) -> bool:
         try:
-            if self._exists(scope, repository):
+            if self._exists(scope, repository, self._aws.call):
                 return True
         except DeniedError as error:
             _log.debug("creating %s without looking first: %s", repository, error)
@@ -105,9 +105,9 @@ class EcrControl:
             )
         return True
 
-    def _exists(self, scope: Scope, repository: Repository) -> bool:
+    def _exists(self, scope: Scope, repository: Repository, send: Callable[..., object]) -> bool:
         try:
-            self._aws.call(
+            send(
                 scope,
                 "ecr",
                 "DescribeRepositories",
@@ -120,11 +120,13 @@ class EcrControl:
         return True
 
     def _available(self, scope: Scope, repository: Repository, digests: list[Digest]) -> set[Digest]:
-        answer = self._call(
+        answer = self._aws.ask(
             scope,
+            "ecr",
             "BatchCheckLayerAvailability",
-            repository,
+            what=str(repository),
             registryId=self._logins.host(scope).account,
+            repositoryName=repository.path,
             layerDigests=[str(digest) for digest in digests],
         )
         there = {e.get("layerDigest") for e in answer["layers"] if e.get("layerAvailability") == "AVAILABLE"}
@@ -132,19 +134,15 @@ class EcrControl:
 
     def _read_mounting(self, scope: Scope) -> str:
         try:
-            answer = self._aws.call(scope, "ecr", "GetAccountSetting", name="BLOB_MOUNTING")
-        except RegistryError as error:
+            answer = self._aws.ask(scope, "ecr", "GetAccountSetting", name="BLOB_MOUNTING")
+        except (RegistryError, NetworkError) as error:
             _log.debug("BLOB_MOUNTING is not known: %s", error)
             return "UNKNOWN"
         return str(answer.get("value") or "UNKNOWN")
 
-    def _call(
-        self, scope: Scope, operation: str, repository: Repository, **parameters: object
-    ) -> dict[str, list[dict[str, object]]]:
-        answer: dict[str, list[dict[str, object]]] = self._aws.call(
-            scope, "ecr", operation, what=str(repository), repositoryName=repository.path, **parameters
-        )
-        return answer
+    def _call(self, scope: Scope, operation: str, repository: Repository, **parameters: object) -> None:
+        name = repository.path
+        self._aws.call(scope, "ecr", operation, what=str(repository), repositoryName=name, **parameters)
 
 
 def _settings(creation: EcrCreation) -> dict[str, object]:

@@ -76,6 +76,8 @@ def _answered(problem: aws.ClientError, what: str, action: str) -> OciPushError:
     code = code_of(problem)
     status = problem.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     text = _clip(str(problem.response.get("Error", {}).get("Message", "")))
+    if text.startswith("<"):
+        text = ""  # a proxy's or load balancer's page
     reason = f"{code}: {text}" if text and text != code else code
     if code in EXPIRED:
         return CredentialsError(f"{what}: the AWS session has expired ({reason})", hint=_HINT_KEYS)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import Original, ReplicaResult, replicate
-from oci_push.errors import ConfigError
+from oci_push.errors import ConfigError, NotFoundError
 from oci_push.events import Emit
 from oci_push.model.access import Access
 from oci_push.model.ecr_host import EcrHost, move
 from oci_push.model.identity import AwsIdentity, EcrCreation
-from oci_push.model.reference import Destination, Repository
+from oci_push.model.reference import Destination, Reference, Repository
 from oci_push.registry.connections import Connections
+from oci_push.runner.pusher import Pusher
 from oci_push.runner.report import error_to_json
 from oci_push.runtime.scope import Scope
 
@@ -73,6 +74,23 @@ def serve_everywhere(
     tags = tuple(tag.tag for tag in result.tags)
     original = Original(access, result.repository, result.root, tags)
     return replicate(scope, connections, original, regions, emit)
+
+
+def follow(
+    scope: Scope, pusher: Pusher, reference: Reference, identity: AwsIdentity, regions: Sequence[str], emit: Emit
+) -> tuple[ReplicaResult, ...]:
+    """Wait until each region serves an image that is in the registry; of a tag, what it names when this begins."""
+    if EcrHost.find(reference.repository.host) is None:
+        raise ConfigError(f"{reference}: is not in a private ECR registry, so its replication cannot be followed")
+    given = Access(reference.repository.host, identity=identity)
+    (target,) = pusher.targets((Destination(reference.repository),), given)
+    client = pusher.connections.repository(target.access, target.repository)
+    head = client.head(scope, reference.target)
+    if head is None or head.digest is None:
+        raise NotFoundError(f"{reference}: there is no such image", hint="push it first")
+    tags = (reference.tag,) if reference.tag else ()
+    original = Original(target.access, target.repository, head.digest, tags)
+    return replicate(scope, pusher.connections, original, regions, emit)
 
 
 def replica_to_json(result: ReplicaResult) -> dict[str, object]:

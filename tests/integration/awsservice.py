@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -130,6 +130,19 @@ class AwsService:
         """Give the members of the calls of an operation."""
         both = zip(self.calls, self.parameters, strict=True)
         return [parameters for call, parameters in both if call.split()[1] == operation]
+
+    def create(self, region: str, path: str, settings: Mapping[str, object]) -> None:
+        """Make a repository behind the scenes: no call is counted."""
+        members = {"repositoryName": path, **settings}
+        headers = {
+            "X-Amz-Target": f"{_ECR}CreateRepository",
+            "Content-Type": "application/x-amz-json-1.1",
+            "Authorization": f"AWS4-HMAC-SHA256 Credential=AKIATEST/20260101/{region}/ecr/aws4_request, "
+            "SignedHeaders=host, Signature=none",
+        }
+        status, _, answer = self._moto.send("POST", "/", headers, json.dumps(members).encode())
+        assert status == 200, answer
+        self.repositories[region, path] = members
 
     def stop(self) -> None:
         """Close the port."""

@@ -67,7 +67,7 @@ class EcrWorld:
     def create(self, region: str, *paths: str, **settings: object) -> None:
         """Make repositories, as somebody did long ago."""
         for path in paths:
-            self.aws.repositories[region, path] = dict(settings)
+            self.aws.create(region, path, settings)
 
     @contextmanager
     def pusher(self, accesses: Sequence[Access] = (), *, at_once: int = 4) -> Iterator[Pusher]:

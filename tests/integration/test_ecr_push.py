@@ -18,6 +18,7 @@ from oci_push.model.access import Access
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.model.secret import Secret
 from oci_push.runner.regions import in_regions
+from oci_push.runtime.clock import FakeClock
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/pusher"
 POLICY = (
@@ -263,6 +264,17 @@ def test_mounts_follow_the_accounts_setting_and_the_first_repositorys_manifest(
         first_mount = next(n for n, line in enumerate(ecr.front.seen) if "mount=" in line)
         manifest = next(n for n, line in enumerate(ecr.front.seen) if f"PUT /v2/{names[0]}/manifests/" in line)
         assert manifest < first_mount
+
+
+def test_ten_manifests_a_second_are_kept_to(ecr: EcrWorld, image: Layout) -> None:
+    ecr.create(HOME, "tags/app")
+    tags = [f"t{n:02}" for n in range(25)]
+    (result,) = ecr.push(image, f"{host_of(HOME)}/tags/app:{','.join(tags)}", accesses=[_access()], at_once=1)
+
+    assert result.error is None
+    assert ecr.front.count("PUT .*/manifests/") == 25
+    assert isinstance(ecr.clock, FakeClock)
+    assert sum(ecr.clock.waits) > 1.99
 
 
 def test_one_push_serves_all_regions_at_once(ecr: EcrWorld, image: Layout) -> None:

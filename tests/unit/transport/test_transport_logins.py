@@ -164,6 +164,17 @@ def test_a_403_renews_only_when_it_speaks_of_expiry(reply: Reply, again: bool) -
     assert auth.learn(scope, CALL, reply, header) is again
 
 
+def test_a_403_to_head_cannot_say_why_so_it_renews_once() -> None:
+    clock, make = FakeClock(), Maker()
+    scope, auth = Scope(clock), _authenticator(LeasedLogin(clock, make), clock)
+    ask = Call("HEAD", "/v2/app/manifests/1", scopes=CALL.scopes)
+    header = _with_a_header(auth, scope)
+    auth.accepted(header)
+    assert auth.learn(scope, ask, Reply(403, {}, "https://registry.test/v2/"), header)
+    assert not auth.learn(scope, ask, Reply(403, {}, "https://registry.test/v2/"), auth.header(scope, ask))
+    assert make.made == 2
+
+
 def test_a_fixed_login_has_no_successor() -> None:
     clock = FakeClock()
     scope, auth = Scope(clock), _authenticator(FixedLogin(Login("u", Secret("p"))), clock)
