@@ -141,10 +141,20 @@ class StepFinished:
     result: str
     reason: str = ""
     seconds: float = 0.0
+    step_type: str = "push"
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Something happened inside a pipeline step, which may run beside others."""
+
+    step: str
+    event: Event
 
 
 Event: TypeAlias = (
-    Note
+    Within
+    | Note
     | SourceOpened
     | LayerCompressed
     | LegStarted

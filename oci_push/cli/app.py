@@ -11,10 +11,14 @@ from oci_push import __version__
 
 _COMMANDS = {
     "push": ("oci_push.cli.push", "push"),
-    "run": ("oci_push.cli.pipeline", "run"),
-    "plan": ("oci_push.cli.pipeline", "plan"),
+    "eval": ("oci_push.cli.evaluate", "evaluate_command"),
+    "run": ("oci_push.cli.run", "run"),
+    "plan": ("oci_push.cli.plan", "plan"),
     "ecr": ("oci_push.cli.ecr", "ecr"),
     "sandbox": ("oci_push.cli.sandbox", "sandbox"),
+    "schema": ("oci_push.cli.schema", "schema"),
+    "validate": ("oci_push.cli.validate", "validate"),
+    "variables": ("oci_push.cli.variables", "variables_command"),
 }
 
 

@@ -20,8 +20,8 @@ from oci_push.cli.render.lines import LineRenderer
 from oci_push.cli.render.replicas import show_replicas
 from oci_push.errors import ConfigError
 from oci_push.events import Note
+from oci_push.model import ecr_host
 from oci_push.model.access import Access
-from oci_push.model.ecr_host import EcrHost, registry_host
 from oci_push.model.identity import AwsIdentity
 from oci_push.model.reference import Reference
 from oci_push.model.replication import USUAL_RULES, Difference, Place, Rule, compare, rule_problems, settle
@@ -93,7 +93,7 @@ def set_rules(
         pusher = make_pusher(scope, Common(no_memory=True), quiet=False)
         with contextlib.closing(pusher):
             access = _access(identity)
-            host = EcrHost.find(access.host)
+            host = ecr_host.parse(access.host)
             wanted = load_rules(text, str(file), Place(host.region, host.account) if host else Place("", ""))
             seen = _replication(pusher, identity)
             home = seen.home(scope)
@@ -158,7 +158,7 @@ def _access(identity: AwsIdentity) -> Access:
     if not region:
         raise ConfigError("no AWS region is known", hint="give --region or AWS_REGION")
     identity = replace(identity, region=region)
-    return Access(registry_host(identity), identity=identity)
+    return Access(ecr_host.registry_host(identity), identity=identity)
 
 
 def _replication(pusher: Pusher, identity: AwsIdentity) -> Replication:

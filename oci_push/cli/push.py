@@ -139,8 +139,8 @@ def push(
     run_command(work, what="push", timeout_s=timeout or None)
 
 
-def make_pusher(scope: Scope, common: Common, *, quiet: bool, **more: object) -> Pusher:
-    """Join the options of the command line with this process's surroundings."""
+def make_pusher(scope: Scope, common: Common, *, quiet: bool, emit: Emit | None = None, **more: object) -> Pusher:
+    """Join the options of the command line with this process's surroundings; `emit` replaces lines on stderr."""
     common.check()
     around = surroundings()
     made = Options(
@@ -161,8 +161,7 @@ def make_pusher(scope: Scope, common: Common, *, quiet: bool, **more: object) ->
         remember=not common.no_memory,
     )
     made = replace(made, **more)  # type: ignore[arg-type]  # the names are Options' own, checked by replace
-    emit = LineRenderer(sys.stderr, quiet=quiet)
-    return Pusher(scope, made, around, emit)
+    return Pusher(scope, made, around, emit or LineRenderer(sys.stderr, quiet=quiet))
 
 
 def wait_everywhere(

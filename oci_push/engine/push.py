@@ -12,6 +12,7 @@ from oci_push.engine.plan import Leg, PushPlan
 from oci_push.engine.transfer import BlobOutcome, BlobResult, transfer
 from oci_push.errors import ImmutableTagError, OciPushError, RegistryError, UploadRejectedError
 from oci_push.events import BlobDone, Emit, LegFinished, LegStarted, ManifestDone, TagDone
+from oci_push.model.access import Access
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Repository
@@ -36,7 +37,7 @@ class TagResult:
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """Tell what became of one repository; `error` is ``None`` on success."""
+    """Tell what became of one repository; `error` is ``None`` on success, `access` how it was reached."""
 
     repository: Repository
     root: Digest
@@ -46,6 +47,7 @@ class PushResult:
     blobs: tuple[BlobResult, ...]
     error: OciPushError | None = None
     seconds: float = 0.0
+    access: Access | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -105,6 +107,7 @@ def _leg(plan: PushPlan, leg: Leg, source: Source, connections: Connections, sco
         tuple(progress.blobs),
         error,
         clock.monotonic() - started,
+        target.access,
     )
 
 

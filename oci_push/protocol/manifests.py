@@ -76,6 +76,17 @@ def put(repository: Repository, manifest: Manifest, target: str) -> Flow[None]:
     _check(reply, manifest, call)
 
 
+def put_referrer(repository: Repository, manifest: Manifest) -> Flow[bool]:
+    """Store a manifest that has a subject by digest; say whether the registry has taken note of the subject.
+
+    It has when it answers with ``OCI-Subject`` (distribution-spec, "Pushing Manifests with Subject").
+    """
+    call = _put(repository, manifest, str(manifest.digest), "")
+    reply = yield call
+    _check(reply, manifest, call)
+    return bool(reply.headers.get("oci-subject"))
+
+
 def put_with_tags(repository: Repository, manifest: Manifest, tags: tuple[str, ...]) -> Flow[frozenset[str]]:
     """Store a manifest by digest and ask for `tags` in the same request; give those the registry made."""
     query = "&".join(f"tag={tag}" for tag in tags)

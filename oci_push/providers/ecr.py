@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from oci_push.model import ecr_host
 from oci_push.model.access import Access
-from oci_push.model.ecr_host import EcrHost
 from oci_push.model.identity import AwsIdentity
 from oci_push.providers.base import Cloud, CloudSide, Quirks
 from oci_push.providers.ecr_aws import Aws, Endpoints
@@ -30,7 +30,7 @@ class Ecr:
 
     def matches(self, host: str) -> bool:
         """Match an account's registry host."""
-        return EcrHost.find(host.split(":")[0]) is not None
+        return ecr_host.parse(host) is not None
 
     def api_host(self, host: str) -> str:
         """Requests go to the host that references name."""
@@ -41,14 +41,14 @@ class Ecr:
 
         Account, region and the kind of endpoint come from the host, never from the environment.
         """
-        host = EcrHost.find(access.host.split(":")[0])
+        host = ecr_host.parse(access.host)
         identity = access.identity
         if host is None or (identity is None and access.login is not None):
             return None
         if not isinstance(identity, AwsIdentity):
             identity = AwsIdentity()
         identity = replace(identity, region=host.region, account=host.account if host.is_known else "")
-        endpoints = Endpoints(host.region, host.fips or None, host.dual_stack or None)
+        endpoints = Endpoints(host.region, host.is_fips or None, host.is_dual_stack or None)
         what = access.host if host.is_known else f"ECR in {host.region}"
         aws = Aws(identity, endpoints, cloud, what)
         logins = EcrLogins(host, aws, cloud)

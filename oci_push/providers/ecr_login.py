@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from oci_push.errors import CredentialsError
+from oci_push.model import ecr_host
 from oci_push.model.access import Login
 from oci_push.model.ecr_host import EcrHost
 from oci_push.model.secret import Secret
@@ -43,12 +44,12 @@ class EcrLogins:
         if self._host.is_known:
             return self._host
         self.login(scope)
-        return EcrHost(self._caller, self._host.region, self._host.fips, self._host.dual_stack)
+        return EcrHost(self._caller, self._host.region, self._host.is_fips, self._host.is_dual_stack)
 
     def _lease(self, scope: Scope) -> Lease:
         answer = self._aws.call(scope, "ecr", "GetAuthorizationToken")
         entry = answer["authorizationData"][0]
-        proxy = EcrHost.find(entry.get("proxyEndpoint", "").removeprefix("https://"))
+        proxy = ecr_host.parse(entry.get("proxyEndpoint", "").removeprefix("https://"))
         if not self._host.is_known and proxy is None:
             raise CredentialsError(
                 f"{self._host}: AWS did not say which account's registry this is", hint=_HINT_ACCOUNT

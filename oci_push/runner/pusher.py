@@ -6,6 +6,7 @@ it is handed in as `Surroundings`.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,9 +19,12 @@ from oci_push.engine.push import PushResult, execute
 from oci_push.errors import ConfigError
 from oci_push.events import Emit, Note, ignore
 from oci_push.model.access import Access, Login, Trust
+from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, Repository
+from oci_push.protocol import referrers
+from oci_push.protocol.call import BytesBody
 from oci_push.providers.authfiles import AuthFiles
 from oci_push.providers.certificates import add_certificates, certificate_folders
 from oci_push.registry.connections import Connections
@@ -35,6 +39,8 @@ from oci_push.sources.settings import SourceSettings
 from oci_push.sources.table import SourceSpec, open_source, parse_source, path_exists
 from oci_push.transport.session import TransportSettings
 
+ANNOTATIONS_TYPE = "application/vnd.oci-push.annotations.v1"
+"""The artifact type of annotations that are attached to an image."""
 _MEMORY_FILE = "memory.sqlite3"
 
 
@@ -99,6 +105,12 @@ class Pusher:
         self._connections.close()
         self._memory.close()
 
+    def speaking(self, emit: Emit) -> Pusher:
+        """Give the same pusher telling its events to somebody else; everything else is shared. It is not closed."""
+        other = copy.copy(self)
+        other._emit = emit
+        return other
+
     def access(self, repository: Repository, given: Access | None = None) -> Access:
         """Decide how a repository's registry is reached: given, configured, or found in files."""
         access = given or self._options.accesses.get(repository.host) or Access(repository.host)
@@ -132,6 +144,16 @@ class Pusher:
                 for blob in leg.blobs:
                     self._memory.remember_blob(leg.target.access.host, result.repository.path, blob.digest)
         return results
+
+    def attach(self, pushed: PushResult, annotations: Mapping[str, str], scope: Scope) -> Digest:
+        """Attach annotations to a pushed image as an artifact that refers to it; the image itself stays as it is."""
+        subject = Descriptor(pushed.media_type, pushed.root, pushed.root_size)
+        referrer = referrers.make_referrer(subject, ANNOTATIONS_TYPE, annotations)
+        client = self._connections.repository(pushed.access or self.access(pushed.repository), pushed.repository)
+        if not client.has_blob(scope, referrers.EMPTY):
+            client.upload(scope, referrers.EMPTY, BytesBody(referrers.EMPTY_JSON))
+        client.session.run(scope, referrers.put(pushed.repository, referrer))
+        return referrer.digest
 
     @contextmanager
     def open(self, text: str, scope: Scope, *, given: Access | None = None, targets: int = 1) -> Iterator[Source]:

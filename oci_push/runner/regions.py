@@ -8,8 +8,9 @@ from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import Original, ReplicaResult, replicate
 from oci_push.errors import ConfigError, NotFoundError
 from oci_push.events import Emit
+from oci_push.model import ecr_host
 from oci_push.model.access import Access
-from oci_push.model.ecr_host import EcrHost, move
+from oci_push.model.ecr_host import move
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.model.reference import Destination, Reference, Repository
 from oci_push.registry.connections import Connections
@@ -37,7 +38,7 @@ def fan_out(destinations: Sequence[Destination], regions: Sequence[str]) -> tupl
     """Add, for each destination, the same repository in further regions; its own region stays the first."""
     found: list[Destination] = []
     for each in destinations:
-        host = EcrHost.find(each.repository.host)
+        host = ecr_host.parse(each.repository.host)
         own = (host.region,) if host else ()
         moved = in_regions(each.repository, Access(each.repository.host), (*own, *regions))
         found += [Destination(repository, each.tags) for repository, _ in moved]
@@ -49,7 +50,7 @@ def ecr_accesses(destinations: Sequence[Destination], creation: EcrCreation | No
     found: dict[str, Access] = {}
     for each in destinations:
         host = each.repository.host
-        if EcrHost.find(host) is None:
+        if ecr_host.parse(host) is None:
             raise ConfigError(f"{each.repository}: {host} is not a private ECR registry", hint=_HINT_ECR)
         found[host] = Access(host, identity=AwsIdentity(creation=creation))
     return found
@@ -80,7 +81,7 @@ def follow(
     scope: Scope, pusher: Pusher, reference: Reference, identity: AwsIdentity, regions: Sequence[str], emit: Emit
 ) -> tuple[ReplicaResult, ...]:
     """Wait until each region serves an image that is in the registry; of a tag, what it names when this begins."""
-    if EcrHost.find(reference.repository.host) is None:
+    if ecr_host.parse(reference.repository.host) is None:
         raise ConfigError(f"{reference}: is not in a private ECR registry, so its replication cannot be followed")
     given = Access(reference.repository.host, identity=identity)
     (target,) = pusher.targets((Destination(reference.repository),), given)

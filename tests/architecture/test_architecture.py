@@ -45,6 +45,7 @@ HOMES = {
     "botocore": ("oci_push/providers/ecr_aws.py", "oci_push/providers/ecr_errors.py"),
     "yaml": ("oci_push/pipeline/document.py",),
     "cryptography": ("oci_push/engine/signing.py", "oci_push/providers/google.py", "oci_push/transport/tls.py"),
+    "regex": ("oci_push/pipeline/patterns.py",),
     "typer": ("oci_push/cli/",),
     "rich": ("oci_push/cli/",),
     "isal": ("oci_push/sources/",),

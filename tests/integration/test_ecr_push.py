@@ -103,7 +103,7 @@ def test_a_web_identity_is_found_and_exchanged(ecr: EcrWorld, image: Layout, tmp
 
 def test_an_account_that_only_aws_knows_is_asked_for_once(ecr: EcrWorld, image: Layout) -> None:
     ecr.create(HOME, "caller/app")
-    unknown = Access(f"caller.dkr.ecr.{HOME}.amazonaws.com", identity=KEYS)
+    unknown = Access(f"account.dkr.ecr.{HOME}.amazonaws.com", identity=KEYS)
     (result,) = ecr.push(image, f"{unknown.host}/caller/app:1", accesses=[unknown])
 
     assert (result.error, result.repository) == (None, repository(HOME, "caller/app"))
@@ -186,6 +186,7 @@ def test_a_missing_repository_is_created_with_its_settings(ecr: EcrWorld, image:
 
 def test_a_repository_that_another_push_created_meanwhile_is_success(ecr: EcrWorld, image: Layout) -> None:
     ecr.create(HOME, "raced/app")
+    ecr.aws.once["DescribeRepositories"] = [AwsError("RepositoryNotFoundException", "not yet")]
     ecr.aws.once["CreateRepository"] = [AwsError("RepositoryAlreadyExistsException", "it exists")]
     (result,) = ecr.push(image, f"{host_of(HOME)}/raced/app:1", accesses=[_access(AwsIdentity(creation=EcrCreation()))])
     assert result.error is None

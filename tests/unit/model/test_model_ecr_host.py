@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import pytest
 
+from oci_push.model import ecr_host
 from oci_push.model.access import Access
-from oci_push.model.ecr_host import CALLER, EcrHost, is_region, move, registry_host
+from oci_push.model.ecr_host import UNKNOWN_ACCOUNT, EcrHost, is_region, move, registry_host
 from oci_push.model.identity import AwsIdentity, GoogleIdentity
 
 A = "123456789012"
 
 HOSTS = [
     (f"{A}.dkr.ecr.eu-west-1.amazonaws.com", EcrHost(A, "eu-west-1")),
-    (f"{A}.dkr.ecr-fips.us-east-2.amazonaws.com", EcrHost(A, "us-east-2", fips=True)),
-    (f"{A}.dkr-ecr.us-west-2.on.aws", EcrHost(A, "us-west-2", dual_stack=True)),
-    (f"{A}.dkr-ecr-fips.us-west-2.on.aws", EcrHost(A, "us-west-2", fips=True, dual_stack=True)),
+    (f"{A}.dkr.ecr-fips.us-east-2.amazonaws.com", EcrHost(A, "us-east-2", is_fips=True)),
+    (f"{A}.dkr-ecr.us-west-2.on.aws", EcrHost(A, "us-west-2", is_dual_stack=True)),
+    (f"{A}.dkr-ecr-fips.us-west-2.on.aws", EcrHost(A, "us-west-2", is_fips=True, is_dual_stack=True)),
     (f"{A}.dkr.ecr.cn-north-1.amazonaws.com.cn", EcrHost(A, "cn-north-1")),
-    (f"{A}.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn", EcrHost(A, "cn-north-1", dual_stack=True)),
-    (f"{A}.dkr.ecr-fips.us-gov-west-1.amazonaws.com", EcrHost(A, "us-gov-west-1", fips=True)),
+    (f"{A}.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn", EcrHost(A, "cn-north-1", is_dual_stack=True)),
+    (f"{A}.dkr.ecr-fips.us-gov-west-1.amazonaws.com", EcrHost(A, "us-gov-west-1", is_fips=True)),
     (f"{A}.dkr.ecr.eusc-de-east-1.amazonaws.eu", EcrHost(A, "eusc-de-east-1")),
     (f"{A}.dkr.ecr.us-iso-east-1.c2s.ic.gov", EcrHost(A, "us-iso-east-1")),
     (f"{A}.dkr.ecr.us-isob-east-1.sc2s.sgov.gov", EcrHost(A, "us-isob-east-1")),
     (f"{A}.dkr.ecr.eu-isoe-west-1.cloud.adc-e.uk", EcrHost(A, "eu-isoe-west-1")),
     (f"{A}.dkr.ecr.us-isof-south-1.csp.hci.ic.gov", EcrHost(A, "us-isof-south-1")),
-    ("caller.dkr.ecr.eu-west-1.amazonaws.com", EcrHost(CALLER, "eu-west-1")),
+    ("account.dkr.ecr.eu-west-1.amazonaws.com", EcrHost(UNKNOWN_ACCOUNT, "eu-west-1")),
 ]
 
 
 @pytest.mark.parametrize(("text", "host"), HOSTS)
 def test_reading_and_writing_a_host_are_inverse(text: str, host: EcrHost) -> None:
-    assert EcrHost.find(text) == host
+    assert ecr_host.parse(text) == host
     assert str(host) == text
 
 
@@ -46,11 +47,11 @@ def test_reading_and_writing_a_host_are_inverse(text: str, host: EcrHost) -> Non
     ],
 )
 def test_other_hosts_are_not_ecrs(text: str) -> None:
-    assert EcrHost.find(text) is None
+    assert ecr_host.parse(text) is None
 
 
 def test_letter_case_means_nothing() -> None:
-    assert EcrHost.find(f"{A}.DKR.ECR.EU-WEST-1.AMAZONAWS.COM") == EcrHost(A, "eu-west-1")
+    assert ecr_host.parse(f"{A}.DKR.ECR.EU-WEST-1.AMAZONAWS.COM") == EcrHost(A, "eu-west-1")
 
 
 @pytest.mark.parametrize("text", ["us-east-1", "eu-south-2", "us-gov-west-1", "ap-southeast-7", "eusc-de-east-1"])
@@ -75,7 +76,7 @@ def test_what_cannot_be_a_region_is_none(text: str) -> None:
             AwsIdentity(region="eu-west-1", account=A, role_arn="arn:aws:iam::210987654321:role/x"),
             f"{A}.dkr.ecr.eu-west-1.amazonaws.com",
         ),
-        (AwsIdentity(region="eu-west-1", access_key_id="x"), "caller.dkr.ecr.eu-west-1.amazonaws.com"),
+        (AwsIdentity(region="eu-west-1", access_key_id="x"), "account.dkr.ecr.eu-west-1.amazonaws.com"),
     ],
 )
 def test_an_identity_names_its_registry_as_far_as_it_can(identity: AwsIdentity, host: str) -> None:
@@ -105,3 +106,9 @@ def test_moving_to_another_account_and_partition_changes_both() -> None:
 def test_what_cannot_be_moved_is_refused(host: str, region: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         move(Access(host, identity=GoogleIdentity()), region)
+
+
+def test_a_port_stays_where_it_is() -> None:
+    access = Access(f"{A}.dkr.ecr.us-east-1.amazonaws.com:8443", identity=AwsIdentity())
+    assert move(access, "us-west-2").host == f"{A}.dkr.ecr.us-west-2.amazonaws.com:8443"
+    assert ecr_host.in_region(access.host, "us-west-2") == f"{A}.dkr.ecr.us-west-2.amazonaws.com:8443"
