@@ -101,6 +101,16 @@ class LegFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaDone:
+    """A copy in another region is there and checked, or is not; `outcome` is ``replicated``, ``copied``, ``failed``."""
+
+    repository: Repository
+    digest: Digest
+    outcome: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RetryScheduled:
     """Something failed in a way that may pass and is tried again after `wait_s` seconds."""
 
@@ -153,6 +163,7 @@ Event: TypeAlias = (
     | ManifestDone
     | TagDone
     | LegFinished
+    | ReplicaDone
     | RetryScheduled
     | StepStarted
     | StepFinished

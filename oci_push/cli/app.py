@@ -20,6 +20,7 @@ _COMMANDS = {
     "auth": ("oci_push.cli.auth", "auth"),
     "doctor": ("oci_push.cli.doctor", "doctor"),
     "integrations": ("oci_push.cli.integrations", "integrations"),
+    "ecr": ("oci_push.cli.ecr", "ecr"),
     "sandbox": ("oci_push.cli.sandbox", "sandbox"),
     "schema": ("oci_push.cli.schema", "schema"),
     "validate": ("oci_push.cli.validate", "validate"),
@@ -43,7 +44,11 @@ def main() -> None:
     app.callback()(_root)
     for name in wanted:
         module, function = _COMMANDS[name]
-        app.command(name)(getattr(importlib.import_module(module), function))
+        found = getattr(importlib.import_module(module), function)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
     app()
 
 

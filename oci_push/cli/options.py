@@ -11,6 +11,7 @@ import typer
 
 from oci_push.errors import ConfigError
 from oci_push.model.access import Login, Trust
+from oci_push.model.ecr_host import is_region
 from oci_push.model.secret import Secret
 from oci_push.runtime.retry import RetryPolicy
 
@@ -47,6 +48,15 @@ def read_password() -> Secret:
     if len(password) > _PASSWORD_CHARACTERS:
         raise ConfigError(f"--password-stdin: stdin held more than {_PASSWORD_CHARACTERS} characters")
     return Secret(password)
+
+
+def split_regions(text: str) -> tuple[str, ...]:
+    """Read ``a,b`` of ``--regions``; repeated names count once. Raises `ConfigError` for what is no region."""
+    found = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    for name in found:
+        if not is_region(name):
+            raise ConfigError(f"--regions: {name!r} is not an AWS region", hint="such as eu-west-1,us-east-1")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

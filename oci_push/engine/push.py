@@ -6,7 +6,7 @@ failed stays in its result. Legs on one registry follow its first one, to mount 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from oci_push.engine.plan import Leg, PushPlan
 from oci_push.engine.transfer import BlobOutcome, BlobResult, transfer
@@ -95,7 +95,7 @@ def _leg(plan: PushPlan, leg: Leg, source: Source, connections: Connections, sco
     try:
         _run(plan, leg, source, connections, client, scope, emit, progress)
     except OciPushError as problem:
-        error = problem
+        error = client.explain(scope, problem)
     tags = tuple(progress.tags.get(tag, TagResult(tag, "not reached")) for tag in target.tags)
     emit(LegFinished(target.repository, root.digest, str(error) if error else ""))
     return PushResult(
@@ -122,6 +122,7 @@ def _run(
     progress: _Progress,
 ) -> None:
     root = plan.graph.root
+    client.prepare(scope)
     is_new = client.head(scope, str(root.digest), push=True) is None
     if is_new:
         _send_blobs(leg, source, connections, client, scope, emit, progress)
@@ -144,6 +145,9 @@ def _send_blobs(
     emit: Emit,
     progress: _Progress,
 ) -> None:
+    if leg.mounts and not client.can_mount(scope):
+        leg = replace(leg, mounts={})
+    client.survey(scope, leg.blobs)
     # Largest first: a blob cannot be split over connections, so the longest decides when all are done.
     ordered = sorted(leg.blobs, key=lambda blob: -blob.size)
     outcomes = run_all(

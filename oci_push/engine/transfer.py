@@ -54,7 +54,7 @@ def transfer(
 
 def _bring(scope: Scope, client: RepositoryClient, source: Source, leg: Leg, blob: Descriptor) -> BlobResult:
     wishes = leg.mounts.get(blob.digest, ())
-    if not wishes and client.has_blob(scope, blob):
+    if (not wishes or client.is_surveyed(blob)) and client.has_blob(scope, blob):
         return BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
     upload: Upload | None = None
     for wish in wishes:

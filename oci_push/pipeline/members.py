@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from oci_push.model.digest import Digest
+from oci_push.model.reference import Repository
 from oci_push.pipeline.resolve import ResolvedPush
 from oci_push.pipeline.steps import BuildStep, PushStep, Step, type_of
 from oci_push.pipeline.variables import Variables
@@ -22,13 +24,9 @@ def step_members(step: Step, result: str, variables: Variables) -> dict[str, str
     return found
 
 
-def push_members(resolved: ResolvedPush, digest: str, image_id: str) -> Mapping[str, str]:
+def push_members(registry: str, repository: Repository, digest: Digest, image_id: str) -> Mapping[str, str]:
     """Give what a push has after it succeeded: `digest` is the manifest's, `image_id` the configuration's."""
-    found = {"registry": resolved.registry, "imageId": image_id}
-    repository = resolved.targets[0].repository
-    if repository is not None:
-        found["imageRepoDigest"] = f"{repository.familiar}@{digest}"
-    return found
+    return {"registry": registry, "imageId": image_id, "imageRepoDigest": f"{repository.familiar}@{digest}"}
 
 
 def planned_members(step: Step, result: str, variables: Variables, resolved: ResolvedPush | None) -> dict[str, str]:

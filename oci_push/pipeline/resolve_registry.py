@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, replace
 
-from oci_push.errors import ConfigError
 from oci_push.model import ecr_host
 from oci_push.model.access import Access, Login
 from oci_push.model.identity import MAX_DURATION_S, MIN_DURATION_S, AwsIdentity
@@ -48,11 +47,11 @@ def named_registry(
         if found is None:
             # As docker does; the vendor's check calls it an error with number 200, which `validate` tells.
             return Registry(DOCKER_HUB, "", (Access(DOCKER_HUB, login, name="" if login is None else mark_name(mark)),))
-        return _integration(found, mark, context, login, aws or Aws())
+        return _integration(found, context, login, aws or Aws())
     name = use(named, context)
     found = context.config.find(name)
     if found is not None:
-        return _integration(found, named.mark, context, login, aws or Aws())
+        return _integration(found, context, login, aws or Aws())
     host = names_host(name)
     if host:
         return _host(host, named.mark, context, login, aws or Aws())
@@ -72,15 +71,13 @@ def mark_name(mark: Mark) -> str:
     return f"{mark.file}:{mark.line}"
 
 
-def _integration(found: Integration, mark: Mark, context: Context, login: Login | None, aws: Aws) -> Registry:
+def _integration(found: Integration, context: Context, login: Login | None, aws: Aws) -> Registry:
     access = found.access(with_login=context.with_login)
     if found.provider != "ecr" or not isinstance(access.identity, AwsIdentity):
         _refuse_aws(found.provider, aws)
         return Registry(found.name, found.prefix, (replace(access, login=login or access.login),))
     identity = _with_role(access.identity, aws, context)
     regions = _regions(found, identity, aws, context)
-    if not found.domain:
-        identity = replace(identity, account=_account(identity, mark, context))
     accesses = tuple(
         replace(
             access,
@@ -111,7 +108,6 @@ def _inline_ecr(step: PushStep, context: Context) -> Registry:
         raise error(step.mark, f"step {step.name!r}: provider: ecr needs a region", hint, 206)
     regions = (_region(aws.region, context),) if aws.region else context.regions
     identity = _with_role(_with_keys(AwsIdentity(region=regions[0]), aws, context), aws, context)
-    identity = replace(identity, account=_account(identity, step.mark, context))
     accesses = tuple(
         Access(_host_of(identity, region), name=f"step {step.name}", identity=replace(identity, region=region))
         for region in regions
@@ -158,19 +154,9 @@ def _region(text: Text, context: Context) -> str:
     return region
 
 
-def _account(identity: AwsIdentity, mark: Mark, context: Context) -> str:
-    if identity.account:
-        return identity.account
-    if identity.role_arn and not is_later(identity.role_arn):
-        return identity.role_arn.split(":")[4]
-    try:
-        return context.account(identity)
-    except ConfigError as problem:
-        raise error(mark, str(problem), problem.hint) from problem
-
-
 def _host_of(identity: AwsIdentity, region: str) -> str:
-    return ecr_host.build(identity.account, region)
+    """Give the host of an identity in a region; an account that only AWS can tell is found out when it is pushed to."""
+    return ecr_host.registry_host(replace(identity, region=region))
 
 
 def _refuse_aws(provider: str, aws: Aws) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from oci_push.errors import ConfigError, Problem
 from oci_push.model.access import Access
 from oci_push.model.digest import Digest
-from oci_push.model.identity import AwsIdentity
 from oci_push.model.reference import Repository
 from oci_push.pipeline.document import Mark
 from oci_push.pipeline.integrations import Config
@@ -30,7 +29,7 @@ class Context:
     """Hold what resolving looks things up in; `is_path` says whether a file exists.
 
     `candidates` are the SOURCEs of build steps; `pushed` grows while a run goes on. `steps` are the names of all steps.
-    `account` finds the AWS account of an identity. `regions` replace those of ECR integrations. `with_login` is off for
+    `regions` replace those of ECR integrations. `with_login` is off for
     plans and rehearsals, which log in nowhere and so miss no password; `is_plan` lets pass what only a run can know.
     """
 
@@ -41,14 +40,9 @@ class Context:
     is_path: Callable[[str], bool]
     steps: frozenset[str] = frozenset()
     pushed: Mapping[str, Pushed] = field(default_factory=dict)
-    account: Callable[[AwsIdentity], str] = lambda _: UNKNOWN_ACCOUNT
     regions: tuple[str, ...] = ()
     with_login: bool = True
     is_plan: bool = False
-
-
-UNKNOWN_ACCOUNT = "account"
-"""Stands in a plan for an AWS account that is only known after logging in."""
 
 
 def use(text: Text, context: Context) -> str:

@@ -6,14 +6,20 @@ cloud's own interface to the registry (`CloudSide.control`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from oci_push.errors import OciPushError
+from oci_push.events import Emit, ignore
 from oci_push.model.access import Access, Login
+from oci_push.model.digest import Digest
+from oci_push.model.reference import Repository
+from oci_push.model.replication import Place, Rule
 from oci_push.protocol.call import Call, Reply
 from oci_push.runtime.clock import Clock
+from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
 from oci_push.transport.logins import LoginSource
 
@@ -39,6 +45,7 @@ class Quirks:
     `delete_scope` says whether a token may be asked for with ``delete`` among the actions.
     `filler_user` is the user name that goes with a token given alone; `SELF` stands for the token itself.
     `hints` say, by status, what to do about an answer that means something particular there.
+    `manifests_per_s` bounds how many manifests are put in a second, all repositories of a host together.
     """
 
     upload: str = PUT
@@ -51,6 +58,7 @@ class Quirks:
     delete_scope: bool = True
     filler_user: str = ""
     hints: Mapping[int, str] = field(default_factory=dict)
+    manifests_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,7 @@ class Cloud:
 
     `fetch` sends one call to an absolute URL (a token endpoint, an instance's metadata), without credentials of its
     own and with the run's proxies and limits; an unexpected status is a `RegistryError`. Bound it by a child scope.
+    `retry`, `random` and `emit` are for a provider that sends its requests through its vendor's library.
     """
 
     env: Mapping[str, str]
@@ -66,6 +75,65 @@ class Cloud:
     clock: Clock
     fetch: Callable[[Scope, Call], Reply]
     read_file: Callable[[Path], str] = Path.read_text
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    random: Callable[[], float] = float
+    emit: Emit = ignore
+
+
+class ControlPlane(Protocol):
+    """Do what a vendor's own interface offers beside the distribution API; used by many threads at once.
+
+    Only `prepare` and `real_host` are needed for a push: where the others may not be called, the push does without.
+    """
+
+    def real_host(self, scope: Scope) -> str:
+        """Give the registry's host, asking for what its name in a reference leaves open."""
+        ...
+
+    def prepare(self, scope: Scope, repository: Repository) -> None:
+        """Make a repository that is missing, where the access says so."""
+        ...
+
+    def present(self, scope: Scope, repository: Repository, digests: Iterable[Digest]) -> frozenset[Digest] | None:
+        """Say in one request which blobs are there; ``None`` when that is not to be learnt this way."""
+        ...
+
+    def can_mount(self, scope: Scope) -> bool:
+        """Say whether this registry links blobs across its repositories."""
+        ...
+
+    def explain(self, scope: Scope, repository: Repository, error: OciPushError) -> OciPushError:
+        """Give a better error for one that the distribution API left vague, or the same."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaState:
+    """Tell how far a copy is that the registry makes itself: ``IN_PROGRESS``, ``COMPLETE`` or ``FAILED``, and why."""
+
+    place: Place
+    status: str
+    failure: str = ""
+
+
+class Replication(Protocol):
+    """See and set the copies that a registry makes of itself."""
+
+    def home(self, scope: Scope) -> Place:
+        """Say which registry this is."""
+        ...
+
+    def rules(self, scope: Scope) -> tuple[Rule, ...]:
+        """Read the rules."""
+        ...
+
+    def set_rules(self, scope: Scope, rules: tuple[Rule, ...]) -> None:
+        """Replace all rules."""
+        ...
+
+    def states(self, scope: Scope, repository: Repository, digest: Digest) -> tuple[ReplicaState, ...]:
+        """Say how far an image's copies are; nothing is listed before the registry has begun."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +141,8 @@ class CloudSide:
     """Hold what stands behind one registry for one `Access`; made once for it and shared by all threads of a run."""
 
     logins: LoginSource
+    control: ControlPlane | None = None
+    replication: Replication | None = None
 
 
 MakeCloudSide: TypeAlias = Callable[[Access, Cloud], CloudSide | None]

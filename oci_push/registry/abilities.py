@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from oci_push.errors import RegistryError
 from oci_push.protocol.blobs import Form
+from oci_push.transport.pace import Rate
 
 _FIRST_CHUNK = 64 * 1024 * 1024
 _LEAST_CHUNK = 256 * 1024
@@ -23,11 +24,13 @@ class Abilities:
         anonymous_mount: bool = False,
         chunk_bytes: int = 0,
         chunk_min_bytes: int = 0,
+        manifests_per_s: float = 0.0,
     ) -> None:
         self.form = form
         self.multi_tag = multi_tag
         self.anonymous_mount = anonymous_mount
         self.chunk_bytes = chunk_bytes or _FIRST_CHUNK
+        self.manifest_rate = Rate(manifests_per_s) if manifests_per_s else None
         self._least = max(_LEAST_CHUNK, chunk_min_bytes)
         self._refused: set[Form] = set()
 

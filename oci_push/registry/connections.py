@@ -17,7 +17,7 @@ from oci_push.model.reference import Repository
 from oci_push.protocol.blobs import Form
 from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import pull_scope, push_scope
-from oci_push.providers.base import Cloud
+from oci_push.providers.base import Cloud, CloudSide
 from oci_push.providers.table import find_provider
 from oci_push.registry.abilities import Abilities
 from oci_push.registry.repository import RepositoryClient
@@ -25,6 +25,7 @@ from oci_push.runtime.memory import Memory, NoMemory
 from oci_push.runtime.once import OnceMap
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
+from oci_push.transport.logins import FixedLogin
 from oci_push.transport.origins import origin
 from oci_push.transport.session import Session, TransportSettings
 
@@ -52,6 +53,7 @@ class Connections:
         self._sessions: OnceMap[Access, Session] = OnceMap()
         self._abilities: OnceMap[str, Abilities] = OnceMap()
         self._outside: OnceMap[Access, Session] = OnceMap()
+        self._sides: OnceMap[Access, CloudSide] = OnceMap()
         self._home = home
 
     def session(self, access: Access) -> Session:
@@ -64,6 +66,7 @@ class Connections:
             self.session(access),
             repository,
             self._abilities.get(access.host, lambda: _abilities(access.host, self._memory)),
+            self.side(access).control,
             blob_retry=self._blob_retry,
             random=self._random,
             emit=self._emit,
@@ -78,6 +81,26 @@ class Connections:
         measured = self._memory.find_ability(access.host, "mount")
         return find_provider(access.host).quirks.mounts if measured is None else measured == "yes"
 
+    def side(self, access: Access) -> CloudSide:
+        """Give what stands behind a registry; where that is nothing, its login alone."""
+        provider = find_provider(access.host)
+        return self._sides.get(
+            access, lambda: provider.cloud_side(access, self._cloud(access)) or CloudSide(FixedLogin(access.login))
+        )
+
+    def resolve(self, access: Access, scope: Scope) -> Access:
+        """Give an access whose host is the real one, where the cloud has to be asked for a part of it."""
+        side = self.side(access)
+        host = side.control.real_host(scope) if side.control else access.host
+        resolved = replace(access, host=host)
+        self._sides.get(resolved, lambda: side)  # what was learnt (a token, a role's session) serves both
+        return resolved
+
+    def distance_s(self, access: Access) -> float | None:
+        """Give the round trip to a registry in seconds, if it has been talked to directly."""
+        session = self._sessions.peek(access)
+        return session.distance_s if session else None
+
     def width(self) -> int:
         """Give the number of threads worth having for one target; the session's gate bounds what they do."""
         return self._settings.far_requests
@@ -89,9 +112,7 @@ class Connections:
 
     def _open(self, access: Access) -> Session:
         provider = find_provider(access.host)
-        cloud = Cloud(self._settings.env, self._home, self._scope.clock, partial(self._fetch, access))
-        side = None if access.login else provider.cloud_side(access, cloud)
-        logins = side.logins if side else None
+        logins = FixedLogin(access.login) if access.login else self.side(access).logins
         return Session(
             access,
             provider.api_host(access.host),
@@ -101,6 +122,17 @@ class Connections:
             self._emit,
             logins,
             provider.quirks.hints,
+        )
+
+    def _cloud(self, access: Access) -> Cloud:
+        return Cloud(
+            self._settings.env,
+            self._home,
+            self._scope.clock,
+            partial(self._fetch, access),
+            retry=self._settings.call_retry,
+            random=self._random,
+            emit=self._emit,
         )
 
     def _fetch(self, access: Access, scope: Scope, call: Call) -> Reply:
@@ -132,4 +164,5 @@ def _abilities(host: str, memory: Memory) -> Abilities:
         anonymous_mount=measured("anonymous_mount", quirks.anonymous_mount),
         chunk_bytes=quirks.chunk_bytes,
         chunk_min_bytes=int(least) if least.isascii() and least.isdigit() else quirks.chunk_min_bytes,
+        manifests_per_s=quirks.manifests_per_s,
     )

@@ -7,24 +7,28 @@ new session, and one that will not be finished is cancelled.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from oci_push.errors import NotFoundError, OciPushError, RegistryError, UploadRejectedError
 from oci_push.events import BlobProgress, Emit, RetryScheduled
 from oci_push.model.descriptor import Descriptor
+from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol import blobs, endpoints, manifests
 from oci_push.protocol.blobs import Form, Upload
 from oci_push.protocol.call import Body, Call
+from oci_push.providers.base import ControlPlane
 from oci_push.registry.abilities import Abilities
 from oci_push.runtime.retry import Retried, RetryPolicy, attempts
 from oci_push.runtime.scope import Scope
 from oci_push.transport.session import Session
 
 _CANCEL_S = 3.0
+_SURVEY_FROM = 10
+"""From how many blobs on one question to the vendor's interface beats a question for each."""
 _PROGRESS_BYTES = 4 * 1024 * 1024
 
 
@@ -44,6 +48,7 @@ class RepositoryClient:
         session: Session,
         repository: Repository,
         abilities: Abilities,
+        control: ControlPlane | None = None,
         *,
         blob_retry: RetryPolicy,
         random: Callable[[], float],
@@ -52,6 +57,8 @@ class RepositoryClient:
         self.session = session
         self.repository = repository
         self._abilities = abilities
+        self._control = control
+        self._surveyed: dict[Digest, bool] = {}
         self._blob_retry = blob_retry
         self._random = random
         self._emit = emit
@@ -70,7 +77,34 @@ class RepositoryClient:
 
     def has_blob(self, scope: Scope, blob: Descriptor) -> bool:
         """Ask whether a blob is there."""
+        known = self._surveyed.pop(blob.digest, None)
+        if known is not None:
+            return known
         return self.session.run(scope, blobs.exists(self.repository, blob))
+
+    def prepare(self, scope: Scope) -> None:
+        """Make the repository if it is missing and its access says so."""
+        if self._control is not None:
+            self._control.prepare(scope, self.repository)
+
+    def survey(self, scope: Scope, blobs: Sequence[Descriptor]) -> None:
+        """Ask for many blobs at once where the vendor lets us; each answer is used once, by `has_blob`."""
+        if self._control is not None and len(blobs) >= _SURVEY_FROM:
+            there = self._control.present(scope, self.repository, (blob.digest for blob in blobs))
+            if there is not None:
+                self._surveyed = {blob.digest: blob.digest in there for blob in blobs}
+
+    def is_surveyed(self, blob: Descriptor) -> bool:
+        """Say whether `has_blob` would answer without a request."""
+        return blob.digest in self._surveyed
+
+    def can_mount(self, scope: Scope) -> bool:
+        """Say whether mounting is worth a try, as far as the vendor's interface knows."""
+        return self._control is None or self._control.can_mount(scope)
+
+    def explain(self, scope: Scope, error: OciPushError) -> OciPushError:
+        """Find out what a vague failure was about, where the vendor's interface can tell."""
+        return error if self._control is None else self._control.explain(scope, self.repository, error)
 
     @contextmanager
     def open_blob(self, scope: Scope, blob: Descriptor) -> Iterator[Iterator[bytes]]:
@@ -115,6 +149,8 @@ class RepositoryClient:
 
     def put_manifest(self, scope: Scope, manifest: Manifest, target: str) -> None:
         """Store a manifest under a tag or its digest."""
+        if self._abilities.manifest_rate is not None:
+            self._abilities.manifest_rate.wait(scope)
         self.session.run(scope, manifests.put(self.repository, manifest, target))
 
     def put_with_tags(self, scope: Scope, manifest: Manifest, tags: tuple[str, ...]) -> frozenset[str]:

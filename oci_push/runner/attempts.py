@@ -130,14 +130,14 @@ def exported(done: Attempted) -> dict[str, str]:
     """Give the members that a successful push has."""
     if done.resolved is None or not done.pushed:
         return {}
-    return dict(push_members(done.resolved, str(done.pushed[0].root), done.image_id))
+    first = done.pushed[0]
+    return dict(push_members(done.resolved.registry, first.repository, first.root, done.image_id))
 
 
 def pushed_image(done: Attempted) -> Pushed | None:
     """Give what later steps push again when they name this one as their candidate."""
-    if done.resolved is None or not done.pushed:
-        return None
-    return Pushed(done.pushed[0].repository, done.pushed[0].root, done.resolved.targets[0].access)
+    first = next(iter(done.pushed), None)
+    return Pushed(first.repository, first.root, first.access) if first is not None and first.access else None
 
 
 def read_image_id(pusher: Pusher, source: ImageSource, scope: Scope) -> str:

@@ -181,7 +181,11 @@ class Pusher:
     def target(self, repository: Repository, tags: tuple[str, ...], given: Access | None = None) -> Target:
         """Join one repository with how it is reached, which in a rehearsal is the sandbox."""
         if not self._options.rehearsal:
-            return Target(self.access(repository, given), repository, tags)
+            access = self.access(repository, given)
+            resolved = self._connections.resolve(access, self.scope)
+            if resolved != access:
+                repository = replace(repository, host=resolved.host)
+            return Target(resolved, repository, tags)
         stand_in = Repository(self._options.rehearsal, f"{repository.host.replace(':', '-').lower()}/{repository.path}")
         return Target(Access(self._options.rehearsal, None, Trust(plain_http=True)), stand_in, tags)
 

@@ -117,7 +117,7 @@ class Authenticator:
     def learn(self, scope: Scope, call: Call, reply: Reply, sent: str | None) -> bool:
         """Read a 401 (or a 403 that names a scope); say whether sending the call again makes sense."""
         if sent is not None and sent.startswith("Basic "):
-            return self._has_another(reply, sent)
+            return self._has_another(call, reply, sent)
         offered = challenges.parse(reply.values("www-authenticate"))
         chosen = self._choose(offered)
         if chosen is None:
@@ -137,14 +137,19 @@ class Authenticator:
             return True
         return self._renew(scope, self._challenge, sent, needed, chosen.parameters.get("error", ""))
 
-    def _has_another(self, reply: Reply, sent: str) -> bool:
-        """Give back a login that was good before, or that the registry calls expired (ECR does so with a 403)."""
+    def _has_another(self, call: Call, reply: Reply, sent: str) -> bool:
+        """Give back a login that was good before, or that the registry calls expired.
+
+        ECR does so with a 403, whose reason an answer to HEAD cannot tell.
+        """
         shown = self._shown
         if shown is None or shown[0] != sent:
             return True  # another thread has a newer one already
         login = shown[1]
-        is_over = (reply.status == 401 and login is self._worked) or "expired" in parse_body(reply.body)[1].lower()
-        return is_over and self._logins.refused(login)
+        is_over = login is self._worked and (reply.status == 401 or call.method == "HEAD")
+        if not is_over and "expired" not in parse_body(reply.body)[1].lower():
+            return False
+        return self._logins.refused(login)
 
     def _renew(self, scope: Scope, known: Challenge, sent: str, needed: tuple[str, ...], error: str) -> bool:
         used = next((t for _, t in self._tokens.items() if f"Bearer {t.text.reveal()}" == sent), None)

@@ -111,6 +111,11 @@ class Session:
         """Close all connections."""
         self._client.close()
 
+    @property
+    def distance_s(self) -> float | None:
+        """Give what connecting took, about a round trip; ``None`` before the first connection."""
+        return self._backend.connect_s
+
     def run(self, scope: Scope, flow: Flow[T]) -> T:
         """Drive a flow to its result; calls that may be repeated are, by the call policy."""
         return self._drive(scope, flow, authenticated=True)

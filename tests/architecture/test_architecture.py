@@ -42,8 +42,7 @@ BESIDE = {
 HOMES = {
     "httpx": ("oci_push/transport/",),
     "httpcore": ("oci_push/transport/",),
-    "boto3": ("oci_push/providers/ecr.py",),
-    "botocore": ("oci_push/providers/ecr.py",),
+    "botocore": ("oci_push/providers/ecr_aws.py", "oci_push/providers/ecr_errors.py"),
     "yaml": ("oci_push/pipeline/document.py",),
     "cryptography": ("oci_push/engine/signing.py", "oci_push/providers/google.py", "oci_push/transport/tls.py"),
     "regex": ("oci_push/pipeline/patterns.py",),

@@ -71,6 +71,8 @@ def _line(event: Event) -> str:
             if event.error:
                 return ""
             return f"Storing new pushed image: {familiar(event.repository)}@{event.digest}"
+        case events.ReplicaDone():
+            return "" if event.error else f"{event.repository}@{event.digest.short}: {event.outcome}"
         case events.RetryScheduled():
             why = event.why if event.why.startswith(event.what) else f"{event.what}: {event.why}"
             return f"warning: {why}; attempt {event.attempt} failed, the next follows in {event.wait_s:.1f} s"

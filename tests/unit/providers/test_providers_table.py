@@ -21,6 +21,11 @@ NOT_FAMILIES = {
     "base",
     "certificates",
     "credential_helpers",
+    "ecr_aws",
+    "ecr_control",
+    "ecr_errors",
+    "ecr_login",
+    "ecr_replication",
     "table",
     "tokenfetch",
 }
