@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import typer
@@ -47,6 +48,16 @@ def run_command(work: Callable[[Scope], int], *, what: str, timeout_s: float | N
     if isinstance(outcome.error, BrokenPipeError):
         os._exit(1)
     raise outcome.error
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn an expected error into text and an exit code, where there is no work under way yet."""
+    try:
+        yield
+    except OciPushError as error:
+        show_error(error)
+        raise typer.Exit(error.exit_code) from error
 
 
 def show_error(error: OciPushError, *, before: str = "") -> None:

@@ -46,6 +46,19 @@ def split_regions(text: str) -> tuple[str, ...]:
     return found
 
 
+_PASSWORD_CHARACTERS = 64 * 1024
+
+
+def read_password() -> Secret:
+    """Read stdin to its end, as a password may be a key of many lines, less the last line's end."""
+    password = sys.stdin.read(_PASSWORD_CHARACTERS + 1).rstrip("\r\n")
+    if not password:
+        raise ConfigError("--password-stdin: stdin held no password")
+    if len(password) > _PASSWORD_CHARACTERS:
+        raise ConfigError(f"--password-stdin: stdin held more than {_PASSWORD_CHARACTERS} characters")
+    return Secret(password)
+
+
 @dataclass(frozen=True, slots=True)
 class Common:
     """Hold the values of the shared options of one call."""
@@ -84,10 +97,7 @@ class Common:
             return None
         if not (self.password_stdin and self.username):
             raise ConfigError("--username and --password-stdin go together")
-        password = sys.stdin.readline().rstrip("\r\n")
-        if not password:
-            raise ConfigError("--password-stdin: stdin held no password")
-        return Login(self.username, Secret(password), source="--username")
+        return Login(self.username, read_password(), source="--username")
 
     def retry(self) -> RetryPolicy:
         """Give the policy of requests and uploads."""

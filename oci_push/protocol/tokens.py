@@ -15,7 +15,7 @@ from oci_push.model.access import Login
 from oci_push.model.manifest import load_json
 from oci_push.model.secret import Secret
 from oci_push.protocol.call import BytesBody, Call, Flow, Reply
-from oci_push.protocol.challenge import Challenge
+from oci_push.protocol.challenge import Challenge, canonical
 from oci_push.protocol.endpoints import bare, with_query
 
 _CLIENT = "oci-push"
@@ -35,6 +35,28 @@ class Token:
     def is_fresh(self, monotonic: float, need_s: float) -> bool:
         """Say whether it lives `need_s` seconds more."""
         return self.expires_at - monotonic > need_s
+
+
+def granted(text: Secret) -> tuple[str, ...] | None:
+    """Read from a token what it opens; ``None`` where it does not say, as tokens may be opaque.
+
+    Distribution, the Hub, GitLab, Quay, Harbor and Azure say it in the claim ``access`` (distribution, "Token
+    specification"). The signature is the registry's business: this is for telling people, never for deciding.
+    """
+    try:
+        payload = text.reveal().split(".")[1]
+        claims = load_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), "token")
+    except (IndexError, ValueError):
+        return None
+    access = claims.get("access")
+    if not isinstance(access, list):
+        return None
+    scopes = []
+    for entry in access:
+        if isinstance(entry, dict) and isinstance(entry.get("actions"), list):
+            actions = ",".join(sorted(str(action) for action in entry["actions"]))
+            scopes.append(f"{entry.get('type')}:{entry.get('name')}:{actions}")
+    return canonical(scopes)
 
 
 def basic(login: Login) -> str:
@@ -111,7 +133,7 @@ def _refused(error: RegistryError, login: Login | None, what: str) -> Exception:
             f"{what}: refused an anonymous token ({error.status})", hint="log in to this registry first"
         )
     return CredentialsError(
-        f"{what}: refused the credentials of user {login.username!r} from {login.source or 'the caller'}"
+        f"{what}: refused the credentials of user {login.shown_user!r} from {login.source or 'the caller'}"
         f" ({error.status})",
         hint="check the user name and the password or token",
     )

@@ -7,13 +7,13 @@ cloud's own interface to the registry (`CloudSide.control`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from oci_push.errors import OciPushError
 from oci_push.events import Emit, ignore
-from oci_push.model.access import Access
+from oci_push.model.access import Access, Login
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.model.replication import Place, Rule
@@ -26,6 +26,9 @@ from oci_push.transport.logins import LoginSource
 PUT = "put"
 STREAM = "patch-stream"
 CHUNKS = "patch-chunks"
+MIB = 1024 * 1024
+SELF = "<self>"
+"""As `filler_user`: the token is sent as the user name as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Quirks:
     `anonymous_mount` says whether a mount without ``from`` is worth a try (same place, since 1.1).
     `delete_scope` says whether a token may be asked for with ``delete`` among the actions.
     `manifests_per_s` bounds how many manifests are put in a second, all repositories of a host together.
+    `filler_user` is the user name that goes with a token given alone; `SELF` stands for the token itself.
+    `hints` say, by status, what to do about an answer that means something particular there.
     """
 
     upload: str = PUT
@@ -52,6 +57,8 @@ class Quirks:
     anonymous_mount: bool = False
     delete_scope: bool = True
     manifests_per_s: float = 0.0
+    filler_user: str = ""
+    hints: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,19 +176,25 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A provider that is told by the end of its host names and needs little code of its own."""
+    """A provider that is told by its host names and needs little code of its own.
+
+    `suffixes` are whole hosts, or with a leading dot their ends. `labels` are for products that people run
+    themselves, under names like ``harbor.example.com``: a guess, so such a family states nothing that would do
+    harm to another registry of that name.
+    """
 
     name: str
     quirks: Quirks
     suffixes: tuple[str, ...]
     make_cloud_side: MakeCloudSide | None = None
+    labels: tuple[str, ...] = ()
 
     def matches(self, host: str) -> bool:
         """Compare the host without its port."""
         bare = host.split(":")[0].lower()
-        return any(
-            bare == suffix.lstrip(".") or (suffix[0] == "." and bare.endswith(suffix)) for suffix in self.suffixes
-        )
+        if any(bare == suffix.lstrip(".") or (suffix[0] == "." and bare.endswith(suffix)) for suffix in self.suffixes):
+            return True
+        return not set(self.labels).isdisjoint(bare.split(".")[:-1])
 
     def api_host(self, host: str) -> str:
         """Requests go to the host that references name."""
@@ -190,3 +203,11 @@ class Family:
     def cloud_side(self, access: Access, cloud: Cloud) -> CloudSide | None:
         """Ask what the family was given for it."""
         return self.make_cloud_side(access, cloud) if self.make_cloud_side else None
+
+
+def complete(login: Login, provider: Provider) -> Login:
+    """Give a login that is only a token the user name that the provider's family takes with it."""
+    user = provider.quirks.filler_user
+    if login.username or not login.password or not user:
+        return login
+    return replace(login, username=login.password.reveal() if user == SELF else user)

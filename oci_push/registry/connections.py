@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from oci_push.events import Emit
@@ -20,6 +21,7 @@ from oci_push.providers.base import Cloud, CloudSide
 from oci_push.providers.table import find_provider
 from oci_push.registry.abilities import Abilities
 from oci_push.registry.repository import RepositoryClient
+from oci_push.runtime.memory import Memory, NoMemory
 from oci_push.runtime.once import OnceMap
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
@@ -40,27 +42,30 @@ class Connections:
         random: Callable[[], float],
         emit: Emit,
         home: Path | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self._scope = scope
         self._settings = settings
         self._blob_retry = blob_retry
         self._random = random
         self._emit = emit
+        self._memory = memory or NoMemory()
         self._sessions: OnceMap[Access, Session] = OnceMap()
         self._abilities: OnceMap[str, Abilities] = OnceMap()
-        self._outside: OnceMap[tuple[str, str, int], Session] = OnceMap()
+        self._outside: OnceMap[Access, Session] = OnceMap()
         self._sides: OnceMap[Access, CloudSide] = OnceMap()
-        self._cloud = Cloud(
-            settings.env, home, scope.clock, self._fetch, retry=settings.call_retry, random=random, emit=emit
-        )
+        self._home = home
+
+    def session(self, access: Access) -> Session:
+        """Give the session of a login."""
+        return self._sessions.get(access, lambda: self._open(access))
 
     def repository(self, access: Access, repository: Repository) -> RepositoryClient:
         """Give a client for one repository, over the session of its login."""
-        session = self._sessions.get(access, lambda: self._open(access))
         return RepositoryClient(
-            session,
+            self.session(access),
             repository,
-            self._abilities.get(access.host, lambda: _abilities(access.host)),
+            self._abilities.get(access.host, lambda: _abilities(access.host, self._memory)),
             self.side(access).control,
             blob_retry=self._blob_retry,
             random=self._random,
@@ -69,19 +74,16 @@ class Connections:
 
     def want(self, access: Access, *, push: tuple[Repository, ...] = (), pull: tuple[Repository, ...] = ()) -> None:
         """Name what will be needed, so that the first token covers it; targets first."""
-        session = self._sessions.get(access, lambda: self._open(access))
-        session.auth.want(tuple(push_scope(r) for r in push) + tuple(pull_scope(r) for r in pull))
+        self.session(access).auth.want(tuple(push_scope(r) for r in push) + tuple(pull_scope(r) for r in pull))
 
     def can_mount(self, access: Access) -> bool:
-        """Say whether this registry links blobs across repositories at all."""
-        return find_provider(access.host).quirks.mounts
+        """Say whether this registry links blobs across repositories at all; what was measured goes before the facts."""
+        measured = self._memory.find_ability(access.host, "mount")
+        return find_provider(access.host).quirks.mounts if measured is None else measured == "yes"
 
     def side(self, access: Access) -> CloudSide:
         """Give what stands behind a registry; where that is nothing, its login alone."""
-        provider = find_provider(access.host)
-        return self._sides.get(
-            access, lambda: provider.cloud_side(access, self._cloud) or CloudSide(FixedLogin(access.login))
-        )
+        return self._sides.get(access, lambda: self._make_side(access))
 
     def resolve(self, access: Access, scope: Scope) -> Access:
         """Give an access whose host is the real one, where the cloud has to be asked for a part of it."""
@@ -106,29 +108,59 @@ class Connections:
             session.close()
 
     def _open(self, access: Access) -> Session:
-        api_host = find_provider(access.host).api_host(access.host)
-        logins = FixedLogin(access.login) if access.login else self.side(access).logins
-        return Session(access, api_host, self._scope, self._settings, self._random, self._emit, logins)
+        provider = find_provider(access.host)
+        return Session(
+            access,
+            provider.api_host(access.host),
+            self._scope,
+            self._settings,
+            self._random,
+            self._emit,
+            FixedLogin(access.login) if access.login else self.side(access).logins,
+            provider.quirks.hints,
+        )
 
-    def _fetch(self, scope: Scope, call: Call) -> Reply:
-        """Send a provider's call to an endpoint that is no registry of this run."""
-        where = origin(call.url)
-        return self._outside.get(where, lambda: self._open_outside(where)).fetch(scope, call)
+    def _make_side(self, access: Access) -> CloudSide:
+        settings = self._settings
+        cloud = Cloud(
+            settings.env,
+            self._home,
+            self._scope.clock,
+            partial(self._fetch, access),
+            retry=settings.call_retry,
+            random=self._random,
+            emit=self._emit,
+        )
+        return find_provider(access.host).cloud_side(access, cloud) or CloudSide(FixedLogin(access.login))
 
-    def _open_outside(self, where: tuple[str, str, int]) -> Session:
-        scheme, name, port = where
+    def _fetch(self, access: Access, scope: Scope, call: Call) -> Reply:
+        """Send a provider's call to an endpoint; one at the registry itself is reached as the registry is."""
+        scheme, name, port = where = origin(call.url)
         host = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
-        access = Access(host, trust=Trust(plain_http=scheme == "http"))
-        return Session(access, host, self._scope, self._settings, self._random, self._emit)
+        outside = Access(host, trust=Trust(plain_http=scheme == "http"))
+        if where == origin(f"{access.scheme}://{access.host}"):
+            outside = replace(outside, trust=replace(access.trust, plain_http=scheme == "http"), address=access.address)
+        return self._outside.get(outside, lambda: self._open_outside(outside)).fetch(scope, call)
+
+    def _open_outside(self, outside: Access) -> Session:
+        return Session(outside, outside.host, self._scope, self._settings, self._random, self._emit)
 
 
-def _abilities(host: str) -> Abilities:
+def _abilities(host: str, memory: Memory) -> Abilities:
+    """Give what is known of a registry: its family's facts, and before them what `oci-push doctor` has measured."""
     quirks = find_provider(host).quirks
+
+    def measured(name: str, fact: bool) -> bool:
+        found = memory.find_ability(host, name)
+        return fact if found is None else found == "yes"
+
+    form = memory.find_ability(host, "form") or quirks.upload
+    least = memory.find_ability(host, "chunk_min_bytes") or ""
     return Abilities(
-        form=Form(quirks.upload),
-        multi_tag=quirks.multi_tag,
-        anonymous_mount=quirks.anonymous_mount,
+        form=Form(form) if form in {one.value for one in Form} else Form(quirks.upload),
+        multi_tag=measured("multi_tag", quirks.multi_tag),
+        anonymous_mount=measured("anonymous_mount", quirks.anonymous_mount),
         chunk_bytes=quirks.chunk_bytes,
-        chunk_min_bytes=quirks.chunk_min_bytes,
+        chunk_min_bytes=int(least) if least.isascii() and least.isdigit() else quirks.chunk_min_bytes,
         manifests_per_s=quirks.manifests_per_s,
     )

@@ -26,7 +26,9 @@ from oci_push.model.reference import Destination, Reference, Repository
 from oci_push.protocol import referrers
 from oci_push.protocol.call import BytesBody
 from oci_push.providers.authfiles import AuthFiles
+from oci_push.providers.base import complete
 from oci_push.providers.certificates import add_certificates, certificate_folders
+from oci_push.providers.table import find_provider
 from oci_push.registry.connections import Connections
 from oci_push.runtime.commands import command_runner
 from oci_push.runtime.memory import Memory, NoMemory, SqliteMemory
@@ -97,7 +99,13 @@ class Pusher:
         )
         self._memory = self._open_memory()
         self._connections = Connections(
-            scope, options.transport, blob_retry=options.blob_retry, random=surroundings.random, emit=emit, home=home
+            scope,
+            options.transport,
+            blob_retry=options.blob_retry,
+            random=surroundings.random,
+            emit=emit,
+            home=home,
+            memory=self._memory,
         )
 
     def close(self) -> None:
@@ -118,6 +126,8 @@ class Pusher:
         if login is None and access.identity is None:
             found = self._logins.find(repository, self.scope)
             login = found.login if found else None
+        if login is not None:
+            login = complete(login, find_provider(repository.host))
         trust = access.trust
         if trust == Trust():
             trust = self._options.trust
@@ -221,11 +231,16 @@ class Pusher:
         )
 
     @property
-    def connections(self) -> Connections:
-        """Give the registries of this run."""
-        return self._connections
-
-    @property
     def memory(self) -> Memory:
         """Give what is remembered between runs."""
         return self._memory
+
+    @property
+    def logins(self) -> AuthFiles:
+        """Give the logins in docker's and podman's files."""
+        return self._logins
+
+    @property
+    def connections(self) -> Connections:
+        """Give the run's registries."""
+        return self._connections

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from oci_push.errors import CredentialsError, RegistryError
 from oci_push.model.access import Access, Login
@@ -25,6 +26,26 @@ from oci_push.transport.logins import LoginSource
 from oci_push.transport.origins import check_hop
 
 _RENEW_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenView:
+    """Tell of one token: scopes `asked` for and `granted` (``None``: it does not say), and the seconds left to it."""
+
+    asked: tuple[str, ...]
+    granted: tuple[str, ...] | None
+    left_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AuthView:
+    """Tell how the registry lets us in: `scheme` is ``basic``, ``bearer``, or empty while it has asked nobody."""
+
+    scheme: str = ""
+    realm: str = ""
+    service: str = ""
+    tokens: tuple[TokenView, ...] = ()
+
 
 RunFlow = Callable[[Scope, Flow[Token]], Token]
 
@@ -51,6 +72,26 @@ class Authenticator:
         """Name scopes that will be needed, so that one token covers them all; targets first."""
         with self._lock:
             self._wanted = canonical(self._wanted + scopes)
+
+    def view(self) -> AuthView:
+        """Tell how the registry lets us in, without anything secret."""
+        known = self._challenge
+        if known is None:
+            return AuthView()
+        now = self._clock.monotonic()
+        views = tuple(TokenView(t.scopes, tokens.granted(t.text), t.expires_at - now) for _, t in self._tokens.items())
+        return AuthView(known.scheme, known.parameters.get("realm", ""), known.parameters.get("service", ""), views)
+
+    def login(self, scope: Scope) -> Login | None:
+        """Give who we are here; asks the cloud where it hands out logins."""
+        return self._logins.login(scope)
+
+    def shortfall(self, scopes: tuple[str, ...]) -> str:
+        """Say what of `scopes` was asked for and not granted (the Hub does so without a word); empty if nothing."""
+        for view in self.view().tokens:
+            if view.granted is not None and covers(view.asked, scopes) and not covers(view.granted, scopes):
+                return f"asked for {' '.join(scopes)}, granted was {' '.join(view.granted) or 'nothing'}"
+        return ""
 
     def header(self, scope: Scope, call: Call) -> str | None:
         """Give the Authorization value for a call to our own registry, or ``None`` before the first challenge."""

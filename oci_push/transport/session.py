@@ -15,26 +15,29 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from oci_push.errors import NetworkError, OciPushError, ProtocolViolationError, RegistryError
+from oci_push.errors import DeniedError, NetworkError, OciPushError, ProtocolViolationError, RegistryError
 from oci_push.events import Emit, RetryScheduled, ignore
 from oci_push.model.access import Access, is_loopback
 from oci_push.protocol import faults
 from oci_push.protocol.call import Call, Flow, Reply
 from oci_push.protocol.endpoints import bare
+from oci_push.protocol.limits import rate_limits
 from oci_push.runtime.retry import Retried, RetryPolicy, attempts
 from oci_push.runtime.scope import Scope
 from oci_push.transport.auth import Authenticator
 from oci_push.transport.bodies import BodyStream
 from oci_push.transport.logins import FixedLogin, LoginSource
-from oci_push.transport.origins import check_hop, origin
+from oci_push.transport.origins import check_hop, is_instance_metadata, origin
 from oci_push.transport.pace import Gate
 from oci_push.transport.pool import make_transport
+from oci_push.transport.probe import Probe, look
 from oci_push.transport.sockets import Backend
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_HOPS = 10
+_SECRET_HEADERS = ("Authorization", "X-IDENTITY-HEADER")
 _MAX_ERROR_BYTES = 64 * 1024
 
 
@@ -63,8 +66,10 @@ class Session:
         random: Callable[[], float],
         emit: Emit = ignore,
         logins: LoginSource | None = None,
+        hints: Mapping[int, str] | None = None,
     ) -> None:
         self.access = access
+        self._hints = hints or {}
         self._base = f"{access.scheme}://{api_host}"
         self._origin = origin(self._base)
         self._settings = settings
@@ -73,6 +78,9 @@ class Session:
         addresses = {f"{self._origin[1]}:{self._origin[2]}": access.address} if access.address else {}
         self._backend = Backend(addresses)
         proxy = _proxy(self._origin, settings.env)
+        self._is_proxied = bool(proxy)
+        self.limits = ""
+        """What the registry last told of its rate limits, for people."""
         self._client = httpx.Client(
             transport=make_transport(access, self._backend, settings.env, proxy),
             headers={"User-Agent": settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"},
@@ -83,6 +91,21 @@ class Session:
         self._measured = False
         logins = logins or FixedLogin(access.login)
         self.auth = Authenticator(access, logins, self._origin, scope.clock, self._run_plain)
+
+    def probe(self, scope: Scope) -> Probe:
+        """Look at the way to the registry without a request; raises `NetworkError`."""
+        call = Call("GET", "/v2/", what=self.access.host)
+        if self._is_proxied:
+            return Probe()
+        try:
+            return look(self.access, self._origin, self._settings.env, scope.remaining(self._settings.connect_s))
+        except OSError as problem:
+            raise _network_error(call, self._base, problem) from problem
+
+    @property
+    def base(self) -> str:
+        """Give the registry's origin as a URL."""
+        return self._base
 
     def close(self) -> None:
         """Close all connections."""
@@ -105,10 +128,10 @@ class Session:
     def download(self, scope: Scope, call: Call) -> Iterator[Iterator[bytes]]:
         """Send a GET and give its body block by block; the answer's status is checked first."""
         with self.gate.inside(scope), self._backend.use(scope), self._translated(call):
-            response, _ = self._exchange(scope, call, authenticated=True)
+            response, sent = self._exchange(scope, call, authenticated=True)
             try:
                 if response.status_code not in call.answers:
-                    raise self._error(scope, call, self._reply(response, call.limit))
+                    raise self._error(scope, call, self._reply(response, call.limit), sent)
                 yield response.iter_raw(512 * 1024)
             finally:
                 response.close()
@@ -145,7 +168,7 @@ class Session:
 
     def _once(self, scope: Scope, call: Call, *, authenticated: bool) -> Reply:
         with self._backend.use(scope), self._translated(call):
-            response, _ = self._exchange(scope, call, authenticated=authenticated)
+            response, sent = self._exchange(scope, call, authenticated=authenticated)
             try:
                 good = response.status_code in call.answers
                 reply = self._reply(response, call.limit if good else _MAX_ERROR_BYTES)
@@ -153,7 +176,7 @@ class Session:
                 response.close()
         self._measure()
         if not good:
-            raise self._error(scope, call, reply)
+            raise self._error(scope, call, reply, sent)
         return reply
 
     def _exchange(self, scope: Scope, call: Call, *, authenticated: bool) -> tuple[httpx.Response, str | None]:
@@ -176,9 +199,12 @@ class Session:
     def _follow(self, scope: Scope, call: Call, authorization: str | None) -> httpx.Response:
         url = call.url if "://" in call.url.partition("?")[0] else self._base + call.url
         method = call.method
+        first = origin(url)
         for _ in range(_MAX_HOPS):
             target = check_hop(self._origin, url)
             headers = dict(call.headers)
+            if target != first:
+                _leave_secrets_behind(call, headers, bare(url))
             if authorization and target == self._origin:
                 headers["Authorization"] = authorization
             response = self._request(scope, call, method, url, headers)
@@ -236,10 +262,17 @@ class Session:
                 kept.append(block)
         pairs = tuple((k.lower(), v) for k, v in response.headers.multi_items())
         url = str(response.request.extensions["url"])
-        return Reply(response.status_code, dict(reversed(pairs)), url, b"".join(kept), pairs)
+        reply = Reply(response.status_code, dict(reversed(pairs)), url, b"".join(kept), pairs)
+        if limits := rate_limits(reply):
+            self.limits = limits
+            _log.debug("%s: %s", bare(url), limits)
+        return reply
 
-    def _error(self, scope: Scope, call: Call, reply: Reply) -> RegistryError:
-        error = faults.error_for(call, reply, scope.clock.now)
+    def _error(self, scope: Scope, call: Call, reply: Reply, sent: str | None) -> RegistryError:
+        error = faults.error_for(call, reply, scope.clock.now, sent or "")
+        error.hint = self._hints.get(reply.status, error.hint)
+        if isinstance(error, DeniedError) and (shortfall := self.auth.shortfall(call.scopes)):
+            error.message += f"; {shortfall}"
         if reply.status == 400 and self._origin[0] == "http" and not error.codes:
             # What a TLS port says to plain http; to a HEAD it says so without a word.
             error.hint = "if this registry speaks TLS, give --ca-file or --skip-tls-verify, or plain_http: false"
@@ -255,6 +288,16 @@ class Session:
             self._measured = True
             near = self._backend.connect_s < 0.002
             self.gate.set_limit(self._settings.near_requests if near else self._settings.far_requests)
+
+
+def _leave_secrets_behind(call: Call, headers: dict[str, str], url: str) -> None:
+    """Make a call of ours fit to be sent to another origin than it was meant for, or refuse."""
+    if "urlencoded" in headers.get("Content-Type", ""):
+        raise ProtocolViolationError(
+            f"{call.what or bare(call.url)}: points at {url}, where its form with secrets is not sent; refused"
+        )
+    for name in _SECRET_HEADERS:
+        headers.pop(name, None)
 
 
 def _answered(response: httpx.Response, reply: Reply) -> httpx.Response:
@@ -280,9 +323,9 @@ def _network_error(call: Call, base: str, problem: Exception) -> NetworkError:
             hint="if it is meant to be plain http, say --plain-http or plain_http: true",
             transient=False,
         )
-    if isinstance(problem, httpx.ConnectError) and ("name or service" in lowered or "nodename" in lowered):
+    if isinstance(problem, httpx.ConnectError | OSError) and ("name or service" in lowered or "nodename" in lowered):
         return NetworkError(f"{subject}: the name {host} cannot be resolved", hint="check the registry's name")
-    if isinstance(problem, httpx.ConnectError | httpx.ConnectTimeout):
+    if isinstance(problem, httpx.ConnectError | httpx.ConnectTimeout | OSError):
         return NetworkError(f"{subject}: cannot connect to {host} ({text})", hint="is the registry up and reachable?")
     return NetworkError(f"{subject}: connection to {host} broke ({text})")
 
@@ -299,6 +342,6 @@ def _proxy(target: tuple[str, str, int], env: Mapping[str, str]) -> str:
             return ""
         if name and target[1].endswith(f".{name}"):
             return ""
-    if is_loopback(target[1]):
+    if is_loopback(target[1]) or is_instance_metadata(target[1]):
         return ""
     return read(f"{target[0]}_proxy") or read("all_proxy")
