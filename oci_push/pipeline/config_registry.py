@@ -183,7 +183,8 @@ def _login(provider: str, keys: _Keys, name: str) -> Login | None:
     secret = keys.secret("password", "token")
     if not user and secret and provider in ("gcr", "gar"):
         user = "oauth2accesstoken"
-    return Login(user, secret, source=source) if user and secret else None
+    # Without a user name the registry's family may know the one that goes with a token.
+    return Login(user, secret, source=source) if secret else None
 
 
 def _identity(provider: str, keys: _Keys) -> Identity | None:

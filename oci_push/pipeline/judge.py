@@ -10,7 +10,7 @@ from oci_push.errors import ConfigError
 from oci_push.pipeline.branches import allows
 from oci_push.pipeline.expressions.evaluate import Evaluated, Value, evaluate
 from oci_push.pipeline.schedule import SKIPPED, Verdict
-from oci_push.pipeline.steps import Conditions, Dependencies, Dependency, Flag, When
+from oci_push.pipeline.steps import Branches, Conditions, Dependencies, Dependency, Flag, Text, When
 from oci_push.pipeline.variables import Variables
 
 _FINISHED = frozenset({"success", "failure", "skipped", "terminated"})
@@ -27,14 +27,23 @@ class VariablesJudge:
 
     def allows(self, when: When, states: Mapping[str, str], workflow: str) -> Verdict:
         """Ask branches, then dependencies, then conditions; all must agree."""
-        branch = allows(when.branches, self._variables.names().get("CF_BRANCH"))
-        if not branch.runs:
-            return Verdict(False, branch.reason)
+        if when.branches.only is not None or when.branches.ignore is not None:
+            branch = allows(self._interpolated(when.branches), self._variables.names().get("CF_BRANCH"))
+            if not branch.runs:
+                return branch
         if when.dependencies is not None:
             waits = _dependencies(when.dependencies, states)
             if not waits.runs:
                 return waits
         return self.holds(when.conditions, states, workflow)
+
+    def _interpolated(self, branches: Branches) -> Branches:
+        def done(items: tuple[Text, ...] | None) -> tuple[Text, ...] | None:
+            if items is None:
+                return None
+            return tuple(Text(self._variables.interpolate(item.text).text, item.mark) for item in items)
+
+        return Branches(done(branches.only), done(branches.ignore))
 
     def holds(self, conditions: Conditions, states: Mapping[str, str], workflow: str) -> Verdict:
         """Want every expression under `all` and, where `any` is given, one of those."""

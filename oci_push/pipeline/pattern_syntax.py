@@ -105,6 +105,8 @@ class _Translator:
             branch = self._alternative()
             branches.append(branch.text)
             weight += branch.weight + 1
+            if weight > MAX_WEIGHT:
+                raise PatternError(_TOO_LARGE)
             if not self._take("|"):
                 return _Part("|".join(branches), weight)
 
@@ -115,8 +117,6 @@ class _Translator:
             part = self._quantified(self._term())
             parts.append(part.text)
             weight += part.weight
-            if weight > MAX_WEIGHT:
-                raise PatternError(_TOO_LARGE)
         return _Part("".join(parts), weight)
 
     def _quantified(self, part: _Part) -> _Part:

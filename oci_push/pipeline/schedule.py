@@ -58,10 +58,14 @@ class Rules:
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """Hold one step's part in a run. `group` numbers what starts together, from 1; 0 is never started."""
+    """Hold one step's part in a run.
+
+    `index` is its place among its siblings; `group` numbers what starts together, from 1, and 0 is never started.
+    """
 
     step: Step
     parent: Entry | None
+    index: int
     state: str = PENDING
     reason: str = ""
     group: int = 0
@@ -82,6 +86,10 @@ class Entry:
         """Say whether it ended badly."""
         return self.state in _FAILED
 
+    def outermost(self) -> Entry:
+        """Give the entry of the pipeline itself that it belongs to."""
+        return self if self.parent is None else self.parent.outermost()
+
     def walk(self) -> Iterator[Entry]:
         """Give it and all entries below, parents first."""
         yield self
@@ -95,13 +103,18 @@ class Schedule:
     def __init__(self, steps: tuple[Step, ...], rules: Rules, judge: Judge) -> None:
         self._rules = rules
         self._judge = judge
-        self._roots = [_entry(step, None) for step in steps]
+        self._roots = [_entry(step, None, index) for index, step in enumerate(steps)]
         self._by_name = {entry.name: entry for root in self._roots for entry in root.walk()}
         self._states = {name: entry.state for name, entry in self._by_name.items()}
         self._group = 0
         self._changes = 0
         self._failures = 0
         self._position = 0
+        self._unfinished = len(self._roots)
+        self._running: dict[str, Entry] = {}
+        self._waiting = {entry.name: entry for entry in self._roots}
+        self._to_judge = dict.fromkeys(self._waiting)
+        self._waiters = _waiters(self._roots)
         self._newly_skipped: list[Entry] = []
         self._stopped = ""
         self._has_aborted = False
@@ -115,7 +128,7 @@ class Schedule:
     @property
     def is_over(self) -> bool:
         """Say whether every step has a result."""
-        return self._position == len(self._roots) or all(entry.is_over for entry in self._roots)
+        return self._unfinished == 0
 
     def entries(self) -> list[Entry]:
         """Give all entries in file order, parents before their children."""
@@ -139,10 +152,11 @@ class Schedule:
 
     def settle(self) -> None:
         """Draw the conclusions from what has finished, without starting anything."""
-        for entry in self._roots if self._rules.is_parallel else self._roots[self._position : self._position + 1]:
+        for entry in list(self._running.values()):
             if entry.state == RUNNING and entry.children:
                 self._settle(entry)
             if entry.is_over:
+                del self._running[entry.name]
                 self._abort_after(entry)
 
     def stop(self, reason: str) -> None:
@@ -178,8 +192,8 @@ class Schedule:
             return FAILURE
         if not self._rules.is_parallel:
             return SUCCESS if asking is not None or self.is_over else RUNNING
-        others = (entry for entry in self._roots if asking is None or asking not in entry.walk())
-        return SUCCESS if all(entry.is_over for entry in others) else RUNNING
+        others = self._unfinished - (0 if asking is None or asking.outermost().is_over else 1)
+        return SUCCESS if others == 0 else RUNNING
 
     def _advance(self, started: list[Entry]) -> bool:
         """Take one round; says whether another may find more."""
@@ -206,16 +220,17 @@ class Schedule:
 
     def _advance_by_conditions(self, started: list[Entry]) -> None:
         self.settle()
-        waiting = [entry for entry in self._roots if entry.state == PENDING]
         if self._stopped:
-            for entry in waiting:
+            for entry in list(self._waiting.values()):
                 self._skip(entry, self._stopped)
             return
-        verdicts = [(entry, self._verdict(entry)) for entry in waiting]
-        able = [entry for entry, verdict in verdicts if verdict.runs]
+        judged = [self._waiting[name] for name in self._to_judge if name in self._waiting]
+        self._to_judge = {name: None for name in self._to_judge if _asks_more(self._by_name[name].step.settings.when)}
+        able = [entry for entry in judged if self._verdict(entry).runs]
         if able:
-            self._start(able, started)
-        elif all(entry.is_over or entry.state == PENDING for entry in self._roots):
+            self._start(sorted(able, key=lambda entry: entry.index), started)
+        elif not self._running:
+            verdicts = [(entry, self._verdict(entry)) for entry in self._waiting.values()]
             for entry, verdict in verdicts:
                 self._skip(entry, verdict.reason)
 
@@ -300,6 +315,27 @@ class Schedule:
         self._states[entry.name] = state
         self._changes += 1
         self._failures += entry.has_failed
+        self._to_judge.update(dict.fromkeys(self._waiters.get(entry.name, ())))
+        if entry.parent is None:
+            self._waiting.pop(entry.name, None)
+            self._unfinished -= entry.is_over
+            if state == RUNNING:
+                self._running[entry.name] = entry
+
+
+def _asks_more(when: When) -> bool:
+    """Say whether a step that waits must be judged anew whatever changes, not only when a step it names does."""
+    return when.dependencies is None or when.conditions != Conditions()
+
+
+def _waiters(roots: list[Entry]) -> dict[str, list[str]]:
+    """List, by step, the outermost steps that wait for it by name."""
+    found: dict[str, list[str]] = {}
+    for entry in roots:
+        dependencies = entry.step.settings.when.dependencies
+        for one in dependencies.steps if dependencies else ():
+            found.setdefault(one.name.text, []).append(entry.name)
+    return found
 
 
 def _counts(criteria: SuccessCriteria | None, entry: Entry) -> bool:
@@ -308,8 +344,8 @@ def _counts(criteria: SuccessCriteria | None, entry: Entry) -> bool:
     return entry.name not in criteria.ignore and (criteria.only is None or entry.name in criteria.only)
 
 
-def _entry(step: Step, parent: Entry | None) -> Entry:
-    entry = Entry(step, parent)
+def _entry(step: Step, parent: Entry | None, index: int) -> Entry:
+    entry = Entry(step, parent, index)
     if isinstance(step, ParallelStep):
-        entry.children.extend(_entry(child, entry) for child in step.steps)
+        entry.children.extend(_entry(child, entry, number) for number, child in enumerate(step.steps))
     return entry

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from oci_push.pipeline.branches import find_bad_patterns
 from oci_push.pipeline.expressions.functions import get_function
 from oci_push.pipeline.expressions.hints import find_hint
 from oci_push.pipeline.expressions.syntax import Binary, Call, Fail, Find, parse
@@ -53,6 +54,7 @@ def find_fault(text: str) -> tuple[str, str] | None:
 def _step(step: Step, path: str, findings: Findings) -> None:
     when = step.settings.when
     _conditions(when.conditions, f"{path}.when", findings)
+    findings.warnings.extend(find_bad_patterns(when.branches, f"{path}.when.branch"))
     for hook in step.settings.hooks:
         _hook(hook, f"{path}.hooks", findings)
     if isinstance(step, ParallelStep):

@@ -96,11 +96,11 @@ _DEBUG = Fields(
         )
     }
 )
-_MACHINE = Fields(
-    {
-        "create": Field(Fields({"provider": Field(String())})),
-        "use": Field(Fields({"node": Field(String())})),
-    }
+_MACHINE = OneOf(
+    (
+        Fields({"create": Field(Fields({"provider": Field(String())}))}),
+        Fields({"use": Field(Fields({"node": Field(String())}))}),
+    )
 )
 
 COMMON: dict[str, Field] = {

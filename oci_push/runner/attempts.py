@@ -82,7 +82,9 @@ class PushAttempts:
         except OciPushError as problem:
             tried = replace(tried, error=problem)
         failure = tried.error
-        if isinstance(failure, DeadlineError) and settings.timeout_s and not scope.is_cancelled:
+        if failure is not None and scope.reason is not None:
+            failure = scope.reason  # what a cancel breaks on its way fails for other reasons too
+        elif isinstance(failure, DeadlineError) and settings.timeout_s:
             self._emit(Note("Timeout exceeded. Step execution will be terminated", "warning"))
             failure = DeadlineError(
                 f"step {self._step.name}: time limit of {settings.timeout_s:g} s exceeded "

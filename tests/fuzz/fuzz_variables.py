@@ -1,6 +1,6 @@
 """Fuzz interpolation, dotenv files and GitHub's event: ``python tests/fuzz/fuzz_variables.py -max_total_time=60``.
 
-Needs atheris. The first byte chooses what is fed; seeds are in ``corpus_variables`` beside this file.
+Needs atheris. The first byte chooses what is fed; seeds are in ``corpus/variables`` beside this file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ with atheris.instrument_imports(include=["oci_push.pipeline"]):
     from oci_push.pipeline.repository_url import parse_repository_url
     from oci_push.pipeline.variables import Variables, names_in
 
-_CORPUS = Path(__file__).with_name("corpus_variables")
+_CORPUS = Path(__file__).with_name("corpus") / "variables"
 
 
 def test_one_input(data: bytes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from oci_push.pipeline.expressions.functions import call, find_member, find_variable, get_function
 from oci_push.pipeline.expressions.hints import find_hint
@@ -15,10 +16,14 @@ from oci_push.pipeline.expressions.operators import binary, unary
 from oci_push.pipeline.expressions.syntax import Binary, Call, Fail, Find, Instruction, Load, Member, Push, Unary, parse
 from oci_push.pipeline.expressions.values import BLANKS, ExpressionError, Value, from_units, is_true, to_units
 
-__all__ = ["MAX_LENGTH", "Evaluated", "Value", "evaluate"]
+__all__ = ["MAX_LENGTH", "MAX_SEARCHES", "Evaluated", "Value", "evaluate"]
 
 MAX_LENGTH = 12_000
 """The longest expression, in UTF-16 units, before and after variables are put in."""
+
+
+MAX_SEARCHES = 30
+"""How many calls of ``match`` one expression may have: each of them may take as long as a search may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,9 @@ def evaluate(text: str, names: Mapping[str, Value]) -> Evaluated:
 
 
 def _run(code: tuple[Instruction, ...], names: Mapping[str, Value]) -> Value:
+    searches = [step.at for step in code if isinstance(step, Call) and step.function == "match"]
+    if len(searches) > MAX_SEARCHES:
+        raise ExpressionError(f"More than {MAX_SEARCHES} calls of function 'match'", searches[MAX_SEARCHES])
     stack: list[Value] = []
     for step in code:
         try:
@@ -92,3 +100,5 @@ def _carry_out(step: Instruction, stack: list[Value], names: Mapping[str, Value]
             stack.append(call(function, arguments, names))
         case Fail(message=message):
             raise ExpressionError(message)
+        case _:
+            assert_never(step)

@@ -73,8 +73,6 @@ def _suspicion(text: str) -> str:
 def _identifier(case: _Case) -> str:
     if not _STRANGE_BLANKS.isdisjoint(case.word):
         return _TYPE_ANEW
-    if case.word == "$" and (variable := _VARIABLE.match(case.here)):
-        return _undefined(variable[1])
     if case.here.startswith("Variable"):
         return _similar(case.word, case.names)
     if dashed := _dashed(case):
@@ -182,6 +180,7 @@ _ADVICE: Mapping[str, Callable[[_Case], str]] = MappingProxyType(
         r"Trinary": _always("use && and || instead"),
         r"Array": _always("compare with each value, joined with ||"),
         r"Variable names cannot start": _always("put a text in quotes"),
+        r"More than \d+ calls": _always('join the regular expressions: match(text, "one|other", false)'),
         r"length must be": _always("shorten it, or the variables in it"),
     }
 )

@@ -17,10 +17,11 @@ def texts(*items: str) -> tuple[Text, ...]:
     ("item", "branch", "matches"),
     [
         ("master", "master", True), ("master", "master-2", False), ("master", "Master", False), ("a.c", "abc", False),
-        ("/hotfix$/", "release/x-hotfix", True), ("/^FB-/", "fb-42", False), ("/FB-/i", "xfb-1", True), ("/a\\/b/", "x/a/b", True),
-        ("/a/b/", "x/a/b", True), ("/x$/m", "x\ny", True), ("/a/gi", "XA", True), ("/[/", "x", False), ("/[/", "/[/", False),
-        ("/a/b", "a", False), ("/a/b", "/a/b", True), ("/a/ii", "a", False), ("//", "a", False), ("//", "//", True), ("/", "/", True),
-        ("/a", "a", False), ("a/", "a/", True), ("/^$/", "", True), ("", "", True), ("/a/ ", "a", False),
+        ("/hotfix$/", "release/x-hotfix", True), ("/^FB-/", "fb-42", False), ("/FB-/i", "xfb-1", True),
+        ("/a\\/b/", "x/a/b", True), ("/a/b/", "x/a/b", True), ("/x$/m", "x\ny", True), ("/a/gi", "XA", True),
+        ("/[/", "x", False), ("/[/", "/[/", False), ("/a/b", "a", False), ("/a/b", "/a/b", True),
+        ("/a/ii", "a", False), ("//", "a", False), ("//", "//", True), ("/", "/", True), ("/a", "a", False),
+        ("a/", "a/", True), ("/^$/", "", True), ("", "", True), ("/a/ ", "a", False),
     ],
 )  # fmt: skip
 def test_an_item_is_a_name_or_a_regular_expression(item: str, branch: str, matches: bool) -> None:
@@ -31,9 +32,10 @@ def test_an_item_is_a_name_or_a_regular_expression(item: str, branch: str, match
 @pytest.mark.parametrize(
     ("branches", "branch", "runs"),
     [
-        (Branches(), "a", True), (Branches(), None, True),
-        (Branches(only=texts("a", "b")), "b", True), (Branches(only=()), "a", False), (Branches(ignore=()), "a", True),
-        (Branches(only=texts("a", "b"), ignore=texts("b")), "b", False), (Branches(only=texts("a", "b"), ignore=texts("b")), "a", True),
+        (Branches(), "a", True), (Branches(), None, True), (Branches(only=texts("a", "b")), "b", True),
+        (Branches(only=()), "a", False), (Branches(ignore=()), "a", True),
+        (Branches(only=texts("a", "b"), ignore=texts("b")), "b", False),
+        (Branches(only=texts("a", "b"), ignore=texts("b")), "a", True),
         (Branches(only=texts("a"), ignore=texts("b")), "c", False), (Branches(only=texts("/./")), None, False),
         (Branches(ignore=texts("/./")), None, True), (Branches(only=texts("/[/", "/a/")), "a", True),
     ],
@@ -70,7 +72,8 @@ def test_items_that_match_nothing_are_found_with_their_places() -> None:
     assert [(problem.path, problem.line, problem.column, problem.file, problem.message) for problem in found] == [
         ("steps.p.when.branch.only.1", 2, 3, "p.yml",
          "branch pattern matches nothing: Invalid regular expression: /[/: Unterminated character class"),
-        ("steps.p.when.branch.ignore.0", 1, 3, "p.yml", "branch '/a/b' matches nothing: a name cannot begin with a slash"),
+        ("steps.p.when.branch.ignore.0", 1, 3, "p.yml",
+         "branch '/a/b' matches nothing: a name cannot begin with a slash"),
         ("steps.p.when.branch.ignore.1", 2, 3, "p.yml",
          "branch pattern matches nothing: Invalid regular expression flags: /a/ii"),
     ]  # fmt: skip

@@ -6,8 +6,8 @@ import pytest
 
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.model.access import Access
-from oci_push.pipeline.document import Mapping, Timestamp, load, to_plain
 from oci_push.pipeline.config import load_config
+from oci_push.pipeline.document import Mapping, Timestamp, load, to_plain
 from oci_push.pipeline.integrations import Config
 from oci_push.pipeline.parse import parse_pipeline
 from oci_push.pipeline.resolve import ResolvedPush, resolve_push
