@@ -29,8 +29,8 @@ from oci_push.pipeline.replication import load_rules
 from oci_push.providers.base import Replication
 from oci_push.providers.ecr_aws import region_of
 from oci_push.runner.pusher import Pusher
-from oci_push.runner.regions import REPLICATION_S, follow, replica_to_json
-from oci_push.runner.report import exit_code
+from oci_push.runner.regions import REPLICATION_S, follow
+from oci_push.runner.report import exit_code, replica_to_json
 from oci_push.runtime.scope import Scope
 
 ecr = typer.Typer(no_args_is_help=True, help="Amazon ECR's own settings.")

@@ -11,6 +11,7 @@ import typer
 
 from oci_push.api import surroundings
 from oci_push.cli.inputs import pairs, read_bytes, read_config
+from oci_push.cli.options import split_regions
 from oci_push.cli.variables import gather_variables
 from oci_push.errors import ConfigError, Problem
 from oci_push.pipeline.assumptions import Assumptions
@@ -46,6 +47,10 @@ MaxWait = Annotated[
 Regions = Annotated[
     str, typer.Option("--regions", metavar="A,B", help="AWS regions that every push to ECR goes to, all at once.")
 ]
+WaitReplication = Annotated[
+    bool,
+    typer.Option("--wait-replication", help="End a push to ECR only when every region serves it, copying if need be."),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,7 @@ def read_inputs(
     *,
     assume: list[str] | None = None,
     regions: str = "",
+    wait_replication: bool = False,
     with_login: bool,
 ) -> Inputs:
     """Read and check it all; raises `ConfigError` with everything that is wrong."""
@@ -90,7 +96,8 @@ def read_inputs(
         {**settings.candidates, **given},
         path_exists,
         steps=known,
-        regions=tuple(region.strip() for region in regions.split(",") if region.strip()),
+        regions=split_regions(regions),
+        wait_replication=wait_replication,
         with_login=with_login,
     )
     return Inputs(parsed, context, Assumptions.parse(assume or [], parsed), (*settings.warnings, *reading.warnings))

@@ -23,6 +23,7 @@ from oci_push.cli.pipeline_inputs import (
     MaxWait,
     PipelineFile,
     Regions,
+    WaitReplication,
     check_foreign,
     read_inputs,
     tell_warnings,
@@ -68,6 +69,7 @@ def run(
         bool, typer.Option("--annotate-referrer", help="Attach what is noted about a pushed image to it.")
     ] = False,
     regions: Regions = "",
+    wait_replication: WaitReplication = False,
     max_retry_wait: MaxWait = MAX_WAIT_S,
     plain_http: options.PlainHttp = False,
     skip_tls_verify: options.SkipVerify = False,
@@ -112,6 +114,7 @@ def run(
             scope.clock,
             assume=assume,
             regions=regions,
+            wait_replication=wait_replication,
             with_login=not sandbox,
         )
         if form:

@@ -28,7 +28,10 @@ class ResolvedTarget:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedPush:
-    """Hold one push, ready to be done. `targets` are one, or one for each region of ECR."""
+    """Hold one push, ready to be done.
+
+    `targets` are one, or one for each region of ECR. `served_in` is what it is in `Registry`.
+    """
 
     name: str
     title: str
@@ -36,7 +39,7 @@ class ResolvedPush:
     targets: tuple[ResolvedTarget, ...]
     tags: tuple[str, ...]
     registry: str
-    replicate: bool = False
+    served_in: tuple[str, ...] | None = None
 
     def references(self) -> tuple[str, ...]:
         """Give every ``host/path:tag`` that will be pushed."""
@@ -87,7 +90,7 @@ def _resolved(
 ) -> ResolvedPush:
     targets = tuple(_target(access, registry.prefix, image_name, where) for access in registry.accesses)
     title = title_of(name, settings, context)
-    return ResolvedPush(name, title, source, targets, tags, registry.name, registry.replicate)
+    return ResolvedPush(name, title, source, targets, tags, registry.name, registry.served_in)
 
 
 def _target(access: Access, prefix: str, name: str, mark: Mark) -> ResolvedTarget:

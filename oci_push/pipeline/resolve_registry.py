@@ -19,12 +19,16 @@ from oci_push.pipeline.steps import Aws, PushStep, Text
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Hold where a step pushes to: `accesses` has one for each region. `name` is an integration's or a host."""
+    """Hold where a step pushes to: `accesses` has one for each region. `name` is an integration's or a host.
+
+    `served_in` are regions in which the image must be served before the step ends, none named: those of the
+    registry's replication rules; ``None`` where nothing is waited for.
+    """
 
     name: str
     prefix: str
     accesses: tuple[Access, ...]
-    replicate: bool = False
+    served_in: tuple[str, ...] | None = None
 
 
 def resolve_registry(step: PushStep, context: Context) -> Registry:
@@ -78,6 +82,13 @@ def _integration(found: Integration, context: Context, login: Login | None, aws:
         return Registry(found.name, found.prefix, (replace(access, login=login or access.login),))
     identity = _with_role(access.identity, aws, context)
     regions = _regions(found, identity, aws, context)
+    served_in: tuple[str, ...] | None = None
+    if found.replicate or context.wait_replication:
+        home = identity.region or next(iter(regions), "")
+        if aws.region is None:
+            served_in, regions = tuple(region for region in regions if region != home), (home,)
+        else:
+            served_in = ()
     accesses = tuple(
         replace(
             access,
@@ -87,7 +98,7 @@ def _integration(found: Integration, context: Context, login: Login | None, aws:
         )
         for region in regions
     )
-    return Registry(found.name, found.prefix, accesses, found.replicate)
+    return Registry(found.name, found.prefix, accesses, served_in)
 
 
 def _host(host: str, mark: Mark, context: Context, login: Login | None, aws: Aws) -> Registry:

@@ -29,8 +29,9 @@ class Context:
     """Hold what resolving looks things up in; `is_path` says whether a file exists.
 
     `candidates` are the SOURCEs of build steps; `pushed` grows while a run goes on. `steps` are the names of all steps.
-    `regions` replace those of ECR integrations. `with_login` is off for
-    plans and rehearsals, which log in nowhere and so miss no password; `is_plan` lets pass what only a run can know.
+    `regions` replace those of ECR integrations, and `wait_replication` waits for them as ``replicate: true`` does.
+    `with_login` is off for plans and rehearsals, which log in nowhere and so miss no password; `is_plan` lets pass what
+    only a run can know.
     """
 
     config: Config
@@ -41,6 +42,7 @@ class Context:
     steps: frozenset[str] = frozenset()
     pushed: Mapping[str, Pushed] = field(default_factory=dict)
     regions: tuple[str, ...] = ()
+    wait_replication: bool = False
     with_login: bool = True
     is_plan: bool = False
 

@@ -10,6 +10,7 @@ import datetime
 from dataclasses import dataclass, replace
 
 from oci_push.engine.push import PushResult
+from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import ConfigError, DeadlineError, OciPushError
 from oci_push.events import Emit, Note, RetryScheduled, StepStarted
 from oci_push.pipeline.members import push_members
@@ -19,6 +20,7 @@ from oci_push.pipeline.resolving import Context, Pushed
 from oci_push.pipeline.retries import wait_s
 from oci_push.pipeline.steps import BuildStep, PushStep, Retry
 from oci_push.runner.pusher import Pusher
+from oci_push.runner.regions import REPLICATION_S, serve_everywhere
 from oci_push.runtime.scope import Scope
 
 _LARGEST_DATE_S = 250_000_000_000.0
@@ -34,6 +36,7 @@ class Attempted:
     error: OciPushError | None
     resolved: ResolvedPush | None = None
     image_id: str = ""
+    replicas: tuple[ReplicaResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class _Tried:
     pushed: tuple[PushResult, ...]
     image_id: str
     error: OciPushError | None
+    replicas: tuple[ReplicaResult, ...] = ()
 
 
 class PushAttempts:
@@ -91,7 +95,7 @@ class PushAttempts:
                 f"(ended after {scope.clock.monotonic() - started:.1f} s)",
                 hint="raise timeout: of the step, or see what took the time in the log",
             )
-        return Attempted(attempt, tuple(waits), tried.pushed, failure, resolved, tried.image_id)
+        return Attempted(attempt, tuple(waits), tried.pushed, failure, resolved, tried.image_id, tried.replicas)
 
     def _resolve(self, attempt: int) -> ResolvedPush:
         overlay = {"CF_CURRENT_ATTEMPT": str(attempt)}
@@ -123,7 +127,24 @@ class PushAttempts:
         except OciPushError as problem:
             return _Tried((), "", problem)
         failed = next((result.error for result in results if result.error is not None), None)
-        return _Tried(results, image_id, failed)
+        done = _Tried(results, image_id, failed)
+        if failed is not None or resolved.served_in is None or pusher.is_rehearsal:
+            return done
+        return self._served(done, resolved.served_in, scope)
+
+    def _served(self, done: _Tried, regions: tuple[str, ...], scope: Scope) -> _Tried:
+        """Wait until every region serves what was pushed; a region that does not is the step's failure."""
+        found: list[ReplicaResult] = []
+        inner = scope.child(seconds=REPLICATION_S, what="waiting for replication")
+        connections = self._pusher.connections
+        try:
+            for result in done.pushed:
+                if result.access is not None:
+                    found += serve_everywhere(inner, connections, result.access, result, regions, self._emit)
+        except OciPushError as problem:
+            return replace(done, error=problem, replicas=tuple(found))
+        failed = next((replica.error for replica in found if replica.error is not None), None)
+        return replace(done, error=failed, replicas=tuple(found))
 
 
 def exported(done: Attempted) -> dict[str, str]:

@@ -231,6 +231,11 @@ class Pusher:
         )
 
     @property
+    def is_rehearsal(self) -> bool:
+        """Say whether a sandbox stands in for every target."""
+        return bool(self._options.rehearsal)
+
+    @property
     def memory(self) -> Memory:
         """Give what is remembered between runs."""
         return self._memory

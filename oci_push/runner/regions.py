@@ -15,7 +15,6 @@ from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.model.reference import Destination, Reference, Repository
 from oci_push.registry.connections import Connections
 from oci_push.runner.pusher import Pusher
-from oci_push.runner.report import error_to_json
 from oci_push.runtime.scope import Scope
 
 REPLICATION_S = 1800.0
@@ -92,15 +91,3 @@ def follow(
     tags = (reference.tag,) if reference.tag else ()
     original = Original(target.access, target.repository, head.digest, tags)
     return replicate(scope, pusher.connections, original, regions, emit)
-
-
-def replica_to_json(result: ReplicaResult) -> dict[str, object]:
-    """Give one place's result; times in seconds."""
-    return {
-        "repository": str(result.repository),
-        "region": result.place.region,
-        "account": result.place.account,
-        "outcome": result.outcome,
-        "seconds": round(result.seconds, 3),
-        "error": error_to_json(result.error),
-    }

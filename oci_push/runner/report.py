@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from oci_push.engine.push import PushResult
+from oci_push.engine.replicate import ReplicaResult
 from oci_push.engine.transfer import BlobOutcome
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.runner.notes import Noted
@@ -69,6 +70,7 @@ def step_to_json(step: StepResult) -> dict[str, object]:
         "seconds": round(step.seconds, 3),
         "error": error_to_json(step.error),
         "targets": [push_to_json(result) for result in step.pushed],
+        "replicas": [replica_to_json(replica) for replica in step.replicas],
         "hooks": [_hook_to_json(hook) for hook in step.hooks],
         "notes": [_note_to_json(note) for note in step.notes],
     }
@@ -88,6 +90,18 @@ def _note_to_json(note: Noted) -> dict[str, object]:
         "event": note.event,
         "display": note.is_display,
         "removed": note.is_removal,
+    }
+
+
+def replica_to_json(result: ReplicaResult) -> dict[str, object]:
+    """Give one place's result; times in seconds."""
+    return {
+        "repository": str(result.repository),
+        "region": result.place.region,
+        "account": result.place.account,
+        "outcome": result.outcome,
+        "seconds": round(result.seconds, 3),
+        "error": error_to_json(result.error),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from oci_push.engine.push import PushResult
+from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import OciPushError
 from oci_push.pipeline.schedule import SUCCESS
 from oci_push.runner.notes import Noted
@@ -35,6 +36,7 @@ class StepResult:
     attempts: int = 0
     waits_s: tuple[float, ...] = ()
     pushed: tuple[PushResult, ...] = ()
+    replicas: tuple[ReplicaResult, ...] = ()
     error: OciPushError | None = None
     reason: str = ""
     seconds: float = 0.0

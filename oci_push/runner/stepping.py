@@ -112,7 +112,13 @@ class Stepping:
         if status == SUCCESS:
             self.context.variables.export(step.name, exported(done))
         return StepResult(
-            step.name, status, attempts=done.attempts, waits_s=done.waits_s, pushed=done.pushed, error=done.error
+            step.name,
+            status,
+            attempts=done.attempts,
+            waits_s=done.waits_s,
+            pushed=done.pushed,
+            replicas=done.replicas,
+            error=done.error,
         )
 
     def _is_pushed(self, step: BuildStep) -> bool:

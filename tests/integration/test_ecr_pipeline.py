@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,20 @@ def test_an_integration_creates_what_is_missing(ecr: EcrWorld, image: Layout, tm
 def test_a_missing_repository_fails_the_step_with_its_message(ecr: EcrWorld, image: Layout, tmp_path: Path) -> None:
     said = _run(ecr, image, tmp_path, "image_name: pipe/missing\n    registry: keys", code=1)
     assert f"pipe/missing: the repository does not exist in account {ACCOUNT} in {HOME}" in said
+
+
+def test_a_push_with_replication_ends_when_every_region_serves_it(ecr: EcrWorld, image: Layout, tmp_path: Path) -> None:
+    ecr.create(HOME, "pipe/served")
+    ecr.create(AWAY, "pipe/served")
+    more = f"  - {{name: served, provider: ecr, region: {HOME}, regions: [{HOME}, {AWAY}], replicate: true}}\n"
+    (tmp_path / "oci-push.yaml").write_text(REGISTRIES + more)
+    report = tmp_path / "report.json"
+    pipeline = tmp_path / "pipeline.yml"
+    step = f"{{type: push, candidate: 'oci:{image.path}', tag: '1', image_name: pipe/served, registry: served}}"
+    pipeline.write_text(f'version: "1.0"\nsteps:\n  p: {step}\n')
+    ecr.run("run", str(pipeline), "--report", str(report), more={"SECRET": "s"})
+
+    assert ecr.digest(AWAY, "pipe/served", "1") == image.digest
+    (done,) = json.loads(report.read_text())["steps"]
+    assert [target["repository"] for target in done["targets"]] == [f"{host_of(HOME)}/pipe/served"]
+    assert [(replica["region"], replica["outcome"]) for replica in done["replicas"]] == [(AWAY, "copied")]
