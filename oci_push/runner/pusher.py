@@ -24,6 +24,7 @@ from oci_push.model.reference import Destination, Reference, Repository
 from oci_push.providers.authfiles import AuthFiles
 from oci_push.providers.certificates import add_certificates, certificate_folders
 from oci_push.registry.connections import Connections
+from oci_push.registry.journal import Journal
 from oci_push.runtime.commands import command_runner
 from oci_push.runtime.memory import Memory, NoMemory, SqliteMemory
 from oci_push.runtime.retry import RetryPolicy
@@ -89,9 +90,20 @@ class Pusher:
         self._logins = AuthFiles.discover(
             env, home=home, uid=surroundings.uid, run_command=command_runner(env, scope.clock), emit=emit
         )
-        self._memory = self._open_memory()
+        folder = self._cache_folder()
+        self._memory: Memory = NoMemory()
+        if folder:
+            self._memory = SqliteMemory(folder / _MEMORY_FILE, scope.clock, lambda text: emit(Note(text, "warning")))
+        # A rehearsal's registry has an address that will mean another one tomorrow.
+        lasts = folder is not None and not options.rehearsal
         self._connections = Connections(
-            scope, options.transport, blob_retry=options.blob_retry, random=surroundings.random, emit=emit
+            scope,
+            options.transport,
+            blob_retry=options.blob_retry,
+            random=surroundings.random,
+            emit=emit,
+            memory=self._memory if lasts else NoMemory(),
+            journal=Journal(self._memory, folder) if lasts and folder else None,
         )
 
     def close(self) -> None:
@@ -186,13 +198,9 @@ class Pusher:
                 found[host, blob.digest] = tuple(Repository(target.repository.host, path) for path in paths)
         return found
 
-    def _open_memory(self) -> Memory:
+    def _cache_folder(self) -> Path | None:
         cache = self._env.get("XDG_CACHE_HOME") or (str(self._home / ".cache") if self._home else "")
-        if not self._options.remember or not cache:
-            return NoMemory()
-        return SqliteMemory(
-            Path(cache) / "oci-push" / _MEMORY_FILE, self.scope.clock, lambda text: self._emit(Note(text, "warning"))
-        )
+        return Path(cache) / "oci-push" if self._options.remember and cache else None
 
     @property
     def memory(self) -> Memory:
