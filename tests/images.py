@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import random
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +59,13 @@ class Layout:
     blobs: dict[str, int]
 
 
-def make_layout(path: Path, *layers: bytes, tag: str = "latest") -> Layout:
-    """Write an OCI layout with one image of gzip layers."""
+def noise(size: int, seed: int = 1) -> bytes:
+    """Make bytes that are never twice the same inside a blob, so that a piece in the wrong place shows."""
+    return random.Random(seed).randbytes(size)
+
+
+def make_layout(path: Path, *layers: bytes, tag: str = "latest", raw: bool = False) -> Layout:
+    """Write an OCI layout with one image of gzip layers, or with `raw` of layers as they are given."""
     path.mkdir(parents=True, exist_ok=True)
     sizes: dict[str, int] = {}
 
@@ -71,7 +77,7 @@ def make_layout(path: Path, *layers: bytes, tag: str = "latest") -> Layout:
         sizes[str(digest)] = len(content)
         return {"mediaType": kind, "digest": str(digest), "size": len(content)}
 
-    described = [put(gzip.compress(one, mtime=0), media.OCI_LAYER_GZIP) for one in layers]
+    described = [put(one if raw else gzip.compress(one, mtime=0), media.OCI_LAYER_GZIP) for one in layers]
     manifest = {
         "schemaVersion": 2,
         "mediaType": media.OCI_MANIFEST,

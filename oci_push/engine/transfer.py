@@ -6,7 +6,13 @@ import enum
 from dataclasses import dataclass, replace
 
 from oci_push.engine.plan import Leg
-from oci_push.errors import ContentMismatchError, ProtocolViolationError, RegistryError, UploadRejectedError
+from oci_push.errors import (
+    ContentMismatchError,
+    OciPushError,
+    ProtocolViolationError,
+    RegistryError,
+    UploadRejectedError,
+)
 from oci_push.events import BlobDone, Emit
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -55,7 +61,13 @@ def transfer(
 def send(scope: Scope, client: RepositoryClient, source: Source, blob: Descriptor, upload: Upload | None) -> BlobResult:
     """Upload a blob whatever is said to be there; a digest that is refused is blamed on the side that is wrong."""
     try:
-        sent = client.upload(scope, blob, source.blob(scope, blob), upload)
+        body = source.blob(scope, blob)
+    except OciPushError:
+        if upload is not None:
+            client.cancel(scope, upload)
+        raise
+    try:
+        sent = client.upload(scope, blob, body, upload)
     except UploadRejectedError as error:
         if "DIGEST_INVALID" in error.codes or "SIZE_INVALID" in error.codes:
             _blame(scope, source, blob, error)

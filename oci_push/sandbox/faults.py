@@ -72,6 +72,14 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True)
+class Slow:
+    """Read the request's body `block_bytes` at a time, with a pause of so many seconds before each block."""
+
+    block_bytes: int
+    pause_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Garbage:
     """Send these bytes where an answer should be, and close the connection."""
 
@@ -100,7 +108,17 @@ class Http10Close:
 
 
 Action: TypeAlias = (
-    Answer | DropBefore | DropAfter | DropReply | TruncateReply | Stall | Garbage | Headers | Redirect | Http10Close
+    Answer
+    | DropBefore
+    | DropAfter
+    | DropReply
+    | TruncateReply
+    | Stall
+    | Slow
+    | Garbage
+    | Headers
+    | Redirect
+    | Http10Close
 )
 
 

@@ -27,31 +27,40 @@ QUICK = RetryPolicy(attempts=3, base_s=0.001, cap_s=0.002)
 
 @dataclass
 class Pushing:
-    """Hold what a push needs, and the events it gave."""
+    """Hold what a push needs, and the events it gave; with a `home` it remembers."""
 
     clock: Clock = field(default_factory=SystemClock)
     login: Login | None = None
     events: list[Event] = field(default_factory=list)
     stall_s: float = 5.0
     at_once: int = 4
+    home: Path | None = None
+    retry: RetryPolicy = QUICK
+    limit_bytes_per_s: float = 0.0
 
     def push(self, source: Layout | str, *destinations: str) -> tuple[PushResult, ...]:
         """Push a layout, or what a reference names, to ``address/repository:tags``."""
         text = source if isinstance(source, str) else f"oci:{source.path}"
         return self.push_to(text, [Destination.parse(one) for one in destinations])
 
-    def push_to(self, text: str, destinations: Sequence[Destination]) -> tuple[PushResult, ...]:
-        """Push with destinations taken apart already."""
-        scope = Scope(self.clock, what="test")
+    def push_to(
+        self, text: str, destinations: Sequence[Destination], scope: Scope | None = None
+    ) -> tuple[PushResult, ...]:
+        """Push with destinations taken apart already, and in a scope that may be cancelled."""
+        scope = scope or Scope(self.clock, what="test")
         options = Options(
             login=self.login,
-            remember=False,
-            blob_retry=QUICK,
+            remember=self.home is not None,
+            blob_retry=self.retry,
             transport=TransportSettings(
-                call_retry=QUICK, stall_s=self.stall_s, near_requests=self.at_once, far_requests=self.at_once
+                call_retry=self.retry,
+                stall_s=self.stall_s,
+                near_requests=self.at_once,
+                far_requests=self.at_once,
+                limit_bytes_per_s=self.limit_bytes_per_s,
             ),
         )
-        around = Surroundings({}, Path("/nonexistent"), 0, lambda: 0.5)
+        around = Surroundings({}, self.home or Path("/nonexistent"), 0, lambda: 0.5)
         with contextlib.closing(Pusher(scope, options, around, self.events.append)) as pusher:
             targets = pusher.targets(destinations)
             with pusher.open(text, scope, targets=len(targets)) as source:
