@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from oci_push.engine.plan import Leg
-from oci_push.errors import ContentMismatchError, UploadRejectedError
+from oci_push.errors import ContentMismatchError, OciPushError, UploadRejectedError
 from oci_push.events import BlobDone, Emit
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -67,7 +67,12 @@ def _bring(scope: Scope, client: RepositoryClient, source: Source, leg: Leg, blo
         upload = answer.upload
     if wishes and upload is None and client.has_blob(scope, blob):
         return BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
-    body = source.blob(scope, blob)
+    try:
+        body = source.blob(scope, blob)
+    except OciPushError:
+        if upload is not None:
+            client.cancel(scope, upload)
+        raise
     try:
         sent = client.upload(scope, blob, body, upload)
     except UploadRejectedError as error:
