@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from oci_push.engine.graph import ImageGraph, walk
-from oci_push.engine.plan import PushPlan, Target, plan_push
+from oci_push.engine.plan import Leg, PushPlan, Target, plan_push
 from oci_push.engine.push import PushResult, execute
+from oci_push.engine.transfer import BlobOutcome
 from oci_push.errors import ConfigError
 from oci_push.events import Emit, Note, ignore
 from oci_push.model.access import Access, Login, Trust
@@ -127,11 +128,23 @@ class Pusher:
             mounts = tuple({r: None for wishes in leg.mounts.values() for r in wishes})
             self._connections.want(leg.target.access, push=(leg.target.repository,), pull=mounts)
         results = execute(plan, source, self._connections, scope, self._emit)
-        for leg, result in zip(plan.legs, results, strict=True):
-            if result.error is None and not self._options.rehearsal:
-                for blob in leg.blobs:
-                    self._memory.remember_blob(leg.target.access.host, result.repository.path, blob.digest)
+        if not self._options.rehearsal:
+            for leg, result in zip(plan.legs, results, strict=True):
+                self._learn(leg, result)
         return results
+
+    def _learn(self, leg: Leg, result: PushResult) -> None:
+        """Remember what a repository holds now, and forget those that were asked for a blob in vain."""
+        host = leg.target.access.host
+        tried = [blob for blob in result.blobs if blob.outcome in (BlobOutcome.MOUNTED, BlobOutcome.UPLOADED)]
+        for blob in tried:
+            for asked in leg.mounts.get(blob.digest, ()):
+                if blob.mounted_from == str(asked):
+                    break
+                self._memory.forget_blob(host, asked.path, blob.digest)
+        if result.error is None:
+            for held in leg.blobs:
+                self._memory.remember_blob(host, result.repository.path, held.digest)
 
     @contextmanager
     def open(self, text: str, scope: Scope, *, given: Access | None = None, targets: int = 1) -> Iterator[Source]:
