@@ -6,6 +6,7 @@ Starts from the provider's facts and learns from answers: an upload form that is
 from __future__ import annotations
 
 from oci_push.errors import RegistryError
+from oci_push.model.reference import Repository
 from oci_push.protocol.blobs import Form
 
 _FIRST_CHUNK = 64 * 1024 * 1024
@@ -29,6 +30,7 @@ class Abilities:
         self.anonymous_mount = anonymous_mount
         self.chunk_bytes = chunk_bytes or _FIRST_CHUNK
         self._least = max(_LEAST_CHUNK, chunk_min_bytes)
+        self.denied_sources: set[Repository] = set()
         self._refused: set[Form] = set()
 
     def adapt(self, tried: Form, error: RegistryError, size: int) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from oci_push.errors import NotFoundError, OciPushError, RegistryError, UploadRejectedError
+from oci_push.errors import DeniedError, NotFoundError, OciPushError, RegistryError, UploadRejectedError
 from oci_push.events import BlobProgress, Emit, RetryScheduled
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.manifest import Manifest
@@ -86,11 +86,15 @@ class RepositoryClient:
 
     def mount(self, scope: Scope, blob: Descriptor, source: Repository | None) -> blobs.MountAnswer:
         """Try to link a blob from another repository; a refusal is an answer, not an error."""
+        if source in self._abilities.denied_sources:
+            return blobs.MountAnswer()
         try:
             return self.session.run(scope, blobs.mount(self.repository, blob.digest, source))
-        except RegistryError:
+        except RegistryError as error:
             if source is None:
                 self._abilities.anonymous_mount = False
+            elif isinstance(error, DeniedError):
+                self._abilities.denied_sources.add(source)  # what may not be read once may not be read for each blob
             return blobs.MountAnswer()
 
     def upload(self, scope: Scope, blob: Descriptor, body: Body, upload: Upload | None = None) -> Sent:

@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from oci_push.errors import NetworkError, OciPushError, ProtocolViolationError, RegistryError
+from oci_push.errors import DeniedError, NetworkError, OciPushError, ProtocolViolationError, RegistryError
 from oci_push.events import Emit, RetryScheduled, ignore
 from oci_push.model.access import Access, is_loopback
 from oci_push.protocol import faults
@@ -93,10 +93,10 @@ class Session:
     def download(self, scope: Scope, call: Call) -> Iterator[Iterator[bytes]]:
         """Send a GET and give its body block by block; the answer's status is checked first."""
         with self.gate.inside(scope), self._backend.use(scope), self._translated(call):
-            response, _ = self._exchange(scope, call, authenticated=True)
+            response, sent = self._exchange(scope, call, authenticated=True)
             try:
                 if response.status_code not in call.answers:
-                    raise self._error(scope, call, self._reply(response, call.limit))
+                    raise self._error(scope, call, self._reply(response, call.limit), sent)
                 yield response.iter_raw(512 * 1024)
             finally:
                 response.close()
@@ -133,7 +133,7 @@ class Session:
 
     def _once(self, scope: Scope, call: Call, *, authenticated: bool) -> Reply:
         with self._backend.use(scope), self._translated(call):
-            response, _ = self._exchange(scope, call, authenticated=authenticated)
+            response, sent = self._exchange(scope, call, authenticated=authenticated)
             try:
                 good = response.status_code in call.answers
                 reply = self._reply(response, call.limit if good else _MAX_ERROR_BYTES)
@@ -141,7 +141,7 @@ class Session:
                 response.close()
         self._measure()
         if not good:
-            raise self._error(scope, call, reply)
+            raise self._error(scope, call, reply, sent)
         return reply
 
     def _exchange(self, scope: Scope, call: Call, *, authenticated: bool) -> tuple[httpx.Response, str | None]:
@@ -223,8 +223,10 @@ class Session:
         url = str(response.request.extensions["url"])
         return Reply(response.status_code, dict(reversed(pairs)), url, b"".join(kept), pairs)
 
-    def _error(self, scope: Scope, call: Call, reply: Reply) -> RegistryError:
+    def _error(self, scope: Scope, call: Call, reply: Reply, sent: str | None) -> RegistryError:
         error = faults.error_for(call, reply, scope.clock.now)
+        if isinstance(error, DeniedError):
+            error.hint = self.auth.shortfall(call, sent) or error.hint
         if reply.status == 400 and self._origin[0] == "http" and not error.codes:
             # What a TLS port says to plain http; to a HEAD it says so without a word.
             error.hint = "if this registry speaks TLS, give --ca-file or --skip-tls-verify, or plain_http: false"
