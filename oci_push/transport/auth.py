@@ -103,7 +103,6 @@ class Authenticator:
                 return True
             with self._lock:
                 self._wanted = canonical(self._wanted + needed)
-            return True
         self._tokens.drop(used.scopes, used)
         return True
 

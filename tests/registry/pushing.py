@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from images import Layout
 
 from oci_push.engine.push import PushResult
-from oci_push.events import Event
+from oci_push.events import Event, ignore, tee
 from oci_push.model import media
 from oci_push.model.access import Access, Login, Trust
 from oci_push.model.digest import Digest
@@ -42,15 +43,25 @@ class Pushing:
     policy: RetryPolicy = QUICK
     remember: bool = False
     scope: Scope | None = None
+    listener: Callable[[Event], None] = ignore
 
     def push(self, source: Layout | str, *destinations: str) -> tuple[PushResult, ...]:
         """Push a layout, or what a reference names, to ``address/repository:tags``."""
-        text = source if isinstance(source, str) else f"oci:{source.path}"
-        return self.push_to(text, [Destination.parse(one) for one in destinations])
+        return self.push_to(_text(source), [Destination.parse(one) for one in destinations])
 
     def push_to(self, text: str, destinations: Sequence[Destination]) -> tuple[PushResult, ...]:
         """Push with destinations taken apart already."""
-        scope = self.scope or Scope(self.clock, what="test")
+        with self.pusher() as pusher:
+            return _push(pusher, text, destinations)
+
+    def push_each(self, source: Layout | str, *destinations: str) -> list[tuple[PushResult, ...]]:
+        """Push to one destination after the other, in one run."""
+        with self.pusher() as pusher:
+            return [_push(pusher, _text(source), [Destination.parse(one)]) for one in destinations]
+
+    @contextmanager
+    def pusher(self) -> Iterator[Pusher]:
+        """Give the run's pusher."""
         options = Options(
             login=self.login,
             accesses=self.accesses,
@@ -65,10 +76,19 @@ class Pushing:
             ),
         )
         around = Surroundings(self.env, Path("/nonexistent"), 0, lambda: 0.5)
-        with contextlib.closing(Pusher(scope, options, around, self.events.append)) as pusher:
-            targets = pusher.targets(destinations)
-            with pusher.open(text, scope, targets=len(targets)) as source:
-                return pusher.execute(pusher.plan(source, targets, scope), source, scope)
+        scope = self.scope or Scope(self.clock, what="test")
+        with contextlib.closing(Pusher(scope, options, around, tee(self.events.append, self.listener))) as pusher:
+            yield pusher
+
+
+def _text(source: Layout | str) -> str:
+    return source if isinstance(source, str) else f"oci:{source.path}"
+
+
+def _push(pusher: Pusher, text: str, destinations: Sequence[Destination]) -> tuple[PushResult, ...]:
+    targets = pusher.targets(destinations)
+    with pusher.open(text, pusher.scope, targets=len(targets)) as source:
+        return pusher.execute(pusher.plan(source, targets, pusher.scope), source, pusher.scope)
 
 
 def public(sandbox: Sandbox, host: str = "registry.example.com", login: Login | None = None) -> Mapping[str, Access]:

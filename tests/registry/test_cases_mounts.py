@@ -11,6 +11,7 @@ from pushing import LOGIN, Pushing, difference, is_whole
 from oci_push.engine.push import PushResult
 from oci_push.engine.transfer import BlobOutcome
 from oci_push.errors import ContentMismatchError, OciPushError, UnavailableError
+from oci_push.events import Event, LegFinished
 from oci_push.model.digest import Digest
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.memory import SqliteMemory
@@ -94,13 +95,12 @@ def test_a_source_that_fails_after_a_refused_mount_cancels_the_session(tmp_path:
     image = make_layout(tmp_path / "image", layer(1))
     digest = max(image.blobs, key=lambda d: image.blobs[d])
     with Sandbox(options=SandboxOptions(mount=False)) as sandbox:
-        pushing = Pushing(at_once=1)
 
-        def lose_the_blob(event: object) -> None:
-            if type(event).__name__ == "LegFinished":
+        def lose_the_blob(event: Event) -> None:
+            if isinstance(event, LegFinished):
                 (image.path / "blobs" / "sha256" / digest.partition(":")[2]).write_bytes(b"short")
 
-        pushing.events = _Listening(lose_the_blob)
+        pushing = Pushing(at_once=1, listener=lose_the_blob)
         first, second = errors_of(pushing.push(image, f"{sandbox.address}/a:1", f"{sandbox.address}/b:1"))
         assert first is None
         assert isinstance(second, ContentMismatchError)
@@ -160,15 +160,3 @@ def test_a_token_without_the_mount_source_is_tried_once_and_then_uploads_follow(
         assert errors_of(results) == [None, None]
         assert is_whole(sandbox, "b", "1", image)
         assert len({r.path for r in sandbox.traffic.select(method="POST", path_pattern="mount=")}) == 1
-
-
-class _Listening(list[object]):
-    """A list of events that calls back on each."""
-
-    def __init__(self, listener: object) -> None:
-        super().__init__()
-        self._listener = listener
-
-    def append(self, event: object) -> None:
-        super().append(event)
-        self._listener(event)  # type: ignore[operator]
