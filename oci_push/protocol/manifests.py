@@ -8,8 +8,8 @@ was not made, and a registry that does not know it answers 201 without the heade
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from urllib.parse import urljoin
+from dataclasses import dataclass, replace
+from urllib.parse import urljoin, urlsplit
 
 from oci_push.errors import ImmutableTagError, NotFoundError, ProtocolViolationError, RegistryError
 from oci_push.model import media
@@ -20,6 +20,7 @@ from oci_push.protocol import endpoints
 from oci_push.protocol.call import BytesBody, Call, Flow, Reply
 
 _LINK = re.compile(r'<?([^<>;,\s]+)>?\s*;\s*rel="?next"?', re.IGNORECASE)
+_MAX_PAGES = 10_000
 _IMMUTABLE = frozenset({"TAG_INVALID", "TAG_ALREADY_EXISTS", "MANIFEST_EXISTS"})
 
 
@@ -33,7 +34,10 @@ class Head:
 
 
 def head(repository: Repository, target: str, *, push: bool = False) -> Flow[Head | None]:
-    """Ask what a tag or digest points at; ``None`` when there is nothing."""
+    """Ask what a tag or digest points at; ``None`` when there is nothing.
+
+    A GET follows where HEAD is not known (405), and after a 403: an answer to HEAD has no body to say why.
+    """
     call = Call(
         "HEAD",
         endpoints.manifest(repository, target),
@@ -42,11 +46,17 @@ def head(repository: Repository, target: str, *, push: bool = False) -> Flow[Hea
         what=_what(repository, target),
     )
     try:
-        reply = yield call
+        try:
+            reply = yield call
+        except RegistryError as refused:
+            if refused.status not in (403, 405):
+                raise
+            reply = yield replace(call, method="GET")
     except NotFoundError:
         return None
     length = reply.headers.get("content-length", "")
-    return Head(_digest(reply), _type(reply), int(length) if length.isdigit() else 0)
+    digest = _digest(reply) or (Digest.of(reply.body) if reply.body else None)
+    return Head(digest, _type(reply), int(length) if length.isdigit() else len(reply.body))
 
 
 def fetch(reference: Reference) -> Flow[Manifest]:
@@ -91,9 +101,12 @@ def list_tags(repository: Repository, page: int = 0) -> Flow[tuple[str, ...]]:
     found: set[str] = set()
     url = endpoints.tags(repository, page=page)
     seen: set[str] = set()
+    what = f"{repository}: tags"
     while url and url not in seen:
+        if len(seen) == _MAX_PAGES:
+            raise ProtocolViolationError(f"{what}: more than {_MAX_PAGES} pages", method="GET")
         seen.add(url)
-        reply = yield Call("GET", url, scopes=(endpoints.pull_scope(repository),), what=f"{repository}: tags")
+        reply = yield Call("GET", url, scopes=(endpoints.pull_scope(repository),), what=what)
         try:
             value = load_json(reply.body, f"{repository}: tag list")
         except ValueError as problem:
@@ -101,8 +114,23 @@ def list_tags(repository: Repository, page: int = 0) -> Flow[tuple[str, ...]]:
         names = value.get("tags")
         found.update(name for name in names if isinstance(name, str)) if isinstance(names, list) else None
         link = _LINK.search(reply.headers.get("link", ""))
-        url = urljoin(reply.url, link[1]) if link else ""
+        url = _next_page(reply, link[1], what) if link else ""
     return tuple(sorted(found))
+
+
+def _next_page(reply: Reply, link: str, what: str) -> str:
+    try:
+        url = urljoin(reply.url, link)
+        is_near = urlsplit(url)[:2] == urlsplit(reply.url)[:2]
+    except ValueError as problem:
+        raise ProtocolViolationError(f"{what}: the link to the next page is no URL", method="GET") from problem
+    if not is_near:
+        raise ProtocolViolationError(
+            f"{what}: the next page is said to be at {endpoints.bare(url)[:120]}; refused",
+            hint="a list goes on where it began; check the registry's external URL setting",
+            method="GET",
+        )
+    return url
 
 
 def _put(repository: Repository, manifest: Manifest, target: str, query: str) -> Call:

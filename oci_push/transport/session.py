@@ -16,11 +16,12 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from oci_push.errors import DeniedError, NetworkError, OciPushError, ProtocolViolationError, RegistryError
-from oci_push.events import Emit, RetryScheduled, ignore
+from oci_push.events import Emit, Note, RetryScheduled, ignore
 from oci_push.model.access import Access, is_loopback
 from oci_push.protocol import faults
 from oci_push.protocol.call import Call, Flow, Reply
 from oci_push.protocol.endpoints import bare
+from oci_push.protocol.notices import warnings
 from oci_push.runtime.retry import Retried, RetryPolicy, attempts
 from oci_push.runtime.scope import Scope
 from oci_push.transport.auth import Authenticator
@@ -35,6 +36,7 @@ _log = logging.getLogger(__name__)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_HOPS = 10
 _MAX_ERROR_BYTES = 64 * 1024
+_MAX_WARNINGS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Session:
         )
         self.gate = Gate(settings.near_requests)
         self._measured = False
+        self._warnings: set[str] = set()
         self.auth = Authenticator(access, self._origin, scope.clock, self._run_plain)
 
     def close(self) -> None:
@@ -140,6 +143,7 @@ class Session:
             finally:
                 response.close()
         self._measure()
+        self._pass_on(reply)
         if not good:
             raise self._error(scope, call, reply, sent)
         return reply
@@ -235,6 +239,12 @@ class Session:
                 scope.clock.monotonic() + min(error.retry_after_s, self._settings.call_retry.server_cap_s)
             )
         return error
+
+    def _pass_on(self, reply: Reply) -> None:
+        for text in warnings(reply):
+            if text not in self._warnings and len(self._warnings) < _MAX_WARNINGS:
+                self._warnings.add(text)
+                self._emit(Note(f"{self.access.host} warns: {text}", "warning"))
 
     def _measure(self) -> None:
         # Round trips cost nothing nearby and everything far away: more requests at once only there.
