@@ -33,6 +33,14 @@ class Head:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Hold what one PUT has made: `tags`, and whether the manifest's subject has been dealt with."""
+
+    tags: frozenset[str] = frozenset()
+    subject: bool = False
+
+
 def head(repository: Repository, target: str, *, push: bool = False) -> Flow[Head | None]:
     """Ask what a tag or digest points at; ``None`` when there is nothing.
 
@@ -76,24 +84,50 @@ def fetch(reference: Reference) -> Flow[Manifest]:
         raise ProtocolViolationError(f"{reference}: {problem}", method="GET", status=reply.status) from problem
 
 
-def put(repository: Repository, manifest: Manifest, target: str) -> Flow[None]:
-    """Store a manifest under a tag or its own digest, byte for byte."""
-    call = _put(repository, manifest, target, "")
+def put(repository: Repository, manifest: Manifest, target: str) -> Flow[bool]:
+    """Store a manifest under a tag or its own digest, byte for byte; say whether its subject has been dealt with.
+
+    A registry names a tag's manifest by sha256 on its own. Where ours has another digest, the answer must confirm
+    that one, or the tag is not ours.
+    """
+    is_odd = ":" not in target and manifest.digest.algorithm != "sha256"
+    if is_odd:
+        made = yield from _try_with_tag(repository, manifest, target)
+        if made.tags:
+            return made.subject
+    call = _put(repository, manifest, target, f"digest={manifest.digest}" if is_odd else "")
     try:
         reply = yield call
     except RegistryError as refused:
-        raise _refused(refused, call.what, target) from refused
+        raise _refused(refused, call.what, target, manifest) from refused
     _check(reply, manifest, call)
+    if is_odd and _digest(reply) != manifest.digest:
+        raise ProtocolViolationError(
+            f"{call.what}: the registry does not say that the tag has digest {manifest.digest}",
+            hint="it knows tags by sha256 alone; convert the image to sha256 digests",
+            method=call.method,
+            status=reply.status,
+        )
+    return "oci-subject" in reply.headers
 
 
-def put_with_tags(repository: Repository, manifest: Manifest, tags: tuple[str, ...]) -> Flow[frozenset[str]]:
-    """Store a manifest by digest and ask for `tags` in the same request; give those the registry made."""
+def _try_with_tag(repository: Repository, manifest: Manifest, tag: str) -> Flow[Made]:
+    try:
+        return (yield from put_with_tags(repository, manifest, (tag,)))
+    except RegistryError as refused:
+        if refused.status not in (400, 404, 405, 414, 431):
+            raise
+        return Made()
+
+
+def put_with_tags(repository: Repository, manifest: Manifest, tags: tuple[str, ...]) -> Flow[Made]:
+    """Store a manifest by digest and ask for `tags` in the same request."""
     query = "&".join(f"tag={tag}" for tag in tags)
     call = _put(repository, manifest, str(manifest.digest), query)
     reply = yield call
     _check(reply, manifest, call)
     named = ",".join(reply.values("oci-tag"))
-    return frozenset(tag.strip() for tag in named.split(",")) & frozenset(tags)
+    return Made(frozenset(tag.strip() for tag in named.split(",")) & frozenset(tags), "oci-subject" in reply.headers)
 
 
 def list_tags(repository: Repository, page: int = 0) -> Flow[tuple[str, ...]]:
@@ -155,7 +189,7 @@ def _check(reply: Reply, manifest: Manifest, call: Call) -> None:
         )
 
 
-def _refused(error: RegistryError, what: str, target: str) -> RegistryError:
+def _refused(error: RegistryError, what: str, target: str, manifest: Manifest) -> RegistryError:
     if error.status in (400, 403, 409, 412) and _IMMUTABLE & set(error.codes) and ":" not in target:
         return ImmutableTagError(
             f"{what}: the tag exists and may not be moved ({error.status} {error.codes[0]})",
@@ -165,6 +199,8 @@ def _refused(error: RegistryError, what: str, target: str) -> RegistryError:
             status=error.status,
             codes=error.codes,
         )
+    if "MANIFEST_INVALID" in error.codes and manifest.media_type in (media.OCI_MANIFEST, media.OCI_INDEX):
+        error.hint = "an old registry may not know OCI manifests: for a docker-archive say --format docker"
     return error
 
 

@@ -7,6 +7,7 @@ new session, and one that will not be finished is cancelled.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from dataclasses import dataclass
 from oci_push.errors import DeniedError, NotFoundError, OciPushError, RegistryError, UploadRejectedError
 from oci_push.events import BlobProgress, Emit, RetryScheduled
 from oci_push.model.descriptor import Descriptor
+from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference, Repository
-from oci_push.protocol import blobs, endpoints, manifests
+from oci_push.protocol import blobs, endpoints, manifests, referrers
 from oci_push.protocol.blobs import Form, Upload
 from oci_push.protocol.call import Body, Call
 from oci_push.registry.abilities import Abilities
@@ -55,6 +57,8 @@ class RepositoryClient:
         self._blob_retry = blob_retry
         self._random = random
         self._emit = emit
+        self._listing = threading.Lock()
+        self._listed: set[Digest] = set()
 
     def head(self, scope: Scope, target: str, *, push: bool = False) -> manifests.Head | None:
         """Ask what a tag or digest points at."""
@@ -118,8 +122,9 @@ class RepositoryClient:
             self.session.run(scope.shielded(_CANCEL_S), blobs.cancel(self.repository, upload.location))
 
     def put_manifest(self, scope: Scope, manifest: Manifest, target: str) -> None:
-        """Store a manifest under a tag or its digest."""
-        self.session.run(scope, manifests.put(self.repository, manifest, target))
+        """Store a manifest under a tag or its digest, and see that it is found from its subject."""
+        handled = self.session.run(scope, manifests.put(self.repository, manifest, target))
+        self._list(scope, manifest, handled=handled)
 
     def put_with_tags(self, scope: Scope, manifest: Manifest, tags: tuple[str, ...]) -> frozenset[str]:
         """Store a manifest and ask for all tags at once; gives those made, none where it is not known."""
@@ -130,10 +135,20 @@ class RepositoryClient:
         except RegistryError as error:
             if error.status not in (400, 404, 405, 414, 431):
                 raise
-            made = frozenset()
-        if not made:
+            made = manifests.Made()
+        if not made.tags:
             self._abilities.multi_tag = False
-        return made
+        else:
+            self._list(scope, manifest, handled=made.subject)
+        return made.tags
+
+    def _list(self, scope: Scope, manifest: Manifest, *, handled: bool) -> None:
+        if manifest.subject is None or handled:
+            return
+        with self._listing:  # our own threads, at least, do not overwrite one another's list
+            if manifest.digest not in self._listed:
+                self.session.run(scope, referrers.list_under_subject(self.repository, manifest))
+                self._listed.add(manifest.digest)
 
     def _attempt(self, scope: Scope, blob: Descriptor, body: Body, opened: list[Upload | None]) -> None:
         while True:

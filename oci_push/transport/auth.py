@@ -62,7 +62,7 @@ class Authenticator:
         offered = challenges.parse(reply.values("www-authenticate"))
         chosen = self._choose(offered)
         if chosen is None:
-            if reply.status == 401 and sent is None:
+            if reply.status == 401 and sent is None and offered:
                 self._no_way_in(call, offered)
             return False
         if chosen.scheme == "basic":
@@ -111,7 +111,7 @@ class Authenticator:
         return bearer or next((c for c in offered if c.scheme == "basic"), None)
 
     def _no_way_in(self, call: Call, offered: tuple[Challenge, ...]) -> None:
-        names = ", ".join(c.scheme for c in offered) or "none"
+        names = ", ".join(c.scheme for c in offered)
         raise CredentialsError(
             f"{self._access.host}: asks for a login by a scheme that is not supported (offered: {names})",
             hint="Basic and Bearer are supported",
