@@ -42,6 +42,7 @@ class Pushing:
     env: Mapping[str, str] = field(default_factory=dict)
     policy: RetryPolicy = QUICK
     remember: bool = False
+    foreign_layers: bool = False
     scope: Scope | None = None
     listener: Callable[[Event], None] = ignore
 
@@ -66,6 +67,7 @@ class Pushing:
             login=self.login,
             accesses=self.accesses,
             remember=self.remember,
+            foreign_layers=self.foreign_layers,
             blob_retry=self.policy,
             transport=TransportSettings(
                 call_retry=self.policy,
