@@ -7,6 +7,7 @@ defensively (distribution-spec, "Error Codes").
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
@@ -24,6 +25,8 @@ from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import bare
 
 _MAX_TEXT = 400
+_MAX_NAMED = 1000
+_DIGEST = re.compile(rb"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _TRANSIENT = frozenset({408, 425, 499, 500, 502, 503, 504, 522})
 
 
@@ -45,6 +48,7 @@ def error_for(call: Call, reply: Reply, now: Callable[[], float]) -> RegistryErr
         status=reply.status,
         codes=codes,
         retry_after_s=retry_after(reply.headers.get("retry-after", ""), now()),
+        named=tuple(dict.fromkeys(m.decode() for m in _DIGEST.findall(reply.body)))[:_MAX_NAMED],
     )
 
 

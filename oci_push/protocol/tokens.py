@@ -25,12 +25,13 @@ _LIMIT = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Hold a bearer token: for which scopes it was asked, and its end on our own monotonic clock."""
+    """Hold a bearer token: for which scopes it was asked, its end on our own monotonic clock, its whole life."""
 
     text: Secret
     scopes: tuple[str, ...]
     expires_at: float
     refresh: Secret | None = None
+    life_s: float = _DEFAULT_LIFE_S
 
     def is_fresh(self, monotonic: float, need_s: float) -> bool:
         """Say whether it lives `need_s` seconds more."""
@@ -115,12 +116,9 @@ def _read(reply: Reply, scopes: tuple[str, ...], sent_at: float, what: str) -> T
     life = value.get("expires_in")
     seconds = float(life) if isinstance(life, int | float) and not isinstance(life, bool) else _DEFAULT_LIFE_S
     refresh = value.get("refresh_token")
-    return Token(
-        Secret(text),
-        scopes,
-        sent_at + max(seconds, _DEFAULT_LIFE_S),
-        Secret(refresh) if isinstance(refresh, str) and refresh else None,
-    )
+    life_s = max(seconds, _DEFAULT_LIFE_S)
+    kept = Secret(refresh) if isinstance(refresh, str) and refresh else None
+    return Token(Secret(text), scopes, sent_at + life_s, kept, life_s)
 
 
 def _refused(error: RegistryError, login: Login | None, what: str) -> Exception:

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from oci_push.engine.graph import ImageGraph, walk
-from oci_push.engine.plan import Leg, PushPlan, Target, plan_push
+from oci_push.engine.plan import PushPlan, Target, plan_push
 from oci_push.engine.push import PushResult, execute
-from oci_push.engine.transfer import BlobOutcome
 from oci_push.errors import ConfigError
 from oci_push.events import Emit, Note, ignore
 from oci_push.model.access import Access, Login, Trust
@@ -25,6 +24,7 @@ from oci_push.model.reference import Destination, Reference, Repository
 from oci_push.providers.authfiles import AuthFiles
 from oci_push.providers.certificates import add_certificates, certificate_folders
 from oci_push.registry.connections import Connections
+from oci_push.registry.journal import Journal
 from oci_push.runtime.commands import command_runner
 from oci_push.runtime.memory import Memory, NoMemory, SqliteMemory
 from oci_push.runtime.retry import RetryPolicy
@@ -91,9 +91,20 @@ class Pusher:
         self._logins = AuthFiles.discover(
             env, home=home, uid=surroundings.uid, run_command=command_runner(env, scope.clock), emit=emit
         )
-        self._memory = self._open_memory()
+        folder = self._cache_folder()
+        self._memory: Memory = NoMemory()
+        if folder:
+            self._memory = SqliteMemory(folder / _MEMORY_FILE, scope.clock, lambda text: emit(Note(text, "warning")))
+        # A rehearsal's registry has an address that will mean another one tomorrow.
+        lasts = folder is not None and not options.rehearsal
         self._connections = Connections(
-            scope, options.transport, blob_retry=options.blob_retry, random=surroundings.random, emit=emit
+            scope,
+            options.transport,
+            blob_retry=options.blob_retry,
+            random=surroundings.random,
+            emit=emit,
+            memory=self._memory if lasts else NoMemory(),
+            journal=Journal(self._memory, folder) if lasts and folder else None,
         )
 
     def close(self) -> None:
@@ -129,23 +140,11 @@ class Pusher:
             mounts = tuple({r: None for wishes in leg.mounts.values() for r in wishes})
             self._connections.want(leg.target.access, push=(leg.target.repository,), pull=mounts)
         results = execute(plan, source, self._connections, scope, self._emit)
-        if not self._options.rehearsal:
-            for leg, result in zip(plan.legs, results, strict=True):
-                self._learn(leg, result)
+        for leg, result in zip(plan.legs, results, strict=True):
+            if result.error is None and not self._options.rehearsal:
+                for blob in leg.blobs:
+                    self._memory.remember_blob(leg.target.access.host, result.repository.path, blob.digest)
         return results
-
-    def _learn(self, leg: Leg, result: PushResult) -> None:
-        """Remember what a repository holds now, and forget those that were asked for a blob in vain."""
-        host = leg.target.access.host
-        tried = [blob for blob in result.blobs if blob.outcome in (BlobOutcome.MOUNTED, BlobOutcome.UPLOADED)]
-        for blob in tried:
-            for asked in leg.mounts.get(blob.digest, ()):
-                if blob.mounted_from == str(asked):
-                    break
-                self._memory.forget_blob(host, asked.path, blob.digest)
-        if result.error is None:
-            for held in leg.blobs:
-                self._memory.remember_blob(host, result.repository.path, held.digest)
 
     @contextmanager
     def open(self, text: str, scope: Scope, *, given: Access | None = None, targets: int = 1) -> Iterator[Source]:
@@ -200,13 +199,9 @@ class Pusher:
                 found[host, blob.digest] = tuple(Repository(target.repository.host, path) for path in paths)
         return found
 
-    def _open_memory(self) -> Memory:
+    def _cache_folder(self) -> Path | None:
         cache = self._env.get("XDG_CACHE_HOME") or (str(self._home / ".cache") if self._home else "")
-        if not self._options.remember or not cache:
-            return NoMemory()
-        return SqliteMemory(
-            Path(cache) / "oci-push" / _MEMORY_FILE, self.scope.clock, lambda text: self._emit(Note(text, "warning"))
-        )
+        return Path(cache) / "oci-push" if self._options.remember and cache else None
 
     @property
     def memory(self) -> Memory:

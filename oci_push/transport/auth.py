@@ -45,8 +45,11 @@ class Authenticator:
         with self._lock:
             self._wanted = canonical(self._wanted + scopes)
 
-    def header(self, scope: Scope, call: Call) -> str | None:
-        """Give the Authorization value for a call to our own registry, or ``None`` before the first challenge."""
+    def header(self, scope: Scope, call: Call, lasts_s: float = 0.0) -> str | None:
+        """Give the Authorization value for a call to our own registry, or ``None`` before the first challenge.
+
+        `lasts_s` is how long the call's body will take: a token that would end before it is renewed now.
+        """
         login = self._access.login
         if login and login.registry_token:
             return f"Bearer {login.registry_token.reveal()}"
@@ -55,7 +58,7 @@ class Authenticator:
             return None
         if known.scheme == "basic":
             return tokens.basic(login) if login else None
-        return f"Bearer {self._token(scope, known, call.scopes).text.reveal()}"
+        return f"Bearer {self._token(scope, known, call.scopes, lasts_s).text.reveal()}"
 
     def learn(self, scope: Scope, call: Call, reply: Reply, sent: str | None) -> bool:
         """Read a 401 (or a 403 that names a scope); say whether sending the call again makes sense."""
@@ -117,12 +120,16 @@ class Authenticator:
             hint="Basic and Bearer are supported",
         )
 
-    def _token(self, scope: Scope, known: Challenge, needed: tuple[str, ...]) -> Token:
+    def _token(self, scope: Scope, known: Challenge, needed: tuple[str, ...], lasts_s: float) -> Token:
         if self._one_by_one:
             return self._fetch(scope, known, canonical(needed))
         for _, token in self._tokens.items():
+            # No token lives longer than a new one: one in the first half of its life is as good as it gets.
+            need_s = max(_RENEW_S, min(_RENEW_S + lasts_s, token.life_s / 2))
             if covers(token.scopes, needed) and token.is_fresh(self._clock.monotonic(), _RENEW_S):
-                return token
+                if token.is_fresh(self._clock.monotonic(), need_s):
+                    return token
+                self._tokens.drop(token.scopes, token)
         with self._lock:
             union = canonical(self._wanted + needed)
         try:

@@ -45,7 +45,12 @@ HOMES = {
     "boto3": ("oci_push/providers/ecr.py",),
     "botocore": ("oci_push/providers/ecr.py",),
     "yaml": ("oci_push/pipeline/document.py",),
-    "cryptography": ("oci_push/engine/signing.py", "oci_push/providers/google.py", "oci_push/transport/tls.py"),
+    "cryptography": (
+        "oci_push/engine/signing.py",
+        "oci_push/providers/google.py",
+        "oci_push/registry/sealing.py",
+        "oci_push/transport/tls.py",
+    ),
     "typer": ("oci_push/cli/",),
     "rich": ("oci_push/cli/",),
     "isal": ("oci_push/sources/",),

@@ -120,7 +120,7 @@ def test_a_sha512_blob_announces_its_algorithm(sandbox: Sandbox, tmp_path: Path)
     assert error_of(Pushing().push(image, f"{sandbox.address}/a:1")) is None
     (post,) = sandbox.traffic.select(method="POST", path_pattern=UPLOADS)
     (put,) = sandbox.traffic.select(method="PUT", path_pattern=UPLOADS)
-    assert post.path.endswith("?digest-algorithm=sha512")
+    assert "digest-algorithm=sha512" in post.path
     assert "digest=sha512%3A" in put.path
     assert is_whole(sandbox, "a", "1", image)
 

@@ -40,6 +40,9 @@ def _line(event: Event) -> str:
             return f"Layer '{event.diff_id.short}' {how} to {size(event.size_bytes)}"
         case events.LegStarted():
             return f"The push refers to repository [{event.repository}]"
+        case events.UploadResumed():
+            there, whole = size(event.offset_bytes), size(event.size_bytes)
+            return f"Layer '{event.digest.short}' goes on at {there} of {whole}, where an earlier run had stopped"
         case events.BlobDone():
             return f"Layer '{event.digest.short}' {_outcome(event)}"
         case events.TagDone():

@@ -8,7 +8,7 @@ import pkgutil
 import pytest
 
 from oci_push import providers
-from oci_push.protocol.blobs import Form
+from oci_push.protocol.uploads import Form
 from oci_push.providers.base import Provider
 from oci_push.providers.table import PROVIDERS, find_provider
 
