@@ -30,6 +30,9 @@ Format = Annotated[
 TmpDir = Annotated[Path | None, typer.Option("--tmpdir", help="Folder for temporary files.")]
 NoMount = Annotated[bool, typer.Option("--no-mount", help="Never mount blobs from other repositories.")]
 NoMemory = Annotated[bool, typer.Option("--no-memory", help="Neither use nor keep facts from earlier runs.")]
+ForeignLayers = Annotated[
+    bool, typer.Option("--foreign-layers", help="Send layers marked as not to be distributed, too.")
+]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Requests at once to one registry; 0: by distance.")]
 Retries = Annotated[int, typer.Option("--retries", min=0, help="How often a request or upload is repeated.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")]
@@ -55,6 +58,7 @@ class Common:
     no_memory: bool = False
     jobs: int = 0
     retries: int = 4
+    foreign_layers: bool = False
 
     def trust(self) -> Trust:
         """Give the connection settings for registries that have none of their own."""

@@ -61,6 +61,7 @@ def push(
     tmpdir: options.TmpDir = None,
     no_mount: options.NoMount = False,
     no_memory: options.NoMemory = False,
+    foreign_layers: options.ForeignLayers = False,
     jobs: options.Jobs = 0,
     retries: options.Retries = 4,
     quiet: options.Quiet = False,
@@ -83,6 +84,7 @@ def push(
         no_memory,
         jobs,
         retries,
+        foreign_layers,
     )
     if debug:
         start_debug_log()
@@ -126,6 +128,7 @@ def make_pusher(scope: Scope, common: Common, *, quiet: bool, **more: object) ->
         blob_retry=common.retry(),
         mount=not common.no_mount,
         remember=not common.no_memory,
+        foreign_layers=common.foreign_layers,
     )
     made = replace(made, **more)  # type: ignore[arg-type]  # the names are Options' own, checked by replace
     emit = LineRenderer(sys.stderr, quiet=quiet)

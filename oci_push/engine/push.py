@@ -238,26 +238,30 @@ def _put_tag(
     ask_first: bool,
 ) -> None:
     try:
-        if ask_first and _is_ours(tag, root, client, scope):
+        if ask_first and _points_at(tag, client, scope) == root.digest:
             _tagged(tag, "unchanged", root, client, emit, progress)
             return
         client.put_manifest(scope, root, tag)
     except OciPushError as error:
-        if isinstance(error, ImmutableTagError | UploadRejectedError) and _is_ours(tag, root, client, scope):
-            _tagged(tag, "unchanged", root, client, emit, progress)
-            return
+        if isinstance(error, ImmutableTagError | UploadRejectedError):
+            there = _points_at(tag, client, scope)
+            if there == root.digest:
+                _tagged(tag, "unchanged", root, client, emit, progress)
+                return
+            if isinstance(error, ImmutableTagError) and there is not None:
+                error.message += f": it is {there}, the image is {root.digest}"
         progress.tags[tag] = TagResult(tag, "failed", str(error))
         raise
     _tagged(tag, "pushed", root, client, emit, progress)
 
 
-def _is_ours(tag: str, root: Manifest, client: RepositoryClient, scope: Scope) -> bool:
-    """Say whether the tag is where we want it. ECR refuses to push an immutable tag's own digest again."""
+def _points_at(tag: str, client: RepositoryClient, scope: Scope) -> Digest | None:
+    """Ask where a tag is. ECR refuses to push an immutable tag's own digest again, which is no failure."""
     try:
         there = client.head(scope, tag, push=True)
     except RegistryError:
-        return False
-    return there is not None and there.digest == root.digest
+        return None
+    return there.digest if there else None
 
 
 def _tagged(tag: str, outcome: str, root: Manifest, client: RepositoryClient, emit: Emit, progress: _Progress) -> None:

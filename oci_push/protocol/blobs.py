@@ -54,6 +54,8 @@ def exists(repository: Repository, blob: Descriptor) -> Flow[bool]:
 def mount(repository: Repository, digest: Digest, source: Repository | None) -> Flow[MountAnswer]:
     """Ask the registry to link a blob it has in `source` (or, with ``None``, wherever it knows it)."""
     query = f"mount={digest}" + (f"&from={source.path}" if source else "")
+    if digest.algorithm != "sha256":
+        query += f"&digest-algorithm={digest.algorithm}"  # what cannot be mounted opens an upload (end-4c)
     scopes = (endpoints.push_scope(repository),) + ((endpoints.pull_scope(source),) if source else ())
     call = Call(
         "POST",

@@ -20,6 +20,7 @@ from oci_push.errors import (
     UnavailableError,
     UploadRejectedError,
 )
+from oci_push.protocol import challenge
 from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import bare
 
@@ -32,6 +33,9 @@ _TRANSIENT = frozenset({408, 425, 499, 500, 502, 503, 504, 522})
 def error_for(call: Call, reply: Reply, now: Callable[[], float]) -> RegistryError:
     """Build the error for an answer whose status the call did not expect; `now` is seconds since 1970."""
     codes, text = parse_body(reply.body, reply.headers.get("content-type", ""))
+    if reply.status in (401, 403):
+        scopes = " ".join(s for c in challenge.parse(reply.values("www-authenticate")) for s in c.scopes)
+        text = "; ".join(filter(None, (text, _clip(f"it takes {scopes}") if scopes else "")))
     subject = call.what or bare(reply.url)
     label = f"{reply.status} {codes[0]}" if codes else str(reply.status)
     message = f"{subject}: {call.method} answered {label}" + (f" ({text})" if text else "")

@@ -15,7 +15,7 @@ from oci_push.model.access import Login
 from oci_push.model.manifest import load_json
 from oci_push.model.secret import Secret
 from oci_push.protocol.call import BytesBody, Call, Flow, Reply
-from oci_push.protocol.challenge import Challenge
+from oci_push.protocol.challenge import Challenge, canonical
 from oci_push.protocol.endpoints import bare, with_query
 
 _CLIENT = "oci-push"
@@ -42,6 +42,26 @@ def basic(login: Login) -> str:
     """Give the value of an Authorization header for user and password."""
     password = login.password.reveal() if login.password else ""
     return "Basic " + base64.b64encode(f"{login.username}:{password}".encode()).decode()
+
+
+def granted(token: Token) -> tuple[str, ...] | None:
+    """Give the scopes that a token says it holds, ``None`` where it does not say: not every one is a readable JWT.
+
+    Only for messages: nobody has checked the signature, and the registry alone decides.
+    """
+    parts = token.text.reveal().split(".")
+    try:
+        claims = load_json(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)), "claims")
+    except (IndexError, ValueError):
+        return None
+    access = claims.get("access")
+    if not isinstance(access, list):
+        return None
+    return canonical(
+        f"{item.get('type')}:{item.get('name')}:{','.join(map(str, item['actions']))}"
+        for item in access
+        if isinstance(item, dict) and isinstance(item.get("actions"), list) and item["actions"]
+    )
 
 
 def request(challenge: Challenge, scopes: tuple[str, ...], login: Login | None, sent_at: float) -> Flow[Token]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from oci_push.errors import RegistryError
+from oci_push.model.reference import Repository
 from oci_push.protocol.uploads import Form, Upload
 
 MIB = 1024 * 1024
@@ -69,6 +70,7 @@ class Abilities:
         self._least = facts.least_piece
         limit = known["piece_limit"] or ""
         self._limit = int(limit) if limit.isdigit() else facts.most_piece
+        self.denied_sources: set[Repository] = set()
         self._bytes_per_s = 0.0
         self._refused: set[Form] = set()
 

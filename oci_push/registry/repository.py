@@ -5,15 +5,17 @@ Joins the protocol's flows with a session. How a blob is sent, and what is done 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from oci_push.errors import RegistryError
+from oci_push.errors import DeniedError, RegistryError
 from oci_push.events import Emit
 from oci_push.model.descriptor import Descriptor
+from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference, Repository
-from oci_push.protocol import blobs, endpoints, manifests
+from oci_push.protocol import blobs, endpoints, manifests, referrers
 from oci_push.protocol.call import Body, Call
 from oci_push.protocol.uploads import Form, Upload
 from oci_push.registry.abilities import Abilities
@@ -48,6 +50,8 @@ class RepositoryClient:
         self._blob_retry = blob_retry
         self._random = random
         self._emit = emit
+        self._listing = threading.Lock()
+        self._listed: set[Digest] = set()
 
     def head(self, scope: Scope, target: str, *, push: bool = False) -> manifests.Head | None:
         """Ask what a tag or digest points at."""
@@ -82,11 +86,15 @@ class RepositoryClient:
 
     def mount(self, scope: Scope, blob: Descriptor, source: Repository | None) -> blobs.MountAnswer:
         """Try to link a blob from another repository, or with ``None`` from anywhere; a refusal is an answer."""
+        if source in self._abilities.denied_sources:
+            return blobs.MountAnswer()
         try:
             answer = self.session.run(scope, blobs.mount(self.repository, blob.digest, source))
-        except RegistryError:
+        except RegistryError as error:
             if source is None:
                 self._abilities.learn_no_anonymous_mount()
+            elif isinstance(error, DeniedError):
+                self._abilities.denied_sources.add(source)  # what may not be read once may not be read for each blob
             answer = blobs.MountAnswer()
         if source is not None and not answer.mounted:
             self._memory.forget_blob(source.host, source.path, blob.digest)
@@ -137,8 +145,9 @@ class RepositoryClient:
         self._memory.forget_blob(self._host, self.repository.path, blob.digest)
 
     def put_manifest(self, scope: Scope, manifest: Manifest, target: str) -> None:
-        """Store a manifest under a tag or its digest."""
-        self.session.run(scope, manifests.put(self.repository, manifest, target))
+        """Store a manifest under a tag or its digest, and see that it is found from its subject."""
+        handled = self.session.run(scope, manifests.put(self.repository, manifest, target))
+        self._list(scope, manifest, handled=handled)
 
     def put_with_tags(self, scope: Scope, manifest: Manifest, tags: tuple[str, ...]) -> frozenset[str]:
         """Store a manifest and ask for all tags at once; gives those made, none where it is not known."""
@@ -149,10 +158,20 @@ class RepositoryClient:
         except RegistryError as error:
             if error.status not in (400, 404, 405, 414, 431):
                 raise
-            made = frozenset()
-        if not made:
+            made = manifests.Made()
+        if not made.tags:
             self._abilities.learn_no_multi_tag()
-        return made
+        else:
+            self._list(scope, manifest, handled=made.subject)
+        return made.tags
+
+    def _list(self, scope: Scope, manifest: Manifest, *, handled: bool) -> None:
+        if manifest.subject is None or handled:
+            return
+        with self._listing:  # our own threads, at least, do not overwrite one another's list
+            if manifest.digest not in self._listed:
+                self.session.run(scope, referrers.list_under_subject(self.repository, manifest))
+                self._listed.add(manifest.digest)
 
     @property
     def _host(self) -> str:

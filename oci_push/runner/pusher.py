@@ -45,7 +45,7 @@ class Options:
 
     `trust` applies to registries that have no settings of their own; `login` overrides every login found.
     `rehearsal` is the ``host:port`` of a sandbox that stands in for every target. `remember` switches the
-    memory of earlier runs.
+    memory of earlier runs, `foreign_layers` sends layers that their manifest says to fetch from elsewhere.
     """
 
     trust: Trust = field(default_factory=Trust)
@@ -56,6 +56,7 @@ class Options:
     blob_retry: RetryPolicy = field(default_factory=RetryPolicy)
     mount: bool = True
     remember: bool = True
+    foreign_layers: bool = False
     rehearsal: str = ""
 
 
@@ -129,7 +130,7 @@ class Pusher:
         self, source: Source, targets: Sequence[Target], scope: Scope, platform: Platform | None = None
     ) -> PushPlan:
         """Read the image and lay out what would be done, without writing anything."""
-        graph = walk(scope, source, platform=platform, emit=self._emit)
+        graph = walk(scope, source, platform=platform, foreign=self._options.foreign_layers, emit=self._emit)
         origin = source.origin if self._options.mount else None
         return plan_push(graph, targets, origin=origin, remembered=self._remembered(graph, targets))
 

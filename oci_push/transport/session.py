@@ -15,12 +15,20 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from oci_push.errors import NetworkError, OciPushError, ProtocolViolationError, RateLimitedError, RegistryError
-from oci_push.events import Emit, RetryScheduled, ignore
+from oci_push.errors import (
+    DeniedError,
+    NetworkError,
+    OciPushError,
+    ProtocolViolationError,
+    RateLimitedError,
+    RegistryError,
+)
+from oci_push.events import Emit, Note, RetryScheduled, ignore
 from oci_push.model.access import Access, is_loopback
 from oci_push.protocol import faults
 from oci_push.protocol.call import Call, Flow, Reply
 from oci_push.protocol.endpoints import bare
+from oci_push.protocol.notices import warnings
 from oci_push.runtime.retry import Budget, Retried, RetryPolicy, attempts
 from oci_push.runtime.scope import Scope
 from oci_push.transport.auth import Authenticator
@@ -35,6 +43,7 @@ _log = logging.getLogger(__name__)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_HOPS = 10
 _MAX_ERROR_BYTES = 64 * 1024
+_MAX_WARNINGS = 20
 _LINGER_S = 1.0
 _ONCE = RetryPolicy(attempts=1)
 _ASSUMED_BYTES_PER_S = 1_000_000.0
@@ -95,6 +104,7 @@ class Session:
         self._bandwidth = bandwidth or Bandwidth(settings.limit_bytes_per_s)
         self._bytes_per_s = _ASSUMED_BYTES_PER_S
         self._measured = False
+        self._warnings: set[str] = set()
         self.has_answered = False
         self.auth = Authenticator(access, self._origin, scope.clock, self._run_plain)
 
@@ -118,10 +128,10 @@ class Session:
     def download(self, scope: Scope, call: Call) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Send a GET and give the answer's status, which is checked first, and its body block by block."""
         with self.gate.inside(scope), self._backend.use(scope), self._translated(call):
-            response, _ = self._exchange(scope, call, authenticated=True)
+            response, sent = self._exchange(scope, call, authenticated=True)
             try:
                 if response.status_code not in call.answers:
-                    raise self._error(scope, call, self._reply(response, call.limit))
+                    raise self._error(scope, call, self._reply(response, call.limit), sent)
                 yield response.status_code, response.iter_raw(512 * 1024)
             finally:
                 response.close()
@@ -162,15 +172,16 @@ class Session:
 
     def _once(self, scope: Scope, call: Call, *, authenticated: bool) -> Reply:
         with self._backend.use(scope), self._translated(call):
-            response, _ = self._exchange(scope, call, authenticated=authenticated)
+            response, sent = self._exchange(scope, call, authenticated=authenticated)
             try:
                 good = response.status_code in call.answers
                 reply = self._reply(response, call.limit if good else _MAX_ERROR_BYTES)
             finally:
                 response.close()
         self._measure()
+        self._pass_on(reply)
         if not good:
-            raise self._error(scope, call, reply)
+            raise self._error(scope, call, reply, sent)
         self.gate.speed_up(scope.clock.monotonic())
         return reply
 
@@ -257,8 +268,10 @@ class Session:
         url = str(response.request.extensions["url"])
         return Reply(response.status_code, dict(reversed(pairs)), url, b"".join(kept), pairs)
 
-    def _error(self, scope: Scope, call: Call, reply: Reply) -> RegistryError:
+    def _error(self, scope: Scope, call: Call, reply: Reply, sent: str | None) -> RegistryError:
         error = faults.error_for(call, reply, scope.clock.now)
+        if isinstance(error, DeniedError):
+            error.hint = self.auth.shortfall(call, sent) or error.hint
         if reply.status == 400 and self._origin[0] == "http" and not error.codes:
             # What a TLS port says to plain http; to a HEAD it says so without a word.
             error.hint = "if this registry speaks TLS, give --ca-file or --skip-tls-verify, or plain_http: false"
@@ -268,6 +281,12 @@ class Session:
         if error.retry_after_s is not None:
             self.gate.hold_until(now + min(error.retry_after_s, self._settings.call_retry.server_cap_s))
         return error
+
+    def _pass_on(self, reply: Reply) -> None:
+        for text in warnings(reply):
+            if text not in self._warnings and len(self._warnings) < _MAX_WARNINGS:
+                self._warnings.add(text)
+                self._emit(Note(f"{self.access.host} warns: {text}", "warning"))
 
     def _measure(self) -> None:
         # Round trips cost nothing nearby and everything far away: more requests at once only there.

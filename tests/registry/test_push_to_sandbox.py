@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,17 +23,6 @@ from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
 
 UPLOADS = r"/blobs/uploads/"
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Layout:
-    return make_layout(tmp_path / "image", layer(1), layer(2, 200_000))
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as started:
-        yield started
 
 
 def only_error(results: tuple[object, ...]) -> object:

@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from images import Layout, make_layout, noise
+from images import Layout, make_raw_layout, noise
 from pushing import Pushing, is_whole
 
 from oci_push.errors import Cancelled
 from oci_push.events import UploadResumed
-from oci_push.model.reference import Destination
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.scope import Scope
 from oci_push.runtime.tasks import run_all
@@ -36,7 +35,7 @@ PROGRAM = Path(sys.executable).with_name("oci-push")
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    return make_layout(tmp_path_factory.mktemp("large") / "image", noise(SIZE), raw=True)
+    return make_raw_layout(tmp_path_factory.mktemp("large") / "image", noise(SIZE))
 
 
 def second_piece(action: Slow | Stall | Answer, times: int = 1) -> FaultScript:
@@ -174,7 +173,7 @@ def test_an_upload_that_is_opened_while_the_push_is_cancelled_is_closed(image: L
         scope = Scope(SystemClock())
 
         def push(inner: Scope) -> None:
-            Pushing().push_to(f"oci:{image.path}", [Destination.parse(f"{sandbox.address}/a:1")], inner)
+            Pushing(scope=inner).push(image, f"{sandbox.address}/a:1")
 
         def cancel(inner: Scope) -> None:
             sandbox.traffic.wait_until(lambda t: t.count(method="POST") > 0)

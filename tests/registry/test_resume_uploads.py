@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from images import Layout, make_layout, noise
+from images import Layout, make_raw_layout, noise
 from pushing import LOGIN, Pushing, is_whole
 
 from oci_push.engine.push import PushResult
@@ -24,12 +24,12 @@ IN_PIECES = SandboxOptions(chunk_max=PIECE)
 
 @pytest.fixture
 def image(tmp_path: Path) -> Layout:
-    return make_layout(tmp_path / "image", noise(SIZE), raw=True)
+    return make_raw_layout(tmp_path / "image", noise(SIZE))
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    return make_layout(tmp_path_factory.mktemp("large") / "image", noise(40 * MIB), raw=True)
+    return make_raw_layout(tmp_path_factory.mktemp("large") / "image", noise(40 * MIB))
 
 
 def fault(method: str, action: Action, *, nth: int = 1, times: int = 1) -> Fault:
