@@ -10,7 +10,7 @@ from pathlib import Path
 
 from images import Layout
 
-from oci_push.engine.push import PushResult
+from oci_push.engine.push import Care, PushResult
 from oci_push.events import Event, ignore, tee
 from oci_push.model import media
 from oci_push.model.access import Access, Login, Trust
@@ -44,6 +44,7 @@ class Pushing:
     remember: bool = False
     home: Path | None = None
     limit_bytes_per_s: float = 0.0
+    care: Care = field(default_factory=Care)
     foreign_layers: bool = False
     scope: Scope | None = None
     listener: Callable[[Event], None] = ignore
@@ -71,6 +72,7 @@ class Pushing:
             remember=self.remember or self.home is not None,
             foreign_layers=self.foreign_layers,
             blob_retry=self.policy,
+            care=self.care,
             transport=TransportSettings(
                 call_retry=self.policy,
                 stall_s=self.stall_s,
