@@ -61,7 +61,8 @@ class Layout:
 
 def noise(size: int, seed: int = 1) -> bytes:
     """Make bytes that are never twice the same inside a blob, so that a piece in the wrong place shows."""
-    return random.Random(seed).randbytes(size)
+    source = random.Random(seed)
+    return b"".join(source.randbytes(min(1 << 20, size - start)) for start in range(0, size, 1 << 20))
 
 
 class LayoutWriter:

@@ -64,7 +64,7 @@ class Abilities:
         self.form = facts.form
         self.multi_tag = facts.multi_tag and known["multi_tag"] != "no"
         self.pieces = facts.pieces and known["pieces"] != "no"
-        self.anonymous_mount = (facts.anonymous_mount or facts.is_stranger) and known["anonymous_mount"] != "no"
+        self.anonymous_mount = facts.anonymous_mount and known["anonymous_mount"] != "no"
         self._single_post = known["single_post"] or ("ask" if facts.is_stranger and lasts else "no")
         self._first = facts.first_piece or _FIRST_PIECE
         self._least = facts.least_piece

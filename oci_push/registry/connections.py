@@ -34,7 +34,7 @@ class Connections:
     """Give repository clients. Close it at the end.
 
     `blob_retry` bounds how often one upload is taken up again; `journal` keeps those that were not finished for a
-    later run, where `memory` keeps what registries can do.
+    later run, where `memory` keeps what registries can do. Without `mount` no registry is asked to look for blobs.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Connections:
         emit: Emit,
         memory: Memory,
         journal: Journal | None,
+        mount: bool = True,
     ) -> None:
         self._scope = scope
         self._settings = settings
@@ -55,6 +56,7 @@ class Connections:
         self._emit = emit
         self._memory = memory
         self._journal = journal
+        self._mount = mount
         self._bandwidth = Bandwidth(settings.limit_bytes_per_s)
         self._gates: OnceMap[str, Gate] = OnceMap()
         self._sessions: OnceMap[Access, Session] = OnceMap()
@@ -108,23 +110,22 @@ class Connections:
 
     def _learn(self, host: str) -> Abilities:
         return Abilities(
-            _facts(host),
+            self._facts(host),
             find=lambda name: self._memory.find_ability(host, name),
             note=lambda name, value: self._memory.remember_ability(host, name, value),
             lasts=self._journal is not None,
         )
 
-
-def _facts(host: str) -> Facts:
-    provider = find_provider(host)
-    quirks = provider.quirks
-    return Facts(
-        form=Form(quirks.upload),
-        multi_tag=quirks.multi_tag,
-        anonymous_mount=quirks.anonymous_mount,
-        pieces=provider.name not in _IN_ONE_REQUEST,
-        first_piece=quirks.chunk_bytes,
-        least_piece=quirks.chunk_min_bytes,
-        most_piece=quirks.chunk_max_bytes,
-        is_stranger=provider.name == _STRANGER,
-    )
+    def _facts(self, host: str) -> Facts:
+        provider = find_provider(host)
+        quirks = provider.quirks
+        return Facts(
+            form=Form(quirks.upload),
+            multi_tag=quirks.multi_tag,
+            anonymous_mount=self._mount and (quirks.anonymous_mount or provider.name == _STRANGER),
+            pieces=provider.name not in _IN_ONE_REQUEST,
+            first_piece=quirks.chunk_bytes,
+            least_piece=quirks.chunk_min_bytes,
+            most_piece=quirks.chunk_max_bytes,
+            is_stranger=provider.name == _STRANGER,
+        )

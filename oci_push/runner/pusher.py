@@ -106,6 +106,7 @@ class Pusher:
             emit=emit,
             memory=self._memory if lasts else NoMemory(),
             journal=Journal(self._memory, folder) if lasts and folder else None,
+            mount=options.mount,
         )
 
     def close(self) -> None:

@@ -45,6 +45,7 @@ class Pushing:
     home: Path | None = None
     limit_bytes_per_s: float = 0.0
     care: Care = field(default_factory=Care)
+    mount: bool = True
     foreign_layers: bool = False
     scope: Scope | None = None
     listener: Callable[[Event], None] = ignore
@@ -73,6 +74,7 @@ class Pushing:
             foreign_layers=self.foreign_layers,
             blob_retry=self.policy,
             care=self.care,
+            mount=self.mount,
             transport=TransportSettings(
                 call_retry=self.policy,
                 stall_s=self.stall_s,

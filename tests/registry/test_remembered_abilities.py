@@ -97,6 +97,14 @@ def test_a_blob_that_the_registry_finds_by_itself_is_not_sent(image: Layout) -> 
         assert sandbox.traffic.received_bytes(path_pattern=UPLOADS) == 0
 
 
+def test_a_user_who_wants_no_mounts_gets_none(image: Layout) -> None:
+    with Sandbox(options=SandboxOptions(anonymous_mount=True)) as sandbox:
+        for target in ("a:1", "b:1"):
+            Pushing(mount=False).push(image, f"{sandbox.address}/{target}")
+        assert not sandbox.traffic.select(path_pattern="mount=")
+        assert is_whole(sandbox, "b", "1", image)
+
+
 def test_a_mount_from_anywhere_that_is_refused_is_not_asked_again(
     image: Layout, another: Layout, tmp_path: Path
 ) -> None:

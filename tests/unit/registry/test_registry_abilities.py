@@ -150,10 +150,10 @@ def test_one_request_is_not_tried_where_it_is_known_or_could_not_be_remembered(f
 
 def test_a_mount_from_anywhere_that_is_refused_is_remembered() -> None:
     host = Host()
-    first = host.run(Facts(is_stranger=True))
+    first = host.run(Facts(anonymous_mount=True))
     assert first.anonymous_mount
     first.learn_no_anonymous_mount()
-    assert not host.run(Facts(is_stranger=True)).anonymous_mount
+    assert not host.run(Facts(anonymous_mount=True)).anonymous_mount
 
 
 def test_many_tags_in_one_request_that_are_ignored_are_remembered() -> None:
