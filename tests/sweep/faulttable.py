@@ -62,6 +62,7 @@ KINDS: dict[str, Kind] = {
     "reset before the body": Kind(DropBefore(reset=True), passes=True),
     "close in the middle of the body": Kind(DropAfter(100), passes=True),
     "reset in the middle of the body": Kind(DropAfter(100, reset=True), passes=True),
+    "reset late in the body": Kind(DropAfter(9_000_000, reset=True), passes=True),
     "reset after the body": Kind(DropAfter(1 << 40, reset=True), passes=True),
     "answer lost": Kind(DropReply(), passes=True),
     "answer lost by a reset": Kind(DropReply(reset=True), passes=True),

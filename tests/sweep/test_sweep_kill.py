@@ -48,6 +48,7 @@ def test_a_push_killed_at_any_request_is_finished_by_the_next_one(
     with Sandbox(options=options) as sandbox:
         finish(command(sandbox, image, "whole", tmp_path / "home"))
         count = sandbox.traffic.count()
+        assert count > 4
         for number in range(1, count + 1):
             name, home = f"killed{number}", tmp_path / f"home{number}"
             sandbox.faults.add(Fault(path=f"/v2/{name}/", nth=number, action=Stall(3600)))

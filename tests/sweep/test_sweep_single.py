@@ -6,13 +6,19 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from faulttable import KINDS
-from sweeping import SCENARIOS, Sweep, sweep
+from sweeping import LARGE, SCENARIOS, Sweep, sweep
 
 
-@pytest.fixture(scope="module", params=list(SCENARIOS))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Take the large images where all is swept."""
+    chosen = SCENARIOS | (LARGE if metafunc.config.getoption("--sweep") == "all" else {})
+    metafunc.parametrize("pushes", list(chosen), indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def pushes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
     """Give the sweep of one scenario."""
-    with sweep(SCENARIOS[request.param], tmp_path_factory.mktemp("sweep")) as running:
+    with sweep((SCENARIOS | LARGE)[request.param], tmp_path_factory.mktemp("sweep")) as running:
         yield running
 
 
