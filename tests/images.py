@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import random
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,11 @@ class Layout:
     blobs: dict[str, int]
 
 
+def noise(size: int, seed: int = 1) -> bytes:
+    """Make bytes that are never twice the same inside a blob, so that a piece in the wrong place shows."""
+    return random.Random(seed).randbytes(size)
+
+
 class LayoutWriter:
     """Write an OCI layout piece by piece; `sizes` are those of its blobs by digest, manifests left out."""
 
@@ -102,6 +108,14 @@ def make_layout(path: Path, *layers: bytes, tag: str = "latest") -> Layout:
     """Write an OCI layout with one image of gzip layers."""
     writer = LayoutWriter(path)
     return writer.close(writer.image(*layers), tag)
+
+
+def make_raw_layout(path: Path, *blobs: bytes) -> Layout:
+    """Write an OCI layout with one artifact whose layers are these very bytes."""
+    writer = LayoutWriter(path)
+    layers = [writer.put(blob, "application/octet-stream") for blob in blobs]
+    config = writer.put(b"{}", "application/vnd.oci.empty.v1+json")
+    return writer.close(writer.manifest({"config": config, "layers": layers}, media.OCI_MANIFEST))
 
 
 def tar_folder(folder: Path) -> bytes:

@@ -32,7 +32,10 @@ def run_command(work: Callable[[Scope], int], *, what: str, timeout_s: float | N
         scope.expire()
         if seen and not scope.is_cancelled:
             name = signal.Signals(seen[0]).name
-            print(f"{name} received: stopping, open uploads are cancelled (again: stop at once)", file=sys.stderr)
+            print(
+                f"{name} received: stopping; uploads are closed, or kept to go on with (again: stop at once)",
+                file=sys.stderr,
+            )
             scope.cancel(Cancelled(f"stopped by {name}", signal_number=seen[0]))
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -20,7 +20,7 @@ from oci_push.cli.failures import run_command, show_error
 from oci_push.cli.options import Common
 from oci_push.cli.render.lines import LineRenderer, size
 from oci_push.engine.plan import PushPlan
-from oci_push.engine.push import PushResult
+from oci_push.engine.push import Care, PushResult
 from oci_push.errors import ConfigError
 from oci_push.model.platform import Platform
 from oci_push.runner.pusher import Options, Pusher
@@ -62,6 +62,9 @@ def push(
     no_mount: options.NoMount = False,
     no_memory: options.NoMemory = False,
     foreign_layers: options.ForeignLayers = False,
+    verify: options.Verify = False,
+    all_or_nothing: options.AllOrNothing = False,
+    limit_rate: options.LimitRate = "",
     jobs: options.Jobs = 0,
     retries: options.Retries = 4,
     quiet: options.Quiet = False,
@@ -85,6 +88,9 @@ def push(
         jobs,
         retries,
         foreign_layers,
+        verify,
+        all_or_nothing,
+        limit_rate,
     )
     if debug:
         start_debug_log()
@@ -122,10 +128,12 @@ def make_pusher(scope: Scope, common: Common, *, quiet: bool, **more: object) ->
             near_requests=common.jobs or 4,
             far_requests=common.jobs or 16,
             call_retry=common.retry(),
+            limit_bytes_per_s=common.limit_bytes_per_s(),
             user_agent=f"oci-push/{__version__}",
             env=around.env,
         ),
         blob_retry=common.retry(),
+        care=Care(common.verify, common.all_or_nothing),
         mount=not common.no_mount,
         remember=not common.no_memory,
         foreign_layers=common.foreign_layers,
@@ -158,6 +166,9 @@ def show_results(source: str, results: Sequence[PushResult], *, report: Path | N
             missing = [tag.tag for tag in result.tags if tag.tag not in done]
             if missing:
                 print(f"  tags not pushed to {result.repository}: {', '.join(missing)}", file=sys.stderr)
+            for tag in result.tags:
+                if tag.outcome in ("restored", "removed", "left"):
+                    print(f"  tag {tag.tag}: {tag.outcome}" + (f" ({tag.error})" if tag.error else ""), file=sys.stderr)
     return code
 
 

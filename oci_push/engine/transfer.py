@@ -84,7 +84,7 @@ def send(scope: Scope, client: RepositoryClient, source: Source, blob: Descripto
 
 def _bring(scope: Scope, client: RepositoryClient, source: Source, leg: Leg, blob: Descriptor) -> BlobResult:
     wishes = leg.mounts.get(blob.digest, ())
-    if not wishes and _is_there(scope, client, source, blob):
+    if not wishes and is_there(scope, client, source, blob):
         return BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
     upload: Upload | None = None
     for wish in wishes:
@@ -95,7 +95,7 @@ def _bring(scope: Scope, client: RepositoryClient, source: Source, leg: Leg, blo
         if answer.mounted:
             return BlobResult(blob.digest, blob.size, BlobOutcome.MOUNTED, mounted_from=str(wish))
         upload = answer.upload
-    if wishes and upload is None and _is_there(scope, client, source, blob):
+    if wishes and upload is None and is_there(scope, client, source, blob):
         return BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
     if upload is None and client.may_mount_from_anywhere(blob):
         # Opens an upload as a plain POST does, unless the registry finds the blob by itself.
@@ -106,7 +106,8 @@ def _bring(scope: Scope, client: RepositoryClient, source: Source, leg: Leg, blo
     return send(scope, client, source, blob, upload)
 
 
-def _is_there(scope: Scope, client: RepositoryClient, source: Source, blob: Descriptor) -> bool:
+def is_there(scope: Scope, client: RepositoryClient, source: Source, blob: Descriptor) -> bool:
+    """Ask for a blob; where its size or digest is said to be another, find out which side is wrong and raise."""
     try:
         return client.has_blob(scope, blob)
     except ProtocolViolationError as error:

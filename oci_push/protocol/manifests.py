@@ -17,7 +17,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, load_json
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol import endpoints
-from oci_push.protocol.call import BytesBody, Call, Flow, Reply
+from oci_push.protocol.call import EMPTY, BytesBody, Call, Flow, Reply
 
 _LINK = re.compile(r'<?([^<>;,\s]+)>?\s*;\s*rel="?next"?', re.IGNORECASE)
 _MAX_PAGES = 10_000
@@ -141,6 +141,18 @@ def put_with_tags(repository: Repository, manifest: Manifest, tags: tuple[str, .
     _check(reply, manifest, call)
     named = ",".join(reply.values("oci-tag"))
     return Made(frozenset(tag.strip() for tag in named.split(",")) & frozenset(tags), "oci-subject" in reply.headers)
+
+
+def delete_tag(repository: Repository, tag: str) -> Flow[None]:
+    """Delete a tag and leave what it points at (end-9); distribution 2 cannot and says 400."""
+    yield Call(
+        "DELETE",
+        endpoints.manifest(repository, tag),
+        body=EMPTY,
+        answers=frozenset({200, 202, 204}),
+        scopes=(endpoints.push_scope(repository),),
+        what=_what(repository, tag),
+    )
 
 
 def list_tags(repository: Repository, page: int = 0) -> Flow[tuple[str, ...]]:

@@ -156,7 +156,7 @@ class RepositoryClient:
         try:
             made = self.session.run(scope, manifests.put_with_tags(self.repository, manifest, tags))
         except RegistryError as error:
-            if error.status not in (400, 404, 405, 414, 431):
+            if error.status not in (400, 404, 405, 414, 431) or "MANIFEST_BLOB_UNKNOWN" in error.codes:
                 raise
             made = manifests.Made()
         if not made.tags:
@@ -164,6 +164,10 @@ class RepositoryClient:
         else:
             self._list(scope, manifest, handled=made.subject)
         return made.tags
+
+    def delete_tag(self, scope: Scope, tag: str) -> None:
+        """Delete a tag by its name; raises where the registry cannot."""
+        self.session.run(scope, manifests.delete_tag(self.repository, tag))
 
     def _list(self, scope: Scope, manifest: Manifest, *, handled: bool) -> None:
         if manifest.subject is None or handled:

@@ -112,6 +112,8 @@ class BlobUpload:
         """Go on with what an earlier run has left, rather than with an upload that was opened just now."""
         found = self._entry.find() if self._entry else None
         if found is None:
+            if self._upload is not None:
+                self._note(self._upload)
             return
         if self._upload is not None:
             cancel_upload(self._session, scope, self._repository, self._upload)

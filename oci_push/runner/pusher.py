@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from oci_push.engine.graph import ImageGraph, walk
 from oci_push.engine.plan import PushPlan, Target, plan_push
-from oci_push.engine.push import PushResult, execute
+from oci_push.engine.push import Care, PushResult, execute
 from oci_push.errors import ConfigError
 from oci_push.events import Emit, Note, ignore
 from oci_push.model.access import Access, Login, Trust
@@ -54,6 +54,7 @@ class Options:
     sources: SourceSettings = field(default_factory=SourceSettings)
     transport: TransportSettings = field(default_factory=TransportSettings)
     blob_retry: RetryPolicy = field(default_factory=RetryPolicy)
+    care: Care = field(default_factory=Care)
     mount: bool = True
     remember: bool = True
     foreign_layers: bool = False
@@ -139,7 +140,7 @@ class Pusher:
         for leg in plan.legs:
             mounts = tuple({r: None for wishes in leg.mounts.values() for r in wishes})
             self._connections.want(leg.target.access, push=(leg.target.repository,), pull=mounts)
-        results = execute(plan, source, self._connections, scope, self._emit)
+        results = execute(plan, source, self._connections, scope, self._emit, self._options.care)
         for leg, result in zip(plan.legs, results, strict=True):
             if result.error is None and not self._options.rehearsal:
                 for blob in leg.blobs:

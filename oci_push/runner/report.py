@@ -37,6 +37,8 @@ def push_to_json(result: PushResult) -> dict[str, object]:
         "bytes_sent": sum(blob.bytes_sent for blob in result.blobs),
         "bytes_resent": sum(blob.bytes_resent for blob in result.blobs),
         "bytes_found": sum(blob.bytes_found for blob in result.blobs),
+        "verified": result.verified,
+        "repaired": [str(digest) for digest in result.repaired],
         "seconds": round(result.seconds, 3),
         "error": error_to_json(result.error),
     }

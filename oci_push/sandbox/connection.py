@@ -179,6 +179,8 @@ class Connection(BaseHTTPRequestHandler):
                 self.service.stopping.wait(action.seconds)
                 if self.service.stopping.is_set():
                     raise _Hangup
+            case faults.Slow():
+                body.slow_down(action.block_bytes, lambda: self.service.stopping.wait(action.pause_s))
         response = self._answer(number, headers, body)
         if isinstance(action, faults.DropReply):
             raise _Hangup(reset=action.reset)

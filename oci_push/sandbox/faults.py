@@ -84,6 +84,14 @@ class StallReply:
 
 
 @dataclass(frozen=True, slots=True)
+class Slow:
+    """Read the request's body `block_bytes` at a time, with a pause of so many seconds before each block."""
+
+    block_bytes: int
+    pause_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Garbage:
     """Send these bytes where an answer should be, and close the connection."""
 
@@ -119,6 +127,7 @@ Action: TypeAlias = (
     | TruncateReply
     | Stall
     | StallReply
+    | Slow
     | Garbage
     | Headers
     | Redirect

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from images import Layout
 
-from oci_push.engine.push import PushResult
+from oci_push.engine.push import Care, PushResult
 from oci_push.events import Event, ignore, tee
 from oci_push.model import media
 from oci_push.model.access import Access, Login, Trust
@@ -31,7 +31,7 @@ QUICK = RetryPolicy(attempts=3, base_s=0.001, cap_s=0.002)
 
 @dataclass
 class Pushing:
-    """Hold what a push needs, and the events it gave."""
+    """Hold what a push needs, and the events it gave; with a `home` it remembers there."""
 
     clock: Clock = field(default_factory=SystemClock)
     login: Login | None = None
@@ -42,6 +42,9 @@ class Pushing:
     env: Mapping[str, str] = field(default_factory=dict)
     policy: RetryPolicy = QUICK
     remember: bool = False
+    home: Path | None = None
+    limit_bytes_per_s: float = 0.0
+    care: Care = field(default_factory=Care)
     foreign_layers: bool = False
     scope: Scope | None = None
     listener: Callable[[Event], None] = ignore
@@ -66,18 +69,20 @@ class Pushing:
         options = Options(
             login=self.login,
             accesses=self.accesses,
-            remember=self.remember,
+            remember=self.remember or self.home is not None,
             foreign_layers=self.foreign_layers,
             blob_retry=self.policy,
+            care=self.care,
             transport=TransportSettings(
                 call_retry=self.policy,
                 stall_s=self.stall_s,
                 near_requests=self.at_once,
                 far_requests=self.at_once,
+                limit_bytes_per_s=self.limit_bytes_per_s,
                 env=self.env,
             ),
         )
-        around = Surroundings(self.env, Path("/nonexistent"), 0, lambda: 0.5)
+        around = Surroundings(self.env, self.home or Path("/nonexistent"), 0, lambda: 0.5)
         scope = self.scope or Scope(self.clock, what="test")
         with contextlib.closing(Pusher(scope, options, around, tee(self.events.append, self.listener))) as pusher:
             yield pusher
