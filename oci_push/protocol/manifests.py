@@ -101,6 +101,8 @@ def put(repository: Repository, manifest: Manifest, target: str) -> Flow[bool]:
     except RegistryError as refused:
         raise _refused(refused, call.what, target, manifest) from refused
     _check(reply, manifest, call)
+    if reply.status != 201 and _digest(reply) != manifest.digest:
+        yield from _confirm(repository, manifest, target, call)
     if is_odd and _digest(reply) != manifest.digest:
         raise ProtocolViolationError(
             f"{call.what}: the registry does not say that the tag has digest {manifest.digest}",
@@ -109,6 +111,17 @@ def put(repository: Repository, manifest: Manifest, target: str) -> Flow[bool]:
             status=reply.status,
         )
     return "oci-subject" in reply.headers
+
+
+def _confirm(repository: Repository, manifest: Manifest, target: str, call: Call) -> Flow[None]:
+    """Ask again after a success that is not the specification's: a proxy's 200 has stored nothing."""
+    there = yield from head(repository, target, push=True)
+    if there is None or there.digest != manifest.digest:
+        raise ProtocolViolationError(
+            f"{call.what}: the registry says that the manifest is stored, and has {there.digest if there else 'none'}",
+            hint="something between here and the registry answers in its place",
+            method=call.method,
+        )
 
 
 def _try_with_tag(repository: Repository, manifest: Manifest, tag: str) -> Flow[Made]:

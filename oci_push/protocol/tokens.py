@@ -122,8 +122,11 @@ def _read(reply: Reply, scopes: tuple[str, ...], sent_at: float, what: str) -> T
 
 
 def _refused(error: RegistryError, login: Login | None, what: str) -> Exception:
-    if not isinstance(error, DeniedError) and error.status != 400:
+    """Tell a refusal as what it is; what may pass stays what it is. Nothing here is an answer of the registry."""
+    if error.transient:
         return error
+    if not isinstance(error, DeniedError) and error.status != 400:
+        return CredentialsError(str(error), hint="the registry names this token server; is its address right?")
     if login is None:
         return CredentialsError(
             f"{what}: refused an anonymous token ({error.status})", hint="log in to this registry first"

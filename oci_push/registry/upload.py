@@ -152,11 +152,13 @@ class BlobUpload:
     def _ask(self, scope: Scope, upload: Upload, budget: Budget) -> None:
         """Find out where the upload stands, if it does. A registry that cannot say costs this request and no more."""
         standing: Standing | None = None
+        is_gone = False
         try:
             standing = self._session.run_once(scope, uploads.ask(self._repository, self._blob.digest, upload))
         except RegistryError as error:
             if decide(error) is Action.REPEAT:
                 raise
+            is_gone = error.status == 404
         self._in_doubt = False
         if standing is not None and standing.stored is not None and standing.stored <= self._reached:
             self._upload, self._is_continued = standing.upload, True
@@ -168,7 +170,7 @@ class BlobUpload:
         if standing is None and self._is_closing:
             # Its last answer may be all that was lost.
             self._is_done = self._session.run(scope, blobs.exists(self._repository, self._blob))
-        self._begin_again(scope, cancel=standing is not None)
+        self._begin_again(scope, cancel=not is_gone)
 
     def _send(self, scope: Scope, budget: Budget, upload: Upload) -> None:
         self._form = self._abilities.form_for(self._blob.size, upload)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -33,7 +33,7 @@ from oci_push.runtime.retry import Budget, Retried, RetryPolicy, attempts
 from oci_push.runtime.scope import Scope
 from oci_push.transport.auth import Authenticator
 from oci_push.transport.bodies import BodyStream
-from oci_push.transport.origins import check_hop, origin
+from oci_push.transport.origins import check_hop, join, origin
 from oci_push.transport.pace import Bandwidth, Gate
 from oci_push.transport.pool import make_transport
 from oci_push.transport.sockets import Backend
@@ -157,7 +157,8 @@ class Session:
     def _send(self, scope: Scope, call: Call, policy: RetryPolicy, *, authenticated: bool) -> Reply:
         def once(_: int) -> Reply:
             if authenticated:
-                with self.gate.inside(scope):
+                # Cleaning up does not wait for the time the registry asked for: it would never happen.
+                with self.gate.inside(scope, urgent=call.method == "DELETE"):
                     scope.check()
                     # A session whose Location is never read can be closed by nobody: its answer is waited for.
                     inner = scope.lingering(_LINGER_S) if call.opens else scope
@@ -212,7 +213,7 @@ class Session:
             if response.status_code not in _REDIRECTS or "location" not in response.headers:
                 return response
             response.close()
-            url = urljoin(url, response.headers["location"])
+            url = join(url, response.headers["location"])
             if response.status_code == 303:
                 method = "GET"
         raise ProtocolViolationError(f"{call.what or bare(call.url)}: more than {_MAX_HOPS} redirects", method=method)

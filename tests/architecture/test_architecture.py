@@ -29,7 +29,8 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("runner",),
     ("api",),
     ("",),  # the root `__init__`, which lists the public names
-    ("cli", "__main__"),
+    ("cli",),
+    ("__main__",),
 )
 """Lowest first. Those on one rung do not see each other; `runtime` stands on `model`, as its memory keeps digests."""
 

@@ -15,6 +15,7 @@ DATA = b"0123456789"
 BLOB = Descriptor("application/octet-stream", Digest.of(DATA), len(DATA))
 
 
+@pytest.mark.case("UP-002")
 def test_a_404_means_not_there_and_is_no_error() -> None:
     there, calls = drive(blobs.exists(REPOSITORY, BLOB), reply(404))
     assert there is False

@@ -43,6 +43,7 @@ def test_the_digest_is_appended_to_the_locations_query() -> None:
     assert "Content-Range" not in calls[0].headers
 
 
+@pytest.mark.case("CH-018", "CH-019")
 def test_a_piece_names_its_range_without_a_unit_and_gives_the_newest_location() -> None:
     piece = Piece(BytesBody(DATA), 4, 4)
     flow = uploads.send_piece(REPOSITORY, BLOB.digest, Upload("https://r/1", 5, 0), piece, 4)
@@ -84,6 +85,7 @@ def test_a_standing_without_a_location_is_not_believed() -> None:
     assert standing == uploads.Standing(Upload("https://r/old"), None)
 
 
+@pytest.mark.case("UP-028")
 def test_a_blob_in_one_request_is_done_with_201() -> None:
     upload, calls = drive(uploads.post_whole(REPOSITORY, BLOB, BytesBody(DATA)), reply(201))
     assert upload is None
@@ -91,6 +93,7 @@ def test_a_blob_in_one_request_is_done_with_201() -> None:
     assert calls[0].headers == {"Content-Type": "application/octet-stream"}
 
 
+@pytest.mark.case("UP-029")
 def test_a_blob_in_one_request_that_is_answered_202_is_an_open_upload() -> None:
     upload, _ = drive(uploads.post_whole(REPOSITORY, BLOB, BytesBody(DATA)), reply(202, location="/up/1"))
     assert upload == Upload("https://registry.test/up/1")
@@ -122,5 +125,6 @@ def test_only_requests_that_open_something_outlive_a_cancel() -> None:
     ("text", "stored"),
     [("0-0", None), ("bytes=0--1", None), ("0-99", 100), ("bytes=0-9", 10), ("x", None), ("5-9", None)],
 )
+@pytest.mark.case("CH-008")
 def test_a_range_is_believed_only_where_it_is_sure(text: str, stored: int | None) -> None:
     assert stored_bytes(text) == stored

@@ -57,6 +57,7 @@ def outcomes(result: PushResult) -> list[tuple[str, str]]:
     return [(tag.tag, tag.outcome) for tag in result.tags]
 
 
+@pytest.mark.case("MF-006")
 def test_a_manifest_refused_for_a_blob_that_was_said_to_be_there_is_mended(image: Layout) -> None:
     with Sandbox() as sandbox:
         push(sandbox, image, "a:old")
@@ -74,6 +75,7 @@ def test_a_manifest_refused_for_a_blob_that_was_said_to_be_there_is_mended(image
         assert sandbox.traffic.received_bytes(path_pattern=UPLOADS) == image.blobs[str(lost)]
 
 
+@pytest.mark.case("MF-005")
 def test_a_new_tag_on_an_image_that_lost_a_blob_is_mended(image: Layout) -> None:
     with Sandbox() as sandbox:
         push(sandbox, image)
@@ -126,6 +128,7 @@ def test_verify_reads_back_every_tag_and_asks_for_every_blob(index: Layout) -> N
         assert asked >= set(index.blobs)
 
 
+@pytest.mark.case("MF-005")
 def test_verify_fills_what_a_complete_looking_image_lacks(index: Layout) -> None:
     with Sandbox() as sandbox:
         push(sandbox, index)

@@ -74,6 +74,7 @@ def until(holds: Callable[[], bool]) -> None:
         select.select([], [], [], 0.01)
 
 
+@pytest.mark.case("CH-013")
 def test_a_killed_push_is_gone_on_with_where_the_registry_stands(image: Layout, tmp_path: Path) -> None:
     with Sandbox(faults=second_piece(SLOW)) as sandbox:
         with pushing(sandbox, image, tmp_path) as first:

@@ -55,6 +55,7 @@ def sessions(sandbox: Sandbox) -> int:
     return sandbox.traffic.count(method="POST") - 1
 
 
+@pytest.mark.case("CH-018", "CH-019")
 def test_pieces_follow_one_another_and_the_last_one_closes_the_upload(image: Layout) -> None:
     with Sandbox(options=IN_PIECES) as sandbox:
         assert push(sandbox, image).error is None
@@ -76,6 +77,7 @@ def test_a_large_blob_goes_in_pieces_without_being_asked_to(large: Layout) -> No
 
 
 @pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.case("CH-007", "CH-010")
 def test_a_break_in_a_piece_goes_on_at_the_byte_where_it_broke(image: Layout, reset: bool) -> None:
     broken = fault("PATCH", DropAfter(70_000, reset=reset), nth=3)
     with Sandbox(options=IN_PIECES, faults=FaultScript([broken])) as sandbox:
@@ -95,6 +97,7 @@ def test_a_piece_whose_answer_is_lost_is_not_sent_again(image: Layout) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+@pytest.mark.case("CH-003", "RT-005", "RT-006")
 def test_a_passing_status_in_the_middle_costs_its_piece(image: Layout, status: int) -> None:
     with Sandbox(options=IN_PIECES, faults=FaultScript([fault("PATCH", Answer(status), nth=3)])) as sandbox:
         assert push(sandbox, image).error is None
@@ -102,6 +105,7 @@ def test_a_passing_status_in_the_middle_costs_its_piece(image: Layout, status: i
         assert (len(pieces(sandbox)), sessions(sandbox)) == (6, 1)
 
 
+@pytest.mark.case("CH-009")
 def test_a_registry_that_cannot_resume_costs_one_request_and_a_new_session(image: Layout) -> None:
     options = SandboxOptions(chunk_max=PIECE, resume=False)
     broken = fault("PATCH", DropAfter(70_000), nth=3)
@@ -127,6 +131,7 @@ def test_a_registry_that_cannot_resume_costs_one_request_and_a_new_session(image
     ],
     ids=["nothing or one byte", "quay", "from nowhere", "never sent", "no range", "no location", "404", "405", "416"],
 )
+@pytest.mark.case("CH-008")
 def test_a_standing_that_is_not_sure_means_a_new_session_from_byte_0(image: Layout, standing: Action) -> None:
     script = FaultScript([fault("PATCH", DropAfter(70_000), nth=2), fault("GET", standing)])
     with Sandbox(options=IN_PIECES, faults=script) as sandbox:
@@ -159,6 +164,7 @@ def test_a_second_416_at_the_same_byte_gives_the_session_up(image: Layout) -> No
 
 
 @pytest.mark.parametrize("code", ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"])
+@pytest.mark.case("CH-009")
 def test_a_session_that_is_lost_is_replaced_without_asking(image: Layout, code: str) -> None:
     with Sandbox(options=IN_PIECES, faults=FaultScript([fault("PATCH", Answer(404, code=code), nth=3)])) as sandbox:
         assert push(sandbox, image).error is None
@@ -221,6 +227,7 @@ def test_a_token_that_a_body_would_outlive_is_renewed_before_it(large: Layout) -
         assert sandbox.traffic.count(status=401) == 1
 
 
+@pytest.mark.case("RT-001")
 def test_retry_after_on_a_piece_is_waited_for_by_all_and_never_cut_short(image: Layout) -> None:
     clock = FakeClock()
     script = FaultScript([fault("PATCH", Answer(429, {"Retry-After": "90"}), nth=2)])
@@ -230,6 +237,7 @@ def test_retry_after_on_a_piece_is_waited_for_by_all_and_never_cut_short(image: 
         assert clock.monotonic() - before >= 90
 
 
+@pytest.mark.case("RT-007")
 def test_a_failure_that_stays_is_tried_as_often_as_said_and_no_more(image: Layout) -> None:
     with Sandbox(faults=FaultScript([Fault(method="POST", times=0, action=Answer(503))])) as sandbox:
         error = push(sandbox, image).error
@@ -248,6 +256,7 @@ def test_every_piece_that_arrives_makes_new_attempts_possible(image: Layout) -> 
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 415, 416, 501])
+@pytest.mark.case("CH-016")
 def test_a_registry_that_refuses_pieces_gets_whole_blobs(large: Layout, status: int) -> None:
     with Sandbox(faults=FaultScript([fault("PATCH", Answer(status), times=0)])) as sandbox:
         assert push(sandbox, large).error is None
@@ -256,6 +265,7 @@ def test_a_registry_that_refuses_pieces_gets_whole_blobs(large: Layout, status: 
         assert sandbox.traffic.count(method="PATCH") <= 2
 
 
+@pytest.mark.case("CH-006")
 def test_a_piece_that_is_too_large_is_halved_and_what_arrived_stays(large: Layout) -> None:
     with Sandbox(options=SandboxOptions(max_body=20 * MIB)) as sandbox:
         assert push(sandbox, large).error is None

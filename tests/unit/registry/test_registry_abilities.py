@@ -36,6 +36,7 @@ def test_a_registry_without_pieces_gets_large_blobs_whole() -> None:
     assert Host().run(Facts(pieces=False)).form_for(1 << 34, UPLOAD) is Form.PUT
 
 
+@pytest.mark.case("CH-005")
 def test_an_announced_maximum_is_kept_by_any_blob_above_it() -> None:
     upload = Upload("https://r/u", chunk_max=5 * MIB)
     abilities = Host().run(Facts(pieces=False))
@@ -44,6 +45,7 @@ def test_an_announced_maximum_is_kept_by_any_blob_above_it() -> None:
     assert abilities.piece_bytes(upload) == 5 * MIB
 
 
+@pytest.mark.case("CH-004")
 def test_an_announced_minimum_raises_the_piece() -> None:
     assert Host().run().piece_bytes(Upload("https://r/u", chunk_min=50 * MIB)) == 50 * MIB
 
@@ -70,6 +72,7 @@ def test_no_piece_is_over_half_a_gibibyte() -> None:
     assert abilities.piece_bytes(UPLOAD) == 512 * MIB
 
 
+@pytest.mark.case("CH-006")
 def test_413_means_pieces_and_then_ever_smaller_ones() -> None:
     abilities = Host().run(Facts(pieces=False))
     assert abilities.refuses_size(Form.PUT, 20 * MIB, UPLOAD)
@@ -108,6 +111,7 @@ def test_a_stray_413_for_a_tiny_blob_is_tried_once_more_and_not_remembered() -> 
 
 
 @pytest.mark.parametrize("error", [refusal(405), refusal(400, "UNSUPPORTED"), refusal(416), refusal(404), refusal(400)])
+@pytest.mark.case("CH-016")
 def test_a_registry_that_refuses_pieces_gets_whole_blobs_now_and_later(error: UploadRejectedError) -> None:
     host = Host()
     abilities = host.run()
@@ -131,6 +135,7 @@ def test_what_is_no_matter_of_form_changes_nothing(status: int) -> None:
     assert abilities.form is Form.PUT
 
 
+@pytest.mark.case("UP-028", "UP-029")
 def test_one_request_is_tried_with_a_tiny_blob_and_remembered() -> None:
     host = Host()
     first = host.run(Facts(is_stranger=True))
@@ -148,6 +153,7 @@ def test_one_request_is_not_tried_where_it_is_known_or_could_not_be_remembered(f
     assert not Host().run(facts, lasts=lasts).takes_in_one_request(1)
 
 
+@pytest.mark.case("MT-013")
 def test_a_mount_from_anywhere_that_is_refused_is_remembered() -> None:
     host = Host()
     first = host.run(Facts(anonymous_mount=True))

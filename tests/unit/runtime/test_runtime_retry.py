@@ -85,6 +85,7 @@ def answer(kind: type[RegistryError], status: int, *codes: str, method: str = "P
     ],
     ids=lambda value: str(getattr(value, "status", value)),
 )
+@pytest.mark.case("RT-011", "RT-012")
 def test_what_is_done_about_a_failure(error: OciPushError, action: Action) -> None:
     assert decide(error) is action
 
@@ -99,6 +100,7 @@ def test_all_of_the_wait_is_random() -> None:
 
 
 @pytest.mark.parametrize("asked", [0.0, 7.0, 600.0])
+@pytest.mark.case("RT-002")
 def test_wait_that_the_registry_asked_for_is_never_cut_short(asked: float) -> None:
     error = RateLimitedError("slow", retry_after_s=asked)
     wait = RetryPolicy().wait_s(1, error, lambda: 0.5)
@@ -150,6 +152,7 @@ def test_only_a_registry_that_went_away_is_waited_for(
     assert spend(budget, error) == [False]
 
 
+@pytest.mark.case("RT-007")
 def test_an_error_that_was_given_up_says_after_how_many_attempts() -> None:
     with pytest.raises(NetworkError, match="reset; given up after 3 attempts"):
         run(FakeClock(), RetryPolicy(attempts=3), Flaky(*[NetworkError("reset") for _ in range(3)]))
@@ -192,6 +195,7 @@ def test_what_will_not_pass_is_not_repeated() -> None:
     assert action.calls == [1]
 
 
+@pytest.mark.case("RT-010")
 def test_wait_ends_at_the_deadline() -> None:
     clock = FakeClock()
     action = Flaky(UnavailableError("busy", retry_after_s=100.0))

@@ -53,6 +53,7 @@ def test_a_measured_distance_does_not_undo_a_cut() -> None:
     assert gate.limit == 3
 
 
+@pytest.mark.case("RT-001")
 def test_nobody_is_let_in_before_the_time_the_registry_named() -> None:
     clock, gate = FakeClock(), Gate(4)
     gate.hold_until(clock.monotonic() + 30)
