@@ -19,13 +19,14 @@ COVERAGE := --cov --cov-report=term
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup programs lint check test format demo bench clean
+.PHONY: help setup programs lint check test format demo sweep bench clean
 
 help:
 	@echo 'make check    format, lint, types and the fast tests'
 	@echo 'make test     all of that, plus tests against real registries and programs, with coverage'
 	@echo 'make format   put the code into shape'
 	@echo 'make demo     run a pipeline against a registry in one process'
+	@echo 'make sweep    break every request of a push in every way, large images too (an hour)'
 	@echo 'make bench    compare the speed of a push with other programs'
 	@echo 'make clean    remove what the targets above have made'
 
@@ -58,6 +59,9 @@ format: $(READY)
 
 demo: $(READY)
 	@$(VENV)/bin/oci-push run fixtures/demo/pipeline.yml --sandbox
+
+sweep: $(READY)
+	@$(PYTEST) --timeout 1800 --sweep all tests/sweep
 
 bench: $(READY) programs
 	@$(PY) bench/compare.py

@@ -30,7 +30,10 @@ from dataclasses import dataclass
 
 
 class OciPushError(Exception):
-    """Base of all expected failures; `str()` is the message a user reads."""
+    """Base of all expected failures; `str()` is the message a user reads.
+
+    `attempts` is how often the thing was tried when it was given up.
+    """
 
     exit_code = 1
     transient = False
@@ -39,9 +42,10 @@ class OciPushError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.attempts = 1
 
     def __str__(self) -> str:
-        return self.message
+        return self.message if self.attempts == 1 else f"{self.message}; given up after {self.attempts} attempts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ class RegistryError(OciPushError):
     """Report a registry's answer that ends an operation.
 
     `url` has no query (upload state and tokens live there). `codes` are the OCI error codes of the body,
-    `retry_after_s` what the registry asked us to wait, in seconds.
+    `retry_after_s` what the registry asked us to wait, in seconds, `named` the digests its body names.
     """
 
     exit_code = 5
@@ -112,6 +116,7 @@ class RegistryError(OciPushError):
         status: int = 0,
         codes: tuple[str, ...] = (),
         retry_after_s: float | None = None,
+        named: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message, hint=hint)
         self.method = method
@@ -119,6 +124,7 @@ class RegistryError(OciPushError):
         self.status = status
         self.codes = codes
         self.retry_after_s = retry_after_s
+        self.named = named
 
 
 class DeniedError(RegistryError):

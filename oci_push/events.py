@@ -61,6 +61,16 @@ class BlobProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class UploadResumed:
+    """An upload that an earlier run left open goes on: `offset_bytes` of the blob are there already."""
+
+    repository: Repository
+    digest: Digest
+    offset_bytes: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class BlobDone:
     """A blob is in the repository; `outcome` is ``exists``, ``mounted``, ``uploaded`` or ``skipped``."""
 
@@ -159,6 +169,7 @@ Event: TypeAlias = (
     | LayerCompressed
     | LegStarted
     | BlobProgress
+    | UploadResumed
     | BlobDone
     | ManifestDone
     | TagDone

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -34,6 +35,26 @@ def _refuse_other_machines(event: str, arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_refuse_other_machines)
+
+# The sweeps push as the tests of registry/ do, with what these have beside them.
+sys.path.append(str(Path(__file__).with_name("registry")))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make sweep` run all of the fault sweeps; `make test` takes a part of them."""
+    parser.addoption("--sweep", choices=("some", "all"), default="some", help="how much of the fault sweeps is run")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many pushes were broken on purpose and how they ended; tests record that as ``sweep``."""
+    reports = [report for found in terminalreporter.stats.values() for report in found if hasattr(report, "when")]
+    counts = [value for r in reports if r.when == "call" for name, value in r.user_properties if name == "sweep"]
+    if counts:
+        runs, recovered, errors = (sum(column) for column in zip(*counts, strict=True))
+        wrong = runs - recovered - errors
+        terminalreporter.write_line(
+            f"fault sweep: {runs} broken pushes, {recovered} recovered, {errors} ended in a clean error, {wrong} wrong"
+        )
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import random
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,32 +59,64 @@ class Layout:
     blobs: dict[str, int]
 
 
-def make_layout(path: Path, *layers: bytes, tag: str = "latest") -> Layout:
-    """Write an OCI layout with one image of gzip layers."""
-    path.mkdir(parents=True, exist_ok=True)
-    sizes: dict[str, int] = {}
+def noise(size: int, seed: int = 1) -> bytes:
+    """Make bytes that are never twice the same inside a blob, so that a piece in the wrong place shows."""
+    source = random.Random(seed)
+    return b"".join(source.randbytes(min(1 << 20, size - start)) for start in range(0, size, 1 << 20))
 
-    def put(content: bytes, kind: str) -> dict[str, object]:
-        digest = Digest.of(content)
-        file = path / "blobs" / "sha256" / digest.encoded
+
+class LayoutWriter:
+    """Write an OCI layout piece by piece; `sizes` are those of its blobs by digest, manifests left out."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sizes: dict[str, int] = {}
+        path.mkdir(parents=True, exist_ok=True)
+
+    def put(self, content: bytes, kind: str, algorithm: str = "sha256") -> dict[str, object]:
+        """Store content under its digest and describe it."""
+        digest = Digest.of(content, algorithm)
+        file = self.path / "blobs" / algorithm / digest.encoded
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-        sizes[str(digest)] = len(content)
+        if kind not in media.MANIFESTS:
+            self.sizes[str(digest)] = len(content)
         return {"mediaType": kind, "digest": str(digest), "size": len(content)}
 
-    described = [put(gzip.compress(one, mtime=0), media.OCI_LAYER_GZIP) for one in layers]
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": media.OCI_MANIFEST,
-        "config": put(config_of(*layers), media.OCI_CONFIG),
-        "layers": described,
-    }
-    blobs = dict(sizes)
-    root = put(json.dumps(manifest).encode(), media.OCI_MANIFEST)
-    entry = {**root, "annotations": {"org.opencontainers.image.ref.name": tag}}
-    (path / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
-    (path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
-    return Layout(path, str(root["digest"]), blobs)
+    def image(self, *layers: bytes, algorithm: str = "sha256", **fields: object) -> dict[str, object]:
+        """Store an image of gzip layers, with more fields in its manifest, and describe it."""
+        described = [self.put(gzip.compress(one, mtime=0), media.OCI_LAYER_GZIP) for one in layers]
+        config = self.put(config_of(*layers), media.OCI_CONFIG)
+        return self.manifest({"config": config, "layers": described, **fields}, media.OCI_MANIFEST, algorithm)
+
+    def index(self, *children: dict[str, object], **fields: object) -> dict[str, object]:
+        """Store an index of what has been described, and describe it."""
+        return self.manifest({"manifests": children, **fields}, media.OCI_INDEX)
+
+    def manifest(self, fields: dict[str, object], kind: str, algorithm: str = "sha256") -> dict[str, object]:
+        """Store a manifest of these fields and describe it."""
+        return self.put(json.dumps({"schemaVersion": 2, "mediaType": kind, **fields}).encode(), kind, algorithm)
+
+    def close(self, root: dict[str, object], tag: str = "latest") -> Layout:
+        """Write ``index.json`` with this one image."""
+        entry = {**root, "annotations": {"org.opencontainers.image.ref.name": tag}}
+        (self.path / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+        (self.path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+        return Layout(self.path, str(root["digest"]), dict(self.sizes))
+
+
+def make_layout(path: Path, *layers: bytes, tag: str = "latest") -> Layout:
+    """Write an OCI layout with one image of gzip layers."""
+    writer = LayoutWriter(path)
+    return writer.close(writer.image(*layers), tag)
+
+
+def make_raw_layout(path: Path, *blobs: bytes) -> Layout:
+    """Write an OCI layout with one artifact whose layers are these very bytes."""
+    writer = LayoutWriter(path)
+    layers = [writer.put(blob, "application/octet-stream") for blob in blobs]
+    config = writer.put(b"{}", "application/vnd.oci.empty.v1+json")
+    return writer.close(writer.manifest({"config": config, "layers": layers}, media.OCI_MANIFEST))
 
 
 def tar_folder(folder: Path) -> bytes:

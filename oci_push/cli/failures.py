@@ -33,7 +33,10 @@ def run_command(work: Callable[[Scope], int], *, what: str, timeout_s: float | N
         scope.expire()
         if seen and not scope.is_cancelled:
             name = signal.Signals(seen[0]).name
-            print(f"{name} received: stopping, open uploads are cancelled (again: stop at once)", file=sys.stderr)
+            print(
+                f"{name} received: stopping (again: stop at once)",
+                file=sys.stderr,
+            )
             scope.cancel(Cancelled(f"stopped by {name}", signal_number=seen[0]))
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,10 +32,25 @@ Format = Annotated[
 TmpDir = Annotated[Path | None, typer.Option("--tmpdir", help="Folder for temporary files.")]
 NoMount = Annotated[bool, typer.Option("--no-mount", help="Never mount blobs from other repositories.")]
 NoMemory = Annotated[bool, typer.Option("--no-memory", help="Neither use nor keep facts from earlier runs.")]
+ForeignLayers = Annotated[
+    bool, typer.Option("--foreign-layers", help="Send layers marked as not to be distributed, too.")
+]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Read back every tag, ask for every blob, send what is missing.")
+]
+AllOrNothing = Annotated[
+    bool, typer.Option("--all-or-nothing", help="Move no tag unless all can; put back those that have moved.")
+]
+LimitRate = Annotated[
+    str, typer.Option("--limit-rate", metavar="RATE", help="Bytes a second for the whole run: 500k, 10M, 1G.")
+]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Requests at once to one registry; 0: by distance.")]
 Retries = Annotated[int, typer.Option("--retries", min=0, help="How often a request or upload is repeated.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Log every request (never a secret) to stderr.")]
+
+_PATIENCE_S = 15.0
+_RATE = re.compile(r"(\d+(?:\.\d+)?)([kKmMgG]?)")
 
 
 _PASSWORD_CHARACTERS = 64 * 1024
@@ -78,6 +94,10 @@ class Common:
     no_memory: bool = False
     jobs: int = 0
     retries: int = 4
+    foreign_layers: bool = False
+    verify: bool = False
+    all_or_nothing: bool = False
+    limit_rate: str = ""
 
     def trust(self) -> Trust:
         """Give the connection settings for registries that have none of their own."""
@@ -100,8 +120,18 @@ class Common:
         return Login(self.username, read_password(), source="--username")
 
     def retry(self) -> RetryPolicy:
-        """Give the policy of requests and uploads."""
-        return RetryPolicy(attempts=self.retries + 1)
+        """Give the policy of requests and uploads; a registry that goes away is waited for, in proportion."""
+        return RetryPolicy(attempts=self.retries + 1, patience_s=_PATIENCE_S * self.retries)
+
+    def limit_bytes_per_s(self) -> float:
+        """Read ``--limit-rate``, whose suffixes are curl's; 0 where there is none."""
+        match = _RATE.fullmatch(self.limit_rate)
+        rate = float(match[1]) * 1024 ** " kmg".index(match[2].lower() or " ") if match else 0.0
+        if self.limit_rate and not rate:
+            raise ConfigError(
+                f"--limit-rate {self.limit_rate!r} is no rate", hint="give bytes a second, as in 500k, 10M or 1.5G"
+            )
+        return rate
 
     def check(self) -> None:
         """Refuse values outside the closed lists."""

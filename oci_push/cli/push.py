@@ -21,7 +21,7 @@ from oci_push.cli.options import Common, split_regions
 from oci_push.cli.render.lines import LineRenderer, size
 from oci_push.cli.render.replicas import show_replicas
 from oci_push.engine.plan import PushPlan
-from oci_push.engine.push import PushResult
+from oci_push.engine.push import Care, PushResult
 from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
@@ -80,6 +80,10 @@ def push(
     tmpdir: options.TmpDir = None,
     no_mount: options.NoMount = False,
     no_memory: options.NoMemory = False,
+    foreign_layers: options.ForeignLayers = False,
+    verify: options.Verify = False,
+    all_or_nothing: options.AllOrNothing = False,
+    limit_rate: options.LimitRate = "",
     jobs: options.Jobs = 0,
     retries: options.Retries = 4,
     quiet: options.Quiet = False,
@@ -102,6 +106,10 @@ def push(
         no_memory,
         jobs,
         retries,
+        foreign_layers,
+        verify,
+        all_or_nothing,
+        limit_rate,
     )
     if debug:
         start_debug_log()
@@ -153,12 +161,15 @@ def make_pusher(scope: Scope, common: Common, *, quiet: bool, emit: Emit | None 
             near_requests=common.jobs or 4,
             far_requests=common.jobs or 16,
             call_retry=common.retry(),
+            limit_bytes_per_s=common.limit_bytes_per_s(),
             user_agent=f"oci-push/{__version__}",
             env=around.env,
         ),
         blob_retry=common.retry(),
+        care=Care(common.verify, common.all_or_nothing),
         mount=not common.no_mount,
         remember=not common.no_memory,
+        foreign_layers=common.foreign_layers,
     )
     made = replace(made, **more)  # type: ignore[arg-type]  # the names are Options' own, checked by replace
     return Pusher(scope, made, around, emit or LineRenderer(sys.stderr, quiet=quiet))
@@ -216,6 +227,9 @@ def show_results(
             missing = [tag.tag for tag in result.tags if tag.tag not in done]
             if missing:
                 print(f"  tags not pushed to {result.repository}: {', '.join(missing)}", file=sys.stderr)
+            for tag in result.tags:
+                if tag.outcome in ("restored", "removed", "left"):
+                    print(f"  tag {tag.tag}: {tag.outcome}" + (f" ({tag.error})" if tag.error else ""), file=sys.stderr)
     show_replicas(replicas, is_quiet=as_json)
     if trouble is not None:
         show_error(trouble)

@@ -23,7 +23,7 @@ _MAX_MANIFESTS = 10_000
 class ImageGraph:
     """Hold an image: `root` is the manifest that tags will point at; `nodes` end with it.
 
-    `blobs` are the distinct blobs to push, in the order met; foreign layers are not among them.
+    `blobs` are the distinct blobs to push, in the order met; foreign layers are among them only where asked for.
     """
 
     root: Manifest
@@ -36,15 +36,20 @@ class ImageGraph:
         return sum(blob.size for blob in self.blobs)
 
 
-def walk(scope: Scope, source: Source, *, platform: Platform | None = None, emit: Emit) -> ImageGraph:
-    """Read every manifest of the image a source names; with `platform` only that child of an index."""
+def walk(
+    scope: Scope, source: Source, *, platform: Platform | None = None, foreign: bool = False, emit: Emit
+) -> ImageGraph:
+    """Read every manifest of the image a source names; with `platform` only that child of an index.
+
+    `foreign` counts layers among the blobs that their manifest says to fetch from elsewhere.
+    """
     root = source.manifest(scope, source.root(scope))
     if platform is not None:
         root = _choose(root, platform, lambda child: source.manifest(scope, child), source.name)
     order: dict[Digest, Manifest] = {}
     _visit(scope, source, root, order, ())
     nodes = tuple(order.values())
-    blobs = _distinct(nodes, source.name)
+    blobs = _distinct(nodes, source.name, foreign=foreign)
     graph = ImageGraph(root, nodes, blobs)
     emit(SourceOpened(source.name, root.digest, len(nodes), len(blobs), graph.size_bytes))
     return graph
@@ -69,12 +74,12 @@ def _visit(
     order[node.digest] = node
 
 
-def _distinct(nodes: Iterable[Manifest], name: str) -> tuple[Descriptor, ...]:
+def _distinct(nodes: Iterable[Manifest], name: str, *, foreign: bool) -> tuple[Descriptor, ...]:
     found: dict[Digest, Descriptor] = {}
     for node in nodes:
         strays = [child for child in node.children if child.media_type not in media.MANIFESTS]
         for blob in (*node.blobs, *strays):
-            if media.is_foreign_layer(blob.media_type) and blob.urls:
+            if media.is_foreign_layer(blob.media_type) and blob.urls and not foreign:
                 continue
             known = found.setdefault(blob.digest, blob)
             if known.size != blob.size:

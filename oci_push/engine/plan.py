@@ -14,6 +14,9 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 
+_SMALL_BYTES = 256 * 1024
+"""A blob up to this size is sent as soon as one repository could not give it: asking another costs as much."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -73,7 +76,7 @@ def plan_push(
             wishes.extend(remembered.get((target.access.host, blob.digest), ()))
             asked = tuple(dict.fromkeys(r for r in wishes if r != target.repository))
             if asked:
-                mounts[blob.digest] = asked
+                mounts[blob.digest] = asked[:1] if blob.size <= _SMALL_BYTES else asked
         legs.append(Leg(len(legs), target, graph.blobs, mounts, first))
         firsts.setdefault(target.access, len(legs) - 1)
     return PushPlan(graph, tuple(legs))

@@ -1,43 +1,49 @@
-"""Execute a plan: blobs before manifests, children before the index, the root before any further tag.
+"""Execute a plan: the legs that wait for nobody first, then those that mount from them.
 
-A leg is independent of the others: one failing never hides another's result, and what a leg did before it
-failed stays in its result. Legs on one registry follow its first one, to mount from it.
+A leg is independent of the others: one failing never hides another's result, and what a leg did before it failed
+stays in its result. All-or-nothing binds them together: no tag moves anywhere before all of the image is everywhere,
+and tags that have moved are put back when another fails.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
+from oci_push.engine.leg import LegRun, TagResult
 from oci_push.engine.plan import Leg, PushPlan
-from oci_push.engine.transfer import BlobOutcome, BlobResult, transfer
-from oci_push.errors import ImmutableTagError, OciPushError, RegistryError, UploadRejectedError
-from oci_push.events import BlobDone, Emit, LegFinished, LegStarted, ManifestDone, TagDone
+from oci_push.engine.transfer import BlobResult
+from oci_push.engine.undo import Before
+from oci_push.engine.verify import verify
+from oci_push.errors import OciPushError
+from oci_push.events import Emit, LegFinished, LegStarted
 from oci_push.model.access import Access
 from oci_push.model.digest import Digest
-from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Repository
 from oci_push.registry.connections import Connections
-from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.scope import Scope
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import run_all
 from oci_push.sources.base import Source
 
-_TAGS_AT_ONCE = 10
-"""What a registry that takes several tags in one PUT should accept (distribution-spec after 1.1.1)."""
+_UNDO_S = 30.0
+"""How long tags are put back after a cancel, which asked for an end and not for half of a push."""
 
 
 @dataclass(frozen=True, slots=True)
-class TagResult:
-    """Tell what became of one tag: ``pushed``, ``unchanged``, ``failed`` or ``not reached``."""
+class Care:
+    """Say how careful a push is: `verify` reads back what was pushed, `all_or_nothing` moves all tags or none."""
 
-    tag: str
-    outcome: str
-    error: str = ""
+    verify: bool = False
+    all_or_nothing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """Tell what became of one repository; `error` is ``None`` on success, `access` how it was reached."""
+    """Tell what became of one repository; `error` is ``None`` on success.
+
+    `verified` says that all of it was read back; `repaired` is what had to be sent again for that. `access` is how it
+    was reached.
+    """
 
     repository: Repository
     root: Digest
@@ -47,244 +53,137 @@ class PushResult:
     blobs: tuple[BlobResult, ...]
     error: OciPushError | None = None
     seconds: float = 0.0
+    verified: bool = False
+    repaired: tuple[Digest, ...] = ()
     access: Access | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
-class _Progress:
-    blobs: list[BlobResult] = field(default_factory=list)
-    tags: dict[str, TagResult] = field(default_factory=dict)
+class _State:
+    """Hold one leg while the push goes on."""
+
+    leg: Leg
+    run: LegRun
+    before: Before
+    error: OciPushError | None = None
+    seconds: float = 0.0
 
 
 def execute(
-    plan: PushPlan, source: Source, connections: Connections, scope: Scope, emit: Emit
+    plan: PushPlan, source: Source, connections: Connections, scope: Scope, emit: Emit, care: Care | None = None
 ) -> tuple[PushResult, ...]:
     """Push the plan's image to every leg's repository and give their results in the plan's order.
 
     Raises only what is no leg's own: a cancel of `scope` still gives results, with the reason in each.
     """
-    results: dict[int, PushResult] = {}
-    for wave in _waves(plan.legs):
-        outcomes = run_all(
-            scope,
-            [lambda s, leg=leg: _leg(plan, leg, source, connections, s, emit) for leg in wave],  # type: ignore[misc]
-            limit=len(wave),
-        )
-        for leg, outcome in zip(wave, outcomes, strict=True):
-            if outcome.error is not None and not isinstance(outcome.error, OciPushError):
+    care = care or Care()
+    states = []
+    for leg in plan.legs:
+        run = LegRun(plan, leg, source, connections, emit)
+        states.append(_State(leg, run, Before(run)))
+    if care.all_or_nothing:
+        _all_or_nothing(states, scope, emit, care)
+    else:
+        _each_leg(states, scope, lambda inner, state: _whole(inner, state, care), emit)
+    return tuple(_result(state) for state in states)
+
+
+def _whole(scope: Scope, state: _State, care: Care) -> None:
+    state.run.send_content(scope)
+    state.run.put_tags(scope)
+    if care.verify:
+        verify(state.run, scope)
+
+
+def _all_or_nothing(states: list[_State], scope: Scope, emit: Emit, care: Care) -> None:
+    def prepare(inner: Scope, state: _State) -> None:
+        state.run.send_content(inner)
+        state.run.put_root(inner)
+        state.before.look(inner)
+
+    def tag(inner: Scope, state: _State) -> None:
+        state.run.put_tags(inner)
+        if care.verify:
+            verify(state.run, inner)
+
+    _each_leg(states, scope, prepare, emit, finish=False)
+    if not any(state.error for state in states):
+        _each_leg(states, scope, tag, emit, start=False, finish=False)
+    failed = next((state for state in states if state.error), None)
+    if failed is not None:
+        _undo(states, failed, scope)
+    for state in states:
+        _finished(state, emit)
+
+
+def _undo(states: list[_State], failed: _State, scope: Scope) -> None:
+    outlives = scope.shielded(_UNDO_S)
+    run_all(outlives, [lambda s, state=state: state.before.restore(s) for state in states], limit=len(states))  # type: ignore[misc]
+    for state in states:
+        if state.error is None:
+            state.error = OciPushError(
+                f"{state.leg.target.repository}: not tagged, as the push to {failed.leg.target.repository} failed"
+            )
+
+
+def _each_leg(
+    states: list[_State],
+    scope: Scope,
+    act: Callable[[Scope, _State], None],
+    emit: Emit,
+    *,
+    start: bool = True,
+    finish: bool = True,
+) -> None:
+    """Act on every leg, keeping its failure in its state; `start` and `finish` tell listeners of its begin and end."""
+
+    def one(inner: Scope, state: _State) -> None:
+        began = inner.clock.monotonic()
+        target = state.leg.target
+        if start:
+            emit(LegStarted(target.repository, target.tags))
+        try:
+            act(inner, state)
+        except OciPushError as problem:
+            state.error = state.run.explain(inner, problem)
+        state.seconds += inner.clock.monotonic() - began
+        if finish:
+            _finished(state, emit)
+
+    for wave in _waves(states):
+        outcomes = run_all(scope, [lambda s, state=state: one(s, state) for state in wave], limit=len(wave))  # type: ignore[misc]
+        for state, outcome in zip(wave, outcomes, strict=True):
+            if isinstance(outcome.error, OciPushError):
+                state.error = outcome.error  # cancelled before it began
+            elif outcome.error is not None:
                 raise outcome.error
-            results[leg.number] = outcome.value or _unreached(plan, leg, outcome.error)
-    return tuple(results[leg.number] for leg in plan.legs)
 
 
-def _waves(legs: tuple[Leg, ...]) -> list[list[Leg]]:
+def _finished(state: _State, emit: Emit) -> None:
+    error = str(state.error) if state.error else ""
+    emit(LegFinished(state.leg.target.repository, state.run.root.digest, error))
+
+
+def _waves(states: list[_State]) -> Iterator[list[_State]]:
     """Group legs: first those that wait for nobody, then the rest."""
-    first = [leg for leg in legs if leg.after is None]
-    rest = [leg for leg in legs if leg.after is not None]
-    return [first, rest] if rest else [first]
+    yield [state for state in states if state.leg.after is None]
+    rest = [state for state in states if state.leg.after is not None]
+    if rest:
+        yield rest
 
 
-def _leg(plan: PushPlan, leg: Leg, source: Source, connections: Connections, scope: Scope, emit: Emit) -> PushResult:
-    clock = scope.clock
-    started = clock.monotonic()
-    target, root = leg.target, plan.graph.root
-    client = connections.repository(target.access, target.repository)
-    progress = _Progress()
-    emit(LegStarted(target.repository, target.tags))
-    error: OciPushError | None = None
-    try:
-        _run(plan, leg, source, connections, client, scope, emit, progress)
-    except OciPushError as problem:
-        error = client.explain(scope, problem)
-    tags = tuple(progress.tags.get(tag, TagResult(tag, "not reached")) for tag in target.tags)
-    emit(LegFinished(target.repository, root.digest, str(error) if error else ""))
+def _result(state: _State) -> PushResult:
+    target, root, progress = state.leg.target, state.run.root, state.run.progress
     return PushResult(
         target.repository,
         root.digest,
         root.size,
         root.media_type,
-        tags,
-        tuple(progress.blobs),
-        error,
-        clock.monotonic() - started,
+        tuple(progress.tags.get(tag, TagResult(tag, "not reached")) for tag in target.tags),
+        tuple(progress.blobs[blob.digest] for blob in state.leg.blobs if blob.digest in progress.blobs),
+        state.error,
+        state.seconds,
+        progress.is_verified,
+        tuple(dict.fromkeys(progress.repaired)),
         target.access,
     )
-
-
-def _run(
-    plan: PushPlan,
-    leg: Leg,
-    source: Source,
-    connections: Connections,
-    client: RepositoryClient,
-    scope: Scope,
-    emit: Emit,
-    progress: _Progress,
-) -> None:
-    root = plan.graph.root
-    client.prepare(scope)
-    is_new = client.head(scope, str(root.digest), push=True) is None
-    if is_new:
-        _send_blobs(leg, source, connections, client, scope, emit, progress)
-        _put_children(plan, client, scope, connections, emit)
-        _put_root(root, leg, client, scope, emit, progress)
-    else:
-        for blob in leg.blobs:
-            progress.blobs.append(BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS))
-            emit(BlobDone(client.repository, blob.digest, blob.size, BlobOutcome.EXISTS.value))
-        emit(ManifestDone(client.repository, root.digest, "exists"))
-    _put_tags(root, leg, client, scope, connections, emit, progress, is_new=is_new)
-
-
-def _send_blobs(
-    leg: Leg,
-    source: Source,
-    connections: Connections,
-    client: RepositoryClient,
-    scope: Scope,
-    emit: Emit,
-    progress: _Progress,
-) -> None:
-    if leg.mounts and not client.can_mount(scope):
-        leg = replace(leg, mounts={})
-    client.survey(scope, leg.blobs)
-    # Largest first: a blob cannot be split over connections, so the longest decides when all are done.
-    ordered = sorted(leg.blobs, key=lambda blob: -blob.size)
-    outcomes = run_all(
-        scope,
-        [lambda s, blob=blob: transfer(s, client, source, leg, blob, s.clock, emit) for blob in ordered],  # type: ignore[misc]
-        limit=connections.width(),
-        stop_on_error=True,
-    )
-    progress.blobs.extend(outcome.value for outcome in outcomes if outcome.value is not None)
-    _raise_first(first_error(outcomes))
-
-
-def _put_children(plan: PushPlan, client: RepositoryClient, scope: Scope, connections: Connections, emit: Emit) -> None:
-    done: set[Digest] = set()
-    waiting = [node for node in plan.graph.nodes if node.digest != plan.graph.root.digest]
-    while waiting:
-        known = {node.digest for node in waiting}
-        ready = [node for node in waiting if not any(child.digest in known for child in node.children)]
-        outcomes = run_all(
-            scope,
-            [lambda s, node=node: _put_child(client, s, node, emit) for node in ready],  # type: ignore[misc]
-            limit=connections.width(),
-            stop_on_error=True,
-        )
-        _raise_first(first_error(outcomes))
-        done.update(node.digest for node in ready)
-        waiting = [node for node in waiting if node.digest not in done]
-
-
-def _put_child(client: RepositoryClient, scope: Scope, node: Manifest, emit: Emit) -> None:
-    client.put_manifest(scope, node, str(node.digest))
-    emit(ManifestDone(client.repository, node.digest, "pushed"))
-
-
-def _put_root(
-    root: Manifest, leg: Leg, client: RepositoryClient, scope: Scope, emit: Emit, progress: _Progress
-) -> None:
-    """Store the root with all its tags in one request where that is known, else with its first tag."""
-    tags = leg.target.tags
-    if len(tags) > 1:
-        made: frozenset[str] = frozenset()
-        for start in range(0, len(tags), _TAGS_AT_ONCE):
-            batch = tags[start : start + _TAGS_AT_ONCE]
-            named = client.put_with_tags(scope, root, batch)
-            if not named:
-                break
-            made |= named
-        for tag in tags:
-            if tag in made:
-                _tagged(tag, "pushed", root, client, emit, progress)
-        if made:
-            emit(ManifestDone(client.repository, root.digest, "pushed"))
-            return
-    if tags:
-        _put_tag(tags[0], root, client, scope, emit, progress, ask_first=False)
-    else:
-        client.put_manifest(scope, root, str(root.digest))
-    emit(ManifestDone(client.repository, root.digest, "pushed"))
-
-
-def _put_tags(
-    root: Manifest,
-    leg: Leg,
-    client: RepositoryClient,
-    scope: Scope,
-    connections: Connections,
-    emit: Emit,
-    progress: _Progress,
-    *,
-    is_new: bool,
-) -> None:
-    """Set the tags that are still missing: the first alone, since what refuses it refuses all; then the rest.
-
-    An image that was there already may have its tags already: they are asked for, and nothing is sent.
-    """
-    left = [tag for tag in leg.target.tags if tag not in progress.tags]
-    if left and not progress.tags:
-        _put_tag(left.pop(0), root, client, scope, emit, progress, ask_first=not is_new)
-    outcomes = run_all(
-        scope,
-        [lambda s, tag=tag: _put_tag(tag, root, client, s, emit, progress, ask_first=not is_new) for tag in left],  # type: ignore[misc]
-        limit=connections.width(),
-    )
-    _raise_first(first_error(outcomes))
-
-
-def _put_tag(
-    tag: str,
-    root: Manifest,
-    client: RepositoryClient,
-    scope: Scope,
-    emit: Emit,
-    progress: _Progress,
-    *,
-    ask_first: bool,
-) -> None:
-    try:
-        if ask_first and _is_ours(tag, root, client, scope):
-            _tagged(tag, "unchanged", root, client, emit, progress)
-            return
-        client.put_manifest(scope, root, tag)
-    except OciPushError as error:
-        if isinstance(error, ImmutableTagError | UploadRejectedError) and _is_ours(tag, root, client, scope):
-            _tagged(tag, "unchanged", root, client, emit, progress)
-            return
-        progress.tags[tag] = TagResult(tag, "failed", str(error))
-        raise
-    _tagged(tag, "pushed", root, client, emit, progress)
-
-
-def _is_ours(tag: str, root: Manifest, client: RepositoryClient, scope: Scope) -> bool:
-    """Say whether the tag is where we want it. ECR refuses to push an immutable tag's own digest again."""
-    try:
-        there = client.head(scope, tag, push=True)
-    except RegistryError:
-        return False
-    return there is not None and there.digest == root.digest
-
-
-def _tagged(tag: str, outcome: str, root: Manifest, client: RepositoryClient, emit: Emit, progress: _Progress) -> None:
-    progress.tags[tag] = TagResult(tag, outcome)
-    emit(TagDone(client.repository, tag, root.digest, root.size, outcome))
-
-
-def _unreached(plan: PushPlan, leg: Leg, error: BaseException | None) -> PushResult:
-    root = plan.graph.root
-    return PushResult(
-        leg.target.repository,
-        root.digest,
-        root.size,
-        root.media_type,
-        tuple(TagResult(tag, "not reached") for tag in leg.target.tags),
-        (),
-        error if isinstance(error, OciPushError) else None,
-    )
-
-
-def _raise_first(error: BaseException | None) -> None:
-    if error is not None:
-        raise error

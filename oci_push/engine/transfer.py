@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from oci_push.engine.plan import Leg
-from oci_push.errors import ContentMismatchError, UploadRejectedError
+from oci_push.errors import (
+    ContentMismatchError,
+    OciPushError,
+    ProtocolViolationError,
+    RegistryError,
+    UploadRejectedError,
+)
 from oci_push.events import BlobDone, Emit
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.protocol.blobs import Upload
+from oci_push.protocol.uploads import Upload
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.scope import Scope
@@ -28,7 +34,7 @@ class BlobOutcome(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class BlobResult:
-    """Tell what a blob cost: bytes sent in all, and how many of them more than once."""
+    """Tell what a blob cost: bytes sent in all, how many of them more than once, how many an earlier run had sent."""
 
     digest: Digest
     size: int
@@ -37,6 +43,7 @@ class BlobResult:
     bytes_resent: int = 0
     seconds: float = 0.0
     mounted_from: str = ""
+    bytes_found: int = 0
 
 
 def transfer(
@@ -45,29 +52,20 @@ def transfer(
     """Bring one blob into the leg's repository, by the cheapest way that works."""
     started = clock.monotonic()
     result = _bring(scope, client, source, leg, blob)
-    seconds = clock.monotonic() - started
+    if result.outcome is not BlobOutcome.UPLOADED:
+        client.drop_upload(scope, blob)
     emit(BlobDone(client.repository, blob.digest, blob.size, result.outcome.value, result.mounted_from))
-    return BlobResult(
-        blob.digest, blob.size, result.outcome, result.bytes_sent, result.bytes_resent, seconds, result.mounted_from
-    )
+    return replace(result, seconds=clock.monotonic() - started)
 
 
-def _bring(scope: Scope, client: RepositoryClient, source: Source, leg: Leg, blob: Descriptor) -> BlobResult:
-    wishes = leg.mounts.get(blob.digest, ())
-    if (not wishes or client.is_surveyed(blob)) and client.has_blob(scope, blob):
-        return BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
-    upload: Upload | None = None
-    for wish in wishes:
+def send(scope: Scope, client: RepositoryClient, source: Source, blob: Descriptor, upload: Upload | None) -> BlobResult:
+    """Upload a blob whatever is said to be there; a digest that is refused is blamed on the side that is wrong."""
+    try:
+        body = source.blob(scope, blob)
+    except OciPushError:
         if upload is not None:
             client.cancel(scope, upload)
-        # The answer to a mount is also the answer to "is it there": 201 on a blob the target has already.
-        answer = client.mount(scope, blob, wish)
-        if answer.mounted:
-            return BlobResult(blob.digest, blob.size, BlobOutcome.MOUNTED, mounted_from=str(wish))
-        upload = answer.upload
-    if wishes and upload is None and client.has_blob(scope, blob):
-        return BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
-    body = source.blob(scope, blob)
+        raise
     try:
         sent = client.upload(scope, blob, body, upload)
     except UploadRejectedError as error:
@@ -79,15 +77,49 @@ def _bring(scope: Scope, client: RepositoryClient, source: Source, leg: Leg, blo
         blob.size,
         BlobOutcome.UPLOADED,
         bytes_sent=sent.bytes_sent,
-        bytes_resent=max(0, sent.bytes_sent - blob.size),
+        bytes_resent=max(0, sent.bytes_sent + sent.bytes_found - blob.size),
+        bytes_found=sent.bytes_found,
     )
 
 
-def _blame(scope: Scope, source: Source, blob: Descriptor, error: UploadRejectedError) -> None:
-    """Find out which side is wrong after the registry called a digest wrong: read the source once more."""
+def _bring(scope: Scope, client: RepositoryClient, source: Source, leg: Leg, blob: Descriptor) -> BlobResult:
+    wishes = leg.mounts.get(blob.digest, ())
+    if (not wishes or client.is_surveyed(blob)) and is_there(scope, client, source, blob):
+        return BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
+    upload: Upload | None = None
+    for wish in wishes:
+        if upload is not None:
+            client.cancel(scope, upload)
+        # The answer to a mount is also the answer to "is it there": 201 on a blob the target has already.
+        answer = client.mount(scope, blob, wish)
+        if answer.mounted:
+            return BlobResult(blob.digest, blob.size, BlobOutcome.MOUNTED, mounted_from=str(wish))
+        upload = answer.upload
+    if wishes and upload is None and is_there(scope, client, source, blob):
+        return BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
+    if upload is None and client.may_mount_from_anywhere(blob):
+        # Opens an upload as a plain POST does, unless the registry finds the blob by itself.
+        answer = client.mount(scope, blob, None)
+        if answer.mounted:
+            return BlobResult(blob.digest, blob.size, BlobOutcome.MOUNTED, mounted_from="another repository")
+        upload = answer.upload
+    return send(scope, client, source, blob, upload)
+
+
+def is_there(scope: Scope, client: RepositoryClient, source: Source, blob: Descriptor) -> bool:
+    """Ask for a blob; where its size or digest is said to be another, find out which side is wrong and raise."""
+    try:
+        return client.has_blob(scope, blob)
+    except ProtocolViolationError as error:
+        _blame(scope, source, blob, error)
+        raise
+
+
+def _blame(scope: Scope, source: Source, blob: Descriptor, error: RegistryError) -> None:
+    """Find out which side is wrong after the two disagree about a digest or a size: read the source once more."""
     try:
         for _ in verified(source.blob(scope, blob), blob, f"{source.name}: blob {blob.digest}"):
-            pass
+            scope.check()
     except ContentMismatchError as mismatch:
         raise mismatch from error
     error.hint = "the source's bytes are right, so they changed on the way or the registry is wrong"

@@ -78,7 +78,9 @@ class Call:
     statuses that are answers rather than errors. `scopes` are the token scopes needed (``repository:a:pull``).
     `body` ``None`` sends none; `EMPTY` sends ``Content-Length: 0``. `replayable` says that sending it twice
     does no harm. `limit` bounds the answer's body in bytes. `what` begins every message about this call
-    (``localhost:5000/app: blob sha256:…``).
+    (``localhost:5000/app: blob sha256:…``). `answer_s` is what the registry may need, beyond the usual, before its
+    answer begins. `opens` says that the answer names something that must be closed again: a cancel waits a moment
+    for it.
     """
 
     method: str
@@ -90,6 +92,8 @@ class Call:
     replayable: bool = True
     limit: int = MAX_BODY_BYTES
     what: str = ""
+    answer_s: float = 0.0
+    opens: bool = False
 
 
 @dataclass(frozen=True, slots=True)

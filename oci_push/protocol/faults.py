@@ -7,6 +7,7 @@ defensively (distribution-spec, "Error Codes").
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
@@ -19,12 +20,15 @@ from oci_push.errors import (
     UnavailableError,
     UploadRejectedError,
 )
+from oci_push.protocol import challenge
 from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import bare
 from oci_push.protocol.limits import rate_limits
 from oci_push.protocol.redaction import redact
 
 _MAX_TEXT = 400
+_MAX_NAMED = 1000
+_DIGEST = re.compile(rb"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _TRANSIENT = frozenset({408, 425, 499, 500, 502, 503, 504, 522})
 
 
@@ -38,6 +42,9 @@ def error_for(call: Call, reply: Reply, now: Callable[[], float], authorization:
     )
     if reply.status == 429 and (limits := rate_limits(reply)):
         text = f"{text}; {limits}" if text else limits
+    if reply.status in (401, 403):
+        scopes = " ".join(s for c in challenge.parse(reply.values("www-authenticate")) for s in c.scopes)
+        text = "; ".join(filter(None, (text, _clip(f"it takes {scopes}") if scopes else "")))
     subject = call.what or bare(reply.url)
     label = f"{reply.status} {codes[0]}" if codes else str(reply.status)
     message = f"{subject}: {call.method} answered {label}" + (f" ({text})" if text else "")
@@ -50,6 +57,7 @@ def error_for(call: Call, reply: Reply, now: Callable[[], float], authorization:
         status=reply.status,
         codes=codes,
         retry_after_s=retry_after(reply.headers.get("retry-after", ""), now()),
+        named=tuple(dict.fromkeys(m.decode() for m in _DIGEST.findall(reply.body)))[:_MAX_NAMED],
     )
 
 

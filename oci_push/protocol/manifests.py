@@ -8,8 +8,8 @@ was not made, and a registry that does not know it answers 201 without the heade
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from urllib.parse import urljoin
+from dataclasses import dataclass, replace
+from urllib.parse import urljoin, urlsplit
 
 from oci_push.errors import ImmutableTagError, NotFoundError, ProtocolViolationError, RegistryError
 from oci_push.model import media
@@ -17,9 +17,10 @@ from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, load_json
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol import endpoints
-from oci_push.protocol.call import BytesBody, Call, Flow, Reply
+from oci_push.protocol.call import EMPTY, BytesBody, Call, Flow, Reply
 
 _LINK = re.compile(r'<?([^<>;,\s]+)>?\s*;\s*rel="?next"?', re.IGNORECASE)
+_MAX_PAGES = 10_000
 _IMMUTABLE = frozenset({"TAG_INVALID", "TAG_ALREADY_EXISTS", "MANIFEST_EXISTS", "PRECONDITION"})
 """What ECR, Quay, others and Harbor call a tag that exists and may not be moved."""
 
@@ -33,8 +34,19 @@ class Head:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Hold what one PUT has made: `tags`, and whether the manifest's subject has been dealt with."""
+
+    tags: frozenset[str] = frozenset()
+    subject: bool = False
+
+
 def head(repository: Repository, target: str, *, push: bool = False) -> Flow[Head | None]:
-    """Ask what a tag or digest points at; ``None`` when there is nothing."""
+    """Ask what a tag or digest points at; ``None`` when there is nothing.
+
+    A GET follows where HEAD is not known (405), and after a 403: an answer to HEAD has no body to say why.
+    """
     call = Call(
         "HEAD",
         endpoints.manifest(repository, target),
@@ -43,11 +55,17 @@ def head(repository: Repository, target: str, *, push: bool = False) -> Flow[Hea
         what=_what(repository, target),
     )
     try:
-        reply = yield call
+        try:
+            reply = yield call
+        except RegistryError as refused:
+            if refused.status not in (403, 405):
+                raise
+            reply = yield replace(call, method="GET")
     except NotFoundError:
         return None
     length = reply.headers.get("content-length", "")
-    return Head(_digest(reply), _type(reply), int(length) if length.isdigit() else 0)
+    digest = _digest(reply) or (Digest.of(reply.body) if reply.body else None)
+    return Head(digest, _type(reply), int(length) if length.isdigit() else len(reply.body))
 
 
 def fetch(reference: Reference) -> Flow[Manifest]:
@@ -67,35 +85,75 @@ def fetch(reference: Reference) -> Flow[Manifest]:
         raise ProtocolViolationError(f"{reference}: {problem}", method="GET", status=reply.status) from problem
 
 
-def put(repository: Repository, manifest: Manifest, target: str) -> Flow[None]:
-    """Store a manifest under a tag or its own digest, byte for byte."""
-    call = _put(repository, manifest, target, "")
+def put(repository: Repository, manifest: Manifest, target: str) -> Flow[bool]:
+    """Store a manifest under a tag or its own digest, byte for byte; say whether its subject has been dealt with.
+
+    A registry names a tag's manifest by sha256 on its own. Where ours has another digest, the answer must confirm
+    that one, or the tag is not ours.
+    """
+    is_odd = ":" not in target and manifest.digest.algorithm != "sha256"
+    if is_odd:
+        made = yield from _try_with_tag(repository, manifest, target)
+        if made.tags:
+            return made.subject
+    call = _put(repository, manifest, target, f"digest={manifest.digest}" if is_odd else "")
     try:
         reply = yield call
     except RegistryError as refused:
-        raise _refused(refused, call.what, target) from refused
+        raise _refused(refused, call.what, target, manifest) from refused
     _check(reply, manifest, call)
+    if reply.status != 201 and _digest(reply) != manifest.digest:
+        yield from _confirm(repository, manifest, target, call)
+    if is_odd and _digest(reply) != manifest.digest:
+        raise ProtocolViolationError(
+            f"{call.what}: the registry does not say that the tag has digest {manifest.digest}",
+            hint="it knows tags by sha256 alone; convert the image to sha256 digests",
+            method=call.method,
+            status=reply.status,
+        )
+    return "oci-subject" in reply.headers
 
 
-def put_referrer(repository: Repository, manifest: Manifest) -> Flow[bool]:
-    """Store a manifest that has a subject by digest; say whether the registry has taken note of the subject.
+def _confirm(repository: Repository, manifest: Manifest, target: str, call: Call) -> Flow[None]:
+    """Ask again after a success that is not the specification's: a proxy's 200 has stored nothing."""
+    there = yield from head(repository, target, push=True)
+    if there is None or there.digest != manifest.digest:
+        raise ProtocolViolationError(
+            f"{call.what}: the registry says that the manifest is stored, and has {there.digest if there else 'none'}",
+            hint="something between here and the registry answers in its place",
+            method=call.method,
+        )
 
-    It has when it answers with ``OCI-Subject`` (distribution-spec, "Pushing Manifests with Subject").
-    """
-    call = _put(repository, manifest, str(manifest.digest), "")
-    reply = yield call
-    _check(reply, manifest, call)
-    return bool(reply.headers.get("oci-subject"))
+
+def _try_with_tag(repository: Repository, manifest: Manifest, tag: str) -> Flow[Made]:
+    try:
+        return (yield from put_with_tags(repository, manifest, (tag,)))
+    except RegistryError as refused:
+        if refused.status not in (400, 404, 405, 414, 431):
+            raise
+        return Made()
 
 
-def put_with_tags(repository: Repository, manifest: Manifest, tags: tuple[str, ...]) -> Flow[frozenset[str]]:
-    """Store a manifest by digest and ask for `tags` in the same request; give those the registry made."""
+def put_with_tags(repository: Repository, manifest: Manifest, tags: tuple[str, ...]) -> Flow[Made]:
+    """Store a manifest by digest and ask for `tags` in the same request."""
     query = "&".join(f"tag={tag}" for tag in tags)
     call = _put(repository, manifest, str(manifest.digest), query)
     reply = yield call
     _check(reply, manifest, call)
     named = ",".join(reply.values("oci-tag"))
-    return frozenset(tag.strip() for tag in named.split(",")) & frozenset(tags)
+    return Made(frozenset(tag.strip() for tag in named.split(",")) & frozenset(tags), "oci-subject" in reply.headers)
+
+
+def delete_tag(repository: Repository, tag: str) -> Flow[None]:
+    """Delete a tag and leave what it points at (end-9); distribution 2 cannot and says 400."""
+    yield Call(
+        "DELETE",
+        endpoints.manifest(repository, tag),
+        body=EMPTY,
+        answers=frozenset({200, 202, 204}),
+        scopes=(endpoints.push_scope(repository),),
+        what=_what(repository, tag),
+    )
 
 
 def list_tags(repository: Repository, page: int = 0) -> Flow[tuple[str, ...]]:
@@ -103,9 +161,12 @@ def list_tags(repository: Repository, page: int = 0) -> Flow[tuple[str, ...]]:
     found: set[str] = set()
     url = endpoints.tags(repository, page=page)
     seen: set[str] = set()
+    what = f"{repository}: tags"
     while url and url not in seen:
+        if len(seen) == _MAX_PAGES:
+            raise ProtocolViolationError(f"{what}: more than {_MAX_PAGES} pages", method="GET")
         seen.add(url)
-        reply = yield Call("GET", url, scopes=(endpoints.pull_scope(repository),), what=f"{repository}: tags")
+        reply = yield Call("GET", url, scopes=(endpoints.pull_scope(repository),), what=what)
         try:
             value = load_json(reply.body, f"{repository}: tag list")
         except ValueError as problem:
@@ -113,8 +174,23 @@ def list_tags(repository: Repository, page: int = 0) -> Flow[tuple[str, ...]]:
         names = value.get("tags")
         found.update(name for name in names if isinstance(name, str)) if isinstance(names, list) else None
         link = _LINK.search(reply.headers.get("link", ""))
-        url = urljoin(reply.url, link[1]) if link else ""
+        url = _next_page(reply, link[1], what) if link else ""
     return tuple(sorted(found))
+
+
+def _next_page(reply: Reply, link: str, what: str) -> str:
+    try:
+        url = urljoin(reply.url, link)
+        is_near = urlsplit(url)[:2] == urlsplit(reply.url)[:2]
+    except ValueError as problem:
+        raise ProtocolViolationError(f"{what}: the link to the next page is no URL", method="GET") from problem
+    if not is_near:
+        raise ProtocolViolationError(
+            f"{what}: the next page is said to be at {endpoints.bare(url)[:120]}; refused",
+            hint="a list goes on where it began; check the registry's external URL setting",
+            method="GET",
+        )
+    return url
 
 
 def _put(repository: Repository, manifest: Manifest, target: str, query: str) -> Call:
@@ -139,7 +215,7 @@ def _check(reply: Reply, manifest: Manifest, call: Call) -> None:
         )
 
 
-def _refused(error: RegistryError, what: str, target: str) -> RegistryError:
+def _refused(error: RegistryError, what: str, target: str, manifest: Manifest) -> RegistryError:
     if error.status in (400, 403, 409, 412) and _IMMUTABLE & set(error.codes) and ":" not in target:
         return ImmutableTagError(
             f"{what}: the tag exists and may not be moved ({error.status} {error.codes[0]})",
@@ -149,6 +225,8 @@ def _refused(error: RegistryError, what: str, target: str) -> RegistryError:
             status=error.status,
             codes=error.codes,
         )
+    if "MANIFEST_INVALID" in error.codes and manifest.media_type in (media.OCI_MANIFEST, media.OCI_INDEX):
+        error.hint = "an old registry may not know OCI manifests: for a docker-archive say --format docker"
     return error
 
 

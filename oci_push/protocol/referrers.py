@@ -1,25 +1,30 @@
-"""Referrers: manifests that point at another one with `subject`, and how registries learn of them.
+"""Referrers: what must be done for a manifest with a subject where the registry keeps no list of its own.
 
-distribution-spec 1.1, "Pushing Manifests with Subject" and "Listing Referrers": a registry that knows referrers names
-the subject in ``OCI-Subject``; for one that does not, the client keeps an index under the tag ``ALGORITHM-HEX``.
+Rules: distribution-spec, "Pushing Manifests with Subject", "Referrers Tag Schema" and "Listing Referrers". The list is
+then an index under a tag made of the subject's digest. Reading, changing and writing it is no transaction: what was
+written is read back, and merged again while another writer has overwritten it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
-from oci_push.errors import NotFoundError
+from oci_push.errors import NotFoundError, ProtocolViolationError, RegistryError
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, encode
 from oci_push.model.reference import Reference, Repository
-from oci_push.protocol import manifests
-from oci_push.protocol.call import Flow
+from oci_push.protocol import endpoints, manifests
+from oci_push.protocol.call import Call, Flow
 
 EMPTY_JSON = b"{}"
 """The content of the empty descriptor (image-spec manifest.md, "Guidance for an Empty Descriptor")."""
 EMPTY = Descriptor(media.OCI_EMPTY, Digest.of(EMPTY_JSON), len(EMPTY_JSON))
+_NO_API = frozenset({400, 401, 403, 404, 405, 406, 501})
+_TRIES = 5
 
 
 def make_referrer(subject: Descriptor, artifact_type: str, annotations: Mapping[str, str]) -> Manifest:
@@ -36,39 +41,63 @@ def make_referrer(subject: Descriptor, artifact_type: str, annotations: Mapping[
     return Manifest.parse(encode(value), media.OCI_MANIFEST)
 
 
-def put(repository: Repository, referrer: Manifest) -> Flow[None]:
-    """Store a referrer by digest, and where the registry does not keep track of it, list it under the subject's tag."""
-    if referrer.subject is None:
-        raise ValueError("a referrer has a subject")
-    if (yield from manifests.put_referrer(repository, referrer)):
+def list_under_subject(repository: Repository, manifest: Manifest) -> Flow[None]:
+    """See that `manifest` is found from its subject, where the answer to its PUT had no ``OCI-Subject``."""
+    if manifest.subject is None or (yield from _has_api(repository, manifest.subject.digest)):
         return
-    tag = fallback_tag(referrer.subject.digest)
-    listed = yield from _listed(Reference(repository, tag))
-    described = Descriptor(
-        referrer.media_type,
-        referrer.digest,
-        referrer.size,
-        annotations=referrer.annotations,
-        artifact_type=referrer.artifact_type,
-    )
-    if any(one.digest == referrer.digest for one in listed):
-        return
-    value = {
-        "schemaVersion": 2,
-        "mediaType": media.OCI_INDEX,
-        "manifests": [one.to_json() for one in (*listed, described)],
-    }
-    yield from manifests.put(repository, Manifest.parse(encode(value), media.OCI_INDEX), tag)
+    tag = fallback_tag(manifest.subject.digest)
+    entry = _entry(manifest)
+    for _ in range(_TRIES):
+        listed = yield from _listed(repository, tag)
+        if any(one.digest == manifest.digest for one in listed):
+            return
+        children = [one.to_json() for one in (*listed, entry)]
+        raw = encode({"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": children})
+        yield from manifests.put(repository, Manifest.parse(raw), tag)
+    if all(one.digest != manifest.digest for one in (yield from _listed(repository, tag))):
+        raise ProtocolViolationError(
+            f"{repository}:{tag}: the list of referrers loses {manifest.digest} each time it is written",
+            hint="somebody else writes the same list all the time; push again",
+        )
 
 
 def fallback_tag(subject: Digest) -> str:
-    """Give the tag of the referrers' index (distribution-spec, "Referrers Tag Schema")."""
-    return f"{subject.algorithm[:32]}-{subject.encoded[:64]}"
+    """Give the tag under which a subject's referrers are listed; cut and cleaned as the schema says."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", f"{subject.algorithm[:32]}-{subject.encoded[:64]}")
 
 
-def _listed(index: Reference) -> Flow[tuple[Descriptor, ...]]:
+def _has_api(repository: Repository, subject: Digest) -> Flow[bool]:
+    call = Call(
+        "GET",
+        f"/v2/{repository.path}/referrers/{subject}",
+        headers={"Accept": media.OCI_INDEX},
+        scopes=(endpoints.pull_scope(repository),),
+        what=f"{repository}: referrers of {subject}",
+    )
     try:
-        found = yield from manifests.fetch(index)
+        reply = yield call
+    except RegistryError as error:
+        if error.status not in _NO_API:
+            raise
+        return False
+    # A web page with status 200 is what a front end says to paths that it does not know.
+    given = reply.headers.get("content-type", "").split(";")[0].strip()
+    return given == media.OCI_INDEX and urlsplit(reply.url).path.endswith(str(subject))
+
+
+def _listed(repository: Repository, tag: str) -> Flow[tuple[Descriptor, ...]]:
+    try:
+        found = yield from manifests.fetch(Reference(repository, tag))
     except NotFoundError:
         return ()
+    if found.media_type != media.OCI_INDEX:
+        raise ProtocolViolationError(
+            f"{repository}:{tag}: is no list of referrers but {found.media_type}",
+            hint="the tag is taken by an image; move that image, or push to another repository",
+        )
     return found.children
+
+
+def _entry(manifest: Manifest) -> Descriptor:
+    kind = manifest.artifact_type or (manifest.config.media_type if manifest.config else "")
+    return Descriptor(manifest.media_type, manifest.digest, manifest.size, manifest.annotations, artifact_type=kind)

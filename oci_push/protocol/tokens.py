@@ -25,44 +25,43 @@ _LIMIT = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Hold a bearer token: for which scopes it was asked, and its end on our own monotonic clock."""
+    """Hold a bearer token: for which scopes it was asked, its end on our own monotonic clock, its whole life."""
 
     text: Secret
     scopes: tuple[str, ...]
     expires_at: float
     refresh: Secret | None = None
+    life_s: float = _DEFAULT_LIFE_S
 
     def is_fresh(self, monotonic: float, need_s: float) -> bool:
         """Say whether it lives `need_s` seconds more."""
         return self.expires_at - monotonic > need_s
 
 
-def granted(text: Secret) -> tuple[str, ...] | None:
-    """Read from a token what it opens; ``None`` where it does not say, as tokens may be opaque.
+def basic(login: Login) -> str:
+    """Give the value of an Authorization header for user and password."""
+    password = login.password.reveal() if login.password else ""
+    return "Basic " + base64.b64encode(f"{login.username}:{password}".encode()).decode()
 
-    Distribution, the Hub, GitLab, Quay, Harbor and Azure say it in the claim ``access`` (distribution, "Token
-    specification"). The signature is the registry's business: this is for telling people, never for deciding.
+
+def granted(token: Token) -> tuple[str, ...] | None:
+    """Give the scopes that a token says it holds, ``None`` where it does not say: not every one is a readable JWT.
+
+    Only for messages: nobody has checked the signature, and the registry alone decides.
     """
+    parts = token.text.reveal().split(".")
     try:
-        payload = text.reveal().split(".")[1]
-        claims = load_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), "token")
+        claims = load_json(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)), "claims")
     except (IndexError, ValueError):
         return None
     access = claims.get("access")
     if not isinstance(access, list):
         return None
-    scopes = []
-    for entry in access:
-        if isinstance(entry, dict) and isinstance(entry.get("actions"), list):
-            actions = ",".join(sorted(str(action) for action in entry["actions"]))
-            scopes.append(f"{entry.get('type')}:{entry.get('name')}:{actions}")
-    return canonical(scopes)
-
-
-def basic(login: Login) -> str:
-    """Give the value of an Authorization header for user and password."""
-    password = login.password.reveal() if login.password else ""
-    return "Basic " + base64.b64encode(f"{login.username}:{password}".encode()).decode()
+    return canonical(
+        f"{item.get('type')}:{item.get('name')}:{','.join(map(str, item['actions']))}"
+        for item in access
+        if isinstance(item, dict) and isinstance(item.get("actions"), list) and item["actions"]
+    )
 
 
 def request(challenge: Challenge, scopes: tuple[str, ...], login: Login | None, sent_at: float) -> Flow[Token]:
@@ -117,17 +116,17 @@ def _read(reply: Reply, scopes: tuple[str, ...], sent_at: float, what: str) -> T
     life = value.get("expires_in")
     seconds = float(life) if isinstance(life, int | float) and not isinstance(life, bool) else _DEFAULT_LIFE_S
     refresh = value.get("refresh_token")
-    return Token(
-        Secret(text),
-        scopes,
-        sent_at + max(seconds, _DEFAULT_LIFE_S),
-        Secret(refresh) if isinstance(refresh, str) and refresh else None,
-    )
+    life_s = max(seconds, _DEFAULT_LIFE_S)
+    kept = Secret(refresh) if isinstance(refresh, str) and refresh else None
+    return Token(Secret(text), scopes, sent_at + life_s, kept, life_s)
 
 
 def _refused(error: RegistryError, login: Login | None, what: str) -> Exception:
-    if not isinstance(error, DeniedError) and error.status != 400:
+    """Tell a refusal as what it is; what may pass stays what it is. Nothing here is an answer of the registry."""
+    if error.transient:
         return error
+    if not isinstance(error, DeniedError) and error.status != 400:
+        return CredentialsError(str(error), hint="the registry names this token server; is its address right?")
     if login is None:
         return CredentialsError(
             f"{what}: refused an anonymous token ({error.status})", hint="log in to this registry first"

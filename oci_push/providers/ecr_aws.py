@@ -18,7 +18,7 @@ from oci_push.model.identity import AwsIdentity
 from oci_push.model.secret import Secret
 from oci_push.providers.base import Cloud
 from oci_push.runtime.once import OnceMap
-from oci_push.runtime.retry import Retried, attempts
+from oci_push.runtime.retry import Budget, Retried, attempts
 from oci_push.runtime.scope import Scope
 from oci_push.runtime.tasks import attend
 
@@ -77,7 +77,7 @@ class Aws:
         def told(retried: Retried) -> None:
             cloud.emit(RetryScheduled(subject, str(retried.error), retried.attempt, retried.wait_s))
 
-        return attempts(scope, cloud.retry, once, random=cloud.random, on_retry=told)
+        return attempts(scope, Budget(cloud.retry, cloud.clock, cloud.random), once, on_retry=told)
 
     def ask(self, scope: Scope, service: str, operation: str, *, what: str = "", **parameters: object) -> Any:
         """Call an operation once, for an answer that can be done without."""

@@ -14,12 +14,13 @@ from pathlib import Path
 from oci_push.events import Emit
 from oci_push.model.access import Access, Trust
 from oci_push.model.reference import Repository
-from oci_push.protocol.blobs import Form
 from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import pull_scope, push_scope
+from oci_push.protocol.uploads import Form
 from oci_push.providers.base import Cloud, CloudSide
 from oci_push.providers.table import find_provider
-from oci_push.registry.abilities import Abilities
+from oci_push.registry.abilities import Abilities, Facts
+from oci_push.registry.journal import Journal
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.memory import Memory, NoMemory
 from oci_push.runtime.once import OnceMap
@@ -27,11 +28,21 @@ from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
 from oci_push.transport.logins import FixedLogin
 from oci_push.transport.origins import origin
+from oci_push.transport.pace import Bandwidth, Gate
 from oci_push.transport.session import Session, TransportSettings
+
+_STRANGER = "other"
+_IN_ONE_REQUEST = frozenset({"ecr", "ecr-public", "github", "google"})
+"""Families whose uploads cannot be gone on with: Artifact Registry takes no pieces (its documentation, "Docker"),
+ECR's session says where it stands wrongly (aws/containers-roadmap 2831), and GHCR was seen to lose pieces."""
 
 
 class Connections:
-    """Give repository clients; `blob_retry` bounds how often one upload is begun again. Close it at the end."""
+    """Give repository clients. Close it at the end.
+
+    `blob_retry` bounds how often one upload is taken up again; `journal` keeps those that were not finished for a
+    later run, where `memory` keeps what registries can do. Without `mount` no registry is asked to look for blobs.
+    """
 
     def __init__(
         self,
@@ -41,8 +52,10 @@ class Connections:
         blob_retry: RetryPolicy,
         random: Callable[[], float],
         emit: Emit,
-        home: Path | None = None,
         memory: Memory | None = None,
+        journal: Journal | None = None,
+        mount: bool = True,
+        home: Path | None = None,
     ) -> None:
         self._scope = scope
         self._settings = settings
@@ -50,6 +63,10 @@ class Connections:
         self._random = random
         self._emit = emit
         self._memory = memory or NoMemory()
+        self._journal = journal
+        self._mount = mount
+        self._bandwidth = Bandwidth(settings.limit_bytes_per_s)
+        self._gates: OnceMap[str, Gate] = OnceMap()
         self._sessions: OnceMap[Access, Session] = OnceMap()
         self._abilities: OnceMap[str, Abilities] = OnceMap()
         self._outside: OnceMap[Access, Session] = OnceMap()
@@ -65,11 +82,13 @@ class Connections:
         return RepositoryClient(
             self.session(access),
             repository,
-            self._abilities.get(access.host, lambda: _abilities(access.host, self._memory)),
+            self._abilities.get(access.host, lambda: self._learn(access.host)),
             self.side(access).control,
             blob_retry=self._blob_retry,
             random=self._random,
             emit=self._emit,
+            memory=self._memory,
+            journal=self._journal,
         )
 
     def want(self, access: Access, *, push: tuple[Repository, ...] = (), pull: tuple[Repository, ...] = ()) -> None:
@@ -112,7 +131,6 @@ class Connections:
 
     def _open(self, access: Access) -> Session:
         provider = find_provider(access.host)
-        logins = FixedLogin(access.login) if access.login else self.side(access).logins
         return Session(
             access,
             provider.api_host(access.host),
@@ -120,8 +138,10 @@ class Connections:
             self._settings,
             self._random,
             self._emit,
-            logins,
+            FixedLogin(access.login) if access.login else self.side(access).logins,
             provider.quirks.hints,
+            gate=self._gates.get(access.host, lambda: Gate(self._settings.near_requests)),
+            bandwidth=self._bandwidth,
         )
 
     def _cloud(self, access: Access) -> Cloud:
@@ -147,22 +167,29 @@ class Connections:
     def _open_outside(self, outside: Access) -> Session:
         return Session(outside, outside.host, self._scope, self._settings, self._random, self._emit)
 
+    def _learn(self, host: str) -> Abilities:
+        return Abilities(
+            self._facts(host),
+            find=lambda name: self._measured(host, name),
+            note=lambda name, value: self._memory.remember_ability(host, name, value),
+            lasts=self._journal is not None,
+        )
 
-def _abilities(host: str, memory: Memory) -> Abilities:
-    """Give what is known of a registry: its family's facts, and before them what `oci-push doctor` has measured."""
-    quirks = find_provider(host).quirks
+    def _measured(self, host: str, name: str) -> str | None:
+        """Give what was measured or learnt earlier; where nothing is to be mounted, that is no ability."""
+        return "no" if name == "anonymous_mount" and not self._mount else self._memory.find_ability(host, name)
 
-    def measured(name: str, fact: bool) -> bool:
-        found = memory.find_ability(host, name)
-        return fact if found is None else found == "yes"
-
-    form = memory.find_ability(host, "form") or quirks.upload
-    least = memory.find_ability(host, "chunk_min_bytes") or ""
-    return Abilities(
-        form=Form(form) if form in {one.value for one in Form} else Form(quirks.upload),
-        multi_tag=measured("multi_tag", quirks.multi_tag),
-        anonymous_mount=measured("anonymous_mount", quirks.anonymous_mount),
-        chunk_bytes=quirks.chunk_bytes,
-        chunk_min_bytes=int(least) if least.isascii() and least.isdigit() else quirks.chunk_min_bytes,
-        manifests_per_s=quirks.manifests_per_s,
-    )
+    def _facts(self, host: str) -> Facts:
+        provider = find_provider(host)
+        quirks = provider.quirks
+        return Facts(
+            form=Form(quirks.upload),
+            multi_tag=quirks.multi_tag,
+            anonymous_mount=quirks.anonymous_mount or provider.name == _STRANGER,
+            pieces=provider.name not in _IN_ONE_REQUEST,
+            first_piece=quirks.chunk_bytes,
+            least_piece=quirks.chunk_min_bytes,
+            most_piece=quirks.chunk_max_bytes,
+            is_stranger=provider.name == _STRANGER,
+            manifests_per_s=quirks.manifests_per_s,
+        )

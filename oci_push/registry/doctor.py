@@ -19,11 +19,11 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Repository
-from oci_push.protocol import blobs, manifests, probes
-from oci_push.protocol.blobs import Form, Upload
+from oci_push.protocol import blobs, manifests, probes, uploads
 from oci_push.protocol.call import BytesBody, Flow
 from oci_push.protocol.endpoints import push_scope
 from oci_push.protocol.ping import ping
+from oci_push.protocol.uploads import Form, Upload
 from oci_push.providers.base import Quirks
 from oci_push.runtime.scope import Scope
 from oci_push.transport.session import Session
@@ -138,8 +138,8 @@ class Doctor:
             skew = pong.moment - scope.clock.now()
             verdict = Verdict.OK if abs(skew) < SKEW_S else Verdict.NO
             self._found.add("clock", verdict, f"the registry's is {skew:+.0f} s from ours")
-        opened = self._require("push", lambda: session.run(scope, blobs.start(self._here, Digest.of(b""))))
-        session.run(scope, blobs.cancel(self._here, opened.location))
+        opened = self._require("push", lambda: session.run(scope, uploads.start(self._here, Digest.of(b""))))
+        session.run(scope, uploads.cancel(self._here, opened.location))
         told = [f"at least {opened.chunk_min}"] * bool(opened.chunk_min)
         told += [f"at most {opened.chunk_max}"] * bool(opened.chunk_max)
         pieces = f"; wants pieces of {' and '.join(told)} bytes" if told else ""
@@ -178,14 +178,14 @@ class Doctor:
         content = _content("post", 4096)
         blob = _described(content)
         try:
-            opened = self._session.run(scope, probes.single_post(self._here, blob, BytesBody(content)))
+            opened = self._session.run(scope, uploads.post_whole(self._here, blob, BytesBody(content)))
         except RegistryError as error:
             self._found.note("upload by POST", "single_post", False, _reason(error))
             return
         if opened is None:
             self._blobs.append((self._here, blob.digest))
         else:
-            self._session.run(scope, blobs.cancel(self._here, opened))
+            self._session.run(scope, uploads.cancel(self._here, opened.location))
         text = "" if opened is None else "an upload was opened instead"
         self._found.note("upload by POST", "single_post", opened is None, text)
 
@@ -214,7 +214,7 @@ class Doctor:
             self._found.note(name, ability, False, _reason(error))
             return
         if answer.upload is not None:
-            self._session.run(scope, blobs.cancel(self._there, answer.upload.location))
+            self._session.run(scope, uploads.cancel(self._there, answer.upload.location))
         if answer.mounted:
             self._blobs.append((self._there, blob.digest))
         self._found.note(name, ability, answer.mounted, "" if answer.mounted else "an upload was opened instead")
@@ -225,8 +225,8 @@ class Doctor:
         except RegistryError as error:
             self._found.note("many tags at once", "multi_tag", False, _reason(error))
             return
-        self._manifests += sorted(made)
-        self._found.note("many tags at once", "multi_tag", made == set(MORE_TAGS))
+        self._manifests += sorted(made.tags)
+        self._found.note("many tags at once", "multi_tag", made.tags == set(MORE_TAGS))
 
     def _referrers(self, scope: Scope, image: Manifest, form: Form) -> None:
         empty = b"{}"
@@ -249,9 +249,9 @@ class Doctor:
         blob = _described(content)
         upload: Upload | None = None
         try:
-            upload = self._session.run(scope, blobs.start(self._here, blob.digest))
+            upload = self._session.run(scope, uploads.start(self._here, blob.digest))
             self._uploads.append((self._here, upload.location))
-            self._session.run(scope, blobs.send(self._here, blob, BytesBody(content), upload, form, piece))
+            self._session.run(scope, probes.send_as(self._here, blob, content, upload, form, piece))
         except RegistryError as error:
             return error
         self._uploads.pop()
@@ -261,7 +261,7 @@ class Doctor:
     def _clean(self, scope: Scope) -> None:
         """Take away what was made, tags before what they point at; what will not go is listed."""
         for repository, location in self._uploads:
-            self._takes(scope, blobs.cancel(repository, location))
+            self._takes(scope, uploads.cancel(repository, location))
         kept = []
         for target in reversed(self._manifests):
             is_gone = self._takes(scope, probes.delete_manifest(self._here, target, self._delete))

@@ -1,47 +1,38 @@
 """One repository on one registry: everything a push, a copy or a look needs of it.
 
-Joins the protocol's flows with a session, and owns the *blob* retry: an upload that broke is begun again with a
-new session, and one that will not be finished is cancelled.
+Joins the protocol's flows with a session. How a blob is sent, and what is done when that breaks, is `upload`'s.
 """
 
 from __future__ import annotations
 
-import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-from oci_push.errors import NotFoundError, OciPushError, RegistryError, UploadRejectedError
-from oci_push.events import BlobProgress, Emit, RetryScheduled
+from oci_push.errors import DeniedError, OciPushError, RegistryError
+from oci_push.events import Emit
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference, Repository
-from oci_push.protocol import blobs, endpoints, manifests
-from oci_push.protocol.blobs import Form, Upload
+from oci_push.protocol import blobs, endpoints, manifests, referrers
 from oci_push.protocol.call import Body, Call
+from oci_push.protocol.uploads import Form, Upload
 from oci_push.providers.base import ControlPlane
 from oci_push.registry.abilities import Abilities
-from oci_push.runtime.retry import Retried, RetryPolicy, attempts
+from oci_push.registry.journal import Entry, Journal
+from oci_push.registry.upload import BlobUpload, Sent, cancel_upload
+from oci_push.runtime.memory import Memory
+from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
 from oci_push.transport.session import Session
 
-_CANCEL_S = 3.0
 _SURVEY_FROM = 10
 """From how many blobs on one question to the vendor's interface beats a question for each."""
-_PROGRESS_BYTES = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """Tell what an upload cost: `bytes_sent` over all attempts, and how many were needed."""
-
-    bytes_sent: int
-    attempts: int
 
 
 class RepositoryClient:
-    """Act on one repository; may be shared by threads."""
+    """Act on one repository; may be shared by threads. `journal` ``None``: nothing is kept for a later run."""
 
     def __init__(
         self,
@@ -53,15 +44,21 @@ class RepositoryClient:
         blob_retry: RetryPolicy,
         random: Callable[[], float],
         emit: Emit,
+        memory: Memory,
+        journal: Journal | None,
     ) -> None:
         self.session = session
         self.repository = repository
         self._abilities = abilities
         self._control = control
         self._surveyed: dict[Digest, bool] = {}
+        self._memory = memory
+        self._journal = journal
         self._blob_retry = blob_retry
         self._random = random
         self._emit = emit
+        self._listing = threading.Lock()
+        self._listed: set[Digest] = set()
 
     def head(self, scope: Scope, target: str, *, push: bool = False) -> manifests.Head | None:
         """Ask what a tag or digest points at."""
@@ -107,51 +104,86 @@ class RepositoryClient:
         return error if self._control is None else self._control.explain(scope, self.repository, error)
 
     @contextmanager
-    def open_blob(self, scope: Scope, blob: Descriptor) -> Iterator[Iterator[bytes]]:
-        """Download a blob block by block; the bytes are not checked here."""
+    def open_blob(self, scope: Scope, blob: Descriptor, start: int = 0) -> Iterator[Iterator[bytes]]:
+        """Download a blob block by block from byte `start` on; the bytes are not checked here."""
         call = Call(
             "GET",
             endpoints.blob(self.repository, blob.digest),
+            headers={"Range": f"bytes={start}-"} if start else {},
+            answers=frozenset({200, 206}) if start else frozenset({200}),
             scopes=(endpoints.pull_scope(self.repository),),
             what=f"{self.repository}: blob {blob.digest}",
         )
-        with self.session.download(scope, call) as blocks:
-            yield blocks
+        with self.session.download(scope, call) as (status, blocks):
+            # A registry that knows no ranges sends the whole.
+            yield _after(start, blocks) if start and status == 200 else blocks
 
     def mount(self, scope: Scope, blob: Descriptor, source: Repository | None) -> blobs.MountAnswer:
-        """Try to link a blob from another repository; a refusal is an answer, not an error."""
-        try:
-            return self.session.run(scope, blobs.mount(self.repository, blob.digest, source))
-        except RegistryError:
-            if source is None:
-                self._abilities.anonymous_mount = False
+        """Try to link a blob from another repository, or with ``None`` from anywhere; a refusal is an answer."""
+        if source in self._abilities.denied_sources:
             return blobs.MountAnswer()
+        try:
+            answer = self.session.run(scope, blobs.mount(self.repository, blob.digest, source))
+        except RegistryError as error:
+            if source is None:
+                self._abilities.learn_no_anonymous_mount()
+            elif isinstance(error, DeniedError):
+                self._abilities.denied_sources.add(source)  # what may not be read once may not be read for each blob
+            answer = blobs.MountAnswer()
+        if source is not None and not answer.mounted:
+            self._memory.forget_blob(source.host, source.path, blob.digest)
+        return answer
+
+    def may_mount_from_anywhere(self, blob: Descriptor) -> bool:
+        """Say whether a mount without a source is worth a try: one that finds nothing opens an upload all the same."""
+        in_one_request = self._abilities.takes_in_one_request(blob.size)
+        return self._abilities.anonymous_mount and not in_one_request and not self.has_upload(blob)
+
+    def has_upload(self, blob: Descriptor) -> bool:
+        """Say whether an earlier run left an upload of this blob that may be gone on with."""
+        if self._journal is None:
+            return False
+        return self._journal.memory.find_upload(self._host, self.repository.path, blob.digest) is not None
 
     def upload(self, scope: Scope, blob: Descriptor, body: Body, upload: Upload | None = None) -> Sent:
         """Send a blob, repeating what may be repeated; `upload` is a session that a mount left open."""
-        counter = _Counting(self, blob, body)
-        opened = [upload]
-
-        def attempt(number: int) -> Sent:
-            self._attempt(scope, blob, counter, opened)
-            return Sent(counter.total, number)
-
-        def told(retried: Retried) -> None:
-            what = f"{self.repository}: blob {blob.digest.short}"
-            self._emit(RetryScheduled(what, str(retried.error), retried.attempt, retried.wait_s))
-
-        return attempts(scope, self._blob_retry, attempt, random=self._random, on_retry=told)
+        sending = BlobUpload(
+            self.session,
+            self.repository,
+            blob,
+            body,
+            self._abilities,
+            given=upload,
+            entry=self._claim(blob, upload),
+            emit=self._emit,
+        )
+        return sending.run(scope, self._blob_retry, self._random)
 
     def cancel(self, scope: Scope, upload: Upload) -> None:
-        """Close an upload that will not be finished; never raises, and outlives a cancelled scope shortly."""
-        with contextlib.suppress(OciPushError):
-            self.session.run(scope.shielded(_CANCEL_S), blobs.cancel(self.repository, upload.location))
+        """Close an upload that will not be finished; never raises."""
+        cancel_upload(self.session, scope, self.repository, upload)
+
+    def drop_upload(self, scope: Scope, blob: Descriptor) -> None:
+        """Close what an earlier run left open of a blob that is there by now."""
+        entry = self._claim(blob, None) if self.has_upload(blob) else None
+        if entry is None:
+            return
+        found = entry.find()
+        if found is not None:
+            self.cancel(scope, found[0])
+        entry.forget()
+        entry.release()
+
+    def forget_blob(self, blob: Descriptor) -> None:
+        """Drop the memory that this repository holds a blob: it does not."""
+        self._memory.forget_blob(self._host, self.repository.path, blob.digest)
 
     def put_manifest(self, scope: Scope, manifest: Manifest, target: str) -> None:
-        """Store a manifest under a tag or its digest."""
+        """Store a manifest under a tag or its digest, and see that it is found from its subject."""
         if self._abilities.manifest_rate is not None:
             self._abilities.manifest_rate.wait(scope)
-        self.session.run(scope, manifests.put(self.repository, manifest, target))
+        handled = self.session.run(scope, manifests.put(self.repository, manifest, target))
+        self._list(scope, manifest, handled=handled)
 
     def put_with_tags(self, scope: Scope, manifest: Manifest, tags: tuple[str, ...]) -> frozenset[str]:
         """Store a manifest and ask for all tags at once; gives those made, none where it is not known."""
@@ -160,61 +192,42 @@ class RepositoryClient:
         try:
             made = self.session.run(scope, manifests.put_with_tags(self.repository, manifest, tags))
         except RegistryError as error:
-            if error.status not in (400, 404, 405, 414, 431):
+            if error.status not in (400, 404, 405, 414, 431) or "MANIFEST_BLOB_UNKNOWN" in error.codes:
                 raise
-            made = frozenset()
-        if not made:
-            self._abilities.multi_tag = False
-        return made
+            made = manifests.Made()
+        if not made.tags:
+            self._abilities.learn_no_multi_tag()
+        else:
+            self._list(scope, manifest, handled=made.subject)
+        return made.tags
 
-    def _attempt(self, scope: Scope, blob: Descriptor, body: Body, opened: list[Upload | None]) -> None:
-        while True:
-            form = self._abilities.form
-            upload = opened.pop() if opened else None
-            if upload is None:
-                upload = self.session.run(scope, blobs.start(self.repository, blob.digest))
-            if upload.chunk_max and blob.size > upload.chunk_max:
-                form = Form.CHUNKS
-            flow = blobs.send(self.repository, blob, body, upload, form, self._abilities.chunk_bytes)
-            try:
-                self.session.run(scope, flow)
-            except BaseException as error:
-                self.cancel(scope, upload)
-                if isinstance(error, RegistryError) and self._abilities.adapt(form, error, blob.size):
-                    continue
-                if isinstance(error, NotFoundError):
-                    raise UploadRejectedError(
-                        f"{error} while the blob was being sent",
-                        hint=error.hint,
-                        status=error.status,
-                        codes=error.codes,
-                    ) from error
-                raise
+    def delete_tag(self, scope: Scope, tag: str) -> None:
+        """Delete a tag by its name; raises where the registry cannot."""
+        self.session.run(scope, manifests.delete_tag(self.repository, tag))
+
+    def _list(self, scope: Scope, manifest: Manifest, *, handled: bool) -> None:
+        if manifest.subject is None or handled:
             return
-
-
-class _Counting:
-    """Count what goes out, over all attempts, and tell about it now and then."""
-
-    def __init__(self, client: RepositoryClient, blob: Descriptor, body: Body) -> None:
-        self._client = client
-        self._blob = blob
-        self._body = body
-        self.total = 0
+        with self._listing:  # our own threads, at least, do not overwrite one another's list
+            if manifest.digest not in self._listed:
+                self.session.run(scope, referrers.list_under_subject(self.repository, manifest))
+                self._listed.add(manifest.digest)
 
     @property
-    def size(self) -> int:
-        """Give the blob's size."""
-        return self._body.size
+    def _host(self) -> str:
+        return self.session.access.host
 
-    def blocks(self, start: int = 0) -> Iterator[bytes | memoryview]:
-        """Pass the blocks on."""
-        sent = start
-        told = start
-        for block in self._body.blocks(start):
-            yield block
-            sent += len(block)
-            self.total += len(block)
-            if sent - told >= _PROGRESS_BYTES:
-                told = sent
-                self._client._emit(BlobProgress(self._client.repository, self._blob.digest, sent, self._blob.size))
+    def _claim(self, blob: Descriptor, upload: Upload | None) -> Entry | None:
+        """Take the journal's entry of a blob that will go in pieces; others are sent again rather than gone on with."""
+        form = self._abilities.form_for(blob.size, upload or Upload(""))
+        if self._journal is None or form is not Form.CHUNKS:
+            return None
+        return self._journal.claim(self._host, self.repository, blob)
+
+
+def _after(start: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    seen = 0
+    for block in blocks:
+        seen += len(block)
+        if seen > start:
+            yield block[max(0, len(block) - (seen - start)) :]

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from oci_push.engine.graph import ImageGraph, walk
 from oci_push.engine.plan import PushPlan, Target, plan_push
-from oci_push.engine.push import PushResult, execute
+from oci_push.engine.push import Care, PushResult, execute
 from oci_push.errors import ConfigError
 from oci_push.events import Emit, Note, ignore
 from oci_push.model.access import Access, Login, Trust
@@ -30,6 +30,7 @@ from oci_push.providers.base import complete
 from oci_push.providers.certificates import add_certificates, certificate_folders
 from oci_push.providers.table import find_provider
 from oci_push.registry.connections import Connections
+from oci_push.registry.journal import Journal
 from oci_push.runtime.commands import command_runner
 from oci_push.runtime.memory import Memory, NoMemory, SqliteMemory
 from oci_push.runtime.retry import RetryPolicy
@@ -52,7 +53,7 @@ class Options:
 
     `trust` applies to registries that have no settings of their own; `login` overrides every login found.
     `rehearsal` is the ``host:port`` of a sandbox that stands in for every target. `remember` switches the
-    memory of earlier runs.
+    memory of earlier runs, `foreign_layers` sends layers that their manifest says to fetch from elsewhere.
     """
 
     trust: Trust = field(default_factory=Trust)
@@ -61,8 +62,10 @@ class Options:
     sources: SourceSettings = field(default_factory=SourceSettings)
     transport: TransportSettings = field(default_factory=TransportSettings)
     blob_retry: RetryPolicy = field(default_factory=RetryPolicy)
+    care: Care = field(default_factory=Care)
     mount: bool = True
     remember: bool = True
+    foreign_layers: bool = False
     rehearsal: str = ""
 
 
@@ -97,7 +100,12 @@ class Pusher:
         self._logins = AuthFiles.discover(
             env, home=home, uid=surroundings.uid, run_command=command_runner(env, scope.clock), emit=emit
         )
-        self._memory = self._open_memory()
+        folder = self._cache_folder()
+        self._memory: Memory = NoMemory()
+        if folder:
+            self._memory = SqliteMemory(folder / _MEMORY_FILE, scope.clock, lambda text: emit(Note(text, "warning")))
+        # A rehearsal's registry has an address that will mean another one tomorrow.
+        lasts = folder is not None and not options.rehearsal
         self._connections = Connections(
             scope,
             options.transport,
@@ -105,7 +113,9 @@ class Pusher:
             random=surroundings.random,
             emit=emit,
             home=home,
-            memory=self._memory,
+            memory=self._memory if lasts else NoMemory(),
+            journal=Journal(self._memory, folder) if lasts and folder else None,
+            mount=options.mount,
         )
 
     def close(self) -> None:
@@ -139,7 +149,7 @@ class Pusher:
         self, source: Source, targets: Sequence[Target], scope: Scope, platform: Platform | None = None
     ) -> PushPlan:
         """Read the image and lay out what would be done, without writing anything."""
-        graph = walk(scope, source, platform=platform, emit=self._emit)
+        graph = walk(scope, source, platform=platform, foreign=self._options.foreign_layers, emit=self._emit)
         origin = source.origin if self._options.mount else None
         return plan_push(graph, targets, origin=origin, remembered=self._remembered(graph, targets))
 
@@ -148,7 +158,7 @@ class Pusher:
         for leg in plan.legs:
             mounts = tuple({r: None for wishes in leg.mounts.values() for r in wishes})
             self._connections.want(leg.target.access, push=(leg.target.repository,), pull=mounts)
-        results = execute(plan, source, self._connections, scope, self._emit)
+        results = execute(plan, source, self._connections, scope, self._emit, self._options.care)
         for leg, result in zip(plan.legs, results, strict=True):
             if result.error is None and not self._options.rehearsal:
                 for blob in leg.blobs:
@@ -162,7 +172,7 @@ class Pusher:
         client = self._connections.repository(pushed.access or self.access(pushed.repository), pushed.repository)
         if not client.has_blob(scope, referrers.EMPTY):
             client.upload(scope, referrers.EMPTY, BytesBody(referrers.EMPTY_JSON))
-        client.session.run(scope, referrers.put(pushed.repository, referrer))
+        client.put_manifest(scope, referrer, str(referrer.digest))
         return referrer.digest
 
     @contextmanager
@@ -222,13 +232,9 @@ class Pusher:
                 found[host, blob.digest] = tuple(Repository(target.repository.host, path) for path in paths)
         return found
 
-    def _open_memory(self) -> Memory:
+    def _cache_folder(self) -> Path | None:
         cache = self._env.get("XDG_CACHE_HOME") or (str(self._home / ".cache") if self._home else "")
-        if not self._options.remember or not cache:
-            return NoMemory()
-        return SqliteMemory(
-            Path(cache) / "oci-push" / _MEMORY_FILE, self.scope.clock, lambda text: self._emit(Note(text, "warning"))
-        )
+        return Path(cache) / "oci-push" if self._options.remember and cache else None
 
     @property
     def is_rehearsal(self) -> bool:

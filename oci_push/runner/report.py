@@ -31,6 +31,7 @@ def push_to_json(result: PushResult) -> dict[str, object]:
                 "size": blob.size,
                 "outcome": blob.outcome.value,
                 "bytes_sent": blob.bytes_sent,
+                "bytes_found": blob.bytes_found,
                 "mounted_from": blob.mounted_from or None,
             }
             for blob in result.blobs
@@ -38,6 +39,9 @@ def push_to_json(result: PushResult) -> dict[str, object]:
         "counts": by_outcome,
         "bytes_sent": sum(blob.bytes_sent for blob in result.blobs),
         "bytes_resent": sum(blob.bytes_resent for blob in result.blobs),
+        "bytes_found": sum(blob.bytes_found for blob in result.blobs),
+        "verified": result.verified,
+        "repaired": [str(digest) for digest in result.repaired],
         "seconds": round(result.seconds, 3),
         "error": error_to_json(result.error),
     }

@@ -1,15 +1,16 @@
 """What is remembered between runs, in the user's cache folder: hints that save work, and never decide it.
 
-Three kinds of facts: a repository held a blob (a place to mount it from); an uncompressed layer became a
-compressed one (so that a second push compresses nothing); a registry could or could not do something. All may be
-outdated: whoever uses one must cope with its being wrong. Nothing secret is kept. The file itself, and what
-happens when it cannot be used, is `memory_file`.
+Four kinds of facts: a repository held a blob (a place to mount it from); an uncompressed layer became a
+compressed one (so that a second push compresses nothing); a registry could or could not do something; an upload was
+open and this far. All may be outdated: whoever uses one must cope with its being wrong. Nothing secret is kept in the
+clear. The file itself, and what happens when it cannot be used, is `memory_file`.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -22,12 +23,14 @@ KEEP_S = 90 * DAY_S
 """How long a fact is kept after it was last seen."""
 ABILITY_S = 7 * DAY_S
 """How long a registry's ability is believed: registries are updated."""
+UPLOAD_S = DAY_S
+"""How long an open upload is worth going on with: registries drop them after some days, some sooner."""
 KEEP_BLOBS = 200_000
 BUSY_S = 2.0
 
 _FLUSH_ROWS = 500
 _MOST_CANDIDATES = 1000
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE blobs (
   registry TEXT NOT NULL, digest TEXT NOT NULL, repository TEXT NOT NULL, seen REAL NOT NULL,
@@ -38,8 +41,20 @@ CREATE TABLE layers (
 CREATE TABLE abilities (
   registry TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, seen REAL NOT NULL,
   PRIMARY KEY (registry, name)) WITHOUT ROWID;
+CREATE TABLE uploads (
+  registry TEXT NOT NULL, repository TEXT NOT NULL, digest TEXT NOT NULL,
+  confirmed INTEGER NOT NULL, sealed BLOB NOT NULL, seen REAL NOT NULL,
+  PRIMARY KEY (registry, repository, digest)) WITHOUT ROWID;
 CREATE TABLE cleanings (seen REAL NOT NULL)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpload:
+    """Hold how far an upload was: `confirmed` bytes; `sealed` says where it goes on, which only its owner can read."""
+
+    confirmed: int
+    sealed: bytes = field(repr=False)
 
 
 class Memory(Protocol):
@@ -73,6 +88,18 @@ class Memory(Protocol):
         """Note what a registry has shown."""
         ...
 
+    def find_upload(self, registry: str, repository: str, digest: Digest) -> OpenUpload | None:
+        """Give the upload of a blob that was left open, if that is not too long ago."""
+        ...
+
+    def note_upload(self, registry: str, repository: str, digest: Digest, upload: OpenUpload) -> None:
+        """Note how far an upload is."""
+        ...
+
+    def forget_upload(self, registry: str, repository: str, digest: Digest) -> None:
+        """Note that there is none."""
+        ...
+
     def close(self) -> None:
         """Write what is pending and close."""
         ...
@@ -103,6 +130,16 @@ class NoMemory:
         return None
 
     def remember_ability(self, registry: str, name: str, value: str) -> None:
+        """Do nothing."""
+
+    def find_upload(self, registry: str, repository: str, digest: Digest) -> OpenUpload | None:
+        """Know nothing."""
+        return None
+
+    def note_upload(self, registry: str, repository: str, digest: Digest, upload: OpenUpload) -> None:
+        """Do nothing."""
+
+    def forget_upload(self, registry: str, repository: str, digest: Digest) -> None:
         """Do nothing."""
 
     def close(self) -> None:
@@ -171,6 +208,26 @@ class SqliteMemory:
         """Note what a registry has shown."""
         self._write("INSERT OR REPLACE INTO abilities VALUES (?, ?, ?, ?)", (registry, name, value, self._clock.now()))
 
+    def find_upload(self, registry: str, repository: str, digest: Digest) -> OpenUpload | None:
+        """Give the upload if it was noted within `UPLOAD_S`."""
+        query = (
+            "SELECT confirmed, sealed FROM uploads WHERE registry = ? AND repository = ? AND digest = ? AND seen >= ?"
+        )
+        for confirmed, sealed in self._read(query, (registry, repository, str(digest), self._clock.now() - UPLOAD_S)):
+            if isinstance(confirmed, int) and isinstance(sealed, bytes):
+                return OpenUpload(confirmed, sealed)
+        return None
+
+    def note_upload(self, registry: str, repository: str, digest: Digest, upload: OpenUpload) -> None:
+        """Note how far an upload is; written at once, for who is killed writes nothing later."""
+        row = (registry, repository, str(digest), upload.confirmed, upload.sealed, self._clock.now())
+        self._write("INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?, ?)", row, is_urgent=True)
+
+    def forget_upload(self, registry: str, repository: str, digest: Digest) -> None:
+        """Note that there is none."""
+        row = (registry, repository, str(digest))
+        self._write("DELETE FROM uploads WHERE registry = ? AND repository = ? AND digest = ?", row, is_urgent=True)
+
     def close(self) -> None:
         """Write what is pending, once a day drop what is old or too much, and close; idempotent."""
         with self._lock:
@@ -210,6 +267,7 @@ class SqliteMemory:
                 ("DELETE FROM blobs WHERE seen < ?", (now - KEEP_S,)),
                 ("DELETE FROM layers WHERE seen < ?", (now - KEEP_S,)),
                 ("DELETE FROM abilities WHERE seen < ?", (now - ABILITY_S,)),
+                ("DELETE FROM uploads WHERE seen < ?", (now - UPLOAD_S,)),
                 (most, (KEEP_BLOBS - 1,)),
                 ("DELETE FROM cleanings", ()),
                 ("INSERT INTO cleanings VALUES (?)", (now,)),

@@ -1,47 +1,121 @@
-"""Retrying as data: how often, and how long to wait in between.
+"""Retrying as data: what is done about a failure, how often, and how long to wait in between.
 
-There are three owners, never nested blindly: a *call* (idempotent, replayable request), a *blob* (one upload)
-and a *step* (the pipeline's `retry` block). Each uses `attempts` with its own policy; whether an error may
-be retried is a property of the error (`transient`).
+One table (`RULES`) turns a failure into an `Action`; it is all there is to say about what may be repeated. There are
+three owners, never nested: a *call* (one idempotent request), a *blob* (one upload with all its requests) and a *step*
+(the pipeline's `retry` block). The first two spend a `Budget`; an upload's requests spend the upload's only.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from oci_push.errors import OciPushError, RegistryError
+from oci_push.errors import NetworkError, OciPushError, RateLimitedError, RegistryError
+from oci_push.runtime.clock import Clock
 from oci_push.runtime.scope import Scope
 
 T = TypeVar("T")
 
 
+class Action(enum.Enum):
+    """Say what is done about a failure. A single call knows only `REPEAT`; everything else ends it."""
+
+    STOP = "stop"
+    REPEAT = "repeat"
+    """Wait, then send it again; an upload first asks its session how far it got."""
+    ASK = "ask"
+    """The two sides disagree about the offset: ask the session, go on from there at once."""
+    RESTART = "restart"
+    """The upload's session is gone or spoilt: open another and begin at byte 0."""
+    ADAPT = "adapt"
+    """Not so many bytes at once, or not in this form: send them otherwise."""
+
+
+_AWAY = frozenset({429, 502, 503, 504})
+_SESSION_LOST = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"})
+_PASSING = frozenset({"UNKNOWN", "UNAVAILABLE", "TOOMANYREQUESTS"})
+_FINAL = frozenset(
+    {
+        "BLOB_UNKNOWN", "DENIED", "DIGEST_INVALID", "MANIFEST_BLOB_UNKNOWN", "MANIFEST_INVALID", "MANIFEST_UNKNOWN",
+        "MANIFEST_UNVERIFIED", "NAME_INVALID", "NAME_UNKNOWN", "SIZE_INVALID", "TAG_ALREADY_EXISTS", "TAG_INVALID",
+        "UNAUTHORIZED",
+    }
+)  # fmt: skip
+_UPLOADING = frozenset({"PATCH", "PUT", "GET"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Match an answer: empty sets match everything; `only` asks that every code be among `codes`, not just one."""
+
+    action: Action
+    statuses: frozenset[int] = frozenset()
+    codes: frozenset[str] = frozenset()
+    methods: frozenset[str] = frozenset()
+    only: bool = False
+
+    def matches(self, error: RegistryError) -> bool:
+        """Say whether the rule is about this answer."""
+        if self.statuses and error.status not in self.statuses:
+            return False
+        if self.methods and error.method not in self.methods:
+            return False
+        if self.only:
+            return bool(error.codes) and self.codes.issuperset(error.codes)
+        return not self.codes or not self.codes.isdisjoint(error.codes)
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(Action.REPEAT, statuses=frozenset({429})),
+    Rule(Action.REPEAT, codes=frozenset({"TOOMANYREQUESTS"}), only=True),
+    Rule(Action.ADAPT, statuses=frozenset({413})),
+    Rule(Action.ASK, statuses=frozenset({416}), methods=_UPLOADING),
+    # A digest or name that is wrong stays wrong, whatever status it comes with and whatever else is said.
+    Rule(Action.STOP, codes=_FINAL),
+    Rule(Action.STOP, statuses=frozenset({401, 403})),
+    Rule(Action.RESTART, codes=_SESSION_LOST, methods=_UPLOADING, only=True),
+    Rule(Action.RESTART, statuses=frozenset({404}), methods=_UPLOADING),
+    Rule(Action.ADAPT, statuses=frozenset({405, 415, 501}), methods=_UPLOADING),
+    Rule(Action.ADAPT, codes=frozenset({"UNSUPPORTED"}), methods=_UPLOADING),
+    Rule(Action.STOP, statuses=frozenset({404, 405})),
+    # Some registries say 400 or 409 for what is their own trouble; the code tells.
+    Rule(Action.REPEAT, codes=_PASSING, only=True),
+)
+"""The first rule that matches an answer decides; where none does, the error's own `transient` does."""
+
+
+def decide(error: OciPushError) -> Action:
+    """Give what is to be done about a failure."""
+    if isinstance(error, RegistryError):
+        for rule in RULES:
+            if rule.matches(error):
+                return rule.action
+    return Action.REPEAT if error.transient else Action.STOP
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Bound the attempts of one thing: `attempts` in all, waits of `base_s`·2ⁿ up to `cap_s`, half of it random.
+    """Bound the attempts of one thing: `attempts` in a row without getting on, waits of up to `base_s`·2ⁿ, `cap_s`.
 
-    What a registry asks for in Retry-After is never cut short below `server_cap_s`; beyond that we give up
-    rather than wait.
+    The wait is drawn evenly from nothing up to its bound (full jitter), so that many who failed together do not come
+    back together. What a registry asks for in Retry-After is never cut short; beyond `server_cap_s` we give up
+    rather than wait. `patience_s` goes on beyond `attempts` while a registry that had answered before is away.
     """
 
     attempts: int = 5
     base_s: float = 0.5
     cap_s: float = 30.0
     server_cap_s: float = 600.0
+    patience_s: float = 0.0
 
     def wait_s(self, failed_attempts: int, error: OciPushError, random: Callable[[], float]) -> float:
         """Give the wait after the n-th failure; `random` gives numbers from 0 up to 1."""
         asked = error.retry_after_s if isinstance(error, RegistryError) else None
         doubled = self.base_s * 2.0 ** min(failed_attempts - 1, 64)  # beyond 1023 a float overflows
-        jittered = min(self.cap_s, doubled) * (0.5 + random() / 2)
+        jittered = min(self.cap_s, doubled) * random()
         return max(asked, 0.0) + jittered * 0.1 if asked is not None else jittered
-
-    def gives_up(self, failed_attempts: int, error: OciPushError) -> bool:
-        """Say whether this failure is the last one."""
-        asked = error.retry_after_s if isinstance(error, RegistryError) else None
-        too_long = asked is not None and asked > self.server_cap_s
-        return not error.transient or failed_attempts >= self.attempts or too_long
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +127,70 @@ class Retried:
     error: OciPushError
 
 
+class Budget:
+    """Count the failures of one thing since it last got on; for one thread.
+
+    `has_answered` says that the other side was there before: only then is its absence waited out.
+    """
+
+    def __init__(
+        self, policy: RetryPolicy, clock: Clock, random: Callable[[], float], *, has_answered: bool = False
+    ) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._random = random
+        self._has_answered = has_answered
+        self._failed = 0
+        self._since = clock.monotonic()
+        self.attempt = 1
+
+    def got_on(self) -> None:
+        """Begin to count anew: something was achieved that no failure takes back."""
+        self._failed = 0
+        self._since = self._clock.monotonic()
+
+    def spend(self, error: OciPushError) -> Retried | None:
+        """Count a failure; give the wait before the next attempt, or ``None`` when this one was the last."""
+        self._failed += 1
+        if self._is_spent(error):
+            error.attempts = self.attempt
+            return None
+        self.attempt += 1
+        return Retried(self.attempt - 1, self._policy.wait_s(self._failed, error, self._random), error)
+
+    def _is_spent(self, error: OciPushError) -> bool:
+        asked = error.retry_after_s if isinstance(error, RegistryError) else None
+        if asked is not None and asked > self._policy.server_cap_s:
+            return True
+        if self._failed < self._policy.attempts:
+            return False
+        waited = self._clock.monotonic() - self._since
+        is_patient = self._has_answered and self._policy.attempts > 1 and is_away(error)
+        return not is_patient or waited >= self._policy.patience_s
+
+
+def is_away(error: OciPushError) -> bool:
+    """Say whether nobody was there to do the work, which time alone may mend."""
+    if isinstance(error, NetworkError | RateLimitedError):
+        return error.transient
+    return isinstance(error, RegistryError) and error.status in _AWAY
+
+
 def attempts(
     scope: Scope,
-    policy: RetryPolicy,
+    budget: Budget,
     action: Callable[[int], T],
     *,
-    random: Callable[[], float],
     on_retry: Callable[[Retried], None] = lambda _: None,
 ) -> T:
-    """Call `action(attempt)`, counting from 1, until it succeeds or the policy gives up."""
-    attempt = 1
+    """Call `action(attempt)`, counting from 1, until it succeeds, fails for good, or the budget is spent."""
     while True:
         scope.check()
         try:
-            return action(attempt)
+            return action(budget.attempt)
         except OciPushError as error:
-            if policy.gives_up(attempt, error):
+            retried = budget.spend(error) if decide(error) is Action.REPEAT else None
+            if retried is None:
                 raise
-            wait = policy.wait_s(attempt, error, random)
-            on_retry(Retried(attempt, wait, error))
-        scope.sleep(wait)
-        attempt += 1
+        on_retry(retried)
+        scope.sleep(retried.wait_s)

@@ -48,6 +48,10 @@ class Scope:
         deadline = None if seconds is None else self.clock.monotonic() + seconds
         return Scope(self.clock, parent=self, deadline=deadline, what=what)
 
+    def lingering(self, seconds: float) -> Scope:
+        """Make a scope that a cancel of this one ends only `seconds` later, for an answer that must not be missed."""
+        return _Lingering(self, seconds)
+
     def shielded(self, seconds: float) -> Scope:
         """Make a scope for cleaning up, which outlives this one's cancel by at most `seconds`."""
         return Scope(self.clock, deadline=self.clock.monotonic() + seconds, what=self.what)
@@ -123,3 +127,21 @@ class Scope:
     def _end_if_late(self) -> None:
         if self.deadline is not None and not self.is_cancelled and self.clock.monotonic() >= self.deadline:
             self.cancel(DeadlineError(f"{self.what or 'the work'}: time limit exceeded"))
+
+
+class _Lingering(Scope):
+    """Turn the first cancel into a deadline; whoever waits for the work calls `expire` then, as always."""
+
+    def __init__(self, parent: Scope, seconds: float) -> None:
+        self._seconds = seconds
+        self._ends_for: OciPushError | None = None
+        super().__init__(parent.clock, parent=parent)
+
+    def cancel(self, reason: OciPushError | None = None) -> None:
+        """End after the given time, for this reason, or at once when that time is over."""
+        if self._ends_for is None:
+            self._ends_for = reason or Cancelled()
+            end = self.clock.monotonic() + self._seconds
+            self.deadline = end if self.deadline is None else min(self.deadline, end)
+        elif self.clock.monotonic() >= (self.deadline or 0.0):
+            super().cancel(self._ends_for)

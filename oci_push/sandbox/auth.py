@@ -100,7 +100,8 @@ class Gate:
         for scope in scopes:
             if scope.count(":") < 2:
                 raise refuse(400, "UNSUPPORTED", "a scope is type:name:actions", scope)
-        granted = tuple(filter(None, (self._grant(scope, account) for scope in scopes)))
+        heard = scopes[:1] if self._options.one_scope else scopes
+        granted = tuple(filter(None, (self._grant(scope, account) for scope in heard)))
         self._traffic.add_token(TokenRequest(exchange.number, kind, account, scopes, granted))
         now, life = self._clock.now(), self._options.token_life_s
         claims = {"iss": _ISSUER, "aud": SERVICE, "sub": account, "iat": int(now), "nbf": int(now)}

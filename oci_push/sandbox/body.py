@@ -42,11 +42,17 @@ class RequestBody:
         self.received = 0
         self.finished = length == 0
         self.cut_at: int | None = None
+        self._block_bytes = BLOCK_BYTES
+        self._pause: Callable[[], object] = lambda: None
 
     @property
     def remaining(self) -> int | None:
         """Give how many bytes are still to come, ``None`` when nobody knows."""
         return None if self.length is None else self.length - self.received
+
+    def slow_down(self, block_bytes: int, pause: Callable[[], object]) -> None:
+        """Read at most so many bytes at a time, and call `pause` before each block."""
+        self._block_bytes, self._pause = block_bytes, pause
 
     def blocks(self) -> Iterator[memoryview]:
         """Give the bytes in blocks of at most 1 MiB; each is overwritten by the next. Raises `BodyBrokenError`."""
@@ -78,8 +84,9 @@ class RequestBody:
             pass
 
     def _exactly(self, count: int) -> Iterator[memoryview]:
-        view = memoryview(bytearray(min(count, BLOCK_BYTES)))
+        view = memoryview(bytearray(min(count, self._block_bytes)))
         while count:
+            self._pause()
             want = min(count, len(view))
             if self.cut_at is not None:
                 want = min(want, max(self.cut_at - self.received, 0))

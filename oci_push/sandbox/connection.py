@@ -179,6 +179,8 @@ class Connection(BaseHTTPRequestHandler):
                 self.service.stopping.wait(action.seconds)
                 if self.service.stopping.is_set():
                     raise _Hangup
+            case faults.Slow():
+                body.slow_down(action.block_bytes, lambda: self.service.stopping.wait(action.pause_s))
         response = self._answer(number, headers, body)
         if isinstance(action, faults.DropReply):
             raise _Hangup(reset=action.reset)
@@ -232,6 +234,8 @@ class Connection(BaseHTTPRequestHandler):
         if isinstance(action, faults.TruncateReply):
             self._send(response, limit=action.count)
             raise _Hangup
+        if isinstance(action, faults.StallReply):
+            self._send_and_stall(response, action)
         if isinstance(action, faults.Http10Close):
             self.close_connection = True
             self.protocol_version = "HTTP/1.0"
@@ -263,6 +267,17 @@ class Connection(BaseHTTPRequestHandler):
         if count:
             with response.file.path.open("rb") as file:
                 self.connection.sendfile(file, response.file.start, count)
+
+    def _send_and_stall(self, response: Response, action: faults.StallReply) -> None:
+        if action.count < 0:
+            self.wfile.write(f"HTTP/1.1 {response.status} ".encode())
+            self.wfile.flush()
+        else:
+            # The head promises one byte more than is sent, lest an answer without a body be whole.
+            length = max(response.length, action.count + 1)
+            self._send(response.with_headers(("Content-Length", str(length))), limit=action.count)
+        self.service.stopping.wait(action.seconds)
+        raise _Hangup
 
     def _linger(self) -> None:
         self.wfile.flush()

@@ -72,6 +72,26 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True)
+class StallReply:
+    """Do what was asked, send the head of the answer and `count` bytes of its body, and nothing more.
+
+    With `count` below 0 the head breaks off, too. The connection stays open for so many seconds, or until the
+    sandbox stops.
+    """
+
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """Read the request's body `block_bytes` at a time, with a pause of so many seconds before each block."""
+
+    block_bytes: int
+    pause_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Garbage:
     """Send these bytes where an answer should be, and close the connection."""
 
@@ -100,7 +120,18 @@ class Http10Close:
 
 
 Action: TypeAlias = (
-    Answer | DropBefore | DropAfter | DropReply | TruncateReply | Stall | Garbage | Headers | Redirect | Http10Close
+    Answer
+    | DropBefore
+    | DropAfter
+    | DropReply
+    | TruncateReply
+    | Stall
+    | StallReply
+    | Slow
+    | Garbage
+    | Headers
+    | Redirect
+    | Http10Close
 )
 
 
@@ -142,6 +173,13 @@ class FaultScript:
             self._faults.append(fault)
             self._seen.append(0)
             self._fired.append(0)
+
+    def clear(self) -> None:
+        """Drop every rule."""
+        with self._lock:
+            self._faults.clear()
+            self._seen.clear()
+            self._fired.clear()
 
     def take(self, number: int, method: str, path: str) -> Action | None:
         """Count a request and give the action of the rule that fires, if one does."""

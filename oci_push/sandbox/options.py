@@ -13,7 +13,8 @@ from oci_push.model.secret import Secret
 class SandboxOptions:
     """Choose how the sandbox behaves; the defaults are an open registry that follows the newest specification.
 
-    Authentication: with `auth` ``bearer`` the sandbox is its own token server, tokens live `token_life_s` seconds.
+    Authentication: with `auth` ``bearer`` the sandbox is its own token server, tokens live `token_life_s` seconds;
+    `one_scope` grants the first scope of a request and none of the others, as GitLab does.
 
     Uploads: `mount` off answers 202 to every mount; `anonymous_mount` finds a blob without ``from``;
     `single_post` takes ``POST ?digest=`` with a body (else the body is thrown away and 202 opens a session, as
@@ -32,6 +33,7 @@ class SandboxOptions:
     username: str = "sandbox"
     password: Secret = field(default_factory=lambda: Secret("sandbox"))
     token_life_s: int = 300
+    one_scope: bool = False
     mount: bool = True
     anonymous_mount: bool = False
     single_post: bool = False

@@ -1,12 +1,13 @@
 """Open uploads: their data in a file, their hash so far, and which of them broke.
 
-An upload lives as long as the process; what an earlier process left behind is deleted at the start. Which answer
-a request gets is the business of `blob_uploads`.
+An upload outlives the process where the folder does: beside its data stands a note of what it is. Which answer a
+request gets is the business of `blob_uploads`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from oci_push.sandbox.body import BLOCK_BYTES, RequestBody
 
 if TYPE_CHECKING:
     from hashlib import _Hash
+
+
+_NOTE = ".json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,13 @@ class Upload:
         self._hash: _Hash = hashlib.new(algorithm)
         self._lock = threading.Lock()
         path.touch()
+
+    def read_again(self) -> None:
+        """Take up the data that an earlier process left in the file."""
+        with self.path.open("rb") as file:
+            while block := file.read(BLOCK_BYTES):
+                self._hash.update(block)
+                self.size += len(block)
 
     @contextmanager
     def alone(self, wait_s: float) -> Iterator[bool]:
@@ -105,13 +116,17 @@ class Uploads:
         self._open: dict[str, Upload] = {}
         self._broken: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
-        for left_over in folder.iterdir():
-            left_over.unlink()
+        for left_over in sorted(folder.iterdir()):
+            if left_over.suffix != _NOTE and not left_over.with_suffix(_NOTE).exists():
+                left_over.unlink()
+        for note in folder.glob(f"*{_NOTE}"):
+            self._reopen(note)
 
     def start(self, repository: str, algorithm: str = "sha256") -> Upload:
         """Open an upload."""
-        identifier = self._new_id()
-        upload = Upload(identifier, repository, self._folder / identifier, algorithm, self._new_id()[:12])
+        identifier, secret = self._new_id(), self._new_id()[:12]
+        upload = Upload(identifier, repository, self._folder / identifier, algorithm, secret)
+        upload.path.with_suffix(_NOTE).write_text(json.dumps([repository, algorithm, secret]))
         with self._lock:
             self._open[identifier] = upload
         return upload
@@ -133,9 +148,16 @@ class Uploads:
             self._open.pop(upload.id, None)
             if broken:
                 self._broken.add(upload.id)
+        upload.path.with_suffix(_NOTE).unlink(missing_ok=True)
         upload.path.unlink(missing_ok=True)
 
     def all(self) -> tuple[UploadInfo, ...]:
         """List the open uploads."""
         with self._lock:
             return tuple(UploadInfo(u.id, u.repository, u.size) for u in self._open.values())
+
+    def _reopen(self, note: Path) -> None:
+        repository, algorithm, secret = json.loads(note.read_text())
+        upload = Upload(note.stem, repository, note.with_suffix(""), algorithm, secret)
+        upload.read_again()
+        self._open[upload.id] = upload

@@ -88,15 +88,14 @@ class _RemoteBody:
         return self.blob.size
 
     def blocks(self, start: int = 0) -> Iterator[bytes | memoryview]:
-        """Download; more or fewer bytes than the manifest says is an error."""
-        seen = 0
-        with self.client.open_blob(self.scope, self.blob) as blocks:
+        """Download from `start` on; more or fewer bytes than the manifest says is an error."""
+        seen = start
+        with self.client.open_blob(self.scope, self.blob, start) as blocks:
             for block in blocks:
                 seen += len(block)
                 if seen > self.blob.size:
                     break
-                if seen > start:
-                    yield block[max(0, len(block) - (seen - start)) :]
+                yield block
         if seen != self.blob.size:
             raise ContentMismatchError(
                 f"{self.client.repository}: blob {self.blob.digest} came with {seen} bytes, "

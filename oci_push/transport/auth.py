@@ -63,6 +63,7 @@ class Authenticator:
         self._run = run
         self._lock = threading.Lock()
         self._wanted: tuple[str, ...] = ()
+        self._one_by_one = False
         self._challenge: Challenge | None = None
         self._tokens: OnceMap[tuple[str, ...], Token] = OnceMap()
         self._shown: tuple[str, Login] | None = None
@@ -79,22 +80,18 @@ class Authenticator:
         if known is None:
             return AuthView()
         now = self._clock.monotonic()
-        views = tuple(TokenView(t.scopes, tokens.granted(t.text), t.expires_at - now) for _, t in self._tokens.items())
+        views = tuple(TokenView(t.scopes, tokens.granted(t), t.expires_at - now) for _, t in self._tokens.items())
         return AuthView(known.scheme, known.parameters.get("realm", ""), known.parameters.get("service", ""), views)
 
     def login(self, scope: Scope) -> Login | None:
         """Give who we are here; asks the cloud where it hands out logins."""
         return self._logins.login(scope)
 
-    def shortfall(self, scopes: tuple[str, ...]) -> str:
-        """Say what of `scopes` was asked for and not granted (the Hub does so without a word); empty if nothing."""
-        for view in self.view().tokens:
-            if view.granted is not None and covers(view.asked, scopes) and not covers(view.granted, scopes):
-                return f"asked for {' '.join(scopes)}, granted was {' '.join(view.granted) or 'nothing'}"
-        return ""
+    def header(self, scope: Scope, call: Call, lasts_s: float = 0.0) -> str | None:
+        """Give the Authorization value for a call to our own registry, or ``None`` before the first challenge.
 
-    def header(self, scope: Scope, call: Call) -> str | None:
-        """Give the Authorization value for a call to our own registry, or ``None`` before the first challenge."""
+        `lasts_s` is how long the call's body will take: a token that would end before it is renewed now.
+        """
         fixed = self._access.login
         if fixed and fixed.registry_token:
             return f"Bearer {fixed.registry_token.reveal()}"
@@ -107,7 +104,7 @@ class Authenticator:
                 return None
             self._shown = (tokens.basic(login), login)
             return self._shown[0]
-        return f"Bearer {self._token(scope, known, call.scopes).text.reveal()}"
+        return f"Bearer {self._token(scope, known, call.scopes, lasts_s).text.reveal()}"
 
     def accepted(self, sent: str | None) -> None:
         """Note that the registry answered a call with this Authorization: its login is good, at least so far."""
@@ -121,7 +118,7 @@ class Authenticator:
         offered = challenges.parse(reply.values("www-authenticate"))
         chosen = self._choose(offered)
         if chosen is None:
-            if reply.status == 401 and sent is None:
+            if reply.status == 401 and sent is None and offered:
                 self._no_way_in(call, offered)
             return False
         if chosen.scheme == "basic":
@@ -135,7 +132,7 @@ class Authenticator:
         self._challenge = Challenge("bearer", {k: v for k, v in chosen.parameters.items() if k in ("realm", "service")})
         if sent is None:
             return True
-        return self._renew(scope, self._challenge, sent, needed, chosen.parameters.get("error", ""))
+        return self._renew(call, sent, needed, chosen.parameters.get("error", ""))
 
     def _has_another(self, call: Call, reply: Reply, sent: str) -> bool:
         """Give back a login that was good before, or that the registry calls expired.
@@ -151,17 +148,34 @@ class Authenticator:
             return False
         return self._logins.refused(login)
 
-    def _renew(self, scope: Scope, known: Challenge, sent: str, needed: tuple[str, ...], error: str) -> bool:
+    def shortfall(self, scopes: tuple[str, ...], sent: str | None = None) -> str:
+        """Say what of `scopes` a token lacks, where the token itself tells (the Hub grants less without a word).
+
+        `sent` names the token by the Authorization it was sent with; without it, every one asked for them counts.
+        """
+        for _, token in self._tokens.items():
+            is_meant = covers(token.scopes, scopes) if sent is None else f"Bearer {token.text.reveal()}" == sent
+            granted = tokens.granted(token) if is_meant else None
+            if granted is not None and not covers(granted, scopes):
+                asked = " ".join(canonical(scopes))
+                return f"asked for {asked}, the token server granted {' '.join(granted) or 'nothing'}"
+        return ""
+
+    def _renew(self, call: Call, sent: str, needed: tuple[str, ...], error: str) -> bool:
         used = next((t for _, t in self._tokens.items() if f"Bearer {t.text.reveal()}" == sent), None)
         if used is None:
             # Another thread has replaced the token that this call was sent with: try the new one.
             return self._access.login is None or not self._access.login.registry_token
         if error == "insufficient_scope" or not covers(used.scopes, needed):
             if covers(used.scopes, needed):
-                return False  # asked for and not granted: more asking does not help
+                # Asked for and not granted: more asking helps only where it was asked for together with others,
+                # of which GitLab's token server hears the first and cgr.dev refuses the rest.
+                if used.scopes in (needed, canonical(call.scopes)):
+                    return False
+                self._one_by_one = True
+                return True
             with self._lock:
                 self._wanted = canonical(self._wanted + needed)
-            return True
         self._tokens.drop(used.scopes, used)
         return True
 
@@ -170,16 +184,22 @@ class Authenticator:
         return bearer or next((c for c in offered if c.scheme == "basic"), None)
 
     def _no_way_in(self, call: Call, offered: tuple[Challenge, ...]) -> None:
-        names = ", ".join(c.scheme for c in offered) or "none"
+        names = ", ".join(c.scheme for c in offered)
         raise CredentialsError(
             f"{self._access.host}: asks for a login by a scheme that is not supported (offered: {names})",
             hint="Basic and Bearer are supported",
         )
 
-    def _token(self, scope: Scope, known: Challenge, needed: tuple[str, ...]) -> Token:
+    def _token(self, scope: Scope, known: Challenge, needed: tuple[str, ...], lasts_s: float) -> Token:
+        if self._one_by_one:
+            return self._fetch(scope, known, canonical(needed))
         for _, token in self._tokens.items():
+            # No token lives longer than a new one: one in the first half of its life is as good as it gets.
+            need_s = max(_RENEW_S, min(_RENEW_S + lasts_s, token.life_s / 2))
             if covers(token.scopes, needed) and token.is_fresh(self._clock.monotonic(), _RENEW_S):
-                return token
+                if token.is_fresh(self._clock.monotonic(), need_s):
+                    return token
+                self._tokens.drop(token.scopes, token)
         with self._lock:
             union = canonical(self._wanted + needed)
         try:

@@ -8,17 +8,17 @@ import httpx
 
 from oci_push.protocol.call import Body
 from oci_push.runtime.scope import Scope
+from oci_push.transport.pace import Bandwidth
 
 
 class BodyStream(httpx.SyncByteStream):
-    """Stream a `Body`, stopping between blocks when `scope` has ended."""
+    """Stream a `Body` within `bandwidth`, stopping between blocks when `scope` has ended."""
 
-    def __init__(self, body: Body, scope: Scope) -> None:
+    def __init__(self, body: Body, scope: Scope, bandwidth: Bandwidth) -> None:
         self._body = body
         self._scope = scope
+        self._bandwidth = bandwidth
 
     def __iter__(self) -> Iterator[bytes]:
-        for block in self._body.blocks():
-            self._scope.check()
-            # A view goes to the socket as it is; h11 only asks for its length.
-            yield block  # type: ignore[misc]
+        # A view goes to the socket as it is; h11 only asks for its length.
+        yield from self._bandwidth.paced(self._body, self._scope)  # type: ignore[misc]

@@ -7,7 +7,7 @@ loopback, link-local or private addresses (distribution-spec: no credentials acr
 from __future__ import annotations
 
 import ipaddress
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from oci_push.errors import ProtocolViolationError
 from oci_push.protocol.endpoints import bare
@@ -27,6 +27,14 @@ def origin(url: str) -> tuple[str, str, int]:
     return parts.scheme, parts.hostname.lower(), port or _PORTS[parts.scheme]
 
 
+def join(base: str, location: str) -> str:
+    """Resolve the Location of a redirect; raise `ProtocolViolationError` when it is no URL."""
+    try:
+        return urljoin(base, location)
+    except ValueError as problem:
+        raise ProtocolViolationError(f"{bare(base)}: redirects to {location[:80]!r}, which is no URL") from problem
+
+
 def check_hop(start: tuple[str, str, int], url: str) -> tuple[str, str, int]:
     """Allow a step from a registry's origin to `url`, or raise; gives the new origin."""
     target = origin(url)
@@ -37,6 +45,9 @@ def check_hop(start: tuple[str, str, int], url: str) -> tuple[str, str, int]:
             f"{start[1]}: points from https to plain http at {bare(url)}; refused",
             hint="the registry or a proxy before it is misconfigured",
         )
+    if _is_link_local(target[1]) and not _is_link_local(start[1]):
+        # Clouds answer there with credentials of the machine: no registry has a reason to point at it.
+        raise ProtocolViolationError(f"{start[1]}: points at the link-local address {target[1]}; refused")
     if _is_private(target[1]) and not _is_private(start[1]):
         raise ProtocolViolationError(
             f"{start[1]}: points at the private address {target[1]}; refused",
@@ -58,3 +69,10 @@ def _is_private(host: str) -> bool:
     except ValueError:
         return "." not in host  # a bare name is one of the own network
     return address.is_private or address.is_loopback or address.is_link_local
+
+
+def _is_link_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_link_local
+    except ValueError:
+        return False

@@ -11,24 +11,32 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
-from oci_push.errors import DeniedError, NetworkError, OciPushError, ProtocolViolationError, RegistryError
-from oci_push.events import Emit, RetryScheduled, ignore
+from oci_push.errors import (
+    DeniedError,
+    NetworkError,
+    OciPushError,
+    ProtocolViolationError,
+    RateLimitedError,
+    RegistryError,
+)
+from oci_push.events import Emit, Note, RetryScheduled, ignore
 from oci_push.model.access import Access, is_loopback
 from oci_push.protocol import faults
 from oci_push.protocol.call import Call, Flow, Reply
 from oci_push.protocol.endpoints import bare
 from oci_push.protocol.limits import rate_limits
-from oci_push.runtime.retry import Retried, RetryPolicy, attempts
+from oci_push.protocol.notices import warnings
+from oci_push.runtime.retry import Budget, Retried, RetryPolicy, attempts
 from oci_push.runtime.scope import Scope
 from oci_push.transport.auth import Authenticator
 from oci_push.transport.bodies import BodyStream
 from oci_push.transport.logins import FixedLogin, LoginSource
-from oci_push.transport.origins import check_hop, is_instance_metadata, origin
-from oci_push.transport.pace import Gate
+from oci_push.transport.origins import check_hop, is_instance_metadata, join, origin
+from oci_push.transport.pace import Bandwidth, Gate
 from oci_push.transport.pool import make_transport
 from oci_push.transport.probe import Probe, look
 from oci_push.transport.sockets import Backend
@@ -39,23 +47,35 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_HOPS = 10
 _SECRET_HEADERS = ("Authorization", "X-IDENTITY-HEADER")
 _MAX_ERROR_BYTES = 64 * 1024
+_MAX_WARNINGS = 20
+_LINGER_S = 1.0
+_ONCE = RetryPolicy(attempts=1)
+_ASSUMED_BYTES_PER_S = 1_000_000.0
 
 
 @dataclass(frozen=True, slots=True)
 class TransportSettings:
-    """Hold what all sessions of a run share: timeouts in seconds, and how often a request is repeated."""
+    """Hold what all sessions of a run share: timeouts in seconds, and how often a request is repeated.
+
+    `stall_s` is for how long no byte may move; how long a request may take in all is bounded by its scope alone.
+    `limit_bytes_per_s` bounds what the whole run sends in bodies; 0: no bound.
+    """
 
     connect_s: float = 15.0
     stall_s: float = 60.0
     near_requests: int = 4
     far_requests: int = 16
     call_retry: RetryPolicy = field(default_factory=RetryPolicy)
+    limit_bytes_per_s: float = 0.0
     user_agent: str = "oci-push"
     env: Mapping[str, str] = field(default_factory=dict)
 
 
 class Session:
-    """Talk to one registry as one login; used by many threads at once. Close it when done."""
+    """Talk to one registry as one login; used by many threads at once. Close it when done.
+
+    `gate` and `bandwidth` are those of the host and of the run where several sessions share them.
+    """
 
     def __init__(
         self,
@@ -67,6 +87,9 @@ class Session:
         emit: Emit = ignore,
         logins: LoginSource | None = None,
         hints: Mapping[int, str] | None = None,
+        *,
+        gate: Gate | None = None,
+        bandwidth: Bandwidth | None = None,
     ) -> None:
         self.access = access
         self._hints = hints or {}
@@ -87,8 +110,12 @@ class Session:
             timeout=httpx.Timeout(settings.stall_s, connect=settings.connect_s),
             trust_env=False,
         )
-        self.gate = Gate(settings.near_requests)
+        self.gate = gate or Gate(settings.near_requests)
+        self._bandwidth = bandwidth or Bandwidth(settings.limit_bytes_per_s)
+        self._bytes_per_s = _ASSUMED_BYTES_PER_S
         self._measured = False
+        self._warnings: set[str] = set()
+        self.has_answered = False
         logins = logins or FixedLogin(access.login)
         self.auth = Authenticator(access, logins, self._origin, scope.clock, self._run_plain)
 
@@ -122,29 +149,38 @@ class Session:
 
     def fetch(self, scope: Scope, call: Call) -> Reply:
         """Send one call without credentials, as a provider does that asks its cloud for some."""
-        return self._send(scope, call, authenticated=False)
+        return self._send(scope, call, self._settings.call_retry, authenticated=False)
+
+    def run_once(self, scope: Scope, flow: Flow[T]) -> T:
+        """Drive a flow and repeat nothing: for whoever has a budget of their own, so that levels never multiply."""
+        return self._drive(scope, flow, authenticated=True, policy=_ONCE)
+
+    def note_speed(self, bytes_per_s: float) -> None:
+        """Tell how fast bodies leave lately: a token that would end before a body does is renewed before it."""
+        self._bytes_per_s = max(1.0, bytes_per_s)
 
     @contextmanager
-    def download(self, scope: Scope, call: Call) -> Iterator[Iterator[bytes]]:
-        """Send a GET and give its body block by block; the answer's status is checked first."""
+    def download(self, scope: Scope, call: Call) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """Send a GET and give the answer's status, which is checked first, and its body block by block."""
         with self.gate.inside(scope), self._backend.use(scope), self._translated(call):
             response, sent = self._exchange(scope, call, authenticated=True)
             try:
                 if response.status_code not in call.answers:
                     raise self._error(scope, call, self._reply(response, call.limit), sent)
-                yield response.iter_raw(512 * 1024)
+                yield response.status_code, response.iter_raw(512 * 1024)
             finally:
                 response.close()
 
     def _run_plain(self, scope: Scope, flow: Flow[T]) -> T:
         return self._drive(scope, flow, authenticated=False)
 
-    def _drive(self, scope: Scope, flow: Flow[T], *, authenticated: bool) -> T:
+    def _drive(self, scope: Scope, flow: Flow[T], *, authenticated: bool, policy: RetryPolicy | None = None) -> T:
+        policy = policy or self._settings.call_retry
         try:
             call = next(flow)
             while True:
                 try:
-                    reply = self._send(scope, call, authenticated=authenticated)
+                    reply = self._send(scope, call, policy, authenticated=authenticated)
                 except OciPushError as error:
                     call = flow.throw(error)
                 else:
@@ -153,18 +189,22 @@ class Session:
             result: T = end.value
             return result
 
-    def _send(self, scope: Scope, call: Call, *, authenticated: bool) -> Reply:
+    def _send(self, scope: Scope, call: Call, policy: RetryPolicy, *, authenticated: bool) -> Reply:
         def once(_: int) -> Reply:
             if authenticated:
-                with self.gate.inside(scope):
-                    return self._once(scope, call, authenticated=True)
+                # Cleaning up does not wait for the time the registry asked for: it would never happen.
+                with self.gate.inside(scope, urgent=call.method == "DELETE"):
+                    scope.check()
+                    # A session whose Location is never read can be closed by nobody: its answer is waited for.
+                    inner = scope.lingering(_LINGER_S) if call.opens else scope
+                    return self._once(inner, call, authenticated=True)
             return self._once(scope, call, authenticated=False)
 
         def told(retried: Retried) -> None:
             self._emit(RetryScheduled(call.what or bare(call.url), str(retried.error), retried.attempt, retried.wait_s))
 
-        policy = self._settings.call_retry if call.replayable else RetryPolicy(attempts=1)
-        return attempts(scope, policy, once, random=self._random, on_retry=told)
+        budget = Budget(policy if call.replayable else _ONCE, scope.clock, self._random, has_answered=self.has_answered)
+        return attempts(scope, budget, once, on_retry=told)
 
     def _once(self, scope: Scope, call: Call, *, authenticated: bool) -> Reply:
         with self._backend.use(scope), self._translated(call):
@@ -175,15 +215,18 @@ class Session:
             finally:
                 response.close()
         self._measure()
+        self._pass_on(reply)
         if not good:
             raise self._error(scope, call, reply, sent)
+        self.gate.speed_up(scope.clock.monotonic())
         return reply
 
     def _exchange(self, scope: Scope, call: Call, *, authenticated: bool) -> tuple[httpx.Response, str | None]:
         """Send, answer challenges (twice at most: renew, then widen) and follow redirects."""
         tries = 0
         while True:
-            header = self.auth.header(scope, call) if authenticated else None
+            lasts_s = call.body.size / self._bytes_per_s if call.body else 0.0
+            header = self.auth.header(scope, call, lasts_s) if authenticated else None
             response = self._follow(scope, call, header)
             if response.status_code not in (401, 403):
                 self.auth.accepted(header)
@@ -211,7 +254,7 @@ class Session:
             if response.status_code not in _REDIRECTS or "location" not in response.headers:
                 return response
             response.close()
-            url = urljoin(url, response.headers["location"])
+            url = join(url, response.headers["location"])
             if response.status_code == 303:
                 method = "GET"
         raise ProtocolViolationError(f"{call.what or bare(call.url)}: more than {_MAX_HOPS} redirects", method=method)
@@ -227,14 +270,17 @@ class Session:
             f"{parts.scheme}://{parts.netloc}/",
             headers=headers,
             timeout=httpx.Timeout(
-                scope.remaining(self._settings.stall_s), connect=scope.remaining(self._settings.connect_s)
+                scope.remaining(self._settings.stall_s),
+                read=scope.remaining(self._settings.stall_s + call.answer_s),
+                connect=scope.remaining(self._settings.connect_s),
             ),
             # The target goes out byte for byte: a signed query must not be decoded and encoded again.
             extensions={"target": target.encode("ascii", "ignore"), "url": url},
         )
         if body is not None:
-            request.stream = BodyStream(body, scope)
+            request.stream = BodyStream(body, scope, self._bandwidth)
         response = self._client.send(request, stream=True)
+        self.has_answered = True
         _log.debug("%s %s -> %s", method, bare(url), response.status_code)
         return response
 
@@ -271,16 +317,23 @@ class Session:
     def _error(self, scope: Scope, call: Call, reply: Reply, sent: str | None) -> RegistryError:
         error = faults.error_for(call, reply, scope.clock.now, sent or "")
         error.hint = self._hints.get(reply.status, error.hint)
-        if isinstance(error, DeniedError) and (shortfall := self.auth.shortfall(call.scopes)):
+        if isinstance(error, DeniedError) and (shortfall := self.auth.shortfall(call.scopes, sent)):
             error.message += f"; {shortfall}"
         if reply.status == 400 and self._origin[0] == "http" and not error.codes:
             # What a TLS port says to plain http; to a HEAD it says so without a word.
             error.hint = "if this registry speaks TLS, give --ca-file or --skip-tls-verify, or plain_http: false"
+        now = scope.clock.monotonic()
+        if isinstance(error, RateLimitedError) or error.retry_after_s is not None:
+            self.gate.slow_down(now)
         if error.retry_after_s is not None:
-            self.gate.hold_until(
-                scope.clock.monotonic() + min(error.retry_after_s, self._settings.call_retry.server_cap_s)
-            )
+            self.gate.hold_until(now + min(error.retry_after_s, self._settings.call_retry.server_cap_s))
         return error
+
+    def _pass_on(self, reply: Reply) -> None:
+        for text in warnings(reply):
+            if text not in self._warnings and len(self._warnings) < _MAX_WARNINGS:
+                self._warnings.add(text)
+                self._emit(Note(f"{self.access.host} warns: {text}", "warning"))
 
     def _measure(self) -> None:
         # Round trips cost nothing nearby and everything far away: more requests at once only there.

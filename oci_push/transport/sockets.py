@@ -11,15 +11,17 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import httpcore
 
 from oci_push.runtime.scope import Scope
 
+T = TypeVar("T")
 _SEND_BUFFER_BYTES = 4 * 1024 * 1024
 
 
@@ -85,16 +87,16 @@ class Stream(httpcore.NetworkStream):
         self._backend = backend
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what is there, waiting at most `timeout` seconds for the first byte."""
+        """Read what is there, waiting for the first byte at most `timeout` seconds in which no byte moves."""
         with self._blocking(timeout, httpcore.ReadTimeout, httpcore.ReadError):
-            return self._sock.recv(max_bytes)
+            return self._while_moving(lambda: self._sock.recv(max_bytes), timeout)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send all of `buffer`; `timeout` is how long no byte may move."""
         view = memoryview(buffer)
         with self._blocking(timeout, httpcore.WriteTimeout, httpcore.WriteError):
             while view:
-                view = view[self._sock.send(view) :]
+                view = view[self._while_moving(lambda part=view: self._sock.send(part), timeout) :]  # type: ignore[misc]
 
     def close(self) -> None:
         """Close the socket."""
@@ -117,6 +119,23 @@ class Stream(httpcore.NetworkStream):
         if info == "is_readable":
             return _has_data(self._sock)
         return None
+
+    def _while_moving(self, act: Callable[[], T], timeout: float | None) -> T:
+        """Wait on after a timeout for as long as the kernel still gets bytes across.
+
+        Its buffer may hold megabytes, which a slow line needs minutes for, while we see no byte move.
+        """
+        queued = _unsent(self._sock)
+        while True:
+            try:
+                return act()
+            except TimeoutError:
+                scope = self._backend.current()
+                left = _unsent(self._sock)
+                if scope is None or left >= queued:
+                    raise
+                queued = left
+                self._sock.settimeout(scope.remaining(timeout or 60.0))
 
     @contextmanager
     def _blocking(self, timeout: float | None, late: type[Exception], broken: type[Exception]) -> Iterator[None]:
@@ -152,3 +171,14 @@ def _has_data(sock: socket.socket) -> bool:
     poller = select.poll()
     poller.register(sock, select.POLLIN)
     return bool(poller.poll(0))
+
+
+def _unsent(sock: socket.socket) -> int:
+    """Give how many bytes the other side has not yet acknowledged; 0 where the system cannot tell."""
+    try:
+        import fcntl
+        import termios
+
+        return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except (ImportError, OSError, ValueError):
+        return 0

@@ -29,7 +29,8 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("runner",),
     ("api",),
     ("",),  # the root `__init__`, which lists the public names
-    ("cli", "__main__"),
+    ("cli",),
+    ("__main__",),
 )
 """Lowest first. Those on one rung do not see each other; `runtime` stands on `model`, as its memory keeps digests."""
 
@@ -44,7 +45,12 @@ HOMES = {
     "httpcore": ("oci_push/transport/",),
     "botocore": ("oci_push/providers/ecr_aws.py", "oci_push/providers/ecr_errors.py"),
     "yaml": ("oci_push/pipeline/document.py",),
-    "cryptography": ("oci_push/engine/signing.py", "oci_push/providers/google.py", "oci_push/transport/tls.py"),
+    "cryptography": (
+        "oci_push/engine/signing.py",
+        "oci_push/providers/google.py",
+        "oci_push/registry/sealing.py",
+        "oci_push/transport/tls.py",
+    ),
     "regex": ("oci_push/pipeline/patterns.py",),
     "typer": ("oci_push/cli/",),
     "rich": ("oci_push/cli/",),

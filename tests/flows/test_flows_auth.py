@@ -14,6 +14,7 @@ BEARER = Challenge("bearer", {"realm": "https://auth.test/token?x=1", "service":
 SCOPES = ("repository:a:pull,push", "repository:b:pull")
 
 
+@pytest.mark.case("AU-005")
 def test_several_challenges_with_quotes_and_commas_are_kept_apart() -> None:
     found = challenge.parse(
         ['Basic realm="a, \\"b\\"", bearer Realm="https://t/x",scope="repository:a:pull,push",error=invalid_token']
@@ -24,6 +25,7 @@ def test_several_challenges_with_quotes_and_commas_are_kept_apart() -> None:
     )
 
 
+@pytest.mark.case("AU-022")
 def test_scopes_are_merged_to_one_canonical_form() -> None:
     given = ["repository:h:5000/a:push", "repository:b:*,pull", "repository:h:5000/a:pull,push"]
     assert canonical(given) == ("repository:h:5000/a:pull,push", "repository:b:*")
@@ -44,6 +46,7 @@ def test_a_token_is_asked_for_with_the_target_first_and_the_realms_query_kept() 
     assert token.expires_at == 400.0
 
 
+@pytest.mark.case("AU-009", "AU-010")
 def test_a_missing_life_is_sixty_seconds_from_our_own_clock() -> None:
     token, _ = drive(
         tokens.request(BEARER, SCOPES, None, 7.0),
@@ -52,6 +55,7 @@ def test_a_missing_life_is_sixty_seconds_from_our_own_clock() -> None:
     assert token.expires_at == 67.0
 
 
+@pytest.mark.case("AU-017")
 def test_an_identity_token_is_posted_and_falls_back_to_get() -> None:
     login = Login(identity_token=Secret("refresh"))
     _, calls = drive(tokens.request(BEARER, SCOPES, login, 0.0), reply(404), reply(200, b'{"token":"t"}'))
@@ -61,6 +65,7 @@ def test_an_identity_token_is_posted_and_falls_back_to_get() -> None:
     assert "refresh" not in repr(calls[0].body)
 
 
+@pytest.mark.case("AU-008")
 def test_an_answer_without_a_token_names_the_realm() -> None:
     with pytest.raises(CredentialsError, match=r"https://auth\.test/token: .* neither"):
         drive(tokens.request(BEARER, SCOPES, None, 0.0), reply(200, b"{}"))
@@ -87,6 +92,7 @@ def test_refused_credentials_name_user_and_source_and_never_the_password() -> No
         (b"", (), ""),
     ],
 )
+@pytest.mark.case("ER-002", "ER-003")
 def test_any_error_body_is_read_without_fail(body: bytes, codes: tuple[str, ...], text: str) -> None:
     assert parse_body(body) == (codes, text)
 

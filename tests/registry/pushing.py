@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from images import Layout
 
-from oci_push.engine.push import PushResult
-from oci_push.events import Event
-from oci_push.model.access import Login
+from oci_push.engine.push import Care, PushResult
+from oci_push.events import Event, ignore, tee
+from oci_push.model import media
+from oci_push.model.access import Access, Login, Trust
+from oci_push.model.digest import Digest
+from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Destination
 from oci_push.model.secret import Secret
 from oci_push.runner.pusher import Options, Pusher, Surroundings
@@ -27,42 +31,99 @@ QUICK = RetryPolicy(attempts=3, base_s=0.001, cap_s=0.002)
 
 @dataclass
 class Pushing:
-    """Hold what a push needs, and the events it gave."""
+    """Hold what a push needs, and the events it gave; with a `home` it remembers there."""
 
     clock: Clock = field(default_factory=SystemClock)
     login: Login | None = None
     events: list[Event] = field(default_factory=list)
     stall_s: float = 5.0
     at_once: int = 4
+    accesses: Mapping[str, Access] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    policy: RetryPolicy = QUICK
+    remember: bool = False
+    home: Path | None = None
+    limit_bytes_per_s: float = 0.0
+    care: Care = field(default_factory=Care)
+    mount: bool = True
+    foreign_layers: bool = False
+    scope: Scope | None = None
+    listener: Callable[[Event], None] = ignore
 
     def push(self, source: Layout | str, *destinations: str) -> tuple[PushResult, ...]:
         """Push a layout, or what a reference names, to ``address/repository:tags``."""
-        text = source if isinstance(source, str) else f"oci:{source.path}"
-        return self.push_to(text, [Destination.parse(one) for one in destinations])
+        return self.push_to(_text(source), [Destination.parse(one) for one in destinations])
 
     def push_to(self, text: str, destinations: Sequence[Destination]) -> tuple[PushResult, ...]:
         """Push with destinations taken apart already."""
-        scope = Scope(self.clock, what="test")
+        with self.pusher() as pusher:
+            return _push(pusher, text, destinations)
+
+    def push_each(self, source: Layout | str, *destinations: str) -> list[tuple[PushResult, ...]]:
+        """Push to one destination after the other, in one run."""
+        with self.pusher() as pusher:
+            return [_push(pusher, _text(source), [Destination.parse(one)]) for one in destinations]
+
+    @contextmanager
+    def pusher(self) -> Iterator[Pusher]:
+        """Give the run's pusher."""
         options = Options(
             login=self.login,
-            remember=False,
-            blob_retry=QUICK,
+            accesses=self.accesses,
+            remember=self.remember or self.home is not None,
+            foreign_layers=self.foreign_layers,
+            blob_retry=self.policy,
+            care=self.care,
+            mount=self.mount,
             transport=TransportSettings(
-                call_retry=QUICK, stall_s=self.stall_s, near_requests=self.at_once, far_requests=self.at_once
+                call_retry=self.policy,
+                stall_s=self.stall_s,
+                near_requests=self.at_once,
+                far_requests=self.at_once,
+                limit_bytes_per_s=self.limit_bytes_per_s,
+                env=self.env,
             ),
         )
-        around = Surroundings({}, Path("/nonexistent"), 0, lambda: 0.5)
-        with contextlib.closing(Pusher(scope, options, around, self.events.append)) as pusher:
-            targets = pusher.targets(destinations)
-            with pusher.open(text, scope, targets=len(targets)) as source:
-                return pusher.execute(pusher.plan(source, targets, scope), source, scope)
+        around = Surroundings(self.env, self.home or Path("/nonexistent"), 0, lambda: 0.5)
+        scope = self.scope or Scope(self.clock, what="test")
+        with contextlib.closing(Pusher(scope, options, around, tee(self.events.append, self.listener))) as pusher:
+            yield pusher
+
+
+def _text(source: Layout | str) -> str:
+    return source if isinstance(source, str) else f"oci:{source.path}"
+
+
+def _push(pusher: Pusher, text: str, destinations: Sequence[Destination]) -> tuple[PushResult, ...]:
+    targets = pusher.targets(destinations)
+    with pusher.open(text, pusher.scope, targets=len(targets)) as source:
+        return pusher.execute(pusher.plan(source, targets, pusher.scope), source, pusher.scope)
+
+
+def public(sandbox: Sandbox, host: str = "registry.example.com", login: Login | None = None) -> Mapping[str, Access]:
+    """Let a sandbox stand in for a registry with a public name."""
+    return {host: Access(host, login, Trust(plain_http=True), address=sandbox.address)}
 
 
 def is_whole(sandbox: Sandbox, repository: str, tag: str, layout: Layout) -> bool:
-    """Say whether a tag points at the layout's image and every blob of it is there."""
-    from oci_push.model.digest import Digest
+    """Say whether a tag points at the layout's image and every byte of it is there."""
+    return difference(sandbox, repository, tag, layout) == ""
 
-    raw = sandbox.store.manifest(repository, tag)
-    if raw is None or str(Digest.of(raw)) != layout.digest:
-        return False
-    return all(sandbox.store.blob_exists(repository, Digest.parse(blob)) for blob in layout.blobs)
+
+def difference(sandbox: Sandbox, repository: str, target: str, layout: Layout) -> str:
+    """Compare what a tag or digest names with the layout, byte for byte; says what differs, or nothing."""
+    waiting = [(target, Digest.parse(layout.digest))]
+    while waiting:
+        name, digest = waiting.pop()
+        ours = (layout.path / "blobs" / digest.algorithm / digest.encoded).read_bytes()
+        theirs = sandbox.store.manifest(repository, name)
+        if theirs != ours:
+            return f"{name} is {theirs and Digest.of(theirs)}, not {digest}"
+        node = Manifest.parse(ours, "", digest)
+        waiting += [(str(c.digest), c.digest) for c in node.children if c.media_type in media.MANIFESTS]
+        for blob in node.blobs:
+            file = layout.path / "blobs" / blob.digest.algorithm / blob.digest.encoded
+            there = sandbox.store.blob_path(repository, blob.digest)
+            if not there.exists() or there.read_bytes() != file.read_bytes():
+                return f"blob {blob.digest} is {'different' if there.exists() else 'missing'}"
+    return ""

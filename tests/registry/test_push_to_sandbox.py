@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,21 +25,11 @@ from oci_push.sandbox.server import Sandbox
 UPLOADS = r"/blobs/uploads/"
 
 
-@pytest.fixture
-def image(tmp_path: Path) -> Layout:
-    return make_layout(tmp_path / "image", layer(1), layer(2, 200_000))
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as started:
-        yield started
-
-
 def only_error(results: tuple[object, ...]) -> object:
     return results[0].error  # type: ignore[attr-defined]
 
 
+@pytest.mark.case("UP-002", "UP-013", "TL-005")
 def test_a_cold_push_is_one_session_and_one_body_for_each_blob(sandbox: Sandbox, image: Layout) -> None:
     assert only_error(Pushing().push(image, f"{sandbox.address}/a:1")) is None
     assert is_whole(sandbox, "a", "1", image)
@@ -58,6 +47,7 @@ def test_a_second_push_sends_two_heads(sandbox: Sandbox, image: Layout) -> None:
     assert [r.method for r in sandbox.traffic.requests] == ["HEAD", "HEAD"]
 
 
+@pytest.mark.case("UP-022")
 def test_a_layer_listed_three_times_is_sent_once(sandbox: Sandbox, tmp_path: Path) -> None:
     one = layer(1)
     image = make_layout(tmp_path / "thrice", one, one, one)
@@ -107,6 +97,7 @@ def test_a_mount_answered_405_falls_back_to_a_plain_upload(image: Layout) -> Non
     ],
     ids=["announced maximum", "413 without a header", "patch answers 201", "relative location", "zot"],
 )
+@pytest.mark.case("UP-015", "CH-005", "CH-006")
 def test_a_registrys_limits_are_kept(options: SandboxOptions, tmp_path: Path) -> None:
     image = make_layout(tmp_path / "image", layer(3, 800_000))
     with Sandbox(options=options) as sandbox:
@@ -130,12 +121,14 @@ def test_a_registrys_limits_are_kept(options: SandboxOptions, tmp_path: Path) ->
     ],
     ids=lambda fault: f"{fault.method}-{type(fault.action).__name__}-{getattr(fault.action, 'status', '')}",
 )
+@pytest.mark.case("RT-005", "RT-006", "RT-009", "RT-014")
 def test_a_passing_fault_is_survived(fault: Fault, image: Layout) -> None:
     with Sandbox(faults=FaultScript([fault])) as sandbox:
         assert only_error(Pushing().push(image, f"{sandbox.address}/a:1")) is None
         assert is_whole(sandbox, "a", "1", image)
 
 
+@pytest.mark.case("CO-003")
 def test_a_fault_that_stays_is_an_error_and_leaves_no_tag_and_no_session(image: Layout) -> None:
     faults = FaultScript([Fault(method="PUT", path=UPLOADS, times=0, action=Answer(500))])
     with Sandbox(faults=faults) as sandbox:
@@ -146,6 +139,7 @@ def test_a_fault_that_stays_is_an_error_and_leaves_no_tag_and_no_session(image: 
         assert tuple(sandbox.store.uploads()) == ()
 
 
+@pytest.mark.case("UP-020")
 def test_a_registry_that_stores_another_digest_is_caught(image: Layout) -> None:
     change = Headers({"Docker-Content-Digest": "sha256:" + "0" * 64})
     with Sandbox(faults=FaultScript([Fault(method="PUT", path=UPLOADS, times=0, action=change)])) as sandbox:
@@ -215,6 +209,7 @@ def test_a_copy_without_mounts_does_not_wait_for_itself(tmp_path: Path) -> None:
         assert is_whole(sandbox, "b", "1", image)
 
 
+@pytest.mark.case("SR-021")
 def test_a_blob_is_downloaded_once_for_several_registries(sandbox: Sandbox, image: Layout) -> None:
     Pushing().push(image, f"{sandbox.address}/a:1")
     sandbox.traffic.clear()

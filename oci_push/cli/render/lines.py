@@ -62,6 +62,9 @@ def _line(event: Event) -> str:
         case events.LegStarted():
             tagging = [f"Tagging image as: {familiar(event.repository)}:{tag}" for tag in event.tags]
             return "\n".join([*tagging, f"The push refers to repository [{familiar(event.repository)}]"])
+        case events.UploadResumed():
+            there, whole = size(event.offset_bytes), size(event.size_bytes)
+            return f"Layer '{event.digest.short}' goes on at {there} of {whole}, where an earlier run had stopped"
         case events.BlobDone():
             return f"Layer '{event.digest.short}' {_outcome(event)}"
         case events.TagDone():

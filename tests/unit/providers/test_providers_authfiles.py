@@ -72,10 +72,12 @@ RUNTIME = "run/containers/auth.json"
 
 
 class TestPlaces:
+    @pytest.mark.case("CR-002")
     def test_no_file_anywhere_is_anonymous(self, home: Home) -> None:
         assert home.user("reg.example/app") is None
 
     @pytest.mark.parametrize("place", [DOCKER, PODMAN, RUNTIME])
+    @pytest.mark.case("CR-006")
     def test_each_default_file_alone_is_used(self, home: Home, place: str) -> None:
         home.write(place, {"auths": {"reg.example": packed("u", "p")}})
         assert home.user("reg.example/app") == "u"
@@ -101,6 +103,7 @@ class TestPlaces:
         home.write(PODMAN, {"auths": {"reg.example": packed("home", "p"), "b.example": packed("home", "p")}})
         assert (home.user("reg.example/app"), home.user("b.example/app")) == ("xdg", "home")
 
+    @pytest.mark.case("CR-001")
     def test_docker_config_names_the_only_file(self, home: Home) -> None:
         home.env["DOCKER_CONFIG"] = str(home.folder / "ci")
         home.write("ci/config.json", {"auths": {"a.example": packed("ci", "p")}})
@@ -108,6 +111,7 @@ class TestPlaces:
             home.write(place, {"auths": {"b.example": packed("other", "p")}})
         assert (home.user("a.example/app"), home.user("b.example/app")) == ("ci", None)
 
+    @pytest.mark.case("CR-007")
     def test_registry_auth_file_names_the_only_file(self, home: Home) -> None:
         home.env["REGISTRY_AUTH_FILE"] = str(home.write("mine.json", {"auths": {"a.example": packed("mine", "p")}}))
         for place in (DOCKER, PODMAN, RUNTIME):
@@ -125,11 +129,13 @@ class TestPlaces:
         home.write(RUNTIME, {"auths": {"reg.example": packed("file", "p"), "b.example": packed("file", "p")}})
         assert (home.user("reg.example/app"), home.user("b.example/app")) == ("variable", "file")
 
+    @pytest.mark.case("CR-016")
     def test_legacy_dockercfg_is_the_last_source(self, home: Home) -> None:
         home.write(".dockercfg", {"https://reg.example/v1/": packed("old", "p"), "b.example": packed("old", "p")})
         home.write(DOCKER, {"auths": {"reg.example": packed("new", "p")}})
         assert (home.user("reg.example/app"), home.user("b.example/app")) == ("new", "old")
 
+    @pytest.mark.case("CR-003")
     def test_config_json_that_is_a_folder_is_taken_as_absent(self, home: Home) -> None:
         (home.folder / DOCKER).mkdir(parents=True)
         assert home.user("reg.example/app") is None
@@ -179,6 +185,7 @@ class TestKeys:
         ],
     )
     @pytest.mark.parametrize("name", ["nginx", "docker.io/team/app", "index.docker.io/team/app"])
+    @pytest.mark.case("AU-031")
     def test_docker_hub_is_one_under_all_its_names(self, home: Home, key: str, name: str) -> None:
         home.write(DOCKER, {"auths": {key: packed("hub", "p")}})
         assert home.user(name) == "hub"
@@ -205,6 +212,7 @@ class TestKeys:
 
 
 class TestHelpers:
+    @pytest.mark.case("CR-010")
     def test_helper_wins_over_auths_of_the_same_file(self, home: Home) -> None:
         home.helpers["docker-credential-one"] = answer("helper", "s")
         home.write(DOCKER, {"auths": {"reg.example": packed("auths", "p")}, "credHelpers": {"reg.example": "one"}})
@@ -214,16 +222,19 @@ class TestHelpers:
         home.write(DOCKER, {"auths": {"reg.example/app": packed("u", "p")}, "credHelpers": {"reg.example": "one"}})
         assert (home.user("reg.example/app"), home.calls) == ("u", [])
 
+    @pytest.mark.case("CR-012")
     def test_helper_that_knows_nothing_leads_to_the_next_key(self, home: Home) -> None:
         home.helpers["docker-credential-one"] = NOT_FOUND
         home.write(DOCKER, {"auths": {"reg.example": packed("auths", "p")}, "credHelpers": {"reg.example": "one"}})
         assert home.user("reg.example/app") == "auths"
 
+    @pytest.mark.case("CR-012")
     def test_helper_that_knows_nothing_leads_to_anonymous_at_last(self, home: Home) -> None:
         home.helpers["docker-credential-one"] = NOT_FOUND
         home.write(DOCKER, {"credHelpers": {"reg.example": "one"}})
         assert home.user("reg.example/app") is None
 
+    @pytest.mark.case("CR-013")
     def test_missing_helper_of_a_mapped_host_is_an_error_naming_both(self, home: Home) -> None:
         home.write(DOCKER, {"credHelpers": {"reg.example": "one"}})
         with pytest.raises(
@@ -273,6 +284,7 @@ class TestHelpers:
             files.find(Repository("reg.example", path), home.scope)
         assert len(home.calls) == 1
 
+    @pytest.mark.case("CR-014")
     def test_helper_is_asked_again_when_its_answer_has_aged(self, home: Home) -> None:
         home.helpers["docker-credential-one"] = answer("helper", "s")
         home.write(DOCKER, {"credHelpers": {"reg.example": "one"}})
@@ -282,6 +294,7 @@ class TestHelpers:
         files.find(Repository("reg.example", "a"), home.scope)
         assert len(home.calls) == 2
 
+    @pytest.mark.case("CR-014")
     def test_helper_is_asked_again_after_a_refusal(self, home: Home) -> None:
         home.helpers["docker-credential-one"] = answer("helper", "old")
         home.write(DOCKER, {"credHelpers": {"reg.example": "one"}})

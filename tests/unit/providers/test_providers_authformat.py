@@ -45,6 +45,7 @@ SOURCE = "f.json (reg.example)"
         ({"auth": b64("u:")}, None),
     ],
 )
+@pytest.mark.case("CR-015")
 def test_entry_gives_the_login(entry: object, expected: Login | None) -> None:
     assert login_of(entry) == expected
 

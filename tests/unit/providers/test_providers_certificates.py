@@ -27,6 +27,7 @@ def events() -> list[Event]:
     return []
 
 
+@pytest.mark.case("TL-001")
 def test_authority_and_client_pair_are_added(tmp_path: Path, events: list[Event]) -> None:
     folder = put(tmp_path / HOST, "ca.crt", "client.cert", "client.key", "README")
     trust = add_certificates(Trust(), HOST, [tmp_path], events.append)
@@ -45,6 +46,7 @@ def test_all_authorities_are_added_in_order_of_name(tmp_path: Path, events: list
 
 
 @pytest.mark.parametrize(("present", "missing"), [("client.cert", "client.key"), ("client.key", "client.cert")])
+@pytest.mark.case("TL-002")
 def test_half_a_pair_is_an_error_naming_the_missing_file(tmp_path: Path, present: str, missing: str) -> None:
     folder = put(tmp_path / HOST, present)
     with pytest.raises(ConfigError) as caught:
@@ -89,6 +91,7 @@ class Unreadable(type(Path())):  # type: ignore[misc]
         raise PermissionError(13, "Permission denied")
 
 
+@pytest.mark.case("TL-003")
 def test_unreadable_folder_is_passed_over_with_a_warning(tmp_path: Path, events: list[Event]) -> None:
     put(tmp_path / "two" / HOST, "two.crt")
     trust = add_certificates(Trust(), HOST, [Unreadable(tmp_path / "one"), tmp_path / "two"], events.append)

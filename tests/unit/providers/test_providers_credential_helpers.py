@@ -45,6 +45,7 @@ def test_answer_becomes_a_login_with_its_source() -> None:
     assert ask(program) == Login("u", Secret("s:x"), source="f.json (docker-credential-one)")
 
 
+@pytest.mark.case("CR-011")
 def test_token_user_means_an_identity_token() -> None:
     login = ask(Program(Finished(0, b'{"Username": "<token>", "Secret": "t"}')))
     assert login is not None
@@ -92,6 +93,7 @@ def test_name_with_anything_but_a_name_is_refused_without_running(name: str) -> 
         (TimeoutError("late"), "gave no answer for reg.example within 60 s"),
     ],
 )
+@pytest.mark.case("CR-013")
 def test_broken_helper_is_an_error_naming_helper_and_host(outcome: Finished | OSError, message: str) -> None:
     with pytest.raises(CredentialsError, match=message) as caught:
         ask(Program(outcome))

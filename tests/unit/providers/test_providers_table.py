@@ -10,7 +10,7 @@ import pytest
 from oci_push import providers
 from oci_push.model.access import Login
 from oci_push.model.secret import Secret
-from oci_push.protocol.blobs import Form
+from oci_push.protocol.uploads import Form
 from oci_push.providers.base import Provider, complete
 from oci_push.providers.table import PROVIDERS, find_provider
 
@@ -93,6 +93,7 @@ def test_host_belongs_to_its_family(host: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["docker.io", "index.docker.io", "registry-1.docker.io"])
+@pytest.mark.case("AU-031")
 def test_docker_hub_is_reached_at_its_api_host(host: str) -> None:
     assert find_provider(host).api_host(host) == "registry-1.docker.io"
 
@@ -110,10 +111,12 @@ def test_facts_hang_together(provider: Provider) -> None:
     assert not quirks.chunk_max_bytes or quirks.chunk_bytes <= quirks.chunk_max_bytes
 
 
+@pytest.mark.case("CH-017")
 def test_ecr_pieces_are_never_under_its_least_size() -> None:
     assert find_provider("123456789012.dkr.ecr.eu-west-1.amazonaws.com").quirks.chunk_min_bytes == 5 * 1024 * 1024
 
 
+@pytest.mark.case("CH-016")
 def test_google_takes_bodies_in_one_request() -> None:
     assert find_provider("europe-docker.pkg.dev").quirks.upload == Form.PUT.value
 

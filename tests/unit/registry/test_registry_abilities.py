@@ -1,46 +1,176 @@
-"""What is learnt from a refused upload."""
+"""What is learnt from how a registry takes uploads, and what becomes of it in a later run."""
 
 from __future__ import annotations
 
 import pytest
 
 from oci_push.errors import UploadRejectedError
-from oci_push.protocol.blobs import Form
-from oci_push.registry.abilities import Abilities
+from oci_push.protocol.uploads import Form, Upload
+from oci_push.registry.abilities import LAST_BYTES, PROBE_BYTES, SINGLE_BYTES, WHOLE_BYTES, Abilities, Facts
 
 MIB = 1024 * 1024
+UPLOAD = Upload("https://registry.test/up")
+
+
+class Host:
+    """A registry's notes, over several runs."""
+
+    def __init__(self, **notes: str) -> None:
+        self.notes = dict(notes)
+
+    def run(self, facts: Facts | None = None, *, lasts: bool = True) -> Abilities:
+        return Abilities(facts or Facts(), find=self.notes.get, note=self.notes.__setitem__, lasts=lasts)
 
 
 def refusal(status: int, *codes: str) -> UploadRejectedError:
     return UploadRejectedError("refused", status=status, codes=codes)
 
 
+def test_small_blobs_go_whole_and_large_ones_in_pieces() -> None:
+    abilities = Host().run()
+    assert abilities.form_for(WHOLE_BYTES, UPLOAD) is Form.PUT
+    assert abilities.form_for(WHOLE_BYTES + 1, UPLOAD) is Form.CHUNKS
+
+
+def test_a_registry_without_pieces_gets_large_blobs_whole() -> None:
+    assert Host().run(Facts(pieces=False)).form_for(1 << 34, UPLOAD) is Form.PUT
+
+
+@pytest.mark.case("CH-005")
+def test_an_announced_maximum_is_kept_by_any_blob_above_it() -> None:
+    upload = Upload("https://r/u", chunk_max=5 * MIB)
+    abilities = Host().run(Facts(pieces=False))
+    assert abilities.form_for(5 * MIB + 1, upload) is Form.CHUNKS
+    assert abilities.form_for(5 * MIB, upload) is Form.PUT
+    assert abilities.piece_bytes(upload) == 5 * MIB
+
+
+@pytest.mark.case("CH-004")
+def test_an_announced_minimum_raises_the_piece() -> None:
+    assert Host().run().piece_bytes(Upload("https://r/u", chunk_min=50 * MIB)) == 50 * MIB
+
+
+def test_a_piece_takes_some_seconds_at_the_measured_speed() -> None:
+    abilities = Host().run()
+    abilities.measure(16 * MIB, 2.0)
+    assert abilities.piece_bytes(UPLOAD) == 60 * MIB
+    abilities.measure(60 * MIB, 15.0)
+    assert abilities.piece_bytes(UPLOAD) == 30 * MIB
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.01, 128 * MIB), (1000.0, 8 * MIB)])
+def test_one_piece_changes_the_next_within_bounds(seconds: float, expected: int) -> None:
+    abilities = Host().run()
+    abilities.measure(16 * MIB, seconds)
+    assert abilities.piece_bytes(UPLOAD) == expected
+
+
+def test_no_piece_is_over_half_a_gibibyte() -> None:
+    abilities = Host().run()
+    for _ in range(4):
+        abilities.measure(abilities.piece_bytes(UPLOAD), 0.01)
+    assert abilities.piece_bytes(UPLOAD) == 512 * MIB
+
+
+@pytest.mark.case("CH-006")
 def test_413_means_pieces_and_then_ever_smaller_ones() -> None:
-    abilities = Abilities()
-    assert abilities.adapt(Form.PUT, refusal(413), 40 * MIB)
-    assert (abilities.form, abilities.chunk_bytes) == (Form.CHUNKS, 20 * MIB)
-    assert abilities.adapt(Form.CHUNKS, refusal(413), 40 * MIB)
-    assert abilities.chunk_bytes == 10 * MIB
+    abilities = Host().run(Facts(pieces=False))
+    assert abilities.refuses_size(Form.PUT, 20 * MIB, UPLOAD)
+    assert (abilities.form_for(20 * MIB, UPLOAD), abilities.piece_bytes(UPLOAD)) == (Form.CHUNKS, 10 * MIB)
+    assert abilities.refuses_size(Form.CHUNKS, 10 * MIB, UPLOAD)
+    assert abilities.piece_bytes(UPLOAD) == 5 * MIB
+
+
+def test_413_for_a_huge_blob_goes_straight_to_a_usual_piece() -> None:
+    abilities = Host().run(Facts(pieces=False))
+    abilities.refuses_size(Form.PUT, 1 << 34, UPLOAD)
+    assert abilities.piece_bytes(UPLOAD) == 16 * MIB
 
 
 def test_pieces_never_get_smaller_than_the_registry_takes() -> None:
-    abilities = Abilities(chunk_bytes=6 * MIB, chunk_min_bytes=5 * MIB, form=Form.CHUNKS)
-    assert abilities.adapt(Form.CHUNKS, refusal(413), 100 * MIB)
-    assert abilities.chunk_bytes == 5 * MIB
-    assert not abilities.adapt(Form.CHUNKS, refusal(413), 100 * MIB)
+    abilities = Host().run(Facts(first_piece=6 * MIB, least_piece=5 * MIB, form=Form.CHUNKS))
+    assert abilities.refuses_size(Form.CHUNKS, 6 * MIB, UPLOAD)
+    assert abilities.piece_bytes(UPLOAD) == 5 * MIB
+    assert not abilities.refuses_size(Form.CHUNKS, 5 * MIB, UPLOAD)
 
 
-@pytest.mark.parametrize("error", [refusal(405), refusal(400, "UNSUPPORTED"), refusal(416)])
-def test_a_form_that_is_refused_is_not_tried_again(error: UploadRejectedError) -> None:
-    abilities = Abilities()
+def test_a_learnt_limit_holds_in_the_next_run_and_against_growth() -> None:
+    host = Host()
+    host.run().refuses_size(Form.CHUNKS, 40 * MIB, UPLOAD)
+    later = host.run()
+    later.measure(20 * MIB, 0.1)
+    assert later.piece_bytes(UPLOAD) == 20 * MIB
+
+
+def test_a_stray_413_for_a_tiny_blob_is_tried_once_more_and_not_remembered() -> None:
+    host = Host()
+    abilities = host.run()
+    assert abilities.refuses_size(Form.PUT, 300, UPLOAD)
+    assert not abilities.refuses_size(abilities.form_for(300, UPLOAD), 300, UPLOAD)
+    assert host.notes == {}
+
+
+@pytest.mark.parametrize("error", [refusal(405), refusal(400, "UNSUPPORTED"), refusal(416), refusal(404), refusal(400)])
+@pytest.mark.case("CH-016")
+def test_a_registry_that_refuses_pieces_gets_whole_blobs_now_and_later(error: UploadRejectedError) -> None:
+    host = Host()
+    abilities = host.run()
+    assert abilities.refuses_form(Form.CHUNKS, error)
+    assert abilities.form_for(1 << 34, UPLOAD) is Form.PUT
+    assert host.run().form_for(1 << 34, UPLOAD) is Form.PUT
+
+
+def test_a_form_that_is_refused_is_not_tried_again() -> None:
+    abilities = Host().run(Facts(pieces=False))
     tried = []
-    while abilities.adapt(abilities.form, error, MIB):
+    while abilities.refuses_form(abilities.form, refusal(405)):
         tried.append(abilities.form)
     assert tried == [Form.STREAM, Form.CHUNKS]
 
 
-@pytest.mark.parametrize("error", [refusal(400, "DIGEST_INVALID"), refusal(409)])
-def test_what_is_no_matter_of_form_changes_nothing(error: UploadRejectedError) -> None:
-    abilities = Abilities()
-    assert not abilities.adapt(Form.PUT, error, MIB)
+@pytest.mark.parametrize("status", [401, 403, 409, 500])
+def test_what_is_no_matter_of_form_changes_nothing(status: int) -> None:
+    abilities = Host().run()
+    assert not abilities.refuses_form(Form.PUT, refusal(status))
     assert abilities.form is Form.PUT
+
+
+@pytest.mark.case("UP-028", "UP-029")
+def test_one_request_is_tried_with_a_tiny_blob_and_remembered() -> None:
+    host = Host()
+    first = host.run(Facts(is_stranger=True))
+    assert first.takes_in_one_request(PROBE_BYTES)
+    assert not first.takes_in_one_request(PROBE_BYTES + 1)
+    first.learn_one_request(works=True)
+    later = host.run(Facts(is_stranger=True))
+    assert later.takes_in_one_request(SINGLE_BYTES)
+    later.learn_one_request(works=False)
+    assert not host.run(Facts(is_stranger=True)).takes_in_one_request(1)
+
+
+@pytest.mark.parametrize(("facts", "lasts"), [(Facts(), True), (Facts(is_stranger=True), False)])
+def test_one_request_is_not_tried_where_it_is_known_or_could_not_be_remembered(facts: Facts, lasts: bool) -> None:
+    assert not Host().run(facts, lasts=lasts).takes_in_one_request(1)
+
+
+@pytest.mark.case("MT-013")
+def test_a_mount_from_anywhere_that_is_refused_is_remembered() -> None:
+    host = Host()
+    first = host.run(Facts(anonymous_mount=True))
+    assert first.anonymous_mount
+    first.learn_no_anonymous_mount()
+    assert not host.run(Facts(anonymous_mount=True)).anonymous_mount
+
+
+def test_many_tags_in_one_request_that_are_ignored_are_remembered() -> None:
+    host = Host()
+    host.run().learn_no_multi_tag()
+    assert not host.run().multi_tag
+
+
+def test_a_note_that_makes_no_sense_is_as_good_as_none() -> None:
+    assert Host(piece_limit="many", pieces="perhaps").run().piece_bytes(UPLOAD) == 16 * MIB
+
+
+def test_a_last_piece_is_smaller_than_any_piece() -> None:
+    assert Host().run().piece_bytes(UPLOAD) > LAST_BYTES

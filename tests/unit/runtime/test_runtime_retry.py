@@ -8,13 +8,19 @@ from oci_push.errors import (
     Cancelled,
     CredentialsError,
     DeadlineError,
+    DeniedError,
+    ImmutableTagError,
     NetworkError,
+    NotFoundError,
     OciPushError,
     RateLimitedError,
+    RegistryError,
+    SourceError,
     UnavailableError,
+    UploadRejectedError,
 )
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.retry import Retried, RetryPolicy, attempts
+from oci_push.runtime.retry import Action, Budget, Retried, RetryPolicy, attempts, decide
 from oci_push.runtime.scope import Scope
 
 RESET = NetworkError("reg.example: reset")
@@ -36,7 +42,52 @@ class Flaky:
 
 def run(clock: FakeClock, policy: RetryPolicy, action: Flaky, told: list[Retried] | None = None) -> str:
     on_retry = told.append if told is not None else lambda _: None
-    return attempts(Scope(clock), policy, action, random=lambda: 1.0, on_retry=on_retry)
+    return attempts(Scope(clock), Budget(policy, clock, lambda: 1.0), action, on_retry=on_retry)
+
+
+def answer(kind: type[RegistryError], status: int, *codes: str, method: str = "PUT") -> RegistryError:
+    return kind("reg.example: no", status=status, codes=codes, method=method)
+
+
+@pytest.mark.parametrize(
+    ("error", "action"),
+    [
+        (RESET, Action.REPEAT),
+        (NetworkError("untrusted", transient=False), Action.STOP),
+        (CredentialsError("no"), Action.STOP),
+        (SourceError("cannot be read"), Action.STOP),
+        (Cancelled(), Action.STOP),
+        (DeadlineError("late"), Action.STOP),
+        (answer(UnavailableError, 500), Action.REPEAT),
+        (answer(UnavailableError, 503, method="PATCH"), Action.REPEAT),
+        (answer(UnavailableError, 500, "UNKNOWN", method="POST"), Action.REPEAT),
+        (answer(UnavailableError, 503, "UNAVAILABLE", "DENIED"), Action.STOP),
+        (answer(RateLimitedError, 429), Action.REPEAT),
+        (answer(RateLimitedError, 429, "DENIED"), Action.REPEAT),
+        (answer(RateLimitedError, 403, "TOOMANYREQUESTS"), Action.REPEAT),
+        (answer(UploadRejectedError, 400, "UNKNOWN"), Action.REPEAT),
+        (answer(UploadRejectedError, 400, "UNKNOWN", "MANIFEST_INVALID"), Action.STOP),
+        (answer(UploadRejectedError, 400), Action.STOP),
+        (answer(UploadRejectedError, 400, "DIGEST_INVALID"), Action.STOP),
+        (answer(UploadRejectedError, 400, "BLOB_UPLOAD_INVALID"), Action.RESTART),
+        (answer(NotFoundError, 404, "BLOB_UPLOAD_UNKNOWN", method="PATCH"), Action.RESTART),
+        (answer(NotFoundError, 404, method="GET"), Action.RESTART),
+        (answer(NotFoundError, 404, "NAME_UNKNOWN"), Action.STOP),
+        (answer(NotFoundError, 404, method="POST"), Action.STOP),
+        (answer(DeniedError, 401), Action.STOP),
+        (answer(DeniedError, 403, "UNKNOWN"), Action.STOP),
+        (answer(RegistryError, 405, "UNSUPPORTED"), Action.ADAPT),
+        (answer(RegistryError, 405, method="POST"), Action.STOP),
+        (answer(UploadRejectedError, 413), Action.ADAPT),
+        (answer(UploadRejectedError, 413, "SIZE_INVALID"), Action.ADAPT),
+        (answer(UploadRejectedError, 416, method="PATCH"), Action.ASK),
+        (answer(ImmutableTagError, 409, "TAG_ALREADY_EXISTS"), Action.STOP),
+    ],
+    ids=lambda value: str(getattr(value, "status", value)),
+)
+@pytest.mark.case("RT-011", "RT-012")
+def test_what_is_done_about_a_failure(error: OciPushError, action: Action) -> None:
+    assert decide(error) is action
 
 
 @pytest.mark.parametrize(("failed", "wait"), [(1, 0.5), (2, 1.0), (3, 2.0), (6, 16.0), (7, 30.0), (5000, 30.0)])
@@ -44,11 +95,12 @@ def test_wait_doubles_up_to_the_cap(failed: int, wait: float) -> None:
     assert RetryPolicy().wait_s(failed, RESET, lambda: 1.0) == pytest.approx(wait)
 
 
-def test_half_of_the_wait_is_random() -> None:
-    assert RetryPolicy().wait_s(2, RESET, lambda: 0.0) == pytest.approx(0.5)
+def test_all_of_the_wait_is_random() -> None:
+    assert [RetryPolicy().wait_s(3, RESET, lambda r=r: r) for r in (0.0, 0.25, 1.0)] == [0.0, 0.5, 2.0]  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("asked", [0.0, 7.0, 600.0])
+@pytest.mark.case("RT-002")
 def test_wait_that_the_registry_asked_for_is_never_cut_short(asked: float) -> None:
     error = RateLimitedError("slow", retry_after_s=asked)
     wait = RetryPolicy().wait_s(1, error, lambda: 0.5)
@@ -59,21 +111,57 @@ def test_wait_asked_for_in_the_past_is_none() -> None:
     assert RetryPolicy().wait_s(1, RateLimitedError("slow", retry_after_s=-5.0), lambda: 0.0) >= 0
 
 
+def spend(budget: Budget, *errors: OciPushError) -> list[bool]:
+    return [budget.spend(error) is not None for error in errors]
+
+
+def test_a_budget_is_spent_by_failures_in_a_row() -> None:
+    budget = Budget(RetryPolicy(attempts=3), FakeClock(), lambda: 0.0)
+    assert spend(budget, RESET, RESET) == [True, True]
+    budget.got_on()
+    assert spend(budget, RESET, RESET, RESET) == [True, True, False]
+
+
+@pytest.mark.parametrize(("asked", "goes_on"), [(600.0, True), (601.0, False)])
+def test_a_wait_beyond_the_cap_is_not_waited_for(asked: float, goes_on: bool) -> None:
+    budget = Budget(RetryPolicy(), FakeClock(), lambda: 0.0)
+    assert spend(budget, UnavailableError("busy", retry_after_s=asked)) == [goes_on]
+
+
 @pytest.mark.parametrize(
-    ("error", "failed", "gives_up"),
+    ("error", "has_answered", "policy", "goes_on"),
     [
-        (RESET, 4, False),
-        (RESET, 5, True),
-        (CredentialsError("no"), 1, True),
-        (Cancelled(), 1, True),
-        (DeadlineError("late"), 1, True),
-        (NetworkError("untrusted", transient=False), 1, True),
-        (UnavailableError("busy", retry_after_s=600.0), 1, False),
-        (UnavailableError("busy", retry_after_s=601.0), 1, True),
+        (RESET, True, RetryPolicy(attempts=2, patience_s=60), True),
+        (answer(UnavailableError, 503), True, RetryPolicy(attempts=2, patience_s=60), True),
+        (answer(UnavailableError, 500), True, RetryPolicy(attempts=2, patience_s=60), False),
+        (RESET, False, RetryPolicy(attempts=2, patience_s=60), False),
+        (RESET, True, RetryPolicy(attempts=2), False),
+        (RESET, True, RetryPolicy(attempts=1, patience_s=60), False),
     ],
+    ids=["away", "away behind a proxy", "there but failing", "never seen", "no patience", "no retries"],
 )
-def test_gives_up(error: OciPushError, failed: int, gives_up: bool) -> None:
-    assert RetryPolicy().gives_up(failed, error) is gives_up
+def test_only_a_registry_that_went_away_is_waited_for(
+    error: OciPushError, has_answered: bool, policy: RetryPolicy, goes_on: bool
+) -> None:
+    clock = FakeClock()
+    budget = Budget(policy, clock, lambda: 0.0, has_answered=has_answered)
+    spend(budget, error)
+    clock.time += 59
+    assert spend(budget, error) == [goes_on]
+    clock.time += 1
+    assert spend(budget, error) == [False]
+
+
+@pytest.mark.case("RT-007")
+def test_an_error_that_was_given_up_says_after_how_many_attempts() -> None:
+    with pytest.raises(NetworkError, match="reset; given up after 3 attempts"):
+        run(FakeClock(), RetryPolicy(attempts=3), Flaky(*[NetworkError("reset") for _ in range(3)]))
+
+
+def test_an_error_of_the_first_attempt_says_nothing_of_attempts() -> None:
+    with pytest.raises(CredentialsError) as caught:
+        run(FakeClock(), RetryPolicy(), Flaky(CredentialsError("no")))
+    assert str(caught.value) == "no"
 
 
 def test_success_needs_no_second_attempt() -> None:
@@ -107,17 +195,19 @@ def test_what_will_not_pass_is_not_repeated() -> None:
     assert action.calls == [1]
 
 
+@pytest.mark.case("RT-010")
 def test_wait_ends_at_the_deadline() -> None:
     clock = FakeClock()
     action = Flaky(UnavailableError("busy", retry_after_s=100.0))
     with pytest.raises(DeadlineError):
-        attempts(Scope(clock).child(seconds=5), RetryPolicy(), action, random=lambda: 0.0)
+        attempts(Scope(clock).child(seconds=5), Budget(RetryPolicy(), clock, lambda: 0.0), action)
     assert action.calls == [1]
 
 
 def test_cancelled_scope_begins_no_attempt() -> None:
-    scope, action = Scope(FakeClock()), Flaky()
+    clock, action = FakeClock(), Flaky()
+    scope = Scope(clock)
     scope.cancel()
     with pytest.raises(Cancelled):
-        attempts(scope, RetryPolicy(), action, random=lambda: 0.0)
+        attempts(scope, Budget(RetryPolicy(), clock, lambda: 0.0), action)
     assert action.calls == []

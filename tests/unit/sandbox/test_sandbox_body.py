@@ -66,3 +66,10 @@ def test_cut_keeps_so_many_bytes(cut_at, kept):
 def test_body_over_the_limit_is_not_read_into_memory(made):
     assert made.read(3) is None
     assert not made.finished
+
+
+def test_a_slow_reader_pauses_before_each_small_block():
+    made, pauses = body(b"abcdefgh", 8), []
+    made.slow_down(3, lambda: pauses.append(made.received))
+    assert made.read(10) == b"abcdefgh"
+    assert pauses == [0, 3, 6]

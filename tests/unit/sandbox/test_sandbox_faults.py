@@ -224,3 +224,9 @@ def test_traffic_counts_selects_and_forgets(serve):
     assert sandbox.traffic.received_bytes(method="POST") == 0
     sandbox.traffic.clear()
     assert sandbox.traffic.requests == ()
+
+
+def test_slow_reads_all_of_the_body(serve):
+    sandbox, client = serve(faults=script(faults.Slow(2, 0.001), method="PUT"))
+    name = client.push_blob(b"abcdef")
+    assert sandbox.store.blob_size("app", name) == 6

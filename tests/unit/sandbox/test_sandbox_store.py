@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from sandboxclient import image
+from sandboxclient import digest_of, image, with_digest
 
 from oci_push.sandbox.layout import blob_path, find_repositories, folder
 from oci_push.sandbox.server import Sandbox
@@ -44,7 +44,21 @@ def test_no_two_repositories_share_a_path(tmp_path):
     assert folder(tmp_path, "a/blobs") != tmp_path / "a" / "blobs"
 
 
-def test_uploads_left_by_an_earlier_process_are_deleted(serve, tmp_path):
+def test_uploads_outlive_a_process_that_keeps_its_folder(serve, tmp_path):
+    first, client = serve(root=tmp_path)
+    location = client.open().headers["location"]
+    client.ask("PATCH", location, b"abc")
+    first.stop()
+    again, client = serve(root=tmp_path)
+    assert [(u.repository, u.size) for u in again.store.uploads()] == [("app", 3)]
+    path = location.partition("/v2/")[2]
+    got = client.ask("GET", f"{again.url}/v2/{path}")
+    assert (got.status, got.headers["range"]) == (204, "0-2")
+    assert client.ask("PUT", with_digest(got.headers["location"], digest_of(b"abcd")), b"d").status == 201
+    assert list((tmp_path / "_uploads").iterdir()) == []
+
+
+def test_data_of_an_upload_that_nobody_knows_is_deleted(serve, tmp_path):
     (tmp_path / "_uploads").mkdir()
     (tmp_path / "_uploads" / "left").write_bytes(b"x")
     serve(root=tmp_path)

@@ -55,6 +55,7 @@ DIALECTS = {
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.case("SR-004", "SR-006")
 def test_every_dialect_gives_the_same_image(dialect: str, tmp_path: Path) -> None:
     manifest, layers = read(write(tmp_path / "a.tar", DIALECTS[dialect]))
     assert [gzip.decompress(one) for one in layers] == [ONE, TWO]
@@ -63,6 +64,7 @@ def test_every_dialect_gives_the_same_image(dialect: str, tmp_path: Path) -> Non
     assert [Digest.of(data) for data in layers] == [one.digest for one in manifest.layers]
 
 
+@pytest.mark.case("SR-011")
 def test_layers_that_are_compressed_keep_their_bytes(tmp_path: Path) -> None:
     packed = gzip.compress(ONE, mtime=7)
     content = docker_archive(("sha256:x.tar.gz", packed), config=config_of(ONE), paths=["sha256:x.tar.gz"])
@@ -83,6 +85,7 @@ def test_zstd_layers_make_an_oci_manifest(tmp_path: Path) -> None:
     assert manifest.layers[0].media_type == media.OCI_LAYER_ZSTD
 
 
+@pytest.mark.case("SR-003")
 def test_the_oci_half_of_a_docker_25_tar_keeps_the_true_digest(tmp_path: Path) -> None:
     layout = make_layout(tmp_path / "layout", ONE)
     inner = tar_folder(layout.path)
@@ -121,6 +124,7 @@ def test_an_oci_half_with_uncompressed_layers_is_compressed_unless_told_not_to(
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.case("SR-010")
 def test_compression_gives_the_same_bytes_for_any_number_of_threads(threads: int, tmp_path: Path) -> None:
     big = layer(5, 9_000_000)
     path = write(tmp_path / "a.tar", docker_archive(("a.tar", big), config=config_of(big), paths=["a.tar"]))

@@ -88,6 +88,7 @@ def two_images() -> bytes:
     return tar_of(OCI_LAYOUT, ("index.json", index(*entries)), ("manifest.json", json.dumps(listed).encode()), *blobs)
 
 
+@pytest.mark.case("SR-001")
 def test_of_several_images_the_one_tagged_latest_is_not_taken_unasked(tmp_path: Path) -> None:
     path = write(tmp_path / "two.tar", two_images())
     with pytest.raises(SourceError, match="several images") as caught:
@@ -96,6 +97,7 @@ def test_of_several_images_the_one_tagged_latest_is_not_taken_unasked(tmp_path: 
 
 
 @pytest.mark.parametrize(("ref", "content"), [("app:latest", ONE), ("db:16", TWO), ("@0", ONE), ("@1", TWO)])
+@pytest.mark.case("SR-001")
 def test_one_of_several_images_is_found_by_name_or_place(ref: str, content: bytes, tmp_path: Path) -> None:
     _, layers = read(write(tmp_path / "two.tar", two_images()), ref=ref)
     assert [gzip.decompress(one) for one in layers] == [content]
@@ -121,6 +123,7 @@ def test_each_member_that_claims_a_diff_id_is_checked(paths: list[str], tmp_path
         read(write(tmp_path / "a.tar", content))
 
 
+@pytest.mark.case("SR-010")
 def test_a_layer_listed_twice_is_compressed_once(tmp_path: Path) -> None:
     content = docker_archive(("a", ONE), config=config_of(ONE, ONE), paths=["a", "a"])
     events: list[object] = []

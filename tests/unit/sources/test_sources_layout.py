@@ -41,6 +41,7 @@ def root_of(text: str, settings: SourceSettings | None = None, stdin: bytes | No
 
 @pytest.mark.parametrize("pack", [lambda raw: raw, gzip.compress, zstandard.ZstdCompressor().compress])
 @pytest.mark.parametrize("prefix", ["", "oci-archive:"])
+@pytest.mark.case("SR-008", "SR-012")
 def test_a_layout_in_a_tar_is_the_layout_in_the_folder(pack: object, prefix: str, tmp_path: Path) -> None:
     layout = make_layout(tmp_path / "image", layer(1), layer(2))
     archive = tmp_path / "image.tar"
@@ -58,6 +59,7 @@ def test_a_path_with_a_colon_that_exists_wins(tmp_path: Path) -> None:
     assert root_of(f"oci:{layout.path}") == layout.digest
 
 
+@pytest.mark.case("SR-013")
 def test_several_images_without_a_name_are_listed(tmp_path: Path) -> None:
     layout = make_layout(tmp_path / "image", layer(1), tag="one")
     index = json.loads((layout.path / "index.json").read_text())

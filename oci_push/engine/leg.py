@@ -1,0 +1,254 @@
+"""The work for one repository: blobs before manifests, children before the index, the root before any further tag.
+
+A manifest that is refused because something it names is not there is not taken at its word alone: what is missing is
+sent, whatever was remembered or answered before, and the manifest once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TypeVar
+
+from oci_push.engine.plan import Leg, PushPlan
+from oci_push.engine.transfer import BlobOutcome, BlobResult, send, transfer
+from oci_push.errors import ImmutableTagError, OciPushError, RegistryError, UploadRejectedError
+from oci_push.events import BlobDone, Emit, ManifestDone, Note, TagDone
+from oci_push.model.descriptor import Descriptor
+from oci_push.model.digest import Digest
+from oci_push.model.manifest import Manifest
+from oci_push.registry.connections import Connections
+from oci_push.registry.repository import RepositoryClient
+from oci_push.runtime.scope import Scope
+from oci_push.runtime.tasks import first_error, run_all
+from oci_push.sources.base import Source
+
+T = TypeVar("T")
+_TAGS_AT_ONCE = 10
+"""What a registry that takes several tags in one PUT should accept (distribution-spec after 1.1.1)."""
+_PART_MISSING = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
+
+
+@dataclass(frozen=True, slots=True)
+class TagResult:
+    """Tell what became of one tag.
+
+    ``pushed``, ``unchanged``, ``failed`` or ``not reached``; and after an all-or-nothing push that failed
+    ``restored`` (it is where it was), ``removed`` (it was new), or ``left`` where that could not be done.
+    """
+
+    tag: str
+    outcome: str
+    error: str = ""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Collect what a leg has done so far; kept when it fails."""
+
+    blobs: dict[Digest, BlobResult] = field(default_factory=dict)
+    tags: dict[str, TagResult] = field(default_factory=dict)
+    is_verified: bool = False
+    repaired: list[Digest] = field(default_factory=list)
+
+
+class LegRun:
+    """Do one leg's work, step by step; `client` and `progress` are open to whoever checks or undoes it."""
+
+    def __init__(self, plan: PushPlan, leg: Leg, source: Source, connections: Connections, emit: Emit) -> None:
+        self.leg = leg
+        self.root = plan.graph.root
+        self.nodes = plan.graph.nodes
+        self.source = source
+        self.progress = Progress()
+        self.emit = emit
+        self._connections = connections
+        self._width = connections.width()
+        self._mended: set[Digest] = set()
+        self._is_new = True
+
+    @cached_property
+    def client(self) -> RepositoryClient:
+        """Give the repository's client; a certificate that cannot be read is this leg's failure and no other's."""
+        return self._connections.repository(self.leg.target.access, self.leg.target.repository)
+
+    def send_content(self, scope: Scope) -> None:
+        """Bring everything below the root into the repository, or find that the root is there already."""
+        self.client.prepare(scope)
+        self._is_new = self.client.head(scope, str(self.root.digest), push=True) is None
+        if self._is_new:
+            self._send_blobs(scope)
+            self._put_children(scope)
+            return
+        for blob in self.leg.blobs:
+            self.progress.blobs[blob.digest] = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
+            self.emit(BlobDone(self.client.repository, blob.digest, blob.size, BlobOutcome.EXISTS.value))
+        self.emit(ManifestDone(self.client.repository, self.root.digest, "exists"))
+
+    def explain(self, scope: Scope, error: OciPushError) -> OciPushError:
+        """Find out what a vague failure was about, where the vendor's interface can tell."""
+        try:
+            return self.client.explain(scope, error)
+        except OciPushError:
+            return error
+
+    def put_root(self, scope: Scope) -> None:
+        """Store the root by its digest alone, if it is not there."""
+        if self._is_new:
+            self.put(scope, self.root, str(self.root.digest))
+            self.emit(ManifestDone(self.client.repository, self.root.digest, "pushed"))
+            self._is_new = False
+
+    def put_tags(self, scope: Scope) -> None:
+        """Set every tag, and store the root with the first of them where it is not there yet.
+
+        The first one goes alone, since what refuses it refuses all. An image that was there already may have its
+        tags already: they are asked for, and nothing is sent.
+        """
+        ask_first = not self._is_new
+        if self._is_new:
+            self._put_root_with_tags(scope)
+        left = [tag for tag in self.leg.target.tags if tag not in self.progress.tags]
+        if left and not self.progress.tags:
+            self._put_tag(scope, left.pop(0), ask_first=ask_first)
+        self.each(scope, left, lambda s, tag: self._put_tag(s, tag, ask_first=ask_first), stop_on_error=False)
+
+    def put(self, scope: Scope, manifest: Manifest, target: str) -> None:
+        """Store a manifest under a tag or its digest, sending what of it turns out to be missing."""
+        self._mending(scope, manifest, lambda: self.client.put_manifest(scope, manifest, target))
+
+    def send_again(self, scope: Scope, blob: Descriptor) -> None:
+        """Send a blob that should be there and is not."""
+        self.client.forget_blob(blob)
+        self.progress.blobs[blob.digest] = send(scope, self.client, self.source, blob, None)
+        self.progress.repaired.append(blob.digest)
+        what = f"{self.client.repository}: blob {blob.digest.short}"
+        self.emit(Note(f"{what}: was said to be there and was not; sent", "warning"))
+
+    def points_at(self, scope: Scope, tag: str) -> Digest | None:
+        """Ask where a tag is; ``None`` when it is nowhere or the registry does not say."""
+        try:
+            there = self.client.head(scope, tag, push=True)
+        except RegistryError:
+            return None
+        return there.digest if there else None
+
+    def each(
+        self, scope: Scope, items: Sequence[T], act: Callable[[Scope, T], None], *, stop_on_error: bool = True
+    ) -> None:
+        """Do something for each of `items` at once, and raise the first failure when all have ended."""
+        outcomes = run_all(
+            scope,
+            [lambda s, item=item: act(s, item) for item in items],  # type: ignore[misc]
+            limit=self._width,
+            stop_on_error=stop_on_error,
+        )
+        error = first_error(outcomes)
+        if error is not None:
+            raise error
+
+    def _send_blobs(self, scope: Scope) -> None:
+        leg = self.leg
+        if leg.mounts and not self.client.can_mount(scope):
+            leg = replace(leg, mounts={})
+        self.client.survey(scope, leg.blobs)
+
+        def bring(inner: Scope, blob: Descriptor) -> None:
+            result = transfer(inner, self.client, self.source, leg, blob, inner.clock, self.emit)
+            self.progress.blobs[blob.digest] = result
+
+        # Largest first: a blob cannot be split over connections, so the longest decides when all are done.
+        self.each(scope, sorted(self.leg.blobs, key=lambda blob: -blob.size), bring)
+
+    def _put_children(self, scope: Scope) -> None:
+        waiting = [node for node in self.nodes if node.digest != self.root.digest]
+        while waiting:
+            known = {node.digest for node in waiting}
+            ready = [node for node in waiting if not any(child.digest in known for child in node.children)]
+            self.each(scope, ready, self._put_child)
+            waiting = [node for node in waiting if node not in ready]
+
+    def _put_child(self, scope: Scope, node: Manifest) -> None:
+        self.put(scope, node, str(node.digest))
+        self.emit(ManifestDone(self.client.repository, node.digest, "pushed"))
+
+    def _put_root_with_tags(self, scope: Scope) -> None:
+        """Store the root with all its tags in one request where that is known, else with its first tag."""
+        tags = self.leg.target.tags
+        made: frozenset[str] = frozenset()
+        for start in range(0, len(tags), _TAGS_AT_ONCE) if len(tags) > 1 else ():
+            named = self._put_batch(scope, tags[start : start + _TAGS_AT_ONCE])
+            if not named:
+                break
+            made |= named
+        for tag in tags:
+            if tag in made:
+                self._tagged(tag, "pushed")
+        if not made and tags:
+            self._put_tag(scope, tags[0], ask_first=False)
+        elif not made:
+            self.put(scope, self.root, str(self.root.digest))
+        self.emit(ManifestDone(self.client.repository, self.root.digest, "pushed"))
+
+    def _put_batch(self, scope: Scope, batch: tuple[str, ...]) -> frozenset[str]:
+        return self._mending(scope, self.root, lambda: self.client.put_with_tags(scope, self.root, batch))
+
+    def _put_tag(self, scope: Scope, tag: str, *, ask_first: bool) -> None:
+        try:
+            if ask_first and self.points_at(scope, tag) == self.root.digest:
+                self._tagged(tag, "unchanged")
+                return
+            self.put(scope, self.root, tag)
+        except OciPushError as error:
+            if isinstance(error, ImmutableTagError | UploadRejectedError):
+                # ECR refuses to push an immutable tag's own digest again, which is no failure.
+                there = self.points_at(scope, tag)
+                if there == self.root.digest:
+                    self._tagged(tag, "unchanged")
+                    return
+                if isinstance(error, ImmutableTagError) and there is not None:
+                    error.message += f": it is {there}, the image is {self.root.digest}"
+            self.progress.tags[tag] = TagResult(tag, "failed", str(error))
+            raise
+        self._tagged(tag, "pushed")
+
+    def _tagged(self, tag: str, outcome: str) -> None:
+        self.progress.tags[tag] = TagResult(tag, outcome)
+        self.emit(TagDone(self.client.repository, tag, self.root.digest, self.root.size, outcome))
+
+    def _mending(self, scope: Scope, manifest: Manifest, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except RegistryError as error:
+            if _PART_MISSING.isdisjoint(error.codes) or manifest.digest in self._mended:
+                raise
+            self._mended.add(manifest.digest)
+            if not self._mend(scope, manifest, frozenset(error.named)):
+                raise
+        return act()
+
+    def _mend(self, scope: Scope, manifest: Manifest, named: frozenset[str]) -> bool:
+        """Send what the registry misses of a manifest; say whether there was anything to send.
+
+        Where it names nothing, everything is asked for once more; and where all of that is said to be there, what
+        was not sent by this run is sent.
+        """
+        below = {child.digest for child in manifest.children}
+        own = {blob.digest for blob in manifest.blobs} | below
+        blobs = [blob for blob in self.leg.blobs if blob.digest in own]
+        children = [node for node in self.nodes if node.digest in below]
+        missing = [blob for blob in blobs if str(blob.digest) in named]
+        absent = [node for node in children if str(node.digest) in named]
+        if not missing and not absent:
+            missing = [blob for blob in blobs if not self.client.has_blob(scope, blob)]
+            absent = children
+        if not missing and not absent:
+            missing = [blob for blob in blobs if not self._has_sent(blob)]
+        self.each(scope, missing, self.send_again)
+        self.each(scope, absent, self._put_child)
+        return bool(missing or absent)
+
+    def _has_sent(self, blob: Descriptor) -> bool:
+        result = self.progress.blobs.get(blob.digest)
+        return result is not None and result.outcome is BlobOutcome.UPLOADED

@@ -1,0 +1,210 @@
+"""Uploads: open one, send a piece or all, ask how far it got, close it, cancel it. One request a flow.
+
+Rules: distribution-spec, "Pushing blobs" (POST then PUT, single POST, in chunks) and "Get blob upload status".
+The order of these requests, and what is done when one breaks, is the business of `registry.upload`::
+
+    POST ─ 202 ─► open(Location) ─ PUT ?digest + body ─► present
+                      │  ▲
+                      │  └─ PATCH piece ─ 202 Location Range ─┐   GET ─ 204 Location Range: where it stands
+                      └───────────────────────────────────────┘
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass, replace
+
+from oci_push.errors import ProtocolViolationError, RegistryError
+from oci_push.model.descriptor import Descriptor
+from oci_push.model.digest import Digest
+from oci_push.model.media import OCTET_STREAM
+from oci_push.model.reference import Repository
+from oci_push.protocol import endpoints
+from oci_push.protocol.call import EMPTY, Body, Call, Flow, Reply
+
+_RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(-?\d{1,18})")
+_ACCEPTED = frozenset({200, 201, 202, 204})
+_DIGESTING_BYTES_PER_S = 20_000_000
+"""How fast the slowest registry puts a finished upload away; it may read all of it again to do so."""
+
+
+class Form(enum.Enum):
+    """How the bytes of an upload travel."""
+
+    PUT = "put"
+    STREAM = "patch-stream"
+    CHUNKS = "patch-chunks"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Hold an open upload: its newest `location`, and the piece sizes the registry announced (0: none)."""
+
+    location: str
+    chunk_min: int = 0
+    chunk_max: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Tell where an upload stands: how to go on, and how many bytes it holds; ``None`` where that is not sure."""
+
+    upload: Upload
+    stored: int | None
+
+
+def start(repository: Repository, digest: Digest) -> Flow[Upload]:
+    """Open an upload. Chunked uploads of other algorithms than sha256 announce theirs (end-4c)."""
+    query = "" if digest.algorithm == "sha256" else f"digest-algorithm={digest.algorithm}"
+    call = _opening(repository, digest, query, EMPTY, frozenset({202}))
+    return opened((yield call), call.what)
+
+
+def post_whole(repository: Repository, blob: Descriptor, body: Body) -> Flow[Upload | None]:
+    """Send a blob in the very request that opens its upload (end-4b); an upload is the answer of who cannot."""
+    query = f"digest={blob.digest.algorithm}%3A{blob.digest.encoded}"
+    call = _opening(repository, blob.digest, query, body, frozenset({201, 202}))
+    reply = yield replace(call, headers={"Content-Type": OCTET_STREAM})
+    if reply.status == 202:
+        return opened(reply, call.what)
+    check_digest(reply, blob.digest, call)
+    return None
+
+
+def send_piece(
+    repository: Repository, digest: Digest, upload: Upload, body: Body, offset: int | None
+) -> Flow[Standing]:
+    """Send a piece that begins at `offset`, or with ``None`` a stream that names no range (end-5)."""
+    headers = {"Content-Type": OCTET_STREAM}
+    if offset is not None:
+        headers["Content-Range"] = f"{offset}-{offset + body.size - 1}"
+    reply = yield Call(
+        "PATCH",
+        upload.location,
+        headers=headers,
+        body=body,
+        answers=_ACCEPTED,  # ECR answers 201 where the specification says 202
+        scopes=(endpoints.push_scope(repository),),
+        replayable=False,
+        what=what_of(repository, digest),
+    )
+    return _standing(reply, upload, what_of(repository, digest))
+
+
+def ask(repository: Repository, digest: Digest, upload: Upload) -> Flow[Standing]:
+    """Ask an upload how far it got (end-13). Quay names no new Location, and counts one byte too many: not sure."""
+    reply = yield Call(
+        "GET",
+        upload.location,
+        answers=frozenset({200, 202, 204}),
+        scopes=(endpoints.push_scope(repository),),
+        what=what_of(repository, digest),
+    )
+    standing = _standing(reply, upload, what_of(repository, digest))
+    return standing if "location" in reply.headers else replace(standing, stored=None)
+
+
+def close(repository: Repository, blob: Descriptor, upload: Upload, body: Body, offset: int = 0) -> Flow[None]:
+    """Close an upload with its last bytes, which begin at `offset`, or with none (end-6)."""
+    headers = {"Content-Type": OCTET_STREAM}
+    if offset and body.size:
+        headers["Content-Range"] = f"{offset}-{offset + body.size - 1}"
+    call = Call(
+        "PUT",
+        endpoints.with_query(upload.location, f"digest={blob.digest.algorithm}%3A{blob.digest.encoded}"),
+        headers=headers,
+        body=body,
+        answers=frozenset({201, 204}),
+        scopes=(endpoints.push_scope(repository),),
+        replayable=False,
+        what=what_of(repository, blob.digest),
+        answer_s=blob.size / _DIGESTING_BYTES_PER_S,
+    )
+    reply = yield call
+    check_digest(reply, blob.digest, call)
+    if reply.status == 204 and "docker-content-digest" not in reply.headers:
+        # Old registries say so; so does many a proxy that has passed nothing on.
+        yield Call("HEAD", endpoints.blob(repository, blob.digest), scopes=call.scopes, what=call.what)
+
+
+def cancel(repository: Repository, location: str) -> Flow[None]:
+    """Close an upload that will not be finished (end-14); best effort, so a refusal is no error."""
+    try:
+        yield Call(
+            "DELETE",
+            location,
+            body=EMPTY,
+            answers=_ACCEPTED,
+            scopes=(endpoints.push_scope(repository),),
+            replayable=False,
+            what=f"{repository}: upload",
+        )
+    except RegistryError:
+        return
+
+
+def opened(reply: Reply, what: str) -> Upload:
+    """Read the answer that opened an upload."""
+    return _limited(Upload(endpoints.location(reply, what)), reply)
+
+
+def stored_bytes(range_header: str) -> int | None:
+    """Read how many bytes a session holds from ``Range: 0-N``; ``None`` where it says nothing sure.
+
+    ``0-0`` stands for an empty session as well as for one byte, and Quay begins with ``bytes=0--1``.
+    """
+    match = _RANGE.fullmatch(range_header.strip())
+    if not match or match[1] != "0":
+        return None
+    end = int(match[2])
+    return end + 1 if end > 0 else None
+
+
+def check_digest(reply: Reply, digest: Digest, call: Call) -> None:
+    """Compare the digest an answer gives, if it gives one, with what was asked for; raise when they differ."""
+    given = reply.headers.get("docker-content-digest", "")
+    # distribution names a sha512 upload by its sha256: only the same algorithm can disagree.
+    if given and given.startswith(f"{digest.algorithm}:") and given != str(digest):
+        raise ProtocolViolationError(
+            f"{call.what}: the registry answered with digest {given[:90]}",
+            hint="the bytes changed on the way, or the registry is broken",
+            method=call.method,
+            url=endpoints.bare(reply.url),
+            status=reply.status,
+        )
+
+
+def what_of(repository: Repository, digest: Digest) -> str:
+    """Begin a message about a blob."""
+    return f"{repository}: blob {digest}"
+
+
+def _opening(repository: Repository, digest: Digest, query: str, body: Body, answers: frozenset[int]) -> Call:
+    return Call(
+        "POST",
+        endpoints.uploads(repository, query),
+        body=body,
+        answers=answers,
+        scopes=(endpoints.push_scope(repository),),
+        what=what_of(repository, digest),
+        opens=True,
+    )
+
+
+def _standing(reply: Reply, upload: Upload, what: str) -> Standing:
+    newest = endpoints.location(reply, what) if "location" in reply.headers else upload.location
+    return Standing(_limited(replace(upload, location=newest), reply), stored_bytes(reply.headers.get("range", "")))
+
+
+def _limited(upload: Upload, reply: Reply) -> Upload:
+    def number(name: str, known: int) -> int:
+        text = reply.headers.get(name, "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else known
+
+    # Minimum: distribution-spec; maximum: Cloudflare's registry, which says so on any answer.
+    return replace(
+        upload,
+        chunk_min=number("oci-chunk-min-length", upload.chunk_min),
+        chunk_max=number("oci-chunk-max-length", upload.chunk_max),
+    )

@@ -1,0 +1,237 @@
+"""The table's auth cases: who is told what, how often, and what is done when the answer is no."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from certificates import Authority
+from images import Layout, layer, make_layout
+from pushing import LOGIN, Pushing, is_whole
+
+from oci_push.errors import CredentialsError, DeniedError, OciPushError, ProtocolViolationError
+from oci_push.events import BlobDone, Event
+from oci_push.model.access import Access, Login, Trust
+from oci_push.model.secret import Secret
+from oci_push.runtime.clock import FakeClock
+from oci_push.runtime.retry import RetryPolicy
+from oci_push.sandbox.faults import Answer, Fault, FaultScript, Redirect
+from oci_push.sandbox.options import SandboxOptions
+from oci_push.sandbox.server import Sandbox
+
+UPLOADS = r"/blobs/uploads/"
+BEARER = SandboxOptions(auth="bearer")
+
+
+def error_of(results: tuple[object, ...]) -> OciPushError | None:
+    """Give the error of a push to one repository."""
+    (result,) = results
+    return result.error  # type: ignore[attr-defined,no-any-return]
+
+
+@pytest.mark.case("AU-001", "AU-021")
+def test_one_token_request_names_service_and_every_scope_and_the_call_is_repeated_once(image: Layout) -> None:
+    with Sandbox(options=BEARER) as sandbox:
+        results = Pushing(login=LOGIN).push(image, f"{sandbox.address}/a:1", f"{sandbox.address}/b:1")
+        assert [result.error for result in results] == [None, None]
+        (asked,) = sandbox.traffic.tokens
+        assert asked.scopes == ("repository:a:pull,push", "repository:b:pull,push")
+        (token,) = sandbox.traffic.select(path_pattern="^/token")
+        assert "service=oci-push-sandbox&" in token.path
+        assert sandbox.traffic.count(status=401) == 1
+
+
+@pytest.mark.case("AU-004")
+def test_a_scheme_that_is_not_supported_is_named_and_not_asked_twice(image: Layout) -> None:
+    refusal = Answer(401, {"WWW-Authenticate": 'Negotiate, Digest realm="x", nonce="y"'})
+    with Sandbox(faults=FaultScript([Fault(times=0, action=refusal)])) as sandbox:
+        error = error_of(Pushing(login=LOGIN).push(image, f"{sandbox.address}/a:1"))
+        assert isinstance(error, CredentialsError)
+        assert "negotiate, digest" in str(error)
+        assert sandbox.traffic.count() == 1
+
+
+@pytest.mark.case("AU-007")
+def test_a_challenge_that_comes_with_the_first_upload_is_used(image: Layout) -> None:
+    with Sandbox(options=BEARER, faults=FaultScript([Fault("HEAD", times=0, action=Answer(404))])) as sandbox:
+        assert error_of(Pushing(login=LOGIN).push(image, f"{sandbox.address}/a:1")) is None
+        assert is_whole(sandbox, "a", "1", image)
+        assert sandbox.traffic.count(path_pattern="^/v2/$") == 0
+
+
+@pytest.mark.case("AU-011")
+def test_a_token_that_would_run_out_is_renewed_before_the_next_request(image: Layout) -> None:
+    clock = FakeClock()
+    with Sandbox(options=SandboxOptions(auth="bearer", token_life_s=60), clock=clock) as sandbox:
+
+        def let_time_pass(event: Event) -> None:
+            if isinstance(event, BlobDone):
+                clock.time += 50
+
+        pushing = Pushing(login=LOGIN, clock=clock, at_once=1, listener=let_time_pass)
+        assert error_of(pushing.push(image, f"{sandbox.address}/a:1")) is None
+        assert len(sandbox.traffic.tokens) == 1 + len(image.blobs)
+        assert sandbox.traffic.count(status=401) == 1
+
+
+@pytest.mark.case("AU-013")
+def test_a_second_401_is_final_and_names_the_scope_that_was_refused(image: Layout) -> None:
+    with Sandbox(options=BEARER) as sandbox:
+        challenge = (
+            f'Bearer realm="{sandbox.url}/token",service="s",scope="repository:a:pull,push",error="insufficient_scope"'
+        )
+        refusal = Answer(401, {"WWW-Authenticate": challenge}, code="UNAUTHORIZED")
+        sandbox.faults.add(Fault("HEAD", "/manifests/", times=0, action=refusal))
+        error = error_of(Pushing(login=LOGIN).push(image, f"{sandbox.address}/a:1"))
+        assert isinstance(error, DeniedError)
+        assert "repository:a:pull,push" in str(error)
+        assert len(sandbox.traffic.tokens) == 1
+        assert sandbox.traffic.count(path_pattern="/manifests/") == 2
+
+
+@pytest.mark.case("AU-014")
+def test_a_403_that_names_a_scope_is_one_new_token_and_one_repeat(image: Layout) -> None:
+    with Sandbox(options=BEARER) as sandbox:
+        scope = "repository:a:delete,pull,push"
+        challenge = f'Bearer realm="{sandbox.url}/token",service="s",scope="{scope}",error="insufficient_scope"'
+        refusal = Answer(403, {"WWW-Authenticate": challenge}, code="DENIED")
+        sandbox.faults.add(Fault("POST", UPLOADS, action=refusal))
+        assert error_of(Pushing(login=LOGIN, at_once=1).push(image, f"{sandbox.address}/a:1")) is None
+        assert [asked.scopes for asked in sandbox.traffic.tokens] == [("repository:a:pull,push",), (scope,)]
+        assert sandbox.traffic.count(status=403) == 1
+
+
+@pytest.mark.case("AU-015", "RT-008")
+def test_a_plain_403_is_not_repeated_and_its_reason_is_shown(image: Layout) -> None:
+    body = b'{"errors":[{"code":"DENIED","message":"quota of 10 GB is used up"}]}'
+    refusal = Answer(403, {"Content-Type": "application/json"}, body)
+    with Sandbox(options=BEARER, faults=FaultScript([Fault("POST", UPLOADS, times=0, action=refusal)])) as sandbox:
+        error = error_of(Pushing(login=LOGIN, at_once=1).push(image, f"{sandbox.address}/a:1"))
+        assert isinstance(error, DeniedError)
+        assert "403 DENIED (quota of 10 GB is used up)" in str(error)
+        asked = [r.path for r in sandbox.traffic.select(method="POST", path_pattern=UPLOADS)]
+        assert len(asked) == len(set(asked))
+        assert len(sandbox.traffic.tokens) == 1
+
+
+@pytest.mark.case("AU-018")
+def test_a_token_server_that_refuses_ends_the_push_without_an_anonymous_try(image: Layout) -> None:
+    login = Login("sandbox", Secret("wrong"), source="config.json (auths x)")
+    with Sandbox(options=BEARER) as sandbox:
+        error = error_of(Pushing(login=login).push(image, f"{sandbox.address}/a:1"))
+        assert isinstance(error, CredentialsError)
+        assert f"token server {sandbox.url}/token: refused the credentials" in str(error)
+        assert "config.json (auths x)" in str(error)
+        assert [(r.method, r.status) for r in sandbox.traffic.requests] == [("HEAD", 401), ("GET", 401)]
+
+
+@pytest.mark.case("AU-019")
+def test_without_a_login_the_token_is_asked_for_anonymously(image: Layout) -> None:
+    with Sandbox(options=BEARER) as sandbox:
+        Pushing().push(image, f"{sandbox.address}/a:1")
+        (token, *_) = sandbox.traffic.select(path_pattern="^/token")
+        assert "authorization" not in token.headers
+        assert sandbox.traffic.tokens[0].grant == "anonymous"
+
+
+@pytest.mark.case("AU-020")
+def test_ten_threads_that_need_a_token_at_once_cost_one_token_request(tmp_path: Path) -> None:
+    image = make_layout(tmp_path / "image", *(layer(n) for n in range(9)))
+    faults = FaultScript([Fault("HEAD", "/manifests/", action=Answer(404))])
+    with Sandbox(options=BEARER, faults=faults) as sandbox:
+        assert error_of(Pushing(login=LOGIN, at_once=10).push(image, f"{sandbox.address}/a:1")) is None
+        assert sandbox.traffic.count(path_pattern="^/token") == 1
+        assert is_whole(sandbox, "a", "1", image)
+
+
+@pytest.mark.case("AU-024")
+def test_each_registry_sees_its_own_login_only(image: Layout) -> None:
+    other_login = Login("other", Secret("secret"), source="test")
+    theirs = SandboxOptions(auth="bearer", username="other", password=Secret("secret"))
+    with Sandbox(options=BEARER) as one, Sandbox(options=theirs) as two:
+        accesses = {one.address: Access(one.address, LOGIN), two.address: Access(two.address, other_login)}
+        results = Pushing(accesses=accesses).push(image, f"{one.address}/a:1", f"{two.address}/a:1")
+        assert [result.error for result in results] == [None, None]
+        assert {asked.account for asked in one.traffic.tokens} == {"sandbox"}
+        assert {asked.account for asked in two.traffic.tokens} == {"other"}
+
+
+@pytest.mark.case("AU-025")
+def test_a_redirect_to_another_host_is_followed_without_credentials(image: Layout) -> None:
+    with Sandbox(options=BEARER) as registry, Sandbox() as storage:
+        Pushing(login=LOGIN).push(image, f"{registry.address}/a:1")
+        Pushing().push(image, f"{storage.address}/a:1")
+        registry.faults.add(Fault("GET", "/blobs/", times=0, action=Redirect(307, f"{storage.url}{{path}}")))
+        storage.traffic.clear()
+        with Sandbox() as target:
+            accesses = {registry.address: Access(registry.address, LOGIN)}
+            pushing = Pushing(accesses=accesses)
+            assert error_of(pushing.push(f"docker://{registry.address}/a:1", f"{target.address}/b:1")) is None
+            assert is_whole(target, "b", "1", image)
+        assert storage.traffic.count(method="GET") == len(image.blobs)
+        assert [r for r in storage.traffic.requests if "authorization" in r.headers] == []
+
+
+@pytest.mark.case("AU-026")
+def test_a_redirect_on_the_same_host_keeps_the_credentials(image: Layout) -> None:
+    with Sandbox(
+        options=BEARER, faults=FaultScript([Fault("POST", UPLOADS, action=Redirect(307, "{path}"))])
+    ) as sandbox:
+        assert error_of(Pushing(login=LOGIN, at_once=1).push(image, f"{sandbox.address}/a:1")) is None
+        first, second = sandbox.traffic.select(method="POST", path_pattern=UPLOADS)[:2]
+        assert (first.status, second.status) == (307, 202)
+        assert second.headers["authorization"] == "Bearer"
+
+
+@pytest.mark.case("AU-027")
+def test_a_redirect_from_https_to_http_is_refused(image: Layout, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    options = SandboxOptions(ssl_context=authority.issue("registry").server_context())
+    with Sandbox() as plain, Sandbox(options=options) as sandbox:
+        sandbox.faults.add(Fault("POST", UPLOADS, times=0, action=Redirect(307, f"{plain.url}{{path}}")))
+        accesses = {sandbox.address: Access(sandbox.address, None, Trust(ca_file=str(authority.path)))}
+        error = error_of(Pushing(accesses=accesses).push(image, f"{sandbox.address}/a:1"))
+        assert isinstance(error, ProtocolViolationError)
+        assert "from https to plain http" in str(error)
+        assert plain.traffic.count() == 0
+
+
+@pytest.mark.case("AU-030")
+def test_a_registry_with_a_token_for_each_repository_gets_one_for_each(image: Layout) -> None:
+    with Sandbox(options=SandboxOptions(auth="bearer", one_scope=True, mount=False)) as sandbox:
+        results = Pushing(login=LOGIN).push(image, f"{sandbox.address}/a:1", f"{sandbox.address}/b:1")
+        assert [result.error for result in results] == [None, None]
+        assert is_whole(sandbox, "b", "1", image)
+        granted = [asked.granted for asked in sandbox.traffic.tokens]
+        assert set(granted) == {("repository:a:pull,push",), ("repository:b:pull,push",)}
+
+
+@pytest.mark.case("AU-033", "RT-002")
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_token_server_is_waited_for_as_it_asks(status: int, image: Layout) -> None:
+    clock = FakeClock()
+    busy = Fault(path="^/token", action=Answer(status, {"Retry-After": "40"}))
+    with Sandbox(options=BEARER, faults=FaultScript([busy])) as sandbox:
+        pushing = Pushing(login=LOGIN, clock=clock, policy=RetryPolicy(cap_s=1.0))
+        assert error_of(pushing.push(image, f"{sandbox.address}/a:1")) is None
+        assert sandbox.traffic.count(path_pattern="^/token") == 2
+    assert max(clock.waits) >= 40
+
+
+@pytest.mark.case("AU-034")
+def test_a_token_with_less_than_was_asked_for_is_told_as_such(image: Layout) -> None:
+    with Sandbox(options=BEARER) as sandbox:
+        error = error_of(Pushing().push(image, f"{sandbox.address}/a:1"))
+        assert isinstance(error, DeniedError)
+        assert error.hint is not None
+        assert "asked for repository:a:pull,push, the token server granted repository:a:pull" in error.hint
+        assert sandbox.traffic.count(method="PUT") == 0
+
+
+@pytest.mark.case("AU-035")
+def test_a_failure_at_the_start_is_not_remembered(image: Layout) -> None:
+    with Sandbox(options=BEARER, faults=FaultScript([Fault(path="^/token", action=Answer(401))])) as sandbox:
+        one, two = Pushing(login=LOGIN).push_each(image, f"{sandbox.address}/a:1", f"{sandbox.address}/b:1")
+        assert error_of(one) is not None
+        assert error_of(two) is None
+        assert is_whole(sandbox, "b", "1", image)
