@@ -11,14 +11,18 @@ import os
 import random
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from oci_push.engine.push import PushResult
+from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import ConfigError
 from oci_push.events import Emit, ignore
+from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference
 from oci_push.runner.pusher import Options, Pusher, Surroundings
+from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, follow
 from oci_push.runtime.clock import Clock, SystemClock
 from oci_push.runtime.scope import Scope
 
@@ -35,23 +39,56 @@ def push(
     *destinations: str,
     tags: Sequence[str] = (),
     platform: str = "",
+    regions: Sequence[str] = (),
+    create_repositories: EcrCreation | None = None,
     options: Options | None = None,
     emit: Emit = ignore,
     clock: Clock | None = None,
 ) -> tuple[PushResult, ...]:
     """Push one image to one or several repositories; each result holds its own error.
 
-    `source` and `destinations` are written as on the command line. Raises `OciPushError` for what is wrong
-    before any registry is written to.
+    `source` and `destinations` are written as on the command line; `regions` and `create_repositories` are for
+    ECR's private registries. Raises `OciPushError` for what is wrong before any registry is written to.
     """
     scope = Scope(clock or SystemClock(), what="push")
-    pusher = Pusher(scope, options or Options(), surroundings(), emit)
+    parsed = parse_destinations(destinations, tags)
+    if regions:
+        parsed = fan_out(parsed, regions)
+    options = options or Options()
+    if create_repositories is not None:
+        options = replace(options, accesses={**ecr_accesses(parsed, create_repositories), **options.accesses})
+    pusher = Pusher(scope, options, surroundings(), emit)
     with contextlib.closing(pusher):
-        parsed = parse_destinations(destinations, tags)
         targets = pusher.targets(parsed)
         with pusher.open(source, scope, targets=len(targets)) as opened:
             plan = pusher.plan(opened, targets, scope, Platform.parse(platform) if platform else None)
             return pusher.execute(plan, opened, scope)
+
+
+def replicate(
+    reference: str,
+    *,
+    regions: Sequence[str] = (),
+    identity: AwsIdentity | None = None,
+    timeout_s: float = REPLICATION_S,
+    options: Options | None = None,
+    emit: Emit = ignore,
+    clock: Clock | None = None,
+) -> tuple[ReplicaResult, ...]:
+    """Wait until every region serves an image of an ECR registry; each result holds its own error.
+
+    Without `regions` those count that the registry's replication rules name; where no rule covers one of
+    `regions`, the image is copied there. Raises `OciPushError` for what concerns all of them.
+    """
+    try:
+        named = Reference.parse(reference)
+    except ValueError as problem:
+        raise ConfigError(f"reference {reference!r}: {problem}") from problem
+    scope = Scope(clock or SystemClock(), what="replicate")
+    pusher = Pusher(scope, options or Options(), surroundings(), emit)
+    with contextlib.closing(pusher):
+        inner = scope.child(seconds=timeout_s, what="waiting for replication")
+        return follow(inner, pusher, named, identity or AwsIdentity(), regions, emit)
 
 
 def parse_destinations(texts: Sequence[str], tags: Sequence[str]) -> tuple[Destination, ...]:

@@ -111,6 +111,16 @@ class LegFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaDone:
+    """A copy in another region is there and checked, or is not; `outcome` is ``replicated``, ``copied``, ``failed``."""
+
+    repository: Repository
+    digest: Digest
+    outcome: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RetryScheduled:
     """Something failed in a way that may pass and is tried again after `wait_s` seconds."""
 
@@ -141,10 +151,20 @@ class StepFinished:
     result: str
     reason: str = ""
     seconds: float = 0.0
+    step_type: str = "push"
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Something happened inside a pipeline step, which may run beside others."""
+
+    step: str
+    event: Event
 
 
 Event: TypeAlias = (
-    Note
+    Within
+    | Note
     | SourceOpened
     | LayerCompressed
     | LegStarted
@@ -154,6 +174,7 @@ Event: TypeAlias = (
     | ManifestDone
     | TagDone
     | LegFinished
+    | ReplicaDone
     | RetryScheduled
     | StepStarted
     | StepFinished

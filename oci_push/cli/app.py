@@ -11,9 +11,20 @@ from oci_push import __version__
 
 _COMMANDS = {
     "push": ("oci_push.cli.push", "push"),
-    "run": ("oci_push.cli.pipeline", "run"),
-    "plan": ("oci_push.cli.pipeline", "plan"),
+    "eval": ("oci_push.cli.evaluate", "evaluate_command"),
+    "run": ("oci_push.cli.run", "run"),
+    "plan": ("oci_push.cli.plan", "plan"),
+    "login": ("oci_push.cli.login", "login"),
+    "logout": ("oci_push.cli.login", "logout"),
+    "whoami": ("oci_push.cli.whoami", "whoami"),
+    "auth": ("oci_push.cli.auth", "auth"),
+    "doctor": ("oci_push.cli.doctor", "doctor"),
+    "integrations": ("oci_push.cli.integrations", "integrations"),
+    "ecr": ("oci_push.cli.ecr", "ecr"),
     "sandbox": ("oci_push.cli.sandbox", "sandbox"),
+    "schema": ("oci_push.cli.schema", "schema"),
+    "validate": ("oci_push.cli.validate", "validate"),
+    "variables": ("oci_push.cli.variables", "variables_command"),
 }
 
 
@@ -33,7 +44,11 @@ def main() -> None:
     app.callback()(_root)
     for name in wanted:
         module, function = _COMMANDS[name]
-        app.command(name)(getattr(importlib.import_module(module), function))
+        found = getattr(importlib.import_module(module), function)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
     app()
 
 

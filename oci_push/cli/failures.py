@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import typer
@@ -52,14 +53,25 @@ def run_command(work: Callable[[Scope], int], *, what: str, timeout_s: float | N
     raise outcome.error
 
 
-def show_error(error: OciPushError) -> None:
-    """Print an error and its hint; a configuration error's problems one a line."""
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn an expected error into text and an exit code, where there is no work under way yet."""
+    try:
+        yield
+    except OciPushError as error:
+        show_error(error)
+        raise typer.Exit(error.exit_code) from error
+
+
+def show_error(error: OciPushError, *, before: str = "") -> None:
+    """Print an error and its hint; a configuration error's problems one a line. `before` says what it belongs to."""
     if isinstance(error, ConfigError) and len(error.problems) > 1:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
             if problem.hint:
                 print(f"  hint: {problem.hint}", file=sys.stderr)
         return
-    print(f"error: {error}", file=sys.stderr)
+    before = "" if str(error).startswith(before) else before
+    print(f"error: {before}{error}", file=sys.stderr)
     if error.hint:
         print(f"  hint: {error.hint}", file=sys.stderr)

@@ -12,6 +12,7 @@ import typer
 
 from oci_push.errors import ConfigError
 from oci_push.model.access import Login, Trust
+from oci_push.model.ecr_host import is_region
 from oci_push.model.secret import Secret
 from oci_push.runtime.retry import RetryPolicy
 
@@ -50,6 +51,28 @@ Debug = Annotated[bool, typer.Option("--debug", help="Log every request (never a
 
 _PATIENCE_S = 15.0
 _RATE = re.compile(r"(\d+(?:\.\d+)?)([kKmMgG]?)")
+
+
+_PASSWORD_CHARACTERS = 64 * 1024
+
+
+def read_password() -> Secret:
+    """Read stdin to its end, as a password may be a key of many lines, less the last line's end."""
+    password = sys.stdin.read(_PASSWORD_CHARACTERS + 1).rstrip("\r\n")
+    if not password:
+        raise ConfigError("--password-stdin: stdin held no password")
+    if len(password) > _PASSWORD_CHARACTERS:
+        raise ConfigError(f"--password-stdin: stdin held more than {_PASSWORD_CHARACTERS} characters")
+    return Secret(password)
+
+
+def split_regions(text: str) -> tuple[str, ...]:
+    """Read ``a,b`` of ``--regions``; repeated names count once. Raises `ConfigError` for what is no region."""
+    found = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    for name in found:
+        if not is_region(name):
+            raise ConfigError(f"--regions: {name!r} is not an AWS region", hint="such as eu-west-1,us-east-1")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +117,7 @@ class Common:
             return None
         if not (self.password_stdin and self.username):
             raise ConfigError("--username and --password-stdin go together")
-        password = sys.stdin.readline().rstrip("\r\n")
-        if not password:
-            raise ConfigError("--password-stdin: stdin held no password")
-        return Login(self.username, Secret(password), source="--username")
+        return Login(self.username, read_password(), source="--username")
 
     def retry(self) -> RetryPolicy:
         """Give the policy of requests and uploads; a registry that goes away is waited for, in proportion."""

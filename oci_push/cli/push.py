@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -17,14 +17,20 @@ from oci_push import __version__
 from oci_push.api import parse_destinations, surroundings
 from oci_push.cli import options
 from oci_push.cli.failures import run_command, show_error
-from oci_push.cli.options import Common
+from oci_push.cli.options import Common, split_regions
 from oci_push.cli.render.lines import LineRenderer, size
+from oci_push.cli.render.replicas import show_replicas
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import Care, PushResult
-from oci_push.errors import ConfigError
+from oci_push.engine.replicate import ReplicaResult
+from oci_push.errors import ConfigError, OciPushError
+from oci_push.events import Emit
+from oci_push.model.access import Access
+from oci_push.model.identity import EcrCreation
 from oci_push.model.platform import Platform
 from oci_push.runner.pusher import Options, Pusher
-from oci_push.runner.report import exit_code, push_to_json, write_report
+from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, serve_everywhere
+from oci_push.runner.report import error_to_json, exit_code, push_to_json, replica_to_json, write_report
 from oci_push.runtime.scope import Scope
 from oci_push.sources.settings import SourceSettings
 from oci_push.transport.session import TransportSettings
@@ -47,6 +53,19 @@ def push(
     plan: Annotated[bool, typer.Option("--plan", help="Show what would be done and write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result (or the plan) as JSON.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds for the whole command; 0: none.")] = 0,
+    regions: Annotated[
+        str, typer.Option("--regions", metavar="A,B", help="ECR: push to these regions as well, all at once.")
+    ] = "",
+    create_repository: Annotated[
+        bool, typer.Option("--create-repository", help="ECR: create repositories that are missing.")
+    ] = False,
+    wait_replication: Annotated[
+        bool,
+        typer.Option(
+            "--wait-replication",
+            help="ECR: push once, and end when every region of the registry's rules (or of --regions) serves it.",
+        ),
+    ] = False,
     report: options.Report = None,
     plain_http: options.PlainHttp = False,
     skip_tls_verify: options.SkipVerify = False,
@@ -100,7 +119,13 @@ def push(
             raise ConfigError("--password-stdin and the source - cannot both read stdin")
         destinations = parse_destinations(destination, tag or [])
         wanted = _platform(platform)
-        pusher = make_pusher(scope, common, quiet=quiet or as_json)
+        listed = split_regions(regions)
+        if listed and not wait_replication:
+            destinations = fan_out(destinations, listed)
+        accesses: Mapping[str, Access] = {}
+        if create_repository or wait_replication:
+            accesses = ecr_accesses(destinations, EcrCreation() if create_repository else None)
+        pusher = make_pusher(scope, common, quiet=quiet or as_json, accesses=accesses)
         with contextlib.closing(pusher):
             targets = pusher.targets(destinations)
             with pusher.open(source, scope, targets=len(targets)) as opened:
@@ -109,13 +134,21 @@ def push(
                     show_plan(planned, as_json=as_json)
                     return 0
                 results = pusher.execute(planned, opened, scope)
-        return show_results(source, results, report=report, as_json=as_json)
+            replicas: list[ReplicaResult] = []
+            trouble: OciPushError | None = None
+            if wait_replication:
+                emit = LineRenderer(sys.stderr, quiet=quiet or as_json)
+                try:
+                    wait_everywhere(scope, pusher, planned, results, listed, emit, replicas)
+                except OciPushError as error:  # what was pushed is told all the same
+                    trouble = error
+        return show_results(source, results, replicas, trouble, report=report, as_json=as_json)
 
     run_command(work, what="push", timeout_s=timeout or None)
 
 
-def make_pusher(scope: Scope, common: Common, *, quiet: bool, **more: object) -> Pusher:
-    """Join the options of the command line with this process's surroundings."""
+def make_pusher(scope: Scope, common: Common, *, quiet: bool, emit: Emit | None = None, **more: object) -> Pusher:
+    """Join the options of the command line with this process's surroundings; `emit` replaces lines on stderr."""
     common.check()
     around = surroundings()
     made = Options(
@@ -139,19 +172,47 @@ def make_pusher(scope: Scope, common: Common, *, quiet: bool, **more: object) ->
         foreign_layers=common.foreign_layers,
     )
     made = replace(made, **more)  # type: ignore[arg-type]  # the names are Options' own, checked by replace
-    emit = LineRenderer(sys.stderr, quiet=quiet)
-    return Pusher(scope, made, around, emit)
+    return Pusher(scope, made, around, emit or LineRenderer(sys.stderr, quiet=quiet))
 
 
-def show_results(source: str, results: Sequence[PushResult], *, report: Path | None, as_json: bool) -> int:
+def wait_everywhere(
+    scope: Scope,
+    pusher: Pusher,
+    plan: PushPlan,
+    results: Sequence[PushResult],
+    regions: Sequence[str],
+    emit: Emit,
+    found: list[ReplicaResult],
+) -> None:
+    """Wait, for each repository that was pushed to, until the other regions serve the image; fills `found`."""
+    inner = scope.child(seconds=REPLICATION_S, what="waiting for replication")
+    for leg, result in zip(plan.legs, results, strict=True):
+        if result.error is None:
+            found += serve_everywhere(inner, pusher.connections, leg.target.access, result, regions, emit)
+
+
+def show_results(
+    source: str,
+    results: Sequence[PushResult],
+    replicas: Sequence[ReplicaResult],
+    trouble: OciPushError | None,
+    *,
+    report: Path | None,
+    as_json: bool,
+) -> int:
     """Print each tag with its digest, and each failure; give the exit code."""
-    code = exit_code([result.error for result in results])
-    value = {
+    failures = [*(result.error for result in results), *(replica.error for replica in replicas)]
+    code = exit_code(failures) or exit_code([trouble])
+    value: dict[str, object] = {
         "source": source,
         "status": "success" if code == 0 else "failure",
         "exit_code": code,
         "targets": [push_to_json(result) for result in results],
     }
+    if replicas:
+        value["replicas"] = [replica_to_json(replica) for replica in replicas]
+    if trouble is not None:
+        value["error"] = error_to_json(trouble)
     if report:
         write_report(report, value)
     if as_json:
@@ -169,6 +230,9 @@ def show_results(source: str, results: Sequence[PushResult], *, report: Path | N
             for tag in result.tags:
                 if tag.outcome in ("restored", "removed", "left"):
                     print(f"  tag {tag.tag}: {tag.outcome}" + (f" ({tag.error})" if tag.error else ""), file=sys.stderr)
+    show_replicas(replicas, is_quiet=as_json)
+    if trouble is not None:
+        show_error(trouble)
     return code
 
 

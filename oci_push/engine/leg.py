@@ -7,7 +7,7 @@ sent, whatever was remembered or answered before, and the manifest once more.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -75,6 +75,7 @@ class LegRun:
 
     def send_content(self, scope: Scope) -> None:
         """Bring everything below the root into the repository, or find that the root is there already."""
+        self.client.prepare(scope)
         self._is_new = self.client.head(scope, str(self.root.digest), push=True) is None
         if self._is_new:
             self._send_blobs(scope)
@@ -118,6 +119,10 @@ class LegRun:
         what = f"{self.client.repository}: blob {blob.digest.short}"
         self.emit(Note(f"{what}: was said to be there and was not; sent", "warning"))
 
+    def explain(self, scope: Scope, error: OciPushError) -> OciPushError:
+        """Find out what a vague failure was about, where the vendor's interface can tell."""
+        return self.client.explain(scope, error) if "client" in self.__dict__ else error
+
     def points_at(self, scope: Scope, tag: str) -> Digest | None:
         """Ask where a tag is; ``None`` when it is nowhere or the registry does not say."""
         try:
@@ -141,12 +146,17 @@ class LegRun:
             raise error
 
     def _send_blobs(self, scope: Scope) -> None:
+        leg = self.leg
+        if leg.mounts and not self.client.can_mount(scope):
+            leg = replace(leg, mounts={})
+        self.client.survey(scope, leg.blobs)
+
         def bring(inner: Scope, blob: Descriptor) -> None:
-            result = transfer(inner, self.client, self.source, self.leg, blob, inner.clock, self.emit)
+            result = transfer(inner, self.client, self.source, leg, blob, inner.clock, self.emit)
             self.progress.blobs[blob.digest] = result
 
         # Largest first: a blob cannot be split over connections, so the longest decides when all are done.
-        self.each(scope, sorted(self.leg.blobs, key=lambda blob: -blob.size), bring)
+        self.each(scope, sorted(leg.blobs, key=lambda blob: -blob.size), bring)
 
     def _put_children(self, scope: Scope) -> None:
         waiting = [node for node in self.nodes if node.digest != self.root.digest]

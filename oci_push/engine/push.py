@@ -8,7 +8,7 @@ and tags that have moved are put back when another fails.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from oci_push.engine.leg import LegRun, TagResult
 from oci_push.engine.plan import Leg, PushPlan
@@ -17,6 +17,7 @@ from oci_push.engine.undo import Before
 from oci_push.engine.verify import verify
 from oci_push.errors import OciPushError
 from oci_push.events import Emit, LegFinished, LegStarted
+from oci_push.model.access import Access
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.registry.connections import Connections
@@ -38,7 +39,7 @@ class Care:
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """Tell what became of one repository; `error` is ``None`` on success.
+    """Tell what became of one repository; `error` is ``None`` on success, `access` how it was reached.
 
     `verified` says that all of it was read back; `repaired` is what had to be sent again for that.
     """
@@ -53,6 +54,7 @@ class PushResult:
     seconds: float = 0.0
     verified: bool = False
     repaired: tuple[Digest, ...] = ()
+    access: Access | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -142,7 +144,7 @@ def _each_leg(
         try:
             act(inner, state)
         except OciPushError as problem:
-            state.error = problem
+            state.error = state.run.explain(inner, problem)
         state.seconds += inner.clock.monotonic() - began
         if finish:
             _finished(state, emit)
@@ -182,4 +184,5 @@ def _result(state: _State) -> PushResult:
         state.seconds,
         progress.is_verified,
         tuple(dict.fromkeys(progress.repaired)),
+        target.access,
     )

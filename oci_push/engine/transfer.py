@@ -84,7 +84,7 @@ def send(scope: Scope, client: RepositoryClient, source: Source, blob: Descripto
 
 def _bring(scope: Scope, client: RepositoryClient, source: Source, leg: Leg, blob: Descriptor) -> BlobResult:
     wishes = leg.mounts.get(blob.digest, ())
-    if not wishes and is_there(scope, client, source, blob):
+    if (not wishes or client.is_surveyed(blob)) and is_there(scope, client, source, blob):
         return BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
     upload: Upload | None = None
     for wish in wishes:

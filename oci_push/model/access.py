@@ -22,6 +22,11 @@ class Login:
     registry_token: Secret | None = None
     source: str = ""
 
+    @property
+    def shown_user(self) -> str:
+        """Give the user name for people to read; where it is the secret itself (DigitalOcean), not that."""
+        return "***" if self.password and self.username == self.password.reveal() else self.username
+
 
 @dataclass(frozen=True, slots=True)
 class Trust:

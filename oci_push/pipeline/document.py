@@ -1,34 +1,39 @@
 """YAML documents as nodes with places, resolved as YAML 1.2 says; the only file that imports yaml.
 
-PyYAML composes nodes and keeps their marks, but its resolver is YAML 1.1's: ``on`` becomes a boolean, ``12:30`` a
-number. Scalars are therefore resolved here, by YAML 1.2's core schema plus timestamps and merge keys, as js-yaml 4
-does, which is what pipelines of this language are written for.
+PyYAML's parser is used and its resolver is not, which is YAML 1.1's: ``on`` becomes a boolean, ``12:30`` a number.
+Scalars are resolved in `plain`, as pipelines of this language are written for. Nor is its composer used, which
+recurses: a file that is nested deep enough would end the process.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from oci_push.errors import ConfigError, Problem
+from oci_push.pipeline.plain import Plain, Timestamp, resolve_plain
 
 if TYPE_CHECKING:
     import yaml
 
+_MAX_BYTES = 16 * 1024 * 1024
 _MAX_NODES = 500_000
 _MAX_DEPTH = 100
-_INTEGER = re.compile(r"[-+]?[0-9][0-9_]*")
-_OCTAL = re.compile(r"[-+]?0o[0-7_]+")
-_HEX = re.compile(r"[-+]?0x[0-9a-fA-F_]+")
-_BINARY = re.compile(r"[-+]?0b[01_]+")
-_FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*)?(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?")
-_TIMESTAMP = re.compile(
-    r"\d{4}-\d{2}-\d{2}|\d{4}-\d{1,2}-\d{1,2}(?:[Tt]|[ \t]+)\d{1,2}:\d{2}:\d{2}"
-    r"(?:\.\d*)?(?:[ \t]*(?:Z|[-+]\d\d?(?::\d{2})?))?"
-)
-_BARE_VARIABLE = re.compile(r"[\[{,]\s*(\$\{\{[^}]*\}\})")
+_BARE_VARIABLE = re.compile(r"""(?:^|[\[{,:])\s*([^\s\[\]{},:"']*\$\{\{[^}\n]*\}\}[^\s\[\]{},"']*)""")
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TAG = "tag:yaml.org,2002:"
+_LONG_LINE, _LINES_BACK = 2000, 50
+_TOO_DEEP = f"nested more than {_MAX_DEPTH} deep"
+_TOO_MANY = "too many values (aliases count in full)"
+_NO_KEY = "a key is missing before the colon"
+_HINTS = {
+    "cannot start any token": "put the value in quotes",
+    "mapping values are not allowed": "put a value that holds a colon and a blank in quotes, or check the indentation",
+    "did not find expected key": "check the indentation of this line and the one before",
+    "expected '-' indicator": "check the indentation of this line and the one before",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +45,14 @@ class Mark:
     column: int
 
 
-@dataclass(frozen=True, slots=True)
-class Timestamp:
-    """Stand for a plain scalar that is a date, which no field of the language accepts."""
-
-    text: str
-
-
-Plain: TypeAlias = str | int | float | bool | Timestamp | None
+_TAGGED: dict[str, tuple[type, ...]] = {
+    "null": (type(None),),
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+    "timestamp": (Timestamp,),
+}
+"""What a scalar with one of YAML's own tags must read as; other tags have no meaning here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,10 @@ class Mapping:
 
     def entry(self, name: str) -> Entry | None:
         """Find a key by its text."""
-        return next((entry for entry in self.entries if entry.key.text == name), None)
+        for entry in self.entries:
+            if entry.key.text == name:
+                return entry
+        return None
 
     def get(self, name: str) -> Node | None:
         """Find a key's value."""
@@ -113,29 +121,23 @@ def load(text: str | bytes, path: str) -> Document:
     """Parse one YAML document; raises `ConfigError` with file, line and column."""
     import yaml
 
+    if len(text) > _MAX_BYTES:
+        raise _error(path, 1, 1, f"the file has more than {_MAX_BYTES // 1024 // 1024} MiB")
     if isinstance(text, bytes):
-        try:
-            text = text.decode("utf-8-sig")
-        except UnicodeDecodeError as problem:
-            raise _error(path, 1, 1, "the file is not UTF-8 text") from problem
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        text = _decoded(text, path)
     text = text.removeprefix("\ufeff")
+    _check_printable(text, path)
+    builder = _Builder(path)
     try:
-        _check_depth(yaml.parse(text, loader), path)
-        nodes = list(yaml.compose_all(text, loader))
+        root = builder.read(yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
     except yaml.MarkedYAMLError as problem:
         raise _explained(problem, text, path) from problem
     except yaml.YAMLError as problem:
         raise _error(path, 1, 1, f"not YAML: {problem}") from problem
-    if len(nodes) > 1:
-        mark = nodes[1].start_mark
-        raise _error(path, mark.line + 1, mark.column + 1, "a second document begins here; one is allowed")
-    if not nodes or nodes[0] is None:
+    if root is None:
         raise _error(path, 1, 1, "the file is empty")
-    builder = _Builder(path)
-    root = builder.build(nodes[0], 0)
     if builder.problems:
-        raise ConfigError(problems=builder.problems)
+        raise ConfigError(problems=sorted(builder.problems, key=lambda one: (one.line, one.column)))
     return Document(root, path, text)
 
 
@@ -148,46 +150,113 @@ def to_plain(node: Node) -> object:
     return {entry.key.text: to_plain(entry.value) for entry in node.entries}
 
 
+@dataclass(slots=True)
+class _Open:
+    """Collect a collection's children; a mapping's keys and values take turns. `height` is the deepest child's."""
+
+    mark: Mark
+    is_mapping: bool
+    anchor: str | None
+    before: int
+    children: list[Node] = field(default_factory=list)
+    height: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchored:
+    """Hold what an alias stands for, and how much that is; no node while it is still open."""
+
+    node: Node | None
+    size: int = 0
+    height: int = 0
+
+
 class _Builder:
+    """Make nodes of events, without recursion. Aliases share nodes, and are counted like what they stand for."""
+
     def __init__(self, path: str) -> None:
         self._path = path
         self._count = 0
+        self._open: list[_Open] = []
+        self._anchors: dict[str, _Anchored] = {}
         self.problems: list[Problem] = []
 
-    def build(self, node: yaml.Node, depth: int) -> Node:
+    def read(self, events: Iterable[yaml.Event]) -> Node | None:
+        """Give the root; nothing for an empty file."""
         import yaml
 
-        mark = Mark(self._path, node.start_mark.line + 1, node.start_mark.column + 1)
-        # Aliases are expanded, so a bomb of them is counted like what it stands for.
+        root: Node | None = None
+        for event in events:
+            if isinstance(event, yaml.ScalarEvent):
+                root = self._scalar(event)
+                self._put(root, root.mark, event.anchor)
+            elif isinstance(event, yaml.CollectionStartEvent):
+                self._begin(event, is_mapping=isinstance(event, yaml.MappingStartEvent))
+            elif isinstance(event, yaml.CollectionEndEvent):
+                root = self._end()
+            elif isinstance(event, yaml.AliasEvent):
+                root = self._alias(event)
+            elif isinstance(event, yaml.DocumentStartEvent) and root is not None:
+                mark = self._mark(event)
+                raise _error(self._path, mark.line, mark.column, "a second document begins here; one is allowed")
+        return root
+
+    def _put(self, node: Node, mark: Mark, anchor: str | None, *, size: int = 1, height: int = 0) -> None:
         self._count += 1
-        if self._count > _MAX_NODES or depth > _MAX_DEPTH:
-            what = (
-                f"nested more than {_MAX_DEPTH} deep"
-                if depth > _MAX_DEPTH
-                else "too many values (aliases count in full)"
-            )
+        if self._count > _MAX_NODES or len(self._open) + height > _MAX_DEPTH:
+            what = _TOO_MANY if self._count > _MAX_NODES else _TOO_DEEP
             raise _error(self._path, mark.line, mark.column, what)
-        if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node, mark)
-        if isinstance(node, yaml.SequenceNode):
-            return Sequence(mark, tuple(self.build(item, depth + 1) for item in node.value))
-        assert isinstance(node, yaml.MappingNode)  # noqa: S101  # there are three kinds of nodes
-        return self._mapping(node, mark, depth)
+        if anchor is not None:
+            self._anchors[anchor] = _Anchored(node, size, height)
+        if self._open:
+            outer = self._open[-1]
+            outer.children.append(node)
+            outer.height = max(outer.height, height + 1)
 
-    def _scalar(self, node: yaml.ScalarNode, mark: Mark) -> Scalar:
-        quoted = bool(node.style)  # the C loader says "" where the Python one says None
-        return Scalar(mark, node.value, node.value if quoted else resolve_plain(node.value), quoted)
+    def _begin(self, event: yaml.CollectionStartEvent, *, is_mapping: bool) -> None:
+        mark = self._mark(event)
+        if len(self._open) >= _MAX_DEPTH:
+            raise _error(self._path, mark.line, mark.column, _TOO_DEEP)
+        if event.tag not in (None, "!", f"{_TAG}map" if is_mapping else f"{_TAG}seq"):
+            self._unfit(mark, event.tag)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = _Anchored(None)
+        self._open.append(_Open(mark, is_mapping, event.anchor, self._count))
 
-    def _mapping(self, node: yaml.MappingNode, mark: Mark, depth: int) -> Mapping:
+    def _end(self) -> Node:
+        done = self._open.pop()
+        node = self._mapping(done) if done.is_mapping else Sequence(done.mark, tuple(done.children))
+        self._put(node, done.mark, done.anchor, size=self._count + 1 - done.before, height=done.height)
+        return node
+
+    def _alias(self, event: yaml.AliasEvent) -> Node:
+        mark = self._mark(event)
+        found = self._anchors.get(event.anchor or "")
+        if found is None or found.node is None:
+            what = "has no anchor before it" if found is None else "stands inside what it stands for"
+            raise _error(self._path, mark.line, mark.column, f"alias *{event.anchor} {what}")
+        self._count += found.size - 1
+        self._put(found.node, mark, None, size=found.size, height=found.height)
+        return found.node
+
+    def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
+        mark, text, tag = self._mark(event), event.value, event.tag
+        if tag is None:
+            return Scalar(mark, text, resolve_plain(text) if event.implicit[0] else text, quoted=not event.implicit[0])
+        if tag in ("!", f"{_TAG}str"):
+            return Scalar(mark, text, text, quoted=True)
+        value = resolve_plain(text)
+        if not isinstance(value, _TAGGED.get(tag.removeprefix(_TAG), ())):
+            self._unfit(mark, tag)
+        return Scalar(mark, text, value, quoted=False)
+
+    def _mapping(self, done: _Open) -> Mapping:
         own: dict[str, Entry] = {}
         merged: dict[str, Entry] = {}
-        for key_node, value_node in node.value:
-            key = self.build(key_node, depth + 1)
-            if not isinstance(key, Scalar):
-                self._problem(key.mark, "a key must be plain text")
-                continue
-            value = self.build(value_node, depth + 1)
-            if key.text == "<<" and not key.quoted:
+        for key, value in zip(done.children[::2], done.children[1::2], strict=True):
+            if not isinstance(key, Scalar) or key.value is None:
+                self._problem(key.mark, _NO_KEY if isinstance(key, Scalar) else "a key must be plain text")
+            elif key.text == "<<" and not key.quoted:
                 for entry in self._merge(value):
                     merged.setdefault(entry.key.text, entry)
             elif key.text in own:
@@ -195,7 +264,7 @@ class _Builder:
                 self._problem(key.mark, f"duplicated mapping key {key.text!r} (first on line {first})")
             else:
                 own[key.text] = Entry(key, value)
-        return Mapping(mark, tuple({**merged, **own}.values()))
+        return Mapping(done.mark, tuple({**merged, **own}.values()))
 
     def _merge(self, value: Node) -> tuple[Entry, ...]:
         if isinstance(value, Mapping):
@@ -205,64 +274,62 @@ class _Builder:
         self._problem(value.mark, "<< merges mappings only")
         return ()
 
-    def _problem(self, mark: Mark, message: str) -> None:
-        self.problems.append(Problem(message, self._path, mark.line, mark.column))
+    def _mark(self, event: yaml.Event) -> Mark:
+        at = event.start_mark
+        return Mark(self._path, at.line + 1, at.column + 1) if at else Mark(self._path, 1, 1)
+
+    def _unfit(self, mark: Mark, tag: str) -> None:
+        short = tag.replace(_TAG, "!!")
+        self._problem(mark, f"{short} does not fit here", f"remove {short}")
+
+    def _problem(self, mark: Mark, message: str, hint: str | None = None) -> None:
+        self.problems.append(Problem(message, self._path, mark.line, mark.column, hint=hint))
 
 
-def resolve_plain(text: str) -> Plain:
-    """Give a plain scalar's value by YAML 1.2's core schema, as js-yaml 4 reads it."""
-    if text in ("", "~", "null", "Null", "NULL"):
-        return None
-    if text in ("true", "True", "TRUE"):
-        return True
-    if text in ("false", "False", "FALSE"):
-        return False
-    digits = text.replace("_", "")
-    if not text.endswith("_"):
-        if _INTEGER.fullmatch(text):
-            return int(digits) if len(digits) < 300 else float(digits)
-        for pattern, base in ((_OCTAL, 8), (_HEX, 16), (_BINARY, 2)):
-            if pattern.fullmatch(text):
-                sign = -1 if digits[0] == "-" else 1
-                return sign * int(digits.lstrip("+-")[2:] or "0", base)
-        if _FLOAT.fullmatch(text) and any(c.isdigit() for c in text) and text[-1] not in "eE":
-            return float(digits)
-    special = text.lower().lstrip("+-")
-    if special == ".inf" and text.lstrip("+-") in (".inf", ".Inf", ".INF"):
-        return float("-inf") if text.startswith("-") else float("inf")
-    if text in (".nan", ".NaN", ".NAN"):
-        return float("nan")
-    return Timestamp(text) if _TIMESTAMP.fullmatch(text) else text
+def _decoded(raw: bytes, path: str) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        before = raw[: problem.start].decode("utf-8", "replace")
+        line, column = before.count("\n") + 1, problem.start - (raw.rfind(b"\n", 0, problem.start) + 1) + 1
+        message = f"the file is not UTF-8 text: byte 0x{raw[problem.start]:02x} here"
+        raise _error(path, line, column, message, "save it as UTF-8") from problem
 
 
-def _check_depth(events: Iterable[yaml.Event], path: str) -> None:
-    """Refuse deep nesting before composing, which recurses: in C that ends the process, not in an exception."""
-    import yaml
-
-    depth = 0
-    for event in events:
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > _MAX_DEPTH:
-                mark = event.start_mark
-                line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-                raise _error(path, line, column, f"nested more than {_MAX_DEPTH} deep")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+def _check_printable(text: str, path: str) -> None:
+    found = _UNPRINTABLE.search(text)
+    if found is not None:
+        line, column = text.count("\n", 0, found.start()) + 1, found.start() - text.rfind("\n", 0, found.start())
+        raise _error(path, line, column, f"control character U+{ord(found[0]):04X} is not allowed", "remove it")
 
 
 def _explained(problem: yaml.MarkedYAMLError, text: str, path: str) -> ConfigError:
     mark = problem.problem_mark or problem.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    first = problem.context_mark.line + 1 if problem.context_mark else line
     lines = text.splitlines()
+    if "nesting depth" in str(problem.problem):
+        return _error(path, line, column, _TOO_DEEP)
+    in_flow = "flow" in (problem.context or "")
+    for number in range(line, max(0, first - 1, line - _LINES_BACK), -1) if in_flow else ():
+        here = lines[number - 1][:_LONG_LINE] if number <= len(lines) else ""
+        bare = _BARE_VARIABLE.search(here)
+        if bare is not None:
+            message = f"not YAML: a variable inside a flow list or mapping, [ ] or {{ }}, must be in quotes: {bare[1]}"
+            return _error(
+                path, number, bare.start(1) + 1, message, f'quote {bare[1]} inside [ ] and {{ }}: "{bare[1]}"'
+            )
+    return _error(path, line, column, f"not YAML: {problem.problem or problem.context}", _hint(problem, lines, line))
+
+
+def _hint(problem: yaml.MarkedYAMLError, lines: list[str], line: int) -> str | None:
     here = lines[line - 1] if line <= len(lines) else ""
-    bare = _BARE_VARIABLE.search(here)
-    hint = None
-    if bare:
-        hint = f'quote {bare[1]} inside [ ] and {{ }}: "{bare[1]}"'
-    elif "\t" in here[: len(here) - len(here.lstrip())] or "\\t" in str(problem.problem):
-        hint = "indent with spaces, not with tabs"
-    return _error(path, line, column, f"not YAML: {problem.problem or problem.context}", hint)
+    said = str(problem.problem)
+    if "\t" in here[: len(here) - len(here.lstrip())] or "\\t" in said:
+        return "indent with spaces, not with tabs"
+    if "end of stream" in said and problem.context_mark:
+        return f"what begins on line {problem.context_mark.line + 1} is not closed"
+    return next((hint for words, hint in _HINTS.items() if words in said), None)
 
 
 def _error(path: str, line: int, column: int, message: str, hint: str | None = None) -> ConfigError:

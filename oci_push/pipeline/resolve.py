@@ -1,178 +1,129 @@
-"""From the model to one push: every variable replaced, registry, candidate and target decided, nothing contacted."""
+"""From the model to one push: every variable replaced, candidate, registry and tags decided, nothing contacted."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from oci_push.errors import ConfigError, Problem
-from oci_push.model.access import Access, Login
-from oci_push.model.reference import DOCKER_HUB, Reference, Repository, check_tag
-from oci_push.model.secret import Secret
+from oci_push.model.access import Access
+from oci_push.model.reference import DOCKER_HUB, Repository, check_tag
 from oci_push.pipeline.document import Mark
-from oci_push.pipeline.integrations import Config, Integration, names_host
-from oci_push.pipeline.steps import BuildStep, PushStep, Retry, Text
-from oci_push.pipeline.variables import Variables, only_name
+from oci_push.pipeline.resolve_registry import Registry, named_registry, resolve_registry
+from oci_push.pipeline.resolve_source import ImageSource, build_source, resolve_source
+from oci_push.pipeline.resolving import Context, error, is_later, use
+from oci_push.pipeline.steps import BuildStep, PushStep, Settings, Text
 
-_FILE_PREFIXES = ("oci:", "oci-archive:", "docker-archive:", "./", "/")
+_DEFAULT_TAG = "latest"
+_BUILD_TAG = "${{CF_BRANCH_TAG_NORMALIZED}}"
+"""The documented default of a build's tag: the branch being built."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedTarget:
+    """Hold one repository of a push; `repository` is missing in a plan that cannot know it yet."""
+
+    access: Access
+    name: str
+    repository: Repository | None
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedPush:
-    """Hold one push, ready to be planned: `source` is a SOURCE text, read as `source_access` where that is set."""
+    """Hold one push, ready to be done.
+
+    `targets` are one, or one for each region of ECR. `served_in` is what it is in `Registry`.
+    """
 
     name: str
     title: str
-    stage: str
-    source: str
-    source_access: Access | None
-    repository: Repository
-    access: Access
+    source: ImageSource
+    targets: tuple[ResolvedTarget, ...]
     tags: tuple[str, ...]
-    registry_name: str
-    retry: Retry
-    timeout_s: float | None
+    registry: str
+    served_in: tuple[str, ...] | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Hold what resolving looks things up in; `is_path` says whether a file exists.
-
-    `with_login` is off for plans and rehearsals, which log in nowhere and so miss no password.
-    """
-
-    config: Config
-    variables: Variables
-    builds: Mapping[str, BuildStep]
-    candidates: Mapping[str, str]
-    is_path: Callable[[str], bool]
-    with_login: bool = True
+    def references(self) -> tuple[str, ...]:
+        """Give every ``host/path:tag`` that will be pushed."""
+        return tuple(f"{target.name}:{tag}" for target in self.targets for tag in self.tags)
 
 
 def resolve_push(step: PushStep, context: Context) -> ResolvedPush:
-    """Decide everything about a step; raises `ConfigError` with the place in the file."""
-    registry, access = _registry(step, context)
-    source, source_access, own_name = _source(step, context)
-    name = _use(step.image_name, context) if step.image_name else own_name
+    """Decide everything about a push step; raises `ConfigError` with the place in the file."""
+    registry = resolve_registry(step, context)
+    source = resolve_source(step, context)
+    name = use(step.image_name, context) if step.image_name else source.name
     if not name:
-        raise _error(step.mark, f"step {step.name!r}: image_name is required, its candidate {source!r} has no name")
+        hint = "write image_name: OWNER/NAME"
+        raise error(
+            step.mark, f"step {step.name!r}: image_name is required, its candidate {source.text!r} has no name", hint
+        )
     where = step.image_name.mark if step.image_name else step.candidate.mark
-    repository = _repository(access.host, registry.prefix if registry else "", name, where)
-    tags = tuple(dict.fromkeys(_tag(tag, context) for tag in step.tags)) or ("latest",)
-    return ResolvedPush(
-        step.name,
-        context.variables.interpolate(step.title).text,
-        step.stage,
-        source,
-        source_access,
-        repository,
-        access,
-        tags,
-        registry.name if registry else access.host,
-        step.retry,
-        step.timeout_s,
-    )
+    return _resolved(step.name, step.settings, registry, source, name, where, _tags(step.tags, context), context)
 
 
-def _registry(step: PushStep, context: Context) -> tuple[Integration | None, Access]:
-    login = None
-    if step.provider == "ecr" or any(key in step.aws for key in ("region", "role_arn", "accessKeyId")):
-        raise _error(step.mark, f"step {step.name!r}: logging in to ECR is not part of this version")
-    if step.credentials:
-        user, password = (_use(text, context) for text in step.credentials)
-        login = Login(user, Secret(password), source=f"credentials of step {step.name!r}")
-    if step.registry is None:
-        found = None if login else context.config.default()
-        if found is not None:
-            return found, found.access(with_login=context.with_login)
-        if login is None and not context.config.integrations:
-            raise _error(
-                step.mark,
-                "You have not added a registry integration.",
-                "describe one under registries: in oci-push.yaml, or name a host in registry:",
-                200,
-            )
-        return None, Access(DOCKER_HUB, login)
-    name = _use(step.registry, context)
-    found = context.config.find(name)
-    if found is not None:
-        access = found.access(with_login=context.with_login)
-        return found, Access(access.host, login or access.login, access.trust, access.name, access.address)
-    host = names_host(name)
-    if host:
-        return None, Access(host, login, name=f"step {step.name}" if login else "")
-    known = [one.name for one in context.config.integrations]
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known registries: {', '.join(known) or 'none'}"
-    raise _error(step.registry.mark, f"Registry '{name}' does not exist.", hint, 202)
+def resolve_build(step: BuildStep, context: Context) -> ResolvedPush:
+    """Decide how a build step's image is pushed: to its `registry` or the default one, as ``image_name:tag``."""
+    registry = named_registry(step.registry, step.mark, context)
+    here = Text(f"${{{{{step.name}}}}}", step.mark)
+    source = build_source(step, here, context)
+    if not source.name:
+        raise error(step.mark, f"step {step.name!r}: image_name is required")
+    tags = _tags(step.tags or (Text(_BUILD_TAG, step.mark),), context)
+    if step.lowers_tag:
+        tags = tuple(dict.fromkeys(tag.lower() for tag in tags))
+    return _resolved(step.name, step.settings, registry, source, source.name, step.mark, tags, context)
 
 
-def _source(step: PushStep, context: Context) -> tuple[str, Access | None, str]:
-    """Give the SOURCE, how it is read, and the image name it brings along."""
-    named = only_name(step.candidate.text)
-    if named is not None and named in context.builds:
-        build = context.builds[named]
-        source = context.candidates.get(named)
-        if source is None:
-            raise _error(
-                step.candidate.mark,
-                f"candidate {step.candidate.text} is built by step {named!r}, and no image was given for it",
-                f"give one: --candidate {named}=oci:DIR, or candidates: in oci-push.yaml",
-            )
-        return source, None, _use(build.image_name, context) if build.image_name else ""
-    text = _use(step.candidate, context)
-    if text in context.candidates:
-        text = context.candidates[text]
-    if text.startswith(_FILE_PREFIXES) or context.is_path(text):
-        return text, None, ""
-    try:
-        reference = Reference.parse(text.removeprefix("docker://"))
-    except ValueError as problem:
-        raise _error(step.candidate.mark, f"candidate {text!r}: {problem}") from problem
-    pull = context.config.for_pull(reference.repository.host)
-    if step.registry_context is not None:
-        name = _use(step.registry_context, context)
-        pull = context.config.find(name)
-        if pull is None:
-            raise _error(step.registry_context.mark, f"registry_context: Registry '{name}' does not exist.", code=202)
-    familiar = reference.repository.path
-    if reference.repository.host == DOCKER_HUB:
-        familiar = familiar.removeprefix("library/")
-    return f"docker://{reference}", pull.access(with_login=context.with_login) if pull else None, familiar
+def title_of(name: str, settings: Settings, context: Context) -> str:
+    """Give what a step is called in the log: its title, or its name."""
+    return context.variables.interpolate(settings.title.text).text if settings.title else name
 
 
-def _repository(host: str, prefix: str, name: str, mark: Mark) -> Repository:
-    path = name.removeprefix(f"{host}/")
+def _resolved(
+    name: str,
+    settings: Settings,
+    registry: Registry,
+    source: ImageSource,
+    image_name: str,
+    where: Mark,
+    tags: tuple[str, ...],
+    context: Context,
+) -> ResolvedPush:
+    targets = tuple(_target(access, registry.prefix, image_name, where) for access in registry.accesses)
+    title = title_of(name, settings, context)
+    return ResolvedPush(name, title, source, targets, tags, registry.name, registry.served_in)
+
+
+def _target(access: Access, prefix: str, name: str, mark: Mark) -> ResolvedTarget:
+    """Put host, prefix and name together; the prefix always comes first, even where the name begins with it."""
+    path = name.removeprefix(f"{access.host}/")
     full = f"{prefix}/{path}" if prefix else path
-    if ":" in path.rpartition("/")[2]:
-        raise _error(mark, f"image_name {name!r} holds a tag", "put it into tag: or tags:")
-    if host == DOCKER_HUB and "/" not in full:
+    shown = f"{access.host}/{full}"
+    if is_later(shown):
+        return ResolvedTarget(access, shown, None)
+    if "@" in path or ":" in path.rpartition("/")[2]:
+        raise error(mark, f"image_name {name!r} holds a tag or digest", "put the tag into tag: or tags:")
+    first, slash, _ = path.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        message = f"image_name {name!r} begins with the host {first}, and the step pushes to {access.host}"
+        raise error(mark, message, "leave the host out, or name the registry in registry:")
+    if access.host == DOCKER_HUB and "/" not in full:
         full = f"library/{full}"
     try:
-        return Repository(host, full)
+        repository = Repository(access.host, full)
     except ValueError as problem:
-        raise _error(mark, f"image_name {name!r}: {problem}") from problem
+        raise error(mark, f"image_name {name!r}: {problem}") from problem
+    return ResolvedTarget(access, str(repository), repository)
+
+
+def _tags(texts: tuple[Text, ...], context: Context) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_tag(text, context) for text in texts)) or (_DEFAULT_TAG,)
 
 
 def _tag(text: Text, context: Context) -> str:
-    value = _use(text, context)
+    value = use(text, context)
+    if is_later(value):
+        return value
     try:
         return check_tag(value)
     except ValueError as problem:
-        raise _error(text.mark, str(problem)) from problem
-
-
-def _use(text: Text, context: Context) -> str:
-    done = context.variables.interpolate(text.text)
-    if done.undefined:
-        raise _error(
-            text.mark,
-            f"unresolved variable {', '.join(f'${{{{{name}}}}}' for name in done.undefined)}",
-            f"give it: --var {done.undefined[0]}=VALUE, variables: in oci-push.yaml, or the environment",
-        )
-    return done.text
-
-
-def _error(mark: Mark, message: str, hint: str | None = None, code: int = 0) -> ConfigError:
-    return ConfigError(problems=[Problem(message, mark.file, mark.line, mark.column, code=code, hint=hint)])
+        raise error(text.mark, str(problem)) from problem

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TypeAlias
 
+from oci_push.errors import Problem
 from oci_push.pipeline.document import Mark
 
 
@@ -14,6 +16,10 @@ class Text:
 
     text: str
     mark: Mark
+
+
+Flag: TypeAlias = bool | Text | None
+"""A switch: said, left to a variable, or not said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,34 +32,199 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """Hold one named expression."""
+
+    name: str
+    expression: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Hold expressions of which all must be true, and others of which one must; `None` where nothing is asked."""
+
+    all: tuple[Condition, ...] | None = None
+    any: tuple[Condition, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Branches:
+    """Hold names and ``/expressions/`` of branches; `None` where nothing is asked."""
+
+    only: tuple[Text, ...] | None = None
+    ignore: tuple[Text, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """Name a step waited for and the states of it that suffice."""
+
+    name: Text
+    states: tuple[str, ...] = ("success",)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """Hold dependencies of which all, or with `one_suffices` one, must hold."""
+
+    steps: tuple[Dependency, ...]
+    one_suffices: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Hold what decides whether a step runs; every part that is there must hold."""
+
+    branches: Branches = Branches()
+    conditions: Conditions = Conditions()
+    dependencies: Dependencies | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessCriteria:
+    """Hold which children decide about a group, by name, and what must be true of them."""
+
+    only: tuple[str, ...] | None = None
+    ignore: tuple[str, ...] = ()
+    conditions: Conditions = Conditions()
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluate:
+    """Hold a note's value that is the result of an expression."""
+
+    expression: Text
+
+
+NoteValue: TypeAlias = Text | float | bool | Evaluate | None
+"""A note's value; `None` for a key alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Hold one key with its value."""
+
+    key: str
+    value: NoteValue
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class ImageNotes:
+    """Hold metadata for one image; `image` is its id, usually a variable."""
+
+    image: Text
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """Hold annotations to write on an entity; without an id it is this build."""
+
+    entity_type: Text | None
+    entity_id: Text | None
+    notes: tuple[Note, ...]
+    display: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Hold annotations to remove from an entity."""
+
+    entity_type: Text | None
+    entity_id: Text | None
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """Hold what is written down beside images and builds, never into a manifest."""
+
+    metadata: tuple[ImageNotes, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
+    removals: tuple[Removal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Hold what is done at one event: shell commands, or steps, and notes.
+
+    `event` is ``on_elected``, ``on_success``, ``on_fail`` or ``on_finish``.
+    """
+
+    event: str
+    mark: Mark
+    commands: tuple[Text, ...] = ()
+    steps: tuple[Step, ...] = ()
+    is_parallel: bool = False
+    fail_fast: Flag = None
+    strict_fail_fast: Flag = None
+    notes: Notes = Notes()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Hold what every type of step has. `timeout_s` is what is left after inheriting; `None` is no limit."""
+
+    title: Text | None = None
+    description: Text | None = None
+    stage: str = ""
+    when: When = When()
+    retry: Retry = Retry()
+    timeout_s: float | None = None
+    fail_fast: Flag = None
+    strict_fail_fast: Flag = None
+    hooks: tuple[Hook, ...] = ()
+
+    def hook(self, event: str) -> Hook | None:
+        """Find the hook of an event."""
+        return next((hook for hook in self.hooks if hook.event == event), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Aws:
+    """Hold a push step's AWS keys as written."""
+
+    access_key_id: Text | None = None
+    secret_access_key: Text | None = None
+    region: Text | None = None
+    role_arn: Text | None = None
+    session_name: Text | None = None
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PushStep:
-    """Hold a ``type: push`` step. `credentials` are user and password; `tags` are in the order to push."""
+    """Hold a ``type: push`` step. `credentials` are user and password; `tags` are in the order to push.
+
+    `provider` is ``docker``, ``ecr`` or, where nothing is said, empty.
+    """
 
     name: str
     mark: Mark
     candidate: Text
-    title: str = ""
-    stage: str = ""
+    settings: Settings = Settings()
     image_name: Text | None = None
     tags: tuple[Text, ...] = ()
     registry: Text | None = None
     credentials: tuple[Text, Text] | None = None
     registry_context: Text | None = None
     provider: str = ""
-    aws: dict[str, Text] = field(default_factory=dict)
-    retry: Retry = Retry()
-    timeout_s: float | None = None
-    fail_fast: bool | None = None
+    aws: Aws = Aws()
 
 
 @dataclass(frozen=True, slots=True)
 class BuildStep:
-    """Hold what a push needs of a ``type: build`` step."""
+    """Hold what a push needs of a ``type: build`` step; `lowers_tag` is its `tag_policy`."""
 
     name: str
     mark: Mark
+    settings: Settings = Settings()
     image_name: Text | None = None
-    tag: Text | None = None
+    tags: tuple[Text, ...] = ()
+    registry: Text | None = None
+    disable_push: Flag = None
+    lowers_tag: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +234,19 @@ class ParallelStep:
     name: str
     mark: Mark
     steps: tuple[Step, ...]
-    stage: str = ""
-    fail_fast: bool | None = None
+    settings: Settings = Settings()
+    success_criteria: SuccessCriteria | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignStep:
-    """Hold a step of a type that this program does not run."""
+    """Hold a step of a type that this program does not run; `commands` are those of a freestyle step."""
 
     name: str
     mark: Mark
     type: str
+    settings: Settings = Settings()
+    commands: tuple[Text, ...] = ()
 
 
 Step: TypeAlias = PushStep | BuildStep | ParallelStep | ForeignStep
@@ -81,23 +254,47 @@ Step: TypeAlias = PushStep | BuildStep | ParallelStep | ForeignStep
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Hold a pipeline: steps in file order, and the root's settings."""
+    """Hold a pipeline: steps in file order, the root's settings, and what is strange about the file."""
 
     path: str
     steps: tuple[Step, ...]
     stages: tuple[str, ...] = ()
-    fail_fast: bool = True
+    is_parallel: bool = False
+    fail_fast: Flag = None
+    strict_fail_fast: Flag = None
+    success_criteria: SuccessCriteria | None = None
+    hooks: tuple[Hook, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
     def builds(self) -> dict[str, BuildStep]:
         """Give the build steps of all levels by name."""
         return {step.name: step for step in flatten(self.steps) if isinstance(step, BuildStep)}
 
+    def hook(self, event: str) -> Hook | None:
+        """Find the pipeline's hook of an event."""
+        return next((hook for hook in self.hooks if hook.event == event), None)
+
+
+def type_of(step: Step) -> str:
+    """Give a step's type as the file has it."""
+    match step:
+        case PushStep():
+            return "push"
+        case BuildStep():
+            return "build"
+        case ParallelStep():
+            return "parallel"
+        case ForeignStep():
+            return step.type
+
 
 def flatten(steps: tuple[Step, ...]) -> list[Step]:
     """List steps of all levels, parents before their children."""
-    found: list[Step] = []
+    return list(_walk(steps))
+
+
+def _walk(steps: tuple[Step, ...]) -> Iterator[Step]:
     for step in steps:
-        found.append(step)
+        yield step
         if isinstance(step, ParallelStep):
-            found.extend(flatten(step.steps))
-    return found
+            yield from _walk(step.steps)

@@ -1,80 +1,219 @@
-"""Variables: ``${{NAME}}`` in values and keys. What is not defined stays exactly as it is written."""
+"""Variables: where ``${{NAME}}`` is looked up. What is not defined stays exactly as it is written.
+
+A name is looked up in what a step adds to its own view, in the members of finished steps, in the sources (first one
+wins), in the secrets, and among the derived variables, in this order.
+
+Values from the command line, from files and from ``variables:`` may hold variables themselves. Those of other sources
+may not: branch names, commit messages and titles are written by strangers, and ``${{secrets.prod.token}}`` in a commit
+message must stay the words it is.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from oci_push.errors import ConfigError
+from oci_push.model.secret import Secret
+from oci_push.pipeline.derived_variables import DERIVED
+from oci_push.pipeline.interpolation import (
+    Derived,
+    Found,
+    Interpolated,
+    Literal,
+    interpolate,
+    names_in,
+    only_name,
+    value_of,
+)
 
-_TOKEN = re.compile(r"\$\{\{(.+?)\}\}")  # the first }} closes; the vendor's own pattern
-_MAX_ROUNDS = 10
+__all__ = ["Interpolated", "Source", "Variables", "interpolate", "names_in", "only_name"]
 
-Lookup = Callable[[str], str | None]
+_SECRETS = "secrets."
+_STEPS = "steps."
+_PARENTS = "parentSteps."
 
 
 @dataclass(frozen=True, slots=True)
-class Interpolated:
-    """Hold a text after interpolation, and the names it still lacks."""
+class Source:
+    """Hold variables from one place, named so that a user knows it (``--var``, ``git``).
 
-    text: str
-    undefined: tuple[str, ...] = ()
+    `is_literal` keeps its values from being expanded, and it from giving secrets. `origins` tells, by variable, what
+    else to say about where a value is from (``GITHUB_REF_NAME``).
+    """
+
+    name: str
+    values: Mapping[str, str] = field(repr=False)
+    is_literal: bool = False
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 class Variables:
-    """Look names up in several sources, first come first served; members of steps are added as they end."""
+    """Look names up in sources, steps and secrets; safe to use from several threads."""
 
-    def __init__(self, *sources: Mapping[str, str]) -> None:
-        self._sources = sources
-        self._members: dict[str, str] = {}
+    def __init__(
+        self, sources: Sequence[Source] = (), *, secrets: Mapping[str, Mapping[str, Secret]] | None = None
+    ) -> None:
+        self._sources = tuple(sources)
+        self._secrets = {
+            f"{_SECRETS}{context}.{key}": value
+            for context, values in (secrets or {}).items()
+            for key, value in values.items()
+        }
+        self._extra: Mapping[str, str] = {}
+        self._members = _Members()
+        self._parents: _Members | None = None
+
+    @classmethod
+    def of(cls, *mappings: Mapping[str, str]) -> Variables:
+        """Take plain mappings as sources, the first one winning."""
+        return cls([Source("variables", mapping) for mapping in mappings])
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Give the sources, in order of precedence."""
+        return self._sources
 
     def lookup(self, name: str) -> str | None:
-        """Give a variable or a step's member (``steps.NAME.member`` or ``NAME.member``)."""
-        for source in self._sources:
-            if name in source:
-                return source[name]
-        return self._members.get(name.removeprefix("steps."))
-
-    def export(self, step: str, members: Mapping[str, str]) -> None:
-        """Make a finished step's members known to later steps."""
-        for member, value in members.items():
-            self._members[f"{step}.{member}"] = value
+        """Give a value as it was set, variables in it not replaced; a derived one is made."""
+        found = self._find(name)
+        if isinstance(found, Derived):
+            made = value_of(name, self._find)
+            return None if made is None else made.text
+        return found.text if isinstance(found, Literal) else found
 
     def interpolate(self, text: str) -> Interpolated:
-        """Replace what is defined."""
-        return interpolate(text, self.lookup)
+        """Replace what is defined; raises `ConfigError` for circles and for values that grow beyond use."""
+        return interpolate(text, self._find)
+
+    def origin(self, name: str) -> str | None:
+        """Say where a value is from: ``--var``, ``GitHub Actions (GITHUB_REF_NAME)``, ``derived from CF_BRANCH``."""
+        if name in self._extra or self._member(name) is not None:
+            return "the step" if name in self._extra else "an earlier step"
+        for source in self._sources:
+            if name in source.values:
+                detail = source.origins.get(name)
+                return f"{source.name} ({detail})" if detail else source.name
+        if name in self._secrets:
+            return "secrets"
+        if name in DERIVED and self.lookup(name) is not None:
+            return f"derived from {DERIVED[name].base}"
+        return None
+
+    def names(self) -> Mapping[str, str]:
+        """Give all variables without a dot in their name, by name, with variables in their values replaced.
+
+        It is a view: a value is looked up when it is asked for, and may raise what `interpolate` raises.
+        """
+        return _Names(self)
+
+    def secret_values(self) -> tuple[Secret, ...]:
+        """Give every secret that could be looked up, to be kept out of what is shown."""
+        given = (
+            Secret(value)
+            for source in self._sources
+            if not source.is_literal
+            for name, value in source.values.items()
+            if name.startswith(_SECRETS)
+        )
+        return tuple(dict.fromkeys(secret for secret in [*given, *self._secrets.values()] if secret))
+
+    def export(self, step: str, members: Mapping[str, str]) -> None:
+        """Make a finished step's members known to later steps, all at once; ``output.VAR`` is one of them."""
+        self._members.add(step, members)
+
+    def exports(self) -> Mapping[str, Mapping[str, str]]:
+        """Give the members of the steps that have finished, by step, in the order in which they did."""
+        return self._members.by_step
+
+    def overlay(self, values: Mapping[str, str]) -> Variables:
+        """Give a view in which `values` win over everything; what steps export is shared with it."""
+        view = self._view()
+        view._extra = {**self._extra, **values}
+        return view
+
+    def inside_hooks(self) -> Variables:
+        """Give the view of a hook: its own steps come first, and ``parentSteps.`` reaches the pipeline's.
+
+        What is exported to the view stays in it: a hook's step may have the name of a step of the pipeline.
+        """
+        view = self._view()
+        view._parents = self._parents or self._members
+        view._members = _Members()
+        return view
+
+    def _view(self) -> Variables:
+        view = Variables(self._sources)
+        view._secrets = self._secrets
+        view._extra = self._extra
+        view._members = self._members
+        view._parents = self._parents
+        return view
+
+    def _find(self, name: str) -> Found:
+        if name in self._extra:
+            return Literal(self._extra[name])
+        member = self._member(name)
+        if member is not None:
+            return Literal(member)
+        for source in self._sources:
+            if source.is_literal and name.startswith(_SECRETS):
+                continue
+            value = source.values.get(name)
+            if value is None:
+                continue
+            if name.startswith(_SECRETS):
+                return Literal(value, Secret(value))
+            return Literal(value) if source.is_literal else value
+        if name in self._secrets:
+            return Literal(self._secrets[name].reveal(), self._secrets[name])
+        return DERIVED.get(name)
+
+    def _member(self, name: str) -> str | None:
+        if self._parents is not None and name.startswith(_PARENTS):
+            return self._parents.get(name.removeprefix(_PARENTS))
+        for members in (self._members, self._parents):
+            if members is not None:
+                # A step may itself be called "steps".
+                value = members.get(name.removeprefix(_STEPS))
+                value = members.get(name) if value is None else value
+                if value is not None:
+                    return value
+        return None
 
 
-def interpolate(text: str, lookup: Lookup) -> Interpolated:
-    """Replace every defined variable, also inside values, a bounded number of times; a circle is an error."""
-    undefined: list[str] = []
+class _Members:
+    """The members of finished steps. Writers replace the mapping, so readers need no lock."""
 
-    def expand(value: str, chain: tuple[str, ...]) -> str:
-        def replace(match: re.Match[str]) -> str:
-            name = match[1].strip()
-            found = lookup(name)
-            if found is None:
-                undefined.append(name)
-                return match[0]
-            if name in chain:
-                raise ConfigError(f"variable {name} refers to itself ({' -> '.join((*chain, name))})")
-            if len(chain) >= _MAX_ROUNDS:
-                raise ConfigError(f"variable {chain[0]} refers to others more than {_MAX_ROUNDS} deep")
-            return expand(found, (*chain, name))
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.by_step: Mapping[str, Mapping[str, str]] = {}
 
-        return _TOKEN.sub(replace, value)
+    def add(self, step: str, members: Mapping[str, str]) -> None:
+        with self._lock:
+            self.by_step = {**self.by_step, step: {**self.by_step.get(step, {}), **members}}
 
-    result = expand(text, ())
-    return Interpolated(result, tuple(dict.fromkeys(undefined)))
+    def get(self, name: str) -> str | None:
+        """Find ``NAME.member``; step names hold no dot, members may."""
+        step, _, member = name.partition(".")
+        return self.by_step.get(step, {}).get(member)
 
 
-def names_in(text: str) -> tuple[str, ...]:
-    """List the names a text refers to."""
-    return tuple(match[1].strip() for match in _TOKEN.finditer(text))
+class _Names(Mapping[str, str]):
+    def __init__(self, variables: Variables) -> None:
+        self._variables = variables
 
+    def __getitem__(self, name: str) -> str:
+        found = None if "." in name else value_of(name, self._variables._find)
+        if found is None:
+            raise KeyError(name)
+        return found.text
 
-def only_name(text: str) -> str | None:
-    """Give the name if the text is one variable and nothing else."""
-    match = _TOKEN.fullmatch(text.strip())
-    return match[1].strip() if match else None
+    def __iter__(self) -> Iterator[str]:
+        given = (name for source in self._variables._sources for name in source.values)
+        made = (name for name in DERIVED if self._variables.lookup(name) is not None)
+        known = dict.fromkeys([*self._variables._extra, *given, *made])
+        return iter([name for name in known if "." not in name])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

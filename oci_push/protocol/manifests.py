@@ -21,7 +21,8 @@ from oci_push.protocol.call import EMPTY, BytesBody, Call, Flow, Reply
 
 _LINK = re.compile(r'<?([^<>;,\s]+)>?\s*;\s*rel="?next"?', re.IGNORECASE)
 _MAX_PAGES = 10_000
-_IMMUTABLE = frozenset({"TAG_INVALID", "TAG_ALREADY_EXISTS", "MANIFEST_EXISTS"})
+_IMMUTABLE = frozenset({"TAG_INVALID", "TAG_ALREADY_EXISTS", "MANIFEST_EXISTS", "PRECONDITION"})
+"""What ECR, Quay, others and Harbor call a tag that exists and may not be moved."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Referrers: what must be done for a manifest with a subject where the registry keeps no list of its own.
+"""Referrers: manifests with a subject, and what must be done where the registry keeps no list of them.
 
 Rules: distribution-spec, "Pushing Manifests with Subject", "Referrers Tag Schema" and "Listing Referrers". The list is
 then an index under a tag made of the subject's digest. Reading, changing and writing it is no transaction: what was
@@ -8,6 +8,7 @@ written is read back, and merged again while another writer has overwritten it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from oci_push.errors import NotFoundError, ProtocolViolationError, RegistryError
@@ -19,8 +20,26 @@ from oci_push.model.reference import Reference, Repository
 from oci_push.protocol import endpoints, manifests
 from oci_push.protocol.call import Call, Flow
 
+EMPTY_JSON = b"{}"
+"""The content of the empty descriptor (image-spec manifest.md, "Guidance for an Empty Descriptor")."""
+EMPTY = Descriptor(media.OCI_EMPTY, Digest.of(EMPTY_JSON), len(EMPTY_JSON))
+
 _NO_API = frozenset({400, 401, 403, 404, 405, 406, 501})
 _TRIES = 5
+
+
+def make_referrer(subject: Descriptor, artifact_type: str, annotations: Mapping[str, str]) -> Manifest:
+    """Make an artifact without content of its own that says something about `subject`; equal input, equal bytes."""
+    value: dict[str, object] = {
+        "schemaVersion": 2,
+        "mediaType": media.OCI_MANIFEST,
+        "artifactType": artifact_type,
+        "config": EMPTY.to_json(),
+        "layers": [EMPTY.to_json()],
+        "subject": subject.to_json(),
+        "annotations": dict(sorted(annotations.items())),
+    }
+    return Manifest.parse(encode(value), media.OCI_MANIFEST)
 
 
 def list_under_subject(repository: Repository, manifest: Manifest) -> Flow[None]:

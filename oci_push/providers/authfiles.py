@@ -151,6 +151,12 @@ class AuthFiles:
             considered.append(Considered(candidate, "chosen" if is_chosen else _nothing(candidate), is_chosen))
         return tuple(considered)
 
+    def entries(self) -> tuple[AuthKey, ...]:
+        """List for which hosts and paths the files have entries, each once; raises `CredentialsError`."""
+        texts = (text for file in self._load() for text in (*file.helpers, *file.auths))
+        found = {(key.host, key.path): key for key in map(AuthKey.parse, texts) if key.host}
+        return tuple(key for _, key in sorted(found.items()))
+
     def _candidates(self, repository: Repository) -> list[tuple[Candidate, AuthFile]]:
         host = canonical_host(repository.host)
         found: list[tuple[tuple[int, int, int, bool], Candidate, AuthFile]] = []
@@ -268,7 +274,7 @@ def _candidates_of(file: AuthFile, host: str, repository: Repository) -> Iterato
     for text, helper in file.helpers.items():
         key = AuthKey.parse(text)
         if key.covers(host, repository.path):
-            yield Candidate(file.name, text, "credHelpers", key.depth, helper, _server(host, key.path))
+            yield Candidate(file.name, text, "credHelpers", key.depth, helper, server_name(host, key.path))
     is_noted = False
     for text, entry in file.auths.items():
         key = AuthKey.parse(text)
@@ -276,10 +282,11 @@ def _candidates_of(file: AuthFile, host: str, repository: Repository) -> Iterato
             is_noted = is_noted or (key.depth == 0 and not holds_login(entry))
             yield Candidate(file.name, text, "auths", key.depth)
     if file.store:
-        yield Candidate(file.name, "", "credsStore", 0 if is_noted else _ANY_HOST, file.store, _server(host, ""))
+        yield Candidate(file.name, "", "credsStore", 0 if is_noted else _ANY_HOST, file.store, server_name(host, ""))
 
 
-def _server(host: str, path: str) -> str:
+def server_name(host: str, path: str) -> str:
+    """Give what files and helpers call a registry: host and path, and for the Hub alone docker's name for it."""
     if path:
         return f"{host}/{path}"
     return _HUB_SERVER if host == DOCKER_HUB else host

@@ -1,9 +1,209 @@
-"""Azure Container Registry. Its front end takes pieces of 4 MiB at least (the Azure SDK's size); larger is fine."""
+"""Azure Container Registry, and the tokens it takes.
+
+Its front end takes pieces of 4 MiB at least (the Azure SDK's size); larger is fine, and on the Basic tier a body of
+some 20 MB is answered 413 (goharbor/harbor issue 23015). Locked images answer 405 or 409.
+
+Logins (Azure Container Registry documentation, "Authentication options", and Azure/acr ``docs/AAD-OAuth.md``):
+
+* user and password: an administrator's, a repository token's, or a service principal's id and secret;
+* otherwise an access token of Microsoft Entra is exchanged at the registry, ``/oauth2/exchange``, for a refresh token
+  that lives three hours. The access token comes from the service principal's secret where a tenant is given, from a
+  federated token file (Microsoft identity platform, "Client credentials flow with a federated credential"), or from
+  the managed identity of the machine or app service ("How to use managed identities to acquire an access token").
+"""
 
 from __future__ import annotations
 
-from oci_push.providers.base import Family, Quirks
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+from oci_push.errors import CredentialsError
+from oci_push.model.access import Access, Login
+from oci_push.model.identity import AzureIdentity
+from oci_push.model.secret import Secret
+from oci_push.providers.base import MIB, Cloud, CloudSide, Family, Quirks
+from oci_push.providers.tokenfetch import check_endpoint, get_metadata, post_form, token_in
+from oci_push.runtime.scope import Scope
+from oci_push.transport.logins import Lease, LeasedLogin
+
+TOKEN_USER = "00000000-0000-0000-0000-000000000000"  # noqa: S105  # a user name
+"""User name that goes with a registry's refresh token."""
+
+_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_REGISTRY_AUDIENCE = "https://containerregistry.azure.net"
+_REFRESH_LIFE_S = 3 * 3600.0
+_IMDS = "http://169.254.169.254/metadata/identity/oauth2/token"
+_IMDS_VERSION = "2018-02-01"
+_APP_VERSION = "2019-08-01"
+
+
+@dataclass(frozen=True, slots=True)
+class _National:
+    """Hold one national cloud: its login authority and the audience of its resource manager."""
+
+    authority: str
+    audience: str
+
+
+_PUBLIC = _National("https://login.microsoftonline.com", "https://management.azure.com")
+_CLOUDS = {
+    ".azurecr.cn": _National("https://login.chinacloudapi.cn", "https://management.chinacloudapi.cn"),
+    ".azurecr.us": _National("https://login.microsoftonline.us", "https://management.usgovcloudapi.net"),
+}
+
+
+def _cloud_side(access: Access, cloud: Cloud) -> CloudSide | None:
+    identity = access.identity
+    if not isinstance(identity, AzureIdentity):
+        return None
+    return CloudSide(LeasedLogin(cloud.clock, lambda scope: _lease(identity, access, cloud, scope)))
+
 
 PROVIDER = Family(
-    "azure", Quirks(multi_tag=False, chunk_bytes=16 * 1024 * 1024), (".azurecr.io", ".azurecr.cn", ".azurecr.us")
+    "azure",
+    Quirks(
+        multi_tag=False,
+        chunk_bytes=16 * MIB,
+        chunk_min_bytes=4 * MIB,
+        filler_user=TOKEN_USER,
+        hints={
+            403: "the identity needs the role AcrPush on the registry, and the registry's firewall must let it in",
+            405: "the image or repository is locked: az acr repository update --write-enabled true",
+        },
+    ),
+    (".azurecr.io", ".azurecr.cn", ".azurecr.us"),
+    _cloud_side,
 )
+
+
+def _lease(identity: AzureIdentity, access: Access, cloud: Cloud, scope: Scope) -> Lease:
+    if identity.client_secret and not identity.tenant_id:
+        source = f"service principal {identity.client_id}"
+        return Lease(Login(identity.client_id, identity.client_secret, source=source))
+    exchanging = _Exchange(identity, access, cloud)
+    national = next((one for suffix, one in _CLOUDS.items() if access.host.split(":")[0].endswith(suffix)), _PUBLIC)
+    try:
+        return exchanging.lease(scope, national, national.audience)
+    except CredentialsError as refused:
+        if exchanging.is_known:
+            # A registry may be closed to tokens for the resource manager ("azureADAuthenticationAsArmPolicy").
+            return exchanging.lease(scope, national, _REGISTRY_AUDIENCE)
+        raise refused
+
+
+class _Exchange:
+    """Get an access token for an audience, and the registry's refresh token for that."""
+
+    def __init__(self, identity: AzureIdentity, access: Access, cloud: Cloud) -> None:
+        env = cloud.env
+        self._identity = identity
+        self._access = access
+        self._cloud = cloud
+        self._tenant = identity.tenant_id or env.get("AZURE_TENANT_ID", "")
+        self._client = identity.client_id or env.get("AZURE_CLIENT_ID", "")
+        self._file = identity.federated_token_file or env.get("AZURE_FEDERATED_TOKEN_FILE", "")
+        self.is_known = False
+        """Whether Entra has said who we are, so that it was the registry that refused."""
+
+    def lease(self, scope: Scope, national: _National, audience: str) -> Lease:
+        """Get both tokens."""
+        identity = self._identity
+        if identity.client_secret:
+            form: dict[str, str | Secret] = {"client_secret": identity.client_secret}
+            token, source = self._by_form(scope, national, audience, form), f"service principal {self._client}"
+        elif self._file:
+            form = {"client_assertion_type": _ASSERTION, "client_assertion": self._assertion()}
+            token, source = self._by_form(scope, national, audience, form), f"federated identity {self._client}"
+        else:
+            token, source = self._managed(scope, audience), "managed identity"
+        self.is_known = True
+        return self._registry_token(scope, token, source)
+
+    def _by_form(self, scope: Scope, national: _National, audience: str, proof: Mapping[str, str | Secret]) -> Secret:
+        if not self._tenant or not self._client:
+            raise CredentialsError(
+                f"{self._access.host}: a tenant and a client are needed to log in to Azure",
+                hint="set tenant_id and client_id, or AZURE_TENANT_ID and AZURE_CLIENT_ID",
+            )
+        authority = (self._cloud.env.get("AZURE_AUTHORITY_HOST") or national.authority).rstrip("/")
+        what = f"Azure login of client {self._client}"
+        form: dict[str, str | Secret] = {
+            "grant_type": "client_credentials",
+            "client_id": self._client,
+            "scope": f"{audience}/.default",
+            **proof,
+        }
+        url = f"{authority}/{self._tenant}/oauth2/v2.0/token"
+        hint = "check tenant and client, whether the secret has expired, and the federated credential's subject"
+        return token_in(post_form(self._cloud, scope, url, form, what, hint=hint), "access_token", what)
+
+    def _assertion(self) -> Secret:
+        try:
+            text = self._cloud.read_file(Path(self._file)).strip()
+        except (OSError, UnicodeDecodeError) as problem:
+            reason = getattr(problem, "strerror", None) or "it is not text"
+            raise CredentialsError(
+                f"federated token {self._file}: cannot be read ({reason})", hint="is the token's volume mounted?"
+            ) from None
+        if not text:
+            raise CredentialsError(f"federated token {self._file}: is empty")
+        return Secret(text)
+
+    def _managed(self, scope: Scope, audience: str) -> Secret:
+        endpoint, secret = self._cloud.env.get("IDENTITY_ENDPOINT"), self._cloud.env.get("IDENTITY_HEADER")
+        query = {"api-version": _APP_VERSION if endpoint else _IMDS_VERSION, "resource": audience}
+        if self._client:
+            query["client_id"] = self._client
+        headers = {"X-IDENTITY-HEADER": secret or ""} if endpoint else {"Metadata": "true"}
+        what = "managed identity endpoint"
+        if endpoint:
+            check_endpoint(endpoint, what)
+        answer = get_metadata(
+            self._cloud,
+            scope,
+            f"{endpoint or _IMDS}?{urlencode(query)}",
+            headers,
+            what,
+            absent=f"no Azure credentials were found for {self._access.host}: no client_secret, no federated token"
+            " file, and no managed identity endpoint",
+            hint="set client_id and client_secret, or run where a managed identity is assigned",
+        )
+        return token_in(answer, "access_token", what)
+
+    def _registry_token(self, scope: Scope, token: Secret, source: str) -> Lease:
+        host = self._access.host
+        what = f"{host}: exchange of the {source}'s token"
+        form: dict[str, str | Secret] = {
+            "grant_type": "access_token",
+            "service": host,
+            "tenant": self._tenant,
+            "access_token": token,
+        }
+        url = f"{self._access.scheme}://{host}/oauth2/exchange"
+        answer = post_form(
+            self._cloud,
+            scope,
+            url,
+            form,
+            what,
+            hint="does the identity have a role on this registry?",
+            plain_http=self._access.scheme == "http",
+        )
+        refresh = token_in(answer, "refresh_token", what)
+        return Lease(Login(TOKEN_USER, identity_token=refresh, source=source), _life_s(refresh))
+
+
+def _life_s(token: Secret) -> float:
+    """Read how long a token lives from its own claims, both of the registry's clock."""
+    try:
+        payload = token.reveal().split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        life = float(claims["exp"]) - float(claims["iat"])
+    except (IndexError, KeyError, TypeError, ValueError, binascii.Error, RecursionError):
+        return _REFRESH_LIFE_S
+    return life if 60 <= life <= 24 * 3600 else _REFRESH_LIFE_S

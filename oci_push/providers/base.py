@@ -1,13 +1,34 @@
-"""Providers: what is particular about one family of registries, as facts. The protocol knows none of their names."""
+"""Providers: what is particular about one family of registries, as facts. The protocol knows none of their names.
+
+Where the registry belongs to a cloud, its provider also knows who hands out logins (`CloudSide.logins`) and the
+cloud's own interface to the registry (`CloudSide.control`).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from oci_push.errors import OciPushError
+from oci_push.events import Emit, ignore
+from oci_push.model.access import Access, Login
+from oci_push.model.digest import Digest
+from oci_push.model.reference import Repository
+from oci_push.model.replication import Place, Rule
+from oci_push.protocol.call import Call, Reply
+from oci_push.runtime.clock import Clock
+from oci_push.runtime.retry import RetryPolicy
+from oci_push.runtime.scope import Scope
+from oci_push.transport.logins import LoginSource
 
 PUT = "put"
 STREAM = "patch-stream"
 CHUNKS = "patch-chunks"
+MIB = 1024 * 1024
+SELF = "<self>"
+"""As `filler_user`: the token is sent as the user name as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +43,9 @@ class Quirks:
     `mounts` says whether blobs can be linked across repositories at all (distribution-spec, "Mounting a blob").
     `anonymous_mount` says whether a mount without ``from`` is worth a try (same place, since 1.1).
     `delete_scope` says whether a token may be asked for with ``delete`` among the actions.
+    `filler_user` is the user name that goes with a token given alone; `SELF` stands for the token itself.
+    `hints` say, by status, what to do about an answer that means something particular there.
+    `manifests_per_s` bounds how many manifests are put in a second, all repositories of a host together.
     """
 
     upload: str = PUT
@@ -32,6 +56,96 @@ class Quirks:
     mounts: bool = True
     anonymous_mount: bool = False
     delete_scope: bool = True
+    filler_user: str = ""
+    hints: Mapping[int, str] = field(default_factory=dict)
+    manifests_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """Hold what a run gives its providers for getting logins.
+
+    `fetch` sends one call to an absolute URL (a token endpoint, an instance's metadata), without credentials of its
+    own and with the run's proxies and limits; an unexpected status is a `RegistryError`. Bound it by a child scope.
+    `retry`, `random` and `emit` are for a provider that sends its requests through its vendor's library.
+    """
+
+    env: Mapping[str, str]
+    home: Path | None
+    clock: Clock
+    fetch: Callable[[Scope, Call], Reply]
+    read_file: Callable[[Path], str] = Path.read_text
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    random: Callable[[], float] = float
+    emit: Emit = ignore
+
+
+class ControlPlane(Protocol):
+    """Do what a vendor's own interface offers beside the distribution API; used by many threads at once.
+
+    Only `prepare` and `real_host` are needed for a push: where the others may not be called, the push does without.
+    """
+
+    def real_host(self, scope: Scope) -> str:
+        """Give the registry's host, asking for what its name in a reference leaves open."""
+        ...
+
+    def prepare(self, scope: Scope, repository: Repository) -> None:
+        """Make a repository that is missing, where the access says so."""
+        ...
+
+    def present(self, scope: Scope, repository: Repository, digests: Iterable[Digest]) -> frozenset[Digest] | None:
+        """Say in one request which blobs are there; ``None`` when that is not to be learnt this way."""
+        ...
+
+    def can_mount(self, scope: Scope) -> bool:
+        """Say whether this registry links blobs across its repositories."""
+        ...
+
+    def explain(self, scope: Scope, repository: Repository, error: OciPushError) -> OciPushError:
+        """Give a better error for one that the distribution API left vague, or the same."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaState:
+    """Tell how far a copy is that the registry makes itself: ``IN_PROGRESS``, ``COMPLETE`` or ``FAILED``, and why."""
+
+    place: Place
+    status: str
+    failure: str = ""
+
+
+class Replication(Protocol):
+    """See and set the copies that a registry makes of itself."""
+
+    def home(self, scope: Scope) -> Place:
+        """Say which registry this is."""
+        ...
+
+    def rules(self, scope: Scope) -> tuple[Rule, ...]:
+        """Read the rules."""
+        ...
+
+    def set_rules(self, scope: Scope, rules: tuple[Rule, ...]) -> None:
+        """Replace all rules."""
+        ...
+
+    def states(self, scope: Scope, repository: Repository, digest: Digest) -> tuple[ReplicaState, ...]:
+        """Say how far an image's copies are; nothing is listed before the registry has begun."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CloudSide:
+    """Hold what stands behind one registry for one `Access`; made once for it and shared by all threads of a run."""
+
+    logins: LoginSource
+    control: ControlPlane | None = None
+    replication: Replication | None = None
+
+
+MakeCloudSide: TypeAlias = Callable[[Access, Cloud], CloudSide | None]
 
 
 class Provider(Protocol):
@@ -55,22 +169,45 @@ class Provider(Protocol):
         """Give the host that requests go to, for the host that references name."""
         ...
 
+    def cloud_side(self, access: Access, cloud: Cloud) -> CloudSide | None:
+        """Give what stands behind the registry, or ``None`` where only `access.login` counts, which always wins."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A provider that is told by the end of its host names and needs no code of its own."""
+    """A provider that is told by its host names and needs little code of its own.
+
+    `suffixes` are whole hosts, or with a leading dot their ends. `labels` are for products that people run
+    themselves, under names like ``harbor.example.com``: a guess, so such a family states nothing that would do
+    harm to another registry of that name.
+    """
 
     name: str
     quirks: Quirks
     suffixes: tuple[str, ...]
+    make_cloud_side: MakeCloudSide | None = None
+    labels: tuple[str, ...] = ()
 
     def matches(self, host: str) -> bool:
         """Compare the host without its port."""
         bare = host.split(":")[0].lower()
-        return any(
-            bare == suffix.lstrip(".") or (suffix[0] == "." and bare.endswith(suffix)) for suffix in self.suffixes
-        )
+        if any(bare == suffix.lstrip(".") or (suffix[0] == "." and bare.endswith(suffix)) for suffix in self.suffixes):
+            return True
+        return not set(self.labels).isdisjoint(bare.split(".")[:-1])
 
     def api_host(self, host: str) -> str:
         """Requests go to the host that references name."""
         return host
+
+    def cloud_side(self, access: Access, cloud: Cloud) -> CloudSide | None:
+        """Ask what the family was given for it."""
+        return self.make_cloud_side(access, cloud) if self.make_cloud_side else None
+
+
+def complete(login: Login, provider: Provider) -> Login:
+    """Give a login that is only a token the user name that the provider's family takes with it."""
+    user = provider.quirks.filler_user
+    if login.username or not login.password or not user:
+        return login
+    return replace(login, username=login.password.reveal() if user == SELF else user)

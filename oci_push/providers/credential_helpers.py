@@ -1,11 +1,13 @@
 """Credential helpers: the programs ``docker-credential-NAME`` that docker's and podman's files point at.
 
 Protocol: docker-credential-helpers, README "Development". The server's name goes in on standard input, user and
-secret come back as JSON on standard output. Nothing secret is ever in an argument or in a message.
+secret come back as JSON on standard output; a login to be kept goes in as the same JSON. Nothing secret is ever in
+an argument or in a message.
 """
 
 from __future__ import annotations
 
+import json
 import re
 
 from oci_push.errors import CredentialsError
@@ -34,15 +36,59 @@ def ask_helper(name: str, server: str, run_command: RunCommand, scope: Scope, *,
     `source` begins every message and becomes the login's source. Raises `MissingHelperError` and
     `CredentialsError`.
     """
+    finished = _run(name, "get", server, f"{server}\n".encode(), run_command, scope, source)
+    program = _program(name)
+    if finished.code != 0:
+        _refuse_failure(finished, program, server, source)
+        return None
+    return _login(finished.stdout, f"{source}: credential helper {program} for {server}", f"{source} ({program})")
+
+
+def store_in_helper(
+    name: str, server: str, login: Login, run_command: RunCommand, scope: Scope, *, source: str
+) -> None:
+    """Hand helper `name` the login to `server` to keep; raises as `ask_helper` does."""
+    secret = login.identity_token or login.password
+    if secret is None:
+        raise ValueError("a login without a password or an identity token cannot be kept")
+    user = TOKEN_USER if login.identity_token else login.username
+    entry = {"ServerURL": server, "Username": user, "Secret": secret.reveal()}
+    finished = _run(name, "store", server, json.dumps(entry).encode(), run_command, scope, source)
+    if finished.code != 0:
+        # Its words are kept to ourselves: they may repeat what it was handed.
+        raise CredentialsError(
+            f"{source}: credential helper {_program(name)} did not keep the login to {server}"
+            f" (exit code {finished.code})",
+            hint="repair the helper, or take credsStore and credHelpers out of the file",
+        )
+
+
+def erase_in_helper(name: str, server: str, run_command: RunCommand, scope: Scope, *, source: str) -> bool:
+    """Tell helper `name` to forget the login to `server`; say whether it had one. Raises as `ask_helper` does."""
+    if ask_helper(name, server, run_command, scope, source=source) is None:
+        return False
+    finished = _run(name, "erase", server, f"{server}\n".encode(), run_command, scope, source)
+    if finished.code != 0:
+        _refuse_failure(finished, _program(name), server, source)
+    return True
+
+
+def _program(name: str) -> str:
+    return f"docker-credential-{name}"
+
+
+def _run(
+    name: str, action: str, server: str, stdin: bytes, run_command: RunCommand, scope: Scope, source: str
+) -> Finished:
     if not _NAME.fullmatch(name):
         raise CredentialsError(
             f"{source}: {name!r} is not the name of a credential helper",
             hint="write the part after docker-credential-, without a path",
         )
-    program = f"docker-credential-{name}"
+    program = _program(name)
     timeout_s = scope.remaining(_TIMEOUT_S)
     try:
-        finished = run_command([program, "get"], f"{server}\n".encode(), timeout_s)
+        return run_command([program, action], stdin, timeout_s)
     except FileNotFoundError as problem:
         raise MissingHelperError(
             f"{source}: credential helper {program} for {server} is not installed",
@@ -59,10 +105,6 @@ def ask_helper(name: str, server: str, run_command: RunCommand, scope: Scope, *,
             f"{source}: credential helper {program} for {server} cannot be run ({problem.strerror or problem})",
             hint=f"check that {program} is an executable program",
         ) from problem
-    if finished.code != 0:
-        _refuse_failure(finished, program, server, source)
-        return None
-    return _login(finished.stdout, f"{source}: credential helper {program} for {server}", f"{source} ({program})")
 
 
 def _refuse_failure(finished: Finished, program: str, server: str, source: str) -> None:

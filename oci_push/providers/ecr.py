@@ -1,20 +1,24 @@
-"""Amazon ECR: host names, and how its data plane differs. Tokens and repositories are not here yet.
+"""Amazon ECR's private registries: hosts, how the data plane differs, and AWS behind them.
 
-Host pattern: the AWS credential helper's. Pieces are at least 5 MiB except the last (ECR API, UploadLayerPart).
+Pieces are at least 5 MiB except the last (ECR API, UploadLayerPart). Ten manifests a second is what an account may
+put in a region (ECR service quotas, PutImage), whichever way.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from oci_push.providers.base import Quirks
+from oci_push.model import ecr_host
+from oci_push.model.access import Access
+from oci_push.model.identity import AwsIdentity
+from oci_push.providers.base import Cloud, CloudSide, Quirks
+from oci_push.providers.ecr_aws import Aws, Endpoints
+from oci_push.providers.ecr_control import EcrControl
+from oci_push.providers.ecr_login import EcrLogins
+from oci_push.providers.ecr_replication import EcrReplication
 
-_HOST = re.compile(
-    r"(?P<account>\d{12})\.dkr[.\-]ecr(?P<fips>-fips)?\.(?P<region>[a-zA-Z0-9][a-zA-Z0-9_-]*)\."
-    r"(?:amazonaws\.(?:com(?:\.cn)?|eu)|on\.(?:aws|amazonwebservices\.com\.cn)|sc2s\.sgov\.gov|c2s\.ic\.gov"
-    r"|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)"
-)
+_MIB = 1024 * 1024
+_QUIRKS = Quirks(multi_tag=False, chunk_bytes=10 * _MIB, chunk_min_bytes=5 * _MIB, manifests_per_s=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +26,33 @@ class Ecr:
     """Know ECR's private registries."""
 
     name: str = "ecr"
-    quirks: Quirks = field(
-        default_factory=lambda: Quirks(multi_tag=False, chunk_bytes=10 * 1024 * 1024, chunk_min_bytes=5 * 1024 * 1024)
-    )
+    quirks: Quirks = field(default=_QUIRKS)
 
     def matches(self, host: str) -> bool:
         """Match an account's registry host."""
-        return _HOST.fullmatch(host.split(":")[0].lower()) is not None
+        return ecr_host.parse(host) is not None
 
     def api_host(self, host: str) -> str:
         """Requests go to the host that references name."""
         return host
+
+    def cloud_side(self, access: Access, cloud: Cloud) -> CloudSide | None:
+        """Ask AWS as the given identity; nobody given and no login found, as AWS's default chain says.
+
+        Account, region and the kind of endpoint come from the host, never from the environment.
+        """
+        host = ecr_host.parse(access.host)
+        identity = access.identity
+        if host is None or (identity is None and access.login is not None):
+            return None
+        if not isinstance(identity, AwsIdentity):
+            identity = AwsIdentity()
+        identity = replace(identity, region=host.region, account=host.account if host.is_known else "")
+        endpoints = Endpoints(host.region, host.is_fips or None, host.is_dual_stack or None)
+        what = access.host if host.is_known else f"ECR in {host.region}"
+        aws = Aws(identity, endpoints, cloud, what)
+        logins = EcrLogins(host, aws, cloud)
+        return CloudSide(logins, EcrControl(logins, aws, cloud, identity.creation), EcrReplication(logins, aws))
 
 
 PROVIDER = Ecr()

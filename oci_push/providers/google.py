@@ -1,10 +1,296 @@
-"""Google Artifact Registry and Container Registry.
+"""Google Artifact Registry and Container Registry, and the access tokens they take.
 
 Uploads are monolithic only: PATCH with Content-Range is refused (Artifact Registry documentation, "Docker").
+
+Access tokens, as user ``oauth2accesstoken`` (same documentation, "Set up authentication for Docker"), come from
+
+* a service account's key: a JWT signed with RS256, for a token (Google Identity, "Using OAuth 2.0 for Server to
+  Server Applications", and RFC 7523). The key itself never leaves this machine;
+* a workload identity file: somebody else's token, from a file or a URL, is exchanged at Google's STS, and where the
+  file says so, for a service account's (AIP-4117; RFC 8693);
+* a user's login by gcloud (a refresh token);
+* the metadata server of a Google machine or cluster (Compute Engine, "Access tokens").
+
+An identity without a key takes what ``GOOGLE_APPLICATION_CREDENTIALS`` names, gcloud's own file, or the metadata
+server, in this order (AIP-4110). User names ``_json_key``, ``_json_key_base64`` and ``oauth2accesstoken`` are ordinary
+logins and need nothing of this.
 """
 
 from __future__ import annotations
 
-from oci_push.providers.base import PUT, Family, Quirks
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
 
-PROVIDER = Family("google", Quirks(upload=PUT, multi_tag=False), (".pkg.dev", ".gcr.io", "gcr.io"))
+from oci_push.errors import CredentialsError
+from oci_push.model.access import Access, Login
+from oci_push.model.identity import GoogleIdentity
+from oci_push.model.manifest import load_json
+from oci_push.model.secret import Secret
+from oci_push.providers.base import PUT, Cloud, CloudSide, Family, Quirks
+from oci_push.providers.tokenfetch import (
+    get_metadata,
+    get_text,
+    post_form,
+    post_json,
+    seconds_in,
+    text_in,
+    token_in,
+)
+from oci_push.runtime.scope import Scope
+from oci_push.transport.logins import Lease, LeasedLogin
+
+TOKEN_USER = "oauth2accesstoken"  # noqa: S105  # a user name
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105  # an address
+JWT_LIFE_S = 3600
+"""Google takes no assertion that lives longer."""
+
+_JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_EXCHANGE_GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
+_ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  # a type's name
+_METADATA_HOST = "metadata.google.internal"
+_METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
+_KEY_HINT = "give the JSON text of a service account's key, or of a workload identity configuration"
+_REFUSED_HINT = "is the key still active, and this machine's clock right? (gcloud iam service-accounts keys list)"
+
+
+def _cloud_side(access: Access, cloud: Cloud) -> CloudSide | None:
+    identity = access.identity
+    if not isinstance(identity, GoogleIdentity):
+        return None
+    return CloudSide(LeasedLogin(cloud.clock, lambda scope: _lease(identity, access.name, cloud, scope)))
+
+
+PROVIDER = Family(
+    "google",
+    Quirks(
+        upload=PUT,
+        multi_tag=False,
+        filler_user=TOKEN_USER,
+        hints={
+            403: "the account needs the role Artifact Registry Writer (roles/artifactregistry.writer) on the"
+            " repository; images lie below LOCATION-docker.pkg.dev/PROJECT/REPOSITORY/",
+            404: "an Artifact Registry repository must exist before the push:"
+            " gcloud artifacts repositories create NAME --repository-format=docker --location=LOCATION",
+        },
+    ),
+    (".pkg.dev", ".gcr.io", "gcr.io"),
+    _cloud_side,
+)
+
+
+def _lease(identity: GoogleIdentity, name: str, cloud: Cloud, scope: Scope) -> Lease:
+    if identity.keyfile:
+        where = f"the keyfile of registry {name!r}" if name else "the keyfile"
+        return _by_file(identity.keyfile, where, cloud, scope)
+    found = _ambient_file(cloud)
+    return _by_file(found[0], found[1], cloud, scope) if found else _by_metadata(cloud, scope)
+
+
+def _ambient_file(cloud: Cloud) -> tuple[Secret, str] | None:
+    if named := cloud.env.get("GOOGLE_APPLICATION_CREDENTIALS"):
+        try:
+            return Secret(cloud.read_file(Path(named))), named
+        except (OSError, UnicodeDecodeError) as problem:
+            raise CredentialsError(
+                f"{named}: cannot be read ({_reason(problem)})", hint="GOOGLE_APPLICATION_CREDENTIALS names this file"
+            ) from None
+    folder = cloud.env.get("CLOUDSDK_CONFIG") or (str(cloud.home / ".config/gcloud") if cloud.home else "")
+    path = Path(folder, "application_default_credentials.json")
+    try:
+        return (Secret(cloud.read_file(path)), str(path)) if folder else None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _by_file(text: Secret, where: str, cloud: Cloud, scope: Scope) -> Lease:
+    value = _parse(text, where)
+    kind = value.get("type")
+    if kind == "service_account":
+        return _by_key(value, where, cloud, scope)
+    if kind == "external_account":
+        return _by_exchange(value, where, cloud, scope)
+    if kind == "authorized_user":
+        return _by_refresh(value, where, cloud, scope)
+    raise CredentialsError(f"{where}: credentials of type {kind!r:.40} are not supported", hint=_KEY_HINT)
+
+
+def _parse(text: Secret, where: str) -> Mapping[str, object]:
+    raw = text.reveal().strip()
+    if not raw.startswith("{"):
+        try:  # the form that user name _json_key_base64 takes, and CI systems keep
+            raw = base64.b64decode("".join(raw.split()), validate=True).decode()
+        except (binascii.Error, ValueError):
+            raise CredentialsError(f"{where}: is neither JSON nor base64 of it", hint=_KEY_HINT) from None
+    try:
+        return load_json(raw.encode("utf-8", "surrogateescape"), where)
+    except ValueError:
+        # Not chained: the parser's error carries the whole key.
+        raise CredentialsError(f"{where}: is not a JSON object", hint=_KEY_HINT) from None
+
+
+def _by_key(value: Mapping[str, object], where: str, cloud: Cloud, scope: Scope) -> Lease:
+    account = text_in(value, "client_email", where)
+    url = str(value.get("token_uri") or TOKEN_URL)
+    issued = int(cloud.clock.now())
+    header: dict[str, object] = {"alg": "RS256", "typ": "JWT"}
+    if isinstance(value.get("private_key_id"), str):
+        header["kid"] = value["private_key_id"]
+    claims: dict[str, object] = {"iss": account, "scope": SCOPE, "aud": url, "iat": issued, "exp": issued + JWT_LIFE_S}
+    assertion = _sign(header, claims, text_in(value, "private_key", where), where)
+    what = f"{where}: token for {account} from {_host(url)}"
+    answer = post_form(cloud, scope, url, {"grant_type": _JWT_GRANT, "assertion": assertion}, what, hint=_REFUSED_HINT)
+    return _token(answer, "access_token", what, f"service account {account}, {where}")
+
+
+def _sign(header: Mapping[str, object], claims: Mapping[str, object], pem: str, where: str) -> Secret:
+    # Imported here: most pushes sign nothing, and loading it takes longer than the rest of this room.
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise CredentialsError(
+            f"{where}: private_key cannot be read as a PEM key", hint="was \\n in the key changed on its way here?"
+        ) from None
+    if not isinstance(key, RSAPrivateKey):
+        raise CredentialsError(f"{where}: private_key is not an RSA key", hint=_KEY_HINT)
+    signed = f"{_segment(json.dumps(header).encode())}.{_segment(json.dumps(claims).encode())}"
+    return Secret(f"{signed}.{_segment(key.sign(signed.encode(), PKCS1v15(), SHA256()))}")
+
+
+def _by_refresh(value: Mapping[str, object], where: str, cloud: Cloud, scope: Scope) -> Lease:
+    form: dict[str, str | Secret] = {
+        "grant_type": "refresh_token",
+        "client_id": text_in(value, "client_id", where),
+        "client_secret": Secret(text_in(value, "client_secret", where)),
+        "refresh_token": Secret(text_in(value, "refresh_token", where)),
+    }
+    what = f"{where}: token from {_host(TOKEN_URL)}"
+    url = str(value.get("token_uri") or TOKEN_URL)
+    answer = post_form(cloud, scope, url, form, what, hint="log in again: gcloud auth application-default login")
+    return _token(answer, "access_token", what, f"gcloud's user, {where}")
+
+
+def _by_exchange(value: Mapping[str, object], where: str, cloud: Cloud, scope: Scope) -> Lease:
+    url = text_in(value, "token_url", where)
+    what = f"{where}: token from {_host(url)}"
+    form: dict[str, str | Secret] = {
+        "grant_type": _EXCHANGE_GRANT,
+        "audience": text_in(value, "audience", where),
+        "scope": SCOPE,
+        "requested_token_type": _ACCESS_TOKEN,
+        "subject_token_type": text_in(value, "subject_token_type", where),
+        "subject_token": _subject(value, where, cloud, scope),
+    }
+    answer = post_form(cloud, scope, url, form, what, hint="does the pool's provider trust this token's issuer?")
+    impersonation = value.get("service_account_impersonation_url")
+    if not impersonation:
+        return _token(answer, "access_token", what, f"workload identity, {where}")
+    return _impersonate(value, str(impersonation), token_in(answer, "access_token", what), where, cloud, scope)
+
+
+def _subject(value: Mapping[str, object], where: str, cloud: Cloud, scope: Scope) -> Secret:
+    source = value.get("credential_source")
+    source = source if isinstance(source, dict) else {}
+    what = f"{where}: subject token"
+    if isinstance(path := source.get("file"), str):
+        what = f"{what} from {path}"
+        try:
+            text = cloud.read_file(Path(path))
+        except (OSError, UnicodeDecodeError) as problem:
+            raise CredentialsError(
+                f"{what}: cannot be read ({_reason(problem)})", hint="is the token's volume mounted?"
+            ) from None
+    elif isinstance(url := source.get("url"), str):
+        what = f"{what} from {_host(url)}"
+        headers = source.get("headers")
+        given = {str(k): str(v) for k, v in headers.items()} if isinstance(headers, dict) else {}
+        text = get_text(cloud, scope, url, given, what)
+    else:
+        raise CredentialsError(
+            f"{where}: its credential_source is neither a file nor a url",
+            hint="sources of AWS and of executables are not supported; write the token to a file",
+        )
+    form = source.get("format")
+    if isinstance(form, dict) and form.get("type") == "json":
+        try:
+            found = load_json(text.encode("utf-8", "surrogateescape"), what)
+        except ValueError:
+            raise CredentialsError(f"{what}: is not a JSON object") from None
+        text = text_in(found, str(form.get("subject_token_field_name")), what)
+    if not text.strip():
+        raise CredentialsError(f"{what}: is empty")
+    return Secret(text.strip())
+
+
+def _impersonate(value: Mapping[str, object], url: str, token: Secret, where: str, cloud: Cloud, scope: Scope) -> Lease:
+    account = urlsplit(url).path.rpartition("/")[2].partition(":")[0]
+    what = f"{where}: token for {account} from {_host(url)}"
+    options = value.get("service_account_impersonation")
+    life_s = seconds_in(options, "token_lifetime_seconds", 3600) if isinstance(options, dict) else 3600.0
+    answer = post_json(
+        cloud,
+        scope,
+        url,
+        {"scope": [SCOPE], "lifetime": f"{life_s:.0f}s"},
+        token,
+        what,
+        hint="the workload needs the role roles/iam.workloadIdentityUser on this service account",
+    )
+    login = Login(TOKEN_USER, token_in(answer, "accessToken", what), source=f"service account {account}, {where}")
+    return Lease(login, _until(text_in(answer, "expireTime", what), cloud.clock.now(), life_s))
+
+
+def _by_metadata(cloud: Cloud, scope: Scope) -> Lease:
+    host = cloud.env.get("GCE_METADATA_HOST") or _METADATA_HOST
+    what = f"metadata server {host}"
+    answer = get_metadata(
+        cloud,
+        scope,
+        f"http://{host}{_METADATA_PATH}",
+        {"Metadata-Flavor": "Google"},
+        what,
+        absent="no Google credentials were found: no keyfile, no GOOGLE_APPLICATION_CREDENTIALS, no login by gcloud,"
+        f" and no metadata server at {host}",
+        hint=_KEY_HINT,
+    )
+    return _token(answer, "access_token", what, "the metadata server's service account")
+
+
+def _token(answer: Mapping[str, object], key: str, what: str, source: str) -> Lease:
+    login = Login(TOKEN_USER, token_in(answer, key, what), source=source)
+    return Lease(login, seconds_in(answer, "expires_in", 3600))
+
+
+def _until(moment: str, now: float, default: float) -> float:
+    # The server's time of day against ours: a skewed clock must not make a token look dead.
+    try:
+        left = datetime.fromisoformat(moment).timestamp() - now
+    except ValueError:
+        return default
+    return left if 0 < left <= default else default
+
+
+def _segment(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        return "an address that is not a URL"
+
+
+def _reason(problem: Exception) -> str:
+    return getattr(problem, "strerror", None) or "it is not text"

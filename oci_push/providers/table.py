@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from oci_push.providers import azure, dockerhub, ecr, ecr_public, generic, github, gitlab, google, quay
+from oci_push.providers import (
+    artifactory,
+    azure,
+    cloudflare,
+    digitalocean,
+    dockerhub,
+    dtr,
+    ecr,
+    ecr_public,
+    generic,
+    github,
+    gitlab,
+    google,
+    harbor,
+    nexus,
+    quay,
+    zot,
+)
 from oci_push.providers.base import Provider
 
 PROVIDERS: tuple[Provider, ...] = (
@@ -14,6 +31,13 @@ PROVIDERS: tuple[Provider, ...] = (
     github.PROVIDER,
     gitlab.PROVIDER,
     quay.PROVIDER,
+    digitalocean.PROVIDER,
+    cloudflare.PROVIDER,
+    artifactory.PROVIDER,
+    harbor.PROVIDER,
+    nexus.PROVIDER,
+    dtr.PROVIDER,
+    zot.PROVIDER,
     generic.PROVIDER,
 )
 

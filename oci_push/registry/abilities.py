@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from oci_push.errors import RegistryError
 from oci_push.model.reference import Repository
 from oci_push.protocol.uploads import Form, Upload
+from oci_push.transport.pace import Rate
 
 MIB = 1024 * 1024
 WHOLE_BYTES = 16 * MIB
@@ -37,7 +38,7 @@ class Facts:
     """State what is known of a registry before it is asked anything; sizes in bytes, 0: none.
 
     `pieces` says that a blob may be sent in pieces and an upload gone on with; `is_stranger` that the registry is of
-    no known family, so that what it can is worth a try.
+    no known family, so that what it can is worth a try. `manifests_per_s` bounds how many manifests are put, 0: not.
     """
 
     form: Form = Form.PUT
@@ -48,6 +49,7 @@ class Facts:
     least_piece: int = 0
     most_piece: int = 0
     is_stranger: bool = False
+    manifests_per_s: float = 0.0
 
 
 class Abilities:
@@ -62,14 +64,16 @@ class Abilities:
         self._note = note
         known = {name: find(name) for name in ("pieces", "piece_limit", "multi_tag", "anonymous_mount", "single_post")}
         self.form = facts.form
-        self.multi_tag = facts.multi_tag and known["multi_tag"] != "no"
+        self.multi_tag = known["multi_tag"] == "yes" or (facts.multi_tag and known["multi_tag"] != "no")
         self.pieces = facts.pieces and known["pieces"] != "no"
-        self.anonymous_mount = facts.anonymous_mount and known["anonymous_mount"] != "no"
+        anywhere = known["anonymous_mount"]
+        self.anonymous_mount = anywhere == "yes" or (facts.anonymous_mount and anywhere != "no")
         self._single_post = known["single_post"] or ("ask" if facts.is_stranger and lasts else "no")
         self._first = facts.first_piece or _FIRST_PIECE
         self._least = facts.least_piece
         limit = known["piece_limit"] or ""
         self._limit = int(limit) if limit.isdigit() else facts.most_piece
+        self.manifest_rate = Rate(facts.manifests_per_s) if facts.manifests_per_s else None
         self.denied_sources: set[Repository] = set()
         self._bytes_per_s = 0.0
         self._refused: set[Form] = set()

@@ -7,20 +7,27 @@ and ask for a token once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from oci_push.events import Emit
-from oci_push.model.access import Access
+from oci_push.model.access import Access, Trust
 from oci_push.model.reference import Repository
+from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import pull_scope, push_scope
 from oci_push.protocol.uploads import Form
+from oci_push.providers.base import Cloud, CloudSide
 from oci_push.providers.table import find_provider
 from oci_push.registry.abilities import Abilities, Facts
 from oci_push.registry.journal import Journal
 from oci_push.registry.repository import RepositoryClient
-from oci_push.runtime.memory import Memory
+from oci_push.runtime.memory import Memory, NoMemory
 from oci_push.runtime.once import OnceMap
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
+from oci_push.transport.logins import FixedLogin
+from oci_push.transport.origins import origin
 from oci_push.transport.pace import Bandwidth, Gate
 from oci_push.transport.session import Session, TransportSettings
 
@@ -45,30 +52,38 @@ class Connections:
         blob_retry: RetryPolicy,
         random: Callable[[], float],
         emit: Emit,
-        memory: Memory,
-        journal: Journal | None,
+        memory: Memory | None = None,
+        journal: Journal | None = None,
         mount: bool = True,
+        home: Path | None = None,
     ) -> None:
         self._scope = scope
         self._settings = settings
         self._blob_retry = blob_retry
         self._random = random
         self._emit = emit
-        self._memory = memory
+        self._memory = memory or NoMemory()
         self._journal = journal
         self._mount = mount
         self._bandwidth = Bandwidth(settings.limit_bytes_per_s)
         self._gates: OnceMap[str, Gate] = OnceMap()
         self._sessions: OnceMap[Access, Session] = OnceMap()
         self._abilities: OnceMap[str, Abilities] = OnceMap()
+        self._outside: OnceMap[Access, Session] = OnceMap()
+        self._sides: OnceMap[Access, CloudSide] = OnceMap()
+        self._home = home
+
+    def session(self, access: Access) -> Session:
+        """Give the session of a login."""
+        return self._sessions.get(access, lambda: self._open(access))
 
     def repository(self, access: Access, repository: Repository) -> RepositoryClient:
         """Give a client for one repository, over the session of its login."""
-        session = self._sessions.get(access, lambda: self._open(access))
         return RepositoryClient(
-            session,
+            self.session(access),
             repository,
             self._abilities.get(access.host, lambda: self._learn(access.host)),
+            self.side(access).control,
             blob_retry=self._blob_retry,
             random=self._random,
             emit=self._emit,
@@ -78,12 +93,32 @@ class Connections:
 
     def want(self, access: Access, *, push: tuple[Repository, ...] = (), pull: tuple[Repository, ...] = ()) -> None:
         """Name what will be needed, so that the first token covers it; targets first."""
-        session = self._sessions.get(access, lambda: self._open(access))
-        session.auth.want(tuple(push_scope(r) for r in push) + tuple(pull_scope(r) for r in pull))
+        self.session(access).auth.want(tuple(push_scope(r) for r in push) + tuple(pull_scope(r) for r in pull))
 
     def can_mount(self, access: Access) -> bool:
-        """Say whether this registry links blobs across repositories at all."""
-        return find_provider(access.host).quirks.mounts
+        """Say whether this registry links blobs across repositories at all; what was measured goes before the facts."""
+        measured = self._memory.find_ability(access.host, "mount")
+        return find_provider(access.host).quirks.mounts if measured is None else measured == "yes"
+
+    def side(self, access: Access) -> CloudSide:
+        """Give what stands behind a registry; where that is nothing, its login alone."""
+        provider = find_provider(access.host)
+        return self._sides.get(
+            access, lambda: provider.cloud_side(access, self._cloud(access)) or CloudSide(FixedLogin(access.login))
+        )
+
+    def resolve(self, access: Access, scope: Scope) -> Access:
+        """Give an access whose host is the real one, where the cloud has to be asked for a part of it."""
+        side = self.side(access)
+        host = side.control.real_host(scope) if side.control else access.host
+        resolved = replace(access, host=host)
+        self._sides.get(resolved, lambda: side)  # what was learnt (a token, a role's session) serves both
+        return resolved
+
+    def distance_s(self, access: Access) -> float | None:
+        """Give the round trip to a registry in seconds, if it has been talked to directly."""
+        session = self._sessions.peek(access)
+        return session.distance_s if session else None
 
     def width(self) -> int:
         """Give the number of threads worth having for one target; the session's gate bounds what they do."""
@@ -91,41 +126,73 @@ class Connections:
 
     def close(self) -> None:
         """Close every session."""
-        for _, session in self._sessions.items():
+        for session in (*(s for _, s in self._sessions.items()), *(s for _, s in self._outside.items())):
             session.close()
 
     def _open(self, access: Access) -> Session:
-        api_host = find_provider(access.host).api_host(access.host)
-        gate = self._gates.get(access.host, lambda: Gate(self._settings.near_requests))
+        provider = find_provider(access.host)
+        logins = FixedLogin(access.login) if access.login else self.side(access).logins
         return Session(
             access,
-            api_host,
+            provider.api_host(access.host),
             self._scope,
             self._settings,
             self._random,
             self._emit,
-            gate=gate,
+            logins,
+            provider.quirks.hints,
+            gate=self._gates.get(access.host, lambda: Gate(self._settings.near_requests)),
             bandwidth=self._bandwidth,
         )
 
+    def _cloud(self, access: Access) -> Cloud:
+        return Cloud(
+            self._settings.env,
+            self._home,
+            self._scope.clock,
+            partial(self._fetch, access),
+            retry=self._settings.call_retry,
+            random=self._random,
+            emit=self._emit,
+        )
+
+    def _fetch(self, access: Access, scope: Scope, call: Call) -> Reply:
+        """Send a provider's call to an endpoint; one at the registry itself is reached as the registry is."""
+        scheme, name, port = where = origin(call.url)
+        host = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+        outside = Access(host, trust=Trust(plain_http=scheme == "http"))
+        if where == origin(f"{access.scheme}://{access.host}"):
+            outside = replace(outside, trust=replace(access.trust, plain_http=scheme == "http"), address=access.address)
+        return self._outside.get(outside, lambda: self._open_outside(outside)).fetch(scope, call)
+
+    def _open_outside(self, outside: Access) -> Session:
+        return Session(outside, outside.host, self._scope, self._settings, self._random, self._emit)
+
     def _learn(self, host: str) -> Abilities:
-        return Abilities(
-            self._facts(host),
-            find=lambda name: self._memory.find_ability(host, name),
+        """Give what is known of a registry: its family's facts, and what earlier runs and the doctor have seen."""
+
+        def find(name: str) -> str | None:
+            return self._memory.find_ability(host, name)
+
+        provider = find_provider(host)
+        quirks = provider.quirks
+        form, least = find("form") or "", find("chunk_min_bytes") or ""
+        is_stranger = provider.name == _STRANGER
+        abilities = Abilities(
+            Facts(
+                form=Form(form) if form in {one.value for one in Form} else Form(quirks.upload),
+                multi_tag=quirks.multi_tag,
+                anonymous_mount=quirks.anonymous_mount or is_stranger,
+                pieces=provider.name not in _IN_ONE_REQUEST,
+                first_piece=quirks.chunk_bytes,
+                least_piece=int(least) if least.isascii() and least.isdigit() else quirks.chunk_min_bytes,
+                most_piece=quirks.chunk_max_bytes,
+                is_stranger=is_stranger,
+                manifests_per_s=quirks.manifests_per_s,
+            ),
+            find=find,
             note=lambda name, value: self._memory.remember_ability(host, name, value),
             lasts=self._journal is not None,
         )
-
-    def _facts(self, host: str) -> Facts:
-        provider = find_provider(host)
-        quirks = provider.quirks
-        return Facts(
-            form=Form(quirks.upload),
-            multi_tag=quirks.multi_tag,
-            anonymous_mount=self._mount and (quirks.anonymous_mount or provider.name == _STRANGER),
-            pieces=provider.name not in _IN_ONE_REQUEST,
-            first_piece=quirks.chunk_bytes,
-            least_piece=quirks.chunk_min_bytes,
-            most_piece=quirks.chunk_max_bytes,
-            is_stranger=provider.name == _STRANGER,
-        )
+        abilities.anonymous_mount = abilities.anonymous_mount and self._mount
+        return abilities

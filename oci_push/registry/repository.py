@@ -6,10 +6,10 @@ Joins the protocol's flows with a session. How a blob is sent, and what is done 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from oci_push.errors import DeniedError, RegistryError
+from oci_push.errors import DeniedError, OciPushError, RegistryError
 from oci_push.events import Emit
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -18,6 +18,7 @@ from oci_push.model.reference import Reference, Repository
 from oci_push.protocol import blobs, endpoints, manifests, referrers
 from oci_push.protocol.call import Body, Call
 from oci_push.protocol.uploads import Form, Upload
+from oci_push.providers.base import ControlPlane
 from oci_push.registry.abilities import Abilities
 from oci_push.registry.journal import Entry, Journal
 from oci_push.registry.upload import BlobUpload, Sent, cancel_upload
@@ -25,6 +26,9 @@ from oci_push.runtime.memory import Memory
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
 from oci_push.transport.session import Session
+
+_SURVEY_FROM = 10
+"""From how many blobs on one question to the vendor's interface beats a question for each."""
 
 
 class RepositoryClient:
@@ -35,6 +39,7 @@ class RepositoryClient:
         session: Session,
         repository: Repository,
         abilities: Abilities,
+        control: ControlPlane | None = None,
         *,
         blob_retry: RetryPolicy,
         random: Callable[[], float],
@@ -47,6 +52,8 @@ class RepositoryClient:
         self._abilities = abilities
         self._memory = memory
         self._journal = journal
+        self._control = control
+        self._surveyed: dict[Digest, bool] = {}
         self._blob_retry = blob_retry
         self._random = random
         self._emit = emit
@@ -67,7 +74,34 @@ class RepositoryClient:
 
     def has_blob(self, scope: Scope, blob: Descriptor) -> bool:
         """Ask whether a blob is there."""
+        known = self._surveyed.pop(blob.digest, None)
+        if known is not None:
+            return known
         return self.session.run(scope, blobs.exists(self.repository, blob))
+
+    def prepare(self, scope: Scope) -> None:
+        """Make the repository if it is missing and its access says so."""
+        if self._control is not None:
+            self._control.prepare(scope, self.repository)
+
+    def survey(self, scope: Scope, blobs: Sequence[Descriptor]) -> None:
+        """Ask for many blobs at once where the vendor lets us; each answer is used once, by `has_blob`."""
+        if self._control is not None and len(blobs) >= _SURVEY_FROM:
+            there = self._control.present(scope, self.repository, (blob.digest for blob in blobs))
+            if there is not None:
+                self._surveyed = {blob.digest: blob.digest in there for blob in blobs}
+
+    def is_surveyed(self, blob: Descriptor) -> bool:
+        """Say whether `has_blob` would answer without a request."""
+        return blob.digest in self._surveyed
+
+    def can_mount(self, scope: Scope) -> bool:
+        """Say whether mounting is worth a try, as far as the vendor's interface knows."""
+        return self._control is None or self._control.can_mount(scope)
+
+    def explain(self, scope: Scope, error: OciPushError) -> OciPushError:
+        """Find out what a vague failure was about, where the vendor's interface can tell."""
+        return error if self._control is None else self._control.explain(scope, self.repository, error)
 
     @contextmanager
     def open_blob(self, scope: Scope, blob: Descriptor, start: int = 0) -> Iterator[Iterator[bytes]]:
@@ -146,6 +180,8 @@ class RepositoryClient:
 
     def put_manifest(self, scope: Scope, manifest: Manifest, target: str) -> None:
         """Store a manifest under a tag or its digest, and see that it is found from its subject."""
+        if self._abilities.manifest_rate is not None:
+            self._abilities.manifest_rate.wait(scope)
         handled = self.session.run(scope, manifests.put(self.repository, manifest, target))
         self._list(scope, manifest, handled=handled)
 

@@ -6,6 +6,7 @@ it is handed in as `Surroundings`.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,11 +19,16 @@ from oci_push.engine.push import Care, PushResult, execute
 from oci_push.errors import ConfigError
 from oci_push.events import Emit, Note, ignore
 from oci_push.model.access import Access, Login, Trust
+from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, Repository
+from oci_push.protocol import referrers
+from oci_push.protocol.call import BytesBody
 from oci_push.providers.authfiles import AuthFiles
+from oci_push.providers.base import complete
 from oci_push.providers.certificates import add_certificates, certificate_folders
+from oci_push.providers.table import find_provider
 from oci_push.registry.connections import Connections
 from oci_push.registry.journal import Journal
 from oci_push.runtime.commands import command_runner
@@ -36,6 +42,8 @@ from oci_push.sources.settings import SourceSettings
 from oci_push.sources.table import SourceSpec, open_source, parse_source, path_exists
 from oci_push.transport.session import TransportSettings
 
+ANNOTATIONS_TYPE = "application/vnd.oci-push.annotations.v1"
+"""The artifact type of annotations that are attached to an image."""
 _MEMORY_FILE = "memory.sqlite3"
 
 
@@ -104,6 +112,7 @@ class Pusher:
             blob_retry=options.blob_retry,
             random=surroundings.random,
             emit=emit,
+            home=home,
             memory=self._memory if lasts else NoMemory(),
             journal=Journal(self._memory, folder) if lasts and folder else None,
             mount=options.mount,
@@ -114,13 +123,21 @@ class Pusher:
         self._connections.close()
         self._memory.close()
 
+    def speaking(self, emit: Emit) -> Pusher:
+        """Give the same pusher telling its events to somebody else; everything else is shared. It is not closed."""
+        other = copy.copy(self)
+        other._emit = emit
+        return other
+
     def access(self, repository: Repository, given: Access | None = None) -> Access:
         """Decide how a repository's registry is reached: given, configured, or found in files."""
         access = given or self._options.accesses.get(repository.host) or Access(repository.host)
-        login = access.login or self._options.login
-        if login is None:
+        login = access.login or (None if access.identity else self._options.login)
+        if login is None and access.identity is None:
             found = self._logins.find(repository, self.scope)
             login = found.login if found else None
+        if login is not None:
+            login = complete(login, find_provider(repository.host))
         trust = access.trust
         if trust == Trust():
             trust = self._options.trust
@@ -148,6 +165,16 @@ class Pusher:
                     self._memory.remember_blob(leg.target.access.host, result.repository.path, blob.digest)
         return results
 
+    def attach(self, pushed: PushResult, annotations: Mapping[str, str], scope: Scope) -> Digest:
+        """Attach annotations to a pushed image as an artifact that refers to it; the image itself stays as it is."""
+        subject = Descriptor(pushed.media_type, pushed.root, pushed.root_size)
+        referrer = referrers.make_referrer(subject, ANNOTATIONS_TYPE, annotations)
+        client = self._connections.repository(pushed.access or self.access(pushed.repository), pushed.repository)
+        if not client.has_blob(scope, referrers.EMPTY):
+            client.upload(scope, referrers.EMPTY, BytesBody(referrers.EMPTY_JSON))
+        client.put_manifest(scope, referrer, str(referrer.digest))
+        return referrer.digest
+
     @contextmanager
     def open(self, text: str, scope: Scope, *, given: Access | None = None, targets: int = 1) -> Iterator[Source]:
         """Open a SOURCE; `targets` above one makes a registry's blobs be downloaded once and kept."""
@@ -164,7 +191,11 @@ class Pusher:
     def target(self, repository: Repository, tags: tuple[str, ...], given: Access | None = None) -> Target:
         """Join one repository with how it is reached, which in a rehearsal is the sandbox."""
         if not self._options.rehearsal:
-            return Target(self.access(repository, given), repository, tags)
+            access = self.access(repository, given)
+            resolved = self._connections.resolve(access, self.scope)
+            if resolved != access:
+                repository = replace(repository, host=resolved.host)
+            return Target(resolved, repository, tags)
         stand_in = Repository(self._options.rehearsal, f"{repository.host.replace(':', '-').lower()}/{repository.path}")
         return Target(Access(self._options.rehearsal, None, Trust(plain_http=True)), stand_in, tags)
 
@@ -206,6 +237,21 @@ class Pusher:
         return Path(cache) / "oci-push" if self._options.remember and cache else None
 
     @property
+    def is_rehearsal(self) -> bool:
+        """Say whether a sandbox stands in for every target."""
+        return bool(self._options.rehearsal)
+
+    @property
     def memory(self) -> Memory:
         """Give what is remembered between runs."""
         return self._memory
+
+    @property
+    def logins(self) -> AuthFiles:
+        """Give the logins in docker's and podman's files."""
+        return self._logins
+
+    @property
+    def connections(self) -> Connections:
+        """Give the run's registries."""
+        return self._connections

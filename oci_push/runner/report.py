@@ -7,8 +7,11 @@ import os
 from pathlib import Path
 
 from oci_push.engine.push import PushResult
+from oci_push.engine.replicate import ReplicaResult
 from oci_push.engine.transfer import BlobOutcome
 from oci_push.errors import ConfigError, OciPushError
+from oci_push.runner.notes import Noted
+from oci_push.runner.results import HookResult, RunReport, StepResult
 
 
 def push_to_json(result: PushResult) -> dict[str, object]:
@@ -39,6 +42,68 @@ def push_to_json(result: PushResult) -> dict[str, object]:
         "bytes_found": sum(blob.bytes_found for blob in result.blobs),
         "verified": result.verified,
         "repaired": [str(digest) for digest in result.repaired],
+        "seconds": round(result.seconds, 3),
+        "error": error_to_json(result.error),
+    }
+
+
+def run_to_json(report: RunReport) -> dict[str, object]:
+    """Give a pipeline's run."""
+    return {
+        "build_status": report.status,
+        "exit_code": report.exit_code,
+        "seconds": round(report.seconds, 3),
+        "steps": [step_to_json(step) for step in report.steps],
+        "hooks": [_hook_to_json(hook) for hook in report.hooks],
+        "notes": [_note_to_json(note) for note in report.notes],
+    }
+
+
+def step_to_json(step: StepResult) -> dict[str, object]:
+    """Give one step; `notes` are metadata and annotations, `waits_s` the seconds between attempts."""
+    return {
+        "name": step.name,
+        "type": step.type,
+        "title": step.title or step.name,
+        "stage": step.stage or "default",
+        "group": step.group,
+        "status": step.status,
+        "attempts": step.attempts,
+        "waits_s": list(step.waits_s),
+        "reason": step.reason or None,
+        "seconds": round(step.seconds, 3),
+        "error": error_to_json(step.error),
+        "targets": [push_to_json(result) for result in step.pushed],
+        "replicas": [replica_to_json(replica) for replica in step.replicas],
+        "hooks": [_hook_to_json(hook) for hook in step.hooks],
+        "notes": [_note_to_json(note) for note in step.notes],
+    }
+
+
+def _hook_to_json(hook: HookResult) -> dict[str, object]:
+    return {"event": hook.event, "status": hook.status, "reason": hook.reason or None}
+
+
+def _note_to_json(note: Noted) -> dict[str, object]:
+    value = note.value
+    return {
+        "entity_type": note.entity_type,
+        "entity_id": note.entity_id,
+        "key": note.key,
+        "value": int(value) if isinstance(value, float) and value.is_integer() else value,
+        "event": note.event,
+        "display": note.is_display,
+        "removed": note.is_removal,
+    }
+
+
+def replica_to_json(result: ReplicaResult) -> dict[str, object]:
+    """Give one place's result; times in seconds."""
+    return {
+        "repository": str(result.repository),
+        "region": result.place.region,
+        "account": result.place.account,
+        "outcome": result.outcome,
         "seconds": round(result.seconds, 3),
         "error": error_to_json(result.error),
     }

@@ -1,224 +1,144 @@
-"""A pipeline's run: resolve, push, retry, report; sequential steps and parallel groups.
-
-Joins the pipeline with the engine, which do not know each other. A step's failure stops what follows unless its
-effective ``fail_fast`` is false; children of a parallel step finish whatever becomes of their siblings.
-"""
+"""A pipeline's run: the schedule driven by real steps, from the hooks before it to the report."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import replace
 
-from oci_push.engine.push import PushResult
-from oci_push.errors import ConfigError, DeadlineError, OciPushError, Problem
-from oci_push.events import Emit, Note, RetryScheduled, StepFinished, StepStarted
-from oci_push.pipeline.resolve import Context, ResolvedPush, resolve_push
-from oci_push.pipeline.steps import BuildStep, ForeignStep, ParallelStep, Pipeline, PushStep, Retry, Step
+from oci_push.errors import Cancelled
+from oci_push.events import Emit, StepFinished
+from oci_push.pipeline.judge import VariablesJudge
+from oci_push.pipeline.resolve import title_of
+from oci_push.pipeline.resolving import Context, Pushed, raise_together
+from oci_push.pipeline.schedule import PENDING, RUNNING, SKIPPED, SUCCESS, TERMINATED, Entry, Rules, Schedule
+from oci_push.pipeline.simulate import simulate
+from oci_push.pipeline.steps import ParallelStep, Pipeline, Text, type_of
+from oci_push.pipeline.variables import names_in
+from oci_push.runner.hooks import ELECTED, HookRunner
 from oci_push.runner.pusher import Pusher
-from oci_push.runner.report import error_to_json, push_to_json
+from oci_push.runner.results import RunReport, StepResult
+from oci_push.runner.settings import MAX_STEPS_AT_ONCE, RunSettings
+from oci_push.runner.stepping import Moment, Stepping
 from oci_push.runtime.scope import Scope
-from oci_push.runtime.tasks import run_all
-
-_MAX_WAIT_S = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    """Tell what became of a step: ``success``, ``failure``, ``skipped`` or ``terminated``."""
-
-    name: str
-    status: str
-    attempts: int = 0
-    pushed: tuple[PushResult, ...] = ()
-    error: OciPushError | None = None
-    reason: str = ""
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class RunReport:
-    """Tell what became of a pipeline; `exit_code` is 0, or 1 for a failed build."""
-
-    steps: tuple[StepResult, ...]
-    exit_code: int
-
-    @property
-    def status(self) -> str:
-        """Give the build status."""
-        return "success" if self.exit_code == 0 else "failure"
-
-    def to_json(self) -> dict[str, object]:
-        """Give the report's one serial form."""
-        return {
-            "build_status": self.status,
-            "exit_code": self.exit_code,
-            "steps": [
-                {
-                    "name": step.name,
-                    "status": step.status,
-                    "attempts": step.attempts,
-                    "reason": step.reason or None,
-                    "seconds": round(step.seconds, 3),
-                    "error": error_to_json(step.error),
-                    "targets": [push_to_json(result) for result in step.pushed],
-                }
-                for step in self.steps
-            ],
-        }
+from oci_push.runtime.tasks import Crew
 
 
 class Runner:
     """Run pipelines with one pusher."""
 
-    def __init__(self, pusher: Pusher, context: Context, emit: Emit) -> None:
+    def __init__(self, pusher: Pusher, context: Context, settings: RunSettings, emit: Emit) -> None:
         self._pusher = pusher
-        self._context = context
+        self._pushed: dict[str, Pushed] = {}
+        self._context = replace(context, pushed=self._pushed)
+        self._settings = settings
         self._emit = emit
 
-    def run(self, pipeline: Pipeline, scope: Scope) -> RunReport:
-        """Run every step in order; a cancel still gives the report, with what was not reached."""
-        self.check(pipeline)
-        results: list[StepResult] = []
-        failed = stopped = False
-        for step in pipeline.steps:
-            if stopped or scope.is_cancelled:
-                reason = "cancelled" if scope.is_cancelled else "an earlier step failed"
-                results.extend(StepResult(name, "skipped", reason=reason) for name in _names(step))
-                continue
-            done = self._step(step, scope)
-            results.extend(done)
-            fail_fast = pipeline.fail_fast if (own := _fail_fast(step)) is None else own
-            if _has_failed(step, done, pipeline.fail_fast) and fail_fast:
-                failed = stopped = True
-        code = scope.reason.exit_code if scope.reason is not None else int(failed)
-        return RunReport(tuple(results), code)
-
     def check(self, pipeline: Pipeline) -> None:
-        """Resolve every step whose variables are known, so that mistakes show before anything is pushed."""
-        problems: list[Problem] = []
-        for step in _pushes(pipeline.steps):
-            try:
-                resolve_push(step, self._context)
-            except ConfigError as error:
-                if not any(_is_member(problem.message) for problem in error.problems):
-                    problems.extend(error.problems)
-        if problems:
-            raise ConfigError(problems=problems)
+        """Resolve every step that would run if all goes well, so that mistakes show before anything is contacted."""
+        apart = replace(self._context, variables=self._context.variables.inside_hooks())
+        raise_together(simulate(pipeline, apart, self._settings.as_assumed()).problems)
 
-    def _step(self, step: Step, scope: Scope) -> list[StepResult]:
-        match step:
-            case PushStep():
-                return [self._push(step, scope)]
-            case ParallelStep():
-                outcomes = run_all(
-                    scope,
-                    [lambda s, child=child: self._step(child, s) for child in step.steps],  # type: ignore[misc]
-                    limit=len(step.steps) or 1,
-                )
-                return [result for outcome in outcomes for result in outcome.get()]
-            case BuildStep():
-                self._emit(Note(f"Build step {step.name}: its image comes from --candidate or candidates:"))
-                return [StepResult(step.name, "success", reason="read for its image name only")]
-            case ForeignStep():
-                reason = f"type {step.type} is not run by oci-push"
-                self._emit(Note(f"{step.name}: skipped, {reason}", "warning"))
-                return [StepResult(step.name, "skipped", reason=reason)]
+    def run(self, pipeline: Pipeline, scope: Scope) -> RunReport:
+        """Run every step; a cancel still gives the report, with what was not reached. Raises `ConfigError`."""
+        self.check(pipeline)
+        started = scope.clock.monotonic()
+        judge = VariablesJudge(self._context.variables)
+        rules = Rules(pipeline.is_parallel, pipeline.fail_fast, pipeline.strict_fail_fast, pipeline.success_criteria)
+        schedule = Schedule(pipeline.steps, rules, judge)
+        hooks = HookRunner(
+            "pipeline", self._context, self._settings, self._emit, schedule.states, "running", self._run_hook_steps
+        )
+        told, notes = hooks.run(pipeline.hook(ELECTED), scope)
+        done = [told] if told else []
+        if told is not None and told.status != SUCCESS:
+            schedule.abort(f"the pipeline's hook on_elected ended with {told.status}")
+        stepping = self._stepping(self._context, needs_ids=_needed_ids(pipeline))
+        results = self._drive(schedule, stepping, scope)
+        status = schedule.status()
+        found = list(notes)
+        hooks = replace(hooks, workflow=schedule.workflow())
+        for event in ("on_success" if status == SUCCESS else "on_fail", "on_finish"):
+            told, written = hooks.run(pipeline.hook(event), scope) if not scope.is_cancelled else (None, ())
+            done += [told] if told else []
+            found += written
+        code = scope.reason.exit_code if scope.reason is not None else int(status != SUCCESS)
+        rows = tuple(_row(entry, results) for entry in schedule.entries())
+        return RunReport(rows, code, status, tuple(done), tuple(found), scope.clock.monotonic() - started)
 
-    def _push(self, step: PushStep, scope: Scope) -> StepResult:
-        clock = scope.clock
-        started = clock.monotonic()
-        attempt, pushed, error = 0, tuple[PushResult, ...](), None
-        inner = scope.child(seconds=step.timeout_s, what=f"step {step.name}")
-        try:
-            resolved = resolve_push(step, self._context)
-            while True:
-                attempt += 1
-                self._emit(
-                    StepStarted(step.name, resolved.title, step.stage, attempt, step.retry.max_attempts, step.timeout_s)
-                )
-                pushed, error = self._attempt(resolved, inner)
-                if error is None or not _may_retry(error, attempt, step.retry):
-                    break
-                wait = wait_s(step.retry, attempt)
-                self._emit(RetryScheduled(f"step {step.name}", str(error), attempt, wait))
-                inner.sleep(wait)
-        except OciPushError as problem:
-            error = problem
-        if isinstance(error, DeadlineError) and step.timeout_s:
-            error = DeadlineError(
-                f"step {step.name}: time limit of {step.timeout_s:g} s exceeded "
-                f"(ended after {clock.monotonic() - started:.1f} s)"
-            )
-        status = "success" if error is None else ("terminated" if error.exit_code > 128 else "failure")
-        if error is None:
-            self._export(step, resolved, pushed)
-        seconds = clock.monotonic() - started
-        self._emit(StepFinished(step.name, step.title, status, str(error) if error else "", seconds))
-        return StepResult(step.name, status, attempt, pushed, error, seconds=seconds)
+    def _drive(self, schedule: Schedule, stepping: Stepping, scope: Scope) -> dict[str, StepResult]:
+        """Start what is ready and take in what ends, until nothing is left."""
+        crew: Crew[StepResult] = Crew(scope, limit=MAX_STEPS_AT_ONCE)
+        results: dict[str, StepResult] = {}
+        while True:
+            started = schedule.ready()
+            self._tell_skipped(schedule)
+            is_beside = len(started) > 1 or not crew.is_idle
+            for entry in started:
+                moment = Moment(dict(schedule.states), schedule.workflow(entry), entry.group, is_beside)
+                crew.start(entry.name, lambda s, e=entry, m=moment: stepping.run(e.step, m, s))  # type: ignore[misc]
+            for name in schedule.to_cancel():
+                crew.cancel(name, Cancelled("another step failed"))
+            if crew.is_idle:
+                break
+            name, outcome = crew.wait()
+            result = outcome.get()
+            results[name] = result
+            schedule.finish(name, result.status, str(result.error) if result.error else result.reason)
+            if result.aborts:
+                schedule.abort(f"hook on_elected of step {name!r} failed")
+            if scope.is_cancelled:
+                schedule.stop("cancelled")
+        return results
 
-    def _attempt(self, resolved: ResolvedPush, scope: Scope) -> tuple[tuple[PushResult, ...], OciPushError | None]:
-        try:
-            target = self._pusher.target(resolved.repository, resolved.tags, resolved.access)
-            with self._pusher.open(resolved.source, scope, given=resolved.source_access) as source:
-                plan = self._pusher.plan(source, (target,), scope)
-                results = self._pusher.execute(plan, source, scope)
-        except OciPushError as error:
-            return (), error
-        return results, next((result.error for result in results if result.error is not None), None)
+    def _run_hook_steps(self, schedule: Schedule, context: Context, scope: Scope) -> str:
+        self._drive(schedule, self._stepping(context, in_hook=True), scope)
+        return schedule.status()
 
-    def _export(self, step: PushStep, resolved: ResolvedPush, pushed: Sequence[PushResult]) -> None:
-        digest = str(pushed[0].root) if pushed else ""
-        members = {
-            "registry": resolved.registry_name,
-            "imageRepoDigest": f"{resolved.repository.familiar}@{digest}",
-            "imageId": digest,
-            "result": "success",
-            "name": step.name,
-            "type": "push",
-        }
-        self._context.variables.export(step.name, members)
+    def _stepping(
+        self, context: Context, *, needs_ids: frozenset[str] = frozenset(), in_hook: bool = False
+    ) -> Stepping:
+        return Stepping(
+            self._pusher,
+            context,
+            self._settings,
+            self._emit,
+            self._run_hook_steps,
+            self._pushed,
+            needs_ids,
+            in_hook,
+        )
+
+    def _tell_skipped(self, schedule: Schedule) -> None:
+        for entry in schedule.take_skipped():
+            title = title_of(entry.name, entry.step.settings, self._context)
+            self._emit(StepFinished(entry.name, title, SKIPPED, entry.reason, step_type=type_of(entry.step)))
 
 
-def wait_s(retry: Retry, attempt: int) -> float:
-    """Give the wait after the n-th failed attempt: ``delay`` to the power of ``factor``ⁿ, at most 300 s."""
-    wait = retry.delay_s
-    if retry.factor != 1:
-        for _ in range(attempt):
-            wait = min(wait**retry.factor, _MAX_WAIT_S)
-    return min(wait, _MAX_WAIT_S)
+def _row(entry: Entry, results: dict[str, StepResult]) -> StepResult:
+    known = results.get(entry.name)
+    if known is not None:
+        return known
+    state = TERMINATED if entry.state in (PENDING, RUNNING) else entry.state
+    kind = "parallel" if isinstance(entry.step, ParallelStep) else type_of(entry.step)
+    return StepResult(entry.name, state, kind, entry.step.settings.stage, entry.name, entry.group, reason=entry.reason)
 
 
-def _may_retry(error: OciPushError, attempt: int, retry: Retry) -> bool:
-    final = isinstance(error, ConfigError | DeadlineError) or error.exit_code > 128
-    return not final and attempt < retry.max_attempts
+def _needed_ids(pipeline: Pipeline) -> frozenset[str]:
+    """Name the build steps whose ``imageId`` is asked for somewhere in the pipeline."""
+    builds = pipeline.builds()
+    if not builds:
+        return frozenset()
+    named = {name.removeprefix("steps.") for text in _texts(pipeline) for name in names_in(text.text)}
+    return frozenset(name for name in builds if f"{name}.imageId" in named)
 
 
-def _has_failed(step: Step, results: Sequence[StepResult], root_fail_fast: bool) -> bool:
-    failed = {result.name for result in results if result.status in ("failure", "terminated")}
-    if isinstance(step, ParallelStep):
-        counted = [c for c in step.steps if (root_fail_fast if _fail_fast(c) is None else _fail_fast(c))]
-        return any(name in failed for child in counted for name in _names(child))
-    return bool(failed)
-
-
-def _fail_fast(step: Step) -> bool | None:
-    return step.fail_fast if isinstance(step, PushStep | ParallelStep) else None
-
-
-def _names(step: Step) -> list[str]:
-    return [name for child in step.steps for name in _names(child)] if isinstance(step, ParallelStep) else [step.name]
-
-
-def _pushes(steps: Sequence[Step]) -> list[PushStep]:
-    found: list[PushStep] = []
-    for step in steps:
-        if isinstance(step, PushStep):
-            found.append(step)
-        elif isinstance(step, ParallelStep):
-            found.extend(_pushes(step.steps))
-    return found
-
-
-def _is_member(message: str) -> bool:
-    """Say whether a name is only unknown because its step has not run yet."""
-    return "unresolved variable" in message and "." in message
+def _texts(value: object) -> Iterator[Text]:
+    if isinstance(value, Text):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _texts(item)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield from _texts(getattr(value, field.name))

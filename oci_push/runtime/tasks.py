@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from oci_push.errors import OciPushError
@@ -81,6 +82,54 @@ def first_error(outcomes: Sequence[Outcome[T]]) -> BaseException | None:
     real = [error for error in errors if isinstance(error, OciPushError) and error.exit_code < 128]
     broken = [error for error in errors if not isinstance(error, OciPushError)]
     return next(iter(broken + real + errors), None)
+
+
+class Crew(Generic[T]):
+    """Run jobs as they come up, each on a thread and under a scope of its own, and give them back as they end.
+
+    At most `limit` run at once; the others wait for their turn. For one thread that starts and waits.
+    """
+
+    def __init__(self, scope: Scope, *, limit: int) -> None:
+        self._scope = scope
+        self._places = threading.Semaphore(limit)
+        self._ended: SimpleQueue[tuple[str, Outcome[T]]] = SimpleQueue()
+        self._scopes: dict[str, Scope] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        """Say whether every job has been given back."""
+        return not self._scopes
+
+    def start(self, name: str, job: Callable[[Scope], T]) -> None:
+        """Begin a job; `name` must not be one that still runs."""
+        scope = self._scopes[name] = self._scope.child()
+
+        def worker() -> None:
+            with self._places:
+                try:
+                    outcome: Outcome[T] = Outcome(job(scope))
+                except BaseException as error:  # noqa: BLE001  # thread boundary: the error travels in the outcome
+                    outcome = Outcome(error=error)
+                self._ended.put((name, outcome))
+
+        threading.Thread(target=worker, name=f"oci-push-{name[:20]}", daemon=True).start()
+
+    def cancel(self, name: str, reason: OciPushError) -> None:
+        """Ask a job to stop; one that has ended is let be."""
+        if name in self._scopes:
+            self._scopes[name].cancel(reason)
+
+    def wait(self) -> tuple[str, Outcome[T]]:
+        """Wait for the next job to end, and enforce deadlines meanwhile."""
+        while True:
+            try:
+                name, outcome = self._ended.get(timeout=0.05)
+            except Empty:
+                self._scope.expire()
+                continue
+            del self._scopes[name]
+            return name, outcome
 
 
 def attend(work: Callable[[], T], on_tick: Callable[[], None]) -> Outcome[T]:

@@ -1,27 +1,51 @@
 """Credentials on requests: which Authorization a call gets, and what a 401 teaches.
 
 One authenticator serves one login on one registry, from all threads. Tokens are asked for once per set of
-scopes (single flight), live by our own clock, and are renewed before a request that would outlive them.
+scopes (single flight), live by our own clock, and are renewed before a request that would outlive them. The login
+itself comes from a `LoginSource` and may change on the way: it is given back when the registry calls it expired.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from oci_push.errors import CredentialsError, RegistryError
-from oci_push.model.access import Access
+from oci_push.model.access import Access, Login
 from oci_push.protocol import challenge as challenges
 from oci_push.protocol import tokens
 from oci_push.protocol.call import Call, Flow, Reply
 from oci_push.protocol.challenge import Challenge, canonical, covers
+from oci_push.protocol.faults import parse_body
 from oci_push.protocol.tokens import Token
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.once import OnceMap
 from oci_push.runtime.scope import Scope
+from oci_push.transport.logins import LoginSource
 from oci_push.transport.origins import check_hop
 
 _RENEW_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenView:
+    """Tell of one token: scopes `asked` for and `granted` (``None``: it does not say), and the seconds left to it."""
+
+    asked: tuple[str, ...]
+    granted: tuple[str, ...] | None
+    left_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AuthView:
+    """Tell how the registry lets us in: `scheme` is ``basic``, ``bearer``, or empty while it has asked nobody."""
+
+    scheme: str = ""
+    realm: str = ""
+    service: str = ""
+    tokens: tuple[TokenView, ...] = ()
+
 
 RunFlow = Callable[[Scope, Flow[Token]], Token]
 
@@ -29,8 +53,11 @@ RunFlow = Callable[[Scope, Flow[Token]], Token]
 class Authenticator:
     """Decide what proves who we are; `run` sends the token requests, without credentials of its own."""
 
-    def __init__(self, access: Access, origin: tuple[str, str, int], clock: Clock, run: RunFlow) -> None:
+    def __init__(
+        self, access: Access, logins: LoginSource, origin: tuple[str, str, int], clock: Clock, run: RunFlow
+    ) -> None:
         self._access = access
+        self._logins = logins
         self._origin = origin
         self._clock = clock
         self._run = run
@@ -39,29 +66,62 @@ class Authenticator:
         self._one_by_one = False
         self._challenge: Challenge | None = None
         self._tokens: OnceMap[tuple[str, ...], Token] = OnceMap()
+        self._shown: tuple[str, Login] | None = None
+        self._worked: Login | None = None
 
     def want(self, scopes: tuple[str, ...]) -> None:
         """Name scopes that will be needed, so that one token covers them all; targets first."""
         with self._lock:
             self._wanted = canonical(self._wanted + scopes)
 
+    def view(self) -> AuthView:
+        """Tell how the registry lets us in, without anything secret."""
+        known = self._challenge
+        if known is None:
+            return AuthView()
+        now = self._clock.monotonic()
+        views = tuple(TokenView(t.scopes, tokens.granted(t.text), t.expires_at - now) for _, t in self._tokens.items())
+        return AuthView(known.scheme, known.parameters.get("realm", ""), known.parameters.get("service", ""), views)
+
+    def login(self, scope: Scope) -> Login | None:
+        """Give who we are here; asks the cloud where it hands out logins."""
+        return self._logins.login(scope)
+
+    def shortfall(self, scopes: tuple[str, ...]) -> str:
+        """Say what of `scopes` was asked for and not granted (the Hub does so without a word); empty if nothing."""
+        for view in self.view().tokens:
+            if view.granted is not None and covers(view.asked, scopes) and not covers(view.granted, scopes):
+                return f"asked for {' '.join(scopes)}, granted was {' '.join(view.granted) or 'nothing'}"
+        return ""
+
     def header(self, scope: Scope, call: Call, lasts_s: float = 0.0) -> str | None:
         """Give the Authorization value for a call to our own registry, or ``None`` before the first challenge.
 
         `lasts_s` is how long the call's body will take: a token that would end before it is renewed now.
         """
-        login = self._access.login
-        if login and login.registry_token:
-            return f"Bearer {login.registry_token.reveal()}"
+        fixed = self._access.login
+        if fixed and fixed.registry_token:
+            return f"Bearer {fixed.registry_token.reveal()}"
         known = self._challenge
         if known is None:
             return None
         if known.scheme == "basic":
-            return tokens.basic(login) if login else None
+            login = self._logins.login(scope)
+            if login is None:
+                return None
+            self._shown = (tokens.basic(login), login)
+            return self._shown[0]
         return f"Bearer {self._token(scope, known, call.scopes, lasts_s).text.reveal()}"
+
+    def accepted(self, sent: str | None) -> None:
+        """Note that the registry answered a call with this Authorization: its login is good, at least so far."""
+        if self._shown is not None and self._shown[0] == sent:
+            self._worked = self._shown[1]
 
     def learn(self, scope: Scope, call: Call, reply: Reply, sent: str | None) -> bool:
         """Read a 401 (or a 403 that names a scope); say whether sending the call again makes sense."""
+        if sent is not None and sent.startswith("Basic "):
+            return self._has_another(call, reply, sent)
         offered = challenges.parse(reply.values("www-authenticate"))
         chosen = self._choose(offered)
         if chosen is None:
@@ -69,7 +129,7 @@ class Authenticator:
                 self._no_way_in(call, offered)
             return False
         if chosen.scheme == "basic":
-            if sent is not None or self._access.login is None:
+            if sent is not None or self._logins.login(scope) is None:
                 return False
             self._challenge = chosen
             return True
@@ -81,15 +141,19 @@ class Authenticator:
             return True
         return self._renew(call, sent, needed, chosen.parameters.get("error", ""))
 
-    def shortfall(self, call: Call, sent: str | None) -> str:
-        """Say what the token that a refused call was sent with lacks, where the token itself tells; else nothing."""
-        used = next((t for _, t in self._tokens.items() if f"Bearer {t.text.reveal()}" == sent), None)
-        granted = tokens.granted(used) if used else None
-        if used is None or granted is None or covers(granted, call.scopes):
-            return ""
-        return (
-            f"asked for {' '.join(canonical(call.scopes))}, the token server granted {' '.join(granted) or 'nothing'}"
-        )
+    def _has_another(self, call: Call, reply: Reply, sent: str) -> bool:
+        """Give back a login that was good before, or that the registry calls expired.
+
+        ECR does so with a 403, whose reason an answer to HEAD cannot tell.
+        """
+        shown = self._shown
+        if shown is None or shown[0] != sent:
+            return True  # another thread has a newer one already
+        login = shown[1]
+        is_over = login is self._worked and (reply.status == 401 or call.method == "HEAD")
+        if not is_over and "expired" not in parse_body(reply.body)[1].lower():
+            return False
+        return self._logins.refused(login)
 
     def _renew(self, call: Call, sent: str, needed: tuple[str, ...], error: str) -> bool:
         used = next((t for _, t in self._tokens.items() if f"Bearer {t.text.reveal()}" == sent), None)
@@ -145,6 +209,18 @@ class Authenticator:
         check_hop(self._origin, known.parameters["realm"])
         return self._tokens.get(
             scopes,
-            lambda: self._run(scope, tokens.request(known, scopes, self._access.login, self._clock.monotonic())),
+            lambda: self._ask(scope, known, scopes),
             lambda token: token.is_fresh(self._clock.monotonic(), _RENEW_S),
         )
+
+    def _ask(self, scope: Scope, known: Challenge, scopes: tuple[str, ...]) -> Token:
+        login = self._logins.login(scope)
+        try:
+            token = self._run(scope, tokens.request(known, scopes, login, self._clock.monotonic()))
+        except CredentialsError:
+            if login is None or login is not self._worked or not self._logins.refused(login):
+                raise
+            login = self._logins.login(scope)
+            token = self._run(scope, tokens.request(known, scopes, login, self._clock.monotonic()))
+        self._worked = login
+        return token

@@ -56,6 +56,11 @@ def check_hop(start: tuple[str, str, int], url: str) -> tuple[str, str, int]:
     return target
 
 
+def is_instance_metadata(host: str) -> bool:
+    """Say whether a host is where a cloud tells an instance of itself; a proxy would tell of the proxy's."""
+    return host in ("metadata.google.internal", "169.254.169.254", "fd00:ec2::254")
+
+
 def _is_private(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True

@@ -1,8 +1,9 @@
-"""Pace: how many requests a host gets at once, when it wants to be left alone, and how fast bytes may leave."""
+"""Pace: how many requests a host gets at once and in a second, when it wants to be left alone, how fast bytes leave."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -128,3 +129,23 @@ class Bandwidth:
             due = max(now, self._free_at)
             self._free_at = due + count / self._rate
         scope.sleep(due - now)
+
+
+class Rate:
+    """Let at most `per_s` through in any second, in the order they came."""
+
+    def __init__(self, per_s: float) -> None:
+        self._lock = threading.Lock()
+        self._count = max(1, int(per_s))
+        self._window_s = self._count / per_s
+        self._recent: deque[float] = deque(maxlen=self._count)
+
+    def wait(self, scope: Scope) -> None:
+        """Come back when it is our turn."""
+        now = scope.clock.monotonic()
+        with self._lock:
+            is_free = len(self._recent) < self._count
+            turn = now if is_free else max(now, self._recent[0] + self._window_s)
+            self._recent.append(turn)
+        if turn > now:
+            scope.sleep(turn - now)

@@ -28,20 +28,24 @@ from oci_push.model.access import Access, is_loopback
 from oci_push.protocol import faults
 from oci_push.protocol.call import Call, Flow, Reply
 from oci_push.protocol.endpoints import bare
+from oci_push.protocol.limits import rate_limits
 from oci_push.protocol.notices import warnings
 from oci_push.runtime.retry import Budget, Retried, RetryPolicy, attempts
 from oci_push.runtime.scope import Scope
 from oci_push.transport.auth import Authenticator
 from oci_push.transport.bodies import BodyStream
-from oci_push.transport.origins import check_hop, join, origin
+from oci_push.transport.logins import FixedLogin, LoginSource
+from oci_push.transport.origins import check_hop, is_instance_metadata, join, origin
 from oci_push.transport.pace import Bandwidth, Gate
 from oci_push.transport.pool import make_transport
+from oci_push.transport.probe import Probe, look
 from oci_push.transport.sockets import Backend
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_HOPS = 10
+_SECRET_HEADERS = ("Authorization", "X-IDENTITY-HEADER")
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_WARNINGS = 20
 _LINGER_S = 1.0
@@ -81,11 +85,14 @@ class Session:
         settings: TransportSettings,
         random: Callable[[], float],
         emit: Emit = ignore,
+        logins: LoginSource | None = None,
+        hints: Mapping[int, str] | None = None,
         *,
         gate: Gate | None = None,
         bandwidth: Bandwidth | None = None,
     ) -> None:
         self.access = access
+        self._hints = hints or {}
         self._base = f"{access.scheme}://{api_host}"
         self._origin = origin(self._base)
         self._settings = settings
@@ -94,6 +101,9 @@ class Session:
         addresses = {f"{self._origin[1]}:{self._origin[2]}": access.address} if access.address else {}
         self._backend = Backend(addresses)
         proxy = _proxy(self._origin, settings.env)
+        self._is_proxied = bool(proxy)
+        self.limits = ""
+        """What the registry last told of its rate limits, for people."""
         self._client = httpx.Client(
             transport=make_transport(access, self._backend, settings.env, proxy),
             headers={"User-Agent": settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"},
@@ -106,11 +116,32 @@ class Session:
         self._measured = False
         self._warnings: set[str] = set()
         self.has_answered = False
-        self.auth = Authenticator(access, self._origin, scope.clock, self._run_plain)
+        logins = logins or FixedLogin(access.login)
+        self.auth = Authenticator(access, logins, self._origin, scope.clock, self._run_plain)
+
+    def probe(self, scope: Scope) -> Probe:
+        """Look at the way to the registry without a request; raises `NetworkError`."""
+        call = Call("GET", "/v2/", what=self.access.host)
+        if self._is_proxied:
+            return Probe()
+        try:
+            return look(self.access, self._origin, self._settings.env, scope.remaining(self._settings.connect_s))
+        except OSError as problem:
+            raise _network_error(call, self._base, problem) from problem
+
+    @property
+    def base(self) -> str:
+        """Give the registry's origin as a URL."""
+        return self._base
 
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
+
+    @property
+    def distance_s(self) -> float | None:
+        """Give what connecting took, about a round trip; ``None`` before the first connection."""
+        return self._backend.connect_s
 
     def run(self, scope: Scope, flow: Flow[T]) -> T:
         """Drive a flow to its result; calls that may be repeated are, by the call policy."""
@@ -123,6 +154,10 @@ class Session:
     def note_speed(self, bytes_per_s: float) -> None:
         """Tell how fast bodies leave lately: a token that would end before a body does is renewed before it."""
         self._bytes_per_s = max(1.0, bytes_per_s)
+
+    def fetch(self, scope: Scope, call: Call) -> Reply:
+        """Send one call without credentials, as a provider does that asks its cloud for some."""
+        return self._send(scope, call, self._settings.call_retry, authenticated=False)
 
     @contextmanager
     def download(self, scope: Scope, call: Call) -> Iterator[tuple[int, Iterator[bytes]]]:
@@ -193,7 +228,10 @@ class Session:
             lasts_s = call.body.size / self._bytes_per_s if call.body else 0.0
             header = self.auth.header(scope, call, lasts_s) if authenticated else None
             response = self._follow(scope, call, header)
-            if not authenticated or response.status_code not in (401, 403) or tries == 2:
+            if response.status_code not in (401, 403):
+                self.auth.accepted(header)
+                return response, header
+            if not authenticated or tries == 2:
                 return response, header
             reply = self._reply(response, _MAX_ERROR_BYTES)
             response.close()
@@ -204,9 +242,12 @@ class Session:
     def _follow(self, scope: Scope, call: Call, authorization: str | None) -> httpx.Response:
         url = call.url if "://" in call.url.partition("?")[0] else self._base + call.url
         method = call.method
+        first = origin(url)
         for _ in range(_MAX_HOPS):
             target = check_hop(self._origin, url)
             headers = dict(call.headers)
+            if target != first:
+                _leave_secrets_behind(call, headers, bare(url))
             if authorization and target == self._origin:
                 headers["Authorization"] = authorization
             response = self._request(scope, call, method, url, headers)
@@ -267,12 +308,17 @@ class Session:
                 kept.append(block)
         pairs = tuple((k.lower(), v) for k, v in response.headers.multi_items())
         url = str(response.request.extensions["url"])
-        return Reply(response.status_code, dict(reversed(pairs)), url, b"".join(kept), pairs)
+        reply = Reply(response.status_code, dict(reversed(pairs)), url, b"".join(kept), pairs)
+        if limits := rate_limits(reply):
+            self.limits = limits
+            _log.debug("%s: %s", bare(url), limits)
+        return reply
 
     def _error(self, scope: Scope, call: Call, reply: Reply, sent: str | None) -> RegistryError:
-        error = faults.error_for(call, reply, scope.clock.now)
-        if isinstance(error, DeniedError):
-            error.hint = self.auth.shortfall(call, sent) or error.hint
+        error = faults.error_for(call, reply, scope.clock.now, sent or "")
+        error.hint = self._hints.get(reply.status, error.hint)
+        if isinstance(error, DeniedError) and (shortfall := self.auth.shortfall(call.scopes)):
+            error.message += f"; {shortfall}"
         if reply.status == 400 and self._origin[0] == "http" and not error.codes:
             # What a TLS port says to plain http; to a HEAD it says so without a word.
             error.hint = "if this registry speaks TLS, give --ca-file or --skip-tls-verify, or plain_http: false"
@@ -295,6 +341,16 @@ class Session:
             self._measured = True
             near = self._backend.connect_s < 0.002
             self.gate.set_limit(self._settings.near_requests if near else self._settings.far_requests)
+
+
+def _leave_secrets_behind(call: Call, headers: dict[str, str], url: str) -> None:
+    """Make a call of ours fit to be sent to another origin than it was meant for, or refuse."""
+    if "urlencoded" in headers.get("Content-Type", ""):
+        raise ProtocolViolationError(
+            f"{call.what or bare(call.url)}: points at {url}, where its form with secrets is not sent; refused"
+        )
+    for name in _SECRET_HEADERS:
+        headers.pop(name, None)
 
 
 def _answered(response: httpx.Response, reply: Reply) -> httpx.Response:
@@ -320,9 +376,9 @@ def _network_error(call: Call, base: str, problem: Exception) -> NetworkError:
             hint="if it is meant to be plain http, say --plain-http or plain_http: true",
             transient=False,
         )
-    if isinstance(problem, httpx.ConnectError) and ("name or service" in lowered or "nodename" in lowered):
+    if isinstance(problem, httpx.ConnectError | OSError) and ("name or service" in lowered or "nodename" in lowered):
         return NetworkError(f"{subject}: the name {host} cannot be resolved", hint="check the registry's name")
-    if isinstance(problem, httpx.ConnectError | httpx.ConnectTimeout):
+    if isinstance(problem, httpx.ConnectError | httpx.ConnectTimeout | OSError):
         return NetworkError(f"{subject}: cannot connect to {host} ({text})", hint="is the registry up and reachable?")
     return NetworkError(f"{subject}: connection to {host} broke ({text})")
 
@@ -339,6 +395,6 @@ def _proxy(target: tuple[str, str, int], env: Mapping[str, str]) -> str:
             return ""
         if name and target[1].endswith(f".{name}"):
             return ""
-    if is_loopback(target[1]):
+    if is_loopback(target[1]) or is_instance_metadata(target[1]):
         return ""
     return read(f"{target[0]}_proxy") or read("all_proxy")

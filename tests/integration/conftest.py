@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from certificates import Authority
+from awsservice import PASSWORD, AwsService, Moto
+from certificates import Authority, Certificate
+from ecrfront import EcrFront, host_of
+from ecrworld import AWAY, HOME, EcrWorld
 from proxy import TcpProxy
 from real_images import RealImages, make_real_images
 from registries import DebianRegistry, Mode
@@ -100,3 +103,47 @@ def skopeo(tmp_path: Path) -> Skopeo:
 def trusting_skopeo(tmp_path: Path, authority: Authority) -> Skopeo:
     """Give a reader that is `robot` and trusts our authority."""
     return Skopeo(tmp_path / "skopeo-home", trust=authority.folder, login=("robot", USERS["robot"]))
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
+    server = Moto(tmp_path_factory.mktemp("moto"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def ecr_registries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, DebianRegistry]]:
+    """Give a registry for each region; it knows the password that moto hands out."""
+    mode = Mode(users={"AWS": PASSWORD}, relative_urls=True)
+    with (
+        DebianRegistry(tmp_path_factory.mktemp(HOME), mode) as home,
+        DebianRegistry(tmp_path_factory.mktemp(AWAY), mode) as away,
+    ):
+        yield {HOME: home, AWAY: away}
+
+
+@pytest.fixture(scope="session")
+def ecr_certificate(authority: Authority) -> Certificate:
+    return authority.issue("ecr", hosts=(host_of(HOME), host_of(AWAY)))
+
+
+@pytest.fixture
+def ecr(
+    moto: Moto,
+    ecr_registries: dict[str, DebianRegistry],
+    ecr_certificate: Certificate,
+    authority: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[EcrWorld]:
+    """Give two regions of ECR, with no repositories in AWS's eyes yet; this process's AWS variables lead to it."""
+    aws = AwsService(moto)
+    front = EcrFront(ecr_registries, aws, ecr_certificate)
+    world = EcrWorld(ecr_registries, aws, front, authority, tmp_path)
+    for name, value in world.environment.items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    yield world
+    front.stop()
+    aws.stop()

@@ -8,25 +8,46 @@ from typing import TextIO
 from oci_push import events
 from oci_push.events import Event
 from oci_push.model.reference import DOCKER_HUB, Repository
+from oci_push.model.secret import Secret
 
 
 class LineRenderer:
     """Write one line for each event that a person wants to see; whole lines, from any thread."""
 
-    def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
+    def __init__(self, stream: TextIO, *, quiet: bool = False, secrets: tuple[Secret, ...] = ()) -> None:
         self._stream = stream
         self._quiet = quiet
+        # Longest first, so that a secret that begins with another one is covered whole.
+        self._secrets = sorted((secret.reveal() for secret in secrets), key=len, reverse=True)
         self._lock = threading.Lock()
+        self._stage = ""
 
     def __call__(self, event: Event) -> None:
         """Print an event, or nothing."""
-        text = _line(event)
+        prefix = ""
+        while isinstance(event, events.Within):
+            prefix += f"[{event.step}] "
+            event = event.event
         loud = isinstance(event, events.Note | events.RetryScheduled) and not (
             isinstance(event, events.Note) and event.level == "info"
         )
-        if text and (not self._quiet or loud):
-            with self._lock:
-                print(text, file=self._stream, flush=True)
+        if self._quiet and not loud:
+            return
+        text = _line(event)
+        if not text:
+            return
+        with self._lock:
+            if isinstance(event, events.StepStarted) and event.stage != self._stage:
+                self._stage = event.stage
+                print(f"Stage: {event.stage or 'default'}", file=self._stream)
+            for line in text.split("\n"):
+                print(prefix + self._masked(line), file=self._stream)
+            self._stream.flush()
+
+    def _masked(self, line: str) -> str:
+        for secret in self._secrets:
+            line = line.replace(secret, "***")
+        return line
 
 
 def _line(event: Event) -> str:
@@ -39,7 +60,8 @@ def _line(event: Event) -> str:
             how = "compressed before" if event.from_memory else "compressed"
             return f"Layer '{event.diff_id.short}' {how} to {size(event.size_bytes)}"
         case events.LegStarted():
-            return f"The push refers to repository [{event.repository}]"
+            tagging = [f"Tagging image as: {familiar(event.repository)}:{tag}" for tag in event.tags]
+            return "\n".join([*tagging, f"The push refers to repository [{familiar(event.repository)}]"])
         case events.UploadResumed():
             there, whole = size(event.offset_bytes), size(event.size_bytes)
             return f"Layer '{event.digest.short}' goes on at {there} of {whole}, where an earlier run had stopped"
@@ -52,6 +74,8 @@ def _line(event: Event) -> str:
             if event.error:
                 return ""
             return f"Storing new pushed image: {familiar(event.repository)}@{event.digest}"
+        case events.ReplicaDone():
+            return "" if event.error else f"{event.repository}@{event.digest.short}: {event.outcome}"
         case events.RetryScheduled():
             why = event.why if event.why.startswith(event.what) else f"{event.what}: {event.why}"
             return f"warning: {why}; attempt {event.attempt} failed, the next follows in {event.wait_s:.1f} s"
@@ -72,8 +96,10 @@ def _outcome(event: events.BlobDone) -> str:
 
 
 def _finished(event: events.StepFinished) -> str:
-    if event.result == "success":
+    if event.result == "success" and event.step_type == "push":
         return f"Successfully ran push step: {event.title}"
+    if event.result == "success":
+        return f"{event.step_type} step {event.title}: {event.reason or 'success'}"
     if event.result == "skipped":
         return f"Skipped step: {event.title} ({event.reason})"
     return f"Step ended with {event.result}: {event.title}" + (f" ({event.reason})" if event.reason else "")

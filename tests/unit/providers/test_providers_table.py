@@ -8,11 +8,27 @@ import pkgutil
 import pytest
 
 from oci_push import providers
+from oci_push.model.access import Login
+from oci_push.model.secret import Secret
 from oci_push.protocol.uploads import Form
-from oci_push.providers.base import Provider
+from oci_push.providers.base import Provider, complete
 from oci_push.providers.table import PROVIDERS, find_provider
 
-NOT_FAMILIES = {"authfiles", "authformat", "base", "certificates", "credential_helpers", "table"}
+NOT_FAMILIES = {
+    "authfiles",
+    "authformat",
+    "authwriting",
+    "base",
+    "certificates",
+    "credential_helpers",
+    "ecr_aws",
+    "ecr_control",
+    "ecr_errors",
+    "ecr_login",
+    "ecr_replication",
+    "table",
+    "tokenfetch",
+}
 
 
 def test_every_provider_module_of_the_folder_is_in_the_table() -> None:
@@ -53,7 +69,21 @@ def test_the_one_that_matches_everything_is_last() -> None:
         ("sub.ghcr.io", "other"),
         ("registry.gitlab.com", "gitlab"),
         ("quay.io", "quay"),
-        ("quay.example", "other"),
+        ("quay.example", "quay"),
+        ("gitlab.corp.example:5050", "gitlab"),
+        ("registry.gitlab.corp.example", "gitlab"),
+        ("registry.digitalocean.com", "digitalocean"),
+        ("harbor.corp.example", "harbor"),
+        ("demo.goharbor.io", "harbor"),
+        ("acme.jfrog.io", "artifactory"),
+        ("acme-docker-local.bintray.io", "artifactory"),
+        ("artifactory.corp.example", "artifactory"),
+        ("docker.nexus.corp.example:8443", "nexus"),
+        ("dtr.corp.example", "dtr"),
+        ("zot.corp.example", "zot"),
+        ("images.acme.workers.dev", "cloudflare"),
+        ("myharbor.example", "other"),
+        ("registry.harbor", "other"),
         ("localhost:5000", "other"),
         ("[::1]:5000", "other"),
     ],
@@ -89,6 +119,28 @@ def test_ecr_pieces_are_never_under_its_least_size() -> None:
 @pytest.mark.case("CH-016")
 def test_google_takes_bodies_in_one_request() -> None:
     assert find_provider("europe-docker.pkg.dev").quirks.upload == Form.PUT.value
+
+
+@pytest.mark.parametrize(
+    ("host", "user"),
+    [
+        ("registry.digitalocean.com", "t0ken"),
+        ("quay.io", "$oauthtoken"),
+        ("europe-docker.pkg.dev", "oauth2accesstoken"),
+        ("acme.azurecr.io", "00000000-0000-0000-0000-000000000000"),
+        ("reg.example", ""),
+    ],
+)
+def test_a_token_alone_gets_the_user_name_that_goes_with_it(host: str, user: str) -> None:
+    assert complete(Login(password=Secret("t0ken")), find_provider(host)).username == user
+
+
+def test_a_user_name_that_is_there_is_kept() -> None:
+    assert complete(Login("me", Secret("t0ken")), find_provider("quay.io")).username == "me"
+
+
+def test_a_user_name_that_is_the_token_is_not_shown() -> None:
+    assert complete(Login(password=Secret("t0ken")), find_provider("registry.digitalocean.com")).shown_user == "***"
 
 
 def test_quay_is_never_asked_for_the_delete_action() -> None:

@@ -1,0 +1,181 @@
+"""`oci-push auth explain`: which login won, by which flow it becomes what the registry wants, and what that opens."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import json
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from oci_push.cli import options, targets
+from oci_push.cli.failures import run_command
+from oci_push.cli.options import Common
+from oci_push.cli.push import make_pusher, start_debug_log
+from oci_push.cli.render.tables import fields
+from oci_push.cli.targets import Target
+from oci_push.errors import CredentialsError, OciPushError
+from oci_push.model.access import Access, Login
+from oci_push.model.reference import Repository
+from oci_push.protocol import manifests
+from oci_push.protocol.endpoints import bare, push_scope
+from oci_push.protocol.ping import ping
+from oci_push.providers.table import find_provider
+from oci_push.runner.pusher import Pusher
+from oci_push.runtime.scope import Scope
+from oci_push.transport.auth import AuthView
+from oci_push.transport.session import Session
+
+
+class Action(enum.Enum):
+    """What `auth` can do."""
+
+    EXPLAIN = "explain"
+
+
+def auth(
+    action: Annotated[Action, typer.Argument(metavar="explain")],
+    reference: Annotated[
+        str, typer.Argument(metavar="REF|INTEGRATION", help="HOST[:PORT]/REPO[:TAG], or a registry of oci-push.yaml.")
+    ],
+    config: targets.ConfigFile = None,
+    as_json: targets.AsJson = False,
+    plain_http: options.PlainHttp = False,
+    skip_tls_verify: options.SkipVerify = False,
+    ca_file: options.CaFile = "",
+    cert_file: options.CertFile = "",
+    key_file: options.KeyFile = "",
+    debug: options.Debug = False,
+) -> None:
+    """Explain how a repository's registry lets us in: which login, which flow, which scope; never the secret."""
+    common = Common(plain_http, skip_tls_verify, ca_file, cert_file, key_file)
+    if debug:
+        start_debug_log()
+
+    def work(scope: Scope) -> int:
+        target = targets.image_target(reference, targets.read_config(config))
+        with contextlib.closing(make_pusher(scope, common, quiet=True)) as pusher:
+            explained = _explain(pusher, target, scope)
+        if as_json:
+            print(json.dumps(explained.to_json(), indent=2))
+        else:
+            for line in fields(explained.rows()):
+                print(line)
+        return explained.exit_code()
+
+    run_command(work, what="auth")
+
+
+class _Explained:
+    def __init__(self, access: Access, repository: Repository, session: Session, now: float) -> None:
+        self.access = access
+        self.repository = repository
+        self.session = session
+        self.now = now
+        self.considered: list[tuple[str, str]] = []
+        self.login: Login | None = None
+        self.error: OciPushError | None = None
+
+    @property
+    def view(self) -> AuthView:
+        return self.session.auth.view()
+
+    def shortfall(self) -> str:
+        """Say what a push needs and the token does not open."""
+        return self.session.auth.shortfall((push_scope(self.repository),))
+
+    def exit_code(self) -> int:
+        if self.error is not None:
+            return self.error.exit_code
+        return CredentialsError.exit_code if self.shortfall() else 0
+
+    def flow(self) -> str:
+        view = self.view
+        if self.access.login and self.access.login.registry_token:
+            return "bearer: the token in the login is sent as it is"
+        if view.scheme == "bearer":
+            return f"bearer: a token from {bare(view.realm)}" + (f" for service {view.service}" if view.service else "")
+        if view.scheme == "basic":
+            return "basic: user and password with every request"
+        return "none: the registry has asked for no login"
+
+    def rows(self) -> list[tuple[str, str]]:
+        provider = find_provider(self.access.host)
+        rows = [
+            ("registry", f"{self.access.host} ({provider.name}), reached at {self.session.base}"),
+            ("repository", self.repository.path),
+            ("login", _said(self.login)),
+            *(("considered", f"{place}: {verdict}") for place, verdict in self.considered),
+            ("flow", self.flow()),
+        ]
+        for token in self.view.tokens:
+            granted = "the token does not say" if token.granted is None else " ".join(token.granted) or "nothing"
+            ends = datetime.fromtimestamp(self.now + token.left_s, UTC)
+            rows += [
+                ("scope asked", " ".join(token.asked) or "none"),
+                ("scope granted", granted),
+                ("expires", f"in {token.left_s:.0f} s, at {ends:%H:%M:%S} UTC, and is then renewed"),
+            ]
+        shortfall = self.shortfall()
+        result = f"may not push: {shortfall}" if shortfall else "accepted"
+        rows.append(("result", str(self.error) if self.error else result))
+        if self.error and self.error.hint:
+            rows.append(("hint", self.error.hint))
+        return rows
+
+    def to_json(self) -> dict[str, object]:
+        view = self.view
+        return {
+            "registry": self.access.host,
+            "family": find_provider(self.access.host).name,
+            "url": self.session.base,
+            "repository": self.repository.path,
+            "user": self.login.shown_user if self.login else None,
+            "source": self.login.source if self.login else None,
+            "considered": [{"place": place, "verdict": verdict} for place, verdict in self.considered],
+            "scheme": view.scheme or None,
+            "realm": bare(view.realm) if view.realm else None,
+            "service": view.service or None,
+            "tokens": [
+                {
+                    "asked": list(token.asked),
+                    "granted": None if token.granted is None else list(token.granted),
+                    "expires_in_s": round(token.left_s),
+                }
+                for token in view.tokens
+            ],
+            "accepted": self.error is None and not self.shortfall(),
+            "error": str(self.error) if self.error else None,
+        }
+
+
+def _explain(pusher: Pusher, target: Target, scope: Scope) -> _Explained:
+    repository = target.repository("oci-push-explain")
+    given = target.access
+    access = targets.reach(pusher, given, repository)
+    session = pusher.connections.session(access)
+    explained = _Explained(access, repository, session, scope.clock.now())
+    if given.login is None and given.identity is None:
+        for one in pusher.logins.explain(repository, scope):
+            place = f"{one.candidate.file}, {one.candidate.kind} {one.candidate.key}".rstrip()
+            explained.considered.append((place, one.verdict))
+    try:
+        explained.login = session.auth.login(scope)
+        session.auth.want((push_scope(repository),))
+        session.run(scope, ping(access.host))
+        # Reading a tag with what a push would need: the token is the one that a push gets, and nothing is written.
+        session.run(scope, manifests.head(repository, target.tag or "latest", push=True))
+    except OciPushError as error:
+        scope.check()
+        explained.error = error
+    return explained
+
+
+def _said(login: Login | None) -> str:
+    if login is None:
+        return "nobody: no login was found"
+    kind = "an identity token" if login.identity_token else "a bearer token" if login.registry_token else ""
+    user = f"user {login.shown_user}" if login.username else ""
+    return f"{' with '.join(filter(None, (user, kind)))}, from {login.source or 'the command line'}"

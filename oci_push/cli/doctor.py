@@ -1,0 +1,82 @@
+"""`oci-push doctor`: what stands between us and a registry, and what the registry can do."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from oci_push.cli import options, targets
+from oci_push.cli.failures import run_command, show_error
+from oci_push.cli.options import Common
+from oci_push.cli.push import make_pusher, start_debug_log
+from oci_push.cli.render.tables import table
+from oci_push.model.reference import Repository
+from oci_push.providers.table import find_provider
+from oci_push.registry.doctor import Doctor, Examination, scratch_repositories
+from oci_push.runtime.scope import Scope
+
+
+def doctor(
+    reference: Annotated[
+        str, typer.Argument(metavar="REF|INTEGRATION", help="HOST[:PORT]/REPO, or a registry of oci-push.yaml.")
+    ],
+    config: targets.ConfigFile = None,
+    as_json: targets.AsJson = False,
+    plain_http: options.PlainHttp = False,
+    skip_tls_verify: options.SkipVerify = False,
+    ca_file: options.CaFile = "",
+    cert_file: options.CertFile = "",
+    key_file: options.KeyFile = "",
+    username: options.Username = "",
+    password_stdin: options.PasswordStdin = False,
+    no_memory: options.NoMemory = False,
+    debug: options.Debug = False,
+) -> None:
+    """Examine a registry with real requests, in scratch repositories beside the one named, and clean up.
+
+    What is measured is remembered for a week, and later pushes go by it.
+    """
+    common = Common(
+        plain_http, skip_tls_verify, ca_file, cert_file, key_file, username, password_stdin, no_memory=no_memory
+    )
+    if debug:
+        start_debug_log()
+
+    def work(scope: Scope) -> int:
+        target = targets.image_target(reference, targets.read_config(config))
+        here, there = scratch_repositories(target.access.host, target.namespace)
+        with contextlib.closing(make_pusher(scope, common, quiet=as_json)) as pusher:
+            access = targets.reach(pusher, target.access, here)
+            session = pusher.connections.session(access)
+            found = Doctor(session, find_provider(access.host).quirks, (here, there)).examine(scope)
+            for name, value in found.abilities.items():
+                pusher.memory.remember_ability(access.host, name, value)
+        if as_json:
+            print(json.dumps(_to_json(access.host, here, found), indent=2))
+        else:
+            rows = [(f.name, f.verdict.value, f.text) for f in found.findings]
+            for line in table(("check", "result", "detail"), rows):
+                print(line)
+            for left in found.left:
+                print(f"left behind: {left}", file=sys.stderr)
+            if found.error is not None:
+                show_error(found.error)
+        return found.error.exit_code if found.error else 0
+
+    run_command(work, what="doctor")
+
+
+def _to_json(host: str, here: Repository, found: Examination) -> dict[str, object]:
+    return {
+        "registry": host,
+        "family": find_provider(host).name,
+        "repository": str(here),
+        "findings": [{"check": f.name, "result": f.verdict.name.lower(), "detail": f.text} for f in found.findings],
+        "abilities": found.abilities,
+        "left_behind": found.left,
+        "error": str(found.error) if found.error else None,
+    }

@@ -1,0 +1,204 @@
+"""`oci-push ecr replication`: see and set what a registry copies to other regions, and wait for an image's copies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oci_push.cli import options
+from oci_push.cli.failures import run_command
+from oci_push.cli.options import Common, split_regions
+from oci_push.cli.push import make_pusher, start_debug_log
+from oci_push.cli.render.lines import LineRenderer
+from oci_push.cli.render.replicas import show_replicas
+from oci_push.errors import ConfigError
+from oci_push.events import Note
+from oci_push.model import ecr_host
+from oci_push.model.access import Access
+from oci_push.model.identity import AwsIdentity
+from oci_push.model.reference import Reference
+from oci_push.model.replication import USUAL_RULES, Difference, Place, Rule, compare, rule_problems, settle
+from oci_push.pipeline.replication import load_rules
+from oci_push.providers.base import Replication
+from oci_push.providers.ecr_aws import region_of
+from oci_push.runner.pusher import Pusher
+from oci_push.runner.regions import REPLICATION_S, follow
+from oci_push.runner.report import exit_code, replica_to_json
+from oci_push.runtime.scope import Scope
+
+ecr = typer.Typer(no_args_is_help=True, help="Amazon ECR's own settings.")
+replication = typer.Typer(no_args_is_help=True, help="Copies of a registry in other regions.")
+ecr.add_typer(replication, name="replication")
+
+Region = Annotated[str, typer.Option("--region", help="The registry's region; else AWS_REGION or the profile's.")]
+Profile = Annotated[str, typer.Option("--profile", help="Profile of AWS's configuration.")]
+RoleArn = Annotated[str, typer.Option("--role-arn", metavar="ARN", help="Assume this role first.")]
+ExternalId = Annotated[str, typer.Option("--external-id", help="What the role's trust policy asks for.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@replication.command()
+def show(
+    region: Region = "",
+    profile: Profile = "",
+    role_arn: RoleArn = "",
+    external_id: ExternalId = "",
+    as_json: AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Print the registry's replication rules."""
+    identity = AwsIdentity(region=region, profile=profile, role_arn=role_arn, external_id=external_id)
+
+    def work(scope: Scope) -> int:
+        pusher = make_pusher(scope, Common(no_memory=True), quiet=as_json)
+        with contextlib.closing(pusher):
+            seen = _replication(pusher, identity)
+            home, rules = seen.home(scope), seen.rules(scope)
+        if as_json:
+            print(json.dumps({"registry": _place(home), "rules": [_rule(rule) for rule in rules]}, indent=2))
+            return 0
+        print(f"registry {home}: {len(rules)} replication rules" if rules else f"registry {home}: replication is off")
+        for rule in rules:
+            print(f"  {rule}")
+        return 0
+
+    _run(work, "ecr replication show", debug=debug)
+
+
+@replication.command("set")
+def set_rules(
+    file: Annotated[Path, typer.Argument(metavar="RULES.yml", help="The rules, all of them: others are removed.")],
+    plan: Annotated[bool, typer.Option("--plan", help="Show the difference and write nothing.")] = False,
+    region: Region = "",
+    profile: Profile = "",
+    role_arn: RoleArn = "",
+    external_id: ExternalId = "",
+    debug: options.Debug = False,
+) -> None:
+    """Replace the registry's replication rules by those of a file; shows the difference first."""
+    identity = AwsIdentity(region=region, profile=profile, role_arn=role_arn, external_id=external_id)
+
+    def work(scope: Scope) -> int:
+        try:
+            text = file.read_bytes()
+        except OSError as problem:
+            raise ConfigError(f"{file}: cannot be read ({problem.strerror})") from problem
+        pusher = make_pusher(scope, Common(no_memory=True), quiet=False)
+        with contextlib.closing(pusher):
+            access = _access(identity)
+            host = ecr_host.parse(access.host)
+            wanted = load_rules(text, str(file), Place(host.region, host.account) if host else Place("", ""))
+            seen = _replication(pusher, identity)
+            home = seen.home(scope)
+            wanted = settle(wanted, home)
+            problems = [problem for rule in wanted for problem in rule_problems(rule, home)]
+            if problems:
+                raise ConfigError(f"{file}: {'; '.join(problems)}")
+            if len(wanted) > USUAL_RULES:
+                _say(f"{len(wanted)} rules: registries that are not raised to it take {USUAL_RULES}", "warning")
+            difference = compare(seen.rules(scope), wanted)
+            _show_difference(home, difference)
+            if plan or not (difference.added or difference.removed):
+                return 0
+            seen.set_rules(scope, wanted)
+            print(f"registry {home}: {len(wanted)} rules set")
+        return 0
+
+    _run(work, "ecr replication set", debug=debug)
+
+
+@replication.command()
+def wait(
+    reference: Annotated[str, typer.Argument(metavar="REF", help="HOST/REPO:TAG or HOST/REPO@DIGEST.")],
+    regions: Annotated[
+        str, typer.Option("--regions", metavar="A,B", help="Wait for these; else for all that the rules name.")
+    ] = "",
+    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait.")] = REPLICATION_S,
+    profile: Profile = "",
+    role_arn: RoleArn = "",
+    external_id: ExternalId = "",
+    ca_file: options.CaFile = "",
+    as_json: AsJson = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Wait until every region serves an image; copy it where no rule covers a region that was asked for."""
+    identity = AwsIdentity(profile=profile, role_arn=role_arn, external_id=external_id)
+
+    def work(scope: Scope) -> int:
+        named = _reference(reference)
+        pusher = make_pusher(scope, Common(ca_file=ca_file, no_memory=True), quiet=quiet or as_json)
+        with contextlib.closing(pusher):
+            emit = LineRenderer(sys.stderr, quiet=quiet or as_json)
+            inner = scope.child(seconds=timeout, what="waiting for replication")
+            results = follow(inner, pusher, named, identity, split_regions(regions), emit)
+        if as_json:
+            print(json.dumps({"replicas": [replica_to_json(result) for result in results]}, indent=2))
+        show_replicas(results, is_quiet=as_json)
+        return exit_code([result.error for result in results])
+
+    _run(work, "ecr replication wait", debug=debug)
+
+
+def _run(work: Callable[[Scope], int], what: str, *, debug: bool) -> None:
+    if debug:
+        start_debug_log()
+    run_command(work, what=what)
+
+
+def _access(identity: AwsIdentity) -> Access:
+    region = identity.region or region_of(identity.profile)
+    if not region:
+        raise ConfigError("no AWS region is known", hint="give --region or AWS_REGION")
+    identity = replace(identity, region=region)
+    return Access(ecr_host.registry_host(identity), identity=identity)
+
+
+def _replication(pusher: Pusher, identity: AwsIdentity) -> Replication:
+    access = _access(identity)
+    found = pusher.connections.side(access).replication
+    if found is None:
+        raise ConfigError(f"{access.host} is not an ECR registry", hint="give the name of an AWS region")
+    return found
+
+
+def _reference(text: str) -> Reference:
+    try:
+        return Reference.parse(text)
+    except ValueError as problem:
+        raise ConfigError(f"reference {text!r}: {problem}") from problem
+
+
+def _show_difference(home: Place, difference: Difference) -> None:
+    if not (difference.added or difference.removed):
+        print(f"registry {home}: the rules are as wanted already")
+        return
+    print(f"registry {home}:")
+    for rule in difference.removed:
+        print(f"- {rule}")
+    for rule in difference.added:
+        print(f"+ {rule}")
+    sys.stdout.flush()
+
+
+def _say(text: str, level: str) -> None:
+    LineRenderer(sys.stderr)(Note(text, level))
+
+
+def _place(place: Place) -> dict[str, str]:
+    return {"region": place.region, "account": place.account}
+
+
+def _rule(rule: Rule) -> dict[str, object]:
+    return {
+        "destinations": [_place(place) for place in rule.destinations],
+        "prefixes": list(rule.prefixes),
+        "deletes": rule.deletes,
+    }

@@ -1,0 +1,137 @@
+"""`oci-push eval`: what a condition gives, and why."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from oci_push.cli.failures import run_command
+from oci_push.cli.inputs import pairs
+from oci_push.errors import ConfigError
+from oci_push.pipeline.expressions.evaluate import Evaluated, Value, evaluate
+from oci_push.pipeline.expressions.values import number_to_text
+from oci_push.pipeline.judge import VariablesJudge
+from oci_push.pipeline.variables import Variables
+from oci_push.runtime.scope import Scope
+
+_WIDTH = 78
+_RESULT = "result"
+
+
+def evaluate_command(
+    expression: Annotated[str, typer.Argument(metavar="EXPRESSION", help="As under when: condition:.")],
+    var: Annotated[list[str] | None, typer.Option("--var", metavar="NAME=VALUE", help="Set a variable.")] = None,
+    step: Annotated[
+        list[str] | None,
+        typer.Option("--step", metavar="NAME[.MEMBER]=VALUE", help="Set a step's result, or another member of it."),
+    ] = None,
+    workflow: Annotated[str, typer.Option("--workflow", metavar="RESULT", help="Set workflow.result.")] = "running",
+    as_json: Annotated[bool, typer.Option("--json", help="Print value, error and hint as JSON.")] = False,
+) -> None:
+    """Evaluate a condition: print true or false, and say why.
+
+    Variables are replaced first; those that are not set stay as they are written. An error makes a condition false. The
+    exit code is 0 either way. Put -- before an expression that begins with a dash.
+    """
+
+    def work(scope: Scope) -> int:
+        known = _Known.of(pairs(var or [], "--var", "NAME=VALUE"), step or [], workflow)
+        done = known.variables.interpolate(expression)
+        found = evaluate(done.text, known.names)
+        if as_json:
+            print(json.dumps(_to_json(done.text, done.undefined, found), indent=2))
+        else:
+            _print(expression, done.text, done.undefined, found)
+        return 0
+
+    run_command(work, what="eval")
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Hold what the options say: for ``${{…}}``, and by name for the expression itself."""
+
+    variables: Variables
+    names: Mapping[str, Value]
+
+    @classmethod
+    def of(cls, values: dict[str, str], steps: list[str], workflow: str) -> _Known:
+        variables = Variables.of(values)
+        members: dict[str, dict[str, str]] = {}
+        for name, value in pairs(steps, "--step", "NAME=RESULT or NAME.MEMBER=VALUE").items():
+            step, _, member = name.partition(".")
+            if not step:
+                raise ConfigError(f"--step {name}={value}: the step's name is missing")
+            members.setdefault(step, {})[member or _RESULT] = value
+        for step, found in members.items():
+            variables.export(step, found)
+        states = {step: found.get(_RESULT, "pending") for step, found in members.items()}
+        return cls(variables, VariablesJudge(variables).names(states, workflow))
+
+
+def _to_json(text: str, undefined: tuple[str, ...], found: Evaluated) -> dict[str, object]:
+    return {
+        "value": found.truth,
+        "result": _plain(found.result),
+        "error": found.error or None,
+        "hint": found.hint or None,
+        "expression": text,
+        "position": found.position,
+        "undefined": list(undefined),
+    }
+
+
+def _plain(value: Value) -> object:
+    """Give what JSON can hold: whole numbers without a point, and the words for what is no number."""
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        return number_to_text(value)
+    return int(value) if value.is_integer() else value
+
+
+def _print(written: str, text: str, undefined: tuple[str, ...], found: Evaluated) -> None:
+    print("true" if found.truth else "false")
+    sys.stdout.flush()
+    if text != written or found.error:
+        _show(text, found.position)
+    if found.error:
+        _say(f"error: {found.error}")
+    elif not isinstance(found.result, bool):
+        _say(f"result: {_shown(found.result)}")
+    if found.hint:
+        _say(f"  hint: {found.hint}")
+    for name in undefined:
+        _say(f"note: {name} is not set and stays ${{{{{name}}}}}")
+
+
+def _show(text: str, position: int | None) -> None:
+    """Show the part of the expression round a place, on one line, with a mark below it."""
+    line = _visible(text)
+    place = None if position is None else len(_visible(text[:position]))
+    start = 0 if place is None else max(0, min(place - _WIDTH // 2, len(line) - _WIDTH))
+    before, after = "…" if start else "", "…" if start + _WIDTH < len(line) else ""
+    _say(f"  {before}{line[start : start + _WIDTH]}{after}")
+    if place is not None:
+        _say(f"  {' ' * (len(before) + place - start)}^")
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, float):
+        return number_to_text(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _say(line: str) -> None:
+    print(_visible(line), file=sys.stderr)
+
+
+def _visible(text: str) -> str:
+    """Write what keeps no line, or would command the terminal, as its escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,104 @@
+"""`oci-push integrations import`: registries that are described elsewhere, into ``oci-push.yaml``."""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oci_push.cli import targets
+from oci_push.cli.failures import run_command
+from oci_push.cli.importing import Imported, Written, read_registries, write_registries
+from oci_push.errors import ConfigError
+from oci_push.providers.authfiles import read_file
+from oci_push.providers.authwriting import writable_places
+from oci_push.runtime.scope import Scope
+
+
+class Action(enum.Enum):
+    """What `integrations` can do."""
+
+    IMPORT = "import"
+
+
+def integrations(
+    action: Annotated[Action, typer.Argument(metavar="import")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="docker's config.json, registries from Codefresh's API as JSON, or Terraform JSON"
+            " (configuration, or what terraform show -json prints).",
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, a new file; else to stdout.")
+    ] = None,
+    with_secrets: Annotated[
+        bool, typer.Option("--with-secrets", help="Write known secrets into the file, not as ${NAME}. Needs --output.")
+    ] = False,
+) -> None:
+    """Write registries that are described elsewhere as oci-push.yaml; secrets become environment variables."""
+
+    def work(scope: Scope) -> int:
+        if with_secrets and output is None:
+            raise ConfigError("--with-secrets needs --output", hint="secrets are written to a file of yours only")
+        in_use = {path.resolve() for path in writable_places(targets.auth_files(None).places)}
+        found: list[Imported] = []
+        for path in files:
+            found += _read(path, is_in_use=path.resolve() in in_use)
+        written = write_registries(found, with_secrets=with_secrets)
+        if output is None:
+            sys.stdout.write(written.text)
+        else:
+            _write(output, written.text)
+        _tell(written, len(found), output)
+        return 0
+
+    run_command(work, what="integrations")
+
+
+def _read(path: Path, *, is_in_use: bool) -> tuple[Imported, ...]:
+    try:
+        raw = read_file(path)
+    except OSError as problem:
+        raise ConfigError(f"{path}: cannot be read ({problem.strerror or problem})") from problem
+    if raw is None:
+        raise ConfigError(f"{path}: is not there")
+    try:
+        value = json.loads(raw.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        # Not chained: the parser's error carries the text, and with it every secret.
+        raise ConfigError(
+            f"{path}: is not JSON", hint="Terraform's own language is turned into JSON by: terraform show -json"
+        ) from None
+    try:
+        return read_registries(value, raw, str(path), is_in_use=is_in_use)
+    except ValueError as problem:
+        raise ConfigError(f"{path}: {problem}") from problem
+
+
+def _write(output: Path, text: str) -> None:
+    try:
+        number = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as problem:
+        raise ConfigError(
+            f"{output}: is there already", hint="leave out --output and add what is printed to it"
+        ) from problem
+    except OSError as problem:
+        raise ConfigError(f"{output}: cannot be written ({problem.strerror or problem})") from problem
+
+
+def _tell(written: Written, count: int, output: Path | None) -> None:
+    for note in written.notes:
+        print(f"warning: {note}", file=sys.stderr)
+    print(f"{count} registries written to {output or 'stdout'}", file=sys.stderr)
+    if written.variables:
+        print(f"set these environment variables: {', '.join(written.variables)}", file=sys.stderr)

@@ -1,0 +1,140 @@
+"""`oci-push login` and `logout`: check who we are with a registry, and keep it where docker and podman look."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oci_push.api import surroundings
+from oci_push.cli import options, targets
+from oci_push.cli.failures import reported, run_command
+from oci_push.cli.options import Common
+from oci_push.cli.push import make_pusher, start_debug_log
+from oci_push.cli.targets import Target
+from oci_push.errors import ConfigError, CredentialsError, DeniedError
+from oci_push.model.access import Access, Login
+from oci_push.model.secret import Secret
+from oci_push.protocol.ping import ping
+from oci_push.providers.authwriting import Changed, choose_file, remove_login, store_login, writable_places
+from oci_push.providers.base import complete
+from oci_push.providers.table import find_provider
+from oci_push.runtime.commands import command_runner
+from oci_push.runtime.scope import Scope
+
+Registry = Annotated[
+    str, typer.Argument(metavar="HOST|INTEGRATION", help="A registry's host, or a registry of oci-push.yaml.")
+]
+
+
+def login(
+    registry: Registry,
+    username: Annotated[str, typer.Option("--username", "-u", help="Asked for at a terminal.")] = "",
+    password_stdin: options.PasswordStdin = False,
+    authfile: targets.AuthFile = None,
+    config: targets.ConfigFile = None,
+    plain_http: options.PlainHttp = False,
+    skip_tls_verify: options.SkipVerify = False,
+    ca_file: options.CaFile = "",
+    cert_file: options.CertFile = "",
+    key_file: options.KeyFile = "",
+    debug: options.Debug = False,
+) -> None:
+    """Log in to a registry and keep the login; an integration's is got from where oci-push.yaml says."""
+    common = Common(plain_http, skip_tls_verify, ca_file, cert_file, key_file)
+    if debug:
+        start_debug_log()
+    with reported():
+        target = targets.registry_target(registry, targets.read_config(config))
+        access = target.access
+        if target.integration is None:
+            access = Access(access.host, _typed(access.host, username, password_stdin=password_stdin))
+        elif username or password_stdin:
+            raise ConfigError(f"registry {registry!r} has its login in oci-push.yaml", hint="leave out --username")
+
+    def work(scope: Scope) -> int:
+        with contextlib.closing(make_pusher(scope, common, quiet=False)) as pusher:
+            reached = targets.reach(pusher, access, target.repository("oci-push-login"))
+            session = pusher.connections.session(reached)
+            try:
+                session.run(scope, ping(reached.host))
+            except DeniedError as denied:
+                raise _refused(reached.host, session.auth.login(scope), denied) from denied
+            given = session.auth.login(scope)
+            if given is None:
+                raise CredentialsError(
+                    f"registry {registry!r} has no login in oci-push.yaml",
+                    hint="add username and password there, or log in to its host",
+                )
+            if not session.auth.view().scheme:
+                _note(f"{reached.host} asks nobody for a login at /v2/, so this one could not be checked")
+            changed = _keep(target, given, authfile, scope)
+        print(f"logged in to {reached.host} as {given.shown_user or 'the holder of a token'}, kept in {changed}")
+        return 0
+
+    run_command(work, what="login")
+
+
+def logout(registry: Registry, authfile: targets.AuthFile = None, config: targets.ConfigFile = None) -> None:
+    """Remove a registry's login from the login files and their credential helpers."""
+
+    def work(scope: Scope) -> int:
+        target = targets.registry_target(registry, targets.read_config(config))
+        around = surroundings()
+        run = command_runner(around.env, scope.clock)
+        places = [authfile] if authfile else writable_places(targets.auth_files(None).places)
+        removed = [one for path in places for one in remove_login(path, target.key, run, scope)]
+        for one in removed:
+            print(f"logged out of {target.access.host}: removed from {one}")
+        if not removed:
+            print(f"not logged in to {target.access.host}", file=sys.stderr)
+        left = targets.auth_files(authfile).find(target.repository("oci-push-login"), scope)
+        if left is not None:
+            _note(f"{left.login.source} still has a login that covers it")
+        return 0
+
+    run_command(work, what="logout")
+
+
+def _typed(host: str, username: str, *, password_stdin: bool) -> Login:
+    """Get user name and password from options, stdin and terminal; never from an argument."""
+    filler = find_provider(host).quirks.filler_user
+    if password_stdin:
+        given = Login(username, options.read_password(), source="--password-stdin")
+    elif sys.stdin is not None and sys.stdin.isatty():
+        name = username or str(typer.prompt("Username", default=filler or None, err=True))
+        password = Secret(str(typer.prompt("Password or token", hide_input=True, err=True)))
+        given = Login("" if name == filler else name, password, source="the terminal")
+    else:
+        raise ConfigError(
+            "login needs --password-stdin where there is no terminal", hint="--username NAME is wanted too"
+        )
+    given = complete(given, find_provider(host))
+    if not given.username:
+        raise ConfigError(f"{host}: a user name is needed", hint="give --username NAME")
+    return given
+
+
+def _refused(host: str, given: Login | None, denied: DeniedError) -> CredentialsError:
+    who = f"user {given.shown_user!r} from {given.source}" if given else "a visitor without credentials"
+    return CredentialsError(f"{host}: refused {who} ({denied.status})", hint="check the user name and the password")
+
+
+def _keep(target: Target, given: Login, authfile: Path | None, scope: Scope) -> Changed:
+    env: Mapping[str, str] = surroundings().env
+    files = targets.auth_files(None)
+    path = authfile or choose_file(env, files.places, target.key)
+    changed = store_login(path, target.key, given, command_runner(env, scope.clock), scope)
+    if authfile is None:
+        found = targets.auth_files(None).find(target.repository("oci-push-login"), scope)
+        if found is not None and found.file != str(path):
+            _note(f"{found.login.source} goes before it and stays in use")
+    return changed
+
+
+def _note(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)

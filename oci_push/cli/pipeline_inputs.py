@@ -1,0 +1,118 @@
+"""What `run` and `plan` read before anything happens: the pipeline, the configuration, variables and candidates."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oci_push.api import surroundings
+from oci_push.cli.inputs import pairs, read_bytes, read_config
+from oci_push.cli.options import split_regions
+from oci_push.cli.variables import gather_variables
+from oci_push.errors import ConfigError, Problem
+from oci_push.pipeline.assumptions import Assumptions
+from oci_push.pipeline.parse import read_pipeline
+from oci_push.pipeline.resolving import Context
+from oci_push.pipeline.steps import Pipeline, flatten
+from oci_push.runtime.clock import Clock
+from oci_push.sources.table import path_exists
+
+PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE.yml", help="The pipeline file; - reads stdin.")]
+Candidates = Annotated[
+    list[str] | None, typer.Option("--candidate", metavar="STEP=SOURCE", help="The image of a build step.")
+]
+Assume = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--assume",
+        metavar="STEP=RESULT",
+        help="What a step comes to: success, failure, timeout or terminated; "
+        "failure,success is a result for each attempt. STEP.on_elected names a hook.",
+    ),
+]
+Foreign = Annotated[
+    str,
+    typer.Option("--foreign", metavar="skip|success", help="What steps of types that are not run here count as."),
+]
+AutoPush = Annotated[
+    bool, typer.Option("--auto-push", help="Push the images of build steps too, unless they say disable_push.")
+]
+MaxWait = Annotated[
+    float, typer.Option("--max-retry-wait", metavar="SECONDS", min=0, help="The longest wait of a retry: block.")
+]
+Regions = Annotated[
+    str, typer.Option("--regions", metavar="A,B", help="AWS regions that every push to ECR goes to, all at once.")
+]
+WaitReplication = Annotated[
+    bool,
+    typer.Option("--wait-replication", help="End a push to ECR only when every region serves it, copying if need be."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Hold everything that was read."""
+
+    pipeline: Pipeline
+    context: Context
+    assumptions: Assumptions
+    warnings: tuple[Problem, ...]
+
+
+def read_inputs(
+    pipeline: Path,
+    config: Path | None,
+    candidates: list[str] | None,
+    variables: list[str] | None,
+    variable_files: list[Path] | None,
+    clock: Clock,
+    *,
+    assume: list[str] | None = None,
+    regions: str = "",
+    wait_replication: bool = False,
+    with_login: bool,
+) -> Inputs:
+    """Read and check it all; raises `ConfigError` with everything that is wrong."""
+    env = surroundings().env
+    name = "<stdin>" if str(pipeline) == "-" else str(pipeline)
+    reading = read_pipeline(read_bytes(pipeline), name)
+    if reading.pipeline is None:
+        raise ConfigError(problems=reading.errors)
+    parsed = reading.pipeline
+    settings = read_config(None if str(pipeline) == "-" else pipeline, config, env)
+    known = frozenset(step.name for step in flatten(parsed.steps))
+    given = pairs(candidates or [], "--candidate", "STEP=SOURCE")
+    for step in given:
+        if step not in known:
+            raise ConfigError(f"--candidate {step}: the pipeline has no step {step!r}")
+    context = Context(
+        settings,
+        gather_variables(variables or [], variable_files or [], settings, env, clock),
+        parsed.builds(),
+        {**settings.candidates, **given},
+        path_exists,
+        steps=known,
+        regions=split_regions(regions),
+        wait_replication=wait_replication,
+        with_login=with_login,
+    )
+    return Inputs(parsed, context, Assumptions.parse(assume or [], parsed), (*settings.warnings, *reading.warnings))
+
+
+def check_foreign(value: str) -> bool:
+    """Say whether steps of other types count as successful; raises `ConfigError` for another word."""
+    if value not in ("skip", "success"):
+        raise ConfigError(f"--foreign {value!r} is not known", hint="skip or success")
+    return value == "success"
+
+
+def tell_warnings(warnings: tuple[Problem, ...]) -> None:
+    """Print what is strange about the files."""
+    for problem in dict.fromkeys(warnings):
+        print(f"warning: {problem}", file=sys.stderr)
+        if problem.hint:
+            print(f"  hint: {problem.hint}", file=sys.stderr)

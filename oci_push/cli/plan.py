@@ -1,0 +1,129 @@
+"""`oci-push plan`: what a pipeline would do, without contacting a registry."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from oci_push.cli.failures import run_command, show_error
+from oci_push.cli.pipeline_inputs import (
+    Assume,
+    AutoPush,
+    Candidates,
+    Foreign,
+    MaxWait,
+    PipelineFile,
+    Regions,
+    check_foreign,
+    read_inputs,
+    tell_warnings,
+)
+from oci_push.cli.variables import ConfigFile, VariableFiles, VariableOption
+from oci_push.errors import ConfigError
+from oci_push.pipeline.resolving import Context
+from oci_push.pipeline.retries import MAX_WAIT_S
+from oci_push.pipeline.simulate import Assumed, PlannedStep, Simulation, simulate
+from oci_push.pipeline.steps import type_of
+from oci_push.runtime.scope import Scope
+
+
+def plan(
+    pipeline: PipelineFile,
+    config: ConfigFile = None,
+    candidate: Candidates = None,
+    var: VariableOption = None,
+    var_file: VariableFiles = None,
+    assume: Assume = None,
+    foreign: Foreign = "skip",
+    auto_push: AutoPush = False,
+    regions: Regions = "",
+    max_retry_wait: MaxWait = MAX_WAIT_S,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+) -> None:
+    """Show what a pipeline would do: order, skips and why, targets, attempts. No registry is contacted."""
+
+    def work(scope: Scope) -> int:
+        inputs = read_inputs(
+            pipeline,
+            config,
+            candidate,
+            var,
+            var_file,
+            scope.clock,
+            assume=assume,
+            regions=regions,
+            with_login=False,
+        )
+        assumed = Assumed(inputs.assumptions, check_foreign(foreign), auto_push, max_retry_wait)
+        done = simulate(inputs.pipeline, inputs.context, assumed)
+        if as_json:
+            print(json.dumps(simulation_to_json(done, inputs.context), indent=2, ensure_ascii=False))
+        else:
+            tell_warnings(inputs.warnings)
+            _print(done, inputs.context)
+        if done.problems:
+            sys.stdout.flush()
+            show_error(ConfigError(problems=tuple(dict.fromkeys(done.problems))))
+            return 2
+        return 0
+
+    run_command(work, what="plan")
+
+
+def simulation_to_json(done: Simulation, context: Context) -> dict[str, object]:
+    """Give the plan's JSON; waits and limits in seconds, events in time order."""
+    return {
+        "steps": [step_to_json(step, context) for step in done.steps],
+        "build_status": done.status,
+        "exit_code": done.exit_code,
+        "events": done.events,
+    }
+
+
+def step_to_json(planned: PlannedStep, context: Context) -> dict[str, object]:
+    """Give one step; `source` is ``step:NAME``, a whole reference or a file, `image` the SOURCE it is read from."""
+    step, resolved = planned.step, planned.resolved
+    return {
+        "name": step.name,
+        "type": type_of(step),
+        "stage": step.settings.stage or "default",
+        "group": planned.group,
+        "decision": "run" if planned.runs else "skip",
+        "reason": planned.reason or None,
+        "source": resolved.source.text if resolved else None,
+        "image": (resolved.source.source or None) if resolved else context.candidates.get(step.name),
+        "registry": resolved.registry if resolved else None,
+        "pull_registry": (resolved.source.registry or None) if resolved else None,
+        "targets": list(resolved.references()) if resolved else [],
+        "attempts": planned.attempts,
+        "waits_s": list(planned.waits_s),
+        "timeout_s": step.settings.timeout_s,
+        "result": planned.result,
+    }
+
+
+def _print(done: Simulation, context: Context) -> None:
+    stage = ""
+    for planned in done.steps:
+        step = planned.step
+        if step.settings.stage and step.settings.stage != stage:
+            stage = step.settings.stage
+            print(f"stage {stage}")
+        number = f"{planned.group:>3}." if planned.group else "  - "
+        said = planned.result if planned.runs else "skipped"
+        print(f"{number} {step.name} ({type_of(step)}): {said}" + (f" ({planned.reason})" if planned.reason else ""))
+        if planned.resolved:
+            source = planned.resolved.source
+            shown = f" ({source.source})" if source.source and source.source != source.text else ""
+            print(f"       from {source.text}{shown}")
+            for target in planned.resolved.references():
+                print(f"       to   {target}")
+        if planned.attempts > 1:
+            waits = ", ".join(f"{wait:g} s" for wait in planned.waits_s)
+            print(f"       {planned.attempts} attempts, waits of {waits}")
+        if step.settings.timeout_s is not None and planned.runs:
+            print(f"       time limit {step.settings.timeout_s:g} s")
+    print(f"build status: {done.status} (exit code {done.exit_code})")

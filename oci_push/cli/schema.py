@@ -1,0 +1,22 @@
+"""`oci-push schema`: the pipeline language as a JSON Schema, for editors."""
+
+from __future__ import annotations
+
+import json
+
+from oci_push.cli.failures import run_command
+from oci_push.pipeline.language_schema import language_schema
+from oci_push.runtime.scope import Scope
+
+
+def schema() -> None:
+    """Print the JSON Schema of pipeline files, for editors that complete and explain keys.
+
+    Write it to a file and name that in the first line of a pipeline: # yaml-language-server: $schema=FILE
+    """
+
+    def work(scope: Scope) -> int:
+        print(json.dumps(language_schema(), indent=2))
+        return 0
+
+    run_command(work, what="schema")

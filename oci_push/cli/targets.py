@@ -1,0 +1,119 @@
+"""What a command is about: a registry or repository as it is written, or a registry that ``oci-push.yaml`` names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oci_push.api import surroundings
+from oci_push.cli import inputs
+from oci_push.errors import ConfigError
+from oci_push.model import ecr_host
+from oci_push.model.access import Access
+from oci_push.model.identity import AwsIdentity
+from oci_push.model.reference import DOCKER_HUB, Reference, Repository, is_host
+from oci_push.pipeline.integrations import Config, Integration
+from oci_push.providers.authfiles import AuthFiles
+from oci_push.providers.authformat import AuthKey
+from oci_push.runner.pusher import Pusher
+from oci_push.runtime.clock import SystemClock
+from oci_push.runtime.commands import command_runner
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="oci-push.yaml, if not found by itself.")
+]
+AuthFile = Annotated[Path | None, typer.Option("--authfile", metavar="FILE", help="Use this login file and no other.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Hold a registry to act on: how it is reached, and the `path` that was written after its host (may be empty)."""
+
+    access: Access
+    path: str = ""
+    tag: str = ""
+    integration: Integration | None = None
+
+    @property
+    def key(self) -> AuthKey:
+        """Give its key in login files."""
+        return AuthKey.parse(f"{self.access.host}/{self.path}" if self.path else self.access.host)
+
+    @property
+    def namespace(self) -> str:
+        """Give what repositories beside the named one lie below; an integration stands for its prefix."""
+        return self.path if self.integration else self.path.rpartition("/")[0]
+
+    def repository(self, otherwise: str) -> Repository:
+        """Give the repository that was named, or `otherwise` where only a registry or a prefix was."""
+        if self.path and not self.integration:
+            return Repository(self.access.host, self.path)
+        return Repository(self.access.host, f"{self.path}/{otherwise}" if self.path else otherwise)
+
+
+def read_config(given: Path | None) -> Config:
+    """Read ``oci-push.yaml`` from where it is found without a pipeline."""
+    return inputs.read_config(None, given, surroundings().env)
+
+
+def registry_target(text: str, config: Config) -> Target:
+    """Read ``HOST[:PORT][/PATH]`` or an integration's name; raises `ConfigError`."""
+    named = config.find(text)
+    if named is not None:
+        return Target(_access_of(named), integration=named)
+    bare = text.removeprefix("https://").removeprefix("http://").rstrip("/")
+    host, _, path = bare.partition("/")
+    if not is_host(host):
+        raise ConfigError(f"{text!r} is neither a registry host nor a registry of oci-push.yaml", hint=_known(config))
+    try:
+        repository = Repository(DOCKER_HUB if AuthKey.parse(bare).host == DOCKER_HUB else host, path or "x")
+    except ValueError as problem:
+        raise ConfigError(f"{text!r}: {problem}", hint="write HOST[:PORT][/PATH]") from problem
+    return Target(Access(repository.host), path)
+
+
+def image_target(text: str, config: Config) -> Target:
+    """Read a reference, a host, or an integration's name, which stands for its prefix; raises `ConfigError`."""
+    named = config.find(text)
+    if named is not None:
+        return Target(_access_of(named), named.prefix, integration=named)
+    if "/" not in text and is_host(text.rstrip("/")):
+        return registry_target(text, config)
+    try:
+        reference = Reference.parse(text)
+    except ValueError as problem:
+        raise ConfigError(f"{text!r}: {problem}", hint=f"write HOST[:PORT]/REPO[:TAG]; {_known(config)}") from problem
+    repository = reference.repository
+    return Target(Access(repository.host), repository.path, reference.target)
+
+
+def reach(pusher: Pusher, access: Access, repository: Repository) -> Access:
+    """Give how a repository's registry is reached, with login and certificates looked up where they are not said."""
+    return pusher.access(repository, access)
+
+
+def auth_files(authfile: Path | None) -> AuthFiles:
+    """Give the login files, or one that was named; warnings are dropped."""
+    around = surroundings()
+    env = dict(around.env)
+    if authfile is not None:
+        env = {key: value for key, value in env.items() if key not in ("DOCKER_CONFIG", "DOCKER_AUTH_CONFIG")}
+        env["REGISTRY_AUTH_FILE"] = str(authfile)
+    run = command_runner(around.env, SystemClock())
+    return AuthFiles.discover(env, home=around.home, uid=around.uid, run_command=run, emit=lambda _: None)
+
+
+def _access_of(named: Integration) -> Access:
+    access = named.access()
+    if not access.host and isinstance(access.identity, AwsIdentity):
+        return replace(access, host=ecr_host.build(access.identity.account or "account", access.identity.region))
+    return access
+
+
+def _known(config: Config) -> str:
+    names = ", ".join(one.name for one in config.integrations)
+    return f"registries of oci-push.yaml: {names}" if names else "no oci-push.yaml with registries was found"

@@ -1,0 +1,170 @@
+"""`oci-push validate`: everything that is wrong or strange about pipeline files, without running anything."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oci_push.cli.failures import run_command
+from oci_push.cli.inputs import CONFIG_NAME, pairs, read_bytes, read_config
+from oci_push.errors import ConfigError, Problem
+from oci_push.pipeline.findings import to_json
+from oci_push.pipeline.integrations import Config
+from oci_push.pipeline.parse import read_pipeline
+from oci_push.pipeline.schema_registries import Known, KnownRegistry
+from oci_push.pipeline.system_variables import MEANINGS
+from oci_push.pipeline.variables import Source, Variables
+from oci_push.runtime.scope import Scope
+
+_STDIN = "<stdin>"
+_SECRET = re.compile("password|credentials|secretAccessKey", re.IGNORECASE)
+_LONGEST_LINE = 160
+
+
+def validate(
+    pipelines: Annotated[
+        list[Path], typer.Argument(metavar="PIPELINE.yml...", help="Pipeline files; - reads one from stdin.")
+    ],
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="oci-push.yaml, if not found by itself.")
+    ] = None,
+    var: Annotated[list[str] | None, typer.Option("--var", metavar="NAME=VALUE", help="Set a variable.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse also what only the vendor's own validator refuses.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,
+) -> None:
+    """Check pipeline files: all problems at once, with their places. Exit 0 if valid, 2 if not.
+
+    Keys, types and what they mean together are always checked, expressions and branch patterns as far as they can be
+    before a run. Where an oci-push.yaml is named by --config, or found beside the pipeline, in the working folder or in
+    the user's folder, registries and variables are checked against it as well (codes 200 to 207, and 400). Without one
+    nothing is said about registries, and AWS keys that cannot be right are warnings.
+    """
+
+    def work(scope: Scope) -> int:
+        with _no_collecting():
+            checked = [_check(path, config, var or [], strict=strict) for path in dict.fromkeys(pipelines)]
+        errors = tuple(dict.fromkeys(problem for one in checked for problem in one.errors))
+        warnings = tuple(dict.fromkeys(problem for one in checked for problem in one.warnings))
+        if as_json:
+            print(json.dumps(to_json(_name(pipelines[0]), errors, warnings), indent=2, ensure_ascii=False))
+        else:
+            _print(checked, errors, warnings)
+        return 2 if errors else 0
+
+    run_command(work, what="validate")
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """Keep Python from looking for circles: a file becomes trees, and looking takes longer than checking them."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """Hold what checking one file gave; `text` is for showing lines of it."""
+
+    name: str
+    text: str
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
+    has_config: bool = False
+
+
+def _check(path: Path, config: Path | None, var: list[str], *, strict: bool) -> _Checked:
+    name = _name(path)
+    known, settings = None, Config()
+    errors: tuple[Problem, ...] = ()
+    try:
+        raw = read_bytes(path)
+        given = pairs(var, "--var", "NAME=VALUE")
+    except ConfigError as problem:
+        return _Checked(name, "", problem.problems)
+    try:
+        settings = read_config(None if str(path) == "-" else path, config, os.environ)
+        known = _known(settings, given) if settings.path else None
+    except ConfigError as problem:
+        errors = problem.problems
+    reading = read_pipeline(raw, name, known)
+    found = (*reading.errors, *(reading.upstream if strict else ()))
+    return _Checked(
+        name,
+        raw.decode("utf-8-sig", "replace"),
+        (*errors, *_ordered(found)),
+        (*settings.warnings, *_ordered(reading.warnings)),
+        has_config=known is not None or bool(errors),
+    )
+
+
+def _known(config: Config, given: Mapping[str, str]) -> Known:
+    """Make what pipelines are checked against. Git is not asked: a variable that only a run has counts as known."""
+    variables = Variables(
+        [
+            Source("--var", given),
+            Source(f"variables: in {CONFIG_NAME}", config.variables),
+            Source("environment", os.environ, is_literal=True),
+        ],
+        secrets=config.secrets,
+    )
+
+    def lookup(name: str) -> str | None:
+        token = f"${{{{{name}}}}}"
+        if variables.lookup(name) is None:
+            return token if name in MEANINGS else None
+        try:
+            return variables.interpolate(token).text
+        except ConfigError:  # a circle; it is said when the variable is used
+            return token
+
+    registries = tuple(KnownRegistry(one.name, one.provider, one.domain, one.is_default) for one in config.integrations)
+    return Known(registries, lookup)
+
+
+def _ordered(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda one: (one.line, one.column))
+
+
+def _name(path: Path) -> str:
+    return _STDIN if str(path) == "-" else str(path)
+
+
+def _print(checked: list[_Checked], errors: tuple[Problem, ...], warnings: tuple[Problem, ...]) -> None:
+    lines = {one.name: one.text.split("\n") for one in checked}
+    for kind, problems in (("error", errors), ("warning", warnings)):
+        for problem in problems:
+            _print_problem(kind, problem, lines.get(problem.file, []))
+    print(f"{_counted(len(errors), 'error')}, {_counted(len(warnings), 'warning')}")
+    if not all(one.has_config for one in checked):
+        print(f"registries were not checked: no {CONFIG_NAME} was found (--config names one)")
+
+
+def _print_problem(kind: str, problem: Problem, lines: list[str]) -> None:
+    place = f"{problem.file}:{problem.line}:{problem.column}: " if problem.line else ""
+    code = f" [{problem.code}]" if problem.code else ""
+    print(f"{place}{kind}: {problem.message.rstrip()}{code}")
+    shown = lines[problem.line - 1].rstrip("\r") if 0 < problem.line <= len(lines) else ""
+    # A line that may hold a secret is not shown, nor one that no screen is wide enough for.
+    if shown.strip() and len(shown) <= _LONGEST_LINE and not _SECRET.search(f"{shown} {problem.path}"):
+        before = "".join("\t" if char == "\t" else " " for char in shown[: problem.column - 1])
+        print(f"    {shown}\n    {before}^")
+    if problem.hint:
+        print(f"  hint: {problem.hint}")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

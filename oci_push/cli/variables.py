@@ -1,0 +1,170 @@
+"""`oci-push variables`: the variables a pipeline would see, and where each is from; and how they are gathered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import Annotated
+
+import typer
+
+from oci_push.api import surroundings
+from oci_push.cli.failures import run_command
+from oci_push.cli.inputs import pairs, read_bytes, read_config
+from oci_push.errors import ConfigError
+from oci_push.pipeline.dotenv import parse_dotenv
+from oci_push.pipeline.integrations import Config
+from oci_push.pipeline.system_variables import MEANINGS, Build, GitFacts, ReadGit, system_sources
+from oci_push.pipeline.variables import Source, Variables
+from oci_push.runner.git import git_environment, git_reader
+from oci_push.runtime.clock import Clock
+from oci_push.runtime.commands import command_runner
+from oci_push.runtime.scope import Scope
+
+VariableOption = Annotated[list[str] | None, typer.Option("--var", metavar="NAME=VALUE", help="Set a variable.")]
+VariableFiles = Annotated[
+    list[Path] | None, typer.Option("--var-file", metavar="FILE", help="Set the variables of a dotenv file.")
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="oci-push.yaml, if not found by itself.")
+]
+
+_MOST_EVENT_BYTES = 25 * 1024 * 1024  # GitHub sends no larger ones
+
+
+def variables_command(
+    var: VariableOption = None,
+    var_file: VariableFiles = None,
+    config: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+) -> None:
+    """List the variables of pipelines: their values, and where each is from."""
+
+    def work(scope: Scope) -> int:
+        env = surroundings().env
+        asked: list[GitFacts] = []
+        read_git = _git(env, scope.clock)
+
+        def note(revision: str) -> GitFacts:
+            asked.append(read_git(revision))
+            return asked[-1]
+
+        settings = read_config(None, config, env)
+        variables = gather_variables(var or [], var_file or [], settings, env, scope.clock, read_git=note)
+        rows = [_row(variables, name, meaning) for name, meaning in MEANINGS.items()]
+        others = _others(variables)
+        problem = next((facts.problem for facts in asked if facts.problem), "")
+        if as_json:
+            print(json.dumps(_to_json(rows, others, problem), indent=2))
+        else:
+            _print(rows, others, problem)
+        return 0
+
+    run_command(work, what="variables")
+
+
+def gather_variables(
+    var: Sequence[str],
+    var_files: Sequence[Path],
+    config: Config,
+    env: Mapping[str, str],
+    clock: Clock,
+    *,
+    read_git: ReadGit | None = None,
+) -> Variables:
+    """Bring all sources together, in order of precedence; raises `ConfigError` for options and files that are wrong.
+
+    A later option wins over an earlier one. Git is asked about the working folder.
+    """
+    files = [Source(f"--var-file {path}", _read_file(path)) for path in reversed(var_files)]
+    build = Build(clock.now(), token_hex(12))
+    return Variables(
+        [
+            Source("--var", pairs(list(var), "--var", "NAME=VALUE")),
+            *files,
+            Source("variables: in oci-push.yaml", config.variables),
+            Source("environment", env, is_literal=True),
+            *system_sources(env, read_git or _git(env, clock), build, event=_event(env)),
+        ],
+        secrets=config.secrets,
+    )
+
+
+def _git(env: Mapping[str, str], clock: Clock) -> ReadGit:
+    return git_reader(command_runner(git_environment(env), clock), Path(), clock)
+
+
+def _read_file(path: Path) -> Mapping[str, str]:
+    try:
+        return parse_dotenv(read_bytes(path).decode("utf-8-sig"), str(path))
+    except UnicodeDecodeError as problem:
+        raise ConfigError(f"{path}: the file is not UTF-8 text") from problem
+
+
+def _event(env: Mapping[str, str]) -> str:
+    """Read the file in which GitHub describes the event; without it, less is known."""
+    path = env.get("GITHUB_EVENT_PATH") if env.get("GITHUB_ACTIONS") else None
+    if not path:
+        return ""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(_MOST_EVENT_BYTES).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    name: str
+    value: str | None
+    origin: str | None
+    meaning: str
+
+
+def _row(variables: Variables, name: str, meaning: str) -> _Row:
+    origin = variables.origin(name)
+    if origin is None:
+        return _Row(name, None, None, meaning)
+    done = variables.interpolate(f"${{{{{name}}}}}")
+    return _Row(name, "***" if done.secrets else done.text, origin, meaning)
+
+
+def _others(variables: Variables) -> tuple[_Row, ...]:
+    """List what the user has set besides; their values stay unsaid, as they may be passwords."""
+    own = [name for source in variables.sources if not source.is_literal for name in source.values]
+    return tuple(_Row(name, None, variables.origin(name), "") for name in dict.fromkeys(own) if name not in MEANINGS)
+
+
+def _to_json(rows: Sequence[_Row], others: Sequence[_Row], problem: str) -> dict[str, object]:
+    return {
+        "system": [
+            {"name": row.name, "value": row.value, "origin": row.origin, "meaning": row.meaning} for row in rows
+        ],
+        "others": [{"name": row.name, "origin": row.origin} for row in others],
+        "git_problem": problem or None,
+    }
+
+
+def _print(rows: Sequence[_Row], others: Sequence[_Row], problem: str) -> None:
+    width = max(len(row.name) for row in [*rows, *others])
+    for row in rows:
+        if row.value is not None:
+            print(f"{row.name:{width}}  {_one_line(row.value)}  ({_one_line(row.origin or '')})")
+    if others:
+        print("\nset besides, values not shown:")
+        for row in others:
+            print(f"{_one_line(row.name):{width}}  ({_one_line(row.origin or '')})")
+    print("\nnot set:")
+    for row in rows:
+        if row.value is None:
+            print(f"{row.name:{width}}  {row.meaning}")
+    if problem:
+        print(f"\ngit was no help: {_one_line(problem)}")
+
+
+def _one_line(text: str) -> str:
+    """Write a value so that it keeps its line and cannot command the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,254 @@
+"""Bring an image that is in one registry to others of its account's, and see that each serves it.
+
+Where the registry's own rules cover a place, it is waited for; elsewhere the image is copied over HTTP. A place counts
+as served only when each tag there names the image: a registry that reports a finished copy may have left out a tag
+that could not be moved (ECR user guide, "Private image replication": immutable tags).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from oci_push.engine.graph import walk
+from oci_push.engine.plan import Target, plan_push
+from oci_push.engine.push import execute
+from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTagError, OciPushError, RegistryError
+from oci_push.events import Emit, Note, ReplicaDone, ignore
+from oci_push.model.access import Access
+from oci_push.model.digest import Digest
+from oci_push.model.ecr_host import move
+from oci_push.model.reference import Reference, Repository
+from oci_push.model.replication import Place, destinations
+from oci_push.providers.base import Replication
+from oci_push.registry.connections import Connections
+from oci_push.runtime.scope import Scope
+from oci_push.runtime.tasks import run_all
+from oci_push.sources.files import SpoolSpace
+from oci_push.sources.remote import RemoteSource
+
+_FIRST_WAIT_S, _WAIT_FACTOR, _MOST_WAIT_S = 2.0, 1.5, 30.0
+_LOOKS = 3
+_COPIES_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """Name an image in the registry it is copied from: by digest, with the tags that count."""
+
+    access: Access
+    repository: Repository
+    root: Digest
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaResult:
+    """Tell what became of one place: ``replicated`` by the registry, ``copied`` by us, or ``failed``."""
+
+    place: Place
+    repository: Repository
+    outcome: str
+    error: OciPushError | None = None
+    seconds: float = 0.0
+
+
+def replicate(
+    scope: Scope,
+    connections: Connections,
+    original: Original,
+    regions: Sequence[str],
+    emit: Emit,
+) -> tuple[ReplicaResult, ...]:
+    """Come back when every place serves the image, or has failed to; no `regions` means all that the rules name.
+
+    The scope's end is the result of the places that were waited for, not an error of the whole.
+    """
+    replication = connections.side(original.access).replication
+    if replication is None:
+        raise ConfigError(
+            f"{original.access.host}: its replication cannot be followed",
+            hint="only ECR's private registries, with an AWS identity, tell about theirs",
+        )
+    home = replication.home(scope)
+    covered = destinations(replication.rules(scope), original.repository.path)
+    wanted = _wanted(covered, home, regions)
+    if not wanted:
+        raise ConfigError(
+            f"{original.repository}: no replication rule of {home} covers it, and no other region was asked for",
+            hint="give --regions or replicate: with regions, or set rules with `oci-push ecr replication set`",
+        )
+    run = _Replication(scope, connections, original, replication, emit)
+    waited = [place for place in wanted if place in covered]
+    copied = [place for place in wanted if place not in covered]
+    jobs: list[Callable[[Scope], list[ReplicaResult]]] = [lambda s: run.follow(s, waited)] if waited else []
+    jobs += [lambda s, place=place: [run.copy(s, place)] for place in copied]  # type: ignore[misc]
+    outcomes = run_all(scope, jobs, limit=_COPIES_AT_ONCE + 1)
+    for outcome in outcomes:
+        if outcome.error is not None and not isinstance(outcome.error, DeadlineError):
+            raise outcome.error
+    found = {result.place: result for outcome in outcomes for result in outcome.value or ()}
+    return tuple(found.get(place) or run.late(scope, place, "") for place in wanted)
+
+
+def nearest(places: Sequence[Access], distance_s: Callable[[Access], float | None]) -> Access:
+    """Choose where to copy from: the bytes pass through us, so the registry nearest to us; the first when unknown."""
+    measured = {place: distance_s(place) for place in places}
+    return min(places, key=lambda place: float("inf") if measured[place] is None else measured[place] or 0.0)
+
+
+def _wanted(covered: tuple[Place, ...], home: Place, regions: Sequence[str]) -> tuple[Place, ...]:
+    if not regions:
+        return covered
+    found: list[Place] = []
+    for region in regions:
+        here = [place for place in covered if place.region == region]
+        found += here or [Place(region, home.account)]
+    return tuple(dict.fromkeys(place for place in found if place != home))
+
+
+class _Replication:
+    """Hold what the jobs of one image share; `finished` grows while they run."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        connections: Connections,
+        original: Original,
+        replication: Replication,
+        emit: Emit,
+    ) -> None:
+        self._started = scope.clock.monotonic()
+        self._connections = connections
+        self._original = original
+        self._replication = replication
+        self._emit = emit
+        self._lock = threading.Lock()
+        self._finished = [original.access]
+
+    def follow(self, scope: Scope, places: Sequence[Place]) -> list[ReplicaResult]:
+        """Poll until the registry has finished, or given up, every place; slower and slower."""
+        original = self._original
+        results: dict[Place, ReplicaResult] = {}
+        seen: dict[Place, str] = {}
+        wait = _FIRST_WAIT_S
+        try:
+            while True:
+                for state in self._replication.states(scope, original.repository, original.root):
+                    if state.place not in places or state.place in results:
+                        continue
+                    seen[state.place] = state.status
+                    if state.status == "COMPLETE":
+                        results[state.place] = self._served(scope, state.place, "replicated")
+                    elif state.status == "FAILED":
+                        error = RegistryError(
+                            f"{original.repository}@{original.root.short}: replication to {state.place} failed"
+                            f" ({state.failure or 'no reason given'})",
+                            hint=_FAILED_HINT,
+                        )
+                        results[state.place] = self._result(scope, state.place, "failed", error)
+                if len(results) == len(places):
+                    break
+                scope.sleep(wait)
+                wait = min(_MOST_WAIT_S, wait * _WAIT_FACTOR)
+        except DeadlineError:
+            for place in places:
+                if place not in results:
+                    results[place] = self.late(scope, place, seen.get(place, ""))
+        except RegistryError as error:
+            for place in places:
+                results.setdefault(place, self._result(scope, place, "failed", error))
+        return list(results.values())
+
+    def copy(self, scope: Scope, place: Place) -> ReplicaResult:
+        """Copy the image from the nearest place that has it."""
+        original = self._original
+        try:
+            access, repository = self._there(place)
+            with self._lock:
+                finished = tuple(self._finished)
+            source_access = nearest(finished, self._connections.distance_s)
+            source_repository = Repository(source_access.host, original.repository.path)
+            self._emit(
+                Note(f"Copying {original.repository}@{original.root.short} from {source_access.host} to {place}")
+            )
+            client = self._connections.repository(source_access, source_repository)
+            reference = Reference(source_repository, "", original.root)
+            source = RemoteSource(client, reference, SpoolSpace(None, 0), keep=False)  # streamed, never kept
+            graph = walk(scope, source, emit=ignore)
+            plan = plan_push(graph, (Target(access, repository, original.tags),), origin=None, remembered={})
+            (pushed,) = execute(plan, source, self._connections, scope, self._emit)
+            if pushed.error is not None:
+                return self._result(scope, place, "failed", pushed.error)
+        except OciPushError as error:
+            return self._result(scope, place, "failed", error)
+        return self._served(scope, place, "copied")
+
+    def _served(self, scope: Scope, place: Place, how: str) -> ReplicaResult:
+        """Look at each tag where the image has arrived."""
+        original = self._original
+        access, repository = self._there(place)
+        client = self._connections.repository(access, repository)
+        try:
+            for tag in original.tags:
+                there = None
+                for look in range(_LOOKS):
+                    head = client.head(scope, tag)
+                    there = head.digest if head else None
+                    if there == original.root:
+                        break
+                    if look < _LOOKS - 1:
+                        scope.sleep(_FIRST_WAIT_S)
+                if there != original.root:
+                    return self._result(scope, place, "failed", _left_out(repository, tag, there, original.root))
+        except DeniedError as error:
+            if place.account == self._replication.home(scope).account:
+                return self._result(scope, place, "failed", error)
+            self._emit(
+                Note(f"{repository}: cannot be looked at with this login, so its tags are not checked", "warning")
+            )
+        except OciPushError as error:
+            return self._result(scope, place, "failed", error)
+        with self._lock:
+            self._finished.append(access)
+        return self._result(scope, place, how, None)
+
+    def _there(self, place: Place) -> tuple[Access, Repository]:
+        original = self._original
+        try:
+            access = move(original.access, place.region, place.account)
+        except ValueError as problem:
+            raise ConfigError(f"{original.repository}: {problem}") from problem
+        return access, Repository(access.host, original.repository.path)
+
+    def late(self, scope: Scope, place: Place, status: str) -> ReplicaResult:
+        """Say that time ran out for a place; `status` is the last that was heard."""
+        original = self._original
+        error = DeadlineError(
+            f"{original.repository}@{original.root.short}: not replicated to {place} in time"
+            f" ({status or 'not begun'} after {scope.clock.monotonic() - self._started:.0f} s)"
+        )
+        if not status:
+            error.hint = "rules apply only to what is pushed after they were set: push the image again, or copy it"
+        return self._result(scope, place, "failed", error)
+
+    def _result(self, scope: Scope, place: Place, outcome: str, error: OciPushError | None) -> ReplicaResult:
+        _, repository = self._there(place)
+        seconds = scope.clock.monotonic() - self._started
+        self._emit(ReplicaDone(repository, self._original.root, outcome, str(error) if error else ""))
+        return ReplicaResult(place, repository, outcome, error, seconds)
+
+
+_FAILED_HINT = (
+    "look at the destination: is the region enabled, may this registry write there (registry policy), "
+    "is the repository's encryption key usable?"
+)
+
+
+def _left_out(repository: Repository, tag: str, there: Digest | None, wanted: Digest) -> OciPushError:
+    where = f"still names {there.short}" if there else "is missing"
+    return ImmutableTagError(
+        f"{repository}:{tag}: the image {wanted.short} has arrived, but the tag {where}",
+        hint="the destination's tags are immutable, or the tag was set again meanwhile; use a new tag",
+    )

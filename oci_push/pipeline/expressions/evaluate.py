@@ -1,0 +1,104 @@
+"""What an expression gives: the instructions are carried out on a stack, with strict types and no coercion.
+
+Any error makes an expression false; it is told beside the value and never raised. Which types an operator takes, the
+order in which faults are met and the words of the messages are those of the vendor's public evaluator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from oci_push.pipeline.expressions.functions import call, find_member, find_variable, get_function
+from oci_push.pipeline.expressions.hints import find_hint
+from oci_push.pipeline.expressions.operators import binary, unary
+from oci_push.pipeline.expressions.syntax import Binary, Call, Fail, Find, Instruction, Load, Member, Push, Unary, parse
+from oci_push.pipeline.expressions.values import BLANKS, ExpressionError, Value, from_units, is_true, to_units
+
+__all__ = ["MAX_LENGTH", "MAX_SEARCHES", "Evaluated", "Value", "evaluate"]
+
+MAX_LENGTH = 12_000
+"""The longest expression, in UTF-16 units, before and after variables are put in."""
+
+
+MAX_SEARCHES = 30
+"""How many calls of ``match`` one expression may have: each of them may take as long as a search may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Hold an expression's value, or the error that makes it false.
+
+    `hint` says what to write instead; there may be one without an error. `position` counts the characters of the text
+    before the place of the error.
+    """
+
+    result: Value = None
+    error: str = ""
+    hint: str = ""
+    position: int | None = None
+
+    @property
+    def truth(self) -> bool:
+        """Tell whether a condition with this value holds."""
+        return not self.error and is_true(self.result)
+
+
+def evaluate(text: str, names: Mapping[str, Value]) -> Evaluated:
+    """Evaluate an expression whose ``${{…}}`` are already replaced; `names` are the variables it may use."""
+    all_units = to_units(text)
+    units = all_units.strip(BLANKS)
+    try:
+        if len(all_units) > MAX_LENGTH:
+            raise ExpressionError(f"length must be less than or equal to {MAX_LENGTH} characters long")
+        result = _run(parse(units), names)
+        if isinstance(result, Mapping):
+            raise ExpressionError("Cannot evaluate object variable directly", 0)
+    except ExpressionError as error:
+        message = from_units(error.message)
+        position = None
+        if error.at is not None:
+            skipped = len(all_units) - len(all_units.lstrip(BLANKS))
+            position = len(from_units(all_units[: skipped + error.at]))
+        return Evaluated(error=message, hint=find_hint(text, message, position or 0, names), position=position)
+    return Evaluated(from_units(result) if isinstance(result, str) else result, hint=find_hint(text, "", 0, names))
+
+
+def _run(code: tuple[Instruction, ...], names: Mapping[str, Value]) -> Value:
+    searches = [step.at for step in code if isinstance(step, Call) and step.function == "match"]
+    if len(searches) > MAX_SEARCHES:
+        raise ExpressionError(f"More than {MAX_SEARCHES} calls of function 'match'", searches[MAX_SEARCHES])
+    stack: list[Value] = []
+    for step in code:
+        try:
+            _carry_out(step, stack, names)
+        except ExpressionError as error:
+            raise ExpressionError(error.message, step.at) from error
+    (result,) = stack
+    return result
+
+
+def _carry_out(step: Instruction, stack: list[Value], names: Mapping[str, Value]) -> None:
+    match step:
+        case Push(value=value):
+            stack.append(value)
+        case Load(name=name):
+            stack.append(find_variable(names, name))
+        case Member(name=name):
+            stack.append(find_member(stack.pop(), name))
+        case Unary(operator=operator):
+            stack.append(unary(operator, stack.pop()))
+        case Binary(operator=operator):
+            right = stack.pop()
+            stack.append(binary(operator, stack.pop(), right))
+        case Find(function=function):
+            get_function(function)
+        case Call(function=function, count=count):
+            arguments = stack[len(stack) - count :]
+            del stack[len(stack) - count :]
+            stack.append(call(function, arguments, names))
+        case Fail(message=message):
+            raise ExpressionError(message)
+        case _:
+            assert_never(step)

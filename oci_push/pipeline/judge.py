@@ -1,0 +1,122 @@
+"""Judging: conditions, branches and dependencies of steps, with the variables and results of one run."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping
+from typing import cast
+
+from oci_push.errors import ConfigError
+from oci_push.pipeline.branches import allows
+from oci_push.pipeline.expressions.evaluate import Evaluated, Value, evaluate
+from oci_push.pipeline.schedule import SKIPPED, Verdict
+from oci_push.pipeline.steps import Branches, Conditions, Dependencies, Dependency, Flag, Text, When
+from oci_push.pipeline.variables import Variables
+
+_FINISHED = frozenset({"success", "failure", "skipped", "terminated"})
+_TRUE = frozenset({"true", "yes", "on", "1"})
+_FALSE = frozenset({"false", "no", "off", "0"})
+_SHOWN = 80
+
+
+class VariablesJudge:
+    """Judge by variables, and by what steps have exported to them."""
+
+    def __init__(self, variables: Variables) -> None:
+        self._variables = variables
+
+    def allows(self, when: When, states: Mapping[str, str], workflow: str) -> Verdict:
+        """Ask branches, then dependencies, then conditions; all must agree."""
+        if when.branches.only is not None or when.branches.ignore is not None:
+            branch = allows(self._interpolated(when.branches), self._variables.names().get("CF_BRANCH"))
+            if not branch.runs:
+                return branch
+        if when.dependencies is not None:
+            waits = _dependencies(when.dependencies, states)
+            if not waits.runs:
+                return waits
+        return self.holds(when.conditions, states, workflow)
+
+    def _interpolated(self, branches: Branches) -> Branches:
+        def done(items: tuple[Text, ...] | None) -> tuple[Text, ...] | None:
+            if items is None:
+                return None
+            return tuple(Text(self._variables.interpolate(item.text).text, item.mark) for item in items)
+
+        return Branches(done(branches.only), done(branches.ignore))
+
+    def holds(self, conditions: Conditions, states: Mapping[str, str], workflow: str) -> Verdict:
+        """Want every expression under `all` and, where `any` is given, one of those."""
+        if conditions.all is None and conditions.any is None:
+            return Verdict(True)
+        names = self.names(states, workflow)
+        for condition in conditions.all or ():
+            found = self.evaluate(condition.expression.text, names)
+            if not found.truth:
+                return Verdict(
+                    False, f"condition {condition.name!r} is false: {_why(condition.expression.text, found)}"
+                )
+        if conditions.any is None:
+            return Verdict(True)
+        tried = []
+        for condition in conditions.any:
+            found = self.evaluate(condition.expression.text, names)
+            if found.truth:
+                return Verdict(True)
+            tried.append(f"{condition.name!r}: {_why(condition.expression.text, found)}")
+        return Verdict(False, f"no condition of any is true ({'; '.join(tried) or 'it is empty'})")
+
+    def flag(self, flag: Flag) -> bool | None:
+        """Read a switch; a variable that is no boolean says nothing."""
+        if flag is None or isinstance(flag, bool):
+            return flag
+        word = self._variables.interpolate(flag.text).text.strip().lower()
+        return True if word in _TRUE else False if word in _FALSE else None
+
+    def evaluate(self, expression: str, names: Mapping[str, Value]) -> Evaluated:
+        """Evaluate an expression after replacing its variables; what is wrong with them makes it false as well."""
+        try:
+            done = self._variables.interpolate(expression)
+        except ConfigError as problem:
+            return Evaluated(error=str(problem))
+        found = evaluate(done.text, names)
+        if found.error and done.secrets:
+            return Evaluated(error="cannot be evaluated; the reason could show a secret")
+        return found
+
+    def names(self, states: Mapping[str, str], workflow: str) -> Mapping[str, Value]:
+        """Give what expressions may name: variables, ``steps``, each step by its bare name, and ``workflow``."""
+        members = self._variables.exports()
+        steps: dict[str, Value] = {
+            name: {**members.get(name, {}), "name": name, "result": state} for name, state in states.items()
+        }
+        own: dict[str, Value] = {**steps, "steps": steps, "workflow": {"result": workflow}}
+        return ChainMap(own, cast("dict[str, Value]", self._variables.names()))  # only ever read
+
+
+def _dependencies(wanted: Dependencies, states: Mapping[str, str]) -> Verdict:
+    missing = [one for one in wanted.steps if not _is_met(one, states)]
+    if not missing or (wanted.one_suffices and len(missing) < len(wanted.steps)):
+        return Verdict(True)
+    told = "; ".join(_waits(one, states) for one in missing)
+    return Verdict(False, f"none of its steps is as wanted: {told}" if wanted.one_suffices else told)
+
+
+def _is_met(wanted: Dependency, states: Mapping[str, str]) -> bool:
+    state = states.get(wanted.name.text, "")
+    return any(state == word or (word == "finished" and state in _FINISHED) for word in wanted.states)
+
+
+def _waits(wanted: Dependency, states: Mapping[str, str]) -> str:
+    name = wanted.name.text
+    state = states.get(name)
+    if state is None:
+        return f"waits for step {name!r}, which does not exist"
+    words = " or ".join(wanted.states)
+    never = " (it did not run)" if state == SKIPPED and "skipped" not in wanted.states else ""
+    return f"step {name!r} is {state}{never}, not {words}"
+
+
+def _why(expression: str, found: Evaluated) -> str:
+    short = expression if len(expression) <= _SHOWN else f"{expression[: _SHOWN - 1]}…"
+    return f"{short} ({found.error})" if found.error else short

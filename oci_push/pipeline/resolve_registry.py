@@ -1,0 +1,178 @@
+"""Where a step pushes to: the integration or host that `registry` means, and the logins and regions of ECR."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+
+from oci_push.model import ecr_host
+from oci_push.model.access import Access, Login
+from oci_push.model.identity import MAX_DURATION_S, MIN_DURATION_S, AwsIdentity
+from oci_push.model.reference import DOCKER_HUB
+from oci_push.model.secret import Secret
+from oci_push.pipeline.document import Mark
+from oci_push.pipeline.integrations import Integration, names_host
+from oci_push.pipeline.resolving import Context, error, is_later, use
+from oci_push.pipeline.schema_aws import is_role_arn
+from oci_push.pipeline.steps import Aws, PushStep, Text
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Hold where a step pushes to: `accesses` has one for each region. `name` is an integration's or a host.
+
+    `served_in` are regions in which the image must be served before the step ends, none named: those of the
+    registry's replication rules; ``None`` where nothing is waited for.
+    """
+
+    name: str
+    prefix: str
+    accesses: tuple[Access, ...]
+    served_in: tuple[str, ...] | None = None
+
+
+def resolve_registry(step: PushStep, context: Context) -> Registry:
+    """Decide the registry of a push step; raises `ConfigError` with the place in the file."""
+    if step.provider == "ecr":
+        return _inline_ecr(step, context)
+    login = None
+    if step.credentials:
+        user, password = (use(text, context) for text in step.credentials)
+        login = Login(user, Secret(password), source=f"credentials of step {step.name!r}")
+    return named_registry(step.registry, step.mark, context, login=login, aws=step.aws)
+
+
+def named_registry(
+    named: Text | None, mark: Mark, context: Context, *, login: Login | None = None, aws: Aws | None = None
+) -> Registry:
+    """Decide the registry that a text names, or the default one; `login` wins over an integration's own."""
+    if named is None:
+        found = context.config.default()
+        if found is None:
+            # As docker does; the vendor's check calls it an error with number 200, which `validate` tells.
+            return Registry(DOCKER_HUB, "", (Access(DOCKER_HUB, login, name="" if login is None else mark_name(mark)),))
+        return _integration(found, context, login, aws or Aws())
+    name = use(named, context)
+    found = context.config.find(name)
+    if found is not None:
+        return _integration(found, context, login, aws or Aws())
+    host = names_host(name)
+    if host:
+        return _host(host, named.mark, context, login, aws or Aws())
+    known = [one.name for one in context.config.integrations]
+    if not known:
+        hint = "describe it under registries: in oci-push.yaml, or name a host"
+        raise error(
+            named.mark, f"Registry '{name}' does not exist. You have not added a registry integration.", hint, 200
+        )
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known registries: {', '.join(known)}"
+    raise error(named.mark, f"Registry '{name}' does not exist.", hint, 202)
+
+
+def mark_name(mark: Mark) -> str:
+    """Name a login that is written in a pipeline, so that it is kept apart from others on its host."""
+    return f"{mark.file}:{mark.line}"
+
+
+def _integration(found: Integration, context: Context, login: Login | None, aws: Aws) -> Registry:
+    access = found.access(with_login=context.with_login)
+    if found.provider != "ecr" or not isinstance(access.identity, AwsIdentity):
+        _refuse_aws(found.provider, aws)
+        return Registry(found.name, found.prefix, (replace(access, login=login or access.login),))
+    identity = _with_role(access.identity, aws, context)
+    regions = _regions(found, identity, aws, context)
+    served_in: tuple[str, ...] | None = None
+    if found.replicate or context.wait_replication:
+        home = identity.region or next(iter(regions), "")
+        if aws.region is None:
+            served_in, regions = tuple(region for region in regions if region != home), (home,)
+        else:
+            served_in = ()
+    accesses = tuple(
+        replace(
+            access,
+            host=ecr_host.in_region(found.domain, region) if found.domain else _host_of(identity, region),
+            login=login,
+            identity=replace(identity, region=region),
+        )
+        for region in regions
+    )
+    return Registry(found.name, found.prefix, accesses, served_in)
+
+
+def _host(host: str, mark: Mark, context: Context, login: Login | None, aws: Aws) -> Registry:
+    place = ecr_host.parse(host)
+    if place is None:
+        if aws.role_arn is not None:
+            raise error(aws.role_arn.mark, f"role_arn needs an ECR registry, and {host} is none")
+        return Registry(host, "", (Access(host, login, name=mark_name(mark) if login else ""),))
+    region = use(aws.region, context) if aws.region else place.region
+    identity = _with_role(_with_keys(AwsIdentity(region=region, account=place.account), aws, context), aws, context)
+    return Registry(host, "", (Access(ecr_host.in_region(host, region), login, identity=identity),))
+
+
+def _inline_ecr(step: PushStep, context: Context) -> Registry:
+    aws = step.aws
+    if aws.region is None and not context.regions:
+        hint = "write region: eu-west-1 beside provider: ecr"
+        raise error(step.mark, f"step {step.name!r}: provider: ecr needs a region", hint, 206)
+    regions = (_region(aws.region, context),) if aws.region else context.regions
+    identity = _with_role(_with_keys(AwsIdentity(region=regions[0]), aws, context), aws, context)
+    accesses = tuple(
+        Access(_host_of(identity, region), name=f"step {step.name}", identity=replace(identity, region=region))
+        for region in regions
+    )
+    return Registry(accesses[0].host, "", accesses)
+
+
+def _with_keys(identity: AwsIdentity, aws: Aws, context: Context) -> AwsIdentity:
+    if aws.access_key_id is None or aws.secret_access_key is None:
+        one = aws.access_key_id or aws.secret_access_key
+        if one is not None:
+            raise error(one.mark, "accessKeyId and secretAccessKey go together")
+        return identity
+    secret = Secret(use(aws.secret_access_key, context))
+    return replace(identity, access_key_id=use(aws.access_key_id, context), secret_access_key=secret)
+
+
+def _with_role(identity: AwsIdentity, aws: Aws, context: Context) -> AwsIdentity:
+    if aws.role_arn is None:
+        return identity
+    role = use(aws.role_arn, context)
+    if not is_later(role) and not is_role_arn(role):
+        hint = "a role looks like arn:aws:iam::123456789012:role/NAME"
+        raise error(aws.role_arn.mark, f"Invalid role_arn. Current value: {role}", hint, 206)
+    duration = int(aws.duration_s) if aws.duration_s is not None else identity.duration_s
+    if not MIN_DURATION_S <= duration <= MAX_DURATION_S:
+        message = "When using role chaining, the duration of the role session must be between 15 minutes and 1 hour"
+        raise error(aws.role_arn.mark, message, "aws_duration_seconds is 900 to 3600", 206)
+    name = use(aws.session_name, context) if aws.session_name else identity.session_name
+    return replace(identity, role_arn=role, session_name=name, duration_s=duration, account="")
+
+
+def _regions(found: Integration, identity: AwsIdentity, aws: Aws, context: Context) -> tuple[str, ...]:
+    if aws.region is not None:
+        return (_region(aws.region, context),)
+    own = identity.region or (place.region if (place := ecr_host.parse(found.domain)) else "")
+    return context.regions or found.regions or ((own,) if own else ())
+
+
+def _region(text: Text, context: Context) -> str:
+    region = use(text, context)
+    if not is_later(region) and not ecr_host.is_region(region):
+        raise error(text.mark, f"aws region is invalid. Current value: {region}", "a region looks like eu-west-1", 206)
+    return region
+
+
+def _host_of(identity: AwsIdentity, region: str) -> str:
+    """Give the host of an identity in a region; an account that only AWS can tell is found out when it is pushed to."""
+    return ecr_host.registry_host(replace(identity, region=region))
+
+
+def _refuse_aws(provider: str, aws: Aws) -> None:
+    if aws.region is not None:
+        message = f"Unable to specify region with a registry of type: {provider}"
+        raise error(aws.region.mark, message, "name an ECR registry in registry:, or write provider: ecr", 206)
+    if aws.role_arn is not None:
+        raise error(aws.role_arn.mark, f"role_arn needs an ECR registry, and this one is of type: {provider}", code=206)

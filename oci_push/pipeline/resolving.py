@@ -1,0 +1,93 @@
+"""What resolving one step looks things up in, and using a text: its variables replaced, or an error with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from oci_push.errors import ConfigError, Problem
+from oci_push.model.access import Access
+from oci_push.model.digest import Digest
+from oci_push.model.reference import Repository
+from oci_push.pipeline.document import Mark
+from oci_push.pipeline.integrations import Config
+from oci_push.pipeline.steps import BuildStep, Text
+from oci_push.pipeline.variables import Variables
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """Hold what a push step has pushed, for later steps that name it as their candidate."""
+
+    repository: Repository
+    digest: Digest
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Hold what resolving looks things up in; `is_path` says whether a file exists.
+
+    `candidates` are the SOURCEs of build steps; `pushed` grows while a run goes on. `steps` are the names of all steps.
+    `regions` replace those of ECR integrations, and `wait_replication` waits for them as ``replicate: true`` does.
+    `with_login` is off for plans and rehearsals, which log in nowhere and so miss no password; `is_plan` lets pass what
+    only a run can know.
+    """
+
+    config: Config
+    variables: Variables
+    builds: Mapping[str, BuildStep]
+    candidates: Mapping[str, str]
+    is_path: Callable[[str], bool]
+    steps: frozenset[str] = frozenset()
+    pushed: Mapping[str, Pushed] = field(default_factory=dict)
+    regions: tuple[str, ...] = ()
+    wait_replication: bool = False
+    with_login: bool = True
+    is_plan: bool = False
+
+
+def use(text: Text, context: Context) -> str:
+    """Replace the variables of a text; raises `ConfigError` for one that nobody defines.
+
+    In a plan members that a step will only have after it ran stay as they are written.
+    """
+    try:
+        done = context.variables.interpolate(text.text)
+    except ConfigError as problem:
+        raise error(text.mark, str(problem), problem.hint) from problem
+    undefined = [name for name in done.undefined if not (context.is_plan and member_of(name, context.steps))]
+    if not undefined:
+        return done.text
+    named = ", ".join(f"${{{{{name}}}}}" for name in undefined)
+    step = member_of(undefined[0], context.steps)
+    if step:
+        hint = f"step {step!r} exports no such member, or has not run before this one"
+    else:
+        hint = f"give it: --var {undefined[0]}=VALUE, variables: in oci-push.yaml, or the environment"
+    raise error(text.mark, f"unresolved variable {named}", hint)
+
+
+def is_later(text: str) -> bool:
+    """Say whether a used text still holds something that only a run can know."""
+    return "${{" in text
+
+
+def member_of(name: str, steps: frozenset[str]) -> str:
+    """Give the step whose member a variable is, or nothing."""
+    for text in (name.removeprefix("steps."), name):
+        step, dot, _ = text.partition(".")
+        if dot and step in steps:
+            return step
+    return ""
+
+
+def error(mark: Mark, message: str, hint: str | None = None, code: int = 0) -> ConfigError:
+    """Make an error with a place in the file."""
+    return ConfigError(problems=[Problem(message, mark.file, mark.line, mark.column, code=code, hint=hint)])
+
+
+def raise_together(problems: Sequence[Problem]) -> None:
+    """Raise one error for several problems, each told once; nothing for none."""
+    if problems:
+        raise ConfigError(problems=tuple(dict.fromkeys(problems)))

@@ -1,0 +1,169 @@
+"""Simulating a run: the schedule driven by assumed results, with every target resolved and no registry contacted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from oci_push.errors import ConfigError, Problem
+from oci_push.pipeline.assumptions import TIMEOUT, Assumptions
+from oci_push.pipeline.judge import VariablesJudge
+from oci_push.pipeline.members import planned_members
+from oci_push.pipeline.resolve import ResolvedPush, resolve_build, resolve_push
+from oci_push.pipeline.resolving import Context
+from oci_push.pipeline.retries import MAX_WAIT_S, wait_s
+from oci_push.pipeline.schedule import FAILURE, PENDING, SKIPPED, SUCCESS, TERMINATED, Entry, Rules, Schedule
+from oci_push.pipeline.steps import BuildStep, ForeignStep, Hook, Pipeline, PushStep, Step
+
+
+@dataclass(slots=True)
+class PlannedStep:
+    """Tell what would become of one step; `waits_s` are those between attempts, in seconds."""
+
+    step: Step
+    group: int = 0
+    result: str = PENDING
+    reason: str = ""
+    resolved: ResolvedPush | None = None
+    attempts: int = 0
+    waits_s: tuple[float, ...] = ()
+
+    @property
+    def runs(self) -> bool:
+        """Say whether it would be started."""
+        return self.result != SKIPPED
+
+
+@dataclass(slots=True)
+class Simulation:
+    """Hold a simulated run: steps in file order, `events` in time order (hooks as ``STEP.EVENT``)."""
+
+    steps: list[PlannedStep] = field(default_factory=list)
+    status: str = SUCCESS
+    problems: list[Problem] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """Give what the run would exit with."""
+        return 2 if self.problems else int(self.status != SUCCESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """Hold what is assumed of a run: results, whether steps of other types count as successful, pushes of builds."""
+
+    results: Assumptions
+    foreign_succeeds: bool = False
+    auto_push: bool = False
+    max_wait_s: float = MAX_WAIT_S
+
+
+def simulate(pipeline: Pipeline, context: Context, assumed: Assumed) -> Simulation:
+    """Go through a run; what cannot be resolved is among the problems."""
+    return _Simulator(pipeline, replace(context, is_plan=True), assumed).run()
+
+
+def foreign_reason(step: ForeignStep) -> str:
+    """Say why a step of another type is skipped."""
+    return f"type {step.type} is not run by oci-push"
+
+
+class _Simulator:
+    def __init__(self, pipeline: Pipeline, context: Context, assumed: Assumed) -> None:
+        self._pipeline = pipeline
+        self._context = context
+        self._assumed = assumed
+        self._judge = VariablesJudge(context.variables)
+        rules = Rules(pipeline.is_parallel, pipeline.fail_fast, pipeline.strict_fail_fast, pipeline.success_criteria)
+        self._schedule = Schedule(pipeline.steps, rules, self._judge)
+        self._done = Simulation()
+        self._planned: dict[str, PlannedStep] = {}
+
+    def run(self) -> Simulation:
+        if not self._hook("", self._pipeline.hook("on_elected"), "on_elected"):
+            self._schedule.abort("the pipeline's hook on_elected ended with failure")
+        while running := self._schedule.ready():
+            self._end(running)
+        self._done.status = self._schedule.status()
+        event = "on_success" if self._done.status == SUCCESS else "on_fail"
+        for name in (event, "on_finish"):
+            self._hook("", self._pipeline.hook(name), name)
+        for entry in self._schedule.entries():
+            planned = self._planned.setdefault(entry.name, PlannedStep(entry.step))
+            planned.group, planned.result, planned.reason = entry.group, entry.state, entry.reason
+        self._done.steps = [self._planned[entry.name] for entry in self._schedule.entries()]
+        return self._done
+
+    def _end(self, running: list[Entry]) -> None:
+        """End all that runs; failures first, for they may end the others."""
+        results = [(entry, *self._result(entry)) for entry in running]
+        for entry, result, reason in sorted(results, key=lambda one: one[1] == SUCCESS):
+            if entry.name in self._schedule.to_cancel() and not self._assumed.results.is_given(entry.step):
+                result, reason = TERMINATED, "another step failed"
+            planned = self._planned.get(entry.name)
+            resolved = planned.resolved if planned else None
+            self._context.variables.export(
+                entry.name, planned_members(entry.step, result, self._context.variables, resolved)
+            )
+            self._schedule.finish(entry.name, result, reason)
+            if self._pipeline.is_parallel:
+                self._schedule.settle()
+
+    def _result(self, entry: Entry) -> tuple[str, str]:
+        step = entry.step
+        planned = self._planned[entry.name] = PlannedStep(step)
+        if isinstance(step, ForeignStep):
+            if self._assumed.results.is_given(step) or self._assumed.foreign_succeeds:
+                result = self._assumed.results.of(step.name)
+                return (FAILURE if result == TIMEOUT else result), f"assumed; {foreign_reason(step)}"
+            return SKIPPED, foreign_reason(step)
+        hooks = step.settings
+        if not self._hook(step.name, hooks.hook("on_elected"), "on_elected"):
+            self._schedule.abort(f"hook on_elected of step {step.name!r} ended with failure")
+            return FAILURE, "hook on_elected ended with failure"
+        planned.resolved = self._resolve(step)
+        result, reason = self._attempts(step, planned)
+        self._done.events.append(step.name)
+        for event in ("on_success" if result == SUCCESS else "on_fail", "on_finish"):
+            self._hook(step.name, hooks.hook(event), event)
+        return result, reason
+
+    def _attempts(self, step: Step, planned: PlannedStep) -> tuple[str, str]:
+        retry = step.settings.retry
+        waits: list[float] = []
+        while True:
+            attempt = len(waits) + 1
+            result = self._assumed.results.of(step.name, attempt)
+            if result != FAILURE or attempt >= retry.max_attempts:
+                break
+            waits.append(wait_s(retry, attempt, self._assumed.max_wait_s))
+        planned.attempts, planned.waits_s = attempt, tuple(waits)
+        reasons = {TIMEOUT: "its time limit is exceeded", SUCCESS: ""}
+        return (FAILURE if result == TIMEOUT else result), reasons.get(result, "assumed")
+
+    def _resolve(self, step: Step) -> ResolvedPush | None:
+        overlay = {"CF_STEP_NAME": step.name, "CF_CURRENT_ATTEMPT": "1"}
+        overlay["CF_MAX_ATTEMPTS"] = str(step.settings.retry.max_attempts)
+        context = replace(self._context, variables=self._context.variables.overlay(overlay))
+        try:
+            if isinstance(step, PushStep):
+                return resolve_push(step, context)
+            if isinstance(step, BuildStep) and self._assumed.auto_push:
+                is_kept = self._judge.flag(step.disable_push) is True
+                return None if is_kept else resolve_build(step, context)
+        except ConfigError as problem:
+            self._done.problems.extend(problem.problems)
+        return None
+
+    def _hook(self, owner: str, hook: Hook | None, event: str) -> bool:
+        """Note a hook; says whether it lets go on."""
+        if hook is None or not (hook.commands or hook.steps or hook.notes != type(hook.notes)()):
+            return True
+        self._done.events.append(f"{owner}.{event}" if owner else event)
+        if self._assumed.results.of_hook(owner, event) == SUCCESS:
+            return True
+        return bool(hook.steps) and all(self._is_let_pass(step, hook) for step in hook.steps)
+
+    def _is_let_pass(self, step: Step, hook: Hook) -> bool:
+        own = self._judge.flag(step.settings.fail_fast)
+        return (own if own is not None else self._judge.flag(hook.fail_fast)) is False

@@ -1,0 +1,52 @@
+"""Rate limits that a server tells of in headers, as one line for people.
+
+Docker Hub sends ``RateLimit-Limit: 100;w=21600`` and ``RateLimit-Remaining`` with a window in seconds, and says in
+``Docker-RateLimit-Source`` whom it counts (Docker documentation, "Usage and limits"). GitLab sends the same names
+without a window, GitHub and Artifactory ``X-RateLimit-…``, Azure ``x-ms-ratelimit-remaining-calls-per-second``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from oci_push.protocol.call import Reply
+
+_FIELD = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*(?:[;,].*)?")
+_WINDOW = re.compile(r";\s*w=(\d{1,9})")
+_AZURE = "x-ms-ratelimit-remaining-calls-per-second"
+
+
+def rate_limits(reply: Reply) -> str:
+    """Say what an answer tells of limits (``rate limit 100 in 6 h, 76 left``); empty when it tells nothing."""
+    limit, remaining = _header(reply, "limit"), _header(reply, "remaining")
+    if not (limit or remaining):
+        left = _number(reply.headers.get(_AZURE, ""))
+        return f"rate limit: {left} calls a second left" if left else ""
+    window = _WINDOW.search(limit or remaining)
+    told = f"rate limit {_number(limit)}" if limit else "rate limit"
+    if window:
+        told += f" in {_span(int(window[1]))}"
+    if remaining:
+        told += f", {_number(remaining)} left"
+    source = reply.headers.get("docker-ratelimit-source", "")
+    return f"{told}, counted for {source[:64]}" if source.isascii() and source.isprintable() and source else told
+
+
+def _header(reply: Reply, name: str) -> str:
+    for prefix in ("ratelimit-", "x-ratelimit-"):
+        value = reply.headers.get(prefix + name, "")
+        if _number(value):
+            return value
+    return ""
+
+
+def _number(text: str) -> str:
+    match = _FIELD.fullmatch(text)
+    return match[1] if match else ""
+
+
+def _span(seconds: int) -> str:
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds >= unit and seconds % unit == 0:
+            return f"{seconds // unit} {name}"
+    return f"{seconds} s"

@@ -1,0 +1,39 @@
+"""The API's root (end-1): is this a registry, and does it know us."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from oci_push.errors import NotFoundError, ProtocolViolationError
+from oci_push.protocol.call import Call, Flow
+from oci_push.protocol.limits import rate_limits
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """Hold what a registry says of itself: its time of day (seconds since 1970, if told), limits, and its name."""
+
+    moment: float | None = None
+    limits: str = ""
+    software: str = ""
+
+
+def ping(host: str) -> Flow[Pong]:
+    """Ask for ``/v2/``; `host` begins the messages. Whoever answers 404 is no registry."""
+    try:
+        reply = yield Call("GET", "/v2/", what=host)
+    except NotFoundError as error:
+        raise ProtocolViolationError(
+            f"{host}: is not a registry, /v2/ answered 404",
+            hint="check the host's name; some registries have a port of their own",
+            status=error.status,
+        ) from error
+    return Pong(_moment(reply.headers.get("date", "")), rate_limits(reply), reply.headers.get("server", "")[:80])
+
+
+def _moment(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -1,0 +1,106 @@
+"""What AWS's library raises, in our words: which class of error, and what to do about it."""
+
+from __future__ import annotations
+
+from botocore import exceptions as aws
+
+from oci_push.errors import (
+    ConfigError,
+    CredentialsError,
+    DeniedError,
+    NetworkError,
+    NotFoundError,
+    OciPushError,
+    RateLimitedError,
+    RegistryError,
+    UnavailableError,
+)
+
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
+_BAD_KEYS = frozenset(
+    {
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+        "SignatureDoesNotMatch",
+        "InvalidSignatureException",
+        "InvalidIdentityToken",
+        "InvalidIdentityTokenException",
+        "IDPRejectedClaim",
+        "IncompleteSignature",
+        "MissingAuthenticationToken",
+        "RegionDisabledException",
+    }
+)
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "OptInRequired"})
+_THROTTLED = frozenset(
+    {"Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException", "RequestLimitExceeded"}
+)
+_WAITS = frozenset({"IDPCommunicationError", "ServerException", "InternalFailure", "ServiceUnavailable"})
+_MOST_TEXT = 400
+
+
+def code_of(problem: Exception) -> str:
+    """Give AWS's error code, or nothing where no answer came."""
+    return str(problem.response.get("Error", {}).get("Code", "")) if isinstance(problem, aws.ClientError) else ""
+
+
+def translate(problem: Exception, what: str, action: str) -> OciPushError:
+    """Make our error of a library's; `what` is the object, `action` the IAM action (``ecr:CreateRepository``)."""
+    if isinstance(problem, aws.ClientError):
+        return _answered(problem, what, action)
+    text = _clip(str(problem))
+    if isinstance(problem, aws.ProfileNotFound):
+        return CredentialsError(f"{what}: {text}", hint="check AWS_PROFILE, the profile option and ~/.aws/config")
+    if isinstance(problem, aws.NoRegionError):
+        return ConfigError(f"{what}: no AWS region is known", hint="give region:, --region or AWS_REGION")
+    if isinstance(problem, aws.ParamValidationError):
+        return ConfigError(f"{what}: {action} would be refused ({text})")
+    if isinstance(problem, aws.SSLError):
+        return NetworkError(
+            f"{what}: the certificate of AWS's endpoint is not trusted ({text})",
+            hint="AWS_CA_BUNDLE names the CA of an intercepting proxy",
+            transient=False,
+        )
+    if isinstance(problem, aws.ConnectionError | aws.HTTPClientError | aws.IncompleteReadError):
+        return NetworkError(
+            f"{what}: AWS cannot be reached for {action} ({text})",
+            hint="is the region's name right and is it enabled for the account? is there a proxy or VPC endpoint?",
+        )
+    return CredentialsError(f"{what}: AWS credentials cannot be used ({text})", hint=_HINT_KEYS)
+
+
+_HINT_KEYS = "renew the AWS login (aws sso login, new keys, the pod's or instance's role)"
+
+
+def _answered(problem: aws.ClientError, what: str, action: str) -> OciPushError:
+    code = code_of(problem)
+    status = problem.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    text = _clip(str(problem.response.get("Error", {}).get("Message", "")))
+    if text.startswith("<"):
+        text = ""  # a proxy's or load balancer's page
+    reason = f"{code}: {text}" if text and text != code else code
+    if code in EXPIRED:
+        return CredentialsError(f"{what}: the AWS session has expired ({reason})", hint=_HINT_KEYS)
+    if code in _BAD_KEYS:
+        return CredentialsError(f"{what}: AWS refuses the credentials ({reason})", hint=_HINT_KEYS)
+    if code in _DENIED and action == "sts:AssumeRole":
+        return CredentialsError(
+            f"{what}: may not be assumed ({reason})",
+            hint="the role's trust policy must allow the caller (and its external id, if it asks for one), "
+            "and the caller needs sts:AssumeRole on the role",
+        )
+    message = f"{what}: {action} refused ({reason})"
+    if code in _DENIED:
+        return DeniedError(message, hint=f"this identity needs {action} there", status=403, codes=(code,))
+    if code in _THROTTLED:
+        return RateLimitedError(f"{what}: {action} throttled ({reason})", status=429, codes=(code,))
+    if code in _WAITS or status >= 500:
+        return UnavailableError(f"{what}: {action} failed ({reason})", status=status, codes=(code,))
+    if code.endswith("NotFoundException"):
+        return NotFoundError(message, status=404, codes=(code,))
+    return RegistryError(message, status=status, codes=(code,))
+
+
+def _clip(text: str) -> str:
+    clean = " ".join(text.split())
+    return clean if len(clean) <= _MOST_TEXT else clean[: _MOST_TEXT - 1] + "…"

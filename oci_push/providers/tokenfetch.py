@@ -1,0 +1,149 @@
+"""Asking a cloud's token endpoint: a form or a question goes out, a JSON object comes back, or a `CredentialsError`.
+
+What is sent is a secret nearly always, so nothing of it is in a message, and an endpoint must speak https unless it is
+on this machine.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import urlencode, urlsplit
+
+from oci_push.errors import CredentialsError, DeadlineError, NetworkError, RegistryError
+from oci_push.model.access import is_loopback
+from oci_push.model.manifest import load_json
+from oci_push.model.secret import Secret
+from oci_push.protocol.call import BytesBody, Call, Reply
+from oci_push.providers.base import Cloud
+from oci_push.runtime.scope import Scope
+
+_LIMIT = 256 * 1024
+_METADATA_S = 3.0
+_FORM = "application/x-www-form-urlencoded"
+
+
+def post_form(
+    cloud: Cloud,
+    scope: Scope,
+    url: str,
+    form: Mapping[str, str | Secret],
+    what: str,
+    *,
+    hint: str | None = None,
+    plain_http: bool = False,
+) -> Mapping[str, object]:
+    """Send a form by POST; `hint` says what to do when it is refused, `plain_http` that the user wants it so."""
+    if not plain_http:
+        check_endpoint(url, what)
+    fields = {name: value.reveal() if isinstance(value, Secret) else value for name, value in form.items() if value}
+    body = BytesBody(urlencode(fields).encode())
+    return _object(_send(cloud, scope, Call("POST", url, {"Content-Type": _FORM}, body), what, hint), what)
+
+
+def post_json(
+    cloud: Cloud, scope: Scope, url: str, value: object, bearer: Secret, what: str, *, hint: str | None = None
+) -> Mapping[str, object]:
+    """Send JSON by POST, with a bearer token."""
+    check_endpoint(url, what)
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {bearer.reveal()}"}
+    return _object(
+        _send(cloud, scope, Call("POST", url, headers, BytesBody(json.dumps(value).encode())), what, hint), what
+    )
+
+
+def get_text(cloud: Cloud, scope: Scope, url: str, headers: Mapping[str, str], what: str) -> str:
+    """Ask by GET and give the answer as it is."""
+    check_endpoint(url, what)
+    reply = _send(cloud, scope, Call("GET", url, headers), what, None)
+    try:
+        return reply.body.decode()
+    except UnicodeDecodeError:
+        raise CredentialsError(f"{what}: its answer is not text") from None
+
+
+def get_metadata(
+    cloud: Cloud, scope: Scope, url: str, headers: Mapping[str, str], what: str, *, absent: str, hint: str
+) -> Mapping[str, object]:
+    """Ask the instance's own metadata service, which is near or not there at all: once, and not for long.
+
+    `absent` is the message where nobody answers.
+    """
+    call = Call("GET", url, headers, replayable=False, limit=_LIMIT, what=what)
+    try:
+        reply = cloud.fetch(scope.child(seconds=_METADATA_S), call)
+    except (NetworkError, DeadlineError) as problem:
+        scope.check()
+        raise CredentialsError(absent, hint=hint) from problem
+    except RegistryError as error:
+        raise _refused(error, what, hint) from None
+    return _object(reply, what)
+
+
+def text_in(value: Mapping[str, object], key: str, what: str) -> str:
+    """Give a field that must be there as text."""
+    found = value.get(key)
+    if not isinstance(found, str) or not found:
+        raise CredentialsError(f"{what}: has no {key}")
+    return found
+
+
+def token_in(value: Mapping[str, object], key: str, what: str) -> Secret:
+    """Give a token, which travels in headers: ASCII without blanks."""
+    found = text_in(value, key, f"{what}: its answer")
+    if not found.isascii() or any(c.isspace() or not c.isprintable() for c in found):
+        raise CredentialsError(f"{what}: its answer has no usable {key}")
+    return Secret(found)
+
+
+def seconds_in(value: Mapping[str, object], key: str, default: float) -> float:
+    """Give a life in seconds, which Azure writes as text."""
+    found = value.get(key)
+    if isinstance(found, str) and found.isascii() and found.isdigit() and len(found) < 10:
+        return float(found)
+    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) and found > 0 else default
+
+
+def check_endpoint(url: str, what: str) -> None:
+    """Refuse an endpoint that secrets must not be sent to."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        raise CredentialsError(f"{what}: its address is not a URL") from None
+    if parts.scheme == "https" and host:
+        return
+    if parts.scheme != "http" or not (is_loopback(host) or _is_link_local(host)):
+        raise CredentialsError(f"{what}: {parts.scheme}://{host} is not https", hint="secrets are sent by https only")
+
+
+def _is_link_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_link_local
+    except ValueError:
+        return False
+
+
+def _send(cloud: Cloud, scope: Scope, call: Call, what: str, hint: str | None) -> Reply:
+    try:
+        return cloud.fetch(scope, replace(call, limit=_LIMIT, what=what))
+    except RegistryError as error:
+        if error.transient:
+            raise
+        raise _refused(error, what, hint) from None
+
+
+def _refused(error: RegistryError, what: str, hint: str | None) -> CredentialsError:
+    # Not chained: the call in the original holds secrets, and its hint speaks of registries.
+    reason = error.message.removeprefix(f"{what}: ")
+    return CredentialsError(f"{what}: refused, {reason}", hint=hint)
+
+
+def _object(reply: Reply, what: str) -> Mapping[str, object]:
+    try:
+        return load_json(reply.body, "its answer")
+    except ValueError:
+        # Not chained: the parser's error carries the text, and with it the token.
+        raise CredentialsError(f"{what}: its answer is not a JSON object") from None

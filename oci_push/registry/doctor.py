@@ -1,0 +1,342 @@
+"""An examination: what stands between us and a registry, and what the registry can do, measured with real requests.
+
+Nothing is taken for granted that can be tried: uploads in every form, mounts, many tags at once, referrers, deletion.
+All of it happens in two scratch repositories and is taken away again at the end, as far as the registry lets us;
+what is left is said. A blob tried here is small, so limits on large ones stay unknown.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from oci_push.errors import NotFoundError, OciPushError, RegistryError
+from oci_push.model import media
+from oci_push.model.descriptor import Descriptor
+from oci_push.model.digest import Digest
+from oci_push.model.manifest import Manifest
+from oci_push.model.reference import Repository
+from oci_push.protocol import blobs, manifests, probes, uploads
+from oci_push.protocol.call import BytesBody, Flow
+from oci_push.protocol.endpoints import push_scope
+from oci_push.protocol.ping import ping
+from oci_push.protocol.uploads import Form, Upload
+from oci_push.providers.base import Quirks
+from oci_push.runtime.scope import Scope
+from oci_push.transport.session import Session
+
+T = TypeVar("T")
+SCRATCH = "oci-push-doctor"
+MOUNT_SCRATCH = f"{SCRATCH}-mount"
+TAG, MORE_TAGS = "doctor", ("doctor-1", "doctor-2")
+SMALL_PIECE, LARGE_PIECE = 64 * 1024, 5 * 1024 * 1024
+"""Piece sizes tried: the second is the least that S3 behind a registry takes, tried where the first is refused."""
+SKEW_S = 60.0
+"""Clocks further apart than this make tokens and signatures fail (distribution allows as much)."""
+_CLEANING_S = 60.0
+
+
+class Verdict(enum.Enum):
+    """What became of one question."""
+
+    OK = "ok"
+    NO = "no"
+    FAILED = "failed"
+    UNKNOWN = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Answer one question; a `FAILED` one keeps images from being pushed, a `NO` is only worth knowing."""
+
+    name: str
+    verdict: Verdict
+    text: str = ""
+
+
+@dataclass(slots=True)
+class Examination:
+    """Collect the answers. `abilities` are what later pushes go by; `left` is what could not be taken away."""
+
+    findings: list[Finding] = field(default_factory=list)
+    abilities: dict[str, str] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+    error: OciPushError | None = None
+
+    def add(self, name: str, verdict: Verdict, text: str = "") -> None:
+        """Note an answer."""
+        self.findings.append(Finding(name, verdict, text))
+
+    def note(self, name: str, ability: str, is_able: bool, text: str = "") -> None:
+        """Note whether the registry can do something."""
+        self.add(name, Verdict.OK if is_able else Verdict.NO, text)
+        self.abilities[ability] = "yes" if is_able else "no"
+
+
+def scratch_repositories(host: str, namespace: str) -> tuple[Repository, Repository]:
+    """Give the two repositories that an examination writes to, below `namespace` (which may be empty)."""
+    prefix = f"{namespace}/" if namespace else ""
+    return Repository(host, prefix + SCRATCH), Repository(host, prefix + MOUNT_SCRATCH)
+
+
+class Doctor:
+    """Examine one registry over one session; `examine` may be called once."""
+
+    def __init__(self, session: Session, quirks: Quirks, repositories: tuple[Repository, Repository]) -> None:
+        self._session = session
+        self._here, self._there = repositories
+        self._delete = "delete" if quirks.delete_scope else "pull,push"
+        self._manifests: list[str] = []
+        self._blobs: list[tuple[Repository, Digest]] = []
+        self._uploads: list[tuple[Repository, str]] = []
+        self._found = Examination()
+
+    def examine(self, scope: Scope) -> Examination:
+        """Ask everything; a failure that makes the rest pointless ends it, and is in the result."""
+        found = self._found
+        try:
+            self._look(scope)
+            self._enter(scope)
+            try:
+                self._measure(scope)
+            finally:
+                self._clean(scope.shielded(_CLEANING_S))
+        except OciPushError as error:
+            scope.check()
+            found.error = error
+        limits = self._session.limits
+        found.add("rate limits", Verdict.OK if limits else Verdict.UNKNOWN, limits or "not told of")
+        return found
+
+    def _look(self, scope: Scope) -> None:
+        probe = self._require("network", lambda: self._session.probe(scope))
+        if not probe.addresses:
+            self._found.add("network", Verdict.UNKNOWN, "a proxy stands between")
+            return
+        self._found.add("network", Verdict.OK, f"{', '.join(probe.addresses)}; connected to {probe.address}")
+        if not probe.protocol:
+            self._found.add("tls", Verdict.NO, "plain http")
+        elif not probe.expires:
+            self._found.add("tls", Verdict.NO, f"{probe.protocol}, {probe.cipher}; the certificate is not checked")
+        else:
+            certificate = f"certificate by {probe.issuer or 'nobody named'}, good until {probe.expires}"
+            self._found.add("tls", Verdict.OK, f"{probe.protocol}, {probe.cipher}; {certificate}")
+
+    def _enter(self, scope: Scope) -> None:
+        session = self._session
+        session.auth.want((push_scope(self._here), push_scope(self._there)))
+        pong = self._require("login", lambda: session.run(scope, ping(self._here.host)))
+        login = session.auth.login(scope)
+        who = f"user {login.shown_user or '(token)'} from {login.source}" if login else "nobody"
+        self._found.add("login", Verdict.OK, f"{who}; {session.auth.view().scheme or 'the registry asks for no login'}")
+        if pong.moment is None:
+            self._found.add("clock", Verdict.UNKNOWN, "the registry does not tell the time")
+        else:
+            skew = pong.moment - scope.clock.now()
+            verdict = Verdict.OK if abs(skew) < SKEW_S else Verdict.NO
+            self._found.add("clock", verdict, f"the registry's is {skew:+.0f} s from ours")
+        opened = self._require("push", lambda: session.run(scope, uploads.start(self._here, Digest.of(b""))))
+        session.run(scope, uploads.cancel(self._here, opened.location))
+        told = [f"at least {opened.chunk_min}"] * bool(opened.chunk_min)
+        told += [f"at most {opened.chunk_max}"] * bool(opened.chunk_max)
+        pieces = f"; wants pieces of {' and '.join(told)} bytes" if told else ""
+        self._found.add("push", Verdict.OK, f"{self._here}{pieces}")
+
+    def _measure(self, scope: Scope) -> None:
+        works = []
+        for form, name in ((Form.PUT, "upload by PUT"), (Form.STREAM, "upload by PATCH")):
+            error = self._upload(scope, _content(form.value, 4096), form, SMALL_PIECE)
+            self._found.add(name, Verdict.NO if error else Verdict.OK, _reason(error))
+            works += [form] * (error is None)
+        works += [Form.CHUNKS] * self._pieces(scope)
+        self._single_post(scope)
+        if not works:
+            self._found.add("image", Verdict.FAILED, "no form of upload works")
+            return
+        self._found.abilities["form"] = works[0].value
+        image = self._require("image", lambda: self._image(scope, works[0]))
+        self._found.add("image", Verdict.OK, f"{self._here}:{TAG}")
+        self._mounts(scope, image)
+        self._many_tags(scope, image)
+        self._referrers(scope, image, works[0])
+
+    def _pieces(self, scope: Scope) -> bool:
+        error = None
+        for piece in (SMALL_PIECE, LARGE_PIECE):
+            error = self._upload(scope, _content(f"pieces of {piece}", piece + 1024), Form.CHUNKS, piece)
+            if error is None:
+                self._found.note("upload in pieces", "pieces", True, f"of {piece // 1024} KiB")
+                self._found.abilities["chunk_min_bytes"] = str(piece if piece > SMALL_PIECE else 0)
+                return True
+        self._found.note("upload in pieces", "pieces", False, _reason(error))
+        return False
+
+    def _single_post(self, scope: Scope) -> None:
+        content = _content("post", 4096)
+        blob = _described(content)
+        try:
+            opened = self._session.run(scope, probes.single_post(self._here, blob, BytesBody(content)))
+        except RegistryError as error:
+            self._found.note("upload by POST", "single_post", False, _reason(error))
+            return
+        if opened is None:
+            self._blobs.append((self._here, blob.digest))
+        else:
+            self._session.run(scope, uploads.cancel(self._here, opened))
+        text = "" if opened is None else "an upload was opened instead"
+        self._found.note("upload by POST", "single_post", opened is None, text)
+
+    def _image(self, scope: Scope, form: Form) -> Manifest:
+        layer = bytes(1024)  # a tar without entries
+        config = _json({"architecture": "amd64", "os": "linux", "rootfs": _root_of(layer)})
+        for content in (layer, config):
+            error = self._upload(scope, content, form, LARGE_PIECE)
+            if error is not None:
+                raise error
+        image = _manifest(_described(config, media.OCI_CONFIG), _described(layer, media.OCI_LAYER))
+        self._session.run(scope, manifests.put(self._here, image, TAG))
+        self._manifests += [str(image.digest), TAG]
+        return image
+
+    def _mounts(self, scope: Scope, image: Manifest) -> None:
+        # Two blobs, as the second of one blob's mounts would find it in place already.
+        layer, config = image.blobs
+        self._mount(scope, "mount", "mount", layer, self._here)
+        self._mount(scope, "mount from anywhere", "anonymous_mount", config, None)
+
+    def _mount(self, scope: Scope, name: str, ability: str, blob: Descriptor, source: Repository | None) -> None:
+        try:
+            answer = self._session.run(scope, blobs.mount(self._there, blob.digest, source))
+        except RegistryError as error:
+            self._found.note(name, ability, False, _reason(error))
+            return
+        if answer.upload is not None:
+            self._session.run(scope, uploads.cancel(self._there, answer.upload.location))
+        if answer.mounted:
+            self._blobs.append((self._there, blob.digest))
+        self._found.note(name, ability, answer.mounted, "" if answer.mounted else "an upload was opened instead")
+
+    def _many_tags(self, scope: Scope, image: Manifest) -> None:
+        try:
+            made = self._session.run(scope, manifests.put_with_tags(self._here, image, MORE_TAGS)).tags
+        except RegistryError as error:
+            self._found.note("many tags at once", "multi_tag", False, _reason(error))
+            return
+        self._manifests += sorted(made)
+        self._found.note("many tags at once", "multi_tag", made == set(MORE_TAGS))
+
+    def _referrers(self, scope: Scope, image: Manifest, form: Form) -> None:
+        empty = b"{}"
+        try:
+            error = self._upload(scope, empty, form, LARGE_PIECE)
+            if error is not None:
+                raise error
+            referrer = _referrer(_described(empty, media.OCI_EMPTY), image)
+            noted = self._session.run(scope, probes.put_with_subject(self._here, referrer))
+            self._manifests.append(str(referrer.digest))
+            listed = self._session.run(scope, probes.referrers(self._here, image.digest))
+        except RegistryError as error:
+            self._found.note("referrers", "referrers", False, _reason(error))
+            return
+        text = "" if noted else "a client keeps the list itself, under a tag"
+        self._found.note("referrers", "referrers", noted and bool(listed), text)
+
+    def _upload(self, scope: Scope, content: bytes, form: Form, piece: int) -> RegistryError | None:
+        """Send a blob in one form; give what kept it from working."""
+        blob = _described(content)
+        upload: Upload | None = None
+        try:
+            upload = self._session.run(scope, uploads.start(self._here, blob.digest))
+            self._uploads.append((self._here, upload.location))
+            self._session.run(scope, uploads.send_in(self._here, blob, BytesBody(content), upload, form, piece))
+        except RegistryError as error:
+            return error
+        self._uploads.pop()
+        self._blobs.append((self._here, blob.digest))
+        return None
+
+    def _clean(self, scope: Scope) -> None:
+        """Take away what was made, tags before what they point at; what will not go is listed."""
+        for repository, location in self._uploads:
+            self._takes(scope, uploads.cancel(repository, location))
+        kept = []
+        for target in reversed(self._manifests):
+            is_gone = self._takes(scope, probes.delete_manifest(self._here, target, self._delete))
+            if not is_gone and ":" in target:  # a tag goes with its manifest where it does not go alone
+                kept.append(target)
+        self._found.note("deleting", "delete", not kept, "" if self._manifests else "nothing was there to delete")
+        self._found.left += [f"{self._here}@{target}" for target in kept]
+        left = [
+            digest
+            for repository, digest in self._blobs
+            if not self._takes(scope, probes.delete_blob(repository, digest, self._delete))
+        ]
+        if left:
+            self._found.left.append(f"{len(left)} blobs of some kB, for the registry's own clearing away")
+
+    def _takes(self, scope: Scope, flow: Flow[None]) -> bool:
+        try:
+            self._session.run(scope, flow)
+        except NotFoundError:
+            return True
+        except OciPushError:
+            return False
+        return True
+
+    def _require(self, name: str, action: Callable[[], T]) -> T:
+        try:
+            return action()
+        except OciPushError as error:
+            self._found.add(name, Verdict.FAILED, str(error))
+            raise
+
+
+def _content(what: str, size: int) -> bytes:
+    """Give bytes that are the same in every run, so that a run cut short leaves nothing that the next one adds to."""
+    line = f"oci-push doctor: {what}\n".encode()
+    return (line * (size // len(line) + 1))[:size]
+
+
+def _described(content: bytes, media_type: str = media.OCTET_STREAM) -> Descriptor:
+    return Descriptor(media_type, Digest.of(content), len(content))
+
+
+def _root_of(layer: bytes) -> dict[str, object]:
+    return {"type": "layers", "diff_ids": [str(Digest.of(layer))]}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _manifest(config: Descriptor, layer: Descriptor) -> Manifest:
+    value = {
+        "schemaVersion": 2,
+        "mediaType": media.OCI_MANIFEST,
+        "config": config.to_json(),
+        "layers": [layer.to_json()],
+    }
+    return Manifest.parse(_json(value), media.OCI_MANIFEST)
+
+
+def _referrer(empty: Descriptor, subject: Manifest) -> Manifest:
+    value = {
+        "schemaVersion": 2,
+        "mediaType": media.OCI_MANIFEST,
+        "artifactType": "application/vnd.oci-push.doctor",
+        "config": empty.to_json(),
+        "layers": [empty.to_json()],
+        "subject": subject.descriptor().to_json(),
+    }
+    return Manifest.parse(_json(value), media.OCI_MANIFEST)
+
+
+def _reason(error: RegistryError | None) -> str:
+    """Give what the registry said, without what it was about."""
+    if error is None:
+        return ""
+    before, answered, after = error.message.partition(f"{error.method} answered ")
+    return f"{answered}{after}" if answered else before

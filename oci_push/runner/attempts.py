@@ -1,0 +1,178 @@
+"""One push step's attempts: resolve, pull, plan, execute, and again as its `retry` block says.
+
+The time limit starts with the step and covers reading the source and all waits. A failure of the configuration, an
+exceeded limit and a cancel are final; everything else may be tried again.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, replace
+
+from oci_push.engine.push import PushResult
+from oci_push.engine.replicate import ReplicaResult
+from oci_push.errors import ConfigError, DeadlineError, OciPushError
+from oci_push.events import Emit, Note, RetryScheduled, StepStarted
+from oci_push.pipeline.members import push_members
+from oci_push.pipeline.resolve import ResolvedPush, resolve_build, resolve_push
+from oci_push.pipeline.resolve_source import ImageSource
+from oci_push.pipeline.resolving import Context, Pushed
+from oci_push.pipeline.retries import wait_s
+from oci_push.pipeline.steps import BuildStep, PushStep, Retry
+from oci_push.runner.pusher import Pusher
+from oci_push.runner.regions import REPLICATION_S, serve_everywhere
+from oci_push.runtime.scope import Scope
+
+_LARGEST_DATE_S = 250_000_000_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """Tell what the attempts of a step came to; `members` are what later steps can know of the push."""
+
+    attempts: int
+    waits_s: tuple[float, ...]
+    pushed: tuple[PushResult, ...]
+    error: OciPushError | None
+    resolved: ResolvedPush | None = None
+    image_id: str = ""
+    replicas: tuple[ReplicaResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    pushed: tuple[PushResult, ...]
+    image_id: str
+    error: OciPushError | None
+    replicas: tuple[ReplicaResult, ...] = ()
+
+
+class PushAttempts:
+    """Push one step's image; `context` holds its variables, `resolve` decides what is pushed where."""
+
+    def __init__(
+        self, pusher: Pusher, step: PushStep | BuildStep, context: Context, emit: Emit, max_wait_s: float
+    ) -> None:
+        self._pusher = pusher
+        self._step = step
+        self._context = context
+        self._emit = emit
+        self._max_wait_s = max_wait_s
+
+    def run(self, scope: Scope, title: str, stage: str) -> Attempted:
+        """Try until it succeeds or may not be tried again; raises nothing for what goes wrong with the push."""
+        settings = self._step.settings
+        inner = scope.child(seconds=settings.timeout_s, what=f"step {self._step.name}")
+        started = scope.clock.monotonic()
+        waits: list[float] = []
+        tried = _Tried((), "", None)
+        resolved: ResolvedPush | None = None
+        attempt = 0
+        if settings.timeout_s:
+            self._emit(Note(_countdown(settings.timeout_s, scope.clock.now())))
+        try:
+            while True:
+                attempt += 1
+                most = settings.retry.max_attempts
+                self._emit(StepStarted(self._step.name, title, stage, attempt, most, settings.timeout_s))
+                resolved = self._resolve(attempt)
+                tried = self._try(resolved, inner)
+                if tried.error is None or not _may_retry(tried.error, attempt, settings.retry):
+                    break
+                wait = wait_s(settings.retry, attempt, self._max_wait_s)
+                self._emit(RetryScheduled(f"step {self._step.name}", str(tried.error), attempt, wait))
+                waits.append(wait)
+                inner.sleep(wait)
+        except OciPushError as problem:
+            tried = replace(tried, error=problem)
+        failure = tried.error
+        if failure is not None and scope.reason is not None:
+            failure = scope.reason  # what a cancel breaks on its way fails for other reasons too
+        elif isinstance(failure, DeadlineError) and settings.timeout_s:
+            self._emit(Note("Timeout exceeded. Step execution will be terminated", "warning"))
+            failure = DeadlineError(
+                f"step {self._step.name}: time limit of {settings.timeout_s:g} s exceeded "
+                f"(ended after {scope.clock.monotonic() - started:.1f} s)",
+                hint="raise timeout: of the step, or see what took the time in the log",
+            )
+        return Attempted(attempt, tuple(waits), tried.pushed, failure, resolved, tried.image_id, tried.replicas)
+
+    def _resolve(self, attempt: int) -> ResolvedPush:
+        overlay = {"CF_CURRENT_ATTEMPT": str(attempt)}
+        context = replace(self._context, variables=self._context.variables.overlay(overlay))
+        if isinstance(self._step, BuildStep):
+            return resolve_build(self._step, context)
+        return resolve_push(self._step, context)
+
+    def _try(self, resolved: ResolvedPush, scope: Scope) -> _Tried:
+        """Push once; an image that cannot be read is looked for in the fallback registries."""
+        tried = self._from(resolved, resolved.source, scope)
+        for source in resolved.source.instead:
+            if tried.error is None or tried.pushed or isinstance(tried.error, DeadlineError) or scope.is_cancelled:
+                break
+            self._emit(Note(f"{resolved.source.text} cannot be read ({tried.error}); trying {source.text}", "warning"))
+            tried = self._from(resolved, source, scope)
+        return tried
+
+    def _from(self, resolved: ResolvedPush, source: ImageSource, scope: Scope) -> _Tried:
+        pusher = self._pusher
+        repositories = [(target, target.repository) for target in resolved.targets if target.repository is not None]
+        try:
+            targets = tuple(pusher.target(place, resolved.tags, target.access) for target, place in repositories)
+            with pusher.open(source.source, scope, given=source.access, targets=len(targets)) as opened:
+                plan = pusher.plan(opened, targets, scope)
+                root = plan.graph.root
+                image_id = str(root.config.digest if root.config else root.digest)
+                results = pusher.execute(plan, opened, scope)
+        except OciPushError as problem:
+            return _Tried((), "", problem)
+        failed = next((result.error for result in results if result.error is not None), None)
+        done = _Tried(results, image_id, failed)
+        if failed is not None or resolved.served_in is None or pusher.is_rehearsal:
+            return done
+        return self._served(done, resolved.served_in, scope)
+
+    def _served(self, done: _Tried, regions: tuple[str, ...], scope: Scope) -> _Tried:
+        """Wait until every region serves what was pushed; a region that does not is the step's failure."""
+        found: list[ReplicaResult] = []
+        inner = scope.child(seconds=REPLICATION_S, what="waiting for replication")
+        connections = self._pusher.connections
+        try:
+            for result in done.pushed:
+                if result.access is not None:
+                    found += serve_everywhere(inner, connections, result.access, result, regions, self._emit)
+        except OciPushError as problem:
+            return replace(done, error=problem, replicas=tuple(found))
+        failed = next((replica.error for replica in found if replica.error is not None), None)
+        return replace(done, error=failed, replicas=tuple(found))
+
+
+def exported(done: Attempted) -> dict[str, str]:
+    """Give the members that a successful push has."""
+    if done.resolved is None or not done.pushed:
+        return {}
+    first = done.pushed[0]
+    return dict(push_members(done.resolved.registry, first.repository, first.root, done.image_id))
+
+
+def pushed_image(done: Attempted) -> Pushed | None:
+    """Give what later steps push again when they name this one as their candidate."""
+    first = next(iter(done.pushed), None)
+    return Pushed(first.repository, first.root, first.access) if first is not None and first.access else None
+
+
+def read_image_id(pusher: Pusher, source: ImageSource, scope: Scope) -> str:
+    """Give the digest of an image's configuration, for members of build steps; raises `OciPushError`."""
+    with pusher.open(source.source, scope, given=source.access) as opened:
+        root = opened.manifest(scope, opened.root(scope))
+        return str(root.config.digest if root.config else root.digest)
+
+
+def _may_retry(problem: OciPushError, attempt: int, retry: Retry) -> bool:
+    final = isinstance(problem, ConfigError | DeadlineError) or problem.exit_code > 128
+    return not final and attempt < retry.max_attempts
+
+
+def _countdown(seconds: float, now: float) -> str:
+    end = datetime.datetime.fromtimestamp(min(now + seconds, _LARGEST_DATE_S), datetime.UTC)
+    return f"Initializing {seconds:g}s timeout countdown. Timeout estimated at: {end.isoformat(timespec='seconds')}"

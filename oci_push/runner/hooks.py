@@ -1,0 +1,124 @@
+"""Hooks: what is done before and after a step or the pipeline. Shell commands only run where that was allowed.
+
+Only `on_elected` can fail what it belongs to; the others are told about and never change the outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from oci_push.errors import OciPushError
+from oci_push.events import Emit, Note
+from oci_push.pipeline.judge import VariablesJudge
+from oci_push.pipeline.resolving import Context
+from oci_push.pipeline.schedule import FAILURE, SKIPPED, SUCCESS, Rules, Schedule
+from oci_push.pipeline.steps import ForeignStep, Hook, Text
+from oci_push.pipeline.variables import Variables
+from oci_push.runner.notes import Noted, NoteWriter
+from oci_push.runner.results import HookResult
+from oci_push.runner.settings import RunSettings
+from oci_push.runtime.scope import Scope
+from oci_push.runtime.shell import run_shell
+
+ELECTED = "on_elected"
+_NEEDS_LEAVE = "shell commands run only with --allow-exec"
+
+RunSteps = Callable[[Schedule, Context, Scope], str]
+"""Drive a schedule of a hook's steps to its end and give its status."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookRunner:
+    """Run the hooks of one owner: `owner` is a step's name, or ``pipeline``; `image` its image, if it pushed one.
+
+    `states` and `workflow` are what expressions in notes see of the pipeline.
+    """
+
+    owner: str
+    context: Context
+    settings: RunSettings
+    emit: Emit
+    states: Mapping[str, str]
+    workflow: str
+    run_steps: RunSteps
+    image: str = ""
+
+    def run(self, hook: Hook | None, scope: Scope) -> tuple[HookResult | None, tuple[Noted, ...]]:
+        """Run a hook: notes last, so that they can hold what its steps export."""
+        if hook is None:
+            return None, ()
+        variables = self.context.variables.inside_hooks()
+        result = self._act(hook, variables, scope)
+        return result, self._write(hook, variables)
+
+    def _act(self, hook: Hook, variables: Variables, scope: Scope) -> HookResult:
+        what = f"{self.owner}: hook {hook.event}"
+        try:
+            if hook.commands:
+                return self._result(hook, what, *run_commands(hook.commands, what, self._shell(variables), scope))
+            if hook.steps:
+                self.emit(Note(f"{what} begins"))
+                context = replace(self.context, variables=variables)
+                rules = Rules(hook.is_parallel, hook.fail_fast, hook.strict_fail_fast)
+                status = self.run_steps(Schedule(hook.steps, rules, VariablesJudge(variables)), context, scope)
+                return self._result(hook, what, status, "" if status == SUCCESS else "one of its steps failed")
+        except OciPushError as problem:
+            return self._result(hook, what, FAILURE, str(problem))
+        return HookResult(hook.event, SUCCESS)
+
+    def _result(self, hook: Hook, what: str, status: str, reason: str) -> HookResult:
+        if status == SKIPPED and hook.event == ELECTED:
+            status = FAILURE  # what was to come first has not happened
+        if status != SUCCESS:
+            self.emit(Note(f"{what} ended with {status}: {reason}", "warning"))
+        return HookResult(hook.event, status, reason)
+
+    def _write(self, hook: Hook, variables: Variables) -> tuple[Noted, ...]:
+        judge = VariablesJudge(variables)
+        names = judge.names(self.states, self.workflow)
+        writer = NoteWriter(variables, judge, names, self.settings.read_file, self.emit, self.image)
+        try:
+            return writer.write(hook.notes, hook.event)
+        except OciPushError as problem:
+            self.emit(Note(f"{self.owner}: notes of {hook.event} cannot be made: {problem}", "warning"))
+            return ()
+
+    def _shell(self, variables: Variables) -> Shell:
+        return Shell(variables, self.settings, self.emit)
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """Run shell commands, where that is allowed, with a run's variables in their environment."""
+
+    variables: Variables
+    settings: RunSettings
+    emit: Emit
+
+    def run(self, commands: tuple[Text, ...], scope: Scope) -> int:
+        """Run commands as one script that ends at the first failure; gives its exit code."""
+        script = "\n".join(self.variables.interpolate(command.text).text for command in commands)
+        names = self.variables.names()
+        own = {name: names[name] for name in names if name not in self.settings.env}
+        env = {**own, **self.settings.env}
+        return run_shell(script, env, scope, lambda line: self.emit(Note(f"  {line}")))
+
+
+def run_commands(commands: tuple[Text, ...], what: str, shell: Shell, scope: Scope) -> tuple[str, str]:
+    """Run commands; gives a status and the reason for it."""
+    if not shell.settings.allow_exec:
+        return SKIPPED, _NEEDS_LEAVE
+    shell.emit(Note(f"{what}: runs {len(commands)} commands"))
+    try:
+        code = shell.run(commands, scope)
+    except OSError as problem:
+        return FAILURE, f"the shell cannot be run ({problem.strerror})"
+    return (SUCCESS, "") if code == 0 else (FAILURE, f"its commands ended with exit code {code}")
+
+
+def run_foreign(step: ForeignStep, shell: Shell, scope: Scope) -> tuple[str, str]:
+    """Run a step of another type inside a hook: its commands, on this machine; its image has no meaning here."""
+    if not step.commands:
+        return SKIPPED, f"type {step.type} is not run by oci-push"
+    return run_commands(step.commands, f"step {step.name}", shell, scope)

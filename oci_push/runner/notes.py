@@ -1,0 +1,95 @@
+"""Metadata and annotations: evaluated when their hook runs, and kept in the report. They never touch a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from oci_push.events import Emit
+from oci_push.events import Note as Said
+from oci_push.pipeline.expressions.values import Value
+from oci_push.pipeline.judge import VariablesJudge
+from oci_push.pipeline.steps import Evaluate, Note, Notes, NoteValue, Text
+from oci_push.pipeline.variables import Variables
+
+_FILE = "file:"
+_MAX_FILE = 64 * 1024
+"""Characters of a file that an annotation keeps."""
+
+Plain: TypeAlias = str | float | bool | None
+ReadNote: TypeAlias = Callable[[str], str | None]
+"""Read a file's text; nothing where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Hold one key noted, or removed, of an entity: an image, a build, a pipeline, a project.
+
+    `display` marks the annotation that the vendor's page would show.
+    """
+
+    entity_type: str
+    entity_id: str
+    key: str
+    value: Plain = None
+    event: str = ""
+    is_display: bool = False
+    is_removal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NoteWriter:
+    """Evaluate notes: `image` is the image that ``entity_type: image`` without an id means."""
+
+    variables: Variables
+    judge: VariablesJudge
+    names: Mapping[str, Value]
+    read: ReadNote
+    emit: Emit
+    image: str = ""
+
+    def write(self, notes: Notes, event: str) -> tuple[Noted, ...]:
+        """Evaluate all notes of a hook; an expression that cannot be evaluated leaves its key without a value."""
+        found: list[Noted] = []
+        for metadata in notes.metadata:
+            image = self._text(metadata.image)
+            found.extend(Noted("image", image, note.key, self._value(note), event) for note in metadata.notes)
+        for annotation in notes.annotations:
+            kind, entity = self._entity(annotation.entity_type, annotation.entity_id)
+            display = self._text(annotation.display) if annotation.display else None
+            found.extend(
+                Noted(kind, entity, note.key, self._value(note), event, note.key == display)
+                for note in annotation.notes
+            )
+        for removal in notes.removals:
+            kind, entity = self._entity(removal.entity_type, removal.entity_id)
+            found.extend(Noted(kind, entity, key, event=event, is_removal=True) for key in removal.keys)
+        return tuple(found)
+
+    def _entity(self, kind: Text | None, entity: Text | None) -> tuple[str, str]:
+        named = self._text(kind) if kind else "build"
+        if entity is not None:
+            return named, self._text(entity)
+        return named, self.image if named == "image" else self.variables.interpolate("${{CF_BUILD_ID}}").text
+
+    def _text(self, text: Text) -> str:
+        return self.variables.interpolate(text.text).text
+
+    def _value(self, note: Note) -> Plain:
+        return self._plain(note.key, note.value)
+
+    def _plain(self, key: str, value: NoteValue) -> Plain:
+        if isinstance(value, Evaluate):
+            found = self.judge.evaluate(value.expression.text, self.names)
+            if found.error:
+                self.emit(Said(f"{key}: {value.expression.text} cannot be evaluated: {found.error}", "warning"))
+                return None
+            return found.result if not isinstance(found.result, Mapping) else None
+        if not isinstance(value, Text):
+            return value
+        text = self._text(value)
+        if text.startswith(_FILE):
+            content = self.read(text.removeprefix(_FILE))
+            return text if content is None else content[:_MAX_FILE]
+        return text

@@ -1,0 +1,93 @@
+"""One registry in several regions: a push fanned out to them, or one that ends when all of them serve it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from oci_push.engine.push import PushResult
+from oci_push.engine.replicate import Original, ReplicaResult, replicate
+from oci_push.errors import ConfigError, NotFoundError
+from oci_push.events import Emit
+from oci_push.model import ecr_host
+from oci_push.model.access import Access
+from oci_push.model.ecr_host import move
+from oci_push.model.identity import AwsIdentity, EcrCreation
+from oci_push.model.reference import Destination, Reference, Repository
+from oci_push.registry.connections import Connections
+from oci_push.runner.pusher import Pusher
+from oci_push.runtime.scope import Scope
+
+REPLICATION_S = 1800.0
+"""How long a region is waited for where nobody says otherwise; most copies take minutes (ECR user guide)."""
+
+
+def in_regions(repository: Repository, access: Access, regions: Sequence[str]) -> tuple[tuple[Repository, Access], ...]:
+    """Give the same repository in each region, once and in the order given; raises `ConfigError`.
+
+    Pushed together, the copies share one source: it is read, and its layers compressed, once.
+    """
+    try:
+        moved = [move(access, region) for region in dict.fromkeys(regions)]
+    except ValueError as problem:
+        raise ConfigError(f"{repository}: {problem}", hint="regions are for ECR's private registries only") from problem
+    return tuple((Repository(there.host, repository.path), there) for there in moved)
+
+
+def fan_out(destinations: Sequence[Destination], regions: Sequence[str]) -> tuple[Destination, ...]:
+    """Add, for each destination, the same repository in further regions; its own region stays the first."""
+    found: list[Destination] = []
+    for each in destinations:
+        host = ecr_host.parse(each.repository.host)
+        own = (host.region,) if host else ()
+        moved = in_regions(each.repository, Access(each.repository.host), (*own, *regions))
+        found += [Destination(repository, each.tags) for repository, _ in moved]
+    return tuple(found)
+
+
+def ecr_accesses(destinations: Sequence[Destination], creation: EcrCreation | None) -> dict[str, Access]:
+    """Reach each destination's registry as AWS's default chain says, with ECR's own interface beside it."""
+    found: dict[str, Access] = {}
+    for each in destinations:
+        host = each.repository.host
+        if ecr_host.parse(host) is None:
+            raise ConfigError(f"{each.repository}: {host} is not a private ECR registry", hint=_HINT_ECR)
+        found[host] = Access(host, identity=AwsIdentity(creation=creation))
+    return found
+
+
+_HINT_ECR = "--create-repository and --wait-replication are for ECR's private registries; push elsewhere separately"
+
+
+def serve_everywhere(
+    scope: Scope,
+    connections: Connections,
+    access: Access,
+    result: PushResult,
+    regions: Sequence[str],
+    emit: Emit,
+) -> tuple[ReplicaResult, ...]:
+    """Wait, after a push that went well, until each region serves it; no `regions` means those of the rules.
+
+    `access` is the one that was pushed with, `scope` bounds the waiting. Each result holds its own error; raises
+    only what concerns all of them.
+    """
+    tags = tuple(tag.tag for tag in result.tags)
+    original = Original(access, result.repository, result.root, tags)
+    return replicate(scope, connections, original, regions, emit)
+
+
+def follow(
+    scope: Scope, pusher: Pusher, reference: Reference, identity: AwsIdentity, regions: Sequence[str], emit: Emit
+) -> tuple[ReplicaResult, ...]:
+    """Wait until each region serves an image that is in the registry; of a tag, what it names when this begins."""
+    if ecr_host.parse(reference.repository.host) is None:
+        raise ConfigError(f"{reference}: is not in a private ECR registry, so its replication cannot be followed")
+    given = Access(reference.repository.host, identity=identity)
+    (target,) = pusher.targets((Destination(reference.repository),), given)
+    client = pusher.connections.repository(target.access, target.repository)
+    head = client.head(scope, reference.target)
+    if head is None or head.digest is None:
+        raise NotFoundError(f"{reference}: there is no such image", hint="push it first")
+    tags = (reference.tag,) if reference.tag else ()
+    original = Original(target.access, target.repository, head.digest, tags)
+    return replicate(scope, pusher.connections, original, regions, emit)

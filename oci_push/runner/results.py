@@ -1,0 +1,57 @@
+"""What became of a run: of each step, of hooks, and of the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from oci_push.engine.push import PushResult
+from oci_push.engine.replicate import ReplicaResult
+from oci_push.errors import OciPushError
+from oci_push.pipeline.schedule import SUCCESS
+from oci_push.runner.notes import Noted
+
+
+@dataclass(frozen=True, slots=True)
+class HookResult:
+    """Tell what became of one hook: ``success``, ``failure`` or ``skipped``."""
+
+    event: str
+    status: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """Tell what became of a step: ``success``, ``failure``, ``skipped`` or ``terminated``.
+
+    `aborts` says that its hook on_elected failed, which ends the pipeline whatever `fail_fast` says.
+    """
+
+    name: str
+    status: str
+    type: str = ""
+    stage: str = ""
+    title: str = ""
+    group: int = 0
+    attempts: int = 0
+    waits_s: tuple[float, ...] = ()
+    pushed: tuple[PushResult, ...] = ()
+    replicas: tuple[ReplicaResult, ...] = ()
+    error: OciPushError | None = None
+    reason: str = ""
+    seconds: float = 0.0
+    hooks: tuple[HookResult, ...] = ()
+    notes: tuple[Noted, ...] = ()
+    aborts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """Tell what became of a pipeline; `exit_code` is 0, 1 for a failed build, or that of what stopped it."""
+
+    steps: tuple[StepResult, ...]
+    exit_code: int
+    status: str = SUCCESS
+    hooks: tuple[HookResult, ...] = ()
+    notes: tuple[Noted, ...] = ()
+    seconds: float = 0.0

@@ -1,0 +1,35 @@
+"""What a run of a pipeline may be told, beside what the file says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from oci_push.pipeline.assumptions import Assumptions
+from oci_push.pipeline.retries import MAX_WAIT_S
+from oci_push.pipeline.simulate import Assumed
+
+MAX_STEPS_AT_ONCE = 64
+"""How many steps of a parallel pipeline really run at one moment; each has threads of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """Hold the run's own switches.
+
+    `assumed` are results of steps that oci-push does not run itself. `env` is what allowed shell commands see.
+    `read_file` gives the text of a file that an annotation names, or nothing.
+    """
+
+    assumed: Assumptions = field(default_factory=lambda: Assumptions({}))
+    foreign_succeeds: bool = False
+    auto_push: bool = False
+    allow_exec: bool = False
+    annotate_referrer: bool = False
+    max_wait_s: float = MAX_WAIT_S
+    env: Mapping[str, str] = field(default_factory=dict)
+    read_file: Callable[[str], str | None] = lambda _: None
+
+    def as_assumed(self) -> Assumed:
+        """Give the part that a simulation needs."""
+        return Assumed(self.assumed, self.foreign_succeeds, self.auto_push, self.max_wait_s)

@@ -1,0 +1,67 @@
+"""A look at the way to a registry: its addresses, how long a connection takes, what TLS was agreed on."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from oci_push.model.access import Access
+from oci_push.transport.tls import make_context
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Tell of one connection; empty when a proxy stands between, which would have been looked at instead.
+
+    `protocol` is empty for plain http. `expires` is the certificate's end as it is written there, and `issuer` its
+    authority; both are empty where certificates are not checked.
+    """
+
+    addresses: tuple[str, ...] = ()
+    address: str = ""
+    protocol: str = ""
+    cipher: str = ""
+    issuer: str = ""
+    expires: str = ""
+
+
+def look(access: Access, origin: tuple[str, str, int], env: Mapping[str, str], timeout_s: float) -> Probe:
+    """Connect once and close; raises ``OSError``."""
+    scheme, name, port = origin
+    place, number = name, port
+    if access.address:
+        place, _, text = access.address.rpartition(":")
+        number = int(text)
+    found = socket.getaddrinfo(place.strip("[]"), number, type=socket.SOCK_STREAM)
+    addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+    with socket.create_connection((place.strip("[]"), number), timeout_s) as plain:
+        address = str(plain.getpeername()[0])
+        if scheme != "https":
+            return Probe(addresses, address)
+        with make_context(access.trust, env).wrap_socket(plain, server_hostname=name) as secure:
+            return _told(secure, addresses, address)
+
+
+def _told(secure: ssl.SSLSocket, addresses: tuple[str, ...], address: str) -> Probe:
+    certificate = secure.getpeercert() or {}
+    cipher = secure.cipher()
+    expires = certificate.get("notAfter", "")
+    return Probe(
+        addresses,
+        address,
+        secure.version() or "",
+        cipher[0] if cipher else "",
+        _name(certificate.get("issuer", ())),
+        expires if isinstance(expires, str) else "",
+    )
+
+
+def _name(parts: object) -> str:
+    """Give a distinguished name's organisation and common name."""
+    found: dict[str, str] = {}
+    for relative in parts if isinstance(parts, tuple) else ():
+        for key, value in relative:
+            found[key] = value
+    return ", ".join(found[key] for key in ("organizationName", "commonName") if key in found)

@@ -1,0 +1,67 @@
+"""Fuzz interpolation, dotenv files and GitHub's event: ``python tests/fuzz/fuzz_variables.py -max_total_time=60``.
+
+Needs atheris. The first byte chooses what is fed; seeds are in ``corpus/variables`` beside this file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["oci_push.pipeline"]):
+    from oci_push.errors import ConfigError
+    from oci_push.pipeline.dotenv import format_dotenv, parse_dotenv
+    from oci_push.pipeline.github_event import event_values
+    from oci_push.pipeline.interpolation import MAX_CHARACTERS
+    from oci_push.pipeline.repository_url import parse_repository_url
+    from oci_push.pipeline.variables import Variables, names_in
+
+_CORPUS = Path(__file__).with_name("corpus") / "variables"
+
+
+def test_one_input(data: bytes) -> None:
+    """Feed one input; only `ConfigError` may come out."""
+    text = data[1:].decode(errors="surrogateescape")
+    with contextlib.suppress(ConfigError):
+        (_interpolate, _read_dotenv, _read_event, _read_url)[data[0] % 4 if data else 0](text)
+
+
+def _interpolate(text: str) -> None:
+    """Take the first line as the text and the others as variables A, B, C … whose values they are."""
+    first, *values = text.split("\n")
+    names = ["A", "B", "C", "CF_BRANCH", "CF_REVISION", "CF_COMMIT_MESSAGE"]
+    variables = Variables.of(dict(zip(names, values, strict=False)))
+    done = variables.interpolate(first)
+    assert len(done.text) <= MAX_CHARACTERS + len(first)
+    assert set(done.undefined).isdisjoint(names[: len(values)])
+    if not names_in(first):
+        assert done.text == first
+
+
+def _read_dotenv(text: str) -> None:
+    values = parse_dotenv(text, "fuzz.env")
+    assert parse_dotenv(format_dotenv(values), "again.env") == values
+
+
+def _read_event(text: str) -> None:
+    assert all(event_values(text).values())
+
+
+def _read_url(text: str) -> None:
+    parse_repository_url(text).commit_url("0" * 40)
+
+
+def main() -> None:
+    """Run until the time or the number of runs given on the command line is over."""
+    # The first folder is where the fuzzer keeps what it finds, and the seeds are not to grow.
+    with tempfile.TemporaryDirectory() as found:
+        atheris.Setup([*sys.argv, found, str(_CORPUS)], test_one_input)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

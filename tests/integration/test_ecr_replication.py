@@ -1,0 +1,238 @@
+"""ECR's replication: rules shown and set, copies waited for and looked at, and made by us where no rule does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from awsservice import ACCOUNT, AwsError
+from ecrfront import Refusal, host_of
+from ecrworld import AWAY, HOME, EcrWorld, repository
+from images import Layout, layer, make_layout
+
+from oci_push.engine.replicate import Original, ReplicaResult, replicate
+from oci_push.errors import ConfigError, DeadlineError, ImmutableTagError
+from oci_push.model.access import Access
+from oci_push.model.digest import Digest
+from oci_push.model.identity import AwsIdentity, EcrCreation
+from oci_push.runtime.clock import FakeClock
+
+RULES = [{"destinations": [{"region": AWAY, "registryId": ACCOUNT}]}]
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Layout:
+    return make_layout(tmp_path / "image", layer(1), layer(2))
+
+
+def _status(*words: str, failure: str = "", then: Callable[[], None] = lambda: None) -> Callable[..., object]:
+    """Answer with one status after the other, the last for ever; none at all for an empty word."""
+    left = list(words)
+
+    def answer(_: str, members: dict[str, object]) -> object:
+        word = left.pop(0) if len(left) > 1 else left[0]
+        if word == "COMPLETE":
+            then()
+        status = {"region": AWAY, "registryId": ACCOUNT, "status": word, "failureCode": failure}
+        return {
+            "repositoryName": members["repositoryName"],
+            "imageId": members["imageId"],
+            "replicationStatuses": [status] if word else [],
+        }
+
+    return answer
+
+
+def _replicate(
+    ecr: EcrWorld, image: Layout, path: str, *regions: str, seconds: float = 1800, identity: AwsIdentity | None = None
+) -> tuple[ReplicaResult, ...]:
+    access = Access(host_of(HOME), identity=identity or AwsIdentity())
+    with ecr.pusher([access]) as pusher:
+        reached = pusher.access(repository(HOME, path))
+        original = Original(reached, repository(HOME, path), Digest.parse(image.digest), ("1",))
+        scope = pusher.scope.child(seconds=seconds, what="waiting")
+        return replicate(scope, pusher.connections, original, regions, ecr.events.append)
+
+
+def _pushed(ecr: EcrWorld, image: Layout, path: str) -> None:
+    ecr.create(HOME, path)
+    (result,) = ecr.push(image, f"{host_of(HOME)}/{path}:1")
+    assert result.error is None
+
+
+def test_a_copy_is_waited_for_and_its_tag_compared(ecr: EcrWorld, image: Layout) -> None:
+    _pushed(ecr, image, "wait/app")
+    ecr.create(AWAY, "wait/app")
+    ecr.aws.rules[HOME] = RULES
+    ecr.aws.answers["DescribeImageReplicationStatus"] = _status(
+        "", "IN_PROGRESS", "COMPLETE", then=lambda: ecr.front.replicate("wait/app", HOME, AWAY)
+    )
+    (result,) = _replicate(ecr, image, "wait/app")
+
+    assert (result.outcome, result.error, str(result.repository)) == ("replicated", None, f"{host_of(AWAY)}/wait/app")
+    assert isinstance(ecr.clock, FakeClock)
+    assert ecr.clock.waits == [2.0, 3.0]
+    asked = ecr.aws.sent("DescribeImageReplicationStatus")
+    assert [one["imageId"] for one in asked] == [{"imageDigest": image.digest}] * 3
+    assert ecr.front.count(f"{AWAY} HEAD /v2/wait/app/manifests/1 200") == 1
+    assert ecr.front.count(f"{AWAY} (PUT|POST)") == 0
+
+
+def test_a_tag_that_the_copy_left_out_is_a_failure(ecr: EcrWorld, image: Layout, tmp_path: Path) -> None:
+    older = make_layout(tmp_path / "older", layer(7))
+    ecr.create(AWAY, "kept/app", imageTagMutability="IMMUTABLE")
+    (before,) = ecr.push(older, f"{host_of(AWAY)}/kept/app:1")
+    assert before.error is None
+    _pushed(ecr, image, "kept/app")
+    ecr.aws.rules[HOME] = RULES
+    ecr.aws.answers["DescribeImageReplicationStatus"] = _status(
+        "COMPLETE", then=lambda: ecr.front.replicate("kept/app", HOME, AWAY, without_tag="tags")
+    )
+    (result,) = _replicate(ecr, image, "kept/app")
+
+    assert isinstance(result.error, ImmutableTagError)
+    assert f"{host_of(AWAY)}/kept/app:1: the image" in str(result.error)
+    assert f"has arrived, but the tag still names {older.digest[7:19]}" in str(result.error)
+
+
+def test_a_copy_that_the_registry_gives_up_is_told_with_its_reason(ecr: EcrWorld, image: Layout) -> None:
+    _pushed(ecr, image, "given-up/app")
+    ecr.aws.rules[HOME] = RULES
+    ecr.aws.answers["DescribeImageReplicationStatus"] = _status("IN_PROGRESS", "FAILED", failure="KmsError")
+    (result,) = _replicate(ecr, image, "given-up/app")
+
+    assert result.error is not None
+    assert f"replication to {ACCOUNT} in {AWAY} failed (KmsError)" in str(result.error)
+    assert "encryption key" in (result.error.hint or "")
+
+
+def test_a_copy_that_never_begins_ends_with_the_time_limit_and_a_hint(ecr: EcrWorld, image: Layout) -> None:
+    _pushed(ecr, image, "never/app")
+    ecr.aws.rules[HOME] = RULES
+    ecr.aws.answers["DescribeImageReplicationStatus"] = _status("")
+    (result,) = _replicate(ecr, image, "never/app", seconds=60)
+
+    assert isinstance(result.error, DeadlineError)
+    assert f"not replicated to {ACCOUNT} in {AWAY} in time (not begun after 60 s)" in str(result.error)
+    assert "pushed after they were set" in (result.error.hint or "")
+
+
+def test_a_region_that_no_rule_covers_is_copied_to(ecr: EcrWorld, image: Layout) -> None:
+    _pushed(ecr, image, "copied/app")
+    ecr.create(AWAY, "copied/app")
+    ecr.aws.rules[HOME] = [{**RULES[0], "repositoryFilters": [{"filter": "prod/", "filterType": "PREFIX_MATCH"}]}]
+    (result,) = _replicate(ecr, image, "copied/app", AWAY)
+
+    assert (result.outcome, result.error) == ("copied", None)
+    assert ecr.digest(AWAY, "copied/app", "1") == image.digest
+    assert ecr.aws.named("DescribeImageReplicationStatus") == []
+    assert ecr.front.count(f"{HOME} GET /v2/copied/app/blobs/") == len(image.blobs)
+
+
+def test_a_copy_creates_the_repository_there_if_that_was_asked_for(ecr: EcrWorld, image: Layout) -> None:
+    _pushed(ecr, image, "made-there/app")
+    (result,) = _replicate(ecr, image, "made-there/app", AWAY, identity=AwsIdentity(creation=EcrCreation()))
+
+    assert result.error is None
+    assert ecr.aws.named("CreateRepository") == [AWAY]
+
+
+def test_a_copy_that_is_refused_is_that_regions_own_failure(ecr: EcrWorld, image: Layout) -> None:
+    _pushed(ecr, image, "refused/app")
+    ecr.create(AWAY, "refused/app")
+    ecr.front.refusals.append(Refusal("POST", "refused/app", 403, "DENIED", "not authorized"))
+    (result,) = _replicate(ecr, image, "refused/app", AWAY)
+
+    assert (result.outcome, type(result.error).__name__) == ("failed", "DeniedError")
+
+
+def test_nothing_to_wait_for_is_an_error_before_any_waiting(ecr: EcrWorld, image: Layout) -> None:
+    _pushed(ecr, image, "nowhere/app")
+    with pytest.raises(ConfigError, match=r"no replication rule of .* covers it"):
+        _replicate(ecr, image, "nowhere/app")
+
+
+def test_a_push_ends_when_every_region_serves_it(ecr: EcrWorld, image: Layout, tmp_path: Path) -> None:
+    ecr.create(HOME, "all/app")
+    ecr.create(AWAY, "all/app")
+    ecr.aws.rules[HOME] = RULES
+    ecr.aws.answers["DescribeImageReplicationStatus"] = _status(
+        "COMPLETE", then=lambda: ecr.front.replicate("all/app", HOME, AWAY)
+    )
+    report = tmp_path / "report.json"
+    target = f"{host_of(HOME)}/all/app:1"
+    done = ecr.run("push", f"oci:{image.path}", target, "--wait-replication", "--report", str(report))
+
+    assert done.stdout.splitlines() == [f"{target}@{image.digest}", f"{host_of(AWAY)}/all/app replicated"]
+    (replica,) = json.loads(report.read_text())["replicas"]
+    assert (replica["region"], replica["outcome"], replica["error"]) == (AWAY, "replicated", None)
+
+
+def test_what_was_pushed_is_told_although_replication_cannot_be_followed(ecr: EcrWorld, image: Layout) -> None:
+    ecr.create(HOME, "blind/app")
+    ecr.aws.once["DescribeRegistry"] = [AwsError("AccessDeniedException", "not authorized")]
+    target = f"{host_of(HOME)}/blind/app:1"
+    done = ecr.run("push", f"oci:{image.path}", target, "--wait-replication", code=5)
+
+    assert done.stdout.strip() == f"{target}@{image.digest}"
+    assert "ecr:DescribeRegistry refused (AccessDeniedException: not authorized)" in done.stderr
+    assert "needs ecr:DescribeRegistry" in done.stderr
+
+
+def test_wait_follows_a_reference(ecr: EcrWorld, image: Layout) -> None:
+    _pushed(ecr, image, "later/app")
+    ecr.create(AWAY, "later/app")
+    done = ecr.run("ecr", "replication", "wait", f"{host_of(HOME)}/later/app:1", "--regions", AWAY)
+    assert done.stdout.strip() == f"{host_of(AWAY)}/later/app copied"
+    assert ecr.digest(AWAY, "later/app", "1") == image.digest
+
+
+def test_rules_are_shown_set_after_a_look_at_the_difference_and_left_when_equal(ecr: EcrWorld, tmp_path: Path) -> None:
+    ecr.aws.rules[HOME] = RULES
+    file = tmp_path / "rules.yml"
+    file.write_text(
+        "rules:\n"
+        f"  - destinations: [{{region: {AWAY}}}]\n    prefixes: [prod/]\n    deletes: true\n"
+        "  - destinations: [{region: eu-central-1, account: 210987654321}]\n"
+    )
+    where = ("--region", HOME)
+    shown = ecr.run("ecr", "replication", "show", *where)
+    assert shown.stdout.splitlines() == [
+        f"registry {ACCOUNT} in {HOME}: 1 replication rules",
+        f"  every repository to {ACCOUNT} in {AWAY}",
+    ]
+    planned = ecr.run("ecr", "replication", "set", str(file), "--plan", *where)
+    difference = [
+        f"registry {ACCOUNT} in {HOME}:",
+        f"- every repository to {ACCOUNT} in {AWAY}",
+        f"+ prod/* to {ACCOUNT} in {AWAY}, deletions too",
+        "+ every repository to 210987654321 in eu-central-1",
+    ]
+    assert planned.stdout.splitlines() == difference
+    assert ecr.aws.named("PutReplicationConfiguration") == []
+
+    done = ecr.run("ecr", "replication", "set", str(file), *where)
+    assert done.stdout.splitlines() == [*difference, f"registry {ACCOUNT} in {HOME}: 2 rules set"]
+    assert ecr.aws.rules[HOME] == [
+        {
+            "destinations": [{"region": AWAY, "registryId": ACCOUNT}],
+            "repositoryFilters": [{"filter": "prod/", "filterType": "PREFIX_MATCH"}],
+            "deleteReplication": {"enabled": True},
+        },
+        {"destinations": [{"region": "eu-central-1", "registryId": "210987654321"}]},
+    ]
+    ecr.run("ecr", "replication", "set", str(file), *where)
+    assert len(ecr.aws.named("PutReplicationConfiguration")) == 1
+
+
+def test_rules_that_aws_would_refuse_never_reach_it(ecr: EcrWorld, tmp_path: Path) -> None:
+    file = tmp_path / "rules.yml"
+    file.write_text(f"rules:\n  - destinations: [{{region: {HOME}}}]\n    prefixes: [x]\n    delete: true\n")
+    done = ecr.run("ecr", "replication", "set", str(file), "--region", HOME, code=2)
+
+    assert f'{file}:4:5: "delete" is not allowed' in done.stderr
+    assert f"{file}:2:5: {HOME} is the registry's own region" in done.stderr
+    assert f"{file}:2:5: prefix 'x' must be 2 to 256 characters" in done.stderr
+    assert ecr.aws.calls == []
