@@ -61,6 +61,7 @@ def push(
     with contextlib.closing(pusher):
         targets = pusher.targets(parsed)
         with pusher.open(source, scope, targets=len(targets)) as opened:
+            pusher.check(opened, targets, scope)
             plan = pusher.plan(opened, targets, scope, Platform.parse(platform) if platform else None)
             return pusher.execute(plan, opened, scope)
 

@@ -129,6 +129,8 @@ def push(
         with contextlib.closing(pusher):
             targets = pusher.targets(destinations)
             with pusher.open(source, scope, targets=len(targets)) as opened:
+                if not plan:
+                    pusher.check(opened, targets, scope)
                 planned = pusher.plan(opened, targets, scope, wanted)
                 if plan:
                     show_plan(planned, as_json=as_json)

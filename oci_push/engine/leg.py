@@ -86,13 +86,6 @@ class LegRun:
             self.emit(BlobDone(self.client.repository, blob.digest, blob.size, BlobOutcome.EXISTS.value))
         self.emit(ManifestDone(self.client.repository, self.root.digest, "exists"))
 
-    def explain(self, scope: Scope, error: OciPushError) -> OciPushError:
-        """Find out what a vague failure was about, where the vendor's interface can tell."""
-        try:
-            return self.client.explain(scope, error)
-        except OciPushError:
-            return error
-
     def put_root(self, scope: Scope) -> None:
         """Store the root by its digest alone, if it is not there."""
         if self._is_new:
@@ -125,6 +118,10 @@ class LegRun:
         self.progress.repaired.append(blob.digest)
         what = f"{self.client.repository}: blob {blob.digest.short}"
         self.emit(Note(f"{what}: was said to be there and was not; sent", "warning"))
+
+    def explain(self, scope: Scope, error: OciPushError) -> OciPushError:
+        """Find out what a vague failure was about, where the vendor's interface can tell."""
+        return self.client.explain(scope, error) if "client" in self.__dict__ else error
 
     def points_at(self, scope: Scope, tag: str) -> Digest | None:
         """Ask where a tag is; ``None`` when it is nowhere or the registry does not say."""
@@ -159,7 +156,7 @@ class LegRun:
             self.progress.blobs[blob.digest] = result
 
         # Largest first: a blob cannot be split over connections, so the longest decides when all are done.
-        self.each(scope, sorted(self.leg.blobs, key=lambda blob: -blob.size), bring)
+        self.each(scope, sorted(leg.blobs, key=lambda blob: -blob.size), bring)
 
     def _put_children(self, scope: Scope) -> None:
         waiting = [node for node in self.nodes if node.digest != self.root.digest]

@@ -39,10 +39,9 @@ class Care:
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """Tell what became of one repository; `error` is ``None`` on success.
+    """Tell what became of one repository; `error` is ``None`` on success, `access` how it was reached.
 
-    `verified` says that all of it was read back; `repaired` is what had to be sent again for that. `access` is how it
-    was reached.
+    `verified` says that all of it was read back; `repaired` is what had to be sent again for that.
     """
 
     repository: Repository

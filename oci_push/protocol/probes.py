@@ -6,31 +6,30 @@ Rules: distribution-spec, "POST then PUT" (one POST with the body), "Listing Ref
 from __future__ import annotations
 
 from oci_push.errors import RegistryError
+from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, load_json
 from oci_push.model.reference import Repository
-from oci_push.protocol import endpoints, uploads
-from oci_push.protocol.call import EMPTY, BytesBody, Call, Flow
-from oci_push.protocol.uploads import Form, Upload
+from oci_push.protocol import endpoints
+from oci_push.protocol.call import EMPTY, Body, BytesBody, Call, Flow
 
 _DELETED = frozenset({200, 202, 204})
 
 
-def send_as(
-    repository: Repository, blob: Descriptor, content: bytes, upload: Upload, form: Form, piece_bytes: int
-) -> Flow[None]:
-    """Send a small blob into an open upload in one form, pieces of this size, and close it."""
-    if form is Form.PUT:
-        yield from uploads.close(repository, blob, upload, BytesBody(content))
-        return
-    if form is Form.STREAM:
-        upload = (yield from uploads.send_piece(repository, blob.digest, upload, BytesBody(content), None)).upload
-    else:
-        for start in range(0, len(content), piece_bytes):
-            piece = BytesBody(content[start : start + piece_bytes])
-            upload = (yield from uploads.send_piece(repository, blob.digest, upload, piece, start)).upload
-    yield from uploads.close(repository, blob, upload, EMPTY)
+def single_post(repository: Repository, blob: Descriptor, body: Body) -> Flow[str | None]:
+    """Send a blob with the POST itself; ``None`` when it was taken, else the upload that was opened instead."""
+    reply = yield Call(
+        "POST",
+        endpoints.uploads(repository, f"digest={blob.digest}"),
+        headers={"Content-Type": media.OCTET_STREAM},
+        body=body,
+        answers=frozenset({201, 202}),
+        scopes=(endpoints.push_scope(repository),),
+        replayable=False,
+        what=f"{repository}: blob {blob.digest}",
+    )
+    return None if reply.status == 201 else endpoints.location(reply, str(repository))
 
 
 def put_with_subject(repository: Repository, manifest: Manifest) -> Flow[bool]:

@@ -1,4 +1,4 @@
-"""Referrers: what must be done for a manifest with a subject where the registry keeps no list of its own.
+"""Referrers: manifests with a subject, and what must be done where the registry keeps no list of them.
 
 Rules: distribution-spec, "Pushing Manifests with Subject", "Referrers Tag Schema" and "Listing Referrers". The list is
 then an index under a tag made of the subject's digest. Reading, changing and writing it is no transaction: what was
@@ -23,6 +23,7 @@ from oci_push.protocol.call import Call, Flow
 EMPTY_JSON = b"{}"
 """The content of the empty descriptor (image-spec manifest.md, "Guidance for an Empty Descriptor")."""
 EMPTY = Descriptor(media.OCI_EMPTY, Digest.of(EMPTY_JSON), len(EMPTY_JSON))
+
 _NO_API = frozenset({400, 401, 403, 404, 405, 406, 501})
 _TRIES = 5
 

@@ -38,30 +38,32 @@ class Token:
         return self.expires_at - monotonic > need_s
 
 
-def basic(login: Login) -> str:
-    """Give the value of an Authorization header for user and password."""
-    password = login.password.reveal() if login.password else ""
-    return "Basic " + base64.b64encode(f"{login.username}:{password}".encode()).decode()
+def granted(text: Secret) -> tuple[str, ...] | None:
+    """Read from a token what it opens; ``None`` where it does not say, as tokens may be opaque.
 
-
-def granted(token: Token) -> tuple[str, ...] | None:
-    """Give the scopes that a token says it holds, ``None`` where it does not say: not every one is a readable JWT.
-
-    Only for messages: nobody has checked the signature, and the registry alone decides.
+    Distribution, the Hub, GitLab, Quay, Harbor and Azure say it in the claim ``access`` (distribution, "Token
+    specification"). The signature is the registry's business: this is for telling people, never for deciding.
     """
-    parts = token.text.reveal().split(".")
     try:
-        claims = load_json(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)), "claims")
+        payload = text.reveal().split(".")[1]
+        claims = load_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), "token")
     except (IndexError, ValueError):
         return None
     access = claims.get("access")
     if not isinstance(access, list):
         return None
-    return canonical(
-        f"{item.get('type')}:{item.get('name')}:{','.join(map(str, item['actions']))}"
-        for item in access
-        if isinstance(item, dict) and isinstance(item.get("actions"), list) and item["actions"]
-    )
+    scopes = []
+    for entry in access:
+        if isinstance(entry, dict) and isinstance(entry.get("actions"), list):
+            actions = ",".join(sorted(str(action) for action in entry["actions"]))
+            scopes.append(f"{entry.get('type')}:{entry.get('name')}:{actions}")
+    return canonical(scopes)
+
+
+def basic(login: Login) -> str:
+    """Give the value of an Authorization header for user and password."""
+    password = login.password.reveal() if login.password else ""
+    return "Basic " + base64.b64encode(f"{login.username}:{password}".encode()).decode()
 
 
 def request(challenge: Challenge, scopes: tuple[str, ...], login: Login | None, sent_at: float) -> Flow[Token]:

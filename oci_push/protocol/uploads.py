@@ -21,7 +21,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.media import OCTET_STREAM
 from oci_push.model.reference import Repository
 from oci_push.protocol import endpoints
-from oci_push.protocol.call import EMPTY, Body, Call, Flow, Reply
+from oci_push.protocol.call import EMPTY, Body, Call, Flow, Piece, Reply
 
 _RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(-?\d{1,18})")
 _ACCEPTED = frozenset({200, 201, 202, 204})
@@ -126,6 +126,21 @@ def close(repository: Repository, blob: Descriptor, upload: Upload, body: Body, 
     if reply.status == 204 and "docker-content-digest" not in reply.headers:
         # Old registries say so; so does many a proxy that has passed nothing on.
         yield Call("HEAD", endpoints.blob(repository, blob.digest), scopes=call.scopes, what=call.what)
+
+
+def send_in(
+    repository: Repository, blob: Descriptor, body: Body, upload: Upload, form: Form, piece_bytes: int
+) -> Flow[None]:
+    """Send a whole blob in one form, going on with nothing: what an examination of a registry does."""
+    offset = 0
+    if form is Form.STREAM:
+        upload = (yield from send_piece(repository, blob.digest, upload, body, None)).upload
+        offset = blob.size
+    while form is Form.CHUNKS and offset < blob.size:
+        piece = Piece(body, offset, min(piece_bytes, blob.size - offset))
+        upload = (yield from send_piece(repository, blob.digest, upload, piece, offset)).upload
+        offset += piece.size
+    yield from close(repository, blob, upload, body if not offset else EMPTY, offset)
 
 
 def cancel(repository: Repository, location: str) -> Flow[None]:

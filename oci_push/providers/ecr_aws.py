@@ -77,7 +77,7 @@ class Aws:
         def told(retried: Retried) -> None:
             cloud.emit(RetryScheduled(subject, str(retried.error), retried.attempt, retried.wait_s))
 
-        return attempts(scope, Budget(cloud.retry, cloud.clock, cloud.random), once, on_retry=told)
+        return attempts(scope, Budget(cloud.retry, scope.clock, cloud.random), once, on_retry=told)
 
     def ask(self, scope: Scope, service: str, operation: str, *, what: str = "", **parameters: object) -> Any:
         """Call an operation once, for an answer that can be done without."""

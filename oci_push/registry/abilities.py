@@ -30,7 +30,6 @@ _LEAST_PIECE = 8 * MIB
 _MOST_PIECE = 512 * MIB
 _GROWTH = 8
 _LEAST_AFTER_413 = 256 * 1024
-_NAMES = ("pieces", "piece_limit", "multi_tag", "anonymous_mount", "single_post", "form", "chunk_min_bytes")
 _FORM_REFUSED = frozenset({400, 404, 405, 415, 416, 422, 501})
 
 
@@ -39,7 +38,7 @@ class Facts:
     """State what is known of a registry before it is asked anything; sizes in bytes, 0: none.
 
     `pieces` says that a blob may be sent in pieces and an upload gone on with; `is_stranger` that the registry is of
-    no known family, so that what it can is worth a try.
+    no known family, so that what it can is worth a try. `manifests_per_s` bounds how many manifests are put, 0: not.
     """
 
     form: Form = Form.PUT
@@ -63,23 +62,18 @@ class Abilities:
         self, facts: Facts, *, find: Callable[[str], str | None], note: Callable[[str, str], None], lasts: bool
     ) -> None:
         self._note = note
-        known = {name: find(name) or "" for name in _NAMES}
-
-        def measured(name: str, fact: bool) -> bool:
-            """Let what was learnt from this registry go before what is known of its family."""
-            return known[name] == "yes" if known[name] in ("yes", "no") else fact
-
-        self.form = Form(known["form"]) if known["form"] in {one.value for one in Form} else facts.form
-        self.multi_tag = measured("multi_tag", facts.multi_tag)
-        self.pieces = measured("pieces", facts.pieces)
-        self.anonymous_mount = measured("anonymous_mount", facts.anonymous_mount)
-        self.manifest_rate = Rate(facts.manifests_per_s) if facts.manifests_per_s else None
+        known = {name: find(name) for name in ("pieces", "piece_limit", "multi_tag", "anonymous_mount", "single_post")}
+        self.form = facts.form
+        self.multi_tag = known["multi_tag"] == "yes" or (facts.multi_tag and known["multi_tag"] != "no")
+        self.pieces = facts.pieces and known["pieces"] != "no"
+        anywhere = known["anonymous_mount"]
+        self.anonymous_mount = anywhere == "yes" or (facts.anonymous_mount and anywhere != "no")
         self._single_post = known["single_post"] or ("ask" if facts.is_stranger and lasts else "no")
         self._first = facts.first_piece or _FIRST_PIECE
-        least = known["chunk_min_bytes"]
-        self._least = int(least) if least.isascii() and least.isdigit() else facts.least_piece
-        limit = known["piece_limit"]
+        self._least = facts.least_piece
+        limit = known["piece_limit"] or ""
         self._limit = int(limit) if limit.isdigit() else facts.most_piece
+        self.manifest_rate = Rate(facts.manifests_per_s) if facts.manifests_per_s else None
         self.denied_sources: set[Repository] = set()
         self._bytes_per_s = 0.0
         self._refused: set[Form] = set()

@@ -131,6 +131,7 @@ class Connections:
 
     def _open(self, access: Access) -> Session:
         provider = find_provider(access.host)
+        logins = FixedLogin(access.login) if access.login else self.side(access).logins
         return Session(
             access,
             provider.api_host(access.host),
@@ -138,7 +139,7 @@ class Connections:
             self._settings,
             self._random,
             self._emit,
-            FixedLogin(access.login) if access.login else self.side(access).logins,
+            logins,
             provider.quirks.hints,
             gate=self._gates.get(access.host, lambda: Gate(self._settings.near_requests)),
             bandwidth=self._bandwidth,
@@ -168,28 +169,30 @@ class Connections:
         return Session(outside, outside.host, self._scope, self._settings, self._random, self._emit)
 
     def _learn(self, host: str) -> Abilities:
-        return Abilities(
-            self._facts(host),
-            find=lambda name: self._measured(host, name),
+        """Give what is known of a registry: its family's facts, and what earlier runs and the doctor have seen."""
+
+        def find(name: str) -> str | None:
+            return self._memory.find_ability(host, name)
+
+        provider = find_provider(host)
+        quirks = provider.quirks
+        form, least = find("form") or "", find("chunk_min_bytes") or ""
+        is_stranger = provider.name == _STRANGER
+        abilities = Abilities(
+            Facts(
+                form=Form(form) if form in {one.value for one in Form} else Form(quirks.upload),
+                multi_tag=quirks.multi_tag,
+                anonymous_mount=quirks.anonymous_mount or is_stranger,
+                pieces=provider.name not in _IN_ONE_REQUEST,
+                first_piece=quirks.chunk_bytes,
+                least_piece=int(least) if least.isascii() and least.isdigit() else quirks.chunk_min_bytes,
+                most_piece=quirks.chunk_max_bytes,
+                is_stranger=is_stranger,
+                manifests_per_s=quirks.manifests_per_s,
+            ),
+            find=find,
             note=lambda name, value: self._memory.remember_ability(host, name, value),
             lasts=self._journal is not None,
         )
-
-    def _measured(self, host: str, name: str) -> str | None:
-        """Give what was measured or learnt earlier; where nothing is to be mounted, that is no ability."""
-        return "no" if name == "anonymous_mount" and not self._mount else self._memory.find_ability(host, name)
-
-    def _facts(self, host: str) -> Facts:
-        provider = find_provider(host)
-        quirks = provider.quirks
-        return Facts(
-            form=Form(quirks.upload),
-            multi_tag=quirks.multi_tag,
-            anonymous_mount=quirks.anonymous_mount or provider.name == _STRANGER,
-            pieces=provider.name not in _IN_ONE_REQUEST,
-            first_piece=quirks.chunk_bytes,
-            least_piece=quirks.chunk_min_bytes,
-            most_piece=quirks.chunk_max_bytes,
-            is_stranger=provider.name == _STRANGER,
-            manifests_per_s=quirks.manifests_per_s,
-        )
+        abilities.anonymous_mount = abilities.anonymous_mount and self._mount
+        return abilities

@@ -178,14 +178,14 @@ class Doctor:
         content = _content("post", 4096)
         blob = _described(content)
         try:
-            opened = self._session.run(scope, uploads.post_whole(self._here, blob, BytesBody(content)))
+            opened = self._session.run(scope, probes.single_post(self._here, blob, BytesBody(content)))
         except RegistryError as error:
             self._found.note("upload by POST", "single_post", False, _reason(error))
             return
         if opened is None:
             self._blobs.append((self._here, blob.digest))
         else:
-            self._session.run(scope, uploads.cancel(self._here, opened.location))
+            self._session.run(scope, uploads.cancel(self._here, opened))
         text = "" if opened is None else "an upload was opened instead"
         self._found.note("upload by POST", "single_post", opened is None, text)
 
@@ -221,12 +221,12 @@ class Doctor:
 
     def _many_tags(self, scope: Scope, image: Manifest) -> None:
         try:
-            made = self._session.run(scope, manifests.put_with_tags(self._here, image, MORE_TAGS))
+            made = self._session.run(scope, manifests.put_with_tags(self._here, image, MORE_TAGS)).tags
         except RegistryError as error:
             self._found.note("many tags at once", "multi_tag", False, _reason(error))
             return
-        self._manifests += sorted(made.tags)
-        self._found.note("many tags at once", "multi_tag", made.tags == set(MORE_TAGS))
+        self._manifests += sorted(made)
+        self._found.note("many tags at once", "multi_tag", made == set(MORE_TAGS))
 
     def _referrers(self, scope: Scope, image: Manifest, form: Form) -> None:
         empty = b"{}"
@@ -251,7 +251,7 @@ class Doctor:
         try:
             upload = self._session.run(scope, uploads.start(self._here, blob.digest))
             self._uploads.append((self._here, upload.location))
-            self._session.run(scope, probes.send_as(self._here, blob, content, upload, form, piece))
+            self._session.run(scope, uploads.send_in(self._here, blob, BytesBody(content), upload, form, piece))
         except RegistryError as error:
             return error
         self._uploads.pop()

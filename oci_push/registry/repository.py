@@ -15,7 +15,7 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference, Repository
-from oci_push.protocol import blobs, endpoints, manifests, referrers
+from oci_push.protocol import blobs, endpoints, manifests, referrers, uploads
 from oci_push.protocol.call import Body, Call
 from oci_push.protocol.uploads import Form, Upload
 from oci_push.providers.base import ControlPlane
@@ -50,10 +50,10 @@ class RepositoryClient:
         self.session = session
         self.repository = repository
         self._abilities = abilities
-        self._control = control
-        self._surveyed: dict[Digest, bool] = {}
         self._memory = memory
         self._journal = journal
+        self._control = control
+        self._surveyed: dict[Digest, bool] = {}
         self._blob_retry = blob_retry
         self._random = random
         self._emit = emit
@@ -177,6 +177,10 @@ class RepositoryClient:
     def forget_blob(self, blob: Descriptor) -> None:
         """Drop the memory that this repository holds a blob: it does not."""
         self._memory.forget_blob(self._host, self.repository.path, blob.digest)
+
+    def check_push(self, scope: Scope, digest: Digest) -> None:
+        """Raise what a push would meet, by opening an upload and closing it again; `digest` may be any."""
+        self.cancel(scope, self.session.run(scope, uploads.start(self.repository, digest)))
 
     def put_manifest(self, scope: Scope, manifest: Manifest, target: str) -> None:
         """Store a manifest under a tag or its digest, and see that it is found from its subject."""

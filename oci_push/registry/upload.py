@@ -86,7 +86,7 @@ class BlobUpload:
 
     def run(self, scope: Scope, policy: RetryPolicy, random: Callable[[], float]) -> Sent:
         """Send the blob and close its upload. All its requests spend one budget; a piece that arrived refills it."""
-        budget = Budget(policy, scope.clock, random, has_answered=self._session.has_answered)
+        budget = Budget(policy, scope.clock, random, has_answered=self._session.has_answered, behind_proxy=True)
         try:
             self._take_up(scope)
             while True:

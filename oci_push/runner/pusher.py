@@ -16,7 +16,7 @@ from typing import BinaryIO
 from oci_push.engine.graph import ImageGraph, walk
 from oci_push.engine.plan import PushPlan, Target, plan_push
 from oci_push.engine.push import Care, PushResult, execute
-from oci_push.errors import ConfigError
+from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, Note, ignore
 from oci_push.model.access import Access, Login, Trust
 from oci_push.model.descriptor import Descriptor
@@ -44,6 +44,7 @@ from oci_push.transport.session import TransportSettings
 
 ANNOTATIONS_TYPE = "application/vnd.oci-push.annotations.v1"
 """The artifact type of annotations that are attached to an image."""
+_ANY_DIGEST = Digest.of(b"")
 _MEMORY_FILE = "memory.sqlite3"
 
 
@@ -152,6 +153,21 @@ class Pusher:
         graph = walk(scope, source, platform=platform, foreign=self._options.foreign_layers, emit=self._emit)
         origin = source.origin if self._options.mount else None
         return plan_push(graph, targets, origin=origin, remembered=self._remembered(graph, targets))
+
+    def check(self, source: Source, targets: Sequence[Target], scope: Scope) -> None:
+        """Before long work, see that somebody will take what comes of it; raises where no target would."""
+        if source.is_ready or self._options.rehearsal:
+            return
+        errors: list[OciPushError] = []
+        for target in targets:
+            self._connections.want(target.access, push=(target.repository,))
+            try:
+                self._connections.repository(target.access, target.repository).check_push(scope, _ANY_DIGEST)
+                return
+            except OciPushError as error:
+                scope.check()
+                errors.append(error)
+        raise errors[0]
 
     def execute(self, plan: PushPlan, source: Source, scope: Scope) -> tuple[PushResult, ...]:
         """Do what a plan says, and remember what the repositories now hold."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from oci_push.errors import NetworkError, OciPushError, RateLimitedError, RegistryError
+from oci_push.errors import NetworkError, OciPushError, RegistryError
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.scope import Scope
 
@@ -33,7 +33,7 @@ class Action(enum.Enum):
     """Not so many bytes at once, or not in this form: send them otherwise."""
 
 
-_AWAY = frozenset({429, 502, 503, 504})
+_AWAY = frozenset({502, 503, 504})
 _SESSION_LOST = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"})
 _PASSING = frozenset({"UNKNOWN", "UNAVAILABLE", "TOOMANYREQUESTS"})
 _FINAL = frozenset(
@@ -130,16 +130,24 @@ class Retried:
 class Budget:
     """Count the failures of one thing since it last got on; for one thread.
 
-    `has_answered` says that the other side was there before: only then is its absence waited out.
+    `has_answered` says that the other side was there before: only then is its absence waited out, and with
+    `behind_proxy` also what a proxy says in its place.
     """
 
     def __init__(
-        self, policy: RetryPolicy, clock: Clock, random: Callable[[], float], *, has_answered: bool = False
+        self,
+        policy: RetryPolicy,
+        clock: Clock,
+        random: Callable[[], float],
+        *,
+        has_answered: bool = False,
+        behind_proxy: bool = False,
     ) -> None:
         self._policy = policy
         self._clock = clock
         self._random = random
         self._has_answered = has_answered
+        self._behind_proxy = behind_proxy
         self._failed = 0
         self._since = clock.monotonic()
         self.attempt = 1
@@ -165,15 +173,11 @@ class Budget:
         if self._failed < self._policy.attempts:
             return False
         waited = self._clock.monotonic() - self._since
-        is_patient = self._has_answered and self._policy.attempts > 1 and is_away(error)
+        is_away = isinstance(error, NetworkError) or (
+            self._behind_proxy and isinstance(error, RegistryError) and error.status in _AWAY
+        )
+        is_patient = self._has_answered and self._policy.attempts > 1 and is_away
         return not is_patient or waited >= self._policy.patience_s
-
-
-def is_away(error: OciPushError) -> bool:
-    """Say whether nobody was there to do the work, which time alone may mend."""
-    if isinstance(error, NetworkError | RateLimitedError):
-        return error.transient
-    return isinstance(error, RegistryError) and error.status in _AWAY
 
 
 def attempts(

@@ -35,6 +35,11 @@ class Source(Protocol):
         """Give the registry and repository it is read from, where blobs can be mounted from; else ``None``."""
         ...
 
+    @property
+    def is_ready(self) -> bool:
+        """Say whether the root is known without long work; where not, it is worth asking first who may push."""
+        ...
+
     def root(self, scope: Scope) -> Descriptor:
         """Find the manifest or index that the reference names. May compress layers to learn their digests."""
         ...

@@ -66,6 +66,12 @@ class DockerArchiveSource:
         """Nothing can be mounted from a file."""
         return None
 
+    @property
+    def is_ready(self) -> bool:
+        """Layers that are stored uncompressed must be compressed before anything can be asked about the image."""
+        bodies = filter(None, (self._view.find(path) for path in self._image.layers))
+        return all(_head(body).startswith((_GZIP, _ZSTD)) for body in bodies)
+
     def root(self, scope: Scope) -> Descriptor:
         """Build the manifest; compresses what is not known from an earlier run."""
         return self._built.get("root", lambda: self._build(scope)).descriptor()
@@ -156,7 +162,7 @@ class DockerArchiveSource:
         return body
 
     def _describe(self, scope: Scope, body: FileBody, diff_id: Digest, width: int) -> Descriptor:
-        head = FileBody(body.file, body.offset, min(4, body.size), body.what).read()
+        head = _head(body)
         if head.startswith((_GZIP, _ZSTD)):
             return self._keep(scope, body, "gzip" if head.startswith(_GZIP) else "zstd")
         if self._settings.compression == "none":
@@ -195,6 +201,10 @@ class DockerArchiveSource:
 
     def _compressor(self) -> Compressor:
         return make_compressor(self._settings.compression, self._settings.level)
+
+
+def _head(body: FileBody) -> bytes:
+    return FileBody(body.file, body.offset, min(4, body.size), body.what).read()
 
 
 def read_images(view: View, settings: SourceSettings) -> tuple[ArchiveImage, ...] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from oci_push.errors import ContentMismatchError
+from oci_push.errors import ContentMismatchError, NetworkError
 from oci_push.model.access import Access
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -17,6 +17,9 @@ from oci_push.runtime.once import OnceMap
 from oci_push.runtime.scope import Scope
 from oci_push.sources.base import verified
 from oci_push.sources.files import FileBody, SpoolSpace
+
+_MOST_BREAKS = 4
+"""How often in a row a download may break without having got on."""
 
 
 class RemoteSource:
@@ -39,6 +42,11 @@ class RemoteSource:
     def origin(self) -> tuple[Access, Repository] | None:
         """Blobs can be mounted from here on the same registry."""
         return self._client.session.access, self._reference.repository
+
+    @property
+    def is_ready(self) -> bool:
+        """A registry has all its digests."""
+        return True
 
     def root(self, scope: Scope) -> Descriptor:
         """Fetch what the reference points at."""
@@ -88,14 +96,24 @@ class _RemoteBody:
         return self.blob.size
 
     def blocks(self, start: int = 0) -> Iterator[bytes | memoryview]:
-        """Download from `start` on; more or fewer bytes than the manifest says is an error."""
+        """Download from `start` on, going on after a break; another size than the manifest says is an error."""
         seen = start
-        with self.client.open_blob(self.scope, self.blob, start) as blocks:
-            for block in blocks:
-                seen += len(block)
-                if seen > self.blob.size:
-                    break
-                yield block
+        breaks = 0
+        while True:
+            before = seen
+            try:
+                with self.client.open_blob(self.scope, self.blob, seen) as blocks:
+                    for block in blocks:
+                        seen += len(block)
+                        if seen > self.blob.size:
+                            break
+                        yield block
+                break
+            except NetworkError as error:
+                breaks = 1 if seen > before else breaks + 1
+                if breaks > _MOST_BREAKS or not error.transient:
+                    raise
+                self.scope.sleep(breaks)
         if seen != self.blob.size:
             raise ContentMismatchError(
                 f"{self.client.repository}: blob {self.blob.digest} came with {seen} bytes, "

@@ -80,12 +80,19 @@ class Authenticator:
         if known is None:
             return AuthView()
         now = self._clock.monotonic()
-        views = tuple(TokenView(t.scopes, tokens.granted(t), t.expires_at - now) for _, t in self._tokens.items())
+        views = tuple(TokenView(t.scopes, tokens.granted(t.text), t.expires_at - now) for _, t in self._tokens.items())
         return AuthView(known.scheme, known.parameters.get("realm", ""), known.parameters.get("service", ""), views)
 
     def login(self, scope: Scope) -> Login | None:
         """Give who we are here; asks the cloud where it hands out logins."""
         return self._logins.login(scope)
+
+    def shortfall(self, scopes: tuple[str, ...]) -> str:
+        """Say what of `scopes` was asked for and not granted (the Hub does so without a word); empty if nothing."""
+        for view in self.view().tokens:
+            if view.granted is not None and covers(view.asked, scopes) and not covers(view.granted, scopes):
+                return f"asked for {' '.join(scopes)}, granted was {' '.join(view.granted) or 'nothing'}"
+        return ""
 
     def header(self, scope: Scope, call: Call, lasts_s: float = 0.0) -> str | None:
         """Give the Authorization value for a call to our own registry, or ``None`` before the first challenge.
@@ -147,19 +154,6 @@ class Authenticator:
         if not is_over and "expired" not in parse_body(reply.body)[1].lower():
             return False
         return self._logins.refused(login)
-
-    def shortfall(self, scopes: tuple[str, ...], sent: str | None = None) -> str:
-        """Say what of `scopes` a token lacks, where the token itself tells (the Hub grants less without a word).
-
-        `sent` names the token by the Authorization it was sent with; without it, every one asked for them counts.
-        """
-        for _, token in self._tokens.items():
-            is_meant = covers(token.scopes, scopes) if sent is None else f"Bearer {token.text.reveal()}" == sent
-            granted = tokens.granted(token) if is_meant else None
-            if granted is not None and not covers(granted, scopes):
-                asked = " ".join(canonical(scopes))
-                return f"asked for {asked}, the token server granted {' '.join(granted) or 'nothing'}"
-        return ""
 
     def _renew(self, call: Call, sent: str, needed: tuple[str, ...], error: str) -> bool:
         used = next((t for _, t in self._tokens.items() if f"Bearer {t.text.reveal()}" == sent), None)

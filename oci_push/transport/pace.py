@@ -100,26 +100,6 @@ class Gate:
                 self._changed.notify()
 
 
-class Rate:
-    """Let at most `per_s` through in any second, in the order they came."""
-
-    def __init__(self, per_s: float) -> None:
-        self._lock = threading.Lock()
-        self._count = max(1, int(per_s))
-        self._window_s = self._count / per_s
-        self._recent: deque[float] = deque(maxlen=self._count)
-
-    def wait(self, scope: Scope) -> None:
-        """Come back when it is our turn."""
-        now = scope.clock.monotonic()
-        with self._lock:
-            is_free = len(self._recent) < self._count
-            turn = now if is_free else max(now, self._recent[0] + self._window_s)
-            self._recent.append(turn)
-        if turn > now:
-            scope.sleep(turn - now)
-
-
 class Bandwidth:
     """Bound the bytes that leave in request bodies, over all connections of a run; 0 bounds nothing."""
 
@@ -149,3 +129,23 @@ class Bandwidth:
             due = max(now, self._free_at)
             self._free_at = due + count / self._rate
         scope.sleep(due - now)
+
+
+class Rate:
+    """Let at most `per_s` through in any second, in the order they came."""
+
+    def __init__(self, per_s: float) -> None:
+        self._lock = threading.Lock()
+        self._count = max(1, int(per_s))
+        self._window_s = self._count / per_s
+        self._recent: deque[float] = deque(maxlen=self._count)
+
+    def wait(self, scope: Scope) -> None:
+        """Come back when it is our turn."""
+        now = scope.clock.monotonic()
+        with self._lock:
+            is_free = len(self._recent) < self._count
+            turn = now if is_free else max(now, self._recent[0] + self._window_s)
+            self._recent.append(turn)
+        if turn > now:
+            scope.sleep(turn - now)

@@ -147,10 +147,6 @@ class Session:
         """Drive a flow to its result; calls that may be repeated are, by the call policy."""
         return self._drive(scope, flow, authenticated=True)
 
-    def fetch(self, scope: Scope, call: Call) -> Reply:
-        """Send one call without credentials, as a provider does that asks its cloud for some."""
-        return self._send(scope, call, self._settings.call_retry, authenticated=False)
-
     def run_once(self, scope: Scope, flow: Flow[T]) -> T:
         """Drive a flow and repeat nothing: for whoever has a budget of their own, so that levels never multiply."""
         return self._drive(scope, flow, authenticated=True, policy=_ONCE)
@@ -158,6 +154,10 @@ class Session:
     def note_speed(self, bytes_per_s: float) -> None:
         """Tell how fast bodies leave lately: a token that would end before a body does is renewed before it."""
         self._bytes_per_s = max(1.0, bytes_per_s)
+
+    def fetch(self, scope: Scope, call: Call) -> Reply:
+        """Send one call without credentials, as a provider does that asks its cloud for some."""
+        return self._send(scope, call, self._settings.call_retry, authenticated=False)
 
     @contextmanager
     def download(self, scope: Scope, call: Call) -> Iterator[tuple[int, Iterator[bytes]]]:
@@ -317,7 +317,7 @@ class Session:
     def _error(self, scope: Scope, call: Call, reply: Reply, sent: str | None) -> RegistryError:
         error = faults.error_for(call, reply, scope.clock.now, sent or "")
         error.hint = self._hints.get(reply.status, error.hint)
-        if isinstance(error, DeniedError) and (shortfall := self.auth.shortfall(call.scopes, sent)):
+        if isinstance(error, DeniedError) and (shortfall := self.auth.shortfall(call.scopes)):
             error.message += f"; {shortfall}"
         if reply.status == 400 and self._origin[0] == "http" and not error.codes:
             # What a TLS port says to plain http; to a HEAD it says so without a word.

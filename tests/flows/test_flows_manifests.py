@@ -61,6 +61,7 @@ def test_a_fetched_manifest_is_checked_against_the_digest_asked_for() -> None:
         drive(manifests.fetch(wrong), reply(200, RAW, content_type=media.OCI_MANIFEST))
 
 
+@pytest.mark.case("CO-008")
 def test_tags_are_followed_over_pages_by_link_alone() -> None:
     url = "https://registry.test/v2/app/tags/list"
     tags, calls = drive(
@@ -70,3 +71,13 @@ def test_tags_are_followed_over_pages_by_link_alone() -> None:
     )
     assert tags == ("a", "b")
     assert calls[1].url == "https://registry.test/v2/app/tags/list?last=b"
+
+
+@pytest.mark.case("CO-008")
+@pytest.mark.parametrize(
+    "link", ["https://other.test/v2/app/tags/list", "http://registry.test/x", "http://169.254.169.254/x", "http://[::1"]
+)
+def test_a_next_page_elsewhere_is_refused(link: str) -> None:
+    url = "https://registry.test/v2/app/tags/list"
+    with pytest.raises(ProtocolViolationError, match="next page"):
+        drive(manifests.list_tags(REPOSITORY), reply(200, b'{"tags":["a"]}', url, link=f'<{link}>; rel="next"'))

@@ -16,6 +16,7 @@ from oci_push.model import media
 from oci_push.model.access import Access, Login, Trust
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
+from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination
 from oci_push.model.secret import Secret
 from oci_push.runner.pusher import Options, Pusher, Surroundings
@@ -48,6 +49,7 @@ class Pushing:
     mount: bool = True
     foreign_layers: bool = False
     scope: Scope | None = None
+    platform: Platform | None = None
     listener: Callable[[Event], None] = ignore
 
     def push(self, source: Layout | str, *destinations: str) -> tuple[PushResult, ...]:
@@ -57,12 +59,12 @@ class Pushing:
     def push_to(self, text: str, destinations: Sequence[Destination]) -> tuple[PushResult, ...]:
         """Push with destinations taken apart already."""
         with self.pusher() as pusher:
-            return _push(pusher, text, destinations)
+            return self._push(pusher, text, destinations)
 
     def push_each(self, source: Layout | str, *destinations: str) -> list[tuple[PushResult, ...]]:
         """Push to one destination after the other, in one run."""
         with self.pusher() as pusher:
-            return [_push(pusher, _text(source), [Destination.parse(one)]) for one in destinations]
+            return [self._push(pusher, _text(source), [Destination.parse(one)]) for one in destinations]
 
     @contextmanager
     def pusher(self) -> Iterator[Pusher]:
@@ -89,15 +91,16 @@ class Pushing:
         with contextlib.closing(Pusher(scope, options, around, tee(self.events.append, self.listener))) as pusher:
             yield pusher
 
+    def _push(self, pusher: Pusher, text: str, destinations: Sequence[Destination]) -> tuple[PushResult, ...]:
+        targets = pusher.targets(destinations)
+        with pusher.open(text, pusher.scope, targets=len(targets)) as source:
+            pusher.check(source, targets, pusher.scope)
+            plan = pusher.plan(source, targets, pusher.scope, self.platform)
+            return pusher.execute(plan, source, pusher.scope)
+
 
 def _text(source: Layout | str) -> str:
     return source if isinstance(source, str) else f"oci:{source.path}"
-
-
-def _push(pusher: Pusher, text: str, destinations: Sequence[Destination]) -> tuple[PushResult, ...]:
-    targets = pusher.targets(destinations)
-    with pusher.open(text, pusher.scope, targets=len(targets)) as source:
-        return pusher.execute(pusher.plan(source, targets, pusher.scope), source, pusher.scope)
 
 
 def public(sandbox: Sandbox, host: str = "registry.example.com", login: Login | None = None) -> Mapping[str, Access]:

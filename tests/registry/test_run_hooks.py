@@ -12,7 +12,8 @@ from running import Running, statuses, step
 
 from oci_push.model.digest import Digest
 from oci_push.runner.settings import RunSettings
-from oci_push.sandbox.faults import Answer, Fault, FaultScript, Headers
+from oci_push.sandbox.faults import Answer, Fault, FaultScript
+from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
 
 LEAVE = RunSettings(allow_exec=True, env={"PATH": os.environ["PATH"]})
@@ -145,8 +146,7 @@ def test_notes_are_evaluated_and_kept_in_the_report_only(image: Layout, tmp_path
 
 @pytest.mark.parametrize("knows_referrers", [True, False])
 def test_notes_are_attached_to_the_image_on_demand(knows_referrers: bool, image: Layout) -> None:
-    hide = [Fault(method="PUT", path="/app/manifests/", times=0, action=Headers(remove=("OCI-Subject",)))]
-    with Sandbox(faults=FaultScript([] if knows_referrers else hide)) as sandbox:
+    with Sandbox(options=SandboxOptions(referrers=knows_referrers)) as sandbox:
         running(sandbox, image, RunSettings(annotate_referrer=True)).run(one(NOTES))
         tag = image.digest.replace(":", "-")
         assert (tag in tuple(sandbox.store.tags("app"))) != knows_referrers

@@ -144,7 +144,7 @@ def test_only_a_registry_that_went_away_is_waited_for(
     error: OciPushError, has_answered: bool, policy: RetryPolicy, goes_on: bool
 ) -> None:
     clock = FakeClock()
-    budget = Budget(policy, clock, lambda: 0.0, has_answered=has_answered)
+    budget = Budget(policy, clock, lambda: 0.0, has_answered=has_answered, behind_proxy=True)
     spend(budget, error)
     clock.time += 59
     assert spend(budget, error) == [goes_on]
@@ -153,6 +153,12 @@ def test_only_a_registry_that_went_away_is_waited_for(
 
 
 @pytest.mark.case("RT-007")
+def test_a_single_request_does_not_wait_for_what_a_proxy_says() -> None:
+    policy = RetryPolicy(attempts=2, patience_s=60)
+    budget = Budget(policy, FakeClock(), lambda: 0.0, has_answered=True)
+    assert spend(budget, answer(UnavailableError, 503), answer(UnavailableError, 503)) == [True, False]
+
+
 def test_an_error_that_was_given_up_says_after_how_many_attempts() -> None:
     with pytest.raises(NetworkError, match="reset; given up after 3 attempts"):
         run(FakeClock(), RetryPolicy(attempts=3), Flaky(*[NetworkError("reset") for _ in range(3)]))
