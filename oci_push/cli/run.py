@@ -82,6 +82,10 @@ def run(
     no_memory: options.NoMemory = False,
     jobs: options.Jobs = 0,
     retries: options.Retries = 4,
+    foreign_layers: options.ForeignLayers = False,
+    verify: options.Verify = False,
+    all_or_nothing: options.AllOrNothing = False,
+    limit_rate: options.LimitRate = "",
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -98,6 +102,10 @@ def run(
         no_memory=no_memory,
         jobs=jobs,
         retries=retries,
+        foreign_layers=foreign_layers,
+        verify=verify,
+        all_or_nothing=all_or_nothing,
+        limit_rate=limit_rate,
     )
     if debug:
         start_debug_log()
