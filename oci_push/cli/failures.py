@@ -67,11 +67,16 @@ def show_error(error: OciPushError, *, before: str = "") -> None:
     """Print an error and its hint; a configuration error's problems one a line. `before` says what it belongs to."""
     if isinstance(error, ConfigError) and len(error.problems) > 1:
         for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
+            _print(f"error: {problem}")
             if problem.hint:
-                print(f"  hint: {problem.hint}", file=sys.stderr)
+                _print(f"  hint: {problem.hint}")
         return
     before = "" if str(error).startswith(before) else before
-    print(f"error: {before}{error}", file=sys.stderr)
+    _print(f"error: {before}{error}")
     if error.hint:
-        print(f"  hint: {error.hint}", file=sys.stderr)
+        _print(f"  hint: {error.hint}")
+
+
+def _print(text: str) -> None:
+    # Names out of archives and answers of registries are in it: they must not talk to the terminal.
+    print("".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text), file=sys.stderr)

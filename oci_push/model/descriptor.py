@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from oci_push.model.digest import Digest
 from oci_push.model.platform import Platform
 
+_MAX_SIZE = 1 << 63
+"""image-spec descriptor.md: size is an int64."""
+
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
@@ -37,7 +40,7 @@ class Descriptor:
             raise ValueError(f"{where} has no mediaType")
         if not isinstance(digest, str):
             raise ValueError(f"{where} has no digest")
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < _MAX_SIZE:
             raise ValueError(f"{where} has no valid size")
         try:
             parsed = Digest.parse(digest)

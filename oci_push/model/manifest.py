@@ -13,6 +13,10 @@ from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 
+_STRUCTURE = (b"{", b"[", b",", b":")
+_MAX_VALUES = 750_000
+"""Braces, commas and colons in one JSON text: twice what a manifest of 4 MiB has that is all descriptors."""
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -100,6 +104,9 @@ def encode(value: Mapping[str, object]) -> bytes:
 
 def load_json(raw: bytes, what: str) -> dict[str, object]:
     """Parse a JSON object that somebody else wrote; raise ``ValueError`` naming `what`, never anything else."""
+    # A value costs sixty bytes in memory and may be written in three.
+    if sum(map(raw.count, _STRUCTURE)) > _MAX_VALUES:
+        raise ValueError(f"{what} holds too many values")
     try:
         value = json.loads(raw)
     except RecursionError as problem:

@@ -21,6 +21,7 @@ from oci_push.protocol.call import EMPTY, BytesBody, Call, Flow, Reply
 
 _LINK = re.compile(r'<?([^<>;,\s]+)>?\s*;\s*rel="?next"?', re.IGNORECASE)
 _MAX_PAGES = 10_000
+_MAX_TAGS = 200_000
 _IMMUTABLE = frozenset({"TAG_INVALID", "TAG_ALREADY_EXISTS", "MANIFEST_EXISTS", "PRECONDITION"})
 """What ECR, Quay, others and Harbor call a tag that exists and may not be moved."""
 
@@ -173,6 +174,8 @@ def list_tags(repository: Repository, page: int = 0) -> Flow[tuple[str, ...]]:
             raise ProtocolViolationError(str(problem), method="GET", status=reply.status) from problem
         names = value.get("tags")
         found.update(name for name in names if isinstance(name, str)) if isinstance(names, list) else None
+        if len(found) > _MAX_TAGS:
+            raise ProtocolViolationError(f"{what}: more than {_MAX_TAGS}", method="GET", status=reply.status)
         link = _LINK.search(reply.headers.get("link", ""))
         url = _next_page(reply, link[1], what) if link else ""
     return tuple(sorted(found))

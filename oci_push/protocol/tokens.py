@@ -20,6 +20,7 @@ from oci_push.protocol.endpoints import bare, with_query
 
 _CLIENT = "oci-push"
 _DEFAULT_LIFE_S = 60.0
+_MOST_LIFE_S = 1e9
 _LIMIT = 512 * 1024
 
 
@@ -116,7 +117,8 @@ def _read(reply: Reply, scopes: tuple[str, ...], sent_at: float, what: str) -> T
     if not isinstance(text, str) or not text or not text.isascii():
         raise CredentialsError(f"{what}: its answer holds neither token nor access_token")
     life = value.get("expires_in")
-    seconds = float(life) if isinstance(life, int | float) and not isinstance(life, bool) else _DEFAULT_LIFE_S
+    is_sane = isinstance(life, int | float) and not isinstance(life, bool) and 0 < life < _MOST_LIFE_S
+    seconds = float(life) if isinstance(life, int | float) and is_sane else _DEFAULT_LIFE_S
     refresh = value.get("refresh_token")
     life_s = max(seconds, _DEFAULT_LIFE_S)
     kept = Secret(refresh) if isinstance(refresh, str) and refresh else None

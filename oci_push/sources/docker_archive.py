@@ -24,7 +24,7 @@ from oci_push.runtime.scope import Scope
 from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.compress import Compressed, Compressor, compress, make_compressor
 from oci_push.sources.files import FileBody, SpoolSpace
-from oci_push.sources.layout import same_name
+from oci_push.sources.layout import listing, same_name
 from oci_push.sources.settings import SourceSettings
 from oci_push.sources.views import View, normalise, read_small
 
@@ -235,7 +235,7 @@ def choose(images: tuple[ArchiveImage, ...], ref: str, name: str) -> ArchiveImag
     found = [image for n, image in enumerate(images) if ref == f"@{n}"] or found
     if len(found) == 1:
         return found[0]
-    listed = ", ".join(tag for image in images for tag in image.tags) or "images without a tag"
+    listed = listing(tag for image in images for tag in image.tags) or "images without a tag"
     if not images:
         raise SourceError(f"{name}: holds no image")
     if not found:

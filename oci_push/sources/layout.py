@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.model import media
 from oci_push.model.access import Access
@@ -16,6 +18,7 @@ from oci_push.sources.settings import Limits
 from oci_push.sources.views import View, read_small
 
 _REF_NAME = "org.opencontainers.image.ref.name"
+_MOST_LISTED, _LONGEST = 20, 100
 _IMAGE_NAME = "io.containerd.image.name"
 
 
@@ -112,12 +115,20 @@ def choose(entries: tuple[Descriptor, ...], ref: str, name: str) -> Descriptor:
     distinct = {entry.digest: entry for entry in found}
     if len(distinct) == 1:
         return found[0]
-    listed = ", ".join(dict.fromkeys(_label(entry) for entry in entries)) or "nothing"
+    listed = listing(_label(entry) for entry in entries) or "nothing"
     if not entries:
         raise SourceError(f"{name}: holds no image")
     if not found:
         raise SourceError(f"{name}: holds no image {ref!r}", hint=f"it holds: {listed}")
     raise SourceError(f"{name}: holds several images, say which", hint=f"it holds: {listed}; write {name}:NAME")
+
+
+def listing(names: Iterable[str]) -> str:
+    """List names for people, the first ones: an archive may hold thousands, each as long as it likes."""
+    distinct = list(dict.fromkeys(names))
+    shown = [name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name in distinct[:_MOST_LISTED]]
+    more = len(distinct) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _is_named(entry: Descriptor, ref: str) -> bool:

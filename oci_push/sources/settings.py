@@ -26,7 +26,7 @@ class DigestCache(Protocol):
 class Limits:
     """Bound what an untrusted archive may make us do; sizes in bytes."""
 
-    members: int = 200_000
+    members: int = 50_000
     json_bytes: int = 8 * 1024 * 1024
     header_bytes: int = 16 * 1024
     expansion_ratio: int = 200

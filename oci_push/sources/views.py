@@ -9,6 +9,7 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
@@ -86,13 +87,13 @@ class TarView:
         for _ in range(self._limits.links):
             if member is None:
                 return None
-            if member.isreg():
+            if member.is_file:
                 what = f"{self.name}: {member.name}"
-                return FileBody(self._file.fileno(), member.offset_data, member.size, what)
-            if not (member.issym() or member.islnk()):
-                kind = "a folder" if member.isdir() else "neither a file nor a link"
+                return FileBody(self._file.fileno(), member.offset, member.size, what)
+            if not member.is_link:
+                kind = "a folder" if member.is_folder else "neither a file nor a link"
                 raise SourceError(f"{self.name}: member {at} is {kind}")
-            base = str(PurePosixPath(normalise(member.name, self.name)).parent) if member.issym() else ""
+            base = str(PurePosixPath(normalise(member.name, self.name)).parent) if member.is_symlink else ""
             at = f"{member.name} -> {member.linkname}"
             if member.linkname.startswith("/"):
                 raise SourceError(f"{self.name}: member {at} is an absolute link")
@@ -139,8 +140,35 @@ def _inside(base: str, path: str, name: str, shown: str) -> str:
     return "/".join(parts)
 
 
-def _scan(name: str, file: BinaryIO, limits: Limits) -> dict[str, tarfile.TarInfo]:
-    found: dict[str, tarfile.TarInfo] = {}
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """Keep of a header what is needed: `tarfile`'s own object takes four times the memory."""
+
+    name: str
+    kind: bytes
+    size: int
+    offset: int
+    linkname: str
+
+    @property
+    def is_file(self) -> bool:
+        return self.kind in tarfile.REGULAR_TYPES
+
+    @property
+    def is_symlink(self) -> bool:
+        return self.kind == tarfile.SYMTYPE
+
+    @property
+    def is_link(self) -> bool:
+        return self.kind in (tarfile.SYMTYPE, tarfile.LNKTYPE)
+
+    @property
+    def is_folder(self) -> bool:
+        return self.kind == tarfile.DIRTYPE
+
+
+def _scan(name: str, file: BinaryIO, limits: Limits) -> dict[str, _Member]:
+    found: dict[str, _Member] = {}
     last = ""
     size = os.fstat(file.fileno()).st_size
     try:
@@ -160,9 +188,10 @@ def _scan(name: str, file: BinaryIO, limits: Limits) -> dict[str, tarfile.TarInf
                         hint="the archive was not written or copied to its end",
                     )
                 known = found.get(path)
-                if known is not None and not (known.isdir() and member.isdir()):
+                if known is not None and not (known.is_folder and member.isdir()):
                     raise SourceError(f"{name}: member {member.name} is in the archive twice")
-                found[path] = member
+                found[path] = _Member(member.name, member.type, member.size, member.offset_data, member.linkname)
+                archive.members.clear()  # which tarfile would keep, all of them
                 if len(found) > limits.members:
                     raise SourceError(f"{name}: has more than {limits.members} members")
             # tarfile takes a header it cannot read for the end; the real end is a block of zeros, or of the file.

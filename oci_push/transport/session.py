@@ -39,7 +39,7 @@ from oci_push.transport.origins import check_hop, is_instance_metadata, join, or
 from oci_push.transport.pace import Bandwidth, Gate
 from oci_push.transport.pool import make_transport
 from oci_push.transport.probe import Probe, look
-from oci_push.transport.sockets import Backend
+from oci_push.transport.sockets import Backend, Stream
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -48,6 +48,8 @@ _MAX_HOPS = 10
 _SECRET_HEADERS = ("Authorization", "X-IDENTITY-HEADER")
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_WARNINGS = 20
+_ANSWER_S = 300.0
+"""How long the body of an answer may take, all of it: one that comes byte by byte never stalls."""
 _LINGER_S = 1.0
 _ONCE = RetryPolicy(attempts=1)
 _ASSUMED_BYTES_PER_S = 1_000_000.0
@@ -166,7 +168,7 @@ class Session:
             response, sent = self._exchange(scope, call, authenticated=True)
             try:
                 if response.status_code not in call.answers:
-                    raise self._error(scope, call, self._reply(response, call.limit), sent)
+                    raise self._error(scope, call, self._reply(scope, response, call.limit), sent)
                 yield response.status_code, response.iter_raw(512 * 1024)
             finally:
                 response.close()
@@ -211,7 +213,7 @@ class Session:
             response, sent = self._exchange(scope, call, authenticated=authenticated)
             try:
                 good = response.status_code in call.answers
-                reply = self._reply(response, call.limit if good else _MAX_ERROR_BYTES)
+                reply = self._reply(scope, response, call.limit if good else _MAX_ERROR_BYTES)
             finally:
                 response.close()
         self._measure()
@@ -233,7 +235,7 @@ class Session:
                 return response, header
             if not authenticated or tries == 2:
                 return response, header
-            reply = self._reply(response, _MAX_ERROR_BYTES)
+            reply = self._reply(scope, response, _MAX_ERROR_BYTES)
             response.close()
             tries += 1
             if not self.auth.learn(scope, call, reply, header):
@@ -280,6 +282,9 @@ class Session:
         if body is not None:
             request.stream = BodyStream(body, scope, self._bandwidth)
         response = self._client.send(request, stream=True)
+        stream = response.extensions.get("network_stream")
+        if isinstance(stream, Stream):
+            stream.end_head()
         self.has_answered = True
         _log.debug("%s %s -> %s", method, bare(url), response.status_code)
         return response
@@ -291,14 +296,17 @@ class Session:
         except (httpx.TransportError, httpx.InvalidURL, httpx.StreamError) as problem:
             raise _network_error(call, self._base, problem) from problem
 
-    def _reply(self, response: httpx.Response, limit: int) -> Reply:
+    def _reply(self, scope: Scope, response: httpx.Response, limit: int) -> Reply:
         kept: list[bytes] = []
         size = 0
+        end = scope.clock.monotonic() + _ANSWER_S
         if response.is_closed:
             kept.append(response.content)
         else:
             for block in response.iter_raw():
                 size += len(block)
+                if scope.clock.monotonic() > end:
+                    raise NetworkError(f"{self._origin[1]}: an answer of {size} bytes took over {_ANSWER_S:g} seconds")
                 if size > limit:
                     if response.status_code >= 400:
                         break

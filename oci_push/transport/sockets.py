@@ -23,6 +23,10 @@ from oci_push.runtime.scope import Scope
 
 T = TypeVar("T")
 _SEND_BUFFER_BYTES = 4 * 1024 * 1024
+_HEAD_BYTES = 512 * 1024
+_HEAD_S = 60.0
+"""What the head of an answer may take once it has begun: interim answers (1xx) may come without end, and one byte a
+minute is never silence."""
 
 
 class Backend(httpcore.NetworkBackend):
@@ -85,15 +89,26 @@ class Stream(httpcore.NetworkStream):
     def __init__(self, sock: socket.socket, backend: Backend) -> None:
         self._sock = sock
         self._backend = backend
+        self._in_head = True
+        self._head_bytes = 0
+        self._head_end = 0.0
+
+    def end_head(self) -> None:
+        """Note that the head of the answer is complete; what comes now is its body."""
+        self._in_head = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what is there, waiting for the first byte at most `timeout` seconds in which no byte moves."""
         with self._blocking(timeout, httpcore.ReadTimeout, httpcore.ReadError):
-            return self._while_moving(lambda: self._sock.recv(max_bytes), timeout)
+            data = self._while_moving(lambda: self._sock.recv(max_bytes), timeout)
+        if self._in_head:
+            self._check_head(len(data))
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send all of `buffer`; `timeout` is how long no byte may move."""
         view = memoryview(buffer)
+        self._in_head, self._head_bytes = True, 0
         with self._blocking(timeout, httpcore.WriteTimeout, httpcore.WriteError):
             while view:
                 view = view[self._while_moving(lambda part=view: self._sock.send(part), timeout) :]  # type: ignore[misc]
@@ -136,6 +151,15 @@ class Stream(httpcore.NetworkStream):
                     raise
                 queued = left
                 self._sock.settimeout(scope.remaining(timeout or 60.0))
+
+    def _check_head(self, count: int) -> None:
+        scope = self._backend.current()
+        now = scope.clock.monotonic() if scope else 0.0
+        if not self._head_bytes:
+            self._head_end = now + _HEAD_S
+        self._head_bytes += count
+        if self._head_bytes > _HEAD_BYTES or now > self._head_end:
+            raise httpcore.RemoteProtocolError("the answer's head does not end")
 
     @contextmanager
     def _blocking(self, timeout: float | None, late: type[Exception], broken: type[Exception]) -> Iterator[None]:

@@ -21,7 +21,7 @@ import pytest
 from programs import clean_environment
 from registries import find_free_port
 
-ACCOUNT = "123456789012"
+ACCOUNT, PARTNER = "123456789012", "210987654321"
 PASSWORD = f"{ACCOUNT}-auth-token"
 """What moto hands out for the account of keys that belong to no role."""
 _START_LIMIT_S = 30.0

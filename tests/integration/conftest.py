@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from awsservice import PASSWORD, AwsService, Moto
+from awsservice import PARTNER, PASSWORD, AwsService, Moto
 from certificates import Authority, Certificate
 from ecrfront import EcrFront, host_of
 from ecrworld import AWAY, HOME, EcrWorld
@@ -125,7 +125,7 @@ def ecr_registries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[st
 
 @pytest.fixture(scope="session")
 def ecr_certificate(authority: Authority) -> Certificate:
-    return authority.issue("ecr", hosts=(host_of(HOME), host_of(AWAY)))
+    return authority.issue("ecr", hosts=(host_of(HOME), host_of(AWAY), host_of(AWAY, PARTNER)))
 
 
 @pytest.fixture

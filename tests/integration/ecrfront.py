@@ -25,9 +25,9 @@ _NAME = re.compile(r"/v2/(?P<name>.+?)/(?:manifests|blobs|tags)/")
 _HOP = {"connection", "transfer-encoding", "keep-alive", "date", "server"}
 
 
-def host_of(region: str) -> str:
-    """Give a region's registry host."""
-    return f"{ACCOUNT}.dkr.ecr.{region}.amazonaws.com"
+def host_of(region: str, account: str = ACCOUNT) -> str:
+    """Give the host of an account's registry in a region; all accounts share one registry here."""
+    return f"{account}.dkr.ecr.{region}.amazonaws.com"
 
 
 @dataclass

@@ -7,17 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from awsservice import ACCOUNT, AwsError
+from awsservice import ACCOUNT, PARTNER, AwsError
 from ecrfront import Refusal, host_of
 from ecrworld import AWAY, HOME, EcrWorld, repository
 from images import Layout, layer, make_layout
 
+from oci_push import api
 from oci_push.engine.replicate import Original, ReplicaResult, replicate
-from oci_push.errors import ConfigError, DeadlineError, ImmutableTagError
-from oci_push.model.access import Access
+from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTagError
+from oci_push.events import Note
+from oci_push.model.access import Access, Trust
 from oci_push.model.digest import Digest
 from oci_push.model.identity import AwsIdentity, EcrCreation
+from oci_push.model.replication import Place
+from oci_push.runner.pusher import Options
 from oci_push.runtime.clock import FakeClock
+from oci_push.transport.session import TransportSettings
 
 RULES = [{"destinations": [{"region": AWAY, "registryId": ACCOUNT}]}]
 
@@ -27,7 +32,9 @@ def image(tmp_path: Path) -> Layout:
     return make_layout(tmp_path / "image", layer(1), layer(2))
 
 
-def _status(*words: str, failure: str = "", then: Callable[[], None] = lambda: None) -> Callable[..., object]:
+def _status(
+    *words: str, failure: str = "", account: str = ACCOUNT, then: Callable[[], None] = lambda: None
+) -> Callable[..., object]:
     """Answer with one status after the other, the last for ever; none at all for an empty word."""
     left = list(words)
 
@@ -35,7 +42,7 @@ def _status(*words: str, failure: str = "", then: Callable[[], None] = lambda: N
         word = left.pop(0) if len(left) > 1 else left[0]
         if word == "COMPLETE":
             then()
-        status = {"region": AWAY, "registryId": ACCOUNT, "status": word, "failureCode": failure}
+        status = {"region": AWAY, "registryId": account, "status": word, "failureCode": failure}
         return {
             "repositoryName": members["repositoryName"],
             "imageId": members["imageId"],
@@ -146,6 +153,43 @@ def test_a_copy_that_is_refused_is_that_regions_own_failure(ecr: EcrWorld, image
     (result,) = _replicate(ecr, image, "refused/app", AWAY)
 
     assert (result.outcome, type(result.error).__name__) == ("failed", "DeniedError")
+
+
+def test_another_accounts_tags_that_may_not_be_read_are_a_warning(ecr: EcrWorld, image: Layout) -> None:
+    _pushed(ecr, image, "partner/app")
+    ecr.aws.rules[HOME] = [{"destinations": [{"region": AWAY, "registryId": PARTNER}]}]
+    ecr.aws.answers["DescribeImageReplicationStatus"] = _status("COMPLETE", account=PARTNER)
+    ecr.front.refusals.append(Refusal("HEAD", "partner/app", 403, "DENIED", "not authorized"))
+    (result,) = _replicate(ecr, image, "partner/app")
+
+    assert (result.outcome, result.error) == ("replicated", None)
+    warning = f"{host_of(AWAY, PARTNER)}/partner/app: cannot be looked at with this login, so its tags are not checked"
+    assert Note(warning, "warning") in ecr.events
+
+
+def test_a_status_that_may_not_be_read_fails_the_places_that_were_waited_for(ecr: EcrWorld, image: Layout) -> None:
+    _pushed(ecr, image, "unseen/app")
+    ecr.aws.rules[HOME] = RULES
+    ecr.aws.once["DescribeImageReplicationStatus"] = [AwsError("AccessDeniedException", "not authorized")]
+    (result,) = _replicate(ecr, image, "unseen/app")
+
+    assert isinstance(result.error, DeniedError)
+    assert result.error.hint == "this identity needs ecr:DescribeImageReplicationStatus there"
+
+
+def test_a_library_user_pushes_to_regions_and_waits(
+    ecr: EcrWorld, image: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", ecr.front.url)
+    target = f"{host_of(HOME)}/library/app:1"
+    trust = Trust(ca_file=str(ecr.authority.path))
+    options = Options(trust=trust, transport=TransportSettings(env=ecr.environment), remember=False)
+    pushed = api.push(f"oci:{image.path}", target, create_repositories=EcrCreation(), options=options)
+    (replica,) = api.replicate(target, regions=[AWAY], identity=AwsIdentity(creation=EcrCreation()), options=options)
+
+    assert [result.error for result in pushed] == [None]
+    assert (replica.place, replica.outcome, replica.error) == (Place(AWAY, ACCOUNT), "copied", None)
+    assert ecr.aws.named("CreateRepository") == [HOME, AWAY]
 
 
 def test_nothing_to_wait_for_is_an_error_before_any_waiting(ecr: EcrWorld, image: Layout) -> None:

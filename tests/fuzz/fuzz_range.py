@@ -1,0 +1,31 @@
+"""Headers of uploads: ranges and locations. An offset is never made up, and nobody is sent where he must not go."""
+
+from __future__ import annotations
+
+from fuzzing import run
+
+from oci_push.errors import ProtocolViolationError
+from oci_push.protocol import endpoints, uploads
+from oci_push.protocol.call import Reply
+from oci_push.transport.origins import check_hop, join
+
+START = ("https", "registry.test", 443)
+URL = "https://registry.test/v2/app/blobs/uploads/"
+
+
+def target(data: bytes) -> None:
+    """Read the text as a Range and as a Location."""
+    text = data.decode("latin-1")
+    stored = uploads.stored_bytes(text)
+    assert stored is None or stored > 1
+    for resolve in (lambda: endpoints.location(Reply(202, {"location": text}, URL), "x"), lambda: join(URL, text)):
+        try:
+            where = check_hop(START, resolve())
+        except ProtocolViolationError:
+            continue
+        assert where[0] == "https"
+        assert where[1] not in ("localhost", "127.0.0.1", "169.254.169.254")
+
+
+if __name__ == "__main__":
+    run(target, "range")

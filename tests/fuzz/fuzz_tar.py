@@ -1,0 +1,45 @@
+"""Archives: every member that is found lies inside the file, and nothing but a source's error comes out."""
+
+from __future__ import annotations
+
+import tempfile
+
+from fuzzing import run
+
+from oci_push.errors import SourceError
+from oci_push.events import ignore
+from oci_push.runtime.clock import FakeClock
+from oci_push.runtime.scope import Scope
+from oci_push.sources.files import SpoolSpace
+from oci_push.sources.settings import Limits, SourceSettings
+from oci_push.sources.table import _by_content, parse_source
+from oci_push.sources.views import open_tar
+
+SETTINGS = SourceSettings(spool_bytes=1 << 22, threads=1)
+SPEC = parse_source("docker-archive:x", lambda text: text == "x")
+
+
+def target(data: bytes) -> None:
+    """Open bytes as an archive and read the image it may hold."""
+    scope = Scope(FakeClock())
+    spool = SpoolSpace(None, SETTINGS.spool_bytes)
+    try:
+        with tempfile.TemporaryFile() as file:
+            file.write(data)
+            file.seek(0)
+            view = open_tar("x", file, spool, scope, Limits())
+            for path in ("index.json", "manifest.json", "a", "./a/b"):
+                found = view.find(path)
+                assert found is None or len(found.read()) == found.size
+            source = _by_content(view, SPEC, SETTINGS, spool, ignore)
+            manifest = source.manifest(scope, source.root(scope))
+            for blob in manifest.blobs:
+                assert sum(len(block) for block in source.blob(scope, blob).blocks()) == blob.size
+    except SourceError:
+        return
+    finally:
+        spool.close()
+
+
+if __name__ == "__main__":
+    run(target, "tar")
