@@ -68,9 +68,17 @@ class DockerArchiveSource:
 
     @property
     def is_ready(self) -> bool:
-        """Layers that are stored uncompressed must be compressed before anything can be asked about the image."""
-        bodies = filter(None, (self._view.find(path) for path in self._image.layers))
-        return all(_head(body).startswith((_GZIP, _ZSTD)) for body in bodies)
+        """Layers stored uncompressed must be compressed before anything can be asked, unless an earlier run did it."""
+        raw = read_small(self._view, self._image.config, self._settings.limits)
+        diff_ids = _diff_ids(raw, self.name) if raw is not None else ()
+        pairs = zip(diff_ids, (self._view.find(path) for path in self._image.layers), strict=False)
+        return all(body is None or self._is_described(diff_id, body) for diff_id, body in pairs)
+
+    def _is_described(self, diff_id: Digest, body: FileBody) -> bool:
+        if _head(body).startswith((_GZIP, _ZSTD)) or self._settings.compression == "none":
+            return True
+        cache = self._settings.digest_cache
+        return cache is not None and cache.find(diff_id, self._compressor().key) is not None
 
     def root(self, scope: Scope) -> Descriptor:
         """Build the manifest; compresses what is not known from an earlier run."""
