@@ -65,7 +65,10 @@ def canonical(scopes: Iterable[str]) -> tuple[str, ...]:
 
 def covers(granted: Iterable[str], wanted: Iterable[str]) -> bool:
     """Say whether every action in `wanted` is in `granted`."""
-    have = {s.rpartition(":")[0]: set(s.rpartition(":")[2].split(",")) for s in granted}
+    have: dict[str, set[str]] = {}
+    for scope in granted:
+        resource, _, actions = scope.rpartition(":")
+        have.setdefault(resource, set()).update(actions.split(","))
     for scope in wanted:
         resource, _, actions = scope.rpartition(":")
         found = have.get(resource, set())
