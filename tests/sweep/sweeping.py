@@ -53,7 +53,7 @@ class Scenario:
     from_registry: bool = False
     at_once: int = 1
     login: bool = False
-    thin: int = 6
+    thin: int = 8
 
 
 @dataclass(slots=True)
