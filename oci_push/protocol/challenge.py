@@ -52,11 +52,12 @@ def canonical(scopes: Iterable[str]) -> tuple[str, ...]:
     """
     merged: dict[str, set[str]] = {}
     for scope in scopes:
-        resource, colon, actions = scope.rpartition(":")
-        if not colon or ":" not in resource:
-            merged.setdefault(scope, set())
+        resource, _, text = scope.rpartition(":")
+        actions = {action for action in text.split(",") if action}
+        if ":" not in resource or not actions:
+            merged.setdefault(scope, set())  # no scope of the grammar: passed on as it is
             continue
-        merged.setdefault(resource, set()).update(a for a in actions.split(",") if a)
+        merged.setdefault(resource, set()).update(actions)
     return tuple(
         f"{resource}:{','.join(['*'] if '*' in actions else sorted(actions))}" if actions else resource
         for resource, actions in merged.items()
@@ -65,7 +66,10 @@ def canonical(scopes: Iterable[str]) -> tuple[str, ...]:
 
 def covers(granted: Iterable[str], wanted: Iterable[str]) -> bool:
     """Say whether every action in `wanted` is in `granted`."""
-    have = {s.rpartition(":")[0]: set(s.rpartition(":")[2].split(",")) for s in granted}
+    have: dict[str, set[str]] = {}
+    for scope in granted:
+        resource, _, actions = scope.rpartition(":")
+        have.setdefault(resource, set()).update(actions.split(","))
     for scope in wanted:
         resource, _, actions = scope.rpartition(":")
         found = have.get(resource, set())

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import httpcore
 import httpx
 
-from oci_push.model.access import Access
+from oci_push.model.access import Access, is_loopback
+from oci_push.transport.origins import is_instance_metadata
 from oci_push.transport.sockets import Backend
 from oci_push.transport.tls import make_context
 
@@ -97,6 +98,23 @@ def make_transport(access: Access, backend: Backend, env: Mapping[str, str], pro
         bare = f"{url.scheme}://{url.host}:{url.port or 80}"
         return PoolTransport(httpcore.HTTPProxy(bare, proxy_auth=login, **options))  # type: ignore[arg-type]
     return PoolTransport(httpcore.ConnectionPool(**options))  # type: ignore[arg-type]
+
+
+def find_proxy(target: tuple[str, str, int], env: Mapping[str, str]) -> str:
+    """Read HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY as curl does, lower case first."""
+
+    def read(name: str) -> str:
+        return env.get(name.lower(), "") or env.get(name.upper(), "")
+
+    for entry in read("no_proxy").replace(" ", "").split(","):
+        name = entry.lstrip(".").lower()
+        if name == "*" or (name and (target[1] == name or f"{target[1]}:{target[2]}" == name)):
+            return ""
+        if name and target[1].endswith(f".{name}"):
+            return ""
+    if is_loopback(target[1]) or is_instance_metadata(target[1]):
+        return ""
+    return read(f"{target[0]}_proxy") or read("all_proxy")
 
 
 @contextmanager

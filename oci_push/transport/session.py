@@ -24,7 +24,7 @@ from oci_push.errors import (
     RegistryError,
 )
 from oci_push.events import Emit, Note, RetryScheduled, ignore
-from oci_push.model.access import Access, is_loopback
+from oci_push.model.access import Access
 from oci_push.protocol import faults
 from oci_push.protocol.call import Call, Flow, Reply
 from oci_push.protocol.endpoints import bare
@@ -36,9 +36,9 @@ from oci_push.transport.auth import Authenticator
 from oci_push.transport.bodies import BodyStream
 from oci_push.transport.breakage import network_error
 from oci_push.transport.logins import FixedLogin, LoginSource
-from oci_push.transport.origins import check_hop, is_instance_metadata, join, origin
+from oci_push.transport.origins import check_hop, join, origin
 from oci_push.transport.pace import Bandwidth, Gate
-from oci_push.transport.pool import make_transport
+from oci_push.transport.pool import find_proxy, make_transport
 from oci_push.transport.probe import Probe, look
 from oci_push.transport.sockets import Backend, Stream
 
@@ -103,7 +103,7 @@ class Session:
         self._emit = emit
         addresses = {f"{self._origin[1]}:{self._origin[2]}": access.address} if access.address else {}
         self._backend = Backend(addresses)
-        proxy = _proxy(self._origin, settings.env)
+        proxy = find_proxy(self._origin, settings.env)
         self._is_proxied = bool(proxy)
         self.limits = ""
         """What the registry last told of its rate limits, for people."""
@@ -366,20 +366,3 @@ def _answered(response: httpx.Response, reply: Reply) -> httpx.Response:
     again = httpx.Response(reply.status, headers=list(reply.all_headers), content=reply.body)
     again.request = response.request
     return again
-
-
-def _proxy(target: tuple[str, str, int], env: Mapping[str, str]) -> str:
-    """Read HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY as curl does, lower case first."""
-
-    def read(name: str) -> str:
-        return env.get(name.lower(), "") or env.get(name.upper(), "")
-
-    for entry in read("no_proxy").replace(" ", "").split(","):
-        name = entry.lstrip(".").lower()
-        if name == "*" or (name and (target[1] == name or f"{target[1]}:{target[2]}" == name)):
-            return ""
-        if name and target[1].endswith(f".{name}"):
-            return ""
-    if is_loopback(target[1]) or is_instance_metadata(target[1]):
-        return ""
-    return read(f"{target[0]}_proxy") or read("all_proxy")

@@ -39,7 +39,7 @@ def _token(reply: Reply) -> None:
     except StopIteration as end:
         assert end.value.text.reveal().isascii()
         assert 0 < end.value.expires_at < math.inf
-        tokens.granted(end.value)
+        tokens.granted(end.value.text)
     except (CredentialsError, RegistryError):
         return
 

@@ -11,7 +11,12 @@ from fuzzing import CORPORA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-TARGETS = sorted(file.stem.removeprefix("fuzz_") for file in Path(__file__).parent.glob("fuzz_*.py"))
+TARGETS = sorted(
+    file.stem.removeprefix("fuzz_")
+    for file in Path(__file__).parent.glob("fuzz_*.py")
+    if "from fuzzing import run" in file.read_text()
+)
+"""Those that need no fuzzer to be imported; the pipeline's have tests of their own."""
 
 
 def target_of(name: str) -> Callable[[bytes], None]:
@@ -20,8 +25,9 @@ def target_of(name: str) -> Callable[[bytes], None]:
     return loaded
 
 
-def test_every_target_has_a_corpus_and_every_corpus_a_target() -> None:
-    assert sorted(folder.name for folder in CORPORA.iterdir() if any(folder.iterdir())) == TARGETS
+def test_every_target_has_a_corpus() -> None:
+    assert [name for name in TARGETS if not any((CORPORA / name).iterdir())] == []
+    assert len(TARGETS) >= 8
 
 
 @pytest.mark.parametrize("name", TARGETS)

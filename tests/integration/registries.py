@@ -96,6 +96,13 @@ class DebianRegistry:
         return self._port
 
     @property
+    def process(self) -> int:
+        """Give the child's process number; only while it runs."""
+        if self._child is None:
+            raise RuntimeError("the registry does not run")
+        return self._child.pid
+
+    @property
     def is_running(self) -> bool:
         """Tell whether the child process lives."""
         return self._child is not None and self._child.poll() is None
