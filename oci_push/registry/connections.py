@@ -26,7 +26,7 @@ from oci_push.runtime.memory import Memory, NoMemory
 from oci_push.runtime.once import OnceMap
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
-from oci_push.transport.logins import FixedLogin
+from oci_push.transport.logins import FixedLogin, LoginSource
 from oci_push.transport.origins import origin
 from oci_push.transport.pace import Bandwidth, Gate
 from oci_push.transport.session import Session, TransportSettings
@@ -42,6 +42,7 @@ class Connections:
 
     `blob_retry` bounds how often one upload is taken up again; `journal` keeps those that were not finished for a
     later run, where `memory` keeps what registries can do. Without `mount` no registry is asked to look for blobs.
+    `renewing` finds what an access's login is got from anew, where it may age.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Connections:
         journal: Journal | None = None,
         mount: bool = True,
         home: Path | None = None,
+        renewing: Callable[[Access], LoginSource | None] = lambda _: None,
     ) -> None:
         self._scope = scope
         self._settings = settings
@@ -72,6 +74,7 @@ class Connections:
         self._outside: OnceMap[Access, Session] = OnceMap()
         self._sides: OnceMap[Access, CloudSide] = OnceMap()
         self._home = home
+        self._renewing = renewing
 
     def session(self, access: Access) -> Session:
         """Give the session of a login."""
@@ -131,7 +134,8 @@ class Connections:
 
     def _open(self, access: Access) -> Session:
         provider = find_provider(access.host)
-        logins = FixedLogin(access.login) if access.login else self.side(access).logins
+        fixed = FixedLogin(access.login) if access.login else self.side(access).logins
+        logins = self._renewing(access) or fixed
         return Session(
             access,
             provider.api_host(access.host),

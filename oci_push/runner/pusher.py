@@ -16,7 +16,7 @@ from typing import BinaryIO
 from oci_push.engine.graph import ImageGraph, walk
 from oci_push.engine.plan import PushPlan, Target, plan_push
 from oci_push.engine.push import Care, PushResult, execute
-from oci_push.errors import ConfigError, OciPushError
+from oci_push.errors import ConfigError, CredentialsError, OciPushError
 from oci_push.events import Emit, Note, ignore
 from oci_push.model.access import Access, Login, Trust
 from oci_push.model.descriptor import Descriptor
@@ -25,7 +25,7 @@ from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, Repository
 from oci_push.protocol import referrers
 from oci_push.protocol.call import BytesBody
-from oci_push.providers.authfiles import AuthFiles
+from oci_push.providers.authfiles import HELPER_AGE_S, AuthFiles
 from oci_push.providers.base import complete
 from oci_push.providers.certificates import add_certificates, certificate_folders
 from oci_push.providers.table import find_provider
@@ -40,6 +40,7 @@ from oci_push.sources.files import SpoolSpace
 from oci_push.sources.remote import RemoteSource
 from oci_push.sources.settings import SourceSettings
 from oci_push.sources.table import SourceSpec, open_source, parse_source, path_exists
+from oci_push.transport.logins import Lease, LeasedLogin, LoginSource
 from oci_push.transport.session import TransportSettings
 
 ANNOTATIONS_TYPE = "application/vnd.oci-push.annotations.v1"
@@ -107,6 +108,7 @@ class Pusher:
             self._memory = SqliteMemory(folder / _MEMORY_FILE, scope.clock, lambda text: emit(Note(text, "warning")))
         # A rehearsal's registry has an address that will mean another one tomorrow.
         lasts = folder is not None and not options.rehearsal
+        self._renewing: dict[Access, LoginSource] = {}
         self._connections = Connections(
             scope,
             options.transport,
@@ -117,6 +119,7 @@ class Pusher:
             memory=self._memory if lasts else NoMemory(),
             journal=Journal(self._memory, folder) if lasts and folder else None,
             mount=options.mount,
+            renewing=self._renewing.get,
         )
 
     def close(self) -> None:
@@ -134,6 +137,7 @@ class Pusher:
         """Decide how a repository's registry is reached: given, configured, or found in files."""
         access = given or self._options.accesses.get(repository.host) or Access(repository.host)
         login = access.login or (None if access.identity else self._options.login)
+        found = None
         if login is None and access.identity is None:
             found = self._logins.find(repository, self.scope)
             login = found.login if found else None
@@ -144,7 +148,26 @@ class Pusher:
             trust = self._options.trust
         folders = certificate_folders(self._env, self._home)
         trust = add_certificates(trust, repository.host, folders, self._emit)
-        return replace(access, login=login, trust=trust)
+        access = replace(access, login=login, trust=trust)
+        if found is not None and found.kind != "auths" and login is not None:
+            self._renewing.setdefault(access, self._renewed(repository, login))
+        return access
+
+    def _renewed(self, repository: Repository, first: Login) -> LoginSource:
+        """Make the source of a login that a helper gave: the helper is asked again when it has aged or is refused."""
+        known = [first]
+
+        def make(scope: Scope) -> Lease:
+            if known:
+                return Lease(known.pop(), HELPER_AGE_S)
+            found = self._logins.find(repository, scope, ask_again=True)
+            if found is None:
+                raise CredentialsError(
+                    f"{repository.host}: its credential helper has no login any more", hint="log in again"
+                )
+            return Lease(complete(found.login, find_provider(repository.host)), HELPER_AGE_S)
+
+        return LeasedLogin(self.scope.clock, make)
 
     def plan(
         self, source: Source, targets: Sequence[Target], scope: Scope, platform: Platform | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -235,3 +237,25 @@ def test_a_failure_at_the_start_is_not_remembered(image: Layout) -> None:
         assert error_of(one) is not None
         assert error_of(two) is None
         assert is_whole(sandbox, "b", "1", image)
+
+
+@pytest.mark.case("CR-014")
+@pytest.mark.parametrize("auth", ["basic", "bearer"])
+def test_a_helper_is_asked_again_when_its_login_is_refused_later_on(auth: str, image: Layout, tmp_path: Path) -> None:
+    helper = tmp_path / "docker-credential-test"
+    answer = '{"Username":"sandbox","Secret":"sandbox"}'
+    helper.write_text(f"#!/bin/sh\nread server\necho \"$server\" >> {tmp_path}/asked\necho '{answer}'\n")
+    helper.chmod(0o755)
+    with Sandbox(options=SandboxOptions(auth=auth)) as sandbox:  # type: ignore[arg-type]
+        config = json.dumps({"credHelpers": {sandbox.address: "test"}})
+        env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "DOCKER_AUTH_CONFIG": config}
+        if auth == "basic":
+            refusal = Answer(401, {"WWW-Authenticate": 'Basic realm="x"'})
+            sandbox.faults.add(Fault("PUT", "/manifests/", action=refusal))
+        else:
+            refusal = Answer(401, {"WWW-Authenticate": f'Bearer realm="{sandbox.url}/token",error="invalid_token"'})
+            sandbox.faults.add(Fault("PUT", "/manifests/", action=refusal))
+            sandbox.faults.add(Fault(path="^/token", nth=2, action=Answer(401)))
+        assert error_of(Pushing(env=env).push(image, f"{sandbox.address}/a:1")) is None
+        assert is_whole(sandbox, "a", "1", image)
+        assert (tmp_path / "asked").read_text().split() == [sandbox.address] * 2
