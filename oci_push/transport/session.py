@@ -34,6 +34,7 @@ from oci_push.runtime.retry import Budget, Retried, RetryPolicy, attempts
 from oci_push.runtime.scope import Scope
 from oci_push.transport.auth import Authenticator
 from oci_push.transport.bodies import BodyStream
+from oci_push.transport.breakage import network_error
 from oci_push.transport.logins import FixedLogin, LoginSource
 from oci_push.transport.origins import check_hop, join, origin
 from oci_push.transport.pace import Bandwidth, Gate
@@ -129,7 +130,7 @@ class Session:
         try:
             return look(self.access, self._origin, self._settings.env, scope.remaining(self._settings.connect_s))
         except OSError as problem:
-            raise _network_error(call, self._base, problem) from problem
+            raise network_error(call, self._base, problem) from problem
 
     @property
     def base(self) -> str:
@@ -294,7 +295,7 @@ class Session:
         try:
             yield
         except (httpx.TransportError, httpx.InvalidURL, httpx.StreamError) as problem:
-            raise _network_error(call, self._base, problem) from problem
+            raise network_error(call, self._base, problem) from problem
 
     def _reply(self, scope: Scope, response: httpx.Response, limit: int) -> Reply:
         kept: list[bytes] = []
@@ -365,27 +366,3 @@ def _answered(response: httpx.Response, reply: Reply) -> httpx.Response:
     again = httpx.Response(reply.status, headers=list(reply.all_headers), content=reply.body)
     again.request = response.request
     return again
-
-
-def _network_error(call: Call, base: str, problem: Exception) -> NetworkError:
-    subject = call.what or bare(call.url)
-    text = str(problem) or type(problem).__name__
-    host = urlsplit(base).netloc
-    lowered = text.lower()
-    if "certificate" in lowered:
-        return NetworkError(
-            f"{subject}: the certificate of {host} is not trusted ({text})",
-            hint="give its CA with ca: in oci-push.yaml, --ca-file or a certs.d folder",
-            transient=False,
-        )
-    if "wrong version number" in lowered or "wrong_version_number" in lowered or "record layer" in lowered:
-        return NetworkError(
-            f"{subject}: {host} does not speak TLS",
-            hint="if it is meant to be plain http, say --plain-http or plain_http: true",
-            transient=False,
-        )
-    if isinstance(problem, httpx.ConnectError | OSError) and ("name or service" in lowered or "nodename" in lowered):
-        return NetworkError(f"{subject}: the name {host} cannot be resolved", hint="check the registry's name")
-    if isinstance(problem, httpx.ConnectError | httpx.ConnectTimeout | OSError):
-        return NetworkError(f"{subject}: cannot connect to {host} ({text})", hint="is the registry up and reachable?")
-    return NetworkError(f"{subject}: connection to {host} broke ({text})")

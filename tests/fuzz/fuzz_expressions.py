@@ -6,29 +6,24 @@ Needs atheris. The first byte chooses what is fed; seeds are in ``corpus/express
 from __future__ import annotations
 
 import contextlib
-import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
-import atheris
+from fuzzing import run
 
-with atheris.instrument_imports(include=["oci_push.pipeline"]):
-    from oci_push.pipeline.branches import allows
-    from oci_push.pipeline.document import Mark
-    from oci_push.pipeline.expressions.evaluate import Value, evaluate
-    from oci_push.pipeline.expressions.values import from_units, number_to_text, text_to_number, to_units
-    from oci_push.pipeline.patterns import PatternError, compile_pattern
-    from oci_push.pipeline.steps import Branches, Text
+from oci_push.pipeline.branches import allows
+from oci_push.pipeline.document import Mark
+from oci_push.pipeline.expressions.evaluate import Value, evaluate
+from oci_push.pipeline.expressions.values import from_units, number_to_text, text_to_number, to_units
+from oci_push.pipeline.patterns import PatternError, compile_pattern
+from oci_push.pipeline.steps import Branches, Text
 
-_CORPUS = Path(__file__).with_name("corpus") / "expressions"
 _NAMES: Mapping[str, Value] = {
     "CF_BRANCH": "main", "ok": {"result": "success"}, "my-step": {"result": "skipped"}, "n": 2.5, "nothing": None,
     "yes": True, "steps": {"ok": {"result": "success"}}, "workflow": {"result": "running"}, "smile": "x😀",
 }  # fmt: skip
 
 
-def test_one_input(data: bytes) -> None:
+def target(data: bytes) -> None:
     """Feed one input; only `PatternError` may come out."""
     text = data[1:].decode(errors="surrogateescape")
     (_evaluate, _match, _branch)[data[0] % 3 if data else 0](text)
@@ -57,13 +52,5 @@ def _branch(text: str) -> None:
     assert not (allows(Branches(only=listed), branch).runs and allows(Branches(ignore=listed), branch).runs)
 
 
-def main() -> None:
-    """Run until the time or the number of runs given on the command line is over."""
-    # The first folder is where the fuzzer keeps what it finds, and the seeds are not to grow.
-    with tempfile.TemporaryDirectory() as found:
-        atheris.Setup([*sys.argv, found, str(_CORPUS)], test_one_input)
-        atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    run(target, "expressions")

@@ -5,24 +5,18 @@ Needs atheris. Seeds are in ``corpus/pipeline`` beside this file.
 
 from __future__ import annotations
 
-import sys
-import tempfile
-from pathlib import Path
+from fuzzing import run
 
-import atheris
+from oci_push.pipeline.findings import to_json
+from oci_push.pipeline.parse import read_pipeline
+from oci_push.pipeline.schema_registries import Known, KnownRegistry
+from oci_push.pipeline.steps import flatten, type_of
 
-with atheris.instrument_imports(include=["oci_push.pipeline"]):
-    from oci_push.pipeline.findings import to_json
-    from oci_push.pipeline.parse import read_pipeline
-    from oci_push.pipeline.schema_registries import Known, KnownRegistry
-    from oci_push.pipeline.steps import flatten, type_of
-
-_CORPUS = Path(__file__).with_name("corpus") / "pipeline"
 _REGISTRIES = (KnownRegistry("hub", "dockerhub", "docker.io", is_default=True), KnownRegistry("ecr", "ecr"))
 _KNOWN = Known(_REGISTRIES, {"R": "hub", "S": "${{R}}", "H": "localhost:5000"}.get)
 
 
-def test_one_input(data: bytes) -> None:
+def target(data: bytes) -> None:
     """Read one file with and without knowing the registries; nothing may be raised."""
     for known in (None, _KNOWN):
         reading = read_pipeline(data, "fuzz.yml", known)
@@ -37,13 +31,5 @@ def test_one_input(data: bytes) -> None:
             assert all(type_of(step) is not None for step in flatten(reading.pipeline.steps))
 
 
-def main() -> None:
-    """Run until the time or the number of runs given on the command line is over."""
-    # The first folder is where the fuzzer keeps what it finds, and the seeds are not to grow.
-    with tempfile.TemporaryDirectory() as found:
-        atheris.Setup([*sys.argv, found, str(_CORPUS)], test_one_input)
-        atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    run(target, "pipeline")

@@ -6,24 +6,18 @@ Needs atheris. The first byte chooses what is fed; seeds are in ``corpus/variabl
 from __future__ import annotations
 
 import contextlib
-import sys
-import tempfile
-from pathlib import Path
 
-import atheris
+from fuzzing import run
 
-with atheris.instrument_imports(include=["oci_push.pipeline"]):
-    from oci_push.errors import ConfigError
-    from oci_push.pipeline.dotenv import format_dotenv, parse_dotenv
-    from oci_push.pipeline.github_event import event_values
-    from oci_push.pipeline.interpolation import MAX_CHARACTERS
-    from oci_push.pipeline.repository_url import parse_repository_url
-    from oci_push.pipeline.variables import Variables, names_in
-
-_CORPUS = Path(__file__).with_name("corpus") / "variables"
+from oci_push.errors import ConfigError
+from oci_push.pipeline.dotenv import format_dotenv, parse_dotenv
+from oci_push.pipeline.github_event import event_values
+from oci_push.pipeline.interpolation import MAX_CHARACTERS
+from oci_push.pipeline.repository_url import parse_repository_url
+from oci_push.pipeline.variables import Variables, names_in
 
 
-def test_one_input(data: bytes) -> None:
+def target(data: bytes) -> None:
     """Feed one input; only `ConfigError` may come out."""
     text = data[1:].decode(errors="surrogateescape")
     with contextlib.suppress(ConfigError):
@@ -55,13 +49,5 @@ def _read_url(text: str) -> None:
     parse_repository_url(text).commit_url("0" * 40)
 
 
-def main() -> None:
-    """Run until the time or the number of runs given on the command line is over."""
-    # The first folder is where the fuzzer keeps what it finds, and the seeds are not to grow.
-    with tempfile.TemporaryDirectory() as found:
-        atheris.Setup([*sys.argv, found, str(_CORPUS)], test_one_input)
-        atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    run(target, "variables")
