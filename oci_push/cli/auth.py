@@ -50,7 +50,8 @@ def auth(
     debug: options.Debug = False,
 ) -> None:
     """Explain how a repository's registry lets us in: which login, which flow, which scope; never the secret."""
-    common = Common(plain_http, skip_tls_verify, ca_file, cert_file, key_file)
+    # Somebody waits at the prompt: a registry that is away is said to be, not waited for.
+    common = Common(plain_http, skip_tls_verify, ca_file, cert_file, key_file, retries=1)
     if debug:
         start_debug_log()
 

@@ -45,7 +45,8 @@ def login(
     debug: options.Debug = False,
 ) -> None:
     """Log in to a registry and keep the login; an integration's is got from where oci-push.yaml says."""
-    common = Common(plain_http, skip_tls_verify, ca_file, cert_file, key_file)
+    # Somebody waits at the prompt: a registry that is away is said to be, not waited for.
+    common = Common(plain_http, skip_tls_verify, ca_file, cert_file, key_file, retries=1)
     if debug:
         start_debug_log()
     with reported():
