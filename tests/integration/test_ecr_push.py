@@ -219,7 +219,8 @@ def test_an_immutable_tag_with_the_same_digest_is_success_and_with_another_a_cle
     assert [tag.outcome for tag in again.tags] == ["unchanged"]
     assert isinstance(other.error, ImmutableTagError)
     message, hint = _failed(other.error)
-    assert message == f"{target}: the tag exists and may not be moved (400 TAG_INVALID)"
+    moved = f"it is {image.digest}, the image is {other.root}"
+    assert message == f"{target}: the tag exists and may not be moved (400 TAG_INVALID): {moved}"
     assert "new tag" in hint
     assert ecr.digest(HOME, "fixed/app", "1") == image.digest
 

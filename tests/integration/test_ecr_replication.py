@@ -159,7 +159,10 @@ def test_another_accounts_tags_that_may_not_be_read_are_a_warning(ecr: EcrWorld,
     _pushed(ecr, image, "partner/app")
     ecr.aws.rules[HOME] = [{"destinations": [{"region": AWAY, "registryId": PARTNER}]}]
     ecr.aws.answers["DescribeImageReplicationStatus"] = _status("COMPLETE", account=PARTNER)
-    ecr.front.refusals.append(Refusal("HEAD", "partner/app", 403, "DENIED", "not authorized"))
+    # A refused HEAD has no body to say why, so it is followed by a GET.
+    ecr.front.refusals += [
+        Refusal(method, "partner/app", 403, "DENIED", "not authorized") for method in ("HEAD", "GET")
+    ]
     (result,) = _replicate(ecr, image, "partner/app")
 
     assert (result.outcome, result.error) == ("replicated", None)
