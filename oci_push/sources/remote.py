@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from oci_push.errors import ContentMismatchError, NetworkError
+from oci_push.errors import ContentMismatchError, NetworkError, RegistryError, SourceError
 from oci_push.model.access import Access
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -14,10 +14,12 @@ from oci_push.model.reference import Reference, Repository
 from oci_push.protocol.call import Body, BytesBody
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.once import OnceMap
+from oci_push.runtime.retry import Action, RetryPolicy, decide
 from oci_push.runtime.scope import Scope
 from oci_push.sources.base import verified
 from oci_push.sources.files import FileBody, SpoolSpace
 
+_MOST_WAIT_S = RetryPolicy().server_cap_s
 _MOST_BREAKS = 4
 """How often in a row a download may break without having got on."""
 
@@ -114,6 +116,13 @@ class _RemoteBody:
                 if breaks > _MOST_BREAKS or not error.transient:
                     raise
                 self.scope.sleep(breaks)
+            except RegistryError as error:
+                # This registry's answer must not be taken for that of the one the body is on its way to.
+                breaks = 1 if seen > before else breaks + 1
+                asked = error.retry_after_s or 0.0
+                if breaks > _MOST_BREAKS or decide(error) is not Action.REPEAT or asked > _MOST_WAIT_S:
+                    raise SourceError(str(error), hint=error.hint) from error
+                self.scope.sleep(max(asked, breaks))
         if seen != self.blob.size:
             raise ContentMismatchError(
                 f"{self.client.repository}: blob {self.blob.digest} came with {seen} bytes, "
