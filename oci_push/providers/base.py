@@ -42,6 +42,8 @@ class Quirks:
     know it, the others ignore it, and no vendor of a hosted registry documents it.
     `mounts` says whether blobs can be linked across repositories at all (distribution-spec, "Mounting a blob").
     `anonymous_mount` says whether a mount without ``from`` is worth a try (same place, since 1.1).
+    `pieces` says whether a blob may be sent in pieces and an upload gone on with after a break.
+    `single_post` says whether a blob in the POST itself is worth a try (distribution-spec, "Single POST").
     `delete_scope` says whether a token may be asked for with ``delete`` among the actions.
     `filler_user` is the user name that goes with a token given alone; `SELF` stands for the token itself.
     `hints` say, by status, what to do about an answer that means something particular there.
@@ -55,6 +57,8 @@ class Quirks:
     multi_tag: bool = True
     mounts: bool = True
     anonymous_mount: bool = False
+    pieces: bool = True
+    single_post: bool = False
     delete_scope: bool = True
     filler_user: str = ""
     hints: Mapping[int, str] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """Amazon ECR's private registries: hosts, how the data plane differs, and AWS behind them.
 
 Pieces are at least 5 MiB except the last (ECR API, UploadLayerPart). Ten manifests a second is what an account may
-put in a region (ECR service quotas, PutImage), whichever way.
+put in a region (ECR service quotas, PutImage), whichever way. An upload cannot be gone on with: its session says
+wrongly how far it got (aws/containers-roadmap, issue 2831).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from oci_push.providers.ecr_login import EcrLogins
 from oci_push.providers.ecr_replication import EcrReplication
 
 _MIB = 1024 * 1024
-_QUIRKS = Quirks(multi_tag=False, chunk_bytes=10 * _MIB, chunk_min_bytes=5 * _MIB, manifests_per_s=10)
+_QUIRKS = Quirks(multi_tag=False, pieces=False, chunk_bytes=10 * _MIB, chunk_min_bytes=5 * _MIB, manifests_per_s=10)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from oci_push.errors import CredentialsError, RegistryError
 from oci_push.events import Note
 from oci_push.model.access import Access, Login
 from oci_push.model.identity import AwsIdentity
-from oci_push.providers.base import Cloud, CloudSide, Family, Quirks
+from oci_push.providers.base import MIB, Cloud, CloudSide, Family, Quirks
 from oci_push.providers.ecr_aws import Aws, Endpoints
 from oci_push.providers.ecr_login import life_s, read_token
 from oci_push.runtime.once import OnceMap
@@ -80,7 +80,7 @@ def _cloud_side(access: Access, cloud: Cloud) -> CloudSide:
 
 PROVIDER = Family(
     "ecr-public",
-    Quirks(multi_tag=False, mounts=False, chunk_bytes=10 * 1024 * 1024, chunk_min_bytes=5 * 1024 * 1024),
+    Quirks(multi_tag=False, mounts=False, pieces=False, chunk_bytes=10 * MIB, chunk_min_bytes=5 * MIB),
     ("public.ecr.aws",),
     _cloud_side,
 )

@@ -15,6 +15,7 @@ PROVIDER = Family(
     "github",
     Quirks(
         multi_tag=False,
+        pieces=False,
         chunk_bytes=_PIECE_BYTES,
         chunk_max_bytes=_PIECE_BYTES,
         filler_user="token",

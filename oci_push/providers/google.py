@@ -71,6 +71,7 @@ PROVIDER = Family(
     Quirks(
         upload=PUT,
         multi_tag=False,
+        pieces=False,
         filler_user=TOKEN_USER,
         hints={
             403: "the account needs the role Artifact Registry Writer (roles/artifactregistry.writer) on the"

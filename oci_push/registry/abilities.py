@@ -37,8 +37,8 @@ _FORM_REFUSED = frozenset({400, 404, 405, 415, 416, 422, 501})
 class Facts:
     """State what is known of a registry before it is asked anything; sizes in bytes, 0: none.
 
-    `pieces` says that a blob may be sent in pieces and an upload gone on with; `is_stranger` that the registry is of
-    no known family, so that what it can is worth a try. `manifests_per_s` bounds how many manifests are put, 0: not.
+    `pieces` says that a blob may be sent in pieces and an upload gone on with; `single_post` that a blob in the request
+    which opens its upload is worth a try. `manifests_per_s` bounds how many manifests are put, 0: not.
     """
 
     form: Form = Form.PUT
@@ -48,7 +48,7 @@ class Facts:
     first_piece: int = 0
     least_piece: int = 0
     most_piece: int = 0
-    is_stranger: bool = False
+    single_post: bool = False
     manifests_per_s: float = 0.0
 
 
@@ -68,7 +68,7 @@ class Abilities:
         self.pieces = facts.pieces and known["pieces"] != "no"
         anywhere = known["anonymous_mount"]
         self.anonymous_mount = anywhere == "yes" or (facts.anonymous_mount and anywhere != "no")
-        self._single_post = known["single_post"] or ("ask" if facts.is_stranger and lasts else "no")
+        self._single_post = known["single_post"] or ("ask" if facts.single_post and lasts else "no")
         self._first = facts.first_piece or _FIRST_PIECE
         self._least = facts.least_piece
         limit = known["piece_limit"] or ""

@@ -31,11 +31,6 @@ from oci_push.transport.origins import origin
 from oci_push.transport.pace import Bandwidth, Gate
 from oci_push.transport.session import Session, TransportSettings
 
-_STRANGER = "other"
-_IN_ONE_REQUEST = frozenset({"ecr", "ecr-public", "github", "google"})
-"""Families whose uploads cannot be gone on with: Artifact Registry takes no pieces (its documentation, "Docker"),
-ECR's session says where it stands wrongly (aws/containers-roadmap 2831), and GHCR was seen to lose pieces."""
-
 
 class Connections:
     """Give repository clients. Close it at the end.
@@ -178,20 +173,18 @@ class Connections:
         def find(name: str) -> str | None:
             return self._memory.find_ability(host, name)
 
-        provider = find_provider(host)
-        quirks = provider.quirks
+        quirks = find_provider(host).quirks
         form, least = find("form") or "", find("chunk_min_bytes") or ""
-        is_stranger = provider.name == _STRANGER
         abilities = Abilities(
             Facts(
                 form=Form(form) if form in {one.value for one in Form} else Form(quirks.upload),
                 multi_tag=quirks.multi_tag,
-                anonymous_mount=quirks.anonymous_mount or is_stranger,
-                pieces=provider.name not in _IN_ONE_REQUEST,
+                anonymous_mount=quirks.anonymous_mount,
+                pieces=quirks.pieces,
                 first_piece=quirks.chunk_bytes,
                 least_piece=int(least) if least.isascii() and least.isdigit() else quirks.chunk_min_bytes,
                 most_piece=quirks.chunk_max_bytes,
-                is_stranger=is_stranger,
+                single_post=quirks.single_post,
                 manifests_per_s=quirks.manifests_per_s,
             ),
             find=find,

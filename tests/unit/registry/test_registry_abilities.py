@@ -138,17 +138,17 @@ def test_what_is_no_matter_of_form_changes_nothing(status: int) -> None:
 @pytest.mark.case("UP-028", "UP-029")
 def test_one_request_is_tried_with_a_tiny_blob_and_remembered() -> None:
     host = Host()
-    first = host.run(Facts(is_stranger=True))
+    first = host.run(Facts(single_post=True))
     assert first.takes_in_one_request(PROBE_BYTES)
     assert not first.takes_in_one_request(PROBE_BYTES + 1)
     first.learn_one_request(works=True)
-    later = host.run(Facts(is_stranger=True))
+    later = host.run(Facts(single_post=True))
     assert later.takes_in_one_request(SINGLE_BYTES)
     later.learn_one_request(works=False)
-    assert not host.run(Facts(is_stranger=True)).takes_in_one_request(1)
+    assert not host.run(Facts(single_post=True)).takes_in_one_request(1)
 
 
-@pytest.mark.parametrize(("facts", "lasts"), [(Facts(), True), (Facts(is_stranger=True), False)])
+@pytest.mark.parametrize(("facts", "lasts"), [(Facts(), True), (Facts(single_post=True), False)])
 def test_one_request_is_not_tried_where_it_is_known_or_could_not_be_remembered(facts: Facts, lasts: bool) -> None:
     assert not Host().run(facts, lasts=lasts).takes_in_one_request(1)
 
