@@ -1,49 +1,18 @@
 """Flows that only an examination of a registry needs: what it says to things a push does not ask, and cleaning up.
 
-Rules: distribution-spec, "POST then PUT" (one POST with the body), "Listing Referrers", "Content Management".
+Rules: distribution-spec, "Listing Referrers", "Content Management".
 """
 
 from __future__ import annotations
 
 from oci_push.errors import RegistryError
-from oci_push.model import media
-from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.model.manifest import Manifest, load_json
+from oci_push.model.manifest import load_json
 from oci_push.model.reference import Repository
 from oci_push.protocol import endpoints
-from oci_push.protocol.call import EMPTY, Body, BytesBody, Call, Flow
+from oci_push.protocol.call import EMPTY, Call, Flow
 
 _DELETED = frozenset({200, 202, 204})
-
-
-def single_post(repository: Repository, blob: Descriptor, body: Body) -> Flow[str | None]:
-    """Send a blob with the POST itself; ``None`` when it was taken, else the upload that was opened instead."""
-    reply = yield Call(
-        "POST",
-        endpoints.uploads(repository, f"digest={blob.digest}"),
-        headers={"Content-Type": media.OCTET_STREAM},
-        body=body,
-        answers=frozenset({201, 202}),
-        scopes=(endpoints.push_scope(repository),),
-        replayable=False,
-        what=f"{repository}: blob {blob.digest}",
-    )
-    return None if reply.status == 201 else endpoints.location(reply, str(repository))
-
-
-def put_with_subject(repository: Repository, manifest: Manifest) -> Flow[bool]:
-    """Store a manifest that has a subject; say whether the registry took note of it (``OCI-Subject``)."""
-    reply = yield Call(
-        "PUT",
-        endpoints.manifest(repository, str(manifest.digest)),
-        headers={"Content-Type": manifest.media_type},
-        body=BytesBody(manifest.raw),
-        answers=frozenset({201}),
-        scopes=(endpoints.push_scope(repository),),
-        what=f"{repository}@{manifest.digest}",
-    )
-    return "oci-subject" in reply.headers
 
 
 def referrers(repository: Repository, digest: Digest) -> Flow[int | None]:

@@ -19,7 +19,7 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Repository
-from oci_push.protocol import blobs, manifests, probes, uploads
+from oci_push.protocol import blobs, manifests, probes, referrers, uploads
 from oci_push.protocol.call import BytesBody, Flow
 from oci_push.protocol.endpoints import push_scope
 from oci_push.protocol.ping import ping
@@ -31,6 +31,7 @@ from oci_push.transport.session import Session
 T = TypeVar("T")
 SCRATCH = "oci-push-doctor"
 MOUNT_SCRATCH = f"{SCRATCH}-mount"
+_ARTIFACT = "application/vnd.oci-push.doctor"
 TAG, MORE_TAGS = "doctor", ("doctor-1", "doctor-2")
 SMALL_PIECE, LARGE_PIECE = 64 * 1024, 5 * 1024 * 1024
 """Piece sizes tried: the second is the least that S3 behind a registry takes, tried where the first is refused."""
@@ -178,14 +179,14 @@ class Doctor:
         content = _content("post", 4096)
         blob = _described(content)
         try:
-            opened = self._session.run(scope, probes.single_post(self._here, blob, BytesBody(content)))
+            opened = self._session.run(scope, uploads.post_whole(self._here, blob, BytesBody(content)))
         except RegistryError as error:
             self._found.note("upload by POST", "single_post", False, _reason(error))
             return
         if opened is None:
             self._blobs.append((self._here, blob.digest))
         else:
-            self._session.run(scope, uploads.cancel(self._here, opened))
+            self._session.run(scope, uploads.cancel(self._here, opened.location))
         text = "" if opened is None else "an upload was opened instead"
         self._found.note("upload by POST", "single_post", opened is None, text)
 
@@ -229,13 +230,12 @@ class Doctor:
         self._found.note("many tags at once", "multi_tag", made == set(MORE_TAGS))
 
     def _referrers(self, scope: Scope, image: Manifest, form: Form) -> None:
-        empty = b"{}"
         try:
-            error = self._upload(scope, empty, form, LARGE_PIECE)
+            error = self._upload(scope, referrers.EMPTY_JSON, form, LARGE_PIECE)
             if error is not None:
                 raise error
-            referrer = _referrer(_described(empty, media.OCI_EMPTY), image)
-            noted = self._session.run(scope, probes.put_with_subject(self._here, referrer))
+            referrer = referrers.make_referrer(image.descriptor(), _ARTIFACT, {})
+            noted = self._session.run(scope, manifests.put(self._here, referrer, str(referrer.digest)))
             self._manifests.append(str(referrer.digest))
             listed = self._session.run(scope, probes.referrers(self._here, image.digest))
         except RegistryError as error:
@@ -318,18 +318,6 @@ def _manifest(config: Descriptor, layer: Descriptor) -> Manifest:
         "mediaType": media.OCI_MANIFEST,
         "config": config.to_json(),
         "layers": [layer.to_json()],
-    }
-    return Manifest.parse(_json(value), media.OCI_MANIFEST)
-
-
-def _referrer(empty: Descriptor, subject: Manifest) -> Manifest:
-    value = {
-        "schemaVersion": 2,
-        "mediaType": media.OCI_MANIFEST,
-        "artifactType": "application/vnd.oci-push.doctor",
-        "config": empty.to_json(),
-        "layers": [empty.to_json()],
-        "subject": subject.descriptor().to_json(),
     }
     return Manifest.parse(_json(value), media.OCI_MANIFEST)
 

@@ -20,7 +20,7 @@ from oci_push.runtime.memory import Memory, OpenUpload
 
 
 class Entry:
-    """Hold one blob's entry, which is ours alone until `finish` or `leave`. For one thread."""
+    """Hold one blob's entry, which is ours alone until `release`. For one thread."""
 
     def __init__(self, journal: Journal, key: tuple[str, Repository, Descriptor], claim: claims.Claim) -> None:
         self._journal = journal
