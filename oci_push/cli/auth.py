@@ -40,7 +40,7 @@ def auth(
     reference: Annotated[
         str, typer.Argument(metavar="REF|INTEGRATION", help="HOST[:PORT]/REPO[:TAG], or a registry of oci-push.yaml.")
     ],
-    config: targets.ConfigFile = None,
+    config: options.ConfigFile = None,
     as_json: targets.AsJson = False,
     plain_http: options.PlainHttp = False,
     skip_tls_verify: options.SkipVerify = False,
@@ -153,9 +153,9 @@ class _Explained:
 
 
 def _explain(pusher: Pusher, target: Target, scope: Scope) -> _Explained:
-    repository = target.repository("oci-push-explain")
     given = target.access
-    access = targets.reach(pusher, given, repository)
+    target = targets.reached(pusher, target, "oci-push-explain")
+    access, repository = target.access, target.repository("oci-push-explain")
     session = pusher.connections.session(access)
     explained = _Explained(access, repository, session, scope.clock.now())
     if given.login is None and given.identity is None:

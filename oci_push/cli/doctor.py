@@ -24,7 +24,7 @@ def doctor(
     reference: Annotated[
         str, typer.Argument(metavar="REF|INTEGRATION", help="HOST[:PORT]/REPO, or a registry of oci-push.yaml.")
     ],
-    config: targets.ConfigFile = None,
+    config: options.ConfigFile = None,
     as_json: targets.AsJson = False,
     plain_http: options.PlainHttp = False,
     skip_tls_verify: options.SkipVerify = False,
@@ -47,10 +47,11 @@ def doctor(
         start_debug_log()
 
     def work(scope: Scope) -> int:
-        target = targets.image_target(reference, targets.read_config(config))
-        here, there = scratch_repositories(target.access.host, target.namespace)
+        named = targets.image_target(reference, targets.read_config(config))
         with contextlib.closing(make_pusher(scope, common, quiet=as_json)) as pusher:
-            access = targets.reach(pusher, target.access, here)
+            target = targets.reached(pusher, named, "oci-push-doctor")
+            access = target.access
+            here, there = scratch_repositories(access.host, target.namespace)
             session = pusher.connections.session(access)
             found = Doctor(session, find_provider(access.host).quirks, (here, there)).examine(scope)
             for name, value in found.abilities.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,8 @@ from oci_push.runtime.scope import Scope
 Registry = Annotated[
     str, typer.Argument(metavar="HOST|INTEGRATION", help="A registry's host, or a registry of oci-push.yaml.")
 ]
+_SCRATCH = "oci-push-login"
+"""Stands for a repository where only a registry was named."""
 
 
 def login(
@@ -36,7 +39,7 @@ def login(
     username: Annotated[str, typer.Option("--username", "-u", help="Asked for at a terminal.")] = "",
     password_stdin: options.PasswordStdin = False,
     authfile: targets.AuthFile = None,
-    config: targets.ConfigFile = None,
+    config: options.ConfigFile = None,
     plain_http: options.PlainHttp = False,
     skip_tls_verify: options.SkipVerify = False,
     ca_file: options.CaFile = "",
@@ -50,16 +53,17 @@ def login(
     if debug:
         start_debug_log()
     with reported():
-        target = targets.registry_target(registry, targets.read_config(config))
-        access = target.access
-        if target.integration is None:
-            access = Access(access.host, _typed(access.host, username, password_stdin=password_stdin))
+        named = targets.registry_target(registry, targets.read_config(config))
+        if named.integration is None:
+            host = named.access.host
+            named = replace(named, access=Access(host, _typed(host, username, password_stdin=password_stdin)))
         elif username or password_stdin:
             raise ConfigError(f"registry {registry!r} has its login in oci-push.yaml", hint="leave out --username")
 
     def work(scope: Scope) -> int:
         with contextlib.closing(make_pusher(scope, common, quiet=False)) as pusher:
-            reached = targets.reach(pusher, access, target.repository("oci-push-login"))
+            target = targets.reached(pusher, named, _SCRATCH)
+            reached = target.access
             session = pusher.connections.session(reached)
             try:
                 session.run(scope, ping(reached.host))
@@ -80,7 +84,7 @@ def login(
     run_command(work, what="login")
 
 
-def logout(registry: Registry, authfile: targets.AuthFile = None, config: targets.ConfigFile = None) -> None:
+def logout(registry: Registry, authfile: targets.AuthFile = None, config: options.ConfigFile = None) -> None:
     """Remove a registry's login from the login files and their credential helpers."""
 
     def work(scope: Scope) -> int:
@@ -93,7 +97,7 @@ def logout(registry: Registry, authfile: targets.AuthFile = None, config: target
             print(f"logged out of {target.access.host}: removed from {one}")
         if not removed:
             print(f"not logged in to {target.access.host}", file=sys.stderr)
-        left = targets.auth_files(authfile).find(target.repository("oci-push-login"), scope)
+        left = targets.auth_files(authfile).find(target.repository(_SCRATCH), scope)
         if left is not None:
             _note(f"{left.login.source} still has a login that covers it")
         return 0
@@ -131,7 +135,7 @@ def _keep(target: Target, given: Login, authfile: Path | None, scope: Scope) -> 
     path = authfile or choose_file(env, files.places, target.key)
     changed = store_login(path, target.key, given, command_runner(env, scope.clock), scope)
     if authfile is None:
-        found = targets.auth_files(None).find(target.repository("oci-push-login"), scope)
+        found = targets.auth_files(None).find(target.repository(_SCRATCH), scope)
         if found is not None and found.file != str(path):
             _note(f"{found.login.source} goes before it and stays in use")
     return changed

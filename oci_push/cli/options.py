@@ -46,6 +46,9 @@ LimitRate = Annotated[
 ]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Requests at once to one registry; 0: by distance.")]
 Retries = Annotated[int, typer.Option("--retries", min=0, help="How often a request or upload is repeated.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="oci-push.yaml, if not found by itself.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Log every request (never a secret) to stderr.")]
 

@@ -75,6 +75,7 @@ def read_inputs(
     regions: str = "",
     wait_replication: bool = False,
     with_login: bool,
+    for_run: bool = True,
 ) -> Inputs:
     """Read and check it all; raises `ConfigError` with everything that is wrong."""
     env = surroundings().env
@@ -99,6 +100,7 @@ def read_inputs(
         regions=split_regions(regions),
         wait_replication=wait_replication,
         with_login=with_login,
+        wants_images=for_run,
     )
     return Inputs(parsed, context, Assumptions.parse(assume or [], parsed), (*settings.warnings, *reading.warnings))
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from oci_push.cli import options
 from oci_push.cli.failures import run_command, show_error
 from oci_push.cli.pipeline_inputs import (
     Assume,
@@ -21,7 +22,7 @@ from oci_push.cli.pipeline_inputs import (
     read_inputs,
     tell_warnings,
 )
-from oci_push.cli.variables import ConfigFile, VariableFiles, VariableOption
+from oci_push.cli.variables import VariableFiles, VariableOption
 from oci_push.errors import ConfigError
 from oci_push.pipeline.resolving import Context
 from oci_push.pipeline.retries import MAX_WAIT_S
@@ -32,7 +33,7 @@ from oci_push.runtime.scope import Scope
 
 def plan(
     pipeline: PipelineFile,
-    config: ConfigFile = None,
+    config: options.ConfigFile = None,
     candidate: Candidates = None,
     var: VariableOption = None,
     var_file: VariableFiles = None,
@@ -56,6 +57,7 @@ def plan(
             assume=assume,
             regions=regions,
             with_login=False,
+            for_run=False,
         )
         assumed = Assumed(inputs.assumptions, check_foreign(foreign), auto_push, max_retry_wait)
         done = simulate(inputs.pipeline, inputs.context, assumed)

@@ -28,6 +28,7 @@ from oci_push.events import Emit
 from oci_push.model.access import Access
 from oci_push.model.identity import EcrCreation
 from oci_push.model.platform import Platform
+from oci_push.runner.files import check_writable
 from oci_push.runner.pusher import Options, Pusher
 from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, serve_everywhere
 from oci_push.runner.report import error_to_json, exit_code, push_to_json, replica_to_json, write_report
@@ -117,6 +118,7 @@ def push(
     def work(scope: Scope) -> int:
         if password_stdin and source == "-":
             raise ConfigError("--password-stdin and the source - cannot both read stdin")
+        check_writable(report, "--report")
         destinations = parse_destinations(destination, tag or [])
         wanted = _platform(platform)
         listed = split_regions(regions)
@@ -215,8 +217,6 @@ def show_results(
         value["replicas"] = [replica_to_json(replica) for replica in replicas]
     if trouble is not None:
         value["error"] = error_to_json(trouble)
-    if report:
-        write_report(report, value)
     if as_json:
         print(json.dumps(value, indent=2))
     for result in results:
@@ -235,6 +235,8 @@ def show_results(
     show_replicas(replicas, is_quiet=as_json)
     if trouble is not None:
         show_error(trouble)
+    if report:
+        write_report(report, value)
     return code
 
 

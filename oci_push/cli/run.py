@@ -30,10 +30,12 @@ from oci_push.cli.pipeline_inputs import (
 )
 from oci_push.cli.push import make_pusher, start_debug_log
 from oci_push.cli.render.lines import LineRenderer
-from oci_push.cli.variables import ConfigFile, VariableFiles, VariableOption
+from oci_push.cli.variables import VariableFiles, VariableOption
+from oci_push.errors import ConfigError
 from oci_push.pipeline.exports import check_export_names, choose_form
 from oci_push.pipeline.retries import MAX_WAIT_S
 from oci_push.runner.exports import write_exports
+from oci_push.runner.files import check_writable
 from oci_push.runner.report import run_to_json, write_report
 from oci_push.runner.results import RunReport
 from oci_push.runner.run import Runner
@@ -51,7 +53,7 @@ ExportFormat = Annotated[
 
 def run(
     pipeline: PipelineFile,
-    config: ConfigFile = None,
+    config: options.ConfigFile = None,
     candidate: Candidates = None,
     var: VariableOption = None,
     var_file: VariableFiles = None,
@@ -112,6 +114,10 @@ def run(
 
     def work(scope: Scope) -> int:
         env = surroundings().env
+        if export_format and not export:
+            raise ConfigError("--export-format needs --export FILE")
+        check_writable(report, "--report")
+        check_writable(export, "--export")
         form = choose_form(str(export), export_format, env) if export else None
         inputs = read_inputs(
             pipeline,
@@ -125,6 +131,7 @@ def run(
             wait_replication=wait_replication,
             with_login=not sandbox,
         )
+        inputs.assumptions.check_run(inputs.pipeline)
         if form:
             check_export_names(inputs.context.steps)
         tell_warnings(inputs.warnings)
@@ -144,11 +151,13 @@ def run(
             pusher = make_pusher(scope, common, quiet=quiet, emit=emit, rehearsal=address)
             with contextlib.closing(pusher):
                 done = Runner(pusher, inputs.context, settings, emit).run(inputs.pipeline, scope)
-        if report:
-            write_report(report, run_to_json(done))
-        if export and form:
-            write_exports(export, form, inputs.context.variables.exports())
         _show(done)
+        try:
+            if report:
+                write_report(report, run_to_json(done))
+        finally:
+            if export and form:
+                write_exports(export, form, inputs.context.variables.exports())
         return done.exit_code
 
     run_command(work, what="run")

@@ -22,9 +22,6 @@ from oci_push.runner.pusher import Pusher
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.commands import command_runner
 
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="oci-push.yaml, if not found by itself.")
-]
 AuthFile = Annotated[Path | None, typer.Option("--authfile", metavar="FILE", help="Use this login file and no other.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -91,9 +88,13 @@ def image_target(text: str, config: Config) -> Target:
     return Target(Access(repository.host), repository.path, reference.target)
 
 
-def reach(pusher: Pusher, access: Access, repository: Repository) -> Access:
-    """Give how a repository's registry is reached, with login and certificates looked up where they are not said."""
-    return pusher.access(repository, access)
+def reached(pusher: Pusher, target: Target, otherwise: str) -> Target:
+    """Give a target as it is really reached: login and certificates looked up, and an account that only AWS knows.
+
+    `otherwise` is the repository to look a login up for where the target names none.
+    """
+    access = pusher.access(target.repository(otherwise), target.access)
+    return replace(target, access=pusher.connections.resolve(access, pusher.scope))
 
 
 def auth_files(authfile: Path | None) -> AuthFiles:
@@ -110,7 +111,7 @@ def auth_files(authfile: Path | None) -> AuthFiles:
 def _access_of(named: Integration) -> Access:
     access = named.access()
     if not access.host and isinstance(access.identity, AwsIdentity):
-        return replace(access, host=ecr_host.build(access.identity.account or "account", access.identity.region))
+        return replace(access, host=ecr_host.registry_host(access.identity))
     return access
 
 

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from oci_push.cli import options
 from oci_push.cli.failures import run_command
 from oci_push.cli.inputs import CONFIG_NAME, pairs, read_bytes, read_config
 from oci_push.errors import ConfigError, Problem
@@ -34,9 +35,7 @@ def validate(
     pipelines: Annotated[
         list[Path], typer.Argument(metavar="PIPELINE.yml...", help="Pipeline files; - reads one from stdin.")
     ],
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="oci-push.yaml, if not found by itself.")
-    ] = None,
+    config: options.ConfigFile = None,
     var: Annotated[list[str] | None, typer.Option("--var", metavar="NAME=VALUE", help="Set a variable.")] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse also what only the vendor's own validator refuses.")

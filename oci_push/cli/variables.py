@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from oci_push.api import surroundings
+from oci_push.cli import options
 from oci_push.cli.failures import run_command
 from oci_push.cli.inputs import pairs, read_bytes, read_config
 from oci_push.errors import ConfigError
@@ -28,9 +29,6 @@ VariableOption = Annotated[list[str] | None, typer.Option("--var", metavar="NAME
 VariableFiles = Annotated[
     list[Path] | None, typer.Option("--var-file", metavar="FILE", help="Set the variables of a dotenv file.")
 ]
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="oci-push.yaml, if not found by itself.")
-]
 
 _MOST_EVENT_BYTES = 25 * 1024 * 1024  # GitHub sends no larger ones
 
@@ -38,7 +36,7 @@ _MOST_EVENT_BYTES = 25 * 1024 * 1024  # GitHub sends no larger ones
 def variables_command(
     var: VariableOption = None,
     var_file: VariableFiles = None,
-    config: ConfigFile = None,
+    config: options.ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
 ) -> None:
     """List the variables of pipelines: their values, and where each is from."""

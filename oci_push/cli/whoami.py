@@ -8,7 +8,7 @@ from typing import Annotated, assert_never
 
 import typer
 
-from oci_push.cli import targets
+from oci_push.cli import options, targets
 from oci_push.cli.failures import run_command
 from oci_push.cli.render.tables import table
 from oci_push.errors import ConfigError, CredentialsError
@@ -36,7 +36,7 @@ def whoami(
         list[str] | None, typer.Argument(metavar="[HOST|INTEGRATION]...", help="Only these; all that are known.")
     ] = None,
     authfile: targets.AuthFile = None,
-    config: targets.ConfigFile = None,
+    config: options.ConfigFile = None,
     as_json: targets.AsJson = False,
 ) -> None:
     """Show which user goes to which registry, and which file, helper or integration says so."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from oci_push.errors import ConfigError
 from oci_push.pipeline.expand import HOOK_EVENTS
 from oci_push.pipeline.schedule import FAILURE, SUCCESS, TERMINATED
-from oci_push.pipeline.steps import Pipeline, Step, flatten
+from oci_push.pipeline.steps import ForeignStep, ParallelStep, Pipeline, Step, flatten
 
 TIMEOUT = "timeout"
 RESULTS = (SUCCESS, FAILURE, TIMEOUT, TERMINATED)
@@ -24,6 +24,11 @@ class Assumptions:
     def parse(cls, texts: Iterable[str], pipeline: Pipeline) -> Assumptions:
         """Read ``STEP=RESULT[,RESULT…]``, a result for each attempt; raises `ConfigError`."""
         names = {step.name for step in flatten(pipeline.steps)}
+        groups = {
+            step.name: [child.name for child in step.steps]
+            for step in flatten(pipeline.steps)
+            if isinstance(step, ParallelStep)
+        }
         hooks = {*HOOK_EVENTS, *(f"{name}.{event}" for name in names for event in HOOK_EVENTS)}
         found: dict[str, tuple[str, ...]] = {}
         for text in texts:
@@ -32,10 +37,23 @@ class Assumptions:
             if not equals or not set(results) <= set(RESULTS):
                 hint = f"results: {', '.join(RESULTS)}; several, one for each attempt, with commas"
                 raise ConfigError(f"--assume {text!r}: expected STEP=RESULT", hint=hint)
+            if name in groups:
+                hint = f"assume it of its steps: {', '.join(groups[name])}"
+                raise ConfigError(f"--assume {text!r}: {name!r} is a parallel step", hint=hint)
             if name not in names and name not in hooks:
-                raise ConfigError(f"--assume {text!r}: the pipeline has no step {name!r}")
+                raise ConfigError(f"--assume {text!r}: the pipeline has no step {name!r}", hint=_known(names))
             found[name] = results
         return cls(found)
+
+    def check_run(self, pipeline: Pipeline) -> None:
+        """Refuse to assume what a run does itself; raises `ConfigError`."""
+        foreign = {step.name for step in flatten(pipeline.steps) if isinstance(step, ForeignStep)}
+        for name in self.results:
+            if name not in foreign:
+                raise ConfigError(
+                    f"--assume {name}: run does this itself and cannot assume it",
+                    hint="assume results of steps of other types only; `oci-push plan` takes any",
+                )
 
     def is_given(self, step: Step) -> bool:
         """Say whether something is assumed of a step."""
@@ -50,3 +68,7 @@ class Assumptions:
         """Give the result of a hook; `owner` is empty for the pipeline's own."""
         name = f"{owner}.{event}" if owner else event
         return self.of(name if name in self.results else event)
+
+
+def _known(names: set[str]) -> str:
+    return f"steps: {', '.join(sorted(names)[:20])}"

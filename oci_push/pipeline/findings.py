@@ -38,6 +38,12 @@ class Findings:
         self.warnings.extend(other.warnings)
         self.upstream.extend(other.upstream)
 
+    def once(self) -> None:
+        """Drop what was said before at the same place: steps out of one `matrix` share their lines."""
+        for problems in (self.errors, self.warnings, self.upstream):
+            kept = {(one.file, one.line, one.column, one.message): one for one in reversed(problems)}
+            problems[:] = reversed(kept.values())
+
     def raise_errors(self) -> None:
         """Raise one `ConfigError` with every error, if there is any."""
         if self.errors:

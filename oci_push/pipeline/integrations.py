@@ -6,7 +6,7 @@ How they are read from ``oci-push.yaml`` is in `config` and `config_registry`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from oci_push.errors import ConfigError, Problem
 from oci_push.model.access import Access, Login, Trust
@@ -78,11 +78,6 @@ class Config:
         """Give the primary integration of a host."""
         same = [one for one in self.integrations if one.domain == host]
         return next((one for one in same if one.is_primary), next(iter(same), None))
-
-    def with_domain(self, name: str, domain: str) -> Config:
-        """Give the same with a domain that was found out later."""
-        changed = tuple(replace(one, domain=domain) if one.name == name else one for one in self.integrations)
-        return replace(self, integrations=changed)
 
 
 def names_host(text: str) -> str:

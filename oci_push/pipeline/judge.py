@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 from oci_push.errors import ConfigError
@@ -86,12 +86,27 @@ class VariablesJudge:
 
     def names(self, states: Mapping[str, str], workflow: str) -> Mapping[str, Value]:
         """Give what expressions may name: variables, ``steps``, each step by its bare name, and ``workflow``."""
-        members = self._variables.exports()
-        steps: dict[str, Value] = {
-            name: {**members.get(name, {}), "name": name, "result": state} for name, state in states.items()
-        }
-        own: dict[str, Value] = {**steps, "steps": steps, "workflow": {"result": workflow}}
-        return ChainMap(own, cast("dict[str, Value]", self._variables.names()))  # only ever read
+        steps = _Steps(states, self._variables.exports())
+        own: dict[str, Value] = {"steps": steps, "workflow": {"result": workflow}}
+        # A look-up costs nothing for what is not asked: conditions are many, and so are steps.
+        return ChainMap(own, cast("dict[str, Value]", steps), cast("dict[str, Value]", self._variables.names()))
+
+
+class _Steps(Mapping[str, Value]):
+    """The members of each step by its name, put together when it is asked for."""
+
+    def __init__(self, states: Mapping[str, str], members: Mapping[str, Mapping[str, str]]) -> None:
+        self._states = states
+        self._members = members
+
+    def __getitem__(self, name: str) -> Value:
+        return {**self._members.get(name, {}), "name": name, "result": self._states[name]}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._states)
+
+    def __len__(self) -> int:
+        return len(self._states)
 
 
 def _dependencies(wanted: Dependencies, states: Mapping[str, str]) -> Verdict:

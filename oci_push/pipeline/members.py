@@ -18,9 +18,9 @@ def step_members(step: Step, result: str, variables: Variables) -> dict[str, str
         found["description"] = variables.interpolate(step.settings.description.text).text
     if isinstance(step, BuildStep) and step.image_name:
         name = variables.interpolate(step.image_name.text).text
-        tag = variables.interpolate(step.tags[0].text if step.tags else "${{CF_BRANCH_TAG_NORMALIZED}}").text
+        tag = variables.interpolate(step.tags_or_default[0].text).text
         found["imageName"] = name
-        found["imageTagName"] = f"{name}:{tag.lower() if step.lowers_tag else tag}"
+        found["imageTagName"] = f"{name}:{step.cased(tag)}"
     return found
 
 

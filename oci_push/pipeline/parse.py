@@ -81,9 +81,11 @@ def read_pipeline(text: str | bytes, path: str, known: Known | None = None) -> R
     else:
         check_registries(root, known, findings)
     if findings.errors:
+        findings.once()
         return Reading(None, tuple(findings.errors), tuple(findings.warnings), tuple(findings.upstream))
     pipeline = _pipeline(root, path)
     check_conditions(pipeline, findings)
+    findings.once()
     warnings = tuple(findings.warnings)
     return Reading(replace(pipeline, warnings=warnings), (), warnings, tuple(findings.upstream))
 

@@ -13,8 +13,6 @@ from oci_push.pipeline.resolving import Context, error, is_later, use
 from oci_push.pipeline.steps import BuildStep, PushStep, Settings, Text
 
 _DEFAULT_TAG = "latest"
-_BUILD_TAG = "${{CF_BRANCH_TAG_NORMALIZED}}"
-"""The documented default of a build's tag: the branch being built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +65,7 @@ def resolve_build(step: BuildStep, context: Context) -> ResolvedPush:
     source = build_source(step, here, context)
     if not source.name:
         raise error(step.mark, f"step {step.name!r}: image_name is required")
-    tags = _tags(step.tags or (Text(_BUILD_TAG, step.mark),), context)
-    if step.lowers_tag:
-        tags = tuple(dict.fromkeys(tag.lower() for tag in tags))
+    tags = tuple(dict.fromkeys(step.cased(tag) for tag in _tags(step.tags_or_default, context)))
     return _resolved(step.name, step.settings, registry, source, source.name, step.mark, tags, context)
 
 

@@ -54,7 +54,7 @@ def resolve_source(step: PushStep, context: Context) -> ImageSource:
 def build_source(build: BuildStep, where: Text, context: Context) -> ImageSource:
     """Give the image of a build step, which somebody must have named, except in a plan."""
     source = context.candidates.get(build.name, "")
-    if not source and not context.is_plan:
+    if not source and context.wants_images:
         raise error(
             where.mark,
             f"candidate {where.text} is built by step {build.name!r}, and no image was given for it",

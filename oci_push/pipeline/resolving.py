@@ -30,8 +30,8 @@ class Context:
 
     `candidates` are the SOURCEs of build steps; `pushed` grows while a run goes on. `steps` are the names of all steps.
     `regions` replace those of ECR integrations, and `wait_replication` waits for them as ``replicate: true`` does.
-    `with_login` is off for plans and rehearsals, which log in nowhere and so miss no password; `is_plan` lets pass what
-    only a run can know.
+    `with_login` is off for plans and rehearsals, which log in nowhere and so miss no password; `wants_images` is off
+    where nobody need have said where the images of build steps are; `is_plan` lets pass what only a run can know.
     """
 
     config: Config
@@ -44,6 +44,7 @@ class Context:
     regions: tuple[str, ...] = ()
     wait_replication: bool = False
     with_login: bool = True
+    wants_images: bool = True
     is_plan: bool = False
 
 

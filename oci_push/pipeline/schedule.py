@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from oci_push.pipeline.steps import Conditions, Flag, ParallelStep, Step, SuccessCriteria, When
+from oci_push.pipeline.steps import Conditions, Flag, ParallelStep, Pipeline, Step, SuccessCriteria, When
 
 PENDING, RUNNING = "pending", "running"
 SUCCESS, FAILURE, SKIPPED, TERMINATED = "success", "failure", "skipped", "terminated"
@@ -54,6 +54,11 @@ class Rules:
     fail_fast: Flag = None
     strict_fail_fast: Flag = None
     success_criteria: SuccessCriteria | None = None
+
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> Rules:
+        """Take a pipeline's."""
+        return cls(pipeline.is_parallel, pipeline.fail_fast, pipeline.strict_fail_fast, pipeline.success_criteria)
 
 
 @dataclass(slots=True, eq=False)
@@ -148,16 +153,9 @@ class Schedule:
 
     def finish(self, name: str, state: str, reason: str = "") -> None:
         """Note a started step's result."""
-        self._set(self._by_name[name], state, reason)
-
-    def settle(self) -> None:
-        """Draw the conclusions from what has finished, without starting anything."""
-        for entry in list(self._running.values()):
-            if entry.state == RUNNING and entry.children:
-                self._settle(entry)
-            if entry.is_over:
-                del self._running[entry.name]
-                self._abort_after(entry)
+        entry = self._by_name[name]
+        self._set(entry, state, reason)
+        self._conclude(entry.outermost())
 
     def stop(self, reason: str) -> None:
         """Begin nothing more, because the run was cancelled."""
@@ -213,13 +211,11 @@ class Schedule:
                     self._start([entry], started)
                 else:
                     self._skip(entry, verdict.reason)
-            self.settle()
             if not entry.is_over:
                 return
             self._position += 1
 
     def _advance_by_conditions(self, started: list[Entry]) -> None:
-        self.settle()
         if self._stopped:
             for entry in list(self._waiting.values()):
                 self._skip(entry, self._stopped)
@@ -251,6 +247,16 @@ class Schedule:
                 if not verdict.runs:
                     self._skip(child, verdict.reason)
             self._start([child for child, verdict in verdicts if verdict.runs], started, same_group=True)
+        for entry in () if same_group else entries:
+            self._conclude(entry)  # none of a group's children may have started
+
+    def _conclude(self, entry: Entry) -> None:
+        """Draw the conclusions from what has finished of one of the pipeline's own steps."""
+        if entry.state == RUNNING and entry.children:
+            self._settle(entry)
+        if entry.is_over:
+            self._running.pop(entry.name, None)
+            self._abort_after(entry)
 
     def _settle(self, entry: Entry) -> None:
         """Give a parallel step its result once all its children have theirs."""

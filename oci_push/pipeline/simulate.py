@@ -17,7 +17,10 @@ from oci_push.pipeline.steps import BuildStep, ForeignStep, Hook, Pipeline, Push
 
 @dataclass(slots=True)
 class PlannedStep:
-    """Tell what would become of one step; `waits_s` are those between attempts, in seconds."""
+    """Tell what would become of one step; `waits_s` are those between attempts, in seconds.
+
+    `problem` is what keeps its target from being resolved.
+    """
 
     step: Step
     group: int = 0
@@ -26,6 +29,7 @@ class PlannedStep:
     resolved: ResolvedPush | None = None
     attempts: int = 0
     waits_s: tuple[float, ...] = ()
+    problem: str = ""
 
     @property
     def runs(self) -> bool:
@@ -50,22 +54,42 @@ class Simulation:
 
 @dataclass(frozen=True, slots=True)
 class Assumed:
-    """Hold what is assumed of a run: results, whether steps of other types count as successful, pushes of builds."""
+    """Hold what is assumed of a run: results, whether steps of other types count as successful, pushes of builds.
+
+    With `checks_all` steps that only wait for another result of a step are resolved too, so that mistakes show early.
+    """
 
     results: Assumptions
     foreign_succeeds: bool = False
     auto_push: bool = False
     max_wait_s: float = MAX_WAIT_S
+    checks_all: bool = False
+
+    def of_foreign(self, step: ForeignStep) -> tuple[str, str]:
+        """Give the result of a step of another type, which is not run here, and the reason for it."""
+        reason = f"type {step.type} is not run by oci-push"
+        if not (self.results.is_given(step) or self.foreign_succeeds):
+            return SKIPPED, reason
+        result = self.results.of(step.name)
+        return (FAILURE if result == TIMEOUT else result), f"assumed; {reason}"
+
+    def pushes(self, step: BuildStep, judge: VariablesJudge) -> bool:
+        """Say whether a build step's image is pushed."""
+        return self.auto_push and judge.flag(step.disable_push) is not True
+
+
+def step_variables(step: Step, attempt: int = 1) -> dict[str, str]:
+    """Give the variables that a step has for itself."""
+    return {
+        "CF_STEP_NAME": step.name,
+        "CF_CURRENT_ATTEMPT": str(attempt),
+        "CF_MAX_ATTEMPTS": str(step.settings.retry.max_attempts),
+    }
 
 
 def simulate(pipeline: Pipeline, context: Context, assumed: Assumed) -> Simulation:
     """Go through a run; what cannot be resolved is among the problems."""
     return _Simulator(pipeline, replace(context, is_plan=True), assumed).run()
-
-
-def foreign_reason(step: ForeignStep) -> str:
-    """Say why a step of another type is skipped."""
-    return f"type {step.type} is not run by oci-push"
 
 
 class _Simulator:
@@ -74,8 +98,7 @@ class _Simulator:
         self._context = context
         self._assumed = assumed
         self._judge = VariablesJudge(context.variables)
-        rules = Rules(pipeline.is_parallel, pipeline.fail_fast, pipeline.strict_fail_fast, pipeline.success_criteria)
-        self._schedule = Schedule(pipeline.steps, rules, self._judge)
+        self._schedule = Schedule(pipeline.steps, Rules.of(pipeline), self._judge)
         self._done = Simulation()
         self._planned: dict[str, PlannedStep] = {}
 
@@ -91,14 +114,21 @@ class _Simulator:
         for entry in self._schedule.entries():
             planned = self._planned.setdefault(entry.name, PlannedStep(entry.step))
             planned.group, planned.result, planned.reason = entry.group, entry.state, entry.reason
+            if planned.problem:
+                planned.result, planned.reason = FAILURE, planned.problem
+        if self._assumed.checks_all:
+            self._resolve_waiting()
+        if self._done.problems:
+            self._done.status = FAILURE
         self._done.steps = [self._planned[entry.name] for entry in self._schedule.entries()]
         return self._done
 
     def _end(self, running: list[Entry]) -> None:
         """End all that runs; failures first, for they may end the others."""
         results = [(entry, *self._result(entry)) for entry in running]
+        ended: frozenset[str] = frozenset()
         for entry, result, reason in sorted(results, key=lambda one: one[1] == SUCCESS):
-            if entry.name in self._schedule.to_cancel() and not self._assumed.results.is_given(entry.step):
+            if entry.name in ended and not self._assumed.results.is_given(entry.step):
                 result, reason = TERMINATED, "another step failed"
             planned = self._planned.get(entry.name)
             resolved = planned.resolved if planned else None
@@ -106,22 +136,18 @@ class _Simulator:
                 entry.name, planned_members(entry.step, result, self._context.variables, resolved)
             )
             self._schedule.finish(entry.name, result, reason)
-            if self._pipeline.is_parallel:
-                self._schedule.settle()
+            ended = ended or frozenset(self._schedule.to_cancel())
 
     def _result(self, entry: Entry) -> tuple[str, str]:
         step = entry.step
         planned = self._planned[entry.name] = PlannedStep(step)
         if isinstance(step, ForeignStep):
-            if self._assumed.results.is_given(step) or self._assumed.foreign_succeeds:
-                result = self._assumed.results.of(step.name)
-                return (FAILURE if result == TIMEOUT else result), f"assumed; {foreign_reason(step)}"
-            return SKIPPED, foreign_reason(step)
+            return self._assumed.of_foreign(step)
         hooks = step.settings
         if not self._hook(step.name, hooks.hook("on_elected"), "on_elected"):
             self._schedule.abort(f"hook on_elected of step {step.name!r} ended with failure")
             return FAILURE, "hook on_elected ended with failure"
-        planned.resolved = self._resolve(step)
+        planned.resolved, planned.problem = self._resolve(step)
         result, reason = self._attempts(step, planned)
         self._done.events.append(step.name)
         for event in ("on_success" if result == SUCCESS else "on_fail", "on_finish"):
@@ -141,19 +167,26 @@ class _Simulator:
         reasons = {TIMEOUT: "its time limit is exceeded", SUCCESS: ""}
         return (FAILURE if result == TIMEOUT else result), reasons.get(result, "assumed")
 
-    def _resolve(self, step: Step) -> ResolvedPush | None:
-        overlay = {"CF_STEP_NAME": step.name, "CF_CURRENT_ATTEMPT": "1"}
-        overlay["CF_MAX_ATTEMPTS"] = str(step.settings.retry.max_attempts)
-        context = replace(self._context, variables=self._context.variables.overlay(overlay))
+    def _resolve(self, step: Step) -> tuple[ResolvedPush | None, str]:
+        context = replace(self._context, variables=self._context.variables.overlay(step_variables(step)))
         try:
             if isinstance(step, PushStep):
-                return resolve_push(step, context)
-            if isinstance(step, BuildStep) and self._assumed.auto_push:
-                is_kept = self._judge.flag(step.disable_push) is True
-                return None if is_kept else resolve_build(step, context)
+                return resolve_push(step, context), ""
+            if isinstance(step, BuildStep) and self._assumed.pushes(step, self._judge):
+                return resolve_build(step, context), ""
         except ConfigError as problem:
             self._done.problems.extend(problem.problems)
-        return None
+            return None, problem.problems[0].message
+        return None, ""
+
+    def _resolve_waiting(self) -> None:
+        """Resolve what was skipped only because a step it waits for came to something else."""
+        for entry in self._schedule.entries():
+            when = entry.step.settings.when
+            if entry.state == SKIPPED and when.dependencies is not None and not entry.children:
+                alone = replace(when, dependencies=None)
+                if self._judge.allows(alone, self._schedule.states, self._schedule.workflow(entry)).runs:
+                    self._resolve(entry.step)
 
     def _hook(self, owner: str, hook: Hook | None, event: str) -> bool:
         """Note a hook; says whether it lets go on."""

@@ -226,6 +226,15 @@ class BuildStep:
     disable_push: Flag = None
     lowers_tag: bool = True
 
+    @property
+    def tags_or_default(self) -> tuple[Text, ...]:
+        """Give its tags; the documented default is the branch being built."""
+        return self.tags or (Text("${{CF_BRANCH_TAG_NORMALIZED}}", self.mark),)
+
+    def cased(self, tag: str) -> str:
+        """Give a tag as the step's `tag_policy` has it."""
+        return tag.lower() if self.lowers_tag else tag
+
 
 @dataclass(frozen=True, slots=True)
 class ParallelStep:

@@ -13,11 +13,13 @@ from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import ConfigError, DeadlineError, OciPushError
 from oci_push.events import Emit, Note, RetryScheduled, StepStarted
+from oci_push.model.manifest import Manifest
 from oci_push.pipeline.members import push_members
 from oci_push.pipeline.resolve import ResolvedPush, resolve_build, resolve_push
 from oci_push.pipeline.resolve_source import ImageSource
 from oci_push.pipeline.resolving import Context, Pushed
 from oci_push.pipeline.retries import wait_s
+from oci_push.pipeline.simulate import step_variables
 from oci_push.pipeline.steps import BuildStep, PushStep, Retry
 from oci_push.runner.pusher import Pusher
 from oci_push.runner.regions import REPLICATION_S, serve_everywhere
@@ -98,8 +100,8 @@ class PushAttempts:
         return Attempted(attempt, tuple(waits), tried.pushed, failure, resolved, tried.image_id, tried.replicas)
 
     def _resolve(self, attempt: int) -> ResolvedPush:
-        overlay = {"CF_CURRENT_ATTEMPT": str(attempt)}
-        context = replace(self._context, variables=self._context.variables.overlay(overlay))
+        variables = self._context.variables.overlay(step_variables(self._step, attempt))
+        context = replace(self._context, variables=variables)
         if isinstance(self._step, BuildStep):
             return resolve_build(self._step, context)
         return resolve_push(self._step, context)
@@ -120,9 +122,9 @@ class PushAttempts:
         try:
             targets = tuple(pusher.target(place, resolved.tags, target.access) for target, place in repositories)
             with pusher.open(source.source, scope, given=source.access, targets=len(targets)) as opened:
+                pusher.check(opened, targets, scope)
                 plan = pusher.plan(opened, targets, scope)
-                root = plan.graph.root
-                image_id = str(root.config.digest if root.config else root.digest)
+                image_id = _image_id(plan.graph.root)
                 results = pusher.execute(plan, opened, scope)
         except OciPushError as problem:
             return _Tried((), "", problem)
@@ -164,8 +166,12 @@ def pushed_image(done: Attempted) -> Pushed | None:
 def read_image_id(pusher: Pusher, source: ImageSource, scope: Scope) -> str:
     """Give the digest of an image's configuration, for members of build steps; raises `OciPushError`."""
     with pusher.open(source.source, scope, given=source.access) as opened:
-        root = opened.manifest(scope, opened.root(scope))
-        return str(root.config.digest if root.config else root.digest)
+        return _image_id(opened.manifest(scope, opened.root(scope)))
+
+
+def _image_id(root: Manifest) -> str:
+    """Give the digest of an image's configuration; an index has none and stands for itself."""
+    return str(root.config.digest if root.config else root.digest)
 
 
 def _may_retry(problem: OciPushError, attempt: int, retry: Retry) -> bool:

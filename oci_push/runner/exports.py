@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from oci_push.errors import ConfigError
 from oci_push.pipeline.exports import ExportForm, exported_values, format_exports
+from oci_push.runner.files import write_whole
 
 
 def write_exports(path: Path, form: ExportForm, steps: Mapping[str, Mapping[str, str]]) -> None:
@@ -17,14 +17,11 @@ def write_exports(path: Path, form: ExportForm, steps: Mapping[str, Mapping[str,
     move, unless it is a device or a pipe. They hold no secrets, and others must be able to read them.
     """
     text = format_exports(exported_values(steps), form)
+    if form is not ExportForm.GITHUB and (path.is_file() or not path.exists()):
+        write_whole(path, text, "the exports")
+        return
     try:
-        if form is ExportForm.GITHUB or (path.exists() and not path.is_file()):
-            with path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
-                file.write(text)
-            return
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
             file.write(text)
-        os.replace(temporary, path)
     except OSError as problem:
         raise ConfigError(f"{path}: the exports cannot be written ({problem.strerror})") from problem

@@ -5,18 +5,19 @@ Only `on_elected` can fail what it belongs to; the others are told about and nev
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from oci_push.errors import OciPushError
+from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, Note
 from oci_push.pipeline.judge import VariablesJudge
 from oci_push.pipeline.resolving import Context
 from oci_push.pipeline.schedule import FAILURE, SKIPPED, SUCCESS, Rules, Schedule
 from oci_push.pipeline.steps import ForeignStep, Hook, Text
 from oci_push.pipeline.variables import Variables
-from oci_push.runner.notes import Noted, NoteWriter
-from oci_push.runner.results import HookResult
+from oci_push.runner.notes import NoteWriter
+from oci_push.runner.results import HookResult, Noted
 from oci_push.runner.settings import RunSettings
 from oci_push.runtime.scope import Scope
 from oci_push.runtime.shell import run_shell
@@ -90,7 +91,7 @@ class HookRunner:
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """Run shell commands, where that is allowed, with a run's variables in their environment."""
+    """Run shell commands, where that is allowed; a variable is in their environment what it is in ``${{NAME}}``."""
 
     variables: Variables
     settings: RunSettings
@@ -99,10 +100,15 @@ class Shell:
     def run(self, commands: tuple[Text, ...], scope: Scope) -> int:
         """Run commands as one script that ends at the first failure; gives its exit code."""
         script = "\n".join(self.variables.interpolate(command.text).text for command in commands)
+        return run_shell(script, self._environment(), scope, lambda line: self.emit(Note(f"  {line}")))
+
+    def _environment(self) -> dict[str, str]:
+        env = dict(self.settings.env)
         names = self.variables.names()
-        own = {name: names[name] for name in names if name not in self.settings.env}
-        env = {**own, **self.settings.env}
-        return run_shell(script, env, scope, lambda line: self.emit(Note(f"  {line}")))
+        for name in names:
+            with contextlib.suppress(ConfigError):  # a circle that nothing here may use
+                env[name] = names[name]
+        return env
 
 
 def run_commands(commands: tuple[Text, ...], what: str, shell: Shell, scope: Scope) -> tuple[str, str]:

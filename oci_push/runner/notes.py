@@ -12,30 +12,14 @@ from oci_push.pipeline.expressions.values import Value
 from oci_push.pipeline.judge import VariablesJudge
 from oci_push.pipeline.steps import Evaluate, Note, Notes, NoteValue, Text
 from oci_push.pipeline.variables import Variables
+from oci_push.runner.results import Noted, Plain
 
 _FILE = "file:"
 _MAX_FILE = 64 * 1024
 """Characters of a file that an annotation keeps."""
 
-Plain: TypeAlias = str | float | bool | None
 ReadNote: TypeAlias = Callable[[str], str | None]
 """Read a file's text; nothing where there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """Hold one key noted, or removed, of an entity: an image, a build, a pipeline, a project.
-
-    `display` marks the annotation that the vendor's page would show.
-    """
-
-    entity_type: str
-    entity_id: str
-    key: str
-    value: Plain = None
-    event: str = ""
-    is_display: bool = False
-    is_removal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import ReplicaResult
 from oci_push.engine.transfer import BlobOutcome
-from oci_push.errors import ConfigError, OciPushError
-from oci_push.runner.notes import Noted
-from oci_push.runner.results import HookResult, RunReport, StepResult
+from oci_push.errors import OciPushError
+from oci_push.runner.files import write_whole
+from oci_push.runner.results import HookResult, Noted, RunReport, StepResult
 
 
 def push_to_json(result: PushResult) -> dict[str, object]:
@@ -133,10 +132,5 @@ def exit_code(errors: list[OciPushError | None]) -> int:
 
 
 def write_report(path: Path, value: object) -> None:
-    """Write JSON so that a reader sees the old file or the whole new one; raises `ConfigError`."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as problem:
-        raise ConfigError(f"{path}: the report cannot be written ({problem.strerror})") from problem
+    """Write JSON in one move; raises `ConfigError`."""
+    write_whole(path, json.dumps(value, indent=2) + "\n", "the report")

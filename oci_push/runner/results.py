@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import OciPushError
-from oci_push.pipeline.schedule import SUCCESS
-from oci_push.runner.notes import Noted
+
+Plain: TypeAlias = str | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Hold one key noted, or removed, of an entity: an image, a build, a pipeline, a project.
+
+    `display` marks the annotation that the vendor's page would show.
+    """
+
+    entity_type: str
+    entity_id: str
+    key: str
+    value: Plain = None
+    event: str = ""
+    is_display: bool = False
+    is_removal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +68,7 @@ class RunReport:
 
     steps: tuple[StepResult, ...]
     exit_code: int
-    status: str = SUCCESS
+    status: str = "success"
     hooks: tuple[HookResult, ...] = ()
     notes: tuple[Noted, ...] = ()
     seconds: float = 0.0

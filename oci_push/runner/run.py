@@ -13,7 +13,7 @@ from oci_push.pipeline.resolve import title_of
 from oci_push.pipeline.resolving import Context, Pushed, raise_together
 from oci_push.pipeline.schedule import PENDING, RUNNING, SKIPPED, SUCCESS, TERMINATED, Entry, Rules, Schedule
 from oci_push.pipeline.simulate import simulate
-from oci_push.pipeline.steps import ParallelStep, Pipeline, Text, type_of
+from oci_push.pipeline.steps import Pipeline, Text, type_of
 from oci_push.pipeline.variables import names_in
 from oci_push.runner.hooks import ELECTED, HookRunner
 from oci_push.runner.pusher import Pusher
@@ -35,17 +35,20 @@ class Runner:
         self._emit = emit
 
     def check(self, pipeline: Pipeline) -> None:
-        """Resolve every step that would run if all goes well, so that mistakes show before anything is contacted."""
+        """Resolve every step that may run, so that mistakes show before anything is contacted; raises `ConfigError`.
+
+        Left out is what a condition skips, as far as that can be known.
+        """
         apart = replace(self._context, variables=self._context.variables.inside_hooks())
-        raise_together(simulate(pipeline, apart, self._settings.as_assumed()).problems)
+        assumed = replace(self._settings.as_assumed(), checks_all=True)
+        raise_together(simulate(pipeline, apart, assumed).problems)
 
     def run(self, pipeline: Pipeline, scope: Scope) -> RunReport:
         """Run every step; a cancel still gives the report, with what was not reached. Raises `ConfigError`."""
         self.check(pipeline)
         started = scope.clock.monotonic()
         judge = VariablesJudge(self._context.variables)
-        rules = Rules(pipeline.is_parallel, pipeline.fail_fast, pipeline.strict_fail_fast, pipeline.success_criteria)
-        schedule = Schedule(pipeline.steps, rules, judge)
+        schedule = Schedule(pipeline.steps, Rules.of(pipeline), judge)
         hooks = HookRunner(
             "pipeline", self._context, self._settings, self._emit, schedule.states, "running", self._run_hook_steps
         )
@@ -63,7 +66,7 @@ class Runner:
             done += [told] if told else []
             found += written
         code = scope.reason.exit_code if scope.reason is not None else int(status != SUCCESS)
-        rows = tuple(_row(entry, results) for entry in schedule.entries())
+        rows = tuple(_row(entry, results, self._context) for entry in schedule.entries())
         return RunReport(rows, code, status, tuple(done), tuple(found), scope.clock.monotonic() - started)
 
     def _drive(self, schedule: Schedule, stepping: Stepping, scope: Scope) -> dict[str, StepResult]:
@@ -115,13 +118,14 @@ class Runner:
             self._emit(StepFinished(entry.name, title, SKIPPED, entry.reason, step_type=type_of(entry.step)))
 
 
-def _row(entry: Entry, results: dict[str, StepResult]) -> StepResult:
+def _row(entry: Entry, results: dict[str, StepResult], context: Context) -> StepResult:
     known = results.get(entry.name)
     if known is not None:
         return known
     state = TERMINATED if entry.state in (PENDING, RUNNING) else entry.state
-    kind = "parallel" if isinstance(entry.step, ParallelStep) else type_of(entry.step)
-    return StepResult(entry.name, state, kind, entry.step.settings.stage, entry.name, entry.group, reason=entry.reason)
+    settings = entry.step.settings
+    title = title_of(entry.name, settings, context)
+    return StepResult(entry.name, state, type_of(entry.step), settings.stage, title, entry.group, reason=entry.reason)
 
 
 def _needed_ids(pipeline: Pipeline) -> frozenset[str]:

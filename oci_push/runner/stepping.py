@@ -13,13 +13,12 @@ from oci_push.pipeline.resolve import title_of
 from oci_push.pipeline.resolve_source import build_source
 from oci_push.pipeline.resolving import Context, Pushed
 from oci_push.pipeline.schedule import FAILURE, SKIPPED, SUCCESS, TERMINATED
-from oci_push.pipeline.simulate import foreign_reason
+from oci_push.pipeline.simulate import step_variables
 from oci_push.pipeline.steps import BuildStep, ForeignStep, PushStep, Step, Text, type_of
 from oci_push.runner.attempts import PushAttempts, exported, pushed_image, read_image_id
 from oci_push.runner.hooks import ELECTED, HookRunner, RunSteps, Shell, run_foreign
-from oci_push.runner.notes import Noted
 from oci_push.runner.pusher import Pusher
-from oci_push.runner.results import StepResult
+from oci_push.runner.results import Noted, StepResult
 from oci_push.runner.settings import RunSettings
 from oci_push.runtime.scope import Scope
 
@@ -70,8 +69,7 @@ class Stepping:
         return result
 
     def _life(self, step: Step, moment: Moment, scope: Scope, emit: Emit, title: str) -> StepResult:
-        overlay = {"CF_STEP_NAME": step.name, "CF_MAX_ATTEMPTS": str(step.settings.retry.max_attempts)}
-        variables = self.context.variables.overlay({**overlay, "CF_CURRENT_ATTEMPT": "1"})
+        variables = self.context.variables.overlay(step_variables(step))
         context = replace(self.context, variables=variables)
         if isinstance(step, ForeignStep) and not self.in_hook:
             return self._foreign(step)
@@ -99,7 +97,8 @@ class Stepping:
         if isinstance(step, ForeignStep):
             status, reason = run_foreign(step, Shell(context.variables, self.settings, emit), scope)
             return StepResult(step.name, status, reason=reason)
-        if isinstance(step, BuildStep) and not self._is_pushed(step):
+        judge = VariablesJudge(context.variables)
+        if isinstance(step, BuildStep) and not self.settings.as_assumed().pushes(step, judge):
             return self._build(step, context, scope, emit)
         if not isinstance(step, PushStep | BuildStep):
             return StepResult(step.name, SKIPPED)
@@ -121,9 +120,6 @@ class Stepping:
             error=done.error,
         )
 
-    def _is_pushed(self, step: BuildStep) -> bool:
-        return self.settings.auto_push and VariablesJudge(self.context.variables).flag(step.disable_push) is not True
-
     def _build(self, step: BuildStep, context: Context, scope: Scope, emit: Emit) -> StepResult:
         """Read a build step's image as far as somebody asks for it."""
         given = step.name in context.candidates
@@ -138,12 +134,7 @@ class Stepping:
         return StepResult(step.name, SUCCESS, reason=reason)
 
     def _foreign(self, step: ForeignStep) -> StepResult:
-        assumed = self.settings.assumed
-        status, reason = SKIPPED, foreign_reason(step)
-        if assumed.is_given(step) or self.settings.foreign_succeeds:
-            given = assumed.of(step.name)
-            status = given if given in (SUCCESS, TERMINATED) else FAILURE
-            reason = f"assumed; {reason}"
+        status, reason = self.settings.as_assumed().of_foreign(step)
         members = step_members(step, status, self.context.variables)
         self.context.variables.export(step.name, members)
         return StepResult(step.name, status, reason=reason)
@@ -182,8 +173,3 @@ def _shown(note: Noted) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return "" if value is None else str(value)
-
-
-def skipped(step: Step, reason: str) -> StepResult:
-    """Give the result of a step that was never started."""
-    return StepResult(step.name, SKIPPED, type_of(step), step.settings.stage, step.name, reason=reason)

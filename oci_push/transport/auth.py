@@ -83,6 +83,14 @@ class Authenticator:
         views = tuple(TokenView(t.scopes, tokens.granted(t.text), t.expires_at - now) for _, t in self._tokens.items())
         return AuthView(known.scheme, known.parameters.get("realm", ""), known.parameters.get("service", ""), views)
 
+    def presented(self) -> str:
+        """Say who we said we are, and where that was found; empty for a visitor."""
+        login = self._access.login or (self._shown[1] if self._shown else None)
+        if login is None:
+            return ""
+        who = f"user {login.shown_user!r}" if login.username else "the holder of a token"
+        return f"{who} of {login.source}" if login.source else who
+
     def login(self, scope: Scope) -> Login | None:
         """Give who we are here; asks the cloud where it hands out logins."""
         return self._logins.login(scope)

@@ -328,6 +328,8 @@ class Session:
         error.hint = self._hints.get(reply.status, error.hint)
         if isinstance(error, DeniedError) and (shortfall := self.auth.shortfall(call.scopes)):
             error.message += f"; {shortfall}"
+        if reply.status == 401 and (who := self.auth.presented()):
+            error.message += f"; logged in as {who}"
         if reply.status == 400 and self._origin[0] == "http" and not error.codes:
             # What a TLS port says to plain http; to a HEAD it says so without a word.
             error.hint = "if this registry speaks TLS, give --ca-file or --skip-tls-verify, or plain_http: false"
