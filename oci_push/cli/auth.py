@@ -100,14 +100,14 @@ class _Explained:
             return f"bearer: a token from {bare(view.realm)}" + (f" for service {view.service}" if view.service else "")
         if view.scheme == "basic":
             return "basic: user and password with every request"
-        return "none: the registry has asked for no login"
+        return "not known" if self.error else "none: the registry has asked for no login"
 
     def rows(self) -> list[tuple[str, str]]:
         provider = find_provider(self.access.host)
         rows = [
             ("registry", f"{self.access.host} ({provider.name}), reached at {self.session.base}"),
             ("repository", self.repository.path),
-            ("login", _said(self.login)),
+            ("login", "not known" if self.error and self.login is None else _said(self.login)),
             *(("considered", f"{place}: {verdict}") for place, verdict in self.considered),
             ("flow", self.flow()),
         ]
@@ -154,7 +154,12 @@ class _Explained:
 
 def _explain(pusher: Pusher, target: Target, scope: Scope) -> _Explained:
     given = target.access
-    target = targets.reached(pusher, target, "oci-push-explain")
+    refused: OciPushError | None = None
+    try:
+        target = targets.reached(pusher, target, "oci-push-explain")
+    except OciPushError as error:
+        scope.check()
+        refused = error
     access, repository = target.access, target.repository("oci-push-explain")
     session = pusher.connections.session(access)
     explained = _Explained(access, repository, session, scope.clock.now())
@@ -162,6 +167,9 @@ def _explain(pusher: Pusher, target: Target, scope: Scope) -> _Explained:
         for one in pusher.logins.explain(repository, scope):
             place = f"{one.candidate.file}, {one.candidate.kind} {one.candidate.key}".rstrip()
             explained.considered.append((place, one.verdict))
+    explained.error = refused
+    if refused is not None:
+        return explained
     try:
         explained.login = session.auth.login(scope)
         session.auth.want((push_scope(repository),))

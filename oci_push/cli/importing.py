@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from oci_push.model.reference import DOCKER_HUB
 from oci_push.model.secret import Secret
+from oci_push.pipeline.config_registry import snake_case
 from oci_push.providers.authformat import AuthFile, AuthKey, holds_login
 
 Value: TypeAlias = str | bool
@@ -137,7 +138,7 @@ def _listed(value: object) -> Iterator[Mapping[str, object]]:
 
 
 def _of_api(given: Mapping[str, object]) -> Imported:
-    values = {_snake(key): value for key, value in given.items()}
+    values = {snake_case(key): value for key, value in given.items()}
     provider = str(values.get("provider") or "other")
     if provider == "gar" and not values.get("location"):
         values["location"] = values.pop("domain", "")
@@ -257,10 +258,6 @@ def _secret_text(one: Imported, key: str, *, with_secrets: bool) -> str:
 def _variable(name: str, key: str) -> str:
     text = re.sub(r"[^A-Za-z0-9]+", "_", f"{name}_{key}").upper().strip("_")
     return f"_{text}" if text[:1].isdigit() else text
-
-
-def _snake(key: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: f"_{match[1].lower()}", key)
 
 
 def _scalar(value: Value) -> str:

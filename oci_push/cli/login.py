@@ -18,6 +18,7 @@ from oci_push.cli.options import Common
 from oci_push.cli.push import make_pusher, start_debug_log
 from oci_push.cli.targets import Target
 from oci_push.errors import ConfigError, CredentialsError, DeniedError
+from oci_push.model import ecr_host
 from oci_push.model.access import Access, Login
 from oci_push.model.secret import Secret
 from oci_push.protocol.ping import ping
@@ -89,6 +90,11 @@ def logout(registry: Registry, authfile: targets.AuthFile = None, config: option
 
     def work(scope: Scope) -> int:
         target = targets.registry_target(registry, targets.read_config(config))
+        place = ecr_host.parse(target.access.host)
+        if place is not None and not place.is_known:
+            # The login is kept under the account's own host, which only AWS can tell.
+            with contextlib.closing(make_pusher(scope, Common(no_memory=True, retries=1), quiet=True)) as pusher:
+                target = targets.reached(pusher, target, _SCRATCH)
         around = surroundings()
         run = command_runner(around.env, scope.clock)
         places = [authfile] if authfile else writable_places(targets.auth_files(None).places)

@@ -11,9 +11,7 @@ import typer
 from oci_push.api import surroundings
 from oci_push.cli import inputs
 from oci_push.errors import ConfigError
-from oci_push.model import ecr_host
 from oci_push.model.access import Access
-from oci_push.model.identity import AwsIdentity
 from oci_push.model.reference import DOCKER_HUB, Reference, Repository, is_host
 from oci_push.pipeline.integrations import Config, Integration
 from oci_push.providers.authfiles import AuthFiles
@@ -61,7 +59,7 @@ def registry_target(text: str, config: Config) -> Target:
     """Read ``HOST[:PORT][/PATH]`` or an integration's name; raises `ConfigError`."""
     named = config.find(text)
     if named is not None:
-        return Target(_access_of(named), integration=named)
+        return Target(named.access(), integration=named)
     bare = text.removeprefix("https://").removeprefix("http://").rstrip("/")
     host, _, path = bare.partition("/")
     if not is_host(host):
@@ -77,7 +75,7 @@ def image_target(text: str, config: Config) -> Target:
     """Read a reference, a host, or an integration's name, which stands for its prefix; raises `ConfigError`."""
     named = config.find(text)
     if named is not None:
-        return Target(_access_of(named), named.prefix, integration=named)
+        return Target(named.access(), named.prefix, integration=named)
     if "/" not in text and is_host(text.rstrip("/")):
         return registry_target(text, config)
     try:
@@ -106,13 +104,6 @@ def auth_files(authfile: Path | None) -> AuthFiles:
         env["REGISTRY_AUTH_FILE"] = str(authfile)
     run = command_runner(around.env, SystemClock())
     return AuthFiles.discover(env, home=around.home, uid=around.uid, run_command=run, emit=lambda _: None)
-
-
-def _access_of(named: Integration) -> Access:
-    access = named.access()
-    if not access.host and isinstance(access.identity, AwsIdentity):
-        return replace(access, host=ecr_host.registry_host(access.identity))
-    return access
 
 
 def _known(config: Config) -> str:

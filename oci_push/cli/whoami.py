@@ -89,15 +89,16 @@ def _of_key(key: AuthKey, files: AuthFiles, scope: Scope) -> _Row:
 
 def _of_integration(found: Integration) -> _Row:
     source = f"registry {found.name!r} of {found.mark.file}"
+    host = found.access(with_login=False).host
     try:
         access = found.access()
     except ConfigError as problem:
-        return _Row(found.domain, "", "", source, found.name, str(problem))
+        return _Row(host, "", "", source, found.name, str(problem))
     if access.login is not None:
-        return _Row(found.domain, access.login.shown_user, _kind(access.login), source, found.name)
+        return _Row(host, access.login.shown_user, _kind(access.login), source, found.name)
     if access.identity is not None:
-        return _Row(found.domain, _described(access.identity), "cloud identity", source, found.name)
-    return _Row(found.domain, "", "nobody", f"{source}; login files are asked", found.name)
+        return _Row(host, _described(access.identity), "cloud identity", source, found.name)
+    return _Row(host, "", "nobody", f"{source}; login files are asked", found.name)
 
 
 def _kind(login: Login) -> str:

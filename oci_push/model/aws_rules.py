@@ -29,6 +29,11 @@ def identity_problems(identity: AwsIdentity) -> tuple[str, ...]:
     return tuple(_identity(identity))
 
 
+def is_role_arn(text: str) -> bool:
+    """Say whether a text names an IAM role, in any of AWS's partitions."""
+    return 20 <= len(text) <= 2048 and _ROLE.fullmatch(text) is not None
+
+
 def creation_problems(creation: EcrCreation) -> tuple[str, ...]:
     """List everything ECR would refuse in the settings of new repositories."""
     return tuple(_creation(creation))
@@ -42,7 +47,7 @@ def _identity(identity: AwsIdentity) -> Iterator[str]:
     if bool(identity.access_key_id) != bool(identity.secret_access_key):
         yield "accessKeyId and secretAccessKey go together"
     role = identity.role_arn
-    if role and not (20 <= len(role) <= 2048 and _ROLE.fullmatch(role)):
+    if role and not is_role_arn(role):
         yield f"role_arn {role!r} is not of the form arn:aws:iam::ACCOUNT:role/NAME"
     if not _SESSION.fullmatch(identity.session_name):
         yield (

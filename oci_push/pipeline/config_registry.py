@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass, field
 
 from oci_push.model.access import Login, Trust
+from oci_push.model.aws_rules import identity_problems
+from oci_push.model.ecr_host import is_region
 from oci_push.model.identity import (
     MAX_DURATION_S,
     SESSION_NAME,
@@ -25,6 +27,7 @@ from oci_push.pipeline import document
 from oci_push.pipeline.config_values import Values
 from oci_push.pipeline.document import Mapping, Mark, Node, Scalar, Sequence
 from oci_push.pipeline.integrations import PROVIDERS, Integration
+from oci_push.pipeline.scalars import boolean
 from oci_push.pipeline.schema import not_allowed
 
 _ALIASES = {"standard": "other", "docker": "other", "google": "gcr"}
@@ -45,7 +48,11 @@ _COMMON = (
 )  # fmt: skip
 _KEYS = _COMMON + _OTHERS + _ECR + _TLS
 _CREATION = ("scan_on_push", "mutability", "exclusions", "encryption", "kms_key", "tags", "lifecycle_policy")
-_TRUE = ("true", "yes", "on", "1")
+
+
+def snake_case(key: str) -> str:
+    """Give a key of the vendor's API as Terraform and we spell it."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: f"_{match[1].lower()}", key)
 
 
 class RegistryReader:
@@ -101,7 +108,7 @@ class _Keys:
 
     def add(self, node: Mapping) -> None:
         for entry in node.entries:
-            key = re.sub(r"(?<=[a-z0-9])([A-Z])", lambda m: f"_{m[1].lower()}", entry.key.text)
+            key = snake_case(entry.key.text)
             if key == "spec":
                 for nested in entry.value.entries if isinstance(entry.value, document.Mapping) else ():
                     self.found.setdefault("provider", Scalar(nested.key.mark, nested.key.text, nested.key.text, True))
@@ -138,7 +145,12 @@ class _Keys:
 
     def flag(self, key: str, *, default: bool) -> bool:
         node = self.found.get(key)
-        return node.text.lower() in _TRUE if isinstance(node, Scalar) else default
+        if node is None:
+            return default
+        value = boolean(node)
+        if value is None:
+            self.error(node.mark, f'"{key}" must be true or false')
+        return bool(value)
 
     def texts(self, key: str) -> tuple[str, ...]:
         node = self.found.get(key)
@@ -189,8 +201,9 @@ def _login(provider: str, keys: _Keys, name: str) -> Login | None:
 
 def _identity(provider: str, keys: _Keys) -> Identity | None:
     if provider == "ecr":
-        return AwsIdentity(
-            region=keys.text("region"),
+        regions = keys.texts("regions") if "regions" in keys.found else ()
+        identity = AwsIdentity(
+            region=keys.text("region") or ("" if keys.text("domain") else next(iter(regions), "")),
             access_key_id=keys.text("access_key_id"),
             secret_access_key=keys.secret("secret_access_key"),
             session_token=keys.secret("session_token"),
@@ -202,6 +215,11 @@ def _identity(provider: str, keys: _Keys) -> Identity | None:
             external_id=keys.text("external_id"),
             creation=_creation(keys),
         )
+        problems = [] if keys.values.missing else list(identity_problems(identity))
+        problems += [f"region {region!r} is not an AWS region" for region in regions if not is_region(region)]
+        for problem in dict.fromkeys(problems):
+            keys.error(keys.mark, problem)
+        return identity
     if provider in ("gcr", "gar"):
         return GoogleIdentity(keys.secret("keyfile"))
     if provider == "acr":
@@ -217,15 +235,17 @@ def _identity(provider: str, keys: _Keys) -> Identity | None:
 def _creation(keys: _Keys) -> EcrCreation | None:
     node = keys.found.get("create_repository")
     if not isinstance(node, document.Mapping):
-        return EcrCreation() if isinstance(node, Scalar) and node.text.lower() in _TRUE else None
+        return EcrCreation() if keys.flag("create_repository", default=False) else None
     known: dict[str, Node] = {}
     for entry in node.entries:
-        if entry.key.text in _CREATION:
-            known[entry.key.text] = entry.value
+        if snake_case(entry.key.text) in _CREATION:
+            known[snake_case(entry.key.text)] = entry.value
         else:
             keys.error(entry.key.mark, f"{not_allowed(entry.key.text, _CREATION)} (in create_repository)")
     inside = _Keys(keys.values, f"{keys.path}.create_repository", node.mark, known)
     tags = known.get("tags")
+    if tags is not None and not isinstance(tags, document.Mapping):
+        keys.error(tags.mark, '"tags" must map names to values')
     pairs = tags.entries if isinstance(tags, document.Mapping) else ()
     policy = known.get("lifecycle_policy")
     return EcrCreation(
@@ -247,7 +267,7 @@ def _domain(provider: str, keys: _Keys, name: str, identity: Identity | None) ->
         location = keys.text("location") or domain
         domain = f"{location}-docker.pkg.dev" if location else ""
     if provider == "ecr" and domain in ("", "from.service-account"):
-        if isinstance(identity, AwsIdentity) and not identity.region and "region" not in keys.found:
+        if isinstance(identity, AwsIdentity) and not identity.region and not keys.values.missing:
             keys.error(keys.mark, f'registry {name!r} needs a "region"')
         return ""
     try:

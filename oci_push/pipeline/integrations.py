@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from oci_push.errors import ConfigError, Problem
+from oci_push.model import ecr_host
 from oci_push.model.access import Access, Login, Trust
 from oci_push.model.identity import AwsIdentity, Identity
 from oci_push.model.reference import is_host
@@ -43,16 +44,14 @@ class Integration:
     replicate: bool = False
     problem: Problem | None = None
 
-    @property
-    def region(self) -> str:
-        """Give the AWS region, where there is one."""
-        return self.identity.region if isinstance(self.identity, AwsIdentity) else ""
-
     def access(self, *, with_login: bool = True) -> Access:
         """Give how it is reached; raises `ConfigError` for what is missing, which without a login nothing is."""
         if self.problem is not None and with_login:
             raise ConfigError(problems=[self.problem])
-        return Access(self.domain, self.login, self.trust, self.name, self.address, self.identity)
+        host = self.domain
+        if not host and isinstance(self.identity, AwsIdentity):
+            host = ecr_host.registry_host(self.identity)
+        return Access(host, self.login, self.trust, self.name, self.address, self.identity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from oci_push.model import ecr_host
 from oci_push.model.access import Access, Login
-from oci_push.model.identity import MAX_DURATION_S, MIN_DURATION_S, AwsIdentity
+from oci_push.model.aws_rules import identity_problems
+from oci_push.model.identity import AwsIdentity
 from oci_push.model.reference import DOCKER_HUB
 from oci_push.model.secret import Secret
 from oci_push.pipeline.document import Mark
 from oci_push.pipeline.integrations import Integration, names_host
 from oci_push.pipeline.resolving import Context, error, is_later, use
-from oci_push.pipeline.schema_aws import is_role_arn
 from oci_push.pipeline.steps import Aws, PushStep, Text
 
 
@@ -84,7 +84,7 @@ def _integration(found: Integration, context: Context, login: Login | None, aws:
     regions = _regions(found, identity, aws, context)
     served_in: tuple[str, ...] | None = None
     if found.replicate or context.wait_replication:
-        home = identity.region or next(iter(regions), "")
+        home = _home(found, identity) or next(iter(regions), "")
         if aws.region is None:
             served_in, regions = tuple(region for region in regions if region != home), (home,)
         else:
@@ -107,8 +107,9 @@ def _host(host: str, mark: Mark, context: Context, login: Login | None, aws: Aws
         if aws.role_arn is not None:
             raise error(aws.role_arn.mark, f"role_arn needs an ECR registry, and {host} is none")
         return Registry(host, "", (Access(host, login, name=mark_name(mark) if login else ""),))
-    region = use(aws.region, context) if aws.region else place.region
+    region = _region(aws.region, context) if aws.region else place.region
     identity = _with_role(_with_keys(AwsIdentity(region=region, account=place.account), aws, context), aws, context)
+    _checked(identity, mark)
     return Registry(host, "", (Access(ecr_host.in_region(host, region), login, identity=identity),))
 
 
@@ -119,6 +120,7 @@ def _inline_ecr(step: PushStep, context: Context) -> Registry:
         raise error(step.mark, f"step {step.name!r}: provider: ecr needs a region", hint, 206)
     regions = (_region(aws.region, context),) if aws.region else context.regions
     identity = _with_role(_with_keys(AwsIdentity(region=regions[0]), aws, context), aws, context)
+    _checked(identity, step.mark)
     accesses = tuple(
         Access(_host_of(identity, region), name=f"step {step.name}", identity=replace(identity, region=region))
         for region in regions
@@ -140,22 +142,33 @@ def _with_role(identity: AwsIdentity, aws: Aws, context: Context) -> AwsIdentity
     if aws.role_arn is None:
         return identity
     role = use(aws.role_arn, context)
-    if not is_later(role) and not is_role_arn(role):
-        hint = "a role looks like arn:aws:iam::123456789012:role/NAME"
-        raise error(aws.role_arn.mark, f"Invalid role_arn. Current value: {role}", hint, 206)
     duration = int(aws.duration_s) if aws.duration_s is not None else identity.duration_s
-    if not MIN_DURATION_S <= duration <= MAX_DURATION_S:
-        message = "When using role chaining, the duration of the role session must be between 15 minutes and 1 hour"
-        raise error(aws.role_arn.mark, message, "aws_duration_seconds is 900 to 3600", 206)
     name = use(aws.session_name, context) if aws.session_name else identity.session_name
-    return replace(identity, role_arn=role, session_name=name, duration_s=duration, account="")
+    return _checked(
+        replace(identity, role_arn=role, session_name=name, duration_s=duration, account=""), aws.role_arn.mark
+    )
+
+
+def _checked(identity: AwsIdentity, mark: Mark) -> AwsIdentity:
+    """Raise what AWS would refuse, as far as it is known already."""
+    if not any(is_later(text) for text in (identity.region, identity.role_arn, identity.session_name)):
+        problems = identity_problems(identity)
+        if problems:
+            raise error(mark, problems[0], "; ".join(problems[1:]) or None, 206)
+    return identity
 
 
 def _regions(found: Integration, identity: AwsIdentity, aws: Aws, context: Context) -> tuple[str, ...]:
     if aws.region is not None:
         return (_region(aws.region, context),)
-    own = identity.region or (place.region if (place := ecr_host.parse(found.domain)) else "")
+    own = _home(found, identity)
     return context.regions or found.regions or ((own,) if own else ())
+
+
+def _home(found: Integration, identity: AwsIdentity) -> str:
+    """Give the integration's own region: what it says, or its domain does."""
+    place = ecr_host.parse(found.domain)
+    return identity.region or (place.region if place else "")
 
 
 def _region(text: Text, context: Context) -> str:

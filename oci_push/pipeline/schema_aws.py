@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from oci_push.model.aws_rules import is_role_arn
+from oci_push.model.ecr_host import is_region
+from oci_push.model.identity import MAX_DURATION_S, MIN_DURATION_S
 from oci_push.pipeline.document import Mapping
 from oci_push.pipeline.findings import Findings
 from oci_push.pipeline.read import text
@@ -12,9 +14,6 @@ from oci_push.pipeline.scalars import number
 from oci_push.pipeline.steps import Text
 
 CODE = 206
-SHORTEST_S, LONGEST_S = 900, 3600
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+")
-_ACCOUNT = re.compile(r"[0-9]{12}")
 _VENDORS_REGIONS = frozenset(
     f"{area}-{number}"
     for area, numbers in {
@@ -64,7 +63,7 @@ def _check_region(aws: Aws, provider: str | None, findings: Findings) -> None:
         return
     path = f"{aws.path}.region"
     is_variable = region.text.startswith("${{") and "}}" in region.text
-    if not is_variable and "${{" not in region.text and not _REGION.fullmatch(region.text):
+    if not is_variable and "${{" not in region.text and not is_region(region.text):
         hint = "a region looks like eu-west-1"
         findings.error(region.mark, path, "aws region is invalid", code=CODE, hint=hint)
         return
@@ -103,19 +102,7 @@ def _check_duration(aws: Aws, findings: Findings, *, has_role: bool) -> None:
     if not has_role:
         message = "aws_duration_seconds is only relevant when using role chaining"
         findings.error(node.mark, path, message, code=CODE, hint="give the role: role_arn: ARN")
-    elif not SHORTEST_S <= seconds <= LONGEST_S:
+    elif not MIN_DURATION_S <= seconds <= MAX_DURATION_S:
         message = "When using role chaining, the duration of the role session must be between 15 minutes and 1 hour"
-        hint = f"write a number from {SHORTEST_S} to {LONGEST_S}"
+        hint = f"write a number from {MIN_DURATION_S} to {MAX_DURATION_S}"
         findings.error(node.mark, path, message, code=CODE, hint=hint)
-
-
-def is_role_arn(arn: str) -> bool:
-    """Say whether a text names an IAM role, in any partition."""
-    parts = arn.split(":", 5)
-    return (
-        len(parts) == 6
-        and parts[0] == "arn"
-        and parts[2] == "iam"
-        and _ACCOUNT.fullmatch(parts[4]) is not None
-        and parts[5].startswith("role/")
-    )

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field, replace
 from oci_push.model import ecr_host
 from oci_push.model.access import Access
 from oci_push.model.identity import AwsIdentity
-from oci_push.providers.base import Cloud, CloudSide, Quirks
+from oci_push.providers.base import MIB, Cloud, CloudSide, Quirks
 from oci_push.providers.ecr_aws import Aws, Endpoints
 from oci_push.providers.ecr_control import EcrControl
 from oci_push.providers.ecr_login import EcrLogins
 from oci_push.providers.ecr_replication import EcrReplication
 
-_MIB = 1024 * 1024
-_QUIRKS = Quirks(multi_tag=False, pieces=False, chunk_bytes=10 * _MIB, chunk_min_bytes=5 * _MIB, manifests_per_s=10)
+_QUIRKS = Quirks(multi_tag=False, pieces=False, chunk_bytes=10 * MIB, chunk_min_bytes=5 * MIB, manifests_per_s=10)
 
 
 @dataclass(frozen=True, slots=True)
