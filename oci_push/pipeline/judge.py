@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import cast
 
 from oci_push.errors import ConfigError
 from oci_push.pipeline.branches import allows
 from oci_push.pipeline.expressions.evaluate import Evaluated, Value, evaluate
+from oci_push.pipeline.expressions.syntax import parse
+from oci_push.pipeline.scalars import to_boolean
 from oci_push.pipeline.schedule import SKIPPED, Verdict
 from oci_push.pipeline.steps import Branches, Conditions, Dependencies, Dependency, Flag, Text, When
 from oci_push.pipeline.variables import Variables
 
 _FINISHED = frozenset({"success", "failure", "skipped", "terminated"})
-_TRUE = frozenset({"true", "yes", "on", "1"})
-_FALSE = frozenset({"false", "no", "off", "0"})
+_MOST_READ = 1024
 _SHOWN = 80
 
 
@@ -24,6 +26,8 @@ class VariablesJudge:
 
     def __init__(self, variables: Variables) -> None:
         self._variables = variables
+        # Steps that wait are judged again and again by the same texts.
+        self._read = lru_cache(_MOST_READ)(parse)
 
     def allows(self, when: When, states: Mapping[str, str], workflow: str) -> Verdict:
         """Ask branches, then dependencies, then conditions; all must agree."""
@@ -70,8 +74,7 @@ class VariablesJudge:
         """Read a switch; a variable that is no boolean says nothing."""
         if flag is None or isinstance(flag, bool):
             return flag
-        word = self._variables.interpolate(flag.text).text.strip().lower()
-        return True if word in _TRUE else False if word in _FALSE else None
+        return to_boolean(self._variables.interpolate(flag.text).text.strip())
 
     def evaluate(self, expression: str, names: Mapping[str, Value]) -> Evaluated:
         """Evaluate an expression after replacing its variables; what is wrong with them makes it false as well."""
@@ -79,7 +82,7 @@ class VariablesJudge:
             done = self._variables.interpolate(expression)
         except ConfigError as problem:
             return Evaluated(error=str(problem))
-        found = evaluate(done.text, names)
+        found = evaluate(done.text, names, read=self._read)
         if found.error and done.secrets:
             return Evaluated(error="cannot be evaluated; the reason could show a secret")
         return found

@@ -63,7 +63,12 @@ def boolean(node: Node | None, *, strict: bool = False) -> bool | None:
         return node.value
     if strict or not isinstance(node.value, str | int | float):
         return None
-    word = shown(node).lower()
+    return to_boolean(shown(node))
+
+
+def to_boolean(text: str) -> bool | None:
+    """Read a word that joi takes for a boolean, in any letter case."""
+    word = text.lower()
     return word in _TRUE_WORDS if word in BOOLEAN_WORDS else None
 
 

@@ -6,9 +6,9 @@ order in which faults are met and the words of the messages are those of the ven
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from oci_push.pipeline.expressions.functions import call, find_member, find_variable, get_function
 from oci_push.pipeline.expressions.hints import find_hint
@@ -24,6 +24,9 @@ MAX_LENGTH = 12_000
 
 MAX_SEARCHES = 30
 """How many calls of ``match`` one expression may have: each of them may take as long as a search may."""
+
+
+Read: TypeAlias = Callable[[str], tuple[Instruction, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,17 @@ class Evaluated:
         return not self.error and is_true(self.result)
 
 
-def evaluate(text: str, names: Mapping[str, Value]) -> Evaluated:
-    """Evaluate an expression whose ``${{…}}`` are already replaced; `names` are the variables it may use."""
+def evaluate(text: str, names: Mapping[str, Value], *, read: Read = parse) -> Evaluated:
+    """Evaluate an expression whose ``${{…}}`` are already replaced; `names` are the variables it may use.
+
+    `read` is for whoever evaluates the same texts again and again and keeps what they were read as.
+    """
     all_units = to_units(text)
     units = all_units.strip(BLANKS)
     try:
         if len(all_units) > MAX_LENGTH:
             raise ExpressionError(f"length must be less than or equal to {MAX_LENGTH} characters long")
-        result = _run(parse(units), names)
+        result = _run(read(units), names)
         if isinstance(result, Mapping):
             raise ExpressionError("Cannot evaluate object variable directly", 0)
     except ExpressionError as error:
