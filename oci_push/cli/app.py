@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 import typer
 
@@ -43,13 +44,18 @@ def main() -> None:
     )
     app.callback()(_root)
     for name in wanted:
-        module, function = _COMMANDS[name]
-        found = getattr(importlib.import_module(module), function)
+        found = command_of(name)
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=name)
         else:
             app.command(name)(found)
     app()
+
+
+def command_of(name: str) -> Any:
+    """Give what a command calls, or its group of commands, importing it now."""
+    module, function = _COMMANDS[name]
+    return getattr(importlib.import_module(module), function)
 
 
 def _version(show: bool) -> None:  # typer calls it with the option's value

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from oci_push.api import surroundings
-from oci_push.cli.inputs import pairs, read_bytes, read_config
+from oci_push.cli.inputs import pairs, read_bytes, read_config, tell_found
 from oci_push.cli.options import split_regions
 from oci_push.cli.variables import gather_variables
 from oci_push.errors import ConfigError, Problem
@@ -66,6 +66,7 @@ class Inputs:
 def read_inputs(
     pipeline: Path,
     config: Path | None,
+    allow_env: list[str] | None,
     candidates: list[str] | None,
     variables: list[str] | None,
     variable_files: list[Path] | None,
@@ -84,7 +85,8 @@ def read_inputs(
     if reading.pipeline is None:
         raise ConfigError(problems=reading.errors)
     parsed = reading.pipeline
-    settings = read_config(None if str(pipeline) == "-" else pipeline, config, env)
+    settings = read_config(None if str(pipeline) == "-" else pipeline, config, env, allow_env)
+    tell_found(settings)
     known = frozenset(step.name for step in flatten(parsed.steps))
     given = pairs(candidates or [], "--candidate", "STEP=SOURCE")
     for step in given:

@@ -34,6 +34,7 @@ from oci_push.runtime.scope import Scope
 def plan(
     pipeline: PipelineFile,
     config: options.ConfigFile = None,
+    allow_env: options.AllowEnv = None,
     candidate: Candidates = None,
     var: VariableOption = None,
     var_file: VariableFiles = None,
@@ -50,6 +51,7 @@ def plan(
         inputs = read_inputs(
             pipeline,
             config,
+            allow_env,
             candidate,
             var,
             var_file,

@@ -54,6 +54,7 @@ ExportFormat = Annotated[
 def run(
     pipeline: PipelineFile,
     config: options.ConfigFile = None,
+    allow_env: options.AllowEnv = None,
     candidate: Candidates = None,
     var: VariableOption = None,
     var_file: VariableFiles = None,
@@ -122,6 +123,7 @@ def run(
         inputs = read_inputs(
             pipeline,
             config,
+            allow_env,
             candidate,
             var,
             var_file,

@@ -84,17 +84,17 @@ def _resolved(
     tags: tuple[str, ...],
     context: Context,
 ) -> ResolvedPush:
-    targets = tuple(_target(access, registry.prefix, image_name, where) for access in registry.accesses)
+    targets = tuple(_target(access, registry.prefix, image_name, where, context) for access in registry.accesses)
     title = title_of(name, settings, context)
     return ResolvedPush(name, title, source, targets, tags, registry.name, registry.served_in)
 
 
-def _target(access: Access, prefix: str, name: str, mark: Mark) -> ResolvedTarget:
+def _target(access: Access, prefix: str, name: str, mark: Mark, context: Context) -> ResolvedTarget:
     """Put host, prefix and name together; the prefix always comes first, even where the name begins with it."""
     path = name.removeprefix(f"{access.host}/")
     full = f"{prefix}/{path}" if prefix else path
     shown = f"{access.host}/{full}"
-    if is_later(shown):
+    if is_later(shown, context):
         return ResolvedTarget(access, shown, None)
     if "@" in path or ":" in path.rpartition("/")[2]:
         raise error(mark, f"image_name {name!r} holds a tag or digest", "put the tag into tag: or tags:")
@@ -117,7 +117,7 @@ def _tags(texts: tuple[Text, ...], context: Context) -> tuple[str, ...]:
 
 def _tag(text: Text, context: Context) -> str:
     value = use(text, context)
-    if is_later(value):
+    if is_later(value, context):
         return value
     try:
         return check_tag(value)

@@ -12,7 +12,7 @@ from oci_push.model.reference import Repository
 from oci_push.pipeline.document import Mark
 from oci_push.pipeline.integrations import Config
 from oci_push.pipeline.steps import BuildStep, Text
-from oci_push.pipeline.variables import Variables
+from oci_push.pipeline.variables import Variables, names_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +62,19 @@ def use(text: Text, context: Context) -> str:
         return done.text
     named = ", ".join(f"${{{{{name}}}}}" for name in undefined)
     step = member_of(undefined[0], context.steps)
-    if step:
+    lacking = context.config.lacking.get(undefined[0])
+    if lacking is not None:
+        hint = f"{lacking}; {lacking.hint}"
+    elif step:
         hint = f"step {step!r} exports no such member, or has not run before this one"
     else:
         hint = f"give it: --var {undefined[0]}=VALUE, variables: in oci-push.yaml, or the environment"
     raise error(text.mark, f"unresolved variable {named}", hint)
 
 
-def is_later(text: str) -> bool:
-    """Say whether a used text still holds something that only a run can know."""
-    return "${{" in text
+def is_later(text: str, context: Context) -> bool:
+    """Say whether a used text still holds something that only a run can know; a value may just look like that."""
+    return context.is_plan and any(name in context.steps or member_of(name, context.steps) for name in names_in(text))
 
 
 def member_of(name: str, steps: frozenset[str]) -> str:
