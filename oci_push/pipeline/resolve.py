@@ -28,7 +28,8 @@ class ResolvedTarget:
 class ResolvedPush:
     """Hold one push, ready to be done.
 
-    `targets` are one, or one for each region of ECR. `served_in` is what it is in `Registry`.
+    `targets` are one, or one for each region of ECR. `served_in` is what it is in `Registry`. `image_name` is the
+    image's name without host and prefix, which it keeps where a later step pushes it on.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ResolvedPush:
     targets: tuple[ResolvedTarget, ...]
     tags: tuple[str, ...]
     registry: str
+    image_name: str
     served_in: tuple[str, ...] | None = None
 
     def references(self) -> tuple[str, ...]:
@@ -86,7 +88,8 @@ def _resolved(
 ) -> ResolvedPush:
     targets = tuple(_target(access, registry.prefix, image_name, where, context) for access in registry.accesses)
     title = title_of(name, settings, context)
-    return ResolvedPush(name, title, source, targets, tags, registry.name, registry.served_in)
+    own_name = image_name.removeprefix(f"{registry.accesses[0].host}/")
+    return ResolvedPush(name, title, source, targets, tags, registry.name, own_name, registry.served_in)
 
 
 def _target(access: Access, prefix: str, name: str, mark: Mark, context: Context) -> ResolvedTarget:

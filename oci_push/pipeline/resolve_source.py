@@ -71,9 +71,9 @@ def _pushed(name: str, where: Text, context: Context) -> ImageSource:
             where.mark, f"candidate {where.text}: step {name!r} has pushed no image", "it must run before this one"
         )
     if pushed is None:
-        return ImageSource(f"step:{name}", "", name=where.text)
+        return ImageSource(f"step:{name}", "", name=context.image_names.get(name, where.text))
     reference = Reference(pushed.repository, "", pushed.digest)
-    return ImageSource(f"step:{name}", f"docker://{reference}", pushed.access, name=pushed.repository.path)
+    return ImageSource(f"step:{name}", f"docker://{reference}", pushed.access, name=pushed.name)
 
 
 def _remote(text: str, step: PushStep, context: Context) -> ImageSource:

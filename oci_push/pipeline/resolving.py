@@ -17,18 +17,22 @@ from oci_push.pipeline.variables import Variables, names_in
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """Hold what a push step has pushed, for later steps that name it as their candidate."""
+    """Hold what a push step has pushed, for later steps that name it as their candidate.
+
+    `name` is the image's own, without host and prefix of the registry that it went to.
+    """
 
     repository: Repository
     digest: Digest
     access: Access
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """Hold what resolving looks things up in; `is_path` says whether a file exists.
 
-    `candidates` are the SOURCEs of build steps; `pushed` grows while a run goes on. `steps` are the names of all steps.
+    `candidates` are the SOURCEs of build steps; `pushed` grows while a run goes on, in a plan `image_names`. `steps` are the names of all steps.
     `regions` replace those of ECR integrations, and `wait_replication` waits for them as ``replicate: true`` does.
     `with_login` is off for plans and rehearsals, which log in nowhere and so miss no password; `wants_images` is off
     where nobody need have said where the images of build steps are; `is_plan` lets pass what only a run can know.
@@ -41,6 +45,7 @@ class Context:
     is_path: Callable[[str], bool]
     steps: frozenset[str] = frozenset()
     pushed: Mapping[str, Pushed] = field(default_factory=dict)
+    image_names: Mapping[str, str] = field(default_factory=dict)
     regions: tuple[str, ...] = ()
     wait_replication: bool = False
     with_login: bool = True
