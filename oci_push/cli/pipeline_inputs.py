@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -95,6 +95,7 @@ def read_inputs(
     parsed = reading.pipeline
     settings = read_config(None if str(pipeline) == "-" else pipeline, config, env, allow_env)
     tell_found(settings)
+    settings = replace(settings, lacking={**parsed.lacking, **settings.lacking})
     known = frozenset(step.name for step in flatten(parsed.steps))
     given = pairs(candidates or [], "--candidate", "STEP=SOURCE")
     for step in given:
@@ -102,7 +103,7 @@ def read_inputs(
             raise ConfigError(f"--candidate {step}: the pipeline has no step {step!r}")
     context = Context(
         settings,
-        gather_variables(variables or [], variable_files or [], settings, env, clock),
+        gather_variables(variables or [], variable_files or [], settings, env, clock, own=parsed.variables),
         parsed.builds(),
         {**settings.candidates, **given},
         path_exists,

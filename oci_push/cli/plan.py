@@ -123,8 +123,10 @@ def _print(done: Simulation, context: Context) -> None:
             stage = step.settings.stage
             print(f"stage {stage}")
         number = f"{planned.group:>3}." if planned.group else "  - "
-        said = planned.result if planned.runs else "skipped"
-        print(f"{number} {step.name} ({type_of(step)}): {said}" + (f" ({planned.reason})" if planned.reason else ""))
+        print(
+            f"{number} {step.name} ({type_of(step)}): {planned.result}"
+            + (f" ({planned.reason})" if planned.reason else "")
+        )
         if planned.resolved:
             source = planned.resolved.source
             shown = f" ({source.source})" if source.source and source.source != source.text else ""

@@ -5,7 +5,8 @@ How they are read from ``oci-push.yaml`` is in `config` and `config_registry`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from oci_push.errors import ConfigError, Problem
@@ -18,6 +19,7 @@ from oci_push.pipeline.config_origin import Allowed
 from oci_push.pipeline.config_values import SecretSource
 from oci_push.pipeline.document import Mark
 
+_RETIRED = ("cfcr", "r.cfcr.io")
 PROVIDERS = ("dockerhub", "ecr", "gcr", "gar", "acr", "bintray", "other")
 
 
@@ -118,3 +120,18 @@ def names_host(text: str) -> str:
     """Give the host when a `registry:` value is one (it has a dot or a port, or is localhost), else nothing."""
     bare = text.removeprefix("https://").removeprefix("http://").rstrip("/")
     return bare if is_host(bare) else ""
+
+
+def hint_for_unknown(name: str, known: Sequence[str]) -> str:
+    """Say what may be meant by a registry that nobody describes."""
+    if name.lower() in _RETIRED:
+        return (
+            f"{name} was the vendor's own registry, which is closed; describe the one that took its place:"
+            f" registries: [{{name: {name}, domain: HOST}}] in oci-push.yaml"
+        )
+    near = difflib.get_close_matches(name, known, 1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    if known:
+        return f"known registries: {', '.join(known)}"
+    return "describe it under registries: in oci-push.yaml, or name a host in registry:"
