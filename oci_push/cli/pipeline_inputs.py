@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from oci_push.api import surroundings
-from oci_push.cli.inputs import pairs, read_bytes, read_config, tell_found
+from oci_push.cli.inputs import CONFIG_NAME, pairs, read_bytes, read_config, tell_found
 from oci_push.cli.options import split_regions
 from oci_push.cli.variables import gather_variables
 from oci_push.errors import ConfigError, Problem
@@ -18,6 +18,7 @@ from oci_push.pipeline.assumptions import Assumptions
 from oci_push.pipeline.idle import Pushes
 from oci_push.pipeline.parse import read_pipeline
 from oci_push.pipeline.resolving import Context
+from oci_push.pipeline.stand_ins import add_stand_ins
 from oci_push.pipeline.steps import Pipeline, flatten
 from oci_push.runtime.clock import Clock
 from oci_push.sources.table import path_exists
@@ -101,9 +102,14 @@ def read_inputs(
     for step in given:
         if step not in known:
             raise ConfigError(f"--candidate {step}: the pipeline has no step {step!r}")
+    gathered = gather_variables(variables or [], variable_files or [], settings, env, clock, own=parsed.variables)
+    if for_run and not with_login:
+        settings, missing = add_stand_ins(parsed, settings, gathered)
+        for one in missing:
+            print(f"registry {one!r} is not described in {CONFIG_NAME}; something stands in for it", file=sys.stderr)
     context = Context(
         settings,
-        gather_variables(variables or [], variable_files or [], settings, env, clock, own=parsed.variables),
+        gathered,
         parsed.builds(),
         {**settings.candidates, **given},
         path_exists,

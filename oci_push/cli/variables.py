@@ -78,7 +78,8 @@ def gather_variables(
 ) -> Variables:
     """Bring all sources together, in order of precedence; raises `ConfigError` for options and files that are wrong.
 
-    A later option wins over an earlier one. `own` are those that a pipeline brings along. Git is asked about the working folder.
+    A later option wins over an earlier one. `own` are those that a pipeline brings along. Git is asked about the
+    working folder.
     """
     files = [Source(f"--var-file {path}", _read_file(path)) for path in reversed(var_files)]
     build = Build(clock.now(), token_hex(12))

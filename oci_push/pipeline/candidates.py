@@ -1,4 +1,4 @@
-"""Candidates that name no step: told when a file is checked, and with the steps that may be meant when it is planned."""
+"""Candidates that name no step: told when a file is checked, and with the steps that may be meant in a plan."""
 
 from __future__ import annotations
 

@@ -88,7 +88,8 @@ class Config:
 
     `is_named` says that the user named it; one that was found may be a stranger's. `lacking` says, by the name of a
     variable or ``secrets.CONTEXT.KEY``, why it has no value. `allowed` are the variables that found ones may use;
-    `notice` is what people are told about one that was found.
+    `notice` is what people are told about one that was found. `stand_ins` are what a rehearsal puts in the place of
+    registries that nobody describes: found by name, and never a default.
     """
 
     integrations: tuple[Integration, ...] = ()
@@ -101,10 +102,11 @@ class Config:
     lacking: Mapping[str, Problem] = field(default_factory=dict)
     allowed: frozenset[Allowed] = frozenset()
     notice: str = ""
+    stand_ins: tuple[Integration, ...] = ()
 
     def find(self, name: str) -> Integration | None:
         """Find an integration by name."""
-        return next((one for one in self.integrations if one.name == name), None)
+        return next((one for one in (*self.integrations, *self.stand_ins) if one.name == name), None)
 
     def default(self) -> Integration | None:
         """Give the integration flagged default, else the first."""
