@@ -22,7 +22,7 @@ from oci_push.model.reference import Repository
 from oci_push.protocol import manifests
 from oci_push.protocol.endpoints import bare, push_scope
 from oci_push.protocol.ping import ping
-from oci_push.providers.table import find_provider
+from oci_push.providers.families import find_family
 from oci_push.runner.pusher import Pusher
 from oci_push.runtime.scope import Scope
 from oci_push.transport.auth import AuthView
@@ -103,7 +103,7 @@ class _Explained:
         return "not known" if self.error else "none: the registry has asked for no login"
 
     def rows(self) -> list[tuple[str, str]]:
-        provider = find_provider(self.access.host)
+        provider = find_family(self.access.host)
         rows = [
             ("registry", f"{self.access.host} ({provider.name}), reached at {self.session.base}"),
             ("repository", self.repository.path),
@@ -130,7 +130,7 @@ class _Explained:
         view = self.view
         return {
             "registry": self.access.host,
-            "family": find_provider(self.access.host).name,
+            "family": find_family(self.access.host).name,
             "url": self.session.base,
             "repository": self.repository.path,
             "user": self.login.shown_user if self.login else None,

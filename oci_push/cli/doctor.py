@@ -15,7 +15,7 @@ from oci_push.cli.options import Common
 from oci_push.cli.push import make_pusher, start_debug_log
 from oci_push.cli.render.tables import table
 from oci_push.model.reference import Repository
-from oci_push.providers.table import find_provider
+from oci_push.providers.families import find_family
 from oci_push.registry.doctor import Doctor, Examination, scratch_repositories
 from oci_push.runtime.scope import Scope
 
@@ -53,7 +53,7 @@ def doctor(
             access = target.access
             here, there = scratch_repositories(access.host, target.namespace)
             session = pusher.connections.session(access)
-            found = Doctor(session, find_provider(access.host).quirks, (here, there)).examine(scope)
+            found = Doctor(session, find_family(access.host).quirks, (here, there)).examine(scope)
             for name, value in found.abilities.items():
                 pusher.memory.remember_ability(access.host, name, value)
         if as_json:
@@ -74,7 +74,7 @@ def doctor(
 def _to_json(host: str, here: Repository, found: Examination) -> dict[str, object]:
     return {
         "registry": host,
-        "family": find_provider(host).name,
+        "family": find_family(host).name,
         "repository": str(here),
         "findings": [{"check": f.name, "result": f.verdict.name.lower(), "detail": f.text} for f in found.findings],
         "abilities": found.abilities,

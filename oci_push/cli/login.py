@@ -24,7 +24,7 @@ from oci_push.model.secret import Secret
 from oci_push.protocol.ping import ping
 from oci_push.providers.authwriting import Changed, choose_file, remove_login, store_login, writable_places
 from oci_push.providers.base import complete
-from oci_push.providers.table import find_provider
+from oci_push.providers.families import find_family
 from oci_push.runtime.commands import command_runner
 from oci_push.runtime.scope import Scope
 
@@ -113,7 +113,7 @@ def logout(registry: Registry, authfile: targets.AuthFile = None, config: option
 
 def _typed(host: str, username: str, *, password_stdin: bool) -> Login:
     """Get user name and password from options, stdin and terminal; never from an argument."""
-    filler = find_provider(host).quirks.filler_user
+    filler = find_family(host).quirks.filler_user
     if password_stdin:
         given = Login(username, options.read_password(), source="--password-stdin")
     elif sys.stdin is not None and sys.stdin.isatty():
@@ -124,7 +124,7 @@ def _typed(host: str, username: str, *, password_stdin: bool) -> Login:
         raise ConfigError(
             "login needs --password-stdin where there is no terminal", hint="--username NAME is wanted too"
         )
-    given = complete(given, find_provider(host))
+    given = complete(given, find_family(host))
     if not given.username:
         raise ConfigError(f"{host}: a user name is needed", hint="give --username NAME")
     return given

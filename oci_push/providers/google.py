@@ -31,7 +31,7 @@ from oci_push.model.access import Access, Login
 from oci_push.model.identity import GoogleIdentity
 from oci_push.model.manifest import load_json
 from oci_push.model.secret import Secret
-from oci_push.providers.base import PUT, Cloud, CloudSide, Family, Quirks
+from oci_push.providers.base import Cloud, CloudSide
 from oci_push.providers.tokenfetch import (
     get_metadata,
     get_text,
@@ -59,30 +59,12 @@ _KEY_HINT = "give the JSON text of a service account's key, or of a workload ide
 _REFUSED_HINT = "is the key still active, and this machine's clock right? (gcloud iam service-accounts keys list)"
 
 
-def _cloud_side(access: Access, cloud: Cloud) -> CloudSide | None:
+def cloud_side(access: Access, cloud: Cloud) -> CloudSide | None:
+    """Give where logins come from; ``None`` where the access names no identity of this cloud."""
     identity = access.identity
     if not isinstance(identity, GoogleIdentity):
         return None
     return CloudSide(LeasedLogin(cloud.clock, lambda scope: _lease(identity, access.name, cloud, scope)))
-
-
-PROVIDER = Family(
-    "google",
-    Quirks(
-        upload=PUT,
-        multi_tag=False,
-        pieces=False,
-        filler_user=TOKEN_USER,
-        hints={
-            403: "the account needs the role Artifact Registry Writer (roles/artifactregistry.writer) on the"
-            " repository; images lie below LOCATION-docker.pkg.dev/PROJECT/REPOSITORY/",
-            404: "an Artifact Registry repository must exist before the push:"
-            " gcloud artifacts repositories create NAME --repository-format=docker --location=LOCATION",
-        },
-    ),
-    (".pkg.dev", ".gcr.io", "gcr.io"),
-    _cloud_side,
-)
 
 
 def _lease(identity: GoogleIdentity, name: str, cloud: Cloud, scope: Scope) -> Lease:

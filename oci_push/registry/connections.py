@@ -18,7 +18,7 @@ from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import pull_scope, push_scope
 from oci_push.protocol.uploads import Form
 from oci_push.providers.base import Cloud, CloudSide
-from oci_push.providers.table import find_provider
+from oci_push.providers.families import find_family
 from oci_push.registry.abilities import Abilities, Facts
 from oci_push.registry.journal import Journal
 from oci_push.registry.repository import RepositoryClient
@@ -96,11 +96,11 @@ class Connections:
     def can_mount(self, access: Access) -> bool:
         """Say whether this registry links blobs across repositories at all; what was measured goes before the facts."""
         measured = self._memory.find_ability(access.host, "mount")
-        return find_provider(access.host).quirks.mounts if measured is None else measured == "yes"
+        return find_family(access.host).quirks.mounts if measured is None else measured == "yes"
 
     def side(self, access: Access) -> CloudSide:
         """Give what stands behind a registry; where that is nothing, its login alone."""
-        provider = find_provider(access.host)
+        provider = find_family(access.host)
         return self._sides.get(
             access, lambda: provider.cloud_side(access, self._cloud(access)) or CloudSide(FixedLogin(access.login))
         )
@@ -128,7 +128,7 @@ class Connections:
             session.close()
 
     def _open(self, access: Access) -> Session:
-        provider = find_provider(access.host)
+        provider = find_family(access.host)
         fixed = FixedLogin(access.login) if access.login else self.side(access).logins
         logins = self._renewing(access) or fixed
         return Session(
@@ -173,7 +173,7 @@ class Connections:
         def find(name: str) -> str | None:
             return self._memory.find_ability(host, name)
 
-        quirks = find_provider(host).quirks
+        quirks = find_family(host).quirks
         form, least = find("form") or "", find("chunk_min_bytes") or ""
         abilities = Abilities(
             Facts(

@@ -28,7 +28,7 @@ from oci_push.protocol.call import BytesBody
 from oci_push.providers.authfiles import HELPER_AGE_S, AuthFiles
 from oci_push.providers.base import complete
 from oci_push.providers.certificates import add_certificates, certificate_folders
-from oci_push.providers.table import find_provider
+from oci_push.providers.families import find_family
 from oci_push.registry.connections import Connections
 from oci_push.registry.journal import Journal
 from oci_push.runtime.commands import command_runner
@@ -142,7 +142,7 @@ class Pusher:
             found = self._logins.find(repository, self.scope)
             login = found.login if found else None
         if login is not None:
-            login = complete(login, find_provider(repository.host))
+            login = complete(login, find_family(repository.host))
         trust = access.trust
         if trust == Trust():
             trust = self._options.trust
@@ -165,7 +165,7 @@ class Pusher:
                 raise CredentialsError(
                     f"{repository.host}: its credential helper has no login any more", hint="log in again"
                 )
-            return Lease(complete(found.login, find_provider(repository.host)), HELPER_AGE_S)
+            return Lease(complete(found.login, find_family(repository.host)), HELPER_AGE_S)
 
         return LeasedLogin(self.scope.clock, make)
 
