@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +16,7 @@ from oci_push.cli.importing import Imported, Written, read_registries, write_reg
 from oci_push.errors import ConfigError
 from oci_push.providers.authfiles import read_file
 from oci_push.providers.authwriting import writable_places
+from oci_push.runtime.files import PRIVATE, write_whole
 from oci_push.runtime.scope import Scope
 
 
@@ -85,9 +85,7 @@ def _read(path: Path, *, is_in_use: bool) -> tuple[Imported, ...]:
 
 def _write(output: Path, text: str) -> None:
     try:
-        number = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            file.write(text)
+        write_whole(output, text, mode=PRIVATE, is_new=True)
     except FileExistsError as problem:
         raise ConfigError(
             f"{output}: is there already", hint="leave out --output and add what is printed to it"

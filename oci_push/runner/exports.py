@@ -7,7 +7,7 @@ from pathlib import Path
 
 from oci_push.errors import ConfigError
 from oci_push.pipeline.exports import ExportForm, exported_values, format_exports
-from oci_push.runner.files import write_whole
+from oci_push.runner.files import write_result
 
 
 def write_exports(path: Path, form: ExportForm, steps: Mapping[str, Mapping[str, str]]) -> None:
@@ -17,8 +17,8 @@ def write_exports(path: Path, form: ExportForm, steps: Mapping[str, Mapping[str,
     move, unless it is a device or a pipe. They hold no secrets, and others must be able to read them.
     """
     text = format_exports(exported_values(steps), form)
-    if form is not ExportForm.GITHUB and (path.is_file() or not path.exists()):
-        write_whole(path, text, "the exports")
+    if form is not ExportForm.GITHUB:
+        write_result(path, text, "the exports")
         return
     try:
         with path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
