@@ -31,7 +31,8 @@ class RequestBody:
     """Read one request's body once; whatever arrived before a break is handed out first.
 
     `length` is ``None`` for a chunked body. `before_read` is called before the first byte is asked for (it sends
-    ``100 Continue``). `cut_at` breaks the body off after so many bytes, or at its end if it is shorter.
+    ``100 Continue``). `cut_at` breaks the body off after so many bytes, or at its end if it is shorter; the byte at
+    `flip_at` comes out as another.
     """
 
     def __init__(self, stream: Stream, length: int | None, before_read: Callable[[], None]) -> None:
@@ -42,6 +43,7 @@ class RequestBody:
         self.received = 0
         self.finished = length == 0
         self.cut_at: int | None = None
+        self.flip_at: int | None = None
         self._block_bytes = BLOCK_BYTES
         self._pause: Callable[[], object] = lambda: None
 
@@ -91,6 +93,8 @@ class RequestBody:
             if self.cut_at is not None:
                 want = min(want, max(self.cut_at - self.received, 0))
             filled, broken = self._fill(view[:want])
+            if self.flip_at is not None and self.received <= self.flip_at < self.received + filled:
+                view[self.flip_at - self.received] ^= 1
             self.received += filled
             count -= filled
             if filled:

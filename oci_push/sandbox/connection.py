@@ -179,6 +179,8 @@ class Connection(BaseHTTPRequestHandler):
                 self.service.stopping.wait(action.seconds)
                 if self.service.stopping.is_set():
                     raise _Hangup
+            case faults.FlipByte():
+                body.flip_at = action.at
             case faults.Slow():
                 body.slow_down(action.block_bytes, lambda: self.service.stopping.wait(action.pause_s))
         response = self._answer(number, headers, body)

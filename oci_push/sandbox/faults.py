@@ -115,6 +115,13 @@ class Redirect:
 
 
 @dataclass(frozen=True, slots=True)
+class FlipByte:
+    """Take one byte of the request's body, the one at offset `at`, for another, as a bad line or memory does."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Http10Close:
     """Do what was asked and answer as HTTP/1.0 does: no Content-Length, the end of the connection is the end."""
 
@@ -131,6 +138,7 @@ Action: TypeAlias = (
     | Garbage
     | Headers
     | Redirect
+    | FlipByte
     | Http10Close
 )
 
