@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -50,6 +49,3 @@ class SourceSettings:
     format: str = "auto"
     digest_cache: DigestCache | None = None
     limits: Limits = field(default_factory=Limits)
-
-
-IsPath = Callable[[str], bool]

@@ -17,10 +17,11 @@ from oci_push.events import ignore
 from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
+from oci_push.model.source import SourceSpec
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.scope import Scope
 from oci_push.sources.settings import SourceSettings
-from oci_push.sources.table import SourceSpec, open_source
+from oci_push.sources.table import open_source
 
 ONE, TWO = layer(1), layer(2, 9000)
 
