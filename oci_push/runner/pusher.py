@@ -246,7 +246,9 @@ class Pusher:
         return there.digest if there else None
 
     def _open(self, spec: SourceSpec, scope: Scope, given: Access | None, targets: int) -> Source:
-        settings = replace(self._options.sources, digest_cache=self._memory)
+        settings = replace(
+            self._options.sources, digest_cache=self._memory, foreign_layers=self._options.foreign_layers
+        )
         if spec.kind != "registry":
             return open_source(spec, settings, scope=scope, emit=self._emit, stdin=self._stdin)
         reference = Reference.parse(spec.path)

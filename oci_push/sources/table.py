@@ -13,7 +13,7 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.source import SourceSpec
 from oci_push.runtime.scope import Scope
-from oci_push.sources import docker_archive, layout
+from oci_push.sources import archive_images, docker_archive, layout
 from oci_push.sources.base import Source
 from oci_push.sources.files import FileBody, SpoolSpace
 from oci_push.sources.settings import SourceSettings
@@ -61,11 +61,11 @@ def _by_content(view: View, spec: SourceSpec, settings: SourceSettings, spool: S
     limits = settings.limits
     has_layout = spec.kind != "docker-archive" or isinstance(view, TarView)
     has_layout = has_layout and read_small(view, "oci-layout", limits) is not None
-    images = None if spec.kind.startswith("oci") else docker_archive.read_images(view, settings)
+    images = None if spec.kind.startswith("oci") else archive_images.read_images(view, settings)
     if has_layout and (images is None or _is_complete(view, spec.ref, settings=settings)):
         return layout.LayoutSource(view, spec.ref, limits, spool)
     if images is not None:
-        chosen = docker_archive.choose(images, spec.ref, view.name)
+        chosen = archive_images.choose(images, spec.ref, view.name)
         return docker_archive.DockerArchiveSource(view, chosen, settings, spool, emit)
     if spec.kind.startswith("oci"):
         return layout.LayoutSource(view, spec.ref, limits, spool)
@@ -94,6 +94,8 @@ def _is_complete(view: View, ref: str, *, settings: SourceSettings) -> bool:
             return False
         node = Manifest.parse(body.read(), descriptor.media_type, descriptor.digest)
         for child in (*node.children, *node.blobs):
+            if media.is_foreign_layer(child.media_type) and child.urls and not settings.foreign_layers:
+                continue
             found = view.find(layout.blob_path(child.digest))
             if found is None or found.size != child.size:
                 return False
