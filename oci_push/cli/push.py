@@ -29,6 +29,7 @@ from oci_push.events import Emit
 from oci_push.model.access import Access
 from oci_push.model.identity import EcrCreation
 from oci_push.model.platform import Platform
+from oci_push.model.source import KNOWN_FORMS
 from oci_push.runner.files import check_writable
 from oci_push.runner.pusher import Options, Pusher
 from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, serve_everywhere
@@ -41,11 +42,7 @@ from oci_push.transport.session import TransportSettings
 def push(
     source: Annotated[
         str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], docker://HOST/REPO:TAG, "
-            "a reference, a path (told by its content), or - for a tar on stdin.",
-        ),
+        typer.Argument(metavar="SOURCE", help=f"{KNOWN_FORMS}."),
     ],
     destination: Annotated[list[str], typer.Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
     tag: Annotated[list[str] | None, typer.Option("--tag", "-t", help="One more tag for every destination.")] = None,

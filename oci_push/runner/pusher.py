@@ -16,13 +16,14 @@ from typing import BinaryIO
 from oci_push.engine.graph import ImageGraph, walk
 from oci_push.engine.plan import PushPlan, Target, plan_push
 from oci_push.engine.push import Care, PushResult, execute
-from oci_push.errors import ConfigError, CredentialsError, OciPushError
+from oci_push.errors import CredentialsError, OciPushError
 from oci_push.events import Emit, Note, ignore
 from oci_push.model.access import Access, Login, Trust
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, Repository
+from oci_push.model.source import SourceSpec, parse_source
 from oci_push.protocol import referrers
 from oci_push.protocol.call import BytesBody
 from oci_push.providers.authfiles import HELPER_AGE_S, AuthFiles
@@ -39,7 +40,7 @@ from oci_push.sources.base import Source
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.remote import RemoteSource
 from oci_push.sources.settings import SourceSettings
-from oci_push.sources.table import SourceSpec, open_source, parse_source, path_exists
+from oci_push.sources.table import open_source, path_exists
 from oci_push.transport.logins import Lease, LeasedLogin, LoginSource
 from oci_push.transport.session import TransportSettings
 
@@ -245,13 +246,12 @@ class Pusher:
         return there.digest if there else None
 
     def _open(self, spec: SourceSpec, scope: Scope, given: Access | None, targets: int) -> Source:
-        settings = replace(self._options.sources, digest_cache=self._memory)
+        settings = replace(
+            self._options.sources, digest_cache=self._memory, foreign_layers=self._options.foreign_layers
+        )
         if spec.kind != "registry":
             return open_source(spec, settings, scope=scope, emit=self._emit, stdin=self._stdin)
-        try:
-            reference = Reference.parse(spec.path)
-        except ValueError as problem:
-            raise ConfigError(f"source {spec.text!r}: {problem}") from problem
+        reference = Reference.parse(spec.path)
         client = self._connections.repository(self.access(reference.repository, given), reference.repository)
         spool = SpoolSpace(settings.temp_folder, settings.spool_bytes)
         return RemoteSource(client, reference, spool, keep=targets > 1)
