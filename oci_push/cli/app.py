@@ -13,10 +13,11 @@ from oci_push import __version__
 
 TYPE_CHECKING = False  # importing `typing` to learn this would double the time of --version
 if TYPE_CHECKING:
+    from typing import Any
+
     import typer
 
 ABOUT = "Push container images to registries over HTTP: no daemon, no root."
-
 
 GROUPS: dict[str, dict[str, tuple[str, str, str]]] = {
     "Images": {
@@ -87,8 +88,6 @@ def root_help() -> str:
 
 def _make(named: str, *, with_completion: bool) -> typer.Typer:
     """Build Typer's application; of the commands that are not `named` it knows the name and the summary alone."""
-    import importlib
-
     import typer
 
     app = typer.Typer(
@@ -101,16 +100,24 @@ def _make(named: str, *, with_completion: bool) -> typer.Typer:
         context_settings={"help_option_names": list(_HELP)},
     )
     app.callback()(_root)
-    for name, (module, function, summary) in COMMANDS.items():
+    for name, (_, _, summary) in COMMANDS.items():
         if name != named:
             app.command(name, help=summary)(_root)
             continue
-        found = getattr(importlib.import_module(f"oci_push.cli.{module}"), function)
+        found = command_of(name)
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=name)
         else:
             app.command(name)(found)
     return app
+
+
+def command_of(name: str) -> Any:
+    """Return what a command calls, or its group of commands, importing it now."""
+    import importlib
+
+    module, function, _ = COMMANDS[name]
+    return getattr(importlib.import_module(f"oci_push.cli.{module}"), function)
 
 
 def _root() -> None:

@@ -41,6 +41,7 @@ def auth(
         str, typer.Argument(metavar="REF|INTEGRATION", help="HOST[:PORT]/REPO[:TAG], or a registry of oci-push.yaml.")
     ],
     config: options.ConfigFile = None,
+    allow_env: options.AllowEnv = None,
     as_json: targets.AsJson = False,
     plain_http: options.PlainHttp = False,
     skip_tls_verify: options.SkipVerify = False,
@@ -56,7 +57,7 @@ def auth(
         start_debug_log()
 
     def work(scope: Scope) -> int:
-        target = targets.image_target(reference, targets.read_config(config))
+        target = targets.image_target(reference, targets.read_config(config, allow_env))
         with contextlib.closing(make_pusher(scope, common, quiet=True)) as pusher:
             explained = _explain(pusher, target, scope)
         if as_json:

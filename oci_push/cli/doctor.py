@@ -25,6 +25,7 @@ def doctor(
         str, typer.Argument(metavar="REF|INTEGRATION", help="HOST[:PORT]/REPO, or a registry of oci-push.yaml.")
     ],
     config: options.ConfigFile = None,
+    allow_env: options.AllowEnv = None,
     as_json: targets.AsJson = False,
     plain_http: options.PlainHttp = False,
     skip_tls_verify: options.SkipVerify = False,
@@ -47,7 +48,7 @@ def doctor(
         start_debug_log()
 
     def work(scope: Scope) -> int:
-        named = targets.image_target(reference, targets.read_config(config))
+        named = targets.image_target(reference, targets.read_config(config, allow_env))
         with contextlib.closing(make_pusher(scope, common, quiet=as_json)) as pusher:
             target = targets.reached(pusher, named, "oci-push-doctor")
             access = target.access

@@ -3,28 +3,65 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from oci_push.errors import ConfigError
 from oci_push.pipeline.config import load_config
+from oci_push.pipeline.config_origin import NAMED, Allowed, Origin
 from oci_push.pipeline.integrations import Config
 
 CONFIG_NAME = "oci-push.yaml"
+_NAMED_BY, _ALLOWED_BY = "OCI_PUSH_CONFIG", "OCI_PUSH_ALLOW_ENV"
+_HERE = "in the working folder"
 
 
-def read_config(pipeline: Path | None, given: Path | None, env: Mapping[str, str]) -> Config:
-    """Read ``oci-push.yaml``: named, beside the pipeline, in the working folder, in the user's folder; or none."""
+def read_config(
+    pipeline: Path | None, given: Path | None, env: Mapping[str, str], allowed: Sequence[str] | None = None
+) -> Config:
+    """Read ``oci-push.yaml``: named, beside the pipeline, in the working folder, in the user's folder; or none.
+
+    One that was found beside the pipeline or in the working folder may only read what `allowed`, ``OCI_PUSH_ALLOW_ENV``
+    and the user's own configuration let it read, and its `notice` says that it is used.
+    """
+    given = given or (Path(env[_NAMED_BY]) if env.get(_NAMED_BY) else None)
+    if given:
+        return _load(given, env, NAMED)
+    own = _own_place(env)
+    for place, where in ((pipeline.parent if pipeline else None, "beside the pipeline"), (Path(), _HERE)):
+        found = place / CONFIG_NAME if place is not None else None
+        if found is None or not found.is_file() or (own is not None and own.is_file() and found.samefile(own)):
+            continue
+        return _found(found, where, own, env, allowed or ())
+    return _load(own, env, NAMED) if own is not None and own.is_file() else Config()
+
+
+def tell_found(*configs: Config) -> None:
+    """Say once of each configuration that was found, not named, that it is used."""
+    for notice in dict.fromkeys(config.notice for config in configs if config.notice):
+        print(notice, file=sys.stderr)
+
+
+def _found(path: Path, where: str, own: Path | None, env: Mapping[str, str], allowed: Sequence[str]) -> Config:
+    may = Allowed.parse_list(allowed, "--allow-env") | Allowed.parse_list([env.get(_ALLOWED_BY, "")], _ALLOWED_BY)
+    if own is not None and own.is_file():
+        may |= _load(own, env, NAMED).allowed
+    origin = Origin(path.parent, is_named=False, allowed=may)
+    if not origin.may_read(path):
+        raise ConfigError(f"{path}: is a link that leads out of its folder", hint=f"name it: --config {path}")
+    names = ", ".join(sorted(str(one) for one in may)) or "none"
+    notice = f"using {path} {where}; it may use these environment variables: {names}"
+    return replace(_load(path, env, origin), notice=notice)
+
+
+def _own_place(env: Mapping[str, str]) -> Path | None:
     user = env.get("XDG_CONFIG_HOME") or (f"{env['HOME']}/.config" if env.get("HOME") else "")
-    places = [given] if given else [Path(CONFIG_NAME)]
-    if not given and pipeline is not None:
-        places.insert(0, pipeline.parent / CONFIG_NAME)
-    if not given and user:
-        places.append(Path(user) / "oci-push" / CONFIG_NAME)
-    for place in places:
-        if given or place.is_file():
-            return load_config(read_bytes(place), str(place), env, lambda path: path.read_text(encoding="utf-8"))
-    return Config()
+    return Path(user) / "oci-push" / CONFIG_NAME if user else None
+
+
+def _load(path: Path, env: Mapping[str, str], origin: Origin) -> Config:
+    return load_config(read_bytes(path), str(path), env, lambda file: file.read_text(encoding="utf-8"), origin)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -41,6 +41,7 @@ def login(
     password_stdin: options.PasswordStdin = False,
     authfile: targets.AuthFile = None,
     config: options.ConfigFile = None,
+    allow_env: options.AllowEnv = None,
     plain_http: options.PlainHttp = False,
     skip_tls_verify: options.SkipVerify = False,
     ca_file: options.CaFile = "",
@@ -54,7 +55,7 @@ def login(
     if debug:
         start_debug_log()
     with reported():
-        named = targets.registry_target(registry, targets.read_config(config))
+        named = targets.registry_target(registry, targets.read_config(config, allow_env))
         if named.integration is None:
             host = named.access.host
             named = replace(named, access=Access(host, _typed(host, username, password_stdin=password_stdin)))
@@ -85,11 +86,16 @@ def login(
     run_command(work, what="login")
 
 
-def logout(registry: Registry, authfile: targets.AuthFile = None, config: options.ConfigFile = None) -> None:
+def logout(
+    registry: Registry,
+    authfile: targets.AuthFile = None,
+    config: options.ConfigFile = None,
+    allow_env: options.AllowEnv = None,
+) -> None:
     """Remove a registry's login from the login files and their credential helpers."""
 
     def work(scope: Scope) -> int:
-        target = targets.registry_target(registry, targets.read_config(config))
+        target = targets.registry_target(registry, targets.read_config(config, allow_env))
         place = ecr_host.parse(target.access.host)
         if place is not None and not place.is_known:
             # The login is kept under the account's own host, which only AWS can tell.

@@ -47,7 +47,15 @@ LimitRate = Annotated[
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Requests at once to one registry; 0: by distance.")]
 Retries = Annotated[int, typer.Option("--retries", min=0, help="How often a request or upload is repeated.")]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="oci-push.yaml, if not found by itself.")
+    Path | None, typer.Option("--config", metavar="FILE", help="oci-push.yaml that is trusted; also OCI_PUSH_CONFIG.")
+]
+AllowEnv = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-env",
+        metavar="NAME[@HOST]",
+        help="Let an oci-push.yaml that was found, not named, use this environment variable (for this registry only).",
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Log every request (never a secret) to stderr.")]

@@ -10,11 +10,12 @@ from typing import Annotated
 import typer
 
 from oci_push.api import surroundings
-from oci_push.cli.inputs import pairs, read_bytes, read_config
+from oci_push.cli.inputs import pairs, read_bytes, read_config, tell_found
 from oci_push.cli.options import split_regions
 from oci_push.cli.variables import gather_variables
 from oci_push.errors import ConfigError, Problem
 from oci_push.pipeline.assumptions import Assumptions
+from oci_push.pipeline.idle import Pushes
 from oci_push.pipeline.parse import read_pipeline
 from oci_push.pipeline.resolving import Context
 from oci_push.pipeline.steps import Pipeline, flatten
@@ -41,6 +42,13 @@ Foreign = Annotated[
 AutoPush = Annotated[
     bool, typer.Option("--auto-push", help="Push the images of build steps too, unless they say disable_push.")
 ]
+RequirePush = Annotated[
+    bool | None,
+    typer.Option(
+        "--require-push/--no-require-push",
+        help="Fail a run in which no push step ran, or let it pass; by default only where a step's own when: said no.",
+    ),
+]
 MaxWait = Annotated[
     float, typer.Option("--max-retry-wait", metavar="SECONDS", min=0, help="The longest wait of a retry: block.")
 ]
@@ -66,6 +74,7 @@ class Inputs:
 def read_inputs(
     pipeline: Path,
     config: Path | None,
+    allow_env: list[str] | None,
     candidates: list[str] | None,
     variables: list[str] | None,
     variable_files: list[Path] | None,
@@ -84,7 +93,8 @@ def read_inputs(
     if reading.pipeline is None:
         raise ConfigError(problems=reading.errors)
     parsed = reading.pipeline
-    settings = read_config(None if str(pipeline) == "-" else pipeline, config, env)
+    settings = read_config(None if str(pipeline) == "-" else pipeline, config, env, allow_env)
+    tell_found(settings)
     known = frozenset(step.name for step in flatten(parsed.steps))
     given = pairs(candidates or [], "--candidate", "STEP=SOURCE")
     for step in given:
@@ -110,6 +120,17 @@ def check_foreign(value: str) -> bool:
     if value not in ("skip", "success"):
         raise ConfigError(f"--foreign {value!r} is not known", hint="skip or success")
     return value == "success"
+
+
+def tell_idle(pushes: Pushes) -> None:
+    """Say how many push steps ran, where not all did, and why the others did not."""
+    if not pushes.idle:
+        return
+    print(f"{pushes.ran} of {pushes.total} push steps ran", file=sys.stderr)
+    for name, reason in pushes.idle:
+        print(f"  {name}: {reason}", file=sys.stderr)
+    if pushes.hint:
+        print(f"  hint: {pushes.hint}", file=sys.stderr)
 
 
 def tell_warnings(warnings: tuple[Problem, ...]) -> None:

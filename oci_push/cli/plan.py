@@ -18,8 +18,10 @@ from oci_push.cli.pipeline_inputs import (
     MaxWait,
     PipelineFile,
     Regions,
+    RequirePush,
     check_foreign,
     read_inputs,
+    tell_idle,
     tell_warnings,
 )
 from oci_push.cli.variables import VariableFiles, VariableOption
@@ -34,12 +36,14 @@ from oci_push.runtime.scope import Scope
 def plan(
     pipeline: PipelineFile,
     config: options.ConfigFile = None,
+    allow_env: options.AllowEnv = None,
     candidate: Candidates = None,
     var: VariableOption = None,
     var_file: VariableFiles = None,
     assume: Assume = None,
     foreign: Foreign = "skip",
     auto_push: AutoPush = False,
+    require_push: RequirePush = None,
     regions: Regions = "",
     max_retry_wait: MaxWait = MAX_WAIT_S,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
@@ -50,6 +54,7 @@ def plan(
         inputs = read_inputs(
             pipeline,
             config,
+            allow_env,
             candidate,
             var,
             var_file,
@@ -59,13 +64,16 @@ def plan(
             with_login=False,
             for_run=False,
         )
-        assumed = Assumed(inputs.assumptions, check_foreign(foreign), auto_push, max_retry_wait)
+        assumed = Assumed(
+            inputs.assumptions, check_foreign(foreign), auto_push, max_retry_wait, requires_push=require_push
+        )
         done = simulate(inputs.pipeline, inputs.context, assumed)
         if as_json:
             print(json.dumps(simulation_to_json(done, inputs.context), indent=2, ensure_ascii=False))
         else:
             tell_warnings(inputs.warnings)
             _print(done, inputs.context)
+            tell_idle(done.pushes)
         if done.problems:
             sys.stdout.flush()
             show_error(ConfigError(problems=tuple(dict.fromkeys(done.problems))))

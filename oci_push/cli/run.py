@@ -23,9 +23,11 @@ from oci_push.cli.pipeline_inputs import (
     MaxWait,
     PipelineFile,
     Regions,
+    RequirePush,
     WaitReplication,
     check_foreign,
     read_inputs,
+    tell_idle,
     tell_warnings,
 )
 from oci_push.cli.push import make_pusher, start_debug_log
@@ -55,6 +57,7 @@ ExportFormat = Annotated[
 def run(
     pipeline: PipelineFile,
     config: options.ConfigFile = None,
+    allow_env: options.AllowEnv = None,
     candidate: Candidates = None,
     var: VariableOption = None,
     var_file: VariableFiles = None,
@@ -71,6 +74,7 @@ def run(
     annotate_referrer: Annotated[
         bool, typer.Option("--annotate-referrer", help="Attach what is noted about a pushed image to it.")
     ] = False,
+    require_push: RequirePush = None,
     regions: Regions = "",
     wait_replication: WaitReplication = False,
     max_retry_wait: MaxWait = MAX_WAIT_S,
@@ -123,6 +127,7 @@ def run(
         inputs = read_inputs(
             pipeline,
             config,
+            allow_env,
             candidate,
             var,
             var_file,
@@ -143,6 +148,7 @@ def run(
             allow_exec=allow_exec,
             annotate_referrer=annotate_referrer,
             max_wait_s=max_retry_wait,
+            requires_push=require_push,
             env=env,
             read_file=_read_text,
         )
@@ -177,6 +183,7 @@ def _show(done: RunReport) -> None:
                     show_tags(result)
         elif step.status == "failure" and step.type != "parallel":
             print(f"error: step {step.name}: {step.reason}", file=sys.stderr)
+    tell_idle(done.pushes)
     print(f"Build finished: {done.status}", file=sys.stderr)
 
 

@@ -50,9 +50,11 @@ class Target:
         return Repository(self.access.host, f"{self.path}/{otherwise}" if self.path else otherwise)
 
 
-def read_config(given: Path | None) -> Config:
-    """Read ``oci-push.yaml`` from where it is found without a pipeline."""
-    return inputs.read_config(None, given, surroundings().env)
+def read_config(given: Path | None, allowed: list[str] | None) -> Config:
+    """Read ``oci-push.yaml`` from where it is found without a pipeline, and say so if it was."""
+    config = inputs.read_config(None, given, surroundings().env, allowed)
+    inputs.tell_found(config)
+    return config
 
 
 def registry_target(text: str, config: Config) -> Target:

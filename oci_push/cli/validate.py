@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +16,7 @@ import typer
 
 from oci_push.cli import options
 from oci_push.cli.failures import run_command
-from oci_push.cli.inputs import CONFIG_NAME, pairs, read_bytes, read_config
+from oci_push.cli.inputs import CONFIG_NAME, pairs, read_bytes, read_config, tell_found
 from oci_push.errors import ConfigError, Problem
 from oci_push.pipeline.findings import to_json
 from oci_push.pipeline.integrations import Config
@@ -36,6 +36,7 @@ def validate(
         list[Path], typer.Argument(metavar="PIPELINE.yml...", help="Pipeline files; - reads one from stdin.")
     ],
     config: options.ConfigFile = None,
+    allow_env: options.AllowEnv = None,
     var: Annotated[list[str] | None, typer.Option("--var", metavar="NAME=VALUE", help="Set a variable.")] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse also what only the vendor's own validator refuses.")
@@ -52,12 +53,13 @@ def validate(
 
     def work(scope: Scope) -> int:
         with _no_collecting():
-            checked = [_check(path, config, var or [], strict=strict) for path in dict.fromkeys(pipelines)]
+            checked = [_check(path, config, allow_env, var or [], strict=strict) for path in dict.fromkeys(pipelines)]
         errors = tuple(dict.fromkeys(problem for one in checked for problem in one.errors))
         warnings = tuple(dict.fromkeys(problem for one in checked for problem in one.warnings))
         if as_json:
             print(json.dumps(to_json(_name(pipelines[0]), errors, warnings), indent=2, ensure_ascii=False))
         else:
+            tell_found(*(one.config for one in checked))
             _print(checked, errors, warnings)
         return 2 if errors else 0
 
@@ -83,9 +85,10 @@ class _Checked:
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...] = ()
     has_config: bool = False
+    config: Config = field(default_factory=Config)
 
 
-def _check(path: Path, config: Path | None, var: list[str], *, strict: bool) -> _Checked:
+def _check(path: Path, config: Path | None, allow_env: list[str] | None, var: list[str], *, strict: bool) -> _Checked:
     name = _name(path)
     known, settings = None, Config()
     errors: tuple[Problem, ...] = ()
@@ -95,7 +98,7 @@ def _check(path: Path, config: Path | None, var: list[str], *, strict: bool) -> 
     except ConfigError as problem:
         return _Checked(name, "", problem.problems)
     try:
-        settings = read_config(None if str(path) == "-" else path, config, os.environ)
+        settings = read_config(None if str(path) == "-" else path, config, os.environ, allow_env)
         known = _known(settings, given) if settings.path else None
     except ConfigError as problem:
         errors = problem.problems
@@ -107,6 +110,7 @@ def _check(path: Path, config: Path | None, var: list[str], *, strict: bool) -> 
         (*errors, *_ordered(found)),
         (*settings.warnings, *_ordered(reading.warnings)),
         has_config=known is not None or bool(errors),
+        config=settings,
     )
 
 
@@ -115,7 +119,7 @@ def _known(config: Config, given: Mapping[str, str]) -> Known:
     variables = Variables(
         [
             Source("--var", given),
-            Source(f"variables: in {CONFIG_NAME}", config.variables),
+            Source(f"variables: in {CONFIG_NAME}", config.variables, is_literal=not config.is_named),
             Source("environment", os.environ, is_literal=True),
         ],
         secrets=config.secrets,

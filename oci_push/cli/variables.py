@@ -14,7 +14,7 @@ import typer
 from oci_push.api import surroundings
 from oci_push.cli import options
 from oci_push.cli.failures import run_command
-from oci_push.cli.inputs import pairs, read_bytes, read_config
+from oci_push.cli.inputs import pairs, read_bytes, read_config, tell_found
 from oci_push.errors import ConfigError
 from oci_push.pipeline.dotenv import parse_dotenv
 from oci_push.pipeline.integrations import Config
@@ -37,6 +37,7 @@ def variables_command(
     var: VariableOption = None,
     var_file: VariableFiles = None,
     config: options.ConfigFile = None,
+    allow_env: options.AllowEnv = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
 ) -> None:
     """List the variables of pipelines: their values, and where each is from."""
@@ -50,7 +51,8 @@ def variables_command(
             asked.append(read_git(revision))
             return asked[-1]
 
-        settings = read_config(None, config, env)
+        settings = read_config(None, config, env, allow_env)
+        tell_found(settings)
         variables = gather_variables(var or [], var_file or [], settings, env, scope.clock, read_git=note)
         rows = [_row(variables, name, meaning) for name, meaning in MEANINGS.items()]
         others = _others(variables)
@@ -83,7 +85,7 @@ def gather_variables(
         [
             Source("--var", pairs(list(var), "--var", "NAME=VALUE")),
             *files,
-            Source("variables: in oci-push.yaml", config.variables),
+            Source("variables: in oci-push.yaml", config.variables, is_literal=not config.is_named),
             Source("environment", env, is_literal=True),
             *system_sources(env, read_git or _git(env, clock), build, event=_event(env)),
         ],

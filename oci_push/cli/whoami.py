@@ -37,12 +37,13 @@ def whoami(
     ] = None,
     authfile: targets.AuthFile = None,
     config: options.ConfigFile = None,
+    allow_env: options.AllowEnv = None,
     as_json: targets.AsJson = False,
 ) -> None:
     """Show which user goes to which registry, and which file, helper or integration says so."""
 
     def work(scope: Scope) -> int:
-        settings = targets.read_config(config)
+        settings = targets.read_config(config, allow_env)
         files = targets.auth_files(authfile)
         rows = _asked(registry, settings, files, scope) if registry else _all(settings, files, scope)
         if as_json:
@@ -89,8 +90,9 @@ def _of_key(key: AuthKey, files: AuthFiles, scope: Scope) -> _Row:
 
 def _of_integration(found: Integration) -> _Row:
     source = f"registry {found.name!r} of {found.mark.file}"
-    host = found.access(with_login=False).host
+    host = found.domain or found.name
     try:
+        host = found.access(with_login=False).host
         access = found.access()
     except ConfigError as problem:
         return _Row(host, "", "", source, found.name, str(problem))

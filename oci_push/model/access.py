@@ -50,7 +50,8 @@ class Access:
 
     `name` tells two logins on one host apart (an integration's name, else empty). `address` replaces the
     place connected to (``127.0.0.1:5000``) while names in URLs and certificates stay; used by rehearsals.
-    `identity` is what a login is got from where the registry's cloud hands it out; `login` wins over it.
+    `identity` is what a login is got from where the registry's cloud hands it out; `login` wins over it. `is_alone`
+    keeps it from getting any other login: whoever says how it is reached may not be trusted with those.
     """
 
     host: str
@@ -59,6 +60,7 @@ class Access:
     name: str = ""
     address: str = ""
     identity: Identity | None = None
+    is_alone: bool = False
 
     @property
     def scheme(self) -> str:

@@ -29,9 +29,8 @@ def allows(branches: Branches, branch: str | None) -> Verdict:
         found = _search(branches.only, branch)
         if found.item is None:
             wanted = ", ".join(item.text for item in branches.only) or "(nothing)"
-            return Verdict(
-                False, f"{_described(branch)} is not among {wanted}{found.problem and f' ({found.problem})'}"
-            )
+            said = f"{_described(branch)} is not among {wanted}{found.problem and f' ({found.problem})'}"
+            return Verdict(False, said, is_unknown=branch is None)
     if branches.ignore is not None:
         found = _search(branches.ignore, branch)
         if found.item is not None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from oci_push.errors import ConfigError, Problem
 from oci_push.model.secret import Secret
 from oci_push.pipeline import document
+from oci_push.pipeline.config_origin import NAMED, Allowed, Origin
 from oci_push.pipeline.config_registry import RegistryReader
 from oci_push.pipeline.config_values import Values
 from oci_push.pipeline.document import Node, Scalar
@@ -14,19 +17,21 @@ from oci_push.pipeline.findings import Findings
 from oci_push.pipeline.integrations import Config, Integration
 from oci_push.pipeline.schema import not_allowed
 
-KEYS = ("registries", "candidates", "variables", "secrets")
+KEYS = ("registries", "candidates", "variables", "secrets", "allow_env")
 
 ReadText = Callable[[Path], str]
 
 
-def load_config(text: str | bytes, path: str, env: Mapping[str, str], read: ReadText) -> Config:
+def load_config(text: str | bytes, path: str, env: Mapping[str, str], read: ReadText, origin: Origin = NAMED) -> Config:
     """Read ``oci-push.yaml``; raises one `ConfigError` with everything that is wrong with it.
 
-    `env` fills ``${NAME}``; `read` reads the files that keys such as `password_file` name.
+    `env` fills ``${NAME}``; `read` reads the files that keys such as `password_file` name, when they are used.
+    `origin` says what of both it may have.
     """
     findings = Findings()
     root = document.load(text, path).root
-    config = _Reader(Values(env, read, Path(path).parent, findings)).config(root, path)
+    origin = replace(origin, folder=Path(path).parent)
+    config = _Reader(Values(env, read, origin, findings)).config(root, path)
     findings.raise_errors()
     return config
 
@@ -35,6 +40,7 @@ class _Reader:
     def __init__(self, values: Values) -> None:
         self._values = values
         self._findings = values.findings
+        self._lacking: dict[str, Problem] = {}
 
     def config(self, root: Node, path: str) -> Config:
         if not isinstance(root, document.Mapping):
@@ -48,11 +54,28 @@ class _Reader:
         return Config(
             found,
             self._strings(root.get("candidates"), "candidates"),
-            self._strings(root.get("variables"), "variables"),
+            self._strings(root.get("variables"), "variables", ""),
             self._secrets(root.get("secrets")),
             tuple(self._findings.warnings),
             path,
+            self._values.origin.is_named,
+            self._lacking,
+            self._allowed(root.get("allow_env")),
         )
+
+    def _allowed(self, node: Node | None) -> frozenset[Allowed]:
+        if node is None:
+            return frozenset()
+        if not self._values.origin.is_named:
+            message, hint = "a file that was found cannot allow itself anything", "write it into your own configuration"
+            self._findings.error(node.mark, "allow_env", f'"allow_env": {message}', hint=hint)
+            return frozenset()
+        items = node.items if isinstance(node, document.Sequence) else (node,)
+        try:
+            return Allowed.parse_list((item.text for item in items if isinstance(item, Scalar)), '"allow_env"')
+        except ConfigError as problem:
+            self._findings.error(node.mark, "allow_env", str(problem), hint=problem.hint)
+            return frozenset()
 
     def _registries(self, node: Node | None) -> tuple[Integration, ...]:
         if node is None:
@@ -100,7 +123,8 @@ class _Reader:
                 return
             seen.append(current.fallback)
 
-    def _strings(self, node: Node | None, path: str) -> dict[str, str]:
+    def _strings(self, node: Node | None, path: str, names: str | None = None) -> dict[str, str]:
+        """Read a mapping of strings; with `names`, why one has no value is kept under its name after these words."""
         if node is None:
             return {}
         if not isinstance(node, document.Mapping):
@@ -109,13 +133,25 @@ class _Reader:
         found = {}
         for entry in node.entries:
             if isinstance(entry.value, Scalar):
-                value = self._values.expanded(entry.value)
-                if value is not None:  # one that needs an unset environment variable is as good as not defined
+                values = self._values.apart()
+                value = values.expanded(entry.value)
+                if value is not None:
                     found[entry.key.text] = value
+                    self._say_literal(entry, path)
+                elif names is not None:  # as good as not defined
+                    self._lacking[names + entry.key.text] = values.missing[0]
             else:
                 where = f"{path}.{entry.key.text}"
                 self._findings.error(entry.value.mark, where, f'"{entry.key.text}" must be a string')
         return found
+
+    def _say_literal(self, entry: document.Entry, path: str) -> None:
+        """Warn where a template stays as it is written, as strangers may have written it."""
+        found = path == "variables" and not self._values.origin.is_named
+        if found and isinstance(entry.value, Scalar) and "${{" in entry.value.text:
+            message = f"{entry.key.text} keeps its ${{{{…}}}} as it is written: this file was found, not named"
+            hint = f"name the file, if you trust it: --config {entry.key.mark.file}"
+            self._findings.warn(entry.value.mark, f"{path}.{entry.key.text}", message, hint=hint)
 
     def _secrets(self, node: Node | None) -> dict[str, dict[str, Secret]]:
         if node is None:
@@ -125,6 +161,7 @@ class _Reader:
             return {}
         found = {}
         for entry in node.entries:
-            inside = self._strings(entry.value, f"secrets.{entry.key.text}")
+            context = f"secrets.{entry.key.text}"
+            inside = self._strings(entry.value, context, f"{context}.")
             found[entry.key.text] = {key: Secret(value) for key, value in inside.items()}
         return found

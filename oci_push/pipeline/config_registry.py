@@ -7,9 +7,11 @@ Terraform writes them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping as Table
+from dataclasses import dataclass, field, replace
 
-from oci_push.model.access import Login, Trust
+from oci_push.errors import Problem
+from oci_push.model.access import Trust, is_loopback
 from oci_push.model.aws_rules import identity_problems
 from oci_push.model.ecr_host import is_region
 from oci_push.model.identity import (
@@ -24,14 +26,13 @@ from oci_push.model.identity import (
 from oci_push.model.reference import DOCKER_HUB, Repository
 from oci_push.model.secret import Secret
 from oci_push.pipeline import document
-from oci_push.pipeline.config_values import Values
+from oci_push.pipeline.config_values import SecretSource, Values
 from oci_push.pipeline.document import Mapping, Mark, Node, Scalar, Sequence
 from oci_push.pipeline.integrations import PROVIDERS, Integration
 from oci_push.pipeline.scalars import boolean
 from oci_push.pipeline.schema import not_allowed
 
 _ALIASES = {"standard": "other", "docker": "other", "google": "gcr"}
-_SECRETS = ("password", "token", "client_secret", "secret_access_key", "session_token", "keyfile")
 _TLS = ("insecure", "plain_http", "ca", "cert", "key", "address")
 _ECR = (
     "region", "regions", "access_key_id", "secret_access_key", "secret_access_key_file", "session_token", "profile",
@@ -66,9 +67,13 @@ class RegistryReader:
         if not isinstance(node, document.Mapping):
             self._values.findings.error(node.mark, path, "a registry is a mapping with name, provider and domain")
             return None
-        keys = _Keys(self._values.for_one(), path, node.mark)
+        keys = _Keys(self._values.apart(), path, node.mark)
         keys.add(node)
         name = keys.text("name")
+        if not name and keys.values.missing:
+            lacking = keys.values.missing[0]
+            keys.warn(node.mark, f"a registry has no name: {lacking.message}", lacking.hint or "")
+            return None
         if not name:
             keys.error(node.mark, 'a registry needs a "name"')
         provider = keys.text("provider") or "other"
@@ -76,24 +81,54 @@ class RegistryReader:
         if provider not in PROVIDERS:
             mark = keys.found["provider"].mark
             keys.error(mark, f'"provider" must be one of [{", ".join(PROVIDERS)}]. Current value: {provider}')
-        identity = _identity(provider, keys)
-        domain = _domain(provider, keys, name, identity)
+        regions = keys.texts("regions") if "regions" in keys.found else ()
+        region = keys.text("region") or ("" if provider != "ecr" or keys.text("domain") else next(iter(regions), ""))
+        domain = _domain(provider, keys, name, region)
+        address = keys.text("address")
+        prefix, fallback = keys.text("repository_prefix").strip("/"), keys.text("fallback_registry")
+        account = keys.text("account")
+        # What follows serves the login, which plans and rehearsals do without.
+        is_loose = _is_loose(keys, domain, address)
+        inside = keys.apart("" if is_loose else domain or ("amazonaws.com" if provider == "ecr" else ""))
+        identity, secrets = _identity(provider, inside, region, account)
+        if provider == "ecr" and not keys.values.missing:
+            _check_ecr(identity, secrets, regions, inside)
+        password = None if provider == "ecr" else inside.secret("password", "token")
+        trust = _trust(inside)
+        if is_loose and identity is not None and password is None:
+            message = (
+                f"registry {name!r}: this file was found, not named, and may not say how a cloud's registry is reached"
+            )
+            inside.miss(message)
+        keyfile = secrets.get("keyfile")
+        if keyfile is not None and not self._values.origin.is_named and not keyfile.is_from_environment():
+            # Keys of the kind external_account name files and URLs of their own.
+            inside.miss(f"registry {name!r}: this file was found, not named, and may only give a keyfile as ${{NAME}}")
+        if is_loose and identity is None and password is None:
+            message = (
+                f"registry {name!r} gets no login from elsewhere: this file, which was found, says how it is reached"
+            )
+            keys.warn(node.mark, message, f"name the file, if you trust it: --config {node.mark.file}")
         return Integration(
             name,
             provider,
             domain,
             node.mark,
-            _login(provider, keys, name),
+            _user(provider, inside),
+            password,
             identity,
-            _trust(keys),
+            secrets,
+            trust,
             keys.flag("default", default=False),
             keys.flag("primary", default=True),
-            keys.text("repository_prefix").strip("/"),
-            keys.text("fallback_registry"),
-            keys.text("address"),
-            keys.texts("regions"),
+            prefix,
+            fallback,
+            address,
+            regions,
             keys.flag("replicate", default=False),
-            keys.values.missing[0] if keys.values.missing else None,
+            is_loose,
+            tuple(keys.values.missing),
+            tuple(inside.values.missing),
         )
 
 
@@ -105,6 +140,10 @@ class _Keys:
     path: str
     mark: Mark
     found: dict[str, Node] = field(default_factory=dict)
+
+    def apart(self, host: str) -> _Keys:
+        """Give the same with a list of its own of what is missing, and variables that are allowed for `host`."""
+        return replace(self, values=self.values.apart(host))
 
     def add(self, node: Mapping) -> None:
         for entry in node.entries:
@@ -128,20 +167,20 @@ class _Keys:
         node = self.found.get(key)
         if not isinstance(node, Scalar) or node.value is None:
             return ""
-        return (self.values.secret(node, key) if key in _SECRETS else self.values.expanded(node)) or ""
+        return self.values.expanded(node) or ""
 
-    def secret(self, *keys: str) -> Secret | None:
-        """Read the first of the keys that is there; ``NAME_file`` and ``NAME_path`` name a file that holds it."""
+    def secret(self, *keys: str) -> SecretSource | None:
+        """Find where a secret is, to be read when it is used; ``NAME_file`` and ``NAME_path`` name a file."""
+        choices: list[tuple[Scalar, str]] = []
         for key in keys:
-            for name in (f"{key}_file", f"{key}_path"):
+            for name in (f"{key}_file", f"{key}_path", key):
                 node = self.found.get(name)
-                text = self.values.file(node, name) if isinstance(node, Scalar) else None
-                if text:
-                    return Secret(text)
-            text = self.text(key)
-            if text:
-                return Secret(text)
-        return None
+                if not isinstance(node, Scalar) or node.value in (None, ""):
+                    continue
+                choices.append((node, "" if name == key else name))
+                if name == key:
+                    self.values.warn_if_written(node, key)
+        return SecretSource(self.values, tuple(choices)) if choices else None
 
     def flag(self, key: str, *, default: bool) -> bool:
         node = self.found.get(key)
@@ -173,7 +212,15 @@ class _Keys:
 
     def file_path(self, key: str) -> str:
         node = self.found.get(key)
-        return self.values.path(node) if isinstance(node, Scalar) else ""
+        return self.values.path(node, key) if isinstance(node, Scalar) else ""
+
+    def warn(self, mark: Mark, message: str, hint: str) -> None:
+        self.values.findings.warn(mark, self.path, message, hint=hint)
+
+    def miss(self, message: str) -> None:
+        """Note what keeps the registry from being logged in to, because the file was only found."""
+        hint = f"name the file, if you trust it: --config {self.mark.file}"
+        self.values.missing.append(Problem(message, self.mark.file, self.mark.line, self.mark.column, hint=hint))
 
 
 def _trust(keys: _Keys) -> Trust:
@@ -187,49 +234,66 @@ def _trust(keys: _Keys) -> Trust:
     )
 
 
-def _login(provider: str, keys: _Keys, name: str) -> Login | None:
+def _is_loose(keys: _Keys, domain: str, address: str) -> bool:
+    """Say whether a file that was only found changes how a registry is reached, and so who could read its login."""
+    if keys.values.origin.is_named:
+        return False
+    keeps = is_loopback(domain) or not any(
+        keys.flag(key, default=False) for key in ("insecure", "plain_http") if key in keys.found
+    )
+    return bool(address) or not keeps or "ca" in keys.found
+
+
+def _user(provider: str, keys: _Keys) -> str:
     if provider == "ecr":
-        return None
-    source = f"registry {name!r}"
-    user = keys.text("username")
-    secret = keys.secret("password", "token")
-    if not user and secret and provider in ("gcr", "gar"):
-        user = "oauth2accesstoken"
+        return ""
     # Without a user name the registry's family may know the one that goes with a token.
-    return Login(user, secret, source=source) if secret else None
+    return keys.text("username") or ("oauth2accesstoken" if provider in ("gcr", "gar") else "")
 
 
-def _identity(provider: str, keys: _Keys) -> Identity | None:
+def _identity(
+    provider: str, keys: _Keys, region: str, account: str
+) -> tuple[Identity | None, Table[str, SecretSource]]:
+    """Give who asks a cloud for a login, without secrets, and where those are, by the identity's field."""
+    wanted: tuple[str, ...] = ()
+    identity: Identity | None = None
     if provider == "ecr":
-        regions = keys.texts("regions") if "regions" in keys.found else ()
+        wanted = ("secret_access_key", "session_token")
         identity = AwsIdentity(
-            region=keys.text("region") or ("" if keys.text("domain") else next(iter(regions), "")),
+            region=region,
             access_key_id=keys.text("access_key_id"),
-            secret_access_key=keys.secret("secret_access_key"),
-            session_token=keys.secret("session_token"),
             profile=keys.text("profile"),
-            account=keys.text("account"),
+            account=account,
             role_arn=keys.text("role_arn"),
             session_name=keys.text("aws_session_name") or SESSION_NAME,
             duration_s=keys.number("aws_duration_seconds", MAX_DURATION_S),
             external_id=keys.text("external_id"),
             creation=_creation(keys),
         )
-        problems = [] if keys.values.missing else list(identity_problems(identity))
-        problems += [f"region {region!r} is not an AWS region" for region in regions if not is_region(region)]
-        for problem in dict.fromkeys(problems):
-            keys.error(keys.mark, problem)
-        return identity
-    if provider in ("gcr", "gar"):
-        return GoogleIdentity(keys.secret("keyfile"))
-    if provider == "acr":
-        return AzureIdentity(
-            keys.text("tenant_id"),
-            keys.text("client_id"),
-            keys.secret("client_secret"),
-            keys.file_path("federated_token_file"),
+    elif provider in ("gcr", "gar"):
+        wanted = ("keyfile",)
+        identity = GoogleIdentity()
+    elif provider == "acr":
+        wanted = ("client_secret",)
+        identity = AzureIdentity(
+            keys.text("tenant_id"), keys.text("client_id"), federated_token_file=keys.file_path("federated_token_file")
         )
-    return None
+    found = {name: source for name in wanted if (source := keys.secret(name)) is not None}
+    return identity, found
+
+
+def _check_ecr(
+    identity: Identity | None, secrets: Table[str, SecretSource], regions: tuple[str, ...], keys: _Keys
+) -> None:
+    """Add what AWS would refuse, as far as everything that was written could be read."""
+    if not isinstance(identity, AwsIdentity):
+        return
+    problems = [f"region {region!r} is not an AWS region" for region in regions if not is_region(region)]
+    if not keys.values.missing:
+        written = Secret("written") if "secret_access_key" in secrets else None
+        problems = [*identity_problems(replace(identity, secret_access_key=written)), *problems]
+    for problem in dict.fromkeys(problems):
+        keys.error(keys.mark, problem)
 
 
 def _creation(keys: _Keys) -> EcrCreation | None:
@@ -259,7 +323,7 @@ def _creation(keys: _Keys) -> EcrCreation | None:
     )
 
 
-def _domain(provider: str, keys: _Keys, name: str, identity: Identity | None) -> str:
+def _domain(provider: str, keys: _Keys, name: str, region: str) -> str:
     domain = keys.text("domain").removeprefix("https://").removeprefix("http://").rstrip("/")
     if provider == "dockerhub":
         return DOCKER_HUB
@@ -267,9 +331,11 @@ def _domain(provider: str, keys: _Keys, name: str, identity: Identity | None) ->
         location = keys.text("location") or domain
         domain = f"{location}-docker.pkg.dev" if location else ""
     if provider == "ecr" and domain in ("", "from.service-account"):
-        if isinstance(identity, AwsIdentity) and not identity.region and not keys.values.missing:
+        if not region and not keys.values.missing:
             keys.error(keys.mark, f'registry {name!r} needs a "region"')
         return ""
+    if not domain and keys.values.missing:
+        return ""  # who uses it is told why
     try:
         return Repository(domain, "x").host
     except ValueError as problem:

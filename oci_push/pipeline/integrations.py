@@ -6,14 +6,16 @@ How they are read from ``oci-push.yaml`` is in `config` and `config_registry`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from oci_push.errors import ConfigError, Problem
 from oci_push.model import ecr_host
 from oci_push.model.access import Access, Login, Trust
-from oci_push.model.identity import AwsIdentity, Identity
+from oci_push.model.identity import AwsIdentity, AzureIdentity, GoogleIdentity, Identity
 from oci_push.model.reference import is_host
 from oci_push.model.secret import Secret
+from oci_push.pipeline.config_origin import Allowed
+from oci_push.pipeline.config_values import SecretSource
 from oci_push.pipeline.document import Mark
 
 PROVIDERS = ("dockerhub", "ecr", "gcr", "gar", "acr", "bintray", "other")
@@ -21,19 +23,22 @@ PROVIDERS = ("dockerhub", "ecr", "gcr", "gar", "acr", "bintray", "other")
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """Hold one registry that pipelines name. `problem` is raised when it is used, not when it is read.
+    """Hold one registry that pipelines name. What is wrong with it is raised when it is used, not when it is read.
 
-    `domain` is empty for an ECR integration whose account is only known after logging in. `fallback` names the
-    integration that is pulled from where this one fails. `regions` and `replicate` are ECR's: every push goes to all
-    of them, and ends only when each serves the image.
+    `domain` is empty for an ECR integration whose account is only known after logging in. `password` and `secrets`, by
+    the field of `identity`, are read when a login is wanted. `fallback` names the integration that is pulled from where
+    this one fails. `regions` and `replicate` are ECR's: every push goes to all of them, and ends only when each serves
+    the image. `is_alone` keeps logins from elsewhere away. `unplaced` is what its place lacks, `unread` its login.
     """
 
     name: str
     provider: str
     domain: str
     mark: Mark
-    login: Login | None = None
+    username: str = ""
+    password: SecretSource | None = None
     identity: Identity | None = None
+    secrets: Mapping[str, SecretSource] = field(default_factory=dict)
     trust: Trust = field(default_factory=Trust)
     is_default: bool = False
     is_primary: bool = True
@@ -42,21 +47,47 @@ class Integration:
     address: str = ""
     regions: tuple[str, ...] = ()
     replicate: bool = False
-    problem: Problem | None = None
+    is_alone: bool = False
+    unplaced: tuple[Problem, ...] = ()
+    unread: tuple[Problem, ...] = ()
 
     def access(self, *, with_login: bool = True) -> Access:
-        """Give how it is reached; raises `ConfigError` for what is missing, which without a login nothing is."""
-        if self.problem is not None and with_login:
-            raise ConfigError(problems=[self.problem])
+        """Give how it is reached; raises `ConfigError` for what is missing of its place and, with a login, of that."""
+        problems = self.unplaced + (self.unread if with_login else ())
+        if problems:
+            raise ConfigError(problems=problems)
         host = self.domain
         if not host and isinstance(self.identity, AwsIdentity):
             host = ecr_host.registry_host(self.identity)
-        return Access(host, self.login, self.trust, self.name, self.address, self.identity)
+        bare = Access(host, None, self.trust, self.name, self.address, self.identity, self.is_alone)
+        if not with_login:
+            return bare
+        password = self.password.read() if self.password else None
+        login = Login(self.username, password, source=f"registry {self.name!r}") if password else None
+        return replace(bare, login=login, identity=self._whole_identity())
+
+    def _whole_identity(self) -> Identity | None:
+        found = {name: secret for name, source in self.secrets.items() if (secret := source.read())}
+        match self.identity:
+            case AwsIdentity() as aws:
+                key, token = found.get("secret_access_key"), found.get("session_token")
+                return replace(aws, secret_access_key=key, session_token=token)
+            case GoogleIdentity() as google:
+                return replace(google, keyfile=found.get("keyfile"))
+            case AzureIdentity() as azure:
+                return replace(azure, client_secret=found.get("client_secret"))
+            case None:
+                return None
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Hold ``oci-push.yaml``; `secrets` are by context, then key."""
+    """Hold ``oci-push.yaml``; `secrets` are by context, then key.
+
+    `is_named` says that the user named it; one that was found may be a stranger's. `lacking` says, by the name of a
+    variable or ``secrets.CONTEXT.KEY``, why it has no value. `allowed` are the variables that found ones may use;
+    `notice` is what people are told about one that was found.
+    """
 
     integrations: tuple[Integration, ...] = ()
     candidates: Mapping[str, str] = field(default_factory=dict)
@@ -64,6 +95,10 @@ class Config:
     secrets: Mapping[str, Mapping[str, Secret]] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
     path: str = ""
+    is_named: bool = True
+    lacking: Mapping[str, Problem] = field(default_factory=dict)
+    allowed: frozenset[Allowed] = frozenset()
+    notice: str = ""
 
     def find(self, name: str) -> Integration | None:
         """Find an integration by name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -9,14 +10,19 @@ from typing import cast
 
 from oci_push.errors import ConfigError
 from oci_push.pipeline.branches import allows
+from oci_push.pipeline.derived_variables import DERIVED
 from oci_push.pipeline.expressions.evaluate import Evaluated, Value, evaluate
 from oci_push.pipeline.expressions.syntax import parse
 from oci_push.pipeline.scalars import to_boolean
 from oci_push.pipeline.schedule import SKIPPED, Verdict
-from oci_push.pipeline.steps import Branches, Conditions, Dependencies, Dependency, Flag, Text, When
-from oci_push.pipeline.variables import Variables
+from oci_push.pipeline.steps import Branches, Condition, Conditions, Dependencies, Dependency, Flag, Text, When
+from oci_push.pipeline.variables import Variables, names_in
 
+_OF_GIT = ("CF_BRANCH", "CF_REVISION", "CF_BRANCH_TAG_NORMALIZED")
 _FINISHED = frozenset({"success", "failure", "skipped", "terminated"})
+_WITHOUT_RESULT = frozenset({"pending", SKIPPED})
+_ALWAYS_THERE = frozenset({"CF_BRANCH", "CF_REVISION", *(n for n, one in DERIVED.items() if one.base in _OF_GIT)})
+_STEP_NAMES = re.compile(r"\bsteps\.([\w-]+)|(?<![\w.\"'-])([\w-]+)\.result\b")
 _MOST_READ = 1024
 _SHOWN = 80
 
@@ -57,9 +63,8 @@ class VariablesJudge:
         for condition in conditions.all or ():
             found = self.evaluate(condition.expression.text, names)
             if not found.truth:
-                return Verdict(
-                    False, f"condition {condition.name!r} is false: {_why(condition.expression.text, found)}"
-                )
+                said = f"condition {condition.name!r} is false: {_why(condition.expression.text, found)}"
+                return self._no(said, (condition,), states)
         if conditions.any is None:
             return Verdict(True)
         tried = []
@@ -68,7 +73,15 @@ class VariablesJudge:
             if found.truth:
                 return Verdict(True)
             tried.append(f"{condition.name!r}: {_why(condition.expression.text, found)}")
-        return Verdict(False, f"no condition of any is true ({'; '.join(tried) or 'it is empty'})")
+        said = f"no condition of any is true ({'; '.join(tried) or 'it is empty'})"
+        return self._no(said, conditions.any, states)
+
+    def _no(self, reason: str, conditions: tuple[Condition, ...], states: Mapping[str, str]) -> Verdict:
+        """Say no, with the steps and variables in false conditions that have no value yet and should have one."""
+        text = "\n".join(condition.expression.text for condition in conditions)
+        steps = tuple(name for name in _asked(text) if states.get(name) in _WITHOUT_RESULT)
+        is_unknown = any(name in _ALWAYS_THERE and self._variables.lookup(name) is None for name in names_in(text))
+        return Verdict(False, reason, steps, is_unknown)
 
     def flag(self, flag: Flag) -> bool | None:
         """Read a switch; a variable that is no boolean says nothing."""
@@ -117,7 +130,15 @@ def _dependencies(wanted: Dependencies, states: Mapping[str, str]) -> Verdict:
     if not missing or (wanted.one_suffices and len(missing) < len(wanted.steps)):
         return Verdict(True)
     told = "; ".join(_waits(one, states) for one in missing)
-    return Verdict(False, f"none of its steps is as wanted: {told}" if wanted.one_suffices else told)
+    said = f"none of its steps is as wanted: {told}" if wanted.one_suffices else told
+    without = (one.name.text for one in missing if states.get(one.name.text) in _WITHOUT_RESULT)
+    is_unknown = any(one.name.text not in states for one in missing)
+    return Verdict(False, said, tuple(dict.fromkeys(without)), is_unknown)
+
+
+def _asked(expression: str) -> tuple[str, ...]:
+    """Name what may be steps in an expression: ``steps.NAME``, or ``NAME.member`` outside of words in quotes."""
+    return tuple(dict.fromkeys(name for found in _STEP_NAMES.findall(expression) for name in found if name))
 
 
 def _is_met(wanted: Dependency, states: Mapping[str, str]) -> bool:

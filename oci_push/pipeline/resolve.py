@@ -28,7 +28,8 @@ class ResolvedTarget:
 class ResolvedPush:
     """Hold one push, ready to be done.
 
-    `targets` are one, or one for each region of ECR. `served_in` is what it is in `Registry`.
+    `targets` are one, or one for each region of ECR. `served_in` is what it is in `Registry`. `image_name` is the
+    image's name without host and prefix, which it keeps where a later step pushes it on.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ResolvedPush:
     targets: tuple[ResolvedTarget, ...]
     tags: tuple[str, ...]
     registry: str
+    image_name: str
     served_in: tuple[str, ...] | None = None
 
     def references(self) -> tuple[str, ...]:
@@ -84,17 +86,18 @@ def _resolved(
     tags: tuple[str, ...],
     context: Context,
 ) -> ResolvedPush:
-    targets = tuple(_target(access, registry.prefix, image_name, where) for access in registry.accesses)
+    targets = tuple(_target(access, registry.prefix, image_name, where, context) for access in registry.accesses)
     title = title_of(name, settings, context)
-    return ResolvedPush(name, title, source, targets, tags, registry.name, registry.served_in)
+    own_name = image_name.removeprefix(f"{registry.accesses[0].host}/")
+    return ResolvedPush(name, title, source, targets, tags, registry.name, own_name, registry.served_in)
 
 
-def _target(access: Access, prefix: str, name: str, mark: Mark) -> ResolvedTarget:
+def _target(access: Access, prefix: str, name: str, mark: Mark, context: Context) -> ResolvedTarget:
     """Put host, prefix and name together; the prefix always comes first, even where the name begins with it."""
     path = name.removeprefix(f"{access.host}/")
     full = f"{prefix}/{path}" if prefix else path
     shown = f"{access.host}/{full}"
-    if is_later(shown):
+    if is_later(shown, context):
         return ResolvedTarget(access, shown, None)
     if "@" in path or ":" in path.rpartition("/")[2]:
         raise error(mark, f"image_name {name!r} holds a tag or digest", "put the tag into tag: or tags:")
@@ -117,7 +120,7 @@ def _tags(texts: tuple[Text, ...], context: Context) -> tuple[str, ...]:
 
 def _tag(text: Text, context: Context) -> str:
     value = use(text, context)
-    if is_later(value):
+    if is_later(value, context):
         return value
     try:
         return check_tag(value)

@@ -109,7 +109,7 @@ def _host(host: str, mark: Mark, context: Context, login: Login | None, aws: Aws
         return Registry(host, "", (Access(host, login, name=mark_name(mark) if login else ""),))
     region = _region(aws.region, context) if aws.region else place.region
     identity = _with_role(_with_keys(AwsIdentity(region=region, account=place.account), aws, context), aws, context)
-    _checked(identity, mark)
+    _checked(identity, mark, context)
     return Registry(host, "", (Access(ecr_host.in_region(host, region), login, identity=identity),))
 
 
@@ -120,7 +120,7 @@ def _inline_ecr(step: PushStep, context: Context) -> Registry:
         raise error(step.mark, f"step {step.name!r}: provider: ecr needs a region", hint, 206)
     regions = (_region(aws.region, context),) if aws.region else context.regions
     identity = _with_role(_with_keys(AwsIdentity(region=regions[0]), aws, context), aws, context)
-    _checked(identity, step.mark)
+    _checked(identity, step.mark, context)
     accesses = tuple(
         Access(_host_of(identity, region), name=f"step {step.name}", identity=replace(identity, region=region))
         for region in regions
@@ -145,13 +145,13 @@ def _with_role(identity: AwsIdentity, aws: Aws, context: Context) -> AwsIdentity
     duration = int(aws.duration_s) if aws.duration_s is not None else identity.duration_s
     name = use(aws.session_name, context) if aws.session_name else identity.session_name
     return _checked(
-        replace(identity, role_arn=role, session_name=name, duration_s=duration, account=""), aws.role_arn.mark
+        replace(identity, role_arn=role, session_name=name, duration_s=duration, account=""), aws.role_arn.mark, context
     )
 
 
-def _checked(identity: AwsIdentity, mark: Mark) -> AwsIdentity:
+def _checked(identity: AwsIdentity, mark: Mark, context: Context) -> AwsIdentity:
     """Raise what AWS would refuse, as far as it is known already."""
-    if not any(is_later(text) for text in (identity.region, identity.role_arn, identity.session_name)):
+    if not any(is_later(text, context) for text in (identity.region, identity.role_arn, identity.session_name)):
         problems = identity_problems(identity)
         if problems:
             raise error(mark, problems[0], "; ".join(problems[1:]) or None, 206)
@@ -173,7 +173,7 @@ def _home(found: Integration, identity: AwsIdentity) -> str:
 
 def _region(text: Text, context: Context) -> str:
     region = use(text, context)
-    if not is_later(region) and not ecr_host.is_region(region):
+    if not is_later(region, context) and not ecr_host.is_region(region):
         raise error(text.mark, f"aws region is invalid. Current value: {region}", "a region looks like eu-west-1", 206)
     return region
 

@@ -47,7 +47,7 @@ def resolve_source(step: PushStep, context: Context) -> ImageSource:
         if owner and member in ("", "imageId", "imageRepoDigest"):
             return _pushed(owner, step.candidate, context)
     text = use(step.candidate, context)
-    if is_later(text):
+    if is_later(text, context):
         return ImageSource(text, "", name=text)
     given = context.candidates.get(text)
     spec = (
@@ -95,9 +95,9 @@ def _pushed(name: str, where: Text, context: Context) -> ImageSource:
             where.mark, f"candidate {where.text}: step {name!r} has pushed no image", "it must run before this one"
         )
     if pushed is None:
-        return ImageSource(f"step:{name}", "", name=where.text)
+        return ImageSource(f"step:{name}", "", name=context.image_names.get(name, where.text))
     reference = Reference(pushed.repository, "", pushed.digest)
-    return ImageSource(f"step:{name}", f"docker://{reference}", pushed.access, name=pushed.repository.path)
+    return ImageSource(f"step:{name}", f"docker://{reference}", pushed.access, name=pushed.name)
 
 
 def _remote(text: str, step: PushStep, context: Context) -> ImageSource:
@@ -110,8 +110,12 @@ def _remote(text: str, step: PushStep, context: Context) -> ImageSource:
     if step.registry_context is not None:
         name = use(step.registry_context, context)
         pull = context.config.find(name)
-        if pull is None and not is_later(name):
+        if pull is None and not is_later(name, context):
             raise error(step.registry_context.mark, f"registry_context: Registry '{name}' does not exist.", code=202)
+        if pull is not None and pull.provider != "ecr" and pull.domain not in ("", reference.repository.host):
+            # Its login is for its own host: a candidate elsewhere must not get it.
+            message = f"registry_context {name!r} is {pull.domain}, and the candidate is on {reference.repository.host}"
+            raise error(step.registry_context.mark, message, "name a registry of the candidate's own host")
     found = _image(reference, pull, context)
     return replace(found, instead=_fallbacks(reference, pull, context))
 

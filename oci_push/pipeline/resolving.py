@@ -12,23 +12,27 @@ from oci_push.model.reference import Repository
 from oci_push.pipeline.document import Mark
 from oci_push.pipeline.integrations import Config
 from oci_push.pipeline.steps import BuildStep, Text
-from oci_push.pipeline.variables import Variables
+from oci_push.pipeline.variables import Variables, names_in
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """Hold what a push step has pushed, for later steps that name it as their candidate."""
+    """Hold what a push step has pushed, for later steps that name it as their candidate.
+
+    `name` is the image's own, without host and prefix of the registry that it went to.
+    """
 
     repository: Repository
     digest: Digest
     access: Access
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """Hold what resolving looks things up in; `is_path` says whether a file exists.
 
-    `candidates` are the SOURCEs of build steps; `pushed` grows while a run goes on. `steps` are the names of all steps.
+    `candidates` are the SOURCEs of build steps; `pushed` grows while a run goes on, in a plan `image_names`. `steps` are the names of all steps.
     `regions` replace those of ECR integrations, and `wait_replication` waits for them as ``replicate: true`` does.
     `with_login` is off for plans and rehearsals, which log in nowhere and so miss no password; `wants_images` is off
     where nobody need have said where the images of build steps are; `is_plan` lets pass what only a run can know.
@@ -41,6 +45,7 @@ class Context:
     is_path: Callable[[str], bool]
     steps: frozenset[str] = frozenset()
     pushed: Mapping[str, Pushed] = field(default_factory=dict)
+    image_names: Mapping[str, str] = field(default_factory=dict)
     regions: tuple[str, ...] = ()
     wait_replication: bool = False
     with_login: bool = True
@@ -62,16 +67,19 @@ def use(text: Text, context: Context) -> str:
         return done.text
     named = ", ".join(f"${{{{{name}}}}}" for name in undefined)
     step = member_of(undefined[0], context.steps)
-    if step:
+    lacking = context.config.lacking.get(undefined[0])
+    if lacking is not None:
+        hint = f"{lacking}; {lacking.hint}"
+    elif step:
         hint = f"step {step!r} exports no such member, or has not run before this one"
     else:
         hint = f"give it: --var {undefined[0]}=VALUE, variables: in oci-push.yaml, or the environment"
     raise error(text.mark, f"unresolved variable {named}", hint)
 
 
-def is_later(text: str) -> bool:
-    """Say whether a used text still holds something that only a run can know."""
-    return "${{" in text
+def is_later(text: str, context: Context) -> bool:
+    """Say whether a used text still holds something that only a run can know; a value may just look like that."""
+    return context.is_plan and any(name in context.steps or member_of(name, context.steps) for name in names_in(text))
 
 
 def member_of(name: str, steps: frozenset[str]) -> str:

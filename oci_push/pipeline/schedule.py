@@ -24,10 +24,16 @@ _FAILED = frozenset({FAILURE, TERMINATED})
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Say whether a step runs; `reason` says why not."""
+    """Say whether a step runs; `reason` says why not.
+
+    `steps` are those without a result that keep it from running; `is_unknown` says that a value does that nobody knows.
+    Where there is neither, the step's own conditions say no.
+    """
 
     runs: bool
     reason: str = ""
+    steps: tuple[str, ...] = ()
+    is_unknown: bool = False
 
 
 class Judge(Protocol):
@@ -66,6 +72,7 @@ class Entry:
     """Hold one step's part in a run.
 
     `index` is its place among its siblings; `group` numbers what starts together, from 1, and 0 is never started.
+    `is_blocked` says that not its own conditions kept it from running, and `roots` are the steps that did.
     """
 
     step: Step
@@ -75,6 +82,8 @@ class Entry:
     reason: str = ""
     group: int = 0
     children: list[Entry] = field(default_factory=list)
+    is_blocked: bool = False
+    roots: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -154,6 +163,8 @@ class Schedule:
     def finish(self, name: str, state: str, reason: str = "") -> None:
         """Note a started step's result."""
         entry = self._by_name[name]
+        if state == SKIPPED:
+            entry.is_blocked, entry.roots = True, (name,)
         self._set(entry, state, reason)
         self._conclude(entry.outermost())
 
@@ -206,11 +217,11 @@ class Schedule:
         while self._position < len(self._roots):
             entry = self._roots[self._position]
             if entry.state == PENDING:
-                verdict = Verdict(False, self._stopped) if self._stopped else self._verdict(entry)
+                verdict = self._stop_verdict() if self._stopped else self._verdict(entry)
                 if verdict.runs:
                     self._start([entry], started)
                 else:
-                    self._skip(entry, verdict.reason)
+                    self._skip(entry, verdict)
             if not entry.is_over:
                 return
             self._position += 1
@@ -218,7 +229,7 @@ class Schedule:
     def _advance_by_conditions(self, started: list[Entry]) -> None:
         if self._stopped:
             for entry in list(self._waiting.values()):
-                self._skip(entry, self._stopped)
+                self._skip(entry, self._stop_verdict())
             return
         judged = [self._waiting[name] for name in self._to_judge if name in self._waiting]
         self._to_judge = {name: None for name in self._to_judge if _asks_more(self._by_name[name].step.settings.when)}
@@ -226,9 +237,7 @@ class Schedule:
         if able:
             self._start(sorted(able, key=lambda entry: entry.index), started)
         elif not self._running:
-            verdicts = [(entry, self._verdict(entry)) for entry in self._waiting.values()]
-            for entry, verdict in verdicts:
-                self._skip(entry, verdict.reason)
+            self._skip_all({entry.name: self._verdict(entry) for entry in self._waiting.values()})
 
     def _start(self, entries: list[Entry], started: list[Entry], *, same_group: bool = False) -> None:
         if not entries:
@@ -245,7 +254,7 @@ class Schedule:
             verdicts = [(child, self._verdict(child)) for child in entry.children]
             for child, verdict in verdicts:
                 if not verdict.runs:
-                    self._skip(child, verdict.reason)
+                    self._skip(child, verdict)
             self._start([child for child, verdict in verdicts if verdict.runs], started, same_group=True)
         for entry in () if same_group else entries:
             self._conclude(entry)  # none of a group's children may have started
@@ -311,9 +320,36 @@ class Schedule:
     def _verdict(self, entry: Entry) -> Verdict:
         return self._judge.allows(entry.step.settings.when, self._states, self.workflow(entry))
 
-    def _skip(self, entry: Entry, reason: str) -> None:
+    def _stop_verdict(self) -> Verdict:
+        return Verdict(False, self._stopped, is_unknown=True)
+
+    def _skip_all(self, verdicts: dict[str, Verdict]) -> None:
+        """Skip steps that wait for each other or for nothing that will come, those first that others wait for."""
+        stack = list(reversed(verdicts))
+        opened: set[str] = set()
+        while stack:
+            name = stack[-1]
+            before = [one for one in verdicts[name].steps if one in verdicts and one not in opened]
+            if name not in opened and before:
+                stack += before
+                opened.add(name)
+                continue
+            opened.add(name)
+            stack.pop()
+            if self._by_name[name].state == PENDING:
+                self._skip(self._by_name[name], verdicts[name])
+
+    def _skip(self, entry: Entry, verdict: Verdict) -> None:
+        behind = [self._by_name[name] for name in verdict.steps]
+        is_blocked = verdict.is_unknown or any(one.is_blocked or not one.is_over for one in behind)
+        roots = tuple(dict.fromkeys(root for one in behind for root in one.roots))
+        causes = [
+            f"step {one.name!r} is skipped: {one.reason}" for one in behind if one.state == SKIPPED and one.reason
+        ]
+        reason = causes[0] if len(verdict.steps) == 1 and causes else "; ".join([verdict.reason, *causes])
         self._newly_skipped.append(entry)
         for each in entry.walk():
+            each.is_blocked, each.roots = is_blocked, roots
             self._set(each, SKIPPED, reason if each is entry else f"step {entry.name!r} is skipped")
 
     def _set(self, entry: Entry, state: str, reason: str = "") -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from oci_push.errors import ConfigError, Problem
 from oci_push.pipeline.assumptions import TIMEOUT, Assumptions
+from oci_push.pipeline.given import count_given
+from oci_push.pipeline.idle import Pushes, count_pushes
 from oci_push.pipeline.judge import VariablesJudge
 from oci_push.pipeline.members import planned_members
 from oci_push.pipeline.resolve import ResolvedPush, resolve_build, resolve_push
@@ -45,6 +47,7 @@ class Simulation:
     status: str = SUCCESS
     problems: list[Problem] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
+    pushes: Pushes = field(default_factory=Pushes)
 
     @property
     def exit_code(self) -> int:
@@ -64,18 +67,23 @@ class Assumed:
     auto_push: bool = False
     max_wait_s: float = MAX_WAIT_S
     checks_all: bool = False
+    requires_push: bool | None = None
 
     def of_foreign(self, step: ForeignStep) -> tuple[str, str]:
         """Give the result of a step of another type, which is not run here, and the reason for it."""
         reason = f"type {step.type} is not run by oci-push"
+        if step.is_done and not self.results.is_given(step):
+            return SUCCESS, "the image of its build stands for it"
         if not (self.results.is_given(step) or self.foreign_succeeds):
             return SKIPPED, reason
         result = self.results.of(step.name)
         return (FAILURE if result == TIMEOUT else result), f"assumed; {reason}"
 
-    def pushes(self, step: BuildStep, judge: VariablesJudge) -> bool:
-        """Say whether a build step's image is pushed."""
-        return self.auto_push and judge.flag(step.disable_push) is not True
+    def pushes(self, step: Step, judge: VariablesJudge) -> bool:
+        """Say whether a step pushes an image, which a build step does where that was asked for."""
+        if isinstance(step, BuildStep):
+            return self.auto_push and judge.flag(step.disable_push) is not True
+        return isinstance(step, PushStep)
 
 
 def step_variables(step: Step, attempt: int = 1) -> dict[str, str]:
@@ -92,10 +100,17 @@ def simulate(pipeline: Pipeline, context: Context, assumed: Assumed) -> Simulati
     return _Simulator(pipeline, replace(context, is_plan=True), assumed).run()
 
 
+def settled(pipeline: Pipeline, context: Context, assumed: Assumed) -> Pipeline:
+    """Give the pipeline with what the images of its builds say; in a plan each is taken to be there."""
+    given = context.candidates if context.wants_images else pipeline.builds()
+    return count_given(pipeline, given, assumed.results.results)
+
+
 class _Simulator:
     def __init__(self, pipeline: Pipeline, context: Context, assumed: Assumed) -> None:
-        self._pipeline = pipeline
-        self._context = context
+        self._pipeline = pipeline = settled(pipeline, context, assumed)
+        self._names: dict[str, str] = {}
+        self._context = replace(context, image_names=self._names)
         self._assumed = assumed
         self._judge = VariablesJudge(context.variables)
         self._schedule = Schedule(pipeline.steps, Rules.of(pipeline), self._judge)
@@ -107,7 +122,9 @@ class _Simulator:
             self._schedule.abort("the pipeline's hook on_elected ended with failure")
         while running := self._schedule.ready():
             self._end(running)
-        self._done.status = self._schedule.status()
+        self._done.pushes = count_pushes(self._schedule.entries(), lambda step: self._assumed.pushes(step, self._judge))
+        has_failed = self._done.pushes.fails(required=self._assumed.requires_push)
+        self._done.status = FAILURE if has_failed else self._schedule.status()
         event = "on_success" if self._done.status == SUCCESS else "on_fail"
         for name in (event, "on_finish"):
             self._hook("", self._pipeline.hook(name), name)
@@ -148,6 +165,8 @@ class _Simulator:
             self._schedule.abort(f"hook on_elected of step {step.name!r} ended with failure")
             return FAILURE, "hook on_elected ended with failure"
         planned.resolved, planned.problem = self._resolve(step)
+        if planned.resolved:
+            self._names[step.name] = planned.resolved.image_name
         result, reason = self._attempts(step, planned)
         self._done.events.append(step.name)
         for event in ("on_success" if result == SUCCESS else "on_fail", "on_finish"):

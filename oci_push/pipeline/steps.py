@@ -249,13 +249,17 @@ class ParallelStep:
 
 @dataclass(frozen=True, slots=True)
 class ForeignStep:
-    """Hold a step of a type that this program does not run; `commands` are those of a freestyle step."""
+    """Hold a step of a type that this program does not run; `commands` are those of a freestyle step.
+
+    `is_done` says that its result is known from an image that was given.
+    """
 
     name: str
     mark: Mark
     type: str
     settings: Settings = Settings()
     commands: tuple[Text, ...] = ()
+    is_done: bool = False
 
 
 Step: TypeAlias = PushStep | BuildStep | ParallelStep | ForeignStep

@@ -160,7 +160,9 @@ def exported(done: Attempted) -> dict[str, str]:
 def pushed_image(done: Attempted) -> Pushed | None:
     """Give what later steps push again when they name this one as their candidate."""
     first = next(iter(done.pushed), None)
-    return Pushed(first.repository, first.root, first.access) if first is not None and first.access else None
+    if first is None or first.access is None or done.resolved is None:
+        return None
+    return Pushed(first.repository, first.root, first.access, done.resolved.image_name)
 
 
 def read_image_id(pusher: Pusher, source: ImageSource, scope: Scope) -> str:

@@ -137,9 +137,10 @@ class Pusher:
     def access(self, repository: Repository, given: Access | None = None) -> Access:
         """Decide how a repository's registry is reached: given, configured, or found in files."""
         access = given or self._options.accesses.get(repository.host) or Access(repository.host)
-        login = access.login or (None if access.identity else self._options.login)
+        has_own = access.is_alone or access.identity is not None
+        login = access.login or (None if has_own else self._options.login)
         found = None
-        if login is None and access.identity is None:
+        if login is None and not has_own:
             found = self._logins.find(repository, self.scope)
             login = found.login if found else None
         if login is not None:

@@ -52,6 +52,7 @@ def run_to_json(report: RunReport) -> dict[str, object]:
         "build_status": report.status,
         "exit_code": report.exit_code,
         "seconds": round(report.seconds, 3),
+        "push_steps": {"total": report.pushes.total, "ran": report.pushes.ran},
         "steps": [step_to_json(step) for step in report.steps],
         "hooks": [_hook_to_json(hook) for hook in report.hooks],
         "notes": [_note_to_json(note) for note in report.notes],

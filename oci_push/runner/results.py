@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import OciPushError
+from oci_push.pipeline.idle import Pushes
 
 Plain: TypeAlias = str | float | bool | None
 
@@ -72,3 +73,4 @@ class RunReport:
     hooks: tuple[HookResult, ...] = ()
     notes: tuple[Noted, ...] = ()
     seconds: float = 0.0
+    pushes: Pushes = field(default_factory=Pushes)

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 from oci_push.errors import Cancelled
 from oci_push.events import Emit, StepFinished
+from oci_push.pipeline.idle import count_pushes
 from oci_push.pipeline.judge import VariablesJudge
 from oci_push.pipeline.resolve import title_of
 from oci_push.pipeline.resolving import Context, Pushed, raise_together
-from oci_push.pipeline.schedule import PENDING, RUNNING, SKIPPED, SUCCESS, TERMINATED, Entry, Rules, Schedule
-from oci_push.pipeline.simulate import simulate
+from oci_push.pipeline.schedule import FAILURE, PENDING, RUNNING, SKIPPED, SUCCESS, TERMINATED, Entry, Rules, Schedule
+from oci_push.pipeline.simulate import settled, simulate
 from oci_push.pipeline.steps import Pipeline, Text, type_of
 from oci_push.pipeline.variables import names_in
 from oci_push.runner.hooks import ELECTED, HookRunner
@@ -46,6 +47,8 @@ class Runner:
     def run(self, pipeline: Pipeline, scope: Scope) -> RunReport:
         """Run every step; a cancel still gives the report, with what was not reached. Raises `ConfigError`."""
         self.check(pipeline)
+        assumed = self._settings.as_assumed()
+        pipeline = settled(pipeline, self._context, assumed)
         started = scope.clock.monotonic()
         judge = VariablesJudge(self._context.variables)
         schedule = Schedule(pipeline.steps, Rules.of(pipeline), judge)
@@ -58,7 +61,9 @@ class Runner:
             schedule.abort(f"the pipeline's hook on_elected ended with {told.status}")
         stepping = self._stepping(self._context, needs_ids=_needed_ids(pipeline))
         results = self._drive(schedule, stepping, scope)
-        status = schedule.status()
+        pushes = count_pushes(schedule.entries(), lambda step: assumed.pushes(step, judge))
+        has_failed = pushes.fails(required=assumed.requires_push)
+        status = FAILURE if has_failed else schedule.status()
         found = list(notes)
         hooks = replace(hooks, workflow=schedule.workflow())
         for event in ("on_success" if status == SUCCESS else "on_fail", "on_finish"):
@@ -67,7 +72,7 @@ class Runner:
             found += written
         code = scope.reason.exit_code if scope.reason is not None else int(status != SUCCESS)
         rows = tuple(_row(entry, results, self._context) for entry in schedule.entries())
-        return RunReport(rows, code, status, tuple(done), tuple(found), scope.clock.monotonic() - started)
+        return RunReport(rows, code, status, tuple(done), tuple(found), scope.clock.monotonic() - started, pushes)
 
     def _drive(self, schedule: Schedule, stepping: Stepping, scope: Scope) -> dict[str, StepResult]:
         """Start what is ready and take in what ends, until nothing is left."""

@@ -17,8 +17,9 @@ MAX_STEPS_AT_ONCE = 64
 class RunSettings:
     """Hold the run's own switches.
 
-    `assumed` are results of steps that oci-push does not run itself. `env` is what allowed shell commands see.
-    `read_file` gives the text of a file that an annotation names, or nothing.
+    `assumed` are results of steps that oci-push does not run itself. `requires_push` fails a run in which no push step
+    ran, or lets it pass; where nothing is said it fails, unless a step's own conditions wanted it so. `env` is what
+    allowed shell commands see. `read_file` gives the text of a file that an annotation names, or nothing.
     """
 
     assumed: Assumptions = field(default_factory=lambda: Assumptions({}))
@@ -27,9 +28,16 @@ class RunSettings:
     allow_exec: bool = False
     annotate_referrer: bool = False
     max_wait_s: float = MAX_WAIT_S
+    requires_push: bool | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     read_file: Callable[[str], str | None] = lambda _: None
 
     def as_assumed(self) -> Assumed:
         """Give the part that a simulation needs."""
-        return Assumed(self.assumed, self.foreign_succeeds, self.auto_push, self.max_wait_s)
+        return Assumed(
+            self.assumed,
+            self.foreign_succeeds,
+            self.auto_push,
+            self.max_wait_s,
+            requires_push=self.requires_push,
+        )

@@ -47,7 +47,7 @@ def _run(ecr: EcrWorld, image: Layout, folder: Path, step: str, code: int = 0) -
     pipeline.write_text(
         f'version: "1.0"\nsteps:\n  p:\n    type: push\n    candidate: oci:{image.path}\n    tag: "1"\n    {step}\n'
     )
-    done = ecr.run("run", str(pipeline), code=code, more={"SECRET": "from-the-environment"})
+    done = ecr.run("run", str(pipeline), "--allow-env", "SECRET", code=code, more={"SECRET": "from-the-environment"})
     return done.stdout + done.stderr
 
 

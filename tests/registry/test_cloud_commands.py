@@ -49,7 +49,7 @@ registries:
 
 
 def test_login_keeps_the_access_token_and_not_the_key(folder: Path, google: GoogleTokens) -> None:
-    done = program("login", "cloud", cwd=folder)
+    done = program("login", "cloud", cwd=folder, OCI_PUSH_CONFIG="oci-push.yaml")
     assert done.stdout.startswith("logged in to europe-docker.pkg.dev as oauth2accesstoken, kept in")
     text = (folder / "home/.docker/config.json").read_text()
     entry = json.loads(text)["auths"]["europe-docker.pkg.dev"]
@@ -58,20 +58,20 @@ def test_login_keeps_the_access_token_and_not_the_key(folder: Path, google: Goog
 
 
 def test_explain_tells_whose_token_it_is(folder: Path, google: GoogleTokens) -> None:
-    done = program("auth", "explain", "cloud", cwd=folder)
+    done = program("auth", "explain", "cloud", cwd=folder, OCI_PUSH_CONFIG="oci-push.yaml")
     assert f"from service account {google.account}, the keyfile of registry 'cloud'" in done.stdout
     assert "repository:project/images/oci-push-explain:pull,push" in done.stdout
     assert google.access_token not in done.stdout + done.stderr
 
 
 def test_doctor_works_below_the_prefix(folder: Path) -> None:
-    value = json.loads(program("doctor", "cloud", "--json", cwd=folder).stdout)
+    value = json.loads(program("doctor", "cloud", "--json", cwd=folder, OCI_PUSH_CONFIG="oci-push.yaml").stdout)
     assert value["error"] is None
     assert value["repository"] == "europe-docker.pkg.dev/project/images/oci-push-doctor"
 
 
 def test_whoami_asks_nobody(folder: Path, endpoint: Endpoint) -> None:
-    rows = json.loads(program("whoami", "cloud", "--json", cwd=folder).stdout)
+    rows = json.loads(program("whoami", "cloud", "--json", cwd=folder, OCI_PUSH_CONFIG="oci-push.yaml").stdout)
     assert (rows[0]["user"], rows[0]["kind"]) == ("Google key file", "cloud identity")
     assert endpoint.asked == []
 
@@ -82,7 +82,7 @@ def test_a_pipeline_pushes_with_it(folder: Path, registry: Sandbox, endpoint: En
         "version: '1.0'\nsteps:\n"
         "  one: {type: push, candidate: 'oci:image', image_name: app, registry: cloud, tags: ['1', '2']}\n"
     )
-    program("run", "pipeline.yml", cwd=folder)
+    program("run", "pipeline.yml", cwd=folder, OCI_PUSH_CONFIG="oci-push.yaml")
     assert tuple(registry.store.tags("project/images/app")) == ("1", "2")
     assert endpoint.paths() == ["/token"]
 
@@ -90,6 +90,6 @@ def test_a_pipeline_pushes_with_it(folder: Path, registry: Sandbox, endpoint: En
 def test_a_revoked_key_is_said_to_be_refused(folder: Path, google: GoogleTokens) -> None:
     other = GoogleTokens()
     google.key = other.key
-    done = program("login", "cloud", cwd=folder, code=4)
+    done = program("login", "cloud", cwd=folder, OCI_PUSH_CONFIG="oci-push.yaml", code=4)
     assert "refused, POST answered 400 (Invalid JWT Signature.)" in done.stderr
     assert "is the key still active" in done.stderr

@@ -89,7 +89,7 @@ class TestLogin:
         (tmp_path / "oci-push.yaml").write_text(
             f"registries: [{{name: inner, domain: '{passwords.address}', username: robot, password: '${{PW}}'}}]"
         )
-        done = program("login", "inner", cwd=tmp_path, PW=PASSWORD)
+        done = program("login", "inner", "--allow-env", "PW", cwd=tmp_path, PW=PASSWORD)
         assert f"as robot, kept in {tmp_path / CONFIG} ({passwords.address})" in done.stdout
 
     def test_a_key_of_many_lines_is_one_password(self, tmp_path: Path) -> None:

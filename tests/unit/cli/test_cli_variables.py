@@ -71,7 +71,15 @@ def test_what_git_knows_is_shown_and_why_it_knows_nothing(tmp_path: Path) -> Non
 def test_secrets_and_values_of_own_variables_are_not_shown(tmp_path: Path) -> None:
     (tmp_path / "oci-push.yaml").write_text("variables: {P: '${PW}'}\nsecrets: {store: {key: '${PW}'}}\n")
     (tmp_path / "v.env").write_text("secrets.file.key=planted\nCF_ACCOUNT=a-${{secrets.file.key}}\n")
-    arguments = ("--var", "Q=planted", "--var", "CF_URL=x-${{secrets.store.key}}", "--var-file", "v.env")
+    arguments = (
+        "--allow-env=PW",
+        "--var",
+        "Q=planted",
+        "--var",
+        "CF_URL=x-${{secrets.store.key}}",
+        "--var-file",
+        "v.env",
+    )
     for form in ((), ("--json",)):
         done = variables(tmp_path, *form, *arguments, PW="planted")
         assert "planted" not in done.stdout + done.stderr
