@@ -13,7 +13,7 @@
     │   ├─ UploadRejectedError                the registry will not take these bytes this way
     │   ├─ ImmutableTagError                  the tag exists with another digest and may not move
     │   ├─ RateLimitedError                   429, transient
-    │   ├─ UnavailableError                   408, 425, 5xx, transient
+    │   ├─ UnavailableError                   408, 425, 499, most of 5xx, transient
     │   └─ ProtocolViolationError             the registry broke the specification
     ├─ NetworkError                 exit 6    transient unless it is about trust
     ├─ DeadlineError                exit 7    a step or command ran out of time
@@ -150,7 +150,7 @@ class RateLimitedError(RegistryError):
 
 
 class UnavailableError(RegistryError):
-    """Report a failure on the registry's side that may pass (408, 425, 5xx)."""
+    """Report a failure on the registry's side that may pass: 408, 425, 499, and 5xx but for what lasts (501, 505)."""
 
     transient = True
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -225,17 +225,20 @@ class Session:
         return reply
 
     def _exchange(self, scope: Scope, call: Call, *, authenticated: bool) -> tuple[httpx.Response, str | None]:
-        """Send, answer challenges (twice at most: renew, then widen) and follow redirects."""
+        """Send, follow redirects, and answer the registry's own challenges (twice at most: renew, then widen)."""
         tries = 0
         while True:
             lasts_s = call.body.size / self._bytes_per_s if call.body else 0.0
             header = self.auth.header(scope, call, lasts_s) if authenticated else None
             response = self._follow(scope, call, header)
             if response.status_code not in (401, 403):
-                self.auth.accepted(header)
+                if not self._is_elsewhere(response):
+                    self.auth.accepted(header)
                 return response, header
             if not authenticated or tries == 2:
                 return response, header
+            if self._is_elsewhere(response):
+                return response, None  # its challenge would name a token server of its own, for our login
             reply = self._reply(scope, response, _MAX_ERROR_BYTES)
             response.close()
             tries += 1
@@ -323,8 +326,19 @@ class Session:
             _log.debug("%s: %s", bare(url), limits)
         return reply
 
+    def _is_elsewhere(self, answer: httpx.Response | Reply) -> bool:
+        """Say whether an answer came from another origin than the registry's, whither the registry has sent us."""
+        url = answer.url if isinstance(answer, Reply) else str(answer.request.extensions["url"])
+        return origin(url) != self._origin
+
     def _error(self, scope: Scope, call: Call, reply: Reply, sent: str | None) -> RegistryError:
+        if self._is_elsewhere(reply) and (at := f" at {bare(reply.url)}") and not call.what.endswith(bare(reply.url)):
+            call = replace(call, what=f"{call.what or bare(call.url)}{at}")
         error = faults.error_for(call, reply, scope.clock.now, sent or "")
+        if self._is_elsewhere(reply):
+            if reply.status in (401, 403):
+                error.hint = f"{self.access.host} sent us there; that place gets no login, and its own is not used"
+            return error
         error.hint = self._hints.get(reply.status, error.hint)
         if isinstance(error, DeniedError) and (shortfall := self.auth.shortfall(call.scopes)):
             error.message += f"; {shortfall}"
