@@ -160,9 +160,13 @@ class ProtocolViolationError(RegistryError):
 
 
 class NetworkError(OciPushError):
-    """Report that no answer came: refused, reset, timed out, or the peer is not to be trusted."""
+    """Report that no answer came: refused, reset, timed out, or the peer is not to be trusted.
+
+    `is_away` says that it was the registry itself that did not answer, not another place on the way.
+    """
 
     exit_code = 6
+    is_away = True
 
     def __init__(self, message: str, *, hint: str | None = None, transient: bool = True) -> None:
         super().__init__(message, hint=hint)

@@ -174,7 +174,7 @@ class Budget:
         if self._failed < self._policy.attempts:
             return False
         waited = self._clock.monotonic() - self._since
-        is_away = isinstance(error, NetworkError) or (
+        is_away = (isinstance(error, NetworkError) and error.is_away) or (
             self._behind_proxy and isinstance(error, RegistryError) and error.status in _AWAY
         )
         is_patient = self._has_answered and self._policy.attempts > 1 and is_away
