@@ -42,7 +42,7 @@ BESIDE = {
 
 HOMES = {
     "httpx": ("oci_push/transport/",),
-    "httpcore": ("oci_push/transport/",),
+    "h11": ("oci_push/transport/connection.py",),
     "botocore": ("oci_push/providers/ecr_aws.py", "oci_push/providers/ecr_errors.py"),
     "yaml": ("oci_push/pipeline/document.py",),
     "cryptography": (
