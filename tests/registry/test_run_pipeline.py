@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ def oci_push(*arguments: str, cwd: Path, code: int = 0, **env: str) -> subproces
 
 
 def test_the_demo_runs_without_any_credentials(tmp_path: Path) -> None:
-    done = oci_push("run", "fixtures/demo/pipeline.yml", "--sandbox", cwd=ROOT, HOME=str(tmp_path))
+    done = oci_push("run", "fixtures/demo/pipeline.yml", "--sandbox", "--debug", cwd=ROOT, HOME=str(tmp_path))
     assert [line.split("@")[0].partition("/")[2] for line in done.stdout.splitlines()] == [
         "docker.io/demo/hello:latest",
         "docker.io/demo/hello:1.4.2",
@@ -38,6 +39,13 @@ def test_the_demo_runs_without_any_credentials(tmp_path: Path) -> None:
         "registry.us.example.com/mirror/hello:1.4.2",
     ]
     assert "Successfully ran push step: Publishing to Docker Hub" in done.stderr
+    # Both tags of Docker Hub come about in one request.
+    puts = re.findall(r" PUT http\S+/v2/(\S+)/manifests/", done.stderr)
+    assert sorted(puts) == [
+        "docker.io/demo/hello",
+        "registry.eu.example.com/demo/hello",
+        "registry.us.example.com/mirror/hello",
+    ]
 
 
 def test_the_demos_plan_contacts_nobody(tmp_path: Path) -> None:
