@@ -21,7 +21,8 @@ class SandboxOptions:
     `single_post` takes ``POST ?digest=`` with a body (else the body is thrown away and 202 opens a session, as
     distribution does). `chunk_min` and `chunk_max` are announced in ``OCI-Chunk-…-Length``, `max_body` is a limit
     nobody announces; all three are bytes and 0 means none. `patch` off is Google's registry, `patch_status` 201
-    is Amazon's, `resume` off is distribution 2.8.2: a body that breaks off kills its session.
+    is Amazon's, `resume` off is distribution 2.8.2: a body that breaks off kills its session. `stale_cancel` off is
+    distribution 3: a DELETE to a Location from before the last byte is 416, and the session stays.
 
     Manifests: `multi_tag` is end-7b of the specification after 1.1.1; `tag_digest` takes ``?digest=`` beside a tag for
     the manifest's digest, of whatever algorithm (else tags are known by sha256 alone); `immutable_tags` refuses a tag
@@ -53,6 +54,7 @@ class SandboxOptions:
     patch: bool = True
     patch_status: int = 202
     resume: bool = True
+    stale_cancel: bool = True
     require_manifest_blobs: bool = True
     location_host: str = ""
     warning: str = ""
