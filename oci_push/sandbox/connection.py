@@ -184,7 +184,7 @@ class Connection(BaseHTTPRequestHandler):
                 body.slow_down(action.after, lambda: self._stall_inside(action, body))
             case faults.Slow():
                 body.slow_down(action.block_bytes, lambda: self.service.stopping.wait(action.pause_s))
-            case faults.Flip():
+            case faults.FlipByte():
                 body.flip = (action.at, action.mask)
             case faults.OtherDigest():
                 self.path = _LAST_DIGEST.sub(_other_digit, self.path)

@@ -122,7 +122,7 @@ class Http10Close:
 
 
 @dataclass(frozen=True, slots=True)
-class Flip:
+class FlipByte:
     """Change one byte of the request's body on its way: the one at `at`, or the last; `mask` says which bits."""
 
     at: int
@@ -170,7 +170,7 @@ Action: TypeAlias = (
     | Headers
     | Redirect
     | Http10Close
-    | Flip
+    | FlipByte
     | OtherDigest
     | Repeat
     | Twice

@@ -183,7 +183,7 @@ def test_stall_ends_when_the_client_goes_away(serve, after, stored):
 
 @pytest.mark.parametrize(("at", "seen"), [(0, b"Abc"), (2, b"abC"), (1 << 40, b"abC")])
 def test_a_byte_of_the_body_is_flipped_on_its_way(serve, at, seen):
-    sandbox, client = serve(faults=script(faults.Flip(at, 0x20), method="PUT"))
+    sandbox, client = serve(faults=script(faults.FlipByte(at, 0x20), method="PUT"))
     digest = digest_of(seen)
     assert client.ask("PUT", with_digest(client.open().headers["location"], digest), b"abc").status == 201
     assert sandbox.store.blob_path("app", digest).read_bytes() == seen
