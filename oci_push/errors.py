@@ -32,7 +32,8 @@ from dataclasses import dataclass
 class OciPushError(Exception):
     """Base of all expected failures; `str()` is the message a user reads.
 
-    `attempts` is how often the thing was tried when it was given up.
+    `attempts` is how often the thing was tried when it was given up. `in_doubt` says that what failed may have been
+    done all the same, in full or otherwise.
     """
 
     exit_code = 1
@@ -43,6 +44,7 @@ class OciPushError(Exception):
         self.message = message
         self.hint = hint
         self.attempts = 1
+        self.in_doubt = False
 
     def __str__(self) -> str:
         return self.message if self.attempts == 1 else f"{self.message}; given up after {self.attempts} attempts"

@@ -20,6 +20,7 @@ from oci_push.cli.failures import run_command, show_error
 from oci_push.cli.options import Common, split_regions
 from oci_push.cli.render.lines import LineRenderer, size
 from oci_push.cli.render.replicas import show_replicas
+from oci_push.cli.render.tags import show_tags
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import Care, PushResult
 from oci_push.engine.replicate import ReplicaResult
@@ -226,12 +227,7 @@ def show_results(
                 print(f"{result.repository}:{name}@{result.root}")
         if result.error is not None:
             show_error(result.error)
-            missing = [tag.tag for tag in result.tags if tag.tag not in done]
-            if missing:
-                print(f"  tags not pushed to {result.repository}: {', '.join(missing)}", file=sys.stderr)
-            for tag in result.tags:
-                if tag.outcome in ("restored", "removed", "left"):
-                    print(f"  tag {tag.tag}: {tag.outcome}" + (f" ({tag.error})" if tag.error else ""), file=sys.stderr)
+            show_tags(result)
     show_replicas(replicas, is_quiet=as_json)
     if trouble is not None:
         show_error(trouble)

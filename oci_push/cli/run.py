@@ -30,6 +30,7 @@ from oci_push.cli.pipeline_inputs import (
 )
 from oci_push.cli.push import make_pusher, start_debug_log
 from oci_push.cli.render.lines import LineRenderer
+from oci_push.cli.render.tags import show_tags
 from oci_push.cli.variables import VariableFiles, VariableOption
 from oci_push.errors import ConfigError
 from oci_push.pipeline.exports import check_export_names, choose_form
@@ -171,6 +172,9 @@ def _show(done: RunReport) -> None:
                     print(f"{result.repository}:{tag.tag}@{result.root}")
         if step.error is not None:
             show_error(step.error, before=f"step {step.name}: ")
+            for result in step.pushed:
+                if result.error is not None:
+                    show_tags(result)
         elif step.status == "failure" and step.type != "parallel":
             print(f"error: step {step.name}: {step.reason}", file=sys.stderr)
     print(f"Build finished: {done.status}", file=sys.stderr)

@@ -21,6 +21,7 @@ from oci_push.providers.base import Cloud, CloudSide
 from oci_push.providers.table import find_provider
 from oci_push.registry.abilities import Abilities, Facts
 from oci_push.registry.journal import Journal
+from oci_push.registry.listing import Listing
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.memory import Memory, NoMemory
 from oci_push.runtime.once import OnceMap
@@ -65,6 +66,7 @@ class Connections:
         self._bandwidth = Bandwidth(settings.limit_bytes_per_s)
         self._gates: OnceMap[str, Gate] = OnceMap()
         self._sessions: OnceMap[Access, Session] = OnceMap()
+        self._listings: OnceMap[str, Listing] = OnceMap()
         self._abilities: OnceMap[str, Abilities] = OnceMap()
         self._outside: OnceMap[Access, Session] = OnceMap()
         self._sides: OnceMap[Access, CloudSide] = OnceMap()
@@ -82,11 +84,13 @@ class Connections:
             repository,
             self._abilities.get(access.host, lambda: self._learn(access.host)),
             self.side(access).control,
+            call_retry=self._settings.call_retry,
             blob_retry=self._blob_retry,
             random=self._random,
             emit=self._emit,
             memory=self._memory,
             journal=self._journal,
+            listing=self._listings.get(access.host, Listing),
         )
 
     def want(self, access: Access, *, push: tuple[Repository, ...] = (), pull: tuple[Repository, ...] = ()) -> None:

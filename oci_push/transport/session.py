@@ -214,7 +214,8 @@ class Session:
             response, sent = self._exchange(scope, call, authenticated=authenticated)
             try:
                 good = response.status_code in call.answers
-                reply = self._reply(scope, response, call.limit if good else _MAX_ERROR_BYTES)
+                limit = 1 if call.peeks else call.limit
+                reply = self._reply(scope, response, limit if good else _MAX_ERROR_BYTES, peeks=call.peeks)
             finally:
                 response.close()
         self._measure()
@@ -297,7 +298,7 @@ class Session:
         except (httpx.TransportError, httpx.InvalidURL, httpx.StreamError) as problem:
             raise network_error(call, self._base, problem) from problem
 
-    def _reply(self, scope: Scope, response: httpx.Response, limit: int) -> Reply:
+    def _reply(self, scope: Scope, response: httpx.Response, limit: int, *, peeks: bool = False) -> Reply:
         kept: list[bytes] = []
         size = 0
         end = scope.clock.monotonic() + _ANSWER_S
@@ -309,7 +310,7 @@ class Session:
                 if scope.clock.monotonic() > end:
                     raise NetworkError(f"{self._origin[1]}: an answer of {size} bytes took over {_ANSWER_S:g} seconds")
                 if size > limit:
-                    if response.status_code >= 400:
+                    if response.status_code >= 400 or peeks:
                         break
                     raise ProtocolViolationError(
                         f"{bare(str(response.request.extensions['url']))}: answer is longer than {limit} bytes"

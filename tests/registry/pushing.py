@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from images import Layout
+from images import Layout, LayoutWriter, layer
 
 from oci_push.engine.push import Care, PushResult
 from oci_push.events import Event, ignore, tee
@@ -130,3 +130,23 @@ def difference(sandbox: Sandbox, repository: str, target: str, layout: Layout) -
             if not there.exists() or there.read_bytes() != file.read_bytes():
                 return f"blob {blob.digest} is {'different' if there.exists() else 'missing'}"
     return ""
+
+
+def annotated(path: Path) -> tuple[Layout, int]:
+    """Write an image whose manifest stays one when a certain byte of it changes; gives the byte's offset, too."""
+    writer = LayoutWriter(path)
+    image = writer.close(writer.image(layer(1), annotations={"note": "harmless"}))
+    return image, manifest_of(image).index(b"harmless")
+
+
+def flipped(layout: Layout, at: int) -> bytes:
+    """Give a layout's root manifest as it is after one byte was taken for another."""
+    raw = bytearray(manifest_of(layout))
+    raw[at] ^= 1
+    return bytes(raw)
+
+
+def manifest_of(layout: Layout) -> bytes:
+    """Give the bytes of a layout's root manifest."""
+    digest = Digest.parse(layout.digest)
+    return (layout.path / "blobs" / digest.algorithm / digest.encoded).read_bytes()
