@@ -6,6 +6,7 @@ This file makes `tests/` an import root, so that any test can `import` a helper 
 from __future__ import annotations
 
 import ipaddress
+import os
 import sys
 from pathlib import Path
 
@@ -38,6 +39,34 @@ sys.addaudithook(_refuse_other_machines)
 
 # The sweeps push as the tests of registry/ do, with what these have beside them.
 sys.path.append(str(Path(__file__).with_name("registry")))
+
+
+ROOT = Path(__file__).parents[1]
+_TOOLS_OWN = {".git", ".venv", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__"}
+_before = pytest.StashKey[set[str]]()
+
+
+def _files() -> set[str]:
+    """List what lies in the project, but for what tools keep in folders of their own."""
+    found = set[str]()
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in _TOOLS_OWN and not name.endswith(".egg-info")]
+        place = os.path.relpath(folder, ROOT)
+        found.update(os.path.join(place, name) for name in names if not name.startswith(".coverage"))
+    return found
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """See what lies in the project before the tests."""
+    session.config.stash[_before] = _files()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run whose tests have written into the project: what they leave there is committed one day."""
+    new = _files() - session.config.stash[_before]
+    if new and not hasattr(session.config, "workerinput"):
+        print(f"\ntests wrote into the project: {', '.join(sorted(new))}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

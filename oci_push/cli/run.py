@@ -200,7 +200,8 @@ def _stand_in(wanted: bool) -> Iterator[str]:
     if not wanted:
         yield ""
         return
+    from oci_push.sandbox.options import REHEARSAL
     from oci_push.sandbox.server import Sandbox
 
-    with Sandbox() as sandbox:
+    with Sandbox(options=REHEARSAL) as sandbox:
         yield sandbox.address

@@ -10,6 +10,7 @@ import typer
 from oci_push.cli.failures import run_command
 from oci_push.errors import Cancelled, ConfigError
 from oci_push.runtime.scope import Scope
+from oci_push.sandbox.options import REHEARSAL
 from oci_push.sandbox.server import Sandbox
 
 
@@ -21,7 +22,7 @@ def sandbox(
 
     def work(scope: Scope) -> int:
         try:
-            server = Sandbox(root, port=port)
+            server = Sandbox(root, port=port, options=REHEARSAL)
         except OSError as problem:
             raise ConfigError(
                 f"port {port} cannot be used ({problem.strerror})", hint="choose another --port"

@@ -23,7 +23,7 @@ from oci_push.runtime.scope import Scope
 from oci_push.runtime.tasks import attend
 
 if TYPE_CHECKING:
-    from botocore.session import Session
+    from boto3.session import Session
 
 T = TypeVar("T")
 _CONNECT_S, _READ_S = 10, 30
@@ -118,7 +118,7 @@ class Aws:
         from botocore.config import Config
 
         wanted = self._endpoints
-        return session.create_client(
+        return session.client(
             service,
             region_name=wanted.region or None,
             aws_access_key_id=keys.access_key_id if keys else None,
@@ -137,14 +137,18 @@ class Aws:
         return self._sessions.get("", lambda: self._make_session(scope))
 
     def _make_session(self, scope: Scope) -> Session:
-        from botocore.session import Session
+        from boto3.session import Session
 
         identity = self._identity
-        session = Session(profile=identity.profile or None)
         if identity.access_key_id and identity.secret_access_key:
-            token = identity.session_token.reveal() if identity.session_token else None
-            session.set_credentials(identity.access_key_id, identity.secret_access_key.reveal(), token)
-        elif self._attended(scope, session.get_credentials) is None:
+            return Session(
+                identity.access_key_id,
+                identity.secret_access_key.reveal(),
+                identity.session_token.reveal() if identity.session_token else None,
+                profile_name=identity.profile or None,
+            )
+        session = Session(profile_name=identity.profile or None)
+        if self._attended(scope, session.get_credentials) is None:
             raise CredentialsError(
                 f"{self._what}: no AWS credentials found in the environment, a profile, a web identity, "
                 "the pod or the instance",
@@ -194,13 +198,13 @@ class Aws:
 
 def region_of(profile: str) -> str:
     """Find the region that environment or profile name, or nothing."""
+    from boto3.session import Session
     from botocore.exceptions import BotoCoreError
-    from botocore.session import Session
 
     from oci_push.providers.ecr_errors import translate
 
     try:
-        found = Session(profile=profile or None).get_config_variable("region")
+        found = Session(profile_name=profile or None).region_name
     except BotoCoreError as problem:
         raise translate(problem, "AWS", "region") from problem
     return str(found or "")

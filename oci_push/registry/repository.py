@@ -246,8 +246,11 @@ class RepositoryClient:
 
     def _claim(self, blob: Descriptor, upload: Upload | None) -> Entry | None:
         """Take the journal's entry of a blob that will go in pieces; others are sent again rather than gone on with."""
+        if self._journal is None:
+            return None
+        # What an earlier run sent in pieces for the registry's own limit is noted, though that limit is told later.
         form = self._abilities.form_for(blob.size, upload or Upload(""))
-        if self._journal is None or form is not Form.CHUNKS:
+        if form is not Form.CHUNKS and not self.has_upload(blob):
             return None
         return self._journal.claim(self._host, self.repository, blob)
 
