@@ -8,6 +8,8 @@ import sys
 import typer
 
 from oci_push import __version__
+from oci_push.cli.output import lost_results, open_doors, say, tell
+from oci_push.model.secret import learn_logins
 
 _COMMANDS = {
     "push": ("oci_push.cli.push", "push"),
@@ -29,7 +31,21 @@ _COMMANDS = {
 
 
 def main() -> None:
-    """Run the program named on the command line."""
+    """Run the program; where all went well but stdout did not take the results, end with 1."""
+    open_doors()
+    for word in sys.argv:
+        learn_logins(word)
+    try:
+        _run()
+    except SystemExit as end:
+        lost = lost_results()
+        if lost is None:
+            raise
+        tell(f"error: the results could not be printed: {lost.strerror}")
+        raise SystemExit(end.code or 1) from None
+
+
+def _run() -> None:
     named = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     wanted = [named] if named in _COMMANDS else list(_COMMANDS)
     app = typer.Typer(
@@ -54,7 +70,7 @@ def main() -> None:
 
 def _version(show: bool) -> None:  # typer calls it with the option's value
     if show:
-        print(f"oci-push {__version__}")
+        say(f"oci-push {__version__}")
         raise typer.Exit
 
 

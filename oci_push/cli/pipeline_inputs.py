@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ import typer
 from oci_push.api import surroundings
 from oci_push.cli.inputs import pairs, read_bytes, read_config
 from oci_push.cli.options import split_regions
+from oci_push.cli.output import warn
 from oci_push.cli.variables import gather_variables
 from oci_push.errors import ConfigError, Problem
 from oci_push.pipeline.assumptions import Assumptions
@@ -115,6 +115,4 @@ def check_foreign(value: str) -> bool:
 def tell_warnings(warnings: tuple[Problem, ...]) -> None:
     """Print what is strange about the files."""
     for problem in dict.fromkeys(warnings):
-        print(f"warning: {problem}", file=sys.stderr)
-        if problem.hint:
-            print(f"  hint: {problem.hint}", file=sys.stderr)
+        warn(str(problem), problem.hint)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +16,7 @@ import typer
 from oci_push.cli import options
 from oci_push.cli.failures import run_command
 from oci_push.cli.inputs import CONFIG_NAME, pairs, read_bytes, read_config
+from oci_push.cli.output import say, say_json
 from oci_push.errors import ConfigError, Problem
 from oci_push.pipeline.findings import to_json
 from oci_push.pipeline.integrations import Config
@@ -56,7 +56,7 @@ def validate(
         errors = tuple(dict.fromkeys(problem for one in checked for problem in one.errors))
         warnings = tuple(dict.fromkeys(problem for one in checked for problem in one.warnings))
         if as_json:
-            print(json.dumps(to_json(_name(pipelines[0]), errors, warnings), indent=2, ensure_ascii=False))
+            say_json(to_json(_name(pipelines[0]), errors, warnings))
         else:
             _print(checked, errors, warnings)
         return 2 if errors else 0
@@ -147,22 +147,23 @@ def _print(checked: list[_Checked], errors: tuple[Problem, ...], warnings: tuple
     for kind, problems in (("error", errors), ("warning", warnings)):
         for problem in problems:
             _print_problem(kind, problem, lines.get(problem.file, []))
-    print(f"{_counted(len(errors), 'error')}, {_counted(len(warnings), 'warning')}")
+    say(f"{_counted(len(errors), 'error')}, {_counted(len(warnings), 'warning')}")
     if not all(one.has_config for one in checked):
-        print(f"registries were not checked: no {CONFIG_NAME} was found (--config names one)")
+        say(f"registries were not checked: no {CONFIG_NAME} was found (--config names one)")
 
 
 def _print_problem(kind: str, problem: Problem, lines: list[str]) -> None:
     place = f"{problem.file}:{problem.line}:{problem.column}: " if problem.line else ""
     code = f" [{problem.code}]" if problem.code else ""
-    print(f"{place}{kind}: {problem.message.rstrip()}{code}")
+    say(f"{place}{kind}: {problem.message.rstrip()}{code}")
     shown = lines[problem.line - 1].rstrip("\r") if 0 < problem.line <= len(lines) else ""
     # A line that may hold a secret is not shown, nor one that no screen is wide enough for.
     if shown.strip() and len(shown) <= _LONGEST_LINE and not _SECRET.search(f"{shown} {problem.path}"):
         before = "".join("\t" if char == "\t" else " " for char in shown[: problem.column - 1])
-        print(f"    {shown}\n    {before}^")
+        say(f"    {shown}")
+        say(f"    {before}^")
     if problem.hint:
-        print(f"  hint: {problem.hint}")
+        say(f"  hint: {problem.hint}")
 
 
 def _counted(count: int, what: str) -> str:

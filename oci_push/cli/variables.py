@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from oci_push.api import surroundings
 from oci_push.cli import options
 from oci_push.cli.failures import run_command
 from oci_push.cli.inputs import pairs, read_bytes, read_config
+from oci_push.cli.output import say, say_json
 from oci_push.errors import ConfigError
 from oci_push.pipeline.dotenv import parse_dotenv
 from oci_push.pipeline.integrations import Config
@@ -56,7 +56,7 @@ def variables_command(
         others = _others(variables)
         problem = next((facts.problem for facts in asked if facts.problem), "")
         if as_json:
-            print(json.dumps(_to_json(rows, others, problem), indent=2))
+            say_json(_to_json(rows, others, problem))
         else:
             _print(rows, others, problem)
         return 0
@@ -150,19 +150,17 @@ def _print(rows: Sequence[_Row], others: Sequence[_Row], problem: str) -> None:
     width = max(len(row.name) for row in [*rows, *others])
     for row in rows:
         if row.value is not None:
-            print(f"{row.name:{width}}  {_one_line(row.value)}  ({_one_line(row.origin or '')})")
+            say(f"{row.name:{width}}  {row.value}  ({row.origin or ''})")
     if others:
-        print("\nset besides, values not shown:")
+        say()
+        say("set besides, values not shown:")
         for row in others:
-            print(f"{_one_line(row.name):{width}}  ({_one_line(row.origin or '')})")
-    print("\nnot set:")
+            say(f"{row.name:{width}}  ({row.origin or ''})")
+    say()
+    say("not set:")
     for row in rows:
         if row.value is None:
-            print(f"{row.name:{width}}  {row.meaning}")
+            say(f"{row.name:{width}}  {row.meaning}")
     if problem:
-        print(f"\ngit was no help: {_one_line(problem)}")
-
-
-def _one_line(text: str) -> str:
-    """Write a value so that it keeps its line and cannot command the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        say()
+        say(f"git was no help: {problem}")
