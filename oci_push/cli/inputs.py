@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from oci_push.cli.options import read_stdin
 from oci_push.errors import ConfigError
 from oci_push.pipeline.config import load_config
 from oci_push.pipeline.integrations import Config
 
 CONFIG_NAME = "oci-push.yaml"
+_MOST_BYTES = 64 * 1024 * 1024
 
 
 def read_config(pipeline: Path | None, given: Path | None, env: Mapping[str, str]) -> Config:
@@ -30,7 +31,7 @@ def read_config(pipeline: Path | None, given: Path | None, env: Mapping[str, str
 def read_bytes(path: Path) -> bytes:
     """Read a whole file, or stdin for ``-``; raises `ConfigError`."""
     if str(path) == "-":
-        return sys.stdin.buffer.read()
+        return read_stdin("-", _MOST_BYTES)
     try:
         return path.read_bytes()
     except OSError as problem:

@@ -21,7 +21,7 @@ from oci_push.cli.targets import Target
 from oci_push.errors import ConfigError, CredentialsError, DeniedError
 from oci_push.model import ecr_host
 from oci_push.model.access import Access, Login
-from oci_push.model.secret import Secret
+from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.protocol.ping import ping
 from oci_push.providers.authwriting import Changed, choose_file, remove_login, store_login, writable_places
 from oci_push.providers.base import complete
@@ -116,10 +116,11 @@ def _typed(host: str, username: str, *, password_stdin: bool) -> Login:
     """Get user name and password from options, stdin and terminal; never from an argument."""
     filler = find_provider(host).quirks.filler_user
     if password_stdin:
-        given = Login(username, options.read_password(), source="--password-stdin")
+        given = Login(basic_user(username, "--username"), options.read_password(), source="--password-stdin")
     elif sys.stdin is not None and sys.stdin.isatty():
         name = username or str(typer.prompt("Username", default=filler or None, err=True))
-        password = Secret(str(typer.prompt("Password or token", hide_input=True, err=True)))
+        typed = str(typer.prompt("Password or token", hide_input=True, err=True))
+        password = basic_password(typed, "the terminal")
         given = Login("" if name == filler else name, password, source="the terminal")
     else:
         raise ConfigError(

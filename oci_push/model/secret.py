@@ -76,7 +76,7 @@ class Secret:
 
 
 def masked(text: str) -> str:
-    """Give `text` without the secrets that are known, and without the logins inside of URLs. Do it before cutting."""
+    """Give `text` without known secrets, and without the logins and signatures of URLs. Do it before cutting."""
     spans = sorted(_KNOWN.spans(text))
     pieces: list[str] = []
     end = 0
@@ -118,8 +118,17 @@ _NAMED_LOGIN = re.compile(
     r"(?!sha\d+:)(?=[\w-]+\.[\w.-]*\w|localhost\b|[\w-]+:\d|\[)"
 )
 
+_SIGNATURE = re.compile(
+    r"(?<=[?&;])((?:x-amz-|x-goog-)?(?:signature|security-token|credential)"
+    r"|sig|_state|password|passwd|secret|client_secret|token|access_token|refresh_token|id_token|api_?key)"
+    r"=[^&\s\"'<>#]+",
+    re.IGNORECASE,
+)
+
 
 def _without_logins(text: str) -> str:
+    if "=" in text:
+        text = _SIGNATURE.sub(rf"\1={MASK}", text)
     if "@" not in text:
         return text
     text = _URL_LOGIN.sub(lambda m: f"{m['scheme'] or m['user'] + ':'}{MASK}@", text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from oci_push.errors import CredentialsError, Problem
 from oci_push.model.access import Login, Trust
 from oci_push.model.aws_rules import identity_problems
 from oci_push.model.ecr_host import is_region
@@ -29,6 +30,7 @@ from oci_push.pipeline.document import Mapping, Mark, Node, Scalar, Sequence
 from oci_push.pipeline.integrations import PROVIDERS, Integration
 from oci_push.pipeline.scalars import boolean
 from oci_push.pipeline.schema import not_allowed
+from oci_push.protocol.credentials import basic_password, basic_user
 
 _ALIASES = {"standard": "other", "docker": "other", "google": "gcr"}
 _SECRETS = ("password", "token", "client_secret", "secret_access_key", "session_token", "keyfile")
@@ -195,8 +197,14 @@ def _login(provider: str, keys: _Keys, name: str) -> Login | None:
     secret = keys.secret("password", "token")
     if not user and secret and provider in ("gcr", "gar"):
         user = "oauth2accesstoken"
-    # Without a user name the registry's family may know the one that goes with a token.
-    return Login(user, secret, source=source) if secret else None
+    if secret is None:
+        return None
+    try:
+        # Without a user name the registry's family may know the one that goes with a token.
+        return Login(basic_user(user, source), basic_password(secret.reveal(), source), source=source)
+    except CredentialsError as problem:  # told when it is used
+        keys.values.missing.append(Problem(str(problem), keys.mark.file, keys.mark.line, keys.mark.column))
+        return None
 
 
 def _identity(provider: str, keys: _Keys) -> Identity | None:

@@ -27,7 +27,7 @@ from oci_push.events import Emit, Note, RetryScheduled, ignore
 from oci_push.model.access import Access
 from oci_push.protocol import faults
 from oci_push.protocol.call import Call, Flow, Reply
-from oci_push.protocol.endpoints import bare
+from oci_push.protocol.endpoints import bare, learn_query
 from oci_push.protocol.limits import rate_limits
 from oci_push.protocol.notices import warnings
 from oci_push.runtime.retry import Budget, Retried, RetryPolicy, attempts
@@ -166,10 +166,10 @@ class Session:
     def download(self, scope: Scope, call: Call) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Send a GET and give the answer's status, which is checked first, and its body block by block."""
         with self.gate.inside(scope), self._backend.use(scope), self._translated(call):
-            response, sent = self._exchange(scope, call, authenticated=True)
+            response, _ = self._exchange(scope, call, authenticated=True)
             try:
                 if response.status_code not in call.answers:
-                    raise self._error(scope, call, self._reply(scope, response, call.limit), sent)
+                    raise self._error(scope, call, self._reply(scope, response, call.limit))
                 yield response.status_code, response.iter_raw(512 * 1024)
             finally:
                 response.close()
@@ -211,7 +211,7 @@ class Session:
 
     def _once(self, scope: Scope, call: Call, *, authenticated: bool) -> Reply:
         with self._backend.use(scope), self._translated(call):
-            response, sent = self._exchange(scope, call, authenticated=authenticated)
+            response, _ = self._exchange(scope, call, authenticated=authenticated)
             try:
                 good = response.status_code in call.answers
                 reply = self._reply(scope, response, call.limit if good else _MAX_ERROR_BYTES)
@@ -220,7 +220,7 @@ class Session:
         self._measure()
         self._pass_on(reply)
         if not good:
-            raise self._error(scope, call, reply, sent)
+            raise self._error(scope, call, reply)
         self.gate.speed_up(scope.clock.monotonic())
         return reply
 
@@ -266,6 +266,7 @@ class Session:
         body = call.body if method == call.method else None
         if body is not None:
             headers["Content-Length"] = str(body.size)
+        learn_query(url)
         parts = urlsplit(url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         request = self._client.build_request(
@@ -323,8 +324,8 @@ class Session:
             _log.debug("%s: %s", bare(url), limits)
         return reply
 
-    def _error(self, scope: Scope, call: Call, reply: Reply, sent: str | None) -> RegistryError:
-        error = faults.error_for(call, reply, scope.clock.now, sent or "")
+    def _error(self, scope: Scope, call: Call, reply: Reply) -> RegistryError:
+        error = faults.error_for(call, reply, scope.clock.now)
         error.hint = self._hints.get(reply.status, error.hint)
         if isinstance(error, DeniedError) and (shortfall := self.auth.shortfall(call.scopes)):
             error.message += f"; {shortfall}"
