@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from oci_push.cli.failures import run_command
-from oci_push.cli.inputs import pairs
+from oci_push.cli.inputs import given_source, pairs
 from oci_push.cli.output import say, say_json, tell
 from oci_push.errors import ConfigError
 from oci_push.model.display import plain
@@ -63,7 +63,7 @@ class _Known:
 
     @classmethod
     def of(cls, values: dict[str, str], steps: list[str], workflow: str) -> _Known:
-        variables = Variables.of(values)
+        variables = Variables([given_source("--var", values)])
         members: dict[str, dict[str, str]] = {}
         for name, value in pairs(steps, "--step", "NAME=RESULT or NAME.MEMBER=VALUE").items():
             step, _, member = name.partition(".")

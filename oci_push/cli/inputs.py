@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from oci_push.cli.options import read_stdin
+from oci_push.cli.output import tell
 from oci_push.errors import ConfigError
 from oci_push.pipeline.config import load_config
 from oci_push.pipeline.integrations import Config
+from oci_push.pipeline.variables import Source, names_in
 
 CONFIG_NAME = "oci-push.yaml"
 _MOST_BYTES = 64 * 1024 * 1024
@@ -47,3 +49,11 @@ def pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
             raise ConfigError(f"{option} {text!r}: expected {form}")
         found[name.strip()] = value
     return found
+
+
+def given_source(option: str, values: Mapping[str, str]) -> Source:
+    """Make a source of what an option gave: literal, as a CI puts strangers' words there; a note says so."""
+    for name, value in values.items():
+        if names_in(value) and not name.startswith("secrets."):
+            tell(f"note: {option}: the ${{{{…}}}} in the value of {name} stays as it is written")
+    return Source(option, values, is_literal=True, is_own=True)

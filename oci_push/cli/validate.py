@@ -15,7 +15,7 @@ import typer
 
 from oci_push.cli import options
 from oci_push.cli.failures import run_command
-from oci_push.cli.inputs import CONFIG_NAME, pairs, read_bytes, read_config
+from oci_push.cli.inputs import CONFIG_NAME, given_source, pairs, read_bytes, read_config
 from oci_push.cli.output import say, say_json
 from oci_push.errors import ConfigError, Problem
 from oci_push.pipeline.findings import to_json
@@ -114,7 +114,7 @@ def _known(config: Config, given: Mapping[str, str]) -> Known:
     """Make what pipelines are checked against. Git is not asked: a variable that only a run has counts as known."""
     variables = Variables(
         [
-            Source("--var", given),
+            given_source("--var", given),
             Source(f"variables: in {CONFIG_NAME}", config.variables),
             Source("environment", os.environ, is_literal=True),
         ],

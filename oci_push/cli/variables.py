@@ -13,7 +13,7 @@ import typer
 from oci_push.api import surroundings
 from oci_push.cli import options
 from oci_push.cli.failures import run_command
-from oci_push.cli.inputs import pairs, read_bytes, read_config
+from oci_push.cli.inputs import given_source, pairs, read_bytes, read_config
 from oci_push.cli.output import say, say_json
 from oci_push.errors import ConfigError
 from oci_push.pipeline.dotenv import parse_dotenv
@@ -77,11 +77,11 @@ def gather_variables(
 
     A later option wins over an earlier one. Git is asked about the working folder.
     """
-    files = [Source(f"--var-file {path}", _read_file(path)) for path in reversed(var_files)]
+    files = [given_source(f"--var-file {path}", _read_file(path)) for path in reversed(var_files)]
     build = Build(clock.now(), token_hex(12))
     return Variables(
         [
-            Source("--var", pairs(list(var), "--var", "NAME=VALUE")),
+            given_source("--var", pairs(list(var), "--var", "NAME=VALUE")),
             *files,
             Source("variables: in oci-push.yaml", config.variables),
             Source("environment", env, is_literal=True),
@@ -132,7 +132,7 @@ def _row(variables: Variables, name: str, meaning: str) -> _Row:
 
 def _others(variables: Variables) -> tuple[_Row, ...]:
     """List what the user has set besides; their values stay unsaid, as they may be passwords."""
-    own = [name for source in variables.sources if not source.is_literal for name in source.values]
+    own = [name for source in variables.sources if source.may_name_secrets for name in source.values]
     return tuple(_Row(name, None, variables.origin(name), "") for name in dict.fromkeys(own) if name not in MEANINGS)
 
 

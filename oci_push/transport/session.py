@@ -73,6 +73,11 @@ class TransportSettings:
     user_agent: str = "oci-push"
     env: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse a user agent that no header can carry; raises ``ValueError``."""
+        if not (self.user_agent.isascii() and self.user_agent.isprintable()):
+            raise ValueError("user_agent holds characters that no header can carry")
+
 
 class Session:
     """Talk to one registry as one login; used by many threads at once. Close it when done.
