@@ -19,7 +19,9 @@
     ├─ DeadlineError                exit 7    a step or command ran out of time
     └─ Cancelled                    exit 130  asked to stop (143 for SIGTERM)
 
-A message starts with its object in lower case and has no full stop; the hint says what to do next.
+A message starts with its object in lower case and has no full stop; the hint says what to do next. Much of what a
+message holds was written by others, so secrets are taken out here, for whoever reads it: a program of a user's that
+catches one of these sees no more than the command line prints.
 Misuse of our own functions is ``ValueError``, ``TypeError`` or ``RuntimeError``, never one of these.
 """
 
@@ -27,6 +29,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from oci_push.model.secret import masked
 
 
 class OciPushError(Exception):
@@ -40,14 +44,15 @@ class OciPushError(Exception):
     transient = False
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = masked(message)
+        super().__init__(self.message)
+        self.hint = hint and masked(hint)
         self.attempts = 1
         self.in_doubt = False
 
     def __str__(self) -> str:
-        return self.message if self.attempts == 1 else f"{self.message}; given up after {self.attempts} attempts"
+        message = masked(self.message)  # it may have been added to
+        return message if self.attempts == 1 else f"{message}; given up after {self.attempts} attempts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ class Problem:
         place = self.file
         if self.line:
             place = f"{place}:{self.line}:{self.column}"
-        return f"{place}: {self.message}" if place else self.message
+        return masked(f"{place}: {self.message}" if place else self.message)
 
 
 class ConfigError(OciPushError):
@@ -122,7 +127,7 @@ class RegistryError(OciPushError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.method = method
-        self.url = url
+        self.url = masked(url)
         self.status = status
         self.codes = codes
         self.retry_after_s = retry_after_s

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from oci_push.model import secret
+
 # Two cores are shared with servers and other workers: the time of one example says nothing about our code.
 # Derandomised, so that a red run is red again on the next machine.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
@@ -84,6 +86,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"fault sweep: {runs} broken pushes, {recovered} recovered, {errors} ended in a clean error, {wrong} wrong"
         )
+
+
+@pytest.fixture(autouse=True)
+def _knowing_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin each test as a run of its own: what another one called secret is an ordinary word here."""
+    monkeypatch.setattr(secret, "_KNOWN", type(secret._KNOWN)())
 
 
 @pytest.fixture(autouse=True)

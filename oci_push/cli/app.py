@@ -13,7 +13,7 @@ from oci_push import __version__
 
 TYPE_CHECKING = False  # importing `typing` to learn this would double the time of --version
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
     import typer
 
@@ -58,18 +58,45 @@ _OPTIONS = (
 
 
 def main() -> None:
-    """Run the program named on the command line."""
+    """Run the program; where all went well but stdout did not take the results, end with 1."""
     words = sys.argv[1:]
     completing = os.environ.get("_OCI_PUSH_COMPLETE", "")
-    if completing or (words and words[0] in _COMPLETION):
+    if not completing and words[:1] == ["--version"]:
+        _show(f"oci-push {__version__}", 0)
+    if not completing and (not words or words[0] in _HELP):
+        _show(root_help(), 0 if words else 2)
+    from oci_push.cli.output import lost_results, open_doors, tell
+    from oci_push.model.secret import learn_logins
+
+    open_doors()
+    for word in sys.argv:
+        learn_logins(word)
+    try:
+        _run(words, is_completing=bool(completing))
+    except SystemExit as end:
+        lost = lost_results()
+        if lost is None:
+            raise
+        tell(f"error: the results could not be printed: {lost.strerror}")
+        raise SystemExit(end.code or 1) from None
+
+
+def _show(text: str, code: int) -> NoReturn:
+    """Print a text of ours alone, which needs no cleaning, and end."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
+    except OSError:
+        os._exit(code or 1)
+    sys.exit(code)
+
+
+def _run(words: list[str], *, is_completing: bool) -> None:
+    if is_completing or words[0] in _COMPLETION:
         typed = os.environ.get("_TYPER_COMPLETE_ARGS", "") or os.environ.get("COMP_WORDS", "")
         named = next((word for word in typed.split()[1:] if word in COMMANDS), "")
         _make(named, with_completion=True)(prog_name="oci-push")
-    elif not words or words[0] in _HELP:
-        print(root_help())
-        sys.exit(0 if words else 2)
-    elif words[0] == "--version":
-        print(f"oci-push {__version__}")
     elif words[0] in COMMANDS:
         _make(words[0], with_completion=False)(prog_name="oci-push")
     else:
@@ -127,8 +154,10 @@ def _root() -> None:
 def _refuse(word: str) -> None:
     import difflib
 
+    from oci_push.cli.output import tell
+
     near = difflib.get_close_matches(word, (*COMMANDS, *_HELP, "--version", *_COMPLETION), n=1)
     kind = "option" if word.startswith("-") else "command"
-    print(f"error: no such {kind}: {word!r}", file=sys.stderr)
-    print(f"  hint: {f'did you mean {near[0]}?' if near else 'see oci-push --help'}", file=sys.stderr)
+    tell(f"error: no such {kind}: {word!r}")
+    tell(f"  hint: {f'did you mean {near[0]}?' if near else 'see oci-push --help'}")
     sys.exit(2)

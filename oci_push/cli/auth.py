@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import json
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -13,7 +12,8 @@ import typer
 from oci_push.cli import options, targets
 from oci_push.cli.failures import run_command
 from oci_push.cli.options import Common
-from oci_push.cli.push import make_pusher, start_debug_log
+from oci_push.cli.output import say, say_json, start_debug_log
+from oci_push.cli.push import make_pusher
 from oci_push.cli.render.tables import fields
 from oci_push.cli.targets import Target
 from oci_push.errors import CredentialsError, OciPushError
@@ -61,10 +61,10 @@ def auth(
         with contextlib.closing(make_pusher(scope, common, quiet=True)) as pusher:
             explained = _explain(pusher, target, scope)
         if as_json:
-            print(json.dumps(explained.to_json(), indent=2))
+            say_json(explained.to_json())
         else:
             for line in fields(explained.rows()):
-                print(line)
+                say(line)
         return explained.exit_code()
 
     run_command(work, what="auth")

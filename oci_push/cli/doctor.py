@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import sys
 from typing import Annotated
 
 import typer
@@ -12,7 +10,8 @@ import typer
 from oci_push.cli import options, targets
 from oci_push.cli.failures import run_command, show_error
 from oci_push.cli.options import Common
-from oci_push.cli.push import make_pusher, start_debug_log
+from oci_push.cli.output import say, say_json, start_debug_log, tell
+from oci_push.cli.push import make_pusher
 from oci_push.cli.render.tables import table
 from oci_push.model.reference import Repository
 from oci_push.providers.families import find_family
@@ -58,13 +57,13 @@ def doctor(
             for name, value in found.abilities.items():
                 pusher.memory.remember_ability(access.host, name, value)
         if as_json:
-            print(json.dumps(_to_json(access.host, here, found), indent=2))
+            say_json(_to_json(access.host, here, found))
         else:
             rows = [(f.name, f.verdict.value, f.text) for f in found.findings]
             for line in table(("check", "result", "detail"), rows):
-                print(line)
+                say(line)
             for left in found.left:
-                print(f"left behind: {left}", file=sys.stderr)
+                tell(f"left behind: {left}")
             if found.error is not None:
                 show_error(found.error)
         return found.error.exit_code if found.error else 0

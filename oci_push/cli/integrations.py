@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ import typer
 from oci_push.cli import targets
 from oci_push.cli.failures import run_command
 from oci_push.cli.importing import Imported, Written, read_registries, write_registries
+from oci_push.cli.output import say_text, tell, warn
 from oci_push.errors import ConfigError
 from oci_push.providers.authfiles import read_file
 from oci_push.providers.authwriting import writable_places
@@ -54,7 +54,7 @@ def integrations(
             found += _read(path, is_in_use=path.resolve() in in_use)
         written = write_registries(found, with_secrets=with_secrets)
         if output is None:
-            sys.stdout.write(written.text)
+            say_text(written.text)
         else:
             _write(output, written.text)
         _tell(written, len(found), output)
@@ -96,7 +96,7 @@ def _write(output: Path, text: str) -> None:
 
 def _tell(written: Written, count: int, output: Path | None) -> None:
     for note in written.notes:
-        print(f"warning: {note}", file=sys.stderr)
-    print(f"{count} registries written to {output or 'stdout'}", file=sys.stderr)
+        warn(note)
+    tell(f"{count} registries written to {output or 'stdout'}")
     if written.variables:
-        print(f"set these environment variables: {', '.join(written.variables)}", file=sys.stderr)
+        tell(f"set these environment variables: {', '.join(written.variables)}")

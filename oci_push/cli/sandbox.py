@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from oci_push.cli.failures import run_command
+from oci_push.cli.output import say
 from oci_push.errors import Cancelled, ConfigError
 from oci_push.runtime.scope import Scope
 from oci_push.sandbox.options import REHEARSAL
@@ -28,7 +29,7 @@ def sandbox(
                 f"port {port} cannot be used ({problem.strerror})", hint="choose another --port"
             ) from problem
         with server:
-            print(server.address, flush=True)
+            say(server.address)
             try:
                 while True:
                     scope.sleep(3600)

@@ -26,6 +26,7 @@ from oci_push.errors import CredentialsError
 from oci_push.model.access import Access, Login
 from oci_push.model.identity import AzureIdentity
 from oci_push.model.secret import Secret
+from oci_push.protocol.credentials import bearer_token
 from oci_push.providers.base import Cloud, CloudSide
 from oci_push.providers.tokenfetch import check_endpoint, get_metadata, post_form, token_in
 from oci_push.runtime.scope import Scope
@@ -128,22 +129,20 @@ class _Exchange:
 
     def _assertion(self) -> Secret:
         try:
-            text = self._cloud.read_file(Path(self._file)).strip()
+            text = self._cloud.read_file(Path(self._file))
         except (OSError, UnicodeDecodeError) as problem:
             reason = getattr(problem, "strerror", None) or "it is not text"
             raise CredentialsError(
                 f"federated token {self._file}: cannot be read ({reason})", hint="is the token's volume mounted?"
             ) from None
-        if not text:
-            raise CredentialsError(f"federated token {self._file}: is empty")
-        return Secret(text)
+        return bearer_token(text, f"federated token {self._file}")
 
     def _managed(self, scope: Scope, audience: str) -> Secret:
         endpoint, secret = self._cloud.env.get("IDENTITY_ENDPOINT"), self._cloud.env.get("IDENTITY_HEADER")
         query = {"api-version": _APP_VERSION if endpoint else _IMDS_VERSION, "resource": audience}
         if self._client:
             query["client_id"] = self._client
-        headers = {"X-IDENTITY-HEADER": secret or ""} if endpoint else {"Metadata": "true"}
+        headers = {"X-IDENTITY-HEADER": Secret(secret).reveal() if secret else ""} if endpoint else {"Metadata": "true"}
         what = "managed identity endpoint"
         if endpoint:
             check_endpoint(endpoint, what)

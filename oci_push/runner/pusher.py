@@ -17,7 +17,7 @@ from oci_push.engine.graph import ImageGraph, walk
 from oci_push.engine.plan import PushPlan, Target, plan_push
 from oci_push.engine.push import Care, PushResult, execute
 from oci_push.errors import CredentialsError, OciPushError
-from oci_push.events import Emit, Note, ignore
+from oci_push.events import Emit, Note, discreet, ignore
 from oci_push.model.access import Access, Login, Trust
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -93,7 +93,7 @@ class Pusher:
         surroundings: Surroundings,
         emit: Emit = ignore,
     ) -> None:
-        env, home = surroundings.env, surroundings.home
+        env, home, emit = surroundings.env, surroundings.home, discreet(emit)
         self.scope = scope
         self._options = options
         self._env = env

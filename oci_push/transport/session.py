@@ -25,7 +25,7 @@ from oci_push.events import Emit, Note, RetryScheduled, ignore
 from oci_push.model.access import Access
 from oci_push.protocol import faults
 from oci_push.protocol.call import Call, Flow, Reply
-from oci_push.protocol.endpoints import bare
+from oci_push.protocol.endpoints import bare, learn_query
 from oci_push.protocol.limits import rate_limits
 from oci_push.protocol.notices import warnings
 from oci_push.runtime.retry import Budget, Retried, RetryPolicy, attempts
@@ -72,6 +72,11 @@ class TransportSettings:
     user_agent: str = "oci-push"
     env: Mapping[str, str] = field(default_factory=dict)
     network: Network = field(default_factory=Network)
+
+    def __post_init__(self) -> None:
+        """Refuse a user agent that no header can carry; raises ``ValueError``."""
+        if not (self.user_agent.isascii() and self.user_agent.isprintable()):
+            raise ValueError("user_agent holds characters that no header can carry")
 
 
 class Session:
@@ -164,10 +169,10 @@ class Session:
     def download(self, scope: Scope, call: Call) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Send a GET and give the answer's status, which is checked first, and its body block by block."""
         with self.gate.inside(scope), self._translated(call):
-            response, sent = self._exchange(scope, call, authenticated=True)
+            response, _ = self._exchange(scope, call, authenticated=True)
             try:
                 if response.status_code not in call.answers:
-                    raise self._error(scope, call, self._reply(scope, response, call.limit), sent)
+                    raise self._error(scope, call, self._reply(scope, response, call.limit))
                 yield response.status_code, response.iter_raw(512 * 1024)
             finally:
                 response.close()
@@ -209,7 +214,7 @@ class Session:
 
     def _once(self, scope: Scope, call: Call, *, authenticated: bool) -> Reply:
         with self._translated(call):
-            response, sent = self._exchange(scope, call, authenticated=authenticated)
+            response, _ = self._exchange(scope, call, authenticated=authenticated)
             try:
                 good = response.status_code in call.answers
                 limit = 1 if call.peeks else call.limit
@@ -219,7 +224,7 @@ class Session:
         self._measure()
         self._pass_on(reply)
         if not good:
-            raise self._error(scope, call, reply, sent)
+            raise self._error(scope, call, reply)
         self.gate.speed_up(scope.clock.monotonic())
         return reply
 
@@ -268,6 +273,7 @@ class Session:
         body = call.body if method == call.method else None
         if body is not None:
             headers["Content-Length"] = str(body.size)
+        learn_query(url)
         check_headers(call.what or bare(call.url), headers, self.auth.presented())
         try:
             address = httpx.URL(base_of(origin(url)))
@@ -329,10 +335,10 @@ class Session:
         url = answer.url if isinstance(answer, Reply) else str(answer.request.extensions["url"])
         return origin(url) != self._origin
 
-    def _error(self, scope: Scope, call: Call, reply: Reply, sent: str | None) -> RegistryError:
+    def _error(self, scope: Scope, call: Call, reply: Reply) -> RegistryError:
         if self._is_elsewhere(reply) and (at := f" at {bare(reply.url)}") and not call.what.endswith(bare(reply.url)):
             call = replace(call, what=f"{call.what or bare(call.url)}{at}")
-        error = faults.error_for(call, reply, scope.clock.now, sent or "")
+        error = faults.error_for(call, reply, scope.clock.now)
         if self._is_elsewhere(reply):
             if reply.status in (401, 403):
                 error.hint = f"{self.access.host} sent us there; that place gets no login, and its own is not used"

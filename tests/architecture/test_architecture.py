@@ -17,8 +17,8 @@ import pytest
 from sourcecode import PROJECT, imports, modules, own_imports, uses
 
 LADDER: tuple[tuple[str, ...], ...] = (
-    ("errors",),
     ("model",),
+    ("errors",),
     ("runtime",),
     ("protocol", "events"),
     ("transport",),
@@ -32,7 +32,8 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("__main__",),
 )
-"""Lowest first. Those on one rung do not see each other; `runtime` stands on `model`, as its memory keeps digests."""
+"""Lowest first. Those on one rung do not see each other; `errors` stands on `model`, as errors are
+told without secrets; `runtime` does, as its memory keeps digests."""
 
 BESIDE = {
     "pipeline": {"errors", "model", "runtime", "protocol", "events"},
@@ -157,6 +158,30 @@ NOT_IN_THE_CORE = ("print", "input", "sys.exit", "sys.stdout", "sys.stderr", "sy
 
 def test_core_neither_prints_nor_exits() -> None:
     refuse(_found(NOT_IN_THE_CORE, except_in=("oci_push/cli/", "oci_push/__main__.py")))
+
+
+PRINTING = (
+    "print",
+    "sys.stdout",
+    "sys.stderr",
+    "sys.__stdout__",
+    "sys.__stderr__",
+    "typer.echo",
+    "typer.secho",
+    "click.echo",
+    "click.secho",
+    "logging.basicConfig",
+    "logging.StreamHandler",
+    "rich.print",
+    "rich.console.Console",
+    "warnings.showwarning",
+)
+"""What would print past the door that cleans."""
+
+
+def test_everything_is_printed_through_one_door() -> None:
+    # The entry prints its own help and version, before anything is imported that cleans.
+    refuse(_found(PRINTING, except_in=("oci_push/cli/output.py", "oci_push/cli/app.py")))
 
 
 def test_nothing_sleeps() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
+from oci_push.cli.output import tell
 from oci_push.engine.push import PushResult
 
 _NOT_MOVED = ("failed", "not reached", "restored", "removed")
@@ -14,7 +13,7 @@ def show_tags(result: PushResult) -> None:
     """List the tags that are where they were, and by name each that was moved or may have been."""
     missing = [tag.tag for tag in result.tags if tag.outcome in _NOT_MOVED]
     if missing:
-        print(f"  tags not pushed to {result.repository}: {', '.join(missing)}", file=sys.stderr)
+        tell(f"  tags not pushed to {result.repository}: {', '.join(missing)}")
     for tag in result.tags:
         if tag.outcome in _TOLD:
-            print(f"  tag {tag.tag}: {tag.outcome}" + (f" ({tag.error})" if tag.error else ""), file=sys.stderr)
+            tell(f"  tag {tag.tag}: {tag.outcome}" + (f" ({tag.error})" if tag.error else ""))
