@@ -20,7 +20,8 @@ from oci_push.errors import ConfigError
 from oci_push.events import Emit, ignore
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.model.platform import Platform
-from oci_push.model.reference import Destination, Reference
+from oci_push.model.reference import Destination, Reference, shown
+from oci_push.model.secret import learn_logins
 from oci_push.runner.pusher import Options, Pusher, Surroundings
 from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, follow
 from oci_push.runtime.clock import Clock, SystemClock
@@ -29,6 +30,8 @@ from oci_push.runtime.scope import Scope
 
 def surroundings() -> Surroundings:
     """Take this process's environment, home folder, user, randomness and stdin."""
+    for value in os.environ.values():
+        learn_logins(value)  # of proxies, and of clones that CI services have made
     home = os.environ.get("HOME")
     stdin = sys.stdin.buffer if sys.stdin else None
     return Surroundings(dict(os.environ), Path(home) if home else None, os.getuid(), random.random, stdin)
@@ -103,7 +106,7 @@ def parse_destinations(texts: Sequence[str], tags: Sequence[str]) -> tuple[Desti
                 Reference(destination.repository, tag)
         except ValueError as problem:
             raise ConfigError(
-                f"destination {text!r}: {problem}", hint="write HOST[:PORT]/REPO[:TAG[,TAG…]]"
+                f"destination {shown(text)!r}: {problem}", hint="write HOST[:PORT]/REPO[:TAG[,TAG…]]"
             ) from problem
         together = tuple(dict.fromkeys(destination.tags + extra.tags)) or ("latest",)
         parsed.append(Destination(destination.repository, together))

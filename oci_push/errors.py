@@ -13,13 +13,15 @@
     │   ├─ UploadRejectedError                the registry will not take these bytes this way
     │   ├─ ImmutableTagError                  the tag exists with another digest and may not move
     │   ├─ RateLimitedError                   429, transient
-    │   ├─ UnavailableError                   408, 425, 5xx, transient
+    │   ├─ UnavailableError                   408, 425, 499, most of 5xx, transient
     │   └─ ProtocolViolationError             the registry broke the specification
     ├─ NetworkError                 exit 6    transient unless it is about trust
     ├─ DeadlineError                exit 7    a step or command ran out of time
     └─ Cancelled                    exit 130  asked to stop (143 for SIGTERM)
 
-A message starts with its object in lower case and has no full stop; the hint says what to do next.
+A message starts with its object in lower case and has no full stop; the hint says what to do next. Much of what a
+message holds was written by others, so secrets are taken out here, for whoever reads it: a program of a user's that
+catches one of these sees no more than the command line prints.
 Misuse of our own functions is ``ValueError``, ``TypeError`` or ``RuntimeError``, never one of these.
 """
 
@@ -28,24 +30,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from oci_push.model.secret import masked
+
 
 class OciPushError(Exception):
     """Base of all expected failures; `str()` is the message a user reads.
 
-    `attempts` is how often the thing was tried when it was given up.
+    `attempts` is how often the thing was tried when it was given up. `in_doubt` says that what failed may have been
+    done all the same, in full or otherwise.
     """
 
     exit_code = 1
     transient = False
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = masked(message)
+        super().__init__(self.message)
+        self.hint = hint and masked(hint)
         self.attempts = 1
+        self.in_doubt = False
 
     def __str__(self) -> str:
-        return self.message if self.attempts == 1 else f"{self.message}; given up after {self.attempts} attempts"
+        message = masked(self.message)  # it may have been added to
+        return message if self.attempts == 1 else f"{message}; given up after {self.attempts} attempts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ class Problem:
         place = self.file
         if self.line:
             place = f"{place}:{self.line}:{self.column}"
-        return f"{place}: {self.message}" if place else self.message
+        return masked(f"{place}: {self.message}" if place else self.message)
 
 
 class ConfigError(OciPushError):
@@ -120,7 +127,7 @@ class RegistryError(OciPushError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.method = method
-        self.url = url
+        self.url = masked(url)
         self.status = status
         self.codes = codes
         self.retry_after_s = retry_after_s
@@ -150,7 +157,7 @@ class RateLimitedError(RegistryError):
 
 
 class UnavailableError(RegistryError):
-    """Report a failure on the registry's side that may pass (408, 425, 5xx)."""
+    """Report a failure on the registry's side that may pass: 408, 425, 499, and 5xx but for what lasts (501, 505)."""
 
     transient = True
 
@@ -160,9 +167,13 @@ class ProtocolViolationError(RegistryError):
 
 
 class NetworkError(OciPushError):
-    """Report that no answer came: refused, reset, timed out, or the peer is not to be trusted."""
+    """Report that no answer came: refused, reset, timed out, or the peer is not to be trusted.
+
+    `is_away` says that it was the registry itself that did not answer, not another place on the way.
+    """
 
     exit_code = 6
+    is_away = True
 
     def __init__(self, message: str, *, hint: str | None = None, transient: bool = True) -> None:
         super().__init__(message, hint=hint)

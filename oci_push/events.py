@@ -1,16 +1,17 @@
 """What happens during a push, as data. The core emits these; only the command line turns them into text.
 
-Events never hold secrets, and URLs in them have no query.
+Events never hold secrets, as `discreet` stands before whoever listens, and URLs in them have no query.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, fields, replace
+from typing import TypeAlias, TypeVar
 
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
+from oci_push.model.secret import masked
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,24 @@ Event: TypeAlias = (
     | StepFinished
 )
 Emit: TypeAlias = Callable[[Event], None]
+
+
+E = TypeVar("E", bound=Event)
+
+
+def discreet(emit: Emit) -> Emit:
+    """Give a listener that passes events on without the secrets that titles, answers and output of commands repeat."""
+    return lambda event: emit(_masked(event))
+
+
+def _masked(event: E) -> E:
+    if isinstance(event, Within):
+        return replace(event, step=masked(event.step), event=_masked(event.event))
+    if isinstance(event, BlobProgress):  # the one that comes often, and holds no text
+        return event
+    texts = {field.name: value for field in fields(event) if isinstance(value := getattr(event, field.name), str)}
+    changed = {name: shown for name, value in texts.items() if (shown := masked(value)) != value}
+    return replace(event, **changed) if changed else event  # type: ignore[arg-type]  # the fields are text
 
 
 def ignore(event: Event) -> None:

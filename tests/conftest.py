@@ -6,11 +6,14 @@ This file makes `tests/` an import root, so that any test can `import` a helper 
 from __future__ import annotations
 
 import ipaddress
+import os
 import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from oci_push.model import secret
 
 # Two cores are shared with servers and other workers: the time of one example says nothing about our code.
 # Derandomised, so that a red run is red again on the next machine.
@@ -40,6 +43,34 @@ sys.addaudithook(_refuse_other_machines)
 sys.path.append(str(Path(__file__).with_name("registry")))
 
 
+ROOT = Path(__file__).parents[1]
+_TOOLS_OWN = {".git", ".venv", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__"}
+_before = pytest.StashKey[set[str]]()
+
+
+def _files() -> set[str]:
+    """List what lies in the project, but for what tools keep in folders of their own."""
+    found = set[str]()
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in _TOOLS_OWN and not name.endswith(".egg-info")]
+        place = os.path.relpath(folder, ROOT)
+        found.update(os.path.join(place, name) for name in names if not name.startswith(".coverage"))
+    return found
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """See what lies in the project before the tests."""
+    session.config.stash[_before] = _files()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run whose tests have written into the project: what they leave there is committed one day."""
+    new = _files() - session.config.stash[_before]
+    if new and not hasattr(session.config, "workerinput"):
+        print(f"\ntests wrote into the project: {', '.join(sorted(new))}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let `make sweep` run all of the fault sweeps; `make test` takes a part of them."""
     parser.addoption("--sweep", choices=("some", "all"), default="some", help="how much of the fault sweeps is run")
@@ -55,6 +86,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"fault sweep: {runs} broken pushes, {recovered} recovered, {errors} ended in a clean error, {wrong} wrong"
         )
+
+
+@pytest.fixture(autouse=True)
+def _knowing_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin each test as a run of its own: what another one called secret is an ordinary word here."""
+    monkeypatch.setattr(secret, "_KNOWN", type(secret._KNOWN)())
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import json
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -13,7 +12,8 @@ import typer
 from oci_push.cli import options, targets
 from oci_push.cli.failures import run_command
 from oci_push.cli.options import Common
-from oci_push.cli.push import make_pusher, start_debug_log
+from oci_push.cli.output import say, say_json, start_debug_log
+from oci_push.cli.push import make_pusher
 from oci_push.cli.render.tables import fields
 from oci_push.cli.targets import Target
 from oci_push.errors import CredentialsError, OciPushError
@@ -22,7 +22,7 @@ from oci_push.model.reference import Repository
 from oci_push.protocol import manifests
 from oci_push.protocol.endpoints import bare, push_scope
 from oci_push.protocol.ping import ping
-from oci_push.providers.table import find_provider
+from oci_push.providers.families import find_family
 from oci_push.runner.pusher import Pusher
 from oci_push.runtime.scope import Scope
 from oci_push.transport.auth import AuthView
@@ -61,10 +61,10 @@ def auth(
         with contextlib.closing(make_pusher(scope, common, quiet=True)) as pusher:
             explained = _explain(pusher, target, scope)
         if as_json:
-            print(json.dumps(explained.to_json(), indent=2))
+            say_json(explained.to_json())
         else:
             for line in fields(explained.rows()):
-                print(line)
+                say(line)
         return explained.exit_code()
 
     run_command(work, what="auth")
@@ -104,7 +104,7 @@ class _Explained:
         return "not known" if self.error else "none: the registry has asked for no login"
 
     def rows(self) -> list[tuple[str, str]]:
-        provider = find_provider(self.access.host)
+        provider = find_family(self.access.host)
         rows = [
             ("registry", f"{self.access.host} ({provider.name}), reached at {self.session.base}"),
             ("repository", self.repository.path),
@@ -131,7 +131,7 @@ class _Explained:
         view = self.view
         return {
             "registry": self.access.host,
-            "family": find_provider(self.access.host).name,
+            "family": find_family(self.access.host).name,
             "url": self.session.base,
             "repository": self.repository.path,
             "user": self.login.shown_user if self.login else None,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import sys
 from typing import Annotated
 
 import typer
@@ -12,10 +10,11 @@ import typer
 from oci_push.cli import options, targets
 from oci_push.cli.failures import run_command, show_error
 from oci_push.cli.options import Common
-from oci_push.cli.push import make_pusher, start_debug_log
+from oci_push.cli.output import say, say_json, start_debug_log, tell
+from oci_push.cli.push import make_pusher
 from oci_push.cli.render.tables import table
 from oci_push.model.reference import Repository
-from oci_push.providers.table import find_provider
+from oci_push.providers.families import find_family
 from oci_push.registry.doctor import Doctor, Examination, scratch_repositories
 from oci_push.runtime.scope import Scope
 
@@ -54,17 +53,17 @@ def doctor(
             access = target.access
             here, there = scratch_repositories(access.host, target.namespace)
             session = pusher.connections.session(access)
-            found = Doctor(session, find_provider(access.host).quirks, (here, there)).examine(scope)
+            found = Doctor(session, find_family(access.host).quirks, (here, there)).examine(scope)
             for name, value in found.abilities.items():
                 pusher.memory.remember_ability(access.host, name, value)
         if as_json:
-            print(json.dumps(_to_json(access.host, here, found), indent=2))
+            say_json(_to_json(access.host, here, found))
         else:
             rows = [(f.name, f.verdict.value, f.text) for f in found.findings]
             for line in table(("check", "result", "detail"), rows):
-                print(line)
+                say(line)
             for left in found.left:
-                print(f"left behind: {left}", file=sys.stderr)
+                tell(f"left behind: {left}")
             if found.error is not None:
                 show_error(found.error)
         return found.error.exit_code if found.error else 0
@@ -75,7 +74,7 @@ def doctor(
 def _to_json(host: str, here: Repository, found: Examination) -> dict[str, object]:
     return {
         "registry": host,
-        "family": find_provider(host).name,
+        "family": find_family(host).name,
         "repository": str(here),
         "findings": [{"check": f.name, "result": f.verdict.name.lower(), "detail": f.text} for f in found.findings],
         "abilities": found.abilities,

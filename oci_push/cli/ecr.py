@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +13,8 @@ import typer
 from oci_push.cli import options
 from oci_push.cli.failures import run_command
 from oci_push.cli.options import Common, split_regions
-from oci_push.cli.push import make_pusher, start_debug_log
+from oci_push.cli.output import say, say_json, start_debug_log
+from oci_push.cli.push import make_pusher
 from oci_push.cli.render.lines import LineRenderer
 from oci_push.cli.render.replicas import show_replicas
 from oci_push.errors import ConfigError
@@ -62,11 +61,11 @@ def show(
             seen = _replication(pusher, identity)
             home, rules = seen.home(scope), seen.rules(scope)
         if as_json:
-            print(json.dumps({"registry": _place(home), "rules": [_rule(rule) for rule in rules]}, indent=2))
+            say_json({"registry": _place(home), "rules": [_rule(rule) for rule in rules]})
             return 0
-        print(f"registry {home}: {len(rules)} replication rules" if rules else f"registry {home}: replication is off")
+        say(f"registry {home}: {len(rules)} replication rules" if rules else f"registry {home}: replication is off")
         for rule in rules:
-            print(f"  {rule}")
+            say(f"  {rule}")
         return 0
 
     _run(work, "ecr replication show", debug=debug)
@@ -108,7 +107,7 @@ def set_rules(
             if plan or not (difference.added or difference.removed):
                 return 0
             seen.set_rules(scope, wanted)
-            print(f"registry {home}: {len(wanted)} rules set")
+            say(f"registry {home}: {len(wanted)} rules set")
         return 0
 
     _run(work, "ecr replication set", debug=debug)
@@ -136,11 +135,11 @@ def wait(
         named = _reference(reference)
         pusher = make_pusher(scope, Common(ca_file=ca_file, no_memory=True), quiet=quiet or as_json)
         with contextlib.closing(pusher):
-            emit = LineRenderer(sys.stderr, quiet=quiet or as_json)
+            emit = LineRenderer(quiet=quiet or as_json)
             inner = scope.child(seconds=timeout, what="waiting for replication")
             results = follow(inner, pusher, named, identity, split_regions(regions), emit)
         if as_json:
-            print(json.dumps({"replicas": [replica_to_json(result) for result in results]}, indent=2))
+            say_json({"replicas": [replica_to_json(result) for result in results]})
         show_replicas(results, is_quiet=as_json)
         return exit_code([result.error for result in results])
 
@@ -178,18 +177,17 @@ def _reference(text: str) -> Reference:
 
 def _show_difference(home: Place, difference: Difference) -> None:
     if not (difference.added or difference.removed):
-        print(f"registry {home}: the rules are as wanted already")
+        say(f"registry {home}: the rules are as wanted already")
         return
-    print(f"registry {home}:")
+    say(f"registry {home}:")
     for rule in difference.removed:
-        print(f"- {rule}")
+        say(f"- {rule}")
     for rule in difference.added:
-        print(f"+ {rule}")
-    sys.stdout.flush()
+        say(f"+ {rule}")
 
 
 def _say(text: str, level: str) -> None:
-    LineRenderer(sys.stderr)(Note(text, level))
+    LineRenderer()(Note(text, level))
 
 
 def _place(place: Place) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -12,8 +11,10 @@ from typing import Annotated
 import typer
 
 from oci_push.cli.failures import run_command
-from oci_push.cli.inputs import pairs
+from oci_push.cli.inputs import given_source, pairs
+from oci_push.cli.output import say, say_json, tell
 from oci_push.errors import ConfigError
+from oci_push.model.display import plain
 from oci_push.pipeline.expressions.evaluate import Evaluated, Value, evaluate
 from oci_push.pipeline.expressions.values import number_to_text
 from oci_push.pipeline.judge import VariablesJudge
@@ -45,7 +46,7 @@ def evaluate_command(
         done = known.variables.interpolate(expression)
         found = evaluate(done.text, known.names)
         if as_json:
-            print(json.dumps(_to_json(done.text, done.undefined, found), indent=2))
+            say_json(_to_json(done.text, done.undefined, found))
         else:
             _print(expression, done.text, done.undefined, found)
         return 2 if found.is_unread else 0
@@ -62,7 +63,7 @@ class _Known:
 
     @classmethod
     def of(cls, values: dict[str, str], steps: list[str], workflow: str) -> _Known:
-        variables = Variables.of(values)
+        variables = Variables([given_source("--var", values)])
         members: dict[str, dict[str, str]] = {}
         for name, value in pairs(steps, "--step", "NAME=RESULT or NAME.MEMBER=VALUE").items():
             step, _, member = name.partition(".")
@@ -97,41 +98,31 @@ def _plain(value: Value) -> object:
 
 
 def _print(written: str, text: str, undefined: tuple[str, ...], found: Evaluated) -> None:
-    print("true" if found.truth else "false")
-    sys.stdout.flush()
+    say("true" if found.truth else "false")
     if text != written or found.error:
         _show(text, found.position)
     if found.error:
-        _say(f"error: {found.error}")
+        tell(f"error: {found.error}")
     elif not isinstance(found.result, bool):
-        _say(f"result: {_shown(found.result)}")
+        tell(f"result: {_shown(found.result)}")
     if found.hint:
-        _say(f"  hint: {found.hint}")
+        tell(f"  hint: {found.hint}")
     for name in undefined:
-        _say(f"note: {name} is not set and stays ${{{{{name}}}}}")
+        tell(f"note: {name} is not set and stays ${{{{{name}}}}}")
 
 
 def _show(text: str, position: int | None) -> None:
     """Show the part of the expression round a place, on one line, with a mark below it."""
-    line = _visible(text)
-    place = None if position is None else len(_visible(text[:position]))
+    line = plain(text)
+    place = None if position is None else len(plain(text[:position]))
     start = 0 if place is None else max(0, min(place - _WIDTH // 2, len(line) - _WIDTH))
     before, after = "…" if start else "", "…" if start + _WIDTH < len(line) else ""
-    _say(f"  {before}{line[start : start + _WIDTH]}{after}")
+    tell(f"  {before}{line[start : start + _WIDTH]}{after}")
     if place is not None:
-        _say(f"  {' ' * (len(before) + place - start)}^")
+        tell(f"  {' ' * (len(before) + place - start)}^")
 
 
 def _shown(value: Value) -> str:
     if isinstance(value, float):
         return number_to_text(value)
     return json.dumps(value, ensure_ascii=False)
-
-
-def _say(line: str) -> None:
-    print(_visible(line), file=sys.stderr)
-
-
-def _visible(text: str) -> str:
-    """Write what keeps no line, or would command the terminal, as its escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

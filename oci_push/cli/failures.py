@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 import typer
 
+from oci_push.cli.output import tell
 from oci_push.errors import Cancelled, ConfigError, OciPushError
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.scope import Scope
@@ -33,23 +33,17 @@ def run_command(work: Callable[[Scope], int], *, what: str, timeout_s: float | N
         scope.expire()
         if seen and not scope.is_cancelled:
             name = signal.Signals(seen[0]).name
-            print(
-                f"{name} received: stopping (again: stop at once)",
-                file=sys.stderr,
-            )
+            tell(f"{name} received: stopping (again: stop at once)")
             scope.cancel(Cancelled(f"stopped by {name}", signal_number=seen[0]))
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
     outcome = attend(lambda: work(scope), on_tick)
-    sys.stdout.flush()
     if outcome.error is None:
         raise typer.Exit(outcome.get())
     if isinstance(outcome.error, OciPushError):
         show_error(outcome.error)
         raise typer.Exit(outcome.error.exit_code)
-    if isinstance(outcome.error, BrokenPipeError):
-        os._exit(1)
     raise outcome.error
 
 
@@ -67,16 +61,11 @@ def show_error(error: OciPushError, *, before: str = "") -> None:
     """Print an error and its hint; a configuration error's problems one a line. `before` says what it belongs to."""
     if isinstance(error, ConfigError) and len(error.problems) > 1:
         for problem in error.problems:
-            _print(f"error: {problem}")
+            tell(f"error: {problem}")
             if problem.hint:
-                _print(f"  hint: {problem.hint}")
+                tell(f"  hint: {problem.hint}")
         return
     before = "" if str(error).startswith(before) else before
-    _print(f"error: {before}{error}")
+    tell(f"error: {before}{error}")
     if error.hint:
-        _print(f"  hint: {error.hint}")
-
-
-def _print(text: str) -> None:
-    # Names out of archives and answers of registries are in it: they must not talk to the terminal.
-    print("".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text), file=sys.stderr)
+        tell(f"  hint: {error.hint}")

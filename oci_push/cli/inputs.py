@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from oci_push.cli.options import read_stdin
+from oci_push.cli.output import tell
 from oci_push.errors import ConfigError
 from oci_push.pipeline.config import load_config
 from oci_push.pipeline.config_origin import NAMED, Allowed, Origin
 from oci_push.pipeline.integrations import Config
+from oci_push.pipeline.variables import Source, names_in
 
 CONFIG_NAME = "oci-push.yaml"
 _NAMED_BY, _ALLOWED_BY = "OCI_PUSH_CONFIG", "OCI_PUSH_ALLOW_ENV"
 _HERE = "in the working folder"
+_MOST_BYTES = 64 * 1024 * 1024
 
 
 def read_config(
@@ -40,7 +43,7 @@ def read_config(
 def tell_found(*configs: Config) -> None:
     """Say once of each configuration that was found, not named, that it is used."""
     for notice in dict.fromkeys(config.notice for config in configs if config.notice):
-        print(notice, file=sys.stderr)
+        tell(notice)
 
 
 def _found(path: Path, where: str, own: Path | None, env: Mapping[str, str], allowed: Sequence[str]) -> Config:
@@ -67,7 +70,7 @@ def _load(path: Path, env: Mapping[str, str], origin: Origin) -> Config:
 def read_bytes(path: Path) -> bytes:
     """Read a whole file, or stdin for ``-``; raises `ConfigError`."""
     if str(path) == "-":
-        return sys.stdin.buffer.read()
+        return read_stdin("-", _MOST_BYTES)
     try:
         return path.read_bytes()
     except OSError as problem:
@@ -83,3 +86,11 @@ def pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
             raise ConfigError(f"{option} {text!r}: expected {form}")
         found[name.strip()] = value
     return found
+
+
+def given_source(option: str, values: Mapping[str, str]) -> Source:
+    """Make a source of what an option gave: literal, as a CI puts strangers' words there; a note says so."""
+    for name, value in values.items():
+        if names_in(value) and not name.startswith("secrets."):
+            tell(f"note: {option}: the ${{{{…}}}} in the value of {name} stays as it is written")
+    return Source(option, values, is_literal=True, is_own=True)

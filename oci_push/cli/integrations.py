@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import enum
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,9 +12,11 @@ import typer
 from oci_push.cli import targets
 from oci_push.cli.failures import run_command
 from oci_push.cli.importing import Imported, Written, read_registries, write_registries
+from oci_push.cli.output import say_text, tell, warn
 from oci_push.errors import ConfigError
 from oci_push.providers.authfiles import read_file
 from oci_push.providers.authwriting import writable_places
+from oci_push.runtime.files import PRIVATE, write_whole
 from oci_push.runtime.scope import Scope
 
 
@@ -54,7 +54,7 @@ def integrations(
             found += _read(path, is_in_use=path.resolve() in in_use)
         written = write_registries(found, with_secrets=with_secrets)
         if output is None:
-            sys.stdout.write(written.text)
+            say_text(written.text)
         else:
             _write(output, written.text)
         _tell(written, len(found), output)
@@ -85,9 +85,7 @@ def _read(path: Path, *, is_in_use: bool) -> tuple[Imported, ...]:
 
 def _write(output: Path, text: str) -> None:
     try:
-        number = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            file.write(text)
+        write_whole(output, text, mode=PRIVATE, is_new=True)
     except FileExistsError as problem:
         raise ConfigError(
             f"{output}: is there already", hint="leave out --output and add what is printed to it"
@@ -98,7 +96,7 @@ def _write(output: Path, text: str) -> None:
 
 def _tell(written: Written, count: int, output: Path | None) -> None:
     for note in written.notes:
-        print(f"warning: {note}", file=sys.stderr)
-    print(f"{count} registries written to {output or 'stdout'}", file=sys.stderr)
+        warn(note)
+    tell(f"{count} registries written to {output or 'stdout'}")
     if written.variables:
-        print(f"set these environment variables: {', '.join(written.variables)}", file=sys.stderr)
+        tell(f"set these environment variables: {', '.join(written.variables)}")

@@ -15,16 +15,17 @@ from oci_push.api import surroundings
 from oci_push.cli import options, targets
 from oci_push.cli.failures import reported, run_command
 from oci_push.cli.options import Common
-from oci_push.cli.push import make_pusher, start_debug_log
+from oci_push.cli.output import say, start_debug_log, tell, warn
+from oci_push.cli.push import make_pusher
 from oci_push.cli.targets import Target
 from oci_push.errors import ConfigError, CredentialsError, DeniedError
 from oci_push.model import ecr_host
 from oci_push.model.access import Access, Login
-from oci_push.model.secret import Secret
+from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.protocol.ping import ping
 from oci_push.providers.authwriting import Changed, choose_file, remove_login, store_login, writable_places
 from oci_push.providers.base import complete
-from oci_push.providers.table import find_provider
+from oci_push.providers.families import find_family
 from oci_push.runtime.commands import command_runner
 from oci_push.runtime.scope import Scope
 
@@ -78,9 +79,9 @@ def login(
                     hint="add username and password there, or log in to its host",
                 )
             if not session.auth.view().scheme:
-                _note(f"{reached.host} asks nobody for a login at /v2/, so this one could not be checked")
+                warn(f"{reached.host} asks nobody for a login at /v2/, so this one could not be checked")
             changed = _keep(target, given, authfile, scope)
-        print(f"logged in to {reached.host} as {given.shown_user or 'the holder of a token'}, kept in {changed}")
+        say(f"logged in to {reached.host} as {given.shown_user or 'the holder of a token'}, kept in {changed}")
         return 0
 
     run_command(work, what="login")
@@ -106,12 +107,12 @@ def logout(
         places = [authfile] if authfile else writable_places(targets.auth_files(None).places)
         removed = [one for path in places for one in remove_login(path, target.key, run, scope)]
         for one in removed:
-            print(f"logged out of {target.access.host}: removed from {one}")
+            say(f"logged out of {target.access.host}: removed from {one}")
         if not removed:
-            print(f"not logged in to {target.access.host}", file=sys.stderr)
+            tell(f"not logged in to {target.access.host}")
         left = targets.auth_files(authfile).find(target.repository(_SCRATCH), scope)
         if left is not None:
-            _note(f"{left.login.source} still has a login that covers it")
+            warn(f"{left.login.source} still has a login that covers it")
         return 0
 
     run_command(work, what="logout")
@@ -119,18 +120,19 @@ def logout(
 
 def _typed(host: str, username: str, *, password_stdin: bool) -> Login:
     """Get user name and password from options, stdin and terminal; never from an argument."""
-    filler = find_provider(host).quirks.filler_user
+    filler = find_family(host).quirks.filler_user
     if password_stdin:
-        given = Login(username, options.read_password(), source="--password-stdin")
+        given = Login(basic_user(username, "--username"), options.read_password(), source="--password-stdin")
     elif sys.stdin is not None and sys.stdin.isatty():
         name = username or str(typer.prompt("Username", default=filler or None, err=True))
-        password = Secret(str(typer.prompt("Password or token", hide_input=True, err=True)))
+        typed = str(typer.prompt("Password or token", hide_input=True, err=True))
+        password = basic_password(typed, "the terminal")
         given = Login("" if name == filler else name, password, source="the terminal")
     else:
         raise ConfigError(
             "login needs --password-stdin where there is no terminal", hint="--username NAME is wanted too"
         )
-    given = complete(given, find_provider(host))
+    given = complete(given, find_family(host))
     if not given.username:
         raise ConfigError(f"{host}: a user name is needed", hint="give --username NAME")
     return given
@@ -149,9 +151,5 @@ def _keep(target: Target, given: Login, authfile: Path | None, scope: Scope) -> 
     if authfile is None:
         found = targets.auth_files(None).find(target.repository(_SCRATCH), scope)
         if found is not None and found.file != str(path):
-            _note(f"{found.login.source} goes before it and stays in use")
+            warn(f"{found.login.source} goes before it and stays in use")
     return changed
-
-
-def _note(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr)

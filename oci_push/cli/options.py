@@ -14,6 +14,7 @@ from oci_push.errors import ConfigError
 from oci_push.model.access import Login, Trust
 from oci_push.model.ecr_host import is_region
 from oci_push.model.secret import Secret
+from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.runtime.retry import RetryPolicy
 
 PlainHttp = Annotated[bool, typer.Option("--plain-http", help="Talk http to every registry (loopback does so anyway).")]
@@ -64,17 +65,33 @@ _PATIENCE_S = 15.0
 _RATE = re.compile(r"(\d+(?:\.\d+)?)([kKmMgG]?)")
 
 
-_PASSWORD_CHARACTERS = 64 * 1024
+_PASSWORD_BYTES = 64 * 1024
 
 
 def read_password() -> Secret:
-    """Read stdin to its end, as a password may be a key of many lines, less the last line's end."""
-    password = sys.stdin.read(_PASSWORD_CHARACTERS + 1).rstrip("\r\n")
+    """Read stdin to its end, as a password may be a key of many lines."""
+    raw = read_stdin("--password-stdin", _PASSWORD_BYTES)
+    try:
+        password = basic_password(raw.decode("utf-8-sig"), "--password-stdin")
+    except UnicodeDecodeError:
+        # Not chained: the decoder's error carries the text.
+        raise ConfigError("--password-stdin: stdin held no UTF-8 text", hint="write the password as UTF-8") from None
     if not password:
         raise ConfigError("--password-stdin: stdin held no password")
-    if len(password) > _PASSWORD_CHARACTERS:
-        raise ConfigError(f"--password-stdin: stdin held more than {_PASSWORD_CHARACTERS} characters")
-    return Secret(password)
+    return password
+
+
+def read_stdin(what: str, most_bytes: int) -> bytes:
+    """Read stdin to its end; raises `ConfigError` where there is none, or more of it than `most_bytes`."""
+    try:
+        raw = sys.stdin.buffer.read(most_bytes + 1) if sys.stdin else None
+    except OSError as problem:
+        raise ConfigError(f"{what}: stdin cannot be read ({problem.strerror})") from problem
+    if raw is None:
+        raise ConfigError(f"{what}: stdin is closed")
+    if len(raw) > most_bytes:
+        raise ConfigError(f"{what}: stdin held more than {most_bytes} bytes")
+    return raw
 
 
 def split_regions(text: str) -> tuple[str, ...]:
@@ -128,7 +145,7 @@ class Common:
             return None
         if not (self.password_stdin and self.username):
             raise ConfigError("--username and --password-stdin go together")
-        return Login(self.username, read_password(), source="--username")
+        return Login(basic_user(self.username, "--username"), read_password(), source="--username")
 
     def retry(self) -> RetryPolicy:
         """Give the policy of requests and uploads; a registry that goes away is waited for, in proportion."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ import typer
 from oci_push.api import surroundings
 from oci_push.cli.inputs import CONFIG_NAME, pairs, read_bytes, read_config, tell_found
 from oci_push.cli.options import split_regions
+from oci_push.cli.output import tell, warn
 from oci_push.cli.variables import gather_variables
 from oci_push.errors import ConfigError, Problem
 from oci_push.pipeline.assumptions import Assumptions
@@ -106,7 +106,7 @@ def read_inputs(
     if for_run and not with_login:
         settings, missing = add_stand_ins(parsed, settings, gathered)
         for one in missing:
-            print(f"registry {one!r} is not described in {CONFIG_NAME}; something stands in for it", file=sys.stderr)
+            tell(f"registry {one!r} is not described in {CONFIG_NAME}; something stands in for it")
     context = Context(
         settings,
         gathered,
@@ -133,16 +133,14 @@ def tell_idle(pushes: Pushes) -> None:
     """Say how many push steps ran, where not all did, and why the others did not."""
     if not pushes.idle:
         return
-    print(f"{pushes.ran} of {pushes.total} push steps ran", file=sys.stderr)
+    tell(f"{pushes.ran} of {pushes.total} push steps ran")
     for name, reason in pushes.idle:
-        print(f"  {name}: {reason}", file=sys.stderr)
+        tell(f"  {name}: {reason}")
     if pushes.hint:
-        print(f"  hint: {pushes.hint}", file=sys.stderr)
+        tell(f"  hint: {pushes.hint}")
 
 
 def tell_warnings(warnings: tuple[Problem, ...]) -> None:
     """Print what is strange about the files."""
     for problem in dict.fromkeys(warnings):
-        print(f"warning: {problem}", file=sys.stderr)
-        if problem.hint:
-            print(f"  hint: {problem.hint}", file=sys.stderr)
+        warn(str(problem), problem.hint)

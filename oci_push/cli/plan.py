@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Annotated
 
 import typer
 
 from oci_push.cli import options
 from oci_push.cli.failures import run_command, show_error
+from oci_push.cli.output import say, say_json
 from oci_push.cli.pipeline_inputs import (
     Assume,
     AutoPush,
@@ -69,13 +68,12 @@ def plan(
         )
         done = simulate(inputs.pipeline, inputs.context, assumed)
         if as_json:
-            print(json.dumps(simulation_to_json(done, inputs.context), indent=2, ensure_ascii=False))
+            say_json(simulation_to_json(done, inputs.context))
         else:
             tell_warnings(inputs.warnings)
             _print(done, inputs.context)
             tell_idle(done.pushes)
         if done.problems:
-            sys.stdout.flush()
             show_error(ConfigError(problems=tuple(dict.fromkeys(done.problems))))
             return 2
         return 0
@@ -121,21 +119,19 @@ def _print(done: Simulation, context: Context) -> None:
         step = planned.step
         if step.settings.stage and step.settings.stage != stage:
             stage = step.settings.stage
-            print(f"stage {stage}")
+            say(f"stage {stage}")
         number = f"{planned.group:>3}." if planned.group else "  - "
-        print(
-            f"{number} {step.name} ({type_of(step)}): {planned.result}"
-            + (f" ({planned.reason})" if planned.reason else "")
-        )
+        told = f" ({planned.reason})" if planned.reason else ""
+        say(f"{number} {step.name} ({type_of(step)}): {planned.result}{told}")
         if planned.resolved:
             source = planned.resolved.source
             shown = f" ({source.source})" if source.source and source.source != source.text else ""
-            print(f"       from {source.text}{shown}")
+            say(f"       from {source.text}{shown}")
             for target in planned.resolved.references():
-                print(f"       to   {target}")
+                say(f"       to   {target}")
         if planned.attempts > 1:
             waits = ", ".join(f"{wait:g} s" for wait in planned.waits_s)
-            print(f"       {planned.attempts} attempts, waits of {waits}")
+            say(f"       {planned.attempts} attempts, waits of {waits}")
         if step.settings.timeout_s is not None and planned.runs:
-            print(f"       time limit {step.settings.timeout_s:g} s")
-    print(f"build status: {done.status} (exit code {done.exit_code})")
+            say(f"       time limit {step.settings.timeout_s:g} s")
+    say(f"build status: {done.status} (exit code {done.exit_code})")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import logging
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +15,10 @@ from oci_push.api import parse_destinations, surroundings
 from oci_push.cli import options
 from oci_push.cli.failures import run_command, show_error
 from oci_push.cli.options import Common, split_regions
+from oci_push.cli.output import say, say_json, start_debug_log
 from oci_push.cli.render.lines import LineRenderer, size
 from oci_push.cli.render.replicas import show_replicas
+from oci_push.cli.render.tags import show_tags
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import Care, PushResult
 from oci_push.engine.replicate import ReplicaResult
@@ -28,6 +27,7 @@ from oci_push.events import Emit
 from oci_push.model.access import Access
 from oci_push.model.identity import EcrCreation
 from oci_push.model.platform import Platform
+from oci_push.model.source import KNOWN_FORMS
 from oci_push.runner.files import check_writable
 from oci_push.runner.pusher import Options, Pusher
 from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, serve_everywhere
@@ -40,11 +40,7 @@ from oci_push.transport.session import TransportSettings
 def push(
     source: Annotated[
         str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], docker://HOST/REPO:TAG, "
-            "a reference, a path (told by its content), or - for a tar on stdin.",
-        ),
+        typer.Argument(metavar="SOURCE", help=f"{KNOWN_FORMS}."),
     ],
     destination: Annotated[list[str], typer.Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
     tag: Annotated[list[str] | None, typer.Option("--tag", "-t", help="One more tag for every destination.")] = None,
@@ -141,7 +137,7 @@ def push(
             replicas: list[ReplicaResult] = []
             trouble: OciPushError | None = None
             if wait_replication:
-                emit = LineRenderer(sys.stderr, quiet=quiet or as_json)
+                emit = LineRenderer(quiet=quiet or as_json)
                 try:
                     wait_everywhere(scope, pusher, planned, results, listed, emit, replicas)
                 except OciPushError as error:  # what was pushed is told all the same
@@ -176,7 +172,7 @@ def make_pusher(scope: Scope, common: Common, *, quiet: bool, emit: Emit | None 
         foreign_layers=common.foreign_layers,
     )
     made = replace(made, **more)  # type: ignore[arg-type]  # the names are Options' own, checked by replace
-    return Pusher(scope, made, around, emit or LineRenderer(sys.stderr, quiet=quiet))
+    return Pusher(scope, made, around, emit or LineRenderer(quiet=quiet))
 
 
 def wait_everywhere(
@@ -218,20 +214,15 @@ def show_results(
     if trouble is not None:
         value["error"] = error_to_json(trouble)
     if as_json:
-        print(json.dumps(value, indent=2))
+        say_json(value)
     for result in results:
         done = [tag.tag for tag in result.tags if tag.outcome in ("pushed", "unchanged")]
         if not as_json:
             for name in done:
-                print(f"{result.repository}:{name}@{result.root}")
+                say(f"{result.repository}:{name}@{result.root}")
         if result.error is not None:
             show_error(result.error)
-            missing = [tag.tag for tag in result.tags if tag.tag not in done]
-            if missing:
-                print(f"  tags not pushed to {result.repository}: {', '.join(missing)}", file=sys.stderr)
-            for tag in result.tags:
-                if tag.outcome in ("restored", "removed", "left"):
-                    print(f"  tag {tag.tag}: {tag.outcome}" + (f" ({tag.error})" if tag.error else ""), file=sys.stderr)
+            show_tags(result)
     show_replicas(replicas, is_quiet=as_json)
     if trouble is not None:
         show_error(trouble)
@@ -244,16 +235,16 @@ def show_plan(plan: PushPlan, *, as_json: bool) -> None:
     """Print the very object that would be executed."""
     graph = plan.graph
     if as_json:
-        print(json.dumps(plan_to_json(plan), indent=2))
+        say_json(plan_to_json(plan))
         return
-    print(f"image {graph.root.digest} ({graph.root.media_type})")
-    print(f"  {len(graph.nodes)} manifests, {len(graph.blobs)} blobs, {size(graph.size_bytes)}")
+    say(f"image {graph.root.digest} ({graph.root.media_type})")
+    say(f"  {len(graph.nodes)} manifests, {len(graph.blobs)} blobs, {size(graph.size_bytes)}")
     for leg in plan.legs:
         after = f", after {plan.legs[leg.after].target.repository}" if leg.after is not None else ""
-        print(f"to {leg.target.repository} (tags: {', '.join(leg.target.tags)}{after})")
+        say(f"to {leg.target.repository} (tags: {', '.join(leg.target.tags)}{after})")
         for blob in leg.blobs:
             asked = ", ".join(str(r) for r in leg.mounts.get(blob.digest, ()))
-            print(f"  blob {blob.digest} {size(blob.size)}" + (f", mount from {asked}" if asked else ""))
+            say(f"  blob {blob.digest} {size(blob.size)}" + (f", mount from {asked}" if asked else ""))
 
 
 def plan_to_json(plan: PushPlan) -> dict[str, object]:
@@ -274,12 +265,6 @@ def plan_to_json(plan: PushPlan) -> dict[str, object]:
             for leg in plan.legs
         ],
     }
-
-
-def start_debug_log() -> None:
-    """Send the core's log to stderr."""
-    logging.basicConfig(stream=sys.stderr, format="%(relativeCreated)6d ms %(threadName)s %(message)s")
-    logging.getLogger("oci_push").setLevel(logging.DEBUG)
 
 
 def _platform(text: str) -> Platform | None:

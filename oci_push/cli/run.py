@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from oci_push.api import surroundings
 from oci_push.cli import options
 from oci_push.cli.failures import run_command, show_error
 from oci_push.cli.options import Common
+from oci_push.cli.output import say, start_debug_log, tell
 from oci_push.cli.pipeline_inputs import (
     Assume,
     AutoPush,
@@ -30,8 +30,9 @@ from oci_push.cli.pipeline_inputs import (
     tell_idle,
     tell_warnings,
 )
-from oci_push.cli.push import make_pusher, start_debug_log
+from oci_push.cli.push import make_pusher
 from oci_push.cli.render.lines import LineRenderer
+from oci_push.cli.render.tags import show_tags
 from oci_push.cli.variables import VariableFiles, VariableOption
 from oci_push.errors import ConfigError
 from oci_push.pipeline.exports import check_export_names, choose_form
@@ -151,9 +152,8 @@ def run(
             env=env,
             read_file=_read_text,
         )
-        secrets = inputs.context.variables.secret_values()
         with _stand_in(sandbox) as address:
-            emit = LineRenderer(sys.stderr, quiet=quiet, secrets=secrets)
+            emit = LineRenderer(quiet=quiet)
             pusher = make_pusher(scope, common, quiet=quiet, emit=emit, rehearsal=address)
             with contextlib.closing(pusher):
                 done = Runner(pusher, inputs.context, settings, emit).run(inputs.pipeline, scope)
@@ -174,13 +174,16 @@ def _show(done: RunReport) -> None:
         for result in step.pushed:
             for tag in result.tags:
                 if tag.outcome in ("pushed", "unchanged"):
-                    print(f"{result.repository}:{tag.tag}@{result.root}")
+                    say(f"{result.repository}:{tag.tag}@{result.root}")
         if step.error is not None:
             show_error(step.error, before=f"step {step.name}: ")
+            for result in step.pushed:
+                if result.error is not None:
+                    show_tags(result)
         elif step.status == "failure" and step.type != "parallel":
-            print(f"error: step {step.name}: {step.reason}", file=sys.stderr)
+            tell(f"error: step {step.name}: {step.reason}")
     tell_idle(done.pushes)
-    print(f"Build finished: {done.status}", file=sys.stderr)
+    tell(f"Build finished: {done.status}")
 
 
 def _read_text(path: str) -> str | None:
@@ -196,7 +199,8 @@ def _stand_in(wanted: bool) -> Iterator[str]:
     if not wanted:
         yield ""
         return
+    from oci_push.sandbox.options import REHEARSAL
     from oci_push.sandbox.server import Sandbox
 
-    with Sandbox() as sandbox:
+    with Sandbox(options=REHEARSAL) as sandbox:
         yield sandbox.address

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from oci_push.cli.failures import run_command
+from oci_push.cli.output import say
 from oci_push.errors import Cancelled, ConfigError
 from oci_push.runtime.scope import Scope
+from oci_push.sandbox.options import REHEARSAL
 from oci_push.sandbox.server import Sandbox
 
 
@@ -21,13 +23,13 @@ def sandbox(
 
     def work(scope: Scope) -> int:
         try:
-            server = Sandbox(root, port=port)
+            server = Sandbox(root, port=port, options=REHEARSAL)
         except OSError as problem:
             raise ConfigError(
                 f"port {port} cannot be used ({problem.strerror})", hint="choose another --port"
             ) from problem
         with server:
-            print(server.address, flush=True)
+            say(server.address)
             try:
                 while True:
                     scope.sleep(3600)

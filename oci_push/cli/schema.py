@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from oci_push.cli.failures import run_command
+from oci_push.cli.output import say_json
 from oci_push.pipeline.language_schema import language_schema
 from oci_push.runtime.scope import Scope
 
@@ -16,7 +15,7 @@ def schema() -> None:
     """
 
     def work(scope: Scope) -> int:
-        print(json.dumps(language_schema(), indent=2))
+        say_json(language_schema())
         return 0
 
     run_command(work, what="schema")

@@ -12,7 +12,7 @@ from oci_push.api import surroundings
 from oci_push.cli import inputs
 from oci_push.errors import ConfigError
 from oci_push.model.access import Access
-from oci_push.model.reference import DOCKER_HUB, Reference, Repository, is_host
+from oci_push.model.reference import DOCKER_HUB, Reference, Repository, is_host, shown
 from oci_push.pipeline.integrations import Config, Integration
 from oci_push.providers.authfiles import AuthFiles
 from oci_push.providers.authformat import AuthKey
@@ -74,16 +74,27 @@ def registry_target(text: str, config: Config) -> Target:
 
 
 def image_target(text: str, config: Config) -> Target:
-    """Read a reference, a host, or an integration's name, which stands for its prefix; raises `ConfigError`."""
+    """Read a reference with its host, a host, or an integration's name, which stands for its prefix.
+
+    Raises `ConfigError`; a name without a host is not taken for Docker Hub's, as it may be a mistyped integration.
+    """
     named = config.find(text)
     if named is not None:
         return Target(named.access(), named.prefix, integration=named)
     if "/" not in text and is_host(text.rstrip("/")):
         return registry_target(text, config)
+    text = text.removeprefix("docker://")
+    if not is_host(text.partition("/")[0]):
+        raise ConfigError(
+            f"{shown(text)!r} names neither a registry nor a registry of oci-push.yaml",
+            hint=f"write HOST[:PORT]/REPO[:TAG], for Docker Hub {DOCKER_HUB}/REPO; {_known(config)}",
+        )
     try:
         reference = Reference.parse(text)
     except ValueError as problem:
-        raise ConfigError(f"{text!r}: {problem}", hint=f"write HOST[:PORT]/REPO[:TAG]; {_known(config)}") from problem
+        raise ConfigError(
+            f"{shown(text)!r}: {problem}", hint=f"write HOST[:PORT]/REPO[:TAG]; {_known(config)}"
+        ) from problem
     repository = reference.repository
     return Target(Access(repository.host), repository.path, reference.target)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +15,8 @@ import typer
 
 from oci_push.cli import options
 from oci_push.cli.failures import run_command
-from oci_push.cli.inputs import CONFIG_NAME, pairs, read_bytes, read_config, tell_found
+from oci_push.cli.inputs import CONFIG_NAME, given_source, pairs, read_bytes, read_config, tell_found
+from oci_push.cli.output import say, say_json
 from oci_push.errors import ConfigError, Problem
 from oci_push.pipeline.findings import to_json
 from oci_push.pipeline.integrations import Config
@@ -57,7 +57,7 @@ def validate(
         errors = tuple(dict.fromkeys(problem for one in checked for problem in one.errors))
         warnings = tuple(dict.fromkeys(problem for one in checked for problem in one.warnings))
         if as_json:
-            print(json.dumps(to_json(_name(pipelines[0]), errors, warnings), indent=2, ensure_ascii=False))
+            say_json(to_json(_name(pipelines[0]), errors, warnings))
         else:
             tell_found(*(one.config for one in checked))
             _print(checked, errors, warnings)
@@ -118,7 +118,7 @@ def _known(config: Config, given: Mapping[str, str]) -> Known:
     """Make what pipelines are checked against. Git is not asked: a variable that only a run has counts as known."""
     variables = Variables(
         [
-            Source("--var", given),
+            given_source("--var", given),
             Source(f"variables: in {CONFIG_NAME}", config.variables, is_literal=not config.is_named),
             Source("environment", os.environ, is_literal=True),
         ],
@@ -151,22 +151,23 @@ def _print(checked: list[_Checked], errors: tuple[Problem, ...], warnings: tuple
     for kind, problems in (("error", errors), ("warning", warnings)):
         for problem in problems:
             _print_problem(kind, problem, lines.get(problem.file, []))
-    print(f"{_counted(len(errors), 'error')}, {_counted(len(warnings), 'warning')}")
+    say(f"{_counted(len(errors), 'error')}, {_counted(len(warnings), 'warning')}")
     if not all(one.has_config for one in checked):
-        print(f"registries were not checked: no {CONFIG_NAME} was found (--config names one)")
+        say(f"registries were not checked: no {CONFIG_NAME} was found (--config names one)")
 
 
 def _print_problem(kind: str, problem: Problem, lines: list[str]) -> None:
     place = f"{problem.file}:{problem.line}:{problem.column}: " if problem.line else ""
     code = f" [{problem.code}]" if problem.code else ""
-    print(f"{place}{kind}: {problem.message.rstrip()}{code}")
+    say(f"{place}{kind}: {problem.message.rstrip()}{code}")
     shown = lines[problem.line - 1].rstrip("\r") if 0 < problem.line <= len(lines) else ""
     # A line that may hold a secret is not shown, nor one that no screen is wide enough for.
     if shown.strip() and len(shown) <= _LONGEST_LINE and not _SECRET.search(f"{shown} {problem.path}"):
         before = "".join("\t" if char == "\t" else " " for char in shown[: problem.column - 1])
-        print(f"    {shown}\n    {before}^")
+        say(f"    {shown}")
+        say(f"    {before}^")
     if problem.hint:
-        print(f"  hint: {problem.hint}")
+        say(f"  hint: {problem.hint}")
 
 
 def _counted(count: int, what: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ import typer
 from oci_push.api import surroundings
 from oci_push.cli import options
 from oci_push.cli.failures import run_command
-from oci_push.cli.inputs import pairs, read_bytes, read_config, tell_found
+from oci_push.cli.inputs import given_source, pairs, read_bytes, read_config, tell_found
+from oci_push.cli.output import say, say_json
 from oci_push.errors import ConfigError
 from oci_push.pipeline.dotenv import parse_dotenv
 from oci_push.pipeline.integrations import Config
@@ -58,7 +58,7 @@ def variables_command(
         others = _others(variables)
         problem = next((facts.problem for facts in asked if facts.problem), "")
         if as_json:
-            print(json.dumps(_to_json(rows, others, problem), indent=2))
+            say_json(_to_json(rows, others, problem))
         else:
             _print(rows, others, problem)
         return 0
@@ -81,11 +81,11 @@ def gather_variables(
     A later option wins over an earlier one. `own` are those that a pipeline brings along. Git is asked about the
     working folder.
     """
-    files = [Source(f"--var-file {path}", _read_file(path)) for path in reversed(var_files)]
+    files = [given_source(f"--var-file {path}", _read_file(path)) for path in reversed(var_files)]
     build = Build(clock.now(), token_hex(12))
     return Variables(
         [
-            Source("--var", pairs(list(var), "--var", "NAME=VALUE")),
+            given_source("--var", pairs(list(var), "--var", "NAME=VALUE")),
             *files,
             Source("variables: in oci-push.yaml", config.variables, is_literal=not config.is_named),
             Source("the pipeline", own or {}, is_literal=True),
@@ -137,7 +137,7 @@ def _row(variables: Variables, name: str, meaning: str) -> _Row:
 
 def _others(variables: Variables) -> tuple[_Row, ...]:
     """List what the user has set besides; their values stay unsaid, as they may be passwords."""
-    own = [name for source in variables.sources if not source.is_literal for name in source.values]
+    own = [name for source in variables.sources if source.may_name_secrets for name in source.values]
     return tuple(_Row(name, None, variables.origin(name), "") for name in dict.fromkeys(own) if name not in MEANINGS)
 
 
@@ -155,19 +155,17 @@ def _print(rows: Sequence[_Row], others: Sequence[_Row], problem: str) -> None:
     width = max(len(row.name) for row in [*rows, *others])
     for row in rows:
         if row.value is not None:
-            print(f"{row.name:{width}}  {_one_line(row.value)}  ({_one_line(row.origin or '')})")
+            say(f"{row.name:{width}}  {row.value}  ({row.origin or ''})")
     if others:
-        print("\nset besides, values not shown:")
+        say()
+        say("set besides, values not shown:")
         for row in others:
-            print(f"{_one_line(row.name):{width}}  ({_one_line(row.origin or '')})")
-    print("\nnot set:")
+            say(f"{row.name:{width}}  ({row.origin or ''})")
+    say()
+    say("not set:")
     for row in rows:
         if row.value is None:
-            print(f"{row.name:{width}}  {row.meaning}")
+            say(f"{row.name:{width}}  {row.meaning}")
     if problem:
-        print(f"\ngit was no help: {_one_line(problem)}")
-
-
-def _one_line(text: str) -> str:
-    """Write a value so that it keeps its line and cannot command the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        say()
+        say(f"git was no help: {problem}")

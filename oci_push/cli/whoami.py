@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Annotated, assert_never
 
@@ -10,6 +9,7 @@ import typer
 
 from oci_push.cli import options, targets
 from oci_push.cli.failures import run_command
+from oci_push.cli.output import say, say_json
 from oci_push.cli.render.tables import table
 from oci_push.errors import ConfigError, CredentialsError
 from oci_push.model.access import Login
@@ -47,13 +47,13 @@ def whoami(
         files = targets.auth_files(authfile)
         rows = _asked(registry, settings, files, scope) if registry else _all(settings, files, scope)
         if as_json:
-            print(json.dumps([asdict(row) for row in rows], indent=2))
+            say_json([asdict(row) for row in rows])
         elif not rows:
-            print("no logins: not in login files, not in oci-push.yaml")
+            say("no logins: not in login files, not in oci-push.yaml")
         else:
             shown = [(row.registry, row.user or "-", row.kind, row.problem or row.source) for row in rows]
             for line in table(("registry", "user", "by", "source"), shown):
-                print(line)
+                say(line)
         return CredentialsError.exit_code if any(row.problem for row in rows) else 0
 
     run_command(work, what="whoami")

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from oci_push.engine.plan import Leg, PushPlan
+from oci_push.engine.tags import TagResult, Tags
 from oci_push.engine.transfer import BlobOutcome, BlobResult, send, transfer
 from oci_push.errors import ImmutableTagError, OciPushError, RegistryError, UploadRejectedError
 from oci_push.events import BlobDone, Emit, ManifestDone, Note, TagDone
@@ -28,19 +29,6 @@ T = TypeVar("T")
 _TAGS_AT_ONCE = 10
 """What a registry that takes several tags in one PUT should accept (distribution-spec after 1.1.1)."""
 _PART_MISSING = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
-
-
-@dataclass(frozen=True, slots=True)
-class TagResult:
-    """Tell what became of one tag.
-
-    ``pushed``, ``unchanged``, ``failed`` or ``not reached``; and after an all-or-nothing push that failed
-    ``restored`` (it is where it was), ``removed`` (it was new), or ``left`` where that could not be done.
-    """
-
-    tag: str
-    outcome: str
-    error: str = ""
 
 
 @dataclass(slots=True)
@@ -72,6 +60,11 @@ class LegRun:
     def client(self) -> RepositoryClient:
         """Give the repository's client; a certificate that cannot be read is this leg's failure and no other's."""
         return self._connections.repository(self.leg.target.access, self.leg.target.repository)
+
+    @cached_property
+    def tags(self) -> Tags:
+        """Give what is known of the tags' places."""
+        return Tags(self.client, self.root)
 
     def send_content(self, scope: Scope) -> None:
         """Bring everything below the root into the repository, or find that the root is there already."""
@@ -107,9 +100,15 @@ class LegRun:
             self._put_tag(scope, left.pop(0), ask_first=ask_first)
         self.each(scope, left, lambda s, tag: self._put_tag(s, tag, ask_first=ask_first), stop_on_error=False)
 
+    def restore_tags(self, scope: Scope) -> None:
+        """Put every tag back that has moved, or may have."""
+        for tag, known in self.progress.tags.items():
+            self.progress.tags[tag] = self.tags.restore(scope, tag, known)
+
     def put(self, scope: Scope, manifest: Manifest, target: str) -> None:
         """Store a manifest under a tag or its digest, sending what of it turns out to be missing."""
-        self._mending(scope, manifest, lambda: self.client.put_manifest(scope, manifest, target))
+        before = self.tags.before(target)
+        self._mending(scope, manifest, lambda: self.client.put_manifest(scope, manifest, target, before=before))
 
     def send_again(self, scope: Scope, blob: Descriptor) -> None:
         """Send a blob that should be there and is not."""
@@ -122,14 +121,6 @@ class LegRun:
     def explain(self, scope: Scope, error: OciPushError) -> OciPushError:
         """Find out what a vague failure was about, where the vendor's interface can tell."""
         return self.client.explain(scope, error) if "client" in self.__dict__ else error
-
-    def points_at(self, scope: Scope, tag: str) -> Digest | None:
-        """Ask where a tag is; ``None`` when it is nowhere or the registry does not say."""
-        try:
-            there = self.client.head(scope, tag, push=True)
-        except RegistryError:
-            return None
-        return there.digest if there else None
 
     def each(
         self, scope: Scope, items: Sequence[T], act: Callable[[Scope, T], None], *, stop_on_error: bool = True
@@ -151,12 +142,18 @@ class LegRun:
             leg = replace(leg, mounts={})
         self.client.survey(scope, leg.blobs)
 
-        def bring(inner: Scope, blob: Descriptor) -> None:
-            result = transfer(inner, self.client, self.source, leg, blob, inner.clock, self.emit)
-            self.progress.blobs[blob.digest] = result
+        def bring(inner: Scope, item: Descriptor | str) -> None:
+            if isinstance(item, str):
+                self.tags.ask(inner, item, once=True)
+                return
+            result = transfer(inner, self.client, self.source, leg, item, inner.clock, self.emit)
+            self.progress.blobs[item.digest] = result
 
-        # Largest first: a blob cannot be split over connections, so the longest decides when all are done.
-        self.each(scope, sorted(leg.blobs, key=lambda blob: -blob.size), bring)
+        # Largest first: a blob cannot be split over connections, so the longest decides when all are done. Beside them
+        # the tags are asked for, which costs no time here, and is the only way to tell later what a push has moved.
+        largest_first = sorted(leg.blobs, key=lambda blob: -blob.size)
+        items: list[Descriptor | str] = [*largest_first, *leg.target.tags]
+        self.each(scope, items, bring)
 
     def _put_children(self, scope: Scope) -> None:
         waiting = [node for node in self.nodes if node.digest != self.root.digest]
@@ -189,25 +186,41 @@ class LegRun:
         self.emit(ManifestDone(self.client.repository, self.root.digest, "pushed"))
 
     def _put_batch(self, scope: Scope, batch: tuple[str, ...]) -> frozenset[str]:
-        return self._mending(scope, self.root, lambda: self.client.put_with_tags(scope, self.root, batch))
+        try:
+            return self._mending(scope, self.root, lambda: self.client.put_with_tags(scope, self.root, batch))
+        except OciPushError as error:
+            if not error.in_doubt:
+                raise
+            # Each tag of the batch may have been made: those that have are found, the others set one by one.
+            made = set()
+            for tag in batch:
+                found = self.tags.settle(scope, tag, error)
+                if found.outcome == "pushed":
+                    made.add(tag)
+                elif scope.is_cancelled:
+                    self.progress.tags[tag] = found
+            if not made:
+                scope.check()
+            return frozenset(made)
 
     def _put_tag(self, scope: Scope, tag: str, *, ask_first: bool) -> None:
         try:
-            if ask_first and self.points_at(scope, tag) == self.root.digest:
+            if ask_first and self.tags.ask(scope, tag) == self.root.digest:
                 self._tagged(tag, "unchanged")
                 return
             self.put(scope, self.root, tag)
         except OciPushError as error:
             if isinstance(error, ImmutableTagError | UploadRejectedError):
                 # ECR refuses to push an immutable tag's own digest again, which is no failure.
-                there = self.points_at(scope, tag)
+                there = self.tags.ask(scope, tag)
                 if there == self.root.digest:
                     self._tagged(tag, "unchanged")
                     return
                 if isinstance(error, ImmutableTagError) and there is not None:
                     error.message += f": it is {there}, the image is {self.root.digest}"
-            self.progress.tags[tag] = TagResult(tag, "failed", str(error))
-            raise
+            self.progress.tags[tag] = result = self.tags.settle(scope, tag, error)
+            if result.outcome != "pushed":
+                raise
         self._tagged(tag, "pushed")
 
     def _tagged(self, tag: str, outcome: str) -> None:

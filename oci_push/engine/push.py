@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from oci_push.engine.leg import LegRun, TagResult
+from oci_push.engine.leg import LegRun
 from oci_push.engine.plan import Leg, PushPlan
+from oci_push.engine.tags import TagResult
 from oci_push.engine.transfer import BlobResult
-from oci_push.engine.undo import Before
 from oci_push.engine.verify import verify
 from oci_push.errors import OciPushError
 from oci_push.events import Emit, LegFinished, LegStarted
@@ -63,7 +63,6 @@ class _State:
 
     leg: Leg
     run: LegRun
-    before: Before
     error: OciPushError | None = None
     seconds: float = 0.0
 
@@ -79,7 +78,7 @@ def execute(
     states = []
     for leg in plan.legs:
         run = LegRun(plan, leg, source, connections, emit)
-        states.append(_State(leg, run, Before(run)))
+        states.append(_State(leg, run))
     if care.all_or_nothing:
         _all_or_nothing(states, scope, emit, care)
     else:
@@ -98,7 +97,7 @@ def _all_or_nothing(states: list[_State], scope: Scope, emit: Emit, care: Care) 
     def prepare(inner: Scope, state: _State) -> None:
         state.run.send_content(inner)
         state.run.put_root(inner)
-        state.before.look(inner)
+        state.run.each(inner, state.leg.target.tags, state.run.tags.read)
 
     def tag(inner: Scope, state: _State) -> None:
         state.run.put_tags(inner)
@@ -117,7 +116,7 @@ def _all_or_nothing(states: list[_State], scope: Scope, emit: Emit, care: Care) 
 
 def _undo(states: list[_State], failed: _State, scope: Scope) -> None:
     outlives = scope.shielded(_UNDO_S)
-    run_all(outlives, [lambda s, state=state: state.before.restore(s) for state in states], limit=len(states))  # type: ignore[misc]
+    run_all(outlives, [lambda s, state=state: state.run.restore_tags(s) for state in states], limit=len(states))  # type: ignore[misc]
     for state in states:
         if state.error is None:
             state.error = OciPushError(

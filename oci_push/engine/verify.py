@@ -7,6 +7,7 @@ full disks. Nothing here is taken from memory, nor from what the push itself was
 from __future__ import annotations
 
 from oci_push.engine.leg import LegRun
+from oci_push.engine.tags import TagResult
 from oci_push.engine.transfer import is_there
 from oci_push.errors import NotFoundError, RegistryError
 from oci_push.events import Note
@@ -69,6 +70,7 @@ def _read_back(run: LegRun, scope: Scope, tag: str) -> None:
         there = run.client.fetch(scope, reference)
     # The bytes are hashed, not the answer's headers read; the digest's algorithm may be the registry's choice.
     if there.raw != run.root.raw:
+        run.progress.tags[tag] = TagResult(tag, "left", f"it names {there.digest}, not the image")
         raise RegistryError(
             f"{reference}: points at {there.digest} after the push, not at {run.root.digest}",
             hint="somebody else has pushed this tag meanwhile, or the registry serves an old answer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 from dataclasses import dataclass, field
 
@@ -21,6 +22,11 @@ class Login:
     identity_token: Secret | None = None
     registry_token: Secret | None = None
     source: str = ""
+
+    def __post_init__(self) -> None:
+        """Make the pair known as Basic writes it: a password that is short is not found inside of that."""
+        if self.username and self.password:
+            Secret(base64.b64encode(f"{self.username}:{self.password.reveal()}".encode(errors="replace")).decode())
 
     @property
     def shown_user(self) -> str:

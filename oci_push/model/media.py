@@ -15,6 +15,16 @@ DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 DOCKER_LAYER_GZIP = DOCKER_LAYER + ".gzip"
 DOCKER_LAYER_ZSTD = DOCKER_LAYER + ".zstd"
+LAYER = (DOCKER_LAYER, OCI_LAYER)
+"""A layer as docker's and as OCI's manifests call it; the same below."""
+LAYER_GZIP = (DOCKER_LAYER_GZIP, OCI_LAYER_GZIP)
+LAYER_ZSTD = (DOCKER_LAYER_ZSTD, OCI_LAYER_ZSTD)
+FOREIGN_LAYER = (
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+)
+FOREIGN_LAYER_GZIP = (FOREIGN_LAYER[0] + ".gzip", FOREIGN_LAYER[1] + "+gzip")
+FOREIGN_LAYER_ZSTD = (FOREIGN_LAYER[0] + ".zstd", FOREIGN_LAYER[1] + "+zstd")
 OCTET_STREAM = "application/octet-stream"
 
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})

@@ -38,6 +38,17 @@ def is_host(text: str) -> bool:
     return ("." in text or ":" in text or text == "localhost") and _HOST.fullmatch(text) is not None
 
 
+def shown(text: str) -> str:
+    """Give a reference or URL as it may be repeated to people: without user and password."""
+    name, digest = text, ""
+    if re.search(r"@(?:sha\d+:.*|\d+)$", text):
+        name, at, digest = text.rpartition("@")
+        digest = at + digest
+    before, at, rest = name.rpartition("@")
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", before)
+    return f"{scheme[0] if scheme else ''}***@{rest}{digest}" if at else text
+
+
 def check_tag(text: str) -> str:
     """Give the tag back, or raise ``ValueError`` that says what is wrong with it."""
     if is_tag(text):
@@ -140,9 +151,19 @@ class Destination:
 
     @classmethod
     def parse(cls, text: str) -> Destination:
-        """Read ``host[:port]/repo[:tag[,tag…]]``; repeated tags count once. Raises ``ValueError``."""
+        """Read ``host[:port]/repo[:tag[,tag…]]``; repeated tags count once. Raises ``ValueError``.
+
+        The host is required: where an image goes is not guessed.
+        """
         if "@" in text:
-            raise ValueError(f"{text!r}: a destination takes tags, not a digest")
+            raise ValueError("a destination takes tags, not a digest")
+        first, slash, rest = text.partition("/")
+        if is_host(first) and not rest:
+            raise ValueError(f"names the registry {first} and no repository")
+        if "://" in text:
+            raise ValueError("a destination is written without a scheme")
+        if not slash or not is_host(first):
+            raise ValueError("names no registry: its host has a dot, a port or is localhost; Docker Hub is docker.io")
         name, tags = _split_tag(text)
         given = tuple(dict.fromkeys(check_tag(tag) for tag in tags.split(","))) if tags is not None else ()
         return cls(Repository.parse(name), given)

@@ -1,8 +1,41 @@
-"""Secrets: text that never shows itself in a repr, a message, a log or a traceback."""
+"""Secrets: text that never shows itself, and whatever shows text can take every known one out of it.
+
+Making a `Secret` makes its text known to `masked`, whoever read it and wherever, so that what a server, a title or a
+command's output repeats is found by every door without being told. The list of them is this program's one piece of
+module state: a password read by one part of a run must not be printed by another that never heard of it.
+
+How a text is found again: as it is, in any letter case; with characters escaped as URLs, JSON, Python and HTML do; and
+inside base64, at each of the three places where it can begin there.
+
+What is not looked for: values shorter than 4 characters; common words, and plain numbers shorter than 6 digits, which
+would maim every line. Values of 4 and 5 characters are found as whole words only.
+"""
 
 from __future__ import annotations
 
+import base64
 import hmac
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+from urllib.parse import unquote
+
+MASK = "***"
+
+_MOST = 2048
+_LEAST, _LEAST_INSIDE, _LEAST_LINE = 4, 6, 12
+_COMMON_WORDS = """
+access admin administrator anonymous auth basic bearer branch build builder changeit changeme container default
+development docker dockerhub empty example false github gitlab guest hello image images latest localhost login main
+manifest master none null oauth2accesstoken password passwd prod production public push refresh_token registry release
+repository robot root sandbox secret secrets service staging success test testing token true undefined user username
+version
+"""
+_COMMON = frozenset(_COMMON_WORDS.split())
+
+Json: TypeAlias = object
+"""What the standard library's ``json`` writes."""
 
 
 class Secret:
@@ -12,13 +45,15 @@ class Secret:
 
     def __init__(self, text: str) -> None:
         self._text = text
+        _KNOWN.add(text)
 
     def reveal(self) -> str:
         """Give the text, for the one place that sends it."""
+        _KNOWN.add(self._text)
         return self._text
 
     def __repr__(self) -> str:
-        return "Secret(***)"
+        return f"Secret({MASK})"
 
     __str__ = __repr__
 
@@ -31,10 +66,173 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._text.encode(), other._text.encode())
+        return hmac.compare_digest(_raw(self._text), _raw(other._text))
 
     def __hash__(self) -> int:
         return hash(self._text)
 
     def __reduce__(self) -> str:
         raise TypeError("a secret cannot be pickled")
+
+
+def masked(text: str) -> str:
+    """Give `text` without known secrets, and without the logins and signatures of URLs. Do it before cutting."""
+    spans = sorted(_KNOWN.spans(text))
+    pieces: list[str] = []
+    end = 0
+    for start, stop in spans:
+        if start >= end:
+            pieces += (text[end:start], MASK)
+        end = max(end, stop)
+    return _without_logins("".join([*pieces, text[end:]]))
+
+
+def masked_json(value: Json) -> Json:
+    """Give a JSON value with every text in it masked; what is no text stays as it is."""
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, Mapping):
+        return {masked(key) if isinstance(key, str) else key: masked_json(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked_json(inner) for inner in value]
+    return value
+
+
+def learn_logins(text: str) -> None:
+    """Make the passwords of URLs in `text` known; in front of a web address a lone name is one, too."""
+    for match in _URL_LOGIN.finditer(text) if "@" in text else ():
+        for found in (match["password"], match["alone"]):
+            if found:
+                Secret(found)
+                Secret(unquote(found))
+
+
+# A colon, digits and a slash are a port. Whatever else follows the colon is a password, also with / in it.
+_URL_LOGIN = re.compile(
+    r"(?<=//)(?P<user>[^\s/?#@:]{0,256}):(?!\d*(?:[/?#\s]|$))(?P<password>[^\s\"'<>]{0,1024})@"
+    r"|(?P<scheme>https?://)(?P<alone>[^\s/?#@:]{1,1024})@",
+    re.IGNORECASE,
+)
+_NAMED_LOGIN = re.compile(
+    r"(?<![\w/:@.%-])(?P<user>[\w.%+~-]{1,256}):(?!//)(?P<password>[^\s/@:\"'<>]{1,1024})@"
+    r"(?!sha\d+:)(?=[\w-]+\.[\w.-]*\w|localhost\b|[\w-]+:\d|\[)"
+)
+
+_SIGNATURE = re.compile(
+    r"(?<=[?&;])((?:x-amz-|x-goog-)?(?:signature|security-token|credential)"
+    r"|sig|_state|password|passwd|secret|client_secret|token|access_token|refresh_token|id_token|api_?key)"
+    r"=[^&\s\"'<>#]+",
+    re.IGNORECASE,
+)
+
+
+def _without_logins(text: str) -> str:
+    if "=" in text:
+        text = _SIGNATURE.sub(rf"\1={MASK}", text)
+    if "@" not in text:
+        return text
+    text = _URL_LOGIN.sub(lambda m: f"{m['scheme'] or m['user'] + ':'}{MASK}@", text)
+    return _NAMED_LOGIN.sub(lambda m: f"{m['user']}:{MASK}@", text)
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+class _Known:
+    """The secrets of this process; the one that was used the longest time ago makes room for a new one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_text: dict[str, tuple[_Form, ...]] = {}
+        self._forms: tuple[_Form, ...] | None = None
+
+    def add(self, text: str) -> None:
+        """Make a text known, or the most recently used one."""
+        with self._lock:
+            forms = self._by_text.pop(text, None)
+            if forms is None:
+                forms = tuple(_forms(text))
+                self._forms = None
+            self._by_text[text] = forms
+            if len(self._by_text) > _MOST:
+                del self._by_text[next(iter(self._by_text))]
+
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Give where known secrets stand in `text`; they may overlap."""
+        with self._lock:
+            if self._forms is None:
+                self._forms = tuple(form for forms in self._by_text.values() for form in forms)
+            forms = self._forms
+        lowered = text.lower()
+        for form in forms:
+            if form.anchor in lowered:
+                yield from form.spans(text)
+
+
+class _Form:
+    """One spelling of a secret; `anchor` is in lower case and in every text that holds it, and quickly looked for."""
+
+    __slots__ = ("_is_word", "_pattern", "_text", "anchor")
+
+    def __init__(self, text: str, *, is_word: bool = False) -> None:
+        self._text = text
+        self._is_word = is_word
+        self._pattern: re.Pattern[str] | None = None
+        self.anchor = max(re.findall("[0-9A-Za-z]+", text), key=len, default="").lower()
+
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        if self._pattern is None:
+            spelled = "".join(map(_spellings, self._text))
+            self._pattern = re.compile(rf"(?<!\w){spelled}(?!\w)" if self._is_word else spelled, re.IGNORECASE)
+        return (match.span() for match in self._pattern.finditer(text))
+
+
+def _forms(text: str) -> Iterator[_Form]:
+    text = text.strip()
+    if len(text) < _LEAST or text.lower() in _COMMON or (text.isdigit() and len(text) < _LEAST_INSIDE):
+        return
+    yield _Form(text, is_word=len(text) < _LEAST_INSIDE)
+    if len(text) < _LEAST_INSIDE:
+        return
+    lines = text.splitlines()
+    if len(lines) > 1:  # a key file: it is printed line by line
+        yield from (_Form(line.strip()) for line in lines if len(line.strip()) >= _LEAST_LINE)
+    raw = _raw(text)
+    for shift in range(3):
+        packed = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
+        # The first and the last sign hold bits of what stands beside it as well.
+        first = (shift * 8 + 5) // 6
+        yield _Form(packed[first : (shift + len(raw)) * 8 // 6])
+
+
+_NAMED = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
+_LETTERS = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
+
+
+def _spellings(char: str) -> str:
+    """Give a pattern for a character as it is, and as it is escaped elsewhere."""
+    if char.isascii() and char.isalnum():
+        return char
+    number = ord(char)
+    units = char.encode("utf-16-be", "surrogatepass")
+    ways = [
+        r"\\*" + re.escape(char),
+        "".join(f"%(?:25)*{byte:02x}" for byte in _raw(char)),
+        "".join(rf"\\+u{units[at : at + 2].hex()}" for at in range(0, len(units), 2)),
+        rf"&\#(?:0*{number}|x0*{number:x});",
+    ]
+    if number < 256:
+        ways.append(rf"\\+x{number:02x}")
+    if char == " ":
+        ways.append(r"\+")
+    if char in "+-/_":  # base64 has two alphabets
+        ways.append("[+-]" if char in "+-" else "[/_]")
+    if char in _NAMED:
+        ways.append(f"&{_NAMED[char]};")
+    if char in _LETTERS:
+        ways.append(rf"\\+{_LETTERS[char]}")
+    return f"(?:{'|'.join(ways)})"
+
+
+_KNOWN = _Known()

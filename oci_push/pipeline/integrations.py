@@ -18,6 +18,7 @@ from oci_push.model.secret import Secret
 from oci_push.pipeline.config_origin import Allowed
 from oci_push.pipeline.config_values import SecretSource
 from oci_push.pipeline.document import Mark
+from oci_push.protocol.credentials import basic_password, basic_user
 
 _RETIRED = ("cfcr", "r.cfcr.io")
 PROVIDERS = ("dockerhub", "ecr", "gcr", "gar", "acr", "bintray", "other")
@@ -65,7 +66,12 @@ class Integration:
         if not with_login:
             return bare
         password = self.password.read() if self.password else None
-        login = Login(self.username, password, source=f"registry {self.name!r}") if password else None
+        source = f"registry {self.name!r}"
+        if password:
+            user = basic_user(self.username, source)
+            login = Login(user, basic_password(password.reveal(), source), source=source)
+        else:
+            login = None
         return replace(bare, login=login, identity=self._whole_identity())
 
     def _whole_identity(self) -> Identity | None:

@@ -14,6 +14,7 @@ from oci_push.pipeline.document import Mark
 from oci_push.pipeline.integrations import Integration, hint_for_unknown, names_host
 from oci_push.pipeline.resolving import Context, error, is_later, use
 from oci_push.pipeline.steps import Aws, PushStep, Text
+from oci_push.protocol.credentials import basic_password, basic_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ def resolve_registry(step: PushStep, context: Context) -> Registry:
     login = None
     if step.credentials:
         user, password = (use(text, context) for text in step.credentials)
-        login = Login(user, Secret(password), source=f"credentials of step {step.name!r}")
+        where = f"credentials of step {step.name!r}"
+        login = Login(basic_user(user, where), basic_password(password, where), source=where)
     return named_registry(step.registry, step.mark, context, login=login, aws=step.aws)
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
+from oci_push.errors import ConfigError
 from oci_push.model.access import Access
 from oci_push.model.reference import DOCKER_HUB, Reference, Repository
+from oci_push.model.source import IsPath, SourceSpec, is_reference, looks_like_path, parse_source, read_source
 from oci_push.pipeline.candidates import hint_for_step
 from oci_push.pipeline.integrations import Integration
 from oci_push.pipeline.resolving import Context, error, is_later, member_of, use
 from oci_push.pipeline.steps import BuildStep, PushStep, Text
 from oci_push.pipeline.variables import only_name
 
-_FILE_PREFIXES = ("oci:", "oci-archive:", "docker-archive:", "containers-storage:", "./", "../", "/")
+Spec = TypeVar("Spec", SourceSpec, SourceSpec | None)
 _IMAGE_MEMBERS = frozenset({"", "imageId", "imageName", "imageTagName", "imageRepoDigest"})
 
 
@@ -48,10 +52,28 @@ def resolve_source(step: PushStep, context: Context) -> ImageSource:
     text = use(step.candidate, context)
     if is_later(text, context):
         return ImageSource(text, "", name=text)
-    given = context.candidates.get(text, text)
-    if given.startswith(_FILE_PREFIXES) or context.is_path(given):
-        return ImageSource(given, given)
-    return _remote(given, step, context)
+    given = context.candidates.get(text)
+    spec = (
+        _read(text, read_source, step.candidate, context)
+        if given is None
+        else _read(given, parse_source, step.candidate, context)
+    )
+    if spec is None:
+        return _remote(text, step, context)  # the language's rule: without a host it is Docker Hub's
+    if spec.kind == "registry":
+        return _remote(spec.path, step, context)
+    if given is None and not looks_like_path(text) and is_reference(text) and spec.kind == "file":
+        hint = f"write ./{text} for the path, docker://{Reference.parse(text)} for the image"
+        raise error(step.candidate.mark, f"candidate {text!r} is a path that exists, and a name of an image too", hint)
+    return ImageSource(spec.text, spec.text)
+
+
+def _read(text: str, read: Callable[[str, IsPath], Spec], where: Text, context: Context) -> Spec:
+    """Take a SOURCE apart, and say of one that is wrong where it is written."""
+    try:
+        return read(text, context.is_path)
+    except ConfigError as problem:
+        raise error(where.mark, f"candidate: {problem.message}", problem.hint) from problem
 
 
 def _hint_for(named: str, context: Context) -> str:
@@ -69,6 +91,8 @@ def build_source(build: BuildStep, where: Text, context: Context) -> ImageSource
             f"candidate {where.text} is built by step {build.name!r}, and no image was given for it",
             f"give one: --candidate {build.name}=oci:DIR, or candidates: in oci-push.yaml",
         )
+    if source:
+        _read(source, read_source, where, context)  # one that does not exist yet may be there when it is opened
     return ImageSource(f"step:{build.name}", source, name=use(build.image_name, context) if build.image_name else "")
 
 
@@ -87,7 +111,7 @@ def _pushed(name: str, where: Text, context: Context) -> ImageSource:
 
 def _remote(text: str, step: PushStep, context: Context) -> ImageSource:
     try:
-        reference = Reference.parse(text.removeprefix("docker://"))
+        reference = Reference.parse(text)
     except ValueError as problem:
         hint = "write an image reference, ${{STEP}} of a build step, or oci:DIR"
         raise error(step.candidate.mark, f"candidate {text!r}: {problem}", hint) from problem

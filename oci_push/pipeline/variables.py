@@ -3,9 +3,9 @@
 A name is looked up in what a step adds to its own view, in the members of finished steps, in the sources (first one
 wins), in the secrets, and among the derived variables, in this order.
 
-Values from the command line, from files and from ``variables:`` may hold variables themselves. Those of other sources
-may not: branch names, commit messages and titles are written by strangers, and ``${{secrets.prod.token}}`` in a commit
-message must stay the words it is.
+Only values of ``variables:`` in a configuration may hold variables themselves. Those of other sources stay literal:
+branch names, commit messages and titles are written by strangers, and ``${{secrets.prod.token}}`` in a commit message
+must stay the words it is, also where a CI hands the message on with ``--var`` or in a file of variables.
 """
 
 from __future__ import annotations
@@ -38,14 +38,21 @@ _PARENTS = "parentSteps."
 class Source:
     """Hold variables from one place, named so that a user knows it (``--var``, ``git``).
 
-    `is_literal` keeps its values from being expanded, and it from giving secrets. `origins` tells, by variable, what
-    else to say about where a value is from (``GITHUB_REF_NAME``).
+    `is_literal` keeps its values from being expanded. `is_own` says that its names were chosen by the user, for this
+    program: they may be names of secrets. `origins` tells, by variable, what else to say about where a value is from
+    (``GITHUB_REF_NAME``).
     """
 
     name: str
     values: Mapping[str, str] = field(repr=False)
     is_literal: bool = False
+    is_own: bool = False
     origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def may_name_secrets(self) -> bool:
+        """Say whether ``secrets.CONTEXT.KEY`` is looked up here."""
+        return self.is_own or not self.is_literal
 
 
 class Variables:
@@ -60,6 +67,10 @@ class Variables:
             for context, values in (secrets or {}).items()
             for key, value in values.items()
         }
+        # Made secrets before anybody asks for them: what is shown may hold them all the same.
+        for source in reversed([source for source in self._sources if source.may_name_secrets]):
+            own = ((name, value) for name, value in source.values.items() if name.startswith(_SECRETS))
+            self._secrets.update((name, Secret(value)) for name, value in own)
         self._extra: Mapping[str, str] = {}
         self._members = _Members()
         self._parents: _Members | None = None
@@ -107,17 +118,6 @@ class Variables:
         """
         return _Names(self)
 
-    def secret_values(self) -> tuple[Secret, ...]:
-        """Give every secret that could be looked up, to be kept out of what is shown."""
-        given = (
-            Secret(value)
-            for source in self._sources
-            if not source.is_literal
-            for name, value in source.values.items()
-            if name.startswith(_SECRETS)
-        )
-        return tuple(dict.fromkeys(secret for secret in [*given, *self._secrets.values()] if secret))
-
     def export(self, step: str, members: Mapping[str, str]) -> None:
         """Make a finished step's members known to later steps, all at once; ``output.VAR`` is one of them."""
         self._members.add(step, members)
@@ -156,17 +156,12 @@ class Variables:
         member = self._member(name)
         if member is not None:
             return Literal(member)
-        for source in self._sources:
-            if source.is_literal and name.startswith(_SECRETS):
-                continue
-            value = source.values.get(name)
-            if value is None:
-                continue
-            if name.startswith(_SECRETS):
-                return Literal(value, Secret(value))
-            return Literal(value) if source.is_literal else value
         if name in self._secrets:
             return Literal(self._secrets[name].reveal(), self._secrets[name])
+        for source in self._sources:
+            value = None if name.startswith(_SECRETS) else source.values.get(name)
+            if value is not None:
+                return Literal(value) if source.is_literal else value
         return DERIVED.get(name)
 
     def _member(self, name: str) -> str | None:

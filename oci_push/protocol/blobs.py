@@ -1,73 +1,76 @@
-"""Blobs: does one exist, and may it be mounted from another repository. How one is sent is `uploads`.
+"""Blobs that should be there: does one exist. How one is mounted or sent is `uploads`.
 
-Rules: distribution-spec, "Checking if content exists" and "Mounting a blob from another repository"::
-
-    HEAD ─ 200 ─► present
-    POST ?mount&from ─ 201 ─► present, or 202: its session is used like that of a plain POST
+Rules: distribution-spec, "Checking if content exists in the registry".
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from oci_push.errors import NotFoundError, ProtocolViolationError
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.protocol import endpoints
-from oci_push.protocol.call import EMPTY, Call, Flow
-from oci_push.protocol.uploads import Upload, check_digest, opened, what_of
-
-
-@dataclass(frozen=True, slots=True)
-class MountAnswer:
-    """Tell how a mount went: done, or not, with an upload to use instead, or refused outright."""
-
-    mounted: bool = False
-    upload: Upload | None = None
+from oci_push.protocol.call import Call, Flow, Reply
+from oci_push.protocol.looks import look, shows
 
 
 def exists(repository: Repository, blob: Descriptor) -> Flow[bool]:
-    """Ask whether a blob is there; a size or digest that differs is the registry's fault and raised."""
+    """Ask whether a blob is there; a size or digest that differs at a second look is the registry's fault and raised.
+
+    The second look is a GET of the first byte. What shows neither size nor digest is somebody's page, and no blob.
+    """
     call = Call(
         "HEAD",
         endpoints.blob(repository, blob.digest),
         scopes=(endpoints.push_scope(repository),),
         what=what_of(repository, blob.digest),
     )
+
+    def is_clear(reply: Reply) -> bool:
+        size, given = _size(reply), reply.headers.get("docker-content-digest", "")
+        is_ours = shows(reply, blob.digest)
+        return (size == blob.size and (is_ours or not given)) or (size is None and is_ours)
+
     try:
-        reply = yield call
+        reply = yield from look(
+            call, is_clear, headers={"Range": "bytes=0-0"}, answers=frozenset({200, 206, 416}), peeks=True
+        )
     except NotFoundError:
         return False
     check_digest(reply, blob.digest, call)
-    length = reply.headers.get("content-length", "")
-    if length.isdigit() and int(length) != blob.size:
+    size = _size(reply)
+    if size is not None and size != blob.size:
         raise ProtocolViolationError(
-            f"{call.what}: the registry holds {length} bytes under this digest, the manifest says {blob.size}",
+            f"{call.what}: the registry holds {size} bytes under this digest, the manifest says {blob.size}",
             hint="the blob in the registry, or the size in the manifest, is wrong",
             method="HEAD",
             status=reply.status,
         )
-    return True
+    return size is not None or shows(reply, blob.digest)
 
 
-def mount(repository: Repository, digest: Digest, source: Repository | None) -> Flow[MountAnswer]:
-    """Ask the registry to link a blob it has in `source` (or, with ``None``, wherever it knows it)."""
-    query = f"mount={digest}" + (f"&from={source.path}" if source else "")
-    if digest.algorithm != "sha256":
-        query += f"&digest-algorithm={digest.algorithm}"  # what cannot be mounted opens an upload (end-4c)
-    scopes = (endpoints.push_scope(repository),) + ((endpoints.pull_scope(source),) if source else ())
-    call = Call(
-        "POST",
-        endpoints.uploads(repository, query),
-        body=EMPTY,
-        answers=frozenset({201, 202}),
-        scopes=scopes,
-        what=what_of(repository, digest),
-        opens=True,
-    )
-    reply = yield call
-    if reply.status == 202:
-        return MountAnswer(upload=opened(reply, call.what))
+def check_digest(reply: Reply, digest: Digest, call: Call) -> None:
+    """Compare the digest an answer gives, if it gives one, with what was asked for; raise when they differ."""
     given = reply.headers.get("docker-content-digest", "")
-    return MountAnswer(mounted=not given or given == str(digest) or not given.startswith(digest.algorithm))
+    # distribution names a sha512 upload by its sha256: only the same algorithm can disagree.
+    if given and given.startswith(f"{digest.algorithm}:") and given != str(digest):
+        raise ProtocolViolationError(
+            f"{call.what}: the registry answered with digest {given[:90]}",
+            hint="the bytes changed on the way, or the registry is broken",
+            method=call.method,
+            url=endpoints.bare(reply.url),
+            status=reply.status,
+        )
+
+
+def what_of(repository: Repository, digest: Digest) -> str:
+    """Begin a message about a blob."""
+    return f"{repository}: blob {digest}"
+
+
+def _size(reply: Reply) -> int | None:
+    """Read the size of the whole from an answer that may be about a part of it (RFC 9110 §14.4)."""
+    text = reply.headers.get("content-length", "")
+    if reply.status in (206, 416):
+        text = reply.headers.get("content-range", "").rpartition("/")[2]
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from oci_push.errors import ProtocolViolationError
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
+from oci_push.model.secret import Secret
 from oci_push.protocol.call import Reply
+
+_OUR_QUERY = frozenset({"account", "digest", "from", "last", "mount", "n", "scope", "service", "tag", "artifactType"})
+_LEAST_SIGNATURE = 12
 
 
 def blob(repository: Repository, digest: Digest) -> str:
@@ -63,6 +67,14 @@ def location(reply: Reply, what: str) -> str:
     if text.startswith("?"):
         return f"{base.scheme}://{base.netloc}{base.path}{text}"
     return f"{base.scheme}://{base.netloc}{base.path.rsplit('/', 1)[0]}/{text}"
+
+
+def learn_query(url: str) -> None:
+    """Make known what signs a URL that a server gave us: whoever has it may write there."""
+    for name, value in parse_qsl(urlsplit(url).query):
+        is_ours = name in _OUR_QUERY or name.startswith("response-")
+        if not is_ours and len(value) >= _LEAST_SIGNATURE and not value.startswith(("sha256:", "sha512:")):
+            Secret(value)
 
 
 def bare(url: str) -> str:

@@ -20,31 +20,28 @@ from oci_push.errors import (
     UnavailableError,
     UploadRejectedError,
 )
+from oci_push.model.display import quoted
 from oci_push.protocol import challenge
 from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import bare
 from oci_push.protocol.limits import rate_limits
-from oci_push.protocol.redaction import redact
 
 _MAX_TEXT = 400
 _MAX_NAMED = 1000
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
-_TRANSIENT = frozenset({408, 425, 499, 500, 502, 503, 504, 522})
+_PASSING = frozenset({408, 425, 499})
+_LASTING = frozenset({501, 505, 506, 507, 508, 510, 511})
+"""What of 5xx the same request meets again: not able to, not so, no space, a loop, log in to the network first."""
 
 
-def error_for(call: Call, reply: Reply, now: Callable[[], float], authorization: str = "") -> RegistryError:
-    """Build the error for an answer whose status the call did not expect; `now` is seconds since 1970.
-
-    Secrets of the call and of its `authorization` that the answer repeats are not in the message.
-    """
-    codes, text = parse_body(
-        reply.body, reply.headers.get("content-type", ""), lambda text: redact(text, call, authorization)
-    )
+def error_for(call: Call, reply: Reply, now: Callable[[], float]) -> RegistryError:
+    """Build the error for an answer whose status the call did not expect; `now` is seconds since 1970."""
+    codes, text = parse_body(reply.body, reply.headers.get("content-type", ""))
     if reply.status == 429 and (limits := rate_limits(reply)):
         text = f"{text}; {limits}" if text else limits
     if reply.status in (401, 403):
         scopes = " ".join(s for c in challenge.parse(reply.values("www-authenticate")) for s in c.scopes)
-        text = "; ".join(filter(None, (text, _clip(f"it takes {scopes}") if scopes else "")))
+        text = "; ".join(filter(None, (text, quoted(f"it takes {scopes}", _MAX_TEXT) if scopes else "")))
     subject = call.what or bare(reply.url)
     label = f"{reply.status} {codes[0]}" if codes else str(reply.status)
     message = f"{subject}: {call.method} answered {label}" + (f" ({text})" if text else "")
@@ -61,8 +58,8 @@ def error_for(call: Call, reply: Reply, now: Callable[[], float], authorization:
     )
 
 
-def parse_body(body: bytes, content_type: str = "", clean: Callable[[str], str] = str) -> tuple[tuple[str, ...], str]:
-    """Read OCI error codes and a short text from a body that may be anything at all; `clean` sees texts uncut."""
+def parse_body(body: bytes, content_type: str = "") -> tuple[tuple[str, ...], str]:
+    """Read OCI error codes and a short text from a body that may be anything at all, without the secrets it repeats."""
     try:
         value = json.loads(body[:65536]) if body else None
     except (ValueError, RecursionError):
@@ -72,12 +69,12 @@ def parse_body(body: bytes, content_type: str = "", clean: Callable[[str], str] 
         if not isinstance(entries, list):
             entries = [value]
         found = [entry for entry in entries if isinstance(entry, dict)]
-        codes = tuple(dict.fromkeys(clean(str(e["code"])) for e in found if isinstance(e.get("code"), str | int)))
-        texts = [clean(_text(e)) for e in found]
-        return codes, _clip("; ".join(dict.fromkeys(t for t in texts if t)))
+        codes = [quoted(str(e["code"]), _MAX_TEXT) for e in found if isinstance(e.get("code"), str | int)]
+        texts = [_text(e) for e in found]
+        return tuple(dict.fromkeys(codes)), quoted("; ".join(dict.fromkeys(t for t in texts if t)), _MAX_TEXT)
     if not body or "html" in content_type or body.lstrip()[:1] == b"<":
         return (), ""
-    return (), _clip(clean(body[:65536].decode("utf-8", "replace")))
+    return (), quoted(body[:65536].decode("utf-8", "replace"), _MAX_TEXT)
 
 
 def retry_after(text: str, now: float) -> float | None:
@@ -102,15 +99,10 @@ def _text(entry: dict[str, object]) -> str:
     return ""
 
 
-def _clip(text: str) -> str:
-    clean = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return clean if len(clean) <= _MAX_TEXT else clean[: _MAX_TEXT - 1] + "…"
-
-
 def _classify(status: int, codes: tuple[str, ...], text: str) -> tuple[type[RegistryError], str | None]:
     if status == 429 or "TOOMANYREQUESTS" in codes:
         return RateLimitedError, None
-    if status in _TRANSIENT:
+    if status in _PASSING or (500 <= status < 600 and status not in _LASTING):
         return UnavailableError, None
     if status == 401:
         return DeniedError, "log in, or check the credentials used for this registry"

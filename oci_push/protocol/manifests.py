@@ -17,7 +17,8 @@ from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, load_json
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol import endpoints
-from oci_push.protocol.call import EMPTY, BytesBody, Call, Flow, Reply
+from oci_push.protocol.call import EMPTY, Body, BytesBody, Call, Flow, Reply
+from oci_push.protocol.looks import look, shows
 
 _LINK = re.compile(r'<?([^<>;,\s]+)>?\s*;\s*rel="?next"?', re.IGNORECASE)
 _MAX_PAGES = 10_000
@@ -44,40 +45,49 @@ class Made:
 
 
 def head(repository: Repository, target: str, *, push: bool = False) -> Flow[Head | None]:
-    """Ask what a tag or digest points at; ``None`` when there is nothing.
+    """Ask what a tag or digest points at; ``None`` when there is nothing, or a page that is no manifest."""
+    call = _get(repository, target, push=push, method="HEAD")
+    wanted = Digest.parse(target) if ":" in target else None
 
-    A GET follows where HEAD is not known (405), and after a 403: an answer to HEAD has no body to say why.
-    """
-    call = Call(
-        "HEAD",
-        endpoints.manifest(repository, target),
-        headers={"Accept": media.ACCEPT},
-        scopes=((endpoints.push_scope if push else endpoints.pull_scope)(repository),),
-        what=_what(repository, target),
-    )
+    def is_clear(reply: Reply) -> bool:
+        given = _digest(reply)
+        return given == wanted if given and wanted else bool(given)
+
     try:
-        try:
-            reply = yield call
-        except RegistryError as refused:
-            if refused.status not in (403, 405):
-                raise
-            reply = yield replace(call, method="GET")
+        reply = yield from look(call, is_clear)
     except NotFoundError:
         return None
     length = reply.headers.get("content-length", "")
-    digest = _digest(reply) or (Digest.of(reply.body) if reply.body else None)
-    return Head(digest, _type(reply), int(length) if length.isdigit() else len(reply.body))
+    size = int(length) if length.isdigit() else len(reply.body)
+    digest = _digest(reply)
+    if reply.body or digest is None or (wanted and digest != wanted):
+        digest, size = _hashed(reply, wanted), len(reply.body)
+    return Head(digest, _type(reply), size) if digest and (wanted is None or digest == wanted) else None
+
+
+def where(repository: Repository, target: str, manifest: Manifest) -> Flow[Digest | None]:
+    """Read what a tag or digest points at now and hash it, believing no header; ``None`` when that is nothing.
+
+    `manifest` is what should be there: it is asked for by its own type too, and told by its own digest.
+    """
+    call = _get(repository, target, push=True, also=manifest.media_type)
+    try:
+        reply = yield call
+    except NotFoundError:
+        return None
+    if reply.body == manifest.raw and (manifest.digest.algorithm == "sha256" or _digest(reply) == manifest.digest):
+        return manifest.digest
+    found = _hashed(reply, None)
+    if found is None:
+        raise ProtocolViolationError(
+            f"{call.what}: what the registry answers is no manifest", method="GET", status=reply.status
+        )
+    return found
 
 
 def fetch(reference: Reference) -> Flow[Manifest]:
     """Read a manifest and check it against its digest and form."""
-    call = Call(
-        "GET",
-        endpoints.manifest(reference.repository, reference.target),
-        headers={"Accept": media.ACCEPT},
-        scopes=(endpoints.pull_scope(reference.repository),),
-        what=str(reference),
-    )
+    call = _get(reference.repository, reference.target)
     reply = yield call
     expected = reference.digest or _digest(reply)
     try:
@@ -86,25 +96,26 @@ def fetch(reference: Reference) -> Flow[Manifest]:
         raise ProtocolViolationError(f"{reference}: {problem}", method="GET", status=reply.status) from problem
 
 
-def put(repository: Repository, manifest: Manifest, target: str) -> Flow[bool]:
+def put(repository: Repository, manifest: Manifest, target: str, body: Body | None = None) -> Flow[bool]:
     """Store a manifest under a tag or its own digest, byte for byte; say whether its subject has been dealt with.
 
-    A registry names a tag's manifest by sha256 on its own. Where ours has another digest, the answer must confirm
-    that one, or the tag is not ours.
+    An answer that shows another digest, or no sign of the manifest at all, proves nothing: what is there is read.
+    A registry names a tag's manifest by sha256 on its own; where ours has another digest, that one must be confirmed.
+    `body` gives the manifest's bytes for somebody who watches them leave.
     """
     is_odd = ":" not in target and manifest.digest.algorithm != "sha256"
     if is_odd:
-        made = yield from _try_with_tag(repository, manifest, target)
+        made = yield from _try_with_tag(repository, manifest, target, body)
         if made.tags:
             return made.subject
     call = _put(repository, manifest, target, f"digest={manifest.digest}" if is_odd else "")
+    call = replace(call, body=body) if body else call
     try:
         reply = yield call
     except RegistryError as refused:
         raise _refused(refused, call.what, target, manifest) from refused
-    _check(reply, manifest, call)
-    if reply.status != 201 and _digest(reply) != manifest.digest:
-        yield from _confirm(repository, manifest, target, call)
+    if not shows(reply, manifest.digest, f"manifests/{target}"):
+        yield from _confirm(repository, manifest, target, call, reply)
     if is_odd and _digest(reply) != manifest.digest:
         raise ProtocolViolationError(
             f"{call.what}: the registry does not say that the tag has digest {manifest.digest}",
@@ -115,32 +126,45 @@ def put(repository: Repository, manifest: Manifest, target: str) -> Flow[bool]:
     return "oci-subject" in reply.headers
 
 
-def _confirm(repository: Repository, manifest: Manifest, target: str, call: Call) -> Flow[None]:
-    """Ask again after a success that is not the specification's: a proxy's 200 has stored nothing."""
-    there = yield from head(repository, target, push=True)
-    if there is None or there.digest != manifest.digest:
-        raise ProtocolViolationError(
-            f"{call.what}: the registry says that the manifest is stored, and has {there.digest if there else 'none'}",
-            hint="something between here and the registry answers in its place",
-            method=call.method,
-        )
+def _confirm(repository: Repository, manifest: Manifest, target: str, call: Call, reply: Reply) -> Flow[None]:
+    """Read what is there after a success that does not show the manifest: a front end's 201 has stored nothing."""
+    there = yield from where(repository, target, manifest)
+    if there == manifest.digest:
+        return
+    given = _digest(reply)
+    raise ProtocolViolationError(
+        f"{call.what}: the registry says that it stored {given or 'the manifest'} ({reply.status}), and has"
+        f" {there or 'none'}; sent was {manifest.digest}",
+        hint="something between here and the registry changes what is sent, or answers in its place",
+        method=call.method,
+        status=reply.status,
+    )
 
 
-def _try_with_tag(repository: Repository, manifest: Manifest, tag: str) -> Flow[Made]:
+def _try_with_tag(repository: Repository, manifest: Manifest, tag: str, body: Body | None) -> Flow[Made]:
     try:
-        return (yield from put_with_tags(repository, manifest, (tag,)))
+        return (yield from put_with_tags(repository, manifest, (tag,), body))
     except RegistryError as refused:
         if refused.status not in (400, 404, 405, 414, 431):
             raise
         return Made()
 
 
-def put_with_tags(repository: Repository, manifest: Manifest, tags: tuple[str, ...]) -> Flow[Made]:
-    """Store a manifest by digest and ask for `tags` in the same request."""
+def put_with_tags(
+    repository: Repository, manifest: Manifest, tags: tuple[str, ...], body: Body | None = None
+) -> Flow[Made]:
+    """Store a manifest by digest and ask for `tags` in the same request; `body` as for `put`."""
     query = "&".join(f"tag={tag}" for tag in tags)
     call = _put(repository, manifest, str(manifest.digest), query)
+    call = replace(call, body=body) if body else call
     reply = yield call
-    _check(reply, manifest, call)
+    given = _digest(reply)
+    if given and given.algorithm == manifest.digest.algorithm and given != manifest.digest:
+        raise ProtocolViolationError(
+            f"{call.what}: the registry stored the manifest as {given}, sent was {manifest.digest}",
+            method=call.method,
+            status=reply.status,
+        )
     named = ",".join(reply.values("oci-tag"))
     return Made(frozenset(tag.strip() for tag in named.split(",")) & frozenset(tags), "oci-subject" in reply.headers)
 
@@ -196,6 +220,16 @@ def _next_page(reply: Reply, link: str, what: str) -> str:
     return url
 
 
+def _get(repository: Repository, target: str, *, push: bool = False, method: str = "GET", also: str = "") -> Call:
+    return Call(
+        method,
+        endpoints.manifest(repository, target),
+        headers={"Accept": media.ACCEPT if not also or also in media.ACCEPT else f"{media.ACCEPT}, {also}"},
+        scopes=((endpoints.push_scope if push else endpoints.pull_scope)(repository),),
+        what=_what(repository, target),
+    )
+
+
 def _put(repository: Repository, manifest: Manifest, target: str, query: str) -> Call:
     return Call(
         "PUT",
@@ -206,16 +240,6 @@ def _put(repository: Repository, manifest: Manifest, target: str, query: str) ->
         scopes=(endpoints.push_scope(repository),),
         what=_what(repository, target),
     )
-
-
-def _check(reply: Reply, manifest: Manifest, call: Call) -> None:
-    given = reply.headers.get("docker-content-digest", "")
-    if given and given.startswith(f"{manifest.digest.algorithm}:") and given != str(manifest.digest):
-        raise ProtocolViolationError(
-            f"{call.what}: the registry stored the manifest as {given[:90]}, sent was {manifest.digest}",
-            method=call.method,
-            status=reply.status,
-        )
 
 
 def _refused(error: RegistryError, what: str, target: str, manifest: Manifest) -> RegistryError:
@@ -231,6 +255,19 @@ def _refused(error: RegistryError, what: str, target: str, manifest: Manifest) -
     if "MANIFEST_INVALID" in error.codes and manifest.media_type in (media.OCI_MANIFEST, media.OCI_INDEX):
         error.hint = "an old registry may not know OCI manifests: for a docker-archive say --format docker"
     return error
+
+
+def _hashed(reply: Reply, wanted: Digest | None) -> Digest | None:
+    """Name a body by the algorithm of `wanted` or of the answer's own digest; ``None`` when it is no manifest."""
+    given = wanted or _digest(reply)
+    digest = Digest.of(reply.body, given.algorithm if given else "sha256")
+    if digest == given:
+        return digest
+    try:
+        load_json(reply.body, "manifest")
+    except ValueError:
+        return None
+    return digest
 
 
 def _digest(reply: Reply) -> Digest | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from oci_push.model.display import quoted
 from oci_push.protocol.call import Reply
 
 _WARNING = re.compile(r'299 - "((?:[^"\\]|\\.)*)"')
@@ -14,6 +15,4 @@ def warnings(reply: Reply) -> tuple[str, ...]:
     """Give the texts of ``Warning: 299 - "…"``; other forms are none of the specification's and passed over."""
     found = (_WARNING.fullmatch(value.strip()) for value in reply.values("warning") if len(value) <= _MOST_BYTES)
     texts = (re.sub(r"\\(.)", r"\1", match[1]) for match in found if match)
-    return tuple(
-        text for text in ("".join(c if c.isprintable() else " " for c in text).strip() for text in texts) if text
-    )
+    return tuple(shown for text in texts if (shown := quoted(text, _MOST_BYTES)))

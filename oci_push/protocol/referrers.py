@@ -1,14 +1,14 @@
 """Referrers: manifests with a subject, and what must be done where the registry keeps no list of them.
 
 Rules: distribution-spec, "Pushing Manifests with Subject", "Referrers Tag Schema" and "Listing Referrers". The list is
-then an index under a tag made of the subject's digest. Reading, changing and writing it is no transaction: what was
-written is read back, and merged again while another writer has overwritten it.
+then an index under a tag made of the subject's digest. How it is kept whole while others write it too is the business
+of `registry.listing`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from oci_push.errors import NotFoundError, ProtocolViolationError, RegistryError
@@ -25,7 +25,6 @@ EMPTY_JSON = b"{}"
 EMPTY = Descriptor(media.OCI_EMPTY, Digest.of(EMPTY_JSON), len(EMPTY_JSON))
 
 _NO_API = frozenset({400, 401, 403, 404, 405, 406, 501})
-_TRIES = 5
 
 
 def make_referrer(subject: Descriptor, artifact_type: str, annotations: Mapping[str, str]) -> Manifest:
@@ -42,24 +41,11 @@ def make_referrer(subject: Descriptor, artifact_type: str, annotations: Mapping[
     return Manifest.parse(encode(value), media.OCI_MANIFEST)
 
 
-def list_under_subject(repository: Repository, manifest: Manifest) -> Flow[None]:
-    """See that `manifest` is found from its subject, where the answer to its PUT had no ``OCI-Subject``."""
-    if manifest.subject is None or (yield from _has_api(repository, manifest.subject.digest)):
-        return
-    tag = fallback_tag(manifest.subject.digest)
-    entry = _entry(manifest)
-    for _ in range(_TRIES):
-        listed = yield from _listed(repository, tag)
-        if any(one.digest == manifest.digest for one in listed):
-            return
-        children = [one.to_json() for one in (*listed, entry)]
-        raw = encode({"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": children})
-        yield from manifests.put(repository, Manifest.parse(raw), tag)
-    if all(one.digest != manifest.digest for one in (yield from _listed(repository, tag))):
-        raise ProtocolViolationError(
-            f"{repository}:{tag}: the list of referrers loses {manifest.digest} each time it is written",
-            hint="somebody else writes the same list all the time; push again",
-        )
+def with_entry(listed: Iterable[Descriptor], manifest: Manifest) -> Manifest:
+    """Make the list that holds `manifest` beside what is listed already."""
+    children = [one.to_json() for one in (*listed, _entry(manifest))]
+    raw = encode({"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": children})
+    return Manifest.parse(raw)
 
 
 def fallback_tag(subject: Digest) -> str:
@@ -67,7 +53,8 @@ def fallback_tag(subject: Digest) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", f"{subject.algorithm[:32]}-{subject.encoded[:64]}")
 
 
-def _has_api(repository: Repository, subject: Digest) -> Flow[bool]:
+def has_api(repository: Repository, subject: Digest) -> Flow[bool]:
+    """Ask whether the registry lists what refers to `subject` by itself."""
     call = Call(
         "GET",
         f"/v2/{repository.path}/referrers/{subject}",
@@ -86,17 +73,18 @@ def _has_api(repository: Repository, subject: Digest) -> Flow[bool]:
     return given == media.OCI_INDEX and urlsplit(reply.url).path.endswith(str(subject))
 
 
-def _listed(repository: Repository, tag: str) -> Flow[tuple[Descriptor, ...]]:
+def listed(repository: Repository, tag: str) -> Flow[Manifest | None]:
+    """Read the list that is kept under a tag; ``None`` where there is none yet."""
     try:
         found = yield from manifests.fetch(Reference(repository, tag))
     except NotFoundError:
-        return ()
+        return None
     if found.media_type != media.OCI_INDEX:
         raise ProtocolViolationError(
             f"{repository}:{tag}: is no list of referrers but {found.media_type}",
             hint="the tag is taken by an image; move that image, or push to another repository",
         )
-    return found.children
+    return found
 
 
 def _entry(manifest: Manifest) -> Descriptor:

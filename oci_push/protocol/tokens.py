@@ -16,6 +16,7 @@ from oci_push.model.manifest import load_json
 from oci_push.model.secret import Secret
 from oci_push.protocol.call import BytesBody, Call, Flow, Reply
 from oci_push.protocol.challenge import Challenge, canonical
+from oci_push.protocol.credentials import bearer_token, refresh_token
 from oci_push.protocol.endpoints import bare, with_query
 
 _CLIENT = "oci-push"
@@ -113,22 +114,23 @@ def _read(reply: Reply, scopes: tuple[str, ...], sent_at: float, what: str) -> T
         value = load_json(reply.body, "its answer")
     except ValueError as problem:
         raise CredentialsError(f"{what}: {problem}") from problem
-    text = value.get("token") or value.get("access_token")
-    if not isinstance(text, str) or not text or not text.isascii():
+    text = next((found for key in ("token", "access_token") if (found := value.get(key))), None)
+    if not isinstance(text, str):
         raise CredentialsError(f"{what}: its answer holds neither token nor access_token")
+    token = bearer_token(text, f"{what}: its answer")
     life = value.get("expires_in")
     is_sane = isinstance(life, int | float) and not isinstance(life, bool) and 0 < life < _MOST_LIFE_S
     seconds = float(life) if isinstance(life, int | float) and is_sane else _DEFAULT_LIFE_S
     refresh = value.get("refresh_token")
     life_s = max(seconds, _DEFAULT_LIFE_S)
-    kept = Secret(refresh) if isinstance(refresh, str) and refresh else None
-    return Token(Secret(text), scopes, sent_at + life_s, kept, life_s)
+    kept = refresh_token(refresh, f"{what}: its answer") if isinstance(refresh, str) and refresh else None
+    return Token(token, scopes, sent_at + life_s, kept, life_s)
 
 
 def _refused(error: RegistryError, login: Login | None, what: str) -> Exception:
     """Tell a refusal as what it is; what may pass stays what it is. Nothing here is an answer of the registry."""
-    if error.transient:
-        return error
+    if error.transient or not error.status:
+        return error  # without a status it is not the server's word, but that we may not be sent there
     if not isinstance(error, DeniedError) and error.status != 400:
         return CredentialsError(str(error), hint="the registry names this token server; is its address right?")
     if login is None:

@@ -1,6 +1,8 @@
-"""Uploads: open one, send a piece or all, ask how far it got, close it, cancel it. One request a flow.
+"""Uploads: open one or mount a blob, send a piece or all, ask how far it got, close, cancel. One request a flow.
 
-Rules: distribution-spec, "Pushing blobs" (POST then PUT, single POST, in chunks) and "Get blob upload status".
+Rules: distribution-spec, "Pushing blobs" (POST then PUT, single POST, in chunks), "Mounting a blob from another
+repository" (201: present, 202: an upload as any) and "Get blob upload status". A success that shows no sign of the blob
+costs one more request, which asks for it.
 The order of these requests, and what is done when one breaks, is the business of `registry.upload`::
 
     POST ─ 202 ─► open(Location) ─ PUT ?digest + body ─► present
@@ -21,7 +23,9 @@ from oci_push.model.digest import Digest
 from oci_push.model.media import OCTET_STREAM
 from oci_push.model.reference import Repository
 from oci_push.protocol import endpoints
+from oci_push.protocol.blobs import check_digest, exists, what_of
 from oci_push.protocol.call import EMPTY, Body, Call, Flow, Piece, Reply
+from oci_push.protocol.looks import shows
 
 _RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(-?\d{1,18})")
 _ACCEPTED = frozenset({200, 201, 202, 204})
@@ -54,6 +58,14 @@ class Standing:
     stored: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class MountAnswer:
+    """Tell how a mount went: done, or not, with an upload to use instead, or refused outright."""
+
+    mounted: bool = False
+    upload: Upload | None = None
+
+
 def start(repository: Repository, digest: Digest) -> Flow[Upload]:
     """Open an upload. Chunked uploads of other algorithms than sha256 announce theirs (end-4c)."""
     query = "" if digest.algorithm == "sha256" else f"digest-algorithm={digest.algorithm}"
@@ -69,7 +81,24 @@ def post_whole(repository: Repository, blob: Descriptor, body: Body) -> Flow[Upl
     if reply.status == 202:
         return opened(reply, call.what)
     check_digest(reply, blob.digest, call)
+    yield from _see(repository, blob, reply, call)
     return None
+
+
+def mount(repository: Repository, blob: Descriptor, source: Repository | None) -> Flow[MountAnswer]:
+    """Ask the registry to link a blob it has in `source` (or, with ``None``, wherever it knows it)."""
+    digest = blob.digest
+    query = f"mount={digest}" + (f"&from={source.path}" if source else "")
+    if digest.algorithm != "sha256":
+        query += f"&digest-algorithm={digest.algorithm}"  # what cannot be mounted opens an upload (end-4c)
+    call = _opening(repository, digest, query, EMPTY, frozenset({201, 202}))
+    reply = yield replace(call, scopes=call.scopes + ((endpoints.pull_scope(source),) if source else ()))
+    if reply.status == 202:
+        return MountAnswer(upload=opened(reply, call.what))
+    given = reply.headers.get("docker-content-digest", "")
+    if given.startswith(f"{digest.algorithm}:"):
+        return MountAnswer(mounted=given == str(digest))
+    return MountAnswer(mounted=shows(reply, digest) or (yield from exists(repository, blob)))
 
 
 def send_piece(
@@ -115,7 +144,7 @@ def close(repository: Repository, blob: Descriptor, upload: Upload, body: Body, 
         endpoints.with_query(upload.location, f"digest={blob.digest.algorithm}%3A{blob.digest.encoded}"),
         headers=headers,
         body=body,
-        answers=frozenset({201, 204}),
+        answers=frozenset({200, 201, 204}),
         scopes=(endpoints.push_scope(repository),),
         replayable=False,
         what=what_of(repository, blob.digest),
@@ -123,9 +152,7 @@ def close(repository: Repository, blob: Descriptor, upload: Upload, body: Body, 
     )
     reply = yield call
     check_digest(reply, blob.digest, call)
-    if reply.status == 204 and "docker-content-digest" not in reply.headers:
-        # Old registries say so; so does many a proxy that has passed nothing on.
-        yield Call("HEAD", endpoints.blob(repository, blob.digest), scopes=call.scopes, what=call.what)
+    yield from _see(repository, blob, reply, call)
 
 
 def send_in(
@@ -176,23 +203,19 @@ def stored_bytes(range_header: str) -> int | None:
     return end + 1 if end > 0 else None
 
 
-def check_digest(reply: Reply, digest: Digest, call: Call) -> None:
-    """Compare the digest an answer gives, if it gives one, with what was asked for; raise when they differ."""
-    given = reply.headers.get("docker-content-digest", "")
-    # distribution names a sha512 upload by its sha256: only the same algorithm can disagree.
-    if given and given.startswith(f"{digest.algorithm}:") and given != str(digest):
+def _see(repository: Repository, blob: Descriptor, reply: Reply, call: Call) -> Flow[None]:
+    """Ask again after a success that shows no sign of the blob: a front end's 201 has stored nothing."""
+    # distribution names a sha512 upload by its sha256.
+    if shows(reply, blob.digest) or "docker-content-digest" in reply.headers:
+        return
+    if not (yield from exists(repository, blob)):
         raise ProtocolViolationError(
-            f"{call.what}: the registry answered with digest {given[:90]}",
-            hint="the bytes changed on the way, or the registry is broken",
+            f"{call.what}: the registry says that the blob is stored ({reply.status}), and does not have it",
+            hint="something between here and the registry answers in its place",
             method=call.method,
             url=endpoints.bare(reply.url),
             status=reply.status,
         )
-
-
-def what_of(repository: Repository, digest: Digest) -> str:
-    """Begin a message about a blob."""
-    return f"{repository}: blob {digest}"
 
 
 def _opening(repository: Repository, digest: Digest, query: str, body: Body, answers: frozenset[int]) -> Call:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from oci_push.errors import CredentialsError
 from oci_push.model.access import Login
 from oci_push.model.reference import DOCKER_HUB, canonical_host
-from oci_push.model.secret import Secret
+from oci_push.protocol.credentials import basic_password, basic_user, bearer_token, refresh_token
 from oci_push.providers.credential_helpers import TOKEN_USER
 
 _REPAIR = "repair the file, or move it away and log in again"
@@ -104,7 +104,13 @@ class AuthFile:
         registry = _text(entry, "registrytoken", what)
         if not (password or identity or registry):
             return None
-        return Login(user, _secret(password), _secret(identity), _secret(registry), f"{self.name} ({key})")
+        return Login(
+            basic_user(user, what),
+            basic_password(password, what) if password else None,
+            refresh_token(identity, f"{what}: identitytoken") if identity else None,
+            bearer_token(registry, f"{what}: registrytoken") if registry else None,
+            f"{self.name} ({key})",
+        )
 
 
 def holds_login(entry: object) -> bool:
@@ -156,7 +162,3 @@ def _unpack(packed: str, what: str) -> tuple[str, str]:
     if not colon:
         raise CredentialsError(f"{what}: auth is not base64 of user:password", hint=_REPAIR)
     return user, password.strip("\0")
-
-
-def _secret(text: str) -> Secret | None:
-    return Secret(text) if text else None

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import fcntl
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +21,10 @@ from oci_push.providers.authfiles import Place, read_file, server_name
 from oci_push.providers.authformat import AuthFile, AuthKey
 from oci_push.providers.credential_helpers import MissingHelperError, erase_in_helper, store_in_helper
 from oci_push.runtime.commands import RunCommand
+from oci_push.runtime.files import PRIVATE, folder_locked, write_whole
 from oci_push.runtime.scope import Scope
 
 _BUSY_S = 10.0
-_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,32 +133,15 @@ def _entry(login: Login) -> dict[str, object]:
 @contextmanager
 def _opened(path: Path, scope: Scope) -> Iterator[dict[str, object]]:
     """Give the file's whole content to be changed, alone among processes that do the same."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as problem:
-        raise _unwritable(path, problem) from problem
-    try:
-        _lock(folder, path, scope)
-        yield _content(path)
-    finally:
-        os.close(folder)
-
-
-def _lock(folder: int, path: Path, scope: Scope) -> None:
-    # The folder is locked, not the file: the file is replaced, and a lock would stay with the old one.
-    end = scope.clock.monotonic() + _BUSY_S
-    while True:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as problem:
-            if scope.clock.monotonic() >= end:
-                raise CredentialsError(f"{path}: is being changed by another process", hint="try again") from problem
-            scope.sleep(_POLL_S)
-        except OSError:
-            return  # a file system without locks
-        else:
-            return
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            is_ours = stack.enter_context(folder_locked(path.parent, scope, wait_s=_BUSY_S))
+        except OSError as problem:
+            raise _unwritable(path, problem) from problem
+        if not is_ours:
+            raise CredentialsError(f"{path}: is being changed by another process", hint="try again")
+        yield _content(path)
 
 
 def _content(path: Path) -> dict[str, object]:
@@ -183,20 +163,9 @@ def _read(path: Path) -> bytes:
 
 
 def _replace(path: Path, document: Mapping[str, object]) -> None:
-    real = path.resolve()  # a link stays a link
     text = json.dumps(document, indent="\t", ensure_ascii=False) + "\n"
     try:
-        # Made readable by its owner only; beside the file, so that taking its place is one step.
-        number, name = tempfile.mkstemp(prefix=f".{real.name}.", dir=real.parent)
-        try:
-            with os.fdopen(number, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, real)
-        except BaseException:
-            os.unlink(name)
-            raise
+        write_whole(path, text, mode=PRIVATE)
     except OSError as problem:
         raise _unwritable(path, problem) from problem
 

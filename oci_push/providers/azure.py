@@ -26,7 +26,8 @@ from oci_push.errors import CredentialsError
 from oci_push.model.access import Access, Login
 from oci_push.model.identity import AzureIdentity
 from oci_push.model.secret import Secret
-from oci_push.providers.base import MIB, Cloud, CloudSide, Family, Quirks
+from oci_push.protocol.credentials import bearer_token
+from oci_push.providers.base import Cloud, CloudSide
 from oci_push.providers.tokenfetch import check_endpoint, get_metadata, post_form, token_in
 from oci_push.runtime.scope import Scope
 from oci_push.transport.logins import Lease, LeasedLogin
@@ -57,28 +58,12 @@ _CLOUDS = {
 }
 
 
-def _cloud_side(access: Access, cloud: Cloud) -> CloudSide | None:
+def cloud_side(access: Access, cloud: Cloud) -> CloudSide | None:
+    """Give where logins come from; ``None`` where the access names no identity of this cloud."""
     identity = access.identity
     if not isinstance(identity, AzureIdentity):
         return None
     return CloudSide(LeasedLogin(cloud.clock, lambda scope: _lease(identity, access, cloud, scope)))
-
-
-PROVIDER = Family(
-    "azure",
-    Quirks(
-        multi_tag=False,
-        chunk_bytes=16 * MIB,
-        chunk_min_bytes=4 * MIB,
-        filler_user=TOKEN_USER,
-        hints={
-            403: "the identity needs the role AcrPush on the registry, and the registry's firewall must let it in",
-            405: "the image or repository is locked: az acr repository update --write-enabled true",
-        },
-    ),
-    (".azurecr.io", ".azurecr.cn", ".azurecr.us"),
-    _cloud_side,
-)
 
 
 def _lease(identity: AzureIdentity, access: Access, cloud: Cloud, scope: Scope) -> Lease:
@@ -144,22 +129,20 @@ class _Exchange:
 
     def _assertion(self) -> Secret:
         try:
-            text = self._cloud.read_file(Path(self._file)).strip()
+            text = self._cloud.read_file(Path(self._file))
         except (OSError, UnicodeDecodeError) as problem:
             reason = getattr(problem, "strerror", None) or "it is not text"
             raise CredentialsError(
                 f"federated token {self._file}: cannot be read ({reason})", hint="is the token's volume mounted?"
             ) from None
-        if not text:
-            raise CredentialsError(f"federated token {self._file}: is empty")
-        return Secret(text)
+        return bearer_token(text, f"federated token {self._file}")
 
     def _managed(self, scope: Scope, audience: str) -> Secret:
         endpoint, secret = self._cloud.env.get("IDENTITY_ENDPOINT"), self._cloud.env.get("IDENTITY_HEADER")
         query = {"api-version": _APP_VERSION if endpoint else _IMDS_VERSION, "resource": audience}
         if self._client:
             query["client_id"] = self._client
-        headers = {"X-IDENTITY-HEADER": secret or ""} if endpoint else {"Metadata": "true"}
+        headers = {"X-IDENTITY-HEADER": Secret(secret).reveal() if secret else ""} if endpoint else {"Metadata": "true"}
         what = "managed identity endpoint"
         if endpoint:
             check_endpoint(endpoint, what)

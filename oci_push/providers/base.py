@@ -152,66 +152,45 @@ class CloudSide:
 MakeCloudSide: TypeAlias = Callable[[Access, Cloud], CloudSide | None]
 
 
-class Provider(Protocol):
-    """Know one family of registries."""
-
-    @property
-    def name(self) -> str:
-        """Give the family's name, as messages and `oci-push.yaml` spell it."""
-        ...
-
-    @property
-    def quirks(self) -> Quirks:
-        """Give its facts."""
-        ...
-
-    def matches(self, host: str) -> bool:
-        """Say whether ``name[:port]`` is one of this family's hosts."""
-        ...
-
-    def api_host(self, host: str) -> str:
-        """Give the host that requests go to, for the host that references name."""
-        ...
-
-    def cloud_side(self, access: Access, cloud: Cloud) -> CloudSide | None:
-        """Give what stands behind the registry, or ``None`` where only `access.login` counts, which always wins."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A provider that is told by its host names and needs little code of its own.
+    """One family of registries: how its hosts are told, its facts, and what stands behind a registry of it.
 
-    `suffixes` are whole hosts, or with a leading dot their ends. `labels` are for products that people run
-    themselves, under names like ``harbor.example.com``: a guess, so such a family states nothing that would do
-    harm to another registry of that name.
+    `suffixes` are whole hosts, or with a leading dot their ends; `is_host` decides where those cannot. `labels` are for
+    products that people run themselves, under names like ``harbor.example.com``: a guess, so such a family states
+    nothing that would do harm to another registry of that name. `api` is the host that requests go to, where that is
+    not the one in references. `make_cloud_side` is asked where logins may come from a cloud.
     """
 
     name: str
     quirks: Quirks
-    suffixes: tuple[str, ...]
-    make_cloud_side: MakeCloudSide | None = None
+    suffixes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    is_host: Callable[[str], bool] | None = None
+    api: str = ""
+    make_cloud_side: MakeCloudSide | None = None
 
     def matches(self, host: str) -> bool:
-        """Compare the host without its port."""
+        """Say whether ``name[:port]`` is one of this family's hosts."""
+        if self.is_host is not None:
+            return self.is_host(host)
         bare = host.split(":")[0].lower()
         if any(bare == suffix.lstrip(".") or (suffix[0] == "." and bare.endswith(suffix)) for suffix in self.suffixes):
             return True
         return not set(self.labels).isdisjoint(bare.split(".")[:-1])
 
     def api_host(self, host: str) -> str:
-        """Requests go to the host that references name."""
-        return host
+        """Give the host that requests go to, for the host that references name."""
+        return self.api or host
 
     def cloud_side(self, access: Access, cloud: Cloud) -> CloudSide | None:
-        """Ask what the family was given for it."""
+        """Give what stands behind the registry, or ``None`` where only `access.login` counts, which always wins."""
         return self.make_cloud_side(access, cloud) if self.make_cloud_side else None
 
 
-def complete(login: Login, provider: Provider) -> Login:
-    """Give a login that is only a token the user name that the provider's family takes with it."""
-    user = provider.quirks.filler_user
+def complete(login: Login, family: Family) -> Login:
+    """Give a login that is only a token the user name that the family takes with it."""
+    user = family.quirks.filler_user
     if login.username or not login.password or not user:
         return login
     return replace(login, username=login.password.reveal() if user == SELF else user)

@@ -12,8 +12,9 @@ import re
 
 from oci_push.errors import CredentialsError
 from oci_push.model.access import Login
+from oci_push.model.display import quoted
 from oci_push.model.manifest import load_json
-from oci_push.model.secret import Secret
+from oci_push.protocol.credentials import basic_password, basic_user, refresh_token
 from oci_push.runtime.commands import Finished, RunCommand
 from oci_push.runtime.scope import Scope
 
@@ -113,7 +114,7 @@ def _refuse_failure(finished: Finished, program: str, server: str, source: str) 
     if any(text in said.lower() for text in _NOT_FOUND):
         return
     reason = said or finished.stderr.decode("utf-8", "replace").strip()
-    first = reason.splitlines()[0][:200] if reason else "no message"
+    first = quoted(reason.splitlines()[0], 200) if reason else "no message"
     raise CredentialsError(
         f"{source}: credential helper {program} for {server} failed with exit code {finished.code} ({first})",
         hint=f"run 'echo {server} | {program} get' to see why",
@@ -134,5 +135,5 @@ def _login(answer: bytes, what: str, source: str) -> Login | None:
     if not secret:
         return None
     if user == TOKEN_USER:
-        return Login(identity_token=Secret(secret), source=source)
-    return Login(user, Secret(secret), source=source)
+        return Login(identity_token=refresh_token(secret, what), source=source)
+    return Login(basic_user(user, what), basic_password(secret, what), source=source)

@@ -7,52 +7,32 @@ wrongly how far it got (aws/containers-roadmap, issue 2831).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from oci_push.model import ecr_host
 from oci_push.model.access import Access
 from oci_push.model.identity import AwsIdentity
-from oci_push.providers.base import MIB, Cloud, CloudSide, Quirks
+from oci_push.providers.base import Cloud, CloudSide
 from oci_push.providers.ecr_aws import Aws, Endpoints
 from oci_push.providers.ecr_control import EcrControl
 from oci_push.providers.ecr_login import EcrLogins
 from oci_push.providers.ecr_replication import EcrReplication
 
-_QUIRKS = Quirks(multi_tag=False, pieces=False, chunk_bytes=10 * MIB, chunk_min_bytes=5 * MIB, manifests_per_s=10)
 
+def cloud_side(access: Access, cloud: Cloud) -> CloudSide | None:
+    """Ask AWS as the given identity; nobody given and no login found, as AWS's default chain says.
 
-@dataclass(frozen=True, slots=True)
-class Ecr:
-    """Know ECR's private registries."""
-
-    name: str = "ecr"
-    quirks: Quirks = field(default=_QUIRKS)
-
-    def matches(self, host: str) -> bool:
-        """Match an account's registry host."""
-        return ecr_host.parse(host) is not None
-
-    def api_host(self, host: str) -> str:
-        """Requests go to the host that references name."""
-        return host
-
-    def cloud_side(self, access: Access, cloud: Cloud) -> CloudSide | None:
-        """Ask AWS as the given identity; nobody given and no login found, as AWS's default chain says.
-
-        Account, region and the kind of endpoint come from the host, never from the environment.
-        """
-        host = ecr_host.parse(access.host)
-        identity = access.identity
-        if host is None or (identity is None and access.login is not None):
-            return None
-        if not isinstance(identity, AwsIdentity):
-            identity = AwsIdentity()
-        identity = replace(identity, region=host.region, account=host.account if host.is_known else "")
-        endpoints = Endpoints(host.region, host.is_fips or None, host.is_dual_stack or None)
-        what = access.host if host.is_known else f"ECR in {host.region}"
-        aws = Aws(identity, endpoints, cloud, what)
-        logins = EcrLogins(host, aws, cloud)
-        return CloudSide(logins, EcrControl(logins, aws, cloud, identity.creation), EcrReplication(logins, aws))
-
-
-PROVIDER = Ecr()
+    Account, region and the kind of endpoint come from the host, never from the environment.
+    """
+    host = ecr_host.parse(access.host)
+    identity = access.identity
+    if host is None or (identity is None and access.login is not None):
+        return None
+    if not isinstance(identity, AwsIdentity):
+        identity = AwsIdentity()
+    identity = replace(identity, region=host.region, account=host.account if host.is_known else "")
+    endpoints = Endpoints(host.region, host.is_fips or None, host.is_dual_stack or None)
+    what = access.host if host.is_known else f"ECR in {host.region}"
+    aws = Aws(identity, endpoints, cloud, what)
+    logins = EcrLogins(host, aws, cloud)
+    return CloudSide(logins, EcrControl(logins, aws, cloud, identity.creation), EcrReplication(logins, aws))

@@ -16,6 +16,7 @@ from oci_push.events import RetryScheduled
 from oci_push.model.aws_rules import identity_problems
 from oci_push.model.identity import AwsIdentity
 from oci_push.model.secret import Secret
+from oci_push.protocol.credentials import bearer_token
 from oci_push.providers.base import Cloud
 from oci_push.runtime.once import OnceMap
 from oci_push.runtime.retry import Budget, Retried, attempts
@@ -23,7 +24,7 @@ from oci_push.runtime.scope import Scope
 from oci_push.runtime.tasks import attend
 
 if TYPE_CHECKING:
-    from botocore.session import Session
+    from boto3.session import Session
 
 T = TypeVar("T")
 _CONNECT_S, _READ_S = 10, 30
@@ -118,7 +119,7 @@ class Aws:
         from botocore.config import Config
 
         wanted = self._endpoints
-        return session.create_client(
+        return session.client(
             service,
             region_name=wanted.region or None,
             aws_access_key_id=keys.access_key_id if keys else None,
@@ -137,20 +138,29 @@ class Aws:
         return self._sessions.get("", lambda: self._make_session(scope))
 
     def _make_session(self, scope: Scope) -> Session:
-        from botocore.session import Session
+        from boto3.session import Session
 
         identity = self._identity
-        session = Session(profile=identity.profile or None)
         if identity.access_key_id and identity.secret_access_key:
             token = identity.session_token.reveal() if identity.session_token else None
-            session.set_credentials(identity.access_key_id, identity.secret_access_key.reveal(), token)
-        elif self._attended(scope, session.get_credentials) is None:
+            keys = _usable(
+                identity.access_key_id, identity.secret_access_key.reveal(), token, f"{self._what}: its keys"
+            )
+            return Session(*keys, profile_name=identity.profile or None)
+        session = Session(profile_name=identity.profile or None)
+        found = self._attended(scope, session.get_credentials)
+        if found is None:
             raise CredentialsError(
                 f"{self._what}: no AWS credentials found in the environment, a profile, a web identity, "
                 "the pod or the instance",
                 hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, give the pod or instance a role, "
                 "or log in to this registry with docker login",
             )
+        keys = self._attended(scope, found.get_frozen_credentials)
+        given = (keys.access_key, keys.secret_key, keys.token)
+        usable = _usable(*given, f"{self._what}: AWS credentials from {found.method}")
+        if usable != given:
+            session.set_credentials(*usable)
         return session
 
     def _role(self, scope: Scope) -> _Keys | None:
@@ -178,7 +188,7 @@ class Aws:
         return _Keys(
             given["AccessKeyId"],
             Secret(given["SecretAccessKey"]),
-            Secret(given["SessionToken"]),
+            bearer_token(given["SessionToken"], f"role {identity.role_arn}: session"),
             asked_at + identity.duration_s * (1 - _EARLY_SHARE),
         )
 
@@ -192,15 +202,24 @@ class Aws:
         return attend(work, check).get()
 
 
+def _usable(key_id: str, secret: str, token: str | None, where: str) -> tuple[str, str, str | None]:
+    """Give keys without the blanks that files and variables end in; raises `CredentialsError` for what is no key.
+
+    Key and session token travel in headers. The library would print them when they cannot.
+    """
+    session = bearer_token(token, f"{where}: session token").reveal() if token else token
+    return bearer_token(key_id, f"{where}: access key").reveal(), Secret(secret.strip()).reveal(), session
+
+
 def region_of(profile: str) -> str:
     """Find the region that environment or profile name, or nothing."""
+    from boto3.session import Session
     from botocore.exceptions import BotoCoreError
-    from botocore.session import Session
 
     from oci_push.providers.ecr_errors import translate
 
     try:
-        found = Session(profile=profile or None).get_config_variable("region")
+        found = Session(profile_name=profile or None).region_name
     except BotoCoreError as problem:
         raise translate(problem, "AWS", "region") from problem
     return str(found or "")

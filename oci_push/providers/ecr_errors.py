@@ -15,6 +15,7 @@ from oci_push.errors import (
     RegistryError,
     UnavailableError,
 )
+from oci_push.model.display import quoted
 
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
 _BAD_KEYS = frozenset(
@@ -48,7 +49,7 @@ def translate(problem: Exception, what: str, action: str) -> OciPushError:
     """Make our error of a library's; `what` is the object, `action` the IAM action (``ecr:CreateRepository``)."""
     if isinstance(problem, aws.ClientError):
         return _answered(problem, what, action)
-    text = _clip(str(problem))
+    text = quoted(str(problem), _MOST_TEXT)
     if isinstance(problem, aws.ProfileNotFound):
         return CredentialsError(f"{what}: {text}", hint="check AWS_PROFILE, the profile option and ~/.aws/config")
     if isinstance(problem, aws.NoRegionError):
@@ -75,7 +76,7 @@ _HINT_KEYS = "renew the AWS login (aws sso login, new keys, the pod's or instanc
 def _answered(problem: aws.ClientError, what: str, action: str) -> OciPushError:
     code = code_of(problem)
     status = problem.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    text = _clip(str(problem.response.get("Error", {}).get("Message", "")))
+    text = quoted(str(problem.response.get("Error", {}).get("Message", "")), _MOST_TEXT)
     if text.startswith("<"):
         text = ""  # a proxy's or load balancer's page
     reason = f"{code}: {text}" if text and text != code else code
@@ -99,8 +100,3 @@ def _answered(problem: aws.ClientError, what: str, action: str) -> OciPushError:
     if code.endswith("NotFoundException"):
         return NotFoundError(message, status=404, codes=(code,))
     return RegistryError(message, status=status, codes=(code,))
-
-
-def _clip(text: str) -> str:
-    clean = " ".join(text.split())
-    return clean if len(clean) <= _MOST_TEXT else clean[: _MOST_TEXT - 1] + "…"

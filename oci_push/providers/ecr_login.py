@@ -14,7 +14,7 @@ from oci_push.errors import CredentialsError
 from oci_push.model import ecr_host
 from oci_push.model.access import Login
 from oci_push.model.ecr_host import EcrHost
-from oci_push.model.secret import Secret
+from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.providers.base import Cloud
 from oci_push.providers.ecr_aws import Aws
 from oci_push.runtime.scope import Scope
@@ -67,7 +67,7 @@ def read_token(entry: Any, what: str) -> Login:
         user, _, password = base64.b64decode(entry["authorizationToken"], validate=True).decode("ascii").partition(":")
     except (binascii.Error, UnicodeDecodeError, ValueError, KeyError) as problem:
         raise CredentialsError(f"{what}: AWS gave a token that cannot be read") from problem
-    return Login(user, Secret(password), source="AWS GetAuthorizationToken")
+    return Login(basic_user(user, what), basic_password(password, what), source="AWS GetAuthorizationToken")
 
 
 def life_s(entry: Any, now: float) -> float | None:

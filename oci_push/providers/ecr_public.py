@@ -12,7 +12,7 @@ from oci_push.errors import CredentialsError, RegistryError
 from oci_push.events import Note
 from oci_push.model.access import Access, Login
 from oci_push.model.identity import AwsIdentity
-from oci_push.providers.base import MIB, Cloud, CloudSide, Family, Quirks
+from oci_push.providers.base import Cloud, CloudSide
 from oci_push.providers.ecr_aws import Aws, Endpoints
 from oci_push.providers.ecr_login import life_s, read_token
 from oci_push.runtime.once import OnceMap
@@ -72,15 +72,8 @@ def _is_configured(cloud: Cloud) -> bool:
     return any(cloud.env.get(name) for name in _SIGNS) or (folder is not None and folder.is_dir())
 
 
-def _cloud_side(access: Access, cloud: Cloud) -> CloudSide:
+def cloud_side(access: Access, cloud: Cloud) -> CloudSide:
+    """Ask AWS as the given identity, or as its default chain says."""
     identity = access.identity if isinstance(access.identity, AwsIdentity) else AwsIdentity()
     aws = Aws(replace(identity, region=_REGION, account=""), Endpoints(_REGION), cloud, access.host)
     return CloudSide(_Logins(access, aws, cloud))
-
-
-PROVIDER = Family(
-    "ecr-public",
-    Quirks(multi_tag=False, mounts=False, pieces=False, chunk_bytes=10 * MIB, chunk_min_bytes=5 * MIB),
-    ("public.ecr.aws",),
-    _cloud_side,
-)

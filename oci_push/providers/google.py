@@ -31,7 +31,8 @@ from oci_push.model.access import Access, Login
 from oci_push.model.identity import GoogleIdentity
 from oci_push.model.manifest import load_json
 from oci_push.model.secret import Secret
-from oci_push.providers.base import PUT, Cloud, CloudSide, Family, Quirks
+from oci_push.protocol.credentials import refresh_token
+from oci_push.providers.base import Cloud, CloudSide
 from oci_push.providers.tokenfetch import (
     get_metadata,
     get_text,
@@ -59,30 +60,12 @@ _KEY_HINT = "give the JSON text of a service account's key, or of a workload ide
 _REFUSED_HINT = "is the key still active, and this machine's clock right? (gcloud iam service-accounts keys list)"
 
 
-def _cloud_side(access: Access, cloud: Cloud) -> CloudSide | None:
+def cloud_side(access: Access, cloud: Cloud) -> CloudSide | None:
+    """Give where logins come from; ``None`` where the access names no identity of this cloud."""
     identity = access.identity
     if not isinstance(identity, GoogleIdentity):
         return None
     return CloudSide(LeasedLogin(cloud.clock, lambda scope: _lease(identity, access.name, cloud, scope)))
-
-
-PROVIDER = Family(
-    "google",
-    Quirks(
-        upload=PUT,
-        multi_tag=False,
-        pieces=False,
-        filler_user=TOKEN_USER,
-        hints={
-            403: "the account needs the role Artifact Registry Writer (roles/artifactregistry.writer) on the"
-            " repository; images lie below LOCATION-docker.pkg.dev/PROJECT/REPOSITORY/",
-            404: "an Artifact Registry repository must exist before the push:"
-            " gcloud artifacts repositories create NAME --repository-format=docker --location=LOCATION",
-        },
-    ),
-    (".pkg.dev", ".gcr.io", "gcr.io"),
-    _cloud_side,
-)
 
 
 def _lease(identity: GoogleIdentity, name: str, cloud: Cloud, scope: Scope) -> Lease:
@@ -143,13 +126,13 @@ def _by_key(value: Mapping[str, object], where: str, cloud: Cloud, scope: Scope)
     if isinstance(value.get("private_key_id"), str):
         header["kid"] = value["private_key_id"]
     claims: dict[str, object] = {"iss": account, "scope": SCOPE, "aud": url, "iat": issued, "exp": issued + JWT_LIFE_S}
-    assertion = _sign(header, claims, text_in(value, "private_key", where), where)
+    assertion = _sign(header, claims, Secret(text_in(value, "private_key", where)), where)
     what = f"{where}: token for {account} from {_host(url)}"
     answer = post_form(cloud, scope, url, {"grant_type": _JWT_GRANT, "assertion": assertion}, what, hint=_REFUSED_HINT)
     return _token(answer, "access_token", what, f"service account {account}, {where}")
 
 
-def _sign(header: Mapping[str, object], claims: Mapping[str, object], pem: str, where: str) -> Secret:
+def _sign(header: Mapping[str, object], claims: Mapping[str, object], pem: Secret, where: str) -> Secret:
     # Imported here: most pushes sign nothing, and loading it takes longer than the rest of this room.
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -158,7 +141,7 @@ def _sign(header: Mapping[str, object], claims: Mapping[str, object], pem: str, 
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        key = load_pem_private_key(pem.encode(), password=None)
+        key = load_pem_private_key(pem.reveal().encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise CredentialsError(
             f"{where}: private_key cannot be read as a PEM key", hint="was \\n in the key changed on its way here?"
@@ -174,7 +157,7 @@ def _by_refresh(value: Mapping[str, object], where: str, cloud: Cloud, scope: Sc
         "grant_type": "refresh_token",
         "client_id": text_in(value, "client_id", where),
         "client_secret": Secret(text_in(value, "client_secret", where)),
-        "refresh_token": Secret(text_in(value, "refresh_token", where)),
+        "refresh_token": refresh_token(text_in(value, "refresh_token", where), where),
     }
     what = f"{where}: token from {_host(TOKEN_URL)}"
     url = str(value.get("token_uri") or TOKEN_URL)
@@ -215,7 +198,7 @@ def _subject(value: Mapping[str, object], where: str, cloud: Cloud, scope: Scope
     elif isinstance(url := source.get("url"), str):
         what = f"{what} from {_host(url)}"
         headers = source.get("headers")
-        given = {str(k): str(v) for k, v in headers.items()} if isinstance(headers, dict) else {}
+        given = {str(k): Secret(str(v)).reveal() for k, v in headers.items()} if isinstance(headers, dict) else {}
         text = get_text(cloud, scope, url, given, what)
     else:
         raise CredentialsError(
@@ -229,9 +212,7 @@ def _subject(value: Mapping[str, object], where: str, cloud: Cloud, scope: Scope
         except ValueError:
             raise CredentialsError(f"{what}: is not a JSON object") from None
         text = text_in(found, str(form.get("subject_token_field_name")), what)
-    if not text.strip():
-        raise CredentialsError(f"{what}: is empty")
-    return Secret(text.strip())
+    return refresh_token(text, what)  # of a kind that the pool's provider knows: a JWT, or an XML assertion in base64
 
 
 def _impersonate(value: Mapping[str, object], url: str, token: Secret, where: str, cloud: Cloud, scope: Scope) -> Lease:

@@ -17,6 +17,7 @@ from oci_push.model.access import is_loopback
 from oci_push.model.manifest import load_json
 from oci_push.model.secret import Secret
 from oci_push.protocol.call import BytesBody, Call, Reply
+from oci_push.protocol.credentials import bearer_token, header
 from oci_push.providers.base import Cloud
 from oci_push.runtime.scope import Scope
 
@@ -57,6 +58,7 @@ def post_json(
 def get_text(cloud: Cloud, scope: Scope, url: str, headers: Mapping[str, str], what: str) -> str:
     """Ask by GET and give the answer as it is."""
     check_endpoint(url, what)
+    headers = dict(header(name, value, f"{what}: header") for name, value in headers.items())
     reply = _send(cloud, scope, Call("GET", url, headers), what, None)
     try:
         return reply.body.decode()
@@ -71,6 +73,7 @@ def get_metadata(
 
     `absent` is the message where nobody answers.
     """
+    headers = dict(header(name, value, f"{what}: header") for name, value in headers.items())
     call = Call("GET", url, headers, replayable=False, limit=_LIMIT, what=what)
     try:
         reply = cloud.fetch(scope.child(seconds=_METADATA_S), call)
@@ -91,11 +94,8 @@ def text_in(value: Mapping[str, object], key: str, what: str) -> str:
 
 
 def token_in(value: Mapping[str, object], key: str, what: str) -> Secret:
-    """Give a token, which travels in headers: ASCII without blanks."""
-    found = text_in(value, key, f"{what}: its answer")
-    if not found.isascii() or any(c.isspace() or not c.isprintable() for c in found):
-        raise CredentialsError(f"{what}: its answer has no usable {key}")
-    return Secret(found)
+    """Give a token, which travels in headers."""
+    return bearer_token(text_in(value, key, f"{what}: its answer"), f"{what}: {key} of its answer")
 
 
 def seconds_in(value: Mapping[str, object], key: str, default: float) -> float:

@@ -18,9 +18,10 @@ from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import pull_scope, push_scope
 from oci_push.protocol.uploads import Form
 from oci_push.providers.base import Cloud, CloudSide
-from oci_push.providers.table import find_provider
+from oci_push.providers.families import find_family
 from oci_push.registry.abilities import Abilities, Facts
 from oci_push.registry.journal import Journal
+from oci_push.registry.listing import Listing
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.memory import Memory, NoMemory
 from oci_push.runtime.once import OnceMap
@@ -65,6 +66,7 @@ class Connections:
         self._bandwidth = Bandwidth(settings.limit_bytes_per_s)
         self._gates: OnceMap[str, Gate] = OnceMap()
         self._sessions: OnceMap[Access, Session] = OnceMap()
+        self._listings: OnceMap[str, Listing] = OnceMap()
         self._abilities: OnceMap[str, Abilities] = OnceMap()
         self._outside: OnceMap[Access, Session] = OnceMap()
         self._sides: OnceMap[Access, CloudSide] = OnceMap()
@@ -82,11 +84,13 @@ class Connections:
             repository,
             self._abilities.get(access.host, lambda: self._learn(access.host)),
             self.side(access).control,
+            call_retry=self._settings.call_retry,
             blob_retry=self._blob_retry,
             random=self._random,
             emit=self._emit,
             memory=self._memory,
             journal=self._journal,
+            listing=self._listings.get(access.host, Listing),
         )
 
     def want(self, access: Access, *, push: tuple[Repository, ...] = (), pull: tuple[Repository, ...] = ()) -> None:
@@ -96,11 +100,11 @@ class Connections:
     def can_mount(self, access: Access) -> bool:
         """Say whether this registry links blobs across repositories at all; what was measured goes before the facts."""
         measured = self._memory.find_ability(access.host, "mount")
-        return find_provider(access.host).quirks.mounts if measured is None else measured == "yes"
+        return find_family(access.host).quirks.mounts if measured is None else measured == "yes"
 
     def side(self, access: Access) -> CloudSide:
         """Give what stands behind a registry; where that is nothing, its login alone."""
-        provider = find_provider(access.host)
+        provider = find_family(access.host)
         return self._sides.get(
             access, lambda: provider.cloud_side(access, self._cloud(access)) or CloudSide(FixedLogin(access.login))
         )
@@ -128,7 +132,7 @@ class Connections:
             session.close()
 
     def _open(self, access: Access) -> Session:
-        provider = find_provider(access.host)
+        provider = find_family(access.host)
         fixed = FixedLogin(access.login) if access.login else self.side(access).logins
         logins = self._renewing(access) or fixed
         return Session(
@@ -173,7 +177,7 @@ class Connections:
         def find(name: str) -> str | None:
             return self._memory.find_ability(host, name)
 
-        quirks = find_provider(host).quirks
+        quirks = find_family(host).quirks
         form, least = find("form") or "", find("chunk_min_bytes") or ""
         abilities = Abilities(
             Facts(

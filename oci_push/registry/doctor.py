@@ -19,7 +19,7 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Repository
-from oci_push.protocol import blobs, manifests, probes, referrers, uploads
+from oci_push.protocol import manifests, probes, referrers, uploads
 from oci_push.protocol.call import BytesBody, Flow
 from oci_push.protocol.endpoints import push_scope
 from oci_push.protocol.ping import ping
@@ -210,7 +210,7 @@ class Doctor:
 
     def _mount(self, scope: Scope, name: str, ability: str, blob: Descriptor, source: Repository | None) -> None:
         try:
-            answer = self._session.run(scope, blobs.mount(self._there, blob.digest, source))
+            answer = self._session.run(scope, uploads.mount(self._there, blob, source))
         except RegistryError as error:
             self._found.note(name, ability, False, _reason(error))
             return

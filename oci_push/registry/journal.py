@@ -15,17 +15,17 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.reference import Repository
 from oci_push.protocol.uploads import Upload
 from oci_push.registry.sealing import Sealer
-from oci_push.runtime import claims
+from oci_push.runtime.files import Lock, try_lock
 from oci_push.runtime.memory import Memory, OpenUpload
 
 
 class Entry:
     """Hold one blob's entry, which is ours alone until `release`. For one thread."""
 
-    def __init__(self, journal: Journal, key: tuple[str, Repository, Descriptor], claim: claims.Claim) -> None:
+    def __init__(self, journal: Journal, key: tuple[str, Repository, Descriptor], lock: Lock) -> None:
         self._journal = journal
         self._key = key
-        self._claim = claim
+        self._lock = lock
         self._is_usable = True
 
     def find(self) -> tuple[Upload, int] | None:
@@ -55,11 +55,11 @@ class Entry:
 
     def release(self) -> None:
         """Let another run have the entry, if there still is one; idempotent."""
-        self._claim.release()
+        self._lock.release()
 
 
 class Journal:
-    """Keep the entries in `memory`; the key and the claims are files in `folder`."""
+    """Keep the entries in `memory`; the key and the locks are files in `folder`."""
 
     def __init__(self, memory: Memory, folder: Path) -> None:
         self.memory = memory
@@ -67,10 +67,10 @@ class Journal:
         self._sealer = Sealer(folder / "uploads.key")
 
     def claim(self, host: str, repository: Repository, blob: Descriptor) -> Entry | None:
-        """Take the entry of a blob; ``None`` when another process is sending it, or claims cannot be made here."""
+        """Take the entry of a blob; ``None`` when another process is sending it, or locks cannot be made here."""
         name = hashlib.sha256(f"{host}\n{repository.path}\n{blob.digest}".encode()).hexdigest()[:32]
-        claim = claims.claim(self._folder / f"upload-{name}.lock")
-        return Entry(self, (host, repository, blob), claim) if claim else None
+        lock = try_lock(self._folder / f"upload-{name}.lock")
+        return Entry(self, (host, repository, blob), lock) if lock else None
 
     def seal(self, key: tuple[str, Repository, Descriptor], upload: Upload) -> bytes:
         """Encrypt where an upload goes on, together with what it is about."""

@@ -5,7 +5,6 @@ Joins the protocol's flows with a session. How a blob is sent, and what is done 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -15,12 +14,14 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference, Repository
-from oci_push.protocol import blobs, endpoints, manifests, referrers, uploads
+from oci_push.protocol import blobs, endpoints, manifests, uploads
 from oci_push.protocol.call import Body, Call
 from oci_push.protocol.uploads import Form, Upload
 from oci_push.providers.base import ControlPlane
 from oci_push.registry.abilities import Abilities
 from oci_push.registry.journal import Entry, Journal
+from oci_push.registry.listing import Listing
+from oci_push.registry.placing import Placing, Watched, proves_nothing
 from oci_push.registry.upload import BlobUpload, Sent, cancel_upload
 from oci_push.runtime.memory import Memory
 from oci_push.runtime.retry import RetryPolicy
@@ -41,11 +42,13 @@ class RepositoryClient:
         abilities: Abilities,
         control: ControlPlane | None = None,
         *,
+        call_retry: RetryPolicy,
         blob_retry: RetryPolicy,
         random: Callable[[], float],
         emit: Emit,
         memory: Memory,
         journal: Journal | None,
+        listing: Listing,
     ) -> None:
         self.session = session
         self.repository = repository
@@ -54,15 +57,17 @@ class RepositoryClient:
         self._journal = journal
         self._control = control
         self._surveyed: dict[Digest, bool] = {}
+        self._call_retry = call_retry
         self._blob_retry = blob_retry
         self._random = random
         self._emit = emit
-        self._listing = threading.Lock()
+        self._listing = listing
         self._listed: set[Digest] = set()
 
-    def head(self, scope: Scope, target: str, *, push: bool = False) -> manifests.Head | None:
-        """Ask what a tag or digest points at."""
-        return self.session.run(scope, manifests.head(self.repository, target, push=push))
+    def head(self, scope: Scope, target: str, *, push: bool = False, once: bool = False) -> manifests.Head | None:
+        """Ask what a tag or digest points at; `once` for an answer that is good to have and no more."""
+        run = self.session.run_once if once else self.session.run
+        return run(scope, manifests.head(self.repository, target, push=push))
 
     def fetch(self, scope: Scope, reference: Reference) -> Manifest:
         """Read and check a manifest."""
@@ -118,18 +123,18 @@ class RepositoryClient:
             # A registry that knows no ranges sends the whole.
             yield _after(start, blocks) if start and status == 200 else blocks
 
-    def mount(self, scope: Scope, blob: Descriptor, source: Repository | None) -> blobs.MountAnswer:
+    def mount(self, scope: Scope, blob: Descriptor, source: Repository | None) -> uploads.MountAnswer:
         """Try to link a blob from another repository, or with ``None`` from anywhere; a refusal is an answer."""
         if source in self._abilities.denied_sources:
-            return blobs.MountAnswer()
+            return uploads.MountAnswer()
         try:
-            answer = self.session.run(scope, blobs.mount(self.repository, blob.digest, source))
+            answer = self.session.run(scope, uploads.mount(self.repository, blob, source))
         except RegistryError as error:
             if source is None:
                 self._abilities.learn_no_anonymous_mount()
             elif isinstance(error, DeniedError):
                 self._abilities.denied_sources.add(source)  # what may not be read once may not be read for each blob
-            answer = blobs.MountAnswer()
+            answer = uploads.MountAnswer()
         if source is not None and not answer.mounted:
             self._memory.forget_blob(source.host, source.path, blob.digest)
         return answer
@@ -182,21 +187,33 @@ class RepositoryClient:
         """Raise what a push would meet, by opening an upload and closing it again; `digest` may be any."""
         self.cancel(scope, self.session.run(scope, uploads.start(self.repository, digest)))
 
-    def put_manifest(self, scope: Scope, manifest: Manifest, target: str) -> None:
-        """Store a manifest under a tag or its digest, and see that it is found from its subject."""
+    def where(self, scope: Scope, target: str, manifest: Manifest) -> Digest | None:
+        """Read what a tag points at and hash it; `manifest` is what should be there."""
+        return self.session.run(scope, manifests.where(self.repository, target, manifest))
+
+    def put_manifest(self, scope: Scope, manifest: Manifest, target: str, *, before: Digest | None = None) -> None:
+        """Store a manifest under a tag or its digest, and see that it is there and found from its subject.
+
+        `before` is what the tag named, if that is known. Raises an error that is `in_doubt` where the tag may be
+        neither there nor here.
+        """
         if self._abilities.manifest_rate is not None:
             self._abilities.manifest_rate.wait(scope)
-        handled = self.session.run(scope, manifests.put(self.repository, manifest, target))
-        self._list(scope, manifest, handled=handled)
+        placing = Placing(self.session, self.repository, manifest, target, before=before, emit=self._emit)
+        self._list(scope, manifest, handled=placing.run(scope, self._call_retry, self._random))
 
     def put_with_tags(self, scope: Scope, manifest: Manifest, tags: tuple[str, ...]) -> frozenset[str]:
         """Store a manifest and ask for all tags at once; gives those made, none where it is not known."""
         if not self._abilities.multi_tag:
             return frozenset()
+        body = Watched(manifest.raw)
         try:
-            made = self.session.run(scope, manifests.put_with_tags(self.repository, manifest, tags))
-        except RegistryError as error:
-            if error.status not in (400, 404, 405, 414, 431) or "MANIFEST_BLOB_UNKNOWN" in error.codes:
+            made = self.session.run(scope, manifests.put_with_tags(self.repository, manifest, tags, body))
+        except OciPushError as error:
+            error.in_doubt = body.has_left and proves_nothing(error)
+            if not isinstance(error, RegistryError) or error.status not in (400, 404, 405, 414, 431):
+                raise
+            if "MANIFEST_BLOB_UNKNOWN" in error.codes:
                 raise
             made = manifests.Made()
         if not made.tags:
@@ -210,12 +227,18 @@ class RepositoryClient:
         self.session.run(scope, manifests.delete_tag(self.repository, tag))
 
     def _list(self, scope: Scope, manifest: Manifest, *, handled: bool) -> None:
-        if manifest.subject is None or handled:
+        if manifest.subject is None or handled or manifest.digest in self._listed:
             return
-        with self._listing:  # our own threads, at least, do not overwrite one another's list
-            if manifest.digest not in self._listed:
-                self.session.run(scope, referrers.list_under_subject(self.repository, manifest))
-                self._listed.add(manifest.digest)
+        self._listing.add(
+            scope,
+            self.session,
+            self.repository,
+            manifest,
+            policy=self._call_retry,
+            random=self._random,
+            emit=self._emit,
+        )
+        self._listed.add(manifest.digest)
 
     @property
     def _host(self) -> str:
@@ -223,8 +246,11 @@ class RepositoryClient:
 
     def _claim(self, blob: Descriptor, upload: Upload | None) -> Entry | None:
         """Take the journal's entry of a blob that will go in pieces; others are sent again rather than gone on with."""
+        if self._journal is None:
+            return None
+        # What an earlier run sent in pieces for the registry's own limit is noted, though that limit is told later.
         form = self._abilities.form_for(blob.size, upload or Upload(""))
-        if self._journal is None or form is not Form.CHUNKS:
+        if form is not Form.CHUNKS and not self.has_upload(blob):
             return None
         return self._journal.claim(self._host, self.repository, blob)
 

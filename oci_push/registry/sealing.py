@@ -8,9 +8,9 @@ encrypted, under a key in a file beside the memory that only its owner may read.
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
 from pathlib import Path
+
+from oci_push.runtime.files import PRIVATE, write_whole
 
 
 class Sealer:
@@ -55,14 +55,5 @@ class Sealer:
     def _make(self, key: bytes) -> None:
         """Put the key in place whole; the first of several processes wins."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}-{threading.get_ident()}")
-        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, key)
-        finally:
-            os.close(descriptor)
-        try:
-            with contextlib.suppress(FileExistsError):
-                os.link(temporary, self._path)
-        finally:
-            temporary.unlink()
+        with contextlib.suppress(FileExistsError):
+            write_whole(self._path, key.decode(), mode=PRIVATE, is_new=True)

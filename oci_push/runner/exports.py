@@ -6,19 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from oci_push.errors import ConfigError
+from oci_push.model.secret import masked
 from oci_push.pipeline.exports import ExportForm, exported_values, format_exports
-from oci_push.runner.files import write_whole
+from oci_push.runner.files import write_result
 
 
 def write_exports(path: Path, form: ExportForm, steps: Mapping[str, Mapping[str, str]]) -> None:
     """Write the members of `steps`; raises `ConfigError`.
 
     GitHub's form is added to what the file holds already, as that file is shared. The others replace the file in one
-    move, unless it is a device or a pipe. They hold no secrets, and others must be able to read them.
+    move, unless it is a device or a pipe. Others must be able to read them, so known secrets are taken out.
     """
-    text = format_exports(exported_values(steps), form)
-    if form is not ExportForm.GITHUB and (path.is_file() or not path.exists()):
-        write_whole(path, text, "the exports")
+    values = {name: masked(value) for name, value in exported_values(steps).items()}
+    text = format_exports(values, form)
+    if form is not ExportForm.GITHUB:
+        write_result(path, text, "the exports")
         return
     try:
         with path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:

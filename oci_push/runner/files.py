@@ -1,4 +1,4 @@
-"""Files that a run leaves behind: whole or not at all, and what cannot be written is found out before the work."""
+"""Files that the user names for results: what cannot be written is found out before the work."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from oci_push.errors import ConfigError
+from oci_push.runtime.files import write_whole
 
 
 def check_writable(path: Path | None, option: str) -> None:
@@ -21,12 +22,9 @@ def check_writable(path: Path | None, option: str) -> None:
         raise ConfigError(f"{option} {path}: {folder} cannot be written to", hint="name a file in another folder")
 
 
-def write_whole(path: Path, text: str, what: str) -> None:
-    """Write a file so that a reader sees the old one or the whole new one; raises `ConfigError`."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+def write_result(path: Path, text: str, what: str) -> None:
+    """Write `what` whole or not at all; raises `ConfigError`."""
     try:
-        with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            file.write(text)
-        os.replace(temporary, path)
+        write_whole(path, text)
     except OSError as problem:
         raise ConfigError(f"{path}: {what} cannot be written ({problem.strerror})") from problem

@@ -16,19 +16,20 @@ from typing import BinaryIO
 from oci_push.engine.graph import ImageGraph, walk
 from oci_push.engine.plan import PushPlan, Target, plan_push
 from oci_push.engine.push import Care, PushResult, execute
-from oci_push.errors import ConfigError, CredentialsError, OciPushError
-from oci_push.events import Emit, Note, ignore
+from oci_push.errors import CredentialsError, OciPushError
+from oci_push.events import Emit, Note, discreet, ignore
 from oci_push.model.access import Access, Login, Trust
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, Repository
+from oci_push.model.source import SourceSpec, parse_source
 from oci_push.protocol import referrers
 from oci_push.protocol.call import BytesBody
 from oci_push.providers.authfiles import HELPER_AGE_S, AuthFiles
 from oci_push.providers.base import complete
 from oci_push.providers.certificates import add_certificates, certificate_folders
-from oci_push.providers.table import find_provider
+from oci_push.providers.families import find_family
 from oci_push.registry.connections import Connections
 from oci_push.registry.journal import Journal
 from oci_push.runtime.commands import command_runner
@@ -39,7 +40,7 @@ from oci_push.sources.base import Source
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.remote import RemoteSource
 from oci_push.sources.settings import SourceSettings
-from oci_push.sources.table import SourceSpec, open_source, parse_source, path_exists
+from oci_push.sources.table import open_source, path_exists
 from oci_push.transport.logins import Lease, LeasedLogin, LoginSource
 from oci_push.transport.session import TransportSettings
 
@@ -92,7 +93,7 @@ class Pusher:
         surroundings: Surroundings,
         emit: Emit = ignore,
     ) -> None:
-        env, home = surroundings.env, surroundings.home
+        env, home, emit = surroundings.env, surroundings.home, discreet(emit)
         self.scope = scope
         self._options = options
         self._env = env
@@ -143,7 +144,7 @@ class Pusher:
             found = self._logins.find(repository, self.scope)
             login = found.login if found else None
         if login is not None:
-            login = complete(login, find_provider(repository.host))
+            login = complete(login, find_family(repository.host))
         trust = access.trust
         if trust == Trust():
             trust = self._options.trust
@@ -166,7 +167,7 @@ class Pusher:
                 raise CredentialsError(
                     f"{repository.host}: its credential helper has no login any more", hint="log in again"
                 )
-            return Lease(complete(found.login, find_provider(repository.host)), HELPER_AGE_S)
+            return Lease(complete(found.login, find_family(repository.host)), HELPER_AGE_S)
 
         return LeasedLogin(self.scope.clock, make)
 
@@ -246,13 +247,12 @@ class Pusher:
         return there.digest if there else None
 
     def _open(self, spec: SourceSpec, scope: Scope, given: Access | None, targets: int) -> Source:
-        settings = replace(self._options.sources, digest_cache=self._memory)
+        settings = replace(
+            self._options.sources, digest_cache=self._memory, foreign_layers=self._options.foreign_layers
+        )
         if spec.kind != "registry":
             return open_source(spec, settings, scope=scope, emit=self._emit, stdin=self._stdin)
-        try:
-            reference = Reference.parse(spec.path)
-        except ValueError as problem:
-            raise ConfigError(f"source {spec.text!r}: {problem}") from problem
+        reference = Reference.parse(spec.path)
         client = self._connections.repository(self.access(reference.repository, given), reference.repository)
         spool = SpoolSpace(settings.temp_folder, settings.spool_bytes)
         return RemoteSource(client, reference, spool, keep=targets > 1)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import ReplicaResult
 from oci_push.engine.transfer import BlobOutcome
 from oci_push.errors import OciPushError
-from oci_push.runner.files import write_whole
+from oci_push.model.display import clean_json
+from oci_push.runner.files import write_result
 from oci_push.runner.results import HookResult, Noted, RunReport, StepResult
 
 
@@ -133,5 +133,5 @@ def exit_code(errors: list[OciPushError | None]) -> int:
 
 
 def write_report(path: Path, value: object) -> None:
-    """Write JSON in one move; raises `ConfigError`."""
-    write_whole(path, json.dumps(value, indent=2) + "\n", "the report")
+    """Write JSON, masked, in one move; raises `ConfigError`."""
+    write_result(path, clean_json(value) + "\n", "the report")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from oci_push.errors import Cancelled
-from oci_push.events import Emit, StepFinished
+from oci_push.events import Emit, StepFinished, discreet
 from oci_push.pipeline.idle import count_pushes
 from oci_push.pipeline.judge import VariablesJudge
 from oci_push.pipeline.resolve import title_of
@@ -33,7 +33,7 @@ class Runner:
         self._pushed: dict[str, Pushed] = {}
         self._context = replace(context, pushed=self._pushed)
         self._settings = settings
-        self._emit = emit
+        self._emit = discreet(emit)
 
     def check(self, pipeline: Pipeline) -> None:
         """Resolve every step that may run, so that mistakes show before anything is contacted; raises `ConfigError`.

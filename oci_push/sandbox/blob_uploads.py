@@ -82,6 +82,8 @@ class UploadEndpoints:
     def cancel(self, exchange: Exchange, repository: str, identifier: str) -> Response:
         """Answer end-14."""
         with self._alone(self._upload(exchange, repository, identifier)) as upload:
+            if not self._options.stale_cancel:
+                self._check_offset(exchange, upload)
             self._uploads.close(upload)
         return Response(204)
 

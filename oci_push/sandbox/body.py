@@ -31,7 +31,8 @@ class RequestBody:
     """Read one request's body once; whatever arrived before a break is handed out first.
 
     `length` is ``None`` for a chunked body. `before_read` is called before the first byte is asked for (it sends
-    ``100 Continue``). `cut_at` breaks the body off after so many bytes, or at its end if it is shorter.
+    ``100 Continue``). `cut_at` breaks the body off after so many bytes, or at its end if it is shorter. `flip` names a
+    byte (the last one, if there are fewer) and the bits of it that change on the way.
     """
 
     def __init__(self, stream: Stream, length: int | None, before_read: Callable[[], None]) -> None:
@@ -42,6 +43,7 @@ class RequestBody:
         self.received = 0
         self.finished = length == 0
         self.cut_at: int | None = None
+        self.flip: tuple[int, int] | None = None
         self._block_bytes = BLOCK_BYTES
         self._pause: Callable[[], object] = lambda: None
 
@@ -93,10 +95,19 @@ class RequestBody:
             filled, broken = self._fill(view[:want])
             self.received += filled
             count -= filled
+            self._garble(view[:filled])
             if filled:
                 yield view[:filled]
             if broken or not want:
                 raise BodyBrokenError("the connection broke inside the body" if broken else "cut off by a fault")
+
+    def _garble(self, block: memoryview) -> None:
+        if self.flip is None or not block:
+            return
+        at, mask = self.flip
+        place = min(at, at if self.length is None else self.length - 1) - (self.received - len(block))
+        if 0 <= place < len(block):
+            block[place] ^= mask
 
     def _fill(self, view: memoryview) -> tuple[int, bool]:
         filled = 0

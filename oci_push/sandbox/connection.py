@@ -8,6 +8,7 @@ reset that can overtake the answer.
 from __future__ import annotations
 
 import re
+import select
 import socket
 import ssl
 import struct
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from socketserver import BaseServer
 from threading import Event
 from typing import Any, cast
@@ -32,6 +33,7 @@ _LINGER_S = 0.5
 _LINGER_BYTES = 16 << 20
 _MAX_LINE = 65536
 _DIGITS = re.compile(r"[0-9]{1,18}")
+_LAST_DIGEST = re.compile(r"sha(?:256|512)(?::|%3A)[0-9a-f]+(?!.*sha(?:256|512)(?::|%3A))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,15 +177,29 @@ class Connection(BaseHTTPRequestHandler):
                 raise _Hangup(reset=action.reset)
             case faults.DropAfter():
                 return self._cut(action, number, headers, body)
-            case faults.Stall():
-                self.service.stopping.wait(action.seconds)
-                if self.service.stopping.is_set():
+            case faults.Stall(after=0):
+                if self._wait(action.seconds):
                     raise _Hangup
+            case faults.Stall():
+                body.slow_down(action.after, lambda: self._stall_inside(action, body))
             case faults.Slow():
                 body.slow_down(action.block_bytes, lambda: self.service.stopping.wait(action.pause_s))
+            case faults.FlipByte():
+                body.flip = (action.at, action.mask)
+            case faults.OtherDigest():
+                self.path = _LAST_DIGEST.sub(_other_digit, self.path)
+            case faults.Repeat():
+                return self._repeat(number, headers, body)
+            case faults.HalfClose(when="before"):
+                self.connection.shutdown(socket.SHUT_WR)
+            case faults.HalfClose(when="inside"):
+                return self._stop_reading(action, number, headers, body)
         response = self._answer(number, headers, body)
         if isinstance(action, faults.DropReply):
             raise _Hangup(reset=action.reset)
+        if isinstance(action, faults.HalfClose) and action.when == "before":
+            body.discard()
+            raise _Hangup
         if isinstance(action, faults.Headers):
             gone = {name.lower() for name in (*action.remove, *action.set)}
             kept = tuple(pair for pair in response.headers if pair[0].lower() not in gone)
@@ -191,14 +207,40 @@ class Connection(BaseHTTPRequestHandler):
         return response
 
     def _cut(self, action: faults.DropAfter, number: int, headers: dict[str, str], body: RequestBody) -> Response:
-        body.cut_at = action.count
+        self._answer_part(action.count, number, headers, body)
+        raise _Hangup(reset=action.reset)
+
+    def _stop_reading(
+        self, action: faults.HalfClose, number: int, headers: dict[str, str], body: RequestBody
+    ) -> Response:
+        self._answer_part(action.count, number, headers, body)
+        self.connection.shutdown(socket.SHUT_RD)
+        return refuse(499, "UNKNOWN", "client disconnected").response
+
+    def _answer_part(self, count: int, number: int, headers: dict[str, str], body: RequestBody) -> None:
+        body.cut_at = count
         body.finished = False
         try:
             self._answer(number, headers, body)
             body.discard()  # a handler that refused has read nothing: the bytes flow all the same
         except BodyBrokenError:
             pass
-        raise _Hangup(reset=action.reset)
+
+    def _repeat(self, number: int, headers: dict[str, str], body: RequestBody) -> Response:
+        data = b"".join(bytes(block) for block in body.blocks())
+        first, second = (RequestBody(BufferedReader(BytesIO(data)), len(data), _nothing) for _ in range(2))
+        self._answer(number, headers, first)
+        return self._answer(number, headers, second)
+
+    def _stall_inside(self, action: faults.Stall, body: RequestBody) -> None:
+        if body.received >= action.after and self._wait(action.seconds):
+            raise BodyBrokenError("the client went away")
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait, at most until the client or the sandbox has ended the connection; say whether that is so."""
+        poller = select.poll()
+        poller.register(self.connection, getattr(select, "POLLRDHUP", 0))  # POLLHUP is always reported
+        return bool(poller.poll(seconds * 1000))
 
     def _answer(self, number: int, headers: dict[str, str], body: RequestBody) -> Response:
         parts = urlsplit(self.path)
@@ -222,7 +264,8 @@ class Connection(BaseHTTPRequestHandler):
 
     def _settle(self, response: Response, body: RequestBody) -> None:
         """Decide what becomes of a body that the answer did not wait for."""
-        if not body.finished and (body.remaining or _SMALL_REST + 1) <= _SMALL_REST and not self._expects():
+        is_small = (body.remaining or _SMALL_REST + 1) <= _SMALL_REST and body.cut_at is None
+        if not body.finished and is_small and not self._expects():
             body.discard()
         if not body.finished:
             self.close_connection = True
@@ -236,6 +279,15 @@ class Connection(BaseHTTPRequestHandler):
             raise _Hangup
         if isinstance(action, faults.StallReply):
             self._send_and_stall(response, action)
+        if isinstance(action, faults.Twice):
+            self._send_twice(response)
+            return
+        if isinstance(action, faults.HalfClose) and action.when == "after":
+            self._send(response)
+            self.connection.shutdown(socket.SHUT_WR)
+            while self.connection.recv(_MAX_LINE):
+                continue
+            raise _Hangup
         if isinstance(action, faults.Http10Close):
             self.close_connection = True
             self.protocol_version = "HTTP/1.0"
@@ -276,8 +328,18 @@ class Connection(BaseHTTPRequestHandler):
             # The head promises one byte more than is sent, lest an answer without a body be whole.
             length = max(response.length, action.count + 1)
             self._send(response.with_headers(("Content-Length", str(length))), limit=action.count)
-        self.service.stopping.wait(action.seconds)
+        self._wait(action.seconds)
         raise _Hangup
+
+    def _send_twice(self, response: Response) -> None:
+        if response.file is not None:
+            whole = response.file.path.read_bytes()[response.file.start :][: response.file.length]
+            response = Response(response.status, response.headers, whole)
+        connection, self.wfile = self.wfile, BytesIO()
+        self._send(response)
+        connection.write(self.wfile.getvalue() * 2)
+        connection.flush()
+        self.wfile = connection
 
     def _linger(self) -> None:
         self.wfile.flush()
@@ -310,6 +372,10 @@ def _scripted(action: faults.Answer) -> Response:
         value = {"errors": [{"code": action.code, "message": "scripted fault", "detail": None}]}
         return json_response(action.status, value, *headers)
     return Response(action.status, headers, action.body)
+
+
+def _other_digit(digest: re.Match[str]) -> str:
+    return digest[0][:-1] + ("1" if digest[0][-1] == "0" else "0")
 
 
 def _nothing() -> None:

@@ -11,7 +11,7 @@ import re
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +63,22 @@ class TruncateReply:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Do nothing for so many seconds, or until the sandbox stops, then go on as if nothing had been.
+    """Read `after` bytes of the body, do nothing for so many seconds, then go on as if nothing had been.
 
-    The time is the machine's: a client that waits is waiting really, whatever clock the sandbox was given.
+    It ends earlier when the client goes away, which then has broken its request off, or when the sandbox stops. The
+    time is the machine's: a client that waits is waiting really, whatever clock the sandbox was given.
     """
 
     seconds: float
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class StallReply:
     """Do what was asked, send the head of the answer and `count` bytes of its body, and nothing more.
 
-    With `count` below 0 the head breaks off, too. The connection stays open for so many seconds, or until the
-    sandbox stops.
+    With `count` below 0 the head breaks off, too. The connection stays open for so many seconds, or until the client
+    goes away or the sandbox stops.
     """
 
     count: int
@@ -119,6 +121,42 @@ class Http10Close:
     """Do what was asked and answer as HTTP/1.0 does: no Content-Length, the end of the connection is the end."""
 
 
+@dataclass(frozen=True, slots=True)
+class FlipByte:
+    """Change one byte of the request's body on its way: the one at `at`, or the last; `mask` says which bits."""
+
+    at: int
+    mask: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OtherDigest:
+    """Change one digit of the last digest in the request's path and query on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Do what was asked twice, as behind a proxy that sends a request again; the answer is the second one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Twice:
+    """Do what was asked and send the answer twice, at once, as if the copy answered the next request."""
+
+
+@dataclass(frozen=True, slots=True)
+class HalfClose:
+    """Do what was asked with one direction closed too early.
+
+    ``before``: no answer can be sent any more, all the same the request is read to its end and carried out.
+    ``inside``: nothing is read beyond `count` bytes of the body, and the answer is distribution's 499. ``after``: the
+    answer is sent as if the connection were to be kept, and then no further one can be.
+    """
+
+    when: Literal["before", "inside", "after"]
+    count: int = 0
+
+
 Action: TypeAlias = (
     Answer
     | DropBefore
@@ -132,6 +170,11 @@ Action: TypeAlias = (
     | Headers
     | Redirect
     | Http10Close
+    | FlipByte
+    | OtherDigest
+    | Repeat
+    | Twice
+    | HalfClose
 )
 
 

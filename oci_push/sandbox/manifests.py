@@ -48,13 +48,15 @@ class ManifestEndpoints:
         by_digest = parse_digest(reference) if ":" in reference else None
         if by_digest is None and not is_tag(reference):
             raise refuse(400, "MANIFEST_INVALID", "neither a tag nor a digest", reference)
+        given = exchange.first("digest") if self._options.tag_digest and not by_digest else ""
+        wanted = parse_digest(given) if given else by_digest
         tags = self._tags(exchange, reference)
         raw = exchange.body.read(media.MAX_MANIFEST_BYTES)
         if raw is None:
             raise refuse(413, "MANIFEST_INVALID", f"manifest is over the limit of {media.MAX_MANIFEST_BYTES} bytes")
-        digest = Digest.of(raw, by_digest.algorithm if by_digest else "sha256")
-        if by_digest and digest != by_digest:
-            raise refuse(400, "DIGEST_INVALID", "provided digest did not match uploaded content", reference)
+        digest = Digest.of(raw, wanted.algorithm if wanted else "sha256")
+        if wanted and digest != wanted:
+            raise refuse(400, "DIGEST_INVALID", "provided digest did not match uploaded content", str(wanted))
         stored = self._read(exchange, raw, digest)
         self._check_contents(repository, raw, stored)
         accepted = tuple(tag for tag in tags if not self._is_fixed(repository, tag))

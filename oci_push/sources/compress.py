@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from oci_push.errors import ConfigError, ContentMismatchError
 from oci_push.model.digest import Digest
-from oci_push.protocol.call import Body
 from oci_push.runtime.scope import Scope
 from oci_push.runtime.tasks import run_all
-from oci_push.sources.files import FileBody, SpoolSpace
+from oci_push.sources.files import SpooledBody, SpoolSpace
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
+Blocks: TypeAlias = Iterable[bytes | memoryview]
 _SEGMENT = 4 * 1024 * 1024
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, no time, system unknown
 _END = b"\x03\x00"  # an empty last block
@@ -45,11 +45,11 @@ class Compressed:
     diff_id: Digest
     digest: Digest
     size: int
-    body: FileBody
+    body: SpooledBody
 
 
 def make_compressor(algorithm: str, level: int) -> Compressor:
-    """Choose the library: ``gzip`` by igzip or else zlib, ``zstd`` by zstandard."""
+    """Choose the library: ``gzip`` by igzip or else zlib, ``zstd`` by zstandard; ``none`` leaves bytes as they are."""
     import zlib
 
     highest = 22 if algorithm == "zstd" else 9
@@ -58,6 +58,8 @@ def make_compressor(algorithm: str, level: int) -> Compressor:
             f"compression level {level} does not exist for {algorithm}",
             hint=f"give 1 to {highest}, or 0 for the usual one",
         )
+    if algorithm == "none":
+        return Compressor("none", "tar", lambda data: data, lambda data, value: 0)
     if algorithm == "zstd":
         import zstandard
 
@@ -89,22 +91,28 @@ def make_compressor(algorithm: str, level: int) -> Compressor:
 
 
 def compress(
-    scope: Scope, body: Body, diff_id: Digest, compressor: Compressor, spool: SpoolSpace, what: str, threads: int
+    scope: Scope,
+    blocks: Blocks,
+    diff_id: Digest,
+    compressor: Compressor,
+    spool: SpoolSpace,
+    what: str,
+    threads: int,
 ) -> Compressed:
     """Compress one layer into the spool, checking its diff_id on the way; `threads` work on its segments."""
-    file = spool.new()
+    writer = spool.writer(f"{what} (compressed)")
     raw, out, size, crc, length = diff_id.new_hash(), hashlib.sha256(), 0, 0, 0
     gzip = compressor.suffix == "gzip"
 
     def write(data: bytes) -> None:
         nonlocal size
         out.update(data)
-        spool.write(file, data, what)
+        writer.write(data)
         size += len(data)
 
     if gzip:
         write(_HEADER)
-    for group in _groups(body, threads):
+    for group in _groups(blocks, threads):
         scope.check()
         made = _segments(scope, group, compressor, raw)
         for data, segment in zip(group, made, strict=True):
@@ -115,13 +123,18 @@ def compress(
         write(compressor.segment(b""))  # no bytes at all are no zstd frame
     if gzip:
         write(_END + struct.pack("<II", crc & 0xFFFFFFFF, length & 0xFFFFFFFF))
-    if not diff_id.matches(raw):
+    check_diff_id(diff_id, raw, what)
+    digest = Digest("sha256", out.hexdigest())
+    return Compressed(diff_id, digest, size, writer.body())
+
+
+def check_diff_id(diff_id: Digest, running: _Hash, what: str) -> None:
+    """See that a layer's uncompressed bytes, hashed, are those that the config names; else `ContentMismatchError`."""
+    if not diff_id.matches(running):
         raise ContentMismatchError(
-            f"{what}: layer has diff_id {diff_id.algorithm}:{raw.hexdigest()}, the image's config says {diff_id}",
+            f"{what}: layer has diff_id {diff_id.algorithm}:{running.hexdigest()}, the image's config says {diff_id}",
             hint="the archive is damaged, or its layers and config do not belong together",
         )
-    digest = Digest("sha256", out.hexdigest())
-    return Compressed(diff_id, digest, size, FileBody(file.fileno(), 0, size, f"{what} (compressed)"))
 
 
 def _segments(scope: Scope, group: list[bytes], compressor: Compressor, raw: _Hash) -> list[bytes]:
@@ -138,9 +151,9 @@ def _segments(scope: Scope, group: list[bytes], compressor: Compressor, raw: _Ha
     return [outcome.get() for outcome in run_all(scope, jobs, limit=len(jobs))][1:]
 
 
-def _groups(body: Body, width: int) -> Iterator[list[bytes]]:
+def _groups(blocks: Blocks, width: int) -> Iterator[list[bytes]]:
     group: list[bytes] = []
-    for segment in _cut(body):
+    for segment in _cut(blocks):
         group.append(segment)
         if len(group) >= width:
             yield group
@@ -149,11 +162,11 @@ def _groups(body: Body, width: int) -> Iterator[list[bytes]]:
         yield group
 
 
-def _cut(body: Body) -> Iterator[bytes]:
-    """Cut a body into segments; blocks are copied once, since a body may reuse its buffer."""
+def _cut(blocks: Blocks) -> Iterator[bytes]:
+    """Cut blocks into segments; blocks are copied once, since their reader may reuse its buffer."""
     pending: list[bytes] = []
     size = 0
-    for block in body.blocks():
+    for block in blocks:
         view = memoryview(block)
         while size + len(view) >= _SEGMENT:
             pending.append(bytes(view[: _SEGMENT - size]))

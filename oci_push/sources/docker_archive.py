@@ -2,13 +2,17 @@
 
 ``manifest.json`` names a config and layers by path (docker image spec v1.2, "Combined Image JSON + Filesystem
 Changeset Format"); podman, kaniko, jib, bazel and nix differ in those paths, in links between layers and in
-whether layers are compressed. Layers that are keep their bytes; others are compressed once.
+whether layers are compressed. Layers in gzip or zstd keep their bytes; others are compressed once. Whichever way, what
+is in a layer is hashed and compared with the config's diff_id before anything is sent.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TypeVar
 
 from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.events import Emit, LayerCompressed
@@ -16,28 +20,22 @@ from oci_push.model import media
 from oci_push.model.access import Access
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.model.manifest import Manifest, encode, load_json
+from oci_push.model.manifest import Manifest, encode
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Body
 from oci_push.runtime.once import OnceMap
 from oci_push.runtime.scope import Scope
 from oci_push.runtime.tasks import first_error, run_all
-from oci_push.sources.compress import Compressed, Compressor, compress, make_compressor
+from oci_push.sources.archive_images import ArchiveImage, diff_ids_of
+from oci_push.sources.codecs import HEAD_BYTES, LARGE_WINDOW_BYTES, WindowError, expanded, told
+from oci_push.sources.compress import Compressed, Compressor, check_diff_id, compress, make_compressor
 from oci_push.sources.files import FileBody, SpoolSpace
-from oci_push.sources.layout import listing, same_name
 from oci_push.sources.settings import SourceSettings
-from oci_push.sources.views import View, normalise, read_small
+from oci_push.sources.views import View, read_small
 
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveImage:
-    """Hold one entry of ``manifest.json``."""
-
-    config: str
-    layers: tuple[str, ...]
-    tags: tuple[str, ...]
+T = TypeVar("T")
+_SENT_AS_STORED = frozenset({"gzip", "zstd"})
+"""Compressions that manifests have a media type for."""
 
 
 class DockerArchiveSource:
@@ -53,6 +51,7 @@ class DockerArchiveSource:
         self._emit = emit
         self._built: OnceMap[str, Manifest] = OnceMap()
         self._bodies: dict[Digest, Body] = {}
+        self._large = threading.Lock()
         self._stored: dict[Digest, tuple[FileBody, Digest]] = {}
         self._compressed: OnceMap[tuple[Digest, FileBody], Compressed] = OnceMap()
 
@@ -70,12 +69,13 @@ class DockerArchiveSource:
     def is_ready(self) -> bool:
         """Layers stored uncompressed must be compressed before anything can be asked, unless an earlier run did it."""
         raw = read_small(self._view, self._image.config, self._settings.limits)
-        diff_ids = _diff_ids(raw, self.name) if raw is not None else ()
+        diff_ids = diff_ids_of(raw, self.name) if raw is not None else ()
         pairs = zip(diff_ids, (self._view.find(path) for path in self._image.layers), strict=False)
         return all(body is None or self._is_described(diff_id, body) for diff_id, body in pairs)
 
     def _is_described(self, diff_id: Digest, body: FileBody) -> bool:
-        if _head(body).startswith((_GZIP, _ZSTD)) or self._settings.compression == "none":
+        codec = told(_head(body))
+        if codec in _SENT_AS_STORED or (not codec and self._settings.compression == "none"):
             return True
         cache = self._settings.digest_cache
         return cache is not None and cache.find(diff_id, self._compressor().key) is not None
@@ -115,7 +115,7 @@ class DockerArchiveSource:
         raw = read_small(self._view, self._image.config, self._settings.limits)
         if raw is None:
             raise SourceError(f"{self.name}: config {self._image.config} is missing")
-        diff_ids = _diff_ids(raw, self.name)
+        diff_ids = diff_ids_of(raw, self.name)
         if len(diff_ids) != len(self._image.layers):
             raise SourceError(
                 f"{self.name}: {len(self._image.layers)} layers are listed, the config names {len(diff_ids)}"
@@ -125,7 +125,13 @@ class DockerArchiveSource:
         config_body = self._view.find(self._image.config)
         assert config_body is not None  # noqa: S101  # it was read above
         self._bodies[config_digest] = config_body
-        oci = self._settings.format == "oci" or any("zstd" in layer.media_type for layer in layers)
+        has_zstd = any("zstd" in layer.media_type for layer in layers)
+        if has_zstd and self._settings.format == "docker":
+            raise SourceError(
+                f"{self.name}: has layers in zstd, which docker's manifests do not know",
+                hint="leave out --format docker",
+            )
+        oci = has_zstd or self._settings.format == "oci"
         config_type = media.OCI_CONFIG if oci else media.DOCKER_CONFIG
         return Manifest.parse(
             encode(
@@ -139,18 +145,29 @@ class DockerArchiveSource:
         )
 
     def _layers(self, scope: Scope, diff_ids: tuple[Digest, ...]) -> list[Descriptor]:
-        bodies = [self._layer(path) for path in self._image.layers]
-        total = sum(body.size for body in bodies) or 1
+        foreign = {} if self._settings.foreign_layers else self._image.foreign
+        referred = {diff_id: foreign[str(diff_id)] for diff_id in diff_ids if str(diff_id) in foreign}
         # Two members may claim one diff_id and differ: both are checked, and kept if they are compressed already.
-        pairs = list(zip(diff_ids, bodies, strict=True))
+        pairs = [
+            (diff_id, None if diff_id in referred else self._layer(path))
+            for diff_id, path in zip(diff_ids, self._image.layers, strict=True)
+        ]
+        ours = dict.fromkeys((diff_id, body) for diff_id, body in pairs if body is not None)
+        total = sum(body.size for _, body in ours) or 1
         threads = self._settings.threads
 
         def describe(inner: Scope, diff_id: Digest, body: FileBody) -> Descriptor:
             # A layer that is most of the image gets all threads, others one each beside one another.
             width = threads if body.size * 2 > total else 1
-            return self._describe(inner, body, diff_id, width)
+            try:
+                return self._describe(inner, body, diff_id, width)
+            except ContentMismatchError as error:
+                elsewhere = self._image.foreign.get(str(diff_id))
+                if elsewhere is not None:
+                    error.hint = f"its bytes are at {elsewhere.urls[0]}; without --foreign-layers they are not sent"
+                raise
 
-        ordered = sorted(dict.fromkeys(pairs), key=lambda pair: -pair[1].size)
+        ordered = sorted(ours, key=lambda pair: -pair[1].size)
         outcomes = run_all(
             scope,
             [lambda s, d=d, b=b: describe(s, d, b) for d, b in ordered],  # type: ignore[misc]
@@ -161,7 +178,7 @@ class DockerArchiveSource:
         if error is not None:
             raise error
         known = {pair: outcome.get() for pair, outcome in zip(ordered, outcomes, strict=True)}
-        return [known[pair] for pair in pairs]
+        return [known[diff_id, body] if body is not None else referred[diff_id] for diff_id, body in pairs]
 
     def _layer(self, path: str) -> FileBody:
         body = self._view.find(path)
@@ -170,109 +187,81 @@ class DockerArchiveSource:
         return body
 
     def _describe(self, scope: Scope, body: FileBody, diff_id: Digest, width: int) -> Descriptor:
-        head = _head(body)
-        if head.startswith((_GZIP, _ZSTD)):
-            return self._keep(scope, body, "gzip" if head.startswith(_GZIP) else "zstd")
-        if self._settings.compression == "none":
-            kept = self._keep(scope, body, "")
-            if kept.digest != diff_id:
-                raise ContentMismatchError(f"{body.what}: has digest {kept.digest}, the image's config says {diff_id}")
-            return kept
-        suffix = "zstd" if self._settings.compression == "zstd" else "gzip"
+        codec = told(_head(body))
+        if codec in _SENT_AS_STORED or (not codec and self._settings.compression == "none"):
+            return self._keep(scope, body, diff_id, codec)
+        compressor = self._compressor()
         cache = self._settings.digest_cache
-        key = self._compressor().key
-        remembered = cache.find(diff_id, key) if cache else None
+        remembered = cache.find(diff_id, compressor.key) if cache else None
         if remembered is not None:
             self._stored[remembered[0]] = (body, diff_id)
             self._emit(LayerCompressed(diff_id, remembered[0], remembered[1], from_memory=True))
-            return Descriptor(f"{suffix}", remembered[0], remembered[1])
+            return Descriptor(compressor.suffix, remembered[0], remembered[1])
         made = self._compress(scope, body, diff_id, width)
         self._bodies[made.digest] = made.body
         if cache:
-            cache.store(diff_id, key, made.digest, made.size)
+            cache.store(diff_id, compressor.key, made.digest, made.size)
         self._emit(LayerCompressed(diff_id, made.digest, made.size, from_memory=False))
-        return Descriptor(suffix, made.digest, made.size)
+        return Descriptor(compressor.suffix, made.digest, made.size)
 
-    def _keep(self, scope: Scope, body: FileBody, suffix: str) -> Descriptor:
-        running = hashlib.sha256()
-        for block in body.blocks():
-            scope.check()
-            running.update(block)
-        digest = Digest("sha256", running.hexdigest())
-        self._bodies[digest] = body
-        return Descriptor(suffix or "tar", digest, body.size)
+    def _keep(self, scope: Scope, body: FileBody, diff_id: Digest, codec: str) -> Descriptor:
+        """Describe a layer that is sent as it is stored; what is in it must be what the config names."""
+        if not codec:
+            kept = self._read_through(scope, body, diff_id, LARGE_WINDOW_BYTES)
+        else:
+            kept = self._one_large_window(lambda window: self._read_through(scope, body, diff_id, window))
+        self._bodies[kept] = body
+        return Descriptor(codec or "tar", kept, body.size)
+
+    def _read_through(self, scope: Scope, body: FileBody, diff_id: Digest, window: int) -> Digest:
+        stored, raw = hashlib.sha256(), diff_id.new_hash()
+
+        def blocks() -> Iterator[bytes]:
+            for block in body.blocks():
+                scope.check()
+                stored.update(block)
+                yield bytes(block)
+
+        source = blocks()
+        for out in self._plain(source, body, window):
+            raw.update(out)
+        for _ in source:  # what a decoder has left unread is sent as well
+            pass
+        check_diff_id(diff_id, raw, body.what)
+        return Digest("sha256", stored.hexdigest())
+
+    def _plain(self, blocks: Iterator[bytes], body: FileBody, window: int) -> Iterator[bytes]:
+        limits = replace(self._settings.limits, window_bytes=min(window, self._settings.limits.window_bytes))
+        return expanded(blocks, body.what, limits, ratio=limits.layer_ratio, free_bytes=limits.layer_free_bytes)
+
+    def _one_large_window(self, read: Callable[[int], T]) -> T:
+        """Read with a small window, and where that is not enough again with a large one, one layer at a time."""
+        try:
+            return read(LARGE_WINDOW_BYTES)
+        except WindowError:
+            with self._large:
+                return read(self._settings.limits.window_bytes)
 
     def _compress(self, scope: Scope, body: FileBody, diff_id: Digest, width: int) -> Compressed:
-        return self._compressed.get(
-            (diff_id, body), lambda: compress(scope, body, diff_id, self._compressor(), self._spool, body.what, width)
-        )
+        def make(window: int) -> Compressed:
+            blocks = self._plain((bytes(block) for block in body.blocks()), body, window)
+            return compress(scope, blocks, diff_id, self._compressor(), self._spool, body.what, width)
+
+        return self._compressed.get((diff_id, body), lambda: self._one_large_window(make))
 
     def _compressor(self) -> Compressor:
         return make_compressor(self._settings.compression, self._settings.level)
 
 
 def _head(body: FileBody) -> bytes:
-    return FileBody(body.file, body.offset, min(4, body.size), body.what).read()
-
-
-def read_images(view: View, settings: SourceSettings) -> tuple[ArchiveImage, ...] | None:
-    """Read ``manifest.json``; ``None`` when there is none."""
-    raw = read_small(view, "manifest.json", settings.limits)
-    if raw is None:
-        return None
-    try:
-        listed = load_json(b'{"images":' + raw + b"}", "manifest.json").get("images")
-    except ValueError as problem:
-        raise SourceError(f"{view.name}: {problem}") from problem
-    if not isinstance(listed, list):
-        raise SourceError(f"{view.name}: manifest.json is not a list")
-    return tuple(_image(item, view.name) for item in listed)
-
-
-def choose(images: tuple[ArchiveImage, ...], ref: str, name: str) -> ArchiveImage:
-    """Find the image whose RepoTags hold `ref`, or the only one."""
-    found = [image for image in images if not ref or any(same_name(tag, ref) for tag in image.tags)]
-    found = [image for n, image in enumerate(images) if ref == f"@{n}"] or found
-    if len(found) == 1:
-        return found[0]
-    listed = listing(tag for image in images for tag in image.tags) or "images without a tag"
-    if not images:
-        raise SourceError(f"{name}: holds no image")
-    if not found:
-        raise SourceError(f"{name}: holds no image {ref!r}", hint=f"it holds: {listed}")
-    raise SourceError(f"{name}: holds several images, say which", hint=f"it holds: {listed}")
-
-
-def _image(item: object, name: str) -> ArchiveImage:
-    if not isinstance(item, dict):
-        raise SourceError(f"{name}: manifest.json holds something that is no image")
-    config, layers, tags = item.get("Config"), item.get("Layers", []), item.get("RepoTags")
-    layers = [] if layers is None else layers  # docker writes null for an image without layers
-    if not isinstance(config, str) or not isinstance(layers, list) or not all(isinstance(x, str) for x in layers):
-        raise SourceError(f"{name}: manifest.json holds an image without Config or Layers")
-    for path in (config, *layers):
-        normalise(path, name)
-    return ArchiveImage(
-        config, tuple(layers), tuple(t for t in tags if isinstance(t, str)) if isinstance(tags, list) else ()
-    )
-
-
-def _diff_ids(raw: bytes, name: str) -> tuple[Digest, ...]:
-    try:
-        rootfs = load_json(raw, "image config").get("rootfs")
-        listed = rootfs.get("diff_ids", []) if isinstance(rootfs, dict) else None
-        listed = [] if listed is None and isinstance(rootfs, dict) else listed
-        if not isinstance(listed, list):
-            raise ValueError("image config has no rootfs.diff_ids")
-        return tuple(Digest.parse(str(item)) for item in listed)
-    except ValueError as problem:
-        raise SourceError(f"{name}: {problem}") from problem
+    return FileBody(body.file, body.offset, min(HEAD_BYTES, body.size), body.what).read()
 
 
 def _typed(layer: Descriptor, *, oci: bool) -> Descriptor:
-    types = {
-        "gzip": (media.DOCKER_LAYER_GZIP, media.OCI_LAYER_GZIP),
-        "zstd": (media.DOCKER_LAYER_ZSTD, media.OCI_LAYER_ZSTD),
-        "tar": (media.DOCKER_LAYER, media.OCI_LAYER),
-    }
-    return Descriptor(types[layer.media_type][oci], layer.digest, layer.size)
+    if layer.urls:
+        kind = next((kind for kind in ("gzip", "zstd") if kind in layer.media_type), "tar")
+        types = {"gzip": media.FOREIGN_LAYER_GZIP, "zstd": media.FOREIGN_LAYER_ZSTD, "tar": media.FOREIGN_LAYER}
+    else:
+        kind = layer.media_type
+        types = {"gzip": media.LAYER_GZIP, "zstd": media.LAYER_ZSTD, "tar": media.LAYER}
+    return replace(layer, media_type=types[kind][oci])

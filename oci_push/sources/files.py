@@ -14,6 +14,9 @@ from typing import IO
 from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.sources.base import BLOCK_BYTES
 
+_RUN_BYTES = 4 * 1024 * 1024
+"""What a writer takes of the shared file at a time; what it does not fill stays a hole."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileBody:
@@ -53,6 +56,23 @@ class FileBody:
         return b"".join(bytes(block) for block in self.blocks())
 
 
+@dataclass(frozen=True, slots=True)
+class SpooledBody:
+    """Send what a `SpoolWriter` has kept: `runs` are offsets and lengths in the file that all writers share."""
+
+    file: int
+    runs: tuple[tuple[int, int], ...]
+    size: int
+    what: str
+
+    def blocks(self, start: int = 0) -> Iterator[bytes | memoryview]:
+        """Read one run after the other, as `FileBody` does."""
+        for offset, length in self.runs:
+            if start < length:
+                yield from FileBody(self.file, offset, length, self.what).blocks(start)
+            start = max(0, start - length)
+
+
 class SpoolSpace:
     """Hand out temporary files that have no name, so that nothing is left behind however we end."""
 
@@ -60,20 +80,33 @@ class SpoolSpace:
         self._folder = folder
         self._limit = limit_bytes
         self._used = 0
+        self._end = 0
         self._lock = threading.Lock()
         self._files: list[IO[bytes]] = []
+        self._shared: IO[bytes] | None = None
 
     def new(self) -> IO[bytes]:
-        """Open an empty file, mode 0600; raises `SourceError` when the folder does not allow it."""
+        """Open an empty file, mode 0600; raises `SourceError` when no folder allows it."""
         try:
             file = tempfile.TemporaryFile(dir=self._folder, prefix="oci-push-", buffering=0)  # noqa: SIM115
         except OSError as problem:
+            # Without a folder of ours, Python's reason lists the folders that it has tried.
+            where = f"{self._folder}: " if self._folder else ""
             raise SourceError(
-                f"{self._folder or tempfile.gettempdir()}: no temporary file can be made there ({problem.strerror})",
-                hint="name another folder with --tmpdir or TMPDIR",
+                f"{where}no temporary file can be made ({problem.strerror})", hint=_elsewhere(problem)
             ) from problem
         self.adopt(file)
         return file
+
+    def writer(self, what: str) -> SpoolWriter:
+        """Begin to keep bytes; all writers share one file, as an image may have more layers than we may open files."""
+        with self._lock:
+            shared = self._shared
+        if shared is None:
+            made = self.new()
+            with self._lock:
+                shared = self._shared = self._shared or made
+        return SpoolWriter(self, shared.fileno(), what)
 
     def adopt(self, file: IO[bytes]) -> None:
         """Close this file, too, when all is closed."""
@@ -82,27 +115,84 @@ class SpoolSpace:
 
     def write(self, file: IO[bytes], data: bytes | memoryview, what: str) -> None:
         """Append to a file within the limit of all; a full disk is a clear error."""
-        with self._lock:
-            self._used += len(data)
-            if self._used > self._limit:
-                raise SourceError(
-                    f"{what}: needs more than {self._limit} bytes of temporary space",
-                    hint="raise the limit, or give a file that need not be unpacked",
-                )
+        self.count(len(data), what)
         try:
             view = memoryview(data)
             while view:
                 view = view[file.write(view) :]
         except OSError as problem:
-            full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
-            raise SourceError(
-                f"{what}: {'the disk is full' if full else problem.strerror} while writing a temporary file",
-                hint="name another folder with --tmpdir or TMPDIR",
-            ) from problem
+            raise _not_written(what, problem) from problem
+
+    def count(self, size: int, what: str) -> None:
+        """Count bytes that are about to be written; raises `SourceError` beyond the limit of all files."""
+        with self._lock:
+            self._used += size
+            if self._used > self._limit:
+                raise SourceError(
+                    f"{what}: needs more than {self._limit} bytes of temporary space",
+                    hint="raise the limit, or give a file that need not be unpacked",
+                )
+
+    def reserve(self, size: int) -> int:
+        """Give the offset of a part of the shared file that nobody else writes to."""
+        with self._lock:
+            offset, self._end = self._end, self._end + size
+        return offset
 
     def close(self) -> None:
         """Close, and so remove, every file."""
         with self._lock:
-            files, self._files = self._files, []
+            files, self._files, self._shared = self._files, [], None
         for file in files:
             file.close()
+
+
+class SpoolWriter:
+    """Keep the bytes of one body in a file shared with others; for one thread."""
+
+    def __init__(self, space: SpoolSpace, file: int, what: str) -> None:
+        self._space = space
+        self._file = file
+        self._what = what
+        self._runs: list[tuple[int, int]] = []
+        self._next = self._left = self._size = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append within the limit of all; a full disk is a clear error."""
+        self._space.count(len(data), self._what)
+        view = memoryview(data)
+        while view:
+            if not self._left:
+                self._next, self._left = self._space.reserve(_RUN_BYTES), _RUN_BYTES
+            try:
+                written = os.pwrite(self._file, view[: self._left], self._next)
+            except OSError as problem:
+                raise _not_written(self._what, problem) from problem
+            self._grow(written)
+            view = view[written:]
+
+    def _grow(self, size: int) -> None:
+        offset, length = self._runs[-1] if self._runs else (self._next, 0)
+        if self._runs and offset + length == self._next:
+            self._runs[-1] = (offset, length + size)
+        else:
+            self._runs.append((self._next, size))
+        self._next, self._left, self._size = self._next + size, self._left - size, self._size + size
+
+    def body(self) -> SpooledBody:
+        """Give what was written."""
+        return SpooledBody(self._file, tuple(self._runs), self._size, self._what)
+
+
+def _not_written(what: str, problem: OSError) -> SourceError:
+    full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+    return SourceError(
+        f"{what}: {'the disk is full' if full else problem.strerror} while writing a temporary file",
+        hint="name another folder with --tmpdir or TMPDIR",
+    )
+
+
+def _elsewhere(problem: OSError) -> str:
+    if problem.errno in (errno.EMFILE, errno.ENFILE):
+        return "raise the limit of open files (ulimit -n)"
+    return "name another folder with --tmpdir or TMPDIR"

@@ -17,7 +17,7 @@ from oci_push.runtime.once import OnceMap
 from oci_push.runtime.retry import Action, RetryPolicy, decide
 from oci_push.runtime.scope import Scope
 from oci_push.sources.base import verified
-from oci_push.sources.files import FileBody, SpoolSpace
+from oci_push.sources.files import SpooledBody, SpoolSpace
 
 _MOST_WAIT_S = RetryPolicy().server_cap_s
 _MOST_BREAKS = 4
@@ -33,7 +33,7 @@ class RemoteSource:
         self._spool = spool
         self._keep = keep
         self._manifests: OnceMap[str, Manifest] = OnceMap()
-        self._kept: OnceMap[Digest, FileBody] = OnceMap()
+        self._kept: OnceMap[Digest, SpooledBody] = OnceMap()
 
     @property
     def name(self) -> str:
@@ -77,13 +77,13 @@ class RemoteSource:
     def _fetch(self, scope: Scope, reference: Reference) -> Manifest:
         return self._manifests.get(reference.target, lambda: self._client.fetch(scope, reference))
 
-    def _download(self, scope: Scope, body: _RemoteBody) -> FileBody:
-        file = self._spool.new()
+    def _download(self, scope: Scope, body: _RemoteBody) -> SpooledBody:
         what = f"{self.name}: blob {body.blob.digest}"
+        writer = self._spool.writer(what)
         for block in verified(body, body.blob, what):
             scope.check()
-            self._spool.write(file, block, what)
-        return FileBody(file.fileno(), 0, body.size, what)
+            writer.write(block)
+        return writer.body()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -24,12 +23,20 @@ class DigestCache(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bound what an untrusted archive may make us do; sizes in bytes."""
+    """Bound what an untrusted archive may make us do; sizes in bytes.
+
+    A compressed archive may grow `expansion_ratio` times beyond `free_bytes`, a layer that is only read
+    `layer_ratio` times beyond `layer_free_bytes`. `window_bytes` is the memory a compressed stream may demand.
+    """
 
     members: int = 50_000
     json_bytes: int = 8 * 1024 * 1024
     header_bytes: int = 16 * 1024
     expansion_ratio: int = 200
+    free_bytes: int = 64 * 1024 * 1024
+    layer_ratio: int = 1100
+    layer_free_bytes: int = 1024**3
+    window_bytes: int = 64 * 1024 * 1024
     links: int = 16
 
 
@@ -39,7 +46,8 @@ class SourceSettings:
 
     `compression` is ``gzip``, ``zstd`` or ``none`` for layers that are stored uncompressed, `level` 0 the
     algorithm's usual one. `format` is ``docker``, ``oci`` or ``auto`` for manifests that we build.
-    `spool_bytes` bounds all temporary files together.
+    `spool_bytes` bounds all temporary files together. `foreign_layers` are layers of a docker-archive that are said to
+    be fetched from URLs: sent like any other, not only referred to.
     """
 
     temp_folder: Path | None = None
@@ -48,8 +56,6 @@ class SourceSettings:
     level: int = 0
     threads: int = 2
     format: str = "auto"
+    foreign_layers: bool = False
     digest_cache: DigestCache | None = None
     limits: Limits = field(default_factory=Limits)
-
-
-IsPath = Callable[[str], bool]

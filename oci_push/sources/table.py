@@ -1,63 +1,23 @@
-"""The sources: what a SOURCE text means, and which class reads it. A new one is a file and a line here."""
+"""The sources: which class reads each kind. What a SOURCE text means is `model.source`."""
 
 from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from oci_push.errors import ConfigError, SourceError
+from oci_push.errors import SourceError
 from oci_push.events import Emit
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.model.reference import Reference
+from oci_push.model.source import SourceSpec
 from oci_push.runtime.scope import Scope
-from oci_push.sources import docker_archive, layout
+from oci_push.sources import archive_images, docker_archive, layout
 from oci_push.sources.base import Source
 from oci_push.sources.files import FileBody, SpoolSpace
-from oci_push.sources.settings import IsPath, SourceSettings
+from oci_push.sources.settings import SourceSettings
 from oci_push.sources.views import FolderView, TarView, View, open_tar, read_small
-
-_FILE_KINDS = ("oci", "oci-archive", "docker-archive")
-_TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.zst")
-
-
-@dataclass(frozen=True, slots=True)
-class SourceSpec:
-    """Hold a SOURCE taken apart: `kind` is ``oci``, ``oci-archive``, ``docker-archive``, ``file`` (told by its
-    content), ``registry`` or ``stdin``; `text` is what the user wrote."""
-
-    kind: str
-    path: str
-    ref: str
-    text: str
-
-
-def parse_source(text: str, is_path: IsPath) -> SourceSpec:
-    """Take a SOURCE apart; `is_path` says whether a file or folder exists. Raises `ConfigError`."""
-    if text == "-":
-        return SourceSpec("stdin", "-", "", text)
-    scheme, colon, rest = text.partition(":")
-    if colon and scheme in _FILE_KINDS:
-        path, ref = _split_ref(rest, is_path)
-        if not path:
-            raise ConfigError(f"source {text!r} names no file", hint=f"write {scheme}:PATH or {scheme}:PATH:NAME")
-        return SourceSpec(scheme, path, ref, text)
-    if text.startswith("docker://"):
-        return SourceSpec("registry", text.removeprefix("docker://"), "", text)
-    path, ref = _split_ref(text, is_path)
-    if is_path(path) and (path != text or "/" in text or "." in text or not _is_reference(text) or is_path(text)):
-        return SourceSpec("file", path, ref, text)
-    if text.startswith(("./", "../", "/", "~")) or path.endswith(_TAR_ENDINGS):
-        raise SourceError(f"{path}: no such file or folder", hint="give an OCI layout, an archive or a reference")
-    if not _is_reference(text):
-        raise ConfigError(
-            f"source {text!r} is neither a file nor an image reference",
-            hint="write oci:DIR, oci-archive:FILE, docker-archive:FILE, docker://HOST/REPO:TAG or - for stdin",
-        )
-    return SourceSpec("registry", text, "", text)
 
 
 def open_source(
@@ -101,11 +61,11 @@ def _by_content(view: View, spec: SourceSpec, settings: SourceSettings, spool: S
     limits = settings.limits
     has_layout = spec.kind != "docker-archive" or isinstance(view, TarView)
     has_layout = has_layout and read_small(view, "oci-layout", limits) is not None
-    images = None if spec.kind.startswith("oci") else docker_archive.read_images(view, settings)
+    images = None if spec.kind.startswith("oci") else archive_images.read_images(view, settings)
     if has_layout and (images is None or _is_complete(view, spec.ref, settings=settings)):
         return layout.LayoutSource(view, spec.ref, limits, spool)
     if images is not None:
-        chosen = docker_archive.choose(images, spec.ref, view.name)
+        chosen = archive_images.choose(images, spec.ref, view.name)
         return docker_archive.DockerArchiveSource(view, chosen, settings, spool, emit)
     if spec.kind.startswith("oci"):
         return layout.LayoutSource(view, spec.ref, limits, spool)
@@ -134,6 +94,8 @@ def _is_complete(view: View, ref: str, *, settings: SourceSettings) -> bool:
             return False
         node = Manifest.parse(body.read(), descriptor.media_type, descriptor.digest)
         for child in (*node.children, *node.blobs):
+            if media.is_foreign_layer(child.media_type) and child.urls and not settings.foreign_layers:
+                continue
             found = view.find(layout.blob_path(child.digest))
             if found is None or found.size != child.size:
                 return False
@@ -149,30 +111,6 @@ def _is_complete(view: View, ref: str, *, settings: SourceSettings) -> bool:
         return body is not None and check(root, body)
     except (SourceError, ValueError):
         return False
-
-
-def _split_ref(text: str, is_path: IsPath) -> tuple[str, str]:
-    """Cut ``PATH[:REF]`` or ``PATH[@DIGEST]``; a path that exists as written wins."""
-    if is_path(text):
-        return text, ""
-    before, at, digest = text.rpartition("@")
-    if at and (":" in digest or digest.isdigit()):
-        return before.removesuffix(":"), f"@{digest}"
-    position = text.find(":")
-    while position >= 0:
-        if is_path(text[:position]):
-            return text[:position], text[position + 1 :]
-        position = text.find(":", position + 1)
-    path, colon, ref = text.partition(":")
-    return (path, ref) if colon else (text, "")
-
-
-def _is_reference(text: str) -> bool:
-    try:
-        Reference.parse(text)
-    except ValueError:
-        return False
-    return True
 
 
 def path_exists(text: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
@@ -16,11 +16,9 @@ from typing import BinaryIO, Protocol
 from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.runtime.scope import Scope
 from oci_push.sources.base import BLOCK_BYTES
+from oci_push.sources.codecs import HEAD_BYTES, expanded, told
 from oci_push.sources.files import FileBody, SpoolSpace
 from oci_push.sources.settings import Limits
-
-_ZSTD_WINDOW = 128 * 1024 * 1024
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 class View(Protocol):
@@ -102,15 +100,15 @@ class TarView:
 
 
 def open_tar(name: str, file: BinaryIO, spool: SpoolSpace, scope: Scope, limits: Limits) -> TarView:
-    """View a tar that may be gzip or zstd outside, or not seekable: then it is spooled once."""
-    head = b""
+    """View a tar that may be compressed, or not seekable: then it is spooled once."""
     if file.seekable():
-        head = file.read(4)
+        head = next(_blocks(file, name, HEAD_BYTES), b"")
         file.seek(0)
-        if not head.startswith((_GZIP, _ZSTD)):
+        if not told(head):
             return TarView(name, file, limits)
     spooled = spool.new()
-    for block in _expanded(_blocks(file, name), name, limits):
+    plain = expanded(_blocks(file, name), name, limits, ratio=limits.expansion_ratio, free_bytes=limits.free_bytes)
+    for block in plain:
         scope.check()
         spool.write(spooled, block, name)
     spooled.seek(0)
@@ -187,9 +185,7 @@ def _scan(name: str, file: BinaryIO, limits: Limits) -> dict[str, _Member]:
                         f"{name}: member {member.name} is cut short ({missing} bytes are missing)",
                         hint="the archive was not written or copied to its end",
                     )
-                known = found.get(path)
-                if known is not None and not (known.is_folder and member.isdir()):
-                    raise SourceError(f"{name}: member {member.name} is in the archive twice")
+                # Of several members with one name the last counts, as for tar itself: `tar -r` changes archives so.
                 found[path] = _Member(member.name, member.type, member.size, member.offset_data, member.linkname)
                 archive.members.clear()  # which tarfile would keep, all of them
                 if len(found) > limits.members:
@@ -225,93 +221,9 @@ class _Headers:
         return self._file.read(size)
 
 
-def _blocks(file: BinaryIO, name: str) -> Iterator[bytes]:
+def _blocks(file: BinaryIO, name: str, size: int = BLOCK_BYTES) -> Iterator[bytes]:
     try:
-        while block := file.read(BLOCK_BYTES):
+        while block := file.read(size):
             yield block
     except OSError as problem:
         raise SourceError(f"{name}: cannot be read ({problem.strerror})") from problem
-
-
-def _expanded(blocks: Iterable[bytes], name: str, limits: Limits) -> Iterator[bytes]:
-    """Undo gzip or zstd round a stream, in bounded pieces, and refuse a bomb."""
-    iterator = iter(blocks)
-    first = next(iterator, b"")
-    while 0 < len(first) < 4:
-        more = next(iterator, b"")
-        if not more:
-            break
-        first += more
-    if not first.startswith((_GZIP, _ZSTD)):
-        yield first
-        yield from iterator
-        return
-    taken = given = 0
-    for block, out in _decoded(first, iterator, name):
-        taken, given = taken + block, given + len(out)
-        if given > 64 * 1024 * 1024 and given > taken * limits.expansion_ratio:
-            raise SourceError(
-                f"{name}: grows more than {limits.expansion_ratio} times when decompressed; refused as a bomb"
-            )
-        yield out
-
-
-class _Counted:
-    """Present blocks as a file to read from, and count what has been taken."""
-
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks = blocks
-        self._rest = b""
-        self.taken = 0
-
-    def read(self, size: int) -> bytes:
-        """Give at most `size` bytes."""
-        if not self._rest:
-            self._rest = next(self._blocks, b"")
-        given, self._rest = self._rest[:size], self._rest[size:]
-        self.taken += len(given)
-        return given
-
-
-def _decoded(first: bytes, rest: Iterator[bytes], name: str) -> Iterator[tuple[int, bytes]]:
-    from itertools import chain
-
-    stream = chain([first], rest)
-    if first.startswith(_ZSTD):
-        import zstandard
-
-        decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
-        source = _Counted(stream)
-        seen = 0
-        try:
-            with decompressor.stream_reader(
-                source,  # type: ignore[arg-type]  # it needs read() alone
-                read_size=BLOCK_BYTES,
-                read_across_frames=True,
-            ) as reader:
-                # A read is bounded in what comes out, so a bomb is noticed before it is in memory.
-                while out := reader.read(BLOCK_BYTES * 8):
-                    yield source.taken - seen, out
-                    seen = source.taken
-        except zstandard.ZstdError as problem:
-            raise SourceError(f"{name}: is damaged zstd ({problem})") from problem
-        return
-    import zlib
-
-    inflate, is_whole = zlib.decompressobj(31), False
-    try:
-        for block in stream:
-            pending, counted = block, len(block)
-            while pending:
-                yield counted, inflate.decompress(pending, BLOCK_BYTES * 8)
-                counted = 0
-                pending = inflate.unconsumed_tail
-                is_whole = inflate.eof
-                if is_whole:
-                    pending, inflate = inflate.unused_data, zlib.decompressobj(31)
-                    if not pending.strip(b"\0"):
-                        break
-    except zlib.error as problem:
-        raise SourceError(f"{name}: is damaged gzip ({problem})") from problem
-    if not is_whole:
-        raise SourceError(f"{name}: is cut short (the gzip stream does not end)")

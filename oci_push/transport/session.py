@@ -1,7 +1,6 @@
 """Sessions: drive flows over HTTP against one registry, with its login, redirects, limits and retries.
 
-The only user of httpx beside `sockets`. Redirects are followed here: httpx would turn a POST into a GET and
-knows nothing of who may see credentials.
+Redirects are followed here: httpx would turn a POST into a GET and knows nothing of who may see credentials.
 """
 
 from __future__ import annotations
@@ -9,9 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -27,26 +25,27 @@ from oci_push.events import Emit, Note, RetryScheduled, ignore
 from oci_push.model.access import Access
 from oci_push.protocol import faults
 from oci_push.protocol.call import Call, Flow, Reply
-from oci_push.protocol.endpoints import bare
+from oci_push.protocol.endpoints import bare, learn_query
 from oci_push.protocol.limits import rate_limits
 from oci_push.protocol.notices import warnings
 from oci_push.runtime.retry import Budget, Retried, RetryPolicy, attempts
 from oci_push.runtime.scope import Scope
 from oci_push.transport.auth import Authenticator
-from oci_push.transport.bodies import BodyStream
-from oci_push.transport.breakage import network_error
+from oci_push.transport.breakage import Kind, Trouble, network_error, trouble_of
+from oci_push.transport.connection import Patience
+from oci_push.transport.dialing import Dialer
 from oci_push.transport.logins import FixedLogin, LoginSource
-from oci_push.transport.origins import check_hop, join, origin
+from oci_push.transport.origins import base_of, check_hop, join, origin, shown
+from oci_push.transport.outgoing import BodyStream, check_headers, leave_secrets_behind
 from oci_push.transport.pace import Bandwidth, Gate
-from oci_push.transport.pool import find_proxy, make_transport
+from oci_push.transport.pool import Pool
 from oci_push.transport.probe import Probe, look
-from oci_push.transport.sockets import Backend, Stream
+from oci_push.transport.sockets import Network
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_HOPS = 10
-_SECRET_HEADERS = ("Authorization", "X-IDENTITY-HEADER")
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_WARNINGS = 20
 _ANSWER_S = 300.0
@@ -72,6 +71,12 @@ class TransportSettings:
     limit_bytes_per_s: float = 0.0
     user_agent: str = "oci-push"
     env: Mapping[str, str] = field(default_factory=dict)
+    network: Network = field(default_factory=Network)
+
+    def __post_init__(self) -> None:
+        """Refuse a user agent that no header can carry; raises ``ValueError``."""
+        if not (self.user_agent.isascii() and self.user_agent.isprintable()):
+            raise ValueError("user_agent holds characters that no header can carry")
 
 
 class Session:
@@ -101,16 +106,13 @@ class Session:
         self._settings = settings
         self._random = random
         self._emit = emit
-        addresses = {f"{self._origin[1]}:{self._origin[2]}": access.address} if access.address else {}
-        self._backend = Backend(addresses)
-        proxy = find_proxy(self._origin, settings.env)
-        self._is_proxied = bool(proxy)
+        self._dialer = Dialer(access, self._origin, settings.env, settings.network)
+        self._is_proxied = self._dialer.proxy(self._origin) is not None
         self.limits = ""
         """What the registry last told of its rate limits, for people."""
         self._client = httpx.Client(
-            transport=make_transport(access, self._backend, settings.env, proxy),
+            transport=Pool(self._dialer),
             headers={"User-Agent": settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"},
-            timeout=httpx.Timeout(settings.stall_s, connect=settings.connect_s),
             trust_env=False,
         )
         self.gate = gate or Gate(settings.near_requests)
@@ -124,13 +126,14 @@ class Session:
 
     def probe(self, scope: Scope) -> Probe:
         """Look at the way to the registry without a request; raises `NetworkError`."""
-        call = Call("GET", "/v2/", what=self.access.host)
         if self._is_proxied:
             return Probe()
         try:
             return look(self.access, self._origin, self._settings.env, scope.remaining(self._settings.connect_s))
         except OSError as problem:
-            raise network_error(call, self._base, problem) from problem
+            trouble = trouble_of(problem, Kind.CONNECT)
+            trouble.url = self._base
+            raise network_error(self.access.host, trouble, home=self._base) from problem
 
     @property
     def base(self) -> str:
@@ -144,7 +147,7 @@ class Session:
     @property
     def distance_s(self) -> float | None:
         """Give what connecting took, about a round trip; ``None`` before the first connection."""
-        return self._backend.connect_s
+        return self._dialer.connect_s
 
     def run(self, scope: Scope, flow: Flow[T]) -> T:
         """Drive a flow to its result; calls that may be repeated are, by the call policy."""
@@ -165,11 +168,11 @@ class Session:
     @contextmanager
     def download(self, scope: Scope, call: Call) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Send a GET and give the answer's status, which is checked first, and its body block by block."""
-        with self.gate.inside(scope), self._backend.use(scope), self._translated(call):
-            response, sent = self._exchange(scope, call, authenticated=True)
+        with self.gate.inside(scope), self._translated(call):
+            response, _ = self._exchange(scope, call, authenticated=True)
             try:
                 if response.status_code not in call.answers:
-                    raise self._error(scope, call, self._reply(scope, response, call.limit), sent)
+                    raise self._error(scope, call, self._reply(scope, response, call.limit))
                 yield response.status_code, response.iter_raw(512 * 1024)
             finally:
                 response.close()
@@ -210,32 +213,36 @@ class Session:
         return attempts(scope, budget, once, on_retry=told)
 
     def _once(self, scope: Scope, call: Call, *, authenticated: bool) -> Reply:
-        with self._backend.use(scope), self._translated(call):
-            response, sent = self._exchange(scope, call, authenticated=authenticated)
+        with self._translated(call):
+            response, _ = self._exchange(scope, call, authenticated=authenticated)
             try:
                 good = response.status_code in call.answers
-                reply = self._reply(scope, response, call.limit if good else _MAX_ERROR_BYTES)
+                limit = 1 if call.peeks else call.limit
+                reply = self._reply(scope, response, limit if good else _MAX_ERROR_BYTES, peeks=call.peeks)
             finally:
                 response.close()
         self._measure()
         self._pass_on(reply)
         if not good:
-            raise self._error(scope, call, reply, sent)
+            raise self._error(scope, call, reply)
         self.gate.speed_up(scope.clock.monotonic())
         return reply
 
     def _exchange(self, scope: Scope, call: Call, *, authenticated: bool) -> tuple[httpx.Response, str | None]:
-        """Send, answer challenges (twice at most: renew, then widen) and follow redirects."""
+        """Send, follow redirects, and answer the registry's own challenges (twice at most: renew, then widen)."""
         tries = 0
         while True:
             lasts_s = call.body.size / self._bytes_per_s if call.body else 0.0
             header = self.auth.header(scope, call, lasts_s) if authenticated else None
             response = self._follow(scope, call, header)
             if response.status_code not in (401, 403):
-                self.auth.accepted(header)
+                if not self._is_elsewhere(response):
+                    self.auth.accepted(header)
                 return response, header
             if not authenticated or tries == 2:
                 return response, header
+            if self._is_elsewhere(response):
+                return response, None  # its challenge would name a token server of its own, for our login
             reply = self._reply(scope, response, _MAX_ERROR_BYTES)
             response.close()
             tries += 1
@@ -250,7 +257,7 @@ class Session:
             target = check_hop(self._origin, url)
             headers = dict(call.headers)
             if target != first:
-                _leave_secrets_behind(call, headers, bare(url))
+                leave_secrets_behind(call, headers, bare(url))
             if authorization and target == self._origin:
                 headers["Authorization"] = authorization
             response = self._request(scope, call, method, url, headers)
@@ -266,27 +273,27 @@ class Session:
         body = call.body if method == call.method else None
         if body is not None:
             headers["Content-Length"] = str(body.size)
-        parts = urlsplit(url)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        learn_query(url)
+        check_headers(call.what or bare(call.url), headers, self.auth.presented())
+        try:
+            address = httpx.URL(base_of(origin(url)))
+        except httpx.InvalidURL as problem:  # stricter than ours about numbers for hosts
+            raise ProtocolViolationError(f"{shown(url)} is not a URL") from problem
         request = self._client.build_request(
             method,
-            f"{parts.scheme}://{parts.netloc}/",
+            address,
             headers=headers,
-            timeout=httpx.Timeout(
-                scope.remaining(self._settings.stall_s),
-                read=scope.remaining(self._settings.stall_s + call.answer_s),
-                connect=scope.remaining(self._settings.connect_s),
-            ),
-            # The target goes out byte for byte: a signed query must not be decoded and encoded again.
-            extensions={"target": target.encode("ascii", "ignore"), "url": url},
+            extensions={
+                "url": url,
+                "scope": scope,
+                "patience": Patience(self._settings.stall_s, self._settings.stall_s + call.answer_s),
+                "connect_s": self._settings.connect_s,
+            },
         )
         if body is not None:
             request.stream = BodyStream(body, scope, self._bandwidth)
         response = self._client.send(request, stream=True)
-        stream = response.extensions.get("network_stream")
-        if isinstance(stream, Stream):
-            stream.end_head()
-        self.has_answered = True
+        self.has_answered = self.has_answered or not self._is_elsewhere(response)
         _log.debug("%s %s -> %s", method, bare(url), response.status_code)
         return response
 
@@ -294,10 +301,10 @@ class Session:
     def _translated(self, call: Call) -> Iterator[None]:
         try:
             yield
-        except (httpx.TransportError, httpx.InvalidURL, httpx.StreamError) as problem:
-            raise network_error(call, self._base, problem) from problem
+        except Trouble as trouble:
+            raise network_error(call.what or bare(call.url), trouble, home=self._base) from trouble
 
-    def _reply(self, scope: Scope, response: httpx.Response, limit: int) -> Reply:
+    def _reply(self, scope: Scope, response: httpx.Response, limit: int, *, peeks: bool = False) -> Reply:
         kept: list[bytes] = []
         size = 0
         end = scope.clock.monotonic() + _ANSWER_S
@@ -309,7 +316,7 @@ class Session:
                 if scope.clock.monotonic() > end:
                     raise NetworkError(f"{self._origin[1]}: an answer of {size} bytes took over {_ANSWER_S:g} seconds")
                 if size > limit:
-                    if response.status_code >= 400:
+                    if response.status_code >= 400 or peeks:
                         break
                     raise ProtocolViolationError(
                         f"{bare(str(response.request.extensions['url']))}: answer is longer than {limit} bytes"
@@ -323,8 +330,19 @@ class Session:
             _log.debug("%s: %s", bare(url), limits)
         return reply
 
-    def _error(self, scope: Scope, call: Call, reply: Reply, sent: str | None) -> RegistryError:
-        error = faults.error_for(call, reply, scope.clock.now, sent or "")
+    def _is_elsewhere(self, answer: httpx.Response | Reply) -> bool:
+        """Say whether an answer came from another origin than the registry's, whither the registry has sent us."""
+        url = answer.url if isinstance(answer, Reply) else str(answer.request.extensions["url"])
+        return origin(url) != self._origin
+
+    def _error(self, scope: Scope, call: Call, reply: Reply) -> RegistryError:
+        if self._is_elsewhere(reply) and (at := f" at {bare(reply.url)}") and not call.what.endswith(bare(reply.url)):
+            call = replace(call, what=f"{call.what or bare(call.url)}{at}")
+        error = faults.error_for(call, reply, scope.clock.now)
+        if self._is_elsewhere(reply):
+            if reply.status in (401, 403):
+                error.hint = f"{self.access.host} sent us there; that place gets no login, and its own is not used"
+            return error
         error.hint = self._hints.get(reply.status, error.hint)
         if isinstance(error, DeniedError) and (shortfall := self.auth.shortfall(call.scopes)):
             error.message += f"; {shortfall}"
@@ -348,20 +366,10 @@ class Session:
 
     def _measure(self) -> None:
         # Round trips cost nothing nearby and everything far away: more requests at once only there.
-        if not self._measured and self._backend.connect_s is not None:
+        if not self._measured and self._dialer.connect_s is not None:
             self._measured = True
-            near = self._backend.connect_s < 0.002
+            near = self._dialer.connect_s < 0.002
             self.gate.set_limit(self._settings.near_requests if near else self._settings.far_requests)
-
-
-def _leave_secrets_behind(call: Call, headers: dict[str, str], url: str) -> None:
-    """Make a call of ours fit to be sent to another origin than it was meant for, or refuse."""
-    if "urlencoded" in headers.get("Content-Type", ""):
-        raise ProtocolViolationError(
-            f"{call.what or bare(call.url)}: points at {url}, where its form with secrets is not sent; refused"
-        )
-    for name in _SECRET_HEADERS:
-        headers.pop(name, None)
 
 
 def _answered(response: httpx.Response, reply: Reply) -> httpx.Response:

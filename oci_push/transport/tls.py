@@ -21,6 +21,7 @@ def make_context(trust: Trust, env: Mapping[str, str]) -> ssl.SSLContext:
     if not context.cert_store_stats()["x509_ca"]:
         context.load_default_certs()
     context.set_alpn_protocols(["http/1.1"])
+    context.hostname_checks_common_name = False  # RFC 9525 3: the names a certificate is for are its SANs
     for ca_file in filter(None, (trust.ca_file, *trust.more_ca_files)):
         try:
             context.load_verify_locations(ca_file)

@@ -10,11 +10,10 @@ from scripted import drive, reply
 
 from oci_push.errors import NotFoundError, ProtocolViolationError
 from oci_push.model.secret import Secret
-from oci_push.protocol.call import BytesBody, Call
+from oci_push.protocol.call import Call
 from oci_push.protocol.faults import error_for
 from oci_push.protocol.limits import rate_limits
 from oci_push.protocol.ping import ping
-from oci_push.protocol.redaction import redact
 from oci_push.protocol.tokens import granted
 
 
@@ -43,36 +42,28 @@ def test_a_429_tells_what_the_limit_is() -> None:
     assert "rate limit 100 in 6 h, 0 left" in str(error)
 
 
-FORM = Call(
-    "POST",
-    "https://t/token",
-    {"Content-Type": "application/x-www-form-urlencoded"},
-    BytesBody(b"grant_type=refresh_token&client_secret=a%2Fb+c%26d&service=registry.example"),
-)
-
-
-@pytest.mark.parametrize("text", ["got a/b c&d here", "got a%2Fb%20c%26d here", "got a%2Fb+c%26d here"])
-def test_a_forms_secret_is_taken_out_in_every_spelling(text: str) -> None:
-    assert redact(text, FORM) == "got *** here"
-
-
-def test_what_is_public_in_a_form_stays() -> None:
-    assert redact("unknown service registry.example for refresh_token", FORM).endswith(
-        "registry.example for refresh_token"
-    )
-
-
-def test_password_and_header_of_basic_are_taken_out() -> None:
-    packed = base64.b64encode(b"user:long-password").decode()
-    text = redact(f"user with long-password and {packed}", Call("GET", "/v2/"), f"Basic {packed}")
-    assert text == "user with *** and ***"
-
-
 def test_a_secret_cut_by_the_messages_length_is_taken_out_first() -> None:
     secret = "s" * 1000
-    call = Call("GET", "/v2/", {"Authorization": f"Bearer {secret}"})
+    call = Call("GET", "/v2/", {"Authorization": f"Bearer {Secret(secret).reveal()}"})
     body = json.dumps({"errors": [{"code": "X", "message": f"bad {secret}"}]}).encode()
     assert "ssss" not in str(error_for(call, reply(400, body), lambda: 0.0))
+
+
+@pytest.mark.parametrize(
+    ("statuses", "passes"),
+    [
+        (
+            (408, 425, 429, 499, 500, 502, 503, 504, 509, 520, 521, 522, 523, 524, 525, 526, 527, 529, 530, 598, 599),
+            True,
+        ),
+        ((400, 401, 403, 404, 405, 409, 410, 413, 418, 451, 501, 505, 506, 507, 508, 510, 511, 600), False),
+    ],
+)
+def test_what_a_server_has_trouble_with_may_pass_and_what_it_cannot_do_does_not(
+    statuses: tuple[int, ...], passes: bool
+) -> None:
+    errors = [error_for(Call("GET", "/v2/"), reply(status), lambda: 0.0) for status in statuses]
+    assert [error.status for error in errors if error.transient is not passes] == []
 
 
 class TestPing:

@@ -28,15 +28,50 @@ def test_a_head_sends_the_full_accept_list() -> None:
 
 
 def test_a_put_sends_the_raw_bytes_under_the_manifests_own_type() -> None:
-    _, calls = drive(manifests.put(REPOSITORY, MANIFEST, "1"), reply(201))
+    _, calls = drive(manifests.put(REPOSITORY, MANIFEST, "1"), reply(201, location="/v2/app/manifests/1"))
     assert calls[0].body is not None
     assert b"".join(bytes(b) for b in calls[0].body.blocks()) == RAW
     assert calls[0].headers["Content-Type"] == media.OCI_MANIFEST
 
 
-def test_another_digest_in_the_answer_is_an_error() -> None:
-    with pytest.raises(ProtocolViolationError, match="stored the manifest as"):
-        drive(manifests.put(REPOSITORY, MANIFEST, "1"), reply(201, docker_content_digest=str(Digest.of(b"x"))))
+UNPROVEN = [
+    reply(201, docker_content_digest=str(Digest.of(b"x"))),
+    reply(201),
+    reply(201, location="/v2/app/manifests/"),
+    reply(200, b"<html>"),
+    reply(204),
+]
+
+
+@pytest.mark.parametrize("answer", UNPROVEN, ids=lambda answer: f"{answer.status} {dict(answer.headers)}")
+def test_an_answer_that_does_not_show_the_manifest_makes_it_be_read(answer: Reply) -> None:
+    _, calls = drive(manifests.put(REPOSITORY, MANIFEST, "1"), answer, reply(200, RAW))
+    assert [(c.method, c.url) for c in calls] == [("PUT", "/v2/app/manifests/1"), ("GET", "/v2/app/manifests/1")]
+    with pytest.raises(ProtocolViolationError, match="has none"):
+        drive(manifests.put(REPOSITORY, MANIFEST, "1"), answer, reply(404))
+    # What is there counts, whatever its header says.
+    damaged = RAW.replace(b"layers", b"mayers")
+    with pytest.raises(ProtocolViolationError) as caught:
+        drive(
+            manifests.put(REPOSITORY, MANIFEST, "1"),
+            answer,
+            reply(200, damaged, docker_content_digest=str(MANIFEST.digest)),
+        )
+    assert str(Digest.of(damaged)) in str(caught.value)
+    assert str(MANIFEST.digest) in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 405, 501])
+def test_a_head_refused_without_a_word_is_followed_by_a_get(status: int) -> None:
+    head, calls = drive(manifests.head(REPOSITORY, "1"), reply(status), reply(200, RAW))
+    assert head is not None
+    assert head.digest == MANIFEST.digest
+    assert [c.method for c in calls] == ["HEAD", "GET"]
+
+
+def test_a_web_page_is_no_manifest() -> None:
+    page = reply(200, b"<html>", content_type="text/html")
+    assert drive(manifests.head(REPOSITORY, str(MANIFEST.digest)), reply(200), page)[0] is None
 
 
 def test_ecrs_tag_invalid_is_an_immutable_tag() -> None:

@@ -15,6 +15,7 @@ REPOSITORY = Repository("registry.test", "team/app")
 DATA = b"0123456789"
 BLOB = Descriptor("application/octet-stream", Digest.of(DATA), len(DATA))
 SENT_AS = f"sha256%3A{BLOB.digest.encoded}"
+STORED = reply(201, location=f"/v2/team/app/blobs/{BLOB.digest}")
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_no_location_is_a_protocol_error_naming_the_repository() -> None:
 
 
 def test_the_digest_is_appended_to_the_locations_query() -> None:
-    _, calls = drive(uploads.close(REPOSITORY, BLOB, Upload("https://r/u?_state=x"), BytesBody(DATA)), reply(201))
+    _, calls = drive(uploads.close(REPOSITORY, BLOB, Upload("https://r/u?_state=x"), BytesBody(DATA)), STORED)
     assert [c.url for c in calls] == [f"https://r/u?_state=x&digest={SENT_AS}"]
     assert "Content-Range" not in calls[0].headers
 
@@ -63,12 +64,12 @@ def test_a_stream_names_no_range() -> None:
 
 def test_the_last_piece_may_close_the_upload_and_names_its_range() -> None:
     flow = uploads.close(REPOSITORY, BLOB, Upload("https://r/1"), Piece(BytesBody(DATA), 8, 2), 8)
-    _, calls = drive(flow, reply(201))
+    _, calls = drive(flow, STORED)
     assert calls[0].headers["Content-Range"] == "8-9"
 
 
 def test_an_empty_close_names_no_range() -> None:
-    _, calls = drive(uploads.close(REPOSITORY, BLOB, Upload("https://r/1"), EMPTY, 10), reply(201))
+    _, calls = drive(uploads.close(REPOSITORY, BLOB, Upload("https://r/1"), EMPTY, 10), STORED)
     assert "Content-Range" not in calls[0].headers
 
 
@@ -87,7 +88,7 @@ def test_a_standing_without_a_location_is_not_believed() -> None:
 
 @pytest.mark.case("UP-028")
 def test_a_blob_in_one_request_is_done_with_201() -> None:
-    upload, calls = drive(uploads.post_whole(REPOSITORY, BLOB, BytesBody(DATA)), reply(201))
+    upload, calls = drive(uploads.post_whole(REPOSITORY, BLOB, BytesBody(DATA)), STORED)
     assert upload is None
     assert [(c.method, c.url) for c in calls] == [("POST", f"/v2/team/app/blobs/uploads/?digest={SENT_AS}")]
     assert calls[0].headers == {"Content-Type": "application/octet-stream"}
@@ -109,6 +110,18 @@ def test_another_digest_in_the_answer_fails_the_upload(form: str) -> None:
         drive(flows[form], reply(201, docker_content_digest=str(Digest.of(b"other"))))
 
 
+@pytest.mark.parametrize(("form", "status"), [("close", 200), ("close", 201), ("close", 204), ("post_whole", 201)])
+def test_a_success_that_shows_no_sign_of_the_blob_is_asked_for(form: str, status: int) -> None:
+    flows = {
+        "close": lambda: uploads.close(REPOSITORY, BLOB, Upload("https://r/1"), BytesBody(DATA)),
+        "post_whole": lambda: uploads.post_whole(REPOSITORY, BLOB, BytesBody(DATA)),
+    }
+    _, calls = drive(flows[form](), reply(status), reply(200, content_length="10"))
+    assert [(c.method, c.url) for c in calls[1:]] == [("HEAD", f"/v2/team/app/blobs/{BLOB.digest}")]
+    with pytest.raises(ProtocolViolationError, match="does not have it"):
+        drive(flows[form](), reply(status, location="/v2/elsewhere"), reply(404))
+
+
 def test_a_sha512_upload_may_be_answered_with_sha256() -> None:
     blob = Descriptor("x", Digest.of(DATA, "sha512"), len(DATA))
     flow = uploads.close(REPOSITORY, blob, Upload("https://r/1"), BytesBody(DATA))
@@ -117,7 +130,7 @@ def test_a_sha512_upload_may_be_answered_with_sha256() -> None:
 
 def test_only_requests_that_open_something_outlive_a_cancel() -> None:
     _, opening = drive(uploads.start(REPOSITORY, BLOB.digest), reply(202, location="/up/1"))
-    _, closing = drive(uploads.close(REPOSITORY, BLOB, Upload("https://r/1"), BytesBody(DATA)), reply(201))
+    _, closing = drive(uploads.close(REPOSITORY, BLOB, Upload("https://r/1"), BytesBody(DATA)), STORED)
     assert [opening[0].opens, closing[0].opens] == [True, False]
 
 

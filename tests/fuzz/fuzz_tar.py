@@ -8,11 +8,12 @@ from fuzzing import run
 
 from oci_push.errors import SourceError
 from oci_push.events import ignore
+from oci_push.model.source import parse_source
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.scope import Scope
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.settings import Limits, SourceSettings
-from oci_push.sources.table import _by_content, parse_source
+from oci_push.sources.table import _by_content
 from oci_push.sources.views import open_tar
 
 SETTINGS = SourceSettings(spool_bytes=1 << 22, threads=1)

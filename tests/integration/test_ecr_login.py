@@ -15,7 +15,7 @@ from oci_push.events import Note
 from oci_push.model.access import Access
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.providers.base import Cloud, CloudSide
-from oci_push.providers.table import find_provider
+from oci_push.providers.families import find_family
 from oci_push.runtime.clock import FakeClock, SystemClock
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
@@ -36,7 +36,7 @@ def _side(ecr: EcrWorld, host: str, identity: AwsIdentity | None, home: Path | N
         retry=RetryPolicy(attempts=2, base_s=0.01),
         emit=ecr.events.append,  # type: ignore[arg-type]
     )
-    side = find_provider(host).cloud_side(Access(host, identity=identity), cloud)
+    side = find_family(host).cloud_side(Access(host, identity=identity), cloud)
     assert side is not None
     return side
 
@@ -176,7 +176,7 @@ def test_reading_the_public_registry_needs_no_login(ecr: EcrWorld, tmp_path: Pat
 
 def test_where_nobody_set_up_aws_the_public_registry_is_read_without_asking(ecr: EcrWorld, tmp_path: Path) -> None:
     cloud = Cloud({}, tmp_path, ecr.clock, lambda *_: pytest.fail("nobody is asked"))
-    side = find_provider("public.ecr.aws").cloud_side(Access("public.ecr.aws"), cloud)
+    side = find_family("public.ecr.aws").cloud_side(Access("public.ecr.aws"), cloud)
     assert side is not None
     assert side.logins.login(Scope(ecr.clock)) is None
     assert ecr.aws.calls == []

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+
+from oci_push.cli.app import main
 
 ROOT = Path(__file__).parents[2]
 _START = "import sys; sys.argv[0] = 'oci-push'; from oci_push.cli.app import main; main()"
@@ -31,3 +37,30 @@ def program(
     assert code in (None, done.returncode), done.stderr
     assert "Traceback" not in done.stderr
     return done
+
+
+@dataclass(frozen=True, slots=True)
+class Invoked:
+    """Hold how a command ended that ran in this process."""
+
+    code: int
+    out: str
+    errors: str
+
+
+def invoke(*arguments: str) -> Invoked:
+    """Run a command in this process, in its folder and environment, which a test has set."""
+    out, errors, argv = io.StringIO(), io.StringIO(), sys.argv
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    code = 0
+    try:
+        sys.argv = ["oci-push", *arguments]
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+            main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    finally:
+        sys.argv = argv
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return Invoked(code, out.getvalue(), errors.getvalue())

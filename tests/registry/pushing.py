@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from images import Layout
+from images import Layout, LayoutWriter, layer
 
 from oci_push.engine.push import Care, PushResult
 from oci_push.events import Event, ignore, tee
@@ -25,6 +25,7 @@ from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
 from oci_push.sandbox.server import Sandbox
 from oci_push.transport.session import TransportSettings
+from oci_push.transport.sockets import Network
 
 LOGIN = Login("sandbox", Secret("sandbox"), source="test")
 QUICK = RetryPolicy(attempts=3, base_s=0.001, cap_s=0.002)
@@ -51,6 +52,7 @@ class Pushing:
     scope: Scope | None = None
     platform: Platform | None = None
     listener: Callable[[Event], None] = ignore
+    network: Network = field(default_factory=Network)
 
     def push(self, source: Layout | str, *destinations: str) -> tuple[PushResult, ...]:
         """Push a layout, or what a reference names, to ``address/repository:tags``."""
@@ -84,6 +86,7 @@ class Pushing:
                 far_requests=self.at_once,
                 limit_bytes_per_s=self.limit_bytes_per_s,
                 env=self.env,
+                network=self.network,
             ),
         )
         around = Surroundings(self.env, self.home or Path("/nonexistent"), 0, lambda: 0.5)
@@ -130,3 +133,23 @@ def difference(sandbox: Sandbox, repository: str, target: str, layout: Layout) -
             if not there.exists() or there.read_bytes() != file.read_bytes():
                 return f"blob {blob.digest} is {'different' if there.exists() else 'missing'}"
     return ""
+
+
+def annotated(path: Path) -> tuple[Layout, int]:
+    """Write an image whose manifest stays one when a certain byte of it changes; gives the byte's offset, too."""
+    writer = LayoutWriter(path)
+    image = writer.close(writer.image(layer(1), annotations={"note": "harmless"}))
+    return image, manifest_of(image).index(b"harmless")
+
+
+def flipped(layout: Layout, at: int) -> bytes:
+    """Give a layout's root manifest as it is after one byte was taken for another."""
+    raw = bytearray(manifest_of(layout))
+    raw[at] ^= 1
+    return bytes(raw)
+
+
+def manifest_of(layout: Layout) -> bytes:
+    """Give the bytes of a layout's root manifest."""
+    digest = Digest.parse(layout.digest)
+    return (layout.path / "blobs" / digest.algorithm / digest.encoded).read_bytes()

@@ -178,11 +178,12 @@ def test_verify_reports_a_tag_that_somebody_else_has_moved(image: Layout, older:
 @pytest.mark.parametrize("is_source_wrong", [True, False])
 def test_a_size_that_differs_is_blamed_on_the_side_that_is_wrong(image: Layout, is_source_wrong: bool) -> None:
     digest = max(image.blobs, key=lambda name: image.blobs[name])
-    other = Headers({"Content-Length": "7"})
+    answers = {"HEAD": Headers({"Content-Length": "7"}), "GET": Answer(206, {"Content-Range": "bytes 0-0/7"}, b"x")}
     with Sandbox() as sandbox:
         push(sandbox, image)
         sandbox.store.remove_manifest("a", Digest.parse(image.digest))
-        sandbox.faults.add(Fault(method="HEAD", path=digest, times=0, action=other))
+        for method, action in answers.items():
+            sandbox.faults.add(Fault(method=method, path=digest, times=0, action=action))
         if is_source_wrong:
             (image.path / "blobs" / "sha256" / digest.partition(":")[2]).write_bytes(b"x" * image.blobs[digest])
         error = push(sandbox, image).error
@@ -252,9 +253,11 @@ def test_all_or_nothing_says_what_it_could_not_put_back(image: Layout) -> None:
         assert not sandbox.traffic.count(method="DELETE", path_pattern=f"{MANIFESTS}sha256")
 
 
-def test_all_or_nothing_undoes_a_tag_whose_answer_was_lost(image: Layout) -> None:
+def test_all_or_nothing_undoes_a_tag_whose_answers_were_all_lost(image: Layout) -> None:
     with Sandbox() as sandbox:
         sandbox.faults.add(Fault(method="PUT", path=f"{MANIFESTS}1$", action=DropReply()))
+        # The first GET is what reads where the tag was, the next two look where it is.
+        sandbox.faults.add(Fault(method="GET", path=f"{MANIFESTS}1$", nth=2, times=2, action=DropReply()))
         (result,) = Pushing(care=ALL, policy=ONCE).push(image, f"{sandbox.address}/a:1")
         assert outcomes(result) == [("1", "removed")]
         assert sandbox.store.tags("a") == ()

@@ -83,7 +83,7 @@ def test_a_second_401_is_final_and_names_the_scope_that_was_refused(image: Layou
             f'Bearer realm="{sandbox.url}/token",service="s",scope="repository:a:pull,push",error="insufficient_scope"'
         )
         refusal = Answer(401, {"WWW-Authenticate": challenge}, code="UNAUTHORIZED")
-        sandbox.faults.add(Fault("HEAD", "/manifests/", times=0, action=refusal))
+        sandbox.faults.add(Fault("", "/manifests/", times=0, action=refusal))
         error = error_of(Pushing(login=LOGIN).push(image, f"{sandbox.address}/a:1"))
         assert isinstance(error, DeniedError)
         assert "repository:a:pull,push" in str(error)

@@ -114,6 +114,20 @@ def test_an_unknown_authority_is_final_at_once_and_says_how_to_trust_it(image: L
         assert [e for e in pushing.events if isinstance(e, RetryScheduled)] == []
 
 
+def test_a_certificate_is_for_the_names_it_lists_and_not_for_its_common_name(image: Layout, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    options = SandboxOptions(ssl_context=authority.issue("localhost", hosts=("127.0.0.1",)).server_context())
+    with Sandbox(options=options) as sandbox:
+        named = sandbox.address.replace("127.0.0.1", "localhost")
+        trust = Trust(ca_file=str(authority.path))
+        pushing = Pushing(accesses={host: Access(host, None, trust) for host in (named, sandbox.address)})
+        assert error_of(pushing.push(image, f"{sandbox.address}/a:1")) is None
+        error = error_of(pushing.push(image, f"{named}/a:2"))
+        assert isinstance(error, NetworkError)
+        assert "localhost" in str(error)
+        assert sandbox.store.tags("a") == ("1",)
+
+
 @pytest.mark.case("TL-007")
 def test_nothing_falls_back_from_https_to_http(sandbox: Sandbox, image: Layout) -> None:
     accesses = {sandbox.address: Access(sandbox.address, None, Trust(plain_http=False))}

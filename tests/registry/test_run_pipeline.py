@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def oci_push(*arguments: str, cwd: Path, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run the program with an empty home."""
+    """Run the program with an empty home, which is in `cwd` unless it is given."""
     done = subprocess.run(
         [PROGRAM, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False,
         env={"PATH": os.environ["PATH"], "HOME": str(cwd / "home"), "LC_ALL": "C.UTF-8", **env},
@@ -29,8 +30,8 @@ def oci_push(*arguments: str, cwd: Path, code: int = 0, **env: str) -> subproces
     return done
 
 
-def test_the_demo_runs_without_any_credentials() -> None:
-    done = oci_push("run", "fixtures/demo/pipeline.yml", "--sandbox", cwd=ROOT)
+def test_the_demo_runs_without_any_credentials(tmp_path: Path) -> None:
+    done = oci_push("run", "fixtures/demo/pipeline.yml", "--sandbox", "--debug", cwd=ROOT, HOME=str(tmp_path))
     assert [line.split("@")[0].partition("/")[2] for line in done.stdout.splitlines()] == [
         "docker.io/demo/hello:latest",
         "docker.io/demo/hello:1.4.2",
@@ -38,10 +39,18 @@ def test_the_demo_runs_without_any_credentials() -> None:
         "registry.us.example.com/mirror/hello:1.4.2",
     ]
     assert "Successfully ran push step: Publishing to Docker Hub" in done.stderr
+    # Both tags of Docker Hub come about in one request.
+    puts = re.findall(r" PUT http\S+/v2/(\S+)/manifests/", done.stderr)
+    assert sorted(puts) == [
+        "docker.io/demo/hello",
+        "registry.eu.example.com/demo/hello",
+        "registry.us.example.com/mirror/hello",
+    ]
 
 
-def test_the_demos_plan_contacts_nobody() -> None:
-    plan = json.loads(oci_push("plan", "fixtures/demo/pipeline.yml", "--json", cwd=ROOT).stdout)
+def test_the_demos_plan_contacts_nobody(tmp_path: Path) -> None:
+    done = oci_push("plan", "fixtures/demo/pipeline.yml", "--json", cwd=ROOT, HOME=str(tmp_path))
+    plan = json.loads(done.stdout)
     assert [step["targets"] for step in plan["steps"]][1] == [
         "docker.io/demo/hello:latest",
         "docker.io/demo/hello:1.4.2",

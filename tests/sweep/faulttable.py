@@ -10,13 +10,18 @@ from oci_push.sandbox.faults import (
     DropAfter,
     DropBefore,
     DropReply,
+    FlipByte,
     Garbage,
+    HalfClose,
     Headers,
     Http10Close,
+    OtherDigest,
     Redirect,
+    Repeat,
     Stall,
     StallReply,
     TruncateReply,
+    Twice,
 )
 
 FOREVER_S = 3600.0
@@ -123,4 +128,21 @@ KINDS: dict[str, Kind] = {
     "redirect to the local link": Kind(Redirect(302, "http://169.254.169.254{path}")),
     "redirect to nowhere": Kind(Redirect(301, "http://[/")),
     "HTTP/1.0 and close": Kind(Http10Close(), passes=True),
+    "answer doubled": Kind(Twice(), passes=True),
+    "byte of the body flipped": Kind(FlipByte(17, 0x29), passes=True),
+    "first byte of the body flipped": Kind(FlipByte(0)),
+    "last byte of the body flipped": Kind(FlipByte(1 << 40)),
+    "digest of the request flipped": Kind(OtherDigest()),
+    "request repeated": Kind(Repeat()),
+    "half closed before the answer": Kind(HalfClose("before"), passes=True),
+    "half closed inside the body": Kind(HalfClose("inside", 100)),
+    "half closed after the answer": Kind(HalfClose("after"), passes=True),
 }
+"""A byte that is flipped at 17 is white space of a manifest, which then is well-formed and another."""
+
+MOMENTS: dict[str, Kind] = {
+    "before the body": Kind(Stall(FOREVER_S)),
+    "inside the body": Kind(Stall(FOREVER_S, after=100)),
+    "before the answer": Kind(StallReply(-1, FOREVER_S)),
+}
+"""When a push may be stopped at a request, as what holds the registry there meanwhile."""

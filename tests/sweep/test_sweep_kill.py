@@ -1,4 +1,7 @@
-"""The program killed at each request of a push, and run again: the right image, and no byte that had arrived lost."""
+"""The program itself ended by a signal at a request, and the same push again: the right image, and nothing left.
+
+What a stop does at every request is `test_sweep_stop`'s to show, in this process; a few show that signals lead there.
+"""
 
 from __future__ import annotations
 
@@ -10,56 +13,60 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from images import Layout, layer, make_layout
-from pushing import difference
+from images import layer, make_layout
+from judging import sessions_left, tags_wrong
+from pushing import Pushing
 
-from oci_push.sandbox.faults import Fault, Stall
+from oci_push.sandbox.faults import Action, Fault, Stall, StallReply
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
 
 ROOT = Path(__file__).parents[2]
+FOREVER_S = 3600.0
+PLACES: dict[str, Fault] = {
+    "inside a piece": Fault("PATCH", nth=2, action=Stall(FOREVER_S, after=100)),
+    "at the answer to the closing PUT": Fault("PUT", "/uploads/", action=StallReply(-1, FOREVER_S)),
+    "at the answer to the manifest": Fault("PUT", "/manifests/", action=StallReply(-1, FOREVER_S)),
+}
+ENDS = {signal.SIGKILL: -9, signal.SIGTERM: 143}
 
 
-def command(sandbox: Sandbox, image: Layout, name: str, home: Path) -> subprocess.Popen[str]:
-    """Start a push of the image to a repository of this name."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "oci_push", "push", "-q", "-j", "1", f"oci:{image.path}", f"{sandbox.address}/{name}:1"],
-        env={"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def is_held(action: Action, sandbox: Sandbox) -> bool:
+    """Say whether the registry holds a request back now."""
+    requests = sandbox.traffic.requests
+    if isinstance(action, Stall):
+        return any(upload.size == 60_100 for upload in sandbox.store.uploads())
+    return any(request.fault for request in requests)
 
 
-def finish(child: subprocess.Popen[str]) -> str:
-    """Wait for a push and give what it said; it must have succeeded."""
-    out, errors = child.communicate(timeout=60)
-    assert child.returncode == 0, errors
-    assert "Traceback" not in errors
-    return out
-
-
-@pytest.mark.parametrize(("options", "size"), [(SandboxOptions(), 3000), (SandboxOptions(chunk_max=60_000), 300_000)])
-def test_a_push_killed_at_any_request_is_finished_by_the_next_one(
-    options: SandboxOptions, size: int, tmp_path: Path, record_property: Callable[[str, object], None]
+@pytest.mark.parametrize("ended_by", ENDS, ids=lambda number: number.name)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_push_ended_by_a_signal_is_finished_by_the_next_one(
+    place: str, ended_by: signal.Signals, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    image = make_layout(tmp_path / "image", layer(1, size))
-    runs = 0
-    with Sandbox(options=options) as sandbox:
-        finish(command(sandbox, image, "whole", tmp_path / "home"))
-        count = sandbox.traffic.count()
-        assert count > 4
-        for number in range(1, count + 1):
-            name, home = f"killed{number}", tmp_path / f"home{number}"
-            sandbox.faults.add(Fault(path=f"/v2/{name}/", nth=number, action=Stall(3600)))
-            sandbox.traffic.clear()
-            child = command(sandbox, image, name, home)
-            assert sandbox.traffic.wait_until(lambda t: len(t.requests) >= number, 60)  # noqa: B023
-            child.send_signal(signal.SIGKILL)
-            child.communicate(timeout=60)
-            assert all(difference(sandbox, name, tag, image) == "" for tag in sandbox.store.tags(name))
-            out = finish(command(sandbox, image, name, home))
-            assert out.split() == [f"{sandbox.address}/{name}:1@{image.digest}"]
-            assert difference(sandbox, name, "1", image) == "", f"killed at request {number}"
-            runs += 1
-    record_property("sweep", (runs, runs, 0))
+    image, home = make_layout(tmp_path / "image", layer(1, 300_000)), tmp_path / "home"
+    before = make_layout(tmp_path / "before", layer(2))
+    with Sandbox(options=SandboxOptions(chunk_max=60_000, stale_cancel=False)) as sandbox:
+        sandbox.faults.add(PLACES[place])
+        child = subprocess.Popen(
+            [sys.executable, "-m", "oci_push", "push", "-j1", f"oci:{image.path}", f"{sandbox.address}/app:1"],
+            env={"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not is_held(PLACES[place].action, sandbox):
+            assert child.poll() is None, child.communicate()
+            sandbox.traffic.wait_until(lambda traffic: False, 0.05)
+        child.send_signal(ended_by)
+        _, said = child.communicate(timeout=300)
+        assert child.returncode == ENDS[ended_by], said
+        assert "Traceback" not in said
+        assert list(tags_wrong(sandbox, "app", sandbox.store.tags("app"), image, before, is_done=True)) == []
+        sandbox.faults.clear()
+        (result,) = Pushing(home=home).push(image, f"{sandbox.address}/app:1")
+        assert result.error is None
+        assert list(tags_wrong(sandbox, "app", ["1"], image, before, is_done=True)) == []
+        if ended_by is signal.SIGTERM:
+            assert list(sessions_left(sandbox, "app")) == []
+    record_property("sweep", (1, 1, 0))

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import threading
-from typing import TextIO
+from collections.abc import Iterable
 
 from oci_push import events
+from oci_push.cli.output import tell
 from oci_push.events import Event
 from oci_push.model.reference import DOCKER_HUB, Repository
-from oci_push.model.secret import Secret
 
 
 class LineRenderer:
     """Write one line for each event that a person wants to see; whole lines, from any thread."""
 
-    def __init__(self, stream: TextIO, *, quiet: bool = False, secrets: tuple[Secret, ...] = ()) -> None:
-        self._stream = stream
+    def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        # Longest first, so that a secret that begins with another one is covered whole.
-        self._secrets = sorted((secret.reveal() for secret in secrets), key=len, reverse=True)
         self._lock = threading.Lock()
         self._stage = ""
 
@@ -33,21 +30,23 @@ class LineRenderer:
         )
         if self._quiet and not loud:
             return
-        text = _line(event)
-        if not text:
+        lines = [line for line in _lines(event) if line]
+        if not lines:
             return
         with self._lock:
             if isinstance(event, events.StepStarted) and event.stage != self._stage:
                 self._stage = event.stage
-                print(f"Stage: {event.stage or 'default'}", file=self._stream)
-            for line in text.split("\n"):
-                print(prefix + self._masked(line), file=self._stream)
-            self._stream.flush()
+                tell(f"Stage: {event.stage or 'default'}")
+            for line in lines:
+                tell(prefix + line)
 
-    def _masked(self, line: str) -> str:
-        for secret in self._secrets:
-            line = line.replace(secret, "***")
-        return line
+
+def _lines(event: Event) -> Iterable[str]:
+    if isinstance(event, events.LegStarted):
+        yield from (f"Tagging image as: {familiar(event.repository)}:{tag}" for tag in event.tags)
+        yield f"The push refers to repository [{familiar(event.repository)}]"
+    else:
+        yield _line(event)
 
 
 def _line(event: Event) -> str:
@@ -59,9 +58,6 @@ def _line(event: Event) -> str:
         case events.LayerCompressed():
             how = "compressed before" if event.from_memory else "compressed"
             return f"Layer '{event.diff_id.short}' {how} to {size(event.size_bytes)}"
-        case events.LegStarted():
-            tagging = [f"Tagging image as: {familiar(event.repository)}:{tag}" for tag in event.tags]
-            return "\n".join([*tagging, f"The push refers to repository [{familiar(event.repository)}]"])
         case events.UploadResumed():
             there, whole = size(event.offset_bytes), size(event.size_bytes)
             return f"Layer '{event.digest.short}' goes on at {there} of {whole}, where an earlier run had stopped"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from oci_push.cli.failures import show_error
+from oci_push.cli.output import say
 from oci_push.engine.replicate import ReplicaResult
 
 
@@ -14,4 +15,4 @@ def show_replicas(results: Sequence[ReplicaResult], *, is_quiet: bool) -> None:
         if result.error is not None:
             show_error(result.error)
         elif not is_quiet:
-            print(f"{result.repository} {result.outcome}")
+            say(f"{result.repository} {result.outcome}")

@@ -113,7 +113,6 @@ def test_variables_are_known_by_name_and_derived_ones_too() -> None:
         (["--var", "x"], "--var 'x': expected NAME=VALUE"),
         (["--step", "x"], "--step 'x': expected NAME=RESULT or NAME.MEMBER=VALUE"),
         (["--step", ".m=1"], "--step .m=1: the step's name is missing"),
-        (["--var", "A=${{A}}"], "variable A refers to itself"),
     ],
 )
 def test_wrong_options_are_refused(options: list[str], message: str) -> None:
@@ -144,3 +143,9 @@ def test_half_a_character_in_a_variable_is_no_crash(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.stdout == b"false\n"
     assert rb"'\udcff' == x" in done.stderr
+
+
+def test_a_value_that_looks_like_a_variable_is_one_for_nobody() -> None:
+    done = run_eval("'${{A}}' == upper('x')", "--var", "A=${{B}}", "--var", "B=X")
+    assert done.stdout == "false\n"
+    assert "note: --var: the ${{…}} in the value of A stays as it is written" in done.stderr

@@ -34,7 +34,7 @@ class Got:
 
 class Client:
     def __init__(self, sandbox: Sandbox) -> None:
-        self.connection = http.client.HTTPConnection(sandbox.address, timeout=10)
+        self.connection = http.client.HTTPConnection(sandbox.address, timeout=60)
 
     def __enter__(self):
         return self

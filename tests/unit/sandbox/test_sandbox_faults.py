@@ -169,6 +169,77 @@ def test_stall_goes_on_as_if_nothing_had_been(serve):
     assert serve(faults=script(faults.Stall(0.01)))[1].ask("GET", "/v2/").status == 200
 
 
+@pytest.mark.parametrize(("after", "stored"), [(0, 0), (2, 2)])
+def test_stall_ends_when_the_client_goes_away(serve, after, stored):
+    sandbox, client = serve(faults=script(faults.Stall(600, after=after), method="PATCH"))
+    path = client.open().headers["location"].removeprefix(sandbox.url)
+    host, port = sandbox.address.split(":")
+    with socket.create_connection((host, int(port))) as raw:
+        raw.sendall(f"PATCH {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc".encode())
+        assert sandbox.traffic.wait_until(lambda t: t.count(method="PATCH") == 1)
+    assert sandbox.traffic.wait_until(lambda t: all(r.done for r in t.select(method="PATCH")))
+    assert sandbox.store.uploads()[0].size == stored
+
+
+@pytest.mark.parametrize(("at", "seen"), [(0, b"Abc"), (2, b"abC"), (1 << 40, b"abC")])
+def test_a_byte_of_the_body_is_flipped_on_its_way(serve, at, seen):
+    sandbox, client = serve(faults=script(faults.FlipByte(at, 0x20), method="PUT"))
+    digest = digest_of(seen)
+    assert client.ask("PUT", with_digest(client.open().headers["location"], digest), b"abc").status == 201
+    assert sandbox.store.blob_path("app", digest).read_bytes() == seen
+
+
+def test_a_digit_of_the_digest_is_changed_on_its_way(serve):
+    _, client = serve(faults=script(faults.OtherDigest(), method="PUT"))
+    got = client.ask("PUT", with_digest(client.open().headers["location"], digest_of(b"abc")), b"abc")
+    assert got.codes == ["DIGEST_INVALID"]
+
+
+def test_a_request_is_carried_out_twice(serve):
+    sandbox, client = serve(faults=script(faults.Repeat(), times=2))
+    location = client.open().headers["location"]
+    assert len(sandbox.store.uploads()) == 2
+    got = client.ask("PATCH", location, b"abc")
+    assert (got.status, got.headers["range"]) == (416, "0-2")
+
+
+def test_an_answer_comes_twice(serve):
+    sandbox, client = serve(faults=script(faults.Twice(), method="HEAD", path="manifests"))
+    name = client.push_image("v1")
+    host, port = sandbox.address.split(":")
+    with socket.create_connection((host, int(port))) as raw, raw.makefile("rb") as answer:
+        raw.sendall(b"HEAD /v2/app/manifests/v1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        heads = [b"".join(iter(answer.readline, b"\r\n")) for _ in range(2)]
+        assert heads[0] == heads[1]
+        assert name.encode() in heads[0]
+        raw.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200" in answer.readline()
+
+
+def test_a_request_is_carried_out_though_no_answer_can_be_sent(serve):
+    sandbox, client = serve(faults=script(faults.HalfClose("before"), method="PUT"))
+    location = client.open().headers["location"]
+    with pytest.raises(BROKEN):
+        client.ask("PUT", with_digest(location, digest_of(b"abc")), b"abc")
+    assert sandbox.traffic.wait_until(lambda t: all(r.done for r in t.requests))
+    assert sandbox.store.blob_exists("app", digest_of(b"abc"))
+
+
+def test_a_side_that_is_closed_inside_a_body_keeps_what_came(serve):
+    sandbox, client = serve(faults=script(faults.HalfClose("inside", 2), method="PATCH"))
+    got = client.ask("PATCH", client.open().headers["location"], b"abc")
+    assert got.status == 499
+    assert sandbox.store.uploads()[0].size == 2
+
+
+def test_a_connection_is_half_closed_after_an_answer_that_does_not_say_so(serve):
+    _, client = serve(faults=script(faults.HalfClose("after")))
+    got = client.ask("GET", "/v2/")
+    assert (got.status, got.headers.get("connection")) == (200, None)
+    with pytest.raises(BROKEN):
+        client.ask("GET", "/v2/")
+
+
 def test_client_that_vanishes_inside_a_body_leaves_what_it_sent(serve, capfd):
     sandbox, client = serve()
     path = client.open().headers["location"].removeprefix(sandbox.url)

@@ -3,7 +3,10 @@
 import json
 
 import pytest
-from sandboxclient import CONFIG, OCI_INDEX, OCI_MANIFEST, digest_of, image, index
+from sandboxclient import CONFIG, OCI_INDEX, OCI_MANIFEST, Client, digest_of, image, index
+
+from oci_push.sandbox.options import REHEARSAL
+from oci_push.sandbox.server import Sandbox
 
 
 def test_ping_names_the_api_version(serve):
@@ -73,6 +76,32 @@ def test_manifest_under_a_wrong_digest_is_refused(serve):
     _, client = serve()
     client.push_image("v1")
     assert client.push_manifest(image(), digest_of(b"other")).codes == ["DIGEST_INVALID"]
+
+
+def test_a_tag_can_name_a_sha512_manifest_where_its_digest_is_given(serve):
+    sandbox, client = serve(tag_digest=True)
+    client.push_image("v1")
+    name = digest_of(image(), "sha512")
+    got = client.push_manifest(image(), f"v2?digest={name}")
+    assert (got.status, got.headers["docker-content-digest"]) == (201, name)
+    assert str(sandbox.store.find_manifest("app", "v2").descriptor.digest) == name
+    wrong = client.push_manifest(image(), f"v3?digest={digest_of(b'other', 'sha512')}")
+    assert (wrong.status, wrong.codes) == (400, ["DIGEST_INVALID"])
+    assert sandbox.store.tags("app") == ("v1", "v2")
+
+
+def test_a_rehearsals_registry_can_do_all_that_clients_ask_for():
+    with Sandbox(options=REHEARSAL) as sandbox, Client(sandbox) as client:
+        blob = b"hello"
+        posted = client.ask("POST", f"/v2/one/blobs/uploads/?digest={digest_of(blob)}", blob)
+        mounted = client.ask("POST", f"/v2/two/blobs/uploads/?mount={digest_of(blob)}")
+        assert (posted.status, mounted.status) == (201, 201)
+        client.push_image("v1")
+        name = digest_of(image(), "sha512")
+        tagged = client.push_manifest(image(), f"{name}?tag=v2&tag=v3")
+        assert tagged.status == 201
+        assert client.ask("HEAD", "/v2/app/manifests/v3").headers["docker-content-digest"] == name
+        assert sandbox.store.tags("app") == ("v1", "v2", "v3")
 
 
 def test_sha512_manifest_is_found_by_its_digest(serve):

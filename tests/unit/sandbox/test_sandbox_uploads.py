@@ -286,3 +286,14 @@ def test_bad_repository_name_is_refused_and_never_reaches_the_disk(serve, tmp_pa
     _, client = serve(root=root)
     assert client.ask("POST", f"/v2/{name}/blobs/uploads/", b"").codes == ["NAME_INVALID"]
     assert [path.name for path in root.iterdir()] == ["_uploads"]
+
+
+def test_a_registry_that_wants_the_newest_location_keeps_a_session_from_an_old_delete(serve):
+    sandbox, client = serve(stale_cancel=False)
+    old = client.open().headers["location"]
+    new = client.ask("PATCH", old, b"abc").headers["location"]
+    refused = client.ask("DELETE", old)
+    assert (refused.status, refused.headers["location"]) == (416, new)
+    assert len(sandbox.store.uploads()) == 1
+    assert client.ask("DELETE", new).status == 204
+    assert sandbox.store.uploads() == ()

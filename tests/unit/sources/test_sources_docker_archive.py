@@ -17,10 +17,11 @@ from oci_push.events import ignore
 from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
+from oci_push.model.source import SourceSpec
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.scope import Scope
 from oci_push.sources.settings import SourceSettings
-from oci_push.sources.table import SourceSpec, open_source
+from oci_push.sources.table import open_source
 
 ONE, TWO = layer(1), layer(2, 9000)
 
@@ -166,7 +167,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "an absolute link": (docker_archive(link("a.tar", "/etc/passwd"), config=config_of(ONE), paths=["a.tar"]), "absolute link"),
     "links in a loop": (docker_archive(link("a.tar", "b.tar"), link("b.tar", "a.tar"), config=config_of(ONE), paths=["a.tar"]), "loop"),
     "a missing layer": (docker_archive(config=config_of(ONE), paths=["a.tar"]), "layer a.tar is missing"),
-    "a member twice": (docker_archive(("a.tar", ONE), ("./a.tar", TWO), config=config_of(ONE), paths=["a.tar"]), "in the archive twice"),
+    "a member twice, the last of them wrong": (docker_archive(("a.tar", ONE), ("./a.tar", TWO), config=config_of(ONE), paths=["a.tar"]), "./a.tar: layer has diff_id"),
     "another number of layers": (docker_archive(("a.tar", ONE), config=config_of(ONE, TWO), paths=["a.tar"]), "1 layers are listed, the config names 2"),
     "no image at all": (tar_of(("readme", b"x")), "holds no image"),
     "not a tar": (b"\x00garbage" * 200, "not a readable tar"),

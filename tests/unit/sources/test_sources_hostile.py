@@ -18,6 +18,7 @@ from oci_push.events import ignore
 from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
+from oci_push.model.source import SourceSpec
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.scope import Scope
 from oci_push.sources import table
@@ -32,7 +33,7 @@ PLAIN = docker_archive(("a.tar", ONE), config=config_of(ONE), paths=["a.tar"])
 def read(path: Path, settings: SourceSettings | None = None, ref: str = "") -> tuple[Manifest, list[bytes]]:
     """Open a file or folder and give its manifest and the bytes of all layers."""
     scope = Scope(SystemClock())
-    spec = table.SourceSpec("file", str(path), ref, "")
+    spec = SourceSpec("file", str(path), ref, "")
     source = table.open_source(spec, settings or SourceSettings(), scope=scope, emit=ignore)
     try:
         manifest = source.manifest(scope, source.root(scope))
@@ -128,7 +129,7 @@ def test_a_layer_listed_twice_is_compressed_once(tmp_path: Path) -> None:
     content = docker_archive(("a", ONE), config=config_of(ONE, ONE), paths=["a", "a"])
     events: list[object] = []
     scope = Scope(SystemClock())
-    spec = table.SourceSpec("file", str(write(tmp_path / "a.tar", content)), "", "")
+    spec = SourceSpec("file", str(write(tmp_path / "a.tar", content)), "", "")
     source = table.open_source(spec, SourceSettings(), scope=scope, emit=events.append)
     try:
         assert len(source.manifest(scope, source.root(scope)).layers) == 2
@@ -212,7 +213,7 @@ def test_a_name_that_no_file_can_have_is_missing_from_a_folder(tmp_path: Path) -
 
 @pytest.mark.parametrize("kind", ["oci", "oci-archive", "file"])
 def test_a_zero_byte_in_a_path_is_an_error_of_ours(kind: str) -> None:
-    spec = table.SourceSpec(kind, "a\0b", "", "")
+    spec = SourceSpec(kind, "a\0b", "", "")
     with pytest.raises(SourceError, match="zero byte"):
         table.open_source(spec, SourceSettings(), scope=Scope(SystemClock()), emit=ignore)
 

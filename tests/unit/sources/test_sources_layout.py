@@ -13,12 +13,13 @@ import pytest
 import zstandard
 from images import layer, make_layout, tar_folder
 
-from oci_push.errors import ConfigError, ContentMismatchError, SourceError
+from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.events import ignore
+from oci_push.model.source import parse_source
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.scope import Scope
 from oci_push.sources.settings import Limits, SourceSettings
-from oci_push.sources.table import open_source, parse_source, path_exists
+from oci_push.sources.table import open_source, path_exists
 
 SCOPE = Scope(SystemClock())
 
@@ -167,16 +168,3 @@ def test_no_file_is_left_in_the_temporary_folder(tmp_path: Path) -> None:
 def test_a_missing_file_is_said_to_be_missing(text: str) -> None:
     with pytest.raises(SourceError, match="no such file"):
         root_of(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [("alpine", "registry"), ("localhost:5000/a/b:1", "registry"), ("docker://x/y", "registry"), ("-", "stdin")],
-)
-def test_what_is_no_path_is_a_reference(text: str, kind: str) -> None:
-    assert parse_source(text, lambda _: False).kind == kind
-
-
-def test_nonsense_is_explained() -> None:
-    with pytest.raises(ConfigError, match="neither a file nor an image reference"):
-        parse_source("No Such Thing", lambda _: False)

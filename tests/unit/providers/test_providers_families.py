@@ -1,45 +1,23 @@
-"""Every provider is in the table, finds its hosts and no others, and states facts that hang together."""
+"""Every family finds its hosts and no others, and states facts that hang together."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
 import pytest
 
-from oci_push import providers
 from oci_push.model.access import Login
 from oci_push.model.secret import Secret
 from oci_push.protocol.uploads import Form
-from oci_push.providers.base import Provider, complete
-from oci_push.providers.table import PROVIDERS, find_provider
-
-NOT_FAMILIES = {
-    "authfiles",
-    "authformat",
-    "authwriting",
-    "base",
-    "certificates",
-    "credential_helpers",
-    "ecr_aws",
-    "ecr_control",
-    "ecr_errors",
-    "ecr_login",
-    "ecr_replication",
-    "table",
-    "tokenfetch",
-}
+from oci_push.providers.base import Family, complete
+from oci_push.providers.families import FAMILIES, find_family
 
 
-def test_every_provider_module_of_the_folder_is_in_the_table() -> None:
-    names = {module.name for module in pkgutil.iter_modules(providers.__path__)} - NOT_FAMILIES
-    in_folder = {importlib.import_module(f"oci_push.providers.{name}").PROVIDER.name for name in names}
-    assert in_folder == {provider.name for provider in PROVIDERS}
-    assert len(names) == len(PROVIDERS)
+def test_every_family_has_a_name_of_its_own() -> None:
+    names = [family.name for family in FAMILIES]
+    assert sorted(names) == sorted(set(names))
 
 
 def test_the_one_that_matches_everything_is_last() -> None:
-    assert [provider.name for provider in PROVIDERS if provider.matches("reg.example")] == [PROVIDERS[-1].name]
+    assert [provider.name for provider in FAMILIES if provider.matches("reg.example")] == [FAMILIES[-1].name]
 
 
 @pytest.mark.parametrize(
@@ -89,22 +67,22 @@ def test_the_one_that_matches_everything_is_last() -> None:
     ],
 )
 def test_host_belongs_to_its_family(host: str, name: str) -> None:
-    assert find_provider(host).name == name
+    assert find_family(host).name == name
 
 
 @pytest.mark.parametrize("host", ["docker.io", "index.docker.io", "registry-1.docker.io"])
 @pytest.mark.case("AU-031")
 def test_docker_hub_is_reached_at_its_api_host(host: str) -> None:
-    assert find_provider(host).api_host(host) == "registry-1.docker.io"
+    assert find_family(host).api_host(host) == "registry-1.docker.io"
 
 
 @pytest.mark.parametrize("host", ["reg.example:5000", "ghcr.io", "123456789012.dkr.ecr.eu-west-1.amazonaws.com"])
 def test_other_registries_are_reached_where_references_say(host: str) -> None:
-    assert find_provider(host).api_host(host) == host
+    assert find_family(host).api_host(host) == host
 
 
-@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
-def test_facts_hang_together(provider: Provider) -> None:
+@pytest.mark.parametrize("provider", FAMILIES, ids=lambda provider: provider.name)
+def test_facts_hang_together(provider: Family) -> None:
     quirks = provider.quirks
     assert Form(quirks.upload)
     assert not quirks.chunk_bytes or quirks.chunk_bytes >= quirks.chunk_min_bytes
@@ -113,12 +91,12 @@ def test_facts_hang_together(provider: Provider) -> None:
 
 @pytest.mark.case("CH-017")
 def test_ecr_pieces_are_never_under_its_least_size() -> None:
-    assert find_provider("123456789012.dkr.ecr.eu-west-1.amazonaws.com").quirks.chunk_min_bytes == 5 * 1024 * 1024
+    assert find_family("123456789012.dkr.ecr.eu-west-1.amazonaws.com").quirks.chunk_min_bytes == 5 * 1024 * 1024
 
 
 @pytest.mark.case("CH-016")
 def test_google_takes_bodies_in_one_request() -> None:
-    assert find_provider("europe-docker.pkg.dev").quirks.upload == Form.PUT.value
+    assert find_family("europe-docker.pkg.dev").quirks.upload == Form.PUT.value
 
 
 @pytest.mark.parametrize(
@@ -132,16 +110,16 @@ def test_google_takes_bodies_in_one_request() -> None:
     ],
 )
 def test_a_token_alone_gets_the_user_name_that_goes_with_it(host: str, user: str) -> None:
-    assert complete(Login(password=Secret("t0ken")), find_provider(host)).username == user
+    assert complete(Login(password=Secret("t0ken")), find_family(host)).username == user
 
 
 def test_a_user_name_that_is_there_is_kept() -> None:
-    assert complete(Login("me", Secret("t0ken")), find_provider("quay.io")).username == "me"
+    assert complete(Login("me", Secret("t0ken")), find_family("quay.io")).username == "me"
 
 
 def test_a_user_name_that_is_the_token_is_not_shown() -> None:
-    assert complete(Login(password=Secret("t0ken")), find_provider("registry.digitalocean.com")).shown_user == "***"
+    assert complete(Login(password=Secret("t0ken")), find_family("registry.digitalocean.com")).shown_user == "***"
 
 
 def test_quay_is_never_asked_for_the_delete_action() -> None:
-    assert not find_provider("quay.io").quirks.delete_scope
+    assert not find_family("quay.io").quirks.delete_scope

@@ -1,0 +1,119 @@
+"""The tags of one leg: where they were before the push, and putting back what should not be where it is.
+
+A tag that was new is deleted by its name and never by its digest, which would take other tags with it; where a registry
+cannot do that, the tag stays and is reported. What cannot be known is said to be unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from oci_push.errors import NotFoundError, OciPushError, RegistryError
+from oci_push.model.digest import Digest
+from oci_push.model.manifest import Manifest
+from oci_push.model.reference import Reference
+from oci_push.registry.placing import SETTLE_S
+from oci_push.registry.repository import RepositoryClient
+from oci_push.runtime.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class TagResult:
+    """Tell what became of one tag.
+
+    ``pushed``, ``unchanged``, ``failed`` (it is where it was) or ``not reached``. Where it had moved and should not
+    have: ``restored`` (it is where it was again), ``removed`` (it was new), or ``left`` where that could not be done;
+    ``unknown`` where it may have moved and the registry could not be asked. `error` says where a tag that was left is.
+    """
+
+    tag: str
+    outcome: str
+    error: str = ""
+
+
+class Tags:
+    """Know where tags were, ask where they are, and put them back. May be shared by threads; each tag has one."""
+
+    def __init__(self, client: RepositoryClient, root: Manifest) -> None:
+        self._client = client
+        self._root = root
+        self._before: dict[str, Digest | None] = {}
+        self._manifests: dict[str, Manifest] = {}
+
+    def before(self, tag: str) -> Digest | None:
+        """Give what a tag named; ``None`` when that was nothing, or is not known."""
+        return self._before.get(tag)
+
+    def ask(self, scope: Scope, tag: str, *, once: bool = False) -> Digest | None:
+        """Ask where a tag is; ``None`` when it is nowhere, or the registry does not say.
+
+        The first answer is taken for where it was before. `once` is for one that is good to have and no more.
+        """
+        try:
+            there = self._client.head(scope, tag, push=True, once=once)
+        except OciPushError as error:
+            scope.check()
+            if not once and not isinstance(error, RegistryError):
+                raise
+            return None
+        digest = there.digest if there else None
+        self._before.setdefault(tag, digest)
+        return digest
+
+    def read(self, scope: Scope, tag: str) -> None:
+        """Read what a tag names, bytes and all; raises where that cannot be done.
+
+        An old manifest that no tag names any more may be gone by the time it is needed.
+        """
+        try:
+            found = self._client.fetch(scope, Reference(self._client.repository, tag))
+        except NotFoundError:
+            self._before[tag] = None
+        else:
+            self._before[tag], self._manifests[tag] = found.digest, found
+
+    def settle(self, scope: Scope, tag: str, error: OciPushError) -> TagResult:
+        """Find out what a failed PUT has made of a tag, and put it back from what is neither old nor new."""
+        if not error.in_doubt:
+            return TagResult(tag, "failed", str(error))
+        around = scope.shielded(SETTLE_S) if scope.is_cancelled else scope
+        try:
+            there = self._client.where(around, tag, self._root)
+        except OciPushError as problem:
+            return TagResult(tag, "unknown", f"the registry cannot be asked where it is ({problem})")
+        if there == self._root.digest:
+            return TagResult(tag, "pushed")
+        if there == self._before.get(tag):
+            return TagResult(tag, "failed", str(error))
+        return self._put_back(around, tag, f"it names {there or 'nothing'}")
+
+    def restore(self, scope: Scope, tag: str, known: TagResult) -> TagResult:
+        """Put a tag back that has moved, or whose request failed: it may have been done all the same."""
+        if tag not in self._before or known.outcome == "unchanged" or self._before[tag] == self._root.digest:
+            return known
+        try:
+            there = self._client.where(scope, tag, self._root)
+        except OciPushError as problem:
+            return self._put_back(scope, tag, f"it cannot be asked where it is ({problem})")
+        if there != self._before[tag]:
+            return self._put_back(scope, tag, f"it names {there or 'nothing'}")
+        return known if known.outcome in ("failed", "removed") else TagResult(tag, "restored")
+
+    def _put_back(self, scope: Scope, tag: str, now: str) -> TagResult:
+        if tag not in self._before:
+            return TagResult(tag, "left", f"{now}, not the image, and nobody knows what it named before: push again")
+        before = self._before[tag]
+        try:
+            if before is not None:
+                reference = Reference(self._client.repository, "", before)
+                manifest = self._manifests.get(tag) or self._client.fetch(scope, reference)
+                self._client.put_manifest(scope, manifest, tag)
+                return TagResult(tag, "restored")
+            self._client.delete_tag(scope, tag)
+            left = self._client.where(scope, tag, self._root)
+            if left is None:
+                return TagResult(tag, "removed")
+            return TagResult(tag, "left", f"it names {left}, is new and should not exist; deleting it had no effect")
+        except OciPushError as error:
+            what = f"and should name {before} again" if before else "is new and should not exist"
+            return TagResult(tag, "left", f"{now}, {what}: {error}")

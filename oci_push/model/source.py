@@ -1,0 +1,185 @@
+"""What a SOURCE text means: the one table of its forms, and the rule by which a text is one of them.
+
+Nothing is guessed. A registry is named by ``docker://`` or by a first component with a dot, a port or ``localhost``;
+a word that looks like a path is one, whether it exists or not; what is neither is an error that lists the forms.
+Who reads each kind is `sources.table`'s business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from oci_push.errors import ConfigError
+from oci_push.model.reference import DOCKER_HUB, Reference, is_host, shown
+
+IsPath = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Hold one form of a SOURCE: its scheme, empty where it has none, the kind it means, and how it is written."""
+
+    scheme: str
+    kind: str
+    written: str
+
+
+FORMS = (
+    Form("oci:", "oci", "oci:DIR[:REF]"),
+    Form("oci-archive:", "oci-archive", "oci-archive:FILE[:REF]"),
+    Form("docker-archive:", "docker-archive", "docker-archive:FILE[:REF]"),
+    Form("docker://", "registry", "docker://HOST/REPO[:TAG]"),
+    Form("", "registry", "HOST/REPO[:TAG] where HOST has a dot, a port or is localhost"),
+    Form("", "file", "a path (told by its content)"),
+    Form("", "stdin", "- for a tar on stdin"),
+)
+KNOWN_FORMS = ", ".join(form.written for form in FORMS)
+"""The forms as help texts and errors list them."""
+
+_FOREIGN = {
+    "containers-storage": "podman save --format oci-archive -o image.tar NAME, then push image.tar",
+    "docker-daemon": "docker save NAME | oci-push push - DESTINATION",
+    "dir": "skopeo copy dir:PATH oci:DIR, then push oci:DIR",
+    "sif": "skopeo copy sif:PATH oci:DIR, then push oci:DIR",
+    "ostree": "skopeo copy ostree:IMAGE oci:DIR, then push oci:DIR",
+    "tarball": "skopeo copy tarball:PATH oci:DIR, then push oci:DIR",
+    "atomic": "skopeo copy atomic:IMAGE oci:DIR, then push oci:DIR",
+    "http": "write docker://HOST/REPO:TAG, with --plain-http where the registry talks http",
+    "https": "write docker://HOST/REPO:TAG",
+    "file": "write the path alone, or oci:DIR, oci-archive:FILE, docker-archive:FILE",
+}
+"""Schemes that other programs have, and what to do instead."""
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_PATH_STARTS = ("./", "../", "/", "~", "\\")
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_ARCHIVE = re.compile(r"\.(?:tar|tgz|tzst|txz|tbz2?|tar\.(?:gz|zst|zstd|xz|bz2|lz4|lzma|Z))(?=$|:|@)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """Hold a SOURCE taken apart: `kind` is ``oci``, ``oci-archive``, ``docker-archive``, ``file`` (told by its
+    content), ``registry`` or ``stdin``; `text` is what the user wrote."""
+
+    kind: str
+    path: str
+    ref: str
+    text: str
+
+
+def parse_source(text: str, is_path: IsPath) -> SourceSpec:
+    """Take a SOURCE apart; `is_path` says whether a file or folder exists. Raises `ConfigError`."""
+    found = read_source(text, is_path)
+    if found is not None:
+        return found
+    told = f"source {shown(text)!r}"
+    try:
+        reference = Reference.parse(text)
+    except ValueError:
+        raise ConfigError(
+            f"{told} is neither a file or folder that exists nor an image reference", hint=f"write {KNOWN_FORMS}"
+        ) from None
+    scheme = _SCHEME.match(text)
+    unknown = f", and {scheme[0]} is no form that is known" if scheme and "/" not in text else ""
+    raise ConfigError(
+        f"{told}: no such file or folder, and it names no registry{unknown}",
+        hint=f"for the image of Docker Hub write docker://{reference}; the forms are {KNOWN_FORMS}",
+    )
+
+
+def read_source(text: str, is_path: IsPath) -> SourceSpec | None:
+    """Take a SOURCE apart; ``None`` for a word that is no path and names no registry. Raises `ConfigError`."""
+    if text == "-":
+        return SourceSpec("stdin", "-", "", text)
+    form = next((form for form in FORMS if form.scheme and text.startswith(form.scheme)), None)
+    if form is not None and form.kind == "registry":
+        _check(text, text.removeprefix(form.scheme))
+        return SourceSpec(form.kind, text.removeprefix(form.scheme), "", text)
+    if form is not None:
+        path, ref = _split_ref(text.removeprefix(form.scheme), is_path)
+        if not path:
+            raise ConfigError(f"source {text!r} names no file", hint=f"write {form.written}")
+        return SourceSpec(form.kind, path, ref, text)
+    if looks_like_path(text):
+        return SourceSpec("file", *_split_ref(text, is_path), text)
+    path, ref = _split_ref(text, is_path)
+    there, named = is_path(path), _names_registry(text)
+    if there and named and is_reference(text):
+        raise ConfigError(
+            f"source {text!r} is a path that exists, and an image on the registry {named} as well",
+            hint=f"write ./{text} for the path, docker://{text} for the image",
+        )
+    if there:
+        return SourceSpec("file", path, ref, text)
+    if named:
+        _check(text, text)
+        return SourceSpec("registry", text, "", text)
+    _refuse_scheme(text)
+    return None
+
+
+def looks_like_path(text: str) -> bool:
+    """Say whether a text is written as a path: it begins as one, or ends as an archive does."""
+    return text.startswith(_PATH_STARTS) or text in (".", "..") or bool(_DRIVE.match(text) or _ARCHIVE.search(text))
+
+
+def _names_registry(text: str) -> str:
+    """Give the host that a text begins with; empty where it begins with none."""
+    host, slash, rest = text.partition("/")
+    return host if slash and rest and not rest.startswith("/") and is_host(host) else ""
+
+
+def _refuse_scheme(text: str) -> None:
+    """Raise for the schemes of other programs, and for URLs of any."""
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        return
+    instead = _FOREIGN.get(scheme[1].lower())
+    if instead is None and not _URL.match(text) and "/" not in text:
+        return  # a name with a tag
+    hint = f"{instead}; the forms are {KNOWN_FORMS}" if instead else f"the forms are {KNOWN_FORMS}"
+    raise ConfigError(
+        f"source {shown(text)!r}: {scheme[0]} is no form that is known, and no such path exists", hint=hint
+    )
+
+
+def _check(text: str, reference: str) -> None:
+    try:
+        Reference.parse(reference)
+    except ValueError as problem:
+        raise ConfigError(f"source {shown(text)!r}: {problem}", hint="write docker://HOST/REPO[:TAG]") from problem
+    if "/" not in reference and is_host(reference.split(":")[0].partition("@")[0]):
+        raise ConfigError(
+            f"source {text!r} names a registry and no repository",
+            hint=f"write docker://{reference}/REPO[:TAG], or docker://{DOCKER_HUB}/library/{reference}",
+        )
+
+
+def _split_ref(text: str, is_path: IsPath) -> tuple[str, str]:
+    """Cut ``PATH[:REF]`` or ``PATH[@DIGEST]``; a path that exists as written wins."""
+    if is_path(text):
+        return text, ""
+    before, at, digest = text.rpartition("@")
+    if at and (":" in digest or digest.isdigit()):
+        return before.removesuffix(":"), f"@{digest}"
+    position = text.find(":")
+    while position >= 0:
+        if is_path(text[:position]):
+            return text[:position], text[position + 1 :]
+        position = text.find(":", position + 1)
+    if _DRIVE.match(text):
+        return text, ""
+    path, colon, ref = text.partition(":")
+    return (path, ref) if colon else (text, "")
+
+
+def is_reference(text: str) -> bool:
+    """Say whether a text could be read as a reference, Docker Hub's short names among them."""
+    try:
+        Reference.parse(text)
+    except ValueError:
+        return False
+    return True

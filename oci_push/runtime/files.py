@@ -1,0 +1,122 @@
+"""Files that a run leaves behind: whole or not at all, for whom they are meant, changed by one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from oci_push.runtime.scope import Scope
+
+PRIVATE = 0o600
+SHARED = 0o666
+"""What the process's umask leaves of it."""
+_POLL_S = 0.05
+
+
+def write_whole(path: Path, text: str, *, mode: int = SHARED, is_new: bool = False) -> None:
+    """Write a file so that a reader sees the old one or the whole new one, also after a power cut.
+
+    A symbolic link stays one; a device or a pipe is written to. `is_new` raises ``FileExistsError`` where the file is
+    there, whoever made it meanwhile. Raises ``OSError``.
+    """
+    data = text.encode("utf-8", "surrogateescape")
+    if not is_new and ((path.exists() and not path.is_file()) or path.parts[:2] in (("/", "dev"), ("/", "proc"))):
+        with path.open("ab") as device:
+            device.write(data)
+        return
+    real = path if is_new else path.resolve()
+    beside = real.with_name(f".{real.name}.{os.getpid()}-{threading.get_ident()}")
+    with contextlib.suppress(FileNotFoundError):
+        beside.unlink()  # a process of this number was killed
+    descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if is_new:
+            os.link(beside, real)
+        else:
+            os.replace(beside, real)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            beside.unlink()
+
+
+class Lock:
+    """A lock on an empty file of its own, held until `release` or until the process ends, however it ends."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Give the lock up and remove its file; idempotent."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor < 0:
+            return
+        # Removed while it is still held: who opened it before finds that it is no longer the file of this name.
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+        os.close(descriptor)
+
+
+def try_lock(path: Path) -> Lock | None:
+    """Lock `path` if nobody has, between processes and threads; ``None`` when somebody has, or without locks here."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        while True:
+            descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE)
+            try:
+                is_ours = _flock(descriptor)
+                if is_ours and os.fstat(descriptor).st_ino == os.stat(path).st_ino:
+                    return Lock(path, descriptor)
+            except FileNotFoundError:
+                is_ours = True  # its last owner has just removed it
+            except OSError:
+                is_ours = False
+            os.close(descriptor)
+            if not is_ours:
+                return None
+    except (ImportError, OSError):
+        return None
+
+
+@contextmanager
+def folder_locked(folder: Path, scope: Scope, *, wait_s: float) -> Iterator[bool]:
+    """Change a folder's files alone among processes that ask for the same; gives False when `wait_s` was not enough.
+
+    The folder is locked, not a file in it: files are replaced, and a lock would stay with the old one. Where the file
+    system knows no locks, work goes on without. Raises ``OSError`` where the folder cannot be opened.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield _wait_for(descriptor, scope, wait_s)
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for(descriptor: int, scope: Scope, wait_s: float) -> bool:
+    end = scope.clock.monotonic() + wait_s
+    try:
+        while not _flock(descriptor):
+            if scope.clock.monotonic() >= end:
+                return False
+            scope.sleep(_POLL_S)
+    except (ImportError, OSError):
+        return True
+    return True
+
+
+def _flock(descriptor: int) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
