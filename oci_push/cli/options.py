@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,9 @@ from oci_push.errors import ConfigError
 from oci_push.model.access import Login, Trust
 from oci_push.model.ecr_host import is_region
 from oci_push.model.secret import Secret
+from oci_push.pipeline.exports import ExportForm, choose_form
 from oci_push.protocol.credentials import basic_password, basic_user
+from oci_push.runner.files import check_writable
 from oci_push.runtime.retry import RetryPolicy
 
 PlainHttp = Annotated[bool, typer.Option("--plain-http", help="Talk http to every registry (loopback does so anyway).")]
@@ -58,6 +61,18 @@ AllowEnv = Annotated[
         help="Let an oci-push.yaml that was found, not named, use this environment variable (for this registry only).",
     ),
 ]
+CreateRepository = Annotated[
+    bool, typer.Option("--create-repository", help="ECR: create repositories that are missing.")
+]
+Export = Annotated[
+    Path | None,
+    typer.Option("--export", metavar="FILE", help="Write what was pushed as variables, also to $GITHUB_OUTPUT."),
+]
+ExportFormat = Annotated[
+    str, typer.Option("--export-format", metavar="dotenv|github|gitlab", help="By default told by the file and the CI.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0, help="Seconds for the whole command; 0: none.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Log every request (never a secret) to stderr.")]
 
@@ -105,27 +120,37 @@ def split_regions(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """Hold the values of the shared options of one call."""
+    """Hold the options that `push` and `run` share; other commands fill in what they have of them."""
 
-    plain_http: bool = False
-    skip_verify: bool = False
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    username: str = ""
-    password_stdin: bool = False
-    compression: str = "gzip"
-    level: int = 0
-    format: str = "auto"
-    tmpdir: Path | None = None
-    no_mount: bool = False
-    no_memory: bool = False
-    jobs: int = 0
-    retries: int = 4
-    foreign_layers: bool = False
-    verify: bool = False
-    all_or_nothing: bool = False
-    limit_rate: str = ""
+    plain_http: PlainHttp = False
+    skip_verify: SkipVerify = False
+    ca_file: CaFile = ""
+    cert_file: CertFile = ""
+    key_file: KeyFile = ""
+    username: Username = ""
+    password_stdin: PasswordStdin = False
+    compression: Compression = "gzip"
+    level: Level = 0
+    format: Format = "auto"
+    tmpdir: TmpDir = None
+    no_mount: NoMount = False
+    no_memory: NoMemory = False
+    jobs: Jobs = 0
+    retries: Retries = 4
+    foreign_layers: ForeignLayers = False
+    verify: Verify = False
+    all_or_nothing: AllOrNothing = False
+    limit_rate: LimitRate = ""
+    config: ConfigFile = None
+    allow_env: AllowEnv = None
+    create_repository: CreateRepository = False
+    report: Report = None
+    export: Export = None
+    export_format: ExportFormat = ""
+    as_json: AsJson = False
+    timeout: Timeout = 0
+    quiet: Quiet = False
+    debug: Debug = False
 
     def trust(self) -> Trust:
         """Give the connection settings for registries that have none of their own."""
@@ -146,6 +171,25 @@ class Common:
         if not (self.password_stdin and self.username):
             raise ConfigError("--username and --password-stdin go together")
         return Login(basic_user(self.username, "--username"), read_password(), source="--username")
+
+    def login_host(self, hosts: Sequence[str]) -> str:
+        """Give the one host that ``--username`` is for; raises `ConfigError` where there are several, or none."""
+        if not self.username or len(hosts) == 1:
+            return next(iter(hosts), "") if self.username else ""
+        if not hosts:
+            raise ConfigError("--username: every registry has a login of its own", hint="leave it out")
+        raise ConfigError(
+            f"--username: {len(hosts)} registries want a login ({', '.join(hosts)}), and one password is for one",
+            hint="log in to them: oci-push login HOST; or describe them in oci-push.yaml",
+        )
+
+    def export_form(self, env: Mapping[str, str]) -> ExportForm | None:
+        """Choose the form of ``--export``, and see that both its file and the report's can be written."""
+        if self.export_format and not self.export:
+            raise ConfigError("--export-format needs --export FILE")
+        check_writable(self.report, "--report")
+        check_writable(self.export, "--export")
+        return choose_form(str(self.export), self.export_format, env) if self.export else None
 
     def retry(self) -> RetryPolicy:
         """Give the policy of requests and uploads; a registry that goes away is waited for, in proportion."""

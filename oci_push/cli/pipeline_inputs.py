@@ -14,6 +14,7 @@ from oci_push.cli.options import split_regions
 from oci_push.cli.output import tell, warn
 from oci_push.cli.variables import gather_variables
 from oci_push.errors import ConfigError, Problem
+from oci_push.model.identity import EcrCreation
 from oci_push.pipeline.assumptions import Assumptions
 from oci_push.pipeline.idle import Pushes
 from oci_push.pipeline.parse import read_pipeline
@@ -84,6 +85,7 @@ def read_inputs(
     assume: list[str] | None = None,
     regions: str = "",
     wait_replication: bool = False,
+    creation: EcrCreation | None = None,
     with_login: bool,
     for_run: bool = True,
 ) -> Inputs:
@@ -116,6 +118,7 @@ def read_inputs(
         steps=known,
         regions=split_regions(regions),
         wait_replication=wait_replication,
+        creation=creation,
         with_login=with_login,
         wants_images=for_run,
     )

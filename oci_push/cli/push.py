@@ -12,8 +12,9 @@ import typer
 
 from oci_push import __version__
 from oci_push.api import parse_destinations, surroundings
-from oci_push.cli import options
+from oci_push.cli.described import described_accesses
 from oci_push.cli.failures import run_command, show_error
+from oci_push.cli.grouping import takes
 from oci_push.cli.options import Common, split_regions
 from oci_push.cli.output import say, say_json, start_debug_log
 from oci_push.cli.render.lines import LineRenderer, size
@@ -24,11 +25,12 @@ from oci_push.engine.push import Care, PushResult
 from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
-from oci_push.model.access import Access
 from oci_push.model.identity import EcrCreation
 from oci_push.model.platform import Platform
 from oci_push.model.source import KNOWN_FORMS
-from oci_push.runner.files import check_writable
+from oci_push.pipeline.members import push_members
+from oci_push.runner.attempts import image_id_of
+from oci_push.runner.exports import write_exports
 from oci_push.runner.pusher import Options, Pusher
 from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, serve_everywhere
 from oci_push.runner.report import error_to_json, exit_code, push_to_json, replica_to_json, write_report
@@ -37,6 +39,7 @@ from oci_push.sources.settings import SourceSettings
 from oci_push.transport.session import TransportSettings
 
 
+@takes(Common)
 def push(
     source: Annotated[
         str,
@@ -48,14 +51,9 @@ def push(
         str, typer.Option("--platform", metavar="OS/ARCH[/VARIANT]", help="Only this child of an index.")
     ] = "",
     plan: Annotated[bool, typer.Option("--plan", help="Show what would be done and write nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result (or the plan) as JSON.")] = False,
-    timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds for the whole command; 0: none.")] = 0,
     regions: Annotated[
         str, typer.Option("--regions", metavar="A,B", help="ECR: push to these regions as well, all at once.")
     ] = "",
-    create_repository: Annotated[
-        bool, typer.Option("--create-repository", help="ECR: create repositories that are missing.")
-    ] = False,
     wait_replication: Annotated[
         bool,
         typer.Option(
@@ -63,67 +61,33 @@ def push(
             help="ECR: push once, and end when every region of the registry's rules (or of --regions) serves it.",
         ),
     ] = False,
-    report: options.Report = None,
-    plain_http: options.PlainHttp = False,
-    skip_tls_verify: options.SkipVerify = False,
-    ca_file: options.CaFile = "",
-    cert_file: options.CertFile = "",
-    key_file: options.KeyFile = "",
-    username: options.Username = "",
-    password_stdin: options.PasswordStdin = False,
-    compression: options.Compression = "gzip",
-    compression_level: options.Level = 0,
-    manifest_format: options.Format = "auto",
-    tmpdir: options.TmpDir = None,
-    no_mount: options.NoMount = False,
-    no_memory: options.NoMemory = False,
-    foreign_layers: options.ForeignLayers = False,
-    verify: options.Verify = False,
-    all_or_nothing: options.AllOrNothing = False,
-    limit_rate: options.LimitRate = "",
-    jobs: options.Jobs = 0,
-    retries: options.Retries = 4,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    *,
+    common: Common,
 ) -> None:
-    """Push an image to one or several repositories, with one or several tags each."""
-    common = Common(
-        plain_http,
-        skip_tls_verify,
-        ca_file,
-        cert_file,
-        key_file,
-        username,
-        password_stdin,
-        compression,
-        compression_level,
-        manifest_format,
-        tmpdir,
-        no_mount,
-        no_memory,
-        jobs,
-        retries,
-        foreign_layers,
-        verify,
-        all_or_nothing,
-        limit_rate,
-    )
-    if debug:
+    """Push an image to one or several repositories, with one or several tags each.
+
+    A registry that oci-push.yaml describes is reached and logged in to as it says there.
+    """
+    if common.debug:
         start_debug_log()
 
     def work(scope: Scope) -> int:
-        if password_stdin and source == "-":
+        if common.password_stdin and source == "-":
             raise ConfigError("--password-stdin and the source - cannot both read stdin")
-        check_writable(report, "--report")
+        env = surroundings().env
+        form = common.export_form(env)
         destinations = parse_destinations(destination, tag or [])
         wanted = _platform(platform)
         listed = split_regions(regions)
         if listed and not wait_replication:
             destinations = fan_out(destinations, listed)
-        accesses: Mapping[str, Access] = {}
-        if create_repository or wait_replication:
-            accesses = ecr_accesses(destinations, EcrCreation() if create_repository else None)
-        pusher = make_pusher(scope, common, quiet=quiet or as_json, accesses=accesses)
+        accesses = described_accesses(source, destinations, common, env)
+        if common.create_repository or wait_replication:
+            creation = EcrCreation() if common.create_repository else None
+            accesses = {**accesses, **ecr_accesses(destinations, creation, accesses)}
+        hosts = tuple(dict.fromkeys(one.repository.host for one in destinations))
+        quiet = common.quiet or common.as_json
+        pusher = make_pusher(scope, common, quiet=quiet, accesses=accesses, login_host=common.login_host(hosts))
         with contextlib.closing(pusher):
             targets = pusher.targets(destinations)
             with pusher.open(source, scope, targets=len(targets)) as opened:
@@ -131,20 +95,35 @@ def push(
                     pusher.check(opened, targets, scope)
                 planned = pusher.plan(opened, targets, scope, wanted)
                 if plan:
-                    show_plan(planned, as_json=as_json)
+                    show_plan(planned, as_json=common.as_json)
                     return 0
                 results = pusher.execute(planned, opened, scope)
             replicas: list[ReplicaResult] = []
             trouble: OciPushError | None = None
             if wait_replication:
-                emit = LineRenderer(quiet=quiet or as_json)
+                emit = LineRenderer(quiet=quiet)
                 try:
                     wait_everywhere(scope, pusher, planned, results, listed, emit, replicas)
                 except OciPushError as error:  # what was pushed is told all the same
                     trouble = error
-        return show_results(source, results, replicas, trouble, report=report, as_json=as_json)
+        try:
+            return show_results(source, results, replicas, trouble, report=common.report, as_json=common.as_json)
+        finally:
+            if common.export and form:
+                write_exports(common.export, form, _members(results, image_id_of(planned.graph.root)))
 
-    run_command(work, what="push", timeout_s=timeout or None)
+    run_command(work, what="push", timeout_s=common.timeout or None)
+
+
+def _members(results: Sequence[PushResult], image_id: str) -> Mapping[str, Mapping[str, str]]:
+    """Give what push steps export, of each destination that was pushed to: of ``push``, ``push_2`` and so on."""
+    return {
+        "push" if number == 1 else f"push_{number}": push_members(
+            result.repository.host, result.repository, result.root, image_id
+        )
+        for number, result in enumerate(results, 1)
+        if result.error is None
+    }
 
 
 def make_pusher(scope: Scope, common: Common, *, quiet: bool, emit: Emit | None = None, **more: object) -> Pusher:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from oci_push.api import surroundings
-from oci_push.cli import options
 from oci_push.cli.failures import run_command, show_error
+from oci_push.cli.grouping import takes
 from oci_push.cli.options import Common
-from oci_push.cli.output import say, start_debug_log, tell
+from oci_push.cli.output import say, say_json, start_debug_log, tell
 from oci_push.cli.pipeline_inputs import (
     Assume,
     AutoPush,
     Candidates,
     Foreign,
+    Inputs,
     MaxWait,
     PipelineFile,
     Regions,
@@ -35,35 +37,25 @@ from oci_push.cli.render.lines import LineRenderer
 from oci_push.cli.render.tags import show_tags
 from oci_push.cli.variables import VariableFiles, VariableOption
 from oci_push.errors import ConfigError
-from oci_push.pipeline.exports import check_export_names, choose_form
+from oci_push.model.identity import AwsIdentity, EcrCreation
+from oci_push.pipeline.exports import check_export_names
+from oci_push.pipeline.resolving import raise_together
 from oci_push.pipeline.retries import MAX_WAIT_S
+from oci_push.pipeline.simulate import simulate
 from oci_push.runner.exports import write_exports
-from oci_push.runner.files import check_writable
 from oci_push.runner.report import run_to_json, write_report
 from oci_push.runner.results import RunReport
 from oci_push.runner.run import Runner
 from oci_push.runner.settings import RunSettings
 from oci_push.runtime.scope import Scope
 
-Export = Annotated[
-    Path | None,
-    typer.Option("--export", metavar="FILE", help="Write the steps' members as variables, also to $GITHUB_OUTPUT."),
-]
-ExportFormat = Annotated[
-    str, typer.Option("--export-format", metavar="dotenv|github|gitlab", help="By default told by the file and the CI.")
-]
 
-
+@takes(Common)
 def run(
     pipeline: PipelineFile,
-    config: options.ConfigFile = None,
-    allow_env: options.AllowEnv = None,
     candidate: Candidates = None,
     var: VariableOption = None,
     var_file: VariableFiles = None,
-    report: options.Report = None,
-    export: Export = None,
-    export_format: ExportFormat = "",
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Push into a registry inside this process.")] = False,
     assume: Assume = None,
     foreign: Foreign = "skip",
@@ -78,56 +70,20 @@ def run(
     regions: Regions = "",
     wait_replication: WaitReplication = False,
     max_retry_wait: MaxWait = MAX_WAIT_S,
-    plain_http: options.PlainHttp = False,
-    skip_tls_verify: options.SkipVerify = False,
-    ca_file: options.CaFile = "",
-    compression: options.Compression = "gzip",
-    compression_level: options.Level = 0,
-    manifest_format: options.Format = "auto",
-    tmpdir: options.TmpDir = None,
-    no_mount: options.NoMount = False,
-    no_memory: options.NoMemory = False,
-    jobs: options.Jobs = 0,
-    retries: options.Retries = 4,
-    foreign_layers: options.ForeignLayers = False,
-    verify: options.Verify = False,
-    all_or_nothing: options.AllOrNothing = False,
-    limit_rate: options.LimitRate = "",
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    *,
+    common: Common,
 ) -> None:
     """Run a pipeline: its push steps, in order or in parallel, with their conditions, retries, limits and hooks."""
-    common = Common(
-        plain_http=plain_http,
-        skip_verify=skip_tls_verify,
-        ca_file=ca_file,
-        compression=compression,
-        level=compression_level,
-        format=manifest_format,
-        tmpdir=tmpdir,
-        no_mount=no_mount,
-        no_memory=no_memory,
-        jobs=jobs,
-        retries=retries,
-        foreign_layers=foreign_layers,
-        verify=verify,
-        all_or_nothing=all_or_nothing,
-        limit_rate=limit_rate,
-    )
-    if debug:
+    if common.debug:
         start_debug_log()
 
     def work(scope: Scope) -> int:
         env = surroundings().env
-        if export_format and not export:
-            raise ConfigError("--export-format needs --export FILE")
-        check_writable(report, "--report")
-        check_writable(export, "--export")
-        form = choose_form(str(export), export_format, env) if export else None
+        form = common.export_form(env)
         inputs = read_inputs(
             pipeline,
-            config,
-            allow_env,
+            common.config,
+            common.allow_env,
             candidate,
             var,
             var_file,
@@ -135,6 +91,7 @@ def run(
             assume=assume,
             regions=regions,
             wait_replication=wait_replication,
+            creation=EcrCreation() if common.create_repository else None,
             with_login=not sandbox,
         )
         inputs.assumptions.check_run(inputs.pipeline)
@@ -152,28 +109,47 @@ def run(
             env=env,
             read_file=_read_text,
         )
+        quiet = common.quiet or common.as_json
+        login_host = _check_effects(common, inputs, settings)
         with _stand_in(sandbox) as address:
             emit = LineRenderer(quiet=quiet)
-            pusher = make_pusher(scope, common, quiet=quiet, emit=emit, rehearsal=address)
+            pusher = make_pusher(scope, common, quiet=quiet, emit=emit, rehearsal=address, login_host=login_host)
             with contextlib.closing(pusher):
                 done = Runner(pusher, inputs.context, settings, emit).run(inputs.pipeline, scope)
-        _show(done)
+        _show(done, as_json=common.as_json)
         try:
-            if report:
-                write_report(report, run_to_json(done))
+            if common.report:
+                write_report(common.report, run_to_json(done))
         finally:
-            if export and form:
-                write_exports(export, form, inputs.context.variables.exports())
+            if common.export and form:
+                write_exports(common.export, form, inputs.context.variables.exports())
         return done.exit_code
 
-    run_command(work, what="run")
+    run_command(work, what="run", timeout_s=common.timeout or None)
 
 
-def _show(done: RunReport) -> None:
+def _check_effects(common: Common, inputs: Inputs, settings: RunSettings) -> str:
+    """See that options which are for some registries have one to be for; gives the host that ``--username`` is for."""
+    if not (common.username or common.create_repository):
+        return ""
+    apart = replace(inputs.context, variables=inputs.context.variables.inside_hooks())
+    planned = simulate(inputs.pipeline, apart, settings.as_assumed())
+    raise_together(planned.problems)
+    pushes = [step.resolved for step in planned.steps if step.resolved]
+    accesses = [target.access for push in pushes for target in push.targets]
+    if common.create_repository and not any(isinstance(one.identity, AwsIdentity) for one in accesses):
+        raise ConfigError("--create-repository: no step pushes to ECR", hint="leave it out")
+    without = (one.host for one in accesses if not (one.login or one.identity or one.is_alone))
+    return common.login_host(tuple(dict.fromkeys(without)))
+
+
+def _show(done: RunReport, *, as_json: bool) -> None:
+    if as_json:
+        say_json(run_to_json(done))
     for step in done.steps:
         for result in step.pushed:
             for tag in result.tags:
-                if tag.outcome in ("pushed", "unchanged"):
+                if tag.outcome in ("pushed", "unchanged") and not as_json:
                     say(f"{result.repository}:{tag.tag}@{result.root}")
         if step.error is not None:
             show_error(step.error, before=f"step {step.name}: ")

@@ -33,6 +33,10 @@ class Registry:
 
 def resolve_registry(step: PushStep, context: Context) -> Registry:
     """Decide the registry of a push step; raises `ConfigError` with the place in the file."""
+    return _creating(_of_step(step, context), context)
+
+
+def _of_step(step: PushStep, context: Context) -> Registry:
     if step.provider == "ecr":
         return _inline_ecr(step, context)
     login = None
@@ -40,10 +44,28 @@ def resolve_registry(step: PushStep, context: Context) -> Registry:
         user, password = (use(text, context) for text in step.credentials)
         where = f"credentials of step {step.name!r}"
         login = Login(basic_user(user, where), basic_password(password, where), source=where)
-    return named_registry(step.registry, step.mark, context, login=login, aws=step.aws)
+    return _named(step.registry, step.mark, context, login=login, aws=step.aws)
 
 
-def named_registry(
+def named_registry(named: Text | None, mark: Mark, context: Context) -> Registry:
+    """Decide the registry that a text names, or the default one."""
+    return _creating(_named(named, mark, context), context)
+
+
+def _creating(registry: Registry, context: Context) -> Registry:
+    """Let missing repositories of ECR be created, where the whole run was told to."""
+    if context.creation is None:
+        return registry
+    accesses = tuple(
+        replace(one, identity=replace(one.identity, creation=one.identity.creation or context.creation))
+        if isinstance(one.identity, AwsIdentity)
+        else one
+        for one in registry.accesses
+    )
+    return replace(registry, accesses=accesses)
+
+
+def _named(
     named: Text | None, mark: Mark, context: Context, *, login: Login | None = None, aws: Aws | None = None
 ) -> Registry:
     """Decide the registry that a text names, or the default one; `login` wins over an integration's own."""

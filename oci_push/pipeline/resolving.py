@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from oci_push.errors import ConfigError, Problem
 from oci_push.model.access import Access
 from oci_push.model.digest import Digest
+from oci_push.model.identity import EcrCreation
 from oci_push.model.reference import Repository
 from oci_push.pipeline.document import Mark
 from oci_push.pipeline.integrations import Config
@@ -34,7 +35,7 @@ class Context:
 
     `candidates` are the SOURCEs of build steps; `pushed` grows while a run goes on, in a plan `image_names`. `steps`
     are the names of all steps. `regions` replace those of ECR integrations, and `wait_replication` waits for them as
-    ``replicate: true`` does.
+    ``replicate: true`` does; `creation` creates ECR repositories where an integration says nothing of it.
     `with_login` is off for plans and rehearsals, which log in nowhere and so miss no password; `wants_images` is off
     where nobody need have said where the images of build steps are; `is_plan` lets pass what only a run can know.
     """
@@ -49,6 +50,7 @@ class Context:
     image_names: Mapping[str, str] = field(default_factory=dict)
     regions: tuple[str, ...] = ()
     wait_replication: bool = False
+    creation: EcrCreation | None = None
     with_login: bool = True
     wants_images: bool = True
     is_plan: bool = False

@@ -126,7 +126,7 @@ class PushAttempts:
             with pusher.open(source.source, scope, given=source.access, targets=len(targets)) as opened:
                 pusher.check(opened, targets, scope)
                 plan = pusher.plan(opened, targets, scope)
-                image_id = _image_id(plan.graph.root)
+                image_id = image_id_of(plan.graph.root)
                 results = pusher.execute(plan, opened, scope)
         except OciPushError as problem:
             return _Tried((), "", problem)
@@ -170,10 +170,10 @@ def pushed_image(done: Attempted) -> Pushed | None:
 def read_image_id(pusher: Pusher, source: ImageSource, scope: Scope) -> str:
     """Give the digest of an image's configuration, for members of build steps; raises `OciPushError`."""
     with pusher.open(source.source, scope, given=source.access) as opened:
-        return _image_id(opened.manifest(scope, opened.root(scope)))
+        return image_id_of(opened.manifest(scope, opened.root(scope)))
 
 
-def _image_id(root: Manifest) -> str:
+def image_id_of(root: Manifest) -> str:
     """Give the digest of an image's configuration; an index has none and stands for itself."""
     return str(root.config.digest if root.config else root.digest)
 

@@ -54,13 +54,15 @@ _MEMORY_FILE = "memory.sqlite3"
 class Options:
     """Hold what a whole run may be told.
 
-    `trust` applies to registries that have no settings of their own; `login` overrides every login found.
+    `trust` applies to registries that have no settings of their own; `login` overrides every login found, at
+    `login_host` alone where one is given.
     `rehearsal` is the ``host:port`` of a sandbox that stands in for every target. `remember` switches the
     memory of earlier runs, `foreign_layers` sends layers that their manifest says to fetch from elsewhere.
     """
 
     trust: Trust = field(default_factory=Trust)
     login: Login | None = None
+    login_host: str = ""
     accesses: Mapping[str, Access] = field(default_factory=dict)
     sources: SourceSettings = field(default_factory=SourceSettings)
     transport: TransportSettings = field(default_factory=TransportSettings)
@@ -138,7 +140,8 @@ class Pusher:
         """Decide how a repository's registry is reached: given, configured, or found in files."""
         access = given or self._options.accesses.get(repository.host) or Access(repository.host)
         has_own = access.is_alone or access.identity is not None
-        login = access.login or (None if has_own else self._options.login)
+        given_login = self._options.login if self._options.login_host in ("", repository.host) else None
+        login = access.login or (None if has_own else given_login)
         found = None
         if login is None and not has_own:
             found = self._logins.find(repository, self.scope)

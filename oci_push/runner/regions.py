@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import Original, ReplicaResult, replicate
@@ -44,14 +45,21 @@ def fan_out(destinations: Sequence[Destination], regions: Sequence[str]) -> tupl
     return tuple(found)
 
 
-def ecr_accesses(destinations: Sequence[Destination], creation: EcrCreation | None) -> dict[str, Access]:
-    """Reach each destination's registry as AWS's default chain says, with ECR's own interface beside it."""
+def ecr_accesses(
+    destinations: Sequence[Destination], creation: EcrCreation | None, known: Mapping[str, Access] | None = None
+) -> dict[str, Access]:
+    """Reach each destination's registry as AWS's default chain says, with ECR's own interface beside it.
+
+    `known` are accesses by host that say more of who asks.
+    """
     found: dict[str, Access] = {}
     for each in destinations:
         host = each.repository.host
         if ecr_host.parse(host) is None:
             raise ConfigError(f"{each.repository}: {host} is not a private ECR registry", hint=_HINT_ECR)
-        found[host] = Access(host, identity=AwsIdentity(creation=creation))
+        access = (known or {}).get(host) or Access(host)
+        identity = access.identity if isinstance(access.identity, AwsIdentity) else AwsIdentity()
+        found[host] = replace(access, login=None, identity=replace(identity, creation=creation or identity.creation))
     return found
 
 

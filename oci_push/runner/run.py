@@ -70,6 +70,7 @@ class Runner:
             told, written = hooks.run(pipeline.hook(event), scope) if not scope.is_cancelled else (None, ())
             done += [told] if told else []
             found += written
+        scope.expire()  # a step's own scope may have noticed first that the time is over
         code = scope.reason.exit_code if scope.reason is not None else int(status != SUCCESS)
         rows = tuple(_row(entry, results, self._context) for entry in schedule.entries())
         return RunReport(rows, code, status, tuple(done), tuple(found), scope.clock.monotonic() - started, pushes)

@@ -1,0 +1,156 @@
+"""`push` and `run` take the same options, and each has its effect or is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from images import layer, make_layout
+from invoking import invoke
+
+from oci_push.cli.app import command_of
+from oci_push.cli.options import Common
+from oci_push.model.secret import Secret
+from oci_push.sandbox.faults import Fault, FaultScript, Stall
+from oci_push.sandbox.server import Sandbox, SandboxOptions
+
+PASSWORD = "hidden-word"
+STEPS = """
+version: '1.0'
+steps:
+  p: {type: push, candidate: 'oci:image', image_name: app, registry: '%s', tag: x}
+  q: {type: push, candidate: 'oci:image', image_name: app, registry: '%s', tag: y}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make_layout(tmp_path / "image", layer(1))
+    return tmp_path
+
+
+@pytest.fixture
+def closed() -> Iterator[Sandbox]:
+    """Give a registry that wants a login."""
+    with Sandbox(options=SandboxOptions(auth="basic", username="robot", password=Secret(PASSWORD))) as sandbox:
+        yield sandbox
+
+
+def write(folder: Path, one: str, other: str = "") -> None:
+    (folder / "p.yml").write_text(STEPS % (one, other or one))
+
+
+def test_both_take_every_option_of_the_group() -> None:
+    for name in ("push", "run"):
+        app = typer.Typer()
+        app.command()(command_of(name))
+        known = {parameter.name for parameter in typer.main.get_command(app).params}
+        assert {field.name for field in dataclasses.fields(Common)} <= known
+
+
+def test_run_prints_json_and_nothing_else(folder: Path) -> None:
+    with Sandbox() as sandbox:
+        write(folder, sandbox.address)
+        done = invoke(folder, "run", "p.yml", "--json")
+        value = json.loads(done.output)
+        assert (value["build_status"], value["push_steps"]) == ("success", {"total": 2, "ran": 2})
+        assert [step["targets"][0]["tags"][0]["tag"] for step in value["steps"]] == ["x", "y"]
+
+
+def test_run_ends_at_its_time_limit(folder: Path) -> None:
+    with Sandbox(faults=FaultScript([Fault(path="/app/", times=0, action=Stall(30))])) as sandbox:
+        write(folder, sandbox.address)
+        done = invoke(folder, "run", "p.yml", "--timeout", "0.3", "--no-memory", code=7)
+        assert "Build finished: failure" in done.errors
+
+
+def test_run_logs_in_as_the_user_given(closed: Sandbox, folder: Path) -> None:
+    write(folder, closed.address)
+    invoke(folder, "run", "p.yml", "-u", "robot", "--password-stdin", stdin=PASSWORD)
+    assert set(closed.store.tags("app")) == {"x", "y"}
+
+
+def test_a_password_for_several_registries_is_refused_before_anybody_gets_it(closed: Sandbox, folder: Path) -> None:
+    with Sandbox() as other:
+        write(folder, closed.address, other.address)
+        login = ("-u", "robot", "--password-stdin")
+        run = invoke(folder, "run", "p.yml", *login, stdin=PASSWORD, code=2)
+        places = (f"{closed.address}/a:1", f"{other.address}/a:1")
+        pushed = invoke(folder, "push", "oci:image", *places, *login, stdin=PASSWORD, code=2)
+        for done in (run, pushed):
+            assert f"2 registries want a login ({closed.address}, {other.address})" in done.errors
+        assert closed.traffic.count() + other.traffic.count() == 0
+
+
+def test_a_password_for_the_target_does_not_go_to_the_source(closed: Sandbox, folder: Path) -> None:
+    with Sandbox() as other:
+        invoke(folder, "push", "oci:image", f"{other.address}/a:1")
+        other.traffic.clear()
+        login = ("-u", "robot", "--password-stdin")
+        invoke(folder, "push", f"docker://{other.address}/a:1", f"{closed.address}/a:1", *login, stdin=PASSWORD)
+        assert closed.store.tags("a") == ("1",)
+        assert not [one for one in other.traffic.requests if "authorization" in one.headers]
+
+
+def test_a_password_where_every_registry_has_its_own_is_refused(closed: Sandbox, folder: Path) -> None:
+    write(folder, "inner")
+    (folder / "oci-push.yaml").write_text(
+        f"registries: [{{name: inner, domain: '{closed.address}', username: robot, password: {PASSWORD}}}]"
+    )
+    done = invoke(folder, "run", "p.yml", "-u", "other", "--password-stdin", stdin="x", code=2)
+    assert "every registry has a login of its own" in done.errors
+
+
+def test_creating_repositories_where_there_is_no_ecr_is_refused(folder: Path) -> None:
+    write(folder, "reg.example")
+    done = invoke(folder, "run", "p.yml", "--create-repository", code=2)
+    assert "--create-repository: no step pushes to ECR" in done.errors
+
+
+@pytest.mark.parametrize("command", ["push", "run"])
+def test_a_key_without_a_certificate_is_refused(command: str, folder: Path) -> None:
+    write(folder, "reg.example")
+    words = ("oci:image", "reg.example/a:1") if command == "push" else ("p.yml",)
+    assert "--key-file needs --cert-file" in invoke(folder, command, *words, "--key-file", "k.pem", code=2).errors
+
+
+def test_push_exports_what_it_pushed(folder: Path) -> None:
+    with Sandbox() as sandbox:
+        places = (f"{sandbox.address}/a:1", f"{sandbox.address}/b:1")
+        invoke(folder, "push", "oci:image", *places, "--export", "out.env")
+        lines = dict(line.split("=", 1) for line in (folder / "out.env").read_text().splitlines())
+        assert set(lines) == {f"push{n}_{m}" for n in ("", "_2") for m in ("registry", "imageId", "imageRepoDigest")}
+        assert f"{sandbox.address}/b@sha256:" in lines["push_2_imageRepoDigest"]
+
+
+def test_push_uses_the_login_of_a_described_host(closed: Sandbox, folder: Path) -> None:
+    entry = f"{{name: inner, domain: '{closed.address}', username: robot, password: '${{PW}}'}}"
+    (folder / "oci-push.yaml").write_text(f"registries: [{entry}]")
+    place = f"{closed.address}/a:1"
+    done = invoke(folder, "push", "oci:image", place, "--allow-env", "PW", PW=PASSWORD)
+    assert "using oci-push.yaml in the working folder" in done.errors
+    assert closed.store.tags("a") == ("1",)
+    invoke(folder, "push", "oci:image", f"{closed.address}/a:2", "--config", "oci-push.yaml", PW=PASSWORD)
+    assert set(closed.store.tags("a")) == {"1", "2"}
+
+
+def test_push_goes_on_without_a_found_description_that_it_may_not_read(closed: Sandbox, folder: Path) -> None:
+    entry = f"{{name: inner, domain: '{closed.address}', username: robot, password: '${{PW}}'}}"
+    (folder / "oci-push.yaml").write_text(f"registries: [{entry}]")
+    done = invoke(folder, "push", "oci:image", f"{closed.address}/a:1", PW=PASSWORD, code=5)
+    assert "registry 'inner' of oci-push.yaml is not used" in done.errors
+    assert not [one for one in closed.traffic.requests if "authorization" in one.headers]
+    login = ("-u", "robot", "--password-stdin")
+    invoke(folder, "push", "oci:image", f"{closed.address}/a:1", *login, stdin=PASSWORD)
+    assert closed.store.tags("a") == ("1",)
+
+
+def test_other_hosts_are_pushed_to_as_if_there_were_no_description(folder: Path) -> None:
+    (folder / "oci-push.yaml").write_text("registries: [{name: inner, domain: reg.example, password_file: nowhere}]")
+    with Sandbox() as sandbox:
+        done = invoke(folder, "push", "oci:image", f"{sandbox.address}/a:1", "--config", "oci-push.yaml")
+        assert "inner" not in done.errors
