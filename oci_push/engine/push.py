@@ -144,6 +144,7 @@ def _each_leg(
             act(inner, state)
         except OciPushError as problem:
             state.error = state.run.explain(inner, problem)
+            state.run.gave_up(problem)
         state.seconds += inner.clock.monotonic() - began
         if finish:
             _finished(state, emit)

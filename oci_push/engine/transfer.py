@@ -59,25 +59,35 @@ def transfer(
 
 
 def send(scope: Scope, client: RepositoryClient, source: Source, blob: Descriptor, upload: Upload | None) -> BlobResult:
-    """Upload a blob whatever is said to be there; a digest that is refused is blamed on the side that is wrong."""
-    try:
-        body = source.blob(scope, blob)
-    except OciPushError:
-        if upload is not None:
-            client.cancel(scope, upload)
-        raise
-    try:
-        sent = client.upload(scope, blob, body, upload)
-    except UploadRejectedError as error:
-        if "DIGEST_INVALID" in error.codes or "SIZE_INVALID" in error.codes:
+    """Upload a blob whatever is said to be there.
+
+    A digest that is refused is blamed on the side that is wrong: the source is read again, and where it is right, what
+    changed on the way is sent once more.
+    """
+    wasted = 0
+    while True:
+        try:
+            body = source.blob(scope, blob)
+        except OciPushError:
+            if upload is not None:
+                client.cancel(scope, upload)
+            raise
+        try:
+            sent = client.upload(scope, blob, body, upload)
+            break
+        except UploadRejectedError as error:
+            if {"DIGEST_INVALID", "SIZE_INVALID"}.isdisjoint(error.codes):
+                raise
             _blame(scope, source, blob, error)
-        raise
+            if wasted:
+                raise
+            upload, wasted = None, blob.size
     return BlobResult(
         blob.digest,
         blob.size,
         BlobOutcome.UPLOADED,
-        bytes_sent=sent.bytes_sent,
-        bytes_resent=max(0, sent.bytes_sent + sent.bytes_found - blob.size),
+        bytes_sent=sent.bytes_sent + wasted,
+        bytes_resent=max(0, sent.bytes_sent + wasted + sent.bytes_found - blob.size),
         bytes_found=sent.bytes_found,
     )
 

@@ -29,6 +29,7 @@ from oci_push.protocol.looks import shows
 
 _RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(-?\d{1,18})")
 _ACCEPTED = frozenset({200, 201, 202, 204})
+_STANDING = frozenset({200, 202, 204})
 _DIGESTING_BYTES_PER_S = 20_000_000
 """How fast the slowest registry puts a finished upload away; it may read all of it again to do so."""
 
@@ -126,7 +127,7 @@ def ask(repository: Repository, digest: Digest, upload: Upload) -> Flow[Standing
     reply = yield Call(
         "GET",
         upload.location,
-        answers=frozenset({200, 202, 204}),
+        answers=_STANDING,
         scopes=(endpoints.push_scope(repository),),
         what=what_of(repository, digest),
     )
@@ -170,20 +171,29 @@ def send_in(
     yield from close(repository, blob, upload, body if not offset else EMPTY, offset)
 
 
-def cancel(repository: Repository, location: str) -> Flow[None]:
-    """Close an upload that will not be finished (end-14); best effort, so a refusal is no error."""
-    try:
-        yield Call(
-            "DELETE",
-            location,
-            body=EMPTY,
-            answers=_ACCEPTED,
-            scopes=(endpoints.push_scope(repository),),
-            replayable=False,
-            what=f"{repository}: upload",
-        )
-    except RegistryError:
-        return
+def cancel(repository: Repository, location: str, *, is_stale: bool = False) -> Flow[None]:
+    """Close an upload that will not be finished (end-14); best effort, so a refusal is no error.
+
+    A Location from before a body that broke (`is_stale`) is refused: the newest one is asked for first, as it is after
+    a refusal that a stale Location may explain (416, 409, 400).
+    """
+    scopes, what = (endpoints.push_scope(repository),), f"{repository}: upload"
+    for has_asked in (is_stale, True):
+        if has_asked:
+            try:
+                reply = yield Call("GET", location, answers=_STANDING, scopes=scopes, what=what)
+            except RegistryError as error:
+                if error.status == 404:
+                    return
+            else:
+                location = endpoints.location(reply, what) if "location" in reply.headers else location
+        try:
+            yield Call("DELETE", location, body=EMPTY, answers=_ACCEPTED, scopes=scopes, replayable=False, what=what)
+        except RegistryError as refused:
+            if has_asked or refused.status not in (400, 409, 416):
+                return
+        else:
+            return
 
 
 def opened(reply: Reply, what: str) -> Upload:
@@ -209,13 +219,15 @@ def _see(repository: Repository, blob: Descriptor, reply: Reply, call: Call) -> 
     if shows(reply, blob.digest) or "docker-content-digest" in reply.headers:
         return
     if not (yield from exists(repository, blob)):
-        raise ProtocolViolationError(
+        error = ProtocolViolationError(
             f"{call.what}: the registry says that the blob is stored ({reply.status}), and does not have it",
             hint="something between here and the registry answers in its place",
             method=call.method,
             url=endpoints.bare(reply.url),
             status=reply.status,
         )
+        error.transient = True  # a front end may answer for a registry that is away for a moment
+        raise error
 
 
 def _opening(repository: Repository, digest: Digest, query: str, body: Body, answers: frozenset[int]) -> Call:

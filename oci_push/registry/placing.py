@@ -67,6 +67,7 @@ class Placing:
 
         All requests spend one budget: a PUT, and after it a look where that is needed.
         """
+        policy = self._session.bounded(policy)
         budget = Budget(policy, scope.clock, random, has_answered=self._session.has_answered)
         while True:
             try:
@@ -82,6 +83,8 @@ class Placing:
             if retried is None:
                 if self._in_doubt and self._is_stray() and budget.attempt == 1 and self._repair(around):
                     return False
+                if isinstance(failure, NetworkError):
+                    self._session.gave_up(failure)
                 failure = scope.reason or failure  # a cancel broke the connection: it is the reason, not that
                 failure.in_doubt = self._in_doubt
                 raise failure

@@ -18,11 +18,12 @@ from oci_push.protocol import blobs, endpoints, manifests, uploads
 from oci_push.protocol.call import Body, Call
 from oci_push.protocol.uploads import Form, Upload
 from oci_push.providers.base import ControlPlane
+from oci_push.registry import farewell
 from oci_push.registry.abilities import Abilities
 from oci_push.registry.journal import Entry, Journal
 from oci_push.registry.listing import Listing
 from oci_push.registry.placing import Placing, Watched, proves_nothing
-from oci_push.registry.upload import BlobUpload, Sent, cancel_upload
+from oci_push.registry.upload import BlobUpload, Sent
 from oci_push.runtime.memory import Memory
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
@@ -164,9 +165,9 @@ class RepositoryClient:
         )
         return sending.run(scope, self._blob_retry, self._random)
 
-    def cancel(self, scope: Scope, upload: Upload) -> None:
-        """Close an upload that will not be finished; never raises."""
-        cancel_upload(self.session, scope, self.repository, upload)
+    def cancel(self, scope: Scope, upload: Upload, *, is_stale: bool = False) -> None:
+        """Close an upload that will not be finished; never raises. `is_stale`: its Location may be an old one."""
+        farewell.close(self.session, scope, self.repository, upload, is_stale=is_stale)
 
     def drop_upload(self, scope: Scope, blob: Descriptor) -> None:
         """Close what an earlier run left open of a blob that is there by now."""
@@ -175,7 +176,7 @@ class RepositoryClient:
             return
         found = entry.find()
         if found is not None:
-            self.cancel(scope, found[0])
+            self.cancel(scope, found[0], is_stale=True)
         entry.forget()
         entry.release()
 

@@ -184,6 +184,8 @@ class Connection(BaseHTTPRequestHandler):
             case faults.Slow():
                 body.slow_down(action.block_bytes, lambda: self.service.stopping.wait(action.pause_s))
         response = self._answer(number, headers, body)
+        if isinstance(action, faults.AnswerAfter):
+            return _scripted(faults.Answer(action.status, code=action.code))
         if isinstance(action, faults.DropReply):
             raise _Hangup(reset=action.reset)
         if isinstance(action, faults.Headers):
