@@ -122,7 +122,7 @@ def send_piece(
     return _standing(reply, upload, what_of(repository, digest))
 
 
-def ask(repository: Repository, digest: Digest, upload: Upload) -> Flow[Standing]:
+def ask(repository: Repository, digest: Digest, upload: Upload, *, urgent: bool = False) -> Flow[Standing]:
     """Ask an upload how far it got (end-13). Quay names no new Location, and counts one byte too many: not sure."""
     reply = yield Call(
         "GET",
@@ -130,6 +130,7 @@ def ask(repository: Repository, digest: Digest, upload: Upload) -> Flow[Standing
         answers=_STANDING,
         scopes=(endpoints.push_scope(repository),),
         what=what_of(repository, digest),
+        urgent=urgent,
     )
     standing = _standing(reply, upload, what_of(repository, digest))
     return standing if "location" in reply.headers else replace(standing, stored=None)
@@ -181,7 +182,7 @@ def cancel(repository: Repository, location: str, *, is_stale: bool = False) -> 
     for has_asked in (is_stale, True):
         if has_asked:
             try:
-                reply = yield Call("GET", location, answers=_STANDING, scopes=scopes, what=what)
+                reply = yield Call("GET", location, answers=_STANDING, scopes=scopes, what=what, urgent=True)
             except RegistryError as error:
                 if error.status == 404:
                     return

@@ -58,8 +58,9 @@ class Left:
         """Keep it for a later run if the registry does, and say what is known."""
         around = scope.shielded(_CLOSING_S)
         what = what_of(self.repository, self.blob)
+        asking = uploads.ask(self.repository, self.blob.digest, self.upload, urgent=True)
         try:
-            standing = self.session.run_once(around, uploads.ask(self.repository, self.blob.digest, self.upload))
+            standing = self.session.run_once(around, asking)
         except RegistryError as error:
             if error.transient:
                 self._keep_unseen(entry, abilities, emit)

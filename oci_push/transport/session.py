@@ -209,7 +209,7 @@ class Session:
         def once(_: int) -> Reply:
             if authenticated:
                 # Cleaning up does not wait for the time the registry asked for: it would never happen.
-                with self.gate.inside(scope, urgent=call.method == "DELETE"):
+                with self.gate.inside(scope, urgent=call.urgent or call.method == "DELETE"):
                     scope.check()
                     # A session whose Location is never read can be closed by nobody: its answer is waited for.
                     inner = scope.lingering(_LINGER_S) if call.opens else scope

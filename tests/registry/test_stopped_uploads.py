@@ -90,7 +90,6 @@ def test_a_registry_that_loses_what_broke_is_not_promised_for(image: Layout, tmp
         slow(sandbox, 2)
         first = stop(sandbox, image, tmp_path, arrived(FIRST + MIB))
         assert notes(first)[-1].endswith("the registry has not kept what was sent; the next push sends all of it")
-        until(lambda: not sandbox.store.uploads())
         second = Pushing(home=tmp_path)
         (result,) = second.push(image, f"{sandbox.address}/a:1")
         assert result.error is None
@@ -144,5 +143,5 @@ def test_a_stop_between_two_pieces_keeps_them(image: Layout, tmp_path: Path) -> 
     with Sandbox() as sandbox:
         sandbox.faults.add(Fault("PATCH", nth=2, action=Answer(429, {"Retry-After": "60"})))
         first = stop(sandbox, image, tmp_path, lambda s: s.traffic.count(method="PATCH", status=429) == 1)
-        assert f"{FIRST / 1e6:.1f} of" in notes(first)[-1] or "cannot be asked" in notes(first)[-1]
+        assert f"{FIRST / 1e6:.1f} of" in notes(first)[-1]
         assert [upload.size for upload in sandbox.store.uploads()] == [FIRST]
