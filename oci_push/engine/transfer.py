@@ -16,6 +16,7 @@ from oci_push.errors import (
 from oci_push.events import BlobDone, Emit
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
+from oci_push.model.reference import Repository
 from oci_push.protocol.uploads import Upload
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.clock import Clock
@@ -51,7 +52,8 @@ def transfer(
 ) -> BlobResult:
     """Bring one blob into the leg's repository, by the cheapest way that works."""
     started = clock.monotonic()
-    result = _bring(scope, client, source, leg, blob)
+    with client.turn(scope, blob) as elsewhere:
+        result = _bring(scope, client, source, leg, blob, elsewhere)
     if result.outcome is not BlobOutcome.UPLOADED:
         client.drop_upload(scope, blob)
     emit(BlobDone(client.repository, blob.digest, blob.size, result.outcome.value, result.mounted_from))
@@ -92,8 +94,17 @@ def send(scope: Scope, client: RepositoryClient, source: Source, blob: Descripto
     )
 
 
-def _bring(scope: Scope, client: RepositoryClient, source: Source, leg: Leg, blob: Descriptor) -> BlobResult:
+def _bring(
+    scope: Scope,
+    client: RepositoryClient,
+    source: Source,
+    leg: Leg,
+    blob: Descriptor,
+    elsewhere: Repository | None,
+) -> BlobResult:
     wishes = leg.mounts.get(blob.digest, ())
+    if elsewhere is not None:
+        wishes = (elsewhere, *(wish for wish in wishes if wish != elsewhere))
     if (not wishes or client.is_surveyed(blob)) and is_there(scope, client, source, blob):
         return BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
     upload: Upload | None = None

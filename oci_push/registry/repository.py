@@ -23,6 +23,7 @@ from oci_push.registry.abilities import Abilities
 from oci_push.registry.journal import Entry, Journal
 from oci_push.registry.listing import Listing
 from oci_push.registry.placing import Placing, Watched, proves_nothing
+from oci_push.registry.under_way import UnderWay
 from oci_push.registry.upload import BlobUpload, Sent
 from oci_push.runtime.memory import Memory
 from oci_push.runtime.retry import RetryPolicy
@@ -34,7 +35,10 @@ _SURVEY_FROM = 10
 
 
 class RepositoryClient:
-    """Act on one repository; may be shared by threads. `journal` ``None``: nothing is kept for a later run."""
+    """Act on one repository; may be shared by threads.
+
+    `journal` ``None``: nothing is kept for a later run; `under_way` ``None``: blobs are not mounted here.
+    """
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class RepositoryClient:
         memory: Memory,
         journal: Journal | None,
         listing: Listing,
+        under_way: UnderWay | None,
     ) -> None:
         self.session = session
         self.repository = repository
@@ -63,6 +68,7 @@ class RepositoryClient:
         self._random = random
         self._emit = emit
         self._listing = listing
+        self._under_way = under_way
         self._listed: set[Digest] = set()
 
     def head(self, scope: Scope, target: str, *, push: bool = False, once: bool = False) -> manifests.Head | None:
@@ -138,7 +144,19 @@ class RepositoryClient:
             answer = uploads.MountAnswer()
         if source is not None and not answer.mounted:
             self._memory.forget_blob(source.host, source.path, blob.digest)
+            if self._under_way is not None:
+                self._under_way.refused(self.session.access, source, blob.digest)
         return answer
+
+    @contextmanager
+    def turn(self, scope: Scope, blob: Descriptor) -> Iterator[Repository | None]:
+        """Wait while another push of this run brings the blob to this registry; gives where it can be mounted from."""
+        if self._under_way is None:
+            yield None
+            return
+        with self._under_way.turn(scope, self.session.access, self.repository, blob) as elsewhere:
+            is_worth_it = elsewhere not in (None, self.repository) and self.can_mount(scope)
+            yield elsewhere if is_worth_it else None
 
     def may_mount_from_anywhere(self, blob: Descriptor) -> bool:
         """Say whether a mount without a source is worth a try: one that finds nothing opens an upload all the same."""
