@@ -17,7 +17,7 @@ import enum
 import re
 from dataclasses import dataclass, replace
 
-from oci_push.errors import ProtocolViolationError, RegistryError
+from oci_push.errors import NotFoundError, OciPushError, ProtocolViolationError, RegistryError
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.media import OCTET_STREAM
@@ -183,9 +183,10 @@ def cancel(repository: Repository, location: str, *, is_stale: bool = False) -> 
         if has_asked:
             try:
                 reply = yield Call("GET", location, answers=_STANDING, scopes=scopes, what=what, urgent=True)
-            except RegistryError as error:
-                if error.status == 404:
-                    return
+            except NotFoundError:
+                return
+            except OciPushError:
+                pass  # it may be there all the same, and where it was
             else:
                 location = endpoints.location(reply, what) if "location" in reply.headers else location
         try:

@@ -14,7 +14,7 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference, Repository
-from oci_push.protocol import blobs, endpoints, manifests, uploads
+from oci_push.protocol import blobs, endpoints, manifests, referrers, uploads
 from oci_push.protocol.call import Body, Call
 from oci_push.protocol.uploads import Form, Upload
 from oci_push.providers.base import ControlPlane
@@ -79,6 +79,10 @@ class RepositoryClient:
     def fetch(self, scope: Scope, reference: Reference) -> Manifest:
         """Read and check a manifest."""
         return self.session.run(scope, manifests.fetch(reference))
+
+    def count_referrers(self, scope: Scope, subject: Digest) -> int:
+        """Count what refers to a manifest, with one try."""
+        return self.session.run_once(scope, referrers.count(self.repository, subject))
 
     def tags(self, scope: Scope) -> tuple[str, ...]:
         """List all tags."""
