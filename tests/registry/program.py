@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import select
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,3 +67,11 @@ def invoke(*arguments: str) -> Invoked:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return Invoked(code, out.getvalue(), errors.getvalue())
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds; the limit is for what never will."""
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        select.select([], [], [], 0.01)
