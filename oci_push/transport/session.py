@@ -105,11 +105,7 @@ class Session:
         self._is_proxied = self._dialer.proxy(self._origin) is not None
         self.limits = ""
         """What the registry last told of its rate limits, for people."""
-        self._client = httpx.Client(
-            transport=Pool(self._dialer),
-            headers={"User-Agent": settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"},
-            trust_env=False,
-        )
+        self._pool = Pool(self._dialer)
         self.gate = gate or Gate(settings.near_requests)
         self._bandwidth = bandwidth or Bandwidth(settings.limit_bytes_per_s)
         self._bytes_per_s = _ASSUMED_BYTES_PER_S
@@ -137,7 +133,7 @@ class Session:
 
     def close(self) -> None:
         """Close all connections."""
-        self._client.close()
+        self._pool.close()
 
     @property
     def distance_s(self) -> float | None:
@@ -272,10 +268,14 @@ class Session:
             address = httpx.URL(base_of(origin(url)))
         except httpx.InvalidURL as problem:  # stricter than ours about numbers for hosts
             raise ProtocolViolationError(f"{shown(url)} is not a URL") from problem
-        request = self._client.build_request(
+        all_headers = httpx.Headers(
+            {"User-Agent": self._settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"}
+        )
+        all_headers.update(headers)
+        request = httpx.Request(
             method,
             address,
-            headers=headers,
+            headers=all_headers,
             extensions={
                 "url": url,
                 "scope": scope,
@@ -285,7 +285,9 @@ class Session:
         )
         if body is not None:
             request.stream = BodyStream(body, scope, self._bandwidth)
-        response = self._client.send(request, stream=True)
+        # Not by `httpx.Client`, which would read every Location by itself, and keep cookies.
+        response = self._pool.handle_request(request)
+        response.request = request
         self.has_answered = self.has_answered or not self._is_elsewhere(response)
         _log.debug("%s %s -> %s", method, bare(url), response.status_code)
         return response
