@@ -121,7 +121,7 @@ class Session:
             return Probe()
         try:
             return look(self.access, self._origin, self._settings.env, scope.remaining(self._settings.connect_s))
-        except OSError as problem:
+        except (OSError, UnicodeError) as problem:
             trouble = trouble_of(problem, Kind.CONNECT)
             trouble.url = self._base
             raise network_error(self.access.host, trouble, home=self._base) from problem
@@ -302,6 +302,7 @@ class Session:
     def _reply(self, scope: Scope, response: httpx.Response, limit: int) -> Reply:
         kept: list[bytes] = []
         size = 0
+        url = str(response.request.extensions["url"])
         end = scope.clock.monotonic() + _ANSWER_S
         if response.is_closed:
             kept.append(response.content)
@@ -309,16 +310,13 @@ class Session:
             for block in response.iter_raw():
                 size += len(block)
                 if scope.clock.monotonic() > end:
-                    raise NetworkError(f"{self._origin[1]}: an answer of {size} bytes took over {_ANSWER_S:g} seconds")
+                    raise NetworkError(f"{bare(url)}: an answer of {size} bytes took over {_ANSWER_S:g} seconds")
                 if size > limit:
                     if response.status_code >= 400:
                         break
-                    raise ProtocolViolationError(
-                        f"{bare(str(response.request.extensions['url']))}: answer is longer than {limit} bytes"
-                    )
+                    raise ProtocolViolationError(f"{bare(url)}: answer is longer than {limit} bytes")
                 kept.append(block)
         pairs = tuple((k.lower(), v) for k, v in response.headers.multi_items())
-        url = str(response.request.extensions["url"])
         reply = Reply(response.status_code, dict(reversed(pairs)), url, b"".join(kept), pairs)
         if limits := rate_limits(reply):
             self.limits = limits
