@@ -212,7 +212,8 @@ class Session:
             finally:
                 response.close()
         self._measure()
-        self._pass_on(reply)
+        if not self._is_elsewhere(reply):
+            self._pass_on(reply)
         if not good:
             raise self._error(scope, call, reply, sent)
         self.gate.speed_up(scope.clock.monotonic())
@@ -318,7 +319,7 @@ class Session:
                 kept.append(block)
         pairs = tuple((k.lower(), v) for k, v in response.headers.multi_items())
         reply = Reply(response.status_code, dict(reversed(pairs)), url, b"".join(kept), pairs)
-        if limits := rate_limits(reply):
+        if not self._is_elsewhere(reply) and (limits := rate_limits(reply)):
             self.limits = limits
             _log.debug("%s: %s", bare(url), limits)
         return reply
