@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,16 @@ from internet import Internet
 from pushing import LOGIN, Pushing
 from rawserver import RawServer
 
-from oci_push.errors import CredentialsError, NetworkError, OciPushError
+from oci_push.errors import Cancelled, CredentialsError, NetworkError, OciPushError
 from oci_push.events import RetryScheduled
 from oci_push.model.access import Access, Login, Trust
 from oci_push.model.secret import Secret
-from oci_push.runtime.clock import FakeClock
+from oci_push.runtime.clock import FakeClock, SystemClock
 from oci_push.runtime.retry import RetryPolicy
+from oci_push.runtime.scope import Scope
 from oci_push.sandbox.faults import Answer, Fault, FaultScript
 from oci_push.sandbox.server import Sandbox
+from oci_push.transport.sockets import Address, Network
 
 UPLOADS = r"/blobs/uploads/"
 HOST = "registry.example.com"
@@ -80,6 +83,34 @@ def test_what_a_server_says_instead_of_http_is_not_repeated(image: Layout) -> No
         assert any(b"s3cr3t-token" in head for head in server.heads)
         assert isinstance(error, NetworkError)
         assert f"connection to {server.host} broke (what came is not HTTP)" in str(error)
+
+
+class Unanswered(Network):
+    """Resolve nothing, for as long as nobody says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked, self.may_answer = threading.Event(), threading.Event()
+
+    def resolve(self, host: str, port: int) -> tuple[Address, ...]:
+        """Wait."""
+        self.is_asked.set()
+        self.may_answer.wait(60)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+
+def test_a_cancel_does_not_wait_for_a_name_to_be_resolved(image: Layout) -> None:
+    network, scope = Unanswered(), Scope(SystemClock(), what="test")
+    results: list[tuple[object, ...]] = []
+    pushing = Pushing(network=network, scope=scope)
+    thread = threading.Thread(target=lambda: results.append(pushing.push(image, f"{HOST}/a:1")))
+    thread.start()
+    assert network.is_asked.wait(30)
+    scope.cancel()
+    thread.join(30)
+    assert not network.may_answer.is_set()
+    assert isinstance(error_of(results[0]), Cancelled)
+    network.may_answer.set()
 
 
 HOSTILE = [
