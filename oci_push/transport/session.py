@@ -110,11 +110,7 @@ class Session:
         self._is_proxied = self._dialer.proxy(self._origin) is not None
         self.limits = ""
         """What the registry last told of its rate limits, for people."""
-        self._client = httpx.Client(
-            transport=Pool(self._dialer),
-            headers={"User-Agent": settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"},
-            trust_env=False,
-        )
+        self._pool = Pool(self._dialer)
         self.gate = gate or Gate(settings.near_requests)
         self._bandwidth = bandwidth or Bandwidth(settings.limit_bytes_per_s)
         self._bytes_per_s = _ASSUMED_BYTES_PER_S
@@ -131,7 +127,7 @@ class Session:
             return Probe()
         try:
             return look(self.access, self._origin, self._settings.env, scope.remaining(self._settings.connect_s))
-        except OSError as problem:
+        except (OSError, UnicodeError) as problem:
             trouble = trouble_of(problem, Kind.CONNECT)
             trouble.url = self._base
             raise network_error(self.access.host, trouble, home=self._base) from problem
@@ -143,7 +139,7 @@ class Session:
 
     def close(self) -> None:
         """Close all connections."""
-        self._client.close()
+        self._pool.close()
 
     @property
     def distance_s(self) -> float | None:
@@ -240,7 +236,8 @@ class Session:
             finally:
                 response.close()
         self._measure()
-        self._pass_on(reply)
+        if not self._is_elsewhere(reply):
+            self._pass_on(reply)
         if not good:
             raise self._error(scope, call, reply)
         self._is_away = False
@@ -298,10 +295,14 @@ class Session:
             address = httpx.URL(base_of(origin(url)))
         except httpx.InvalidURL as problem:  # stricter than ours about numbers for hosts
             raise ProtocolViolationError(f"{shown(url)} is not a URL") from problem
-        request = self._client.build_request(
+        all_headers = httpx.Headers(
+            {"User-Agent": self._settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"}
+        )
+        all_headers.update(headers)
+        request = httpx.Request(
             method,
             address,
-            headers=headers,
+            headers=all_headers,
             extensions={
                 "url": url,
                 "scope": scope,
@@ -311,7 +312,9 @@ class Session:
         )
         if body is not None:
             request.stream = BodyStream(body, scope, self._bandwidth)
-        response = self._client.send(request, stream=True)
+        # Not by `httpx.Client`, which would read every Location by itself, and keep cookies.
+        response = self._pool.handle_request(request)
+        response.request = request
         self.has_answered = self.has_answered or not self._is_elsewhere(response)
         _log.debug("%s %s -> %s", method, bare(url), response.status_code)
         return response
@@ -326,6 +329,7 @@ class Session:
     def _reply(self, scope: Scope, response: httpx.Response, limit: int, *, peeks: bool = False) -> Reply:
         kept: list[bytes] = []
         size = 0
+        url = str(response.request.extensions["url"])
         end = scope.clock.monotonic() + _ANSWER_S
         if response.is_closed:
             kept.append(response.content)
@@ -333,18 +337,15 @@ class Session:
             for block in response.iter_raw():
                 size += len(block)
                 if scope.clock.monotonic() > end:
-                    raise NetworkError(f"{self._origin[1]}: an answer of {size} bytes took over {_ANSWER_S:g} seconds")
+                    raise NetworkError(f"{bare(url)}: an answer of {size} bytes took over {_ANSWER_S:g} seconds")
                 if size > limit:
                     if response.status_code >= 400 or peeks:
                         break
-                    raise ProtocolViolationError(
-                        f"{bare(str(response.request.extensions['url']))}: answer is longer than {limit} bytes"
-                    )
+                    raise ProtocolViolationError(f"{bare(url)}: answer is longer than {limit} bytes")
                 kept.append(block)
         pairs = tuple((k.lower(), v) for k, v in response.headers.multi_items())
-        url = str(response.request.extensions["url"])
         reply = Reply(response.status_code, dict(reversed(pairs)), url, b"".join(kept), pairs)
-        if limits := rate_limits(reply):
+        if not self._is_elsewhere(reply) and (limits := rate_limits(reply)):
             self.limits = limits
             _log.debug("%s: %s", bare(url), limits)
         return reply
