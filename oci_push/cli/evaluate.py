@@ -38,7 +38,7 @@ def evaluate_command(
     """Evaluate a condition: print true or false, and say why.
 
     Variables are replaced first; those that are not set stay as they are written. An error makes a condition false. The
-    exit code is 0 either way. Put -- before an expression that begins with a dash.
+    exit code is 0 either way, and 2 for what is no expression. Put -- before an expression that begins with a dash.
     """
 
     def work(scope: Scope) -> int:
@@ -49,7 +49,7 @@ def evaluate_command(
             say_json(_to_json(done.text, done.undefined, found))
         else:
             _print(expression, done.text, done.undefined, found)
-        return 0
+        return 2 if found.is_unread else 0
 
     run_command(work, what="eval")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from oci_push.api import surroundings
-from oci_push.cli.inputs import pairs, read_bytes, read_config, tell_found
+from oci_push.cli.inputs import CONFIG_NAME, pairs, read_bytes, read_config, tell_found
 from oci_push.cli.options import split_regions
 from oci_push.cli.output import tell, warn
 from oci_push.cli.variables import gather_variables
@@ -18,6 +18,7 @@ from oci_push.pipeline.assumptions import Assumptions
 from oci_push.pipeline.idle import Pushes
 from oci_push.pipeline.parse import read_pipeline
 from oci_push.pipeline.resolving import Context
+from oci_push.pipeline.stand_ins import add_stand_ins
 from oci_push.pipeline.steps import Pipeline, flatten
 from oci_push.runtime.clock import Clock
 from oci_push.sources.table import path_exists
@@ -95,14 +96,20 @@ def read_inputs(
     parsed = reading.pipeline
     settings = read_config(None if str(pipeline) == "-" else pipeline, config, env, allow_env)
     tell_found(settings)
+    settings = replace(settings, lacking={**parsed.lacking, **settings.lacking})
     known = frozenset(step.name for step in flatten(parsed.steps))
     given = pairs(candidates or [], "--candidate", "STEP=SOURCE")
     for step in given:
         if step not in known:
             raise ConfigError(f"--candidate {step}: the pipeline has no step {step!r}")
+    gathered = gather_variables(variables or [], variable_files or [], settings, env, clock, own=parsed.variables)
+    if for_run and not with_login:
+        settings, missing = add_stand_ins(parsed, settings, gathered)
+        for one in missing:
+            tell(f"registry {one!r} is not described in {CONFIG_NAME}; something stands in for it")
     context = Context(
         settings,
-        gather_variables(variables or [], variable_files or [], settings, env, clock),
+        gathered,
         parsed.builds(),
         {**settings.candidates, **given},
         path_exists,

@@ -121,8 +121,8 @@ def _print(done: Simulation, context: Context) -> None:
             stage = step.settings.stage
             say(f"stage {stage}")
         number = f"{planned.group:>3}." if planned.group else "  - "
-        said = planned.result if planned.runs else "skipped"
-        say(f"{number} {step.name} ({type_of(step)}): {said}" + (f" ({planned.reason})" if planned.reason else ""))
+        told = f" ({planned.reason})" if planned.reason else ""
+        say(f"{number} {step.name} ({type_of(step)}): {planned.result}{told}")
         if planned.resolved:
             source = planned.resolved.source
             shown = f" ({source.source})" if source.source and source.source != source.text else ""

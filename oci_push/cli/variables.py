@@ -73,11 +73,13 @@ def gather_variables(
     env: Mapping[str, str],
     clock: Clock,
     *,
+    own: Mapping[str, str] | None = None,
     read_git: ReadGit | None = None,
 ) -> Variables:
     """Bring all sources together, in order of precedence; raises `ConfigError` for options and files that are wrong.
 
-    A later option wins over an earlier one. Git is asked about the working folder.
+    A later option wins over an earlier one. `own` are those that a pipeline brings along. Git is asked about the
+    working folder.
     """
     files = [given_source(f"--var-file {path}", _read_file(path)) for path in reversed(var_files)]
     build = Build(clock.now(), token_hex(12))
@@ -86,6 +88,7 @@ def gather_variables(
             given_source("--var", pairs(list(var), "--var", "NAME=VALUE")),
             *files,
             Source("variables: in oci-push.yaml", config.variables, is_literal=not config.is_named),
+            Source("the pipeline", own or {}, is_literal=True),
             Source("environment", env, is_literal=True),
             *system_sources(env, read_git or _git(env, clock), build, event=_event(env)),
         ],

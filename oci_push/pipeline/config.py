@@ -29,7 +29,9 @@ def load_config(text: str | bytes, path: str, env: Mapping[str, str], read: Read
     `origin` says what of both it may have.
     """
     findings = Findings()
-    root = document.load(text, path).root
+    loaded = document.load(text, path)
+    root = loaded.root
+    findings.bare_variables(loaded.bare)
     origin = replace(origin, folder=Path(path).parent)
     config = _Reader(Values(env, read, origin, findings)).config(root, path)
     findings.raise_errors()

@@ -22,6 +22,7 @@ _MAX_BYTES = 16 * 1024 * 1024
 _MAX_NODES = 500_000
 _MAX_DEPTH = 100
 _BARE_VARIABLE = re.compile(r"""(?:^|[\[{,:])\s*([^\s\[\]{},:"']*\$\{\{[^}\n]*\}\}[^\s\[\]{},"']*)""")
+_TOKEN = re.compile(r"""\$\{\{([^\n,\[\]{}"'#]+)\}\}""")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAG = "tag:yaml.org,2002:"
 _LONG_LINE, _LINES_BACK = 2000, 50
@@ -110,11 +111,12 @@ Node: TypeAlias = Scalar | Sequence | Mapping
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Hold a parsed file."""
+    """Hold a parsed file; `bare` are variables without quotes inside ``[ ]`` or ``{ }``, which are read as text."""
 
     root: Node
     path: str
     text: str
+    bare: tuple[Scalar, ...] = ()
 
 
 def load(text: str | bytes, path: str) -> Document:
@@ -127,18 +129,19 @@ def load(text: str | bytes, path: str) -> Document:
         text = _decoded(text, path)
     text = text.removeprefix("\ufeff")
     _check_printable(text, path)
-    builder = _Builder(path)
+    stand_in = _StandIn.for_text(text)
+    builder = _Builder(path, stand_in)
     try:
-        root = builder.read(yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        root = builder.read(yaml.parse(stand_in.put(text), getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
     except yaml.MarkedYAMLError as problem:
-        raise _explained(problem, text, path) from problem
+        raise _explained(problem, text, path, stand_in) from problem
     except yaml.YAMLError as problem:
         raise _error(path, 1, 1, f"not YAML: {problem}") from problem
     if root is None:
         raise _error(path, 1, 1, "the file is empty")
     if builder.problems:
         raise ConfigError(problems=sorted(builder.problems, key=lambda one: (one.line, one.column)))
-    return Document(root, path, text)
+    return Document(root, path, text, tuple(builder.bare))
 
 
 def to_plain(node: Node) -> object:
@@ -150,12 +153,43 @@ def to_plain(node: Node) -> object:
     return {entry.key.text: to_plain(entry.value) for entry in node.entries}
 
 
+@dataclass(frozen=True, slots=True)
+class _StandIn:
+    """Hide the braces of ``${{NAME}}`` from YAML, to which they begin a mapping inside ``[ ]`` and ``{ }``.
+
+    Each is replaced by one character that the text does not hold, so that every place stays where it is.
+    """
+
+    opening: str
+    closing: str
+
+    @classmethod
+    def for_text(cls, text: str) -> _StandIn:
+        """Choose characters from the private area."""
+        used = set(text)
+        free = [char for code in range(0xE000, 0xF8FF) if (char := chr(code)) not in used]
+        return cls(free[0], free[1]) if len(free) > 1 else cls("{", "}")
+
+    def put(self, text: str) -> str:
+        """Replace the braces of variables."""
+        return _TOKEN.sub(lambda found: f"${self.opening * 2}{found[1]}{self.closing * 2}", text)
+
+    def is_in(self, text: str) -> bool:
+        """Say whether a text holds a variable."""
+        return self.opening != "{" and self.opening in text
+
+    def back(self, text: str) -> str:
+        """Put the braces back."""
+        return text.replace(self.opening, "{").replace(self.closing, "}")
+
+
 @dataclass(slots=True)
 class _Open:
     """Collect a collection's children; a mapping's keys and values take turns. `height` is the deepest child's."""
 
     mark: Mark
     is_mapping: bool
+    is_flow: bool
     anchor: str | None
     before: int
     children: list[Node] = field(default_factory=list)
@@ -174,8 +208,10 @@ class _Anchored:
 class _Builder:
     """Make nodes of events, without recursion. Aliases share nodes, and are counted like what they stand for."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, stand_in: _StandIn) -> None:
         self._path = path
+        self._stand_in = stand_in
+        self.bare: list[Scalar] = []
         self._count = 0
         self._open: list[_Open] = []
         self._anchors: dict[str, _Anchored] = {}
@@ -221,7 +257,7 @@ class _Builder:
             self._unfit(mark, event.tag)
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchored(None)
-        self._open.append(_Open(mark, is_mapping, event.anchor, self._count))
+        self._open.append(_Open(mark, is_mapping, bool(event.flow_style), event.anchor, self._count))
 
     def _end(self) -> Node:
         done = self._open.pop()
@@ -240,7 +276,9 @@ class _Builder:
         return found.node
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
-        mark, text, tag = self._mark(event), event.value, event.tag
+        mark, text, tag = self._mark(event), self._stand_in.back(event.value), event.tag
+        if event.implicit[0] and self._open and self._open[-1].is_flow and self._stand_in.is_in(event.value):
+            self.bare.append(Scalar(mark, text, text, quoted=False))
         if tag is None:
             return Scalar(mark, text, resolve_plain(text) if event.implicit[0] else text, quoted=not event.implicit[0])
         if tag in ("!", f"{_TAG}str"):
@@ -303,7 +341,7 @@ def _check_printable(text: str, path: str) -> None:
         raise _error(path, line, column, f"control character U+{ord(found[0]):04X} is not allowed", "remove it")
 
 
-def _explained(problem: yaml.MarkedYAMLError, text: str, path: str) -> ConfigError:
+def _explained(problem: yaml.MarkedYAMLError, text: str, path: str, stand_in: _StandIn) -> ConfigError:
     mark = problem.problem_mark or problem.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     first = problem.context_mark.line + 1 if problem.context_mark else line
@@ -319,7 +357,8 @@ def _explained(problem: yaml.MarkedYAMLError, text: str, path: str) -> ConfigErr
             return _error(
                 path, number, bare.start(1) + 1, message, f'quote {bare[1]} inside [ ] and {{ }}: "{bare[1]}"'
             )
-    return _error(path, line, column, f"not YAML: {problem.problem or problem.context}", _hint(problem, lines, line))
+    said = stand_in.back(f"not YAML: {problem.problem or problem.context}")
+    return _error(path, line, column, said, _hint(problem, lines, line))
 
 
 def _hint(problem: yaml.MarkedYAMLError, lines: list[str], line: int) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from oci_push.errors import ConfigError, Problem
-from oci_push.pipeline.document import Mark
+from oci_push.pipeline.document import Mark, Scalar
 
 
 class Findings:
@@ -31,6 +31,14 @@ class Findings:
     def refused_upstream(self, mark: Mark, path: str, message: str, *, code: int = 0, hint: str) -> None:
         """Add what is fine here and an error for the vendor's validator, in its words; `hint` says what we do."""
         self.upstream.append(Problem(message, mark.file, mark.line, mark.column, path, code, hint))
+
+    def bare_variables(self, found: Iterable[Scalar]) -> None:
+        """Add variables without quotes in flow collections: text here, as the vendor's page writes them; no YAML."""
+        for scalar in found:
+            message = f"{scalar.text} has no quotes inside [ ] or {{ }}, which YAML does not allow; it is read as text"
+            hint = f'write "{scalar.text}"'
+            self.warn(scalar.mark, "", message, hint=hint)
+            self.refused_upstream(scalar.mark, "", "not YAML: a flow list or mapping goes on strangely", hint=hint)
 
     def add(self, other: Findings, *, as_warnings: bool = False) -> None:
         """Take over what another collection holds; `as_warnings` makes errors of it harmless."""

@@ -5,7 +5,8 @@ How they are read from ``oci-push.yaml`` is in `config` and `config_registry`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from oci_push.errors import ConfigError, Problem
@@ -19,6 +20,7 @@ from oci_push.pipeline.config_values import SecretSource
 from oci_push.pipeline.document import Mark
 from oci_push.protocol.credentials import basic_password, basic_user
 
+_RETIRED = ("cfcr", "r.cfcr.io")
 PROVIDERS = ("dockerhub", "ecr", "gcr", "gar", "acr", "bintray", "other")
 
 
@@ -92,7 +94,8 @@ class Config:
 
     `is_named` says that the user named it; one that was found may be a stranger's. `lacking` says, by the name of a
     variable or ``secrets.CONTEXT.KEY``, why it has no value. `allowed` are the variables that found ones may use;
-    `notice` is what people are told about one that was found.
+    `notice` is what people are told about one that was found. `stand_ins` are what a rehearsal puts in the place of
+    registries that nobody describes: found by name, and never a default.
     """
 
     integrations: tuple[Integration, ...] = ()
@@ -105,10 +108,11 @@ class Config:
     lacking: Mapping[str, Problem] = field(default_factory=dict)
     allowed: frozenset[Allowed] = frozenset()
     notice: str = ""
+    stand_ins: tuple[Integration, ...] = ()
 
     def find(self, name: str) -> Integration | None:
         """Find an integration by name."""
-        return next((one for one in self.integrations if one.name == name), None)
+        return next((one for one in (*self.integrations, *self.stand_ins) if one.name == name), None)
 
     def default(self) -> Integration | None:
         """Give the integration flagged default, else the first."""
@@ -124,3 +128,18 @@ def names_host(text: str) -> str:
     """Give the host when a `registry:` value is one (it has a dot or a port, or is localhost), else nothing."""
     bare = text.removeprefix("https://").removeprefix("http://").rstrip("/")
     return bare if is_host(bare) else ""
+
+
+def hint_for_unknown(name: str, known: Sequence[str]) -> str:
+    """Say what may be meant by a registry that nobody describes."""
+    if name.lower() in _RETIRED:
+        return (
+            f"{name} was the vendor's own registry, which is closed; describe the one that took its place:"
+            f" registries: [{{name: {name}, domain: HOST}}] in oci-push.yaml"
+        )
+    near = difflib.get_close_matches(name, known, 1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    if known:
+        return f"known registries: {', '.join(known)}"
+    return "describe it under registries: in oci-push.yaml, or name a host in registry:"

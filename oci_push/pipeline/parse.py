@@ -10,8 +10,10 @@ import re
 from dataclasses import dataclass, replace
 
 from oci_push.errors import ConfigError, Problem
+from oci_push.pipeline.candidates import check_candidates
 from oci_push.pipeline.document import Mapping, Node, Scalar, load
 from oci_push.pipeline.expand import expand, step_type
+from oci_push.pipeline.exported import unwrap
 from oci_push.pipeline.findings import Findings
 from oci_push.pipeline.parse_hooks import parse_hooks, parse_old_hooks
 from oci_push.pipeline.parse_when import parse_success_criteria, parse_when
@@ -74,8 +76,15 @@ def read_pipeline(text: str | bytes, path: str, known: Known | None = None) -> R
     if not isinstance(root, Mapping):
         findings.error(root.mark, "", "a pipeline is a mapping with version and steps")
         return Reading(None, tuple(findings.errors))
-    root = expand(root, findings)
+    findings.bare_variables(document.bare)
+    exported = unwrap(root, findings)
+    if exported is None:
+        return Reading(None, tuple(findings.errors), tuple(findings.warnings), tuple(findings.upstream))
+    if known is not None:
+        known = known.beside(exported.variables, exported.lacking)
+    root = expand(exported.root, findings)
     check_pipeline(root, findings)
+    check_candidates(root, known.lookup if known else None, findings)
     if known is None:
         check_without_registries(root, findings)
     else:
@@ -83,7 +92,7 @@ def read_pipeline(text: str | bytes, path: str, known: Known | None = None) -> R
     if findings.errors:
         findings.once()
         return Reading(None, tuple(findings.errors), tuple(findings.warnings), tuple(findings.upstream))
-    pipeline = _pipeline(root, path)
+    pipeline = replace(_pipeline(root, path), variables=exported.variables, lacking=exported.lacking)
     check_conditions(pipeline, findings)
     findings.once()
     warnings = tuple(findings.warnings)

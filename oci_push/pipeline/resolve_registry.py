@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 
 from oci_push.model import ecr_host
@@ -12,7 +11,7 @@ from oci_push.model.identity import AwsIdentity
 from oci_push.model.reference import DOCKER_HUB
 from oci_push.model.secret import Secret
 from oci_push.pipeline.document import Mark
-from oci_push.pipeline.integrations import Integration, names_host
+from oci_push.pipeline.integrations import Integration, hint_for_unknown, names_host
 from oci_push.pipeline.resolving import Context, error, is_later, use
 from oci_push.pipeline.steps import Aws, PushStep, Text
 from oci_push.protocol.credentials import basic_password, basic_user
@@ -63,13 +62,9 @@ def named_registry(
         return _host(host, named.mark, context, login, aws or Aws())
     known = [one.name for one in context.config.integrations]
     if not known:
-        hint = "describe it under registries: in oci-push.yaml, or name a host"
-        raise error(
-            named.mark, f"Registry '{name}' does not exist. You have not added a registry integration.", hint, 200
-        )
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known registries: {', '.join(known)}"
-    raise error(named.mark, f"Registry '{name}' does not exist.", hint, 202)
+        message = f"Registry '{name}' does not exist. You have not added a registry integration."
+        raise error(named.mark, message, hint_for_unknown(name, ()), 200)
+    raise error(named.mark, f"Registry '{name}' does not exist.", hint_for_unknown(name, known), 202)
 
 
 def mark_name(mark: Mark) -> str:

@@ -10,6 +10,7 @@ from oci_push.errors import ConfigError
 from oci_push.model.access import Access
 from oci_push.model.reference import DOCKER_HUB, Reference, Repository
 from oci_push.model.source import IsPath, SourceSpec, is_reference, looks_like_path, parse_source, read_source
+from oci_push.pipeline.candidates import hint_for_step
 from oci_push.pipeline.integrations import Integration
 from oci_push.pipeline.resolving import Context, error, is_later, member_of, use
 from oci_push.pipeline.steps import BuildStep, PushStep, Text
@@ -46,6 +47,8 @@ def resolve_source(step: PushStep, context: Context) -> ImageSource:
             return build_source(context.builds[owner], step.candidate, context)
         if owner and member in ("", "imageId", "imageRepoDigest"):
             return _pushed(owner, step.candidate, context)
+        if not owner and context.variables.lookup(named) is None and named not in context.config.lacking:
+            raise error(step.candidate.mark, f"unresolved variable {step.candidate.text}", _hint_for(named, context))
     text = use(step.candidate, context)
     if is_later(text, context):
         return ImageSource(text, "", name=text)
@@ -71,6 +74,12 @@ def _read(text: str, read: Callable[[str, IsPath], Spec], where: Text, context: 
         return read(text, context.is_path)
     except ConfigError as problem:
         raise error(where.mark, f"candidate: {problem.message}", problem.hint) from problem
+
+
+def _hint_for(named: str, context: Context) -> str:
+    if "." in named:
+        return f"give it: --var {named}=VALUE, variables: in oci-push.yaml, or the environment"
+    return f"{hint_for_step(named, tuple(context.builds))}; or give the variable: --var {named}=VALUE"
 
 
 def build_source(build: BuildStep, where: Text, context: Context) -> ImageSource:

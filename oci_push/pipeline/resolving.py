@@ -32,9 +32,9 @@ class Pushed:
 class Context:
     """Hold what resolving looks things up in; `is_path` says whether a file exists.
 
-    `candidates` are the SOURCEs of build steps; `pushed` grows while a run goes on, in a
-    plan `image_names`. `steps` are the names of all steps.
-    `regions` replace those of ECR integrations, and `wait_replication` waits for them as ``replicate: true`` does.
+    `candidates` are the SOURCEs of build steps; `pushed` grows while a run goes on, in a plan `image_names`. `steps`
+    are the names of all steps. `regions` replace those of ECR integrations, and `wait_replication` waits for them as
+    ``replicate: true`` does.
     `with_login` is off for plans and rehearsals, which log in nowhere and so miss no password; `wants_images` is off
     where nobody need have said where the images of build steps are; `is_plan` lets pass what only a run can know.
     """

@@ -28,10 +28,6 @@ RUN_TYPES = ("push", "parallel", "build")
 def check_pipeline(root: Mapping, findings: Findings) -> None:
     """Check everything that can be judged without the integrations."""
     ROOT.check("value", root, "", findings)
-    kind = root.entry("kind")
-    if kind is not None and root.entry("spec") is not None:
-        message = "this is a pipeline object of the vendor's API, not a pipeline file"
-        findings.warn(kind.key.mark, "kind", message, hint="give the file with version, stages and steps")
     _check_version(root, findings)
     fail_fast = root.get("fail_fast")
     is_object = isinstance(fail_fast, Mapping)
@@ -123,6 +119,9 @@ class _Checker:
         if in_group and kind == "pending-approval":
             self.findings.error(node.mark, f"{path}.type", '"type" can\'t be pending-approval')
         if kind not in KNOWN_TYPES:
+            stage = node.get("stage")
+            if stage is not None:
+                self._stage(stage, f"{path}.stage", self.findings)
             return
         if kind == "parallel":
             self._parallel(name, node, path)

@@ -8,15 +8,16 @@ shape is one, a variable whose value is known counts as its value. What only the
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator
+from collections.abc import Mapping as Table
 from dataclasses import dataclass
 
+from oci_push.errors import Problem
 from oci_push.pipeline.document import Mapping, Mark, Node, Scalar
 from oci_push.pipeline.expand import HOOK_EVENTS, step_type
 from oci_push.pipeline.findings import Findings
-from oci_push.pipeline.integrations import names_host
+from oci_push.pipeline.integrations import hint_for_unknown, names_host
 from oci_push.pipeline.read import child, entries, texts
 from oci_push.pipeline.scalars import VARIABLE
 from oci_push.pipeline.schema_aws import Aws, check_aws
@@ -47,6 +48,17 @@ class Known:
 
     registries: tuple[KnownRegistry, ...]
     lookup: Callable[[str], str | None]
+
+    def beside(self, variables: Table[str, str], lacking: Table[str, Problem]) -> Known:
+        """Give the same with variables that the file brings along; what only lacks its value counts as known."""
+
+        def lookup(name: str) -> str | None:
+            found = self.lookup(name)
+            if found is None and name in lacking:
+                return f"${{{{{name}}}}}"
+            return variables.get(name) if found is None else found
+
+        return Known(self.registries, lookup)
 
     def find(self, name: str) -> KnownRegistry | None:
         """Find a registry by name."""
@@ -169,7 +181,7 @@ class _Checker:
     def _unknown(self, written: str, name: str, step: Mapping, path: str, aws: Aws) -> None:
         mark, where = _mark(step, "registry"), f"{path}.registry"
         if not self.known.registries:
-            self._none_added(mark, path)
+            self._none_added(mark, path, name)
         elif _is_variable(written):
             if "${{" in name:
                 self._say_variable(written, step, path)
@@ -256,14 +268,12 @@ class _Checker:
             message = f"Registry '{written}' does not exist."
             self.findings.refused_upstream(mark, where, message, code=202, hint=hint)
 
-    def _none_added(self, mark: Mark, path: str) -> None:
-        hint = "describe one under registries: in oci-push.yaml, or name a host in registry:"
+    def _none_added(self, mark: Mark, path: str, name: str = "") -> None:
+        hint = hint_for_unknown(name, ())
         self.findings.error(mark, f"{path}.registry", _NONE_ADDED, code=200, hint=hint)
 
     def _near(self, name: str) -> str:
-        names = [one.name for one in self.known.registries]
-        near = difflib.get_close_matches(name, names, 1)
-        return f"did you mean {near[0]!r}?" if near else f"known registries: {', '.join(names) or 'none'}"
+        return hint_for_unknown(name, [one.name for one in self.known.registries])
 
     def _filled(self, written: str) -> str:
         """Put in the values of known variables; the others stay."""

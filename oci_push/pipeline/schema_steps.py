@@ -89,13 +89,9 @@ _ENV = Fields(
         ),
     }
 )
-_DEBUG = Fields(
-    {
-        "phases": Field(
-            Fields({"before": Field(Boolean(variable=False)), "after": Field(Boolean(variable=False))}),
-        )
-    }
-)
+_PHASE = Field(Boolean(variable=False))
+_DEBUG = Fields({"phases": Field(Fields({"before": _PHASE, "after": _PHASE}))})
+_FREESTYLE_DEBUG = Fields({"phases": Field(Fields({"before": _PHASE, "after": _PHASE, "override": _PHASE}))})
 _MACHINE = OneOf(
     (
         Fields({"create": Field(Fields({"provider": Field(String())}))}),
@@ -181,7 +177,15 @@ BUILD = Fields(
     is_open=True,
 )
 
-FREESTYLE = Fields({**COMMON, "image": Field(String(), "The image it runs in.", required=True)}, ALIASES, is_open=True)
+FREESTYLE = Fields(
+    {
+        **COMMON,
+        "image": Field(String(), "The image it runs in.", required=True),
+        "debug": Field(_FREESTYLE_DEBUG, "Breakpoints. No effect here."),
+    },
+    ALIASES,
+    is_open=True,
+)
 
 # These two types have timeouts of their own forms.
 _OWN_TIMEOUT = {**COMMON, "timeout": Field(Anything())}

@@ -21,7 +21,7 @@ from oci_push.pipeline.steps import BuildStep, ForeignStep, Hook, Pipeline, Push
 class PlannedStep:
     """Tell what would become of one step; `waits_s` are those between attempts, in seconds.
 
-    `problem` is what keeps its target from being resolved.
+    `problem` is what keeps its target from being resolved; `is_kept_back` says that its hook on_elected failed.
     """
 
     step: Step
@@ -32,11 +32,12 @@ class PlannedStep:
     attempts: int = 0
     waits_s: tuple[float, ...] = ()
     problem: str = ""
+    is_kept_back: bool = False
 
     @property
     def runs(self) -> bool:
-        """Say whether it would be started."""
-        return self.result != SKIPPED
+        """Say whether its work would be begun."""
+        return self.result != SKIPPED and not self.is_kept_back
 
 
 @dataclass(slots=True)
@@ -163,6 +164,7 @@ class _Simulator:
         hooks = step.settings
         if not self._hook(step.name, hooks.hook("on_elected"), "on_elected"):
             self._schedule.abort(f"hook on_elected of step {step.name!r} ended with failure")
+            planned.is_kept_back = True
             return FAILURE, "hook on_elected ended with failure"
         planned.resolved, planned.problem = self._resolve(step)
         if planned.resolved:

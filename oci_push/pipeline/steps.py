@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from oci_push.errors import Problem
@@ -267,7 +267,10 @@ Step: TypeAlias = PushStep | BuildStep | ParallelStep | ForeignStep
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Hold a pipeline: steps in file order, the root's settings, and what is strange about the file."""
+    """Hold a pipeline: steps in file order, the root's settings, and what is strange about the file.
+
+    `variables` are those that it brings along, `lacking` why others that it has are not known.
+    """
 
     path: str
     steps: tuple[Step, ...]
@@ -278,6 +281,8 @@ class Pipeline:
     success_criteria: SuccessCriteria | None = None
     hooks: tuple[Hook, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    lacking: Mapping[str, Problem] = field(default_factory=dict)
 
     def builds(self) -> dict[str, BuildStep]:
         """Give the build steps of all levels by name."""

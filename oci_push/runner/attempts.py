@@ -92,6 +92,8 @@ class PushAttempts:
             failure = scope.reason  # what a cancel breaks on its way fails for other reasons too
         elif isinstance(failure, DeadlineError) and settings.timeout_s:
             self._emit(Note("Timeout exceeded. Step execution will be terminated", "warning"))
+            self._emit(Note("Trying to terminate step execution"))
+            self._emit(Note("Step termination completed"))
             failure = DeadlineError(
                 f"step {self._step.name}: time limit of {settings.timeout_s:g} s exceeded "
                 f"(ended after {scope.clock.monotonic() - started:.1f} s)",

@@ -17,6 +17,7 @@ from oci_push.pipeline.steps import PushStep, flatten
 PROGRAM = Path(sys.executable).with_name("oci-push")
 
 STRICTLY = {
+    "push-tags-flow-unquoted-variable": "the documentation prints it, and it is read as text with a warning",
     "push-scale-rejected": "documented, and expanded here",
     "args-in-parallel-child": "arguments are read on every level here",
     "reg-localhost-port-not-a-host": "a name with a port is a host here",

@@ -71,6 +71,17 @@ def test_a_failed_step_is_tried_again_after_the_waits_of_its_block(image: Layout
     assert [event.attempt for event in run.events if isinstance(event, StepStarted)] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("attempts", [1, 2, 3])
+def test_a_step_is_tried_as_often_as_it_says_and_no_more(attempts: int, image: Layout) -> None:
+    broken = Fault(method="PUT", path="/a/manifests/", times=0, action=Answer(500))
+    with Sandbox(faults=FaultScript([broken])) as sandbox:
+        run = running(sandbox, image, clock=FakeClock())
+        report = run.run(pipeline(BUILD + push("a", f", retry: {{maxAttempts: {attempts}}}")))
+        assert (step(report, "a").status, step(report, "a").attempts) == ("failure", attempts)
+        assert sandbox.traffic.count(method="PUT", path_pattern="/a/manifests/") == attempts
+        assert len([event for event in run.events if isinstance(event, StepStarted)]) == attempts
+
+
 def test_the_attempts_number_is_a_variable_of_the_step(image: Layout) -> None:
     broken = Fault(method="PUT", path="/a/manifests/", times=1, action=Answer(500))
     with Sandbox(faults=FaultScript([broken])) as sandbox:
@@ -99,7 +110,12 @@ def test_a_time_limit_ends_a_stalled_step_and_is_told_with_both_times(image: Lay
         assert (done.status, done.attempts, report.status) == ("failure", 1, "success")
         assert isinstance(done.error, DeadlineError)
         assert "time limit of 0.5 s exceeded (ended after" in str(done.error)
-        assert any(text.startswith("Initializing 0.5s timeout countdown") for text in run.texts())
+        assert [text.split(". Timeout est")[0] for text in run.texts() if "erminat" in text or "countdown" in text] == [
+            "Initializing 0.5s timeout countdown",
+            "Timeout exceeded. Step execution will be terminated",
+            "Trying to terminate step execution",
+            "Step termination completed",
+        ]
         assert tuple(sandbox.store.tags("a")) == ()
 
 

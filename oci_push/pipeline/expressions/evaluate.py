@@ -34,13 +34,14 @@ class Evaluated:
     """Hold an expression's value, or the error that makes it false.
 
     `hint` says what to write instead; there may be one without an error. `position` counts the characters of the text
-    before the place of the error.
+    before the place of the error. `is_unread` says that the text is no expression at all.
     """
 
     result: Value = None
     error: str = ""
     hint: str = ""
     position: int | None = None
+    is_unread: bool = False
 
     @property
     def truth(self) -> bool:
@@ -55,10 +56,13 @@ def evaluate(text: str, names: Mapping[str, Value], *, read: Read = parse) -> Ev
     """
     all_units = to_units(text)
     units = all_units.strip(BLANKS)
+    is_unread = True
     try:
         if len(all_units) > MAX_LENGTH:
             raise ExpressionError(f"length must be less than or equal to {MAX_LENGTH} characters long")
-        result = _run(read(units), names)
+        code = read(units)
+        is_unread = False
+        result = _run(code, names)
         if isinstance(result, Mapping):
             raise ExpressionError("Cannot evaluate object variable directly", 0)
     except ExpressionError as error:
@@ -67,7 +71,8 @@ def evaluate(text: str, names: Mapping[str, Value], *, read: Read = parse) -> Ev
         if error.at is not None:
             skipped = len(all_units) - len(all_units.lstrip(BLANKS))
             position = len(from_units(all_units[: skipped + error.at]))
-        return Evaluated(error=message, hint=find_hint(text, message, position or 0, names), position=position)
+        hint = find_hint(text, message, position or 0, names)
+        return Evaluated(error=message, hint=hint, position=position, is_unread=is_unread)
     return Evaluated(from_units(result) if isinstance(result, str) else result, hint=find_hint(text, "", 0, names))
 
 

@@ -29,6 +29,11 @@ def test_an_error_is_false_and_shown_where_it_is_with_advice() -> None:
     ]
 
 
+@pytest.mark.parametrize(("text", "code"), [("1 +", 2), ("(1", 2), ("1 ===", 2), ("1 == 'a'", 0), ("!'a'", 0)])
+def test_what_is_no_expression_has_an_exit_code_of_its_own(text: str, code: int) -> None:
+    assert run_eval(text).exit_code == code
+
+
 def test_the_place_of_an_error_in_a_long_expression_stays_in_sight() -> None:
     done = run_eval(f"'{'é' * 200}' == x && '{'y' * 200}' == 'y'")
     shown, mark, *_ = done.stderr.splitlines()

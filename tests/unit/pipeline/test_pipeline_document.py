@@ -137,17 +137,36 @@ def test_all_mistakes_of_keys_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "hint"),
+    ("text", "value", "places"),
     [
-        ("tags: [ latest, ${{CF_BRANCH}} ]", "f:1:17", 'quote ${{CF_BRANCH}} inside [ ] and { }: "${{CF_BRANCH}}"'),
-        ("p: {type: push, tag: v-${{T}}.1}", "f:1:22", 'quote v-${{T}}.1 inside [ ] and { }: "v-${{T}}.1"'),
-        ("tags: [\n  latest,\n  ${{X}}\n]", "f:3:3", 'quote ${{X}} inside [ ] and { }: "${{X}}"'),
+        ("tags: [ latest, ${{CF_BRANCH}} ]", {"tags": ["latest", "${{CF_BRANCH}}"]}, [(1, 17)]),
+        ("p: {type: push, tag: v-${{ T }}.1}", {"p": {"type": "push", "tag": "v-${{ T }}.1"}}, [(1, 22)]),
+        ("tags: [\n  latest,\n  ${{X}}\n]", {"tags": ["latest", "${{X}}"]}, [(3, 3)]),
+        ("[${{A}}${{B}}, x-${{c.d}}]", ["${{A}}${{B}}", "x-${{c.d}}"], [(1, 2), (1, 16)]),
+        ("{${{K}}: ${{V}}}", {"${{K}}": "${{V}}"}, [(1, 2), (1, 10)]),
+        ("[{a: ${{A}}}, '${{Q}}', \"${{R}}\"]", [{"a": "${{A}}"}, "${{Q}}", "${{R}}"], [(1, 6)]),
+        ("a: ${{A}}\nb: |\n  ${{B}} }}\n# ${{C}}\n", {"a": "${{A}}", "b": "${{B}} }}\n"}, []),
+        ("a: [\ue000, \ue001, ${{X}}]", {"a": ["\ue000", "\ue001", "${{X}}"]}, [(1, 11)]),
     ],
 )
-def test_a_bare_variable_in_flow_style_is_told_what_to_write(text: str, place: str, hint: str) -> None:
-    message, given = refused(text)
-    assert message.startswith(f"{place}: not YAML: a variable inside a flow list or mapping, [ ] or {{ }}, must be in")
-    assert given == hint
+def test_variables_without_quotes_in_flow_style_are_text_and_noted(
+    text: str, value: object, places: list[tuple[int, int]]
+) -> None:
+    done = load(text, "f")
+    assert to_plain(done.root) == value
+    assert [(one.mark.line, one.mark.column) for one in done.bare] == places
+
+
+@pytest.mark.parametrize("text", ["[${{a, b}}]", "[${{}}]", "[${{a: b}}, {]", "[${{a]", "[$ {{a}}]"])
+def test_what_only_looks_like_a_variable_in_flow_style_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        load(text, "f")
+
+
+def test_what_comes_behind_such_a_variable_keeps_its_place() -> None:
+    message, _ = refused("a: [${{X}}, x]\nb: [${{Y}}, 1\n")
+    assert message.startswith(("f:3:1:", "f:2:"))
+    assert "\ue000" not in message
 
 
 def test_a_variable_elsewhere_is_not_blamed_for_another_mistake() -> None:

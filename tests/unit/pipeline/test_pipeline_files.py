@@ -93,12 +93,6 @@ def test_what_is_no_clean_yaml_is_refused_with_its_place(text: str, message: str
     assert message in str(caught.value)
 
 
-def test_a_bare_variable_in_a_flow_list_is_told_what_to_write() -> None:
-    with pytest.raises(ConfigError) as caught:
-        load("tags: [ latest, ${{CF_BRANCH}} ]", "f")
-    assert caught.value.hint == 'quote ${{CF_BRANCH}} inside [ ] and { }: "${{CF_BRANCH}}"'
-
-
 def test_variables_are_replaced_again_in_values_and_stay_when_undefined() -> None:
     known = {"A": "x${{B}}", "B": "y"}
     assert interpolate("${{ A }}-${{C}}", known.get).text == "xy-${{C}}"

@@ -272,6 +272,57 @@ def test_steps_of_hooks_may_be_called_like_others() -> None:
     assert said(push("hooks: {on_fail: {steps: {p: {type: parallel, steps: {p: {type: push, candidate: x}}}}}}")) == []
 
 
-def test_an_api_object_is_explained() -> None:
-    reading = read_pipeline("version: '1.0'\nkind: pipeline\nmetadata: {}\nspec: {}\n", "p.yml")
-    assert "this is a pipeline object of the vendor's API, not a pipeline file" in warned(reading)
+EXPORT = """
+version: '1.0'
+kind: %s
+metadata: {name: o/r, project: o}
+spec:
+  triggers: [{type: git, repo: o/r, events: [push]}]
+  concurrency: 0
+  contexts: []
+  stages: [publish]
+  mode: parallel
+  variables:
+    - {key: VERSION, value: '1.4'}
+    - {key: TOKEN, value: '*****', encrypted: true}
+  steps:
+    p: {type: push, stage: publish, candidate: a, tag: 'v-${{VERSION}}', registry: reg.example}
+"""
+
+
+def test_an_exported_pipeline_is_read_with_its_variables() -> None:
+    reading = read_pipeline(EXPORT % "pipeline", "p.yml")
+    assert reading.pipeline is not None
+    assert reading.pipeline.is_parallel
+    assert [step.name for step in reading.pipeline.steps] == ["p"]
+    assert reading.pipeline.variables == {"VERSION": "1.4"}
+    assert "TOKEN is encrypted" in reading.pipeline.lacking["TOKEN"].message
+    assert not reading.warnings
+
+
+def test_mistakes_in_an_exported_pipeline_have_their_places() -> None:
+    reading = read_pipeline((EXPORT % "pipeline").replace("tag:", "tagg:"), "p.yml")
+    assert [(one.line, one.column) for one in reading.errors] == [(15, 51)]
+
+
+@pytest.mark.parametrize("kind", ["step-type", "project", "Deployment"])
+def test_a_file_of_another_kind_gets_one_error_that_says_so(kind: str) -> None:
+    reading = read_pipeline(EXPORT % kind, "p.yml")
+    assert [one.message for one in reading.errors] == [f"this file describes a {kind!r}, not a pipeline"]
+
+
+def test_an_exported_pipeline_whose_steps_are_elsewhere_says_where() -> None:
+    text = "kind: pipeline\nspec: {specTemplate: {location: git, path: ./ci/codefresh.yml}}"
+    assert "in another file: ./ci/codefresh.yml" in read_pipeline(text, "p.yml").errors[0].message
+
+
+@pytest.mark.parametrize("kind", ["helm", "my/own:1.0.0", "freestyle, image: a", "build, image_name: a", "${{T}}"])
+def test_a_stage_that_is_not_declared_is_refused_for_every_type(kind: str) -> None:
+    text = f"version: '1.0'\nstages: [one]\nsteps:\n  a: {{type: {kind}, stage: two}}"
+    assert '"stage" must be one of [one]' in read_pipeline(text, "p.yml").errors[0].message
+
+
+def test_a_breakpoint_may_override_a_freestyle_step() -> None:
+    step = "{%simage: a, debug: {phases: {before: true, override: true}}}"
+    assert not read_pipeline("version: '1.0'\nsteps:\n  a: " + step % "", "p.yml").errors
+    assert read_pipeline("version: '1.0'\nsteps:\n  a: " + step % "type: push, candidate: x, ", "p.yml").errors
