@@ -109,8 +109,8 @@ def learn_logins(text: str) -> None:
 
 # A colon, digits and a slash are a port. Whatever else follows the colon is a password, also with / in it.
 _URL_LOGIN = re.compile(
-    r"(?<=//)(?P<user>[^\s/?#@:]{0,256}):(?!\d*(?:[/?#\s]|$))(?P<password>[^\s\"'<>]{0,1024})@"
-    r"|(?P<scheme>https?://)(?P<alone>[^\s/?#@:]{1,1024})@",
+    r"(?P<lead>//|https?:/)(?P<user>[^\s/?#@:]{0,256}):(?!\d*(?:[/?#\s]|$))(?P<password>[^\s\"'<>]{0,1024})@"
+    r"|(?P<scheme>https?://?)(?P<alone>[^\s/?#@:]{1,1024})@",
     re.IGNORECASE,
 )
 _NAMED_LOGIN = re.compile(
@@ -131,7 +131,7 @@ def _without_logins(text: str) -> str:
         text = _SIGNATURE.sub(rf"\1={MASK}", text)
     if "@" not in text:
         return text
-    text = _URL_LOGIN.sub(lambda m: f"{m['scheme'] or m['user'] + ':'}{MASK}@", text)
+    text = _URL_LOGIN.sub(lambda m: f"{m['scheme'] or m['lead'] + m['user'] + ':'}{MASK}@", text)
     return _NAMED_LOGIN.sub(lambda m: f"{m['user']}:{MASK}@", text)
 
 

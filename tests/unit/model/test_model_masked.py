@@ -89,6 +89,7 @@ def test_a_secret_of_few_letters_is_found_as_a_word() -> None:
         ("https://user:PASSWORD@host/x", "https://user:***@host/x"),
         ("'https://u:pass/word@host/x'", "'https://u:***@host/x'"),
         ("https://u:p@ss@host/x", "https://u:***@host/x"),
+        ("https:/u:PW@host/pipeline.yml", "https:/u:***@host/pipeline.yml"),
         ("http://u:123456@h/", "http://u:***@h/"),
         ("docker://u:pw@h/x:1", "docker://u:***@h/x:1"),
         ("https://ghp_token@github.com/x", "https://***@github.com/x"),
