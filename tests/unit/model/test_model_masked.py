@@ -128,6 +128,13 @@ def test_the_password_of_a_url_is_known_without_it() -> None:
     assert masked("learnt/here and learnt%2Fhere") == "*** and ***"
 
 
+def test_a_secret_that_others_have_cut_is_found_by_its_beginning() -> None:
+    Secret("0123456789abcdef-and-so-on")
+    assert masked("got 0123456789abcdef-an") == "got ***"
+    assert masked("got 0123456789abcdef%2Dand-sX") == "got ***X"
+    assert masked("got 0123456789abcde") == "got 0123456789abcde"
+
+
 def test_text_is_masked_before_it_is_cut() -> None:
     Secret("cut-in-the-middle")
     assert quoted("say cut-in-the-middle", 10) == "say ***"
