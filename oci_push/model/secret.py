@@ -29,12 +29,13 @@ MASK = "***"
 _MOST = 2048
 _LEAST, _LEAST_INSIDE, _LEAST_LINE, _HEAD = 4, 6, 12, 16
 _MOST_REST = 256
+_LEAST_TOKEN, _DIGIT = 20, re.compile("[0-9]")
 _COMMON_WORDS = """
 access admin administrator anonymous auth basic bearer branch build builder changeit changeme container default
 development docker dockerhub empty example false github gitlab guest hello image images latest localhost login main
-manifest master none null oauth2accesstoken password passwd prod production public push refresh_token registry release
-repository robot root sandbox secret secrets service staging success test testing token true undefined user username
-version
+manifest master mongo mysql none null oauth2accesstoken password passwd postgres prod production proxy public push
+redis refresh_token registry release repository robot root sandbox secret secrets service staging success test testing
+token true undefined user username version
 """
 _COMMON = frozenset(_COMMON_WORDS.split())
 
@@ -103,12 +104,13 @@ def masked_json(value: Json) -> Json:
 
 
 def learn_logins(text: str) -> None:
-    """Make the passwords of URLs in `text` known; in front of a web address a lone name is one, too."""
+    """Make the passwords of URLs in `text` known; in front of a web address a token may stand alone, or a name."""
     for match in _URL_LOGIN.finditer(text) if "@" in text else ():
-        for found in (match["password"], match["alone"]):
-            if found:
-                Secret(found)
-                Secret(unquote(found))
+        alone = match["alone"] or ""
+        found = match["password"] or (alone if len(alone) >= _LEAST_TOKEN and _DIGIT.search(alone) else "")
+        if found:
+            Secret(found)
+            Secret(unquote(found))
 
 
 # A colon, digits and a slash are a port. Whatever else follows the colon is a password, also with / in it.

@@ -128,6 +128,11 @@ def test_the_password_of_a_url_is_known_without_it() -> None:
     assert masked("learnt/here and learnt%2Fhere") == "*** and ***"
 
 
+def test_a_lone_token_of_a_url_is_known_and_a_lone_name_is_not() -> None:
+    learn_logins("https://ghp_0123456789abcdefghij@github.com/x https://my-organisation-name@dev.azure.com/x")
+    assert masked("ghp_0123456789abcdefghij of my-organisation-name") == "*** of my-organisation-name"
+
+
 def test_a_secret_that_others_have_cut_is_found_by_its_beginning() -> None:
     Secret("0123456789abcdef-and-so-on")
     assert masked("got 0123456789abcdef-an") == "got ***"
