@@ -115,6 +115,18 @@ def test_nothing_that_a_registry_repeats_is_shown(place: str, kind: str, tmp_pat
     assert done.code in (3, 4, 5, 6)
 
 
+@pytest.mark.parametrize("place", ["errors", "token"])
+def test_a_token_that_no_header_can_carry_goes_nowhere_and_is_its_files_fault(place: str, tmp_path: Path) -> None:
+    with Parrot(place) as parrot:
+        env = plant(tmp_path, parrot.address, "bad")
+        done = inside("push", "oci:image", f"{parrot.address}/a:1", cwd=tmp_path, **env)
+        assert parrot.heard == "nothing"
+    assert done.code == 4
+    assert "config.json: entry" in done.stderr
+    assert "registrytoken: the token holds characters that no token has" in done.stderr
+    assert "attempt" not in done.stderr
+
+
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
 def test_nothing_of_a_password_on_stdin_is_shown(place: str, ending: str, tmp_path: Path) -> None:
