@@ -202,6 +202,8 @@ class Connection(BaseHTTPRequestHandler):
             case faults.HalfClose(when="inside"):
                 return self._stop_reading(action, number, headers, body)
         response = self._answer(number, headers, body)
+        if isinstance(action, faults.AnswerAfter):
+            return _scripted(faults.Answer(action.status, code=action.code))
         if isinstance(action, faults.DropReply):
             raise _Hangup(reset=action.reset)
         if isinstance(action, faults.HalfClose) and action.when == "before":

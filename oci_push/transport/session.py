@@ -119,6 +119,7 @@ class Session:
         self._measured = False
         self._warnings: set[str] = set()
         self.has_answered = False
+        self._is_away = False
         logins = logins or FixedLogin(access.login)
         self.auth = Authenticator(access, logins, self._origin, scope.clock, self._run_plain)
 
@@ -153,6 +154,18 @@ class Session:
     def run_once(self, scope: Scope, flow: Flow[T]) -> T:
         """Drive a flow and repeat nothing: for whoever has a budget of their own, so that levels never multiply."""
         return self._drive(scope, flow, authenticated=True, policy=_ONCE)
+
+    def bounded(self, policy: RetryPolicy) -> RetryPolicy:
+        """Give the policy for a thing that begins now: a registry that was given up has one try until it answers.
+
+        So whoever tries again what was given up, as a pipeline's step does, does not multiply the tries below.
+        """
+        return _ONCE if self._is_away else policy
+
+    def gave_up(self, error: OciPushError) -> None:
+        """Note that something was tried as often as it may be, and that nothing answers or only failures do."""
+        if error.transient and error.attempts > 1:
+            self._is_away = True
 
     def note_speed(self, bytes_per_s: float) -> None:
         """Tell how fast bodies leave lately: a token that would end before a body does is renewed before it."""
@@ -196,7 +209,7 @@ class Session:
         def once(_: int) -> Reply:
             if authenticated:
                 # Cleaning up does not wait for the time the registry asked for: it would never happen.
-                with self.gate.inside(scope, urgent=call.method == "DELETE"):
+                with self.gate.inside(scope, urgent=call.urgent or call.method == "DELETE"):
                     scope.check()
                     # A session whose Location is never read can be closed by nobody: its answer is waited for.
                     inner = scope.lingering(_LINGER_S) if call.opens else scope
@@ -206,8 +219,13 @@ class Session:
         def told(retried: Retried) -> None:
             self._emit(RetryScheduled(call.what or bare(call.url), str(retried.error), retried.attempt, retried.wait_s))
 
-        budget = Budget(policy if call.replayable else _ONCE, scope.clock, self._random, has_answered=self.has_answered)
-        return attempts(scope, budget, once, on_retry=told)
+        policy = self.bounded(policy) if call.replayable else _ONCE
+        budget = Budget(policy, scope.clock, self._random, has_answered=self.has_answered)
+        try:
+            return attempts(scope, budget, once, on_retry=told)
+        except NetworkError as error:
+            self.gave_up(error)
+            raise
 
     def _once(self, scope: Scope, call: Call, *, authenticated: bool) -> Reply:
         with self._backend.use(scope), self._translated(call):
@@ -222,6 +240,7 @@ class Session:
         self._pass_on(reply)
         if not good:
             raise self._error(scope, call, reply, sent)
+        self._is_away = False
         self.gate.speed_up(scope.clock.monotonic())
         return reply
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -31,3 +34,11 @@ def program(
     assert code in (None, done.returncode), done.stderr
     assert "Traceback" not in done.stderr
     return done
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds; the limit is for what never will."""
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        select.select([], [], [], 0.01)
