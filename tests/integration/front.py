@@ -139,7 +139,9 @@ class RegistryFiles:
     def _uploads(self) -> Iterator[UploadInfo]:
         top = self._root / "repositories"
         for folder, folders, _ in os.walk(top):
-            for name in folders if folder.endswith("/_uploads") else ():
+            is_uploads = folder.endswith("/_uploads")
+            # A session that was closed leaves its hash behind, written after all else was deleted.
+            for name in [n for n in folders if Path(folder, n, "startedat").exists()] if is_uploads else ():
                 yield UploadInfo(name, Path(folder).parent.relative_to(top).as_posix(), 0)
             folders[:] = [name for name in folders if name not in ("_manifests", "_layers")]
 
