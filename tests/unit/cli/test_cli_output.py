@@ -144,7 +144,7 @@ def test_no_message_repeats_the_password_of_an_argument(
     from oci_push.cli import app
 
     out, err = doors(monkeypatch)
-    monkeypatch.setattr(app, "open_doors", lambda: None)
+    monkeypatch.setattr(output, "open_doors", lambda: None)
     monkeypatch.setattr(sys, "argv", ["oci-push", *words])
     monkeypatch.setattr(sys, "stdin", None)
     monkeypatch.setenv("HOME", str(tmp_path))
