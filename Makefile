@@ -13,7 +13,7 @@ WORKERS ?= 2
 # `make check ONLY=tests/unit/model` narrows the tests; the format, lint and type gates always run on everything.
 ONLY ?=
 
-PROGRAMS := docker-registry skopeo umoci buildah
+PROGRAMS := docker-registry skopeo umoci
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile
 COVERAGE := --cov --cov-report=term
 

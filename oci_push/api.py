@@ -30,8 +30,9 @@ from oci_push.runtime.scope import Scope
 
 def surroundings() -> Surroundings:
     """Take this process's environment, home folder, user, randomness and stdin."""
-    for value in os.environ.values():
-        learn_logins(value)  # of proxies, and of clones that CI services have made
+    for name, value in os.environ.items():
+        if name.lower().endswith(("_proxy", "_repository_url")):  # of clones that CI services have made
+            learn_logins(value)
     home = os.environ.get("HOME")
     stdin = sys.stdin.buffer if sys.stdin else None
     return Surroundings(dict(os.environ), Path(home) if home else None, os.getuid(), random.random, stdin)

@@ -39,8 +39,9 @@ def _refuse_other_machines(event: str, arguments: tuple[object, ...]) -> None:
 
 sys.addaudithook(_refuse_other_machines)
 
-# The sweeps push as the tests of registry/ do, with what these have beside them.
-sys.path.append(str(Path(__file__).with_name("registry")))
+# The sweeps push as the tests of registry/ do, with what these have beside them, and one of them a real registry.
+for _shared in ("registry", "sweep"):
+    sys.path.append(str(Path(__file__).with_name(_shared)))
 
 
 ROOT = Path(__file__).parents[1]
@@ -74,6 +75,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let `make sweep` run all of the fault sweeps; `make test` takes a part of them."""
     parser.addoption("--sweep", choices=("some", "all"), default="some", help="how much of the fault sweeps is run")
+
+
+@pytest.fixture(scope="session")
+def thin(request: pytest.FixtureRequest) -> int:
+    """Give 1 where every request is to be broken in every way (``--sweep all``), else 0: as each scenario says."""
+    return 1 if request.config.getoption("--sweep") == "all" else 0
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

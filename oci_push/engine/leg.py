@@ -122,6 +122,11 @@ class LegRun:
         """Find out what a vague failure was about, where the vendor's interface can tell."""
         return self.client.explain(scope, error) if "client" in self.__dict__ else error
 
+    def gave_up(self, error: OciPushError) -> None:
+        """Note that this leg has ended so: who pushes there again in this run does not multiply what was tried here."""
+        if "client" in self.__dict__:
+            self.client.session.gave_up(error)
+
     def each(
         self, scope: Scope, items: Sequence[T], act: Callable[[Scope, T], None], *, stop_on_error: bool = True
     ) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from oci_push.engine.companions import tell_what_stays
 from oci_push.engine.leg import LegRun
 from oci_push.engine.plan import Leg, PushPlan
 from oci_push.engine.tags import TagResult
@@ -83,7 +84,21 @@ def execute(
         _all_or_nothing(states, scope, emit, care)
     else:
         _each_leg(states, scope, lambda inner, state: _whole(inner, state, care), emit)
+    _tell_what_stays(plan, source, connections, scope, emit, [state for state in states if state.error is None])
     return tuple(_result(state) for state in states)
+
+
+def _tell_what_stays(
+    plan: PushPlan, source: Source, connections: Connections, scope: Scope, emit: Emit, done: list[_State]
+) -> None:
+    """Say what of an image that was copied from a registry has not come along."""
+    origin = source.origin
+    if origin is None or all(state.leg.target.repository == origin[1] for state in done) or scope.is_cancelled:
+        return
+    try:
+        tell_what_stays(scope, connections.repository(*origin), plan.graph.nodes, emit)
+    except OciPushError:
+        return  # the end of the scope: the images are where they should be
 
 
 def _whole(scope: Scope, state: _State, care: Care) -> None:
@@ -144,6 +159,7 @@ def _each_leg(
             act(inner, state)
         except OciPushError as problem:
             state.error = state.run.explain(inner, problem)
+            state.run.gave_up(problem)
         state.seconds += inner.clock.monotonic() - began
         if finish:
             _finished(state, emit)

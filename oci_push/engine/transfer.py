@@ -16,6 +16,7 @@ from oci_push.errors import (
 from oci_push.events import BlobDone, Emit
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
+from oci_push.model.reference import Repository
 from oci_push.protocol.uploads import Upload
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.clock import Clock
@@ -51,7 +52,8 @@ def transfer(
 ) -> BlobResult:
     """Bring one blob into the leg's repository, by the cheapest way that works."""
     started = clock.monotonic()
-    result = _bring(scope, client, source, leg, blob)
+    with client.turn(scope, blob) as elsewhere:
+        result = _bring(scope, client, source, leg, blob, elsewhere)
     if result.outcome is not BlobOutcome.UPLOADED:
         client.drop_upload(scope, blob)
     emit(BlobDone(client.repository, blob.digest, blob.size, result.outcome.value, result.mounted_from))
@@ -59,31 +61,50 @@ def transfer(
 
 
 def send(scope: Scope, client: RepositoryClient, source: Source, blob: Descriptor, upload: Upload | None) -> BlobResult:
-    """Upload a blob whatever is said to be there; a digest that is refused is blamed on the side that is wrong."""
-    try:
-        body = source.blob(scope, blob)
-    except OciPushError:
-        if upload is not None:
-            client.cancel(scope, upload)
-        raise
-    try:
-        sent = client.upload(scope, blob, body, upload)
-    except UploadRejectedError as error:
-        if "DIGEST_INVALID" in error.codes or "SIZE_INVALID" in error.codes:
+    """Upload a blob whatever is said to be there.
+
+    A digest that is refused is blamed on the side that is wrong: the source is read again, and where it is right, what
+    changed on the way is sent once more.
+    """
+    wasted = 0
+    while True:
+        try:
+            body = source.blob(scope, blob)
+        except OciPushError:
+            if upload is not None:
+                client.cancel(scope, upload)
+            raise
+        try:
+            sent = client.upload(scope, blob, body, upload)
+            break
+        except UploadRejectedError as error:
+            if {"DIGEST_INVALID", "SIZE_INVALID"}.isdisjoint(error.codes):
+                raise
             _blame(scope, source, blob, error)
-        raise
+            if wasted:
+                raise
+            upload, wasted = None, blob.size
     return BlobResult(
         blob.digest,
         blob.size,
         BlobOutcome.UPLOADED,
-        bytes_sent=sent.bytes_sent,
-        bytes_resent=max(0, sent.bytes_sent + sent.bytes_found - blob.size),
+        bytes_sent=sent.bytes_sent + wasted,
+        bytes_resent=max(0, sent.bytes_sent + wasted + sent.bytes_found - blob.size),
         bytes_found=sent.bytes_found,
     )
 
 
-def _bring(scope: Scope, client: RepositoryClient, source: Source, leg: Leg, blob: Descriptor) -> BlobResult:
+def _bring(
+    scope: Scope,
+    client: RepositoryClient,
+    source: Source,
+    leg: Leg,
+    blob: Descriptor,
+    elsewhere: Repository | None,
+) -> BlobResult:
     wishes = leg.mounts.get(blob.digest, ())
+    if elsewhere is not None:
+        wishes = (elsewhere, *(wish for wish in wishes if wish != elsewhere))
     if (not wishes or client.is_surveyed(blob)) and is_there(scope, client, source, blob):
         return BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
     upload: Upload | None = None

@@ -7,6 +7,8 @@ module state: a password read by one part of a run must not be printed by anothe
 How a text is found again: as it is, in any letter case; with characters escaped as URLs, JSON, Python and HTML do; and
 inside base64, at each of the three places where it can begin there.
 
+A text may have been cut before it came here: the first 16 characters of a longer secret are enough to find it.
+
 What is not looked for: values shorter than 4 characters; common words, and plain numbers shorter than 6 digits, which
 would maim every line. Values of 4 and 5 characters are found as whole words only.
 """
@@ -18,19 +20,22 @@ import hmac
 import re
 import threading
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import unquote
 
 MASK = "***"
 
 _MOST = 2048
-_LEAST, _LEAST_INSIDE, _LEAST_LINE = 4, 6, 12
+_LEAST, _LEAST_INSIDE, _LEAST_LINE, _HEAD = 4, 6, 12, 16
+_MOST_REST = 256
+_LEAST_TOKEN, _DIGIT = 20, re.compile("[0-9]")
 _COMMON_WORDS = """
 access admin administrator anonymous auth basic bearer branch build builder changeit changeme container default
 development docker dockerhub empty example false github gitlab guest hello image images latest localhost login main
-manifest master none null oauth2accesstoken password passwd prod production public push refresh_token registry release
-repository robot root sandbox secret secrets service staging success test testing token true undefined user username
-version
+manifest master mongo mysql none null oauth2accesstoken password passwd postgres prod production proxy public push
+redis refresh_token registry release repository robot root sandbox secret secrets service staging success test testing
+token true undefined user username version
 """
 _COMMON = frozenset(_COMMON_WORDS.split())
 
@@ -99,18 +104,19 @@ def masked_json(value: Json) -> Json:
 
 
 def learn_logins(text: str) -> None:
-    """Make the passwords of URLs in `text` known; in front of a web address a lone name is one, too."""
+    """Make the passwords of URLs in `text` known; in front of a web address a token may stand alone, or a name."""
     for match in _URL_LOGIN.finditer(text) if "@" in text else ():
-        for found in (match["password"], match["alone"]):
-            if found:
-                Secret(found)
-                Secret(unquote(found))
+        alone = match["alone"] or ""
+        found = match["password"] or (alone if len(alone) >= _LEAST_TOKEN and _DIGIT.search(alone) else "")
+        if found:
+            Secret(found)
+            Secret(unquote(found))
 
 
 # A colon, digits and a slash are a port. Whatever else follows the colon is a password, also with / in it.
 _URL_LOGIN = re.compile(
-    r"(?<=//)(?P<user>[^\s/?#@:]{0,256}):(?!\d*(?:[/?#\s]|$))(?P<password>[^\s\"'<>]{0,1024})@"
-    r"|(?P<scheme>https?://)(?P<alone>[^\s/?#@:]{1,1024})@",
+    r"(?P<lead>//|https?:/)(?P<user>[^\s/?#@:]{0,256}):(?!\d*(?:[/?#\s]|$))(?P<password>[^\s\"'<>]{0,1024})@"
+    r"|(?P<scheme>https?://?)(?P<alone>[^\s/?#@:]{1,1024})@",
     re.IGNORECASE,
 )
 _NAMED_LOGIN = re.compile(
@@ -131,7 +137,7 @@ def _without_logins(text: str) -> str:
         text = _SIGNATURE.sub(rf"\1={MASK}", text)
     if "@" not in text:
         return text
-    text = _URL_LOGIN.sub(lambda m: f"{m['scheme'] or m['user'] + ':'}{MASK}@", text)
+    text = _URL_LOGIN.sub(lambda m: f"{m['scheme'] or m['lead'] + m['user'] + ':'}{MASK}@", text)
     return _NAMED_LOGIN.sub(lambda m: f"{m['user']}:{MASK}@", text)
 
 
@@ -173,19 +179,29 @@ class _Known:
 class _Form:
     """One spelling of a secret; `anchor` is in lower case and in every text that holds it, and quickly looked for."""
 
-    __slots__ = ("_is_word", "_pattern", "_text", "anchor")
+    __slots__ = ("_head", "_is_word", "_pattern", "_rest", "anchor")
 
     def __init__(self, text: str, *, is_word: bool = False) -> None:
-        self._text = text
+        self._head, self._rest = text[:_HEAD], text[_HEAD:]
         self._is_word = is_word
         self._pattern: re.Pattern[str] | None = None
-        self.anchor = max(re.findall("[0-9A-Za-z]+", text), key=len, default="").lower()
+        self.anchor = max(re.findall("[0-9A-Za-z]+", self._head), key=len, default="").lower()
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         if self._pattern is None:
-            spelled = "".join(map(_spellings, self._text))
+            spelled = "".join(map(_spellings, self._head))
+            if self._rest and len(self._rest) < _MOST_REST:
+                spelled += f"(?P<rest>{''.join(map(_spellings, self._rest))})?"
             self._pattern = re.compile(rf"(?<!\w){spelled}(?!\w)" if self._is_word else spelled, re.IGNORECASE)
-        return (match.span() for match in self._pattern.finditer(text))
+        for match in self._pattern.finditer(text):
+            end = match.end()
+            is_whole = match.groupdict().get("rest") is not None
+            for char in "" if is_whole else self._rest:  # cut, or too long for a pattern
+                more = _spelled(char).match(text, end)
+                if more is None:
+                    break
+                end = more.end()
+            yield match.start(), end
 
 
 def _forms(text: str) -> Iterator[_Form]:
@@ -210,6 +226,11 @@ _NAMED = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
 _LETTERS = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
 
 
+@lru_cache(maxsize=256)
+def _spelled(char: str) -> re.Pattern[str]:
+    return re.compile(_spellings(char), re.IGNORECASE)
+
+
 def _spellings(char: str) -> str:
     """Give a pattern for a character as it is, and as it is escaped elsewhere."""
     if char.isascii() and char.isalnum():
@@ -217,7 +238,6 @@ def _spellings(char: str) -> str:
     number = ord(char)
     units = char.encode("utf-16-be", "surrogatepass")
     ways = [
-        r"\\*" + re.escape(char),
         "".join(f"%(?:25)*{byte:02x}" for byte in _raw(char)),
         "".join(rf"\\+u{units[at : at + 2].hex()}" for at in range(0, len(units), 2)),
         rf"&\#(?:0*{number}|x0*{number:x});",
@@ -232,7 +252,7 @@ def _spellings(char: str) -> str:
         ways.append(f"&{_NAMED[char]};")
     if char in _LETTERS:
         ways.append(rf"\\+{_LETTERS[char]}")
-    return f"(?:{'|'.join(ways)})"
+    return f"(?:{'|'.join(ways)}|\\\\*{re.escape(char)})"  # itself at last, as others begin with it
 
 
 _KNOWN = _Known()

@@ -80,7 +80,8 @@ class Call:
     does no harm. `limit` bounds the answer's body in bytes. `what` begins every message about this call
     (``localhost:5000/app: blob sha256:…``). `answer_s` is what the registry may need, beyond the usual, before its
     answer begins. `opens` says that the answer names something that must be closed again: a cancel waits a moment
-    for it. `peeks` says that no more than the first bytes of a good answer's body are wanted.
+    for it. `peeks` says that no more than the first bytes of a good answer's body are wanted,
+    `urgent` that it does not wait for the time the registry asked for: it is for the end of the work, which is near.
     """
 
     method: str
@@ -95,6 +96,7 @@ class Call:
     answer_s: float = 0.0
     opens: bool = False
     peeks: bool = False
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

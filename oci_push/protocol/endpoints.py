@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from oci_push.errors import ProtocolViolationError
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
-from oci_push.model.secret import Secret
+from oci_push.model.secret import Secret, masked
 from oci_push.protocol.call import Reply
 
 _OUR_QUERY = frozenset({"account", "digest", "from", "last", "mount", "n", "scope", "service", "tag", "artifactType"})
@@ -78,7 +78,7 @@ def learn_query(url: str) -> None:
 
 
 def bare(url: str) -> str:
-    """Give a URL without its query, user and fragment, fit for messages."""
+    """Give a URL without its query, user and fragment, and without secrets that its path repeats: fit for messages."""
     parts = urlsplit(url)
     host = parts.netloc.rsplit("@", 1)[-1]
-    return f"{parts.scheme}://{host}{parts.path}" if host else parts.path
+    return masked(f"{parts.scheme}://{host}{parts.path}" if host else parts.path)

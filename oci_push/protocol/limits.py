@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from oci_push.model.display import quoted
 from oci_push.protocol.call import Reply
 
 _FIELD = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*(?:[;,].*)?")
@@ -28,8 +29,8 @@ def rate_limits(reply: Reply) -> str:
         told += f" in {_span(int(window[1]))}"
     if remaining:
         told += f", {_number(remaining)} left"
-    source = reply.headers.get("docker-ratelimit-source", "")
-    return f"{told}, counted for {source[:64]}" if source.isascii() and source.isprintable() and source else told
+    source = quoted(reply.headers.get("docker-ratelimit-source", ""), 64)
+    return f"{told}, counted for {source}" if source else told
 
 
 def _header(reply: Reply, name: str) -> str:

@@ -65,12 +65,12 @@ def head(repository: Repository, target: str, *, push: bool = False) -> Flow[Hea
     return Head(digest, _type(reply), size) if digest and (wanted is None or digest == wanted) else None
 
 
-def where(repository: Repository, target: str, manifest: Manifest) -> Flow[Digest | None]:
+def where(repository: Repository, target: str, manifest: Manifest, *, urgent: bool = False) -> Flow[Digest | None]:
     """Read what a tag or digest points at now and hash it, believing no header; ``None`` when that is nothing.
 
     `manifest` is what should be there: it is asked for by its own type too, and told by its own digest.
     """
-    call = _get(repository, target, push=True, also=manifest.media_type)
+    call = replace(_get(repository, target, push=True, also=manifest.media_type), urgent=urgent)
     try:
         reply = yield call
     except NotFoundError:

@@ -15,10 +15,10 @@ from oci_push.errors import NotFoundError, ProtocolViolationError, RegistryError
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.model.manifest import Manifest, encode
+from oci_push.model.manifest import Manifest, encode, load_json
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol import endpoints, manifests
-from oci_push.protocol.call import Call, Flow
+from oci_push.protocol.call import Call, Flow, Reply
 
 EMPTY_JSON = b"{}"
 """The content of the empty descriptor (image-spec manifest.md, "Guidance for an Empty Descriptor")."""
@@ -55,6 +55,23 @@ def fallback_tag(subject: Digest) -> str:
 
 def has_api(repository: Repository, subject: Digest) -> Flow[bool]:
     """Ask whether the registry lists what refers to `subject` by itself."""
+    return (yield from _api(repository, subject)) is not None
+
+
+def count(repository: Repository, subject: Digest) -> Flow[int]:
+    """Count what refers to `subject`, on the first page of the registry's list or in the one that clients keep."""
+    reply = yield from _api(repository, subject)
+    if reply is None:
+        kept = yield from listed(repository, fallback_tag(subject))
+        return len(kept.children) if kept else 0
+    try:
+        found = load_json(reply.body, "referrers").get("manifests")
+    except ValueError:
+        return 0
+    return len(found) if isinstance(found, list) else 0
+
+
+def _api(repository: Repository, subject: Digest) -> Flow[Reply | None]:
     call = Call(
         "GET",
         f"/v2/{repository.path}/referrers/{subject}",
@@ -67,10 +84,10 @@ def has_api(repository: Repository, subject: Digest) -> Flow[bool]:
     except RegistryError as error:
         if error.status not in _NO_API:
             raise
-        return False
+        return None
     # A web page with status 200 is what a front end says to paths that it does not know.
     given = reply.headers.get("content-type", "").split(";")[0].strip()
-    return given == media.OCI_INDEX and urlsplit(reply.url).path.endswith(str(subject))
+    return reply if given == media.OCI_INDEX and urlsplit(reply.url).path.endswith(str(subject)) else None
 
 
 def listed(repository: Repository, tag: str) -> Flow[Manifest | None]:

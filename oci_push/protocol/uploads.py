@@ -17,7 +17,7 @@ import enum
 import re
 from dataclasses import dataclass, replace
 
-from oci_push.errors import ProtocolViolationError, RegistryError
+from oci_push.errors import NotFoundError, OciPushError, ProtocolViolationError, RegistryError
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.media import OCTET_STREAM
@@ -29,6 +29,7 @@ from oci_push.protocol.looks import shows
 
 _RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(-?\d{1,18})")
 _ACCEPTED = frozenset({200, 201, 202, 204})
+_STANDING = frozenset({200, 202, 204})
 _DIGESTING_BYTES_PER_S = 20_000_000
 """How fast the slowest registry puts a finished upload away; it may read all of it again to do so."""
 
@@ -121,14 +122,15 @@ def send_piece(
     return _standing(reply, upload, what_of(repository, digest))
 
 
-def ask(repository: Repository, digest: Digest, upload: Upload) -> Flow[Standing]:
+def ask(repository: Repository, digest: Digest, upload: Upload, *, urgent: bool = False) -> Flow[Standing]:
     """Ask an upload how far it got (end-13). Quay names no new Location, and counts one byte too many: not sure."""
     reply = yield Call(
         "GET",
         upload.location,
-        answers=frozenset({200, 202, 204}),
+        answers=_STANDING,
         scopes=(endpoints.push_scope(repository),),
         what=what_of(repository, digest),
+        urgent=urgent,
     )
     standing = _standing(reply, upload, what_of(repository, digest))
     return standing if "location" in reply.headers else replace(standing, stored=None)
@@ -170,20 +172,30 @@ def send_in(
     yield from close(repository, blob, upload, body if not offset else EMPTY, offset)
 
 
-def cancel(repository: Repository, location: str) -> Flow[None]:
-    """Close an upload that will not be finished (end-14); best effort, so a refusal is no error."""
-    try:
-        yield Call(
-            "DELETE",
-            location,
-            body=EMPTY,
-            answers=_ACCEPTED,
-            scopes=(endpoints.push_scope(repository),),
-            replayable=False,
-            what=f"{repository}: upload",
-        )
-    except RegistryError:
-        return
+def cancel(repository: Repository, location: str, *, is_stale: bool = False) -> Flow[None]:
+    """Close an upload that will not be finished (end-14); best effort, so a refusal is no error.
+
+    A Location from before a body that broke (`is_stale`) is refused: the newest one is asked for first, as it is after
+    a refusal that a stale Location may explain (416, 409, 400).
+    """
+    scopes, what = (endpoints.push_scope(repository),), f"{repository}: upload"
+    for has_asked in (is_stale, True):
+        if has_asked:
+            try:
+                reply = yield Call("GET", location, answers=_STANDING, scopes=scopes, what=what, urgent=True)
+            except NotFoundError:
+                return
+            except OciPushError:
+                pass  # it may be there all the same, and where it was
+            else:
+                location = endpoints.location(reply, what) if "location" in reply.headers else location
+        try:
+            yield Call("DELETE", location, body=EMPTY, answers=_ACCEPTED, scopes=scopes, replayable=False, what=what)
+        except RegistryError as refused:
+            if has_asked or refused.status not in (400, 409, 416):
+                return
+        else:
+            return
 
 
 def opened(reply: Reply, what: str) -> Upload:
@@ -209,13 +221,15 @@ def _see(repository: Repository, blob: Descriptor, reply: Reply, call: Call) -> 
     if shows(reply, blob.digest) or "docker-content-digest" in reply.headers:
         return
     if not (yield from exists(repository, blob)):
-        raise ProtocolViolationError(
+        error = ProtocolViolationError(
             f"{call.what}: the registry says that the blob is stored ({reply.status}), and does not have it",
             hint="something between here and the registry answers in its place",
             method=call.method,
             url=endpoints.bare(reply.url),
             status=reply.status,
         )
+        error.transient = True  # a front end may answer for a registry that is away for a moment
+        raise error
 
 
 def _opening(repository: Repository, digest: Digest, query: str, body: Body, answers: frozenset[int]) -> Call:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,11 +16,13 @@ from dataclasses import dataclass, field
 from oci_push.errors import CredentialsError
 from oci_push.model.access import Login
 from oci_push.model.reference import DOCKER_HUB, canonical_host
+from oci_push.model.secret import Secret
 from oci_push.protocol.credentials import basic_password, basic_user, bearer_token, refresh_token
 from oci_push.providers.credential_helpers import TOKEN_USER
 
 _REPAIR = "repair the file, or move it away and log in again"
 _LOGIN_KEYS = ("auth", "username", "password", "identitytoken", "registrytoken")
+_SECRET_KEYS = ("auth", "password", "identitytoken", "registrytoken")
 _API_ROOTS = frozenset({"v1", "v2"})
 
 
@@ -76,14 +79,14 @@ class AuthFile:
             return cls(name)
         value = _load(raw, name)
         if legacy:
-            return cls(name, value)
+            return cls(name, _known(value))
         helpers = _mapping(value, "credHelpers", name)
         store = value.get("credsStore", "")
         if not isinstance(store, str) or not all(isinstance(helper, str) for helper in helpers.values()):
             raise CredentialsError(f"{name}: credsStore and credHelpers must be names of helpers", hint=_REPAIR)
         return cls(
             name,
-            _mapping(value, "auths", name),
+            _known(_mapping(value, "auths", name)),
             {key: str(helper) for key, helper in helpers.items() if helper},
             store,
             bool(value.get("HttpHeaders")),
@@ -141,6 +144,18 @@ def _mapping(value: Mapping[str, object], key: str, name: str) -> Mapping[str, o
     if not isinstance(found, dict):
         raise CredentialsError(f"{name}: {key} is not an object", hint=_REPAIR)
     return found
+
+
+def _known(auths: Mapping[str, object]) -> Mapping[str, object]:
+    """Make every entry's secrets known, also of those that are never used: helpers and users' commands know them."""
+    for entry in auths.values():
+        found_in = entry if isinstance(entry, dict) else {}
+        for key in _SECRET_KEYS:
+            found = found_in.get(key)
+            if isinstance(found, str) and Secret(found) and key == "auth":
+                with contextlib.suppress(CredentialsError):
+                    Secret(_unpack(found, "")[1])
+    return auths
 
 
 def _text(entry: Mapping[str, object], key: str, what: str) -> str:

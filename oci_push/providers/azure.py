@@ -26,7 +26,7 @@ from oci_push.errors import CredentialsError
 from oci_push.model.access import Access, Login
 from oci_push.model.identity import AzureIdentity
 from oci_push.model.secret import Secret
-from oci_push.protocol.credentials import bearer_token
+from oci_push.protocol.credentials import basic_password, bearer_token
 from oci_push.providers.base import Cloud, CloudSide
 from oci_push.providers.tokenfetch import check_endpoint, get_metadata, post_form, token_in
 from oci_push.runtime.scope import Scope
@@ -69,7 +69,8 @@ def cloud_side(access: Access, cloud: Cloud) -> CloudSide | None:
 def _lease(identity: AzureIdentity, access: Access, cloud: Cloud, scope: Scope) -> Lease:
     if identity.client_secret and not identity.tenant_id:
         source = f"service principal {identity.client_id}"
-        return Lease(Login(identity.client_id, identity.client_secret, source=source))
+        secret = basic_password(identity.client_secret.reveal(), source)
+        return Lease(Login(identity.client_id, secret, source=source))
     exchanging = _Exchange(identity, access, cloud)
     national = next((one for suffix, one in _CLOUDS.items() if access.host.split(":")[0].endswith(suffix)), _PUBLIC)
     try:
@@ -99,7 +100,8 @@ class _Exchange:
         """Get both tokens."""
         identity = self._identity
         if identity.client_secret:
-            form: dict[str, str | Secret] = {"client_secret": identity.client_secret}
+            secret = basic_password(identity.client_secret.reveal(), f"service principal {self._client}")
+            form: dict[str, str | Secret] = {"client_secret": secret}
             token, source = self._by_form(scope, national, audience, form), f"service principal {self._client}"
         elif self._file:
             form = {"client_assertion_type": _ASSERTION, "client_assertion": self._assertion()}

@@ -30,6 +30,7 @@ _LEAST_PIECE = 8 * MIB
 _MOST_PIECE = 512 * MIB
 _GROWTH = 8
 _LEAST_AFTER_413 = 256 * 1024
+_LEARNT = ("pieces", "piece_limit", "multi_tag", "anonymous_mount", "single_post", "resuming")
 _FORM_REFUSED = frozenset({400, 404, 405, 415, 416, 422, 501})
 
 
@@ -62,13 +63,15 @@ class Abilities:
         self, facts: Facts, *, find: Callable[[str], str | None], note: Callable[[str, str], None], lasts: bool
     ) -> None:
         self._note = note
-        known = {name: find(name) for name in ("pieces", "piece_limit", "multi_tag", "anonymous_mount", "single_post")}
+        known = {name: find(name) for name in _LEARNT}
         self.form = facts.form
         self.multi_tag = known["multi_tag"] == "yes" or (facts.multi_tag and known["multi_tag"] != "no")
         self.pieces = facts.pieces and known["pieces"] != "no"
         anywhere = known["anonymous_mount"]
         self.anonymous_mount = anywhere == "yes" or (facts.anonymous_mount and anywhere != "no")
         self._single_post = known["single_post"] or ("ask" if facts.single_post and lasts else "no")
+        self.resumes = known["resuming"] == "yes"
+        """Whether it is known to keep what came of a body that broke."""
         self._first = facts.first_piece or _FIRST_PIECE
         self._least = facts.least_piece
         limit = known["piece_limit"] or ""
@@ -103,6 +106,12 @@ class Abilities:
         """Note that a mount without a source is refused."""
         self.anonymous_mount = False
         self._note("anonymous_mount", "no")
+
+    def learn_resuming(self, *, works: bool) -> None:
+        """Note whether what came of a body that broke was kept."""
+        if self.resumes is not works:
+            self.resumes = works
+            self._note("resuming", "yes" if works else "no")
 
     def piece_bytes(self, upload: Upload) -> int:
         """Choose the size of the next piece: as much as leaves in `PIECE_S`, within what the registry takes."""

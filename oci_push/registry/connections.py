@@ -23,6 +23,7 @@ from oci_push.registry.abilities import Abilities, Facts
 from oci_push.registry.journal import Journal
 from oci_push.registry.listing import Listing
 from oci_push.registry.repository import RepositoryClient
+from oci_push.registry.under_way import UnderWay
 from oci_push.runtime.memory import Memory, NoMemory
 from oci_push.runtime.once import OnceMap
 from oci_push.runtime.retry import RetryPolicy
@@ -63,6 +64,7 @@ class Connections:
         self._memory = memory or NoMemory()
         self._journal = journal
         self._mount = mount
+        self._under_way = UnderWay()
         self._bandwidth = Bandwidth(settings.limit_bytes_per_s)
         self._gates: OnceMap[str, Gate] = OnceMap()
         self._sessions: OnceMap[Access, Session] = OnceMap()
@@ -91,6 +93,7 @@ class Connections:
             memory=self._memory,
             journal=self._journal,
             listing=self._listings.get(access.host, Listing),
+            under_way=self._under_way if self._mount and self.can_mount(access) else None,
         )
 
     def want(self, access: Access, *, push: tuple[Repository, ...] = (), pull: tuple[Repository, ...] = ()) -> None:

@@ -67,6 +67,7 @@ class Placing:
 
         All requests spend one budget: a PUT, and after it a look where that is needed.
         """
+        policy = self._session.bounded(policy)
         budget = Budget(policy, scope.clock, random, has_answered=self._session.has_answered)
         while True:
             try:
@@ -76,12 +77,14 @@ class Placing:
             is_over = scope.is_cancelled or isinstance(failure, Cancelled | DeadlineError)
             around = scope.shielded(SETTLE_S) if is_over else scope
             may_repeat = not is_over and self._may_repeat(failure)
-            if self._in_doubt and self._is_there(around):
+            if self._in_doubt and self._is_there(around, urgent=is_over):
                 return False
             retried = budget.spend(failure) if may_repeat and not self._is_alias() else None
             if retried is None:
                 if self._in_doubt and self._is_stray() and budget.attempt == 1 and self._repair(around):
                     return False
+                if isinstance(failure, NetworkError):
+                    self._session.gave_up(failure)
                 failure = scope.reason or failure  # a cancel broke the connection: it is the reason, not that
                 failure.in_doubt = self._in_doubt
                 raise failure
@@ -103,10 +106,12 @@ class Placing:
             self._in_doubt = self._in_doubt or (self._body.has_left and proves_nothing(error))
             raise
 
-    def _is_there(self, scope: Scope) -> bool:
+    def _is_there(self, scope: Scope, *, urgent: bool) -> bool:
         """Look, and say whether it is what was sent; a look that fails leaves the doubt as it is."""
         try:
-            self._there = self._session.run_once(scope, manifests.where(self._repository, self._target, self._manifest))
+            self._there = self._session.run_once(
+                scope, manifests.where(self._repository, self._target, self._manifest, urgent=urgent)
+            )
         except OciPushError:
             return False
         self._in_doubt = self._is_stray()
@@ -124,7 +129,7 @@ class Placing:
         try:
             self._put(scope)
         except OciPushError:
-            return self._is_there(scope)
+            return self._is_there(scope, urgent=True)
         return True
 
     def _may_repeat(self, failure: OciPushError) -> bool:

@@ -14,15 +14,17 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference, Repository
-from oci_push.protocol import blobs, endpoints, manifests, uploads
+from oci_push.protocol import blobs, endpoints, manifests, referrers, uploads
 from oci_push.protocol.call import Body, Call
 from oci_push.protocol.uploads import Form, Upload
 from oci_push.providers.base import ControlPlane
+from oci_push.registry import farewell
 from oci_push.registry.abilities import Abilities
 from oci_push.registry.journal import Entry, Journal
 from oci_push.registry.listing import Listing
 from oci_push.registry.placing import Placing, Watched, proves_nothing
-from oci_push.registry.upload import BlobUpload, Sent, cancel_upload
+from oci_push.registry.under_way import UnderWay
+from oci_push.registry.upload import BlobUpload, Sent
 from oci_push.runtime.memory import Memory
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
@@ -33,7 +35,10 @@ _SURVEY_FROM = 10
 
 
 class RepositoryClient:
-    """Act on one repository; may be shared by threads. `journal` ``None``: nothing is kept for a later run."""
+    """Act on one repository; may be shared by threads.
+
+    `journal` ``None``: nothing is kept for a later run; `under_way` ``None``: blobs are not mounted here.
+    """
 
     def __init__(
         self,
@@ -49,6 +54,7 @@ class RepositoryClient:
         memory: Memory,
         journal: Journal | None,
         listing: Listing,
+        under_way: UnderWay | None,
     ) -> None:
         self.session = session
         self.repository = repository
@@ -62,6 +68,7 @@ class RepositoryClient:
         self._random = random
         self._emit = emit
         self._listing = listing
+        self._under_way = under_way
         self._listed: set[Digest] = set()
 
     def head(self, scope: Scope, target: str, *, push: bool = False, once: bool = False) -> manifests.Head | None:
@@ -72,6 +79,10 @@ class RepositoryClient:
     def fetch(self, scope: Scope, reference: Reference) -> Manifest:
         """Read and check a manifest."""
         return self.session.run(scope, manifests.fetch(reference))
+
+    def count_referrers(self, scope: Scope, subject: Digest) -> int:
+        """Count what refers to a manifest, with one try."""
+        return self.session.run_once(scope, referrers.count(self.repository, subject))
 
     def tags(self, scope: Scope) -> tuple[str, ...]:
         """List all tags."""
@@ -137,7 +148,19 @@ class RepositoryClient:
             answer = uploads.MountAnswer()
         if source is not None and not answer.mounted:
             self._memory.forget_blob(source.host, source.path, blob.digest)
+            if self._under_way is not None:
+                self._under_way.refused(self.session.access, source, blob.digest)
         return answer
+
+    @contextmanager
+    def turn(self, scope: Scope, blob: Descriptor) -> Iterator[Repository | None]:
+        """Wait while another push of this run brings the blob to this registry; gives where it can be mounted from."""
+        if self._under_way is None:
+            yield None
+            return
+        with self._under_way.turn(scope, self.session.access, self.repository, blob) as elsewhere:
+            is_worth_it = elsewhere not in (None, self.repository) and self.can_mount(scope)
+            yield elsewhere if is_worth_it else None
 
     def may_mount_from_anywhere(self, blob: Descriptor) -> bool:
         """Say whether a mount without a source is worth a try: one that finds nothing opens an upload all the same."""
@@ -164,9 +187,9 @@ class RepositoryClient:
         )
         return sending.run(scope, self._blob_retry, self._random)
 
-    def cancel(self, scope: Scope, upload: Upload) -> None:
-        """Close an upload that will not be finished; never raises."""
-        cancel_upload(self.session, scope, self.repository, upload)
+    def cancel(self, scope: Scope, upload: Upload, *, is_stale: bool = False) -> None:
+        """Close an upload that will not be finished; never raises. `is_stale`: its Location may be an old one."""
+        farewell.close(self.session, scope, self.repository, upload, is_stale=is_stale)
 
     def drop_upload(self, scope: Scope, blob: Descriptor) -> None:
         """Close what an earlier run left open of a blob that is there by now."""
@@ -175,7 +198,7 @@ class RepositoryClient:
             return
         found = entry.find()
         if found is not None:
-            self.cancel(scope, found[0])
+            self.cancel(scope, found[0], is_stale=True)
         entry.forget()
         entry.release()
 

@@ -2,30 +2,47 @@
 
 A single request with a body is all or nothing: where it breaks, nobody knows what is kept. So a small blob goes in one
 request and is sent again; a large one goes in pieces, and a break costs no more than what the registry had not yet
-confirmed. After a break the upload is *in doubt*: its session is asked, and what it says is believed only where it is
-sure, else another session is opened. The same way leads on after the process itself was killed (`journal`).
+confirmed. The same way leads on after the process itself was killed (`journal`). Four states, and what moves between
+them; after a failure the session is always asked, and what it says is believed only where it is sure::
+
+    Opening ── 202 ──► Sending ── piece taken ──► Sending ── closed ──► Done      (201 to the opening request: Done)
+       ▲ ▲                │ broken, 5xx, 416
+       │ └─ form or size  ▼
+       │    refused    InDoubt ── sure standing ──► Sending
+       └── not sure, 404 ─┤
+                          └── nothing to ask, but the blob is there ──► Done
+
+A stop (signal, time limit) in any state looks first, too: `farewell` keeps what the registry keeps and closes the rest.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from oci_push.errors import Cancelled, DeadlineError, NotFoundError, OciPushError, RegistryError, UploadRejectedError
+from oci_push.errors import (
+    Cancelled,
+    DeadlineError,
+    NetworkError,
+    NotFoundError,
+    OciPushError,
+    RegistryError,
+    UploadRejectedError,
+)
 from oci_push.events import BlobProgress, Emit, Note, RetryScheduled, UploadResumed
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.reference import Repository
 from oci_push.protocol import blobs, uploads
 from oci_push.protocol.call import EMPTY, Body, Piece
 from oci_push.protocol.uploads import Form, Standing, Upload
+from oci_push.registry import farewell
 from oci_push.registry.abilities import LAST_BYTES, Abilities
 from oci_push.registry.journal import Entry
+from oci_push.registry.upload_states import Done, InDoubt, Opening, Sending, State
 from oci_push.runtime.retry import Action, Budget, RetryPolicy, decide
 from oci_push.runtime.scope import Scope
 from oci_push.transport.session import Session
 
-_CANCEL_S = 3.0
 _PROGRESS_BYTES = 4 * 1024 * 1024
 
 
@@ -38,10 +55,13 @@ class Sent:
     bytes_found: int = 0
 
 
-def cancel_upload(session: Session, scope: Scope, repository: Repository, upload: Upload) -> None:
-    """Close an upload that will not be finished; never raises, and outlives a cancelled scope shortly."""
-    with contextlib.suppress(OciPushError):
-        session.run_once(scope.shielded(_CANCEL_S), uploads.cancel(repository, upload.location))
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """Hold what the last request with a body was."""
+
+    form: Form = Form.PUT
+    size: int = 0
+    is_closing: bool = False
 
 
 class BlobUpload:
@@ -67,35 +87,30 @@ class BlobUpload:
         self._blob = blob
         self._body = body
         self._abilities = abilities
-        self._upload = given
         self._entry = entry
         self._emit = emit
-        self._confirmed = 0
-        self._reached = 0
-        self._best = 0
+        self._state: State = Sending(given) if given else Opening()
+        self._tried = _Tried()
         self._total = 0
         self._found = 0
-        self._form = abilities.form
-        self._tried_bytes = 0
-        self._in_doubt = False
-        self._is_closing = False
-        self._is_done = False
-        self._is_continued = False
+        self._best = 0
         self._disputed = -1
-        self._lost = 0
+        self._refusals = 0
 
     def run(self, scope: Scope, policy: RetryPolicy, random: Callable[[], float]) -> Sent:
         """Send the blob and close its upload. All its requests spend one budget; a piece that arrived refills it."""
+        policy = self._session.bounded(policy)
         budget = Budget(policy, scope.clock, random, has_answered=self._session.has_answered, behind_proxy=True)
         try:
             self._take_up(scope)
-            while True:
-                scope.check()
+            while not isinstance(self._state, Done):
                 try:
-                    self._go_on(scope, budget)
-                    break
+                    scope.check()
+                    self._state = self._go_on(scope, self._state, budget)
                 except OciPushError as error:
                     self._recover(scope, budget, error)
+            if self._entry:
+                self._entry.forget()
         except BaseException as error:
             self._leave(scope, error)
             if isinstance(error, NotFoundError):
@@ -112,29 +127,28 @@ class BlobUpload:
         """Go on with what an earlier run has left, rather than with an upload that was opened just now."""
         found = self._entry.find() if self._entry else None
         if found is None:
-            if self._upload is not None:
-                self._note(self._upload)
+            self._note(self._state)
             return
-        if self._upload is not None:
-            cancel_upload(self._session, scope, self._repository, self._upload)
-        self._upload, self._found = found
+        if isinstance(self._state, Sending):
+            farewell.close(self._session, scope, self._repository, self._state.upload)
+        upload, confirmed = found
         # What was killed may have sent more than it could write down.
-        self._in_doubt, self._reached = True, self._blob.size
+        self._state = InDoubt(upload, confirmed, self._blob.size, is_left=True)
 
-    def _go_on(self, scope: Scope, budget: Budget) -> None:
-        if self._in_doubt and self._upload is not None:
-            self._ask(scope, self._upload, budget)
-        if self._upload is None and not self._is_done:
-            self._upload = self._open(scope)
-            if self._upload is not None:
-                self._note(self._upload)
-        if self._upload is not None and not self._is_done:
-            self._send(scope, budget, self._upload)
-        if self._entry:
-            self._entry.forget()
+    def _go_on(self, scope: Scope, state: State, budget: Budget) -> State:
+        """Do what is next in a state, one request or a few, and give the state after it."""
+        match state:
+            case Opening():
+                return self._note(self._open(scope))
+            case InDoubt():
+                return self._note(self._ask(scope, state, budget))
+            case Sending():
+                return self._send(scope, state, budget)
+            case Done():
+                return state
 
-    def _open(self, scope: Scope) -> Upload | None:
-        """Open an upload, or send a small blob in the very request where the registry takes it: then ``None``."""
+    def _open(self, scope: Scope) -> State:
+        """Open an upload, or send a small blob in the very request where the registry takes it."""
         if self._abilities.takes_in_one_request(self._blob.size):
             body = _Counted(self, scope, self._body, 0)
             try:
@@ -142,156 +156,178 @@ class BlobUpload:
             except RegistryError as error:
                 if not 400 <= error.status < 500 or decide(error) is Action.REPEAT or error.status in (401, 403):
                     raise
+                if _is_about_bytes(error):
+                    raise
                 self._abilities.learn_one_request(works=False)
             else:
-                self._is_done = upload is None
-                self._abilities.learn_one_request(works=self._is_done)
-                return upload
-        return self._session.run_once(scope, uploads.start(self._repository, self._blob.digest))
+                self._abilities.learn_one_request(works=upload is None)
+                return Done() if upload is None else Sending(upload)
+        return Sending(self._session.run_once(scope, uploads.start(self._repository, self._blob.digest)))
 
-    def _ask(self, scope: Scope, upload: Upload, budget: Budget) -> None:
+    def _ask(self, scope: Scope, doubt: InDoubt, budget: Budget) -> State:
         """Find out where the upload stands, if it does. A registry that cannot say costs this request and no more."""
         standing: Standing | None = None
         is_gone = False
         try:
-            standing = self._session.run_once(scope, uploads.ask(self._repository, self._blob.digest, upload))
+            standing = self._session.run_once(scope, uploads.ask(self._repository, self._blob.digest, doubt.upload))
         except RegistryError as error:
             if decide(error) is Action.REPEAT:
                 raise
             is_gone = error.status == 404
-        self._in_doubt = False
-        if standing is not None and standing.stored is not None and standing.stored <= self._reached:
-            self._upload, self._is_continued = standing.upload, True
+        if standing is not None and standing.stored is not None and standing.stored <= doubt.reached:
+            self._abilities.learn_resuming(works=True)
             self._arrived(standing.stored, budget)
-            if self._found:
+            if doubt.is_left:
                 self._found = standing.stored
                 self._emit(UploadResumed(self._repository, self._blob.digest, standing.stored, self._blob.size))
-            return
-        if standing is None and self._is_closing:
+            return Sending(standing.upload, standing.stored, is_continued=True)
+        if (
+            standing is None
+            and doubt.is_closing
             # Its last answer may be all that was lost.
-            self._is_done = self._session.run(scope, blobs.exists(self._repository, self._blob))
-        self._begin_again(scope, cancel=not is_gone)
+            and self._session.run(scope, blobs.exists(self._repository, self._blob))
+        ):
+            return Done()
+        if is_gone and not doubt.is_closing:
+            self._abilities.learn_resuming(works=False)
+        if doubt.is_left:
+            kept = farewell.what_of(self._repository, self._blob)
+            self._emit(
+                Note(f"{kept}: the registry did not keep what an earlier run had sent; all of it is sent", "warning")
+            )
+        return self._anew(scope, Sending(standing.upload) if standing else doubt, cancel=not is_gone)
 
-    def _send(self, scope: Scope, budget: Budget, upload: Upload) -> None:
-        self._form = self._abilities.form_for(self._blob.size, upload)
-        if self._blob.size == 0:
-            self._form = Form.PUT
-        if self._form is Form.STREAM and not self._confirmed:
-            upload = self._patch(scope, budget, upload, self._blob.size, ranged=False)
-        while self._form is Form.CHUNKS or self._confirmed:
-            left = self._blob.size - self._confirmed
-            size = self._abilities.piece_bytes(upload)
-            if left <= min(size, LAST_BYTES):
-                break
-            upload = self._patch(scope, budget, upload, min(size, left), ranged=True)
-        left = self._blob.size - self._confirmed
-        body = _Counted(self, scope, Piece(self._body, self._confirmed, left), self._confirmed) if left else EMPTY
-        self._reaches(left)
-        self._is_closing = True
-        self._session.run_once(scope, uploads.close(self._repository, self._blob, upload, body, self._confirmed))
+    def _send(self, scope: Scope, state: Sending, budget: Budget) -> State:
+        """Send the next piece, or close the upload with what is left."""
+        left = self._blob.size - state.confirmed
+        form = self._abilities.form_for(self._blob.size, state.upload) if self._blob.size else Form.PUT
+        if form is Form.STREAM and not state.confirmed:
+            return self._patch(scope, state, budget, _Tried(form, self._blob.size))
+        if form is Form.CHUNKS or state.confirmed:
+            size = self._abilities.piece_bytes(state.upload)
+            if left > min(size, LAST_BYTES):
+                return self._patch(scope, state, budget, _Tried(form, min(size, left)))
+        body = _Counted(self, scope, Piece(self._body, state.confirmed, left), state.confirmed) if left else EMPTY
+        self._tried = _Tried(form, left, is_closing=True)
+        closing = uploads.close(self._repository, self._blob, state.upload, body, state.confirmed)
+        self._session.run_once(scope, closing)
+        return Done()
 
-    def _patch(self, scope: Scope, budget: Budget, upload: Upload, size: int, *, ranged: bool) -> Upload:
-        body = _Counted(self, scope, Piece(self._body, self._confirmed, size), self._confirmed)
-        offset = self._confirmed if ranged else None
-        self._reaches(size)
-        self._is_closing = False
-        standing = self._session.run_once(
-            scope, uploads.send_piece(self._repository, self._blob.digest, upload, body, offset)
-        )
-        self._session.note_speed(self._abilities.measure(size, body.seconds))
-        self._upload = standing.upload
+    def _patch(self, scope: Scope, state: Sending, budget: Budget, tried: _Tried) -> State:
+        body = _Counted(self, scope, Piece(self._body, state.confirmed, tried.size), state.confirmed)
+        self._tried = tried
+        offset = None if tried.form is Form.STREAM and not state.confirmed else state.confirmed
+        flow = uploads.send_piece(self._repository, self._blob.digest, state.upload, body, offset)
+        standing = self._session.run_once(scope, flow)
+        self._session.note_speed(self._abilities.measure(tried.size, body.seconds))
         # Only a Range that ends inside this piece is believed: ECR's stands still after the first one.
-        stored, end = standing.stored, self._confirmed + size
-        self._arrived(stored if stored is not None and self._confirmed < stored < end else end, budget)
-        self._note(standing.upload)
-        return standing.upload
+        stored, end = standing.stored, state.confirmed + tried.size
+        confirmed = stored if stored is not None and state.confirmed < stored < end else end
+        self._arrived(confirmed, budget)
+        return self._note(Sending(standing.upload, confirmed, state.is_continued))
 
     def _recover(self, scope: Scope, budget: Budget, error: OciPushError) -> None:
         """Decide how to go on after a failure, and wait; raises it where it is final."""
+        before, tried = self._state, self._tried
+        if isinstance(before, Sending):
+            reached = before.confirmed + tried.size
+            self._state = InDoubt(before.upload, before.confirmed, reached, tried.is_closing)
         scope.check()
         action = decide(error)
-        if isinstance(error, RegistryError) and self._adapt(scope, action, error):
-            return
-        if action is Action.STOP and self._is_continued and _is_about_bytes(error):
-            # What is wrong may be in the part that came before: all of it is sent once more.
-            self._is_continued = False
-            self._begin_again(scope, cancel=True)
-            return
+        if isinstance(before, Sending):
+            if isinstance(error, RegistryError) and self._adapt(scope, before, action, error):
+                return
+            if action is Action.STOP and before.is_continued and _is_about_bytes(error):
+                # What is wrong may be in the part that came before: all of it is sent once more.
+                self._state = self._anew(scope, before, cancel=True)
+                return
         if action not in (Action.REPEAT, Action.ASK, Action.RESTART):
             raise error
         retried = budget.spend(error)
         if retried is None:
+            if isinstance(error, NetworkError):
+                self._session.gave_up(error)
             raise error
-        if action is Action.RESTART and not self._is_closing:
-            self._begin_again(scope, cancel=False)
-        elif action is Action.ASK and self._disputed == self._confirmed:
-            self._begin_again(scope, cancel=True)
-        else:
-            self._disputed = self._confirmed if action is Action.ASK else -1
-            self._in_doubt = self._upload is not None
+        if isinstance(before, Sending):
+            is_second = action is Action.ASK and self._disputed == before.confirmed
+            self._disputed = before.confirmed if action is Action.ASK else -1
+            if is_second or (action is Action.RESTART and not tried.is_closing):
+                self._state = self._anew(scope, before, cancel=is_second)
         if action is not Action.ASK:
             what = f"{self._repository}: blob {self._blob.digest.short}"
             self._emit(RetryScheduled(what, str(error), retried.attempt, retried.wait_s))
             scope.sleep(retried.wait_s)
 
-    def _adapt(self, scope: Scope, action: Action, error: RegistryError) -> bool:
-        """Send smaller pieces, or in another form, where the answer asks for that; say whether it does."""
-        if self._upload is None:
-            return False
+    def _adapt(self, scope: Scope, before: Sending, action: Action, error: RegistryError) -> bool:
+        """Send smaller pieces, or in another form, where the answer asks for that; say whether it does.
+
+        One refusal of a first piece says little, unless it says that pieces are not known: a second one, in a session
+        of its own, is a fact.
+        """
         if error.status == 413:
-            if not self._abilities.refuses_size(self._form, self._tried_bytes, self._upload):
+            if not self._abilities.refuses_size(self._tried.form, self._tried.size, before.upload):
                 return False
-            self._in_doubt = self._confirmed > 0
-            if not self._in_doubt:
-                self._begin_again(scope, cancel=True)
+            if not before.confirmed:
+                self._state = self._anew(scope, before, cancel=True)
             return True
-        if self._confirmed or self._is_continued or action is Action.REPEAT:
+        if before.confirmed or before.is_continued or action is Action.REPEAT or _is_about_bytes(error):
             return False
-        if action is Action.RESTART:
-            self._lost += 1
-        in_pieces = error.method == "PATCH" and (action is not Action.RESTART or self._lost > 1)
-        if not (action is Action.ADAPT or in_pieces) or not self._abilities.refuses_form(self._form, error):
+        is_piece = error.method == "PATCH" and action is not Action.ADAPT
+        if is_piece and not self._refusals:
+            self._refusals += 1
+            if action is not Action.STOP or error.status not in (400, 409, 422):
+                return False
+            self._state = self._anew(scope, before, cancel=True)
+            return True
+        if not (is_piece or action is Action.ADAPT) or not self._abilities.refuses_form(self._tried.form, error):
             return False
-        self._begin_again(scope, cancel=True)
+        self._state = self._anew(scope, before, cancel=True)
         return True
 
-    def _begin_again(self, scope: Scope, *, cancel: bool) -> None:
-        if cancel and self._upload is not None:
-            cancel_upload(self._session, scope, self._repository, self._upload)
-        self._upload = None
-        self._confirmed = self._reached = self._found = 0
-        self._in_doubt = self._is_closing = False
+    def _anew(self, scope: Scope, state: Sending | InDoubt, *, cancel: bool) -> State:
+        """Leave a session behind, closed where it can be, and begin at byte 0."""
+        self._state = Opening()
+        self._found = 0
         self._disputed = -1
+        if cancel:
+            stale = isinstance(state, InDoubt)
+            farewell.close(self._session, scope, self._repository, state.upload, is_stale=stale)
+        return Opening()
 
     def _leave(self, scope: Scope, error: BaseException) -> None:
-        """Keep what has arrived for a later run if that may help, else close the upload."""
-        if self._upload is None:
+        """Look after the session that is left behind: keep what a later run can go on with, else close it."""
+        state = self._state
+        if isinstance(state, Opening | Done):
             return
-        is_ours = isinstance(error, Cancelled | DeadlineError) or scope.is_cancelled
-        may_pass = isinstance(error, OciPushError) and decide(error) is Action.REPEAT
-        if self._entry and self._confirmed and (is_ours or may_pass):
-            what = f"{self._repository}: blob {self._blob.digest.short}"
-            kept = f"{self._confirmed / 1e6:.1f} of {self._blob.size / 1e6:.1f} MB have arrived"
-            self._emit(Note(f"{what}: {kept}; the same command goes on from there"))
+        is_ours = scope.is_cancelled or isinstance(error, Cancelled | DeadlineError)
+        may_go_on = is_ours or (isinstance(error, OciPushError) and decide(error) is Action.REPEAT)
+        is_refused = isinstance(error, RegistryError) and 400 <= error.status < 500 and not may_go_on
+        left = farewell.Left(
+            self._session,
+            self._repository,
+            self._blob,
+            state.upload,
+            state.confirmed,
+            state.reached if isinstance(state, InDoubt) else state.confirmed,
+            is_broken=isinstance(state, InDoubt) and not is_refused,
+        )
+        if self._entry is None or not may_go_on:
+            left.close(scope)
+            if self._entry:
+                self._entry.forget()
             return
-        cancel_upload(self._session, scope, self._repository, self._upload)
-        if self._entry:
-            self._entry.forget()
+        left.keep(scope, self._entry, self._abilities, self._emit)
 
     def _arrived(self, confirmed: int, budget: Budget) -> None:
-        self._confirmed = confirmed
-        self._lost = 0
+        self._refusals = 0
         if confirmed > self._best:
             self._best = confirmed
             budget.got_on()
 
-    def _reaches(self, size: int) -> None:
-        self._tried_bytes = size
-        self._reached = max(self._reached, self._confirmed + size)
-
-    def _note(self, upload: Upload) -> None:
-        if self._entry:
-            self._entry.note(upload, self._confirmed)
+    def _note(self, state: State) -> State:
+        if self._entry and isinstance(state, Sending):
+            self._entry.note(state.upload, state.confirmed)
+        return state
 
     def count(self, size: int) -> None:
         """Add to what has been sent."""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from oci_push.model.secret import learn_logins
 from oci_push.pipeline.system_variables import GitFacts
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.commands import RunCommand
@@ -71,7 +72,9 @@ class _Reader:
         names = (self._ask("remote") or "").split("\n")
         name = "origin" if "origin" in names else names[0] if len(names) == 1 else ""
         # With --get-url nothing is contacted; insteadOf is followed.
-        return (self._ask("ls-remote", "--get-url", "--", name) or "") if name else ""
+        url = (self._ask("ls-remote", "--get-url", "--", name) or "") if name else ""
+        learn_logins(url)
+        return url
 
     def _ask(self, *arguments: str) -> str | None:
         """Give a command's output without the line end, or nothing where there is none."""

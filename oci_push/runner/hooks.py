@@ -6,6 +6,7 @@ Only `on_elected` can fail what it belongs to; the others are told about and nev
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,10 @@ from oci_push.runtime.scope import Scope
 from oci_push.runtime.shell import run_shell
 
 ELECTED = "on_elected"
+_SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SHELL_OWN = re.compile(r"PATH|IFS|ENV|BASH_ENV|SHELLOPTS|BASHOPTS|PS4|LD_.*|DYLD_.*")
+"""What the shell and its programs are run by; a variable of a pipeline does not replace it."""
+_MOST_VALUE_BYTES = 100_000  # Linux takes 128 KiB for name and value
 _NEEDS_LEAVE = "shell commands run only with --allow-exec"
 
 RunSteps = Callable[[Schedule, Context, Scope], str]
@@ -91,7 +96,11 @@ class HookRunner:
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """Run shell commands, where that is allowed; a variable is in their environment what it is in ``${{NAME}}``."""
+    """Run shell commands, where that is allowed; a variable is in their environment what it is in ``${{NAME}}``.
+
+    ``"$NAME"`` is then a word, whatever a stranger wrote into it, where ``${{NAME}}`` becomes text of the script. Names
+    under ``secrets.`` are no names of the shell's: a secret is there only as a variable that refers to it.
+    """
 
     variables: Variables
     settings: RunSettings
@@ -106,8 +115,15 @@ class Shell:
         env = dict(self.settings.env)
         names = self.variables.names()
         for name in names:
+            if not _SHELL_NAME.fullmatch(name) or _SHELL_OWN.fullmatch(name):
+                continue
             with contextlib.suppress(ConfigError):  # a circle that nothing here may use
-                env[name] = names[name]
+                value = names[name]
+                # What no process can be given: one that asks for it sees it unset, and the others run.
+                if "\0" not in value and len(value.encode(errors="surrogateescape")) < _MOST_VALUE_BYTES:
+                    env[name] = value
+                else:
+                    env.pop(name, None)
         return env
 
 

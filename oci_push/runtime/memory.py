@@ -23,6 +23,8 @@ KEEP_S = 90 * DAY_S
 """How long a fact is kept after it was last seen."""
 ABILITY_S = 7 * DAY_S
 """How long a registry's ability is believed: registries are updated."""
+REFUSAL_S = DAY_S
+"""How long that it cannot do something: what refused once may have been passing, and trying costs a request."""
 UPLOAD_S = DAY_S
 """How long an open upload is worth going on with: registries drop them after some days, some sooner."""
 KEEP_BLOBS = 200_000
@@ -199,10 +201,14 @@ class SqliteMemory:
         self._write("INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?, ?)", row, is_urgent=True)
 
     def find_ability(self, registry: str, name: str) -> str | None:
-        """Give the value if it was noted within `ABILITY_S`."""
-        query = "SELECT value FROM abilities WHERE registry = ? AND name = ? AND seen >= ?"
-        rows = self._read(query, (registry, name, self._clock.now() - ABILITY_S))
-        return next((str(row[0]) for row in rows), None)
+        """Give the value if it was noted within `ABILITY_S`, or within `REFUSAL_S` if it is a refusal or a limit."""
+        query = "SELECT value, seen FROM abilities WHERE registry = ? AND name = ? AND seen >= ?"
+        now = self._clock.now()
+        for value, seen in self._read(query, (registry, name, now - ABILITY_S)):
+            is_refusal = value == "no" or name.endswith("_limit")
+            if not is_refusal or (isinstance(seen, float) and seen >= now - REFUSAL_S):
+                return str(value)
+        return None
 
     def remember_ability(self, registry: str, name: str, value: str) -> None:
         """Note what a registry has shown."""

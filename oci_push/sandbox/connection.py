@@ -19,13 +19,12 @@ from http.server import BaseHTTPRequestHandler
 from io import BufferedReader, BytesIO
 from socketserver import BaseServer
 from threading import Event
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from oci_push.sandbox import faults
 from oci_push.sandbox.body import BodyBrokenError, RequestBody
 from oci_push.sandbox.exchange import Exchange, Response, json_response, refuse
-from oci_push.sandbox.routes import Router
 from oci_push.sandbox.traffic import Traffic
 
 _SMALL_REST = 256 * 1024
@@ -36,11 +35,19 @@ _DIGITS = re.compile(r"[0-9]{1,18}")
 _LAST_DIGEST = re.compile(r"sha(?:256|512)(?::|%3A)[0-9a-f]+(?!.*sha(?:256|512)(?::|%3A))")
 
 
+class Answering(Protocol):
+    """Answer requests: the sandbox's `Router`, or what passes them on to another registry."""
+
+    def answer(self, exchange: Exchange) -> Response:
+        """Give the answer to one request; what a body's reading raises is passed on."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """Hold what every connection of one sandbox shares; `broken` is told of an error in a handler."""
 
-    router: Router
+    router: Answering
     traffic: Traffic
     script: faults.FaultScript
     stopping: Event
@@ -195,6 +202,8 @@ class Connection(BaseHTTPRequestHandler):
             case faults.HalfClose(when="inside"):
                 return self._stop_reading(action, number, headers, body)
         response = self._answer(number, headers, body)
+        if isinstance(action, faults.AnswerAfter):
+            return _scripted(faults.Answer(action.status, code=action.code))
         if isinstance(action, faults.DropReply):
             raise _Hangup(reset=action.reset)
         if isinstance(action, faults.HalfClose) and action.when == "before":

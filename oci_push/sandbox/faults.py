@@ -30,6 +30,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerAfter:
+    """Do what was asked and answer something else, as a proxy does that sent the request on twice."""
+
+    status: int
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DropBefore:
     """Close the connection without reading a body and without an answer; `reset` sends RST in place of FIN."""
 
@@ -159,6 +167,7 @@ class HalfClose:
 
 Action: TypeAlias = (
     Answer
+    | AnswerAfter
     | DropBefore
     | DropAfter
     | DropReply

@@ -61,7 +61,7 @@ class Sandbox:
         self._root = root
         self._port = port
         self._store: Store | None = None
-        self._listener: _Listener | None = None
+        self._listener: Listener | None = None
         self._used = Path()
         self._problems: list[Exception] = []
 
@@ -109,7 +109,7 @@ class Sandbox:
                 self._problems.append,
                 self.options.ssl_context is not None,
             )
-            self._listener = _Listener(self._port, service, self.options.ssl_context)
+            self._listener = Listener(self._port, service, self.options.ssl_context)
         except OSError:
             self._clean(root)
             raise
@@ -139,8 +139,8 @@ class Sandbox:
             shutil.rmtree(root, ignore_errors=True)
 
 
-class _Listener(socketserver.TCPServer):
-    """Accept connections, and know them, so that `end` can end them."""
+class Listener(socketserver.TCPServer):
+    """Accept connections on loopback, and know them, so that `end` can end them; `begin` starts it."""
 
     allow_reuse_address = True
     request_queue_size = 128

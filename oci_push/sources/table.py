@@ -37,7 +37,10 @@ def _view(spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, scope: 
     if spec.kind == "registry":
         raise ValueError("a registry source is opened with connections")
     if spec.kind == "stdin":
-        return open_tar("stdin", stdin or sys.stdin.buffer, spool, scope, settings.limits)
+        stream = stdin or (sys.stdin.buffer if sys.stdin else None)
+        if stream is None:
+            raise SourceError("source -: stdin is closed", hint="pipe the archive in, or name its file")
+        return open_tar("stdin", stream, spool, scope, settings.limits)
     path = Path(spec.path)
     if "\0" in spec.path:
         raise SourceError(f"{spec.path!r}: a path cannot hold a zero byte")

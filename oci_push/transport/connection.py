@@ -54,7 +54,11 @@ class Connection:
     ) -> h11.Response:
         """Send a request and give the head of its answer, whose body is to be read next."""
         self._is_clean = False
-        head = h11.Request(method=method, target=self._before_target + target, headers=headers + self._headers)
+        try:
+            head = h11.Request(method=method, target=self._before_target + target, headers=headers + self._headers)
+        except h11.LocalProtocolError:
+            # Not chained: its text quotes what was to be sent. What comes from outside is checked in `outgoing`.
+            raise OciPushError("a request: it holds what no request can carry") from None
         try:
             self._write(scope, head, patience)
             for block in body:

@@ -70,7 +70,7 @@ def find_proxy(target: Origin, env: Mapping[str, str]) -> Proxy | None:
 
 def _is_direct(host: str, port: int, env: Mapping[str, str]) -> bool:
     address = literal(host)
-    if is_loopback(host) or is_instance_metadata(host) or (address and reach(address) is Reach.LOOPBACK):
+    if is_loopback(host) or is_instance_metadata(address or host) or (address and reach(address) is Reach.LOOPBACK):
         return True
     variable = next((name for name in ("no_proxy", "NO_PROXY") if env.get(name)), "")
     entries = re.split(r"[,\s]+", env.get(variable, ""))

@@ -110,17 +110,14 @@ class Session:
         self._is_proxied = self._dialer.proxy(self._origin) is not None
         self.limits = ""
         """What the registry last told of its rate limits, for people."""
-        self._client = httpx.Client(
-            transport=Pool(self._dialer),
-            headers={"User-Agent": settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"},
-            trust_env=False,
-        )
+        self._pool = Pool(self._dialer)
         self.gate = gate or Gate(settings.near_requests)
         self._bandwidth = bandwidth or Bandwidth(settings.limit_bytes_per_s)
         self._bytes_per_s = _ASSUMED_BYTES_PER_S
         self._measured = False
         self._warnings: set[str] = set()
         self.has_answered = False
+        self._is_away = False
         logins = logins or FixedLogin(access.login)
         self.auth = Authenticator(access, logins, self._origin, scope.clock, self._run_plain)
 
@@ -130,7 +127,7 @@ class Session:
             return Probe()
         try:
             return look(self.access, self._origin, self._settings.env, scope.remaining(self._settings.connect_s))
-        except OSError as problem:
+        except (OSError, UnicodeError) as problem:
             trouble = trouble_of(problem, Kind.CONNECT)
             trouble.url = self._base
             raise network_error(self.access.host, trouble, home=self._base) from problem
@@ -142,7 +139,7 @@ class Session:
 
     def close(self) -> None:
         """Close all connections."""
-        self._client.close()
+        self._pool.close()
 
     @property
     def distance_s(self) -> float | None:
@@ -156,6 +153,18 @@ class Session:
     def run_once(self, scope: Scope, flow: Flow[T]) -> T:
         """Drive a flow and repeat nothing: for whoever has a budget of their own, so that levels never multiply."""
         return self._drive(scope, flow, authenticated=True, policy=_ONCE)
+
+    def bounded(self, policy: RetryPolicy) -> RetryPolicy:
+        """Give the policy for a thing that begins now: a registry that was given up has one try until it answers.
+
+        So whoever tries again what was given up, as a pipeline's step does, does not multiply the tries below.
+        """
+        return _ONCE if self._is_away else policy
+
+    def gave_up(self, error: OciPushError) -> None:
+        """Note that something was tried as often as it may be, and that nothing answers or only failures do."""
+        if error.transient and error.attempts > 1:
+            self._is_away = True
 
     def note_speed(self, bytes_per_s: float) -> None:
         """Tell how fast bodies leave lately: a token that would end before a body does is renewed before it."""
@@ -199,7 +208,7 @@ class Session:
         def once(_: int) -> Reply:
             if authenticated:
                 # Cleaning up does not wait for the time the registry asked for: it would never happen.
-                with self.gate.inside(scope, urgent=call.method == "DELETE"):
+                with self.gate.inside(scope, urgent=call.urgent or call.method == "DELETE"):
                     scope.check()
                     # A session whose Location is never read can be closed by nobody: its answer is waited for.
                     inner = scope.lingering(_LINGER_S) if call.opens else scope
@@ -209,8 +218,13 @@ class Session:
         def told(retried: Retried) -> None:
             self._emit(RetryScheduled(call.what or bare(call.url), str(retried.error), retried.attempt, retried.wait_s))
 
-        budget = Budget(policy if call.replayable else _ONCE, scope.clock, self._random, has_answered=self.has_answered)
-        return attempts(scope, budget, once, on_retry=told)
+        policy = self.bounded(policy) if call.replayable else _ONCE
+        budget = Budget(policy, scope.clock, self._random, has_answered=self.has_answered)
+        try:
+            return attempts(scope, budget, once, on_retry=told)
+        except NetworkError as error:
+            self.gave_up(error)
+            raise
 
     def _once(self, scope: Scope, call: Call, *, authenticated: bool) -> Reply:
         with self._translated(call):
@@ -222,9 +236,11 @@ class Session:
             finally:
                 response.close()
         self._measure()
-        self._pass_on(reply)
+        if not self._is_elsewhere(reply):
+            self._pass_on(reply)
         if not good:
             raise self._error(scope, call, reply)
+        self._is_away = False
         self.gate.speed_up(scope.clock.monotonic())
         return reply
 
@@ -279,10 +295,14 @@ class Session:
             address = httpx.URL(base_of(origin(url)))
         except httpx.InvalidURL as problem:  # stricter than ours about numbers for hosts
             raise ProtocolViolationError(f"{shown(url)} is not a URL") from problem
-        request = self._client.build_request(
+        all_headers = httpx.Headers(
+            {"User-Agent": self._settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"}
+        )
+        all_headers.update(headers)
+        request = httpx.Request(
             method,
             address,
-            headers=headers,
+            headers=all_headers,
             extensions={
                 "url": url,
                 "scope": scope,
@@ -292,7 +312,9 @@ class Session:
         )
         if body is not None:
             request.stream = BodyStream(body, scope, self._bandwidth)
-        response = self._client.send(request, stream=True)
+        # Not by `httpx.Client`, which would read every Location by itself, and keep cookies.
+        response = self._pool.handle_request(request)
+        response.request = request
         self.has_answered = self.has_answered or not self._is_elsewhere(response)
         _log.debug("%s %s -> %s", method, bare(url), response.status_code)
         return response
@@ -307,6 +329,7 @@ class Session:
     def _reply(self, scope: Scope, response: httpx.Response, limit: int, *, peeks: bool = False) -> Reply:
         kept: list[bytes] = []
         size = 0
+        url = str(response.request.extensions["url"])
         end = scope.clock.monotonic() + _ANSWER_S
         if response.is_closed:
             kept.append(response.content)
@@ -314,18 +337,15 @@ class Session:
             for block in response.iter_raw():
                 size += len(block)
                 if scope.clock.monotonic() > end:
-                    raise NetworkError(f"{self._origin[1]}: an answer of {size} bytes took over {_ANSWER_S:g} seconds")
+                    raise NetworkError(f"{bare(url)}: an answer of {size} bytes took over {_ANSWER_S:g} seconds")
                 if size > limit:
                     if response.status_code >= 400 or peeks:
                         break
-                    raise ProtocolViolationError(
-                        f"{bare(str(response.request.extensions['url']))}: answer is longer than {limit} bytes"
-                    )
+                    raise ProtocolViolationError(f"{bare(url)}: answer is longer than {limit} bytes")
                 kept.append(block)
         pairs = tuple((k.lower(), v) for k, v in response.headers.multi_items())
-        url = str(response.request.extensions["url"])
         reply = Reply(response.status_code, dict(reversed(pairs)), url, b"".join(kept), pairs)
-        if limits := rate_limits(reply):
+        if not self._is_elsewhere(reply) and (limits := rate_limits(reply)):
             self.limits = limits
             _log.debug("%s: %s", bare(url), limits)
         return reply

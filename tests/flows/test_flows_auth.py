@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from scripted import drive, reply
 
@@ -63,6 +65,26 @@ def test_an_identity_token_is_posted_and_falls_back_to_get() -> None:
     assert calls[0].body is not None
     assert b"grant_type=refresh_token" in next(iter(calls[0].body.blocks()))
     assert "refresh" not in repr(calls[0].body)
+
+
+def test_blanks_round_a_token_of_an_answer_are_no_part_of_it() -> None:
+    token, _ = drive(
+        tokens.request(BEARER, SCOPES, None, 0.0), reply(200, b'{"token":"tok\\r\\n","refresh_token":"r\\n"}')
+    )
+    assert (token.text, token.refresh) == (Secret("tok"), Secret("r"))
+
+
+@pytest.mark.parametrize("field", ["token", "access_token", "refresh_token"])
+def test_an_answer_whose_token_no_header_can_carry_names_the_realm_and_no_value(field: str) -> None:
+    body = json.dumps({"token": "good", field: "s3cr3t\nX-Other: s3cr3t"}).encode()
+    if field == "access_token":
+        body = body.replace(b'"token": "good", ', b"")
+    with pytest.raises(
+        CredentialsError, match=r"token server https://auth\.test/token: its answer: the token"
+    ) as caught:
+        drive(tokens.request(BEARER, SCOPES, None, 0.0), reply(200, body))
+    assert "s3cr3t" not in f"{caught.value!r}{caught.value.hint}"
+    assert not caught.value.transient
 
 
 @pytest.mark.case("AU-008")

@@ -1,12 +1,16 @@
-"""Images made by the programs people make images with: `umoci`, `buildah` and `skopeo`. No base image, no network.
+"""Images made by programs that people make images with: `umoci` and `skopeo`. No base image, no network, no mounts.
 
-All are small and the same on every run: times are fixed, contents written here.
+All are small and the same on every run: times are fixed, contents written here. What builds in containers (`buildah`)
+wants to mount, which a plain chroot and an unprivileged container refuse; its archives are written by the library that
+skopeo has, too.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,28 +35,17 @@ class RealImage:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageStore:
-    """Say where buildah keeps images: `root` is the storage folder, `name` an image in it."""
-
-    root: Path
-    run_root: Path
-    driver: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class RealImages:
     """Hold one image of every form.
 
-    `layout` (two layers by umoci) and `layout_archive` are OCI; `archive` is what `podman save` writes, with two
-    layers not compressed; `several` is an index over amd64 and arm64; `store` is buildah's containers-storage.
+    `layout` (two layers by umoci) and `layout_archive` are OCI; `archive` is what `podman save` writes as well, with
+    two layers not compressed; `several` is an index over amd64 and arm64.
     """
 
     layout: RealImage
     layout_archive: RealImage
     archive: RealImage
     several: RealImage
-    store: ImageStore
 
     @property
     def single(self) -> tuple[RealImage, ...]:
@@ -64,12 +57,10 @@ def make_real_images(folder: Path) -> RealImages:
     """Make all of them under `folder`, which is new."""
     folder.mkdir(parents=True, exist_ok=True)
     content = _write_content(folder / "content")
-    layout = _make_layout(folder, content)
-    builder = _Buildah(folder)
-    layout_archive = builder.make_archive(content, "oci-archive", "OCI")
-    archive = builder.make_archive(content, "docker-archive", "docker")
-    several = builder.make_several(content)
-    return RealImages(layout, layout_archive, archive, several, builder.store())
+    layout = _make_layout(folder, "layout", content)
+    layout_archive = _convert(folder, layout, "oci-archive", "v1")
+    archive = _convert(folder, layout, "docker-archive", "localhost/docker:v1")
+    return RealImages(layout, layout_archive, archive, _make_several(folder, content))
 
 
 def _write_content(folder: Path) -> Path:
@@ -84,9 +75,9 @@ def _write_content(folder: Path) -> Path:
     return folder
 
 
-def _make_layout(folder: Path, content: Path) -> RealImage:
+def _make_layout(folder: Path, name: str, content: Path, architecture: str = "amd64") -> RealImage:
     env = clean_environment(folder / "home-umoci")
-    path, tag = folder / "layout", "v1"
+    path, tag = folder / name, "v1"
     image = f"{path}:{tag}"
     history = [f"--history.created={_EPOCH}"]
     run(["umoci", "init", "--layout", path], env=env)
@@ -94,61 +85,35 @@ def _make_layout(folder: Path, content: Path) -> RealImage:
     run(["umoci", "insert", *history, "--image", image, content / "greeting.txt", "/greeting.txt"], env=env)
     run(["umoci", "insert", *history, "--image", image, content / "numbers.txt", "/numbers.txt"], env=env)
     settings = ["--config.cmd=/greeting.txt", "--config.label=made.by=umoci", "--config.env=LANG=C.UTF-8"]
-    run(["umoci", "config", *history, f"--created={_EPOCH}", *settings, "--image", image], env=env)
+    platform = ["--os=linux", f"--architecture={architecture}"]
+    run(["umoci", "config", *history, f"--created={_EPOCH}", *settings, *platform, "--image", image], env=env)
     # Every step above has left its manifest in the folder; only the last is part of the image.
     run(["umoci", "gc", "--layout", path], env=env)
     return RealImage("oci", path, tag, "umoci")
 
 
-class _Buildah:
-    """Build from nothing. The `vfs` driver needs no kernel support and no mounts, so it works in any container."""
+def _convert(folder: Path, image: RealImage, transport: str, tag: str) -> RealImage:
+    """Write an image as an archive."""
+    made = RealImage(transport, folder / f"{transport}.tar", tag, "skopeo")
+    env = clean_environment(folder / "home-skopeo")
+    run(["skopeo", "--insecure-policy", "copy", "--quiet", image.reference, made.reference], env=env)
+    return made
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._root = folder / "storage"
-        self._run_root = folder / "storage-run"
-        self._env = clean_environment(folder / "home-buildah", {"BUILDAH_ISOLATION": "chroot"})
-        self._policy = folder / "policy.json"
-        self._policy.write_text(json.dumps({"default": [{"type": "insecureAcceptAnything"}]}))
 
-    def make_archive(self, content: Path, transport: str, name: str) -> RealImage:
-        """Make an image of two layers and write it as an archive."""
-        first = f"localhost/{name.lower()}-base:v1"
-        self._build("scratch", content / "greeting.txt", first, "amd64")
-        second = f"localhost/{name.lower()}:v1"
-        self._build(first, content / "numbers.txt", second, "amd64")
-        path = self._folder / f"{transport}.tar"
-        self._push(
-            second, f"{transport}:{path}:{second}" if transport == "docker-archive" else f"{transport}:{path}:v1"
-        )
-        return RealImage(transport, path, second if transport == "docker-archive" else "v1", "buildah")
-
-    def make_several(self, content: Path) -> RealImage:
-        """Make an index over two platforms, as a layout folder."""
-        names = {architecture: f"localhost/several-{architecture}:v1" for architecture in ("amd64", "arm64")}
-        self._buildah("manifest", "create", "localhost/several:v1")
-        for architecture, name in names.items():
-            self._build("scratch", content / "greeting.txt", name, architecture)
-            self._buildah("manifest", "add", "localhost/several:v1", f"containers-storage:{name}")
-        path = self._folder / "several"
-        signature = f"--signature-policy={self._policy}"
-        self._buildah("manifest", "push", "--quiet", signature, "--all", "localhost/several:v1", f"oci:{path}:v1")
-        return RealImage("oci", path, "v1", "buildah")
-
-    def store(self) -> ImageStore:
-        """Give the storage that all of the above are kept in."""
-        return ImageStore(self._root, self._run_root, "vfs", "localhost/docker:v1")
-
-    def _build(self, base: str, file: Path, name: str, architecture: str) -> None:
-        container = self._buildah("from", "--quiet", f"--signature-policy={self._policy}", "--pull-never", base)
-        self._buildah("add", "--quiet", container, str(file), f"/{file.name}")
-        self._buildah("config", f"--arch={architecture}", "--os=linux", f"--cmd=/{file.name}", container)
-        commit = ["--quiet", f"--signature-policy={self._policy}", "--timestamp=0", "--format=oci", "--rm"]
-        self._buildah("commit", *commit, container, name)
-
-    def _push(self, name: str, target: str) -> None:
-        self._buildah("push", "--quiet", f"--signature-policy={self._policy}", name, target)
-
-    def _buildah(self, *arguments: str) -> str:
-        storage = [f"--root={self._root}", f"--runroot={self._run_root}", "--storage-driver=vfs"]
-        return run(["buildah", *storage, *arguments], env=self._env).text
+def _make_several(folder: Path, content: Path) -> RealImage:
+    """Join an image for each of two platforms under an index, which neither program can write."""
+    path, entries = folder / "several", list[dict[str, object]]()
+    for architecture in ("amd64", "arm64"):
+        one = _make_layout(folder, f"several-{architecture}", content, architecture)
+        shutil.copytree(one.path, path, dirs_exist_ok=True)
+        (entry,) = json.loads((one.path / "index.json").read_text())["manifests"]
+        described = {name: entry[name] for name in ("mediaType", "digest", "size")}
+        entries.append({**described, "platform": {"architecture": architecture, "os": "linux"}})
+    kind = "application/vnd.oci.image.index.v1+json"
+    index = json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": entries}).encode()
+    digest = hashlib.sha256(index).hexdigest()
+    (path / "blobs" / "sha256" / digest).write_bytes(index)
+    name = {"org.opencontainers.image.ref.name": "v1"}
+    top = {"mediaType": kind, "digest": f"sha256:{digest}", "size": len(index), "annotations": name}
+    (path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [top]}))
+    return RealImage("oci", path, "v1", "umoci")

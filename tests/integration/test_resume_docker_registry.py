@@ -6,7 +6,9 @@ the bytes, and never the push; going on is proved against the sandbox.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from images import Layout, make_raw_layout, noise
@@ -14,10 +16,13 @@ from proxy import TcpProxy
 from registries import DebianRegistry, Mode
 
 from oci_push.api import push
-from oci_push.events import BlobProgress, Event, RetryScheduled
-from oci_push.model.reference import Reference
-from oci_push.runner.pusher import Options
+from oci_push.errors import Cancelled
+from oci_push.events import BlobProgress, Event, Note, RetryScheduled
+from oci_push.model.reference import Destination, Reference
+from oci_push.runner.pusher import Options, Pusher, Surroundings
+from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.retry import RetryPolicy
+from oci_push.runtime.scope import Scope
 from oci_push.transport.session import TransportSettings
 
 MIB = 1024 * 1024
@@ -133,3 +138,28 @@ def test_a_distant_registry_gets_every_blob_once(registry: DebianRegistry, line:
     assert log.retries == []
     # The config in one request; the blob in two pieces and an empty one that closes it.
     assert sorted(bodies(registry)) == [("PATCH", 202)] * 2 + [("POST", 202)] * 2 + [("PUT", 201)] * 2
+
+
+def test_a_stop_in_the_middle_of_a_piece_says_that_it_was_not_kept(
+    registry: DebianRegistry, line: TcpProxy, image: Layout, tmp_path: Path
+) -> None:
+    scope = Scope(SystemClock(), what="test")
+    notes: list[str] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Note):
+            notes.append(event.text)
+        if isinstance(event, BlobProgress) and event.sent_bytes > SIZE // 2:
+            scope.cancel(Cancelled())
+
+    line.throttle(40 * MIB)
+    around = Surroundings({}, tmp_path, 0, lambda: 0.5)
+    with contextlib.closing(Pusher(scope, Options(), around, listen)) as pusher:
+        targets = pusher.targets([Destination.parse(f"{line.host}/a:1")])
+        with pusher.open(f"oci:{image.path}", scope) as source:
+            (result,) = pusher.execute(pusher.plan(source, targets, scope), source, scope)
+    assert isinstance(result.error, Cancelled)
+    assert [text for text in notes if "goes on from there" in text] == []
+    assert notes[-1].endswith("the registry has not kept what was sent; the next push sends all of it")
+    # Nobody can close such a session: 2.8.2 answers 404 to every request about it.
+    assert bodies(registry).count(("GET", 404)) == 1

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
+import select
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
-from oci_push.cli.app import main
+from oci_push.cli import app, output
+from oci_push.cli.output import Door
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 ROOT = Path(__file__).parents[2]
 _START = "import sys; sys.argv[0] = 'oci-push'; from oci_push.cli.app import main; main()"
 
@@ -56,7 +64,7 @@ def invoke(*arguments: str) -> Invoked:
     try:
         sys.argv = ["oci-push", *arguments]
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-            main()
+            app.main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     finally:
@@ -64,3 +72,47 @@ def invoke(*arguments: str) -> Invoked:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return Invoked(code, out.getvalue(), errors.getvalue())
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds; the limit is for what never will."""
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        select.select([], [], [], 0.01)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Hold what the program left when it ran in this process."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def inside(*arguments: str, cwd: Path, stdin: str = "", **env: str) -> Done:
+    """Run it in this process, from its entry on, with an empty home in `cwd`; a child process takes a second more."""
+    around = {"PATH": os.environ["PATH"], "HOME": str(cwd / "home"), "LC_ALL": "C.UTF-8", **env}
+    out, err = io.StringIO(), io.StringIO()
+    log, handlers = logging.getLogger("oci_push"), {number: signal.getsignal(number) for number in _SIGNALS}
+    level, before, here = log.level, list(log.handlers), Path.cwd()
+    with ExitStack() as stack:
+        stack.enter_context(patch.dict(os.environ, around, clear=True))
+        stack.enter_context(patch.multiple(sys, argv=["oci-push", *arguments], stdout=Door(out), stderr=Door(err)))
+        stack.enter_context(patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()))))
+        stack.enter_context(patch.object(output, "open_doors"))
+        os.chdir(cwd)
+        stack.callback(os.chdir, here)
+        try:
+            app.main()
+            code: object = 0
+        except SystemExit as end:
+            code = end.code
+        finally:
+            log.setLevel(level)
+            log.handlers[:] = before
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+    assert isinstance(code, int)
+    return Done(code, out.getvalue(), err.getvalue())

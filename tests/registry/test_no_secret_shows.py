@@ -13,8 +13,9 @@ from urllib.parse import quote
 
 import pytest
 from cloudendpoints import Answered, Asked, Endpoint, GoogleTokens
-from images import layer, make_layout
-from program import program
+from images import config_of, docker_archive, layer, make_layout
+from parrot import PLACES, Parrot
+from program import Done, inside
 from pushing import QUICK
 
 from oci_push.errors import OciPushError
@@ -29,37 +30,258 @@ from oci_push.runtime.scope import Scope
 from oci_push.transport.session import TransportSettings
 
 MARK = "mark3d/s+cret"
-FORMS = (MARK, quote(MARK, safe=""), base64.b64encode(f"robot:{MARK}".encode()).decode(), f"{MARK}".split("/")[0])
+SIGNS = ("mark3d", "bWFyazNk", "hcmszZ", "tYXJrM2")
+"""How the marks begin, plain and in base64: a part of one is too much."""
 
 
 def shows(text: str) -> list[str]:
-    return [form for form in FORMS if form in text]
+    return [text[max(0, at - 60) : at + 20] for sign in SIGNS if (at := text.lower().find(sign.lower())) >= 0]
 
 
-class Parrot:
-    """A registry and token server that answers every request with what it was sent."""
+def secret(name: str) -> str:
+    """Give a marked secret of its own for a place, with signs in it that are escaped elsewhere."""
+    return f"mark3d-{name}/s+cret=="
 
-    def __init__(self, status: int, kind: str, scheme: str) -> None:
+
+def packed(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def plant(home: Path, address: str, kind: str) -> dict[str, str]:
+    """Put marked secrets wherever logins are kept, the one for `address` as `kind`; gives the environment."""
+    entries: dict[str, dict[str, str]] = {
+        "auth": {"auth": packed(f"robot:{secret('auth')}")},
+        "user": {"username": secret("user"), "password": secret("user")},
+        "identity": {"identitytoken": secret("identity")},
+        "bearer": {"registrytoken": f"{secret('bearer')}\n"},
+        "bad": {"registrytoken": f"{secret('bad')} blank"},
+        "short": {"auth": packed("robot:mark3d")},
+    }
+    hosts = {f"{name}.example": entry for name, entry in entries.items() if name != "bad"}
+    hosts |= {address: entries[kind]} if kind in entries else {}
+    folder = home / "home/.docker"
+    folder.mkdir(parents=True)
+    helpers = {address: "parrot"} if kind in ("helper", "broken-helper") else {}
+    (folder / "config.json").write_text(json.dumps({"auths": hosts, "credHelpers": helpers}))
+    said = json.dumps({"Username": "robot", "Secret": secret("helper")})
+    ends = "exit 1" if kind == "broken-helper" else f"echo '{said}'"
+    script = f"#!/bin/sh\ncat > /dev/null\necho 'token {secret('auth')} is old' >&2\n{ends}\n"
+    (home / "bin").mkdir()
+    (home / "bin/docker-credential-parrot").write_text(script)
+    (home / "bin/docker-credential-parrot").chmod(0o755)
+    (home / "password").write_text(f"{secret('file')}\n")
+    (home / "oci-push.yaml").write_text(
+        json.dumps(
+            {
+                "registries": [
+                    {"name": "file", "domain": address, "username": "robot", "password_file": "password"},
+                    {"name": "env", "domain": address, "username": "robot", "password": "${REG_PASSWORD}"},
+                    {"name": "written", "domain": address, "username": "robot", "password": secret("written")},
+                    {"name": "gar", "provider": "gar", "domain": "gar.example", "keyfile": secret("keyfile")},
+                ],
+                "secrets": {"store": {"key": secret("store"), "env": "${STORE}"}},
+                "variables": {"REFERS": "${{secrets.store.key}}", "SAME": secret("written")},
+            }
+        )
+    )
+    make_layout(home / "image", layer(1))
+    return {
+        "PATH": f"{home / 'bin'}:/usr/bin:/bin",
+        "REG_PASSWORD": secret("env"),
+        "STORE": secret("store-env"),
+        "HTTP_PROXY": f"http://robot:{quote(secret('proxy'), safe='')}@{address}",
+    }
+
+
+def left(home: Path, done: Done) -> str:
+    """Give all that was printed, and what was written into files."""
+    files = [home / name for name in ("report.json", "exports.env")]
+    return done.stdout + done.stderr + "".join(file.read_text() for file in files if file.exists())
+
+
+KINDS = ("auth", "user", "identity", "bearer", "bad", "helper", "broken-helper", "proxy")
+PUSH = ("push", "oci:image", "--retries", "0", "--debug", "--report", "report.json", "--json")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_that_a_registry_repeats_is_shown(place: str, kind: str, tmp_path: Path) -> None:
+    with Parrot(place) as parrot:
+        env = plant(tmp_path, parrot.address, kind)
+        target = "reg.example/a:1" if kind == "proxy" else f"{parrot.address}/a:1"
+        done = inside(*PUSH, target, "--plain-http", cwd=tmp_path, **env)
+        assert shows(parrot.heard) or kind in ("bad", "broken-helper")
+    assert shows(left(tmp_path, done)) == []
+    assert done.code in (3, 4, 5, 6)
+
+
+@pytest.mark.parametrize("place", ["errors", "token"])
+def test_a_token_that_no_header_can_carry_goes_nowhere_and_is_its_files_fault(place: str, tmp_path: Path) -> None:
+    with Parrot(place) as parrot:
+        env = plant(tmp_path, parrot.address, "bad")
+        done = inside("push", "oci:image", f"{parrot.address}/a:1", cwd=tmp_path, **env)
+        assert parrot.heard == "nothing"
+    assert done.code == 4
+    assert "config.json: entry" in done.stderr
+    assert "registrytoken: the token holds characters that no token has" in done.stderr
+    assert "attempt" not in done.stderr
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
+def test_nothing_of_a_password_on_stdin_is_shown(place: str, ending: str, tmp_path: Path) -> None:
+    with Parrot(place, "basic") as parrot:
+        env = plant(tmp_path, parrot.address, "none")
+        words = ("login", parrot.address, "-u", "robot", "--password-stdin", "--debug")
+        done = inside(*words, cwd=tmp_path, stdin=secret("stdin") + ending, **env)
+        assert secret("stdin") in parrot.heard
+    assert shows(left(tmp_path, done)) == []
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "basic"])
+@pytest.mark.parametrize("kind", ["auth", "bearer", "bad", "helper", "broken-helper"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("auth", "explain", "ADDRESS/a:1", "--debug"),
+        ("auth", "explain", "ADDRESS/a:1", "--json"),
+        ("auth", "explain", "file"),
+        ("doctor", "ADDRESS/a", "--debug"),
+        ("doctor", "env", "--json"),
+        ("whoami", "--json"),
+        ("whoami",),
+        ("variables",),
+        ("variables", "--json"),
+        ("integrations", "import", "home/.docker/config.json"),
+        ("login", "written", "--debug"),
+        ("logout", "ADDRESS"),
+        ("push", "docker://ADDRESS/a:1", "ADDRESS/b:1", "--retries", "0", "--debug"),
+        ("push", "https://robot:mark3d-url/x@ADDRESS/a", "https://robot:mark3d-url@ADDRESS/b:1"),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_no_command_shows_a_login(words: tuple[str, ...], kind: str, scheme: str, tmp_path: Path) -> None:
+    with Parrot("errors", scheme) as parrot:
+        env = plant(tmp_path, parrot.address, kind)
+        done = inside(*(word.replace("ADDRESS", parrot.address) for word in words), cwd=tmp_path, **env)
+    assert shows(left(tmp_path, done)) == []
+    assert done.stdout + done.stderr
+
+
+PIPELINE = """
+version: '1.0'
+stages: ["stage mark3d-stage/s+cret=="]
+steps:
+  p:
+    type: push
+    title: ${{REFERS}} ${{SAME}} ${{FROM_FILE}} ${{secrets.given.key}} ${{ECHO}}
+    description: ${{REFERS}}
+    candidate: ${{IMAGE}}
+    image_name: app
+    registry: REGISTRY
+    tag: t
+    retry: {maxAttempts: 1}
+    hooks:
+      on_elected: ['echo "$REFERS" "$SAME" >&2', 'echo ${{secrets.store.env}}']
+      on_fail:
+        exec: ['env | sort | head -300']
+        metadata: {set: [{'${{p.imageId}}': [{note: '${{REFERS}}'}]}]}
+  inline:
+    type: push
+    candidate: ${{IMAGE}}
+    image_name: app
+    registry: ADDRESS
+    credentials: {username: robot, password: '${{REFERS}}'}
+    when: {condition: {all: {x: '"${{REFERS}}" != "${{SAME}} +"'}}}
+"""
+
+
+@pytest.mark.parametrize("registry", ["file", "env", "written"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--debug", "--allow-exec", "--retries", "0", "--report", "report.json", "--export", "exports.env"),
+        ("run", "--quiet", "--allow-exec", "--retries", "0", "--report", "report.json", "--export", "exports.env"),
+        ("run", "--sandbox", "--allow-exec", "--report", "report.json", "--export", "exports.env"),
+        ("plan",),
+        ("plan", "--json"),
+        ("validate",),
+        ("validate", "--json"),
+    ],
+    ids=" ".join,
+)
+def test_no_run_shows_a_secret(words: tuple[str, ...], registry: str, tmp_path: Path) -> None:
+    given = [
+        "--var",
+        "IMAGE=oci:image",
+        "--var",
+        f"secrets.given.key={secret('given')}",
+        "--var",
+        f"ECHO={secret('file')}",
+    ]
+    with Parrot("errors", "basic") as parrot:
+        env = plant(tmp_path, parrot.address, "none")
+        text = PIPELINE.replace("REGISTRY", registry).replace("ADDRESS", parrot.address)
+        # What is written into a pipeline as it is, is no secret, unless something else says so.
+        (tmp_path / "p.yml").write_text(text.replace("mark3d-stage/s+cret==", secret("written")))
+        (tmp_path / "v.env").write_text(f"secrets.file.key={secret('var-file')}\nFROM_FILE={secret('var-file')}\n")
+        more = [] if words[0] == "validate" else ["--var-file", "v.env"]
+        done = inside(*words, "p.yml", *given, *more, "--config", "oci-push.yaml", cwd=tmp_path, **env)
+    assert shows(left(tmp_path, done)) == []
+    assert done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("place", ["errors", "text", "warning", "redirect"])
+@pytest.mark.parametrize("ending", ["", "\n", " and more"])
+def test_nothing_of_awss_keys_is_shown(place: str, ending: str, tmp_path: Path) -> None:
+    with Parrot(place) as parrot:
+        env = plant(tmp_path, parrot.address, "none") | {
+            "AWS_ENDPOINT_URL": f"http://{parrot.address}",
+            "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": secret("aws"),
+            "AWS_SESSION_TOKEN": secret("aws-session") + ending,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "HTTP_PROXY": "",
+        }
+        target = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app:1"
+        done = inside(*PUSH, target, "--create-repository", cwd=tmp_path, **env)
+        assert (secret("aws-session") in parrot.heard) == (ending != " and more")
+    assert shows(left(tmp_path, done)) == []
+    assert done.code in (4, 5, 6)
+
+
+def test_names_inside_of_an_archive_are_harmless(tmp_path: Path) -> None:
+    env = plant(tmp_path, "reg.example", "auth")
+    name = f"x\n::error::{secret('auth')}\x1b[31m\u202e"
+    archive = docker_archive((name, layer(1)), config=config_of(layer(1)), paths=["nothing"])
+    (tmp_path / "a.tar").write_bytes(archive.replace(b'"nothing"', json.dumps(name + "?").encode()))
+    done = inside("push", "docker-archive:a.tar", "reg.example/a:1", cwd=tmp_path, **env)
+    assert shows(left(tmp_path, done)) == []
+    assert "\x1b" not in done.stderr
+    assert not any(line.lstrip().startswith("::") for line in done.stderr.splitlines())
+
+
+class Repeating:
+    """Answer as a token server that says everything it was sent, for those who call the library."""
+
+    def __init__(self, status: int, kind: str) -> None:
         self.status = status
         self.kind = kind
-        self.scheme = scheme
-        self.heard: list[str] = []
 
     def root(self, asked: Asked) -> Answered:
         """Ask for a login, and repeat one."""
         if "authorization" in asked.headers:
             return self.repeat(asked)
-        realm = f'Bearer realm="http://{asked.headers["host"]}/token",service="x"'
-        return Answered(401, {}, {"WWW-Authenticate": realm if self.scheme == "bearer" else 'Basic realm="x"'})
+        return Answered(
+            401, {}, {"WWW-Authenticate": f'Bearer realm="http://{asked.headers["host"]}/token",service="x"'}
+        )
 
     def repeat(self, asked: Asked) -> Answered:
         """Repeat headers, fields and body."""
         authorization = asked.headers.get("authorization", "")
-        packed = authorization.removeprefix("Basic ")
         with contextlib.suppress(ValueError):
-            authorization += " " + base64.b64decode(packed, validate=True).decode()
+            authorization += " " + base64.b64decode(authorization.removeprefix("Basic "), validate=True).decode()
         said = f"cannot take {authorization} {json.dumps(dict(asked.fields))} {asked.body.decode('utf-8', 'replace')}"
-        self.heard.append(said)
         if self.kind == "text":
             return Answered(self.status, said)
         if self.kind == "oauth":
@@ -68,69 +290,15 @@ class Parrot:
 
 
 @pytest.fixture(params=[(401, "oauth"), (400, "oci"), (403, "text"), (503, "oci"), (429, "oauth")], ids=str)
-def parrot(request: pytest.FixtureRequest) -> Parrot:
-    status, kind = request.param
-    return Parrot(status, kind, "bearer")
+def parrot(request: pytest.FixtureRequest) -> Repeating:
+    return Repeating(*request.param)
 
 
 @contextlib.contextmanager
-def listening(parrot: Parrot) -> Iterator[Endpoint]:
+def listening(parrot: Repeating) -> Iterator[Endpoint]:
     answers = {"/v2/": parrot.root, "/token": parrot.repeat, "/tenant/oauth2/v2.0/token": parrot.repeat}
-    answers |= {"/oauth2/exchange": parrot.repeat, "/v2/a/manifests/1": parrot.root}
-    with Endpoint(answers) as endpoint:
+    with Endpoint({**answers, "/oauth2/exchange": parrot.repeat}) as endpoint:
         yield endpoint
-
-
-def plant(home: Path, address: str) -> None:
-    entry = {"auth": base64.b64encode(f"robot:{MARK}".encode()).decode()}
-    hosts = {
-        address: entry,
-        "own.example": {"username": MARK, "password": MARK},
-        "token.example": {"identitytoken": MARK},
-    }
-    (home / "home/.docker").mkdir(parents=True)
-    (home / "home/.docker/config.json").write_text(json.dumps({"auths": hosts}))
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["push", "oci:image", "ADDRESS/a:1", "--debug", "--retries", "1", "--report", "report.json", "--json"],
-        ["auth", "explain", "ADDRESS/a:1", "--debug"],
-        ["auth", "explain", "ADDRESS/a:1", "--json"],
-        ["doctor", "ADDRESS/a", "--debug"],
-        ["whoami", "--json"],
-        ["whoami"],
-        ["integrations", "import", "home/.docker/config.json"],
-        ["logout", "ADDRESS"],
-    ],
-    ids=lambda arguments: " ".join(arguments[:2]),
-)
-@pytest.mark.parametrize("scheme", ["bearer", "basic"])
-def test_no_command_shows_a_login(arguments: list[str], scheme: str, tmp_path: Path) -> None:
-    make_layout(tmp_path / "image", layer(1))
-    parrot = Parrot(401, "oci", scheme)
-    with listening(parrot) as endpoint:
-        plant(tmp_path, endpoint.address)
-        words = [word.replace("ADDRESS", endpoint.address) for word in arguments]
-        shown = run_any(words, tmp_path)
-    report = tmp_path / "report.json"
-    assert shows(shown + (report.read_text() if report.exists() else "")) == []
-    assert not parrot.heard or any(shows(said) for said in parrot.heard)
-
-
-def test_login_shows_no_password_that_is_refused(parrot: Parrot, tmp_path: Path) -> None:
-    with listening(parrot) as endpoint:
-        words = ["login", endpoint.address, "-u", "robot", "--password-stdin", "--debug"]
-        assert shows(run_any(words, tmp_path, stdin=MARK)) == []
-    assert any(shows(said) for said in parrot.heard)
-    assert not (tmp_path / "home/.docker/config.json").exists()
-
-
-def run_any(words: list[str], cwd: Path, stdin: str = "") -> str:
-    """Run whatever comes of it, and give all that was printed."""
-    done = program(*words, cwd=cwd, code=None, stdin=stdin)
-    return done.stdout + done.stderr
 
 
 def google_identity(endpoint: Endpoint) -> Identity:
@@ -163,7 +331,7 @@ def plain_azure_identity(endpoint: Endpoint) -> Identity:
     "make", [google_identity, gcloud_identity, broken_identity, damaged_key, azure_identity, plain_azure_identity]
 )
 def test_no_cloud_identity_shows_in_message_event_log_or_traceback(
-    make: object, parrot: Parrot, caplog: pytest.LogCaptureFixture
+    make: object, parrot: Repeating, caplog: pytest.LogCaptureFixture
 ) -> None:
     events: list[Event] = []
     with listening(parrot) as endpoint, caplog.at_level(logging.DEBUG):
@@ -175,7 +343,7 @@ def test_no_cloud_identity_shows_in_message_event_log_or_traceback(
     assert "PRIVATE KEY" not in told
 
 
-def test_a_plain_login_shows_in_no_traceback_either(parrot: Parrot, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_plain_login_shows_in_no_traceback_either(parrot: Repeating, caplog: pytest.LogCaptureFixture) -> None:
     events: list[Event] = []
     with listening(parrot) as endpoint, caplog.at_level(logging.DEBUG):
         error = refused("reg.example", endpoint, Login("robot", Secret(MARK)), {}, events)

@@ -11,7 +11,19 @@ from pushing import LOGIN, Pushing, is_whole
 from oci_push.engine.push import PushResult
 from oci_push.errors import NotFoundError, RegistryError, UnavailableError, UploadRejectedError
 from oci_push.runtime.clock import FakeClock
-from oci_push.sandbox.faults import Action, Answer, DropAfter, DropReply, Fault, FaultScript, Headers, Slow, Stall
+from oci_push.sandbox.faults import (
+    Action,
+    Answer,
+    AnswerAfter,
+    DropAfter,
+    DropReply,
+    Fault,
+    FaultScript,
+    FlipByte,
+    Headers,
+    Slow,
+    Stall,
+)
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
 
@@ -193,15 +205,58 @@ def test_a_digest_that_is_refused_after_a_resume_is_sent_once_more_as_a_whole(im
         assert sessions(sandbox) == 2
 
 
-def test_a_digest_that_is_refused_without_a_resume_is_not_sent_again(image: Layout) -> None:
-    script = FaultScript([fault("PUT", Answer(400, code="DIGEST_INVALID"))])
+def test_a_digest_that_is_refused_though_the_source_is_right_is_sent_once_more_and_no_more(image: Layout) -> None:
+    script = FaultScript([fault("PUT", Answer(400, code="DIGEST_INVALID"), times=2)])
     with Sandbox(options=IN_PIECES, faults=script) as sandbox:
         error = push(sandbox, image).error
         assert isinstance(error, UploadRejectedError)
         assert error.hint is not None
         assert "source's bytes are right" in error.hint
-        assert sandbox.traffic.count(method="POST") == 1
+        assert sandbox.traffic.count(method="POST") == 2
         assert sandbox.store.uploads() == ()
+
+
+@pytest.mark.parametrize("options", [IN_PIECES, SandboxOptions()], ids=["in pieces", "whole"])
+def test_a_byte_that_changes_on_its_way_costs_the_blob_once_more(options: SandboxOptions, image: Layout) -> None:
+    method = "PATCH" if options.chunk_max else "PUT"
+    with Sandbox(options=options, faults=FaultScript([fault(method, FlipByte(1234))])) as sandbox:
+        result = push(sandbox, image)
+        assert result.error is None
+        assert is_whole(sandbox, "a", "1", image)
+        assert sandbox.traffic.received_bytes(path_pattern="/uploads/") == 2 * SIZE + min(image.blobs.values())
+        assert result.blobs[0].bytes_resent == SIZE
+
+
+def test_a_front_end_that_answers_for_a_closing_put_is_not_believed(image: Layout) -> None:
+    with Sandbox(faults=FaultScript([fault("PUT", Answer(201))])) as sandbox:
+        assert push(sandbox, image).error is None
+        assert is_whole(sandbox, "a", "1", image)
+
+
+def test_one_416_of_a_first_piece_is_asked_about_and_gone_on_from(image: Layout, tmp_path: Path) -> None:
+    # The first piece came twice: once its bytes are there, a copy of it is out of place.
+    with Sandbox(options=IN_PIECES) as sandbox:
+        sandbox.faults.add(fault("PATCH", DropReply()))
+        sandbox.faults.add(fault("GET", Answer(503)))
+        pushing = Pushing(at_once=1, home=tmp_path)
+        assert push(sandbox, image, pushing).error is None
+        sandbox.faults.add(fault("PATCH", Answer(416, {"Range": "0-0"})))
+        other = make_raw_layout(tmp_path / "other", noise(SIZE, 2))
+        assert push(sandbox, other, Pushing(at_once=1, home=tmp_path)).error is None
+        assert sandbox.traffic.count(method="PATCH", status=416) == 1
+        sandbox.traffic.clear()
+        third = make_raw_layout(tmp_path / "third", noise(SIZE, 3))
+        assert push(sandbox, third, Pushing(at_once=1, home=tmp_path)).error is None
+        assert sandbox.traffic.count(method="PATCH") == 4  # pieces are not given up
+
+
+def test_a_416_after_bytes_that_did_arrive_costs_none_of_them(image: Layout) -> None:
+    with Sandbox(options=IN_PIECES) as sandbox:
+        sandbox.faults.add(fault("PATCH", AnswerAfter(416)))
+        assert push(sandbox, image).error is None
+        assert is_whole(sandbox, "a", "1", image)
+        assert sum(size for _, _, size, _ in pieces(sandbox)) == SIZE
+        assert (sandbox.traffic.count(method="GET"), sandbox.traffic.count(method="DELETE")) == (1, 0)
 
 
 def test_a_token_that_ends_in_the_middle_costs_a_piece(image: Layout) -> None:

@@ -111,6 +111,34 @@ def test_commands_see_variables_and_no_terminal(image: Layout, tmp_path: Path) -
         assert "  nothing" in run.texts()
 
 
+def test_a_variable_is_a_word_in_the_environment_whatever_a_stranger_wrote(image: Layout, tmp_path: Path) -> None:
+    branch = f"x; touch {tmp_path}/ran $(touch {tmp_path}/ran) `touch {tmp_path}/ran` '\"\n:"
+    values = {"CF_BRANCH": branch, "not-a-name": "n", "PATH": "/nowhere", "LD_PRELOAD": "/evil", "NUL": "a\0b"}
+    hooks = "hooks: {on_success: ['printf %s \"$CF_BRANCH\" > $OUT', 'env > $OUT.env', 'ls / > /dev/null']}"
+    with Sandbox() as sandbox:
+        run = running(sandbox, image)
+        run.values = {**run.values, **values, "OUT": str(tmp_path / "out"), "LONG": "x" * 200_000}
+        report = run.run(one(hooks))
+    assert step(report, "p").hooks[0].status == "success"
+    assert (tmp_path / "out").read_text() == branch
+    assert not (tmp_path / "ran").exists()
+    names = {line.partition("=")[0] for line in (tmp_path / "out.env").read_text().splitlines()}
+    assert not names & {"not-a-name", "LD_PRELOAD", "NUL", "LONG"}
+
+
+def test_a_secret_is_in_the_environment_only_as_a_variable_that_refers_to_it(image: Layout, tmp_path: Path) -> None:
+    hooks = "hooks: {on_success: ['echo \"got $MINE\"', 'env > $OUT']}"
+    with Sandbox() as sandbox:
+        run = running(sandbox, image)
+        run.config = {"secrets": {"store": {"one": "unused-secret", "two": "wanted-secret"}}}
+        run.values = {**run.values, "MINE": "${{secrets.store.two}}", "OUT": str(tmp_path / "out")}
+        run.run(one(hooks))
+    left = (tmp_path / "out").read_text()
+    assert "MINE=wanted-secret" in left
+    assert "unused-secret" not in left
+    assert "  got ***" in run.texts()
+
+
 NOTES = """hooks:
       on_success:
         metadata:

@@ -90,6 +90,23 @@ def test_a_challenge_to_a_download_that_was_sent_elsewhere_teaches_nothing(regis
     assert len(registry.traffic.tokens) == 1
 
 
+def test_a_303_makes_a_get_of_a_post_without_its_body(image: Layout) -> None:
+    with Sandbox() as sandbox:
+        sandbox.faults.add(Fault("POST", UPLOADS, times=0, action=Redirect(303, "/elsewhere")))
+        assert error_of(Pushing(at_once=1).push(image, f"{sandbox.address}/a:1")) is not None
+        asked = sandbox.traffic.select(path_pattern="^/elsewhere")
+        assert {(one.method, one.headers.get("content-length")) for one in asked} == {("GET", None)}
+
+
+def test_a_warning_from_elsewhere_is_not_the_registrys(image: Layout) -> None:
+    with Sandbox(options=SandboxOptions(warning="pay me")) as storage, Sandbox() as registry:
+        registry.faults.add(Fault("POST", UPLOADS, times=0, action=Redirect(307, f"{storage.url}{{path}}")))
+        pushing = Pushing(at_once=1)
+        pushing.push(image, f"{registry.address}/a:1")
+        assert storage.traffic.count(method="PUT") > 0
+        assert [event for event in pushing.events if "pay me" in str(event)] == []
+
+
 def error_of(results: tuple[object, ...]) -> OciPushError | None:
     """Give the error of a push to one repository."""
     (result,) = results

@@ -269,7 +269,7 @@ class Sweep:
 
 
 @contextmanager
-def sweep(scenario: Scenario, folder: Path) -> Iterator[Sweep]:
-    """Give a sweep of a scenario with its registries running."""
+def sweep(scenario: Scenario, folder: Path, world: World | None = None) -> Iterator[Sweep]:
+    """Give a sweep of a scenario with its registries running: the sandbox, or the one given."""
     with Sandbox(options=scenario.options) as sandbox, Sandbox() as other:
-        yield Sweep(scenario, folder, sandbox, other)
+        yield Sweep(scenario, folder, world or sandbox, other)

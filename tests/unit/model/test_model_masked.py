@@ -89,6 +89,7 @@ def test_a_secret_of_few_letters_is_found_as_a_word() -> None:
         ("https://user:PASSWORD@host/x", "https://user:***@host/x"),
         ("'https://u:pass/word@host/x'", "'https://u:***@host/x'"),
         ("https://u:p@ss@host/x", "https://u:***@host/x"),
+        ("https:/u:PW@host/pipeline.yml", "https:/u:***@host/pipeline.yml"),
         ("http://u:123456@h/", "http://u:***@h/"),
         ("docker://u:pw@h/x:1", "docker://u:***@h/x:1"),
         ("https://ghp_token@github.com/x", "https://***@github.com/x"),
@@ -125,6 +126,18 @@ def test_many_beginnings_of_urls_take_no_time() -> None:
 def test_the_password_of_a_url_is_known_without_it() -> None:
     learn_logins("proxy is https://u:learnt%2Fhere@proxy:1")
     assert masked("learnt/here and learnt%2Fhere") == "*** and ***"
+
+
+def test_a_lone_token_of_a_url_is_known_and_a_lone_name_is_not() -> None:
+    learn_logins("https://ghp_0123456789abcdefghij@github.com/x https://my-organisation-name@dev.azure.com/x")
+    assert masked("ghp_0123456789abcdefghij of my-organisation-name") == "*** of my-organisation-name"
+
+
+def test_a_secret_that_others_have_cut_is_found_by_its_beginning() -> None:
+    Secret("0123456789abcdef-and-so-on")
+    assert masked("got 0123456789abcdef-an") == "got ***"
+    assert masked("got 0123456789abcdef%2Dand-sX") == "got ***X"
+    assert masked("got 0123456789abcde") == "got 0123456789abcde"
 
 
 def test_text_is_masked_before_it_is_cut() -> None:

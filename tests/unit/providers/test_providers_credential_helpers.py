@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import pytest
@@ -43,6 +44,26 @@ def test_server_goes_in_on_standard_input_only() -> None:
 def test_answer_becomes_a_login_with_its_source() -> None:
     program = Program(Finished(0, b'{"ServerURL": "reg.example", "Username": "u", "Secret": "s:x"}\n'))
     assert ask(program) == Login("u", Secret("s:x"), source="f.json (docker-credential-one)")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"Username": "u", "Secret": "s3cr3t\nmore"}, "the password has more than one line"),
+        ({"Username": "<token>", "Secret": "s3cr3t more"}, "the token holds characters"),
+        ({"Username": "u\nv", "Secret": "s3cr3t"}, "the user name has more than one line"),
+    ],
+)
+def test_what_no_header_can_carry_is_the_helpers_fault(answer: dict[str, str], message: str) -> None:
+    with pytest.raises(CredentialsError, match=f"docker-credential-one for reg.example: {message}") as caught:
+        ask(Program(Finished(0, json.dumps(answer).encode())))
+    assert "s3cr3t" not in f"{caught.value!r}{caught.value.hint}"
+
+
+def test_the_line_end_of_an_answers_secret_is_no_part_of_it() -> None:
+    login = ask(Program(Finished(0, b'{"Username": "u", "Secret": "s\\n"}')))
+    assert login is not None
+    assert login.password == Secret("s")
 
 
 @pytest.mark.case("CR-011")

@@ -14,7 +14,7 @@ import pytest
 
 from oci_push.model.digest import Digest
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.memory import ABILITY_S, DAY_S, KEEP_BLOBS, KEEP_S, Memory, NoMemory, SqliteMemory
+from oci_push.runtime.memory import ABILITY_S, DAY_S, KEEP_BLOBS, KEEP_S, REFUSAL_S, Memory, NoMemory, SqliteMemory
 from oci_push.runtime.scope import Scope
 from oci_push.runtime.tasks import run_all
 
@@ -128,12 +128,21 @@ class TestLayers:
 
 
 class TestAbilities:
+    @pytest.mark.parametrize(("name", "value"), [("multi_tag", "no"), ("piece_limit", "1024")])
+    def test_what_a_registry_refused_is_tried_again_after_a_day(self, run: Run, name: str, value: str) -> None:
+        memory = run.open()
+        memory.remember_ability(HOST, name, value)
+        run.clock.time += REFUSAL_S
+        assert memory.find_ability(HOST, name) == value
+        run.clock.time += 1
+        assert memory.find_ability(HOST, name) is None
+
     def test_last_value_is_believed_for_a_week(self, run: Run) -> None:
         memory = run.open()
-        memory.remember_ability(HOST, "multi_tag", "yes")
         memory.remember_ability(HOST, "multi_tag", "no")
+        memory.remember_ability(HOST, "multi_tag", "yes")
         run.clock.time += ABILITY_S
-        assert memory.find_ability(HOST, "multi_tag") == "no"
+        assert memory.find_ability(HOST, "multi_tag") == "yes"
         run.clock.time += 1
         assert memory.find_ability(HOST, "multi_tag") is None
 

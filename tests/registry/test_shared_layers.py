@@ -1,0 +1,130 @@
+"""Pushes that run at once in one run and share a layer: it goes to a registry once, and is mounted everywhere else."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+from images import Layout, LayoutWriter, noise
+from pushing import Pushing, is_whole
+
+from oci_push.engine.push import PushResult
+from oci_push.errors import Cancelled
+from oci_push.events import Event, LegFinished
+from oci_push.model import media
+from oci_push.model.reference import Destination
+from oci_push.runner.pusher import Pusher
+from oci_push.runtime.clock import SystemClock
+from oci_push.runtime.scope import Scope
+from oci_push.runtime.tasks import run_all
+from oci_push.sandbox.faults import Action, Answer, DropAfter, Fault, Stall
+from oci_push.sandbox.options import SandboxOptions
+from oci_push.sandbox.server import Sandbox
+
+LARGE = noise(600_000, 1)
+UPLOADS = "/blobs/uploads/"
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[Layout]:
+    """Write images that have their large layer in common."""
+    return [shared(tmp_path / str(number), number) for number in range(8)]
+
+
+def shared(path: Path, number: int) -> Layout:
+    writer = LayoutWriter(path)
+    config = writer.put(f'{{"os":"linux","n":{number}}}'.encode(), media.OCI_CONFIG)
+    value = {"config": config, "layers": [writer.put(LARGE, media.OCI_LAYER)]}
+    return writer.close(writer.manifest(value, media.OCI_MANIFEST))
+
+
+def push(pusher: Pusher, image: Layout, target: str, scope: Scope) -> PushResult:
+    targets = pusher.targets([Destination.parse(target)])
+    with pusher.open(f"oci:{image.path}", scope) as source:
+        (result,) = pusher.execute(pusher.plan(source, targets, scope), source, scope)
+    return result
+
+
+def push_all(sandbox: Sandbox, images: list[Layout], pushing: Pushing | None = None) -> list[PushResult]:
+    """Push every image to a repository of its own, all at once and in one run."""
+    pushing = pushing or Pushing()
+    with pushing.pusher() as pusher:
+
+        def one(scope: Scope, number: int) -> PushResult:
+            return push(pusher, images[number], f"{sandbox.address}/r{number}:1", scope)
+
+        jobs = [partial(one, number=number) for number in range(len(images))]
+        return [outcome.get() for outcome in run_all(pusher.scope, jobs, limit=len(jobs))]
+
+
+def times_sent(sandbox: Sandbox) -> float:
+    """Say how often the large layer was sent, in parts of it."""
+    large = [r.received_bytes for r in sandbox.traffic.select(path_pattern=UPLOADS) if r.received_bytes > 1000]
+    return sum(large) / len(LARGE)
+
+
+def test_a_layer_of_many_images_goes_to_a_registry_once(images: list[Layout]) -> None:
+    with Sandbox() as sandbox:
+        results = push_all(sandbox, images)
+        assert [result.error for result in results] == [None] * len(images)
+        assert all(is_whole(sandbox, f"r{n}", "1", image) for n, image in enumerate(images))
+        assert times_sent(sandbox) == 1
+        outcomes = sorted(result.blobs[0].outcome.value for result in results)
+        assert outcomes == ["mounted"] * (len(images) - 1) + ["uploaded"]
+
+
+def test_a_registry_that_refuses_to_mount_gets_it_from_each(images: list[Layout]) -> None:
+    with Sandbox(options=SandboxOptions(mount=False)) as sandbox:
+        assert [result.error for result in push_all(sandbox, images)] == [None] * len(images)
+        assert all(is_whole(sandbox, f"r{n}", "1", image) for n, image in enumerate(images))
+        assert times_sent(sandbox) == len(images)
+        assert sandbox.store.uploads() == ()
+
+
+def test_a_user_who_wants_no_mounts_waits_for_nobody(images: list[Layout]) -> None:
+    with Sandbox() as sandbox:
+        push_all(sandbox, images[:2], Pushing(mount=False))
+        assert times_sent(sandbox) == 2
+
+
+@pytest.mark.parametrize("action", [Answer(403, code="DENIED"), DropAfter(5)], ids=["refused", "broken"])
+def test_where_the_first_one_fails_the_next_one_sends_it(action: Action, images: list[Layout]) -> None:
+    # A POST of each image comes first: the first PUT is that of a large blob or of a config.
+    with Sandbox() as sandbox:
+        sandbox.faults.add(Fault("PUT", UPLOADS, action=action, times=1))
+        results = push_all(sandbox, images[:4])
+        good = [n for n, result in enumerate(results) if result.error is None]
+        assert len(good) >= 3
+        assert all(is_whole(sandbox, f"r{n}", "1", images[n]) for n in good)
+        assert times_sent(sandbox) <= 2
+
+
+def test_whoever_waits_can_be_cancelled(images: list[Layout]) -> None:
+    ended = threading.Event()
+
+    def listen(event: Event) -> None:
+        if isinstance(event, LegFinished) and event.error:
+            ended.set()
+
+    with Sandbox() as sandbox:
+        sandbox.faults.add(Fault("PUT", UPLOADS, times=0, action=Stall(60)))
+        scope = Scope(SystemClock(), what="test")
+        pushing = Pushing(scope=scope, stall_s=60, listener=listen)
+        results: list[PushResult] = []
+        thread = threading.Thread(target=lambda: results.extend(push_all(sandbox, images[:3], pushing)))
+        thread.start()
+        assert sandbox.traffic.wait_until(lambda t: t.count(method="PUT") >= 3)
+        scope.cancel(Cancelled())
+        thread.join(30)
+        assert not thread.is_alive()
+        assert ended.is_set()
+        assert times_sent(sandbox) <= 1
+
+
+def test_two_registries_each_get_it_from_us(images: list[Layout]) -> None:
+    with Sandbox() as one, Sandbox() as other, Pushing().pusher() as pusher:
+        for sandbox in (one, other):
+            assert push(pusher, images[0], f"{sandbox.address}/a:1", pusher.scope).error is None
+            assert times_sent(sandbox) == 1
