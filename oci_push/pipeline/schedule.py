@@ -350,7 +350,7 @@ class Schedule:
         self._newly_skipped.append(entry)
         for each in entry.walk():
             each.is_blocked, each.roots = is_blocked, roots
-            self._set(each, SKIPPED, reason if each is entry else f"step {entry.name!r} is skipped")
+            self._set(each, SKIPPED, reason if each is entry else f"step {entry.name!r} is skipped: {reason}")
 
     def _set(self, entry: Entry, state: str, reason: str = "") -> None:
         entry.state, entry.reason = state, reason
