@@ -37,12 +37,13 @@ def basic_password(text: str, where: str) -> Secret:
     A key of Google's (user ``_json_key``) is a JSON object of many lines. Any other text of many lines is a mistake.
     """
     text = text.removeprefix(_BOM).rstrip("\r\n")
+    password = Secret(text)  # known also where it is no good
     is_key = text.lstrip().startswith("{") and text.endswith("}")
-    found = next((char for char in _IN_NO_LOGIN[: 1 if is_key else None] if char in text), "")
-    if found:
-        reason = "holds a NUL character" if found == "\0" else "has more than one line"
+    bad = next((char for char in _IN_NO_LOGIN[: 1 if is_key else None] if char in text), "")
+    if bad:
+        reason = "holds a NUL character" if bad == "\0" else "has more than one line"
         raise CredentialsError(f"{where}: the password {reason}", hint="is it the right one, whole and alone?")
-    return Secret(text)
+    return password
 
 
 def basic_user(text: str, where: str) -> str:
@@ -63,11 +64,12 @@ def header(name: str, value: str, where: str) -> tuple[str, str]:
 
 def _token(form: re.Pattern[str], text: str, where: str) -> Secret:
     text = text.strip().strip(_BOM).strip()
-    if not text:
+    found = Secret(text)  # known also where it is no good
+    if not found:
         raise CredentialsError(f"{where}: the token is empty", hint="log in again")
     if not form.fullmatch(text):
         raise CredentialsError(
             f"{where}: the token holds characters that no token has (it is not shown)",
             hint="is it the right one, whole, alone and on one line? a blank, quote or line end inside does this",
         )
-    return Secret(text)
+    return found

@@ -16,7 +16,7 @@ from oci_push.model.manifest import load_json
 from oci_push.model.secret import Secret
 from oci_push.protocol.call import BytesBody, Call, Flow, Reply
 from oci_push.protocol.challenge import Challenge, canonical
-from oci_push.protocol.credentials import bearer_token, refresh_token
+from oci_push.protocol.credentials import bearer_token
 from oci_push.protocol.endpoints import bare, with_query
 
 _CLIENT = "oci-push"
@@ -32,7 +32,6 @@ class Token:
     text: Secret
     scopes: tuple[str, ...]
     expires_at: float
-    refresh: Secret | None = None
     life_s: float = _DEFAULT_LIFE_S
 
     def is_fresh(self, monotonic: float, need_s: float) -> bool:
@@ -114,6 +113,9 @@ def _read(reply: Reply, scopes: tuple[str, ...], sent_at: float, what: str) -> T
         value = load_json(reply.body, "its answer")
     except ValueError as problem:
         raise CredentialsError(f"{what}: {problem}") from problem
+    for key in ("token", "access_token", "refresh_token"):
+        if isinstance(given := value.get(key), str):
+            Secret(given)  # known, whether it is used or not
     text = next((found for key in ("token", "access_token") if (found := value.get(key))), None)
     if not isinstance(text, str):
         raise CredentialsError(f"{what}: its answer holds neither token nor access_token")
@@ -121,10 +123,8 @@ def _read(reply: Reply, scopes: tuple[str, ...], sent_at: float, what: str) -> T
     life = value.get("expires_in")
     is_sane = isinstance(life, int | float) and not isinstance(life, bool) and 0 < life < _MOST_LIFE_S
     seconds = float(life) if isinstance(life, int | float) and is_sane else _DEFAULT_LIFE_S
-    refresh = value.get("refresh_token")
     life_s = max(seconds, _DEFAULT_LIFE_S)
-    kept = refresh_token(refresh, f"{what}: its answer") if isinstance(refresh, str) and refresh else None
-    return Token(token, scopes, sent_at + life_s, kept, life_s)
+    return Token(token, scopes, sent_at + life_s, life_s)
 
 
 def _refused(error: RegistryError, login: Login | None, what: str) -> Exception:
