@@ -21,11 +21,11 @@ from oci_push.events import Emit, ignore
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, shown
-from oci_push.model.secret import learn_logins
 from oci_push.runner.pusher import Options, Pusher, Surroundings
 from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, follow
 from oci_push.runtime.clock import Clock, SystemClock
 from oci_push.runtime.scope import Scope
+from oci_push.secret import learn_logins
 
 
 def surroundings() -> Surroundings:

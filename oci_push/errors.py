@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from oci_push.model.secret import masked
+from oci_push.secret import masked
 
 
 class OciPushError(Exception):

@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
-from oci_push.model.secret import masked
+from oci_push.secret import masked
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from oci_push.model import secret
+from oci_push import secret
 
 # Two cores are shared with servers and other workers: the time of one example says nothing about our code.
 # Derandomised, so that a red run is red again on the next machine.

@@ -66,7 +66,7 @@ def main() -> None:
     if not completing and (not words or words[0] in _HELP):
         _show(root_help(), 0 if words else 2)
     from oci_push.cli.output import lost_results, open_doors, tell
-    from oci_push.model.secret import learn_logins
+    from oci_push.secret import learn_logins
 
     open_doors()
     for word in sys.argv:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from oci_push.model.reference import DOCKER_HUB
-from oci_push.model.secret import Secret
 from oci_push.pipeline.config_registry import snake_case
 from oci_push.providers.authformat import AuthFile, AuthKey, holds_login
+from oci_push.secret import Secret
 
 Value: TypeAlias = str | bool
 

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from oci_push.model.display import clean, clean_json
-from oci_push.model.secret import Json
+from oci_push.secret import Json
 
 
 def say(line: str = "") -> None:

@@ -7,7 +7,7 @@ import ipaddress
 from dataclasses import dataclass, field
 
 from oci_push.model.identity import Identity
-from oci_push.model.secret import Secret
+from oci_push.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 
-from oci_push.model.secret import Json, masked, masked_json
+from oci_push.secret import Json, masked, masked_json
 
 _COMMANDS = re.compile(
     r"^(?P<blanks>\s*)(?P<start>::|---(?=\s|$)|\+\+\+(?=\s|$)|~~~(?=\s|$)|\^\^\^(?=\s|$))"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from oci_push.model.secret import Secret
+from oci_push.secret import Secret
 
 SESSION_NAME = "default-session-name"
 """The name of a role's session where the pipeline gives none."""

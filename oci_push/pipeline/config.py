@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from oci_push.errors import ConfigError, Problem
-from oci_push.model.secret import Secret
 from oci_push.pipeline import document
 from oci_push.pipeline.config_origin import NAMED, Allowed, Origin
 from oci_push.pipeline.config_registry import RegistryReader
@@ -16,6 +15,7 @@ from oci_push.pipeline.document import Node, Scalar
 from oci_push.pipeline.findings import Findings
 from oci_push.pipeline.integrations import Config, Integration
 from oci_push.pipeline.schema import not_allowed
+from oci_push.secret import Secret
 
 KEYS = ("registries", "candidates", "variables", "secrets", "allow_env")
 

@@ -24,13 +24,13 @@ from oci_push.model.identity import (
     Identity,
 )
 from oci_push.model.reference import DOCKER_HUB, Repository
-from oci_push.model.secret import Secret
 from oci_push.pipeline import document
 from oci_push.pipeline.config_values import SecretSource, Values
 from oci_push.pipeline.document import Mapping, Mark, Node, Scalar, Sequence
 from oci_push.pipeline.integrations import PROVIDERS, Integration
 from oci_push.pipeline.scalars import boolean
 from oci_push.pipeline.schema import not_allowed
+from oci_push.secret import Secret
 
 _ALIASES = {"standard": "other", "docker": "other", "google": "gcr"}
 _TLS = ("insecure", "plain_http", "ca", "cert", "key", "address")

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from oci_push.errors import ConfigError, Problem
-from oci_push.model.secret import Secret
 from oci_push.pipeline.config_origin import Origin
 from oci_push.pipeline.document import Scalar
 from oci_push.pipeline.findings import Findings
 from oci_push.runtime.once import OnceMap
+from oci_push.secret import Secret
 
 _ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 

@@ -14,11 +14,11 @@ from oci_push.model import ecr_host
 from oci_push.model.access import Access, Login, Trust
 from oci_push.model.identity import AwsIdentity, AzureIdentity, GoogleIdentity, Identity
 from oci_push.model.reference import is_host
-from oci_push.model.secret import Secret
 from oci_push.pipeline.config_origin import Allowed
 from oci_push.pipeline.config_values import SecretSource
 from oci_push.pipeline.document import Mark
 from oci_push.protocol.credentials import basic_password, basic_user
+from oci_push.secret import Secret
 
 _RETIRED = ("cfcr", "r.cfcr.io")
 PROVIDERS = ("dockerhub", "ecr", "gcr", "gar", "acr", "bintray", "other")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from oci_push.errors import ConfigError
-from oci_push.model.secret import Secret
+from oci_push.secret import Secret
 
 _OPEN = "${{"
 _CLOSE = "}}"

@@ -9,12 +9,12 @@ from oci_push.model.access import Access, Login
 from oci_push.model.aws_rules import identity_problems
 from oci_push.model.identity import AwsIdentity
 from oci_push.model.reference import DOCKER_HUB
-from oci_push.model.secret import Secret
 from oci_push.pipeline.document import Mark
 from oci_push.pipeline.integrations import Integration, hint_for_unknown, names_host
 from oci_push.pipeline.resolving import Context, error, is_later, use
 from oci_push.pipeline.steps import Aws, PushStep, Text
 from oci_push.protocol.credentials import basic_password, basic_user
+from oci_push.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)

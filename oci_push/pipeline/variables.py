@@ -14,7 +14,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from oci_push.model.secret import Secret
 from oci_push.pipeline.derived_variables import DERIVED
 from oci_push.pipeline.interpolation import (
     Derived,
@@ -26,6 +25,7 @@ from oci_push.pipeline.interpolation import (
     only_name,
     value_of,
 )
+from oci_push.secret import Secret
 
 __all__ = ["Interpolated", "Source", "Variables", "interpolate", "names_in", "only_name"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from oci_push.errors import CredentialsError
-from oci_push.model.secret import Secret
+from oci_push.secret import Secret
 
 # More than token68: "=" anywhere, as some servers keep the padding of each part of a JWT.
 _BEARER = re.compile(r"[A-Za-z0-9._~+/=-]+")

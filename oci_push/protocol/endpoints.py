@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from oci_push.errors import ProtocolViolationError
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
-from oci_push.model.secret import Secret, masked
 from oci_push.protocol.call import Reply
+from oci_push.secret import Secret, masked
 
 _OUR_QUERY = frozenset({"account", "digest", "from", "last", "mount", "n", "scope", "service", "tag", "artifactType"})
 _LEAST_SIGNATURE = 12

@@ -13,11 +13,11 @@ from urllib.parse import quote, urlencode
 from oci_push.errors import CredentialsError, DeniedError, RegistryError
 from oci_push.model.access import Login
 from oci_push.model.manifest import load_json
-from oci_push.model.secret import Secret
 from oci_push.protocol.call import BytesBody, Call, Flow, Reply
 from oci_push.protocol.challenge import Challenge, canonical
 from oci_push.protocol.credentials import bearer_token
 from oci_push.protocol.endpoints import bare, with_query
+from oci_push.secret import Secret
 
 _CLIENT = "oci-push"
 _DEFAULT_LIFE_S = 60.0

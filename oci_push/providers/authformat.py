@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from oci_push.errors import CredentialsError
 from oci_push.model.access import Login
 from oci_push.model.reference import DOCKER_HUB, canonical_host
-from oci_push.model.secret import Secret
 from oci_push.protocol.credentials import basic_password, basic_user, bearer_token, refresh_token
 from oci_push.providers.credential_helpers import TOKEN_USER
+from oci_push.secret import Secret
 
 _REPAIR = "repair the file, or move it away and log in again"
 _LOGIN_KEYS = ("auth", "username", "password", "identitytoken", "registrytoken")

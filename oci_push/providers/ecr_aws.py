@@ -15,13 +15,13 @@ from oci_push.errors import ConfigError, CredentialsError
 from oci_push.events import RetryScheduled
 from oci_push.model.aws_rules import identity_problems
 from oci_push.model.identity import AwsIdentity
-from oci_push.model.secret import Secret
 from oci_push.protocol.credentials import bearer_token
 from oci_push.providers.base import Cloud
 from oci_push.runtime.once import OnceMap
 from oci_push.runtime.retry import Budget, Retried, attempts
 from oci_push.runtime.scope import Scope
 from oci_push.runtime.tasks import attend
+from oci_push.secret import Secret
 
 if TYPE_CHECKING:
     from boto3.session import Session

@@ -30,7 +30,6 @@ from oci_push.errors import CredentialsError
 from oci_push.model.access import Access, Login
 from oci_push.model.identity import GoogleIdentity
 from oci_push.model.manifest import load_json
-from oci_push.model.secret import Secret
 from oci_push.protocol.credentials import refresh_token
 from oci_push.providers.base import Cloud, CloudSide
 from oci_push.providers.tokenfetch import (
@@ -43,6 +42,7 @@ from oci_push.providers.tokenfetch import (
     token_in,
 )
 from oci_push.runtime.scope import Scope
+from oci_push.secret import Secret
 from oci_push.transport.logins import Lease, LeasedLogin
 
 TOKEN_USER = "oauth2accesstoken"  # noqa: S105  # a user name

@@ -6,7 +6,7 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Literal
 
-from oci_push.model.secret import Secret
+from oci_push.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from oci_push.errors import ConfigError
 from oci_push.model.access import is_loopback
-from oci_push.model.secret import Secret
+from oci_push.secret import Secret
 from oci_push.transport.addresses import Reach, literal, reach
 from oci_push.transport.origins import Origin, is_instance_metadata
 

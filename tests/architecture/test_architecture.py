@@ -17,8 +17,9 @@ import pytest
 from sourcecode import PROJECT, imports, modules, own_imports, uses
 
 LADDER: tuple[tuple[str, ...], ...] = (
-    ("model",),
+    ("secret",),
     ("errors",),
+    ("model",),
     ("runtime",),
     ("protocol", "events"),
     ("transport",),
@@ -32,12 +33,12 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("__main__",),
 )
-"""Lowest first. Those on one rung do not see each other; `errors` stands on `model`, as errors are
-told without secrets; `runtime` does, as its memory keeps digests."""
+"""Lowest first. Those on one rung do not see each other; `errors` stands on `secret`, as errors are told without them;
+`runtime` stands on `model`, as its memory keeps digests."""
 
 BESIDE = {
-    "pipeline": {"errors", "model", "runtime", "protocol", "events"},
-    "sandbox": {"errors", "model", "runtime", "protocol", "events"},
+    "pipeline": {"secret", "errors", "model", "runtime", "protocol", "events"},
+    "sandbox": {"secret", "errors", "model", "runtime", "protocol", "events"},
 }
 """Rooms that stand beside the ladder: what they see. They are seen from `runner` upwards."""
 

@@ -16,9 +16,9 @@ from oci_push.errors import ImmutableTagError, NotFoundError, OciPushError
 from oci_push.events import Note, RetryScheduled
 from oci_push.model.access import Access
 from oci_push.model.identity import AwsIdentity, EcrCreation
-from oci_push.model.secret import Secret
 from oci_push.runner.regions import in_regions
 from oci_push.runtime.clock import FakeClock
+from oci_push.secret import Secret
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/pusher"
 POLICY = (

@@ -18,12 +18,12 @@ from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination
-from oci_push.model.secret import Secret
 from oci_push.runner.pusher import Options, Pusher, Surroundings
 from oci_push.runtime.clock import Clock, SystemClock
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
 from oci_push.sandbox.server import Sandbox
+from oci_push.secret import Secret
 from oci_push.transport.session import TransportSettings
 from oci_push.transport.sockets import Network
 

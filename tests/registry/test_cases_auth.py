@@ -14,12 +14,12 @@ from pushing import LOGIN, Pushing, is_whole
 from oci_push.errors import CredentialsError, DeniedError, OciPushError, ProtocolViolationError
 from oci_push.events import BlobDone, Event
 from oci_push.model.access import Access, Login, Trust
-from oci_push.model.secret import Secret
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sandbox.faults import Answer, Fault, FaultScript, Redirect
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
+from oci_push.secret import Secret
 
 UPLOADS = r"/blobs/uploads/"
 BEARER = SandboxOptions(auth="bearer")

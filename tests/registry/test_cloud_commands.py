@@ -12,9 +12,9 @@ from cloudendpoints import Endpoint, GoogleTokens
 from images import layer, make_layout
 from program import program
 
-from oci_push.model.secret import Secret
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
+from oci_push.secret import Secret
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from oci_push.events import ignore
 from oci_push.model.access import Access, Login, Trust
 from oci_push.model.identity import AzureIdentity, GoogleIdentity, Identity
 from oci_push.model.reference import Destination
-from oci_push.model.secret import Secret
 from oci_push.protocol.ping import ping
 from oci_push.registry.connections import Connections
 from oci_push.runner.pusher import Options, Pusher, Surroundings
@@ -26,6 +25,7 @@ from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
+from oci_push.secret import Secret
 from oci_push.transport.session import TransportSettings
 
 ACR = "acme.azurecr.io"

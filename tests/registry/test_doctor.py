@@ -14,7 +14,6 @@ from pushing import QUICK
 
 from oci_push.events import ignore
 from oci_push.model.access import Access, Login, Trust
-from oci_push.model.secret import Secret
 from oci_push.providers.base import Quirks
 from oci_push.registry.connections import Connections
 from oci_push.registry.doctor import Doctor, Examination, Verdict, scratch_repositories
@@ -23,6 +22,7 @@ from oci_push.runtime.scope import Scope
 from oci_push.sandbox.faults import Answer, Fault, FaultScript, Headers
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
+from oci_push.secret import Secret
 from oci_push.transport.session import TransportSettings
 
 CAPABLE = SandboxOptions(multi_tag=True, anonymous_mount=True, single_post=True)

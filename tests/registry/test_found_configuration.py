@@ -10,8 +10,8 @@ import pytest
 from images import layer, make_layout
 from invoking import Invoked, invoke
 
-from oci_push.model.secret import Secret
 from oci_push.sandbox.server import Sandbox, SandboxOptions
+from oci_push.secret import Secret
 
 PIPELINE = (
     "version: '1.0'\nsteps:\n  p: {type: push, candidate: 'oci:image', image_name: app, registry: inner, tag: x}\n"

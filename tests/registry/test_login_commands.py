@@ -10,9 +10,9 @@ import pytest
 from images import layer, make_layout
 from program import program
 
-from oci_push.model.secret import Secret
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
+from oci_push.secret import Secret
 
 PASSWORD = "pa:ss wörd"
 CONFIG = "home/.docker/config.json"

@@ -17,10 +17,10 @@ from oci_push.errors import (
     ProtocolViolationError,
 )
 from oci_push.model.access import Login
-from oci_push.model.secret import Secret
 from oci_push.sandbox.faults import Answer, DropAfter, DropReply, Fault, FaultScript, Headers
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
+from oci_push.secret import Secret
 
 UPLOADS = r"/blobs/uploads/"
 

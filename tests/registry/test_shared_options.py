@@ -14,9 +14,9 @@ from invoking import invoke
 
 from oci_push.cli.app import command_of
 from oci_push.cli.options import Common
-from oci_push.model.secret import Secret
 from oci_push.sandbox.faults import Fault, FaultScript, Stall
 from oci_push.sandbox.server import Sandbox, SandboxOptions
+from oci_push.secret import Secret
 
 PASSWORD = "hidden-word"
 STEPS = """

@@ -14,7 +14,7 @@ import pytest
 
 from oci_push.cli import output
 from oci_push.cli.output import Door
-from oci_push.model.secret import Secret
+from oci_push.secret import Secret
 
 PROGRAM = [sys.executable, "-m", "oci_push"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from oci_push.model.aws_rules import creation_problems, identity_problems
 from oci_push.model.identity import AwsIdentity, EcrCreation
-from oci_push.model.secret import Secret
+from oci_push.secret import Secret
 
 ROLE = "arn:aws:iam::123456789012:role/path/name"
 POLICY = '{"rules": [' + " " * 100 + "]}"

@@ -9,8 +9,8 @@ import pytest
 
 from oci_push.errors import CredentialsError
 from oci_push.model.access import Login
-from oci_push.model.secret import Secret
 from oci_push.providers.authformat import AuthFile, AuthKey
+from oci_push.secret import Secret
 
 
 def login_of(entry: object) -> Login | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from oci_push.model.access import Login
-from oci_push.model.secret import Secret
 from oci_push.protocol.uploads import Form
 from oci_push.providers.base import Family, complete
 from oci_push.providers.families import FAMILIES, find_family
+from oci_push.secret import Secret
 
 
 def test_every_family_has_a_name_of_its_own() -> None:
