@@ -159,9 +159,7 @@ class Aws:
         keys = self._attended(scope, found.get_frozen_credentials)
         given = (keys.access_key, keys.secret_key, keys.token)
         usable = _usable(*given, f"{self._what}: AWS credentials from {found.method}")
-        if usable != given:
-            session.set_credentials(*usable)
-        return session
+        return session if usable == given else Session(*usable, profile_name=identity.profile or None)
 
     def _role(self, scope: Scope) -> _Keys | None:
         if not self._identity.role_arn:

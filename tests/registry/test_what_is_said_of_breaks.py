@@ -147,10 +147,11 @@ def test_a_location_that_leads_nowhere_is_one_clean_error(location: str, status:
 
 def test_a_location_is_sent_as_it_is_without_user_and_fragment_and_blanks_as_browsers_do(tmp_path: Path) -> None:
     image = make_layout(tmp_path / "image", layer(1))
+    shown = [{"Docker-Content-Digest": blob} for blob in sorted(image.blobs, key=lambda blob: -image.blobs[blob])]
     faults = FaultScript(
         [
-            Fault("PUT", "/elsewhere/", times=0, action=Answer(201)),
-            Fault("PUT", "/manifests/", times=0, action=Answer(201)),
+            *(Fault("PUT", f"{blob['Docker-Content-Digest'][7:]}", action=Answer(201, blob)) for blob in shown),
+            Fault("PUT", "/manifests/", times=0, action=Answer(201, {"Docker-Content-Digest": image.digest})),
         ]
     )
     with Sandbox(faults=faults) as sandbox:
