@@ -13,7 +13,7 @@
     │   ├─ UploadRejectedError                the registry will not take these bytes this way
     │   ├─ ImmutableTagError                  the tag exists with another digest and may not move
     │   ├─ RateLimitedError                   429, transient
-    │   ├─ UnavailableError                   408, 425, 5xx, transient
+    │   ├─ UnavailableError                   408, 425, 499, most of 5xx, transient
     │   └─ ProtocolViolationError             the registry broke the specification
     ├─ NetworkError                 exit 6    transient unless it is about trust
     ├─ DeadlineError                exit 7    a step or command ran out of time
@@ -152,7 +152,7 @@ class RateLimitedError(RegistryError):
 
 
 class UnavailableError(RegistryError):
-    """Report a failure on the registry's side that may pass (408, 425, 5xx)."""
+    """Report a failure on the registry's side that may pass: 408, 425, 499, and 5xx but for what lasts (501, 505)."""
 
     transient = True
 
@@ -162,9 +162,13 @@ class ProtocolViolationError(RegistryError):
 
 
 class NetworkError(OciPushError):
-    """Report that no answer came: refused, reset, timed out, or the peer is not to be trusted."""
+    """Report that no answer came: refused, reset, timed out, or the peer is not to be trusted.
+
+    `is_away` says that it was the registry itself that did not answer, not another place on the way.
+    """
 
     exit_code = 6
+    is_away = True
 
     def __init__(self, message: str, *, hint: str | None = None, transient: bool = True) -> None:
         super().__init__(message, hint=hint)

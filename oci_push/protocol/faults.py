@@ -29,7 +29,9 @@ from oci_push.protocol.redaction import redact
 _MAX_TEXT = 400
 _MAX_NAMED = 1000
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
-_TRANSIENT = frozenset({408, 425, 499, 500, 502, 503, 504, 522})
+_PASSING = frozenset({408, 425, 499})
+_LASTING = frozenset({501, 505, 506, 507, 508, 510, 511})
+"""What of 5xx the same request meets again: not able to, not so, no space, a loop, log in to the network first."""
 
 
 def error_for(call: Call, reply: Reply, now: Callable[[], float], authorization: str = "") -> RegistryError:
@@ -110,7 +112,7 @@ def _clip(text: str) -> str:
 def _classify(status: int, codes: tuple[str, ...], text: str) -> tuple[type[RegistryError], str | None]:
     if status == 429 or "TOOMANYREQUESTS" in codes:
         return RateLimitedError, None
-    if status in _TRANSIENT:
+    if status in _PASSING or (500 <= status < 600 and status not in _LASTING):
         return UnavailableError, None
     if status == 401:
         return DeniedError, "log in, or check the credentials used for this registry"

@@ -127,8 +127,8 @@ def _read(reply: Reply, scopes: tuple[str, ...], sent_at: float, what: str) -> T
 
 def _refused(error: RegistryError, login: Login | None, what: str) -> Exception:
     """Tell a refusal as what it is; what may pass stays what it is. Nothing here is an answer of the registry."""
-    if error.transient:
-        return error
+    if error.transient or not error.status:
+        return error  # without a status it is not the server's word, but that we may not be sent there
     if not isinstance(error, DeniedError) and error.status != 400:
         return CredentialsError(str(error), hint="the registry names this token server; is its address right?")
     if login is None:

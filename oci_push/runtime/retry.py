@@ -33,7 +33,8 @@ class Action(enum.Enum):
     """Not so many bytes at once, or not in this form: send them otherwise."""
 
 
-_AWAY = frozenset({502, 503, 504})
+_AWAY = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 530})
+"""What a proxy or a CDN says while nobody is behind it."""
 _SESSION_LOST = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"})
 _PASSING = frozenset({"UNKNOWN", "UNAVAILABLE", "TOOMANYREQUESTS"})
 _FINAL = frozenset(
@@ -173,7 +174,7 @@ class Budget:
         if self._failed < self._policy.attempts:
             return False
         waited = self._clock.monotonic() - self._since
-        is_away = isinstance(error, NetworkError) or (
+        is_away = (isinstance(error, NetworkError) and error.is_away) or (
             self._behind_proxy and isinstance(error, RegistryError) and error.status in _AWAY
         )
         is_patient = self._has_answered and self._policy.attempts > 1 and is_away

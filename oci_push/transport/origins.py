@@ -1,30 +1,53 @@
-"""Origins: where a URL leads, and whether a registry may send us there.
+"""Origins: where a URL leads, and what a server may write as one.
 
-Credentials go only to the origin they were asked for, and a public registry must not point our requests at
-loopback, link-local or private addresses (distribution-spec: no credentials across hosts on redirects).
+Credentials go only to the origin they were asked for (distribution-spec: no credentials across hosts on redirects).
+Whether an origin that a server named may be talked to at all is judged by its address, in `dialing`.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from urllib.parse import urljoin, urlsplit
+import re
+from typing import TypeAlias
+from urllib.parse import quote, urljoin, urlsplit
 
 from oci_push.errors import ProtocolViolationError
 from oci_push.protocol.endpoints import bare
 
+Origin: TypeAlias = tuple[str, str, int]
 _PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f:.]+(%[a-z0-9._-]+)?")
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+_MOST_SHOWN = 200
 
 
-def origin(url: str) -> tuple[str, str, int]:
+def origin(url: str) -> Origin:
     """Give scheme, host and port of an absolute URL; raise `ProtocolViolationError` when it is none."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as problem:
-        raise ProtocolViolationError(f"{url[:80]!r} is not a URL") from problem
-    if parts.scheme not in _PORTS or not parts.hostname:
-        raise ProtocolViolationError(f"{bare(url)[:80]!r} is not an http or https URL")
-    return parts.scheme, parts.hostname.lower(), port or _PORTS[parts.scheme]
+        raise ProtocolViolationError(f"{shown(url)} is not a URL") from problem
+    host = (parts.hostname or "").lower()
+    if parts.scheme not in _PORTS or not _HOST.fullmatch(host) or port == 0:
+        raise ProtocolViolationError(f"{shown(url)} is not an http or https URL")
+    return parts.scheme, host, port or _PORTS[parts.scheme]
+
+
+def base_of(where: Origin) -> str:
+    """Give an origin as a URL without a path; the port is left out where it is the usual one."""
+    scheme, host, port = where
+    name = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{name}" if port == _PORTS[scheme] else f"{scheme}://{name}:{port}"
+
+
+def target_of(url: str) -> str:
+    """Give what is asked of an origin: path and query, byte for byte, as a signed query must stay as it is.
+
+    What cannot stand in a request (blanks, other than ASCII) is written as its UTF-8 bytes, as browsers do. A
+    fragment is not sent, nor is a user.
+    """
+    parts = urlsplit(url)
+    return quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_PRINTABLE)
 
 
 def join(base: str, location: str) -> str:
@@ -32,47 +55,25 @@ def join(base: str, location: str) -> str:
     try:
         return urljoin(base, location)
     except ValueError as problem:
-        raise ProtocolViolationError(f"{bare(base)}: redirects to {location[:80]!r}, which is no URL") from problem
+        raise ProtocolViolationError(f"{bare(base)}: redirects to {shown(location)}, which is no URL") from problem
 
 
-def check_hop(start: tuple[str, str, int], url: str) -> tuple[str, str, int]:
-    """Allow a step from a registry's origin to `url`, or raise; gives the new origin."""
+def check_hop(start: Origin, url: str) -> Origin:
+    """Allow a step from a registry's origin to `url` by its scheme, or raise; gives the new origin."""
     target = origin(url)
-    if target == start:
-        return target
     if start[0] == "https" and target[0] == "http":
         raise ProtocolViolationError(
-            f"{start[1]}: points from https to plain http at {bare(url)}; refused",
+            f"{start[1]}: points from https to plain http at {bare(url)[:_MOST_SHOWN]}; refused",
             hint="the registry or a proxy before it is misconfigured",
         )
-    if _is_link_local(target[1]) and not _is_link_local(start[1]):
-        # Clouds answer there with credentials of the machine: no registry has a reason to point at it.
-        raise ProtocolViolationError(f"{start[1]}: points at the link-local address {target[1]}; refused")
-    if _is_private(target[1]) and not _is_private(start[1]):
-        raise ProtocolViolationError(
-            f"{start[1]}: points at the private address {target[1]}; refused",
-            hint="a public registry has no business there; check the registry's external URL setting",
-        )
     return target
+
+
+def shown(url: str) -> str:
+    """Show what should have been a URL: short, and without what may be secret in one (user, query, fragment)."""
+    return repr(re.split(r"[?#]", url, maxsplit=1)[0].rpartition("@")[2][:80])
 
 
 def is_instance_metadata(host: str) -> bool:
     """Say whether a host is where a cloud tells an instance of itself; a proxy would tell of the proxy's."""
     return host in ("metadata.google.internal", "169.254.169.254", "fd00:ec2::254")
-
-
-def _is_private(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return "." not in host  # a bare name is one of the own network
-    return address.is_private or address.is_loopback or address.is_link_local
-
-
-def _is_link_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_link_local
-    except ValueError:
-        return False

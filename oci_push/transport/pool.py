@@ -1,132 +1,122 @@
-"""Connection pools: httpcore's, with our sockets under it and, where the environment says so, a proxy."""
+"""Pools: what httpx sends its requests through, with our own connections under it, kept for the next request."""
 
 from __future__ import annotations
 
-import contextlib
-import ssl
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-import httpcore
 import httpx
 
-from oci_push.model.access import Access, is_loopback
-from oci_push.transport.origins import is_instance_metadata
-from oci_push.transport.sockets import Backend
-from oci_push.transport.tls import make_context
+from oci_push.runtime.scope import Scope
+from oci_push.transport.breakage import Trouble
+from oci_push.transport.connection import Connection, Patience
+from oci_push.transport.dialing import Dialer
+from oci_push.transport.origins import Origin, origin, target_of
 
-_CONNECTIONS = 64
-_ERRORS: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
-    (httpcore.ConnectTimeout, httpx.ConnectTimeout),
-    (httpcore.ReadTimeout, httpx.ReadTimeout),
-    (httpcore.WriteTimeout, httpx.WriteTimeout),
-    (httpcore.PoolTimeout, httpx.PoolTimeout),
-    (httpcore.ConnectError, httpx.ConnectError),
-    (httpcore.ReadError, httpx.ReadError),
-    (httpcore.WriteError, httpx.WriteError),
-    (httpcore.ProxyError, httpx.ProxyError),
-    (httpcore.UnsupportedProtocol, httpx.UnsupportedProtocol),
-    (httpcore.RemoteProtocolError, httpx.RemoteProtocolError),
-    (httpcore.LocalProtocolError, httpx.LocalProtocolError),
-)
+_IDLE_S = 60.0
+"""How long a connection is kept unused: firewalls forget one after some minutes, without a word to either side."""
 
 
-class PoolTransport(httpx.BaseTransport):
-    """Send httpx requests through an httpcore pool with a chosen network backend, which httpx has no door for."""
+class Pool(httpx.BaseTransport):
+    """Send requests, each over a clean connection to its origin; used by many threads at once.
 
-    def __init__(self, pool: httpcore.ConnectionPool) -> None:
-        self._pool = pool
+    Of a request's extensions, ``url`` is the URL itself, ``scope`` what its waits belong to, and ``patience`` and
+    ``connect_s`` are how long these may be.
+    """
+
+    def __init__(self, dialer: Dialer) -> None:
+        self._dialer = dialer
+        self._lock = threading.Lock()
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._is_closed = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request; `extensions["target"]` is its exact request target."""
-        with _translated():
-            response = self._pool.handle_request(
-                httpcore.Request(
-                    method=request.method,
-                    url=httpcore.URL(
-                        scheme=request.url.raw_scheme,
-                        host=request.url.raw_host,
-                        port=request.url.port,
-                        target=request.extensions["target"],
-                    ),
-                    headers=request.headers.raw,
-                    content=request.stream,
-                    extensions={"timeout": request.extensions["timeout"]},
+        """Send one request and give its answer, whose body is still to be read; raises `Trouble`."""
+        extensions = request.extensions
+        scope: Scope = extensions["scope"]
+        patience: Patience = extensions["patience"]
+        where = origin(extensions["url"])
+        with self._placed(where, extensions["url"]):
+            connection = self._take(scope, where) or self._dialer.dial(scope, where, extensions["connect_s"])
+            try:
+                body = request.stream
+                head = connection.send(
+                    scope,
+                    request.method.encode("ascii"),
+                    target_of(extensions["url"]),
+                    request.headers.raw,
+                    body if isinstance(body, Iterable) else (),
+                    patience,
                 )
-            )
-        return httpx.Response(
-            response.status, headers=response.headers, stream=_Answer(response), extensions=response.extensions
-        )
+            except BaseException:
+                connection.close()
+                raise
+        answer = _Answer(self, where, extensions["url"], connection, scope, patience)
+        return httpx.Response(head.status_code, headers=head.headers.raw_items(), stream=answer)
 
     def close(self) -> None:
-        """Close all connections."""
-        self._pool.close()
+        """Close all connections that are not in use, and each of the others when it is given back."""
+        with self._lock:
+            self._is_closed = True
+            idle = [connection for kept in self._idle.values() for connection in kept]
+            self._idle.clear()
+        for connection in idle:
+            connection.close()
+
+    def put(self, scope: Scope, where: Origin, connection: Connection) -> None:
+        """Take back a connection whose exchange is over."""
+        if not connection.end():
+            return
+        connection.idle_since = scope.clock.monotonic()
+        with self._lock:
+            if not self._is_closed:
+                self._idle.setdefault(where, []).append(connection)
+                return
+        connection.close()
+
+    def _take(self, scope: Scope, where: Origin) -> Connection | None:
+        """Give the connection that was used last, if it is still clean: a server may have closed it, or said more."""
+        while True:
+            with self._lock:
+                kept = self._idle.get(where)
+                connection = kept.pop() if kept else None
+            if connection is None:
+                return None
+            if connection.is_clean() and scope.clock.monotonic() - connection.idle_since < _IDLE_S:
+                return connection
+            connection.close()
+
+    @contextmanager
+    def _placed(self, where: Origin, url: str) -> Iterator[None]:
+        """Note in what breaks where it broke."""
+        try:
+            yield
+        except Trouble as trouble:
+            trouble.url = url
+            trouble.via = str(self._dialer.proxy(where) or "")
+            raise
 
 
 class _Answer(httpx.SyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
-        self._response = response
+    """The body of one answer; closing it gives the connection back."""
+
+    def __init__(
+        self, pool: Pool, where: Origin, url: str, connection: Connection, scope: Scope, patience: Patience
+    ) -> None:
+        self._pool = pool
+        self._where = where
+        self._url = url
+        self._connection = connection
+        self._scope = scope
+        self._patience = patience
+        self._is_closed = False
 
     def __iter__(self) -> Iterator[bytes]:
-        stream = self._response.stream
-        assert isinstance(stream, Iterable)  # noqa: S101  # a sync pool gives sync streams
-        with _translated():
-            yield from stream
+        with self._pool._placed(self._where, self._url):
+            yield from self._connection.body(self._scope, self._patience)
 
     def close(self) -> None:
-        with _translated(), contextlib.suppress(httpcore.ReadError):
-            self._response.close()
-
-
-def make_transport(access: Access, backend: Backend, env: Mapping[str, str], proxy: str) -> PoolTransport:
-    """Build the transport of one session; the TLS context is made on the first https connection's behalf."""
-    context: ssl.SSLContext | None = make_context(access.trust, env) if access.scheme == "https" else None
-    if context is None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # empty: nothing is loaded for plain http
-    options = {
-        "ssl_context": context,
-        "max_connections": _CONNECTIONS,
-        "max_keepalive_connections": _CONNECTIONS,
-        "keepalive_expiry": 60.0,
-        "http1": True,
-        "http2": False,
-        "network_backend": backend,
-    }
-    if proxy:
-        url = httpx.URL(proxy)
-        login = (url.username.encode(), url.password.encode()) if url.username else None
-        bare = f"{url.scheme}://{url.host}:{url.port or 80}"
-        return PoolTransport(httpcore.HTTPProxy(bare, proxy_auth=login, **options))  # type: ignore[arg-type]
-    return PoolTransport(httpcore.ConnectionPool(**options))  # type: ignore[arg-type]
-
-
-def find_proxy(target: tuple[str, str, int], env: Mapping[str, str]) -> str:
-    """Read HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY as curl does, lower case first."""
-
-    def read(name: str) -> str:
-        return env.get(name.lower(), "") or env.get(name.upper(), "")
-
-    for entry in read("no_proxy").replace(" ", "").split(","):
-        name = entry.lstrip(".").lower()
-        if name == "*" or (name and (target[1] == name or f"{target[1]}:{target[2]}" == name)):
-            return ""
-        if name and target[1].endswith(f".{name}"):
-            return ""
-    if is_loopback(target[1]) or is_instance_metadata(target[1]):
-        return ""
-    return read(f"{target[0]}_proxy") or read("all_proxy")
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (
-        httpcore.TimeoutException,
-        httpcore.NetworkError,
-        httpcore.ProtocolError,
-        httpcore.ProxyError,
-        httpcore.UnsupportedProtocol,
-    ) as problem:
-        kind = next((to for from_, to in _ERRORS if isinstance(problem, from_)), httpx.TransportError)
-        raise kind(str(problem)) from problem
+        if not self._is_closed:
+            self._is_closed = True
+            self._pool.put(self._scope, self._where, self._connection)

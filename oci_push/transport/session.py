@@ -1,7 +1,6 @@
 """Sessions: drive flows over HTTP against one registry, with its login, redirects, limits and retries.
 
-The only user of httpx beside `sockets`. Redirects are followed here: httpx would turn a POST into a GET and
-knows nothing of who may see credentials.
+Redirects are followed here: httpx would turn a POST into a GET and knows nothing of who may see credentials.
 """
 
 from __future__ import annotations
@@ -9,9 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -33,20 +31,21 @@ from oci_push.protocol.notices import warnings
 from oci_push.runtime.retry import Budget, Retried, RetryPolicy, attempts
 from oci_push.runtime.scope import Scope
 from oci_push.transport.auth import Authenticator
-from oci_push.transport.bodies import BodyStream
-from oci_push.transport.breakage import network_error
+from oci_push.transport.breakage import Kind, Trouble, network_error, trouble_of
+from oci_push.transport.connection import Patience
+from oci_push.transport.dialing import Dialer
 from oci_push.transport.logins import FixedLogin, LoginSource
-from oci_push.transport.origins import check_hop, join, origin
+from oci_push.transport.origins import base_of, check_hop, join, origin, shown
+from oci_push.transport.outgoing import BodyStream, check_headers, leave_secrets_behind
 from oci_push.transport.pace import Bandwidth, Gate
-from oci_push.transport.pool import find_proxy, make_transport
+from oci_push.transport.pool import Pool
 from oci_push.transport.probe import Probe, look
-from oci_push.transport.sockets import Backend, Stream
+from oci_push.transport.sockets import Network
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_HOPS = 10
-_SECRET_HEADERS = ("Authorization", "X-IDENTITY-HEADER")
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_WARNINGS = 20
 _ANSWER_S = 300.0
@@ -72,6 +71,7 @@ class TransportSettings:
     limit_bytes_per_s: float = 0.0
     user_agent: str = "oci-push"
     env: Mapping[str, str] = field(default_factory=dict)
+    network: Network = field(default_factory=Network)
 
 
 class Session:
@@ -101,18 +101,11 @@ class Session:
         self._settings = settings
         self._random = random
         self._emit = emit
-        addresses = {f"{self._origin[1]}:{self._origin[2]}": access.address} if access.address else {}
-        self._backend = Backend(addresses)
-        proxy = find_proxy(self._origin, settings.env)
-        self._is_proxied = bool(proxy)
+        self._dialer = Dialer(access, self._origin, settings.env, settings.network)
+        self._is_proxied = self._dialer.proxy(self._origin) is not None
         self.limits = ""
         """What the registry last told of its rate limits, for people."""
-        self._client = httpx.Client(
-            transport=make_transport(access, self._backend, settings.env, proxy),
-            headers={"User-Agent": settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"},
-            timeout=httpx.Timeout(settings.stall_s, connect=settings.connect_s),
-            trust_env=False,
-        )
+        self._pool = Pool(self._dialer)
         self.gate = gate or Gate(settings.near_requests)
         self._bandwidth = bandwidth or Bandwidth(settings.limit_bytes_per_s)
         self._bytes_per_s = _ASSUMED_BYTES_PER_S
@@ -125,13 +118,14 @@ class Session:
 
     def probe(self, scope: Scope) -> Probe:
         """Look at the way to the registry without a request; raises `NetworkError`."""
-        call = Call("GET", "/v2/", what=self.access.host)
         if self._is_proxied:
             return Probe()
         try:
             return look(self.access, self._origin, self._settings.env, scope.remaining(self._settings.connect_s))
-        except OSError as problem:
-            raise network_error(call, self._base, problem) from problem
+        except (OSError, UnicodeError) as problem:
+            trouble = trouble_of(problem, Kind.CONNECT)
+            trouble.url = self._base
+            raise network_error(self.access.host, trouble, home=self._base) from problem
 
     @property
     def base(self) -> str:
@@ -140,12 +134,12 @@ class Session:
 
     def close(self) -> None:
         """Close all connections."""
-        self._client.close()
+        self._pool.close()
 
     @property
     def distance_s(self) -> float | None:
         """Give what connecting took, about a round trip; ``None`` before the first connection."""
-        return self._backend.connect_s
+        return self._dialer.connect_s
 
     def run(self, scope: Scope, flow: Flow[T]) -> T:
         """Drive a flow to its result; calls that may be repeated are, by the call policy."""
@@ -178,7 +172,7 @@ class Session:
     @contextmanager
     def download(self, scope: Scope, call: Call) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Send a GET and give the answer's status, which is checked first, and its body block by block."""
-        with self.gate.inside(scope), self._backend.use(scope), self._translated(call):
+        with self.gate.inside(scope), self._translated(call):
             response, sent = self._exchange(scope, call, authenticated=True)
             try:
                 if response.status_code not in call.answers:
@@ -228,7 +222,7 @@ class Session:
             raise
 
     def _once(self, scope: Scope, call: Call, *, authenticated: bool) -> Reply:
-        with self._backend.use(scope), self._translated(call):
+        with self._translated(call):
             response, sent = self._exchange(scope, call, authenticated=authenticated)
             try:
                 good = response.status_code in call.answers
@@ -237,7 +231,8 @@ class Session:
             finally:
                 response.close()
         self._measure()
-        self._pass_on(reply)
+        if not self._is_elsewhere(reply):
+            self._pass_on(reply)
         if not good:
             raise self._error(scope, call, reply, sent)
         self._is_away = False
@@ -245,17 +240,20 @@ class Session:
         return reply
 
     def _exchange(self, scope: Scope, call: Call, *, authenticated: bool) -> tuple[httpx.Response, str | None]:
-        """Send, answer challenges (twice at most: renew, then widen) and follow redirects."""
+        """Send, follow redirects, and answer the registry's own challenges (twice at most: renew, then widen)."""
         tries = 0
         while True:
             lasts_s = call.body.size / self._bytes_per_s if call.body else 0.0
             header = self.auth.header(scope, call, lasts_s) if authenticated else None
             response = self._follow(scope, call, header)
             if response.status_code not in (401, 403):
-                self.auth.accepted(header)
+                if not self._is_elsewhere(response):
+                    self.auth.accepted(header)
                 return response, header
             if not authenticated or tries == 2:
                 return response, header
+            if self._is_elsewhere(response):
+                return response, None  # its challenge would name a token server of its own, for our login
             reply = self._reply(scope, response, _MAX_ERROR_BYTES)
             response.close()
             tries += 1
@@ -270,7 +268,7 @@ class Session:
             target = check_hop(self._origin, url)
             headers = dict(call.headers)
             if target != first:
-                _leave_secrets_behind(call, headers, bare(url))
+                leave_secrets_behind(call, headers, bare(url))
             if authorization and target == self._origin:
                 headers["Authorization"] = authorization
             response = self._request(scope, call, method, url, headers)
@@ -286,27 +284,32 @@ class Session:
         body = call.body if method == call.method else None
         if body is not None:
             headers["Content-Length"] = str(body.size)
-        parts = urlsplit(url)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        request = self._client.build_request(
+        check_headers(call.what or bare(call.url), headers, self.auth.presented())
+        try:
+            address = httpx.URL(base_of(origin(url)))
+        except httpx.InvalidURL as problem:  # stricter than ours about numbers for hosts
+            raise ProtocolViolationError(f"{shown(url)} is not a URL") from problem
+        all_headers = httpx.Headers(
+            {"User-Agent": self._settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"}
+        )
+        all_headers.update(headers)
+        request = httpx.Request(
             method,
-            f"{parts.scheme}://{parts.netloc}/",
-            headers=headers,
-            timeout=httpx.Timeout(
-                scope.remaining(self._settings.stall_s),
-                read=scope.remaining(self._settings.stall_s + call.answer_s),
-                connect=scope.remaining(self._settings.connect_s),
-            ),
-            # The target goes out byte for byte: a signed query must not be decoded and encoded again.
-            extensions={"target": target.encode("ascii", "ignore"), "url": url},
+            address,
+            headers=all_headers,
+            extensions={
+                "url": url,
+                "scope": scope,
+                "patience": Patience(self._settings.stall_s, self._settings.stall_s + call.answer_s),
+                "connect_s": self._settings.connect_s,
+            },
         )
         if body is not None:
             request.stream = BodyStream(body, scope, self._bandwidth)
-        response = self._client.send(request, stream=True)
-        stream = response.extensions.get("network_stream")
-        if isinstance(stream, Stream):
-            stream.end_head()
-        self.has_answered = True
+        # Not by `httpx.Client`, which would read every Location by itself, and keep cookies.
+        response = self._pool.handle_request(request)
+        response.request = request
+        self.has_answered = self.has_answered or not self._is_elsewhere(response)
         _log.debug("%s %s -> %s", method, bare(url), response.status_code)
         return response
 
@@ -314,12 +317,13 @@ class Session:
     def _translated(self, call: Call) -> Iterator[None]:
         try:
             yield
-        except (httpx.TransportError, httpx.InvalidURL, httpx.StreamError) as problem:
-            raise network_error(call, self._base, problem) from problem
+        except Trouble as trouble:
+            raise network_error(call.what or bare(call.url), trouble, home=self._base) from trouble
 
     def _reply(self, scope: Scope, response: httpx.Response, limit: int, *, peeks: bool = False) -> Reply:
         kept: list[bytes] = []
         size = 0
+        url = str(response.request.extensions["url"])
         end = scope.clock.monotonic() + _ANSWER_S
         if response.is_closed:
             kept.append(response.content)
@@ -327,24 +331,32 @@ class Session:
             for block in response.iter_raw():
                 size += len(block)
                 if scope.clock.monotonic() > end:
-                    raise NetworkError(f"{self._origin[1]}: an answer of {size} bytes took over {_ANSWER_S:g} seconds")
+                    raise NetworkError(f"{bare(url)}: an answer of {size} bytes took over {_ANSWER_S:g} seconds")
                 if size > limit:
                     if response.status_code >= 400 or peeks:
                         break
-                    raise ProtocolViolationError(
-                        f"{bare(str(response.request.extensions['url']))}: answer is longer than {limit} bytes"
-                    )
+                    raise ProtocolViolationError(f"{bare(url)}: answer is longer than {limit} bytes")
                 kept.append(block)
         pairs = tuple((k.lower(), v) for k, v in response.headers.multi_items())
-        url = str(response.request.extensions["url"])
         reply = Reply(response.status_code, dict(reversed(pairs)), url, b"".join(kept), pairs)
-        if limits := rate_limits(reply):
+        if not self._is_elsewhere(reply) and (limits := rate_limits(reply)):
             self.limits = limits
             _log.debug("%s: %s", bare(url), limits)
         return reply
 
+    def _is_elsewhere(self, answer: httpx.Response | Reply) -> bool:
+        """Say whether an answer came from another origin than the registry's, whither the registry has sent us."""
+        url = answer.url if isinstance(answer, Reply) else str(answer.request.extensions["url"])
+        return origin(url) != self._origin
+
     def _error(self, scope: Scope, call: Call, reply: Reply, sent: str | None) -> RegistryError:
+        if self._is_elsewhere(reply) and (at := f" at {bare(reply.url)}") and not call.what.endswith(bare(reply.url)):
+            call = replace(call, what=f"{call.what or bare(call.url)}{at}")
         error = faults.error_for(call, reply, scope.clock.now, sent or "")
+        if self._is_elsewhere(reply):
+            if reply.status in (401, 403):
+                error.hint = f"{self.access.host} sent us there; that place gets no login, and its own is not used"
+            return error
         error.hint = self._hints.get(reply.status, error.hint)
         if isinstance(error, DeniedError) and (shortfall := self.auth.shortfall(call.scopes)):
             error.message += f"; {shortfall}"
@@ -368,20 +380,10 @@ class Session:
 
     def _measure(self) -> None:
         # Round trips cost nothing nearby and everything far away: more requests at once only there.
-        if not self._measured and self._backend.connect_s is not None:
+        if not self._measured and self._dialer.connect_s is not None:
             self._measured = True
-            near = self._backend.connect_s < 0.002
+            near = self._dialer.connect_s < 0.002
             self.gate.set_limit(self._settings.near_requests if near else self._settings.far_requests)
-
-
-def _leave_secrets_behind(call: Call, headers: dict[str, str], url: str) -> None:
-    """Make a call of ours fit to be sent to another origin than it was meant for, or refuse."""
-    if "urlencoded" in headers.get("Content-Type", ""):
-        raise ProtocolViolationError(
-            f"{call.what or bare(call.url)}: points at {url}, where its form with secrets is not sent; refused"
-        )
-    for name in _SECRET_HEADERS:
-        headers.pop(name, None)
 
 
 def _answered(response: httpx.Response, reply: Reply) -> httpx.Response:

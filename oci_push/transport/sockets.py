@@ -1,9 +1,7 @@
 """Sockets under the HTTP client: where blocked threads can be woken, and where a stalled peer is noticed.
 
-`httpcore`, the engine inside httpx, takes a network backend. Ours keeps every read and write inside
-`Scope.blocked`, so that a cancel, a deadline or a failed sibling shuts the socket down at once, on new and on
-reused connections alike (the ``trace`` extension sees only new ones). A timeout here is per operation: slow is
-not stalled, silence is.
+Every read and write is inside `Scope.blocked`, so that a cancel, a deadline or a failed sibling shuts the socket down
+at once. A timeout here is how long no byte may move: slow is not stalled, silence is.
 """
 
 from __future__ import annotations
@@ -12,192 +10,173 @@ import contextlib
 import socket
 import ssl
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
-
-import httpcore
+from collections.abc import Callable
+from typing import TypeVar
 
 from oci_push.runtime.scope import Scope
+from oci_push.transport.breakage import Kind, Trouble, trouble_of
+from oci_push.transport.nested import NestedTls
 
 T = TypeVar("T")
+Address = tuple[int, tuple[str, int] | tuple[str, int, int, int]]
+"""An address family and what `socket.connect` takes."""
+_LOOK_S = 1.0
+"""How often a waiting thread looks whether the kernel still gets bytes across."""
 _SEND_BUFFER_BYTES = 4 * 1024 * 1024
-_HEAD_BYTES = 512 * 1024
-_HEAD_S = 60.0
-"""What the head of an answer may take once it has begun: interim answers (1xx) may come without end, and one byte a
-minute is never silence."""
 
 
-class Backend(httpcore.NetworkBackend):
-    """Open sockets for one registry session; `addresses` maps ``host:port`` to where to connect instead."""
+class Network:
+    """Resolve names and open sockets: all there is to replace where the world is not to be asked."""
 
-    def __init__(self, addresses: dict[str, str]) -> None:
-        self._addresses = addresses
-        self._local = threading.local()
-        self.connect_s: float | None = None
+    def __init__(self) -> None:
+        self._send_buffer: bool | None = None
 
-    @contextmanager
-    def use(self, scope: Scope) -> Iterator[None]:
-        """Make this thread's socket operations belong to `scope`."""
-        previous = getattr(self._local, "scope", None)
-        self._local.scope = scope
-        try:
-            yield
-        finally:
-            self._local.scope = previous
+    def resolve(self, host: str, port: int) -> tuple[Address, ...]:
+        """Give a name's addresses, in the order in which they are to be tried; raises ``OSError``, ``UnicodeError``."""
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return tuple(dict.fromkeys((family, where) for family, _, _, _, where in found))  # type: ignore[misc]
 
-    def current(self) -> Scope | None:
-        """Give the scope of this thread's request."""
-        scope: Scope | None = getattr(self._local, "scope", None)
-        return scope
+    def connect(self, sock: socket.socket, address: Address) -> None:
+        """Connect a socket of the address's family."""
+        sock.connect(address[1])
 
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        """Connect, without Nagle's delay; the time it took is a measure of the distance."""
-        replaced = self._addresses.get(f"{host}:{port}")
-        if replaced:
-            name, _, number = replaced.rpartition(":")
-            host, port = name.strip("[]"), int(number)
-        scope = self.current()
-        started = scope.clock.monotonic() if scope else 0.0
-        try:
-            sock = socket.create_connection((host, port), scope.remaining(timeout or 30.0) if scope else timeout)
-        except TimeoutError as problem:
-            raise httpcore.ConnectTimeout("connecting took too long") from problem
-        except OSError as problem:
-            raise httpcore.ConnectError(str(problem)) from problem
-        if scope:
-            took = scope.clock.monotonic() - started
-            self.connect_s = took if self.connect_s is None else min(self.connect_s, took)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.connect_s and self.connect_s > 0.01:
-            with contextlib.suppress(OSError):  # the kernel's limit may be lower
+    def lengthen(self, sock: socket.socket) -> None:
+        """Give a connection over a long line a larger send buffer, where the kernel would not do so by itself."""
+        if self._send_buffer is None:
+            with socket.socket() as spare:
+                self._send_buffer = send_buffer_helps(spare, autotuned_bytes())
+        if self._send_buffer:
+            with contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-        return Stream(sock, self)
 
 
-class Stream(httpcore.NetworkStream):
-    """One connection, plain or TLS."""
+def autotuned_bytes(path: str = "/proc/sys/net/ipv4/tcp_wmem") -> int | None:
+    """Give how large the kernel lets a send buffer grow by itself; ``None`` where that is not known."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return int(file.read().split()[2])
+    except (OSError, ValueError, IndexError):
+        return None
 
-    def __init__(self, sock: socket.socket, backend: Backend) -> None:
+
+def send_buffer_helps(spare: socket.socket, autotuned: int | None) -> bool:
+    """Say whether asking for a buffer gives more than the kernel's own growth, which ends with asking.
+
+    Linux cuts what is asked for to ``net.core.wmem_max``, 208 KiB of old, without a word: reading it back tells.
+    """
+    if autotuned is None:
+        return False
+    try:
+        spare.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        return spare.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) > autotuned
+    except OSError:
+        return False
+
+
+class Stream:
+    """One connection, plain or TLS, for one thread at a time."""
+
+    def __init__(self, sock: socket.socket | NestedTls) -> None:
         self._sock = sock
-        self._backend = backend
-        self._in_head = True
-        self._head_bytes = 0
-        self._head_end = 0.0
+        self.address = ""
+        """What a new socket was connected to."""
 
-    def end_head(self) -> None:
-        """Note that the head of the answer is complete; what comes now is its body."""
-        self._in_head = False
+    def connect(self, scope: Scope, act: Callable[[socket.socket], None], timeout_s: float) -> None:
+        """Connect a new socket by `act`."""
+        assert isinstance(self._sock, socket.socket)  # noqa: S101  # nothing is nested before it is connected
+        sock = self._sock
+        self._bounded(scope, lambda: act(sock), timeout_s, Kind.CONNECT)
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what is there, waiting for the first byte at most `timeout` seconds in which no byte moves."""
-        with self._blocking(timeout, httpcore.ReadTimeout, httpcore.ReadError):
-            data = self._while_moving(lambda: self._sock.recv(max_bytes), timeout)
-        if self._in_head:
-            self._check_head(len(data))
-        return data
+    def read(self, scope: Scope, most: int, timeout_s: float) -> bytes:
+        """Read what is there, waiting for the first byte at most `timeout_s` in which no byte moves."""
+        return self._moving(scope, lambda: self._sock.recv(most), timeout_s)
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send all of `buffer`; `timeout` is how long no byte may move."""
-        view = memoryview(buffer)
-        self._in_head, self._head_bytes = True, 0
-        with self._blocking(timeout, httpcore.WriteTimeout, httpcore.WriteError):
-            while view:
-                view = view[self._while_moving(lambda part=view: self._sock.send(part), timeout) :]  # type: ignore[misc]
+    def write(self, scope: Scope, data: bytes | memoryview, timeout_s: float) -> None:
+        """Send all of `data`; `timeout_s` is how long no byte may move."""
+        view = memoryview(data)
+        while view:
+            view = view[self._moving(scope, lambda part=view: self._sock.send(part), timeout_s) :]  # type: ignore[misc]
+
+    def start_tls(self, scope: Scope, context: ssl.SSLContext, name: str, timeout_s: float) -> Stream:
+        """Shake hands as a client of `name`, inside TLS where this already is (a proxy that speaks it)."""
+        if isinstance(self._sock, socket.socket) and not isinstance(self._sock, ssl.SSLSocket):
+            try:
+                inner: ssl.SSLSocket | NestedTls = context.wrap_socket(
+                    self._sock, server_hostname=name, do_handshake_on_connect=False
+                )
+            except (OSError, ValueError) as problem:
+                raise trouble_of(problem) from problem
+        else:
+            inner = NestedTls(self._sock, context, name)
+        secure = Stream(inner)
+        try:
+            secure._bounded(scope, inner.do_handshake, timeout_s, Kind.CONNECT)
+        except BaseException:
+            secure.close()
+            raise
+        return secure
+
+    def is_readable(self) -> bool:
+        """Say whether anything is there to read: bytes, or the end."""
+        if self._sock.fileno() < 0:
+            return True
+        if isinstance(self._sock, ssl.SSLSocket | NestedTls) and self._sock.pending():
+            return True
+        import select
+
+        poller = select.poll()
+        poller.register(self._sock.fileno(), select.POLLIN)
+        return bool(poller.poll(0))
 
     def close(self) -> None:
         """Close the socket."""
         self._sock.close()
 
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        """Shake hands; a certificate that is not trusted ends in ``ConnectError``."""
-        with self._blocking(timeout, httpcore.ConnectTimeout, httpcore.ConnectError):
-            wrapped = ssl_context.wrap_socket(self._sock, server_hostname=server_hostname)
-        return Stream(wrapped, self._backend)
-
-    def get_extra_info(self, info: str) -> Any:
-        """Answer what httpcore asks of a connection."""
-        if info == "ssl_object" and isinstance(self._sock, ssl.SSLSocket):
-            return self._sock
-        if info == "socket":
-            return self._sock
-        if info == "is_readable":
-            return _has_data(self._sock)
-        return None
-
-    def _while_moving(self, act: Callable[[], T], timeout: float | None) -> T:
-        """Wait on after a timeout for as long as the kernel still gets bytes across.
-
-        Its buffer may hold megabytes, which a slow line needs minutes for, while we see no byte move.
-        """
-        queued = _unsent(self._sock)
-        while True:
-            try:
-                return act()
-            except TimeoutError:
-                scope = self._backend.current()
-                left = _unsent(self._sock)
-                if scope is None or left >= queued:
-                    raise
-                queued = left
-                self._sock.settimeout(scope.remaining(timeout or 60.0))
-
-    def _check_head(self, count: int) -> None:
-        scope = self._backend.current()
-        now = scope.clock.monotonic() if scope else 0.0
-        if not self._head_bytes:
-            self._head_end = now + _HEAD_S
-        self._head_bytes += count
-        if self._head_bytes > _HEAD_BYTES or now > self._head_end:
-            raise httpcore.RemoteProtocolError("the answer's head does not end")
-
-    @contextmanager
-    def _blocking(self, timeout: float | None, late: type[Exception], broken: type[Exception]) -> Iterator[None]:
-        scope = self._backend.current()
+    def _bounded(self, scope: Scope, act: Callable[[], None], timeout_s: float, kind: Kind) -> None:
         try:
-            if scope is None:
-                self._sock.settimeout(timeout)
-                yield
-                return
-            self._sock.settimeout(scope.remaining(timeout or 60.0))
+            self._sock.settimeout(scope.remaining(timeout_s))
             with scope.blocked(self._wake):
-                yield
-        except TimeoutError as problem:
-            if scope is not None:
-                scope.check()
-            raise late(f"no byte moved for {timeout:g} seconds" if timeout else "no byte moved") from problem
+                act()
         except (OSError, ValueError) as problem:
-            if scope is not None:
+            scope.check()
+            if isinstance(problem, TimeoutError):
+                raise Trouble(kind, "connecting took too long") from problem
+            raise trouble_of(problem, kind) from problem
+
+    def _moving(self, scope: Scope, act: Callable[[], T], timeout_s: float) -> T:
+        """Wait until something moves, or nothing has for `timeout_s`.
+
+        The kernel's buffer may hold megabytes, which a slow line needs minutes for while we see no byte move: what it
+        gets across counts, too. The time is the sum of the waits in which nothing moved.
+        """
+        silent_s, queued = 0.0, _unsent(self._sock)
+        while True:
+            wait_s = scope.remaining(max(0.001, min(_LOOK_S, timeout_s / 4, timeout_s - silent_s)))
+            try:
+                self._sock.settimeout(wait_s)
+                with scope.blocked(self._wake):
+                    return act()
+            except TimeoutError as problem:
                 scope.check()
-            raise broken(str(problem)) from problem
+                left = _unsent(self._sock)
+                silent_s = 0.0 if left < queued else silent_s + wait_s
+                queued = left
+                if silent_s >= timeout_s - 0.001:
+                    raise Trouble(Kind.BROKE, f"no byte moved for {timeout_s:g} seconds") from problem
+            except (OSError, ValueError) as problem:
+                scope.check()
+                raise trouble_of(problem) from problem
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):
-            # The plain socket's method: an SSLSocket's own would drop its state under the reading thread.
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+            if isinstance(self._sock, socket.socket):
+                # The plain socket's method: an SSLSocket's own would drop its state under the reading thread.
+                socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+            else:
+                self._sock.wake()
 
 
-def _has_data(sock: socket.socket) -> bool:
-    import select
-
-    if sock.fileno() < 0:
-        return True
-    poller = select.poll()
-    poller.register(sock, select.POLLIN)
-    return bool(poller.poll(0))
-
-
-def _unsent(sock: socket.socket) -> int:
+def _unsent(sock: socket.socket | NestedTls) -> int:
     """Give how many bytes the other side has not yet acknowledged; 0 where the system cannot tell."""
     try:
         import fcntl

@@ -15,12 +15,18 @@ def make_context(trust: Trust, env: Mapping[str, str]) -> ssl.SSLContext:
     Roots are the system's (or ``SSL_CERT_FILE`` / ``SSL_CERT_DIR``) plus those of `trust`. Only HTTP/1.1 is
     offered: for bodies one HTTP/2 connection is held to a window per round trip by Go servers.
     """
-    context = ssl.create_default_context(
-        cafile=env.get("SSL_CERT_FILE") or None, capath=env.get("SSL_CERT_DIR") or None
-    )
+    roots = env.get("SSL_CERT_FILE") or None
+    try:
+        context = ssl.create_default_context(cafile=roots, capath=env.get("SSL_CERT_DIR") or None)
+    except (OSError, ValueError) as problem:
+        raise ConfigError(
+            f"SSL_CERT_FILE: {roots} cannot be used as a CA file ({_reason(problem)})",
+            hint="it must name a readable PEM file with one or more certificates",
+        ) from problem
     if not context.cert_store_stats()["x509_ca"]:
         context.load_default_certs()
     context.set_alpn_protocols(["http/1.1"])
+    context.hostname_checks_common_name = False  # RFC 9525 3: the names a certificate is for are its SANs
     for ca_file in filter(None, (trust.ca_file, *trust.more_ca_files)):
         try:
             context.load_verify_locations(ca_file)

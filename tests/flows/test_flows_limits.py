@@ -75,6 +75,23 @@ def test_a_secret_cut_by_the_messages_length_is_taken_out_first() -> None:
     assert "ssss" not in str(error_for(call, reply(400, body), lambda: 0.0))
 
 
+@pytest.mark.parametrize(
+    ("statuses", "passes"),
+    [
+        (
+            (408, 425, 429, 499, 500, 502, 503, 504, 509, 520, 521, 522, 523, 524, 525, 526, 527, 529, 530, 598, 599),
+            True,
+        ),
+        ((400, 401, 403, 404, 405, 409, 410, 413, 418, 451, 501, 505, 506, 507, 508, 510, 511, 600), False),
+    ],
+)
+def test_what_a_server_has_trouble_with_may_pass_and_what_it_cannot_do_does_not(
+    statuses: tuple[int, ...], passes: bool
+) -> None:
+    errors = [error_for(Call("GET", "/v2/"), reply(status), lambda: 0.0) for status in statuses]
+    assert [error.status for error in errors if error.transient is not passes] == []
+
+
 class TestPing:
     def test_the_time_and_limits_are_read(self) -> None:
         headers = {"date": "Thu, 01 Jan 1970 00:01:40 GMT", "ratelimit-limit": "5"}

@@ -1,4 +1,4 @@
-"""Headers of uploads: ranges and locations. An offset is never made up, and nobody is sent where he must not go."""
+"""Headers of uploads: ranges and locations. An offset is never made up, and what is sent is a request."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fuzzing import run
 from oci_push.errors import ProtocolViolationError
 from oci_push.protocol import endpoints, uploads
 from oci_push.protocol.call import Reply
-from oci_push.transport.origins import check_hop, join
+from oci_push.transport.origins import check_hop, join, target_of
 
 START = ("https", "registry.test", 443)
 URL = "https://registry.test/v2/app/blobs/uploads/"
@@ -20,11 +20,17 @@ def target(data: bytes) -> None:
     assert stored is None or stored > 1
     for resolve in (lambda: endpoints.location(Reply(202, {"location": text}, URL), "x"), lambda: join(URL, text)):
         try:
-            where = check_hop(START, resolve())
+            url = resolve()
+            where = check_hop(START, url)
         except ProtocolViolationError:
             continue
         assert where[0] == "https"
-        assert where[1] not in ("localhost", "127.0.0.1", "169.254.169.254")
+        assert where[1].isascii()
+        assert "@" not in where[1]
+        sent = target_of(url)
+        assert sent.isascii()
+        assert sent.isprintable()
+        assert " " not in sent
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
 from oci_push.sandbox.server import Sandbox
 from oci_push.transport.session import TransportSettings
+from oci_push.transport.sockets import Network
 
 LOGIN = Login("sandbox", Secret("sandbox"), source="test")
 QUICK = RetryPolicy(attempts=3, base_s=0.001, cap_s=0.002)
@@ -51,6 +52,7 @@ class Pushing:
     scope: Scope | None = None
     platform: Platform | None = None
     listener: Callable[[Event], None] = ignore
+    network: Network = field(default_factory=Network)
 
     def push(self, source: Layout | str, *destinations: str) -> tuple[PushResult, ...]:
         """Push a layout, or what a reference names, to ``address/repository:tags``."""
@@ -84,6 +86,7 @@ class Pushing:
                 far_requests=self.at_once,
                 limit_bytes_per_s=self.limit_bytes_per_s,
                 env=self.env,
+                network=self.network,
             ),
         )
         around = Surroundings(self.env, self.home or Path("/nonexistent"), 0, lambda: 0.5)

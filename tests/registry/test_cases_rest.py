@@ -17,7 +17,15 @@ from images import Layout, LayoutWriter, config_of, docker_archive, layer, make_
 from pushing import Pushing, difference, is_whole, public
 
 from oci_push.engine.transfer import BlobOutcome
-from oci_push.errors import Cancelled, CredentialsError, DeniedError, NetworkError, OciPushError, SourceError
+from oci_push.errors import (
+    Cancelled,
+    ConfigError,
+    CredentialsError,
+    DeniedError,
+    NetworkError,
+    OciPushError,
+    SourceError,
+)
 from oci_push.events import BlobDone, BlobProgress, LayerCompressed, Note, RetryScheduled
 from oci_push.model import media
 from oci_push.model.access import Access, Trust
@@ -112,6 +120,31 @@ def test_an_unknown_authority_is_final_at_once_and_says_how_to_trust_it(image: L
         assert "is not trusted" in str(error)
         assert "--ca-file" in str(error.hint)
         assert [e for e in pushing.events if isinstance(e, RetryScheduled)] == []
+
+
+def test_a_certificate_is_for_the_names_it_lists_and_not_for_its_common_name(image: Layout, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    options = SandboxOptions(ssl_context=authority.issue("localhost", hosts=("127.0.0.1",)).server_context())
+    with Sandbox(options=options) as sandbox:
+        named = sandbox.address.replace("127.0.0.1", "localhost")
+        trust = Trust(ca_file=str(authority.path))
+        pushing = Pushing(accesses={host: Access(host, None, trust) for host in (named, sandbox.address)})
+        assert error_of(pushing.push(image, f"{sandbox.address}/a:1")) is None
+        error = error_of(pushing.push(image, f"{named}/a:2"))
+        assert isinstance(error, NetworkError)
+        assert "localhost" in str(error)
+        assert sandbox.store.tags("a") == ("1",)
+
+
+def test_roots_of_the_environment_that_cannot_be_read_are_an_error_that_names_the_variable(
+    image: Layout, tmp_path: Path
+) -> None:
+    for content in (None, "", "no certificate"):
+        path = tmp_path / f"roots-{content}.pem"
+        if content is not None:
+            path.write_text(content)
+        with pytest.raises(ConfigError, match="SSL_CERT_FILE"):
+            Pushing(env={"SSL_CERT_FILE": str(path)}).push(image, "registry.example.com/a:1")
 
 
 @pytest.mark.case("TL-007")

@@ -133,12 +133,21 @@ def test_a_wait_beyond_the_cap_is_not_waited_for(asked: float, goes_on: bool) ->
     [
         (RESET, True, RetryPolicy(attempts=2, patience_s=60), True),
         (answer(UnavailableError, 503), True, RetryPolicy(attempts=2, patience_s=60), True),
+        (answer(UnavailableError, 522), True, RetryPolicy(attempts=2, patience_s=60), True),
         (answer(UnavailableError, 500), True, RetryPolicy(attempts=2, patience_s=60), False),
         (RESET, False, RetryPolicy(attempts=2, patience_s=60), False),
         (RESET, True, RetryPolicy(attempts=2), False),
         (RESET, True, RetryPolicy(attempts=1, patience_s=60), False),
     ],
-    ids=["away", "away behind a proxy", "there but failing", "never seen", "no patience", "no retries"],
+    ids=[
+        "away",
+        "away behind a proxy",
+        "away behind a CDN",
+        "there but failing",
+        "never seen",
+        "no patience",
+        "no retries",
+    ],
 )
 def test_only_a_registry_that_went_away_is_waited_for(
     error: OciPushError, has_answered: bool, policy: RetryPolicy, goes_on: bool

@@ -1,0 +1,211 @@
+"""Dialling: from an origin to a connection, through proxies and TLS, to no address that a server must not send us to.
+
+The registry and what else a session is for were named by the user. Every other origin was named by a server, in a
+Location, a redirect, a link or a realm: its addresses are judged here, and only one that was judged is connected to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+
+from oci_push.errors import DeadlineError, ProtocolViolationError
+from oci_push.model.access import Access, Trust
+from oci_push.runtime.scope import Scope
+from oci_push.runtime.tasks import attend
+from oci_push.transport.addresses import Reach, literal, reach
+from oci_push.transport.breakage import Kind, Trouble, trouble_of
+from oci_push.transport.connection import Connection, Patience
+from oci_push.transport.origins import Origin, base_of
+from oci_push.transport.proxies import Proxy, find_proxy
+from oci_push.transport.sockets import Address, Network, Stream
+from oci_push.transport.socks import greet
+from oci_push.transport.tls import make_context
+
+_LEAST_CONNECT_S = 3.0
+_LOOK_UP_S = 2.0
+"""How long a name is looked up that a proxy will resolve anyway: many networks with a proxy resolve nothing."""
+_FAR_S = 0.01
+
+
+class Dialer:
+    """Connect for one session whose registry is `home`; used by many threads at once.
+
+    `address` of `access` is where the registry is reached instead of under its name. `connect_s` is what the quickest
+    connection to the registry took.
+    """
+
+    def __init__(self, access: Access, home: Origin, env: Mapping[str, str], network: Network) -> None:
+        self._access = access
+        self._home = home
+        self._env = env
+        self._network = network
+        self._lock = threading.Lock()
+        self._context: ssl.SSLContext | None = self._make_context() if home[0] == "https" else None
+        self._reach: Reach | None = None
+        self.connect_s: float | None = None
+
+    def proxy(self, where: Origin) -> Proxy | None:
+        """Give the proxy on the way to an origin; raises `ConfigError`."""
+        return find_proxy(where, self._env)
+
+    def dial(self, scope: Scope, where: Origin, timeout_s: float) -> Connection:
+        """Connect to an origin; raises `Trouble`, and `ProtocolViolationError` for one we must not be sent to."""
+        inner = scope.child(seconds=timeout_s)
+        proxy = self.proxy(where)
+        stream: Stream | None = None
+        try:
+            with _told_as_trouble(scope):
+                if proxy is None:
+                    stream = self._direct(inner, where, timeout_s)
+                    return Connection(self._secured(inner, stream, where, timeout_s))
+                if where != self._home and proxy.resolves:
+                    self._judge(scope, where, self._looked_up(scope, where[1]))
+                stream = self._to_proxy(inner, proxy, timeout_s)
+                if where[0] == "http" and not proxy.is_socks:
+                    return Connection(stream, base_of(where), proxy.authorization())
+                stream = self._through(inner, proxy, stream, where, timeout_s)
+                return Connection(self._secured(inner, stream, where, timeout_s))
+        except BaseException:
+            if stream is not None:
+                stream.close()
+            raise
+
+    def _direct(self, scope: Scope, where: Origin, timeout_s: float) -> Stream:
+        _, host, port = where
+        if where == self._home and self._access.address:
+            name, _, number = self._access.address.rpartition(":")
+            host, port = name.strip("[]"), int(number)
+        addresses = self._resolve(scope, host, port)
+        if where != self._home:
+            self._judge(scope, where, addresses)
+            return self._connect(scope, addresses, timeout_s)
+        started = scope.clock.monotonic()
+        stream = self._connect(scope, addresses, timeout_s)
+        took = scope.clock.monotonic() - started
+        self.connect_s = took if self.connect_s is None else min(self.connect_s, took)
+        with self._lock:
+            # A registry that was once found far away stays so: where it sends us must suit every one of its addresses.
+            self._reach = min(reach(stream.address), Reach.NEVER if self._reach is None else self._reach)
+        return stream
+
+    def _connect(self, scope: Scope, addresses: tuple[Address, ...], timeout_s: float) -> Stream:
+        """Try the addresses in turn, each for its share of the time; a wait for nothing leaves some to the next."""
+        failed = Trouble(Kind.NAME, "it has no address")
+        for number, address in enumerate(addresses):
+            sock = socket.socket(address[0], socket.SOCK_STREAM)
+            stream = Stream(sock)
+            started = scope.clock.monotonic()
+            try:
+                share_s = max(_LEAST_CONNECT_S, scope.remaining(timeout_s) / (len(addresses) - number))
+                stream.connect(scope, lambda sock, to=address: self._network.connect(sock, to), share_s)  # type: ignore[misc]
+                stream.address = str(address[1][0])
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except BaseException as problem:
+                sock.close()
+                if not isinstance(problem, Trouble):
+                    raise
+                failed = problem
+                continue
+            if scope.clock.monotonic() - started > _FAR_S:
+                self._network.lengthen(sock)
+            return stream
+        raise failed
+
+    def _resolve(self, scope: Scope, host: str, port: int) -> tuple[Address, ...]:
+        """Resolve without making a cancel wait: the resolver cannot be woken, so it is left behind."""
+
+        def check() -> None:
+            scope.expire()
+            scope.check()
+
+        try:
+            if literal(host):
+                return self._network.resolve(host, port)
+            return attend(lambda: self._network.resolve(host, port), check).get()
+        except (OSError, UnicodeError) as problem:
+            raise trouble_of(problem, Kind.NAME) from problem
+
+    def _looked_up(self, scope: Scope, host: str) -> tuple[Address, ...]:
+        """Resolve what a proxy will resolve, as far as that can be done here: nothing where it cannot."""
+        try:
+            return self._resolve(scope.child(seconds=_LOOK_UP_S), literal(host) or host.rstrip("."), 0)
+        except (Trouble, DeadlineError):
+            scope.check()
+            return ()
+
+    def _judge(self, scope: Scope, where: Origin, addresses: tuple[Address, ...]) -> None:
+        """Refuse an origin that a server named, unless all its addresses are as near as the registry's, or less."""
+        limit = self._home_reach(scope)
+        for _, (address, *_rest) in addresses:
+            found = reach(str(address))
+            if found > limit or found is Reach.NEVER:
+                name = "" if address == where[1] else f" ({where[1]})"
+                raise ProtocolViolationError(
+                    f"{self._home[1]}: points at the {found.word} address {address}{name}; refused",
+                    hint=f"a registry at a {limit.word} address has no business there; check its external URL setting",
+                )
+
+    def _home_reach(self, scope: Scope) -> Reach:
+        if self._reach is None:
+            host = self._access.address.rpartition(":")[0].strip("[]") or self._home[1]
+            found = [reach(str(address[1][0])) for address in self._looked_up(scope, host)]
+            return min(found, default=Reach.GLOBAL)
+        return self._reach
+
+    def _to_proxy(self, scope: Scope, proxy: Proxy, timeout_s: float) -> Stream:
+        stream: Stream | None = None
+        try:
+            stream = self._connect(scope, self._resolve(scope, proxy.host, proxy.port), timeout_s)
+            if proxy.scheme != "https":
+                return stream
+            return stream.start_tls(scope, make_context(Trust(), self._env), proxy.host, timeout_s)
+        except Trouble as trouble:
+            if stream is not None:
+                stream.close()
+            trouble.at_proxy = True
+            raise
+
+    def _through(self, scope: Scope, proxy: Proxy, stream: Stream, where: Origin, timeout_s: float) -> Stream:
+        """Have the proxy connect us with an origin."""
+        _, host, port = where
+        if proxy.is_socks:
+            if not proxy.resolves:
+                addresses = self._resolve(scope, host, port)
+                if where != self._home:
+                    self._judge(scope, where, addresses)
+                host = str(addresses[0][1][0])
+            greet(scope, stream, proxy, host, port, timeout_s)
+            return stream
+        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        asking = Connection(stream, headers=proxy.authorization())
+        answer = asking.send(
+            scope, b"CONNECT", target, [(b"Host", target.encode())], (), Patience(timeout_s, timeout_s)
+        )
+        if not 200 <= answer.status_code < 300:
+            again = answer.status_code in (408, 429) or answer.status_code >= 500
+            raise Trouble(Kind.PROXY, f"it answered {answer.status_code}", at_proxy=True, again=again)
+        return asking.become_tunnel()
+
+    def _secured(self, scope: Scope, stream: Stream, where: Origin, timeout_s: float) -> Stream:
+        if where[0] != "https":
+            return stream
+        with self._lock:
+            context = self._context = self._context or self._make_context()
+        return stream.start_tls(scope, context, where[1].rstrip("."), timeout_s)
+
+    def _make_context(self) -> ssl.SSLContext:
+        return make_context(self._access.trust, self._env)
+
+
+@contextlib.contextmanager
+def _told_as_trouble(scope: Scope) -> Iterator[None]:
+    """Tell the end of the time for connecting as such; that of the work itself stays what it is."""
+    try:
+        yield
+    except DeadlineError:
+        scope.check()
+        raise Trouble(Kind.CONNECT, "connecting took too long") from None

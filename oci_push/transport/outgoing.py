@@ -1,0 +1,54 @@
+"""Requests on their way out: what of a call is sent, and where to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import httpx
+
+from oci_push.errors import CredentialsError, OciPushError, ProtocolViolationError
+from oci_push.protocol.call import Body, Call
+from oci_push.protocol.endpoints import bare
+from oci_push.runtime.scope import Scope
+from oci_push.transport.pace import Bandwidth
+
+_SECRET_HEADERS = ("Authorization", "X-IDENTITY-HEADER")
+
+
+class BodyStream(httpx.SyncByteStream):
+    """Stream a `Body` within `bandwidth`, stopping between blocks when `scope` has ended; afresh each time."""
+
+    def __init__(self, body: Body, scope: Scope, bandwidth: Bandwidth) -> None:
+        self._body = body
+        self._scope = scope
+        self._bandwidth = bandwidth
+
+    def __iter__(self) -> Iterator[bytes]:
+        # A view goes to the socket as it is; h11 only asks for its length.
+        yield from self._bandwidth.paced(self._body, self._scope)  # type: ignore[misc]
+
+
+def leave_secrets_behind(call: Call, headers: dict[str, str], url: str) -> None:
+    """Make a call of ours fit to be sent to another origin than it was meant for, or refuse."""
+    if "urlencoded" in headers.get("Content-Type", ""):
+        raise ProtocolViolationError(
+            f"{call.what or bare(call.url)}: points at {url}, where its form with secrets is not sent; refused"
+        )
+    for name in _SECRET_HEADERS:
+        headers.pop(name, None)
+
+
+def check_headers(subject: str, headers: Mapping[str, str], who: str) -> None:
+    """Refuse what no header can carry (RFC 9110 5.5), without showing it; `who` is whose Authorization it is.
+
+    What is read from files, helpers and answers is checked there; this is the last door, and no fault of the network.
+    """
+    for name, value in headers.items():
+        if value.isascii() and value.isprintable() and value == value.strip():
+            continue
+        if name in _SECRET_HEADERS:
+            raise CredentialsError(
+                f"{subject}: the login{f' ({who})' if who else ''} holds a character that no request can carry",
+                hint="is there a line end or a blank before or after the password or token?",
+            )
+        raise OciPushError(f"{subject}: the request's {name} holds a character that no request can carry")
