@@ -31,7 +31,7 @@ def oci_push(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     """Run the program in the project's folder, with an empty home."""
     given = [word for name, value in VARIABLES.items() for word in ("--var", f"{name}={value}")]
     done = subprocess.run(
-        [PROGRAM, *arguments, *given], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        [PROGRAM, *arguments, *given], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
         env={"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

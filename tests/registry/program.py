@@ -27,7 +27,7 @@ def program(
         capture_output=True,
         text=True,
         input=stdin,
-        timeout=60,
+        timeout=300,
         check=False,
         env={**around, **env},
     )
@@ -38,7 +38,7 @@ def program(
 
 def until(holds: Callable[[], bool]) -> None:
     """Wait until something holds; the limit is for what never will."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < end, "waited in vain"
         select.select([], [], [], 0.01)

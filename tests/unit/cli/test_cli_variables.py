@@ -16,7 +16,7 @@ PROGRAM = Path(sys.executable).with_name("oci-push")
 def variables(cwd: Path, *arguments: str, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
     """Run the program outside any repository, with an empty home."""
     done = subprocess.run(
-        [PROGRAM, "variables", *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False,
+        [PROGRAM, "variables", *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, check=False,
         env={
             "PATH": os.environ["PATH"], "HOME": str(cwd), "LC_ALL": "C.UTF-8",
             "GIT_CEILING_DIRECTORIES": str(cwd.parent), **env,
