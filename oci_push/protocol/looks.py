@@ -25,15 +25,16 @@ def look(
 ) -> Flow[Reply]:
     """Send a HEAD, and a GET where its answer is refused without a word, or says 200 and is not clear.
 
-    404 is clear, and what may pass is repeated by the session alone. `headers`, `answers` and `peeks` are the GET's.
+    404 and 401 are clear, and what may pass is repeated by the session alone. `headers`, `answers` and `peeks` are
+    those of the GET.
     """
     try:
         reply = yield call
     except NotFoundError:
         raise
     except RegistryError as refused:
-        if refused.transient:
-            raise
+        if refused.transient or refused.status == 401:
+            raise  # a 401 says what it wants in its challenge, which a HEAD's answer has, too
     else:
         if is_clear(reply):
             return reply

@@ -35,7 +35,6 @@ ASKED_AGAIN = [
     reply(200),
     reply(200, content_length="10", docker_content_digest=str(Digest.of(b"other"))),
     reply(400),
-    reply(401),
     reply(403),
     reply(405),
     reply(501),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from images import Layout, layer, make_layout
-from pushing import LOGIN, Pushing, is_whole
+from pushing import LOGIN, QUICK, Pushing, is_whole
 
 from oci_push.errors import (
     ContentMismatchError,
@@ -18,7 +18,7 @@ from oci_push.errors import (
 )
 from oci_push.model.access import Login
 from oci_push.model.secret import Secret
-from oci_push.sandbox.faults import Answer, DropAfter, DropReply, Fault, FaultScript, Headers
+from oci_push.sandbox.faults import Action, Answer, DropAfter, DropBefore, DropReply, Fault, FaultScript, Headers
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
 
@@ -225,3 +225,21 @@ def test_no_thread_outlives_a_push(sandbox: Sandbox, image: Layout) -> None:
     assert not [
         t for t in threading.enumerate() if t.name.startswith("oci-push-") and t.is_alive() and "sandbox" not in t.name
     ]
+
+
+@pytest.mark.parametrize("action", [DropBefore(), Answer(503)], ids=["dead", "503"])
+def test_a_registry_that_was_given_up_is_tried_once_by_the_next_push_of_the_run(action: Action, image: Layout) -> None:
+    with Sandbox(faults=FaultScript([Fault(times=0, action=action)])) as sandbox:
+        target = f"{sandbox.address}/a:1"
+        results = Pushing().push_each(image, target, target)
+        assert [len(result) and result[0].error is not None for result in results] == [True, True]
+        assert sandbox.traffic.count() == QUICK.attempts + 1
+
+
+def test_a_registry_that_answers_again_has_all_its_tries_again(image: Layout) -> None:
+    with Sandbox() as sandbox:
+        sandbox.faults.add(Fault(times=QUICK.attempts, action=Answer(503)))
+        sandbox.faults.add(Fault("PUT", "/manifests/", times=QUICK.attempts - 1, action=Answer(503)))
+        target = f"{sandbox.address}/a:1"
+        first, second = Pushing().push_each(image, target, target)
+        assert (first[0].error is not None, second[0].error) == (True, None)
