@@ -46,17 +46,14 @@ def _process(
     """Lend this process to the program, and take it back as it was."""
     streams, place, environment = (sys.stdin, sys.stdout, sys.stderr), Path.cwd(), dict(os.environ)
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    logs = {
-        name: (log.level, list(log.handlers), log.propagate)
-        for name in (None, "oci_push")
-        if (log := logging.getLogger(name))
-    }
+    logs = [(log, log.level, log.handlers) for log in (logging.getLogger(), logging.getLogger("oci_push"))]
     out, errors = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     given = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
     arguments, sys.argv = sys.argv, words
     try:
         sys.stdin, sys.stdout, sys.stderr = given, out, errors
         os.chdir(cwd)
+        logging.getLogger().handlers = []  # those of the test runner: whoever finds some makes none for --debug
         os.environ.clear()
         os.environ.update(env)
         yield out, errors
@@ -68,9 +65,9 @@ def _process(
         os.chdir(place)
         for number, handler in signals.items():
             signal.signal(number, handler)
-        for name, (level, handlers, propagate) in logs.items():
-            log = logging.getLogger(name)
-            log.level, log.handlers, log.propagate = level, handlers, propagate
+        for log, level, handlers in logs:
+            log.handlers = handlers
+            log.setLevel(level)
 
 
 def _text(stream: io.TextIOWrapper) -> str:
