@@ -60,8 +60,8 @@ format: $(READY)
 demo: $(READY)
 	@$(VENV)/bin/oci-push run fixtures/demo/pipeline.yml --sandbox
 
-sweep: $(READY)
-	@$(PYTEST) --timeout 1800 --sweep all tests/sweep
+sweep: $(READY) programs
+	@$(PYTEST) --timeout 3600 --sweep all tests/sweep tests/integration/test_sweep_docker_registry.py
 
 bench: $(READY) programs
 	@$(PY) bench/compare.py

@@ -64,7 +64,9 @@ def _own_place(env: Mapping[str, str]) -> Path | None:
 
 
 def _load(path: Path, env: Mapping[str, str], origin: Origin) -> Config:
-    return load_config(read_bytes(path), str(path), env, lambda file: file.read_text(encoding="utf-8"), origin)
+    config = load_config(read_bytes(path), str(path), env, lambda file: file.read_text(encoding="utf-8"), origin)
+    config.learn_secrets()
+    return config
 
 
 def read_bytes(path: Path) -> bytes:

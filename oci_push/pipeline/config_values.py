@@ -5,6 +5,7 @@ Whether a value may be read at all is asked of the configuration's `Origin`, her
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -113,6 +114,17 @@ class SecretSource:
         It is read once: a pipe that was named gives its text only once.
         """
         return self._kept.get("", self._read)
+
+    def learn(self) -> None:
+        """Make the secret known, so that it is masked before it is used; what cannot be read now is let be.
+
+        A pipe is left alone: whoever writes into it waits for the step that needs it.
+        """
+        values = self.values.apart(self.values.host)
+        paths = [values.path(node, key) for node, key in self.choices if key]
+        if all(Path(path).is_file() for path in paths if path):
+            with contextlib.suppress(ConfigError):
+                self.read()
 
     def is_from_environment(self) -> bool:
         """Say whether nothing but environment variables can be in it."""

@@ -110,6 +110,12 @@ class Config:
     notice: str = ""
     stand_ins: tuple[Integration, ...] = ()
 
+    def learn_secrets(self) -> None:
+        """Make all secrets known that can be read, so that titles and messages show none before it is used."""
+        for one in self.integrations:
+            for source in (*([one.password] if one.password else []), *one.secrets.values()):
+                source.learn()
+
     def find(self, name: str) -> Integration | None:
         """Find an integration by name."""
         return next((one for one in (*self.integrations, *self.stand_ins) if one.name == name), None)

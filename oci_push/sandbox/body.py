@@ -32,7 +32,7 @@ class RequestBody:
 
     `length` is ``None`` for a chunked body. `before_read` is called before the first byte is asked for (it sends
     ``100 Continue``). `cut_at` breaks the body off after so many bytes, or at its end if it is shorter. `flip` names a
-    byte (the last one, if there are fewer) and the bits of it that change on the way.
+    byte (from the end, if negative) and the bits of it that change on the way.
     """
 
     def __init__(self, stream: Stream, length: int | None, before_read: Callable[[], None]) -> None:
@@ -105,7 +105,7 @@ class RequestBody:
         if self.flip is None or not block:
             return
         at, mask = self.flip
-        place = min(at, at if self.length is None else self.length - 1) - (self.received - len(block))
+        place = at + (self.length or 0 if at < 0 else 0) - (self.received - len(block))
         if 0 <= place < len(block):
             block[place] ^= mask
 

@@ -131,7 +131,10 @@ class Http10Close:
 
 @dataclass(frozen=True, slots=True)
 class FlipByte:
-    """Change one byte of the request's body on its way: the one at `at`, or the last; `mask` says which bits."""
+    """Change one byte of the request's body on its way: the one at `at` (from the end, if negative); `mask` says how.
+
+    A body that has no such byte stays as it is.
+    """
 
     at: int
     mask: int = 1

@@ -88,7 +88,7 @@ class Traffic:
         """Sum up `bodies_sent`."""
         return sum(self.bodies_sent(method=method, path_pattern=path_pattern))
 
-    def wait_until(self, condition: Callable[[Traffic], bool], timeout_s: float = 10.0) -> bool:
+    def wait_until(self, condition: Callable[[Traffic], bool], timeout_s: float = 120.0) -> bool:
         """Wait until `condition` holds, looking after each change; say whether it does."""
         with self._changed:
             return self._changed.wait_for(lambda: condition(self), timeout_s)

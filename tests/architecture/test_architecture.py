@@ -44,9 +44,9 @@ BESIDE = {
 
 HOMES = {
     "httpx": ("oci_push/transport/",),
-    "h11": ("oci_push/transport/connection.py",),
     "httpcore": ("oci_push/transport/",),
     "boto3": ("oci_push/providers/ecr_aws.py",),
+    "h11": ("oci_push/transport/connection.py",),
     "botocore": ("oci_push/providers/ecr_aws.py", "oci_push/providers/ecr_errors.py"),
     "yaml": ("oci_push/pipeline/document.py",),
     "cryptography": (

@@ -116,7 +116,7 @@ class EcrFront:
     def _pass_on(
         self, region: str, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, list[tuple[str, str]], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.registries[region].port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.registries[region].port, timeout=300)
         try:
             connection.request(method, path, body, {k: v for k, v in headers.items() if k.lower() not in _HOP})
             answer = connection.getresponse()

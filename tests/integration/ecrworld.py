@@ -110,7 +110,7 @@ class EcrWorld:
             env=env,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert done.returncode == code, done.stderr + done.stdout
@@ -132,7 +132,7 @@ class EcrWorld:
         return {"layers": layers, "failures": []}
 
     def _head(self, region: str, path: str, accept: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.registries[region].port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.registries[region].port, timeout=300)
         try:
             login = base64.b64encode(f"AWS:{PASSWORD}".encode()).decode()
             connection.request("HEAD", path, headers={"Authorization": f"Basic {login}", "Accept": accept})

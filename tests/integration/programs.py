@@ -69,7 +69,7 @@ def run(
     *,
     env: Mapping[str, str],
     cwd: Path | None = None,
-    timeout_s: float = 60,
+    timeout_s: float = 300,
 ) -> Output:
     """Run a program to its end. Raises `ProgramError` unless it ends with status 0."""
     words = [str(argument) for argument in arguments]

@@ -99,7 +99,7 @@ class TcpProxy:
             with self._lock:
                 self.connections += 1
             try:
-                server = socket.create_connection(self._target, timeout=5)
+                server = socket.create_connection(self._target, timeout=120)
             except OSError:
                 _reset(client)
                 continue

@@ -29,7 +29,7 @@ _LOGGED = re.compile(
     r'^\S+ \S+ \S+ \[[^]]*\] "(?P<method>[A-Z]+) (?P<target>\S+) [^"]*" (?P<status>\d{3}) (?P<size>\d+)'
 )
 _MARK = "harness="
-_START_LIMIT_S = 20.0
+_START_LIMIT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class DebianRegistry:
         self.stop()
         self.start()
 
-    def connection(self, *, timeout_s: float = 10) -> http.client.HTTPConnection:
+    def connection(self, *, timeout_s: float = 120) -> http.client.HTTPConnection:
         """Open a plain standard-library connection, for tests that speak HTTP themselves."""
         if self.mode.tls is None:
             return http.client.HTTPConnection("127.0.0.1", self._port, timeout=timeout_s)
@@ -164,7 +164,7 @@ class DebianRegistry:
             for _ in range(2):
                 self._marks += 1
                 self._ping(f"{_MARK}{self._marks}-")
-                _poll(self._has_mark, limit_s=5)
+                _poll(self._has_mark, limit_s=60)
         lines = self._access_log.read_text().splitlines() if self._access_log.exists() else []
         return [line for line in lines if _MARK not in line and _LOGGED.match(line)]
 
@@ -192,7 +192,7 @@ class DebianRegistry:
         return self.is_running and self._ping(f"{_MARK}ready")
 
     def _ping(self, query: str) -> bool:
-        connection = self.connection(timeout_s=2)
+        connection = self.connection(timeout_s=30)
         try:
             connection.request("GET", f"/v2/?{query}")
             return connection.getresponse().status in (200, 401)
@@ -208,10 +208,10 @@ class DebianRegistry:
         if child.poll() is None:
             getattr(child, how)()
         try:
-            child.wait(10)
+            child.wait(60)
         except subprocess.TimeoutExpired:
             child.kill()
-            child.wait(10)
+            child.wait(60)
 
     def _config(self) -> dict[str, object]:
         """Give the configuration; it is written as JSON, which YAML 1.1 readers take."""

@@ -39,7 +39,7 @@ def start(home: Path, *arguments: str, cwd: Path | None = None) -> subprocess.Po
 
 def finish(child: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Wait for it; a traceback fails the test."""
-    out, errors = child.communicate(timeout=100)
+    out, errors = child.communicate(timeout=300)
     assert "Traceback" not in errors, errors
     return child.returncode, out, errors
 
@@ -76,7 +76,7 @@ def test_no_room_for_temporary_files_is_told_with_what_to_do(registry: DebianReg
         env={name: value for name, value in env.items() if not name.startswith("COVERAGE_")},
         input=noise(2 * MIB),
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     errors = done.stderr.decode()

@@ -36,13 +36,13 @@ def fetch_token(server: TokenServer, *scopes: str, login: tuple[str, str] | None
     request = urllib.request.Request(f"{server.url}?{query}")
     if login is not None:
         request.add_header("Authorization", basic(*login))
-    with urllib.request.urlopen(request, timeout=5) as reply:
+    with urllib.request.urlopen(request, timeout=120) as reply:
         return dict(json.load(reply))
 
 
 def post_token(server: TokenServer, **fields: str) -> dict[str, str]:
     data = urllib.parse.urlencode({"service": server.service, **fields}).encode()
-    with urllib.request.urlopen(server.url, data, timeout=5) as reply:
+    with urllib.request.urlopen(server.url, data, timeout=120) as reply:
         return dict(json.load(reply))
 
 
@@ -130,7 +130,7 @@ def test_password_registry_takes_the_right_password_only(
 
 def test_password_registry_is_not_trusted_without_the_authority(password_registry: DebianRegistry) -> None:
     stranger = http.client.HTTPSConnection(
-        "127.0.0.1", password_registry.port, timeout=5, context=ssl.create_default_context()
+        "127.0.0.1", password_registry.port, timeout=120, context=ssl.create_default_context()
     )
     with pytest.raises(ssl.SSLCertVerificationError, match="unable to get local issuer"):
         stranger.connect()
@@ -204,7 +204,7 @@ def test_token_server_speaks_tls(authority: Authority, users: dict[str, str]) ->
     with TokenServer(authority.issue("tls-signer"), users, tls=authority.issue("token-tls")) as server:
         url = f"{server.url}?service={server.service}"
         request = urllib.request.Request(url, headers={"Authorization": basic("robot", users["robot"])})
-        with urllib.request.urlopen(request, timeout=5, context=authority.client_context()) as reply:
+        with urllib.request.urlopen(request, timeout=120, context=authority.client_context()) as reply:
             assert reply.status == 200
 
 
@@ -212,7 +212,7 @@ def test_token_server_speaks_tls(authority: Authority, users: dict[str, str]) ->
 
 
 def test_proxy_passes_requests_on_and_counts_them(open_registry: DebianRegistry, proxy: TcpProxy) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=120)
     location = ask(connection, "POST", "/v2/harness/proxy/blobs/uploads/").headers["location"]
     connection.close()
     assert location.startswith(f"http://{proxy.host}/")
@@ -221,7 +221,7 @@ def test_proxy_passes_requests_on_and_counts_them(open_registry: DebianRegistry,
 
 def test_proxy_cuts_a_connection_after_so_many_bytes_and_the_next_passes(proxy: TcpProxy) -> None:
     proxy.cut_after(100_000)
-    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=120)
     with pytest.raises(OSError, match=r"reset|Broken pipe|closed"):
         ask(connection, "PUT", "/v2/harness/cut/manifests/v1", body=bytes(8_000_000))
     assert proxy.bytes_up == 100_000
@@ -237,12 +237,12 @@ def test_frozen_proxy_says_nothing_until_it_thaws(proxy: TcpProxy) -> None:
         with pytest.raises(TimeoutError):
             waiting.recv(1)
         proxy.thaw()
-        waiting.settimeout(5)
+        waiting.settimeout(120)
         assert waiting.recv(12).startswith(b"HTTP/1.0 200")
 
 
 def test_killed_connection_is_seen_as_a_reset(proxy: TcpProxy) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=120)
     assert ask(connection, "GET", "/v2/").status == 200
     proxy.kill_connections()
     with pytest.raises(OSError, match=r"reset|Broken pipe|closed"):
@@ -253,7 +253,7 @@ def test_killed_connection_is_seen_as_a_reset(proxy: TcpProxy) -> None:
 @pytest.mark.parametrize("slow_down", [lambda proxy: proxy.delay(0.15), lambda proxy: proxy.throttle(500)])
 def test_slowed_proxy_takes_its_time(proxy: TcpProxy, slow_down: Callable[[TcpProxy], None]) -> None:
     slow_down(proxy)
-    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=120)
     began = time.monotonic()
     assert ask(connection, "GET", "/v2/").status == 200
     connection.close()

@@ -34,7 +34,7 @@ def oci_push(tmp_path: Path) -> Run:
             input=stdin,
             capture_output=True,
             env=clean_environment(home),
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert done.returncode == code, done.stderr.decode()

@@ -117,15 +117,15 @@ def test_a_line_that_freezes_is_broken_off_and_the_upload_gone_on_with(
 ) -> None:
     log = Log(SIZE // 2, line.freeze)
     log.on_retry = line.thaw
-    send(image, line.host, log, stall_s=0.5)
+    send(image, line.host, log, stall_s=3.0)
     assert is_there(registry, image)
     assert "no byte moved" in log.retries[0].why
 
 
 def test_a_line_that_crawls_is_left_alone(registry: DebianRegistry, line: TcpProxy, image: Layout) -> None:
     log = Log()
-    line.throttle(20 * MIB)
-    send(image, line.host, log, stall_s=1.0)
+    line.throttle(SIZE / 5)
+    send(image, line.host, log, stall_s=2.5)
     assert is_there(registry, image)
     assert log.retries == []
 

@@ -6,14 +6,12 @@ After a wanted change of a plan write it anew: ``oci-push plan FILE --json`` wit
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from program import program
 
-PROGRAM = Path(sys.executable).with_name("oci-push")
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "fixtures" / "pipelines"
 PIPELINES = sorted(path.stem for path in FOLDER.glob("*.yml"))
@@ -30,11 +28,7 @@ VARIABLES = {
 def oci_push(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     """Run the program in the project's folder, with an empty home."""
     given = [word for name, value in VARIABLES.items() for word in ("--var", f"{name}={value}")]
-    done = subprocess.run(
-        [PROGRAM, *arguments, *given], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-        env={"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    done = program(*arguments, *given, cwd=ROOT, HOME=str(home))
     assert "planted" not in done.stdout + done.stderr
     return done
 

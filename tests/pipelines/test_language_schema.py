@@ -98,5 +98,5 @@ def test_every_key_of_a_push_step_is_explained() -> None:
 
 
 def test_the_command_prints_the_schema(tmp_path: Path) -> None:
-    done = subprocess.run([PROGRAM, "schema"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([PROGRAM, "schema"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True)
     assert json.loads(done.stdout) == language_schema()

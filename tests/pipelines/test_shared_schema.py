@@ -133,7 +133,7 @@ def test_the_installed_program_agrees(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     inside = check(case, tmp_path)
     done = subprocess.run(
-        [PROGRAM, "validate", "pipeline.yml", "--json"], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        [PROGRAM, "validate", "pipeline.yml", "--json"], cwd=tmp_path, capture_output=True, text=True, timeout=300,
         check=False, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "LC_ALL": "C.UTF-8"},
     )  # fmt: skip
     assert done.returncode == inside.exit_code, done.stderr

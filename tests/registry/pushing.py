@@ -38,7 +38,7 @@ class Pushing:
     clock: Clock = field(default_factory=SystemClock)
     login: Login | None = None
     events: list[Event] = field(default_factory=list)
-    stall_s: float = 5.0
+    stall_s: float = 60.0
     at_once: int = 4
     accesses: Mapping[str, Access] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)

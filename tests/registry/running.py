@@ -40,7 +40,7 @@ class Running:
     assume: tuple[str, ...] = ()
     events: list[Event] = field(default_factory=list)
     variables: Variables = field(default_factory=Variables)
-    stall_s: float = 5.0
+    stall_s: float = 60.0
 
     def run(self, text: str, scope: Scope | None = None) -> RunReport:
         """Run a pipeline's text; a request is sent once, so that only steps are tried again."""

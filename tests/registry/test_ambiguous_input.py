@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from images import layer, make_layout
-from program import invoke
+from program import program
 from running import Running, step
 
 from oci_push.errors import ConfigError
@@ -20,13 +20,16 @@ steps:
 """
 
 
+NOBODY = "http://127.0.0.1:9"
+
+
 @pytest.fixture
 def cwd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in an empty folder with an empty home, and with a proxy that nobody may reach."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setenv(name, NOBODY)
     return tmp_path
 
 
@@ -47,9 +50,9 @@ def cwd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_names_no_registry_is_refused_and_nobody_is_asked(arguments: tuple[str, ...], cwd: Path) -> None:
     make_layout(cwd / "image", layer(1))
     with Sandbox() as sandbox:
-        done = invoke(*(one.format(host=sandbox.address) for one in arguments))
-        assert done.code == 2, done.errors
-        assert "connect" not in done.errors
+        words = (one.format(host=sandbox.address) for one in arguments)
+        done = program(*words, cwd=cwd, code=2, HTTP_PROXY=NOBODY, HTTPS_PROXY=NOBODY)
+        assert "connect" not in done.stderr
         assert not sandbox.traffic.requests
 
 

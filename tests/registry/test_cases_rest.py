@@ -93,7 +93,7 @@ def listener() -> Iterator[tuple[int, list[bytes]]]:
         thread.start()
         yield server.getsockname()[1], heard
         server.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        thread.join(120)
 
 
 @pytest.mark.case("TL-008")
@@ -277,7 +277,7 @@ def test_a_source_that_has_changed_is_not_gone_on_with(tmp_path: Path) -> None:
         thread.start()
         assert sandbox.traffic.wait_until(lambda t: t.count(method="PATCH") == 2)
         scope.cancel()
-        thread.join(20)
+        thread.join(120)
         assert isinstance(error_of(results[0]), Cancelled)
         new = make_layout(tmp_path / "image", layer(2, 300_000))
         sandbox.traffic.clear()

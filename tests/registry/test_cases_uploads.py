@@ -152,7 +152,7 @@ def test_every_open_session_is_cancelled_when_the_push_is(answer: int, image: La
         thread.start()
         assert sandbox.traffic.wait_until(lambda t: t.count(method="PUT") == 2)
         scope.cancel()
-        thread.join(20)
+        thread.join(120)
         assert isinstance(error_of(results[0]), Cancelled)
         deletes = sandbox.traffic.select(method="DELETE", path_pattern=UPLOADS)
         assert {r.path for r in deletes} == {

@@ -45,7 +45,7 @@ def test_a_terminated_push_leaves_no_temporary_file(tmp_path: Path) -> None:
         child.send_signal(signal.SIGTERM)
         assert child.stderr is not None
         assert b"SIGTERM received" in child.stderr.readline()
-        child.communicate(archive[len(archive) // 2 :], timeout=30)
+        child.communicate(archive[len(archive) // 2 :], timeout=300)
     assert child.returncode == 143
     assert list((tmp_path / "tmp").iterdir()) == []
 
@@ -60,7 +60,7 @@ def test_a_memory_that_cannot_grow_is_a_warning_and_the_push_goes_on(tmp_path: P
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert (done.returncode, "Traceback" in done.stderr) == (0, False)

@@ -55,7 +55,7 @@ def pushing(sandbox: Sandbox, image: Layout, home: Path) -> Iterator[subprocess.
 
 def finish(child: subprocess.Popen[str], code: int = 0) -> str:
     """Wait for the program's end and give its log."""
-    _, log = child.communicate(timeout=60)
+    _, log = child.communicate(timeout=300)
     assert child.returncode == code, log
     assert "Traceback" not in log
     return log

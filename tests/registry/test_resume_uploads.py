@@ -333,17 +333,23 @@ def test_a_piece_that_is_too_large_is_halved_and_what_arrived_stays(large: Layou
 def test_silence_is_broken_off_and_gone_on_with(large: Layout) -> None:
     script = FaultScript([fault("PATCH", Stall(60), nth=2)])
     with Sandbox(faults=script) as sandbox:
-        assert push(sandbox, large, Pushing(at_once=1, stall_s=0.4)).error is None
+        assert push(sandbox, large, Pushing(at_once=1, stall_s=2.0)).error is None
         assert is_whole(sandbox, "a", "1", large)
         assert ("PATCH", f"{16 * MIB}-{40 * MIB - 1}", 24 * MIB, 202) in pieces(sandbox)
 
 
-def test_slow_is_not_silent(large: Layout) -> None:
-    # Two seconds for the piece, one of which without a byte would be a stall.
-    script = FaultScript([fault("PATCH", Slow(256 * 1024, 0.02), nth=2)])
+def is_left_alone(large: Layout, stall_s: float) -> bool:
+    """Say whether a piece that takes twice as long as silence may last is sent without a break."""
+    blocks = 24 * 4
+    script = FaultScript([fault("PATCH", Slow(256 * 1024, 2 * stall_s / blocks), nth=2)])
     with Sandbox(faults=script) as sandbox:
-        assert push(sandbox, large, Pushing(at_once=1, stall_s=1.0)).error is None
-        assert sandbox.traffic.count(method="GET") == 0
+        assert push(sandbox, large, Pushing(at_once=1, stall_s=stall_s)).error is None
+        return sandbox.traffic.count(method="GET") == 0
+
+
+def test_slow_is_not_silent(large: Layout) -> None:
+    # A busy machine may be silent by itself for half a second, and not for ten.
+    assert any(is_left_alone(large, stall_s) for stall_s in (0.5, 10.0))
 
 
 def test_a_broken_upload_of_a_missing_repository_says_what_happened(image: Layout) -> None:

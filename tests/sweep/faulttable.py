@@ -131,7 +131,7 @@ KINDS: dict[str, Kind] = {
     "answer doubled": Kind(Twice(), passes=True),
     "byte of the body flipped": Kind(FlipByte(17, 0x29), passes=True),
     "first byte of the body flipped": Kind(FlipByte(0)),
-    "last byte of the body flipped": Kind(FlipByte(1 << 40)),
+    "last byte of the body flipped": Kind(FlipByte(-1)),
     "digest of the request flipped": Kind(OtherDigest()),
     "request repeated": Kind(Repeat()),
     "half closed before the answer": Kind(HalfClose("before"), passes=True),

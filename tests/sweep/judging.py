@@ -101,6 +101,8 @@ def words_wrong(world: World, results: Sequence[PushResult], image: Layout) -> I
     """Judge what is said of tags: pushed is pushed, and what is said not to be pushed is not."""
     for result in results:
         for tag in result.tags:
+            if tag.outcome == "unknown":
+                continue
             is_said = tag.outcome in ("pushed", "unchanged")
             repository = result.repository.path
             raw = world.store.manifest(repository, tag.tag)

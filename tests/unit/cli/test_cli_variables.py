@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-PROGRAM = Path(sys.executable).with_name("oci-push")
+from program import program
 
 
 def variables(cwd: Path, *arguments: str, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
     """Run the program outside any repository, with an empty home."""
-    done = subprocess.run(
-        [PROGRAM, "variables", *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False,
-        env={
-            "PATH": os.environ["PATH"], "HOME": str(cwd), "LC_ALL": "C.UTF-8",
-            "GIT_CEILING_DIRECTORIES": str(cwd.parent), **env,
-        },
-    )  # fmt: skip
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    return program(
+        "variables", *arguments, cwd=cwd, code=code, HOME=str(cwd), GIT_CEILING_DIRECTORIES=str(cwd.parent), **env
+    )
 
 
 def shown(done: subprocess.CompletedProcess[str]) -> dict[str, tuple[str | None, str | None]]:

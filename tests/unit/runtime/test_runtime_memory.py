@@ -302,7 +302,7 @@ class TestFile:
             "memory.close()\n"
         )
         processes = [subprocess.Popen([sys.executable, "-c", code, str(run.path), str(n)]) for n in range(3)]
-        assert [process.wait(60) for process in processes] == [0, 0, 0]
+        assert [process.wait(300) for process in processes] == [0, 0, 0]
         assert run.rows("layers") == 300
 
     def test_many_threads_note_and_ask_at_once(self, run: Run) -> None:

@@ -22,7 +22,7 @@ def test_value_is_made_once_and_given_to_all_who_ask_at_once() -> None:
         return made[-1]
 
     def ask(_: Scope) -> object:
-        together.wait(10)
+        together.wait(120)
         return values.get("token", make)
 
     outcomes = run_all(Scope(FakeClock()), [ask] * 8, limit=8)
@@ -60,14 +60,14 @@ def test_one_who_waited_for_a_failure_tries_itself() -> None:
 
     def fail() -> str:
         making.set()
-        assert failing.wait(10)
+        assert failing.wait(120)
         raise OSError("the first one's own end")
 
     def first(_: Scope) -> str:
         return values.get("a", fail)
 
     def second(_: Scope) -> str:
-        assert making.wait(10)
+        assert making.wait(120)
         failing.set()
         return values.get("a", lambda: "mine")
 

@@ -103,16 +103,16 @@ class TestBlocked:
 
         def wait(event: threading.Event) -> None:
             with scope.blocked(event.set):
-                ready.wait(10)
-                assert event.wait(10)
+                ready.wait(120)
+                assert event.wait(120)
 
         threads = [threading.Thread(target=wait, args=(event,)) for event in woken]
         for thread in threads:
             thread.start()
-        ready.wait(10)
+        ready.wait(120)
         scope.cancel()
         for thread in threads:
-            thread.join(10)
+            thread.join(120)
         assert all(event.is_set() for event in woken)
 
 

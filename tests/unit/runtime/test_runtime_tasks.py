@@ -21,7 +21,7 @@ def test_outcomes_come_in_the_order_of_the_jobs(scope: Scope) -> None:
     last = threading.Event()
 
     def first(_: Scope) -> str:
-        assert last.wait(10)
+        assert last.wait(120)
         return "first"
 
     def second(_: Scope) -> str:
@@ -45,7 +45,7 @@ def test_never_more_than_the_limit_run_at_once(scope: Scope, limit: int) -> None
         with lock:
             running[0] += 1
             most[0] = max(most[0], running[0])
-        full.wait(10)
+        full.wait(120)
         with lock:
             running[0] -= 1
 
@@ -88,11 +88,11 @@ def test_stop_on_error_wakes_a_blocked_sibling(scope: Scope) -> None:
         woken = threading.Event()
         with inner.blocked(woken.set):
             blocking.set()
-            assert woken.wait(10)
+            assert woken.wait(120)
         inner.check()
 
     def fail(_: Scope) -> None:
-        assert blocking.wait(10)
+        assert blocking.wait(120)
         raise SourceError("gone")
 
     outcomes = run_all(scope, [blocked, fail], limit=2, stop_on_error=True)
@@ -127,7 +127,7 @@ def test_deadline_ends_jobs_that_are_blocked(jobs: int) -> None:
     def blocked(inner: Scope) -> None:
         woken = threading.Event()
         with inner.blocked(woken.set):
-            assert woken.wait(10)
+            assert woken.wait(120)
         inner.check()
 
     outcomes = run_all(scope, [blocked] * jobs, limit=jobs)
@@ -139,7 +139,7 @@ def test_deadline_that_a_job_set_itself_ends_it_while_blocked() -> None:
         own = inner.child(seconds=0.1, what="blob")
         woken = threading.Event()
         with own.blocked(woken.set):
-            assert woken.wait(10)
+            assert woken.wait(120)
         own.check()
 
     outcomes = run_all(Scope(SystemClock()), [blocked], limit=1)
@@ -159,11 +159,11 @@ def test_interrupted_wait_cancels_the_jobs() -> None:
     def blocked(inner: Scope) -> None:
         with inner.blocked(woken.set):
             started.set()
-            woken.wait(10)
+            woken.wait(120)
 
     with pytest.raises(KeyboardInterrupt):
         run_all(scope, [blocked], limit=1)
-    assert woken.wait(10)
+    assert woken.wait(120)
 
 
 class TestFirstError:
@@ -196,4 +196,4 @@ class TestAttend:
 
     def test_ticks_while_the_work_lasts(self) -> None:
         ticked = threading.Event()
-        assert attend(lambda: ticked.wait(10), ticked.set).get()
+        assert attend(lambda: ticked.wait(120), ticked.set).get()
