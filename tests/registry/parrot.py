@@ -139,7 +139,8 @@ def _handler(parrot: Parrot) -> type[BaseHTTPRequestHandler]:
             self.send_header("Connection", "close")
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(raw)
+                with contextlib.suppress(ConnectionError):  # who has read enough hangs up
+                    self.wfile.write(raw)
 
         do_GET = do_POST = do_PUT = do_HEAD = do_PATCH = do_DELETE = _serve
 

@@ -35,7 +35,7 @@ def program(
             status = end.code if isinstance(end.code, int) else int(bool(end.code))
     done = subprocess.CompletedProcess(words, status, _text(out), _text(errors))
     assert code in (None, done.returncode), done.stderr
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
     return done
 
 
