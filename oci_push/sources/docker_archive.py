@@ -96,7 +96,7 @@ class DockerArchiveSource:
         stored = self._stored.get(descriptor.digest)
         if stored is None:
             raise SourceError(f"{self.name}: has no blob {descriptor.digest}")
-        made = self._compress(scope, stored[0], stored[1], self._settings.threads)
+        made = self._compress(scope, stored[0], stored[1], self._threads())
         if made.digest != descriptor.digest:
             if self._settings.digest_cache:
                 key = self._compressor().key
@@ -154,7 +154,7 @@ class DockerArchiveSource:
         ]
         ours = dict.fromkeys((diff_id, body) for diff_id, body in pairs if body is not None)
         total = sum(body.size for _, body in ours) or 1
-        threads = self._settings.threads
+        threads = self._threads()
 
         def describe(inner: Scope, diff_id: Digest, body: FileBody) -> Descriptor:
             # A layer that is most of the image gets all threads, others one each beside one another.
@@ -245,9 +245,13 @@ class DockerArchiveSource:
     def _compress(self, scope: Scope, body: FileBody, diff_id: Digest, width: int) -> Compressed:
         def make(window: int) -> Compressed:
             blocks = self._plain((bytes(block) for block in body.blocks()), body, window)
-            return compress(scope, blocks, diff_id, self._compressor(), self._spool, body.what, width)
+            inside = 1 if window > LARGE_WINDOW_BYTES else width  # memory is for the window then
+            return compress(scope, blocks, diff_id, self._compressor(), self._spool, body.what, inside)
 
         return self._compressed.get((diff_id, body), lambda: self._one_large_window(make))
+
+    def _threads(self) -> int:
+        return self._compressor().threads(self._settings.threads)
 
     def _compressor(self) -> Compressor:
         return make_compressor(self._settings.compression, self._settings.level)
