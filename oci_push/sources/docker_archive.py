@@ -21,6 +21,7 @@ from oci_push.model.access import Access
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, encode
+from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Body
 from oci_push.runtime.once import OnceMap
@@ -80,7 +81,7 @@ class DockerArchiveSource:
         cache = self._settings.digest_cache
         return cache is not None and cache.find(diff_id, self._compressor().key) is not None
 
-    def root(self, scope: Scope) -> Descriptor:
+    def root(self, scope: Scope, platform: Platform | None = None) -> Descriptor:
         """Build the manifest; compresses what is not known from an earlier run."""
         return self._built.get("root", lambda: self._build(scope)).descriptor()
 
