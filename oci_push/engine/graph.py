@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from oci_push.errors import SourceError
-from oci_push.events import Emit, SourceOpened
+from oci_push.events import Emit, Note, SourceOpened
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -14,9 +14,7 @@ from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.runtime.scope import Scope
 from oci_push.sources.base import Source
-
-_MAX_DEPTH = 8
-_MAX_MANIFESTS = 10_000
+from oci_push.sources.platforms import MAX_DEPTH, MAX_MANIFESTS, PlatformSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +37,25 @@ class ImageGraph:
 def walk(
     scope: Scope, source: Source, *, platform: Platform | None = None, foreign: bool = False, emit: Emit
 ) -> ImageGraph:
-    """Read every manifest of the image a source names; with `platform` only that child of an index.
+    """Read every manifest of the image a source names; with `platform` only that image, however deep it lies.
 
     `foreign` counts layers among the blobs that their manifest says to fetch from elsewhere.
     """
-    root = source.manifest(scope, source.root(scope))
+    top = source.root(scope, platform)
     if platform is not None:
-        root = _choose(root, platform, lambda child: source.manifest(scope, child), source.name)
+        search = PlatformSearch(scope, source, platform)
+        found = search.find(top)
+        if found is None:
+            raise search.missing()
+        top = found
+    root = source.manifest(scope, top)
     order: dict[Digest, Manifest] = {}
     _visit(scope, source, root, order, ())
     nodes = tuple(order.values())
     blobs = _distinct(nodes, source.name, foreign=foreign)
     graph = ImageGraph(root, nodes, blobs)
+    for stray in _strays(nodes):
+        emit(Note(f"{source.name}: {stray.digest} is of type {stray.media_type}, no manifest: it goes as a blob"))
     emit(SourceOpened(source.name, root.digest, len(nodes), len(blobs), graph.size_bytes))
     return graph
 
@@ -58,41 +63,43 @@ def walk(
 def _visit(
     scope: Scope, source: Source, node: Manifest, order: dict[Digest, Manifest], path: tuple[Digest, ...]
 ) -> None:
-    if len(path) > _MAX_DEPTH:
-        raise SourceError(f"{source.name}: indexes are nested more than {_MAX_DEPTH} deep")
+    if len(path) > MAX_DEPTH:
+        raise SourceError(f"{source.name}: indexes are nested more than {MAX_DEPTH} deep")
     if node.digest in path:
         raise SourceError(f"{source.name}: index {node.digest} contains itself")
     for child in node.children:
         scope.check()
         if child.digest in order:
             continue
-        if len(order) >= _MAX_MANIFESTS:
-            raise SourceError(f"{source.name}: more than {_MAX_MANIFESTS} manifests")
+        if len(order) >= MAX_MANIFESTS:
+            raise SourceError(f"{source.name}: more than {MAX_MANIFESTS} manifests")
         if child.media_type not in media.MANIFESTS:
-            continue  # an index may list anything; what is no manifest is pushed as a blob
+            _check_stray(child, node, source.name)
+            continue
         _visit(scope, source, source.manifest(scope, child), order, (*path, node.digest))
     order[node.digest] = node
+
+
+def _strays(nodes: Iterable[Manifest]) -> tuple[Descriptor, ...]:
+    return tuple(child for node in nodes for child in node.children if child.media_type not in media.MANIFESTS)
+
+
+def _check_stray(child: Descriptor, index: Manifest, name: str) -> None:
+    """An index may list anything: what is no manifest is pushed as a blob, but a manifest of another kind is not."""
+    if media.is_other_manifest(child.media_type):
+        raise SourceError(
+            f"{name}: index {index.digest} lists {child.digest} of type {child.media_type}, "
+            "a kind of manifest that cannot be pushed"
+        )
 
 
 def _distinct(nodes: Iterable[Manifest], name: str, *, foreign: bool) -> tuple[Descriptor, ...]:
     found: dict[Digest, Descriptor] = {}
     for node in nodes:
-        strays = [child for child in node.children if child.media_type not in media.MANIFESTS]
-        for blob in (*node.blobs, *strays):
+        for blob in (*node.blobs, *_strays((node,))):
             if media.is_foreign_layer(blob.media_type) and blob.urls and not foreign:
                 continue
             known = found.setdefault(blob.digest, blob)
             if known.size != blob.size:
                 raise SourceError(f"{name}: {blob.digest} is said to have {known.size} and {blob.size} bytes")
     return tuple(found.values())
-
-
-def _choose(root: Manifest, platform: Platform, read: Callable[[Descriptor], Manifest], name: str) -> Manifest:
-    if not root.is_index:
-        return root
-    seen = [child for child in root.children if child.platform is not None]
-    for child in seen:
-        if child.platform is not None and child.platform.satisfies(platform):
-            return read(child)
-    listed = ", ".join(str(child.platform) for child in seen) or "none"
-    raise SourceError(f"{name}: has no image for {platform}", hint=f"it has: {listed}")

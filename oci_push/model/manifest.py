@@ -134,8 +134,10 @@ def _media_type(value: Mapping[str, object], said: str) -> str:
         kind = inside
     elif said in media.MANIFESTS:
         kind = said
-    else:
+    elif said in media.SAYS_NOTHING:
         kind = media.OCI_INDEX if "manifests" in value else media.OCI_MANIFEST
+    else:
+        kind = said
     if kind not in media.MANIFESTS:
         raise ValueError(f"{kind} is not a manifest type that can be pushed")
     if "manifests" in value and ("layers" in value or "config" in value):

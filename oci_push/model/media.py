@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -36,12 +38,23 @@ ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST))
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 """Distribution spec, "Pushing Manifests": both sides must be ready for this much, and may refuse more."""
 
+SAYS_NOTHING = frozenset({"", "application/json", "text/plain", OCTET_STREAM})
+"""Content types of answers, and media types of careless layouts, that do not tell which manifest it is."""
+
 SCHEMA1 = frozenset(
     {
         "application/vnd.docker.distribution.manifest.v1+json",
         "application/vnd.docker.distribution.manifest.v1+prettyjws",
     }
 )
+
+
+_LIKE_MANIFEST = re.compile(r"(?:^|[/.+-])(?:manifest|index)(?:$|[;.+-])", re.IGNORECASE)
+
+
+def is_other_manifest(media_type: str) -> bool:
+    """Say whether this is a kind of manifest or index that is not known here: it is never sent as anything else."""
+    return media_type not in MANIFESTS and _LIKE_MANIFEST.search(media_type) is not None
 
 
 def is_foreign_layer(media_type: str) -> bool:

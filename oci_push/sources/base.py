@@ -10,6 +10,7 @@ from typing import Protocol
 from oci_push.model.access import Access
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.manifest import Manifest
+from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Body
 from oci_push.runtime.scope import Scope
@@ -40,8 +41,11 @@ class Source(Protocol):
         """Say whether the root is known without long work; where not, it is worth asking first who may push."""
         ...
 
-    def root(self, scope: Scope) -> Descriptor:
-        """Find the manifest or index that the reference names. May compress layers to learn their digests."""
+    def root(self, scope: Scope, platform: Platform | None = None) -> Descriptor:
+        """Find the manifest or index that the reference names. May compress layers to learn their digests.
+
+        Where there are several, `platform` says which; it does not choose inside an index.
+        """
         ...
 
     def manifest(self, scope: Scope, descriptor: Descriptor) -> Manifest:

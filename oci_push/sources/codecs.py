@@ -24,7 +24,7 @@ HEAD_BYTES = tarfile.BLOCKSIZE
 """How many of the first bytes are looked at."""
 
 _MIB = 1024 * 1024
-_PIECE = 4 * _MIB
+_PIECE = _MIB
 
 _MAGIC = (
     (b"\x1f\x8b", "gzip"),

@@ -24,18 +24,28 @@ if TYPE_CHECKING:
 
 Blocks: TypeAlias = Iterable[bytes | memoryview]
 _SEGMENT = 4 * 1024 * 1024
+_PIECE = 512 * 1024
+_CONTEXTS_BYTES = 64 * 1024 * 1024
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, no time, system unknown
 _END = b"\x03\x00"  # an empty last block
 
 
 @dataclass(frozen=True, slots=True)
 class Compressor:
-    """Hold an algorithm at a level: `key` names exactly what bytes it makes."""
+    """Hold an algorithm at a level: `key` names exactly what bytes it makes.
+
+    `context_bytes` is the memory that each thread takes beside its segment.
+    """
 
     key: str
     suffix: str
-    segment: Callable[[bytes], bytes]
-    crc: Callable[[bytes, int], int]
+    segment: Callable[[memoryview], list[bytes]]
+    crc: Callable[[memoryview, int], int]
+    context_bytes: int = 0
+
+    def threads(self, wanted: int) -> int:
+        """Say how many threads may work at once: high levels of zstd take 65 MiB each."""
+        return max(1, min(wanted, _CONTEXTS_BYTES // max(1, self.context_bytes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,35 +69,36 @@ def make_compressor(algorithm: str, level: int) -> Compressor:
             hint=f"give 1 to {highest}, or 0 for the usual one",
         )
     if algorithm == "none":
-        return Compressor("none", "tar", lambda data: data, lambda data, value: 0)
+        return Compressor("none", "tar", lambda data: [bytes(data)], lambda data, value: 0)
     if algorithm == "zstd":
         import zstandard
 
         chosen = level or 3
+        parameters = zstandard.ZstdCompressionParameters.from_level(chosen, source_size=_SEGMENT)
         return Compressor(
             f"zstd-{chosen}-4m",
             "zstd",
-            lambda data: zstandard.ZstdCompressor(level=chosen, write_content_size=True).compress(data),
+            lambda data: [zstandard.ZstdCompressor(level=chosen, write_content_size=True).compress(data)],
             lambda data, value: 0,
+            parameters.estimated_compression_context_size(),
         )
     try:
         from isal import isal_zlib
     except ImportError:
         chosen = level or 1
 
-        def plain(data: bytes) -> bytes:
+        def plain(data: memoryview) -> list[bytes]:
             deflate = zlib.compressobj(chosen, zlib.DEFLATED, -15)
-            return deflate.compress(data) + deflate.flush(zlib.Z_FULL_FLUSH)
+            return [*map(deflate.compress, _pieces(data)), deflate.flush(zlib.Z_FULL_FLUSH)]
 
         return Compressor(f"zlib-{chosen}-4m", "gzip", plain, zlib.crc32)
     chosen = min(level, 3) if level else 1
 
-    def fast(data: bytes) -> bytes:
+    def fast(data: memoryview) -> list[bytes]:
         deflate = isal_zlib.compressobj(chosen, isal_zlib.DEFLATED, -15)
-        out: bytes = deflate.compress(data) + deflate.flush(isal_zlib.Z_FULL_FLUSH)
-        return out
+        return [*map(deflate.compress, _pieces(data)), deflate.flush(isal_zlib.Z_FULL_FLUSH)]
 
-    return Compressor(f"igzip-{chosen}-4m", "gzip", fast, isal_zlib.crc32)
+    return Compressor(f"igzip-{chosen}-4m-512k", "gzip", fast, isal_zlib.crc32)
 
 
 def compress(
@@ -118,9 +129,11 @@ def compress(
         for data, segment in zip(group, made, strict=True):
             crc = compressor.crc(data, crc) if gzip else 0
             length += len(data)
-            write(segment)
+            for piece in segment:
+                write(piece)
     if not gzip and not length:
-        write(compressor.segment(b""))  # no bytes at all are no zstd frame
+        for piece in compressor.segment(memoryview(b"")):
+            write(piece)  # no bytes at all are no zstd frame
     if gzip:
         write(_END + struct.pack("<II", crc & 0xFFFFFFFF, length & 0xFFFFFFFF))
     check_diff_id(diff_id, raw, what)
@@ -137,44 +150,45 @@ def check_diff_id(diff_id: Digest, running: _Hash, what: str) -> None:
         )
 
 
-def _segments(scope: Scope, group: list[bytes], compressor: Compressor, raw: _Hash) -> list[bytes]:
-    def hash_group() -> bytes:
+def _segments(scope: Scope, group: list[memoryview], compressor: Compressor, raw: _Hash) -> list[list[bytes]]:
+    def hash_group() -> list[bytes]:
         for data in group:
             raw.update(data)
-        return b""
+        return []
 
     if len(group) == 1:
         hash_group()
         return [compressor.segment(group[0])]
-    jobs: list[Callable[[Scope], bytes]] = [lambda _: hash_group()]
+    jobs: list[Callable[[Scope], list[bytes]]] = [lambda _: hash_group()]
     jobs += [lambda _, data=data: compressor.segment(data) for data in group]  # type: ignore[misc]
     return [outcome.get() for outcome in run_all(scope, jobs, limit=len(jobs))][1:]
 
 
-def _groups(blocks: Blocks, width: int) -> Iterator[list[bytes]]:
-    group: list[bytes] = []
-    for segment in _cut(blocks):
-        group.append(segment)
-        if len(group) >= width:
-            yield group
-            group = []
+def _groups(blocks: Blocks, width: int) -> Iterator[list[memoryview]]:
+    """Cut blocks into segments, `width` of them at a time, in buffers that each step overwrites.
+
+    Memory is so the same for a layer of any size; new buffers for each segment would be scattered over the heap.
+    """
+    buffers = [memoryview(bytearray(_SEGMENT)) for _ in range(width)]
+    group: list[memoryview] = []
+    used = 0
+    for block in blocks:
+        view = memoryview(block)
+        while view:
+            taken = min(len(view), _SEGMENT - used)
+            buffers[len(group)][used : used + taken] = view[:taken]
+            view, used = view[taken:], used + taken
+            if used == _SEGMENT:
+                group.append(buffers[len(group)])
+                used = 0
+            if len(group) == width:
+                yield group
+                group = []
+    if used:
+        group.append(buffers[len(group)][:used])
     if group:
         yield group
 
 
-def _cut(blocks: Blocks) -> Iterator[bytes]:
-    """Cut blocks into segments; blocks are copied once, since their reader may reuse its buffer."""
-    pending: list[bytes] = []
-    size = 0
-    for block in blocks:
-        view = memoryview(block)
-        while size + len(view) >= _SEGMENT:
-            pending.append(bytes(view[: _SEGMENT - size]))
-            view = view[_SEGMENT - size :]
-            yield b"".join(pending)
-            pending, size = [], 0
-        if view:
-            pending.append(bytes(view))
-            size += len(view)
-    if pending:
-        yield b"".join(pending)
+def _pieces(data: memoryview) -> Iterator[memoryview]:
+    return (data[start : start + _PIECE] for start in range(0, len(data), _PIECE))

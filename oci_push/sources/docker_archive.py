@@ -21,6 +21,7 @@ from oci_push.model.access import Access
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, encode
+from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Body
 from oci_push.runtime.once import OnceMap
@@ -80,7 +81,7 @@ class DockerArchiveSource:
         cache = self._settings.digest_cache
         return cache is not None and cache.find(diff_id, self._compressor().key) is not None
 
-    def root(self, scope: Scope) -> Descriptor:
+    def root(self, scope: Scope, platform: Platform | None = None) -> Descriptor:
         """Build the manifest; compresses what is not known from an earlier run."""
         return self._built.get("root", lambda: self._build(scope)).descriptor()
 
@@ -96,7 +97,7 @@ class DockerArchiveSource:
         stored = self._stored.get(descriptor.digest)
         if stored is None:
             raise SourceError(f"{self.name}: has no blob {descriptor.digest}")
-        made = self._compress(scope, stored[0], stored[1], self._settings.threads)
+        made = self._compress(scope, stored[0], stored[1], self._threads())
         if made.digest != descriptor.digest:
             if self._settings.digest_cache:
                 key = self._compressor().key
@@ -154,7 +155,7 @@ class DockerArchiveSource:
         ]
         ours = dict.fromkeys((diff_id, body) for diff_id, body in pairs if body is not None)
         total = sum(body.size for _, body in ours) or 1
-        threads = self._settings.threads
+        threads = self._threads()
 
         def describe(inner: Scope, diff_id: Digest, body: FileBody) -> Descriptor:
             # A layer that is most of the image gets all threads, others one each beside one another.
@@ -245,9 +246,13 @@ class DockerArchiveSource:
     def _compress(self, scope: Scope, body: FileBody, diff_id: Digest, width: int) -> Compressed:
         def make(window: int) -> Compressed:
             blocks = self._plain((bytes(block) for block in body.blocks()), body, window)
-            return compress(scope, blocks, diff_id, self._compressor(), self._spool, body.what, width)
+            inside = 1 if window > LARGE_WINDOW_BYTES else width  # memory is for the window then
+            return compress(scope, blocks, diff_id, self._compressor(), self._spool, body.what, inside)
 
         return self._compressed.get((diff_id, body), lambda: self._one_large_window(make))
+
+    def _threads(self) -> int:
+        return self._compressor().threads(self._settings.threads)
 
     def _compressor(self) -> Compressor:
         return make_compressor(self._settings.compression, self._settings.level)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.model import media
@@ -10,10 +11,12 @@ from oci_push.model.access import Access
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, load_json
+from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol.call import Body, BytesBody
 from oci_push.runtime.scope import Scope
 from oci_push.sources.files import SpoolSpace
+from oci_push.sources.platforms import PlatformSearch, is_attached
 from oci_push.sources.settings import Limits
 from oci_push.sources.views import View, read_small
 
@@ -46,12 +49,24 @@ class LayoutSource:
         """A layout has all its digests."""
         return True
 
-    def root(self, scope: Scope) -> Descriptor:
-        """Choose the manifest that the reference names."""
+    def root(self, scope: Scope, platform: Platform | None = None) -> Descriptor:
+        """Choose the manifest that the reference names, or of several the one that has an image for `platform`."""
         scope.check()
         _check_version(self._view, self._limits)
         entries = index_entries(self._view, self._limits)
-        return choose(entries, self._ref, self.name)
+        found = counted(entries, self._ref, self.name, lambda entry: self._is_referrer(scope, entry))
+        if len(found) > 1 and platform is not None:
+            matching = [one for one in found if PlatformSearch(scope, self, platform).find(one) is not None]
+            found = tuple(matching) if len(matching) == 1 else found
+        if len(found) > 1:
+            search = PlatformSearch(scope, self, None)
+            images = [one for one in found[:_MOST_LISTED] if one.media_type in media.IMAGES and one.platform is None]
+            told = {one.digest: replace(one, platform=search.of_config(one)) for one in images}
+            found = tuple(told.get(one.digest, one) for one in found)
+        return only(found, self.name)
+
+    def _is_referrer(self, scope: Scope, entry: Descriptor) -> bool:
+        return entry.media_type in media.MANIFESTS and self.manifest(scope, entry).subject is not None
 
     def manifest(self, scope: Scope, descriptor: Descriptor) -> Manifest:
         """Read a manifest and check size, digest and form."""
@@ -109,24 +124,42 @@ def index_entries(view: View, limits: Limits) -> tuple[Descriptor, ...]:
         raise SourceError(f"{view.name}: {problem}") from problem
 
 
-def choose(entries: tuple[Descriptor, ...], ref: str, name: str) -> Descriptor:
-    """Find the entry that `ref` names, or the only one."""
-    found = [entry for entry in entries if not ref or _is_named(entry, ref)]
-    distinct = {entry.digest: entry for entry in found}
-    if len(distinct) == 1:
-        return found[0]
-    listed = listing(_label(entry) for entry in entries) or "nothing"
+def counted(
+    entries: tuple[Descriptor, ...], ref: str, name: str, is_referrer: Callable[[Descriptor], bool]
+) -> tuple[Descriptor, ...]:
+    """Find the entries that `ref` names, or all, each digest once; what is attached to an image counts only alone.
+
+    Raises `SourceError` where there is none.
+    """
     if not entries:
         raise SourceError(f"{name}: holds no image")
+    found = [entry for entry in entries if not ref or _is_named(entry, ref)]
     if not found:
-        raise SourceError(f"{name}: holds no image {ref!r}", hint=f"it holds: {listed}")
-    raise SourceError(f"{name}: holds several images, say which", hint=f"it holds: {listed}; write {name}:NAME")
+        raise SourceError(
+            f"{name}: holds no image {ref!r}", hint=f"it holds: {listing(_label(entry) for entry in entries)}"
+        )
+    distinct = tuple({entry.digest: entry for entry in reversed(found)}.values())[::-1]
+    if len(distinct) > 1:
+        images = tuple(one for one in distinct if not is_attached(one) and not is_referrer(one))
+        distinct = images or distinct
+    return distinct
+
+
+def only(found: tuple[Descriptor, ...], name: str) -> Descriptor:
+    """Give the one there is; several are an error that lists them."""
+    if len(found) == 1:
+        return found[0]
+    listed = listing(_label(entry) for entry in found)
+    raise SourceError(
+        f"{name}: holds several images, say which",
+        hint=f"it holds: {listed}; write {name}:NAME, {name}@DIGEST, or give --platform where only that differs",
+    )
 
 
 def listing(names: Iterable[str]) -> str:
     """List names for people, the first ones: an archive may hold thousands, each as long as it likes."""
     distinct = list(dict.fromkeys(names))
-    shown = [name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name in distinct[:_MOST_LISTED]]
+    shown = [name if len(name) <= 3 * _LONGEST else f"{name[:_LONGEST]}…" for name in distinct[:_MOST_LISTED]]
     more = len(distinct) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
@@ -149,7 +182,9 @@ def same_name(name: str, ref: str) -> bool:
 
 
 def _label(entry: Descriptor) -> str:
-    return entry.annotations.get(_REF_NAME) or entry.annotations.get(_IMAGE_NAME) or f"@{entry.digest}"
+    name = entry.annotations.get(_REF_NAME) or entry.annotations.get(_IMAGE_NAME) or ""
+    shown = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
+    return f"{shown}@{entry.digest}" + (f" ({entry.platform})" if entry.platform else "")
 
 
 def _check_version(view: View, limits: Limits) -> None:

@@ -10,6 +10,7 @@ from oci_push.model.access import Access
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
+from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol.call import Body, BytesBody
 from oci_push.registry.repository import RepositoryClient
@@ -50,7 +51,7 @@ class RemoteSource:
         """A registry has all its digests."""
         return True
 
-    def root(self, scope: Scope) -> Descriptor:
+    def root(self, scope: Scope, platform: Platform | None = None) -> Descriptor:
         """Fetch what the reference points at."""
         return self._fetch(scope, self._reference).descriptor()
 

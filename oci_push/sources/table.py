@@ -109,7 +109,8 @@ def _is_complete(view: View, ref: str, *, settings: SourceSettings) -> bool:
         return True
 
     try:
-        root = layout.choose(layout.index_entries(view, settings.limits), ref, view.name)
+        entries = layout.index_entries(view, settings.limits)
+        root = layout.only(layout.counted(entries, ref, view.name, lambda entry: False), view.name)
         body = view.find(layout.blob_path(root.digest))
         return body is not None and check(root, body)
     except (SourceError, ValueError):

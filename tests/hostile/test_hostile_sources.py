@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from images import LayoutWriter, layer, make_layout, tar_of
+from images import LayoutWriter, config_of, docker_archive, layer, make_layout, noise, tar_of
 from measured import oci_push
 
 from oci_push.model import media
@@ -244,6 +244,26 @@ def test_memory_does_not_grow_with_the_blob(kind: str, tmp_path: Path) -> None:
         done = oci_push("push", source, f"{sandbox.address}/a:1", home=tmp_path)
         assert done.code == 0, done.errors
         assert sandbox.store.tags("a") == ("1",)
+
+
+@pytest.mark.parametrize("where", ["archive", "layers"])
+def test_the_largest_window_that_is_read_keeps_to_the_memory_promised(where: str, tmp_path: Path) -> None:
+    raw = noise(70 * MIB)
+    parameters = zstandard.ZstdCompressionParameters.from_level(1, window_log=26)
+    packer = zstandard.ZstdCompressor(compression_params=parameters)
+    stored = _streamed(packer, raw)
+    layers = {"archive": [("l", raw)], "layers": [("l", stored), ("m", stored)]}[where]
+    names = [name for name, _ in layers]
+    content = docker_archive(*layers, config=config_of(*[raw] * len(layers)), paths=names)
+    (tmp_path / "x.tar").write_bytes(content if where == "layers" else _streamed(packer, content))
+    with Sandbox() as sandbox:
+        done = oci_push("push", f"docker-archive:{tmp_path / 'x.tar'}", f"{sandbox.address}/a:1", home=tmp_path)
+    assert done.code == 0, done.errors
+
+
+def _streamed(packer: zstandard.ZstdCompressor, raw: bytes) -> bytes:
+    stream = packer.compressobj()
+    return stream.compress(raw) + stream.flush()
 
 
 def _hash_of_zeros(size: int) -> str:

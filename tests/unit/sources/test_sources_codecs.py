@@ -7,8 +7,10 @@ import gzip
 import io
 import json
 import lzma
+import os
 import struct
 import tarfile
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -268,6 +270,51 @@ def test_entries_of_one_image_are_one_image_and_others_are_listed() -> None:
     other = [entries[0], {**entries[1], "Layers": ["b"]}]
     with pytest.raises(SourceError, match="several images"):
         read(tar_of(("a", ONE), ("b", ONE), ("c", config_of(ONE)), ("manifest.json", json.dumps(other).encode())))
+
+
+def test_an_image_of_many_layers_takes_few_open_files(tmp_path: Path) -> None:
+    layers = [layer(n, 64 * (n + 1)) for n in range(300)]
+    names = [f"l{n}" for n in range(300)]
+    path = tmp_path / "a.tar"
+    path.write_bytes(docker_archive(*zip(names, layers, strict=True), config=config_of(*layers), paths=names))
+    scope = Scope(SystemClock())
+    before = len(os.listdir("/proc/self/fd"))
+    source = open_source(SourceSpec("file", str(path), "", ""), SourceSettings(), scope=scope, emit=ignore)
+    try:
+        manifest = source.manifest(scope, source.root(scope))
+        assert len(os.listdir("/proc/self/fd")) - before <= 2
+        for described, content in zip(manifest.layers, layers, strict=True):
+            body = source.blob(scope, described)
+            whole = b"".join(bytes(block) for block in body.blocks())
+            assert gzip.decompress(whole) == content
+            assert b"".join(bytes(block) for block in body.blocks(17)) == whole[17:]
+    finally:
+        source.close()
+
+
+def test_layers_written_at_once_keep_their_own_bytes_in_the_file_they_share() -> None:
+    layers = [os.urandom(9 * MIB), os.urandom(11 * MIB), os.urandom(5 * MIB)]
+    content = docker_archive(*zip("abc", layers, strict=True), config=config_of(*layers), paths=["a", "b", "c"])
+    manifest, sent = read(content, SourceSettings(threads=3))
+    assert [gzip.decompress(one) for one in sent] == layers
+    assert [one.digest for one in manifest.layers] == [Digest.of(one) for one in sent]
+
+
+@pytest.mark.parametrize("variable", [None, "missing"])
+def test_no_usable_temporary_folder_is_one_error_that_names_those_tried(
+    variable: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = [str(tmp_path / "one"), str(tmp_path / "two")]
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: tried)
+    folder = tmp_path / variable if variable else None
+    content = docker_archive(("a", ONE), config=config_of(ONE), paths=["a"])
+    with pytest.raises(SourceError, match="no temporary file can be made") as caught:
+        read(content, SourceSettings(temp_folder=folder))
+    assert all(one in str(caught.value) for one in ([str(folder)] if folder else tried))
+    assert "--tmpdir" in str(caught.value.hint)
+    path = tmp_path / "image"
+    assert len(read(make_layout(path, ONE).path)[0].layers) == 1  # where none is needed nothing fails
 
 
 def test_zstd_layers_have_no_place_in_a_manifest_of_dockers() -> None:

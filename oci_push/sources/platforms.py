@@ -1,0 +1,126 @@
+"""Which image below a manifest or index is for a platform, and what does not count as an image.
+
+image-spec image-index.md: where several manifests match, the first one listed is used. An image whose descriptor names
+no platform has that of its config, which is read then.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from oci_push.errors import SourceError
+from oci_push.model import media
+from oci_push.model.descriptor import Descriptor
+from oci_push.model.digest import Digest
+from oci_push.model.manifest import Manifest, load_json
+from oci_push.model.platform import Platform
+from oci_push.protocol.call import Body
+from oci_push.runtime.scope import Scope
+
+MAX_DEPTH = 8
+"""How deep indexes may lie in indexes."""
+MAX_MANIFESTS = 10_000
+_MAX_CONFIG_BYTES = 8 * 1024 * 1024
+_REFERENCE_TYPE = "vnd.docker.reference.type"
+_REF_NAME = "org.opencontainers.image.ref.name"
+_ATTACHED = re.compile(r"sha256-[0-9a-f]{64}(?:\.\w+)?")
+
+
+class Reader(Protocol):
+    """Read manifests and blobs, as a source does."""
+
+    @property
+    def name(self) -> str:
+        """Give the source as the user wrote it."""
+        ...
+
+    def manifest(self, scope: Scope, descriptor: Descriptor) -> Manifest:
+        """Read and check a manifest."""
+        ...
+
+    def blob(self, scope: Scope, descriptor: Descriptor) -> Body:
+        """Give a blob."""
+        ...
+
+
+def is_attached(descriptor: Descriptor) -> bool:
+    """Say whether this is about an image and none itself: an attestation, a signature, another artifact."""
+    platform = descriptor.platform
+    return bool(
+        _REFERENCE_TYPE in descriptor.annotations
+        or descriptor.artifact_type
+        or _ATTACHED.fullmatch(descriptor.annotations.get(_REF_NAME, "").rpartition(":")[2])
+        or (platform is not None and (platform.os, platform.architecture) == ("unknown", "unknown"))
+    )
+
+
+class PlatformSearch:
+    """Look for the image of one platform below descriptors; `seen` are the platforms that were met."""
+
+    def __init__(self, scope: Scope, source: Reader, wanted: Platform | None) -> None:
+        self._scope = scope
+        self._source = source
+        self._wanted = wanted
+        self._indexes: set[Digest] = set()
+        self._count = 0
+        self._unread: SourceError | None = None
+        self.seen: list[Platform] = []
+
+    def find(self, top: Descriptor) -> Descriptor | None:
+        """Give the image; ``None`` where there is none. Raises `SourceError` where what could hold it is not there."""
+        found = self._find(top, None, 0)
+        if found is None and self._unread is not None:
+            raise self._unread
+        return found
+
+    def missing(self) -> SourceError:
+        """Make the error for a platform that was not found."""
+        listed = ", ".join(dict.fromkeys(str(platform) for platform in self.seen))
+        hint = f"it has: {listed}" if listed else "nothing in it says which platform it is for; leave out --platform"
+        return SourceError(f"{self._source.name}: has no image for {self._wanted}", hint=hint)
+
+    def _find(self, node: Descriptor, outer: Platform | None, depth: int) -> Descriptor | None:
+        self._scope.check()
+        self._count += 1
+        if depth > MAX_DEPTH:
+            raise SourceError(f"{self._source.name}: indexes are nested more than {MAX_DEPTH} deep")
+        if self._count > MAX_MANIFESTS:
+            raise SourceError(f"{self._source.name}: more than {MAX_MANIFESTS} manifests")
+        platform = node.platform or outer
+        if node.media_type not in media.INDEXES:
+            platform = platform or self.of_config(node)
+            self.seen += [platform] if platform else []
+            return node if platform and self._wanted and platform.satisfies(self._wanted) else None
+        if node.digest in self._indexes:
+            return None
+        self._indexes.add(node.digest)
+        try:
+            children = self._source.manifest(self._scope, node).children
+        except SourceError as problem:
+            if depth == 0:
+                raise
+            self._unread = self._unread or problem  # a copy of some platforms only; the one wanted may be there
+            return None
+        for child in children:
+            if child.media_type in media.MANIFESTS and not is_attached(child):
+                found = self._find(child, platform, depth + 1)
+                if found is not None:
+                    return found
+        return None
+
+    def of_config(self, image: Descriptor) -> Platform | None:
+        """Read from an image's config which platform it is for."""
+        try:
+            config = self._source.manifest(self._scope, image).config
+            if config is None or config.size > _MAX_CONFIG_BYTES:
+                return None
+            raw = b"".join(bytes(block) for block in self._source.blob(self._scope, config).blocks())
+        except SourceError as problem:
+            self._unread = self._unread or problem
+            return None
+        try:
+            platform = Platform.from_json(load_json(raw, "config"))
+        except ValueError:
+            return None
+        return platform if platform.os and platform.architecture else None
