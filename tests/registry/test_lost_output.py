@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 from images import layer, make_layout
-from program import ROOT
 
 from oci_push.sandbox.server import Sandbox
+
+ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
