@@ -11,8 +11,9 @@ import os
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import ReplicaResult

@@ -28,7 +28,8 @@ Misuse of our own functions is ``ValueError``, ``TypeError`` or ``RuntimeError``
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.secret import masked
 
@@ -55,8 +56,7 @@ class OciPushError(Exception):
         return message if self.attempts == 1 else f"{message}; given up after {self.attempts} attempts"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Describe one thing wrong in an input file.
 
     `line` and `column` count from 1 and are 0 where the file has no such place. `path` is the dotted way to

@@ -6,24 +6,24 @@ Events never hold secrets, as `discreet` stands before whoever listens, and URLs
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
 from typing import TypeAlias, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.secret import masked
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """Say something a person should read: `level` is ``info`` or ``warning``."""
 
     text: str
     level: str = "info"
 
 
-@dataclass(frozen=True, slots=True)
-class SourceOpened:
+class SourceOpened(Struct, frozen=True):
     """An image's structure is known: what it is, how many distinct blobs it has and their bytes."""
 
     source: str
@@ -33,8 +33,7 @@ class SourceOpened:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class LayerCompressed:
+class LayerCompressed(Struct, frozen=True):
     """A layer that was stored uncompressed has been compressed, or was known from an earlier run."""
 
     diff_id: Digest
@@ -43,16 +42,14 @@ class LayerCompressed:
     from_memory: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LegStarted:
+class LegStarted(Struct, frozen=True):
     """Work on one target repository begins."""
 
     repository: Repository
     tags: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BlobProgress:
+class BlobProgress(Struct, frozen=True):
     """Bytes of a blob have gone out; `sent_bytes` counts from the blob's start."""
 
     repository: Repository
@@ -61,8 +58,7 @@ class BlobProgress:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class UploadResumed:
+class UploadResumed(Struct, frozen=True):
     """An upload that an earlier run left open goes on: `offset_bytes` of the blob are there already."""
 
     repository: Repository
@@ -71,8 +67,7 @@ class UploadResumed:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class BlobDone:
+class BlobDone(Struct, frozen=True):
     """A blob is in the repository; `outcome` is ``exists``, ``mounted``, ``uploaded`` or ``skipped``."""
 
     repository: Repository
@@ -82,8 +77,7 @@ class BlobDone:
     mounted_from: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestDone:
+class ManifestDone(Struct, frozen=True):
     """A manifest is in the repository; `outcome` is ``exists`` or ``pushed``."""
 
     repository: Repository
@@ -91,8 +85,7 @@ class ManifestDone:
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
-class TagDone:
+class TagDone(Struct, frozen=True):
     """A tag points at the image; `outcome` is ``pushed`` or ``unchanged``."""
 
     repository: Repository
@@ -102,8 +95,7 @@ class TagDone:
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
-class LegFinished:
+class LegFinished(Struct, frozen=True):
     """Work on one target repository has ended; `error` is empty on success."""
 
     repository: Repository
@@ -111,8 +103,7 @@ class LegFinished:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicaDone:
+class ReplicaDone(Struct, frozen=True):
     """A copy in another region is there and checked, or is not; `outcome` is ``replicated``, ``copied``, ``failed``."""
 
     repository: Repository
@@ -121,8 +112,7 @@ class ReplicaDone:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RetryScheduled:
+class RetryScheduled(Struct, frozen=True):
     """Something failed in a way that may pass and is tried again after `wait_s` seconds."""
 
     what: str
@@ -131,8 +121,7 @@ class RetryScheduled:
     wait_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class StepStarted:
+class StepStarted(Struct, frozen=True):
     """A pipeline step begins (or begins again: `attempt` counts from 1)."""
 
     name: str
@@ -143,8 +132,7 @@ class StepStarted:
     timeout_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StepFinished:
+class StepFinished(Struct, frozen=True):
     """A pipeline step has ended with `result` (success, failure, skipped, terminated)."""
 
     name: str
@@ -155,8 +143,7 @@ class StepFinished:
     step_type: str = "push"
 
 
-@dataclass(frozen=True, slots=True)
-class Within:
+class Within(Struct, frozen=True):
     """Something happened inside a pipeline step, which may run beside others."""
 
     step: str
@@ -196,9 +183,9 @@ def _masked(event: E) -> E:
         return replace(event, step=masked(event.step), event=_masked(event.event))
     if isinstance(event, BlobProgress):  # the one that comes often, and holds no text
         return event
-    texts = {field.name: value for field in fields(event) if isinstance(value := getattr(event, field.name), str)}
+    texts = {name: value for name in event.__struct_fields__ if isinstance(value := getattr(event, name), str)}
     changed = {name: shown for name, value in texts.items() if (shown := masked(value)) != value}
-    return replace(event, **changed) if changed else event  # type: ignore[arg-type]  # the fields are text
+    return replace(event, **changed) if changed else event
 
 
 def ignore(event: Event) -> None:

@@ -24,6 +24,8 @@ from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import unquote
 
+from msgspec import Struct
+
 MASK = "***"
 
 _MOST = 2048
@@ -256,3 +258,9 @@ def _spellings(char: str) -> str:
 
 
 _KNOWN = _Known()
+
+
+def repr_without(value: Struct, *hidden: str) -> str:
+    """Return how a value shows itself to developers, without the fields that are long or secret."""
+    fields = ", ".join(f"{name}={getattr(value, name)!r}" for name in value.__struct_fields__ if name not in hidden)
+    return f"{type(value).__name__}({fields})"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from oci_push.cli.inputs import read_config, tell_found
 from oci_push.cli.options import Common

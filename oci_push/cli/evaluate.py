@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
+from msgspec import Struct
 
 from oci_push.cli.failures import run_command
 from oci_push.cli.inputs import given_source, pairs
@@ -54,8 +54,7 @@ def evaluate_command(
     run_command(work, what="eval")
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """Hold what the options say: for ``${{…}}``, and by name for the expression itself."""
 
     variables: Variables

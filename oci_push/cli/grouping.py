@@ -1,8 +1,7 @@
-"""Groups of options: declared once, as the fields of a dataclass, and taken by every command that names the class."""
+"""Groups of options: declared once, as the fields of a value class, and taken by every command that names the class."""
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import Any, get_type_hints
@@ -12,10 +11,8 @@ def takes(group: type[Any]) -> Callable[[Callable[..., None]], Callable[..., Non
     """Make a command's last parameter, a `group`, into one option for each of its fields."""
     hints = get_type_hints(group, include_extras=True)
     fields = {
-        field.name: inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
-        )
-        for field in dataclasses.fields(group)
+        name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name])
+        for name, default in zip(group.__struct_fields__, group.__struct_defaults__, strict=True)
     }
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oci_push.model.reference import DOCKER_HUB
 from oci_push.pipeline.config_registry import snake_case
 from oci_push.providers.authformat import AuthFile, AuthKey, holds_login
-from oci_push.secret import Secret
+from oci_push.secret import Secret, repr_without
 
 Value: TypeAlias = str | bool
 
@@ -46,8 +48,7 @@ _TERRAFORM_VARIABLE = re.compile(r"\$\{\s*var\.([A-Za-z_][A-Za-z0-9_-]*)\s*\}")
 _EXPRESSION = re.compile(r"[$%]\{.*\}", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(Struct, frozen=True):
     """Hold one registry: `fields` in the file's spelling, `secrets` that are known, and `notes` for a person.
 
     `id` is how others of the same input call it. `has_own_login` says that its login is found elsewhere, in `home`.
@@ -64,13 +65,15 @@ class Imported:
     home: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """Hold the file's text, the environment `variables` that it wants, and `notes` on what was changed."""
 
-    text: str = field(repr=False)
+    text: str
     variables: tuple[str, ...]
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return repr_without(self, "text")
 
 
 def read_registries(value: object, raw: bytes, name: str, *, is_in_use: bool) -> tuple[Imported, ...]:

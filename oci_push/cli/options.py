@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import Struct
 
 from oci_push.errors import ConfigError
 from oci_push.model.access import Login, Trust
@@ -118,8 +118,7 @@ def split_regions(text: str) -> tuple[str, ...]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Common:
+class Common(Struct, frozen=True):
     """Hold the options that `push` and `run` share; other commands fill in what they have of them."""
 
     plain_http: PlainHttp = False

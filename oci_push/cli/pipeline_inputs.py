@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.api import surroundings
 from oci_push.cli.inputs import CONFIG_NAME, pairs, read_bytes, read_config, tell_found
@@ -63,8 +64,7 @@ WaitReplication = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(Struct, frozen=True):
     """Hold everything that was read."""
 
     pipeline: Pipeline

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from oci_push import __version__
 from oci_push.api import parse_destinations, surroundings
@@ -150,7 +150,7 @@ def make_pusher(scope: Scope, common: Common, *, quiet: bool, emit: Emit | None 
         remember=not common.no_memory,
         foreign_layers=common.foreign_layers,
     )
-    made = replace(made, **more)  # type: ignore[arg-type]  # the names are Options' own, checked by replace
+    made = replace(made, **more)
     return Pusher(scope, made, around, emit or LineRenderer(quiet=quiet))
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.api import surroundings
 from oci_push.cli import inputs
@@ -24,8 +25,7 @@ AuthFile = Annotated[Path | None, typer.Option("--authfile", metavar="FILE", hel
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """Hold a registry to act on: how it is reached, and the `path` that was written after its host (may be empty)."""
 
     access: Access

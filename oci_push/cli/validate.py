@@ -7,11 +7,11 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import Struct, field
 
 from oci_push.cli import options
 from oci_push.cli.failures import run_command
@@ -76,8 +76,7 @@ def _no_collecting() -> Iterator[None]:
         gc.enable()
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
+class _Checked(Struct, frozen=True):
     """Hold what checking one file gave; `text` is for showing lines of it."""
 
     name: str

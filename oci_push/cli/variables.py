@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from typing import Annotated
 
 import typer
+from msgspec import Struct
 
 from oci_push.api import surroundings
 from oci_push.cli import options
@@ -119,8 +119,7 @@ def _event(env: Mapping[str, str]) -> str:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Struct, frozen=True):
     name: str
     value: str | None
     origin: str | None

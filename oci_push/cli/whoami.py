@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import Annotated, assert_never
 
 import typer
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from oci_push.cli import options, targets
 from oci_push.cli.failures import run_command
@@ -21,8 +22,7 @@ from oci_push.providers.authformat import AuthKey
 from oci_push.runtime.scope import Scope
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Struct, frozen=True):
     registry: str
     user: str
     kind: str

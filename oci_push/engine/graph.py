@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.errors import SourceError
 from oci_push.events import Emit, Note, SourceOpened
@@ -17,8 +18,7 @@ from oci_push.sources.base import Source
 from oci_push.sources.platforms import MAX_DEPTH, MAX_MANIFESTS, PlatformSearch
 
 
-@dataclass(frozen=True, slots=True)
-class ImageGraph:
+class ImageGraph(Struct, frozen=True):
     """Hold an image: `root` is the manifest that tags will point at; `nodes` end with it.
 
     `blobs` are the distinct blobs to push, in the order met; foreign layers are among them only where asked for.

@@ -7,9 +7,11 @@ sent, whatever was remembered or answered before, and the manifest once more.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oci_push.engine.plan import Leg, PushPlan
 from oci_push.engine.tags import TagResult, Tags
@@ -31,8 +33,7 @@ _TAGS_AT_ONCE = 10
 _PART_MISSING = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(Struct):
     """Collect what a leg has done so far; kept when it fails."""
 
     blobs: dict[Digest, BlobResult] = field(default_factory=dict)

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.engine.graph import ImageGraph
 from oci_push.model.access import Access
@@ -18,8 +19,7 @@ _SMALL_BYTES = 256 * 1024
 """A blob up to this size is sent as soon as one repository could not give it: asking another costs as much."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """Name a repository, how it is reached, and the tags it gets; no tags: by digest only."""
 
     access: Access
@@ -27,8 +27,7 @@ class Target:
     tags: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
+class Leg(Struct, frozen=True):
     """Hold the work for one repository.
 
     `after` is the number of an earlier leg on the same registry and login that must end first, so that its
@@ -42,8 +41,7 @@ class Leg:
     after: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PushPlan:
+class PushPlan(Struct, frozen=True):
     """Hold everything one push does: the image and a leg for each repository."""
 
     graph: ImageGraph

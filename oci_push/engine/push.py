@@ -8,7 +8,8 @@ and tags that have moved are put back when another fails.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from oci_push.engine.companions import tell_what_stays
 from oci_push.engine.leg import LegRun
@@ -24,22 +25,21 @@ from oci_push.model.reference import Repository
 from oci_push.registry.connections import Connections
 from oci_push.runtime.scope import Scope
 from oci_push.runtime.tasks import run_all
+from oci_push.secret import repr_without
 from oci_push.sources.base import Source
 
 _UNDO_S = 30.0
 """How long tags are put back after a cancel, which asked for an end and not for half of a push."""
 
 
-@dataclass(frozen=True, slots=True)
-class Care:
+class Care(Struct, frozen=True):
     """Say how careful a push is: `verify` reads back what was pushed, `all_or_nothing` moves all tags or none."""
 
     verify: bool = False
     all_or_nothing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PushResult:
+class PushResult(Struct, frozen=True):
     """Tell what became of one repository; `error` is ``None`` on success, `access` how it was reached.
 
     `verified` says that all of it was read back; `repaired` is what had to be sent again for that.
@@ -55,11 +55,13 @@ class PushResult:
     seconds: float = 0.0
     verified: bool = False
     repaired: tuple[Digest, ...] = ()
-    access: Access | None = field(default=None, repr=False)
+    access: Access | None = None
+
+    def __repr__(self) -> str:
+        return repr_without(self, "access")
 
 
-@dataclass(slots=True)
-class _State:
+class _State(Struct):
     """Hold one leg while the push goes on."""
 
     leg: Leg

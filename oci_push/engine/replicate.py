@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.engine.graph import walk
 from oci_push.engine.plan import Target, plan_push
@@ -33,8 +34,7 @@ _LOOKS = 3
 _COPIES_AT_ONCE = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Original:
+class Original(Struct, frozen=True):
     """Name an image in the registry it is copied from: by digest, with the tags that count."""
 
     access: Access
@@ -43,8 +43,7 @@ class Original:
     tags: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicaResult:
+class ReplicaResult(Struct, frozen=True):
     """Tell what became of one place: ``replicated`` by the registry, ``copied`` by us, or ``failed``."""
 
     place: Place

@@ -6,7 +6,7 @@ cannot do that, the tag stays and is reported. What cannot be known is said to b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from oci_push.errors import NotFoundError, OciPushError, RegistryError
 from oci_push.model.digest import Digest
@@ -17,8 +17,7 @@ from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.scope import Scope
 
 
-@dataclass(frozen=True, slots=True)
-class TagResult:
+class TagResult(Struct, frozen=True):
     """Tell what became of one tag.
 
     ``pushed``, ``unchanged``, ``failed`` (it is where it was) or ``not reached``. Where it had moved and should not

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.engine.plan import Leg
 from oci_push.errors import (
@@ -33,8 +35,7 @@ class BlobOutcome(enum.Enum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True)
-class BlobResult:
+class BlobResult(Struct, frozen=True):
     """Tell what a blob cost: bytes sent in all, how many of them more than once, how many an earlier run had sent."""
 
     digest: Digest

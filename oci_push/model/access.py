@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import ipaddress
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from oci_push.model.identity import Identity
 from oci_push.secret import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(Struct, frozen=True):
     """Say who we are: user and password, or an identity (refresh) token, or a ready bearer token.
 
     `source` tells people where it was found (file and key, integration, flag); it is never a secret.
@@ -34,8 +34,7 @@ class Login:
         return "***" if self.password and self.username == self.password.reveal() else self.username
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(Struct, frozen=True):
     """Say how the connection is protected: `plain_http`, or TLS with optional own CA, client pair, no checking.
 
     Paths are PEM files; `more_ca_files` are those of ``certs.d`` folders. `plain_http` ``None`` means: http for
@@ -50,8 +49,7 @@ class Trust:
     more_ca_files: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """Say how to talk to one registry: `host` is ``name[:port]`` as references spell it.
 
     `name` tells two logins on one host apart (an integration's name, else empty). `address` replaces the

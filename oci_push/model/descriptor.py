@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from oci_push.model.digest import Digest
 from oci_push.model.platform import Platform
@@ -14,8 +15,7 @@ _MAX_SIZE = 1 << 63
 """image-spec descriptor.md: size is an int64."""
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(Struct, frozen=True):
     """Point at content; `data` is the content itself where the descriptor embeds it, already checked."""
 
     media_type: str

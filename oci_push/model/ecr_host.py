@@ -7,7 +7,9 @@ partitions are those of the AWS general reference, "Amazon ECR endpoints and quo
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.model.access import Access
 from oci_push.model.identity import AwsIdentity
@@ -32,8 +34,7 @@ _SUFFIXES = (
 _DUAL_STACK = {"amazonaws.com": "on.aws", "amazonaws.com.cn": "on.amazonwebservices.com.cn"}
 
 
-@dataclass(frozen=True, slots=True)
-class EcrHost:
+class EcrHost(Struct, frozen=True):
     """Hold the parts of a private registry's host; `is_dual_stack` is the form ``dkr-ecr`` with IPv6.
 
     `account` may be `UNKNOWN_ACCOUNT`: then it is no host to send requests to.

@@ -7,8 +7,9 @@ web identity, instance metadata).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from oci_push.secret import Secret
 
@@ -18,8 +19,7 @@ MIN_DURATION_S, MAX_DURATION_S = 900, 3600
 """Bounds of a chained role's session in seconds (AWS STS, AssumeRole, "role chaining")."""
 
 
-@dataclass(frozen=True, slots=True)
-class EcrCreation:
+class EcrCreation(Struct, frozen=True):
     """Say that a missing ECR repository is created, and how.
 
     `mutability` is one of ECR's words (``MUTABLE``, ``IMMUTABLE``, ``IMMUTABLE_WITH_EXCLUSION``, …) or empty;
@@ -35,8 +35,7 @@ class EcrCreation:
     lifecycle_policy: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AwsIdentity:
+class AwsIdentity(Struct, frozen=True):
     """Say who asks ECR for a login and where; without keys AWS's default chain is asked.
 
     `account` is the registry's account where it is not the caller's own. `role_arn` is assumed with STS, under
@@ -56,20 +55,18 @@ class AwsIdentity:
     creation: EcrCreation | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GoogleIdentity:
+class GoogleIdentity(Struct, frozen=True):
     """Say who asks Google for a token: `keyfile` is the JSON text of a key; without it the ambient identity is used."""
 
     keyfile: Secret | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AzureIdentity:
+class AzureIdentity(Struct, frozen=True):
     """Say who asks Azure for a registry token: a service principal, a federated one, or the managed identity."""
 
     tenant_id: str = ""
     client_id: str = ""
-    client_secret: Secret | None = field(default=None)
+    client_secret: Secret | None = None
     federated_token_file: str = ""
 
 

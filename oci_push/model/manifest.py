@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
@@ -18,8 +19,7 @@ _MAX_VALUES = 750_000
 """Braces, commas and colons in one JSON text: twice what a manifest of 4 MiB has that is all descriptors."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """Hold one manifest or index: its bytes, and what they point at.
 
     `config` and `layers` are set for images and artifacts, `children` for indexes; `subject` is what a

@@ -7,7 +7,8 @@ matches are anchored at both ends.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.model.digest import Digest
 
@@ -63,8 +64,7 @@ def check_tag(text: str) -> str:
     raise ValueError(f"tag {text!r} contains {bad!r}; letters, digits, '_', '.' and '-' are allowed")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Repository:
+class Repository(Struct, frozen=True, order=True):
     """Name a repository: `host` as people spell it (``docker.io``, ``localhost:5000``) and `path`."""
 
     host: str
@@ -105,8 +105,7 @@ class Repository:
         return cls(host, path)
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """Name one image: a repository with a tag, a digest or both (then the digest decides)."""
 
     repository: Repository
@@ -139,8 +138,7 @@ class Reference:
         return cls(Repository.parse(name), tag, digest)
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(Struct, frozen=True):
     """Name where an image goes: one repository and the tags it gets there, in the order written."""
 
     repository: Repository

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.model.ecr_host import is_region
 
@@ -18,8 +20,7 @@ MOST_DESTINATIONS, MOST_FILTERS = 25, 100
 _PREFIX = re.compile(r"(?:[a-z0-9]+(?:[._-][a-z0-9]*)*/)*[a-z0-9]*(?:[._-][a-z0-9]*)*")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(Struct, frozen=True, order=True):
     """Name one account's registry in one region; an empty account is the own one."""
 
     region: str
@@ -29,8 +30,7 @@ class Place:
         return f"{self.account} in {self.region}" if self.account else self.region
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """Copy what is pushed to repositories with one of `prefixes` (none: to any) to `destinations`.
 
     Deletions and moved-away tags are passed on only where `deletes` says so.
@@ -55,8 +55,7 @@ def destinations(rules: tuple[Rule, ...], path: str) -> tuple[Place, ...]:
     return tuple(dict.fromkeys(place for rule in rules if rule.covers(path) for place in rule.destinations))
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """Hold what setting new rules would remove and add; rules have no names, so a changed one is both."""
 
     removed: tuple[Rule, ...]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.errors import ConfigError
 from oci_push.model.reference import DOCKER_HUB, Reference, is_host, shown
@@ -17,8 +18,7 @@ from oci_push.model.reference import DOCKER_HUB, Reference, is_host, shown
 IsPath = Callable[[str], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """Hold one form of a SOURCE: its scheme, empty where it has none, the kind it means, and how it is written."""
 
     scheme: str
@@ -59,8 +59,7 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _ARCHIVE = re.compile(r"\.(?:tar|tgz|tzst|txz|tbz2?|tar\.(?:gz|zst|zstd|xz|bz2|lz4|lzma|Z))(?=$|:|@)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class SourceSpec:
+class SourceSpec(Struct, frozen=True):
     """Hold a SOURCE taken apart: `kind` is ``oci``, ``oci-archive``, ``docker-archive``, ``file`` (told by its
     content), ``registry`` or ``stdin``; `text` is what the user wrote."""
 

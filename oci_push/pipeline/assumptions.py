@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.errors import ConfigError
 from oci_push.pipeline.expand import HOOK_EVENTS
@@ -14,8 +15,7 @@ TIMEOUT = "timeout"
 RESULTS = (SUCCESS, FAILURE, TIMEOUT, TERMINATED)
 
 
-@dataclass(frozen=True, slots=True)
-class Assumptions:
+class Assumptions(Struct, frozen=True):
     """Hold results of attempts by step name; hooks are ``STEP.EVENT``, or ``EVENT`` for all of them."""
 
     results: dict[str, tuple[str, ...]]

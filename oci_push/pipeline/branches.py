@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.errors import Problem
 from oci_push.pipeline.pattern_syntax import PatternError
@@ -48,8 +49,7 @@ def find_bad_patterns(branches: Branches, path: str) -> tuple[Problem, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """Hold the item that matches, or why one could not be searched for."""
 
     item: str | None = None

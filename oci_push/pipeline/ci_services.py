@@ -8,8 +8,9 @@ environment. Where a service builds the merge of a pull request, branch and revi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from oci_push.pipeline.derived_variables import escape_quotes
 from oci_push.pipeline.github_event import event_values
@@ -20,8 +21,7 @@ Environment = Mapping[str, str]
 _REFERENCES = ("refs/heads/", "refs/tags/", "refs/remotes/origin/", "refs/pull/", "remotes/origin/", "origin/")
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """Hold a system variable, and which of the service's variables it is from."""
 
     name: str
@@ -29,8 +29,7 @@ class Value:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """Describe a service: it is there when `marker` is set; `table` and `rest` tell its variables.
 
     `rest` is also given the text of the file that GitHub writes about the event.

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from oci_push.errors import ConfigError
 from oci_push.model.reference import Repository
@@ -19,8 +20,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORM = "NAME, or NAME@HOST for one registry alone; several with commas"
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
+class Allowed(Struct, frozen=True):
     """Name an environment variable that found configurations may use; with a `host`, as that registry's login only."""
 
     name: str
@@ -48,8 +48,7 @@ class Allowed:
             raise ConfigError(f"{where}: {word!r}: {problem}", hint=f"write {_FORM}") from problem
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Say whence a configuration came; a found one may use `allowed` variables and files below its `folder`."""
 
     folder: Path = Path()

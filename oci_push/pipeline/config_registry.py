@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping as Table
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oci_push.errors import Problem
 from oci_push.model.access import Trust, is_loopback
@@ -132,8 +134,7 @@ class RegistryReader:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Keys:
+class _Keys(Struct, frozen=True):
     """The keys of one registry by their snake_case names."""
 
     values: Values

@@ -8,23 +8,24 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oci_push.errors import ConfigError, Problem
 from oci_push.pipeline.config_origin import Origin
 from oci_push.pipeline.document import Scalar
 from oci_push.pipeline.findings import Findings
 from oci_push.runtime.once import OnceMap
-from oci_push.secret import Secret
+from oci_push.secret import Secret, repr_without
 
 _ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 ReadText = Callable[[Path], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
+class Values(Struct, frozen=True):
     """Read values; `missing` collects what could not be read, for whoever turns out to need it.
 
     `host` is the registry that the values are for, where variables may be allowed for that one alone.
@@ -97,16 +98,18 @@ class Values:
         self.missing.append(Problem(message, node.mark.file, node.mark.line, node.mark.column, hint=hint))
 
 
-@dataclass(frozen=True, slots=True)
-class SecretSource:
+class SecretSource(Struct, frozen=True):
     """Say where a secret is, and read it when it is used: the first of `choices` that is not empty.
 
     A choice is a value and the key of a file that it names, or nothing for a value that is the secret.
     """
 
-    values: Values = field(repr=False)
+    values: Values
     choices: tuple[tuple[Scalar, str], ...]
-    _kept: OnceMap[str, Secret] = field(default_factory=OnceMap, repr=False, compare=False)
+    _kept: OnceMap[str, Secret] = field(default_factory=OnceMap)
+
+    def __repr__(self) -> str:
+        return repr_without(self, "values", "_kept")
 
     def read(self) -> Secret:
         """Give the secret, which may be empty; raises `ConfigError` for what cannot be read, or may not be.

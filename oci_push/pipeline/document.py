@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct, field
 
 from oci_push.errors import ConfigError, Problem
 from oci_push.pipeline.plain import Plain, Timestamp, resolve_plain
@@ -37,8 +38,7 @@ _HINTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """Name a place in a file; line and column count from 1."""
 
     file: str
@@ -56,8 +56,7 @@ _TAGGED: dict[str, tuple[type, ...]] = {
 """What a scalar with one of YAML's own tags must read as; other tags have no meaning here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Struct, frozen=True):
     """Hold a scalar: its text as written and its value; `quoted` when the author said it is a string."""
 
     mark: Mark
@@ -66,24 +65,21 @@ class Scalar:
     quoted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(Struct, frozen=True):
     """Hold a list."""
 
     mark: Mark
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """Hold one key of a mapping and its value."""
 
     key: Scalar
     value: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+class Mapping(Struct, frozen=True):
     """Hold a mapping in the order written; no key is there twice."""
 
     mark: Mark
@@ -109,8 +105,7 @@ class Mapping:
 Node: TypeAlias = Scalar | Sequence | Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """Hold a parsed file; `bare` are variables without quotes inside ``[ ]`` or ``{ }``, which are read as text."""
 
     root: Node
@@ -153,8 +148,7 @@ def to_plain(node: Node) -> object:
     return {entry.key.text: to_plain(entry.value) for entry in node.entries}
 
 
-@dataclass(frozen=True, slots=True)
-class _StandIn:
+class _StandIn(Struct, frozen=True):
     """Hide the braces of ``${{NAME}}`` from YAML, to which they begin a mapping inside ``[ ]`` and ``{ }``.
 
     Each is replaced by one character that the text does not hold, so that every place stays where it is.
@@ -183,8 +177,7 @@ class _StandIn:
         return text.replace(self.opening, "{").replace(self.closing, "}")
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """Collect a collection's children; a mapping's keys and values take turns. `height` is the deepest child's."""
 
     mark: Mark
@@ -196,8 +189,7 @@ class _Open:
     height: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Anchored:
+class _Anchored(Struct, frozen=True):
     """Hold what an alias stands for, and how much that is; no node while it is still open."""
 
     node: Node | None

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from oci_push.pipeline.document import Entry, Mapping, Mark, Node, Scalar, Sequence
 from oci_push.pipeline.findings import Findings
@@ -57,8 +58,7 @@ def expand(root: Mapping, findings: Findings) -> Mapping:
     return _replaced(root, {"steps": lambda node: rewriter.steps(node, "steps"), "hooks": rewriter.root_hooks})
 
 
-@dataclass(frozen=True, slots=True)
-class _Rewriter:
+class _Rewriter(Struct, frozen=True):
     findings: Findings
     is_parallel: bool
 

@@ -6,7 +6,8 @@ What starts pipelines (triggers) and what the vendor's service holds (contexts, 
 from __future__ import annotations
 
 from collections.abc import Mapping as Table
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from oci_push.errors import Problem
 from oci_push.pipeline.document import Entry, Mapping, Node, Scalar
@@ -18,8 +19,7 @@ from oci_push.pipeline.schema_steps import ROOT
 _KIND = "pipeline"
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(Struct, frozen=True):
     """Hold the pipeline inside, its own variables, and by name why an encrypted one has no value."""
 
     root: Mapping

@@ -7,7 +7,8 @@ else a build waits for (tests, approvals) says nothing about the image, and a pu
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from oci_push.pipeline.steps import BuildStep, Dependencies, ForeignStep, ParallelStep, Pipeline, Step, flatten
 

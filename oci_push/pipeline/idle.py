@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.pipeline.schedule import SKIPPED, Entry
 from oci_push.pipeline.steps import Step
 
 
-@dataclass(frozen=True, slots=True)
-class Pushes:
+class Pushes(Struct, frozen=True):
     """Tell how many push steps there were and ran; `idle` are names and reasons of the others.
 
     `roots` are the steps behind those; `is_blocked` says that no step's own conditions kept it from running.

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oci_push.errors import ConfigError, Problem
 from oci_push.model import ecr_host
@@ -24,8 +26,7 @@ _RETIRED = ("cfcr", "r.cfcr.io")
 PROVIDERS = ("dockerhub", "ecr", "gcr", "gar", "acr", "bintray", "other")
 
 
-@dataclass(frozen=True, slots=True)
-class Integration:
+class Integration(Struct, frozen=True):
     """Hold one registry that pipelines name. What is wrong with it is raised when it is used, not when it is read.
 
     `domain` is empty for an ECR integration whose account is only known after logging in. `password` and `secrets`, by
@@ -88,8 +89,7 @@ class Integration:
                 return None
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """Hold ``oci-push.yaml``; `secrets` are by context, then key.
 
     `is_named` says that the user named it; one that was found may be a stranger's. `lacking` says, by the name of a

@@ -8,10 +8,11 @@ not the subject here: see `variables`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from oci_push.errors import ConfigError
-from oci_push.secret import Secret
+from oci_push.secret import Secret, repr_without
 
 _OPEN = "${{"
 _CLOSE = "}}"
@@ -19,8 +20,7 @@ MAX_DEPTH = 10
 MAX_CHARACTERS = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Interpolated:
+class Interpolated(Struct, frozen=True):
     """Hold a text after interpolation, the names it still lacks, and the secrets it now holds.
 
     It is finished: interpolating it again would replace what only looks like a variable.
@@ -28,30 +28,30 @@ class Interpolated:
 
     text: str
     undefined: tuple[str, ...] = ()
-    secrets: tuple[Secret, ...] = field(default=(), repr=False)
+    secrets: tuple[Secret, ...] = ()
 
     def __repr__(self) -> str:
         return f"Interpolated({'***' if self.secrets else repr(self.text)}, {self.undefined!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(Struct, frozen=True):
     """Hold a value that is taken as it stands: written by strangers, or a `secret`."""
 
-    text: str = field(repr=False)
+    text: str
     secret: Secret | None = None
 
+    def __repr__(self) -> str:
+        return repr_without(self, "text")
 
-@dataclass(frozen=True, slots=True)
-class Derived:
+
+class Derived(Struct, frozen=True):
     """Hold a variable that is made from another one, once that is known."""
 
     base: str
     make: Callable[[str], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """Mark a ``${{NAME}}`` in a text, from `start` up to `end`; the name may be empty."""
 
     start: int

@@ -7,7 +7,9 @@ them: a pipeline must never mean something else.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.errors import ConfigError, Problem
 from oci_push.pipeline.candidates import check_candidates
@@ -39,8 +41,7 @@ _TIMEOUT = re.compile(r"([0-9]*\.?[0-9]*)([smh])")
 _ALIASES = {"fail_fast": "fail-fast", "image_name": "image-name", "tag_policy": "tag-policy"}
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """Hold what a file gave: a pipeline unless there are errors, and what is strange about it.
 
     `upstream` is what only the vendor's own validator refuses.

@@ -12,7 +12,8 @@ Kelvin sign) match their relatives when case is ignored.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.pipeline.pattern_classes import (
     DIGITS,
@@ -57,8 +58,7 @@ class PatternError(ValueError):
     """Refuse a regular expression, or give up searching for it; the message is complete."""
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
+class Flags(Struct, frozen=True):
     """Hold the flags that change what an expression means; `g`, `y` and `d` do not when only a test is made."""
 
     ignore_case: bool = False
@@ -67,8 +67,7 @@ class Flags:
     unicode: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     """Hold what was written, what it weighs, whether it may be repeated, and whether it only looks ahead."""
 
     text: str

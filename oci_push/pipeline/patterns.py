@@ -6,9 +6,8 @@ or into a branch's name, a search ends within `MAX_SEARCH_S` and the work before
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import regex
+from msgspec import Struct
 
 from oci_push.pipeline.expressions.values import from_units, to_units
 from oci_push.pipeline.pattern_syntax import Flags, PatternError, translate
@@ -28,8 +27,7 @@ MAX_TEXT = 12_000
 """The longest text that is searched, in UTF-16 units."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Struct, frozen=True):
     """Hold an expression that can be searched for; `source` is how it is written, between slashes."""
 
     source: str

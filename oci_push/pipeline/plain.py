@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 _MOST_DIGITS = 300
 _INTEGER = re.compile(r"[-+]?[0-9][0-9_]*")
@@ -19,8 +20,7 @@ _TIMESTAMP = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Timestamp:
+class Timestamp(Struct, frozen=True):
     """Stand for a plain scalar that is a date, which no field of the language accepts."""
 
     text: str

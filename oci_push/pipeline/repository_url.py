@@ -6,8 +6,9 @@ Logins in an address are left out of everything that is made from it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import unquote
+
+from msgspec import Struct
 
 _COMMIT_PAGES = {"github": "commit", "gitlab": "-/commit", "bitbucket": "commits", "azure": "commit"}
 _SCHEMES = ("https", "http", "ssh", "git", "git+ssh", "ssh+git")
@@ -16,8 +17,7 @@ _WITH_SCHEME = re.compile(r"([a-z+]+)://(?:[^/@]*@)?([^/]+)/(.+)")
 _LIKE_SCP = re.compile(r"(?:[^/@:]*@)?([^/@:]+):(?!//)([^:].*)")
 
 
-@dataclass(frozen=True, slots=True)
-class RepositoryUrl:
+class RepositoryUrl(Struct, frozen=True):
     """Hold the parts of an address; all empty when it is a folder or nothing known."""
 
     host: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from oci_push.model.access import Access
 from oci_push.model.reference import DOCKER_HUB, Repository, check_tag
@@ -15,8 +15,7 @@ from oci_push.pipeline.steps import BuildStep, PushStep, Settings, Text
 _DEFAULT_TAG = "latest"
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedTarget:
+class ResolvedTarget(Struct, frozen=True):
     """Hold one repository of a push; `repository` is missing in a plan that cannot know it yet."""
 
     access: Access
@@ -24,8 +23,7 @@ class ResolvedTarget:
     repository: Repository | None
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedPush:
+class ResolvedPush(Struct, frozen=True):
     """Hold one push, ready to be done.
 
     `targets` are one, or one for each region of ECR. `served_in` is what it is in `Registry`. `image_name` is the

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.model import ecr_host
 from oci_push.model.access import Access, Login
@@ -17,8 +18,7 @@ from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.secret import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Registry:
+class Registry(Struct, frozen=True):
     """Hold where a step pushes to: `accesses` has one for each region. `name` is an integration's or a host.
 
     `served_in` are regions in which the image must be served before the step ends, none named: those of the

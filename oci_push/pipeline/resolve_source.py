@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.errors import ConfigError
 from oci_push.model.access import Access
@@ -20,8 +22,7 @@ Spec = TypeVar("Spec", SourceSpec, SourceSpec | None)
 _IMAGE_MEMBERS = frozenset({"", "imageId", "imageName", "imageTagName", "imageRepoDigest"})
 
 
-@dataclass(frozen=True, slots=True)
-class ImageSource:
+class ImageSource(Struct, frozen=True):
     """Hold where an image comes from.
 
     `text` is for people: ``step:NAME`` or a whole reference or a file. `source` is the SOURCE to open, empty while

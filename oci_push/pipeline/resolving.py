@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from oci_push.errors import ConfigError, Problem
 from oci_push.model.access import Access
@@ -16,8 +17,7 @@ from oci_push.pipeline.steps import BuildStep, Text
 from oci_push.pipeline.variables import Variables, names_in
 
 
-@dataclass(frozen=True, slots=True)
-class Pushed:
+class Pushed(Struct, frozen=True):
     """Hold what a push step has pushed, for later steps that name it as their candidate.
 
     `name` is the image's own, without host and prefix of the registry that it went to.
@@ -29,8 +29,7 @@ class Pushed:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """Hold what resolving looks things up in; `is_path` says whether a file exists.
 
     `candidates` are the SOURCEs of build steps; `pushed` grows while a run goes on, in a plan `image_names`. `steps`

@@ -11,8 +11,9 @@ what still runs. The children of a parallel step start together and finish whate
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from oci_push.pipeline.steps import Conditions, Flag, ParallelStep, Pipeline, Step, SuccessCriteria, When
 
@@ -22,8 +23,7 @@ _OVER = frozenset({SUCCESS, FAILURE, SKIPPED, TERMINATED})
 _FAILED = frozenset({FAILURE, TERMINATED})
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """Say whether a step runs; `reason` says why not.
 
     `steps` are those without a result that keep it from running; `is_unknown` says that a value does that nobody knows.
@@ -52,8 +52,7 @@ class Judge(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """Hold what applies to all steps together: the root's keys, or those of a hook with steps."""
 
     is_parallel: bool = False
@@ -67,8 +66,7 @@ class Rules:
         return cls(pipeline.is_parallel, pipeline.fail_fast, pipeline.strict_fail_fast, pipeline.success_criteria)
 
 
-@dataclass(slots=True, eq=False)
-class Entry:
+class Entry(Struct, eq=False):
     """Hold one step's part in a run.
 
     `index` is its place among its siblings; `group` numbers what starts together, from 1, and 0 is never started.

@@ -7,8 +7,9 @@ messages by searching. Which keys exist is in `schema_steps` and its neighbours;
 from __future__ import annotations
 
 from collections.abc import Mapping as Table
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from oci_push.pipeline.document import Mapping, Node, Scalar, Sequence
 from oci_push.pipeline.findings import Findings
@@ -30,8 +31,7 @@ class Rule(Protocol):
         """Give the rule as JSON Schema."""
 
 
-@dataclass(frozen=True, slots=True)
-class Anything:
+class Anything(Struct, frozen=True):
     """Accept any value; `schema` is what editors are told."""
 
     schema: Table[str, object] = field(default_factory=dict)
@@ -44,8 +44,7 @@ class Anything:
         return dict(self.schema)
 
 
-@dataclass(frozen=True, slots=True)
-class String:
+class String(Struct, frozen=True):
     """Want a string that is not empty; `secret` keeps its value out of messages.
 
     `named` replaces the pattern by words in the message.
@@ -82,8 +81,7 @@ class String:
         return schema
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(Struct, frozen=True):
     """Want a finite number; text that is one counts, as in joi. `positive` wants more than zero."""
 
     positive: bool = False
@@ -104,8 +102,7 @@ class Number:
         return {"anyOf": [{"type": "number", **bound}, {"type": "string", "pattern": text}]}
 
 
-@dataclass(frozen=True, slots=True)
-class Boolean:
+class Boolean(Struct, frozen=True):
     """Want a boolean or a variable; unless `strict`, words and 1 and 0 count, in any letter case."""
 
     strict: bool = False
@@ -127,8 +124,7 @@ class Boolean:
         return {"anyOf": choices}
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """Want one of a closed list of strings."""
 
     values: tuple[str, ...]
@@ -153,8 +149,7 @@ class Choice:
         return {"enum": list(self.values)}
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
+class Items(Struct, frozen=True):
     """Want a list whose items obey `rule`."""
 
     rule: Rule
@@ -176,8 +171,7 @@ class Items:
         return {"type": "array", "items": self.rule.to_json(), **({"minItems": self.least} if self.least else {})}
 
 
-@dataclass(frozen=True, slots=True)
-class Entries:
+class Entries(Struct, frozen=True):
     """Want a mapping from names that match `pattern` to values that obey `rule`."""
 
     rule: Rule
@@ -202,8 +196,7 @@ class Entries:
         return {"type": "object", "additionalProperties": self.rule.to_json(), **names}
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """Describe one key: its rule, whether it must be there, and what editors say about it.
 
     `lenient` makes violations warnings, after which the value is ignored.
@@ -216,8 +209,7 @@ class Field:
     lenient: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
+class Fields(Struct, frozen=True):
     """Want a mapping with these keys and, unless `is_open`, no others. `aliases` are older spellings.
 
     `secret` keeps a wrong value out of messages.
@@ -272,8 +264,7 @@ class Fields:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class OneOf:
+class OneOf(Struct, frozen=True):
     """Want a value that obeys one of several rules; a wrong one is told why each refuses it."""
 
     rules: tuple[Rule, ...]

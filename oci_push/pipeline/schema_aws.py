@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from oci_push.model.aws_rules import is_role_arn
 from oci_push.model.ecr_host import is_region
@@ -36,8 +36,7 @@ _VENDORS_REGIONS = frozenset(
 """The vendor's closed list, which lacks many regions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Aws:
+class Aws(Struct, frozen=True):
     """Hold a step and its path; `is_ecr` is ``provider: ecr``."""
 
     step: Mapping

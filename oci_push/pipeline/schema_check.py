@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.pipeline.document import Mapping, Node, Scalar, Sequence
 from oci_push.pipeline.expand import HOOK_EVENTS, KNOWN_TYPES, step_type
@@ -93,8 +94,7 @@ def _check_names(names: tuple[tuple[Scalar, str], ...], findings: Findings) -> N
         findings.error(longest[0].mark, longest[1], message, hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
-class _Checker:
+class _Checker(Struct, frozen=True):
     findings: Findings
     stages: tuple[str, ...]
 

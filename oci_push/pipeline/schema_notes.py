@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from oci_push.pipeline.document import Mapping, Node, Scalar
 from oci_push.pipeline.findings import Findings
@@ -13,8 +13,7 @@ KEY = "^[A-Za-z0-9_]+$"
 _EVALUATE = Fields({"evaluate": Field(String(), "An expression whose result is the value.", required=True)})
 
 
-@dataclass(frozen=True, slots=True)
-class NoteValue:
+class NoteValue(Struct, frozen=True):
     """Want text, a number, a boolean, or ``{evaluate: EXPRESSION}``."""
 
     def check(self, key: str, node: Node, path: str, findings: Findings) -> None:
@@ -35,8 +34,7 @@ _PAIRS = Entries(NoteValue(), pattern=KEY)
 _WORD = String(pattern=KEY)
 
 
-@dataclass(frozen=True, slots=True)
-class NoteItem:
+class NoteItem(Struct, frozen=True):
     """Want a key alone, or keys with values."""
 
     def check(self, key: str, node: Node, path: str, findings: Findings) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.pipeline.document import Mapping, Node
 from oci_push.pipeline.findings import Findings
@@ -65,8 +66,7 @@ def _check_names(found: Dependencies, names: frozenset[str], path: str, findings
         findings.warn(dependency.name.mark, f"{path}.when.steps", message, hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
-class _Graph:
+class _Graph(Struct, frozen=True):
     """Hold what each step waits for; `groups` gives the outermost step of every name."""
 
     waits: dict[str, Dependencies]

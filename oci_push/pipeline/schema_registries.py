@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Table
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.errors import Problem
 from oci_push.pipeline.document import Mapping, Mark, Node, Scalar
@@ -32,8 +33,7 @@ _VENDORS_HOST = re.compile(
 _NONE_ADDED = "You have not added a registry integration."
 
 
-@dataclass(frozen=True, slots=True)
-class KnownRegistry:
+class KnownRegistry(Struct, frozen=True):
     """Hold what is known of one registry of the configuration."""
 
     name: str
@@ -42,8 +42,7 @@ class KnownRegistry:
     is_default: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """Hold what pipelines may refer to: registries in order, and `lookup`, which gives a variable's value."""
 
     registries: tuple[KnownRegistry, ...]
@@ -120,8 +119,7 @@ def _steps(node: Node | None, path: str) -> Iterator[tuple[Mapping, str]]:
             yield from _steps(entry.value.get("steps"), f"{where}.steps")
 
 
-@dataclass(frozen=True, slots=True)
-class _Checker:
+class _Checker(Struct, frozen=True):
     known: Known
     findings: Findings
 

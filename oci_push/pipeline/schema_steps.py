@@ -6,7 +6,7 @@ than one value to judge and are left to `schema_check`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from oci_push.pipeline.document import Node, Scalar
 from oci_push.pipeline.findings import Findings
@@ -36,8 +36,7 @@ _TIMEOUT_WORDS = "<duration><units> where duration is int|float and units are s|
 _SHOWN_LATER = Anything({"type": "object"})
 
 
-@dataclass(frozen=True, slots=True)
-class Timeout:
+class Timeout(Struct, frozen=True):
     """Want a number with a unit, or null for no limit."""
 
     def check(self, key: str, node: Node, path: str, findings: Findings) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from oci_push.pipeline.document import Mapping, Node, Sequence
 from oci_push.pipeline.findings import Findings
@@ -44,8 +44,7 @@ _ALL_OR_ANY = Fields(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Dependencies:
+class Dependencies(Struct, frozen=True):
     """Want a list of steps waited for, or exactly one of `all` and `any`."""
 
     def check(self, key: str, node: Node, path: str, findings: Findings) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oci_push.errors import ConfigError, Problem
 from oci_push.pipeline.assumptions import TIMEOUT, Assumptions
@@ -17,8 +18,7 @@ from oci_push.pipeline.schedule import FAILURE, PENDING, SKIPPED, SUCCESS, TERMI
 from oci_push.pipeline.steps import BuildStep, ForeignStep, Hook, Pipeline, PushStep, Step
 
 
-@dataclass(slots=True)
-class PlannedStep:
+class PlannedStep(Struct):
     """Tell what would become of one step; `waits_s` are those between attempts, in seconds.
 
     `problem` is what keeps its target from being resolved; `is_kept_back` says that its hook on_elected failed.
@@ -40,8 +40,7 @@ class PlannedStep:
         return self.result != SKIPPED and not self.is_kept_back
 
 
-@dataclass(slots=True)
-class Simulation:
+class Simulation(Struct):
     """Hold a simulated run: steps in file order, `events` in time order (hooks as ``STEP.EVENT``)."""
 
     steps: list[PlannedStep] = field(default_factory=list)
@@ -56,8 +55,7 @@ class Simulation:
         return 2 if self.problems else int(self.status != SUCCESS)
 
 
-@dataclass(frozen=True, slots=True)
-class Assumed:
+class Assumed(Struct, frozen=True):
     """Hold what is assumed of a run: results, whether steps of other types count as successful, pushes of builds.
 
     With `checks_all` steps that only wait for another result of a step are resolved too, so that mistakes show early.

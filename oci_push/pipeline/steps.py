@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from oci_push.errors import Problem
 from oci_push.pipeline.document import Mark
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """Hold a string field and its place; variables are still in it."""
 
     text: str
@@ -22,8 +22,7 @@ Flag: TypeAlias = bool | Text | None
 """A switch: said, left to a variable, or not said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """Bound a step's attempts: `max_attempts` in all, first wait `delay_s`, each next to the power of `factor`."""
 
     max_attempts: int = 1
@@ -31,48 +30,42 @@ class Retry:
     factor: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """Hold one named expression."""
 
     name: str
     expression: Text
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
+class Conditions(Struct, frozen=True):
     """Hold expressions of which all must be true, and others of which one must; `None` where nothing is asked."""
 
     all: tuple[Condition, ...] | None = None
     any: tuple[Condition, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Branches:
+class Branches(Struct, frozen=True):
     """Hold names and ``/expressions/`` of branches; `None` where nothing is asked."""
 
     only: tuple[Text, ...] | None = None
     ignore: tuple[Text, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Dependency:
+class Dependency(Struct, frozen=True):
     """Name a step waited for and the states of it that suffice."""
 
     name: Text
     states: tuple[str, ...] = ("success",)
 
 
-@dataclass(frozen=True, slots=True)
-class Dependencies:
+class Dependencies(Struct, frozen=True):
     """Hold dependencies of which all, or with `one_suffices` one, must hold."""
 
     steps: tuple[Dependency, ...]
     one_suffices: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class When:
+class When(Struct, frozen=True):
     """Hold what decides whether a step runs; every part that is there must hold."""
 
     branches: Branches = Branches()
@@ -80,8 +73,7 @@ class When:
     dependencies: Dependencies | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SuccessCriteria:
+class SuccessCriteria(Struct, frozen=True):
     """Hold which children decide about a group, by name, and what must be true of them."""
 
     only: tuple[str, ...] | None = None
@@ -89,8 +81,7 @@ class SuccessCriteria:
     conditions: Conditions = Conditions()
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluate:
+class Evaluate(Struct, frozen=True):
     """Hold a note's value that is the result of an expression."""
 
     expression: Text
@@ -100,8 +91,7 @@ NoteValue: TypeAlias = Text | float | bool | Evaluate | None
 """A note's value; `None` for a key alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """Hold one key with its value."""
 
     key: str
@@ -109,16 +99,14 @@ class Note:
     mark: Mark
 
 
-@dataclass(frozen=True, slots=True)
-class ImageNotes:
+class ImageNotes(Struct, frozen=True):
     """Hold metadata for one image; `image` is its id, usually a variable."""
 
     image: Text
     notes: tuple[Note, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Annotation:
+class Annotation(Struct, frozen=True):
     """Hold annotations to write on an entity; without an id it is this build."""
 
     entity_type: Text | None
@@ -127,8 +115,7 @@ class Annotation:
     display: Text | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(Struct, frozen=True):
     """Hold annotations to remove from an entity."""
 
     entity_type: Text | None
@@ -136,8 +123,7 @@ class Removal:
     keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Notes:
+class Notes(Struct, frozen=True):
     """Hold what is written down beside images and builds, never into a manifest."""
 
     metadata: tuple[ImageNotes, ...] = ()
@@ -145,8 +131,7 @@ class Notes:
     removals: tuple[Removal, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Hook:
+class Hook(Struct, frozen=True):
     """Hold what is done at one event: shell commands, or steps, and notes.
 
     `event` is ``on_elected``, ``on_success``, ``on_fail`` or ``on_finish``.
@@ -162,8 +147,7 @@ class Hook:
     notes: Notes = Notes()
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """Hold what every type of step has. `timeout_s` is what is left after inheriting; `None` is no limit."""
 
     title: Text | None = None
@@ -181,8 +165,7 @@ class Settings:
         return next((hook for hook in self.hooks if hook.event == event), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Aws:
+class Aws(Struct, frozen=True):
     """Hold a push step's AWS keys as written."""
 
     access_key_id: Text | None = None
@@ -193,8 +176,7 @@ class Aws:
     duration_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PushStep:
+class PushStep(Struct, frozen=True):
     """Hold a ``type: push`` step. `credentials` are user and password; `tags` are in the order to push.
 
     `provider` is ``docker``, ``ecr`` or, where nothing is said, empty.
@@ -213,8 +195,7 @@ class PushStep:
     aws: Aws = Aws()
 
 
-@dataclass(frozen=True, slots=True)
-class BuildStep:
+class BuildStep(Struct, frozen=True):
     """Hold what a push needs of a ``type: build`` step; `lowers_tag` is its `tag_policy`."""
 
     name: str
@@ -236,8 +217,7 @@ class BuildStep:
         return tag.lower() if self.lowers_tag else tag
 
 
-@dataclass(frozen=True, slots=True)
-class ParallelStep:
+class ParallelStep(Struct, frozen=True):
     """Hold steps that run side by side."""
 
     name: str
@@ -247,8 +227,7 @@ class ParallelStep:
     success_criteria: SuccessCriteria | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignStep:
+class ForeignStep(Struct, frozen=True):
     """Hold a step of a type that this program does not run; `commands` are those of a freestyle step.
 
     `is_done` says that its result is known from an image that was given.
@@ -265,8 +244,7 @@ class ForeignStep:
 Step: TypeAlias = PushStep | BuildStep | ParallelStep | ForeignStep
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
+class Pipeline(Struct, frozen=True):
     """Hold a pipeline: steps in file order, the root's settings, and what is strange about the file.
 
     `variables` are those that it brings along, `lacking` why others that it has are not known.

@@ -6,13 +6,15 @@ Pure functions of what the caller has read. The variables of each CI are in `ci_
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from oci_push.pipeline.ci_services import find_service
 from oci_push.pipeline.derived_variables import escape_quotes
 from oci_push.pipeline.repository_url import parse_repository_url
 from oci_push.pipeline.variables import Source
 from oci_push.runtime.once import OnceMap
+from oci_push.secret import repr_without
 
 MEANINGS: Mapping[str, str] = {
     "CF_REPO_OWNER": "owner of the repository",
@@ -75,8 +77,7 @@ _FROM_GIT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class GitFacts:
+class GitFacts(Struct, frozen=True):
     """Hold what a git repository says; empty where it says nothing. `problem` tells why git could not be asked.
 
     `remote_url` may hold a password.
@@ -87,12 +88,14 @@ class GitFacts:
     tag: str = ""
     author: str = ""
     message: str = ""
-    remote_url: str = field(default="", repr=False)
+    remote_url: str = ""
     problem: str = ""
 
+    def __repr__(self) -> str:
+        return repr_without(self, "remote_url")
 
-@dataclass(frozen=True, slots=True)
-class Build:
+
+class Build(Struct, frozen=True):
     """Hold what this program knows of the run itself: when it began, in seconds since 1970, and its id, if any."""
 
     started_s: float

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from oci_push.pipeline.derived_variables import DERIVED
 from oci_push.pipeline.interpolation import (
@@ -25,7 +26,7 @@ from oci_push.pipeline.interpolation import (
     only_name,
     value_of,
 )
-from oci_push.secret import Secret
+from oci_push.secret import Secret, repr_without
 
 __all__ = ["Interpolated", "Source", "Variables", "interpolate", "names_in", "only_name"]
 
@@ -34,8 +35,7 @@ _STEPS = "steps."
 _PARENTS = "parentSteps."
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """Hold variables from one place, named so that a user knows it (``--var``, ``git``).
 
     `is_literal` keeps its values from being expanded. `is_own` says that its names were chosen by the user, for this
@@ -44,10 +44,13 @@ class Source:
     """
 
     name: str
-    values: Mapping[str, str] = field(repr=False)
+    values: Mapping[str, str]
     is_literal: bool = False
     is_own: bool = False
     origins: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return repr_without(self, "values")
 
     @property
     def may_name_secrets(self) -> bool:

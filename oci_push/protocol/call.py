@@ -8,8 +8,11 @@ that a flow states its own fallback as an ordinary ``except``.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct, field
+
+from oci_push.secret import repr_without
 
 T = TypeVar("T")
 MAX_BODY_BYTES = 5 * 1024 * 1024
@@ -32,11 +35,13 @@ class Body(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class BytesBody:
+class BytesBody(Struct, frozen=True):
     """Send bytes held in memory (manifests, forms)."""
 
-    data: bytes = field(repr=False)
+    data: bytes
+
+    def __repr__(self) -> str:
+        return "BytesBody()"
 
     @property
     def size(self) -> int:
@@ -49,8 +54,7 @@ class BytesBody:
             yield self.data[start:]
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """Send the part of another body from offset `start` on, `size` bytes long: one chunk of an upload."""
 
     whole: Body
@@ -70,8 +74,7 @@ class Piece:
 EMPTY = BytesBody(b"")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """Ask the session to send one request.
 
     `url` is absolute, or starts with ``/`` and then belongs to the session's registry. `answers` are the
@@ -86,7 +89,7 @@ class Call:
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None
     answers: frozenset[int] = frozenset({200})
     scopes: tuple[str, ...] = ()
@@ -98,9 +101,11 @@ class Call:
     peeks: bool = False
     urgent: bool = False
 
+    def __repr__(self) -> str:
+        return repr_without(self, "headers")
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+
+class Reply(Struct, frozen=True):
     """Hold an answer: `headers` have lower-case names, repeated ones are in `all_headers` one by one.
 
     `url` is where the answer came from, after redirects; a relative Location is resolved against it.

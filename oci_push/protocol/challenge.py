@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 _NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _PIECE = re.compile(
@@ -13,8 +14,7 @@ _PIECE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(Struct, frozen=True):
     """Hold one way in that a registry offers; `scheme` and parameter names are in lower case."""
 
     scheme: str

@@ -7,8 +7,9 @@ no body, so what it leaves open is asked once more by GET: a refusal for its rea
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from urllib.parse import unquote, urlsplit
+
+from msgspec.structs import replace
 
 from oci_push.errors import NotFoundError, RegistryError
 from oci_push.model.digest import Digest

@@ -8,8 +8,10 @@ was not made, and a registry that does not know it answers 201 without the heade
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.errors import ImmutableTagError, NotFoundError, ProtocolViolationError, RegistryError
 from oci_push.model import media
@@ -27,8 +29,7 @@ _IMMUTABLE = frozenset({"TAG_INVALID", "TAG_ALREADY_EXISTS", "MANIFEST_EXISTS", 
 """What ECR, Quay, others and Harbor call a tag that exists and may not be moved."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """Hold what a registry says of a manifest without sending it."""
 
     digest: Digest | None
@@ -36,8 +37,7 @@ class Head:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """Hold what one PUT has made: `tags`, and whether the manifest's subject has been dealt with."""
 
     tags: frozenset[str] = frozenset()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+
+from msgspec import Struct
 
 from oci_push.errors import NotFoundError, ProtocolViolationError
 from oci_push.protocol.call import Call, Flow
 from oci_push.protocol.limits import rate_limits
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(Struct, frozen=True):
     """Hold what a registry says of itself: its time of day (seconds since 1970, if told), limits, and its name."""
 
     moment: float | None = None

@@ -7,8 +7,9 @@ only an identity (refresh) token is at hand, with GET as the fall-back where POS
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from urllib.parse import quote, urlencode
+
+from msgspec import Struct
 
 from oci_push.errors import CredentialsError, DeniedError, RegistryError
 from oci_push.model.access import Login
@@ -25,8 +26,7 @@ _MOST_LIFE_S = 1e9
 _LIMIT = 512 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """Hold a bearer token: for which scopes it was asked, its end on our own monotonic clock, its whole life."""
 
     text: Secret

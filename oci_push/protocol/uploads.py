@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.errors import NotFoundError, OciPushError, ProtocolViolationError, RegistryError
 from oci_push.model.descriptor import Descriptor
@@ -42,8 +44,7 @@ class Form(enum.Enum):
     CHUNKS = "patch-chunks"
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(Struct, frozen=True):
     """Hold an open upload: its newest `location`, and the piece sizes the registry announced (0: none)."""
 
     location: str
@@ -51,16 +52,14 @@ class Upload:
     chunk_max: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """Tell where an upload stands: how to go on, and how many bytes it holds; ``None`` where that is not sure."""
 
     upload: Upload
     stored: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class MountAnswer:
+class MountAnswer(Struct, frozen=True):
     """Tell how a mount went: done, or not, with an upload to use instead, or refused outright."""
 
     mounted: bool = False

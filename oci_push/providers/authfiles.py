@@ -16,9 +16,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from oci_push.errors import CredentialsError
 from oci_push.events import Emit, Note
@@ -29,6 +30,7 @@ from oci_push.providers.credential_helpers import MissingHelperError, ask_helper
 from oci_push.runtime.commands import RunCommand
 from oci_push.runtime.once import OnceMap
 from oci_push.runtime.scope import Scope
+from oci_push.secret import repr_without
 
 _log = logging.getLogger(__name__)
 
@@ -44,18 +46,19 @@ _ANY_HOST = -1
 _RANK: Mapping[Kind, int] = {"credHelpers": 0, "auths": 1, "credsStore": 2}
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Name a file that may hold logins; `content` stands for a file where a variable holds the text itself."""
 
     name: str
     path: Path | None = None
-    content: bytes | None = field(default=None, repr=False)
+    content: bytes | None = None
     is_legacy: bool = False
 
+    def __repr__(self) -> str:
+        return repr_without(self, "content")
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+
+class Candidate(Struct, frozen=True):
     """Name one key that could give the login: where it stands, what kind it is, and how exact it is.
 
     `depth` counts path components; 0 is the host alone and -1 a store for all hosts. `helper` is the helper's
@@ -70,8 +73,7 @@ class Candidate:
     server: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """Hold a login and where it was found."""
 
     login: Login
@@ -80,8 +82,7 @@ class Found:
     kind: Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Considered:
+class Considered(Struct, frozen=True):
     """Tell of one candidate what came of it; `is_chosen` holds for at most one."""
 
     candidate: Candidate
@@ -89,8 +90,7 @@ class Considered:
     is_chosen: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(Struct, frozen=True):
     login: Login | None
     asked_at: float
 

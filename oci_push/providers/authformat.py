@@ -11,14 +11,15 @@ import binascii
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from oci_push.errors import CredentialsError
 from oci_push.model.access import Login
 from oci_push.model.reference import DOCKER_HUB, canonical_host
 from oci_push.protocol.credentials import basic_password, basic_user, bearer_token, refresh_token
 from oci_push.providers.credential_helpers import TOKEN_USER
-from oci_push.secret import Secret
+from oci_push.secret import Secret, repr_without
 
 _REPAIR = "repair the file, or move it away and log in again"
 _LOGIN_KEYS = ("auth", "username", "password", "identitytoken", "registrytoken")
@@ -26,8 +27,7 @@ _SECRET_KEYS = ("auth", "password", "identitytoken", "registrytoken")
 _API_ROOTS = frozenset({"v1", "v2"})
 
 
-@dataclass(frozen=True, slots=True)
-class AuthKey:
+class AuthKey(Struct, frozen=True):
     """Hold a key as it is written, and what it means: a `host` and the `path` of repositories under it."""
 
     text: str
@@ -59,15 +59,17 @@ class AuthKey:
         return self.path.count("/") + 1 if self.path else 0
 
 
-@dataclass(frozen=True, slots=True)
-class AuthFile:
+class AuthFile(Struct, frozen=True):
     """Hold one file: `auths` by key (unread entries, which may be secret), helpers by key, and the store."""
 
     name: str
-    auths: Mapping[str, object] = field(default_factory=dict, repr=False)
+    auths: Mapping[str, object] = field(default_factory=dict)
     helpers: Mapping[str, str] = field(default_factory=dict)
     store: str = ""
     has_headers: bool = False
+
+    def __repr__(self) -> str:
+        return repr_without(self, "auths")
 
     @classmethod
     def parse(cls, raw: bytes, name: str, *, legacy: bool = False) -> AuthFile:

@@ -12,8 +12,9 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from oci_push.errors import CredentialsError
 from oci_push.model.access import Login
@@ -27,8 +28,7 @@ from oci_push.runtime.scope import Scope
 _BUSY_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(Struct, frozen=True):
     """Tell what was changed: the `file`, the `key` in it, and the `helper` that keeps the secret (empty: the file)."""
 
     file: str

@@ -18,9 +18,10 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 from oci_push.errors import CredentialsError
 from oci_push.model.access import Access, Login
@@ -43,8 +44,7 @@ _IMDS_VERSION = "2018-02-01"
 _APP_VERSION = "2019-08-01"
 
 
-@dataclass(frozen=True, slots=True)
-class _National:
+class _National(Struct, frozen=True):
     """Hold one national cloud: its login authority and the audience of its resource manager."""
 
     authority: str

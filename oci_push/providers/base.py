@@ -7,9 +7,11 @@ cloud's own interface to the registry (`CloudSide.control`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oci_push.errors import OciPushError
 from oci_push.events import Emit, ignore
@@ -31,8 +33,7 @@ SELF = "<self>"
 """As `filler_user`: the token is sent as the user name as well."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quirks:
+class Quirks(Struct, frozen=True):
     """State where a family differs from the specification or from the usual; sizes in bytes, 0 means no limit.
 
     `upload` is the form bodies travel in at first; one PUT works everywhere (distribution-spec, "POST then PUT").
@@ -65,8 +66,7 @@ class Quirks:
     manifests_per_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Cloud:
+class Cloud(Struct, frozen=True):
     """Hold what a run gives its providers for getting logins.
 
     `fetch` sends one call to an absolute URL (a token endpoint, an instance's metadata), without credentials of its
@@ -111,8 +111,7 @@ class ControlPlane(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicaState:
+class ReplicaState(Struct, frozen=True):
     """Tell how far a copy is that the registry makes itself: ``IN_PROGRESS``, ``COMPLETE`` or ``FAILED``, and why."""
 
     place: Place
@@ -140,8 +139,7 @@ class Replication(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class CloudSide:
+class CloudSide(Struct, frozen=True):
     """Hold what stands behind one registry for one `Access`; made once for it and shared by all threads of a run."""
 
     logins: LoginSource
@@ -152,8 +150,7 @@ class CloudSide:
 MakeCloudSide: TypeAlias = Callable[[Access, Cloud], CloudSide | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(Struct, frozen=True):
     """One family of registries: how its hosts are told, its facts, and what stands behind a registry of it.
 
     `suffixes` are whole hosts, or with a leading dot their ends; `is_host` decides where those cannot. `labels` are for

@@ -8,8 +8,9 @@ we are). The first folder that knows the host is used alone. Sources: containers
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from oci_push.errors import ConfigError
 from oci_push.events import Emit, Note

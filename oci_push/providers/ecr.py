@@ -7,7 +7,7 @@ wrongly how far it got (aws/containers-roadmap, issue 2831).
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from oci_push.model import ecr_host
 from oci_push.model.access import Access

@@ -8,8 +8,9 @@ profile, web identity, pod identity, instance role) renews what it finds by itse
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
 
 from oci_push.errors import ConfigError, CredentialsError
 from oci_push.events import RetryScheduled
@@ -31,8 +32,7 @@ _CONNECT_S, _READ_S = 10, 30
 _EARLY_SHARE = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoints:
+class Endpoints(Struct, frozen=True):
     """Say which of AWS's endpoints are meant; ``None`` leaves it to the environment."""
 
     region: str
@@ -40,8 +40,7 @@ class Endpoints:
     dual_stack: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Keys:
+class _Keys(Struct, frozen=True):
     """Hold a session of an assumed role; `renew_at` is on the monotonic clock."""
 
     access_key_id: str

@@ -6,7 +6,7 @@ uses (ECR Public API reference), and reading needs none.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from oci_push.errors import CredentialsError, RegistryError
 from oci_push.events import Note

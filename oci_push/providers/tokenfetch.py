@@ -9,8 +9,9 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from urllib.parse import urlencode, urlsplit
+
+from msgspec.structs import replace
 
 from oci_push.errors import CredentialsError, DeadlineError, NetworkError, RegistryError
 from oci_push.model.access import is_loopback

@@ -7,7 +7,8 @@ tried again. Every fact may be outdated, so using one that is wrong costs a requ
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.errors import RegistryError
 from oci_push.model.reference import Repository
@@ -34,8 +35,7 @@ _LEARNT = ("pieces", "piece_limit", "multi_tag", "anonymous_mount", "single_post
 _FORM_REFUSED = frozenset({400, 404, 405, 415, 416, 422, 501})
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """State what is known of a registry before it is asked anything; sizes in bytes, 0: none.
 
     `pieces` says that a blob may be sent in pieces and an upload gone on with; `single_post` that a blob in the request

@@ -7,9 +7,10 @@ and ask for a token once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from oci_push.events import Emit
 from oci_push.model.access import Access, Trust

@@ -10,8 +10,9 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from oci_push.errors import NotFoundError, OciPushError, RegistryError
 from oci_push.model import media
@@ -49,8 +50,7 @@ class Verdict(enum.Enum):
     UNKNOWN = "-"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """Answer one question; a `FAILED` one keeps images from being pushed, a `NO` is only worth knowing."""
 
     name: str
@@ -58,8 +58,7 @@ class Finding:
     text: str = ""
 
 
-@dataclass(slots=True)
-class Examination:
+class Examination(Struct):
     """Collect the answers. `abilities` are what later pushes go by; `left` is what could not be taken away."""
 
     findings: list[Finding] = field(default_factory=list)

@@ -8,7 +8,8 @@ loses a session whose body broke (nobody can go on with it, nor close it), distr
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.errors import OciPushError, RegistryError
 from oci_push.events import Emit, Note
@@ -35,8 +36,7 @@ def what_of(repository: Repository, blob: Descriptor) -> str:
     return f"{repository}: blob {blob.digest.short}"
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(Struct, frozen=True):
     """Hold a session that is left: `confirmed` bytes were told of, up to `reached` may have come.
 
     `is_broken` says that the last request about it broke, so that its Location may be an old one.

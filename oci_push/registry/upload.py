@@ -18,7 +18,8 @@ A stop (signal, time limit) in any state looks first, too: `farewell` keeps what
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.errors import (
     Cancelled,
@@ -46,8 +47,7 @@ from oci_push.transport.session import Session
 _PROGRESS_BYTES = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """Tell what an upload cost: `bytes_sent` over all attempts; `bytes_found` had come in an earlier run."""
 
     bytes_sent: int
@@ -55,8 +55,7 @@ class Sent:
     bytes_found: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Tried:
+class _Tried(Struct, frozen=True):
     """Hold what the last request with a body was."""
 
     form: Form = Form.PUT

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from oci_push.protocol.uploads import Upload
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(Struct, frozen=True):
     """There is no session."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
+class Sending(Struct, frozen=True):
     """A session is open and holds `confirmed` bytes; `is_continued` says that some came before a break."""
 
     upload: Upload
@@ -22,8 +21,7 @@ class Sending:
     is_continued: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class InDoubt:
+class InDoubt(Struct, frozen=True):
     """A session was open and held `confirmed` bytes; a request broke, after which it may hold up to `reached`.
 
     `is_closing` says that this request was the one to close it, `is_left` that an earlier run left the session.
@@ -36,8 +34,7 @@ class InDoubt:
     is_left: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """The blob is there."""
 
 

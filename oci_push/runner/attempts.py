@@ -7,7 +7,9 @@ exceeded limit and a cancel are final; everything else may be tried again.
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import ReplicaResult
@@ -28,8 +30,7 @@ from oci_push.runtime.scope import Scope
 _LARGEST_DATE_S = 250_000_000_000.0
 
 
-@dataclass(frozen=True, slots=True)
-class Attempted:
+class Attempted(Struct, frozen=True):
     """Tell what the attempts of a step came to; `members` are what later steps can know of the push."""
 
     attempts: int
@@ -41,8 +42,7 @@ class Attempted:
     replicas: tuple[ReplicaResult, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Tried:
+class _Tried(Struct, frozen=True):
     pushed: tuple[PushResult, ...]
     image_id: str
     error: OciPushError | None

@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, Note
@@ -34,8 +36,7 @@ RunSteps = Callable[[Schedule, Context, Scope], str]
 """Drive a schedule of a hook's steps to its end and give its status."""
 
 
-@dataclass(frozen=True, slots=True)
-class HookRunner:
+class HookRunner(Struct, frozen=True):
     """Run the hooks of one owner: `owner` is a step's name, or ``pipeline``; `image` its image, if it pushed one.
 
     `states` and `workflow` are what expressions in notes see of the pipeline.
@@ -94,8 +95,7 @@ class HookRunner:
         return Shell(variables, self.settings, self.emit)
 
 
-@dataclass(frozen=True, slots=True)
-class Shell:
+class Shell(Struct, frozen=True):
     """Run shell commands, where that is allowed; a variable is in their environment what it is in ``${{NAME}}``.
 
     ``"$NAME"`` is then a word, whatever a stranger wrote into it, where ``${{NAME}}`` becomes text of the script. Names

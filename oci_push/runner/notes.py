@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from oci_push.events import Emit
 from oci_push.events import Note as Said
@@ -22,8 +23,7 @@ ReadNote: TypeAlias = Callable[[str], str | None]
 """Read a file's text; nothing where there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class NoteWriter:
+class NoteWriter(Struct, frozen=True):
     """Evaluate notes: `image` is the image that ``entity_type: image`` without an id means."""
 
     variables: Variables

@@ -9,9 +9,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oci_push.engine.graph import ImageGraph, walk
 from oci_push.engine.plan import PushPlan, Target, plan_push
@@ -50,8 +52,7 @@ _ANY_DIGEST = Digest.of(b"")
 _MEMORY_FILE = "memory.sqlite3"
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """Hold what a whole run may be told.
 
     `trust` applies to registries that have no settings of their own; `login` overrides every login found, at
@@ -74,8 +75,7 @@ class Options:
     rehearsal: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """Hold what comes from outside the program: environment, home folder, user number, randomness, stdin."""
 
     env: Mapping[str, str]

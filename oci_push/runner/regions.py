@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import Original, ReplicaResult, replicate

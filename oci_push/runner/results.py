@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import ReplicaResult
@@ -13,8 +14,7 @@ from oci_push.pipeline.idle import Pushes
 Plain: TypeAlias = str | float | bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
+class Noted(Struct, frozen=True):
     """Hold one key noted, or removed, of an entity: an image, a build, a pipeline, a project.
 
     `display` marks the annotation that the vendor's page would show.
@@ -29,8 +29,7 @@ class Noted:
     is_removal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HookResult:
+class HookResult(Struct, frozen=True):
     """Tell what became of one hook: ``success``, ``failure`` or ``skipped``."""
 
     event: str
@@ -38,8 +37,7 @@ class HookResult:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StepResult:
+class StepResult(Struct, frozen=True):
     """Tell what became of a step: ``success``, ``failure``, ``skipped`` or ``terminated``.
 
     `aborts` says that its hook on_elected failed, which ends the pipeline whatever `fail_fast` says.
@@ -63,8 +61,7 @@ class StepResult:
     aborts: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RunReport:
+class RunReport(Struct, frozen=True):
     """Tell what became of a pipeline; `exit_code` is 0, 1 for a failed build, or that of what stopped it."""
 
     steps: tuple[StepResult, ...]

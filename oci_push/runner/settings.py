@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from oci_push.pipeline.assumptions import Assumptions
 from oci_push.pipeline.retries import MAX_WAIT_S
@@ -13,8 +14,7 @@ MAX_STEPS_AT_ONCE = 64
 """How many steps of a parallel pipeline really run at one moment; each has threads of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunSettings:
+class RunSettings(Struct, frozen=True):
     """Hold the run's own switches.
 
     `assumed` are results of steps that oci-push does not run itself. `requires_push` fails a run in which no push step

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.errors import OciPushError
 from oci_push.events import Emit, Event, Note, StepFinished, Within
@@ -23,8 +25,7 @@ from oci_push.runner.settings import RunSettings
 from oci_push.runtime.scope import Scope
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """Hold what a step sees of the pipeline when it starts; `is_beside` says that others run at the same time."""
 
     states: Mapping[str, str]
@@ -33,8 +34,7 @@ class Moment:
     is_beside: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Stepping:
+class Stepping(Struct, frozen=True):
     """Run single steps with one pusher; `pushed` collects what push steps have pushed.
 
     `needs_ids` are the build steps whose image's id is asked for somewhere. `in_hook` says that the steps are a hook's.

@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, TYPE_CHECKING, Protocol
 
+from msgspec import Struct
+
 from oci_push.runtime.clock import Clock
+from oci_push.secret import repr_without
 
 if TYPE_CHECKING:
     import subprocess
@@ -20,13 +22,15 @@ if TYPE_CHECKING:
 MAX_OUTPUT_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """Hold what a program left: its exit `code`, and its outputs, which may be secret and never show."""
 
     code: int
-    stdout: bytes = field(default=b"", repr=False)
-    stderr: bytes = field(default=b"", repr=False)
+    stdout: bytes = b""
+    stderr: bytes = b""
+
+    def __repr__(self) -> str:
+        return repr_without(self, "stdout", "stderr")
 
 
 class RunCommand(Protocol):

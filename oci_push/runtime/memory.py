@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from oci_push.model.digest import Digest
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.memory_file import MemoryFile, Row, Statement
+from oci_push.secret import repr_without
 
 DAY_S = 24 * 3600.0
 KEEP_S = 90 * DAY_S
@@ -51,12 +53,14 @@ CREATE TABLE cleanings (seen REAL NOT NULL)
 """
 
 
-@dataclass(frozen=True, slots=True)
-class OpenUpload:
+class OpenUpload(Struct, frozen=True):
     """Hold how far an upload was: `confirmed` bytes; `sealed` says where it goes on, which only its owner can read."""
 
     confirmed: int
-    sealed: bytes = field(repr=False)
+    sealed: bytes
+
+    def __repr__(self) -> str:
+        return repr_without(self, "sealed")
 
 
 class Memory(Protocol):

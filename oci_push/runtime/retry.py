@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from oci_push.errors import NetworkError, OciPushError, RegistryError
 from oci_push.runtime.clock import Clock
@@ -47,8 +48,7 @@ _FINAL = frozenset(
 _UPLOADING = frozenset({"PATCH", "PUT", "GET"})
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """Match an answer: empty sets match everything; `only` asks that every code be among `codes`, not just one."""
 
     action: Action
@@ -96,8 +96,7 @@ def decide(error: OciPushError) -> Action:
     return Action.REPEAT if error.transient else Action.STOP
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """Bound the attempts of one thing: `attempts` in a row without getting on, waits of up to `base_s`·2ⁿ, `cap_s`.
 
     The wait is drawn evenly from nothing up to its bound (full jitter), so that many who failed together do not come
@@ -119,8 +118,7 @@ class RetryPolicy:
         return max(asked, 0.0) + jittered * 0.1 if asked is not None else jittered
 
 
-@dataclass(frozen=True, slots=True)
-class Retried:
+class Retried(Struct, frozen=True):
     """Tell that an attempt failed and another follows after `wait_s` seconds."""
 
     attempt: int

@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from oci_push.errors import OciPushError
 from oci_push.runtime.scope import Scope
@@ -19,8 +20,7 @@ from oci_push.runtime.scope import Scope
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[T]):
+class Outcome(Struct, Generic[T], frozen=True):
     """Hold what one job gave: `value`, or the `error` it raised."""
 
     value: T | None = None

@@ -13,7 +13,6 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from io import BufferedReader, BytesIO
@@ -21,6 +20,8 @@ from socketserver import BaseServer
 from threading import Event
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from msgspec import Struct
 
 from oci_push.sandbox import faults
 from oci_push.sandbox.body import BodyBrokenError, RequestBody
@@ -43,8 +44,7 @@ class Answering(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """Hold what every connection of one sandbox shares; `broken` is told of an error in a handler."""
 
     router: Answering

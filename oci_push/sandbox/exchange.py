@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from oci_push.sandbox.body import RequestBody
 from oci_push.sandbox.options import SandboxOptions
 
 
-@dataclass(frozen=True, slots=True)
-class FileSlice:
+class FileSlice(Struct, frozen=True):
     """Name a part of a file that is sent as an answer's body, in bytes."""
 
     path: Path
@@ -23,8 +23,7 @@ class FileSlice:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """Hold an answer; its body is `file` where given, else `body`. Content-Length is added when it is sent."""
 
     status: int
@@ -42,8 +41,7 @@ class Response:
         return Response(self.status, self.headers + headers, self.body, self.file)
 
 
-@dataclass(frozen=True, slots=True)
-class Complaint:
+class Complaint(Struct, frozen=True):
     """Hold one entry of an error body: the specification's `code`, a sentence, and any JSON as `detail`."""
 
     code: str
@@ -67,8 +65,7 @@ class Refusal(Exception):
         return json_response(self.status, {"errors": errors}, *self.headers)
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(Struct, frozen=True):
     """Hold one request: `path` is decoded, `query` too, `headers` have lower-case names.
 
     `origin` is the scheme and host the client believes to talk to, as its Host header says.

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+
+class Answer(Struct, frozen=True):
     """Answer in place of the registry; `code` makes an OCI error body, `body` any other.
 
     The request's body is read first, or with `before_body` left unread: then the connection is closed after the
@@ -29,23 +29,20 @@ class Answer:
     before_body: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerAfter:
+class AnswerAfter(Struct, frozen=True):
     """Do what was asked and answer something else, as a proxy does that sent the request on twice."""
 
     status: int
     code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DropBefore:
+class DropBefore(Struct, frozen=True):
     """Close the connection without reading a body and without an answer; `reset` sends RST in place of FIN."""
 
     reset: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DropAfter:
+class DropAfter(Struct, frozen=True):
     """Close the connection after so many bytes of the request's body, or at its end if it is shorter.
 
     The bytes before the cut reach the upload as they do when a client vanishes.
@@ -55,22 +52,19 @@ class DropAfter:
     reset: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DropReply:
+class DropReply(Struct, frozen=True):
     """Do what was asked and close the connection without an answer."""
 
     reset: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TruncateReply:
+class TruncateReply(Struct, frozen=True):
     """Send the head of the answer and only `count` bytes of its body, then close the connection."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stall:
+class Stall(Struct, frozen=True):
     """Read `after` bytes of the body, do nothing for so many seconds, then go on as if nothing had been.
 
     It ends earlier when the client goes away, which then has broken its request off, or when the sandbox stops. The
@@ -81,8 +75,7 @@ class Stall:
     after: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class StallReply:
+class StallReply(Struct, frozen=True):
     """Do what was asked, send the head of the answer and `count` bytes of its body, and nothing more.
 
     With `count` below 0 the head breaks off, too. The connection stays open for so many seconds, or until the client
@@ -93,44 +86,38 @@ class StallReply:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Slow:
+class Slow(Struct, frozen=True):
     """Read the request's body `block_bytes` at a time, with a pause of so many seconds before each block."""
 
     block_bytes: int
     pause_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Garbage:
+class Garbage(Struct, frozen=True):
     """Send these bytes where an answer should be, and close the connection."""
 
     body: bytes = b"\x00\xffthis is not HTTP\r\n\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Headers:
+class Headers(Struct, frozen=True):
     """Do what was asked and change the answer's headers: those in `remove` go, those in `set` are put."""
 
     set: Mapping[str, str] = field(default_factory=dict)
     remove: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Redirect:
+class Redirect(Struct, frozen=True):
     """Read the request's body and send the client elsewhere; ``{path}`` in `location` is the path and query asked."""
 
     status: int
     location: str
 
 
-@dataclass(frozen=True, slots=True)
-class Http10Close:
+class Http10Close(Struct, frozen=True):
     """Do what was asked and answer as HTTP/1.0 does: no Content-Length, the end of the connection is the end."""
 
 
-@dataclass(frozen=True, slots=True)
-class FlipByte:
+class FlipByte(Struct, frozen=True):
     """Change one byte of the request's body on its way: the one at `at` (from the end, if negative); `mask` says how.
 
     A body that has no such byte stays as it is.
@@ -140,23 +127,19 @@ class FlipByte:
     mask: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class OtherDigest:
+class OtherDigest(Struct, frozen=True):
     """Change one digit of the last digest in the request's path and query on its way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(Struct, frozen=True):
     """Do what was asked twice, as behind a proxy that sends a request again; the answer is the second one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Twice:
+class Twice(Struct, frozen=True):
     """Do what was asked and send the answer twice, at once, as if the copy answered the next request."""
 
 
-@dataclass(frozen=True, slots=True)
-class HalfClose:
+class HalfClose(Struct, frozen=True):
     """Do what was asked with one direction closed too early.
 
     ``before``: no answer can be sent any more, all the same the request is read to its end and carried out.
@@ -190,8 +173,7 @@ Action: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """Say which request breaks how.
 
     `method` empty is any; `path` is a regular expression found anywhere in path and query; `request` is the number

@@ -19,8 +19,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
@@ -34,8 +35,7 @@ _RESERVED = frozenset({"blobs", "index.json", "oci-layout"})
 _VERSION = b'{"imageLayoutVersion":"1.0.0"}'
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """Hold one line of an index.json: a manifest, and its tag or nothing."""
 
     descriptor: Descriptor

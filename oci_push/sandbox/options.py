@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from oci_push.secret import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxOptions:
+class SandboxOptions(Struct, frozen=True):
     """Choose how the sandbox behaves; the defaults are an open registry of specification 1.1, `REHEARSAL` one that
     can do all that clients ask for.
 

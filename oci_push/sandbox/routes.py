@@ -5,7 +5,7 @@ A path is read from its end, since a repository may be called ``a/blobs/uploads`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from oci_push.model.reference import Repository
 from oci_push.sandbox.auth import Gate
@@ -22,8 +22,7 @@ from oci_push.sandbox.uploads import Uploads
 _READS = ("GET", "HEAD")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """Hold what a path names: a `kind` of endpoint, a repository's checked name, and the last component."""
 
     kind: str

@@ -10,8 +10,9 @@ import os
 import shutil
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
@@ -21,16 +22,14 @@ from oci_push.sandbox import layout
 from oci_push.sandbox.uploads import UploadInfo, Uploads
 
 
-@dataclass(frozen=True, slots=True)
-class StoredManifest:
+class StoredManifest(Struct, frozen=True):
     """Describe a manifest that is held: what a referrers list says of it, and what it is a referrer of."""
 
     descriptor: Descriptor
     subject: Digest | None = None
 
 
-@dataclass(slots=True)
-class _Contents:
+class _Contents(Struct):
     manifests: dict[Digest, StoredManifest] = field(default_factory=dict)
     tags: dict[str, Digest] = field(default_factory=dict)
 

@@ -11,7 +11,8 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.model.manifest import load_json
 
@@ -22,8 +23,7 @@ class InvalidTokenError(Exception):
     """Report a token that this sandbox did not make, or that has expired."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """Say what a request may do: `everything`, or the actions listed per resource (``repository:team/app``)."""
 
     everything: bool = False

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """Hold one request; `number` counts from 1, `path` has the query, header names are in lower case.
 
     `status` is 0 while it is not answered, and stays 0 where it never was. `received_bytes` is how much of the body
@@ -32,8 +33,7 @@ class Request:
     done: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
+class TokenRequest(Struct, frozen=True):
     """Hold what was asked of the token server: `grant` is anonymous, basic, password or refresh_token."""
 
     number: int

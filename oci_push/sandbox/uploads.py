@@ -11,9 +11,10 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from oci_push.model.digest import Digest
 from oci_push.sandbox.body import BLOCK_BYTES, RequestBody
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 _NOTE = ".json"
 
 
-@dataclass(frozen=True, slots=True)
-class UploadInfo:
+class UploadInfo(Struct, frozen=True):
     """Say of an open upload to which repository it belongs and how many bytes it holds."""
 
     id: str

@@ -7,7 +7,8 @@ holds their bytes or a stub.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from oci_push.errors import SourceError
 from oci_push.model import media
@@ -19,8 +20,7 @@ from oci_push.sources.settings import SourceSettings
 from oci_push.sources.views import View, normalise, read_small
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveImage:
+class ArchiveImage(Struct, frozen=True):
     """Hold one entry of ``manifest.json``; `foreign` are layers to be fetched from URLs, by their diff_id."""
 
     config: str

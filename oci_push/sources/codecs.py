@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from oci_push.errors import SourceError
 from oci_push.sources.base import BLOCK_BYTES
@@ -174,8 +175,7 @@ def _inflate() -> tuple[Callable[[int], Any], tuple[type[Exception], ...]]:
     return isal_zlib.decompressobj, (isal_zlib.error, zlib.error)  # type: ignore[return-value]  # its stubs say instance
 
 
-@dataclass(frozen=True, slots=True)
-class _Member:
+class _Member(Struct, frozen=True):
     """Decode streams of members one behind the other, as the standard library's decompressors see them."""
 
     kind: str

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from oci_push.errors import ConfigError, ContentMismatchError
 from oci_push.model.digest import Digest
@@ -30,8 +31,7 @@ _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, no time, syste
 _END = b"\x03\x00"  # an empty last block
 
 
-@dataclass(frozen=True, slots=True)
-class Compressor:
+class Compressor(Struct, frozen=True):
     """Hold an algorithm at a level: `key` names exactly what bytes it makes.
 
     `context_bytes` is the memory that each thread takes beside its segment.
@@ -48,8 +48,7 @@ class Compressor:
         return max(1, min(wanted, _CONTEXTS_BYTES // max(1, self.context_bytes)))
 
 
-@dataclass(frozen=True, slots=True)
-class Compressed:
+class Compressed(Struct, frozen=True):
     """Hold a compressed layer: its digest and size, and the body in the spool."""
 
     diff_id: Digest

@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.events import Emit, LayerCompressed

@@ -7,9 +7,10 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from msgspec import Struct
 
 from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.sources.base import BLOCK_BYTES
@@ -18,8 +19,7 @@ _RUN_BYTES = 4 * 1024 * 1024
 """What a writer takes of the shared file at a time; what it does not fill stays a hole."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileBody:
+class FileBody(Struct, frozen=True):
     """Send `size` bytes of a file from `offset` on; `file` is a path, or a descriptor that stays open."""
 
     file: str | int
@@ -56,8 +56,7 @@ class FileBody:
         return b"".join(bytes(block) for block in self.blocks())
 
 
-@dataclass(frozen=True, slots=True)
-class SpooledBody:
+class SpooledBody(Struct, frozen=True):
     """Send what a `SpoolWriter` has kept: `runs` are offsets and lengths in the file that all writers share."""
 
     file: int

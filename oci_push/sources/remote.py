@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.errors import ContentMismatchError, NetworkError, RegistryError, SourceError
 from oci_push.model.access import Access
@@ -87,8 +88,7 @@ class RemoteSource:
         return writer.body()
 
 
-@dataclass(frozen=True, slots=True)
-class _RemoteBody:
+class _RemoteBody(Struct, frozen=True):
     client: RepositoryClient
     scope: Scope
     blob: Descriptor

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from oci_push.model.digest import Digest
 
@@ -21,8 +22,7 @@ class DigestCache(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Bound what an untrusted archive may make us do; sizes in bytes.
 
     A compressed archive may grow `expansion_ratio` times beyond `free_bytes`, a layer that is only read
@@ -40,8 +40,7 @@ class Limits:
     links: int = 16
 
 
-@dataclass(frozen=True, slots=True)
-class SourceSettings:
+class SourceSettings(Struct, frozen=True):
     """Hold what the user may set about reading.
 
     `compression` is ``gzip``, ``zstd`` or ``none`` for layers that are stored uncompressed, `level` 0 the

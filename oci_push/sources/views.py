@@ -9,9 +9,10 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
+
+from msgspec import Struct
 
 from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.runtime.scope import Scope
@@ -138,8 +139,7 @@ def _inside(base: str, path: str, name: str, shown: str) -> str:
     return "/".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Member:
+class _Member(Struct, frozen=True):
     """Keep of a header what is needed: `tarfile`'s own object takes four times the memory."""
 
     name: str

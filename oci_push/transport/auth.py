@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.errors import CredentialsError, RegistryError
 from oci_push.model.access import Access, Login
@@ -28,8 +29,7 @@ from oci_push.transport.origins import check_hop
 _RENEW_S = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class TokenView:
+class TokenView(Struct, frozen=True):
     """Tell of one token: scopes `asked` for and `granted` (``None``: it does not say), and the seconds left to it."""
 
     asked: tuple[str, ...]
@@ -37,8 +37,7 @@ class TokenView:
     left_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class AuthView:
+class AuthView(Struct, frozen=True):
     """Tell how the registry lets us in: `scheme` is ``basic``, ``bearer``, or empty while it has asked nobody."""
 
     scheme: str = ""

@@ -7,9 +7,9 @@ unread, neither in the parser nor in the socket. What is left over would be take
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import h11
+from msgspec import Struct
 
 from oci_push.errors import OciPushError
 from oci_push.runtime.scope import Scope
@@ -24,8 +24,7 @@ _HEAD_S = 60.0
 minute is never silence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """Say for how many seconds no byte may move while a request is sent, and while its answer is waited for."""
 
     send_s: float

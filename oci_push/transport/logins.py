@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from oci_push.model.access import Login
 from oci_push.runtime.clock import Clock
@@ -47,8 +48,7 @@ class FixedLogin:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """Hold a login and how many seconds it lives from now; ``None`` means until a registry refuses it."""
 
     login: Login

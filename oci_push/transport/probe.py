@@ -5,14 +5,14 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oci_push.model.access import Access
 from oci_push.transport.tls import make_context
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """Tell of one connection; empty when a proxy stands between, which would have been looked at instead.
 
     `protocol` is empty for plain http. `expires` is the certificate's end as it is written there, and `issuer` its

@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import httpx
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oci_push.errors import (
     DeniedError,
@@ -55,8 +56,7 @@ _ONCE = RetryPolicy(attempts=1)
 _ASSUMED_BYTES_PER_S = 1_000_000.0
 
 
-@dataclass(frozen=True, slots=True)
-class TransportSettings:
+class TransportSettings(Struct, frozen=True):
     """Hold what all sessions of a run share: timeouts in seconds, and how often a request is repeated.
 
     `stall_s` is for how long no byte may move; how long a request may take in all is bounded by its scope alone.

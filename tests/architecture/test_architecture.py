@@ -55,6 +55,7 @@ HOMES = {
         "oci_push/registry/sealing.py",
         "oci_push/transport/tls.py",
     ),
+    "msgspec": ("oci_push/",),
     "regex": ("oci_push/pipeline/patterns.py",),
     "typer": ("oci_push/cli/",),
     "rich": ("oci_push/cli/",),

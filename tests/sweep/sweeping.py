@@ -7,7 +7,6 @@ a run that waits is judged wrong only if it is so with a hundred times the wait,
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 from faulttable import KINDS, MOMENTS, Kind
 from images import layer, make_layout
 from judging import World, errors_wrong, plant, sessions_left, tags_wrong, threads_left, words_wrong
+from msgspec import structs
 from pushing import LOGIN, Pushing
 from scenarios import Scenario
 
@@ -260,11 +260,11 @@ class Sweep:
         action = kind.action
         match action:
             case Answer():
-                return dataclasses.replace(action, headers={k: fill(v) for k, v in action.headers.items()})
+                return structs.replace(action, headers={k: fill(v) for k, v in action.headers.items()})
             case Headers():
-                return dataclasses.replace(action, set={k: fill(v) for k, v in action.set.items()})
+                return structs.replace(action, set={k: fill(v) for k, v in action.set.items()})
             case Redirect():
-                return dataclasses.replace(action, location=fill(action.location).replace("{{path}}", "{path}"))
+                return structs.replace(action, location=fill(action.location).replace("{{path}}", "{path}"))
         return action
 
 

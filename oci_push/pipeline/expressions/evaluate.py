@@ -7,8 +7,9 @@ order in which faults are met and the words of the messages are those of the ven
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias, assert_never
+
+from msgspec import Struct
 
 from oci_push.pipeline.expressions.functions import call, find_member, find_variable, get_function
 from oci_push.pipeline.expressions.hints import find_hint
@@ -29,8 +30,7 @@ MAX_SEARCHES = 30
 Read: TypeAlias = Callable[[str], tuple[Instruction, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluated:
+class Evaluated(Struct, frozen=True):
     """Hold an expression's value, or the error that makes it false.
 
     `hint` says what to write instead; there may be one without an error. `position` counts the characters of the text

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from oci_push.errors import ConfigError
 from oci_push.pipeline.expressions.values import (
@@ -31,8 +32,7 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _PATH = re.compile(r"""\[(["'])((?:\\.|(?!\1)[^\\\n])*)\1\]|\[(-?\d+(?:\.\d+)?)\]|([^.\[\]]+)""")
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Struct, frozen=True):
     """Hold the types that each argument may have, and the work; `sees_names` gives it all variables first."""
 
     parameters: tuple[tuple[str, ...], ...]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from oci_push.pipeline.expressions.functions import FUNCTIONS
 from oci_push.pipeline.expressions.values import Value
@@ -52,8 +53,7 @@ def find_hint(text: str, error: str, position: int, names: Mapping[str, Value]) 
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
+class _Case(Struct, frozen=True):
     """Hold what a piece of advice may look at: `word` is what the error names, `here` the text from its place on."""
 
     text: str

@@ -7,9 +7,10 @@ fails: a fault further left that was met before is then the one that is told.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from oci_push.pipeline.expressions.tokens import PRECEDENCE, Scanner
 
@@ -19,56 +20,49 @@ MAX_DEPTH = 100
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 
 
-@dataclass(frozen=True, slots=True)
-class Push:
+class Push(Struct, frozen=True):
     """Put a literal on the stack."""
 
     at: int
     value: str | float | bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Struct, frozen=True):
     """Put a variable on the stack."""
 
     at: int
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """Replace an object by one of its members."""
 
     at: int
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(Struct, frozen=True):
     """Replace an operand by what `operator` makes of it."""
 
     at: int
     operator: str
 
 
-@dataclass(frozen=True, slots=True)
-class Binary:
+class Binary(Struct, frozen=True):
     """Replace two operands by what `operator` makes of them."""
 
     at: int
     operator: str
 
 
-@dataclass(frozen=True, slots=True)
-class Find:
+class Find(Struct, frozen=True):
     """Fail if there is no such function: that is said before its arguments are looked at."""
 
     at: int
     function: str
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """Replace the last `count` values by what a function makes of them."""
 
     at: int
@@ -76,8 +70,7 @@ class Call:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Fail:
+class Fail(Struct, frozen=True):
     """End the evaluation with `message`."""
 
     at: int
