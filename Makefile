@@ -15,7 +15,7 @@ ONLY ?=
 
 PROGRAMS := docker-registry skopeo umoci
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile
-COVERAGE := --cov --cov-report=term
+COVERAGE := --cov --cov-report=term $(if $(ONLY),,--cov-fail-under=95)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -125,15 +125,19 @@ def sessions_left(world: World, name: str) -> Iterator[str]:
     """Judge which uploads are open.
 
     The session of a POST that was broken is nobody's to close, and a DELETE that was broken itself is all that could
-    be done. A registry that says that a session is gone or done, or sends us elsewhere for it, has only itself to ask.
+    be done. A registry that says that a session is gone or done, or sends us elsewhere for it, has only itself to ask;
+    and so has one that wants to be left alone for longer than cleaning up may take, when the DELETE was to be repeated
+    with a new token.
     """
     requests = world.traffic.select(path_pattern=f"/{name}/")
     known = {match for request in requests for match in _UPLOAD_ID.findall(request.path)}
     unheard = sum(1 for r in requests if r.method == "POST" and r.fault)
+    is_held_off = any(r.fault and r.status in (429, 503) for r in requests)
     excused = [
         r
         for r in requests
         if r.status == 404
+        or (is_held_off and r.method == "DELETE" and r.status == 401)
         or (r.fault and (r.method == "DELETE" or r.status == 204 or r.fault in ("Headers", "Redirect")))
     ]
     open_now = {u.id for u in world.store.uploads() if u.repository.startswith(f"{name}/")}
