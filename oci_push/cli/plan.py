@@ -40,7 +40,7 @@ def plan(
     assume: Assume = None,
     foreign: Foreign = "skip",
     auto_push: AutoPush = False,
-    regions: Regions = "",
+    regions: Regions = None,
     max_retry_wait: MaxWait = MAX_WAIT_S,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:

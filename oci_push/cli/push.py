@@ -28,6 +28,7 @@ from oci_push.events import Emit
 from oci_push.model.access import Access
 from oci_push.model.identity import EcrCreation
 from oci_push.model.platform import Platform
+from oci_push.model.reference import Destination
 from oci_push.model.source import KNOWN_FORMS
 from oci_push.runner.files import check_writable
 from oci_push.runner.pusher import Options, Pusher
@@ -46,14 +47,15 @@ def push(
     destination: Annotated[list[str], typer.Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
     tag: Annotated[list[str] | None, typer.Option("--tag", "-t", help="One more tag for every destination.")] = None,
     platform: Annotated[
-        str, typer.Option("--platform", metavar="OS/ARCH[/VARIANT]", help="Only this child of an index.")
-    ] = "",
+        list[str] | None, typer.Option("--platform", metavar="OS/ARCH[/VARIANT]", help="Only this image of an index.")
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what would be done and write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result (or the plan) as JSON.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds for the whole command; 0: none.")] = 0,
     regions: Annotated[
-        str, typer.Option("--regions", metavar="A,B", help="ECR: push to these regions as well, all at once.")
-    ] = "",
+        list[str] | None,
+        typer.Option("--regions", metavar="A,B", help="ECR: push to these regions as well, all at once."),
+    ] = None,
     create_repository: Annotated[
         bool, typer.Option("--create-repository", help="ECR: create repositories that are missing.")
     ] = False,
@@ -72,7 +74,7 @@ def push(
     key_file: options.KeyFile = "",
     username: options.Username = "",
     password_stdin: options.PasswordStdin = False,
-    compression: options.Compression = "gzip",
+    compression: options.Compression = "",
     compression_level: options.Level = 0,
     manifest_format: options.Format = "auto",
     tmpdir: options.TmpDir = None,
@@ -124,15 +126,18 @@ def push(
         accesses: Mapping[str, Access] = {}
         if create_repository or wait_replication:
             accesses = ecr_accesses(destinations, EcrCreation() if create_repository else None)
-        pusher = make_pusher(scope, common, quiet=quiet or as_json, accesses=accesses)
+        login_host = _login_host(destinations) if username else ""
+        pusher = make_pusher(scope, common, quiet=quiet or as_json, accesses=accesses, login_host=login_host)
         with contextlib.closing(pusher):
             targets = pusher.targets(destinations)
             with pusher.open(source, scope, targets=len(targets)) as opened:
                 if not plan:
-                    pusher.check(opened, targets, scope)
+                    pusher.check(opened, targets, scope, wanted)
                 planned = pusher.plan(opened, targets, scope, wanted)
                 if plan:
                     show_plan(planned, as_json=as_json)
+                    if report:
+                        write_report(report, {"source": source, "status": "planned", **plan_to_json(planned)})
                     return 0
                 results = pusher.execute(planned, opened, scope)
             replicas: list[ReplicaResult] = []
@@ -156,7 +161,11 @@ def make_pusher(scope: Scope, common: Common, *, quiet: bool, emit: Emit | None 
         trust=common.trust(),
         login=common.login(),
         sources=SourceSettings(
-            temp_folder=common.tmpdir, compression=common.compression, level=common.level, format=common.format
+            temp_folder=common.tmpdir,
+            compression=common.compression or "gzip",
+            level=common.level,
+            format=common.format,
+            asked=common.asked(),
         ),
         transport=TransportSettings(
             near_requests=common.jobs or 4,
@@ -279,8 +288,26 @@ def start_debug_log() -> None:
     logging.getLogger("oci_push").setLevel(logging.DEBUG)
 
 
-def _platform(text: str) -> Platform | None:
+def _login_host(destinations: Sequence[Destination]) -> str:
+    """Give the registry that ``--username`` is for, so that no other is shown the password, the source's included."""
+    hosts = tuple(dict.fromkeys(destination.repository.host for destination in destinations))
+    if len(hosts) > 1:
+        raise ConfigError(
+            f"--username is one login, and there are several registries: {', '.join(hosts)}",
+            hint="use oci-push login for each, or push to one after the other",
+        )
+    return hosts[0]
+
+
+def _platform(texts: list[str] | None) -> Platform | None:
+    """Read ``--platform``: one, as no index of several is made."""
     try:
-        return Platform.parse(text) if text else None
+        found = tuple(dict.fromkeys(Platform.parse(part) for text in texts or () for part in text.split(",")))
     except ValueError as problem:
         raise ConfigError(f"--platform: {problem}") from problem
+    if len(found) > 1:
+        raise ConfigError(
+            f"--platform names {', '.join(map(str, found))}; one image goes out, and an index of several is not made",
+            hint="leave it out for all platforms, or push each to a tag of its own",
+        )
+    return found[0] if found else None

@@ -70,13 +70,13 @@ def run(
     annotate_referrer: Annotated[
         bool, typer.Option("--annotate-referrer", help="Attach what is noted about a pushed image to it.")
     ] = False,
-    regions: Regions = "",
+    regions: Regions = None,
     wait_replication: WaitReplication = False,
     max_retry_wait: MaxWait = MAX_WAIT_S,
     plain_http: options.PlainHttp = False,
     skip_tls_verify: options.SkipVerify = False,
     ca_file: options.CaFile = "",
-    compression: options.Compression = "gzip",
+    compression: options.Compression = "",
     compression_level: options.Level = 0,
     manifest_format: options.Format = "auto",
     tmpdir: options.TmpDir = None,
@@ -148,7 +148,7 @@ def run(
         secrets = inputs.context.variables.secret_values()
         with _stand_in(sandbox) as address:
             emit = LineRenderer(sys.stderr, quiet=quiet, secrets=secrets)
-            pusher = make_pusher(scope, common, quiet=quiet, emit=emit, rehearsal=address)
+            pusher = make_pusher(scope, common, quiet=quiet, emit=emit, rehearsal=address, is_lenient=True)
             with contextlib.closing(pusher):
                 done = Runner(pusher, inputs.context, settings, emit).run(inputs.pipeline, scope)
         _show(done)

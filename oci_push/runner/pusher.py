@@ -7,7 +7,7 @@ it is handed in as `Surroundings`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import BinaryIO
 from oci_push.engine.graph import ImageGraph, walk
 from oci_push.engine.plan import PushPlan, Target, plan_push
 from oci_push.engine.push import Care, PushResult, execute
-from oci_push.errors import CredentialsError, OciPushError
+from oci_push.errors import ConfigError, CredentialsError, OciPushError
 from oci_push.events import Emit, Note, ignore
 from oci_push.model.access import Access, Login, Trust
 from oci_push.model.descriptor import Descriptor
@@ -36,7 +36,9 @@ from oci_push.runtime.commands import command_runner
 from oci_push.runtime.memory import Memory, NoMemory, SqliteMemory
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
+from oci_push.sources import asked
 from oci_push.sources.base import Source
+from oci_push.sources.docker_archive import DockerArchiveSource
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.remote import RemoteSource
 from oci_push.sources.settings import SourceSettings
@@ -54,13 +56,16 @@ _MEMORY_FILE = "memory.sqlite3"
 class Options:
     """Hold what a whole run may be told.
 
-    `trust` applies to registries that have no settings of their own; `login` overrides every login found.
-    `rehearsal` is the ``host:port`` of a sandbox that stands in for every target. `remember` switches the
-    memory of earlier runs, `foreign_layers` sends layers that their manifest says to fetch from elsewhere.
+    `trust` applies to registries that have no settings of their own; `login` overrides every login found, where
+    `login_host` is given those of that registry alone. `rehearsal` is the ``host:port`` of a sandbox that stands in for
+    every target. `remember` switches the memory of earlier runs, `foreign_layers` sends layers that their manifest says
+    to fetch from elsewhere. What is asked of an image and has no effect on it is an error, and a warning where
+    `is_lenient`: in a run of several images.
     """
 
     trust: Trust = field(default_factory=Trust)
     login: Login | None = None
+    login_host: str = ""
     accesses: Mapping[str, Access] = field(default_factory=dict)
     sources: SourceSettings = field(default_factory=SourceSettings)
     transport: TransportSettings = field(default_factory=TransportSettings)
@@ -69,6 +74,7 @@ class Options:
     mount: bool = True
     remember: bool = True
     foreign_layers: bool = False
+    is_lenient: bool = False
     rehearsal: str = ""
 
 
@@ -137,7 +143,8 @@ class Pusher:
     def access(self, repository: Repository, given: Access | None = None) -> Access:
         """Decide how a repository's registry is reached: given, configured, or found in files."""
         access = given or self._options.accesses.get(repository.host) or Access(repository.host)
-        login = access.login or (None if access.identity else self._options.login)
+        is_meant = not access.identity and self._options.login_host in ("", repository.host)
+        login = access.login or (self._options.login if is_meant else None)
         found = None
         if login is None and access.identity is None:
             found = self._logins.find(repository, self.scope)
@@ -175,11 +182,14 @@ class Pusher:
     ) -> PushPlan:
         """Read the image and lay out what would be done, without writing anything."""
         graph = walk(scope, source, platform=platform, foreign=self._options.foreign_layers, emit=self._emit)
+        self._tell_asked(asked.about_image(self._options.sources, graph.nodes))
         origin = source.origin if self._options.mount else None
         return plan_push(graph, targets, origin=origin, remembered=self._remembered(graph, targets))
 
-    def check(self, source: Source, targets: Sequence[Target], scope: Scope) -> None:
-        """Before long work, see that somebody will take what comes of it; raises where no target would."""
+    def check(self, source: Source, targets: Sequence[Target], scope: Scope, platform: Platform | None = None) -> None:
+        """Before long work, see that it can come to what is asked for, and that a target will take it; else raise."""
+        if isinstance(source, DockerArchiveSource) and not self._options.is_lenient:
+            source.check_asked(platform)
         if source.is_ready or self._options.rehearsal:
             return
         errors: list[OciPushError] = []
@@ -220,9 +230,17 @@ class Pusher:
         """Open a SOURCE; `targets` above one makes a registry's blobs be downloaded once and kept."""
         source = self._open(parse_source(text, path_exists), scope, given, targets)
         try:
+            settings = self._options.sources
+            self._tell_asked(asked.about_level(settings, source.name, compresses=source.compresses))
             yield source
         finally:
             source.close()
+
+    def _tell_asked(self, problems: Iterable[str]) -> None:
+        for problem in problems:
+            if not self._options.is_lenient:
+                raise ConfigError(problem, hint=asked.HINT)
+            self._emit(Note(problem, "warning"))
 
     def targets(self, destinations: Sequence[Destination], given: Access | None = None) -> tuple[Target, ...]:
         """Join destinations with how they are reached."""
