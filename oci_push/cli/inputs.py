@@ -22,9 +22,17 @@ def read_config(pipeline: Path | None, given: Path | None, env: Mapping[str, str
     if not given and user:
         places.append(Path(user) / "oci-push" / CONFIG_NAME)
     for place in places:
-        if given or place.is_file():
+        if given or _is_file(place):
             return load_config(read_bytes(place), str(place), env, lambda path: path.read_text(encoding="utf-8"))
     return Config()
+
+
+def _is_file(place: Path) -> bool:
+    """Say whether a usual place holds a file; one that may not even be looked at holds none."""
+    try:
+        return place.is_file()
+    except OSError:
+        return False
 
 
 def read_bytes(path: Path) -> bytes:

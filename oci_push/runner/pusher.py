@@ -17,7 +17,7 @@ from oci_push.engine.graph import ImageGraph, walk
 from oci_push.engine.plan import PushPlan, Target, plan_push
 from oci_push.engine.push import Care, PushResult, execute
 from oci_push.errors import ConfigError, CredentialsError, OciPushError
-from oci_push.events import Emit, Note, ignore
+from oci_push.events import Emit, Event, Note, ignore
 from oci_push.model.access import Access, Login, Trust
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -115,6 +115,7 @@ class Pusher:
             self._memory = SqliteMemory(folder / _MEMORY_FILE, scope.clock, lambda text: emit(Note(text, "warning")))
         # A rehearsal's registry has an address that will mean another one tomorrow.
         lasts = folder is not None and not options.rehearsal
+        self._told: list[Event] = []
         self._renewing: dict[Access, LoginSource] = {}
         self._connections = Connections(
             scope,
@@ -155,11 +156,17 @@ class Pusher:
         if trust == Trust():
             trust = self._options.trust
         folders = certificate_folders(self._env, self._home)
-        trust = add_certificates(trust, repository.host, folders, self._emit)
+        trust = add_certificates(trust, repository.host, folders, self._tell_once)
         access = replace(access, login=login, trust=trust)
         if found is not None and found.kind != "auths" and login is not None:
             self._renewing.setdefault(access, self._renewed(repository, login))
         return access
+
+    def _tell_once(self, event: Event) -> None:
+        """Tell what is found again each time a registry is looked up."""
+        if event not in self._told:
+            self._told.append(event)
+            self._emit(event)
 
     def _renewed(self, repository: Repository, first: Login) -> LoginSource:
         """Make the source of a login that a helper gave: the helper is asked again when it has aged or is refused."""
