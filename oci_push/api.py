@@ -56,6 +56,7 @@ def push(
     ECR's private registries. Raises `OciPushError` for what is wrong before any registry is written to.
     """
     scope = Scope(clock or SystemClock(), what="push")
+    wanted = Platform.parse(platform) if platform else None
     parsed = parse_destinations(destinations, tags)
     if regions:
         parsed = fan_out(parsed, regions)
@@ -66,8 +67,8 @@ def push(
     with contextlib.closing(pusher):
         targets = pusher.targets(parsed)
         with pusher.open(source, scope, targets=len(targets)) as opened:
-            pusher.check(opened, targets, scope)
-            plan = pusher.plan(opened, targets, scope, Platform.parse(platform) if platform else None)
+            pusher.check(opened, targets, scope, wanted)
+            plan = pusher.plan(opened, targets, scope, wanted)
             return pusher.execute(plan, opened, scope)
 
 

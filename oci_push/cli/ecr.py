@@ -117,8 +117,9 @@ def set_rules(
 def wait(
     reference: Annotated[str, typer.Argument(metavar="REF", help="HOST/REPO:TAG or HOST/REPO@DIGEST.")],
     regions: Annotated[
-        str, typer.Option("--regions", metavar="A,B", help="Wait for these; else for all that the rules name.")
-    ] = "",
+        list[str] | None,
+        typer.Option("--regions", metavar="A,B", help="Wait for these; else for all that the rules name."),
+    ] = None,
     timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait.")] = REPLICATION_S,
     profile: Profile = "",
     role_arn: RoleArn = "",

@@ -35,10 +35,10 @@ def read_config(
     own = _own_place(env)
     for place, where in ((pipeline.parent if pipeline else None, "beside the pipeline"), (Path(), _HERE)):
         found = place / CONFIG_NAME if place is not None else None
-        if found is None or not found.is_file() or (own is not None and own.is_file() and found.samefile(own)):
+        if found is None or not _is_file(found) or (own is not None and _is_file(own) and found.samefile(own)):
             continue
         return _found(found, where, own, env, allowed or ())
-    return _load(own, env, NAMED) if own is not None and own.is_file() else Config()
+    return _load(own, env, NAMED) if own is not None and _is_file(own) else Config()
 
 
 def tell_found(*configs: Config) -> None:
@@ -49,7 +49,7 @@ def tell_found(*configs: Config) -> None:
 
 def _found(path: Path, where: str, own: Path | None, env: Mapping[str, str], allowed: Sequence[str]) -> Config:
     may = Allowed.parse_list(allowed, "--allow-env") | Allowed.parse_list([env.get(_ALLOWED_BY, "")], _ALLOWED_BY)
-    if own is not None and own.is_file():
+    if own is not None and _is_file(own):
         may |= _load(own, env, NAMED).allowed
     origin = Origin(path.parent, is_named=False, allowed=may)
     if not origin.may_read(path):
@@ -68,6 +68,14 @@ def _load(path: Path, env: Mapping[str, str], origin: Origin) -> Config:
     config = load_config(read_bytes(path), str(path), env, lambda file: file.read_text(encoding="utf-8"), origin)
     config.learn_secrets()
     return config
+
+
+def _is_file(place: Path) -> bool:
+    """Say whether a usual place holds a file; one that may not even be looked at holds none."""
+    try:
+        return place.is_file()
+    except OSError:
+        return False
 
 
 def read_bytes(path: Path) -> bytes:

@@ -19,6 +19,7 @@ from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.runner.files import check_writable
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.secret import Secret
+from oci_push.sources.compress import check_level
 
 PlainHttp = Annotated[bool, typer.Option("--plain-http", help="Talk http to every registry (loopback does so anyway).")]
 SkipVerify = Annotated[bool, typer.Option("--skip-tls-verify", help="Do not check certificates.")]
@@ -28,7 +29,9 @@ KeyFile = Annotated[str, typer.Option("--key-file", metavar="PEM", help="Its key
 Username = Annotated[str, typer.Option("--username", "-u", help="Log in as this user, with --password-stdin.")]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")]
 Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write what was done as JSON.")]
-Compression = Annotated[str, typer.Option(metavar="gzip|zstd|none", help="For layers stored uncompressed.")]
+Compression = Annotated[
+    str, typer.Option(metavar="gzip|zstd|none", help="For layers stored uncompressed; gzip if not given.")
+]
 Level = Annotated[int, typer.Option("--compression-level", help="0: the algorithm's usual one.")]
 Format = Annotated[
     str, typer.Option("--format", metavar="auto|docker|oci", help="Of manifests built for a docker-archive.")
@@ -109,8 +112,9 @@ def read_stdin(what: str, most_bytes: int) -> bytes:
     return raw
 
 
-def split_regions(text: str) -> tuple[str, ...]:
-    """Read ``a,b`` of ``--regions``; repeated names count once. Raises `ConfigError` for what is no region."""
+def split_regions(texts: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Read ``a,b`` of ``--regions``, given once or often; repeated names count once. Raises `ConfigError`."""
+    text = texts if isinstance(texts, str) else ",".join(texts or ())
     found = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     for name in found:
         if not is_region(name):
@@ -128,7 +132,7 @@ class Common(Struct, frozen=True):
     key_file: KeyFile = ""
     username: Username = ""
     password_stdin: PasswordStdin = False
-    compression: Compression = "gzip"
+    compression: Compression = ""
     level: Level = 0
     format: Format = "auto"
     tmpdir: TmpDir = None
@@ -205,8 +209,27 @@ class Common(Struct, frozen=True):
         return rate
 
     def check(self) -> None:
-        """Refuse values outside the closed lists."""
-        if self.compression not in ("gzip", "zstd", "none"):
+        """Refuse values outside the closed lists, and options that take the effect from one another."""
+        if self.compression not in ("", "gzip", "zstd", "none"):
             raise ConfigError(f"--compression {self.compression!r} is not known", hint="gzip, zstd or none")
         if self.format not in ("auto", "docker", "oci"):
             raise ConfigError(f"--format {self.format!r} is not known", hint="auto, docker or oci")
+        if self.level and self.compression == "none":
+            raise ConfigError("--compression-level has no effect with --compression none", hint="leave out one of them")
+        check_level(self.compression or "gzip", self.level)
+        if self.format == "docker" and self.compression == "zstd":
+            raise ConfigError(
+                "--format docker has no effect with --compression zstd: docker's manifests do not know zstd",
+                hint="leave out --format, or give --compression gzip",
+            )
+        tls = {"--ca-file": self.ca_file, "--cert-file": self.cert_file, "--key-file": self.key_file}
+        given = [name for name, value in (*tls.items(), ("--skip-tls-verify", self.skip_verify)) if value]
+        if self.plain_http and given:
+            raise ConfigError(f"{given[0]} has no effect with --plain-http", hint="leave out one of them")
+        if self.skip_verify and self.ca_file:
+            raise ConfigError("--ca-file has no effect with --skip-tls-verify", hint="leave out --skip-tls-verify")
+
+    def asked(self) -> frozenset[str]:
+        """Say which of the options about making an image were given."""
+        values = {"compression": self.compression, "level": self.level, "format": self.format != "auto"}
+        return frozenset(name for name, value in values.items() if value)

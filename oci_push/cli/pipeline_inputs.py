@@ -56,7 +56,8 @@ MaxWait = Annotated[
     float, typer.Option("--max-retry-wait", metavar="SECONDS", min=0, help="The longest wait of a retry: block.")
 ]
 Regions = Annotated[
-    str, typer.Option("--regions", metavar="A,B", help="AWS regions that every push to ECR goes to, all at once.")
+    list[str] | None,
+    typer.Option("--regions", metavar="A,B", help="AWS regions that every push to ECR goes to, all at once."),
 ]
 WaitReplication = Annotated[
     bool,
@@ -83,7 +84,7 @@ def read_inputs(
     clock: Clock,
     *,
     assume: list[str] | None = None,
-    regions: str = "",
+    regions: list[str] | None = None,
     wait_replication: bool = False,
     creation: EcrCreation | None = None,
     with_login: bool,

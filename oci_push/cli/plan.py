@@ -43,7 +43,7 @@ def plan(
     foreign: Foreign = "skip",
     auto_push: AutoPush = False,
     require_push: RequirePush = None,
-    regions: Regions = "",
+    regions: Regions = None,
     max_retry_wait: MaxWait = MAX_WAIT_S,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:

@@ -48,12 +48,13 @@ def push(
     destination: Annotated[list[str], typer.Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
     tag: Annotated[list[str] | None, typer.Option("--tag", "-t", help="One more tag for every destination.")] = None,
     platform: Annotated[
-        str, typer.Option("--platform", metavar="OS/ARCH[/VARIANT]", help="Only this child of an index.")
-    ] = "",
+        list[str] | None, typer.Option("--platform", metavar="OS/ARCH[/VARIANT]", help="Only this image of an index.")
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what would be done and write nothing.")] = False,
     regions: Annotated[
-        str, typer.Option("--regions", metavar="A,B", help="ECR: push to these regions as well, all at once.")
-    ] = "",
+        list[str] | None,
+        typer.Option("--regions", metavar="A,B", help="ECR: push to these regions as well, all at once."),
+    ] = None,
     wait_replication: Annotated[
         bool,
         typer.Option(
@@ -92,10 +93,12 @@ def push(
             targets = pusher.targets(destinations)
             with pusher.open(source, scope, targets=len(targets)) as opened:
                 if not plan:
-                    pusher.check(opened, targets, scope)
+                    pusher.check(opened, targets, scope, wanted)
                 planned = pusher.plan(opened, targets, scope, wanted)
                 if plan:
                     show_plan(planned, as_json=common.as_json)
+                    if common.report:
+                        write_report(common.report, {"source": source, "status": "planned", **plan_to_json(planned)})
                     return 0
                 results = pusher.execute(planned, opened, scope)
             replicas: list[ReplicaResult] = []
@@ -134,7 +137,11 @@ def make_pusher(scope: Scope, common: Common, *, quiet: bool, emit: Emit | None 
         trust=common.trust(),
         login=common.login(),
         sources=SourceSettings(
-            temp_folder=common.tmpdir, compression=common.compression, level=common.level, format=common.format
+            temp_folder=common.tmpdir,
+            compression=common.compression or "gzip",
+            level=common.level,
+            format=common.format,
+            asked=common.asked(),
         ),
         transport=TransportSettings(
             near_requests=common.jobs or 4,
@@ -246,8 +253,15 @@ def plan_to_json(plan: PushPlan) -> dict[str, object]:
     }
 
 
-def _platform(text: str) -> Platform | None:
+def _platform(texts: list[str] | None) -> Platform | None:
+    """Read ``--platform``: one, as no index of several is made."""
     try:
-        return Platform.parse(text) if text else None
+        found = tuple(dict.fromkeys(Platform.parse(part) for text in texts or () for part in text.split(",")))
     except ValueError as problem:
         raise ConfigError(f"--platform: {problem}") from problem
+    if len(found) > 1:
+        raise ConfigError(
+            f"--platform names {', '.join(map(str, found))}; one image goes out, and an index of several is not made",
+            hint="leave it out for all platforms, or push each to a tag of its own",
+        )
+    return found[0] if found else None

@@ -67,7 +67,7 @@ def run(
         bool, typer.Option("--annotate-referrer", help="Attach what is noted about a pushed image to it.")
     ] = False,
     require_push: RequirePush = None,
-    regions: Regions = "",
+    regions: Regions = None,
     wait_replication: WaitReplication = False,
     max_retry_wait: MaxWait = MAX_WAIT_S,
     *,
@@ -113,7 +113,9 @@ def run(
         login_host = _check_effects(common, inputs, settings)
         with _stand_in(sandbox) as address:
             emit = LineRenderer(quiet=quiet)
-            pusher = make_pusher(scope, common, quiet=quiet, emit=emit, rehearsal=address, login_host=login_host)
+            pusher = make_pusher(
+                scope, common, quiet=quiet, emit=emit, rehearsal=address, login_host=login_host, is_lenient=True
+            )
             with contextlib.closing(pusher):
                 done = Runner(pusher, inputs.context, settings, emit).run(inputs.pipeline, scope)
         _show(done, as_json=common.as_json)

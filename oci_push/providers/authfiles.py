@@ -47,12 +47,17 @@ _RANK: Mapping[Kind, int] = {"credHelpers": 0, "auths": 1, "credsStore": 2}
 
 
 class Place(Struct, frozen=True):
-    """Name a file that may hold logins; `content` stands for a file where a variable holds the text itself."""
+    """A file that may hold logins; `content` stands for a file where a variable holds the text itself.
+
+    `is_named` says that the user has named it. A usual place is no order of the user's: one that cannot be read counts
+    as absent, with a warning.
+    """
 
     name: str
     path: Path | None = None
     content: bytes | None = None
     is_legacy: bool = False
+    is_named: bool = False
 
     def __repr__(self) -> str:
         return repr_without(self, "content")
@@ -103,7 +108,7 @@ class AuthFiles:
         self._read = read
         self._run_command = run_command
         self._emit = emit
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what is read under it may warn
         self._files: tuple[AuthFile, ...] | None = None
         self._warned: set[str] = set()
         self._answers: OnceMap[tuple[str, str], _Answer] = OnceMap()
@@ -200,7 +205,7 @@ class AuthFiles:
             return self._files
 
     def _read_place(self, place: Place) -> AuthFile | None:
-        raw = place.content if place.path is None else self._bytes(place.path)
+        raw = place.content if place.path is None else self._bytes(place.path, is_named=place.is_named)
         if raw is None:
             _log.debug("%s: not there", place.name)
             return None
@@ -209,23 +214,18 @@ class AuthFiles:
             _log.debug("%s: HttpHeaders are not sent", place.name)
         return file
 
-    def _bytes(self, path: Path) -> bytes | None:
+    def _bytes(self, path: Path, *, is_named: bool) -> bytes | None:
         try:
             return self._read(path)
         except IsADirectoryError:
             # An optional secret that is mounted in Kubernetes and does not exist appears as a folder.
             _log.debug("%s: is a folder, taken as absent", path)
             return None
-        except NotADirectoryError as problem:
-            raise CredentialsError(
-                f"{path}: is not there, {path.parent} is a file",
-                hint="DOCKER_CONFIG names the folder that holds config.json, not the file",
-            ) from problem
         except OSError as problem:
-            raise CredentialsError(
-                f"{path}: cannot be read ({problem.strerror or problem})",
-                hint="make the file readable, or name another with REGISTRY_AUTH_FILE or DOCKER_CONFIG",
-            ) from problem
+            if is_named or problem.errno is None:  # without a number it is not the system that refuses
+                raise _unreadable(path, problem) from problem
+            self._warn(f"{path}: cannot be read ({problem.strerror or problem}); its logins are not used")
+            return None
 
     def _warn(self, text: str) -> None:
         with self._lock:
@@ -233,6 +233,18 @@ class AuthFiles:
             self._warned.add(text)
         if is_new:
             self._emit(Note(text, "warning"))
+
+
+def _unreadable(path: Path, problem: OSError) -> CredentialsError:
+    if isinstance(problem, NotADirectoryError):
+        return CredentialsError(
+            f"{path}: is not there, {path.parent} is a file",
+            hint="DOCKER_CONFIG names the folder that holds config.json, not the file",
+        )
+    return CredentialsError(
+        f"{path}: cannot be read ({problem.strerror or problem})",
+        hint="make the file readable, or name another with REGISTRY_AUTH_FILE or DOCKER_CONFIG",
+    )
 
 
 def read_file(path: Path) -> bytes | None:
@@ -254,7 +266,7 @@ def _places(env: Mapping[str, str], home: Path | None, uid: int) -> Iterator[Pla
     if folder := env.get("DOCKER_CONFIG"):
         named.append(Path(folder) / "config.json")
     for path in named or _default_paths(env, home, uid):
-        yield Place(str(path), path)
+        yield Place(str(path), path, is_named=bool(named))
     if home is not None and not named:
         yield Place(str(home / ".dockercfg"), home / ".dockercfg", is_legacy=True)
 

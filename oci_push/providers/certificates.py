@@ -31,7 +31,7 @@ def certificate_folders(env: Mapping[str, str], home: Path | None) -> tuple[Path
 def add_certificates(trust: Trust, host: str, folders: Iterable[Path], emit: Emit) -> Trust:
     """Give `trust` with what the folders hold for `host` (``name[:port]``) added; what is set already stays.
 
-    A folder that may not be read is passed over with a warning. Raises `ConfigError` naming the file that a
+    A folder or file that may not be read is passed over with a warning. Raises `ConfigError` naming the file that a
     pair lacks.
     """
     if "/" in host or host in ("", ".", ".."):
@@ -48,7 +48,23 @@ def add_certificates(trust: Trust, host: str, folders: Iterable[Path], emit: Emi
     return trust
 
 
+def _readable(folder: Path, names: list[str], emit: Emit) -> list[str]:
+    """Leave out files that cannot be read, and the other half of their pair; these folders nobody has named."""
+    left_out: set[str] = set()
+    for name in names:
+        if not name.endswith((".crt", ".cert", ".key")):
+            continue
+        try:
+            (folder / name).open("rb").close()
+        except OSError as problem:
+            emit(Note(f"{folder / name}: cannot be read ({problem.strerror or problem}) and is not used", "warning"))
+            stem = name.rpartition(".")[0]
+            left_out |= {name} if name.endswith(".crt") else {f"{stem}.cert", f"{stem}.key"}
+    return [name for name in names if name not in left_out]
+
+
 def _add(trust: Trust, folder: Path, names: list[str], emit: Emit) -> Trust:
+    names = _readable(folder, names, emit)
     authorities = tuple(str(folder / name) for name in names if name.endswith(".crt"))
     trust = replace(trust, more_ca_files=(*trust.more_ca_files, *authorities))
     pairs = _pairs(folder, frozenset(names))

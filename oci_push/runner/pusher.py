@@ -7,7 +7,7 @@ it is handed in as `Surroundings`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -18,8 +18,8 @@ from msgspec.structs import replace
 from oci_push.engine.graph import ImageGraph, walk
 from oci_push.engine.plan import PushPlan, Target, plan_push
 from oci_push.engine.push import Care, PushResult, execute
-from oci_push.errors import CredentialsError, OciPushError
-from oci_push.events import Emit, Note, discreet, ignore
+from oci_push.errors import ConfigError, CredentialsError, OciPushError
+from oci_push.events import Emit, Event, Note, discreet, ignore
 from oci_push.model.access import Access, Login, Trust
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -38,7 +38,9 @@ from oci_push.runtime.commands import command_runner
 from oci_push.runtime.memory import Memory, NoMemory, SqliteMemory
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.scope import Scope
+from oci_push.sources import asked
 from oci_push.sources.base import Source
+from oci_push.sources.docker_archive import DockerArchiveSource
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.remote import RemoteSource
 from oci_push.sources.settings import SourceSettings
@@ -55,10 +57,11 @@ _MEMORY_FILE = "memory.sqlite3"
 class Options(Struct, frozen=True):
     """Hold what a whole run may be told.
 
-    `trust` applies to registries that have no settings of their own; `login` overrides every login found, at
-    `login_host` alone where one is given.
-    `rehearsal` is the ``host:port`` of a sandbox that stands in for every target. `remember` switches the
-    memory of earlier runs, `foreign_layers` sends layers that their manifest says to fetch from elsewhere.
+    `trust` applies to registries that have no settings of their own; `login` overrides every login found, where
+    `login_host` is given those of that registry alone. `rehearsal` is the ``host:port`` of a sandbox that stands in for
+    every target. `remember` switches the memory of earlier runs, `foreign_layers` sends layers that their manifest says
+    to fetch from elsewhere. What is asked of an image and has no effect on it is an error, and a warning where
+    `is_lenient`: in a run of several images.
     """
 
     trust: Trust = field(default_factory=Trust)
@@ -72,6 +75,7 @@ class Options(Struct, frozen=True):
     mount: bool = True
     remember: bool = True
     foreign_layers: bool = False
+    is_lenient: bool = False
     rehearsal: str = ""
 
 
@@ -111,6 +115,7 @@ class Pusher:
             self._memory = SqliteMemory(folder / _MEMORY_FILE, scope.clock, lambda text: emit(Note(text, "warning")))
         # A rehearsal's registry has an address that will mean another one tomorrow.
         lasts = folder is not None and not options.rehearsal
+        self._told: list[Event] = []
         self._renewing: dict[Access, LoginSource] = {}
         self._connections = Connections(
             scope,
@@ -152,11 +157,17 @@ class Pusher:
         if trust == Trust():
             trust = self._options.trust
         folders = certificate_folders(self._env, self._home)
-        trust = add_certificates(trust, repository.host, folders, self._emit)
+        trust = add_certificates(trust, repository.host, folders, self._tell_once)
         access = replace(access, login=login, trust=trust)
         if found is not None and found.kind != "auths" and login is not None:
             self._renewing.setdefault(access, self._renewed(repository, login))
         return access
+
+    def _tell_once(self, event: Event) -> None:
+        """Tell what is found again each time a registry is looked up."""
+        if event not in self._told:
+            self._told.append(event)
+            self._emit(event)
 
     def _renewed(self, repository: Repository, first: Login) -> LoginSource:
         """Make the source of a login that a helper gave: the helper is asked again when it has aged or is refused."""
@@ -179,11 +190,14 @@ class Pusher:
     ) -> PushPlan:
         """Read the image and lay out what would be done, without writing anything."""
         graph = walk(scope, source, platform=platform, foreign=self._options.foreign_layers, emit=self._emit)
+        self._tell_asked(asked.about_image(self._options.sources, graph.nodes))
         origin = source.origin if self._options.mount else None
         return plan_push(graph, targets, origin=origin, remembered=self._remembered(graph, targets))
 
-    def check(self, source: Source, targets: Sequence[Target], scope: Scope) -> None:
-        """Before long work, see that somebody will take what comes of it; raises where no target would."""
+    def check(self, source: Source, targets: Sequence[Target], scope: Scope, platform: Platform | None = None) -> None:
+        """Before long work, see that it can come to what is asked for, and that a target will take it; else raise."""
+        if isinstance(source, DockerArchiveSource) and not self._options.is_lenient:
+            source.check_asked(platform)
         if source.is_ready or self._options.rehearsal:
             return
         errors: list[OciPushError] = []
@@ -224,9 +238,17 @@ class Pusher:
         """Open a SOURCE; `targets` above one makes a registry's blobs be downloaded once and kept."""
         source = self._open(parse_source(text, path_exists), scope, given, targets)
         try:
+            settings = self._options.sources
+            self._tell_asked(asked.about_level(settings, source.name, compresses=source.compresses))
             yield source
         finally:
             source.close()
+
+    def _tell_asked(self, problems: Iterable[str]) -> None:
+        for problem in problems:
+            if not self._options.is_lenient:
+                raise ConfigError(problem, hint=asked.HINT)
+            self._emit(Note(problem, "warning"))
 
     def targets(self, destinations: Sequence[Destination], given: Access | None = None) -> tuple[Target, ...]:
         """Join destinations with how they are reached."""

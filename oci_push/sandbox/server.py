@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from oci_push.errors import SourceError
 from oci_push.runtime.clock import Clock, SystemClock
 from oci_push.sandbox import layout
 from oci_push.sandbox.auth import Gate
@@ -90,11 +91,20 @@ class Sandbox:
         """Give the errors that handlers died of, which are defects of the sandbox; clients saw a 500."""
         return tuple(self._problems)
 
+    @staticmethod
+    def _temporary() -> Path:
+        try:
+            return Path(tempfile.mkdtemp(prefix="oci-push-sandbox-"))
+        except OSError as problem:  # without a usable folder, its reason lists those that were tried
+            raise SourceError(
+                f"sandbox: no temporary folder can be made ({problem.strerror})", hint="name another one with TMPDIR"
+            ) from problem
+
     def start(self) -> Self:
         """Begin to serve. Raises ``OSError`` when the port is taken or the folder cannot be used."""
         if self._store is not None:
             raise RuntimeError("a sandbox is started once")
-        root = self._root or Path(tempfile.mkdtemp(prefix="oci-push-sandbox-"))
+        root = self._root or self._temporary()
         try:
             root.mkdir(parents=True, exist_ok=True)
             uploads = Uploads(root / layout.UPLOADS, lambda: secrets.token_hex(16))

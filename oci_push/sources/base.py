@@ -41,6 +41,11 @@ class Source(Protocol):
         """Say whether the root is known without long work; where not, it is worth asking first who may push."""
         ...
 
+    @property
+    def compresses(self) -> bool:
+        """Say whether there are layers that are compressed before they are sent."""
+        ...
+
     def root(self, scope: Scope, platform: Platform | None = None) -> Descriptor:
         """Find the manifest or index that the reference names. May compress layers to learn their digests.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Blocks: TypeAlias = Iterable[bytes | memoryview]
 _SEGMENT = 4 * 1024 * 1024
 _PIECE = 512 * 1024
+_FAST_LEVELS = 3
+"""The levels that igzip has; higher ones are zlib's."""
 _CONTEXTS_BYTES = 64 * 1024 * 1024
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, no time, system unknown
 _END = b"\x03\x00"  # an empty last block
@@ -57,16 +59,19 @@ class Compressed(Struct, frozen=True):
     body: SpooledBody
 
 
-def make_compressor(algorithm: str, level: int) -> Compressor:
-    """Choose the library: ``gzip`` by igzip or else zlib, ``zstd`` by zstandard; ``none`` leaves bytes as they are."""
-    import zlib
-
-    highest = 22 if algorithm == "zstd" else 9
+def check_level(algorithm: str, level: int) -> None:
+    """Refuse a level that the algorithm does not have."""
+    highest = {"zstd": 22, "gzip": 9}.get(algorithm, 0)
     if not 0 <= level <= highest:
         raise ConfigError(
             f"compression level {level} does not exist for {algorithm}",
-            hint=f"give 1 to {highest}, or 0 for the usual one",
+            hint=f"give 1 to {highest}, or 0 for the usual one" if highest else "nothing is compressed then",
         )
+
+
+def make_compressor(algorithm: str, level: int) -> Compressor:
+    """Choose the library: ``gzip`` by igzip or else zlib, ``zstd`` by zstandard; ``none`` leaves bytes as they are."""
+    check_level(algorithm, level)
     if algorithm == "none":
         return Compressor("none", "tar", lambda data: [bytes(data)], lambda data, value: 0)
     if algorithm == "zstd":
@@ -81,23 +86,27 @@ def make_compressor(algorithm: str, level: int) -> Compressor:
             lambda data, value: 0,
             parameters.estimated_compression_context_size(),
         )
-    try:
-        from isal import isal_zlib
-    except ImportError:
-        chosen = level or 1
+    chosen = level or 1
+    name, library = _deflate(chosen)
 
-        def plain(data: memoryview) -> list[bytes]:
-            deflate = zlib.compressobj(chosen, zlib.DEFLATED, -15)
-            return [*map(deflate.compress, _pieces(data)), deflate.flush(zlib.Z_FULL_FLUSH)]
+    def segment(data: memoryview) -> list[bytes]:
+        deflate = library.compressobj(chosen, library.DEFLATED, -15)
+        return [*map(deflate.compress, _pieces(data)), deflate.flush(library.Z_FULL_FLUSH)]
 
-        return Compressor(f"zlib-{chosen}-4m", "gzip", plain, zlib.crc32)
-    chosen = min(level, 3) if level else 1
+    return Compressor(f"{name}-{chosen}-4m-512k", "gzip", segment, library.crc32)
 
-    def fast(data: memoryview) -> list[bytes]:
-        deflate = isal_zlib.compressobj(chosen, isal_zlib.DEFLATED, -15)
-        return [*map(deflate.compress, _pieces(data)), deflate.flush(isal_zlib.Z_FULL_FLUSH)]
 
-    return Compressor(f"igzip-{chosen}-4m-512k", "gzip", fast, isal_zlib.crc32)
+def _deflate(level: int) -> tuple[str, Any]:
+    import zlib
+
+    if level <= _FAST_LEVELS:
+        try:
+            from isal import isal_zlib
+        except ImportError:
+            pass
+        else:
+            return "igzip", isal_zlib
+    return "zlib", zlib
 
 
 def compress(

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from oci_push.errors import ContentMismatchError, SourceError
+from oci_push.errors import ConfigError, ContentMismatchError, SourceError
 from oci_push.events import Emit, LayerCompressed
 from oci_push.model import media
 from oci_push.model.access import Access
@@ -29,9 +29,11 @@ from oci_push.runtime.once import OnceMap
 from oci_push.runtime.scope import Scope
 from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.archive_images import ArchiveImage, diff_ids_of
+from oci_push.sources.asked import HINT, about_layers
 from oci_push.sources.codecs import HEAD_BYTES, LARGE_WINDOW_BYTES, WindowError, expanded, told
 from oci_push.sources.compress import Compressed, Compressor, check_diff_id, compress, make_compressor
 from oci_push.sources.files import FileBody, SpoolSpace
+from oci_push.sources.platforms import no_image, read_platform
 from oci_push.sources.settings import SourceSettings
 from oci_push.sources.views import View, read_small
 
@@ -82,6 +84,34 @@ class DockerArchiveSource:
         cache = self._settings.digest_cache
         return cache is not None and cache.find(diff_id, self._compressor().key) is not None
 
+    @property
+    def compresses(self) -> bool:
+        """Layers in gzip or zstd are sent as they are."""
+        return any(codec not in _SENT_AS_STORED for _, codec in self._codecs()) and self._settings.compression != "none"
+
+    def check_asked(self, platform: Platform | None) -> None:
+        """See, before long work, that the image can be as asked; raises `ConfigError`, for a platform `SourceError`."""
+        stored = [(path, codec) for path, codec in self._codecs() if codec in _SENT_AS_STORED]
+        for problem in about_layers(self._settings, stored):
+            raise ConfigError(f"{self.name}: {problem}", hint=HINT)
+        self._check_form(has_zstd=any(codec == "zstd" for _, codec in stored))
+        raw = read_small(self._view, self._image.config, self._settings.limits)
+        if platform is not None and raw is not None:
+            found = read_platform(raw)
+            if found is None or not found.satisfies(platform):
+                raise no_image(self.name, platform, [found] if found else [])
+
+    def _check_form(self, *, has_zstd: bool) -> None:
+        if has_zstd and self._settings.format == "docker":
+            raise SourceError(
+                f"{self.name}: has layers in zstd, which docker's manifests do not know",
+                hint="leave out --format docker",
+            )
+
+    def _codecs(self) -> Iterator[tuple[str, str]]:
+        bodies = ((path, self._view.find(path)) for path in self._image.layers)
+        return ((path, told(_head(body))) for path, body in bodies if body is not None)
+
     def root(self, scope: Scope, platform: Platform | None = None) -> Descriptor:
         """Build the manifest; compresses what is not known from an earlier run."""
         return self._built.get("root", lambda: self._build(scope)).descriptor()
@@ -128,11 +158,7 @@ class DockerArchiveSource:
         assert config_body is not None  # noqa: S101  # it was read above
         self._bodies[config_digest] = config_body
         has_zstd = any("zstd" in layer.media_type for layer in layers)
-        if has_zstd and self._settings.format == "docker":
-            raise SourceError(
-                f"{self.name}: has layers in zstd, which docker's manifests do not know",
-                hint="leave out --format docker",
-            )
+        self._check_form(has_zstd=has_zstd)
         oci = has_zstd or self._settings.format == "oci"
         config_type = media.OCI_CONFIG if oci else media.DOCKER_CONFIG
         return Manifest.parse(

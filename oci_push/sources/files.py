@@ -81,6 +81,7 @@ class SpoolSpace:
         self._used = 0
         self._end = 0
         self._lock = threading.Lock()
+        self._making = threading.Lock()
         self._files: list[IO[bytes]] = []
         self._shared: IO[bytes] | None = None
 
@@ -99,12 +100,8 @@ class SpoolSpace:
 
     def writer(self, what: str) -> SpoolWriter:
         """Begin to keep bytes; all writers share one file, as an image may have more layers than we may open files."""
-        with self._lock:
-            shared = self._shared
-        if shared is None:
-            made = self.new()
-            with self._lock:
-                shared = self._shared = self._shared or made
+        with self._making:
+            shared = self._shared = self._shared or self.new()
         return SpoolWriter(self, shared.fileno(), what)
 
     def adopt(self, file: IO[bytes]) -> None:

@@ -50,6 +50,11 @@ class LayoutSource:
         """A layout has all its digests."""
         return True
 
+    @property
+    def compresses(self) -> bool:
+        """What is here is sent as it is."""
+        return False
+
     def root(self, scope: Scope, platform: Platform | None = None) -> Descriptor:
         """Choose the manifest that the reference names, or of several the one that has an image for `platform`."""
         scope.check()

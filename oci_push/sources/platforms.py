@@ -7,6 +7,7 @@ no platform has that of its config, which is read then.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Protocol
 
 from oci_push.errors import SourceError
@@ -55,6 +56,22 @@ def is_attached(descriptor: Descriptor) -> bool:
     )
 
 
+def read_platform(config: bytes) -> Platform | None:
+    """Read from an image's config which platform it is for; ``None`` where it does not say."""
+    try:
+        platform = Platform.from_json(load_json(config, "config"))
+    except ValueError:
+        return None
+    return platform if platform.os and platform.architecture else None
+
+
+def no_image(name: str, wanted: Platform | None, seen: Iterable[Platform]) -> SourceError:
+    """Make the error for a platform that was not found among those `seen`."""
+    listed = ", ".join(dict.fromkeys(str(platform) for platform in seen))
+    hint = f"it has: {listed}" if listed else "nothing in it says which platform it is for; leave out --platform"
+    return SourceError(f"{name}: has no image for {wanted}", hint=hint)
+
+
 class PlatformSearch:
     """Look for the image of one platform below descriptors; `seen` are the platforms that were met."""
 
@@ -76,9 +93,7 @@ class PlatformSearch:
 
     def missing(self) -> SourceError:
         """Make the error for a platform that was not found."""
-        listed = ", ".join(dict.fromkeys(str(platform) for platform in self.seen))
-        hint = f"it has: {listed}" if listed else "nothing in it says which platform it is for; leave out --platform"
-        return SourceError(f"{self._source.name}: has no image for {self._wanted}", hint=hint)
+        return no_image(self._source.name, self._wanted, self.seen)
 
     def _find(self, node: Descriptor, outer: Platform | None, depth: int) -> Descriptor | None:
         self._scope.check()
@@ -119,8 +134,4 @@ class PlatformSearch:
         except SourceError as problem:
             self._unread = self._unread or problem
             return None
-        try:
-            platform = Platform.from_json(load_json(raw, "config"))
-        except ValueError:
-            return None
-        return platform if platform.os and platform.architecture else None
+        return read_platform(raw)

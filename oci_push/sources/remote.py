@@ -52,6 +52,11 @@ class RemoteSource:
         """A registry has all its digests."""
         return True
 
+    @property
+    def compresses(self) -> bool:
+        """What is here is sent as it is."""
+        return False
+
     def root(self, scope: Scope, platform: Platform | None = None) -> Descriptor:
         """Fetch what the reference points at."""
         return self._fetch(scope, self._reference).descriptor()

@@ -46,7 +46,8 @@ class SourceSettings(Struct, frozen=True):
     `compression` is ``gzip``, ``zstd`` or ``none`` for layers that are stored uncompressed, `level` 0 the
     algorithm's usual one. `format` is ``docker``, ``oci`` or ``auto`` for manifests that we build.
     `spool_bytes` bounds all temporary files together. `foreign_layers` are layers of a docker-archive that are said to
-    be fetched from URLs: sent like any other, not only referred to.
+    be fetched from URLs: sent like any other, not only referred to. `asked` says which of ``compression``, ``level``
+    and ``format`` the user has given, so that one without effect is not passed over.
     """
 
     temp_folder: Path | None = None
@@ -56,5 +57,6 @@ class SourceSettings(Struct, frozen=True):
     threads: int = 2
     format: str = "auto"
     foreign_layers: bool = False
+    asked: frozenset[str] = frozenset()
     digest_cache: DigestCache | None = None
     limits: Limits = field(default_factory=Limits)

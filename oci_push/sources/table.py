@@ -14,6 +14,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.source import SourceSpec
 from oci_push.runtime.scope import Scope
 from oci_push.sources import archive_images, docker_archive, layout
+from oci_push.sources.asked import about_form
 from oci_push.sources.base import Source
 from oci_push.sources.files import FileBody, SpoolSpace
 from oci_push.sources.settings import SourceSettings
@@ -96,6 +97,8 @@ def _is_complete(view: View, ref: str, *, settings: SourceSettings) -> bool:
         if body.size > media.MAX_MANIFEST_BYTES:
             return False
         node = Manifest.parse(body.read(), descriptor.media_type, descriptor.digest)
+        if any(about_form(settings, (node,))):
+            return False  # the other half can be made into what is asked for
         for child in (*node.children, *node.blobs):
             if media.is_foreign_layer(child.media_type) and child.urls and not settings.foreign_layers:
                 continue

@@ -12,7 +12,7 @@ import pytest
 from oci_push.errors import CredentialsError
 from oci_push.events import Event, Note
 from oci_push.model.reference import Repository
-from oci_push.providers.authfiles import HELPER_AGE_S, AuthFiles
+from oci_push.providers.authfiles import HELPER_AGE_S, AuthFiles, read_file
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.commands import Finished
 from oci_push.runtime.scope import Scope
@@ -374,15 +374,44 @@ class TestDamage:
             home.user("reg.example/app")
         assert "folder" in str(caught.value.hint)
 
-    def test_file_that_may_not_be_read_is_named(self, home: Home) -> None:
-        def refuse(path: Path) -> bytes | None:
-            raise PermissionError(13, "Permission denied", str(path))
+    @pytest.mark.parametrize(
+        "problem",
+        [PermissionError(13, "Permission denied"), NotADirectoryError(20, "Not a directory"), OSError("large")],
+    )
+    @pytest.mark.parametrize("variable", ["REGISTRY_AUTH_FILE", "DOCKER_CONFIG"])
+    def test_a_named_file_that_cannot_be_read_is_an_error(self, home: Home, problem: OSError, variable: str) -> None:
+        home.env[variable] = str(home.folder / "named")
+        with pytest.raises(CredentialsError, match="named"):
+            self.refusing(home, problem, "named").find(Repository("reg.example", "app"), home.scope)
 
-        files = AuthFiles.discover(
-            home.env, home=home.folder, uid=1, run_command=home.run, emit=home.events.append, read=refuse
+    @pytest.mark.parametrize(
+        "problem",
+        [PermissionError(13, "Permission denied"), NotADirectoryError(20, "Not a directory")],
+    )
+    def test_a_usual_place_that_cannot_be_read_counts_as_absent_and_is_told_once(
+        self, home: Home, problem: OSError
+    ) -> None:
+        home.write(DOCKER, {"auths": {"reg.example": {"username": "me", "password": "x"}}})
+        files = self.refusing(home, problem, RUNTIME)
+        for _ in range(2):
+            found = files.find(Repository("reg.example", "app"), home.scope)
+            assert found is not None
+            assert found.login.username == "me"
+        (note,) = home.events
+        assert isinstance(note, Note)
+        assert f"{home.folder / RUNTIME}: cannot be read" in note.text
+
+    def refusing(self, home: Home, problem: OSError, name: str) -> AuthFiles:
+        """Give the files where those whose path has `name` in it cannot be read."""
+
+        def read(path: Path) -> bytes | None:
+            if name in str(path):
+                raise problem
+            return read_file(path)
+
+        return AuthFiles.discover(
+            home.env, home=home.folder, uid=1, run_command=home.run, emit=home.events.append, read=read
         )
-        with pytest.raises(CredentialsError, match=r"auth\.json: cannot be read \(Permission denied\)"):
-            files.find(Repository("reg.example", "app"), home.scope)
 
     def test_file_over_the_limit_is_refused(self, home: Home) -> None:
         home.write(DOCKER, " " * (4 * 1024 * 1024 + 1))

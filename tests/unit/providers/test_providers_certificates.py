@@ -120,3 +120,16 @@ def test_folders_are_the_users_then_podmans_then_dockers() -> None:
     assert certificate_folders({}, home) == (home / ".config/containers/certs.d", *SYSTEM_FOLDERS)
     assert certificate_folders({"XDG_CONFIG_HOME": "/x"}, home)[0] == Path("/x/containers/certs.d")
     assert certificate_folders({}, None) == SYSTEM_FOLDERS
+
+
+@pytest.mark.parametrize("name", ["bad.crt", "client.key", "client.cert"])
+def test_a_file_that_cannot_be_read_is_left_out_and_told(name: str, tmp_path: Path, events: list[Event]) -> None:
+    folder = put(tmp_path / HOST, "ca.crt", "client.key", "client.cert")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(tmp_path / "gone")
+    trust = add_certificates(Trust(), HOST, [tmp_path], events.append)
+    assert trust.more_ca_files == (str(folder / "ca.crt"),)
+    assert bool(trust.cert_file) == name.endswith(".crt")
+    (note,) = events
+    assert isinstance(note, Note)
+    assert f"{folder / name}: cannot be read" in note.text

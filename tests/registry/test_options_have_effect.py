@@ -1,0 +1,145 @@
+"""Every option has its effect, or is refused with the reason before anything is sent."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import zstandard
+from images import config_of, docker_archive, layer, make_layout
+from program import invoke
+
+from oci_push.model import media
+from oci_push.sandbox.server import Sandbox, SandboxOptions
+from oci_push.secret import Secret
+
+ONE, TWO = layer(1), layer(2)
+ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app:1"
+
+
+@pytest.fixture(autouse=True)
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder with an image in every form."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    make_layout(tmp_path / "layout", ONE)
+    packed = zstandard.ZstdCompressor().compress(ONE)
+    for name, stored in (("plain", ONE), ("gzip", gzip.compress(ONE)), ("zstd", packed)):
+        (tmp_path / f"{name}.tar").write_bytes(docker_archive(("a", stored), config=config_of(ONE), paths=["a"]))
+    mixed = docker_archive(("a", gzip.compress(ONE)), ("b", TWO), config=config_of(ONE, TWO), paths=["a", "b"])
+    (tmp_path / "mixed.tar").write_bytes(mixed)
+    (tmp_path / "ca.pem").write_text("")
+    return tmp_path
+
+
+REFUSED = {
+    "two platforms": ("oci:layout HOST/a:1 --platform linux/amd64 --platform linux/arm64", "--platform names"),
+    "two platforms in one": ("oci:layout HOST/a:1 --platform linux/amd64,linux/arm64", "--platform names"),
+    "another platform": ("oci:layout HOST/a:1 --platform linux/arm64", "has no image for linux/arm64"),
+    "another platform of an archive": ("plain.tar HOST/a:1 --platform linux/arm64", "has no image for linux/arm64"),
+    "zstd of a layout in gzip": ("oci:layout HOST/a:1 --compression zstd", "is stored in gzip and is sent as it is"),
+    "none of a layout in gzip": ("oci:layout HOST/a:1 --compression none", "is stored in gzip and is sent as it is"),
+    "zstd of layers in gzip": ("gzip.tar HOST/a:1 --compression zstd", "layer a is stored in gzip"),
+    "none of layers in gzip": ("gzip.tar HOST/a:1 --compression none", "layer a is stored in gzip"),
+    "gzip of layers in zstd": ("zstd.tar HOST/a:1 --compression gzip", "layer a is stored in zstd"),
+    "zstd of some layers in gzip": ("mixed.tar HOST/a:1 --compression zstd", "layer a is stored in gzip"),
+    "a level for a layout": ("oci:layout HOST/a:1 --compression-level 3", "no layer of layout is compressed here"),
+    "a level for layers in gzip": ("gzip.tar HOST/a:1 --compression-level 3", "no layer of gzip.tar is compressed"),
+    "a level of none": ("plain.tar HOST/a:1 --compression none --compression-level 3", "has no effect with"),
+    "a level that does not exist": ("plain.tar HOST/a:1 --compression-level 11", "level 11 does not exist for gzip"),
+    "docker's form for a layout": ("oci:layout HOST/a:1 --format docker", "is sent as it is"),
+    "docker's form with zstd": ("plain.tar HOST/a:1 --compression zstd --format docker", "do not know zstd"),
+    "docker's form for layers in zstd": ("zstd.tar HOST/a:1 --format docker", "do not know"),
+    "a CA without TLS": ("oci:layout HOST/a:1 --plain-http --ca-file ca.pem", "--ca-file has no effect with"),
+    "unchecked without TLS": ("oci:layout HOST/a:1 --plain-http --skip-tls-verify", "--skip-tls-verify has no effect"),
+    "a pair without TLS": ("oci:layout HOST/a:1 --plain-http --cert-file ca.pem", "--cert-file has no effect with"),
+    "a CA that is not looked at": ("oci:layout HOST/a:1 --skip-tls-verify --ca-file ca.pem", "--ca-file has no effect"),
+    "a user without a password": ("oci:layout HOST/a:1 --username me", "go together"),
+    "one login, two registries": (
+        "oci:layout HOST/a:1 other.example/a:1 -u me --password-stdin",
+        "--username is one login, and there are several registries",
+    ),
+    "regions elsewhere": ("oci:layout HOST/a:1 --regions eu-west-1", "ECR's private registries only"),
+    "creation elsewhere": ("oci:layout HOST/a:1 --create-repository", "is not a private ECR registry"),
+    "replication elsewhere": ("oci:layout HOST/a:1 --wait-replication", "is not a private ECR registry"),
+    "one of two regions is none": (
+        f"oci:layout {ECR} --regions eu-west-1 --regions nowhere",
+        "'nowhere' is not an AWS",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_an_option_without_effect_is_refused_and_nobody_is_asked(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    words, message = REFUSED[case]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"secret")))
+    with Sandbox() as sandbox:
+        done = invoke("push", *words.replace("HOST", sandbox.address).split())
+        assert done.code in (2, 3), done.errors
+        assert message in done.errors
+        assert not sandbox.traffic.requests
+
+
+TAKEN = {
+    "one platform twice": ("oci:layout HOST/a:1 --platform linux/amd64 --platform linux/amd64", media.OCI_LAYER_GZIP),
+    "gzip of a layout in gzip": ("oci:layout HOST/a:1 --compression gzip --format oci", media.OCI_LAYER_GZIP),
+    "zstd": ("plain.tar HOST/a:1 --compression zstd --compression-level 4 --format oci", media.OCI_LAYER_ZSTD),
+    "zstd of layers in zstd": ("zstd.tar HOST/a:1 --compression zstd", media.OCI_LAYER_ZSTD),
+    "none": ("plain.tar HOST/a:1 --compression none --format docker", media.DOCKER_LAYER),
+    "gzip of some layers in gzip": ("mixed.tar HOST/a:1 --compression gzip --format oci", media.OCI_LAYER_GZIP),
+    "foreign layers where there are none": ("plain.tar HOST/a:1 --foreign-layers", media.DOCKER_LAYER_GZIP),
+}
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_an_option_that_is_fulfilled_is_taken(case: str) -> None:
+    words, layer_type = TAKEN[case]
+    with Sandbox() as sandbox:
+        done = invoke("push", *words.replace("HOST", sandbox.address).split())
+        assert done.code == 0, done.errors
+        manifest = json.loads(sandbox.store.manifest("a", "1") or b"")
+        assert {one["mediaType"] for one in manifest["layers"]} == {layer_type}
+
+
+def test_a_higher_level_makes_other_bytes() -> None:
+    sizes = []
+    with Sandbox() as sandbox:
+        for level in ("1", "3", "9"):
+            assert invoke("push", "plain.tar", f"{sandbox.address}/a:{level}", "--compression-level", level).code == 0
+            sizes.append(json.loads(sandbox.store.manifest("a", level) or b"")["layers"][0]["digest"])
+    assert len(set(sizes)) == 3
+
+
+def test_a_plan_is_in_the_report_that_was_asked_for(tmp_path: Path) -> None:
+    with Sandbox() as sandbox:
+        done = invoke("push", "oci:layout", f"{sandbox.address}/a:1", "--plan", "--report", "report.json")
+        assert done.code == 0, done.errors
+    assert json.loads((tmp_path / "report.json").read_text())["status"] == "planned"
+
+
+def test_the_password_of_a_destination_is_not_shown_to_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    asking = SandboxOptions(auth="basic", username="me", password=Secret("secret"))
+    with Sandbox(options=asking) as source, Sandbox(options=asking) as target:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"secret")))
+        done = invoke("push", f"{source.address}/a:1", f"{target.address}/a:1", "-u", "me", "--password-stdin")
+        assert done.code != 0
+        assert not [one for one in source.traffic.requests if one.status != 401]
+
+
+def test_what_one_image_of_a_run_cannot_take_is_a_warning(tmp_path: Path) -> None:
+    with Sandbox() as sandbox:
+        (tmp_path / "p.yml").write_text(
+            "version: '1.0'\nsteps:\n"
+            f"  a: {{type: push, candidate: ./gzip.tar, image_name: a, tag: '1', registry: '{sandbox.address}'}}\n"
+            f"  b: {{type: push, candidate: ./plain.tar, image_name: b, tag: '1', registry: '{sandbox.address}'}}\n"
+        )
+        done = invoke("run", "p.yml", "--compression", "zstd")
+        assert done.code == 0, done.errors
+        assert "is stored in gzip and is sent as it is" in done.errors
+        kept, made = (json.loads(sandbox.store.manifest(name, "1") or b"")["layers"][0] for name in ("a", "b"))
+    assert "gzip" in kept["mediaType"]
+    assert "zstd" in made["mediaType"]
