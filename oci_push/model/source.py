@@ -75,14 +75,19 @@ def parse_source(text: str, is_path: IsPath) -> SourceSpec:
     if found is not None:
         return found
     told = f"source {shown(text)!r}"
+    scheme = _SCHEME.match(text)
+    unknown = f", and {scheme[0]} is no form that is known" if scheme else ""
+    if is_host(text.rstrip("/").partition(":")[0]):
+        raise ConfigError(
+            f"{told}: no such file or folder, and as a registry it lacks a repository", hint=f"write {KNOWN_FORMS}"
+        )
     try:
         reference = Reference.parse(text)
     except ValueError:
         raise ConfigError(
-            f"{told} is neither a file or folder that exists nor an image reference", hint=f"write {KNOWN_FORMS}"
+            f"{told} is neither a file or folder that exists nor an image reference{unknown}",
+            hint=f"write {KNOWN_FORMS}",
         ) from None
-    scheme = _SCHEME.match(text)
-    unknown = f", and {scheme[0]} is no form that is known" if scheme and "/" not in text else ""
     raise ConfigError(
         f"{told}: no such file or folder, and it names no registry{unknown}",
         hint=f"for the image of Docker Hub write docker://{reference}; the forms are {KNOWN_FORMS}",
@@ -134,7 +139,7 @@ def _names_registry(text: str) -> str:
 def _refuse_scheme(text: str) -> None:
     """Raise for the schemes of other programs, and for URLs of any."""
     scheme = _SCHEME.match(text)
-    if scheme is None:
+    if scheme is None or is_host(text.rstrip("/")):
         return
     instead = _FOREIGN.get(scheme[1].lower())
     if instead is None and not _URL.match(text) and "/" not in text:

@@ -52,7 +52,9 @@ def _view(spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, scope: 
     try:
         file = path.open("rb")
     except FileNotFoundError as problem:
-        raise SourceError(f"{spec.path}: no such file or folder") from problem
+        # Other programs write oci://HOST/REPO for a registry.
+        hint = f"a registry is written docker:{spec.path}" if spec.text.startswith("oci://") else None
+        raise SourceError(f"{spec.path}: no such file or folder", hint=hint) from problem
     except OSError as problem:
         raise SourceError(f"{spec.path}: cannot be read ({problem.strerror})") from problem
     spool.adopt(file)

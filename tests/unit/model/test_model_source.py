@@ -110,6 +110,7 @@ def test_nonsense_is_told_the_forms(text: str) -> None:
         ("s3://bucket/image", "s3:", "oci-archive:FILE"),
         ("foo:bar/baz", "foo:", "oci-archive:FILE"),
         ("foo+bar:a/b:c", "foo+bar:", "oci-archive:FILE"),
+        ("OCI:Dir", "OCI:", "oci-archive:FILE"),
     ],
 )
 def test_an_unknown_scheme_is_an_error_that_says_what_to_do(text: str, scheme: str, advice: str) -> None:
@@ -123,6 +124,12 @@ def test_an_unknown_scheme_is_an_error_that_says_what_to_do(text: str, scheme: s
 @pytest.mark.parametrize("text", ["oci:", "oci-archive:", "docker-archive:", "docker://", "docker://a b", "docker://X"])
 def test_a_form_without_what_it_needs_is_an_error(text: str) -> None:
     with pytest.raises(ConfigError):
+        parse_source(text, nowhere)
+
+
+@pytest.mark.parametrize("text", ["localhost", "localhost:5000", "registry.example.com", "registry.example.com:5000/"])
+def test_a_registry_alone_is_no_source(text: str) -> None:
+    with pytest.raises(ConfigError, match="as a registry it lacks a repository"):
         parse_source(text, nowhere)
 
 
