@@ -252,15 +252,19 @@ class RepositoryClient:
     def _list(self, scope: Scope, manifest: Manifest, *, handled: bool) -> None:
         if manifest.subject is None or handled or manifest.digest in self._listed:
             return
-        self._listing.add(
-            scope,
-            self.session,
-            self.repository,
-            manifest,
-            policy=self._call_retry,
-            random=self._random,
-            emit=self._emit,
-        )
+        try:
+            self._listing.add(
+                scope,
+                self.session,
+                self.repository,
+                manifest,
+                policy=self._call_retry,
+                random=self._random,
+                emit=self._emit,
+            )
+        except OciPushError as error:
+            error.in_doubt = True  # the manifest and its tag are there: only the list of its subject is not
+            raise
         self._listed.add(manifest.digest)
 
     @property

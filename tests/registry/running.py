@@ -44,7 +44,7 @@ class Running:
 
     def run(self, text: str, scope: Scope | None = None) -> RunReport:
         """Run a pipeline's text; a request is sent once, so that only steps are tried again."""
-        from dataclasses import replace
+        from msgspec.structs import replace
 
         scope = scope or Scope(self.clock, what="test")
         pipeline = parse_pipeline(text, "p.yml")

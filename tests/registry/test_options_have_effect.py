@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import zstandard
 from images import config_of, docker_archive, layer, make_layout
-from program import invoke
+from program import program
 
 from oci_push.model import media
 from oci_push.sandbox.server import Sandbox, SandboxOptions
@@ -25,7 +23,6 @@ ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app:1"
 def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in a folder with an image in every form."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
     make_layout(tmp_path / "layout", ONE)
     packed = zstandard.ZstdCompressor().compress(ONE)
     for name, stored in (("plain", ONE), ("gzip", gzip.compress(ONE)), ("zstd", packed)):
@@ -61,7 +58,7 @@ REFUSED = {
     "a user without a password": ("oci:layout HOST/a:1 --username me", "go together"),
     "one login, two registries": (
         "oci:layout HOST/a:1 other.example/a:1 -u me --password-stdin",
-        "--username is one login, and there are several registries",
+        "one password is for one",
     ),
     "regions elsewhere": ("oci:layout HOST/a:1 --regions eu-west-1", "ECR's private registries only"),
     "creation elsewhere": ("oci:layout HOST/a:1 --create-repository", "is not a private ECR registry"),
@@ -74,13 +71,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_an_option_without_effect_is_refused_and_nobody_is_asked(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_option_without_effect_is_refused_and_nobody_is_asked(case: str, tmp_path: Path) -> None:
     words, message = REFUSED[case]
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"secret")))
     with Sandbox() as sandbox:
-        done = invoke("push", *words.replace("HOST", sandbox.address).split())
-        assert done.code in (2, 3), done.errors
-        assert message in done.errors
+        words = words.replace("HOST", sandbox.address)
+        done = program("push", *words.split(), cwd=tmp_path, code=None, stdin="secret")
+        assert done.returncode in (2, 3), done.stderr
+        assert message in done.stderr
         assert not sandbox.traffic.requests
 
 
@@ -96,37 +93,34 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("case", TAKEN)
-def test_an_option_that_is_fulfilled_is_taken(case: str) -> None:
+def test_an_option_that_is_fulfilled_is_taken(case: str, tmp_path: Path) -> None:
     words, layer_type = TAKEN[case]
     with Sandbox() as sandbox:
-        done = invoke("push", *words.replace("HOST", sandbox.address).split())
-        assert done.code == 0, done.errors
+        program("push", *words.replace("HOST", sandbox.address).split(), cwd=tmp_path)
         manifest = json.loads(sandbox.store.manifest("a", "1") or b"")
         assert {one["mediaType"] for one in manifest["layers"]} == {layer_type}
 
 
-def test_a_higher_level_makes_other_bytes() -> None:
+def test_a_higher_level_makes_other_bytes(tmp_path: Path) -> None:
     sizes = []
     with Sandbox() as sandbox:
         for level in ("1", "3", "9"):
-            assert invoke("push", "plain.tar", f"{sandbox.address}/a:{level}", "--compression-level", level).code == 0
+            program("push", "plain.tar", f"{sandbox.address}/a:{level}", "--compression-level", level, cwd=tmp_path)
             sizes.append(json.loads(sandbox.store.manifest("a", level) or b"")["layers"][0]["digest"])
     assert len(set(sizes)) == 3
 
 
 def test_a_plan_is_in_the_report_that_was_asked_for(tmp_path: Path) -> None:
     with Sandbox() as sandbox:
-        done = invoke("push", "oci:layout", f"{sandbox.address}/a:1", "--plan", "--report", "report.json")
-        assert done.code == 0, done.errors
+        program("push", "oci:layout", f"{sandbox.address}/a:1", "--plan", "--report", "report.json", cwd=tmp_path)
     assert json.loads((tmp_path / "report.json").read_text())["status"] == "planned"
 
 
-def test_the_password_of_a_destination_is_not_shown_to_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_password_of_a_destination_is_not_shown_to_the_source(tmp_path: Path) -> None:
     asking = SandboxOptions(auth="basic", username="me", password=Secret("secret"))
     with Sandbox(options=asking) as source, Sandbox(options=asking) as target:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"secret")))
-        done = invoke("push", f"{source.address}/a:1", f"{target.address}/a:1", "-u", "me", "--password-stdin")
-        assert done.code != 0
+        words = ("push", f"{source.address}/a:1", f"{target.address}/a:1", "-u", "me", "--password-stdin")
+        assert program(*words, cwd=tmp_path, code=None, stdin="secret").returncode != 0
         assert not [one for one in source.traffic.requests if one.status != 401]
 
 
@@ -137,9 +131,8 @@ def test_what_one_image_of_a_run_cannot_take_is_a_warning(tmp_path: Path) -> Non
             f"  a: {{type: push, candidate: ./gzip.tar, image_name: a, tag: '1', registry: '{sandbox.address}'}}\n"
             f"  b: {{type: push, candidate: ./plain.tar, image_name: b, tag: '1', registry: '{sandbox.address}'}}\n"
         )
-        done = invoke("run", "p.yml", "--compression", "zstd")
-        assert done.code == 0, done.errors
-        assert "is stored in gzip and is sent as it is" in done.errors
+        done = program("run", "p.yml", "--compression", "zstd", cwd=tmp_path)
+        assert "is stored in gzip and is sent as it is" in done.stderr
         kept, made = (json.loads(sandbox.store.manifest(name, "1") or b"")["layers"][0] for name in ("a", "b"))
     assert "gzip" in kept["mediaType"]
     assert "zstd" in made["mediaType"]
