@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from oci_push.errors import Problem
+from oci_push.pipeline.decision import Verdict
 from oci_push.pipeline.pattern_syntax import PatternError
-from oci_push.pipeline.schedule import Verdict
 from oci_push.pipeline.steps import Branches, Text
 
 _EXPRESSION = re.compile(r"/(.+)/([dgimsuy]*)", re.DOTALL)

@@ -10,11 +10,12 @@ from typing import cast
 
 from oci_push.errors import ConfigError
 from oci_push.pipeline.branches import allows
+from oci_push.pipeline.decision import Verdict
 from oci_push.pipeline.derived_variables import DERIVED
 from oci_push.pipeline.expressions.evaluate import Evaluated, Value, evaluate
 from oci_push.pipeline.expressions.syntax import parse
 from oci_push.pipeline.scalars import to_boolean
-from oci_push.pipeline.schedule import SKIPPED, Verdict
+from oci_push.pipeline.schedule import SKIPPED
 from oci_push.pipeline.steps import Branches, Condition, Conditions, Dependencies, Dependency, Flag, Text, When
 from oci_push.pipeline.variables import Variables, names_in
 

@@ -15,25 +15,13 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
+from oci_push.pipeline.decision import Verdict
 from oci_push.pipeline.steps import Conditions, Flag, ParallelStep, Pipeline, Step, SuccessCriteria, When
 
 PENDING, RUNNING = "pending", "running"
 SUCCESS, FAILURE, SKIPPED, TERMINATED = "success", "failure", "skipped", "terminated"
 _OVER = frozenset({SUCCESS, FAILURE, SKIPPED, TERMINATED})
 _FAILED = frozenset({FAILURE, TERMINATED})
-
-
-class Verdict(Struct, frozen=True):
-    """Say whether a step runs; `reason` says why not.
-
-    `steps` are those without a result that keep it from running; `is_unknown` says that a value does that nobody knows.
-    Where there is neither, the step's own conditions say no.
-    """
-
-    runs: bool
-    reason: str = ""
-    steps: tuple[str, ...] = ()
-    is_unknown: bool = False
 
 
 class Judge(Protocol):
