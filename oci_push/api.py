@@ -25,7 +25,7 @@ from oci_push.model.reference import Destination, Reference, shown
 from oci_push.runner.pusher import Options, Pusher, Surroundings
 from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, follow
 from oci_push.runtime.clock import Clock, SystemClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.secret import learn_logins
 
 

@@ -17,14 +17,14 @@ from oci_push.cli.push import make_pusher
 from oci_push.cli.render.tables import fields
 from oci_push.cli.targets import Target
 from oci_push.errors import CredentialsError, OciPushError
-from oci_push.model.access import Access, Login
+from oci_push.model.endpoint import Access, Login
 from oci_push.model.reference import Repository
 from oci_push.protocol import manifests
 from oci_push.protocol.endpoints import bare, push_scope
 from oci_push.protocol.ping import ping
 from oci_push.providers.families import find_family
 from oci_push.runner.pusher import Pusher
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.transport.auth import AuthView
 from oci_push.transport.session import Session
 

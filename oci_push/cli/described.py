@@ -10,7 +10,7 @@ from oci_push.cli.inputs import read_config, tell_found
 from oci_push.cli.options import Common
 from oci_push.cli.output import warn
 from oci_push.errors import ConfigError
-from oci_push.model.access import Access, Trust
+from oci_push.model.endpoint import Access, Trust
 from oci_push.model.reference import Destination, Reference
 from oci_push.model.source import parse_source
 from oci_push.sources.table import path_exists

@@ -16,7 +16,7 @@ from oci_push.cli.render.tables import table
 from oci_push.model.reference import Repository
 from oci_push.providers.families import find_family
 from oci_push.registry.doctor import Doctor, Examination, scratch_repositories
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 
 
 def doctor(

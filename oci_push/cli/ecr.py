@@ -19,18 +19,26 @@ from oci_push.cli.render.lines import LineRenderer
 from oci_push.cli.render.replicas import show_replicas
 from oci_push.errors import ConfigError
 from oci_push.events import Note
-from oci_push.model import ecr_host
-from oci_push.model.access import Access
+from oci_push.language.replication import load_rules
+from oci_push.model.endpoint import Access
 from oci_push.model.identity import AwsIdentity
 from oci_push.model.reference import Reference
-from oci_push.model.replication import USUAL_RULES, Difference, Place, Rule, compare, rule_problems, settle
-from oci_push.pipeline.replication import load_rules
 from oci_push.providers.base import Replication
-from oci_push.providers.ecr_aws import region_of
+from oci_push.providers.ecr import host as ecr_host
+from oci_push.providers.ecr.aws import region_of
+from oci_push.providers.ecr.replication_rules import (
+    USUAL_RULES,
+    Difference,
+    Place,
+    Rule,
+    compare,
+    rule_problems,
+    settle,
+)
 from oci_push.runner.pusher import Pusher
 from oci_push.runner.regions import REPLICATION_S, follow
 from oci_push.runner.report import exit_code, replica_to_json
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 
 ecr = typer.Typer(no_args_is_help=True, help="Amazon ECR's own settings.")
 replication = typer.Typer(no_args_is_help=True, help="Copies of a registry in other regions.")

@@ -14,12 +14,12 @@ from oci_push.cli.failures import run_command
 from oci_push.cli.inputs import given_source, pairs
 from oci_push.cli.output import say, say_json, tell
 from oci_push.errors import ConfigError
+from oci_push.expressions.evaluate import Evaluated, Value, evaluate
+from oci_push.expressions.javascript.values import number_to_text
 from oci_push.model.display import plain
-from oci_push.pipeline.expressions.evaluate import Evaluated, Value, evaluate
-from oci_push.pipeline.expressions.values import number_to_text
-from oci_push.pipeline.judge import VariablesJudge
-from oci_push.pipeline.variables import Variables
-from oci_push.runtime.scope import Scope
+from oci_push.runner.conditions import VariablesJudge
+from oci_push.runtime.context import Scope
+from oci_push.variables.lookup import Variables
 
 _WIDTH = 78
 _RESULT = "result"

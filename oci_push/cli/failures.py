@@ -13,7 +13,7 @@ import typer
 from oci_push.cli.output import tell
 from oci_push.errors import Cancelled, ConfigError, OciPushError
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.runtime.tasks import attend
 
 

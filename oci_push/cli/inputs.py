@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from oci_push.cli.options import read_stdin
 from oci_push.cli.output import tell
 from oci_push.errors import ConfigError
-from oci_push.pipeline.config import load_config
-from oci_push.pipeline.config_origin import NAMED, Allowed, Origin
-from oci_push.pipeline.integrations import Config
-from oci_push.pipeline.variables import Source, names_in
+from oci_push.language.config import load_config
+from oci_push.language.config_origin import NAMED, Allowed, Origin
+from oci_push.language.integrations import Config
+from oci_push.variables.lookup import Source, names_in
 
 CONFIG_NAME = "oci-push.yaml"
 _NAMED_BY, _ALLOWED_BY = "OCI_PUSH_CONFIG", "OCI_PUSH_ALLOW_ENV"

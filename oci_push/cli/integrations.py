@@ -13,11 +13,11 @@ from oci_push.cli import targets
 from oci_push.cli.failures import run_command
 from oci_push.cli.importing import Imported, Written, read_registries, write_registries
 from oci_push.cli.output import say_text, tell, warn
+from oci_push.credentials.files import read_file
+from oci_push.credentials.writing import writable_places
 from oci_push.errors import ConfigError
-from oci_push.providers.authfiles import read_file
-from oci_push.providers.authwriting import writable_places
+from oci_push.runtime.context import Scope
 from oci_push.runtime.files import PRIVATE, write_whole
-from oci_push.runtime.scope import Scope
 
 
 class Action(enum.Enum):

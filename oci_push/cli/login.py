@@ -18,16 +18,16 @@ from oci_push.cli.options import Common
 from oci_push.cli.output import say, start_debug_log, tell, warn
 from oci_push.cli.push import make_pusher
 from oci_push.cli.targets import Target
+from oci_push.credentials.writing import Changed, choose_file, remove_login, store_login, writable_places
 from oci_push.errors import ConfigError, CredentialsError, DeniedError
-from oci_push.model import ecr_host
-from oci_push.model.access import Access, Login
+from oci_push.model.endpoint import Access, Login
 from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.protocol.ping import ping
-from oci_push.providers.authwriting import Changed, choose_file, remove_login, store_login, writable_places
 from oci_push.providers.base import complete
+from oci_push.providers.ecr import host as ecr_host
 from oci_push.providers.families import find_family
 from oci_push.runtime.commands import command_runner
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 
 Registry = Annotated[
     str, typer.Argument(metavar="HOST|INTEGRATION", help="A registry's host, or a registry of oci-push.yaml.")

@@ -12,14 +12,14 @@ import typer
 from msgspec import Struct
 
 from oci_push.errors import ConfigError
-from oci_push.model.access import Login, Trust
-from oci_push.model.ecr_host import is_region
-from oci_push.pipeline.exports import ExportForm, choose_form
+from oci_push.model.endpoint import Login, Trust
 from oci_push.protocol.credentials import basic_password, basic_user
+from oci_push.providers.ecr.host import is_region
 from oci_push.runner.files import check_writable
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.secret import Secret
 from oci_push.sources.compress import check_level
+from oci_push.variables.exports import ExportForm, choose_form
 
 PlainHttp = Annotated[bool, typer.Option("--plain-http", help="Talk http to every registry (loopback does so anyway).")]
 SkipVerify = Annotated[bool, typer.Option("--skip-tls-verify", help="Do not check certificates.")]

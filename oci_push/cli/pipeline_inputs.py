@@ -15,13 +15,13 @@ from oci_push.cli.options import split_regions
 from oci_push.cli.output import tell, warn
 from oci_push.cli.variables import gather_variables
 from oci_push.errors import ConfigError, Problem
+from oci_push.language.parse import read_pipeline
+from oci_push.language.resolving import Context
+from oci_push.language.stand_ins import add_stand_ins
+from oci_push.language.steps import Pipeline, flatten
 from oci_push.model.identity import EcrCreation
-from oci_push.pipeline.assumptions import Assumptions
-from oci_push.pipeline.idle import Pushes
-from oci_push.pipeline.parse import read_pipeline
-from oci_push.pipeline.resolving import Context
-from oci_push.pipeline.stand_ins import add_stand_ins
-from oci_push.pipeline.steps import Pipeline, flatten
+from oci_push.runner.idle import Pushes
+from oci_push.runner.simulated_results import Assumptions
 from oci_push.runtime.clock import Clock
 from oci_push.sources.table import path_exists
 

@@ -37,17 +37,17 @@ from oci_push.cli.render.lines import LineRenderer
 from oci_push.cli.render.tags import show_tags
 from oci_push.cli.variables import VariableFiles, VariableOption
 from oci_push.errors import ConfigError
+from oci_push.language.resolving import raise_together
+from oci_push.language.retries import MAX_WAIT_S
 from oci_push.model.identity import AwsIdentity, EcrCreation
-from oci_push.pipeline.exports import check_export_names
-from oci_push.pipeline.resolving import raise_together
-from oci_push.pipeline.retries import MAX_WAIT_S
-from oci_push.pipeline.simulate import simulate
 from oci_push.runner.exports import write_exports
 from oci_push.runner.report import run_to_json, write_report
 from oci_push.runner.results import RunReport
 from oci_push.runner.run import Runner
 from oci_push.runner.settings import RunSettings
-from oci_push.runtime.scope import Scope
+from oci_push.runner.simulate import simulate
+from oci_push.runtime.context import Scope
+from oci_push.variables.exports import check_export_names
 
 
 @takes(Common)

@@ -10,7 +10,7 @@ import typer
 from oci_push.cli.failures import run_command
 from oci_push.cli.output import say
 from oci_push.errors import Cancelled, ConfigError
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.sandbox.options import REHEARSAL
 from oci_push.sandbox.server import Sandbox
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from oci_push.cli.failures import run_command
 from oci_push.cli.output import say_json
-from oci_push.pipeline.language_schema import language_schema
-from oci_push.runtime.scope import Scope
+from oci_push.language.language_schema import language_schema
+from oci_push.runtime.context import Scope
 
 
 def schema() -> None:

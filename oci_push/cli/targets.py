@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from oci_push.api import surroundings
 from oci_push.cli import inputs
+from oci_push.credentials.files import AuthFiles
+from oci_push.credentials.format import AuthKey
 from oci_push.errors import ConfigError
-from oci_push.model.access import Access
+from oci_push.language.integrations import Config, Integration
+from oci_push.model.endpoint import Access
 from oci_push.model.reference import DOCKER_HUB, Reference, Repository, is_host, shown
-from oci_push.pipeline.integrations import Config, Integration
-from oci_push.providers.authfiles import AuthFiles
-from oci_push.providers.authformat import AuthKey
 from oci_push.runner.pusher import Pusher
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.commands import command_runner

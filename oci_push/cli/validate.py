@@ -18,13 +18,13 @@ from oci_push.cli.failures import run_command
 from oci_push.cli.inputs import CONFIG_NAME, given_source, pairs, read_bytes, read_config, tell_found
 from oci_push.cli.output import say, say_json
 from oci_push.errors import ConfigError, Problem
-from oci_push.pipeline.findings import to_json
-from oci_push.pipeline.integrations import Config
-from oci_push.pipeline.parse import read_pipeline
-from oci_push.pipeline.schema_registries import Known, KnownRegistry
-from oci_push.pipeline.system_variables import MEANINGS
-from oci_push.pipeline.variables import Source, Variables
-from oci_push.runtime.scope import Scope
+from oci_push.language.diagnostics import to_json
+from oci_push.language.integrations import Config
+from oci_push.language.parse import read_pipeline
+from oci_push.language.schema_registries import Known, KnownRegistry
+from oci_push.runtime.context import Scope
+from oci_push.variables.lookup import Source, Variables
+from oci_push.variables.system import MEANINGS
 
 _STDIN = "<stdin>"
 _SECRET = re.compile("password|credentials|secretAccessKey", re.IGNORECASE)

@@ -16,14 +16,14 @@ from oci_push.cli.failures import run_command
 from oci_push.cli.inputs import given_source, pairs, read_bytes, read_config, tell_found
 from oci_push.cli.output import say, say_json
 from oci_push.errors import ConfigError
-from oci_push.pipeline.dotenv import parse_dotenv
-from oci_push.pipeline.integrations import Config
-from oci_push.pipeline.system_variables import MEANINGS, Build, GitFacts, ReadGit, system_sources
-from oci_push.pipeline.variables import Source, Variables
+from oci_push.language.integrations import Config
 from oci_push.runner.git import git_environment, git_reader
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.commands import command_runner
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
+from oci_push.variables.dotenv import parse_dotenv
+from oci_push.variables.lookup import Source, Variables
+from oci_push.variables.system import MEANINGS, Build, GitFacts, ReadGit, system_sources
 
 VariableOption = Annotated[list[str] | None, typer.Option("--var", metavar="NAME=VALUE", help="Set a variable.")]
 VariableFiles = Annotated[

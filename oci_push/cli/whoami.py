@@ -12,14 +12,14 @@ from oci_push.cli import options, targets
 from oci_push.cli.failures import run_command
 from oci_push.cli.output import say, say_json
 from oci_push.cli.render.tables import table
+from oci_push.credentials.files import AuthFiles
+from oci_push.credentials.format import AuthKey
 from oci_push.errors import ConfigError, CredentialsError
-from oci_push.model.access import Login
+from oci_push.language.integrations import Config, Integration
+from oci_push.model.endpoint import Login
 from oci_push.model.identity import AwsIdentity, AzureIdentity, GoogleIdentity, Identity
 from oci_push.model.reference import Repository
-from oci_push.pipeline.integrations import Config, Integration
-from oci_push.providers.authfiles import AuthFiles
-from oci_push.providers.authformat import AuthKey
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 
 
 class _Row(Struct, frozen=True):

@@ -13,7 +13,7 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.sources.base import Source
 from oci_push.sources.platforms import MAX_DEPTH, MAX_MANIFESTS, PlatformSearch
 

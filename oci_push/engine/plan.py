@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from oci_push.engine.graph import ImageGraph
-from oci_push.model.access import Access
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
+from oci_push.model.endpoint import Access
 from oci_push.model.reference import Repository
 
 _SMALL_BYTES = 256 * 1024

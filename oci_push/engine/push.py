@@ -11,19 +11,19 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
-from oci_push.engine.companions import tell_what_stays
-from oci_push.engine.leg import LegRun
+from oci_push.engine.left_behind import tell_what_stays
 from oci_push.engine.plan import Leg, PushPlan
+from oci_push.engine.repository_push import LegRun
 from oci_push.engine.tags import TagResult
 from oci_push.engine.transfer import BlobResult
 from oci_push.engine.verify import verify
 from oci_push.errors import OciPushError
 from oci_push.events import Emit, LegFinished, LegStarted
-from oci_push.model.access import Access
 from oci_push.model.digest import Digest
+from oci_push.model.endpoint import Access
 from oci_push.model.reference import Repository
-from oci_push.registry.connections import Connections
-from oci_push.runtime.scope import Scope
+from oci_push.registry.clients import Connections
+from oci_push.runtime.context import Scope
 from oci_push.runtime.tasks import run_all
 from oci_push.secret import repr_without
 from oci_push.sources.base import Source

@@ -17,14 +17,14 @@ from oci_push.engine.plan import Target, plan_push
 from oci_push.engine.push import execute
 from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTagError, OciPushError, RegistryError
 from oci_push.events import Emit, Note, ReplicaDone, ignore
-from oci_push.model.access import Access
 from oci_push.model.digest import Digest
-from oci_push.model.ecr_host import move
+from oci_push.model.endpoint import Access
 from oci_push.model.reference import Reference, Repository
-from oci_push.model.replication import Place, destinations
 from oci_push.providers.base import Replication
-from oci_push.registry.connections import Connections
-from oci_push.runtime.scope import Scope
+from oci_push.providers.ecr.host import move
+from oci_push.providers.ecr.replication_rules import Place, destinations
+from oci_push.registry.clients import Connections
+from oci_push.runtime.context import Scope
 from oci_push.runtime.tasks import run_all
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.remote import RemoteSource

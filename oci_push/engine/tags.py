@@ -12,9 +12,9 @@ from oci_push.errors import NotFoundError, OciPushError, RegistryError
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference
-from oci_push.registry.placing import SETTLE_S
+from oci_push.registry.manifest_push import SETTLE_S
 from oci_push.registry.repository import RepositoryClient
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 
 
 class TagResult(Struct, frozen=True):

@@ -22,7 +22,7 @@ from oci_push.model.reference import Repository
 from oci_push.protocol.uploads import Upload
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.clock import Clock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.sources.base import Source, verified
 
 

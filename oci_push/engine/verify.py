@@ -6,7 +6,7 @@ full disks. Nothing here is taken from memory, nor from what the push itself was
 
 from __future__ import annotations
 
-from oci_push.engine.leg import LegRun
+from oci_push.engine.repository_push import LegRun
 from oci_push.engine.tags import TagResult
 from oci_push.engine.transfer import is_there
 from oci_push.errors import NotFoundError, RegistryError
@@ -14,7 +14,7 @@ from oci_push.events import Note
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 
 
 def verify(run: LegRun, scope: Scope) -> None:

@@ -11,7 +11,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.protocol import endpoints
 from oci_push.protocol.call import Call, Flow, Reply
-from oci_push.protocol.looks import look, shows
+from oci_push.protocol.existence import look, shows
 
 
 def exists(repository: Repository, blob: Descriptor) -> Flow[bool]:

@@ -20,7 +20,7 @@ from oci_push.model.manifest import Manifest, load_json
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol import endpoints
 from oci_push.protocol.call import EMPTY, Body, BytesBody, Call, Flow, Reply
-from oci_push.protocol.looks import look, shows
+from oci_push.protocol.existence import look, shows
 
 _LINK = re.compile(r'<?([^<>;,\s]+)>?\s*;\s*rel="?next"?', re.IGNORECASE)
 _MAX_PAGES = 10_000

@@ -2,7 +2,7 @@
 
 Rules: distribution-spec, "Pushing Manifests with Subject", "Referrers Tag Schema" and "Listing Referrers". The list is
 then an index under a tag made of the subject's digest. How it is kept whole while others write it too is the business
-of `registry.listing`.
+of `registry.referrers_list`.
 """
 
 from __future__ import annotations

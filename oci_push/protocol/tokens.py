@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from msgspec import Struct
 
 from oci_push.errors import CredentialsError, DeniedError, RegistryError
-from oci_push.model.access import Login
+from oci_push.model.endpoint import Login
 from oci_push.model.manifest import load_json
 from oci_push.protocol.call import BytesBody, Call, Flow, Reply
 from oci_push.protocol.challenge import Challenge, canonical

@@ -27,7 +27,7 @@ from oci_push.model.reference import Repository
 from oci_push.protocol import endpoints
 from oci_push.protocol.blobs import check_digest, exists, what_of
 from oci_push.protocol.call import EMPTY, Body, Call, Flow, Piece, Reply
-from oci_push.protocol.looks import shows
+from oci_push.protocol.existence import shows
 
 _RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(-?\d{1,18})")
 _ACCEPTED = frozenset({200, 201, 202, 204})

@@ -24,14 +24,14 @@ from urllib.parse import urlencode
 from msgspec import Struct
 
 from oci_push.errors import CredentialsError
-from oci_push.model.access import Access, Login
+from oci_push.model.endpoint import Access, Login
 from oci_push.model.identity import AzureIdentity
 from oci_push.protocol.credentials import basic_password, bearer_token
 from oci_push.providers.base import Cloud, CloudSide
 from oci_push.providers.tokenfetch import check_endpoint, get_metadata, post_form, token_in
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.secret import Secret
-from oci_push.transport.logins import Lease, LeasedLogin
+from oci_push.transport.credentials import Lease, LeasedLogin
 
 TOKEN_USER = "00000000-0000-0000-0000-000000000000"  # noqa: S105  # a user name
 """User name that goes with a registry's refresh token."""

@@ -15,15 +15,15 @@ from msgspec.structs import replace
 
 from oci_push.errors import OciPushError
 from oci_push.events import Emit, ignore
-from oci_push.model.access import Access, Login
 from oci_push.model.digest import Digest
+from oci_push.model.endpoint import Access, Login
 from oci_push.model.reference import Repository
-from oci_push.model.replication import Place, Rule
 from oci_push.protocol.call import Call, Reply
+from oci_push.providers.ecr.replication_rules import Place, Rule
 from oci_push.runtime.clock import Clock
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.runtime.scope import Scope
-from oci_push.transport.logins import LoginSource
+from oci_push.transport.credentials import LoginSource
 
 PUT = "put"
 STREAM = "patch-stream"

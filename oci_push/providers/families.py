@@ -6,20 +6,20 @@ What stands behind a cloud's registry is a module of its own, imported when a re
 
 from __future__ import annotations
 
-from oci_push.model import ecr_host
-from oci_push.model.access import Access
+from oci_push.model.endpoint import Access
 from oci_push.model.reference import DOCKER_HUB, canonical_host
 from oci_push.providers.base import MIB, SELF, Cloud, CloudSide, Family, Quirks
+from oci_push.providers.ecr import host as ecr_host
 
 
 def _ecr(access: Access, cloud: Cloud) -> CloudSide | None:
-    from oci_push.providers.ecr import cloud_side
+    from oci_push.providers.ecr.provider import cloud_side
 
     return cloud_side(access, cloud)
 
 
 def _ecr_public(access: Access, cloud: Cloud) -> CloudSide | None:
-    from oci_push.providers.ecr_public import cloud_side
+    from oci_push.providers.ecr.public import cloud_side
 
     return cloud_side(access, cloud)
 

@@ -27,23 +27,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from oci_push.errors import CredentialsError
-from oci_push.model.access import Access, Login
+from oci_push.model.endpoint import Access, Login
 from oci_push.model.identity import GoogleIdentity
 from oci_push.model.manifest import load_json
 from oci_push.protocol.credentials import refresh_token
 from oci_push.providers.base import Cloud, CloudSide
-from oci_push.providers.tokenfetch import (
-    get_metadata,
-    get_text,
-    post_form,
-    post_json,
-    seconds_in,
-    text_in,
-    token_in,
-)
-from oci_push.runtime.scope import Scope
+from oci_push.providers.tokenfetch import get_metadata, get_text, post_form, post_json, seconds_in, text_in, token_in
+from oci_push.runtime.context import Scope
 from oci_push.secret import Secret
-from oci_push.transport.logins import Lease, LeasedLogin
+from oci_push.transport.credentials import Lease, LeasedLogin
 
 TOKEN_USER = "oauth2accesstoken"  # noqa: S105  # a user name
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"

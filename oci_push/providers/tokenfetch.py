@@ -14,12 +14,12 @@ from urllib.parse import urlencode, urlsplit
 from msgspec.structs import replace
 
 from oci_push.errors import CredentialsError, DeadlineError, NetworkError, RegistryError
-from oci_push.model.access import is_loopback
+from oci_push.model.endpoint import is_loopback
 from oci_push.model.manifest import load_json
 from oci_push.protocol.call import BytesBody, Call, Reply
 from oci_push.protocol.credentials import bearer_token, header
 from oci_push.providers.base import Cloud
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.secret import Secret
 
 _LIMIT = 256 * 1024

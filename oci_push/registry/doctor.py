@@ -26,7 +26,7 @@ from oci_push.protocol.endpoints import push_scope
 from oci_push.protocol.ping import ping
 from oci_push.protocol.uploads import Form, Upload
 from oci_push.providers.base import Quirks
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.transport.session import Session
 
 T = TypeVar("T")

@@ -18,16 +18,16 @@ from oci_push.protocol import blobs, endpoints, manifests, referrers, uploads
 from oci_push.protocol.call import Body, Call
 from oci_push.protocol.uploads import Form, Upload
 from oci_push.providers.base import ControlPlane
-from oci_push.registry import farewell
-from oci_push.registry.abilities import Abilities
-from oci_push.registry.journal import Entry, Journal
-from oci_push.registry.listing import Listing
-from oci_push.registry.placing import Placing, Watched, proves_nothing
-from oci_push.registry.under_way import UnderWay
+from oci_push.registry import abandoned_uploads as farewell
+from oci_push.registry.capabilities import Abilities
+from oci_push.registry.in_flight import UnderWay
+from oci_push.registry.manifest_push import Placing, Watched, proves_nothing
+from oci_push.registry.referrers_list import Listing
 from oci_push.registry.upload import BlobUpload, Sent
-from oci_push.runtime.memory import Memory
+from oci_push.registry.upload_store import Entry, Journal
+from oci_push.runtime.cache import Memory
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.runtime.scope import Scope
 from oci_push.transport.session import Session
 
 _SURVEY_FROM = 10

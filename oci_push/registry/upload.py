@@ -36,12 +36,12 @@ from oci_push.model.reference import Repository
 from oci_push.protocol import blobs, uploads
 from oci_push.protocol.call import EMPTY, Body, Piece
 from oci_push.protocol.uploads import Form, Standing, Upload
-from oci_push.registry import farewell
-from oci_push.registry.abilities import LAST_BYTES, Abilities
-from oci_push.registry.journal import Entry
+from oci_push.registry import abandoned_uploads as farewell
+from oci_push.registry.capabilities import LAST_BYTES, Abilities
 from oci_push.registry.upload_states import Done, InDoubt, Opening, Sending, State
+from oci_push.registry.upload_store import Entry
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import Action, Budget, RetryPolicy, decide
-from oci_push.runtime.scope import Scope
 from oci_push.transport.session import Session
 
 _PROGRESS_BYTES = 4 * 1024 * 1024

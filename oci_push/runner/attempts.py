@@ -15,17 +15,17 @@ from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import ConfigError, DeadlineError, OciPushError
 from oci_push.events import Emit, Note, RetryScheduled, StepStarted
+from oci_push.language.resolve import ResolvedPush, resolve_build, resolve_push
+from oci_push.language.resolve_source import ImageSource
+from oci_push.language.resolving import Context, Pushed
+from oci_push.language.retries import wait_s
+from oci_push.language.steps import BuildStep, PushStep, Retry
 from oci_push.model.manifest import Manifest
-from oci_push.pipeline.members import push_members
-from oci_push.pipeline.resolve import ResolvedPush, resolve_build, resolve_push
-from oci_push.pipeline.resolve_source import ImageSource
-from oci_push.pipeline.resolving import Context, Pushed
-from oci_push.pipeline.retries import wait_s
-from oci_push.pipeline.simulate import step_variables
-from oci_push.pipeline.steps import BuildStep, PushStep, Retry
+from oci_push.runner.outputs import push_members
 from oci_push.runner.pusher import Pusher
 from oci_push.runner.regions import REPLICATION_S, serve_everywhere
-from oci_push.runtime.scope import Scope
+from oci_push.runner.simulate import step_variables
+from oci_push.runtime.context import Scope
 
 _LARGEST_DATE_S = 250_000_000_000.0
 

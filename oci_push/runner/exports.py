@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from oci_push.errors import ConfigError
-from oci_push.pipeline.exports import ExportForm, exported_values, format_exports
 from oci_push.runner.files import write_result
 from oci_push.secret import masked
+from oci_push.variables.exports import ExportForm, exported_values, format_exports
 
 
 def write_exports(path: Path, form: ExportForm, steps: Mapping[str, Mapping[str, str]]) -> None:

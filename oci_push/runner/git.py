@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from oci_push.pipeline.system_variables import GitFacts
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.commands import RunCommand
 from oci_push.secret import learn_logins
+from oci_push.variables.system import GitFacts
 
 TIME_LIMIT_S = 5.0
 """How long all of git's commands together may take."""

@@ -14,16 +14,16 @@ from msgspec.structs import replace
 
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, Note
-from oci_push.pipeline.judge import VariablesJudge
-from oci_push.pipeline.resolving import Context
-from oci_push.pipeline.schedule import FAILURE, SKIPPED, SUCCESS, Rules, Schedule
-from oci_push.pipeline.steps import ForeignStep, Hook, Text
-from oci_push.pipeline.variables import Variables
+from oci_push.language.resolving import Context
+from oci_push.language.steps import ForeignStep, Hook, Text
+from oci_push.runner.conditions import VariablesJudge
 from oci_push.runner.notes import NoteWriter
 from oci_push.runner.results import HookResult, Noted
+from oci_push.runner.schedule import FAILURE, SKIPPED, SUCCESS, Rules, Schedule
 from oci_push.runner.settings import RunSettings
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.runtime.shell import run_shell
+from oci_push.variables.lookup import Variables
 
 ELECTED = "on_elected"
 _SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

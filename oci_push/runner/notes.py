@@ -9,11 +9,11 @@ from msgspec import Struct
 
 from oci_push.events import Emit
 from oci_push.events import Note as Said
-from oci_push.pipeline.expressions.values import Value
-from oci_push.pipeline.judge import VariablesJudge
-from oci_push.pipeline.steps import Evaluate, Note, Notes, NoteValue, Text
-from oci_push.pipeline.variables import Variables
+from oci_push.expressions.javascript.values import Value
+from oci_push.language.steps import Evaluate, Note, Notes, NoteValue, Text
+from oci_push.runner.conditions import VariablesJudge
 from oci_push.runner.results import Noted, Plain
+from oci_push.variables.lookup import Variables
 
 _FILE = "file:"
 _MAX_FILE = 64 * 1024

@@ -15,37 +15,37 @@ from typing import BinaryIO
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from oci_push.credentials.certificates import add_certificates, certificate_folders
+from oci_push.credentials.files import HELPER_AGE_S, AuthFiles
 from oci_push.engine.graph import ImageGraph, walk
 from oci_push.engine.plan import PushPlan, Target, plan_push
 from oci_push.engine.push import Care, PushResult, execute
 from oci_push.errors import ConfigError, CredentialsError, OciPushError
 from oci_push.events import Emit, Event, Note, discreet, ignore
-from oci_push.model.access import Access, Login, Trust
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
+from oci_push.model.endpoint import Access, Login, Trust
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, Repository
 from oci_push.model.source import SourceSpec, parse_source
 from oci_push.protocol import referrers
 from oci_push.protocol.call import BytesBody
-from oci_push.providers.authfiles import HELPER_AGE_S, AuthFiles
 from oci_push.providers.base import complete
-from oci_push.providers.certificates import add_certificates, certificate_folders
 from oci_push.providers.families import find_family
-from oci_push.registry.connections import Connections
-from oci_push.registry.journal import Journal
+from oci_push.registry.clients import Connections
+from oci_push.registry.upload_store import Journal
+from oci_push.runtime.cache import Memory, NoMemory, SqliteMemory
 from oci_push.runtime.commands import command_runner
-from oci_push.runtime.memory import Memory, NoMemory, SqliteMemory
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.runtime.scope import Scope
-from oci_push.sources import asked
+from oci_push.sources import option_effects as asked
 from oci_push.sources.base import Source
 from oci_push.sources.docker_archive import DockerArchiveSource
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.remote import RemoteSource
 from oci_push.sources.settings import SourceSettings
 from oci_push.sources.table import open_source, path_exists
-from oci_push.transport.logins import Lease, LeasedLogin, LoginSource
+from oci_push.transport.credentials import Lease, LeasedLogin, LoginSource
 from oci_push.transport.session import TransportSettings
 
 ANNOTATIONS_TYPE = "application/vnd.oci-push.annotations.v1"

@@ -10,14 +10,14 @@ from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import Original, ReplicaResult, replicate
 from oci_push.errors import ConfigError, NotFoundError
 from oci_push.events import Emit
-from oci_push.model import ecr_host
-from oci_push.model.access import Access
-from oci_push.model.ecr_host import move
+from oci_push.model.endpoint import Access
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.model.reference import Destination, Reference, Repository
-from oci_push.registry.connections import Connections
+from oci_push.providers.ecr import host as ecr_host
+from oci_push.providers.ecr.host import move
+from oci_push.registry.clients import Connections
 from oci_push.runner.pusher import Pusher
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 
 REPLICATION_S = 1800.0
 """How long a region is waited for where nobody says otherwise; most copies take minutes (ECR user guide)."""

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import OciPushError
-from oci_push.pipeline.idle import Pushes
+from oci_push.runner.idle import Pushes
 
 Plain: TypeAlias = str | float | bool | None
 

@@ -9,21 +9,21 @@ from msgspec.structs import replace
 
 from oci_push.errors import Cancelled
 from oci_push.events import Emit, StepFinished, discreet
-from oci_push.pipeline.idle import count_pushes
-from oci_push.pipeline.judge import VariablesJudge
-from oci_push.pipeline.resolve import title_of
-from oci_push.pipeline.resolving import Context, Pushed, raise_together
-from oci_push.pipeline.schedule import FAILURE, PENDING, RUNNING, SKIPPED, SUCCESS, TERMINATED, Entry, Rules, Schedule
-from oci_push.pipeline.simulate import settled, simulate
-from oci_push.pipeline.steps import Pipeline, Text, type_of
-from oci_push.pipeline.variables import names_in
+from oci_push.language.resolve import title_of
+from oci_push.language.resolving import Context, Pushed, raise_together
+from oci_push.language.steps import Pipeline, Text, type_of
+from oci_push.runner.conditions import VariablesJudge
 from oci_push.runner.hooks import ELECTED, HookRunner
+from oci_push.runner.idle import count_pushes
 from oci_push.runner.pusher import Pusher
 from oci_push.runner.results import RunReport, StepResult
+from oci_push.runner.schedule import FAILURE, PENDING, RUNNING, SKIPPED, SUCCESS, TERMINATED, Entry, Rules, Schedule
 from oci_push.runner.settings import MAX_STEPS_AT_ONCE, RunSettings
-from oci_push.runner.stepping import Moment, Stepping
-from oci_push.runtime.scope import Scope
+from oci_push.runner.simulate import settled, simulate
+from oci_push.runner.steps import Moment, Stepping
+from oci_push.runtime.context import Scope
 from oci_push.runtime.tasks import Crew
+from oci_push.variables.lookup import names_in
 
 
 class Runner:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct, field
 
-from oci_push.pipeline.assumptions import Assumptions
-from oci_push.pipeline.retries import MAX_WAIT_S
-from oci_push.pipeline.simulate import Assumed
+from oci_push.language.retries import MAX_WAIT_S
+from oci_push.runner.simulate import Assumed
+from oci_push.runner.simulated_results import Assumptions
 
 MAX_STEPS_AT_ONCE = 64
 """How many steps of a parallel pipeline really run at one moment; each has threads of its own."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 
 PRIVATE = 0o600
 SHARED = 0o666

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from oci_push.errors import NetworkError, OciPushError, RegistryError
 from oci_push.runtime.clock import Clock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 
 _SCRIPT = "OCI_PUSH_COMMANDS"
 _MAX_LINE = 64 * 1024

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from oci_push.errors import OciPushError
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 
 T = TypeVar("T")
 

@@ -16,8 +16,8 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import load_json
 from oci_push.sources.layout import listing, same_name
+from oci_push.sources.readers import View, normalise, read_small
 from oci_push.sources.settings import SourceSettings
-from oci_push.sources.views import View, normalise, read_small
 
 
 class ArchiveImage(Struct, frozen=True):

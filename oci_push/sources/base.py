@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from oci_push.model.access import Access
 from oci_push.model.descriptor import Descriptor
+from oci_push.model.endpoint import Access
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Body
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 
 BLOCK_BYTES = 512 * 1024
 """How much is read at a time; between 256 KiB and 1 MiB the registry, not we, is the limit."""

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from oci_push.errors import ConfigError, ContentMismatchError
 from oci_push.model.digest import Digest
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.runtime.tasks import run_all
 from oci_push.sources.files import SpooledBody, SpoolSpace
 

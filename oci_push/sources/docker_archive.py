@@ -18,24 +18,24 @@ from msgspec.structs import replace
 from oci_push.errors import ConfigError, ContentMismatchError, SourceError
 from oci_push.events import Emit, LayerCompressed
 from oci_push.model import media
-from oci_push.model.access import Access
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
+from oci_push.model.endpoint import Access
 from oci_push.model.manifest import Manifest, encode
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Body
-from oci_push.runtime.once import OnceMap
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
+from oci_push.runtime.single_flight import OnceMap
 from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.archive_images import ArchiveImage, diff_ids_of
-from oci_push.sources.asked import HINT, about_layers
 from oci_push.sources.codecs import HEAD_BYTES, LARGE_WINDOW_BYTES, WindowError, expanded, told
 from oci_push.sources.compress import Compressed, Compressor, check_diff_id, compress, make_compressor
 from oci_push.sources.files import FileBody, SpoolSpace
+from oci_push.sources.option_effects import HINT, about_layers
 from oci_push.sources.platforms import no_image, read_platform
+from oci_push.sources.readers import View, read_small
 from oci_push.sources.settings import SourceSettings
-from oci_push.sources.views import View, read_small
 
 T = TypeVar("T")
 _SENT_AS_STORED = frozenset({"gzip", "zstd"})

@@ -8,18 +8,18 @@ from msgspec.structs import replace
 
 from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.model import media
-from oci_push.model.access import Access
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
+from oci_push.model.endpoint import Access
 from oci_push.model.manifest import Manifest, load_json
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol.call import Body, BytesBody
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.platforms import PlatformSearch, is_attached
+from oci_push.sources.readers import View, read_small
 from oci_push.sources.settings import Limits
-from oci_push.sources.views import View, read_small
 
 _REF_NAME = "org.opencontainers.image.ref.name"
 _MOST_LISTED, _LONGEST = 20, 100

@@ -17,7 +17,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, load_json
 from oci_push.model.platform import Platform
 from oci_push.protocol.call import Body
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 
 MAX_DEPTH = 8
 """How deep indexes may lie in indexes."""

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from oci_push.errors import ContentMismatchError, NetworkError, RegistryError, SourceError
-from oci_push.model.access import Access
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
+from oci_push.model.endpoint import Access
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol.call import Body, BytesBody
 from oci_push.registry.repository import RepositoryClient
-from oci_push.runtime.once import OnceMap
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import Action, RetryPolicy, decide
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.single_flight import OnceMap
 from oci_push.sources.base import verified
 from oci_push.sources.files import SpooledBody, SpoolSpace
 

@@ -12,13 +12,13 @@ from oci_push.events import Emit
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.source import SourceSpec
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.sources import archive_images, docker_archive, layout
-from oci_push.sources.asked import about_form
 from oci_push.sources.base import Source
 from oci_push.sources.files import FileBody, SpoolSpace
+from oci_push.sources.option_effects import about_form
+from oci_push.sources.readers import FolderView, TarView, View, open_tar, read_small
 from oci_push.sources.settings import SourceSettings
-from oci_push.sources.views import FolderView, TarView, View, open_tar, read_small
 
 
 def open_source(

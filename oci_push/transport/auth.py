@@ -13,18 +13,18 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from oci_push.errors import CredentialsError, RegistryError
-from oci_push.model.access import Access, Login
+from oci_push.model.endpoint import Access, Login
 from oci_push.protocol import challenge as challenges
 from oci_push.protocol import tokens
 from oci_push.protocol.call import Call, Flow, Reply
 from oci_push.protocol.challenge import Challenge, canonical, covers
-from oci_push.protocol.faults import parse_body
+from oci_push.protocol.error_responses import parse_body
 from oci_push.protocol.tokens import Token
 from oci_push.runtime.clock import Clock
-from oci_push.runtime.once import OnceMap
-from oci_push.runtime.scope import Scope
-from oci_push.transport.logins import LoginSource
-from oci_push.transport.origins import check_hop
+from oci_push.runtime.context import Scope
+from oci_push.runtime.single_flight import OnceMap
+from oci_push.transport.credentials import LoginSource
+from oci_push.transport.redirects import check_hop
 
 _RENEW_S = 15.0
 

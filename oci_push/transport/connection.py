@@ -12,8 +12,8 @@ import h11
 from msgspec import Struct
 
 from oci_push.errors import OciPushError
-from oci_push.runtime.scope import Scope
-from oci_push.transport.breakage import Kind, Trouble
+from oci_push.runtime.context import Scope
+from oci_push.transport.network_errors import Kind, Trouble
 from oci_push.transport.sockets import Stream
 
 Headers = list[tuple[bytes, bytes]]

@@ -13,14 +13,14 @@ import threading
 from collections.abc import Iterator, Mapping
 
 from oci_push.errors import DeadlineError, ProtocolViolationError
-from oci_push.model.access import Access, Trust
-from oci_push.runtime.scope import Scope
+from oci_push.model.endpoint import Access, Trust
+from oci_push.runtime.context import Scope
 from oci_push.runtime.tasks import attend
 from oci_push.transport.addresses import Reach, literal, reach
-from oci_push.transport.breakage import Kind, Trouble, trouble_of
 from oci_push.transport.connection import Connection, Patience
-from oci_push.transport.origins import Origin, base_of
+from oci_push.transport.network_errors import Kind, Trouble, trouble_of
 from oci_push.transport.proxies import Proxy, find_proxy
+from oci_push.transport.redirects import Origin, base_of
 from oci_push.transport.sockets import Address, Network, Stream
 from oci_push.transport.socks import greet
 from oci_push.transport.tls import make_context

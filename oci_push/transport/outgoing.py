@@ -9,8 +9,8 @@ import httpx
 from oci_push.errors import CredentialsError, OciPushError, ProtocolViolationError
 from oci_push.protocol.call import Body, Call
 from oci_push.protocol.endpoints import bare
-from oci_push.runtime.scope import Scope
-from oci_push.transport.pace import Bandwidth
+from oci_push.runtime.context import Scope
+from oci_push.transport.limits import Bandwidth
 
 _SECRET_HEADERS = ("Authorization", "X-IDENTITY-HEADER")
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import httpx
 
-from oci_push.runtime.scope import Scope
-from oci_push.transport.breakage import Trouble
+from oci_push.runtime.context import Scope
 from oci_push.transport.connection import Connection, Patience
 from oci_push.transport.dialing import Dialer
-from oci_push.transport.origins import Origin, origin, target_of
+from oci_push.transport.network_errors import Trouble
+from oci_push.transport.redirects import Origin, origin, target_of
 
 _IDLE_S = 60.0
 """How long a connection is kept unused: firewalls forget one after some minutes, without a word to either side."""

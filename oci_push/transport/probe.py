@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from oci_push.model.access import Access
+from oci_push.model.endpoint import Access
 from oci_push.transport.tls import make_context
 
 

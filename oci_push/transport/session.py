@@ -23,24 +23,24 @@ from oci_push.errors import (
     RegistryError,
 )
 from oci_push.events import Emit, Note, RetryScheduled, ignore
-from oci_push.model.access import Access
-from oci_push.protocol import faults
+from oci_push.model.endpoint import Access
+from oci_push.protocol import error_responses as faults
 from oci_push.protocol.call import Call, Flow, Reply
 from oci_push.protocol.endpoints import bare, learn_query
 from oci_push.protocol.limits import rate_limits
-from oci_push.protocol.notices import warnings
+from oci_push.protocol.warnings import warnings
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import Budget, Retried, RetryPolicy, attempts
-from oci_push.runtime.scope import Scope
 from oci_push.transport.auth import Authenticator
-from oci_push.transport.breakage import Kind, Trouble, network_error, trouble_of
 from oci_push.transport.connection import Patience
+from oci_push.transport.credentials import FixedLogin, LoginSource
 from oci_push.transport.dialing import Dialer
-from oci_push.transport.logins import FixedLogin, LoginSource
-from oci_push.transport.origins import base_of, check_hop, join, origin, shown
+from oci_push.transport.limits import Bandwidth, Gate
+from oci_push.transport.network_errors import Kind, Trouble, network_error, trouble_of
 from oci_push.transport.outgoing import BodyStream, check_headers, leave_secrets_behind
-from oci_push.transport.pace import Bandwidth, Gate
 from oci_push.transport.pool import Pool
 from oci_push.transport.probe import Probe, look
+from oci_push.transport.redirects import base_of, check_hop, join, origin, shown
 from oci_push.transport.sockets import Network
 
 T = TypeVar("T")

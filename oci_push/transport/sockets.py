@@ -13,9 +13,9 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
-from oci_push.runtime.scope import Scope
-from oci_push.transport.breakage import Kind, Trouble, trouble_of
-from oci_push.transport.nested import NestedTls
+from oci_push.runtime.context import Scope
+from oci_push.transport.network_errors import Kind, Trouble, trouble_of
+from oci_push.transport.tls_in_tls import NestedTls
 
 T = TypeVar("T")
 Address = tuple[int, tuple[str, int] | tuple[str, int, int, int]]

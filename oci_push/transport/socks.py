@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
-from oci_push.runtime.scope import Scope
-from oci_push.transport.breakage import Kind, Trouble
+from oci_push.runtime.context import Scope
+from oci_push.transport.network_errors import Kind, Trouble
 from oci_push.transport.proxies import Proxy
 from oci_push.transport.sockets import Stream
 

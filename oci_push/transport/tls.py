@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Mapping
 
 from oci_push.errors import ConfigError
-from oci_push.model.access import Trust
+from oci_push.model.endpoint import Trust
 
 
 def make_context(trust: Trust, env: Mapping[str, str]) -> ssl.SSLContext:

@@ -23,6 +23,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("runtime",),
     ("protocol", "events"),
     ("transport",),
+    ("credentials",),
     ("providers",),
     ("registry",),
     ("sources",),
@@ -37,7 +38,9 @@ LADDER: tuple[tuple[str, ...], ...] = (
 `runtime` stands on `model`, as its memory keeps digests."""
 
 BESIDE = {
-    "pipeline": {"secret", "errors", "model", "runtime", "protocol", "events"},
+    "expressions": {"secret", "errors", "model", "runtime"},
+    "variables": {"secret", "errors", "model", "runtime", "expressions"},
+    "language": {"secret", "errors", "model", "runtime", "protocol", "events", "expressions", "variables", "providers"},
     "sandbox": {"secret", "errors", "model", "runtime", "protocol", "events"},
 }
 """Rooms that stand beside the ladder: what they see. They are seen from `runner` upwards."""
@@ -45,18 +48,18 @@ BESIDE = {
 HOMES = {
     "httpx": ("oci_push/transport/",),
     "httpcore": ("oci_push/transport/",),
-    "boto3": ("oci_push/providers/ecr_aws.py",),
+    "boto3": ("oci_push/providers/ecr/aws.py",),
     "h11": ("oci_push/transport/connection.py",),
-    "botocore": ("oci_push/providers/ecr_aws.py", "oci_push/providers/ecr_errors.py"),
-    "yaml": ("oci_push/pipeline/document.py",),
+    "botocore": ("oci_push/providers/ecr/aws.py", "oci_push/providers/ecr/error_responses.py"),
+    "yaml": ("oci_push/language/document.py",),
     "cryptography": (
         "oci_push/engine/signing.py",
         "oci_push/providers/google.py",
-        "oci_push/registry/sealing.py",
+        "oci_push/registry/cipher.py",
         "oci_push/transport/tls.py",
     ),
     "msgspec": ("oci_push/",),
-    "regex": ("oci_push/pipeline/patterns.py",),
+    "regex": ("oci_push/expressions/javascript/patterns.py",),
     "typer": ("oci_push/cli/",),
     "rich": ("oci_push/cli/",),
     "isal": ("oci_push/sources/",),

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from oci_push.errors import OciPushError
 from oci_push.protocol.call import Call, Flow, Reply
-from oci_push.protocol.faults import error_for
+from oci_push.protocol.error_responses import error_for
 
 T = TypeVar("T")
 

@@ -6,10 +6,10 @@ import pytest
 from scripted import drive, reply
 
 from oci_push.errors import CredentialsError
-from oci_push.model.access import Login
+from oci_push.model.endpoint import Login
 from oci_push.protocol import challenge, tokens
 from oci_push.protocol.challenge import Challenge, canonical, covers
-from oci_push.protocol.faults import parse_body, retry_after
+from oci_push.protocol.error_responses import parse_body, retry_after
 from oci_push.secret import Secret
 
 BEARER = Challenge("bearer", {"realm": "https://auth.test/token?x=1", "service": "a b"})

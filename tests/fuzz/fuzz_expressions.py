@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 from fuzzing import run
 
-from oci_push.pipeline.branches import allows
-from oci_push.pipeline.document import Mark
-from oci_push.pipeline.expressions.evaluate import Value, evaluate
-from oci_push.pipeline.expressions.values import from_units, number_to_text, text_to_number, to_units
-from oci_push.pipeline.patterns import PatternError, compile_pattern
-from oci_push.pipeline.steps import Branches, Text
+from oci_push.expressions.evaluate import Value, evaluate
+from oci_push.expressions.javascript.patterns import PatternError, compile_pattern
+from oci_push.expressions.javascript.values import from_units, number_to_text, text_to_number, to_units
+from oci_push.language.branches import allows
+from oci_push.language.document import Mark
+from oci_push.language.steps import Branches, Text
 
 _NAMES: Mapping[str, Value] = {
     "CF_BRANCH": "main", "ok": {"result": "success"}, "my-step": {"result": "skipped"}, "n": 2.5, "nothing": None,

@@ -8,7 +8,7 @@ from fuzzing import run
 
 from oci_push.errors import SourceError
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.sources.files import FileBody, SpoolSpace
 from oci_push.sources.layout import LayoutSource
 from oci_push.sources.settings import Limits

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from fuzzing import run
 
-from oci_push.pipeline.findings import to_json
-from oci_push.pipeline.parse import read_pipeline
-from oci_push.pipeline.schema_registries import Known, KnownRegistry
-from oci_push.pipeline.steps import flatten, type_of
+from oci_push.language.diagnostics import to_json
+from oci_push.language.parse import read_pipeline
+from oci_push.language.schema_registries import Known, KnownRegistry
+from oci_push.language.steps import flatten, type_of
 
 _REGISTRIES = (KnownRegistry("hub", "dockerhub", "docker.io", is_default=True), KnownRegistry("ecr", "ecr"))
 _KNOWN = Known(_REGISTRIES, {"R": "hub", "S": "${{R}}", "H": "localhost:5000"}.get)

@@ -7,7 +7,7 @@ from fuzzing import run
 from oci_push.errors import ProtocolViolationError
 from oci_push.protocol import endpoints, uploads
 from oci_push.protocol.call import Reply
-from oci_push.transport.origins import check_hop, join, target_of
+from oci_push.transport.redirects import check_hop, join, target_of
 
 START = ("https", "registry.test", 443)
 URL = "https://registry.test/v2/app/blobs/uploads/"

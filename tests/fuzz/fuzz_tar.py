@@ -10,11 +10,11 @@ from oci_push.errors import SourceError
 from oci_push.events import ignore
 from oci_push.model.source import parse_source
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.sources.files import SpoolSpace
+from oci_push.sources.readers import open_tar
 from oci_push.sources.settings import Limits, SourceSettings
 from oci_push.sources.table import _by_content
-from oci_push.sources.views import open_tar
 
 SETTINGS = SourceSettings(spool_bytes=1 << 22, threads=1)
 SPEC = parse_source("docker-archive:x", lambda text: text == "x")

@@ -10,11 +10,11 @@ import contextlib
 from fuzzing import run
 
 from oci_push.errors import ConfigError
-from oci_push.pipeline.dotenv import format_dotenv, parse_dotenv
-from oci_push.pipeline.github_event import event_values
-from oci_push.pipeline.interpolation import MAX_CHARACTERS
-from oci_push.pipeline.repository_url import parse_repository_url
-from oci_push.pipeline.variables import Variables, names_in
+from oci_push.variables.dotenv import format_dotenv, parse_dotenv
+from oci_push.variables.github_event import event_values
+from oci_push.variables.interpolation import MAX_CHARACTERS
+from oci_push.variables.lookup import Variables, names_in
+from oci_push.variables.repository_url import parse_repository_url
 
 
 def target(data: bytes) -> None:

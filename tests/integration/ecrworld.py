@@ -21,12 +21,12 @@ from registries import DebianRegistry
 
 from oci_push.engine.push import PushResult
 from oci_push.events import Event
-from oci_push.model.access import Access, Trust
+from oci_push.model.endpoint import Access, Trust
 from oci_push.model.reference import Destination, Repository
 from oci_push.runner.pusher import Options, Pusher, Surroundings
 from oci_push.runtime.clock import Clock, FakeClock
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.runtime.scope import Scope
 from oci_push.transport.session import TransportSettings
 
 HOME, AWAY = "eu-west-1", "us-east-1"

@@ -9,13 +9,13 @@ from pathlib import Path
 from certificates import Authority
 from registries import DebianRegistry, Mode
 
-from oci_push.model.access import Access, Login, Trust
+from oci_push.model.endpoint import Access, Login, Trust
 from oci_push.providers.base import Quirks
-from oci_push.registry.connections import Connections
+from oci_push.registry.clients import Connections
 from oci_push.registry.doctor import Doctor, Examination, scratch_repositories
 from oci_push.runtime.clock import SystemClock
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.runtime.scope import Scope
 from oci_push.secret import Secret
 from oci_push.transport.session import TransportSettings
 

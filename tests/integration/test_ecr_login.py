@@ -12,13 +12,13 @@ from ecrworld import HOME, EcrWorld, repository
 
 from oci_push.errors import ConfigError, CredentialsError, DeadlineError, NetworkError
 from oci_push.events import Note
-from oci_push.model.access import Access
+from oci_push.model.endpoint import Access
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.providers.base import Cloud, CloudSide
 from oci_push.providers.families import find_family
 from oci_push.runtime.clock import FakeClock, SystemClock
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.runtime.scope import Scope
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/pusher"
 HALF_A_DAY_S = 43200.0

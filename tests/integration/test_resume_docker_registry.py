@@ -21,8 +21,8 @@ from oci_push.events import BlobProgress, Event, Note, RetryScheduled
 from oci_push.model.reference import Destination, Reference
 from oci_push.runner.pusher import Options, Pusher, Surroundings
 from oci_push.runtime.clock import SystemClock
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.runtime.scope import Scope
 from oci_push.transport.session import TransportSettings
 
 MIB = 1024 * 1024

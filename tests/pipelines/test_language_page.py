@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from oci_push.pipeline.parse import read_pipeline
+from oci_push.language.parse import read_pipeline
 
 PAGE = (Path(__file__).parents[2] / "docs" / "push-step.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)

@@ -12,8 +12,8 @@ import pytest
 from validating import read_cases
 
 from oci_push.errors import ConfigError
-from oci_push.pipeline.document import load, to_plain
-from oci_push.pipeline.language_schema import language_schema
+from oci_push.language.document import load, to_plain
+from oci_push.language.language_schema import language_schema
 
 PROGRAM = Path(sys.executable).with_name("oci-push")
 STEPS_TOGETHER = "names and stages of several steps are compared"

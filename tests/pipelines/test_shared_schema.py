@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from validating import Validated, config_of, read_cases, validate
 
-from oci_push.pipeline.parse import parse_pipeline
-from oci_push.pipeline.steps import PushStep, flatten
+from oci_push.language.parse import parse_pipeline
+from oci_push.language.steps import PushStep, flatten
 
 PROGRAM = Path(sys.executable).with_name("oci-push")
 

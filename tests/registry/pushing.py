@@ -13,15 +13,15 @@ from images import Layout, LayoutWriter, layer
 from oci_push.engine.push import Care, PushResult
 from oci_push.events import Event, ignore, tee
 from oci_push.model import media
-from oci_push.model.access import Access, Login, Trust
 from oci_push.model.digest import Digest
+from oci_push.model.endpoint import Access, Login, Trust
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination
 from oci_push.runner.pusher import Options, Pusher, Surroundings
 from oci_push.runtime.clock import Clock, SystemClock
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.runtime.scope import Scope
 from oci_push.sandbox.server import Sandbox
 from oci_push.secret import Secret
 from oci_push.transport.session import TransportSettings

@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from oci_push.events import Event, Within
-from oci_push.pipeline.assumptions import Assumptions
-from oci_push.pipeline.config import load_config
-from oci_push.pipeline.parse import parse_pipeline
-from oci_push.pipeline.resolving import Context
-from oci_push.pipeline.steps import flatten
-from oci_push.pipeline.variables import Source, Variables
+from oci_push.language.config import load_config
+from oci_push.language.parse import parse_pipeline
+from oci_push.language.resolving import Context
+from oci_push.language.steps import flatten
 from oci_push.runner.pusher import Options, Pusher, Surroundings
 from oci_push.runner.results import RunReport, StepResult
 from oci_push.runner.run import Runner
 from oci_push.runner.settings import RunSettings
+from oci_push.runner.simulated_results import Assumptions
 from oci_push.runtime.clock import Clock, FakeClock
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.runtime.scope import Scope
 from oci_push.sources.table import path_exists
 from oci_push.transport.session import TransportSettings
+from oci_push.variables.lookup import Source, Variables
 
 ONCE = RetryPolicy(attempts=1)
 

@@ -13,7 +13,7 @@ from pushing import LOGIN, Pushing, is_whole
 
 from oci_push.errors import CredentialsError, DeniedError, OciPushError, ProtocolViolationError
 from oci_push.events import BlobDone, Event
-from oci_push.model.access import Access, Login, Trust
+from oci_push.model.endpoint import Access, Login, Trust
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sandbox.faults import Answer, Fault, FaultScript, Redirect

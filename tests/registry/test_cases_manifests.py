@@ -14,7 +14,7 @@ from oci_push.errors import ImmutableTagError, OciPushError, ProtocolViolationEr
 from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.runtime.clock import FakeClock, SystemClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.runtime.tasks import run_all
 from oci_push.sandbox.faults import Answer, Fault, FaultScript, FlipByte, Headers, Stall
 from oci_push.sandbox.options import SandboxOptions

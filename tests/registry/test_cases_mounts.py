@@ -13,8 +13,8 @@ from oci_push.engine.transfer import BlobOutcome
 from oci_push.errors import ContentMismatchError, OciPushError, UnavailableError
 from oci_push.events import Event, LegFinished
 from oci_push.model.digest import Digest
+from oci_push.runtime.cache import SqliteMemory
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.memory import SqliteMemory
 from oci_push.sandbox.faults import Answer, Fault, FaultScript, Headers
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox

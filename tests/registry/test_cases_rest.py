@@ -28,11 +28,11 @@ from oci_push.errors import (
 )
 from oci_push.events import BlobDone, BlobProgress, LayerCompressed, Note, RetryScheduled
 from oci_push.model import media
-from oci_push.model.access import Access, Trust
 from oci_push.model.digest import Digest
+from oci_push.model.endpoint import Access, Trust
 from oci_push.model.platform import Platform
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.sandbox.faults import Answer, DropAfter, Fault, FaultScript, Stall, TruncateReply
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox

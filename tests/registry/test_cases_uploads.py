@@ -20,7 +20,7 @@ from oci_push.errors import (
 from oci_push.events import BlobDone, Note
 from oci_push.model.digest import Digest
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.sandbox.faults import Answer, Fault, FaultScript, Headers, Stall
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox

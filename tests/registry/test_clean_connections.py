@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from oci_push.model.access import Access
+from oci_push.model.endpoint import Access
 from oci_push.protocol.call import Call, Reply
 from oci_push.runtime.clock import SystemClock
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.runtime.scope import Scope
 from oci_push.transport.session import Session, TransportSettings
 
 OK = b"HTTP/1.1 200 OK\r\nX-Count: 1\r\nContent-Length: 2\r\n\r\nok"

@@ -14,15 +14,15 @@ from images import layer, make_layout
 
 from oci_push.errors import CredentialsError, OciPushError
 from oci_push.events import ignore
-from oci_push.model.access import Access, Login, Trust
+from oci_push.model.endpoint import Access, Login, Trust
 from oci_push.model.identity import AzureIdentity, GoogleIdentity, Identity
 from oci_push.model.reference import Destination
 from oci_push.protocol.ping import ping
-from oci_push.registry.connections import Connections
+from oci_push.registry.clients import Connections
 from oci_push.runner.pusher import Options, Pusher, Surroundings
 from oci_push.runtime.clock import FakeClock
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.runtime.scope import Scope
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
 from oci_push.secret import Secret

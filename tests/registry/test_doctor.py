@@ -13,12 +13,12 @@ from program import program
 from pushing import QUICK
 
 from oci_push.events import ignore
-from oci_push.model.access import Access, Login, Trust
+from oci_push.model.endpoint import Access, Login, Trust
 from oci_push.providers.base import Quirks
-from oci_push.registry.connections import Connections
+from oci_push.registry.clients import Connections
 from oci_push.registry.doctor import Doctor, Examination, Verdict, scratch_repositories
 from oci_push.runtime.clock import Clock, FakeClock, SystemClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.sandbox.faults import Answer, Fault, FaultScript, Headers
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox

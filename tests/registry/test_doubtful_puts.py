@@ -16,8 +16,8 @@ from oci_push.engine.push import Care, PushResult
 from oci_push.errors import Cancelled, NetworkError, OciPushError, ProtocolViolationError, UnavailableError
 from oci_push.model.digest import Digest
 from oci_push.runtime.clock import SystemClock
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.runtime.scope import Scope
 from oci_push.sandbox.faults import Action, Answer, DropBefore, DropReply, Fault, FaultScript, FlipByte, Headers, Stall
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from program import program
 
+from oci_push.language.config import load_config
+from oci_push.language.integrations import Config, Integration
 from oci_push.model.identity import AzureIdentity
-from oci_push.pipeline.config import load_config
-from oci_push.pipeline.integrations import Config, Integration
 from oci_push.secret import Secret
 
 SECRET = "s3cret-of-somebody"

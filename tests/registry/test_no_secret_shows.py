@@ -22,12 +22,12 @@ from pushing import QUICK
 
 from oci_push.errors import OciPushError
 from oci_push.events import Event
-from oci_push.model.access import Access, Login, Trust
+from oci_push.model.endpoint import Access, Login, Trust
 from oci_push.model.identity import AzureIdentity, GoogleIdentity, Identity
 from oci_push.protocol.ping import ping
-from oci_push.registry.connections import Connections
+from oci_push.registry.clients import Connections
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.secret import Secret
 from oci_push.transport.session import TransportSettings
 

@@ -16,7 +16,7 @@ from oci_push.errors import (
     ImmutableTagError,
     ProtocolViolationError,
 )
-from oci_push.model.access import Login
+from oci_push.model.endpoint import Login
 from oci_push.sandbox.faults import Action, Answer, DropAfter, DropBefore, DropReply, Fault, FaultScript, Headers
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox

@@ -18,7 +18,7 @@ from pushing import Pushing, is_whole
 from oci_push.errors import Cancelled
 from oci_push.events import UploadResumed
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.runtime.tasks import run_all
 from oci_push.sandbox.faults import Answer, Fault, FaultScript, Slow, Stall
 from oci_push.sandbox.options import SandboxOptions

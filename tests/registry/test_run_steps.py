@@ -13,7 +13,7 @@ from oci_push.errors import ConfigError, DeadlineError
 from oci_push.events import Event, StepStarted, Within
 from oci_push.runner.settings import RunSettings
 from oci_push.runtime.clock import FakeClock, SystemClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.sandbox.faults import Answer, Fault, FaultScript, Stall
 from oci_push.sandbox.server import Sandbox
 

@@ -12,7 +12,7 @@ from pushing import LOGIN, Pushing
 from rawserver import RawServer
 
 from oci_push.errors import DeniedError, OciPushError
-from oci_push.model.access import Access
+from oci_push.model.endpoint import Access
 from oci_push.sandbox.faults import Answer, Fault, Redirect
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox

@@ -11,7 +11,7 @@ from pushing import LOGIN, Pushing
 from rawserver import RawServer
 
 from oci_push.errors import NetworkError, OciPushError, ProtocolViolationError
-from oci_push.model.access import Access, Trust
+from oci_push.model.endpoint import Access, Trust
 from oci_push.sandbox.faults import Action, Answer, Fault, Redirect
 from oci_push.sandbox.server import Sandbox
 

@@ -17,7 +17,7 @@ from oci_push.model import media
 from oci_push.model.reference import Destination
 from oci_push.runner.pusher import Pusher
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.runtime.tasks import run_all
 from oci_push.sandbox.faults import Action, Answer, DropAfter, Fault, Stall
 from oci_push.sandbox.options import SandboxOptions

@@ -15,8 +15,8 @@ from oci_push.engine.push import PushResult
 from oci_push.errors import Cancelled, OciPushError
 from oci_push.events import Note, UploadResumed
 from oci_push.runtime.clock import SystemClock
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.runtime.scope import Scope
 from oci_push.sandbox.faults import Action, Answer, DropAfter, DropBefore, Fault, Slow
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox

@@ -13,7 +13,7 @@ from pushing import Pushing, is_whole
 from wayproxy import WayProxy
 
 from oci_push.errors import ConfigError, NetworkError, OciPushError
-from oci_push.model.access import Access, Trust
+from oci_push.model.endpoint import Access, Trust
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
 

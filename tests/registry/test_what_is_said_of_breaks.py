@@ -14,10 +14,10 @@ from rawserver import RawServer
 
 from oci_push.errors import Cancelled, CredentialsError, NetworkError, OciPushError
 from oci_push.events import RetryScheduled
-from oci_push.model.access import Access, Login, Trust
+from oci_push.model.endpoint import Access, Login, Trust
 from oci_push.runtime.clock import FakeClock, SystemClock
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.runtime.scope import Scope
 from oci_push.sandbox.faults import Answer, Fault, FaultScript
 from oci_push.sandbox.server import Sandbox
 from oci_push.secret import Secret

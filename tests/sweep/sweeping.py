@@ -24,8 +24,8 @@ from scenarios import Scenario
 from oci_push.engine.push import PushResult
 from oci_push.errors import Cancelled
 from oci_push.runtime.clock import FakeClock, SystemClock
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.runtime.scope import Scope
 from oci_push.sandbox.faults import Action, Answer, Fault, Headers, Redirect, Stall
 from oci_push.sandbox.server import Sandbox
 from oci_push.sandbox.traffic import Traffic

@@ -98,4 +98,4 @@ def test_a_push_loads_neither_pydantic_nor_what_only_pipelines_need() -> None:
     assert "oci_push.cli.push" in found
     assert not found & {"pydantic", "pydantic_core"}
     assert not {name for name in found if name.startswith(("oci_push.providers.google", "oci_push.providers.azure"))}
-    assert not {name for name in found if name.startswith(("oci_push.providers.ecr", "oci_push.sandbox"))}
+    assert not {name for name in found if name.startswith(("oci_push.providers.ecr.provider", "oci_push.sandbox"))}

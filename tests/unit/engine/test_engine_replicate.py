@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oci_push.engine.replicate import nearest
-from oci_push.model.access import Access
+from oci_push.model.endpoint import Access
 
 A, B, C = Access("a.example"), Access("b.example"), Access("c.example")
 

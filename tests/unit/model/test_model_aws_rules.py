@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from oci_push.model.aws_rules import creation_problems, identity_problems
 from oci_push.model.identity import AwsIdentity, EcrCreation
+from oci_push.providers.ecr.rules import creation_problems, identity_problems
 from oci_push.secret import Secret
 
 ROLE = "arn:aws:iam::123456789012:role/path/name"

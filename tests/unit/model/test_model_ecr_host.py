@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from oci_push.model import ecr_host
-from oci_push.model.access import Access
-from oci_push.model.ecr_host import UNKNOWN_ACCOUNT, EcrHost, is_region, move, registry_host
+from oci_push.model.endpoint import Access
 from oci_push.model.identity import AwsIdentity, GoogleIdentity
+from oci_push.providers.ecr import host as ecr_host
+from oci_push.providers.ecr.host import UNKNOWN_ACCOUNT, EcrHost, is_region, move, registry_host
 
 A = "123456789012"
 

@@ -11,8 +11,8 @@ import pytest
 
 from oci_push.errors import CredentialsError, Problem, RegistryError
 from oci_push.events import Event, Note, RetryScheduled, Within, discreet
-from oci_push.model.access import Login
 from oci_push.model.display import clean, clean_json, quoted
+from oci_push.model.endpoint import Login
 from oci_push.secret import Secret, learn_logins, masked, masked_json
 
 WORD = 'mask3d/of+this "test" é\\&<'

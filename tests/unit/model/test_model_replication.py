@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from oci_push.model.replication import Place, Rule, compare, destinations, rule_problems, rules_problems, settle
+from oci_push.providers.ecr.replication_rules import (
+    Place,
+    Rule,
+    compare,
+    destinations,
+    rule_problems,
+    rules_problems,
+    settle,
+)
 
 HOME = Place("eu-west-1", "123456789012")
 AWAY = Place("us-east-1", "123456789012")

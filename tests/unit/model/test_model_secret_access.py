@@ -7,7 +7,7 @@ import traceback
 
 import pytest
 
-from oci_push.model.access import Access, Login, Trust, is_loopback
+from oci_push.model.endpoint import Access, Login, Trust, is_loopback
 from oci_push.secret import Secret
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from oci_push.pipeline.branches import allows, find_bad_patterns
-from oci_push.pipeline.document import Mark
-from oci_push.pipeline.steps import Branches, Text
+from oci_push.language.branches import allows, find_bad_patterns
+from oci_push.language.document import Mark
+from oci_push.language.steps import Branches, Text
 
 
 def texts(*items: str) -> tuple[Text, ...]:

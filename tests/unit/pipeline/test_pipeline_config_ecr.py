@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from oci_push.errors import ConfigError
+from oci_push.language.config import load_config
+from oci_push.language.integrations import Integration
+from oci_push.language.parse import parse_pipeline
+from oci_push.language.resolve import resolve_push
+from oci_push.language.resolving import Context
+from oci_push.language.steps import PushStep
 from oci_push.model.identity import AwsIdentity
-from oci_push.pipeline.config import load_config
-from oci_push.pipeline.integrations import Integration
-from oci_push.pipeline.parse import parse_pipeline
-from oci_push.pipeline.resolve import resolve_push
-from oci_push.pipeline.resolving import Context
-from oci_push.pipeline.steps import PushStep
-from oci_push.pipeline.variables import Variables
+from oci_push.variables.lookup import Variables
 
 FIPS = "123456789012.dkr.ecr-fips.us-east-1.amazonaws.com"
 

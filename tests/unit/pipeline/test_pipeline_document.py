@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from oci_push.errors import ConfigError
-from oci_push.pipeline.document import load, to_plain
-from oci_push.pipeline.plain import Timestamp, resolve_plain
+from oci_push.language.document import load, to_plain
+from oci_push.language.yaml_scalars import Timestamp, resolve_plain
 
 
 def read(text: str | bytes) -> object:

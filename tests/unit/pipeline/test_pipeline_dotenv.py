@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oci_push.errors import ConfigError, Problem
-from oci_push.pipeline.dotenv import format_dotenv, parse_dotenv
+from oci_push.variables.dotenv import format_dotenv, parse_dotenv
 
 
 @pytest.mark.parametrize(

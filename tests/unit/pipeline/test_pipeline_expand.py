@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from oci_push.pipeline.parse import parse_pipeline, read_pipeline
-from oci_push.pipeline.steps import ParallelStep, PushStep
+from oci_push.language.parse import parse_pipeline, read_pipeline
+from oci_push.language.steps import ParallelStep, PushStep
 
 
 def group(step: str) -> ParallelStep:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oci_push.errors import ConfigError
-from oci_push.pipeline.exports import (
+from oci_push.variables.exports import (
     ExportForm,
     check_export_names,
     choose_form,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from oci_push.errors import ConfigError, OciPushError
-from oci_push.model.access import Access
-from oci_push.pipeline.config import load_config
-from oci_push.pipeline.document import Mapping, Timestamp, load, to_plain
-from oci_push.pipeline.integrations import Config
-from oci_push.pipeline.parse import parse_pipeline
-from oci_push.pipeline.resolve import ResolvedPush, resolve_push
-from oci_push.pipeline.resolving import Context
-from oci_push.pipeline.steps import ParallelStep, PushStep, flatten
-from oci_push.pipeline.variables import Variables, interpolate
+from oci_push.language.config import load_config
+from oci_push.language.document import Mapping, Timestamp, load, to_plain
+from oci_push.language.integrations import Config
+from oci_push.language.parse import parse_pipeline
+from oci_push.language.resolve import ResolvedPush, resolve_push
+from oci_push.language.resolving import Context
+from oci_push.language.steps import ParallelStep, PushStep, flatten
+from oci_push.model.endpoint import Access
+from oci_push.variables.lookup import Variables, interpolate
 
 REGISTRIES = """
 registries:

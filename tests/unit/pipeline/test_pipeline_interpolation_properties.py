@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oci_push.errors import ConfigError
-from oci_push.pipeline.derived_variables import escape_special, to_tag
-from oci_push.pipeline.interpolation import MAX_CHARACTERS, tokens_in
-from oci_push.pipeline.variables import Source, Variables, names_in
+from oci_push.variables.derived import escape_special, to_tag
+from oci_push.variables.interpolation import MAX_CHARACTERS, tokens_in
+from oci_push.variables.lookup import Source, Variables, names_in
 
 VENDOR = re.compile(r"\$\{{2}(.+?)\}{2}")
 NAMES = st.sampled_from(["A", "B", "C", "CF_BRANCH", "CF_BRANCH_TAG_NORMALIZED", "CF_REVISION", "steps.p.result"])

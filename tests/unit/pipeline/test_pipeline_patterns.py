@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oci_push.pipeline.pattern_syntax import MAX_COUNT, MAX_DEPTH
-from oci_push.pipeline.patterns import FLAGS, MAX_SOURCE, MAX_TEXT, PatternError, compile_pattern
+from oci_push.expressions.javascript.pattern_syntax import MAX_COUNT, MAX_DEPTH
+from oci_push.expressions.javascript.patterns import FLAGS, MAX_SOURCE, MAX_TEXT, PatternError, compile_pattern
 
 
 @pytest.mark.parametrize(

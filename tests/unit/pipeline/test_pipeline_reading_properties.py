@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oci_push.pipeline.document import Mapping, Node, Scalar, Sequence, load, to_plain
-from oci_push.pipeline.parse import read_pipeline
-from oci_push.pipeline.plain import resolve_plain
-from oci_push.pipeline.schema_registries import Known, KnownRegistry
+from oci_push.language.document import Mapping, Node, Scalar, Sequence, load, to_plain
+from oci_push.language.parse import read_pipeline
+from oci_push.language.schema_registries import Known, KnownRegistry
+from oci_push.language.yaml_scalars import resolve_plain
 
 KNOWN = Known((KnownRegistry("hub", "dockerhub", "docker.io"), KnownRegistry("ecr", "ecr")), {"R": "hub"}.get)
 KEYS = st.sampled_from(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from oci_push.errors import ConfigError
-from oci_push.model.replication import Place, Rule
-from oci_push.pipeline.replication import load_rules
+from oci_push.language.replication import load_rules
+from oci_push.providers.ecr.replication_rules import Place, Rule
 
 HOME = Place("eu-west-1", "123456789012")
 

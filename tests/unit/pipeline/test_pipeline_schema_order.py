@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oci_push.pipeline.parse import read_pipeline
+from oci_push.language.parse import read_pipeline
 
 
 def read(mode: str, **waits: str) -> tuple[list[str], list[str]]:

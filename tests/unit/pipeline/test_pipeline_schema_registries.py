@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from oci_push.errors import Problem
-from oci_push.pipeline.parse import Reading, read_pipeline
-from oci_push.pipeline.schema_registries import Known, KnownRegistry
+from oci_push.language.parse import Reading, read_pipeline
+from oci_push.language.schema_registries import Known, KnownRegistry
 
 HUB = KnownRegistry("hub", "dockerhub", "docker.io", is_default=True)
 ECR = KnownRegistry("ecr", "ecr", "123456789012.dkr.ecr.us-east-1.amazonaws.com")

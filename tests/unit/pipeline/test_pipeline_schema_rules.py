@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oci_push.pipeline.parse import Reading, read_pipeline
+from oci_push.language.parse import Reading, read_pipeline
 
 
 def read(step: str, root: str = "") -> Reading:

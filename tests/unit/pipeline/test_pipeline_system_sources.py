@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from oci_push.pipeline.repository_url import RepositoryUrl, parse_repository_url
-from oci_push.pipeline.system_variables import Build, GitFacts, system_sources
-from oci_push.pipeline.variables import Source, Variables
+from oci_push.variables.lookup import Source, Variables
+from oci_push.variables.repository_url import RepositoryUrl, parse_repository_url
+from oci_push.variables.system import Build, GitFacts, system_sources
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 HEAD = "f" * 40

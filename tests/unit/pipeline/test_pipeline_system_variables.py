@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from oci_push.pipeline.ci_services import find_service
-from oci_push.pipeline.github_event import event_values
-from oci_push.pipeline.system_variables import MEANINGS
+from oci_push.variables.ci_services import find_service
+from oci_push.variables.github_event import event_values
+from oci_push.variables.system import MEANINGS
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 HEAD = "f" * 40

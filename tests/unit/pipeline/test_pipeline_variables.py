@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from oci_push.errors import ConfigError
-from oci_push.pipeline.interpolation import MAX_CHARACTERS, MAX_DEPTH
-from oci_push.pipeline.variables import Interpolated, Source, Variables, names_in, only_name
 from oci_push.secret import Secret, masked
+from oci_push.variables.interpolation import MAX_CHARACTERS, MAX_DEPTH
+from oci_push.variables.lookup import Interpolated, Source, Variables, names_in, only_name
 
 
 def test_first_source_wins_and_says_where_a_value_is_from() -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from oci_push.credentials.files import HELPER_AGE_S, AuthFiles, read_file
 from oci_push.errors import CredentialsError
 from oci_push.events import Event, Note
 from oci_push.model.reference import Repository
-from oci_push.providers.authfiles import HELPER_AGE_S, AuthFiles, read_file
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.commands import Finished
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.secret import Secret
 
 NOT_FOUND = Finished(1, b"credentials not found in native keychain\n")

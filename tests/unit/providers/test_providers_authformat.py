@@ -7,9 +7,9 @@ import json
 
 import pytest
 
+from oci_push.credentials.format import AuthFile, AuthKey
 from oci_push.errors import CredentialsError
-from oci_push.model.access import Login
-from oci_push.providers.authformat import AuthFile, AuthKey
+from oci_push.model.endpoint import Login
 from oci_push.secret import Secret
 
 

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from oci_push.credentials.files import AuthFiles
+from oci_push.credentials.format import AuthKey
+from oci_push.credentials.writing import choose_file, remove_login, store_login
 from oci_push.errors import CredentialsError
 from oci_push.events import ignore
-from oci_push.model.access import Login
+from oci_push.model.endpoint import Login
 from oci_push.model.reference import Repository
-from oci_push.providers.authfiles import AuthFiles
-from oci_push.providers.authformat import AuthKey
-from oci_push.providers.authwriting import choose_file, remove_login, store_login
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.commands import Finished
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.secret import Secret
 
 LOGIN = Login("robot", Secret("pa:ss"))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from oci_push.credentials.certificates import SYSTEM_FOLDERS, add_certificates, certificate_folders
 from oci_push.errors import ConfigError
 from oci_push.events import Event, Note
-from oci_push.model.access import Trust
-from oci_push.providers.certificates import SYSTEM_FOLDERS, add_certificates, certificate_folders
+from oci_push.model.endpoint import Trust
 from oci_push.transport.tls import make_context
 
 HOST = "reg.example:5000"

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from oci_push.credentials.helpers import MissingHelperError, ask_helper
 from oci_push.errors import CredentialsError, DeadlineError
-from oci_push.model.access import Login
-from oci_push.providers.credential_helpers import MissingHelperError, ask_helper
+from oci_push.model.endpoint import Login
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.commands import Finished
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.secret import Secret
 
 

@@ -16,7 +16,7 @@ from oci_push.errors import (
     RegistryError,
     UnavailableError,
 )
-from oci_push.providers.ecr_errors import translate
+from oci_push.providers.ecr.error_responses import translate
 
 
 def _answer(code: str, status: int = 400, text: str = "said why") -> aws.ClientError:

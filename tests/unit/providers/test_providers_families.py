@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oci_push.model.access import Login
+from oci_push.model.endpoint import Login
 from oci_push.protocol.uploads import Form
 from oci_push.providers.base import Family, complete
 from oci_push.providers.families import FAMILIES, find_family

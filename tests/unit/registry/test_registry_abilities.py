@@ -6,7 +6,7 @@ import pytest
 
 from oci_push.errors import UploadRejectedError
 from oci_push.protocol.uploads import Form, Upload
-from oci_push.registry.abilities import LAST_BYTES, PROBE_BYTES, SINGLE_BYTES, WHOLE_BYTES, Abilities, Facts
+from oci_push.registry.capabilities import LAST_BYTES, PROBE_BYTES, SINGLE_BYTES, WHOLE_BYTES, Abilities, Facts
 
 MIB = 1024 * 1024
 UPLOAD = Upload("https://registry.test/up")

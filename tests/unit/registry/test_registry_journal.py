@@ -13,9 +13,9 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.protocol.uploads import Upload
-from oci_push.registry.journal import Entry, Journal
+from oci_push.registry.upload_store import Entry, Journal
+from oci_push.runtime.cache import UPLOAD_S, SqliteMemory
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.memory import UPLOAD_S, SqliteMemory
 
 HOST = "registry.test"
 REPOSITORY = Repository(HOST, "team/app")

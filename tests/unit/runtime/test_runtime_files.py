@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from oci_push.runtime.clock import FakeClock
+from oci_push.runtime.context import Scope
 from oci_push.runtime.files import PRIVATE, folder_locked, try_lock, write_whole
-from oci_push.runtime.scope import Scope
 
 
 def test_a_lock_is_held_by_one(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from oci_push.model.digest import Digest
+from oci_push.runtime.cache import ABILITY_S, DAY_S, KEEP_BLOBS, KEEP_S, REFUSAL_S, Memory, NoMemory, SqliteMemory
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.memory import ABILITY_S, DAY_S, KEEP_BLOBS, KEEP_S, REFUSAL_S, Memory, NoMemory, SqliteMemory
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.runtime.tasks import run_all
 
 HOST = "reg.example"
@@ -294,7 +294,7 @@ class TestFile:
             "import sys; from pathlib import Path\n"
             "from oci_push.model.digest import Digest\n"
             "from oci_push.runtime.clock import SystemClock\n"
-            "from oci_push.runtime.memory import SqliteMemory\n"
+            "from oci_push.runtime.cache import SqliteMemory\n"
             "def fail(text): raise SystemExit(text)\n"
             "memory = SqliteMemory(Path(sys.argv[1]), SystemClock(), fail)\n"
             "for number in range(100):\n"
@@ -341,5 +341,5 @@ def test_switched_off_memory_has_the_same_methods_and_knows_nothing() -> None:
 
 
 def test_sqlite_is_not_imported_until_it_is_needed() -> None:
-    code = "import sys; import oci_push.runtime.memory; sys.exit('sqlite3' in sys.modules)"
+    code = "import sys; import oci_push.runtime.cache; sys.exit('sqlite3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

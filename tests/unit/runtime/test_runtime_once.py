@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.once import OnceMap
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
+from oci_push.runtime.single_flight import OnceMap
 from oci_push.runtime.tasks import run_all
 
 

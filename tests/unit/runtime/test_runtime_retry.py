@@ -20,8 +20,8 @@ from oci_push.errors import (
     UploadRejectedError,
 )
 from oci_push.runtime.clock import FakeClock
+from oci_push.runtime.context import Scope
 from oci_push.runtime.retry import Action, Budget, Retried, RetryPolicy, attempts, decide
-from oci_push.runtime.scope import Scope
 
 RESET = NetworkError("reg.example: reset")
 

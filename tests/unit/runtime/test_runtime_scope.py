@@ -8,7 +8,7 @@ import pytest
 
 from oci_push.errors import Cancelled, DeadlineError, NetworkError
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from oci_push.errors import Cancelled, DeadlineError, NetworkError, SourceError
 from oci_push.runtime.clock import FakeClock, SystemClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.runtime.tasks import Outcome, attend, first_error, run_all
 
 

@@ -25,7 +25,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.source import SourceSpec
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.sources.settings import Limits, SourceSettings
 from oci_push.sources.table import open_source
 

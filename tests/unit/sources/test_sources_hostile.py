@@ -20,7 +20,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.source import SourceSpec
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.sources import table
 from oci_push.sources.settings import SourceSettings
 

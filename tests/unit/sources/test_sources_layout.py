@@ -17,7 +17,7 @@ from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.events import ignore
 from oci_push.model.source import parse_source
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.sources.settings import Limits, SourceSettings
 from oci_push.sources.table import open_source, path_exists
 

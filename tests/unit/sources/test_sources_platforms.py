@@ -15,7 +15,7 @@ from oci_push.model import media
 from oci_push.model.platform import Platform
 from oci_push.model.source import SourceSpec
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.sources.settings import SourceSettings
 from oci_push.sources.table import open_source
 

@@ -7,15 +7,15 @@ import threading
 import pytest
 
 from oci_push.errors import CredentialsError
-from oci_push.model.access import Access, Login
+from oci_push.model.endpoint import Access, Login
 from oci_push.protocol.call import Call, Flow, Reply
 from oci_push.protocol.tokens import Token, basic
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.scope import Scope
+from oci_push.runtime.context import Scope
 from oci_push.runtime.tasks import run_all
 from oci_push.secret import Secret
 from oci_push.transport.auth import Authenticator
-from oci_push.transport.logins import FixedLogin, Lease, LeasedLogin
+from oci_push.transport.credentials import FixedLogin, Lease, LeasedLogin
 
 ORIGIN = ("https", "registry.test", 443)
 CALL = Call("PUT", "/v2/app/manifests/1", scopes=("repository:app:pull,push",))

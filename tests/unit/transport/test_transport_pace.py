@@ -6,8 +6,8 @@ import pytest
 
 from oci_push.protocol.call import BytesBody
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.scope import Scope
-from oci_push.transport.pace import Bandwidth, Gate
+from oci_push.runtime.context import Scope
+from oci_push.transport.limits import Bandwidth, Gate
 
 
 def test_a_refusal_halves_and_a_burst_of_them_halves_once() -> None:

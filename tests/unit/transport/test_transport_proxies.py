@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from oci_push.errors import ConfigError
-from oci_push.transport.origins import Origin
 from oci_push.transport.proxies import find_proxy
+from oci_push.transport.redirects import Origin
 
 PROXY = {"HTTPS_PROXY": "http://proxy:3128"}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.scope import Scope
-from oci_push.transport.pace import Rate
+from oci_push.runtime.context import Scope
+from oci_push.transport.limits import Rate
 
 
 def _moments(rate: Rate, clock: FakeClock, count: int) -> list[float]:

@@ -10,8 +10,8 @@ import pytest
 
 from oci_push.errors import DeadlineError
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.scope import Scope
-from oci_push.transport.breakage import Trouble
+from oci_push.runtime.context import Scope
+from oci_push.transport.network_errors import Trouble
 from oci_push.transport.sockets import Stream, autotuned_bytes, send_buffer_helps
 
 MIB = 1024 * 1024

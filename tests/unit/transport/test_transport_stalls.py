@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.scope import Scope
-from oci_push.transport.breakage import Trouble
+from oci_push.runtime.context import Scope
+from oci_push.transport.network_errors import Trouble
 from oci_push.transport.sockets import Stream
 
 LOOKS = 12

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from oci_push.errors import ConfigError
-from oci_push.pipeline.expressions.evaluate import MAX_LENGTH, MAX_SEARCHES, Evaluated, Value, evaluate
-from oci_push.pipeline.expressions.values import MAX_TEXT
+from oci_push.expressions.evaluate import MAX_LENGTH, MAX_SEARCHES, Evaluated, Value, evaluate
+from oci_push.expressions.javascript.values import MAX_TEXT
 
 OK: Mapping[str, Value] = {"result": "success", "x.y": 5.0, "deep": {"er": 2.0, "a-b": None}}
 NAMES: Mapping[str, Value] = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from oci_push.pipeline.expressions.evaluate import Value, evaluate
+from oci_push.expressions.evaluate import Value, evaluate
 
 NAMES: Mapping[str, Value] = {
     "my-step": {"result": "success"}, "ok": {"a.b": 1.0, "a": {"b": 2.0, "c d": {"e": "f"}, "null": None}, "s": "xyz"},

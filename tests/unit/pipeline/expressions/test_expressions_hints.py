@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from oci_push.pipeline.expressions.evaluate import Value, evaluate
+from oci_push.expressions.evaluate import Value, evaluate
 
 STEP: Mapping[str, Value] = {"result": "success"}
 NAMES: Mapping[str, Value] = {"CF_BRANCH": "main", "my-step": STEP, "ok": STEP, "steps": {"ok": STEP, "my-step": STEP}}

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oci_push.pipeline.expressions.evaluate import Value, evaluate
-from oci_push.pipeline.expressions.functions import FUNCTIONS
-from oci_push.pipeline.expressions.values import from_units, number_to_text, text_to_number, to_units
+from oci_push.expressions.evaluate import Value, evaluate
+from oci_push.expressions.functions import FUNCTIONS
+from oci_push.expressions.javascript.values import from_units, number_to_text, text_to_number, to_units
 
 NAMES: Mapping[str, Value] = {
     "a": "text", "n": 2.5, "ok": {"result": "success", "deep": {"x": None}}, "nothing": None, "yes": True,

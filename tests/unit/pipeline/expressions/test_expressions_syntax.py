@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from oci_push.pipeline.expressions.evaluate import MAX_LENGTH, evaluate
-from oci_push.pipeline.expressions.syntax import MAX_DEPTH
+from oci_push.expressions.evaluate import MAX_LENGTH, evaluate
+from oci_push.expressions.syntax import MAX_DEPTH
 
 
 @pytest.mark.parametrize(

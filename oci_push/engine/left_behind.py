@@ -1,0 +1,58 @@
+"""What stays behind when an image is copied: referrers, and signatures and the like under tags made of its digest.
+
+They are no part of the image, so a copy of it leaves them, and whoever needs them over there must be told. What cannot
+be asked for is passed over: the copy itself is complete either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from oci_push.errors import OciPushError
+from oci_push.events import Emit, Note
+from oci_push.model.digest import Digest
+from oci_push.model.manifest import Manifest
+from oci_push.protocol.referrers import fallback_tag
+from oci_push.registry.repository import RepositoryClient
+from oci_push.runtime.context import Scope
+from oci_push.runtime.tasks import run_all
+
+_ENDINGS = (".sig", ".att", ".sbom")
+"""cosign's, for signatures, attestations and bills of materials."""
+_MOST_NODES = 20
+_AT_ONCE = 8
+_MOST_NAMED = 3
+
+
+def tell_what_stays(scope: Scope, client: RepositoryClient, nodes: Sequence[Manifest], emit: Emit) -> None:
+    """Say how many referrers of `nodes`, and tags about them, stay in the repository of `client`."""
+    asked = [node.digest for node in nodes[-_MOST_NODES:]]  # the root is the last of them
+    referrers = run_all(scope, [partial(_referrers, client=client, subject=one) for one in asked], limit=_AT_ONCE)
+    names = [f"{fallback_tag(one)}{ending}" for one in asked for ending in _ENDINGS]
+    tags = run_all(scope, [partial(_tag, client=client, tag=name) for name in names], limit=_AT_ONCE)
+    scope.check()
+    count = sum(outcome.value or 0 for outcome in referrers)
+    left = [name for name, outcome in zip(names, tags, strict=True) if outcome.value]
+    told = []
+    if count:
+        told.append(f"{count} referrer{'s' * (count > 1)}")
+    if left:
+        more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
+        told.append(f"the tag{'s' * (len(left) > 1)} {', '.join(left[:_MOST_NAMED])}{more}")
+    if told:
+        emit(Note(f"{client.repository}: {' and '.join(told)} stay behind: only the image itself is copied", "warning"))
+
+
+def _referrers(scope: Scope, client: RepositoryClient, subject: Digest) -> int:
+    try:
+        return client.count_referrers(scope, subject)
+    except OciPushError:
+        return 0
+
+
+def _tag(scope: Scope, client: RepositoryClient, tag: str) -> bool:
+    try:
+        return client.head(scope, tag, once=True) is not None
+    except OciPushError:
+        return False

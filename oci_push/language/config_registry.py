@@ -1,0 +1,347 @@
+"""Reading one registry of ``oci-push.yaml``.
+
+Keys are taken in the vendor API's camelCase and in Terraform's snake_case alike, also nested under ``spec.PROVIDER`` as
+Terraform writes them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping as Table
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from oci_push.errors import Problem
+from oci_push.language import document
+from oci_push.language.config_values import SecretSource, Values
+from oci_push.language.document import Mapping, Mark, Node, Scalar, Sequence
+from oci_push.language.integrations import PROVIDERS, Integration
+from oci_push.language.scalars import boolean
+from oci_push.language.schema import not_allowed
+from oci_push.model.endpoint import Trust, is_loopback
+from oci_push.model.identity import (
+    MAX_DURATION_S,
+    SESSION_NAME,
+    AwsIdentity,
+    AzureIdentity,
+    EcrCreation,
+    GoogleIdentity,
+    Identity,
+)
+from oci_push.model.reference import DOCKER_HUB, Repository
+from oci_push.providers.ecr.host import is_region
+from oci_push.providers.ecr.rules import identity_problems
+from oci_push.secret import Secret
+
+_ALIASES = {"standard": "other", "docker": "other", "google": "gcr"}
+_TLS = ("insecure", "plain_http", "ca", "cert", "key", "address")
+_ECR = (
+    "region", "regions", "access_key_id", "secret_access_key", "secret_access_key_file", "session_token", "profile",
+    "account", "role_arn", "aws_session_name", "aws_duration_seconds", "external_id",
+    "get_creds_from_service_account", "create_repository", "replicate",
+)  # fmt: skip
+_OTHERS = (
+    "username", "password", "password_file", "token", "token_file", "keyfile", "keyfile_path", "location",
+    "client_id", "client_secret", "client_secret_file", "tenant_id", "federated_token_file",
+)  # fmt: skip
+_COMMON = (
+    "name", "kind", "provider", "domain", "default", "primary", "repository_prefix", "fallback_registry",
+    "behind_firewall", "internal", "deny_composite_domain", "spec",
+)  # fmt: skip
+_KEYS = _COMMON + _OTHERS + _ECR + _TLS
+_CREATION = ("scan_on_push", "mutability", "exclusions", "encryption", "kms_key", "tags", "lifecycle_policy")
+
+
+def snake_case(key: str) -> str:
+    """Give a key of the vendor's API as Terraform and we spell it."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: f"_{match[1].lower()}", key)
+
+
+class RegistryReader:
+    """Turn mappings into integrations; what is wrong goes to the findings of `values`."""
+
+    def __init__(self, values: Values) -> None:
+        self._values = values
+
+    def integration(self, node: Node, path: str) -> Integration | None:
+        """Read one registry; gives nothing where it is no mapping."""
+        if not isinstance(node, document.Mapping):
+            self._values.findings.error(node.mark, path, "a registry is a mapping with name, provider and domain")
+            return None
+        keys = _Keys(self._values.apart(), path, node.mark)
+        keys.add(node)
+        name = keys.text("name")
+        if not name and keys.values.missing:
+            lacking = keys.values.missing[0]
+            keys.warn(node.mark, f"a registry has no name: {lacking.message}", lacking.hint or "")
+            return None
+        if not name:
+            keys.error(node.mark, 'a registry needs a "name"')
+        provider = keys.text("provider") or "other"
+        provider = _ALIASES.get(provider, provider)
+        if provider not in PROVIDERS:
+            mark = keys.found["provider"].mark
+            keys.error(mark, f'"provider" must be one of [{", ".join(PROVIDERS)}]. Current value: {provider}')
+        regions = keys.texts("regions") if "regions" in keys.found else ()
+        region = keys.text("region") or ("" if provider != "ecr" or keys.text("domain") else next(iter(regions), ""))
+        domain = _domain(provider, keys, name, region)
+        address = keys.text("address")
+        prefix, fallback = keys.text("repository_prefix").strip("/"), keys.text("fallback_registry")
+        account = keys.text("account")
+        # What follows serves the login, which plans and rehearsals do without.
+        is_loose = _is_loose(keys, domain, address)
+        inside = keys.apart("" if is_loose else domain or ("amazonaws.com" if provider == "ecr" else ""))
+        identity, secrets = _identity(provider, inside, region, account)
+        if provider == "ecr" and not keys.values.missing:
+            _check_ecr(identity, secrets, regions, inside)
+        password = None if provider == "ecr" else inside.secret("password", "token")
+        trust = _trust(inside)
+        if is_loose and identity is not None and password is None:
+            message = (
+                f"registry {name!r}: this file was found, not named, and may not say how a cloud's registry is reached"
+            )
+            inside.miss(message)
+        keyfile = secrets.get("keyfile")
+        if keyfile is not None and not self._values.origin.is_named and not keyfile.is_from_environment():
+            # Keys of the kind external_account name files and URLs of their own.
+            inside.miss(f"registry {name!r}: this file was found, not named, and may only give a keyfile as ${{NAME}}")
+        if is_loose and identity is None and password is None:
+            message = (
+                f"registry {name!r} gets no login from elsewhere: this file, which was found, says how it is reached"
+            )
+            keys.warn(node.mark, message, f"name the file, if you trust it: --config {node.mark.file}")
+        return Integration(
+            name,
+            provider,
+            domain,
+            node.mark,
+            _user(provider, inside),
+            password,
+            identity,
+            secrets,
+            trust,
+            keys.flag("default", default=False),
+            keys.flag("primary", default=True),
+            prefix,
+            fallback,
+            address,
+            regions,
+            keys.flag("replicate", default=False),
+            is_loose,
+            tuple(keys.values.missing),
+            tuple(inside.values.missing),
+        )
+
+
+class _Keys(Struct, frozen=True):
+    """The keys of one registry by their snake_case names."""
+
+    values: Values
+    path: str
+    mark: Mark
+    found: dict[str, Node] = field(default_factory=dict)
+
+    def apart(self, host: str) -> _Keys:
+        """Give the same with a list of its own of what is missing, and variables that are allowed for `host`."""
+        return replace(self, values=self.values.apart(host))
+
+    def add(self, node: Mapping) -> None:
+        for entry in node.entries:
+            key = snake_case(entry.key.text)
+            if key == "spec":
+                for nested in entry.value.entries if isinstance(entry.value, document.Mapping) else ():
+                    self.found.setdefault("provider", Scalar(nested.key.mark, nested.key.text, nested.key.text, True))
+                    if isinstance(nested.value, document.Mapping):
+                        self.add(nested.value)
+            elif key not in _KEYS:
+                self.error(entry.key.mark, f"{not_allowed(entry.key.text, _KEYS)} (in a registry)")
+            elif isinstance(entry.value, Scalar) or key in ("create_repository", "regions"):
+                self.found[key] = entry.value
+            else:
+                self.error(entry.value.mark, f'"{entry.key.text}" must be a string')
+
+    def error(self, mark: Mark, message: str, hint: str | None = None) -> None:
+        self.values.findings.error(mark, self.path, message, hint=hint)
+
+    def text(self, key: str) -> str:
+        node = self.found.get(key)
+        if not isinstance(node, Scalar) or node.value is None:
+            return ""
+        return self.values.expanded(node) or ""
+
+    def secret(self, *keys: str) -> SecretSource | None:
+        """Find where a secret is, to be read when it is used; ``NAME_file`` and ``NAME_path`` name a file."""
+        choices: list[tuple[Scalar, str]] = []
+        for key in keys:
+            for name in (f"{key}_file", f"{key}_path", key):
+                node = self.found.get(name)
+                if not isinstance(node, Scalar) or node.value in (None, ""):
+                    continue
+                choices.append((node, "" if name == key else name))
+                if name == key:
+                    self.values.warn_if_written(node, key)
+        return SecretSource(self.values, tuple(choices)) if choices else None
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        node = self.found.get(key)
+        if node is None:
+            return default
+        value = boolean(node)
+        if value is None:
+            self.error(node.mark, f'"{key}" must be true or false')
+        return bool(value)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        node = self.found.get(key)
+        if isinstance(node, Sequence):
+            items = [self.values.expanded(item) for item in node.items if isinstance(item, Scalar)]
+            return tuple(dict.fromkeys(item for item in items if item))
+        if node is not None:
+            self.error(node.mark, f'"{key}" must be an array')
+        return ()
+
+    def number(self, key: str, default: int) -> int:
+        node = self.found.get(key)
+        if node is None:
+            return default
+        text = self.text(key)
+        if not text.isascii() or not text.isdigit():
+            self.error(node.mark, f'"{key}" must be a number')
+            return default
+        return int(text[:9])
+
+    def file_path(self, key: str) -> str:
+        node = self.found.get(key)
+        return self.values.path(node, key) if isinstance(node, Scalar) else ""
+
+    def warn(self, mark: Mark, message: str, hint: str) -> None:
+        self.values.findings.warn(mark, self.path, message, hint=hint)
+
+    def miss(self, message: str) -> None:
+        """Note what keeps the registry from being logged in to, because the file was only found."""
+        hint = f"name the file, if you trust it: --config {self.mark.file}"
+        self.values.missing.append(Problem(message, self.mark.file, self.mark.line, self.mark.column, hint=hint))
+
+
+def _trust(keys: _Keys) -> Trust:
+    plain = keys.flag("plain_http", default=False) if "plain_http" in keys.found else None
+    return Trust(
+        plain,
+        keys.flag("insecure", default=False),
+        keys.file_path("ca"),
+        keys.file_path("cert"),
+        keys.file_path("key"),
+    )
+
+
+def _is_loose(keys: _Keys, domain: str, address: str) -> bool:
+    """Say whether a file that was only found changes how a registry is reached, and so who could read its login."""
+    if keys.values.origin.is_named:
+        return False
+    keeps = is_loopback(domain) or not any(
+        keys.flag(key, default=False) for key in ("insecure", "plain_http") if key in keys.found
+    )
+    return bool(address) or not keeps or "ca" in keys.found
+
+
+def _user(provider: str, keys: _Keys) -> str:
+    if provider == "ecr":
+        return ""
+    # Without a user name the registry's family may know the one that goes with a token.
+    return keys.text("username") or ("oauth2accesstoken" if provider in ("gcr", "gar") else "")
+
+
+def _identity(
+    provider: str, keys: _Keys, region: str, account: str
+) -> tuple[Identity | None, Table[str, SecretSource]]:
+    """Give who asks a cloud for a login, without secrets, and where those are, by the identity's field."""
+    wanted: tuple[str, ...] = ()
+    identity: Identity | None = None
+    if provider == "ecr":
+        wanted = ("secret_access_key", "session_token")
+        identity = AwsIdentity(
+            region=region,
+            access_key_id=keys.text("access_key_id"),
+            profile=keys.text("profile"),
+            account=account,
+            role_arn=keys.text("role_arn"),
+            session_name=keys.text("aws_session_name") or SESSION_NAME,
+            duration_s=keys.number("aws_duration_seconds", MAX_DURATION_S),
+            external_id=keys.text("external_id"),
+            creation=_creation(keys),
+        )
+    elif provider in ("gcr", "gar"):
+        wanted = ("keyfile",)
+        identity = GoogleIdentity()
+    elif provider == "acr":
+        wanted = ("client_secret",)
+        identity = AzureIdentity(
+            keys.text("tenant_id"), keys.text("client_id"), federated_token_file=keys.file_path("federated_token_file")
+        )
+    found = {name: source for name in wanted if (source := keys.secret(name)) is not None}
+    return identity, found
+
+
+def _check_ecr(
+    identity: Identity | None, secrets: Table[str, SecretSource], regions: tuple[str, ...], keys: _Keys
+) -> None:
+    """Add what AWS would refuse, as far as everything that was written could be read."""
+    if not isinstance(identity, AwsIdentity):
+        return
+    problems = [f"region {region!r} is not an AWS region" for region in regions if not is_region(region)]
+    if not keys.values.missing:
+        written = Secret("written") if "secret_access_key" in secrets else None
+        problems = [*identity_problems(replace(identity, secret_access_key=written)), *problems]
+    for problem in dict.fromkeys(problems):
+        keys.error(keys.mark, problem)
+
+
+def _creation(keys: _Keys) -> EcrCreation | None:
+    node = keys.found.get("create_repository")
+    if not isinstance(node, document.Mapping):
+        return EcrCreation() if keys.flag("create_repository", default=False) else None
+    known: dict[str, Node] = {}
+    for entry in node.entries:
+        if snake_case(entry.key.text) in _CREATION:
+            known[snake_case(entry.key.text)] = entry.value
+        else:
+            keys.error(entry.key.mark, f"{not_allowed(entry.key.text, _CREATION)} (in create_repository)")
+    inside = _Keys(keys.values, f"{keys.path}.create_repository", node.mark, known)
+    tags = known.get("tags")
+    if tags is not None and not isinstance(tags, document.Mapping):
+        keys.error(tags.mark, '"tags" must map names to values')
+    pairs = tags.entries if isinstance(tags, document.Mapping) else ()
+    policy = known.get("lifecycle_policy")
+    return EcrCreation(
+        inside.flag("scan_on_push", default=False),
+        inside.text("mutability").upper(),
+        inside.texts("exclusions") if "exclusions" in known else (),
+        inside.text("encryption").upper(),
+        inside.text("kms_key"),
+        tuple((pair.key.text, pair.value.text) for pair in pairs if isinstance(pair.value, Scalar)),
+        (keys.values.file(policy, "lifecycle_policy") or "") if isinstance(policy, Scalar) else "",
+    )
+
+
+def _domain(provider: str, keys: _Keys, name: str, region: str) -> str:
+    domain = keys.text("domain").removeprefix("https://").removeprefix("http://").rstrip("/")
+    if provider == "dockerhub":
+        return DOCKER_HUB
+    if provider == "gar" and "." not in domain:
+        location = keys.text("location") or domain
+        domain = f"{location}-docker.pkg.dev" if location else ""
+    if provider == "ecr" and domain in ("", "from.service-account"):
+        if not region and not keys.values.missing:
+            keys.error(keys.mark, f'registry {name!r} needs a "region"')
+        return ""
+    if not domain and keys.values.missing:
+        return ""  # who uses it is told why
+    try:
+        return Repository(domain, "x").host
+    except ValueError as problem:
+        mark = keys.found["domain"].mark if "domain" in keys.found else keys.mark
+        missing = f'registry {name!r} needs a "domain"'
+        message = f"registry {name!r}: {problem}" if domain else missing
+        keys.error(mark, message, "domain is HOST[:PORT], without a path")
+        return "domain.invalid"

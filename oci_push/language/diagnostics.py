@@ -1,0 +1,77 @@
+"""What checks find: errors and warnings with their places, collected so that all are told at once.
+
+Beside them stands what only the vendor's own validator refuses: things that its documentation describes or that make
+sense here, and that this program runs. Nobody is bothered with those who does not ask (``validate --strict``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from oci_push.errors import ConfigError, Problem
+from oci_push.language.document import Mark, Scalar
+
+
+class Findings:
+    """Collect problems in the order in which they are found."""
+
+    def __init__(self) -> None:
+        self.errors: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self.upstream: list[Problem] = []
+
+    def error(self, mark: Mark, path: str, message: str, *, code: int = 0, hint: str | None = None) -> None:
+        """Add what makes the file unusable; `code` is the vendor's number."""
+        self.errors.append(Problem(message, mark.file, mark.line, mark.column, path, code, hint))
+
+    def warn(self, mark: Mark, path: str, message: str, *, code: int = 0, hint: str | None = None) -> None:
+        """Add what is strange but has a meaning."""
+        self.warnings.append(Problem(message, mark.file, mark.line, mark.column, path, code, hint))
+
+    def refused_upstream(self, mark: Mark, path: str, message: str, *, code: int = 0, hint: str) -> None:
+        """Add what is fine here and an error for the vendor's validator, in its words; `hint` says what we do."""
+        self.upstream.append(Problem(message, mark.file, mark.line, mark.column, path, code, hint))
+
+    def bare_variables(self, found: Iterable[Scalar]) -> None:
+        """Add variables without quotes in flow collections: text here, as the vendor's page writes them; no YAML."""
+        for scalar in found:
+            message = f"{scalar.text} has no quotes inside [ ] or {{ }}, which YAML does not allow; it is read as text"
+            hint = f'write "{scalar.text}"'
+            self.warn(scalar.mark, "", message, hint=hint)
+            self.refused_upstream(scalar.mark, "", "not YAML: a flow list or mapping goes on strangely", hint=hint)
+
+    def add(self, other: Findings, *, as_warnings: bool = False) -> None:
+        """Take over what another collection holds; `as_warnings` makes errors of it harmless."""
+        (self.warnings if as_warnings else self.errors).extend(other.errors)
+        self.warnings.extend(other.warnings)
+        self.upstream.extend(other.upstream)
+
+    def once(self) -> None:
+        """Drop what was said before at the same place: steps out of one `matrix` share their lines."""
+        for problems in (self.errors, self.warnings, self.upstream):
+            kept = {(one.file, one.line, one.column, one.message): one for one in reversed(problems)}
+            problems[:] = reversed(kept.values())
+
+    def raise_errors(self) -> None:
+        """Raise one `ConfigError` with every error, if there is any."""
+        if self.errors:
+            raise ConfigError(problems=self.errors)
+
+
+def to_json(file: str, errors: Iterable[Problem], warnings: Iterable[Problem]) -> dict[str, object]:
+    """Give the form of ``validate --json``; a problem without a file is one of `file`."""
+    failed, warned = [problem_to_json(p, file) for p in errors], [problem_to_json(p, file) for p in warnings]
+    return {"valid": not failed, "errors": failed, "warnings": warned}
+
+
+def problem_to_json(problem: Problem, file: str) -> dict[str, object]:
+    """Give one problem; `code` is null where the vendor has no number for it."""
+    return {
+        "file": problem.file or file,
+        "line": problem.line,
+        "column": problem.column,
+        "path": problem.path,
+        "code": problem.code or None,
+        "message": problem.message,
+        "hint": problem.hint,
+    }

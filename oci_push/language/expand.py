@@ -1,0 +1,224 @@
+"""Rewriting before checking: `arguments:` into the step, `scale:` and `matrix:` into parallel steps.
+
+Works on nodes, so that what is said later about an expanded step still points at the line the author wrote. The
+vendor's public validator refuses `scale` and `matrix`, which its documentation describes: they are gone after this.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from oci_push.language.diagnostics import Findings
+from oci_push.language.document import Entry, Mapping, Mark, Node, Scalar, Sequence
+
+KNOWN_TYPES = frozenset(
+    {
+        "git-clone",
+        "build",
+        "deploy",
+        "composition",
+        "launch-composition",
+        "parallel",
+        "push",
+        "travis",
+        "simple_travis",
+        "integration-test",
+        "push-tag",
+        "pending-approval",
+        "services",
+        "freestyle",
+        "freestyle-ssh",
+        "github-action",
+    }
+)
+Change: TypeAlias = Callable[[Node], Node]
+HOOK_EVENTS = ("on_elected", "on_success", "on_fail", "on_finish")
+_NEEDED = {"push": "candidate", "build": "image_name", "freestyle": "image"}
+_MAX_COMBINATIONS = 1000
+_OF_THE_GROUP = ("title", "description", "stage", "when", "success_criteria")
+"""Keys that a group of expanded steps has as a whole; `when` is decided once, before any child."""
+
+
+def step_type(step: Mapping) -> str:
+    """Give a step's type as written; one without is ``freestyle``, one that is no text gives nothing."""
+    kind = step.get("type")
+    if kind is None:
+        return "freestyle"
+    return kind.value if isinstance(kind, Scalar) and isinstance(kind.value, str) else ""
+
+
+def expand(root: Mapping, findings: Findings) -> Mapping:
+    """Rewrite a whole pipeline; adds what cannot be rewritten to `findings`."""
+    mode = root.get("mode")
+    rewriter = _Rewriter(findings, is_parallel=isinstance(mode, Scalar) and mode.value == "parallel")
+    return _replaced(root, {"steps": lambda node: rewriter.steps(node, "steps"), "hooks": rewriter.root_hooks})
+
+
+class _Rewriter(Struct, frozen=True):
+    findings: Findings
+    is_parallel: bool
+
+    def steps(self, node: Node, path: str, *, in_group: bool = False) -> Node:
+        if not isinstance(node, Mapping):
+            return node
+        return Mapping(
+            node.mark,
+            tuple(
+                Entry(e.key, self._step(e.value, f"{path}.{e.key.text}", e.key, in_group=in_group))
+                for e in node.entries
+            ),
+        )
+
+    def root_hooks(self, node: Node) -> Node:
+        return self._hooks(node, "hooks")
+
+    def _step(self, node: Node, path: str, name: Scalar, *, in_group: bool = False) -> Node:
+        if not isinstance(node, Mapping):
+            return node
+        step = self._flattened(node, path)
+        if in_group:
+            self._say_not_flattened(node, step, path)
+        if step_type(step) not in KNOWN_TYPES:
+            return step
+        if step.entry("scale") or step.entry("matrix"):
+            step = self._group(step, path, name)
+        return _replaced(
+            step,
+            {
+                "steps": lambda inner: self.steps(inner, f"{path}.steps", in_group=True),
+                "hooks": lambda inner: self._hooks(inner, f"{path}.hooks"),
+            },
+        )
+
+    def _flattened(self, step: Mapping, path: str) -> Mapping:
+        """Assign what stands under `arguments` over the step's own keys. Types of others keep theirs."""
+        inside = step.get("arguments")
+        if inside is None or step_type(step) not in KNOWN_TYPES:
+            return step
+        own = tuple(entry for entry in step.entries if entry.key.text != "arguments")
+        if not isinstance(inside, Mapping):
+            self.findings.error(inside.mark, f"{path}.arguments", '"arguments" must be an object')
+            return Mapping(step.mark, own)
+        return Mapping(step.mark, _over(own, inside.entries))
+
+    def _say_not_flattened(self, written: Mapping, step: Mapping, path: str) -> None:
+        """Note that upstream does not see what stands under `arguments` in a parallel step's children."""
+        needed = _NEEDED.get(step_type(step), "")
+        if step.entry(needed) and not written.entry(needed):
+            hint = "arguments are read on every level here"
+            where = f"{path}.{needed}"
+            self.findings.refused_upstream(written.mark, where, f'"{needed}" is required', hint=hint)
+
+    def _hooks(self, node: Node, path: str) -> Node:
+        if not isinstance(node, Mapping):
+            return node
+        return Mapping(
+            node.mark,
+            tuple(Entry(e.key, self._hook(e.value, f"{path}.{e.key.text}")) for e in node.entries),
+        )
+
+    def _hook(self, node: Node, path: str) -> Node:
+        if not isinstance(node, Mapping):
+            return node
+        if node.entry("exec"):
+            return _replaced(node, {"exec": lambda inner: self._hook(inner, f"{path}.exec")})
+        if node.entry("steps"):
+            return _replaced(node, {"steps": lambda inner: self.steps(inner, f"{path}.steps")})
+        return self._flattened(node, path)
+
+    def _group(self, step: Mapping, path: str, name: Scalar) -> Mapping:
+        which = [key for key in ("scale", "matrix") if step.entry(key)]
+        key = next(entry.key for entry in step.entries if entry.key.text == which[0])
+        if step_type(step) == "push":
+            message, hint = f'"{which[0]}" is not allowed', "the documentation describes it, and it is expanded here"
+            self.findings.refused_upstream(key.mark, f"{path}.{which[0]}", message, hint=hint)
+        if self.is_parallel:
+            message = f'"{which[0]}" is not allowed in a pipeline with mode: parallel'
+            self.findings.error(key.mark, f"{path}.{which[0]}", message, hint="write the steps out, or remove mode:")
+        if len(which) == 2:
+            self.findings.error(key.mark, path, '"scale" and "matrix" exclude each other')
+        common = tuple(e for e in step.entries if e.key.text not in ("scale", "matrix", *_OF_THE_GROUP))
+        own = tuple(e for e in step.entries if e.key.text in _OF_THE_GROUP)
+        node = step.get(which[0])
+        children = self._scaled(node, path) if which[0] == "scale" else self._combined(node, path, name)
+        stage = tuple(e for e in own if e.key.text == "stage")
+        steps = tuple(Entry(child, Mapping(mark, _over(common + stage, over))) for child, mark, over in children)
+        group = (
+            _text_entry("type", "parallel", key.mark),
+            *own,
+            Entry(_key("steps", key.mark), Mapping(key.mark, steps)),
+        )
+        return Mapping(step.mark, group)
+
+    def _scaled(self, node: Node | None, path: str) -> Iterator[tuple[Scalar, Mark, tuple[Entry, ...]]]:
+        where = f"{path}.scale"
+        if not isinstance(node, Mapping):
+            if node is not None:
+                self.findings.error(node.mark, where, '"scale" must be an object')
+            return
+        if not node.entries:
+            self.findings.error(node.mark, where, '"scale" must contain at least 1 items')
+        for entry in node.entries:
+            if isinstance(entry.value, Mapping):
+                over = self._flattened(entry.value, f"{where}.{entry.key.text}")
+                yield entry.key, entry.value.mark, over.entries
+            else:
+                name = entry.key.text
+                self.findings.error(entry.value.mark, f"{where}.{name}", f'"{name}" must be an object')
+
+    def _combined(self, node: Node | None, path: str, name: Scalar) -> Iterator[tuple[Scalar, Mark, tuple[Entry, ...]]]:
+        where = f"{path}.matrix"
+        if not isinstance(node, Mapping):
+            if node is not None:
+                self.findings.error(node.mark, where, '"matrix" must be an object')
+            return
+        axes: list[list[Entry]] = []
+        count = 1
+        for entry in node.entries:
+            key = entry.key.text
+            if not isinstance(entry.value, Sequence):
+                self.findings.error(entry.value.mark, f"{where}.{key}", f'"{key}" must be an array')
+                return
+            if not entry.value.items:
+                self.findings.error(entry.value.mark, f"{where}.{key}", f'"{key}" must contain at least 1 items')
+                return
+            axes.append([Entry(entry.key, item) for item in entry.value.items])
+            count *= len(entry.value.items)
+        if not axes or count > _MAX_COMBINATIONS:
+            message = f'"matrix" must give 1 to {_MAX_COMBINATIONS} steps, not {count if axes else 0}'
+            self.findings.error(node.mark, where, message)
+            return
+        for number, combination in enumerate(itertools.product(*axes), 1):
+            yield _key(f"{name.text}_{number}", name.mark), node.mark, combination
+
+
+def _replaced(node: Mapping, changes: dict[str, Change]) -> Mapping:
+    entries = tuple(
+        Entry(entry.key, changes[entry.key.text](entry.value)) if entry.key.text in changes else entry
+        for entry in node.entries
+    )
+    return Mapping(node.mark, entries)
+
+
+def _over(below: Iterable[Entry], above: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Lay entries over others; lists called ``environment`` are kept both."""
+    found = {entry.key.text: entry for entry in below}
+    for entry in above:
+        name = entry.key.text
+        under = found[name].value if name in found else None
+        if name == "environment" and isinstance(under, Sequence) and isinstance(entry.value, Sequence):
+            entry = Entry(entry.key, Sequence(entry.value.mark, under.items + entry.value.items))
+        found[name] = entry
+    return tuple(found.values())
+
+
+def _key(text: str, mark: Mark) -> Scalar:
+    return Scalar(mark, text, text, quoted=False)
+
+
+def _text_entry(key: str, value: str, mark: Mark) -> Entry:
+    return Entry(_key(key, mark), _key(value, mark))

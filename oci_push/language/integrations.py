@@ -1,0 +1,151 @@
+"""Registry integrations: the registries that pipelines name, and which of them a push or a pull uses.
+
+How they are read from ``oci-push.yaml`` is in `config` and `config_registry`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from oci_push.errors import ConfigError, Problem
+from oci_push.language.config_origin import Allowed
+from oci_push.language.config_values import SecretSource
+from oci_push.language.document import Mark
+from oci_push.model.endpoint import Access, Login, Trust
+from oci_push.model.identity import AwsIdentity, AzureIdentity, GoogleIdentity, Identity
+from oci_push.model.reference import is_host
+from oci_push.protocol.credentials import basic_password, basic_user
+from oci_push.providers.ecr import host as ecr_host
+from oci_push.secret import Secret
+
+_RETIRED = ("cfcr", "r.cfcr.io")
+PROVIDERS = ("dockerhub", "ecr", "gcr", "gar", "acr", "bintray", "other")
+
+
+class Integration(Struct, frozen=True):
+    """Hold one registry that pipelines name. What is wrong with it is raised when it is used, not when it is read.
+
+    `domain` is empty for an ECR integration whose account is only known after logging in. `password` and `secrets`, by
+    the field of `identity`, are read when a login is wanted. `fallback` names the integration that is pulled from where
+    this one fails. `regions` and `replicate` are ECR's: every push goes to all of them, and ends only when each serves
+    the image. `is_alone` keeps logins from elsewhere away. `unplaced` is what its place lacks, `unread` its login.
+    """
+
+    name: str
+    provider: str
+    domain: str
+    mark: Mark
+    username: str = ""
+    password: SecretSource | None = None
+    identity: Identity | None = None
+    secrets: Mapping[str, SecretSource] = field(default_factory=dict)
+    trust: Trust = field(default_factory=Trust)
+    is_default: bool = False
+    is_primary: bool = True
+    prefix: str = ""
+    fallback: str = ""
+    address: str = ""
+    regions: tuple[str, ...] = ()
+    replicate: bool = False
+    is_alone: bool = False
+    unplaced: tuple[Problem, ...] = ()
+    unread: tuple[Problem, ...] = ()
+
+    def access(self, *, with_login: bool = True) -> Access:
+        """Give how it is reached; raises `ConfigError` for what is missing of its place and, with a login, of that."""
+        problems = self.unplaced + (self.unread if with_login else ())
+        if problems:
+            raise ConfigError(problems=problems)
+        host = self.domain
+        if not host and isinstance(self.identity, AwsIdentity):
+            host = ecr_host.registry_host(self.identity)
+        bare = Access(host, None, self.trust, self.name, self.address, self.identity, self.is_alone)
+        if not with_login:
+            return bare
+        password = self.password.read() if self.password else None
+        source = f"registry {self.name!r}"
+        if password:
+            user = basic_user(self.username, source)
+            login = Login(user, basic_password(password.reveal(), source), source=source)
+        else:
+            login = None
+        return replace(bare, login=login, identity=self._whole_identity())
+
+    def _whole_identity(self) -> Identity | None:
+        found = {name: secret for name, source in self.secrets.items() if (secret := source.read())}
+        match self.identity:
+            case AwsIdentity() as aws:
+                key, token = found.get("secret_access_key"), found.get("session_token")
+                return replace(aws, secret_access_key=key, session_token=token)
+            case GoogleIdentity() as google:
+                return replace(google, keyfile=found.get("keyfile"))
+            case AzureIdentity() as azure:
+                return replace(azure, client_secret=found.get("client_secret"))
+            case None:
+                return None
+
+
+class Config(Struct, frozen=True):
+    """Hold ``oci-push.yaml``; `secrets` are by context, then key.
+
+    `is_named` says that the user named it; one that was found may be a stranger's. `lacking` says, by the name of a
+    variable or ``secrets.CONTEXT.KEY``, why it has no value. `allowed` are the variables that found ones may use;
+    `notice` is what people are told about one that was found. `stand_ins` are what a rehearsal puts in the place of
+    registries that nobody describes: found by name, and never a default.
+    """
+
+    integrations: tuple[Integration, ...] = ()
+    candidates: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, Mapping[str, Secret]] = field(default_factory=dict)
+    warnings: tuple[Problem, ...] = ()
+    path: str = ""
+    is_named: bool = True
+    lacking: Mapping[str, Problem] = field(default_factory=dict)
+    allowed: frozenset[Allowed] = frozenset()
+    notice: str = ""
+    stand_ins: tuple[Integration, ...] = ()
+
+    def learn_secrets(self) -> None:
+        """Make all secrets known that can be read, so that titles and messages show none before it is used."""
+        for one in self.integrations:
+            for source in (*([one.password] if one.password else []), *one.secrets.values()):
+                source.learn()
+
+    def find(self, name: str) -> Integration | None:
+        """Find an integration by name."""
+        return next((one for one in (*self.integrations, *self.stand_ins) if one.name == name), None)
+
+    def default(self) -> Integration | None:
+        """Give the integration flagged default, else the first."""
+        return next((one for one in self.integrations if one.is_default), next(iter(self.integrations), None))
+
+    def for_pull(self, host: str) -> Integration | None:
+        """Give the primary integration of a host."""
+        same = [one for one in self.integrations if one.domain == host]
+        return next((one for one in same if one.is_primary), next(iter(same), None))
+
+
+def names_host(text: str) -> str:
+    """Give the host when a `registry:` value is one (it has a dot or a port, or is localhost), else nothing."""
+    bare = text.removeprefix("https://").removeprefix("http://").rstrip("/")
+    return bare if is_host(bare) else ""
+
+
+def hint_for_unknown(name: str, known: Sequence[str]) -> str:
+    """Say what may be meant by a registry that nobody describes."""
+    if name.lower() in _RETIRED:
+        return (
+            f"{name} was the vendor's own registry, which is closed; describe the one that took its place:"
+            f" registries: [{{name: {name}, domain: HOST}}] in oci-push.yaml"
+        )
+    near = difflib.get_close_matches(name, known, 1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    if known:
+        return f"known registries: {', '.join(known)}"
+    return "describe it under registries: in oci-push.yaml, or name a host in registry:"

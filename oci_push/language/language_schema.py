@@ -1,0 +1,181 @@
+"""The language as a JSON Schema, from the tables that pipelines are checked with, for editors to complete and explain.
+
+It accepts all that `check_pipeline` accepts, and refuses what a schema can: rules that look at several places (stage
+names, names used twice, which key of `arguments` wins) are left to ``oci-push validate``. It is draft 7, which editors'
+YAML servers know best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from oci_push.language.expand import HOOK_EVENTS, KNOWN_TYPES
+from oci_push.language.scalars import any_case
+from oci_push.language.schema import Fields
+from oci_push.language.schema_check import MAX_NAME, RUN_TYPES
+from oci_push.language.schema_hooks import FORBIDDEN, GROUP, WITH_NOTES
+from oci_push.language.schema_notes import NOTES
+from oci_push.language.schema_steps import BUILD, COMMON, FOREIGN, FREESTYLE, PARALLEL, PUSH, ROOT
+
+Schema: TypeAlias = dict[str, object]
+
+_SHARED = ("env", "when", "retry", "docker_machine", "debug")
+"""Keys that several types of steps have, written out once."""
+_OPEN_TIMEOUTS = ("pending-approval", "deploy")
+_NAMES: Schema = {"pattern": r"^[^.#$\[\]]*$", "minLength": 1, "maxLength": MAX_NAME}
+
+
+def language_schema() -> Schema:
+    """Give the schema of a pipeline file."""
+    root = ROOT.to_json()
+    properties = _properties(root)
+    properties["version"] = {**properties["version"], "enum": ["1.0", "1", 1]}
+    properties["steps"] = {**_steps(), "description": properties["steps"]["description"]}
+    properties["hooks"] = {**_reference("hooks"), "description": properties["hooks"]["description"]}
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Pipeline of push steps",
+        "description": "A pipeline file as oci-push reads it. What a schema cannot say, `oci-push validate` checks.",
+        **root,
+        "$defs": {
+            **{key: _description_free(COMMON[key].rule.to_json()) for key in _SHARED},
+            "notes": NOTES.to_json(),
+            "hooks": {
+                "type": "object",
+                "properties": {event: _reference("hook") for event in HOOK_EVENTS},
+                "additionalProperties": False,
+            },
+            "hook": _hook(),
+            "hookStep": {"allOf": [_reference("step"), {"properties": dict.fromkeys(FORBIDDEN, False)}]},
+            "step": _step(),
+            "push": _typed("push", PUSH),
+            "build": _typed("build", BUILD),
+            "freestyle": _typed("freestyle", FREESTYLE),
+            "foreign": _typed("", FOREIGN),
+            "parallel": _parallel(),
+        },
+    }
+
+
+def _step() -> Schema:
+    """Choose by type; a type of others is accepted with any keys."""
+    named = {"push": "push", "build": "build", "parallel": "parallel", "freestyle": "freestyle"}
+    rest = sorted(KNOWN_TYPES - set(named) - set(_OPEN_TIMEOUTS))
+    choices: list[Schema] = [
+        {"if": {"required": ["type"], "properties": {"type": {"const": kind}}}, "then": _reference(name)}
+        for kind, name in named.items()
+    ]
+    choices.append(
+        {"if": {"required": ["type"], "properties": {"type": {"enum": rest}}}, "then": _reference("foreign")}
+    )
+    untyped: Schema = {"properties": {"type": False, "arguments": False}}
+    choices.append({"if": untyped, "then": _reference("freestyle")})
+    kinds = "|".join(any_case(kind) for kind in RUN_TYPES)
+    type_of: Schema = {
+        "description": str(COMMON["type"].about),
+        "anyOf": [
+            {"enum": sorted(KNOWN_TYPES)},
+            {"type": "string", "minLength": 1, "not": {"pattern": f"^({kinds})(:|$)"}},
+        ],
+    }
+    return {"type": "object", "properties": {"type": type_of}, "allOf": choices}
+
+
+def _typed(kind: str, table: Fields) -> Schema:
+    """Give a step type: what is required may stand in `arguments`, `scale` and `matrix` too."""
+    schema = table.to_json()
+    properties = _properties(schema)
+    _point(properties)
+    inside = {**schema, "properties": {k: v for k, v in properties.items() if k != "arguments"}}
+    inside.pop("required", None)
+    properties["arguments"] = {**inside, "description": properties["arguments"]["description"]}
+    properties["type"] = {"const": kind} if kind else {"type": "string"}
+    every: Schema = {**inside, "description": "One step for each entry, side by side, with these keys over the others."}
+    properties["scale"] = {"type": "object", "minProperties": 1, "additionalProperties": every}
+    properties["scale"]["description"] = "Steps side by side, by name: the keys given here win over the step's own."
+    properties["matrix"] = {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": {"type": "array", "minItems": 1},
+        "description": "Keys with lists of values: one step side by side for every combination.",
+    }
+    required = schema.pop("required", None)
+    if isinstance(required, list):
+        elsewhere: list[Schema] = [{"required": [key]} for key in ("arguments", "scale", "matrix")]
+        schema["anyOf"] = [{"required": required}, *_aliased(required, table), *elsewhere]
+    if kind:
+        schema["not"] = _old_and_new(schema.get("not"))
+    return schema
+
+
+def _aliased(required: list[str], table: Fields) -> list[Schema]:
+    return [{"required": [alias]} for alias, name in table.aliases.items() if required == [name]]
+
+
+def _old_and_new(other: object) -> Schema:
+    """Describe what must not be: notes in the old place beside hooks for the same events."""
+    events = HOOK_EVENTS[1:]
+    old: Schema = {"anyOf": [{"required": [event]} for event in events]}
+    new: Schema = {"required": ["hooks"], "properties": {"hooks": {"type": "object", **old}}}
+    both: Schema = {"allOf": [new, old]}
+    return {"anyOf": [other, both]} if other else both
+
+
+def _parallel() -> Schema:
+    """Describe a group: mistakes in its own keys are warnings, so they are only explained."""
+    about = {key: {"description": field.about} for key, field in PARALLEL.fields.items()}
+    return {
+        "type": "object",
+        "properties": {**about, "steps": {**_steps(), "minProperties": 1, **about["steps"]}},
+        "anyOf": [{"required": ["steps"]}, {"required": ["arguments"]}],
+    }
+
+
+def _hook() -> Schema:
+    commands: Schema = {"type": "array", "items": {"type": "string", "minLength": 1}}
+    group = GROUP.to_json()
+    _properties(group)["steps"] = {"type": "object", "additionalProperties": _reference("hookStep")}
+    actions: Schema = {
+        "if": {"type": "array"},
+        "then": commands,
+        "else": {
+            "type": "object",
+            "if": {"required": ["steps"]},
+            "then": group,
+            "else": _reference("hookStep"),
+        },
+    }
+    notes = NOTES.to_json()
+    _properties(notes)["exec"] = actions
+    with_notes: Schema = {"anyOf": [{"required": [key]} for key in WITH_NOTES]}
+    return {"if": {"type": "object", **with_notes}, "then": notes, "else": actions}
+
+
+def _steps() -> Schema:
+    return {"type": "object", "propertyNames": dict(_NAMES), "additionalProperties": _reference("step")}
+
+
+def _point(properties: dict[str, Schema]) -> None:
+    """Replace what several types share by references."""
+    for key in (*_SHARED, *HOOK_EVENTS[1:], "hooks"):
+        name = "notes" if key in HOOK_EVENTS else key
+        if key in properties:
+            kept: Schema = {
+                part: properties[key][part] for part in ("description", "default") if part in properties[key]
+            }
+            properties[key] = {**_reference(name), **kept}
+
+
+def _properties(schema: Schema) -> dict[str, Schema]:
+    properties = schema["properties"]
+    assert isinstance(properties, dict)  # noqa: S101  # an object's schema has them
+    return properties
+
+
+def _reference(name: str) -> Schema:
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def _description_free(schema: Mapping[str, object]) -> Schema:
+    return {key: value for key, value in schema.items() if key != "description"}

@@ -1,0 +1,236 @@
+"""From text to the model: load, expand, check, build. A file with mistakes gives all of them at once.
+
+Parts of the language that this program does not run are in the model too; who runs it says so, rather than ignore
+them: a pipeline must never mean something else.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oci_push.errors import ConfigError, Problem
+from oci_push.language.candidates import check_candidates
+from oci_push.language.diagnostics import Findings
+from oci_push.language.document import Mapping, Node, Scalar, load
+from oci_push.language.expand import expand, step_type
+from oci_push.language.exported import unwrap
+from oci_push.language.parse_hooks import parse_hooks, parse_old_hooks
+from oci_push.language.parse_when import parse_success_criteria, parse_when
+from oci_push.language.read import child, entries, flag, number, text, texts, word, words
+from oci_push.language.schema_check import check_pipeline
+from oci_push.language.schema_conditions import check_conditions
+from oci_push.language.schema_registries import Known, check_registries, check_tabs, check_without_registries
+from oci_push.language.schema_steps import MAX_TIMEOUT_S, UNITS
+from oci_push.language.steps import (
+    Aws,
+    BuildStep,
+    ForeignStep,
+    ParallelStep,
+    Pipeline,
+    PushStep,
+    Retry,
+    Settings,
+    Step,
+    Text,
+)
+
+_TIMEOUT = re.compile(r"([0-9]*\.?[0-9]*)([smh])")
+_ALIASES = {"fail_fast": "fail-fast", "image_name": "image-name", "tag_policy": "tag-policy"}
+
+
+class Reading(Struct, frozen=True):
+    """Hold what a file gave: a pipeline unless there are errors, and what is strange about it.
+
+    `upstream` is what only the vendor's own validator refuses.
+    """
+
+    pipeline: Pipeline | None
+    errors: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    upstream: tuple[Problem, ...] = ()
+
+
+def parse_pipeline(text: str | bytes, path: str) -> Pipeline:
+    """Read a pipeline; raises one `ConfigError` with everything that is wrong with it."""
+    reading = read_pipeline(text, path)
+    if reading.pipeline is None:
+        raise ConfigError(problems=reading.errors)
+    return reading.pipeline
+
+
+def read_pipeline(text: str | bytes, path: str, known: Known | None = None) -> Reading:
+    """Read a pipeline and tell errors and warnings apart; raises nothing for what is wrong with it.
+
+    With `known`, it is also checked against the registries and variables that there are.
+    """
+    findings = Findings()
+    try:
+        document = load(text, path)
+    except ConfigError as problem:
+        return Reading(None, problem.problems)
+    if known is not None:
+        check_tabs(document.text, path, findings)
+    root = document.root
+    if not isinstance(root, Mapping):
+        findings.error(root.mark, "", "a pipeline is a mapping with version and steps")
+        return Reading(None, tuple(findings.errors))
+    findings.bare_variables(document.bare)
+    exported = unwrap(root, findings)
+    if exported is None:
+        return Reading(None, tuple(findings.errors), tuple(findings.warnings), tuple(findings.upstream))
+    if known is not None:
+        known = known.beside(exported.variables, exported.lacking)
+    root = expand(exported.root, findings)
+    check_pipeline(root, findings)
+    check_candidates(root, known.lookup if known else None, findings)
+    if known is None:
+        check_without_registries(root, findings)
+    else:
+        check_registries(root, known, findings)
+    if findings.errors:
+        findings.once()
+        return Reading(None, tuple(findings.errors), tuple(findings.warnings), tuple(findings.upstream))
+    pipeline = replace(_pipeline(root, path), variables=exported.variables, lacking=exported.lacking)
+    check_conditions(pipeline, findings)
+    findings.once()
+    warnings = tuple(findings.warnings)
+    return Reading(replace(pipeline, warnings=warnings), (), warnings, tuple(findings.upstream))
+
+
+def _pipeline(root: Mapping, path: str) -> Pipeline:
+    return Pipeline(
+        path,
+        _steps(root.get("steps")),
+        words(root.get("stages")),
+        word(root.get("mode")) == "parallel",
+        flag(root.get("fail_fast")),
+        flag(root.get("strict_fail_fast"), strict=True),
+        parse_success_criteria(root.get("success_criteria")),
+        parse_hooks(root.get("hooks"), _hook_step),
+    )
+
+
+def _steps(node: Node | None, timeout: Node | None = None, stage: str = "") -> tuple[Step, ...]:
+    built = (_step(entry.key, entry.value, timeout, stage) for entry in entries(node))
+    return tuple(step for step in built if step is not None)
+
+
+def _hook_step(name: Scalar, node: Node) -> Step | None:
+    return _step(name, node, None, "")
+
+
+def _step(name: Scalar, node: Node, timeout: Node | None, stage: str) -> Step | None:
+    """Build a step; `timeout` and `stage` are those of the parallel step round it."""
+    if not isinstance(node, Mapping):
+        return None
+    kind = step_type(node)
+    if kind == "parallel":
+        return _parallel(name, node, timeout, stage)
+    settings = _settings(node, timeout, stage)
+    if kind == "push":
+        return _push(name, node, settings)
+    if kind == "build":
+        return _build(name, node, settings)
+    commands = texts(node.get("commands")) if kind == "freestyle" else ()
+    return ForeignStep(name.text, name.mark, kind, settings, commands)
+
+
+def _parallel(name: Scalar, node: Mapping, timeout: Node | None, stage: str) -> ParallelStep:
+    own = node.get("timeout")
+    settings = replace(_settings(node, timeout, stage), hooks=())
+    return ParallelStep(
+        name.text,
+        name.mark,
+        _steps(node.get("steps"), timeout if own is None else own, settings.stage),
+        settings,
+        parse_success_criteria(node.get("success_criteria")),
+    )
+
+
+def _settings(node: Mapping, timeout: Node | None, stage: str) -> Settings:
+    own = node.get("timeout")
+    return Settings(
+        text(node.get("title")),
+        text(node.get("description")),
+        stage or word(node.get("stage")),
+        parse_when(node.get("when")),
+        _retry(node.get("retry")),
+        _timeout_s(own, timeout),
+        flag(_named(node, "fail_fast")),
+        flag(node.get("strict_fail_fast"), strict=True),
+        parse_hooks(node.get("hooks"), _hook_step) + parse_old_hooks(node),
+    )
+
+
+def _push(name: Scalar, node: Mapping, settings: Settings) -> PushStep | None:
+    candidate = text(node.get("candidate"))
+    if candidate is None:
+        return None
+    credentials = node.get("credentials")
+    user, password = text(child(credentials, "username")), text(child(credentials, "password"))
+    provider = word(node.get("provider"))
+    return PushStep(
+        name.text,
+        name.mark,
+        candidate,
+        settings,
+        text(node.get("image_name")),
+        _tags(node),
+        text(node.get("registry")),
+        (user, password) if user and password else None,
+        text(node.get("registry_context")),
+        provider if provider in ("", "ecr") else "docker",
+        Aws(
+            text(node.get("accessKeyId")),
+            text(node.get("secretAccessKey")),
+            text(node.get("region")),
+            text(node.get("role_arn")),
+            text(node.get("aws_session_name")),
+            number(node.get("aws_duration_seconds"), 0.0) or None,
+        ),
+    )
+
+
+def _build(name: Scalar, node: Mapping, settings: Settings) -> BuildStep:
+    return BuildStep(
+        name.text,
+        name.mark,
+        settings,
+        text(_named(node, "image_name")),
+        _tags(node),
+        text(node.get("registry")),
+        flag(node.get("disable_push")),
+        word(_named(node, "tag_policy")) != "original",
+    )
+
+
+def _tags(node: Mapping) -> tuple[Text, ...]:
+    tag = text(node.get("tag"))
+    return ((tag,) if tag else ()) + texts(node.get("tags"))
+
+
+def _named(node: Mapping, key: str) -> Node | None:
+    return node.get(key) or node.get(_ALIASES[key])
+
+
+def _retry(node: Node | None) -> Retry:
+    """Build a retry block; the documented maxima bound it, the minima do not."""
+    attempts, factor = number(child(node, "maxAttempts"), 1), number(child(node, "exponentialFactor"), 1)
+    return Retry(min(10, max(1, int(attempts))), min(60.0, number(child(node, "delay"), 5)), min(5.0, factor))
+
+
+def _timeout_s(own: Node | None, inherited: Node | None) -> float | None:
+    """Read a limit; what is written wrong counts as not written, null and zero as no limit."""
+    for node in (own, inherited):
+        if not isinstance(node, Scalar):
+            continue
+        match = _TIMEOUT.fullmatch(node.value) if isinstance(node.value, str) else None
+        if match is not None:
+            seconds = float(match[1]) * UNITS[match[2]] if match[1] not in ("", ".") else 0.0
+            return min(seconds, MAX_TIMEOUT_S) or None
+        if node.value is None:
+            return None
+    return None

@@ -1,0 +1,210 @@
+"""Where a step pushes to: the integration or host that `registry` means, and the logins and regions of ECR."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oci_push.language.document import Mark
+from oci_push.language.integrations import Integration, hint_for_unknown, names_host
+from oci_push.language.resolving import Context, error, is_later, use
+from oci_push.language.steps import Aws, PushStep, Text
+from oci_push.model.endpoint import Access, Login
+from oci_push.model.identity import AwsIdentity
+from oci_push.model.reference import DOCKER_HUB
+from oci_push.protocol.credentials import basic_password, basic_user
+from oci_push.providers.ecr import host as ecr_host
+from oci_push.providers.ecr.rules import identity_problems
+from oci_push.secret import Secret
+
+
+class Registry(Struct, frozen=True):
+    """Hold where a step pushes to: `accesses` has one for each region. `name` is an integration's or a host.
+
+    `served_in` are regions in which the image must be served before the step ends, none named: those of the
+    registry's replication rules; ``None`` where nothing is waited for.
+    """
+
+    name: str
+    prefix: str
+    accesses: tuple[Access, ...]
+    served_in: tuple[str, ...] | None = None
+
+
+def resolve_registry(step: PushStep, context: Context) -> Registry:
+    """Decide the registry of a push step; raises `ConfigError` with the place in the file."""
+    return _creating(_of_step(step, context), context)
+
+
+def _of_step(step: PushStep, context: Context) -> Registry:
+    if step.provider == "ecr":
+        return _inline_ecr(step, context)
+    login = None
+    if step.credentials:
+        user, password = (use(text, context) for text in step.credentials)
+        where = f"credentials of step {step.name!r}"
+        login = Login(basic_user(user, where), basic_password(password, where), source=where)
+    return _named(step.registry, step.mark, context, login=login, aws=step.aws)
+
+
+def named_registry(named: Text | None, mark: Mark, context: Context) -> Registry:
+    """Decide the registry that a text names, or the default one."""
+    return _creating(_named(named, mark, context), context)
+
+
+def _creating(registry: Registry, context: Context) -> Registry:
+    """Let missing repositories of ECR be created, where the whole run was told to."""
+    if context.creation is None:
+        return registry
+    accesses = tuple(
+        replace(one, identity=replace(one.identity, creation=one.identity.creation or context.creation))
+        if isinstance(one.identity, AwsIdentity)
+        else one
+        for one in registry.accesses
+    )
+    return replace(registry, accesses=accesses)
+
+
+def _named(
+    named: Text | None, mark: Mark, context: Context, *, login: Login | None = None, aws: Aws | None = None
+) -> Registry:
+    """Decide the registry that a text names, or the default one; `login` wins over an integration's own."""
+    if named is None:
+        found = context.config.default()
+        if found is None:
+            # As docker does; the vendor's check calls it an error with number 200, which `validate` tells.
+            return Registry(DOCKER_HUB, "", (Access(DOCKER_HUB, login, name="" if login is None else mark_name(mark)),))
+        return _integration(found, context, login, aws or Aws())
+    name = use(named, context)
+    found = context.config.find(name)
+    if found is not None:
+        return _integration(found, context, login, aws or Aws())
+    host = names_host(name)
+    if host:
+        return _host(host, named.mark, context, login, aws or Aws())
+    known = [one.name for one in context.config.integrations]
+    if not known:
+        message = f"Registry '{name}' does not exist. You have not added a registry integration."
+        raise error(named.mark, message, hint_for_unknown(name, ()), 200)
+    raise error(named.mark, f"Registry '{name}' does not exist.", hint_for_unknown(name, known), 202)
+
+
+def mark_name(mark: Mark) -> str:
+    """Name a login that is written in a pipeline, so that it is kept apart from others on its host."""
+    return f"{mark.file}:{mark.line}"
+
+
+def _integration(found: Integration, context: Context, login: Login | None, aws: Aws) -> Registry:
+    access = found.access(with_login=context.with_login)
+    if found.provider != "ecr" or not isinstance(access.identity, AwsIdentity):
+        _refuse_aws(found.provider, aws)
+        return Registry(found.name, found.prefix, (replace(access, login=login or access.login),))
+    identity = _with_role(access.identity, aws, context)
+    regions = _regions(found, identity, aws, context)
+    served_in: tuple[str, ...] | None = None
+    if found.replicate or context.wait_replication:
+        home = _home(found, identity) or next(iter(regions), "")
+        if aws.region is None:
+            served_in, regions = tuple(region for region in regions if region != home), (home,)
+        else:
+            served_in = ()
+    accesses = tuple(
+        replace(
+            access,
+            host=ecr_host.in_region(found.domain, region) if found.domain else _host_of(identity, region),
+            login=login,
+            identity=replace(identity, region=region),
+        )
+        for region in regions
+    )
+    return Registry(found.name, found.prefix, accesses, served_in)
+
+
+def _host(host: str, mark: Mark, context: Context, login: Login | None, aws: Aws) -> Registry:
+    place = ecr_host.parse(host)
+    if place is None:
+        if aws.role_arn is not None:
+            raise error(aws.role_arn.mark, f"role_arn needs an ECR registry, and {host} is none")
+        return Registry(host, "", (Access(host, login, name=mark_name(mark) if login else ""),))
+    region = _region(aws.region, context) if aws.region else place.region
+    identity = _with_role(_with_keys(AwsIdentity(region=region, account=place.account), aws, context), aws, context)
+    _checked(identity, mark, context)
+    return Registry(host, "", (Access(ecr_host.in_region(host, region), login, identity=identity),))
+
+
+def _inline_ecr(step: PushStep, context: Context) -> Registry:
+    aws = step.aws
+    if aws.region is None and not context.regions:
+        hint = "write region: eu-west-1 beside provider: ecr"
+        raise error(step.mark, f"step {step.name!r}: provider: ecr needs a region", hint, 206)
+    regions = (_region(aws.region, context),) if aws.region else context.regions
+    identity = _with_role(_with_keys(AwsIdentity(region=regions[0]), aws, context), aws, context)
+    _checked(identity, step.mark, context)
+    accesses = tuple(
+        Access(_host_of(identity, region), name=f"step {step.name}", identity=replace(identity, region=region))
+        for region in regions
+    )
+    return Registry(accesses[0].host, "", accesses)
+
+
+def _with_keys(identity: AwsIdentity, aws: Aws, context: Context) -> AwsIdentity:
+    if aws.access_key_id is None or aws.secret_access_key is None:
+        one = aws.access_key_id or aws.secret_access_key
+        if one is not None:
+            raise error(one.mark, "accessKeyId and secretAccessKey go together")
+        return identity
+    secret = Secret(use(aws.secret_access_key, context))
+    return replace(identity, access_key_id=use(aws.access_key_id, context), secret_access_key=secret)
+
+
+def _with_role(identity: AwsIdentity, aws: Aws, context: Context) -> AwsIdentity:
+    if aws.role_arn is None:
+        return identity
+    role = use(aws.role_arn, context)
+    duration = int(aws.duration_s) if aws.duration_s is not None else identity.duration_s
+    name = use(aws.session_name, context) if aws.session_name else identity.session_name
+    return _checked(
+        replace(identity, role_arn=role, session_name=name, duration_s=duration, account=""), aws.role_arn.mark, context
+    )
+
+
+def _checked(identity: AwsIdentity, mark: Mark, context: Context) -> AwsIdentity:
+    """Raise what AWS would refuse, as far as it is known already."""
+    if not any(is_later(text, context) for text in (identity.region, identity.role_arn, identity.session_name)):
+        problems = identity_problems(identity)
+        if problems:
+            raise error(mark, problems[0], "; ".join(problems[1:]) or None, 206)
+    return identity
+
+
+def _regions(found: Integration, identity: AwsIdentity, aws: Aws, context: Context) -> tuple[str, ...]:
+    if aws.region is not None:
+        return (_region(aws.region, context),)
+    own = _home(found, identity)
+    return context.regions or found.regions or ((own,) if own else ())
+
+
+def _home(found: Integration, identity: AwsIdentity) -> str:
+    """Give the integration's own region: what it says, or its domain does."""
+    place = ecr_host.parse(found.domain)
+    return identity.region or (place.region if place else "")
+
+
+def _region(text: Text, context: Context) -> str:
+    region = use(text, context)
+    if not is_later(region, context) and not ecr_host.is_region(region):
+        raise error(text.mark, f"aws region is invalid. Current value: {region}", "a region looks like eu-west-1", 206)
+    return region
+
+
+def _host_of(identity: AwsIdentity, region: str) -> str:
+    """Give the host of an identity in a region; an account that only AWS can tell is found out when it is pushed to."""
+    return ecr_host.registry_host(replace(identity, region=region))
+
+
+def _refuse_aws(provider: str, aws: Aws) -> None:
+    if aws.region is not None:
+        message = f"Unable to specify region with a registry of type: {provider}"
+        raise error(aws.region.mark, message, "name an ECR registry in registry:, or write provider: ecr", 206)
+    if aws.role_arn is not None:
+        raise error(aws.role_arn.mark, f"role_arn needs an ECR registry, and this one is of type: {provider}", code=206)

@@ -1,0 +1,104 @@
+"""What resolving one step looks things up in, and using a text: its variables replaced, or an error with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec import Struct, field
+
+from oci_push.errors import ConfigError, Problem
+from oci_push.language.document import Mark
+from oci_push.language.integrations import Config
+from oci_push.language.steps import BuildStep, Text
+from oci_push.model.digest import Digest
+from oci_push.model.endpoint import Access
+from oci_push.model.identity import EcrCreation
+from oci_push.model.reference import Repository
+from oci_push.variables.lookup import Variables, names_in
+
+
+class Pushed(Struct, frozen=True):
+    """Hold what a push step has pushed, for later steps that name it as their candidate.
+
+    `name` is the image's own, without host and prefix of the registry that it went to.
+    """
+
+    repository: Repository
+    digest: Digest
+    access: Access
+    name: str
+
+
+class Context(Struct, frozen=True):
+    """Hold what resolving looks things up in; `is_path` says whether a file exists.
+
+    `candidates` are the SOURCEs of build steps; `pushed` grows while a run goes on, in a plan `image_names`. `steps`
+    are the names of all steps. `regions` replace those of ECR integrations, and `wait_replication` waits for them as
+    ``replicate: true`` does; `creation` creates ECR repositories where an integration says nothing of it.
+    `with_login` is off for plans and rehearsals, which log in nowhere and so miss no password; `wants_images` is off
+    where nobody need have said where the images of build steps are; `is_plan` lets pass what only a run can know.
+    """
+
+    config: Config
+    variables: Variables
+    builds: Mapping[str, BuildStep]
+    candidates: Mapping[str, str]
+    is_path: Callable[[str], bool]
+    steps: frozenset[str] = frozenset()
+    pushed: Mapping[str, Pushed] = field(default_factory=dict)
+    image_names: Mapping[str, str] = field(default_factory=dict)
+    regions: tuple[str, ...] = ()
+    wait_replication: bool = False
+    creation: EcrCreation | None = None
+    with_login: bool = True
+    wants_images: bool = True
+    is_plan: bool = False
+
+
+def use(text: Text, context: Context) -> str:
+    """Replace the variables of a text; raises `ConfigError` for one that nobody defines.
+
+    In a plan members that a step will only have after it ran stay as they are written.
+    """
+    try:
+        done = context.variables.interpolate(text.text)
+    except ConfigError as problem:
+        raise error(text.mark, str(problem), problem.hint) from problem
+    undefined = [name for name in done.undefined if not (context.is_plan and member_of(name, context.steps))]
+    if not undefined:
+        return done.text
+    named = ", ".join(f"${{{{{name}}}}}" for name in undefined)
+    step = member_of(undefined[0], context.steps)
+    lacking = context.config.lacking.get(undefined[0])
+    if lacking is not None:
+        hint = f"{lacking}; {lacking.hint}"
+    elif step:
+        hint = f"step {step!r} exports no such member, or has not run before this one"
+    else:
+        hint = f"give it: --var {undefined[0]}=VALUE, variables: in oci-push.yaml, or the environment"
+    raise error(text.mark, f"unresolved variable {named}", hint)
+
+
+def is_later(text: str, context: Context) -> bool:
+    """Say whether a used text still holds something that only a run can know; a value may just look like that."""
+    return context.is_plan and any(name in context.steps or member_of(name, context.steps) for name in names_in(text))
+
+
+def member_of(name: str, steps: frozenset[str]) -> str:
+    """Give the step whose member a variable is, or nothing."""
+    for text in (name.removeprefix("steps."), name):
+        step, dot, _ = text.partition(".")
+        if dot and step in steps:
+            return step
+    return ""
+
+
+def error(mark: Mark, message: str, hint: str | None = None, code: int = 0) -> ConfigError:
+    """Make an error with a place in the file."""
+    return ConfigError(problems=[Problem(message, mark.file, mark.line, mark.column, code=code, hint=hint)])
+
+
+def raise_together(problems: Sequence[Problem]) -> None:
+    """Raise one error for several problems, each told once; nothing for none."""
+    if problems:
+        raise ConfigError(problems=tuple(dict.fromkeys(problems)))

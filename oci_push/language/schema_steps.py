@@ -1,0 +1,217 @@
+"""The keys of the language: of the root and of each type of step, with what editors say about them.
+
+These tables are checked by `schema_check` and printed by `language_schema`. `stage`, `steps`, hooks and names need more
+than one value to judge and are left to `schema_check`.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from oci_push.language.diagnostics import Findings
+from oci_push.language.document import Node, Scalar
+from oci_push.language.schema import (
+    Anything,
+    Boolean,
+    Choice,
+    Entries,
+    Field,
+    Fields,
+    Items,
+    Number,
+    OneOf,
+    String,
+    with_value,
+)
+from oci_push.language.schema_notes import NOTES
+from oci_push.language.schema_when import SUCCESS_CRITERIA, WHEN
+
+PROVIDER_PATTERN = "^standard|docker|ecr$"
+"""The vendor's pattern, ungrouped as it is: it lets ``my-ecr`` through, which `schema_check` warns about."""
+_TIMEOUT = r"^\d*\.?\d*[smh]$"
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+MAX_TIMEOUT_S = 2147483.647
+"""The vendor counts milliseconds in 32 bits."""
+_TIMEOUT_WORDS = "<duration><units> where duration is int|float and units are s|m|h"
+_SHOWN_LATER = Anything({"type": "object"})
+
+
+class Timeout(Struct, frozen=True):
+    """Want a number with a unit, or null for no limit."""
+
+    def check(self, key: str, node: Node, path: str, findings: Findings) -> None:
+        """Check the form, and warn about what has it and still means something unexpected."""
+        if isinstance(node, Scalar) and node.value is None:
+            return
+        found = len(findings.errors)
+        String(pattern=_TIMEOUT, named=_TIMEOUT_WORDS).check(key, node, path, findings)
+        if len(findings.errors) > found or not isinstance(node, Scalar):
+            return
+        if node.text[:-1] in ("", "."):
+            message = with_value(f'"{key}" has no number and is no limit', node)
+            findings.warn(node.mark, path, message, hint="write a number before the unit: 90s")
+        elif float(node.text[:-1]) * UNITS[node.text[-1]] > MAX_TIMEOUT_S:
+            message = with_value(f'"{key}" is more than {MAX_TIMEOUT_S:.0f} s; that much is taken', node)
+            findings.warn(node.mark, path, message)
+
+    def to_json(self) -> dict[str, object]:
+        """Give the pattern."""
+        return {"anyOf": [{"type": "null"}, {"type": "string", "pattern": _TIMEOUT}]}
+
+
+RETRY = Fields(
+    {
+        "maxAttempts": Field(Number(positive=True), "Attempts in all, 1 to 10; 1 means no retry.", default=1),
+        "delay": Field(Number(positive=True), "Seconds before the second attempt, up to 60.", default=5),
+        "exponentialFactor": Field(
+            Number(positive=True), "Each wait is the one before to this power, 1 to 5.", default=1
+        ),
+    }
+)
+_ENV = Fields(
+    {
+        "name": Field(String(), "Name of the environment.", required=True),
+        "endpoints": Field(Items(Fields({"name": Field(String()), "url": Field(String())}))),
+        "type": Field(Choice(("kubernetes", "helm-release"))),
+        "change": Field(String()),
+        "filters": Field(
+            Items(
+                Fields(
+                    {
+                        "cluster": Field(String()),
+                        "namespace": Field(String()),
+                        "releaseName": Field(String()),
+                        "selectors": Field(Items(Anything())),
+                    }
+                )
+            )
+        ),
+    }
+)
+_PHASE = Field(Boolean(variable=False))
+_DEBUG = Fields({"phases": Field(Fields({"before": _PHASE, "after": _PHASE}))})
+_FREESTYLE_DEBUG = Fields({"phases": Field(Fields({"before": _PHASE, "after": _PHASE, "override": _PHASE}))})
+_MACHINE = OneOf(
+    (
+        Fields({"create": Field(Fields({"provider": Field(String())}))}),
+        Fields({"use": Field(Fields({"node": Field(String())}))}),
+    )
+)
+
+COMMON: dict[str, Field] = {
+    "type": Field(Anything({"type": "string"}), "What the step does; without it a step is freestyle."),
+    "description": Field(String(), "Free text."),
+    "title": Field(String(), "The name shown, instead of the step's own."),
+    "stage": Field(Anything({"type": "string"}), "The stage it is shown under, one of the root's stages."),
+    "env": Field(_ENV, "An entry for a dashboard of deployments; not environment variables. No effect here."),
+    "fail_fast": Field(Boolean(), "Whether its failure stops the pipeline.", default=True),
+    "strict_fail_fast": Field(
+        Boolean(strict=True), "Whether the build fails after all, where its failure does not stop it.", default=False
+    ),
+    "when": Field(WHEN, "When it runs; all parts must hold."),
+    "retry": Field(RETRY, "How often it is tried again after a failure."),
+    "timeout": Field(Timeout(), "How long it may take, all attempts together: 90s, 1.5h.", lenient=True),
+    "docker_machine": Field(_MACHINE, "No effect here."),
+    "debug": Field(_DEBUG, "Breakpoints. No effect here."),
+    "on_success": Field(NOTES, "Notes written after success; hooks are the newer form."),
+    "on_fail": Field(NOTES, "Notes written after a failure; hooks are the newer form."),
+    "on_finish": Field(NOTES, "Notes written at the end; hooks are the newer form."),
+    "hooks": Field(_SHOWN_LATER, "What is done before and after it."),
+    "arguments": Field(_SHOWN_LATER, "Keys of the step once more; these win."),
+}
+ALIASES = {"fail-fast": "fail_fast"}
+
+PUSH = Fields(
+    {
+        **COMMON,
+        "candidate": Field(String(), "The image: ${{STEP}} of a build step, or a reference.", required=True),
+        "registry": Field(String(), "An integration's name, or a host."),
+        "image_name": Field(String(), "Repository in the registry, without host and tag; by default the candidate's."),
+        "tag": Field(String(), "The tag.", default="latest"),
+        "tags": Field(Items(String()), "Several tags."),
+        "provider": Field(String(pattern=PROVIDER_PATTERN), "docker or ecr.", default="docker"),
+        "credentials": Field(
+            Fields(
+                {
+                    "username": Field(String(), "User name.", required=True),
+                    "password": Field(String(secret=True), "Password; better a variable.", required=True),
+                },
+                secret=True,
+            ),
+            "Login for this step, instead of the integration's.",
+        ),
+        "accessKeyId": Field(String(), "AWS access key, with provider: ecr."),
+        "secretAccessKey": Field(String(secret=True), "AWS secret key, with provider: ecr."),
+        "region": Field(String(), "AWS region to push to, with an ECR registry."),
+        "role_arn": Field(String(), "AWS role to assume, with an ECR registry."),
+        "aws_session_name": Field(String(), "Name of the role's session.", default="default-session-name"),
+        "aws_duration_seconds": Field(Number(), "Length of the role's session, 900 to 3600.", default=3600),
+        "registry_context": Field(String(), "The integration that the candidate is pulled with."),
+    },
+    ALIASES,
+)
+
+PARALLEL = Fields(
+    {
+        **COMMON,
+        "steps": Field(_SHOWN_LATER, "The steps that start together.", required=True),
+        "success_criteria": Field(SUCCESS_CRITERIA, "What makes the group successful."),
+    },
+    ALIASES,
+)
+
+# The vendor's list of keys is longer; a build step is read for what a push needs, and the rest is let be.
+BUILD = Fields(
+    {
+        **COMMON,
+        "image_name": Field(String(), "Repository of the image built.", required=True),
+        "tag": Field(String(), "Its tag; by default the branch's or revision's."),
+        "tags": Field(Items(String()), "Its tags."),
+        "tag_policy": Field(Choice(("original", "lowercase")), "Letter case of the tag.", default="lowercase"),
+        "registry": Field(String(), "The integration it is pushed to."),
+        "disable_push": Field(Boolean(), "Keep it from being pushed by --auto-push.", default=False),
+        "platform": Field(String(), "Platform built for."),
+    },
+    {**ALIASES, "image-name": "image_name", "tag-policy": "tag_policy"},
+    is_open=True,
+)
+
+FREESTYLE = Fields(
+    {
+        **COMMON,
+        "image": Field(String(), "The image it runs in.", required=True),
+        "debug": Field(_FREESTYLE_DEBUG, "Breakpoints. No effect here."),
+    },
+    ALIASES,
+    is_open=True,
+)
+
+# These two types have timeouts of their own forms.
+_OWN_TIMEOUT = {**COMMON, "timeout": Field(Anything())}
+FOREIGN = Fields(COMMON, ALIASES, is_open=True)
+TABLES = {
+    "push": PUSH,
+    "parallel": PARALLEL,
+    "build": BUILD,
+    "freestyle": FREESTYLE,
+    "pending-approval": Fields(_OWN_TIMEOUT, ALIASES, is_open=True),
+    "deploy": Fields(_OWN_TIMEOUT, ALIASES, is_open=True),
+}
+
+# Any string and any object pass, as upstream; a string that is no boolean means the default.
+_ROOT_FAIL_FAST = OneOf((Boolean(), String(), Entries(Anything())))
+ROOT = Fields(
+    {
+        "version": Field(Anything({"enum": ["1.0", 1.0, 1, "1"]}), "Always '1.0'.", required=True),
+        "steps": Field(_SHOWN_LATER, "The steps, in order.", required=True),
+        "stages": Field(Items(String()), "Names that steps' stage: may have, in the order shown."),
+        "mode": Field(Choice(("sequential", "parallel")), "In order, or by conditions.", default="sequential"),
+        "fail_fast": Field(_ROOT_FAIL_FAST, "fail_fast of every step that has none.", default=True),
+        "strict_fail_fast": Field(Boolean(strict=True), "strict_fail_fast of every step that has none.", default=False),
+        "success_criteria": Field(SUCCESS_CRITERIA, "What makes the build successful."),
+        "hooks": Field(_SHOWN_LATER, "What is done before and after the pipeline."),
+        "build_version": Field(Choice(("v1", "v2")), "No effect here."),
+        "indicators": Field(Items(Anything()), "A place for YAML anchors."),
+        "services": Field(Entries(Anything()), "No effect here."),
+    }
+)

@@ -1,0 +1,109 @@
+"""What decides whether a step runs and how a group ends: the keys of `when` and of `success_criteria`."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from oci_push.language.diagnostics import Findings
+from oci_push.language.document import Mapping, Node, Sequence
+from oci_push.language.schema import Choice, Entries, Field, Fields, Items, OneOf, String
+
+MAX_CONDITION = 12_000
+STATES = (
+    "success",
+    "running",
+    "failure",
+    "skipped",
+    "pending",
+    "terminating",
+    "terminated",
+    "finished",
+    "approved",
+    "denied",
+)
+
+_NAMES = Items(String(), least=1)
+_EXPRESSIONS = Entries(String(max_length=MAX_CONDITION), pattern="^[A-Za-z0-9_]+$")
+CONDITION = Fields(
+    {
+        "all": Field(_EXPRESSIONS, "Expressions that must all be true, each under a name of its own."),
+        "any": Field(_EXPRESSIONS, "Expressions of which one must be true, each under a name of its own."),
+    }
+)
+_DEPENDENCY = Fields(
+    {
+        "name": Field(String(), "The step waited for.", required=True),
+        "on": Field(Items(Choice(STATES), least=1), "States of it that suffice.", default=["success"]),
+    }
+)
+_ALL_OR_ANY = Fields(
+    {
+        "all": Field(Items(_DEPENDENCY, least=1), "Every one of these must hold."),
+        "any": Field(Items(_DEPENDENCY, least=1), "One of these must hold."),
+    }
+)
+
+
+class Dependencies(Struct, frozen=True):
+    """Want a list of steps waited for, or exactly one of `all` and `any`."""
+
+    def check(self, key: str, node: Node, path: str, findings: Findings) -> None:
+        """Check the form that the value has."""
+        if isinstance(node, Sequence):
+            Items(_DEPENDENCY, least=1).check(key, node, path, findings)
+            return
+        _ALL_OR_ANY.check(key, node, path, findings)
+        if not isinstance(node, Mapping):
+            return
+        given = [name for name in ("all", "any") if node.entry(name) is not None]
+        if not given:
+            findings.error(node.mark, path, f'"{key}" must contain at least one of [all, any]')
+        elif len(given) == 2:
+            message = f'"{key}" contains a conflict between exclusive peers [all, any]'
+            findings.error(node.mark, path, message, hint="keep one of them")
+
+    def to_json(self) -> dict[str, object]:
+        """Give both forms."""
+        return {
+            "anyOf": [
+                Items(_DEPENDENCY, least=1).to_json(),
+                {**_ALL_OR_ANY.to_json(), "minProperties": 1, "maxProperties": 1},
+            ]
+        }
+
+
+WHEN = Fields(
+    {
+        "branch": Field(
+            Fields(
+                {
+                    "only": Field(Items(String()), "Names, or /regular expressions/, of branches that run the step."),
+                    "ignore": Field(Items(String()), "Names, or /regular expressions/, of branches that skip it."),
+                }
+            ),
+            "Run depending on the branch (CF_BRANCH).",
+        ),
+        "condition": Field(CONDITION, "Run depending on expressions."),
+        "steps": Field(Dependencies(), "Run depending on the states of other steps."),
+    }
+)
+
+SUCCESS_CRITERIA = Fields(
+    {
+        "steps": Field(
+            OneOf(
+                (
+                    Fields(
+                        {
+                            "only": Field(_NAMES, "These children decide."),
+                            "ignore": Field(_NAMES, "These children do not count."),
+                        }
+                    ),
+                    _NAMES,
+                )
+            ),
+            "Which children decide about success.",
+        ),
+        "condition": Field(CONDITION, "Expressions over the children's results."),
+    }
+)

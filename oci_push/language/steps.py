@@ -1,0 +1,296 @@
+"""The pipeline as a model: what the file says, checked and typed, with no variable replaced yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+
+from msgspec import Struct, field
+
+from oci_push.errors import Problem
+from oci_push.language.document import Mark
+
+
+class Text(Struct, frozen=True):
+    """Hold a string field and its place; variables are still in it."""
+
+    text: str
+    mark: Mark
+
+
+Flag: TypeAlias = bool | Text | None
+"""A switch: said, left to a variable, or not said."""
+
+
+class Retry(Struct, frozen=True):
+    """Bound a step's attempts: `max_attempts` in all, first wait `delay_s`, each next to the power of `factor`."""
+
+    max_attempts: int = 1
+    delay_s: float = 5.0
+    factor: float = 1.0
+
+
+class Condition(Struct, frozen=True):
+    """Hold one named expression."""
+
+    name: str
+    expression: Text
+
+
+class Conditions(Struct, frozen=True):
+    """Hold expressions of which all must be true, and others of which one must; `None` where nothing is asked."""
+
+    all: tuple[Condition, ...] | None = None
+    any: tuple[Condition, ...] | None = None
+
+
+class Branches(Struct, frozen=True):
+    """Hold names and ``/expressions/`` of branches; `None` where nothing is asked."""
+
+    only: tuple[Text, ...] | None = None
+    ignore: tuple[Text, ...] | None = None
+
+
+class Dependency(Struct, frozen=True):
+    """Name a step waited for and the states of it that suffice."""
+
+    name: Text
+    states: tuple[str, ...] = ("success",)
+
+
+class Dependencies(Struct, frozen=True):
+    """Hold dependencies of which all, or with `one_suffices` one, must hold."""
+
+    steps: tuple[Dependency, ...]
+    one_suffices: bool = False
+
+
+class When(Struct, frozen=True):
+    """Hold what decides whether a step runs; every part that is there must hold."""
+
+    branches: Branches = Branches()
+    conditions: Conditions = Conditions()
+    dependencies: Dependencies | None = None
+
+
+class SuccessCriteria(Struct, frozen=True):
+    """Hold which children decide about a group, by name, and what must be true of them."""
+
+    only: tuple[str, ...] | None = None
+    ignore: tuple[str, ...] = ()
+    conditions: Conditions = Conditions()
+
+
+class Evaluate(Struct, frozen=True):
+    """Hold a note's value that is the result of an expression."""
+
+    expression: Text
+
+
+NoteValue: TypeAlias = Text | float | bool | Evaluate | None
+"""A note's value; `None` for a key alone."""
+
+
+class Note(Struct, frozen=True):
+    """Hold one key with its value."""
+
+    key: str
+    value: NoteValue
+    mark: Mark
+
+
+class ImageNotes(Struct, frozen=True):
+    """Hold metadata for one image; `image` is its id, usually a variable."""
+
+    image: Text
+    notes: tuple[Note, ...]
+
+
+class Annotation(Struct, frozen=True):
+    """Hold annotations to write on an entity; without an id it is this build."""
+
+    entity_type: Text | None
+    entity_id: Text | None
+    notes: tuple[Note, ...]
+    display: Text | None = None
+
+
+class Removal(Struct, frozen=True):
+    """Hold annotations to remove from an entity."""
+
+    entity_type: Text | None
+    entity_id: Text | None
+    keys: tuple[str, ...]
+
+
+class Notes(Struct, frozen=True):
+    """Hold what is written down beside images and builds, never into a manifest."""
+
+    metadata: tuple[ImageNotes, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
+    removals: tuple[Removal, ...] = ()
+
+
+class Hook(Struct, frozen=True):
+    """Hold what is done at one event: shell commands, or steps, and notes.
+
+    `event` is ``on_elected``, ``on_success``, ``on_fail`` or ``on_finish``.
+    """
+
+    event: str
+    mark: Mark
+    commands: tuple[Text, ...] = ()
+    steps: tuple[Step, ...] = ()
+    is_parallel: bool = False
+    fail_fast: Flag = None
+    strict_fail_fast: Flag = None
+    notes: Notes = Notes()
+
+
+class Settings(Struct, frozen=True):
+    """Hold what every type of step has. `timeout_s` is what is left after inheriting; `None` is no limit."""
+
+    title: Text | None = None
+    description: Text | None = None
+    stage: str = ""
+    when: When = When()
+    retry: Retry = Retry()
+    timeout_s: float | None = None
+    fail_fast: Flag = None
+    strict_fail_fast: Flag = None
+    hooks: tuple[Hook, ...] = ()
+
+    def hook(self, event: str) -> Hook | None:
+        """Find the hook of an event."""
+        return next((hook for hook in self.hooks if hook.event == event), None)
+
+
+class Aws(Struct, frozen=True):
+    """Hold a push step's AWS keys as written."""
+
+    access_key_id: Text | None = None
+    secret_access_key: Text | None = None
+    region: Text | None = None
+    role_arn: Text | None = None
+    session_name: Text | None = None
+    duration_s: float | None = None
+
+
+class PushStep(Struct, frozen=True):
+    """Hold a ``type: push`` step. `credentials` are user and password; `tags` are in the order to push.
+
+    `provider` is ``docker``, ``ecr`` or, where nothing is said, empty.
+    """
+
+    name: str
+    mark: Mark
+    candidate: Text
+    settings: Settings = Settings()
+    image_name: Text | None = None
+    tags: tuple[Text, ...] = ()
+    registry: Text | None = None
+    credentials: tuple[Text, Text] | None = None
+    registry_context: Text | None = None
+    provider: str = ""
+    aws: Aws = Aws()
+
+
+class BuildStep(Struct, frozen=True):
+    """Hold what a push needs of a ``type: build`` step; `lowers_tag` is its `tag_policy`."""
+
+    name: str
+    mark: Mark
+    settings: Settings = Settings()
+    image_name: Text | None = None
+    tags: tuple[Text, ...] = ()
+    registry: Text | None = None
+    disable_push: Flag = None
+    lowers_tag: bool = True
+
+    @property
+    def tags_or_default(self) -> tuple[Text, ...]:
+        """Give its tags; the documented default is the branch being built."""
+        return self.tags or (Text("${{CF_BRANCH_TAG_NORMALIZED}}", self.mark),)
+
+    def cased(self, tag: str) -> str:
+        """Give a tag as the step's `tag_policy` has it."""
+        return tag.lower() if self.lowers_tag else tag
+
+
+class ParallelStep(Struct, frozen=True):
+    """Hold steps that run side by side."""
+
+    name: str
+    mark: Mark
+    steps: tuple[Step, ...]
+    settings: Settings = Settings()
+    success_criteria: SuccessCriteria | None = None
+
+
+class ForeignStep(Struct, frozen=True):
+    """Hold a step of a type that this program does not run; `commands` are those of a freestyle step.
+
+    `is_done` says that its result is known from an image that was given.
+    """
+
+    name: str
+    mark: Mark
+    type: str
+    settings: Settings = Settings()
+    commands: tuple[Text, ...] = ()
+    is_done: bool = False
+
+
+Step: TypeAlias = PushStep | BuildStep | ParallelStep | ForeignStep
+
+
+class Pipeline(Struct, frozen=True):
+    """Hold a pipeline: steps in file order, the root's settings, and what is strange about the file.
+
+    `variables` are those that it brings along, `lacking` why others that it has are not known.
+    """
+
+    path: str
+    steps: tuple[Step, ...]
+    stages: tuple[str, ...] = ()
+    is_parallel: bool = False
+    fail_fast: Flag = None
+    strict_fail_fast: Flag = None
+    success_criteria: SuccessCriteria | None = None
+    hooks: tuple[Hook, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    lacking: Mapping[str, Problem] = field(default_factory=dict)
+
+    def builds(self) -> dict[str, BuildStep]:
+        """Give the build steps of all levels by name."""
+        return {step.name: step for step in flatten(self.steps) if isinstance(step, BuildStep)}
+
+    def hook(self, event: str) -> Hook | None:
+        """Find the pipeline's hook of an event."""
+        return next((hook for hook in self.hooks if hook.event == event), None)
+
+
+def type_of(step: Step) -> str:
+    """Give a step's type as the file has it."""
+    match step:
+        case PushStep():
+            return "push"
+        case BuildStep():
+            return "build"
+        case ParallelStep():
+            return "parallel"
+        case ForeignStep():
+            return step.type
+
+
+def flatten(steps: tuple[Step, ...]) -> list[Step]:
+    """List steps of all levels, parents before their children."""
+    return list(_walk(steps))
+
+
+def _walk(steps: tuple[Step, ...]) -> Iterator[Step]:
+    for step in steps:
+        yield step
+        if isinstance(step, ParallelStep):
+            yield from _walk(step.steps)

@@ -1,0 +1,222 @@
+"""Calls to AWS as one identity in one region: whose keys, which endpoint, how often, and what went wrong.
+
+The library's own retries are off: ours can be stopped, are told to the user, and know the run's policy. A chained
+role's session is kept here by our own clock and renewed before it ends; the library's default chain (environment,
+profile, web identity, pod identity, instance role) renews what it finds by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
+
+from oci_push.errors import ConfigError, CredentialsError
+from oci_push.events import RetryScheduled
+from oci_push.model.identity import AwsIdentity
+from oci_push.protocol.credentials import bearer_token
+from oci_push.providers.base import Cloud
+from oci_push.providers.ecr.rules import identity_problems
+from oci_push.runtime.context import Scope
+from oci_push.runtime.retry import Budget, Retried, attempts
+from oci_push.runtime.single_flight import OnceMap
+from oci_push.runtime.tasks import attend
+from oci_push.secret import Secret
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+
+T = TypeVar("T")
+_CONNECT_S, _READ_S = 10, 30
+_EARLY_SHARE = 0.1
+
+
+class Endpoints(Struct, frozen=True):
+    """Say which of AWS's endpoints are meant; ``None`` leaves it to the environment."""
+
+    region: str
+    fips: bool | None = None
+    dual_stack: bool | None = None
+
+
+class _Keys(Struct, frozen=True):
+    """Hold a session of an assumed role; `renew_at` is on the monotonic clock."""
+
+    access_key_id: str
+    secret_access_key: Secret
+    session_token: Secret
+    renew_at: float
+
+
+class Aws:
+    """Call AWS; shared by threads. Nothing happens before the first call, not even the library's import."""
+
+    def __init__(self, identity: AwsIdentity, endpoints: Endpoints, cloud: Cloud, what: str) -> None:
+        problems = identity_problems(identity)
+        if problems:
+            raise ConfigError(f"{what}: {'; '.join(problems)}")
+        self._identity = identity
+        self._endpoints = endpoints
+        self._cloud = cloud
+        self._what = what
+        self._sessions: OnceMap[str, Session] = OnceMap()
+        self._roles: OnceMap[str, _Keys] = OnceMap()
+        self._clients: OnceMap[tuple[str, str], Any] = OnceMap()
+
+    def call(self, scope: Scope, service: str, operation: str, *, what: str = "", **parameters: object) -> Any:
+        """Call an operation (``CreateRepository``) and give the answer's members; raises only our errors.
+
+        What may pass is tried again, as the run's policy says; `what` begins every message.
+        """
+        cloud, subject = self._cloud, what or self._what
+
+        def once(_: int) -> Any:
+            return self._once(scope, service, operation, subject, parameters)
+
+        def told(retried: Retried) -> None:
+            cloud.emit(RetryScheduled(subject, str(retried.error), retried.attempt, retried.wait_s))
+
+        return attempts(scope, Budget(cloud.retry, scope.clock, cloud.random), once, on_retry=told)
+
+    def ask(self, scope: Scope, service: str, operation: str, *, what: str = "", **parameters: object) -> Any:
+        """Call an operation once, for an answer that can be done without."""
+        return self._once(scope, service, operation, what or self._what, parameters)
+
+    def _once(self, scope: Scope, service: str, operation: str, what: str, parameters: dict[str, object]) -> Any:
+        from oci_push.providers.ecr import error_responses as ecr_errors
+
+        keys = self._role(scope)
+        problem = self._send(scope, service, operation, keys, parameters)
+        if keys is not None and isinstance(problem, Exception) and ecr_errors.code_of(problem) in ecr_errors.EXPIRED:
+            self._roles.drop("", keys)
+            problem = self._send(scope, service, operation, self._role(scope), parameters)
+        if isinstance(problem, Exception):
+            raise ecr_errors.translate(problem, what, f"{service}:{operation}") from problem
+        return problem
+
+    def _send(
+        self, scope: Scope, service: str, operation: str, keys: _Keys | None, parameters: dict[str, object]
+    ) -> Any:
+        """Give the answer, or the library's error as a value."""
+        from botocore import xform_name
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            client = self._client(scope, service, keys)
+            return self._attended(scope, lambda: getattr(client, xform_name(operation))(**parameters))
+        except (BotoCoreError, ClientError) as problem:
+            return problem
+
+    def _client(self, scope: Scope, service: str, keys: _Keys | None) -> Any:
+        session = self._session(scope)
+        name = keys.access_key_id if keys else ""
+        # One at a time: the library's session is not made for threads, its clients are.
+        return self._clients.get((service, name), lambda: self._make_client(session, service, keys))
+
+    def _make_client(self, session: Session, service: str, keys: _Keys | None) -> Any:
+        from botocore.config import Config
+
+        wanted = self._endpoints
+        return session.client(
+            service,
+            region_name=wanted.region or None,
+            aws_access_key_id=keys.access_key_id if keys else None,
+            aws_secret_access_key=keys.secret_access_key.reveal() if keys else None,
+            aws_session_token=keys.session_token.reveal() if keys else None,
+            config=Config(
+                connect_timeout=_CONNECT_S,
+                read_timeout=_READ_S,
+                retries={"total_max_attempts": 1},
+                use_fips_endpoint=wanted.fips,
+                use_dualstack_endpoint=wanted.dual_stack,
+            ),
+        )
+
+    def _session(self, scope: Scope) -> Session:
+        return self._sessions.get("", lambda: self._make_session(scope))
+
+    def _make_session(self, scope: Scope) -> Session:
+        from boto3.session import Session
+
+        identity = self._identity
+        if identity.access_key_id and identity.secret_access_key:
+            token = identity.session_token.reveal() if identity.session_token else None
+            keys = _usable(
+                identity.access_key_id, identity.secret_access_key.reveal(), token, f"{self._what}: its keys"
+            )
+            return Session(*keys, profile_name=identity.profile or None)
+        session = Session(profile_name=identity.profile or None)
+        found = self._attended(scope, session.get_credentials)
+        if found is None:
+            raise CredentialsError(
+                f"{self._what}: no AWS credentials found in the environment, a profile, a web identity, "
+                "the pod or the instance",
+                hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, give the pod or instance a role, "
+                "or log in to this registry with docker login",
+            )
+        keys = self._attended(scope, found.get_frozen_credentials)
+        given = (keys.access_key, keys.secret_key, keys.token)
+        usable = _usable(*given, f"{self._what}: AWS credentials from {found.method}")
+        return session if usable == given else Session(*usable, profile_name=identity.profile or None)
+
+    def _role(self, scope: Scope) -> _Keys | None:
+        if not self._identity.role_arn:
+            return None
+        now = self._cloud.clock.monotonic
+        return self._roles.get("", lambda: self._assume(scope), lambda keys: now() < keys.renew_at)
+
+    def _assume(self, scope: Scope) -> _Keys:
+        from oci_push.providers.ecr.error_responses import translate
+
+        identity = self._identity
+        parameters: dict[str, object] = {
+            "RoleArn": identity.role_arn,
+            "RoleSessionName": identity.session_name,
+            "DurationSeconds": identity.duration_s,
+        }
+        if identity.external_id:
+            parameters["ExternalId"] = identity.external_id
+        asked_at = self._cloud.clock.monotonic()
+        answer = self._send(scope, "sts", "AssumeRole", None, parameters)
+        if isinstance(answer, Exception):
+            raise translate(answer, f"role {identity.role_arn}", "sts:AssumeRole") from answer
+        given = answer["Credentials"]
+        return _Keys(
+            given["AccessKeyId"],
+            Secret(given["SecretAccessKey"]),
+            bearer_token(given["SessionToken"], f"role {identity.role_arn}: session"),
+            asked_at + identity.duration_s * (1 - _EARLY_SHARE),
+        )
+
+    def _attended(self, scope: Scope, work: Callable[[], T]) -> T:
+        """Wait for the library, leaving it behind when the scope ends: its sockets cannot be woken."""
+
+        def check() -> None:
+            scope.expire()
+            scope.check()
+
+        return attend(work, check).get()
+
+
+def _usable(key_id: str, secret: str, token: str | None, where: str) -> tuple[str, str, str | None]:
+    """Give keys without the blanks that files and variables end in; raises `CredentialsError` for what is no key.
+
+    Key and session token travel in headers. The library would print them when they cannot.
+    """
+    session = bearer_token(token, f"{where}: session token").reveal() if token else token
+    return bearer_token(key_id, f"{where}: access key").reveal(), Secret(secret.strip()).reveal(), session
+
+
+def region_of(profile: str) -> str:
+    """Find the region that environment or profile name, or nothing."""
+    from boto3.session import Session
+    from botocore.exceptions import BotoCoreError
+
+    from oci_push.providers.ecr.error_responses import translate
+
+    try:
+        found = Session(profile_name=profile or None).region_name
+    except BotoCoreError as problem:
+        raise translate(problem, "AWS", "region") from problem
+    return str(found or "")

@@ -1,0 +1,166 @@
+"""ECR's own interface, as far as a push gains by it: repositories, many blobs at once, mounting, clear errors.
+
+Blobs and manifests travel by the distribution API: raw bytes over one connection instead of base64 in JSON.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from oci_push.errors import DeniedError, NetworkError, NotFoundError, OciPushError, RegistryError, UploadRejectedError
+from oci_push.events import Note
+from oci_push.model.digest import Digest
+from oci_push.model.identity import EcrCreation
+from oci_push.model.reference import Repository
+from oci_push.providers.base import Cloud
+from oci_push.providers.ecr.aws import Aws
+from oci_push.providers.ecr.credentials import EcrLogins
+from oci_push.runtime.context import Scope
+from oci_push.runtime.single_flight import OnceMap
+
+_log = logging.getLogger(__name__)
+_MOST_DIGESTS = 100
+
+
+class EcrControl:
+    """Act on one account's registry in one region, with `creation` for the repositories that are missing."""
+
+    def __init__(self, logins: EcrLogins, aws: Aws, cloud: Cloud, creation: EcrCreation | None) -> None:
+        self._logins = logins
+        self._aws = aws
+        self._cloud = cloud
+        self._creation = creation
+        self._prepared: OnceMap[str, bool] = OnceMap()
+        self._mounting: OnceMap[str, str] = OnceMap()
+
+    def real_host(self, scope: Scope) -> str:
+        """Give the registry's host with its account."""
+        return str(self._logins.host(scope))
+
+    def prepare(self, scope: Scope, repository: Repository) -> None:
+        """Create the repository if it is missing and we were told to; once, however many threads ask."""
+        creation = self._creation
+        if creation is not None:
+            self._prepared.get(repository.path, lambda: self._prepare(scope, repository, creation))
+
+    def present(self, scope: Scope, repository: Repository, digests: Iterable[Digest]) -> frozenset[Digest] | None:
+        """Ask for up to a hundred blobs in one request (BatchCheckLayerAvailability)."""
+        found: set[Digest] = set()
+        wanted = list(digests)
+        try:
+            for start in range(0, len(wanted), _MOST_DIGESTS):
+                found |= self._available(scope, repository, wanted[start : start + _MOST_DIGESTS])
+        except NotFoundError:
+            return frozenset()
+        except (RegistryError, NetworkError) as error:
+            _log.debug("asking for each blob instead: %s", error)
+            return None
+        return frozenset(found)
+
+    def can_mount(self, scope: Scope) -> bool:
+        """Read the account's setting BLOB_MOUNTING; where it may not be read, a mount is worth its try."""
+        return self._mounting.get("", lambda: self._read_mounting(scope)) != "DISABLED"
+
+    def explain(self, scope: Scope, repository: Repository, error: OciPushError) -> OciPushError:
+        """Tell a missing repository from other failures: ECR answers 404 or just closes the connection."""
+        if not isinstance(error, NotFoundError | NetworkError | UploadRejectedError):
+            return error
+        try:
+            if self._exists(scope, repository, self._aws.ask):
+                return error
+            host = self._logins.host(scope)
+        except OciPushError as unknown:
+            _log.debug("cannot find out whether %s exists: %s", repository, unknown)
+            return error
+        return NotFoundError(
+            f"{repository}: the repository does not exist in account {host.account} in {host.region}",
+            hint="create it, or let --create-repository or create_repository: true do so; "
+            "if it should be there, check region and name",
+            status=404,
+            codes=("NAME_UNKNOWN",),
+        )
+
+    def _prepare(self, scope: Scope, repository: Repository, creation: EcrCreation) -> bool:
+        try:
+            if self._exists(scope, repository, self._aws.call):
+                return True
+        except DeniedError as error:
+            _log.debug("creating %s without looking first: %s", repository, error)
+        account = self._logins.host(scope).account
+        try:
+            self._call(scope, "CreateRepository", repository, registryId=account, **_settings(creation))
+        except RegistryError as error:
+            if "RepositoryAlreadyExistsException" in error.codes:
+                return True  # another push was faster
+            raise
+        self._cloud.emit(Note(f"{repository}: repository created"))
+        if creation.lifecycle_policy:
+            self._call(
+                scope,
+                "PutLifecyclePolicy",
+                repository,
+                registryId=account,
+                lifecyclePolicyText=creation.lifecycle_policy,
+            )
+        return True
+
+    def _exists(self, scope: Scope, repository: Repository, send: Callable[..., object]) -> bool:
+        try:
+            send(
+                scope,
+                "ecr",
+                "DescribeRepositories",
+                what=str(repository),
+                registryId=self._logins.host(scope).account,
+                repositoryNames=[repository.path],
+            )
+        except NotFoundError:
+            return False
+        return True
+
+    def _available(self, scope: Scope, repository: Repository, digests: list[Digest]) -> set[Digest]:
+        answer = self._aws.ask(
+            scope,
+            "ecr",
+            "BatchCheckLayerAvailability",
+            what=str(repository),
+            registryId=self._logins.host(scope).account,
+            repositoryName=repository.path,
+            layerDigests=[str(digest) for digest in digests],
+        )
+        there = {e.get("layerDigest") for e in answer["layers"] if e.get("layerAvailability") == "AVAILABLE"}
+        return {digest for digest in digests if str(digest) in there}
+
+    def _read_mounting(self, scope: Scope) -> str:
+        try:
+            answer = self._aws.ask(scope, "ecr", "GetAccountSetting", name="BLOB_MOUNTING")
+        except (RegistryError, NetworkError) as error:
+            _log.debug("BLOB_MOUNTING is not known: %s", error)
+            return "UNKNOWN"
+        return str(answer.get("value") or "UNKNOWN")
+
+    def _call(self, scope: Scope, operation: str, repository: Repository, **parameters: object) -> None:
+        name = repository.path
+        self._aws.call(scope, "ecr", operation, what=str(repository), repositoryName=name, **parameters)
+
+
+def _settings(creation: EcrCreation) -> dict[str, object]:
+    """Give CreateRepository's parameters; what is not said is left to the account's defaults."""
+    given: dict[str, object] = {}
+    if creation.scan_on_push:
+        given["imageScanningConfiguration"] = {"scanOnPush": True}
+    if creation.mutability:
+        given["imageTagMutability"] = creation.mutability
+    if creation.exclusions:
+        given["imageTagMutabilityExclusionFilters"] = [
+            {"filterType": "WILDCARD", "filter": text} for text in creation.exclusions
+        ]
+    if creation.encryption:
+        encryption = {"encryptionType": creation.encryption}
+        if creation.kms_key:
+            encryption["kmsKey"] = creation.kms_key
+        given["encryptionConfiguration"] = encryption
+    if creation.tags:
+        given["tags"] = [{"Key": key, "Value": value} for key, value in creation.tags]
+    return given

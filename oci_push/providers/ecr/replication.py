@@ -1,0 +1,74 @@
+"""ECR's replication: the registry's rules, and how far the copies of one image are.
+
+Rules belong to the account's registry in one region and are replaced as a whole (PutReplicationConfiguration).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oci_push.model.digest import Digest
+from oci_push.model.reference import Repository
+from oci_push.providers.base import ReplicaState
+from oci_push.providers.ecr.aws import Aws
+from oci_push.providers.ecr.credentials import EcrLogins
+from oci_push.providers.ecr.replication_rules import Place, Rule
+from oci_push.runtime.context import Scope
+
+
+class EcrReplication:
+    """See and set one registry's rules."""
+
+    def __init__(self, logins: EcrLogins, aws: Aws) -> None:
+        self._logins = logins
+        self._aws = aws
+
+    def home(self, scope: Scope) -> Place:
+        """Say which registry this is."""
+        host = self._logins.host(scope)
+        return Place(host.region, host.account)
+
+    def rules(self, scope: Scope) -> tuple[Rule, ...]:
+        """Read the rules."""
+        answer = self._aws.call(scope, "ecr", "DescribeRegistry")
+        return tuple(_read(rule) for rule in answer.get("replicationConfiguration", {}).get("rules", ()))
+
+    def set_rules(self, scope: Scope, rules: tuple[Rule, ...]) -> None:
+        """Replace all rules."""
+        configuration = {"rules": [_write(rule) for rule in rules]}
+        self._aws.call(scope, "ecr", "PutReplicationConfiguration", replicationConfiguration=configuration)
+
+    def states(self, scope: Scope, repository: Repository, digest: Digest) -> tuple[ReplicaState, ...]:
+        """Ask DescribeImageReplicationStatus; an index is asked for by the index's own digest."""
+        answer = self._aws.call(
+            scope,
+            "ecr",
+            "DescribeImageReplicationStatus",
+            what=f"{repository}@{digest}",
+            registryId=self._logins.host(scope).account,
+            repositoryName=repository.path,
+            imageId={"imageDigest": str(digest)},
+        )
+        return tuple(
+            ReplicaState(Place(e["region"], e["registryId"]), e["status"], e.get("failureCode", ""))
+            for e in answer.get("replicationStatuses", ())
+        )
+
+
+def _read(rule: dict[str, Any]) -> Rule:
+    return Rule(
+        tuple(Place(e["region"], e["registryId"]) for e in rule.get("destinations", ())),
+        tuple(e["filter"] for e in rule.get("repositoryFilters", ())),
+        bool(rule.get("deleteReplication", {}).get("enabled", False)),
+    )
+
+
+def _write(rule: Rule) -> dict[str, object]:
+    written: dict[str, object] = {
+        "destinations": [{"region": place.region, "registryId": place.account} for place in rule.destinations]
+    }
+    if rule.prefixes:
+        written["repositoryFilters"] = [{"filter": text, "filterType": "PREFIX_MATCH"} for text in rule.prefixes]
+    if rule.deletes:
+        written["deleteReplication"] = {"enabled": True}
+    return written

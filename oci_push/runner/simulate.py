@@ -1,0 +1,221 @@
+"""Simulating a run: the schedule driven by assumed results, with every target resolved and no registry contacted."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from oci_push.errors import ConfigError, Problem
+from oci_push.language.resolve import ResolvedPush, resolve_build, resolve_push
+from oci_push.language.resolving import Context
+from oci_push.language.retries import MAX_WAIT_S, wait_s
+from oci_push.language.steps import BuildStep, ForeignStep, Hook, Pipeline, PushStep, Step
+from oci_push.runner.conditions import VariablesJudge
+from oci_push.runner.given_images import count_given
+from oci_push.runner.idle import Pushes, count_pushes
+from oci_push.runner.outputs import planned_members
+from oci_push.runner.schedule import FAILURE, PENDING, SKIPPED, SUCCESS, TERMINATED, Entry, Rules, Schedule
+from oci_push.runner.simulated_results import TIMEOUT, Assumptions
+
+
+class PlannedStep(Struct):
+    """Tell what would become of one step; `waits_s` are those between attempts, in seconds.
+
+    `problem` is what keeps its target from being resolved; `is_kept_back` says that its hook on_elected failed.
+    """
+
+    step: Step
+    group: int = 0
+    result: str = PENDING
+    reason: str = ""
+    resolved: ResolvedPush | None = None
+    attempts: int = 0
+    waits_s: tuple[float, ...] = ()
+    problem: str = ""
+    is_kept_back: bool = False
+
+    @property
+    def runs(self) -> bool:
+        """Say whether its work would be begun."""
+        return self.result != SKIPPED and not self.is_kept_back
+
+
+class Simulation(Struct):
+    """Hold a simulated run: steps in file order, `events` in time order (hooks as ``STEP.EVENT``)."""
+
+    steps: list[PlannedStep] = field(default_factory=list)
+    status: str = SUCCESS
+    problems: list[Problem] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    pushes: Pushes = field(default_factory=Pushes)
+
+    @property
+    def exit_code(self) -> int:
+        """Give what the run would exit with."""
+        return 2 if self.problems else int(self.status != SUCCESS)
+
+
+class Assumed(Struct, frozen=True):
+    """Hold what is assumed of a run: results, whether steps of other types count as successful, pushes of builds.
+
+    With `checks_all` steps that only wait for another result of a step are resolved too, so that mistakes show early.
+    """
+
+    results: Assumptions
+    foreign_succeeds: bool = False
+    auto_push: bool = False
+    max_wait_s: float = MAX_WAIT_S
+    checks_all: bool = False
+    requires_push: bool | None = None
+
+    def of_foreign(self, step: ForeignStep) -> tuple[str, str]:
+        """Give the result of a step of another type, which is not run here, and the reason for it."""
+        reason = f"type {step.type} is not run by oci-push"
+        if step.is_done and not self.results.is_given(step):
+            return SUCCESS, "the image of its build stands for it"
+        if not (self.results.is_given(step) or self.foreign_succeeds):
+            return SKIPPED, reason
+        result = self.results.of(step.name)
+        return (FAILURE if result == TIMEOUT else result), f"assumed; {reason}"
+
+    def pushes(self, step: Step, judge: VariablesJudge) -> bool:
+        """Say whether a step pushes an image, which a build step does where that was asked for."""
+        if isinstance(step, BuildStep):
+            return self.auto_push and judge.flag(step.disable_push) is not True
+        return isinstance(step, PushStep)
+
+
+def step_variables(step: Step, attempt: int = 1) -> dict[str, str]:
+    """Give the variables that a step has for itself."""
+    return {
+        "CF_STEP_NAME": step.name,
+        "CF_CURRENT_ATTEMPT": str(attempt),
+        "CF_MAX_ATTEMPTS": str(step.settings.retry.max_attempts),
+    }
+
+
+def simulate(pipeline: Pipeline, context: Context, assumed: Assumed) -> Simulation:
+    """Go through a run; what cannot be resolved is among the problems."""
+    return _Simulator(pipeline, replace(context, is_plan=True), assumed).run()
+
+
+def settled(pipeline: Pipeline, context: Context, assumed: Assumed) -> Pipeline:
+    """Give the pipeline with what the images of its builds say; in a plan each is taken to be there."""
+    given = context.candidates if context.wants_images else pipeline.builds()
+    return count_given(pipeline, given, assumed.results.results)
+
+
+class _Simulator:
+    def __init__(self, pipeline: Pipeline, context: Context, assumed: Assumed) -> None:
+        self._pipeline = pipeline = settled(pipeline, context, assumed)
+        self._names: dict[str, str] = {}
+        self._context = replace(context, image_names=self._names)
+        self._assumed = assumed
+        self._judge = VariablesJudge(context.variables)
+        self._schedule = Schedule(pipeline.steps, Rules.of(pipeline), self._judge)
+        self._done = Simulation()
+        self._planned: dict[str, PlannedStep] = {}
+
+    def run(self) -> Simulation:
+        if not self._hook("", self._pipeline.hook("on_elected"), "on_elected"):
+            self._schedule.abort("the pipeline's hook on_elected ended with failure")
+        while running := self._schedule.ready():
+            self._end(running)
+        self._done.pushes = count_pushes(self._schedule.entries(), lambda step: self._assumed.pushes(step, self._judge))
+        has_failed = self._done.pushes.fails(required=self._assumed.requires_push)
+        self._done.status = FAILURE if has_failed else self._schedule.status()
+        event = "on_success" if self._done.status == SUCCESS else "on_fail"
+        for name in (event, "on_finish"):
+            self._hook("", self._pipeline.hook(name), name)
+        for entry in self._schedule.entries():
+            planned = self._planned.setdefault(entry.name, PlannedStep(entry.step))
+            planned.group, planned.result, planned.reason = entry.group, entry.state, entry.reason
+            if planned.problem:
+                planned.result, planned.reason = FAILURE, planned.problem
+        if self._assumed.checks_all:
+            self._resolve_waiting()
+        if self._done.problems:
+            self._done.status = FAILURE
+        self._done.steps = [self._planned[entry.name] for entry in self._schedule.entries()]
+        return self._done
+
+    def _end(self, running: list[Entry]) -> None:
+        """End all that runs; failures first, for they may end the others."""
+        results = [(entry, *self._result(entry)) for entry in running]
+        ended: frozenset[str] = frozenset()
+        for entry, result, reason in sorted(results, key=lambda one: one[1] == SUCCESS):
+            if entry.name in ended and not self._assumed.results.is_given(entry.step):
+                result, reason = TERMINATED, "another step failed"
+            planned = self._planned.get(entry.name)
+            resolved = planned.resolved if planned else None
+            self._context.variables.export(
+                entry.name, planned_members(entry.step, result, self._context.variables, resolved)
+            )
+            self._schedule.finish(entry.name, result, reason)
+            ended = ended or frozenset(self._schedule.to_cancel())
+
+    def _result(self, entry: Entry) -> tuple[str, str]:
+        step = entry.step
+        planned = self._planned[entry.name] = PlannedStep(step)
+        if isinstance(step, ForeignStep):
+            return self._assumed.of_foreign(step)
+        hooks = step.settings
+        if not self._hook(step.name, hooks.hook("on_elected"), "on_elected"):
+            self._schedule.abort(f"hook on_elected of step {step.name!r} ended with failure")
+            planned.is_kept_back = True
+            return FAILURE, "hook on_elected ended with failure"
+        planned.resolved, planned.problem = self._resolve(step)
+        if planned.resolved:
+            self._names[step.name] = planned.resolved.image_name
+        result, reason = self._attempts(step, planned)
+        self._done.events.append(step.name)
+        for event in ("on_success" if result == SUCCESS else "on_fail", "on_finish"):
+            self._hook(step.name, hooks.hook(event), event)
+        return result, reason
+
+    def _attempts(self, step: Step, planned: PlannedStep) -> tuple[str, str]:
+        retry = step.settings.retry
+        waits: list[float] = []
+        while True:
+            attempt = len(waits) + 1
+            result = self._assumed.results.of(step.name, attempt)
+            if result != FAILURE or attempt >= retry.max_attempts:
+                break
+            waits.append(wait_s(retry, attempt, self._assumed.max_wait_s))
+        planned.attempts, planned.waits_s = attempt, tuple(waits)
+        reasons = {TIMEOUT: "its time limit is exceeded", SUCCESS: ""}
+        return (FAILURE if result == TIMEOUT else result), reasons.get(result, "assumed")
+
+    def _resolve(self, step: Step) -> tuple[ResolvedPush | None, str]:
+        context = replace(self._context, variables=self._context.variables.overlay(step_variables(step)))
+        try:
+            if isinstance(step, PushStep):
+                return resolve_push(step, context), ""
+            if isinstance(step, BuildStep) and self._assumed.pushes(step, self._judge):
+                return resolve_build(step, context), ""
+        except ConfigError as problem:
+            self._done.problems.extend(problem.problems)
+            return None, problem.problems[0].message
+        return None, ""
+
+    def _resolve_waiting(self) -> None:
+        """Resolve what was skipped only because a step it waits for came to something else."""
+        for entry in self._schedule.entries():
+            when = entry.step.settings.when
+            if entry.state == SKIPPED and when.dependencies is not None and not entry.children:
+                alone = replace(when, dependencies=None)
+                if self._judge.allows(alone, self._schedule.states, self._schedule.workflow(entry)).runs:
+                    self._resolve(entry.step)
+
+    def _hook(self, owner: str, hook: Hook | None, event: str) -> bool:
+        """Note a hook; says whether it lets go on."""
+        if hook is None or not (hook.commands or hook.steps or hook.notes != type(hook.notes)()):
+            return True
+        self._done.events.append(f"{owner}.{event}" if owner else event)
+        if self._assumed.results.of_hook(owner, event) == SUCCESS:
+            return True
+        return bool(hook.steps) and all(self._is_let_pass(step, hook) for step in hook.steps)
+
+    def _is_let_pass(self, step: Step, hook: Hook) -> bool:
+        own = self._judge.flag(step.settings.fail_fast)
+        return (own if own is not None else self._judge.flag(hook.fail_fast)) is False

@@ -1,0 +1,175 @@
+"""One step's life: hook on_elected, the work, then on_success or on_fail, then on_finish."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oci_push.errors import OciPushError
+from oci_push.events import Emit, Event, Note, StepFinished, Within
+from oci_push.language.resolve import title_of
+from oci_push.language.resolve_source import build_source
+from oci_push.language.resolving import Context, Pushed
+from oci_push.language.steps import BuildStep, ForeignStep, PushStep, Step, Text, type_of
+from oci_push.runner.attempts import PushAttempts, exported, pushed_image, read_image_id
+from oci_push.runner.conditions import VariablesJudge
+from oci_push.runner.hooks import ELECTED, HookRunner, RunSteps, Shell, run_foreign
+from oci_push.runner.outputs import step_members
+from oci_push.runner.pusher import Pusher
+from oci_push.runner.results import Noted, StepResult
+from oci_push.runner.schedule import FAILURE, SKIPPED, SUCCESS, TERMINATED
+from oci_push.runner.settings import RunSettings
+from oci_push.runner.simulate import step_variables
+from oci_push.runtime.context import Scope
+
+
+class Moment(Struct, frozen=True):
+    """Hold what a step sees of the pipeline when it starts; `is_beside` says that others run at the same time."""
+
+    states: Mapping[str, str]
+    workflow: str
+    group: int = 0
+    is_beside: bool = False
+
+
+class Stepping(Struct, frozen=True):
+    """Run single steps with one pusher; `pushed` collects what push steps have pushed.
+
+    `needs_ids` are the build steps whose image's id is asked for somewhere. `in_hook` says that the steps are a hook's.
+    """
+
+    pusher: Pusher
+    context: Context
+    settings: RunSettings
+    emit: Emit
+    run_steps: RunSteps
+    pushed: MutableMapping[str, Pushed]
+    needs_ids: frozenset[str] = frozenset()
+    in_hook: bool = False
+
+    def run(self, step: Step, moment: Moment, scope: Scope) -> StepResult:
+        """Run a step to its end; raises nothing for what goes wrong with it."""
+        clock = scope.clock
+        started = clock.monotonic()
+        emit = self._speaking(step, moment)
+        title = title_of(step.name, step.settings, self.context)
+        result = self._life(step, moment, scope, emit, title)
+        result = replace(
+            result,
+            type=type_of(step),
+            stage=step.settings.stage,
+            title=title,
+            group=moment.group,
+            seconds=clock.monotonic() - started,
+        )
+        said = str(result.error) if result.error else result.reason
+        emit(StepFinished(step.name, title, result.status, said, result.seconds, result.type))
+        return result
+
+    def _life(self, step: Step, moment: Moment, scope: Scope, emit: Emit, title: str) -> StepResult:
+        variables = self.context.variables.overlay(step_variables(step))
+        context = replace(self.context, variables=variables)
+        if isinstance(step, ForeignStep) and not self.in_hook:
+            return self._foreign(step)
+        hooks = HookRunner(step.name, context, self.settings, emit, moment.states, moment.workflow, self.run_steps)
+        first, notes = hooks.run(step.settings.hook(ELECTED), scope)
+        if first is not None and first.status != SUCCESS:
+            reason = f"hook on_elected ended with {first.status}: {first.reason}"
+            return StepResult(step.name, FAILURE, reason=reason, hooks=(first,), notes=notes, aborts=True)
+        result = self._work(step, context, scope, emit, title)
+        members = {**step_members(step, result.status, variables), **self._own_members(step, result)}
+        self.context.variables.export(step.name, members)
+        hooks = replace(hooks, states={**moment.states, step.name: result.status}, image=members.get("imageId", ""))
+        done = [first] if first else []
+        found = list(notes)
+        for event in ("on_success" if result.status == SUCCESS else "on_fail", "on_finish"):
+            if scope.is_cancelled:
+                break
+            told, written = hooks.run(step.settings.hook(event), scope)
+            done += [told] if told else []
+            found += written
+        self._attach(result, found, scope, emit)
+        return replace(result, hooks=tuple(done), notes=tuple(found))
+
+    def _work(self, step: Step, context: Context, scope: Scope, emit: Emit, title: str) -> StepResult:
+        if isinstance(step, ForeignStep):
+            status, reason = run_foreign(step, Shell(context.variables, self.settings, emit), scope)
+            return StepResult(step.name, status, reason=reason)
+        judge = VariablesJudge(context.variables)
+        if isinstance(step, BuildStep) and not self.settings.as_assumed().pushes(step, judge):
+            return self._build(step, context, scope, emit)
+        if not isinstance(step, PushStep | BuildStep):
+            return StepResult(step.name, SKIPPED)
+        attempts = PushAttempts(self.pusher.speaking(emit), step, context, emit, self.settings.max_wait_s)
+        done = attempts.run(scope, title, step.settings.stage)
+        status = SUCCESS if done.error is None else TERMINATED if done.error.exit_code > 128 else FAILURE
+        image = pushed_image(done) if status == SUCCESS else None
+        if image is not None:
+            self.pushed[step.name] = image
+        if status == SUCCESS:
+            self.context.variables.export(step.name, exported(done))
+        return StepResult(
+            step.name,
+            status,
+            attempts=done.attempts,
+            waits_s=done.waits_s,
+            pushed=done.pushed,
+            replicas=done.replicas,
+            error=done.error,
+        )
+
+    def _build(self, step: BuildStep, context: Context, scope: Scope, emit: Emit) -> StepResult:
+        """Read a build step's image as far as somebody asks for it."""
+        given = step.name in context.candidates
+        reason = "its image is the one given for it" if given else "read for its names only; no image was given for it"
+        if step.name in self.needs_ids and given:
+            try:
+                source = build_source(step, Text(f"${{{{{step.name}}}}}", step.mark), context)
+                image_id = read_image_id(self.pusher.speaking(emit), source, scope)
+            except OciPushError as problem:
+                return StepResult(step.name, FAILURE, error=problem)
+            self.context.variables.export(step.name, {"imageId": image_id})
+        return StepResult(step.name, SUCCESS, reason=reason)
+
+    def _foreign(self, step: ForeignStep) -> StepResult:
+        status, reason = self.settings.as_assumed().of_foreign(step)
+        members = step_members(step, status, self.context.variables)
+        self.context.variables.export(step.name, members)
+        return StepResult(step.name, status, reason=reason)
+
+    def _own_members(self, step: Step, result: StepResult) -> Mapping[str, str]:
+        return self.context.variables.exports().get(step.name, {}) if result.status == SUCCESS else {}
+
+    def _attach(self, result: StepResult, notes: list[Noted], scope: Scope, emit: Emit) -> None:
+        """Attach what was noted about the image to it, as a referrer; a registry that refuses is only told about."""
+        if not self.settings.annotate_referrer or result.status != SUCCESS or not result.pushed:
+            return
+        values = {note.key: _shown(note) for note in notes if note.entity_type == "image" and not note.is_removal}
+        if not values:
+            return
+        for pushed in result.pushed:
+            try:
+                digest = self.pusher.attach(pushed, values, scope)
+                emit(Note(f"Annotations attached to {pushed.repository} as {digest}"))
+            except OciPushError as problem:
+                emit(Note(f"annotations could not be attached to {pushed.repository}: {problem}", "warning"))
+
+    def _speaking(self, step: Step, moment: Moment) -> Emit:
+        if not moment.is_beside:
+            return self.emit
+
+        def emit(event: Event) -> None:
+            self.emit(Within(step.name, event))
+
+        return emit
+
+
+def _shown(note: Noted) -> str:
+    value = note.value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if value is None else str(value)
