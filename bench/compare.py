@@ -111,8 +111,8 @@ def show(name: str, what: str, costs: Sequence[Cost], mib: int | None) -> None:
     seconds = statistics.median(cost.seconds for cost in costs)
     rate = "" if mib is None else f"{mib / seconds:.0f}"
     processor = statistics.median(cost.processor_s for cost in costs)
-    memory = statistics.median(cost.memory_mib for cost in costs)
-    print(f"{name:10} {what:18} {seconds:8.2f} {rate:>8} {processor:8.2f} {memory:9.0f}", flush=True)
+    cache = statistics.median(cost.memory_mib for cost in costs)
+    print(f"{name:10} {what:18} {seconds:8.2f} {rate:>8} {processor:8.2f} {cache:9.0f}", flush=True)
 
 
 def make_layout(folder: Path, layers: int, size: int) -> Path:

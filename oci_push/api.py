@@ -22,21 +22,21 @@ from oci_push.events import Emit, ignore
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, shown
-from oci_push.runner.pusher import Options, Pusher, Surroundings
+from oci_push.runner.pusher import Environment, Options, Pusher
 from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, follow
 from oci_push.runtime.clock import Clock, SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.secret import learn_logins
 
 
-def surroundings() -> Surroundings:
+def this_environment() -> Environment:
     """Take this process's environment, home folder, user, randomness and stdin."""
     for name, value in os.environ.items():
         if name.lower().endswith(("_proxy", "_repository_url")):  # of clones that CI services have made
             learn_logins(value)
     home = os.environ.get("HOME")
     stdin = sys.stdin.buffer if sys.stdin else None
-    return Surroundings(dict(os.environ), Path(home) if home else None, os.getuid(), random.random, stdin)
+    return Environment(dict(os.environ), Path(home) if home else None, os.getuid(), random.random, stdin)
 
 
 def push(
@@ -55,21 +55,21 @@ def push(
     `source` and `destinations` are written as on the command line; `regions` and `create_repositories` are for
     ECR's private registries. Raises `OciPushError` for what is wrong before any registry is written to.
     """
-    scope = Scope(clock or SystemClock(), what="push")
+    context = Context(clock or SystemClock(), what="push")
     wanted = Platform.parse(platform) if platform else None
     parsed = parse_destinations(destinations, tags)
     if regions:
         parsed = fan_out(parsed, regions)
     options = options or Options()
     if create_repositories is not None:
-        options = replace(options, accesses={**ecr_accesses(parsed, create_repositories), **options.accesses})
-    pusher = Pusher(scope, options, surroundings(), emit)
+        options = replace(options, endpoints={**ecr_accesses(parsed, create_repositories), **options.endpoints})
+    pusher = Pusher(context, options, this_environment(), emit)
     with contextlib.closing(pusher):
         targets = pusher.targets(parsed)
-        with pusher.open(source, scope, targets=len(targets)) as opened:
-            pusher.check(opened, targets, scope, wanted)
-            plan = pusher.plan(opened, targets, scope, wanted)
-            return pusher.execute(plan, opened, scope)
+        with pusher.open(source, context, targets=len(targets)) as opened:
+            pusher.check(opened, targets, context, wanted)
+            plan = pusher.plan(opened, targets, context, wanted)
+            return pusher.execute(plan, opened, context)
 
 
 def replicate(
@@ -91,10 +91,10 @@ def replicate(
         named = Reference.parse(reference)
     except ValueError as problem:
         raise ConfigError(f"reference {reference!r}: {problem}") from problem
-    scope = Scope(clock or SystemClock(), what="replicate")
-    pusher = Pusher(scope, options or Options(), surroundings(), emit)
+    context = Context(clock or SystemClock(), what="replicate")
+    pusher = Pusher(context, options or Options(), this_environment(), emit)
     with contextlib.closing(pusher):
-        inner = scope.child(seconds=timeout_s, what="waiting for replication")
+        inner = context.child(seconds=timeout_s, what="waiting for replication")
         return follow(inner, pusher, named, identity or AwsIdentity(), regions, emit)
 
 

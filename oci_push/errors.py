@@ -38,7 +38,7 @@ class OciPushError(Exception):
     """Base of all expected failures; `str()` is the message a user reads.
 
     `attempts` is how often the thing was tried when it was given up. `in_doubt` says that what failed may have been
-    done all the same, in full or otherwise.
+    done all the same, in full or otherwise; `is_stored` that it has, and something that belongs to it has not.
     """
 
     exit_code = 1
@@ -50,13 +50,14 @@ class OciPushError(Exception):
         self.hint = hint and masked(hint)
         self.attempts = 1
         self.in_doubt = False
+        self.is_stored = False
 
     def __str__(self) -> str:
         message = masked(self.message)  # it may have been added to
         return message if self.attempts == 1 else f"{message}; given up after {self.attempts} attempts"
 
 
-class Problem(Struct, frozen=True):
+class Diagnostic(Struct, frozen=True):
     """Describe one thing wrong in an input file.
 
     `line` and `column` count from 1 and are 0 where the file has no such place. `path` is the dotted way to
@@ -83,8 +84,8 @@ class ConfigError(OciPushError):
 
     exit_code = 2
 
-    def __init__(self, message: str = "", *, problems: Iterable[Problem] = (), hint: str | None = None) -> None:
-        self.problems = tuple(problems) or (Problem(message, hint=hint),)
+    def __init__(self, message: str = "", *, problems: Iterable[Diagnostic] = (), hint: str | None = None) -> None:
+        self.problems = tuple(problems) or (Diagnostic(message, hint=hint),)
         super().__init__(message or "\n".join(str(p) for p in self.problems), hint=hint or self.problems[0].hint)
 
 

@@ -42,7 +42,7 @@ class LayerCompressed(Struct, frozen=True):
     from_memory: bool
 
 
-class LegStarted(Struct, frozen=True):
+class TargetStarted(Struct, frozen=True):
     """Work on one target repository begins."""
 
     repository: Repository
@@ -95,7 +95,7 @@ class TagDone(Struct, frozen=True):
     outcome: str
 
 
-class LegFinished(Struct, frozen=True):
+class TargetFinished(Struct, frozen=True):
     """Work on one target repository has ended; `error` is empty on success."""
 
     repository: Repository
@@ -155,13 +155,13 @@ Event: TypeAlias = (
     | Note
     | SourceOpened
     | LayerCompressed
-    | LegStarted
+    | TargetStarted
     | BlobProgress
     | UploadResumed
     | BlobDone
     | ManifestDone
     | TagDone
-    | LegFinished
+    | TargetFinished
     | ReplicaDone
     | RetryScheduled
     | StepStarted
@@ -174,7 +174,7 @@ E = TypeVar("E", bound=Event)
 
 
 def discreet(emit: Emit) -> Emit:
-    """Give a listener that passes events on without the secrets that titles, answers and output of commands repeat."""
+    """Return a listener that passes events on without the secrets that titles, answers and commands repeat."""
     return lambda event: emit(_masked(event))
 
 

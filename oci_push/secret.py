@@ -55,7 +55,7 @@ class Secret:
         _KNOWN.add(text)
 
     def reveal(self) -> str:
-        """Give the text, for the one place that sends it."""
+        """Return the text, for the one place that sends it."""
         _KNOWN.add(self._text)
         return self._text
 
@@ -83,7 +83,7 @@ class Secret:
 
 
 def masked(text: str) -> str:
-    """Give `text` without known secrets, and without the logins and signatures of URLs. Do it before cutting."""
+    """Return `text` without known secrets, and without the logins and signatures of URLs. Do it before cutting."""
     spans = sorted(_KNOWN.spans(text))
     pieces: list[str] = []
     end = 0
@@ -95,7 +95,7 @@ def masked(text: str) -> str:
 
 
 def masked_json(value: Json) -> Json:
-    """Give a JSON value with every text in it masked; what is no text stays as it is."""
+    """Return a JSON value with every text in it masked; what is no text stays as it is."""
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, Mapping):
@@ -167,7 +167,7 @@ class _Known:
                 del self._by_text[next(iter(self._by_text))]
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Give where known secrets stand in `text`; they may overlap."""
+        """Return where known secrets stand in `text`; they may overlap."""
         with self._lock:
             if self._forms is None:
                 self._forms = tuple(form for forms in self._by_text.values() for form in forms)
@@ -234,7 +234,7 @@ def _spelled(char: str) -> re.Pattern[str]:
 
 
 def _spellings(char: str) -> str:
-    """Give a pattern for a character as it is, and as it is escaped elsewhere."""
+    """Return a pattern for a character as it is, and as it is escaped elsewhere."""
     if char.isascii() and char.isalnum():
         return char
     number = ord(char)

@@ -17,14 +17,14 @@ from oci_push.cli.push import make_pusher
 from oci_push.cli.render.tables import fields
 from oci_push.cli.targets import Target
 from oci_push.errors import CredentialsError, OciPushError
-from oci_push.model.endpoint import Access, Login
+from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.reference import Repository
 from oci_push.protocol import manifests
 from oci_push.protocol.endpoints import bare, push_scope
 from oci_push.protocol.ping import ping
 from oci_push.providers.families import find_family
 from oci_push.runner.pusher import Pusher
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.transport.auth import AuthView
 from oci_push.transport.session import Session
 
@@ -56,10 +56,10 @@ def auth(
     if debug:
         start_debug_log()
 
-    def work(scope: Scope) -> int:
+    def work(context: Context) -> int:
         target = targets.image_target(reference, targets.read_config(config, allow_env))
-        with contextlib.closing(make_pusher(scope, common, quiet=True)) as pusher:
-            explained = _explain(pusher, target, scope)
+        with contextlib.closing(make_pusher(context, common, quiet=True)) as pusher:
+            explained = _explain(pusher, target, context)
         if as_json:
             say_json(explained.to_json())
         else:
@@ -71,13 +71,13 @@ def auth(
 
 
 class _Explained:
-    def __init__(self, access: Access, repository: Repository, session: Session, now: float) -> None:
-        self.access = access
+    def __init__(self, endpoint: RegistryEndpoint, repository: Repository, session: Session, now: float) -> None:
+        self.endpoint = endpoint
         self.repository = repository
         self.session = session
         self.now = now
         self.considered: list[tuple[str, str]] = []
-        self.login: Login | None = None
+        self.credential: Credential | None = None
         self.error: OciPushError | None = None
 
     @property
@@ -95,7 +95,7 @@ class _Explained:
 
     def flow(self) -> str:
         view = self.view
-        if self.access.login and self.access.login.registry_token:
+        if self.endpoint.credential and self.endpoint.credential.registry_token:
             return "bearer: the token in the login is sent as it is"
         if view.scheme == "bearer":
             return f"bearer: a token from {bare(view.realm)}" + (f" for service {view.service}" if view.service else "")
@@ -104,11 +104,11 @@ class _Explained:
         return "not known" if self.error else "none: the registry has asked for no login"
 
     def rows(self) -> list[tuple[str, str]]:
-        provider = find_family(self.access.host)
+        provider = find_family(self.endpoint.host)
         rows = [
-            ("registry", f"{self.access.host} ({provider.name}), reached at {self.session.base}"),
+            ("registry", f"{self.endpoint.host} ({provider.name}), reached at {self.session.base}"),
             ("repository", self.repository.path),
-            ("login", "not known" if self.error and self.login is None else _said(self.login)),
+            ("login", "not known" if self.error and self.credential is None else _said(self.credential)),
             *(("considered", f"{place}: {verdict}") for place, verdict in self.considered),
             ("flow", self.flow()),
         ]
@@ -130,12 +130,12 @@ class _Explained:
     def to_json(self) -> dict[str, object]:
         view = self.view
         return {
-            "registry": self.access.host,
-            "family": find_family(self.access.host).name,
+            "registry": self.endpoint.host,
+            "family": find_family(self.endpoint.host).name,
             "url": self.session.base,
             "repository": self.repository.path,
-            "user": self.login.shown_user if self.login else None,
-            "source": self.login.source if self.login else None,
+            "user": self.credential.shown_user if self.credential else None,
+            "source": self.credential.source if self.credential else None,
             "considered": [{"place": place, "verdict": verdict} for place, verdict in self.considered],
             "scheme": view.scheme or None,
             "realm": bare(view.realm) if view.realm else None,
@@ -153,37 +153,37 @@ class _Explained:
         }
 
 
-def _explain(pusher: Pusher, target: Target, scope: Scope) -> _Explained:
-    given = target.access
+def _explain(pusher: Pusher, target: Target, context: Context) -> _Explained:
+    given = target.endpoint
     refused: OciPushError | None = None
     try:
         target = targets.reached(pusher, target, "oci-push-explain")
     except OciPushError as error:
-        scope.check()
+        context.check()
         refused = error
-    access, repository = target.access, target.repository("oci-push-explain")
-    session = pusher.connections.session(access)
-    explained = _Explained(access, repository, session, scope.clock.now())
-    if given.login is None and given.identity is None:
-        for one in pusher.logins.explain(repository, scope):
+    endpoint, repository = target.endpoint, target.repository("oci-push-explain")
+    session = pusher.clients.session(endpoint)
+    explained = _Explained(endpoint, repository, session, context.clock.now())
+    if given.credential is None and given.identity is None:
+        for one in pusher.credentials.explain(repository, context):
             place = f"{one.candidate.file}, {one.candidate.kind} {one.candidate.key}".rstrip()
             explained.considered.append((place, one.verdict))
     explained.error = refused
     if refused is not None:
         return explained
     try:
-        explained.login = session.auth.login(scope)
+        explained.credential = session.auth.credential(context)
         session.auth.want((push_scope(repository),))
-        session.run(scope, ping(access.host))
+        session.run(context, ping(endpoint.host))
         # Reading a tag with what a push would need: the token is the one that a push gets, and nothing is written.
-        session.run(scope, manifests.head(repository, target.tag or "latest", push=True))
+        session.run(context, manifests.head(repository, target.tag or "latest", push=True))
     except OciPushError as error:
-        scope.check()
+        context.check()
         explained.error = error
     return explained
 
 
-def _said(login: Login | None) -> str:
+def _said(login: Credential | None) -> str:
     if login is None:
         return "nobody: no login was found"
     kind = "an identity token" if login.identity_token else "a bearer token" if login.registry_token else ""

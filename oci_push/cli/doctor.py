@@ -16,7 +16,7 @@ from oci_push.cli.render.tables import table
 from oci_push.model.reference import Repository
 from oci_push.providers.families import find_family
 from oci_push.registry.doctor import Doctor, Examination, scratch_repositories
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 
 def doctor(
@@ -33,7 +33,7 @@ def doctor(
     key_file: options.KeyFile = "",
     username: options.Username = "",
     password_stdin: options.PasswordStdin = False,
-    no_memory: options.NoMemory = False,
+    no_memory: options.NoCache = False,
     debug: options.Debug = False,
 ) -> None:
     """Examine a registry with real requests, in scratch repositories beside the one named, and clean up.
@@ -46,18 +46,18 @@ def doctor(
     if debug:
         start_debug_log()
 
-    def work(scope: Scope) -> int:
+    def work(context: Context) -> int:
         named = targets.image_target(reference, targets.read_config(config, allow_env))
-        with contextlib.closing(make_pusher(scope, common, quiet=as_json)) as pusher:
+        with contextlib.closing(make_pusher(context, common, quiet=as_json)) as pusher:
             target = targets.reached(pusher, named, "oci-push-doctor")
-            access = target.access
-            here, there = scratch_repositories(access.host, target.namespace)
-            session = pusher.connections.session(access)
-            found = Doctor(session, find_family(access.host).quirks, (here, there)).examine(scope)
+            endpoint = target.endpoint
+            here, there = scratch_repositories(endpoint.host, target.namespace)
+            session = pusher.clients.session(endpoint)
+            found = Doctor(session, find_family(endpoint.host).quirks, (here, there)).examine(context)
             for name, value in found.abilities.items():
-                pusher.memory.remember_ability(access.host, name, value)
+                pusher.cache.remember_ability(endpoint.host, name, value)
         if as_json:
-            say_json(_to_json(access.host, here, found))
+            say_json(_to_json(endpoint.host, here, found))
         else:
             rows = [(f.name, f.verdict.value, f.text) for f in found.findings]
             for line in table(("check", "result", "detail"), rows):

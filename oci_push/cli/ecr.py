@@ -20,7 +20,7 @@ from oci_push.cli.render.replicas import show_replicas
 from oci_push.errors import ConfigError
 from oci_push.events import Note
 from oci_push.language.replication import load_rules
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import AwsIdentity
 from oci_push.model.reference import Reference
 from oci_push.providers.base import Replication
@@ -38,7 +38,7 @@ from oci_push.providers.ecr.replication_rules import (
 from oci_push.runner.pusher import Pusher
 from oci_push.runner.regions import REPLICATION_S, follow
 from oci_push.runner.report import exit_code, replica_to_json
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 ecr = typer.Typer(no_args_is_help=True, help="Amazon ECR's own settings.")
 replication = typer.Typer(no_args_is_help=True, help="Copies of a registry in other regions.")
@@ -63,11 +63,11 @@ def show(
     """Print the registry's replication rules."""
     identity = AwsIdentity(region=region, profile=profile, role_arn=role_arn, external_id=external_id)
 
-    def work(scope: Scope) -> int:
-        pusher = make_pusher(scope, Common(no_memory=True), quiet=as_json)
+    def work(context: Context) -> int:
+        pusher = make_pusher(context, Common(no_memory=True), quiet=as_json)
         with contextlib.closing(pusher):
             seen = _replication(pusher, identity)
-            home, rules = seen.home(scope), seen.rules(scope)
+            home, rules = seen.home(context), seen.rules(context)
         if as_json:
             say_json({"registry": _place(home), "rules": [_rule(rule) for rule in rules]})
             return 0
@@ -92,29 +92,29 @@ def set_rules(
     """Replace the registry's replication rules by those of a file; shows the difference first."""
     identity = AwsIdentity(region=region, profile=profile, role_arn=role_arn, external_id=external_id)
 
-    def work(scope: Scope) -> int:
+    def work(context: Context) -> int:
         try:
             text = file.read_bytes()
         except OSError as problem:
             raise ConfigError(f"{file}: cannot be read ({problem.strerror})") from problem
-        pusher = make_pusher(scope, Common(no_memory=True), quiet=False)
+        pusher = make_pusher(context, Common(no_memory=True), quiet=False)
         with contextlib.closing(pusher):
-            access = _access(identity)
-            host = ecr_host.parse(access.host)
+            endpoint = _access(identity)
+            host = ecr_host.parse(endpoint.host)
             wanted = load_rules(text, str(file), Place(host.region, host.account) if host else Place("", ""))
             seen = _replication(pusher, identity)
-            home = seen.home(scope)
+            home = seen.home(context)
             wanted = settle(wanted, home)
             problems = [problem for rule in wanted for problem in rule_problems(rule, home)]
             if problems:
                 raise ConfigError(f"{file}: {'; '.join(problems)}")
             if len(wanted) > USUAL_RULES:
                 _say(f"{len(wanted)} rules: registries that are not raised to it take {USUAL_RULES}", "warning")
-            difference = compare(seen.rules(scope), wanted)
+            difference = compare(seen.rules(context), wanted)
             _show_difference(home, difference)
             if plan or not (difference.added or difference.removed):
                 return 0
-            seen.set_rules(scope, wanted)
+            seen.set_rules(context, wanted)
             say(f"registry {home}: {len(wanted)} rules set")
         return 0
 
@@ -140,12 +140,12 @@ def wait(
     """Wait until every region serves an image; copy it where no rule covers a region that was asked for."""
     identity = AwsIdentity(profile=profile, role_arn=role_arn, external_id=external_id)
 
-    def work(scope: Scope) -> int:
+    def work(context: Context) -> int:
         named = _reference(reference)
-        pusher = make_pusher(scope, Common(ca_file=ca_file, no_memory=True), quiet=quiet or as_json)
+        pusher = make_pusher(context, Common(ca_file=ca_file, no_memory=True), quiet=quiet or as_json)
         with contextlib.closing(pusher):
             emit = LineRenderer(quiet=quiet or as_json)
-            inner = scope.child(seconds=timeout, what="waiting for replication")
+            inner = context.child(seconds=timeout, what="waiting for replication")
             results = follow(inner, pusher, named, identity, split_regions(regions), emit)
         if as_json:
             say_json({"replicas": [replica_to_json(result) for result in results]})
@@ -155,25 +155,25 @@ def wait(
     _run(work, "ecr replication wait", debug=debug)
 
 
-def _run(work: Callable[[Scope], int], what: str, *, debug: bool) -> None:
+def _run(work: Callable[[Context], int], what: str, *, debug: bool) -> None:
     if debug:
         start_debug_log()
     run_command(work, what=what)
 
 
-def _access(identity: AwsIdentity) -> Access:
+def _access(identity: AwsIdentity) -> RegistryEndpoint:
     region = identity.region or region_of(identity.profile)
     if not region:
         raise ConfigError("no AWS region is known", hint="give --region or AWS_REGION")
     identity = replace(identity, region=region)
-    return Access(ecr_host.registry_host(identity), identity=identity)
+    return RegistryEndpoint(ecr_host.registry_host(identity), identity=identity)
 
 
 def _replication(pusher: Pusher, identity: AwsIdentity) -> Replication:
-    access = _access(identity)
-    found = pusher.connections.side(access).replication
+    endpoint = _access(identity)
+    found = pusher.clients.side(endpoint).replication
     if found is None:
-        raise ConfigError(f"{access.host} is not an ECR registry", hint="give the name of an AWS region")
+        raise ConfigError(f"{endpoint.host} is not an ECR registry", hint="give the name of an AWS region")
     return found
 
 

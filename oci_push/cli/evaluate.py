@@ -17,8 +17,8 @@ from oci_push.errors import ConfigError
 from oci_push.expressions.evaluate import Evaluated, Value, evaluate
 from oci_push.expressions.javascript.values import number_to_text
 from oci_push.model.display import plain
-from oci_push.runner.conditions import VariablesJudge
-from oci_push.runtime.context import Scope
+from oci_push.runner.conditions import VariablesEvaluator
+from oci_push.runtime.context import Context
 from oci_push.variables.lookup import Variables
 
 _WIDTH = 78
@@ -41,7 +41,7 @@ def evaluate_command(
     exit code is 0 either way, and 2 for what is no expression. Put -- before an expression that begins with a dash.
     """
 
-    def work(scope: Scope) -> int:
+    def work(context: Context) -> int:
         known = _Known.of(pairs(var or [], "--var", "NAME=VALUE"), step or [], workflow)
         done = known.variables.interpolate(expression)
         found = evaluate(done.text, known.names)
@@ -55,7 +55,7 @@ def evaluate_command(
 
 
 class _Known(Struct, frozen=True):
-    """Hold what the options say: for ``${{…}}``, and by name for the expression itself."""
+    """What the options say: for ``${{…}}``, and by name for the expression itself."""
 
     variables: Variables
     names: Mapping[str, Value]
@@ -72,7 +72,7 @@ class _Known(Struct, frozen=True):
         for step, found in members.items():
             variables.export(step, found)
         states = {step: found.get(_RESULT, "pending") for step, found in members.items()}
-        return cls(variables, VariablesJudge(variables).names(states, workflow))
+        return cls(variables, VariablesEvaluator(variables).names(states, workflow))
 
 
 def _to_json(text: str, undefined: tuple[str, ...], found: Evaluated) -> dict[str, object]:
@@ -88,7 +88,7 @@ def _to_json(text: str, undefined: tuple[str, ...], found: Evaluated) -> dict[st
 
 
 def _plain(value: Value) -> object:
-    """Give what JSON can hold: whole numbers without a point, and the words for what is no number."""
+    """Return what JSON can hold: whole numbers without a point, and the words for what is no number."""
     if not isinstance(value, float):
         return value
     if not math.isfinite(value):

@@ -13,15 +13,15 @@ import typer
 from oci_push.cli.output import tell
 from oci_push.errors import Cancelled, ConfigError, OciPushError
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import attend
 
 
-def run_command(work: Callable[[Scope], int], *, what: str, timeout_s: float | None = None) -> None:
+def run_command(work: Callable[[Context], int], *, what: str, timeout_s: float | None = None) -> None:
     """Run `work` under a scope that signals and `timeout_s` end, and exit with what it returns."""
     clock = SystemClock()
     deadline = None if timeout_s is None else clock.monotonic() + timeout_s
-    scope = Scope(clock, deadline=deadline, what=what)
+    context = Context(clock, deadline=deadline, what=what)
     seen: list[int] = []
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -30,15 +30,15 @@ def run_command(work: Callable[[Scope], int], *, what: str, timeout_s: float | N
             os._exit(128 + number)
 
     def on_tick() -> None:
-        scope.expire()
-        if seen and not scope.is_cancelled:
+        context.expire()
+        if seen and not context.is_cancelled:
             name = signal.Signals(seen[0]).name
             tell(f"{name} received: stopping (again: stop at once)")
-            scope.cancel(Cancelled(f"stopped by {name}", signal_number=seen[0]))
+            context.cancel(Cancelled(f"stopped by {name}", signal_number=seen[0]))
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    outcome = attend(lambda: work(scope), on_tick)
+    outcome = attend(lambda: work(context), on_tick)
     if outcome.error is None:
         raise typer.Exit(outcome.get())
     if isinstance(outcome.error, OciPushError):

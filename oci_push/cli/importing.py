@@ -49,7 +49,7 @@ _EXPRESSION = re.compile(r"[$%]\{.*\}", re.DOTALL)
 
 
 class Imported(Struct, frozen=True):
-    """Hold one registry: `fields` in the file's spelling, `secrets` that are known, and `notes` for a person.
+    """One registry: `fields` in the file's spelling, `secrets` that are known, and `notes` for a person.
 
     `id` is how others of the same input call it. `has_own_login` says that its login is found elsewhere, in `home`.
     """
@@ -66,7 +66,7 @@ class Imported(Struct, frozen=True):
 
 
 class Written(Struct, frozen=True):
-    """Hold the file's text, the environment `variables` that it wants, and `notes` on what was changed."""
+    """The file's text, the environment `variables` that it wants, and `notes` on what was changed."""
 
     text: str
     variables: tuple[str, ...]
@@ -119,15 +119,15 @@ def _of_docker(file: AuthFile, *, is_in_use: bool) -> Iterator[Imported]:
             fields["repository_prefix"] = path
         provider = "dockerhub" if host == DOCKER_HUB else "other"
         name = re.sub(r"[^a-z0-9]+", "-", f"{host}/{path}".lower()).strip("-") if provider == "other" else "dockerhub"
-        login = file.login(text) if text in file.auths and holds_login(file.auths[text]) else None
-        if login is None or login.password is None:
+        credential = file.credential(text) if text in file.auths and holds_login(file.auths[text]) else None
+        if credential is None or credential.password is None:
             home = f"its login stays in {file.name}, key {key.text}"
             yield Imported(name, provider, fields, has_own_login=True, home=home)
             continue
-        home = f"user {login.shown_user}: the login stays in {file.name}, where oci-push finds it"
-        if login.shown_user == login.username:
-            fields["username"] = login.username
-        secrets = {"password": login.password}
+        home = f"user {credential.shown_user}: the login stays in {file.name}, where oci-push finds it"
+        if credential.shown_user == credential.username:
+            fields["username"] = credential.username
+        secrets = {"password": credential.password}
         yield Imported(name, provider, fields, secrets, has_own_login=is_in_use, home=home)
 
 
@@ -164,7 +164,7 @@ def _of_terraform(value: Mapping[str, object]) -> Iterator[Imported]:
 
 
 def _blocks(value: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    """Give label and body of each block: of a configuration, of a state, of a plan."""
+    """Return label and body of each block: of a configuration, of a state, of a plan."""
     for resource in _many(value.get("resource")):
         for labelled in _many(_mapping(resource).get("codefresh_registry")):
             yield from _mapping(labelled).items()
@@ -277,5 +277,5 @@ def _many(value: object) -> list[object]:
 
 
 def _one(value: object) -> Mapping[str, object]:
-    """Give a block's body: Terraform writes one block as an object or as a list of one."""
+    """Return a block's body: Terraform writes one block as an object or as a list of one."""
     return _mapping(next(iter(_many(value)), None))

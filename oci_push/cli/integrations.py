@@ -16,7 +16,7 @@ from oci_push.cli.output import say_text, tell, warn
 from oci_push.credentials.files import read_file
 from oci_push.credentials.writing import writable_places
 from oci_push.errors import ConfigError
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.files import PRIVATE, write_whole
 
 
@@ -45,7 +45,7 @@ def integrations(
 ) -> None:
     """Write registries that are described elsewhere as oci-push.yaml; secrets become environment variables."""
 
-    def work(scope: Scope) -> int:
+    def work(context: Context) -> int:
         if with_secrets and output is None:
             raise ConfigError("--with-secrets needs --output", hint="secrets are written to a file of yours only")
         in_use = {path.resolve() for path in writable_places(targets.auth_files(None).places)}

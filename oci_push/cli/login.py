@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from oci_push.api import surroundings
+from oci_push.api import this_environment
 from oci_push.cli import options, targets
 from oci_push.cli.failures import reported, run_command
 from oci_push.cli.options import Common
@@ -20,14 +20,14 @@ from oci_push.cli.push import make_pusher
 from oci_push.cli.targets import Target
 from oci_push.credentials.writing import Changed, choose_file, remove_login, store_login, writable_places
 from oci_push.errors import ConfigError, CredentialsError, DeniedError
-from oci_push.model.endpoint import Access, Login
+from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.protocol.ping import ping
 from oci_push.providers.base import complete
 from oci_push.providers.ecr import host as ecr_host
 from oci_push.providers.families import find_family
 from oci_push.runtime.commands import command_runner
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 Registry = Annotated[
     str, typer.Argument(metavar="HOST|INTEGRATION", help="A registry's host, or a registry of oci-push.yaml.")
@@ -58,21 +58,23 @@ def login(
     with reported():
         named = targets.registry_target(registry, targets.read_config(config, allow_env))
         if named.integration is None:
-            host = named.access.host
-            named = replace(named, access=Access(host, _typed(host, username, password_stdin=password_stdin)))
+            host = named.endpoint.host
+            named = replace(
+                named, endpoint=RegistryEndpoint(host, _typed(host, username, password_stdin=password_stdin))
+            )
         elif username or password_stdin:
             raise ConfigError(f"registry {registry!r} has its login in oci-push.yaml", hint="leave out --username")
 
-    def work(scope: Scope) -> int:
-        with contextlib.closing(make_pusher(scope, common, quiet=False)) as pusher:
+    def work(context: Context) -> int:
+        with contextlib.closing(make_pusher(context, common, quiet=False)) as pusher:
             target = targets.reached(pusher, named, _SCRATCH)
-            reached = target.access
-            session = pusher.connections.session(reached)
+            reached = target.endpoint
+            session = pusher.clients.session(reached)
             try:
-                session.run(scope, ping(reached.host))
+                session.run(context, ping(reached.host))
             except DeniedError as denied:
-                raise _refused(reached.host, session.auth.login(scope), denied) from denied
-            given = session.auth.login(scope)
+                raise _refused(reached.host, session.auth.credential(context), denied) from denied
+            given = session.auth.credential(context)
             if given is None:
                 raise CredentialsError(
                     f"registry {registry!r} has no login in oci-push.yaml",
@@ -80,7 +82,7 @@ def login(
                 )
             if not session.auth.view().scheme:
                 warn(f"{reached.host} asks nobody for a login at /v2/, so this one could not be checked")
-            changed = _keep(target, given, authfile, scope)
+            changed = _keep(target, given, authfile, context)
         say(f"logged in to {reached.host} as {given.shown_user or 'the holder of a token'}, kept in {changed}")
         return 0
 
@@ -95,39 +97,39 @@ def logout(
 ) -> None:
     """Remove a registry's login from the login files and their credential helpers."""
 
-    def work(scope: Scope) -> int:
+    def work(context: Context) -> int:
         target = targets.registry_target(registry, targets.read_config(config, allow_env))
-        place = ecr_host.parse(target.access.host)
+        place = ecr_host.parse(target.endpoint.host)
         if place is not None and not place.is_known:
             # The login is kept under the account's own host, which only AWS can tell.
-            with contextlib.closing(make_pusher(scope, Common(no_memory=True, retries=1), quiet=True)) as pusher:
+            with contextlib.closing(make_pusher(context, Common(no_memory=True, retries=1), quiet=True)) as pusher:
                 target = targets.reached(pusher, target, _SCRATCH)
-        around = surroundings()
-        run = command_runner(around.env, scope.clock)
+        environment = this_environment()
+        run = command_runner(environment.env, context.clock)
         places = [authfile] if authfile else writable_places(targets.auth_files(None).places)
-        removed = [one for path in places for one in remove_login(path, target.key, run, scope)]
+        removed = [one for path in places for one in remove_login(path, target.key, run, context)]
         for one in removed:
-            say(f"logged out of {target.access.host}: removed from {one}")
+            say(f"logged out of {target.endpoint.host}: removed from {one}")
         if not removed:
-            tell(f"not logged in to {target.access.host}")
-        left = targets.auth_files(authfile).find(target.repository(_SCRATCH), scope)
+            tell(f"not logged in to {target.endpoint.host}")
+        left = targets.auth_files(authfile).find(target.repository(_SCRATCH), context)
         if left is not None:
-            warn(f"{left.login.source} still has a login that covers it")
+            warn(f"{left.credential.source} still has a login that covers it")
         return 0
 
     run_command(work, what="logout")
 
 
-def _typed(host: str, username: str, *, password_stdin: bool) -> Login:
+def _typed(host: str, username: str, *, password_stdin: bool) -> Credential:
     """Get user name and password from options, stdin and terminal; never from an argument."""
     filler = find_family(host).quirks.filler_user
     if password_stdin:
-        given = Login(basic_user(username, "--username"), options.read_password(), source="--password-stdin")
+        given = Credential(basic_user(username, "--username"), options.read_password(), source="--password-stdin")
     elif sys.stdin is not None and sys.stdin.isatty():
         name = username or str(typer.prompt("Username", default=filler or None, err=True))
         typed = str(typer.prompt("Password or token", hide_input=True, err=True))
         password = basic_password(typed, "the terminal")
-        given = Login("" if name == filler else name, password, source="the terminal")
+        given = Credential("" if name == filler else name, password, source="the terminal")
     else:
         raise ConfigError(
             "login needs --password-stdin where there is no terminal", hint="--username NAME is wanted too"
@@ -138,18 +140,18 @@ def _typed(host: str, username: str, *, password_stdin: bool) -> Login:
     return given
 
 
-def _refused(host: str, given: Login | None, denied: DeniedError) -> CredentialsError:
+def _refused(host: str, given: Credential | None, denied: DeniedError) -> CredentialsError:
     who = f"user {given.shown_user!r} from {given.source}" if given else "a visitor without credentials"
     return CredentialsError(f"{host}: refused {who} ({denied.status})", hint="check the user name and the password")
 
 
-def _keep(target: Target, given: Login, authfile: Path | None, scope: Scope) -> Changed:
-    env: Mapping[str, str] = surroundings().env
+def _keep(target: Target, given: Credential, authfile: Path | None, context: Context) -> Changed:
+    env: Mapping[str, str] = this_environment().env
     files = targets.auth_files(None)
     path = authfile or choose_file(env, files.places, target.key)
-    changed = store_login(path, target.key, given, command_runner(env, scope.clock), scope)
+    changed = store_login(path, target.key, given, command_runner(env, context.clock), context)
     if authfile is None:
-        found = targets.auth_files(None).find(target.repository(_SCRATCH), scope)
+        found = targets.auth_files(None).find(target.repository(_SCRATCH), context)
         if found is not None and found.file != str(path):
-            warn(f"{found.login.source} goes before it and stays in use")
+            warn(f"{found.credential.source} goes before it and stays in use")
     return changed

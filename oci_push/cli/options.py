@@ -12,7 +12,7 @@ import typer
 from msgspec import Struct
 
 from oci_push.errors import ConfigError
-from oci_push.model.endpoint import Login, Trust
+from oci_push.model.endpoint import Credential, TlsConfig
 from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.providers.ecr.host import is_region
 from oci_push.runner.files import check_writable
@@ -38,7 +38,7 @@ Format = Annotated[
 ]
 TmpDir = Annotated[Path | None, typer.Option("--tmpdir", help="Folder for temporary files.")]
 NoMount = Annotated[bool, typer.Option("--no-mount", help="Never mount blobs from other repositories.")]
-NoMemory = Annotated[bool, typer.Option("--no-memory", help="Neither use nor keep facts from earlier runs.")]
+NoCache = Annotated[bool, typer.Option("--no-memory", help="Neither use nor keep facts from earlier runs.")]
 ForeignLayers = Annotated[
     bool, typer.Option("--foreign-layers", help="Send layers marked as not to be distributed, too.")
 ]
@@ -123,7 +123,7 @@ def split_regions(texts: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 class Common(Struct, frozen=True):
-    """Hold the options that `push` and `run` share; other commands fill in what they have of them."""
+    """The options that `push` and `run` share; other commands fill in what they have of them."""
 
     plain_http: PlainHttp = False
     skip_verify: SkipVerify = False
@@ -137,7 +137,7 @@ class Common(Struct, frozen=True):
     format: Format = "auto"
     tmpdir: TmpDir = None
     no_mount: NoMount = False
-    no_memory: NoMemory = False
+    no_memory: NoCache = False
     jobs: Jobs = 0
     retries: Retries = 4
     foreign_layers: ForeignLayers = False
@@ -155,11 +155,11 @@ class Common(Struct, frozen=True):
     quiet: Quiet = False
     debug: Debug = False
 
-    def trust(self) -> Trust:
-        """Give the connection settings for registries that have none of their own."""
+    def tls(self) -> TlsConfig:
+        """Return the connection settings for registries that have none of their own."""
         if self.key_file and not self.cert_file:
             raise ConfigError("--key-file needs --cert-file")
-        return Trust(
+        return TlsConfig(
             plain_http=True if self.plain_http else None,
             skip_verify=self.skip_verify,
             ca_file=self.ca_file,
@@ -167,16 +167,16 @@ class Common(Struct, frozen=True):
             key_file=self.key_file,
         )
 
-    def login(self) -> Login | None:
+    def credential(self) -> Credential | None:
         """Read the password, if one was announced."""
         if not self.password_stdin and not self.username:
             return None
         if not (self.password_stdin and self.username):
             raise ConfigError("--username and --password-stdin go together")
-        return Login(basic_user(self.username, "--username"), read_password(), source="--username")
+        return Credential(basic_user(self.username, "--username"), read_password(), source="--username")
 
     def login_host(self, hosts: Sequence[str]) -> str:
-        """Give the one host that ``--username`` is for; raises `ConfigError` where there are several, or none."""
+        """Return the one host that ``--username`` is for; raises `ConfigError` where there are several, or none."""
         if not self.username or len(hosts) == 1:
             return next(iter(hosts), "") if self.username else ""
         if not hosts:
@@ -195,7 +195,7 @@ class Common(Struct, frozen=True):
         return choose_form(str(self.export), self.export_format, env) if self.export else None
 
     def retry(self) -> RetryPolicy:
-        """Give the policy of requests and uploads; a registry that goes away is waited for, in proportion."""
+        """Return the policy of requests and uploads; a registry that goes away is waited for, in proportion."""
         return RetryPolicy(attempts=self.retries + 1, patience_s=_PATIENCE_S * self.retries)
 
     def limit_bytes_per_s(self) -> float:

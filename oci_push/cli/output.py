@@ -80,7 +80,7 @@ class Door(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # the base class has a plain attribute
-        """Give the stream's encoding."""
+        """Return the stream's encoding."""
         return self._stream.encoding if self._stream is not None else "utf-8"
 
     @property
@@ -97,7 +97,7 @@ class Door(io.TextIOBase):
         return self._stream is not None and self._stream.isatty()
 
     def fileno(self) -> int:
-        """Give the stream's number; raises ``OSError`` where there is none."""
+        """Return the stream's number; raises ``OSError`` where there is none."""
         if self._stream is None:
             raise io.UnsupportedOperation("the stream is closed")
         return self._stream.fileno()

@@ -9,19 +9,19 @@ import typer
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.api import surroundings
+from oci_push.api import this_environment
 from oci_push.cli.inputs import CONFIG_NAME, pairs, read_bytes, read_config, tell_found
 from oci_push.cli.options import split_regions
 from oci_push.cli.output import tell, warn
 from oci_push.cli.variables import gather_variables
-from oci_push.errors import ConfigError, Problem
+from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.parse import read_pipeline
-from oci_push.language.resolving import Context
+from oci_push.language.resolving import ResolveContext
 from oci_push.language.stand_ins import add_stand_ins
 from oci_push.language.steps import Pipeline, flatten
 from oci_push.model.identity import EcrCreation
 from oci_push.runner.idle import Pushes
-from oci_push.runner.simulated_results import Assumptions
+from oci_push.runner.simulated_results import SimulatedResults
 from oci_push.runtime.clock import Clock
 from oci_push.sources.table import path_exists
 
@@ -66,12 +66,12 @@ WaitReplication = Annotated[
 
 
 class Inputs(Struct, frozen=True):
-    """Hold everything that was read."""
+    """Everything that was read."""
 
     pipeline: Pipeline
-    context: Context
-    assumptions: Assumptions
-    warnings: tuple[Problem, ...]
+    resolve_context: ResolveContext
+    simulated_results: SimulatedResults
+    warnings: tuple[Diagnostic, ...]
 
 
 def read_inputs(
@@ -91,7 +91,7 @@ def read_inputs(
     for_run: bool = True,
 ) -> Inputs:
     """Read and check it all; raises `ConfigError` with everything that is wrong."""
-    env = surroundings().env
+    env = this_environment().env
     name = "<stdin>" if str(pipeline) == "-" else str(pipeline)
     reading = read_pipeline(read_bytes(pipeline), name)
     if reading.pipeline is None:
@@ -110,7 +110,7 @@ def read_inputs(
         settings, missing = add_stand_ins(parsed, settings, gathered)
         for one in missing:
             tell(f"registry {one!r} is not described in {CONFIG_NAME}; something stands in for it")
-    context = Context(
+    resolve_context = ResolveContext(
         settings,
         gathered,
         parsed.builds(),
@@ -123,7 +123,9 @@ def read_inputs(
         with_login=with_login,
         wants_images=for_run,
     )
-    return Inputs(parsed, context, Assumptions.parse(assume or [], parsed), (*settings.warnings, *reading.warnings))
+    return Inputs(
+        parsed, resolve_context, SimulatedResults.parse(assume or [], parsed), (*settings.warnings, *reading.warnings)
+    )
 
 
 def check_foreign(value: str) -> bool:
@@ -144,7 +146,7 @@ def tell_idle(pushes: Pushes) -> None:
         tell(f"  hint: {pushes.hint}")
 
 
-def tell_warnings(warnings: tuple[Problem, ...]) -> None:
+def tell_warnings(warnings: tuple[Diagnostic, ...]) -> None:
     """Print what is strange about the files."""
     for problem in dict.fromkeys(warnings):
         warn(str(problem), problem.hint)

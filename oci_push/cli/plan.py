@@ -25,11 +25,11 @@ from oci_push.cli.pipeline_inputs import (
 )
 from oci_push.cli.variables import VariableFiles, VariableOption
 from oci_push.errors import ConfigError
-from oci_push.language.resolving import Context
+from oci_push.language.resolving import ResolveContext
 from oci_push.language.retries import MAX_WAIT_S
 from oci_push.language.steps import type_of
 from oci_push.runner.simulate import Assumed, PlannedStep, Simulation, simulate
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 
 def plan(
@@ -49,7 +49,7 @@ def plan(
 ) -> None:
     """Show what a pipeline would do: order, skips and why, targets, attempts. No registry is contacted."""
 
-    def work(scope: Scope) -> int:
+    def work(context: Context) -> int:
         inputs = read_inputs(
             pipeline,
             config,
@@ -57,21 +57,21 @@ def plan(
             candidate,
             var,
             var_file,
-            scope.clock,
+            context.clock,
             assume=assume,
             regions=regions,
             with_login=False,
             for_run=False,
         )
         assumed = Assumed(
-            inputs.assumptions, check_foreign(foreign), auto_push, max_retry_wait, requires_push=require_push
+            inputs.simulated_results, check_foreign(foreign), auto_push, max_retry_wait, requires_push=require_push
         )
-        done = simulate(inputs.pipeline, inputs.context, assumed)
+        done = simulate(inputs.pipeline, inputs.resolve_context, assumed)
         if as_json:
-            say_json(simulation_to_json(done, inputs.context))
+            say_json(simulation_to_json(done, inputs.resolve_context))
         else:
             tell_warnings(inputs.warnings)
-            _print(done, inputs.context)
+            _print(done, inputs.resolve_context)
             tell_idle(done.pushes)
         if done.problems:
             show_error(ConfigError(problems=tuple(dict.fromkeys(done.problems))))
@@ -81,18 +81,18 @@ def plan(
     run_command(work, what="plan")
 
 
-def simulation_to_json(done: Simulation, context: Context) -> dict[str, object]:
-    """Give the plan's JSON; waits and limits in seconds, events in time order."""
+def simulation_to_json(done: Simulation, resolve_context: ResolveContext) -> dict[str, object]:
+    """Return the plan's JSON; waits and limits in seconds, events in time order."""
     return {
-        "steps": [step_to_json(step, context) for step in done.steps],
+        "steps": [step_to_json(step, resolve_context) for step in done.steps],
         "build_status": done.status,
         "exit_code": done.exit_code,
         "events": done.events,
     }
 
 
-def step_to_json(planned: PlannedStep, context: Context) -> dict[str, object]:
-    """Give one step; `source` is ``step:NAME``, a whole reference or a file, `image` the SOURCE it is read from."""
+def step_to_json(planned: PlannedStep, resolve_context: ResolveContext) -> dict[str, object]:
+    """Return one step; `source` is ``step:NAME``, a whole reference or a file, `image` the SOURCE it is read from."""
     step, resolved = planned.step, planned.resolved
     return {
         "name": step.name,
@@ -102,7 +102,7 @@ def step_to_json(planned: PlannedStep, context: Context) -> dict[str, object]:
         "decision": "run" if planned.runs else "skip",
         "reason": planned.reason or None,
         "source": resolved.source.text if resolved else None,
-        "image": (resolved.source.source or None) if resolved else context.candidates.get(step.name),
+        "image": (resolved.source.source or None) if resolved else resolve_context.candidates.get(step.name),
         "registry": resolved.registry if resolved else None,
         "pull_registry": (resolved.source.registry or None) if resolved else None,
         "targets": list(resolved.references()) if resolved else [],
@@ -113,7 +113,7 @@ def step_to_json(planned: PlannedStep, context: Context) -> dict[str, object]:
     }
 
 
-def _print(done: Simulation, context: Context) -> None:
+def _print(done: Simulation, resolve_context: ResolveContext) -> None:
     stage = ""
     for planned in done.steps:
         step = planned.step

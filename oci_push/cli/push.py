@@ -11,7 +11,7 @@ import typer
 from msgspec.structs import replace
 
 from oci_push import __version__
-from oci_push.api import parse_destinations, surroundings
+from oci_push.api import parse_destinations, this_environment
 from oci_push.cli.described import described_accesses
 from oci_push.cli.failures import run_command, show_error
 from oci_push.cli.grouping import takes
@@ -21,7 +21,7 @@ from oci_push.cli.render.lines import LineRenderer, size
 from oci_push.cli.render.replicas import show_replicas
 from oci_push.cli.render.tags import show_tags
 from oci_push.engine.plan import PushPlan
-from oci_push.engine.push import Care, PushResult
+from oci_push.engine.push import PushOptions, PushResult
 from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
@@ -34,7 +34,7 @@ from oci_push.runner.outputs import push_members
 from oci_push.runner.pusher import Options, Pusher
 from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, serve_everywhere
 from oci_push.runner.report import error_to_json, exit_code, push_to_json, replica_to_json, write_report
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.sources.settings import SourceSettings
 from oci_push.transport.session import TransportSettings
 
@@ -72,41 +72,41 @@ def push(
     if common.debug:
         start_debug_log()
 
-    def work(scope: Scope) -> int:
+    def work(context: Context) -> int:
         if common.password_stdin and source == "-":
             raise ConfigError("--password-stdin and the source - cannot both read stdin")
-        env = surroundings().env
+        env = this_environment().env
         form = common.export_form(env)
         destinations = parse_destinations(destination, tag or [])
         wanted = _platform(platform)
         listed = split_regions(regions)
         if listed and not wait_replication:
             destinations = fan_out(destinations, listed)
-        accesses = described_accesses(source, destinations, common, env)
+        endpoints = described_accesses(source, destinations, common, env)
         if common.create_repository or wait_replication:
             creation = EcrCreation() if common.create_repository else None
-            accesses = {**accesses, **ecr_accesses(destinations, creation, accesses)}
+            endpoints = {**endpoints, **ecr_accesses(destinations, creation, endpoints)}
         hosts = tuple(dict.fromkeys(one.repository.host for one in destinations))
         quiet = common.quiet or common.as_json
-        pusher = make_pusher(scope, common, quiet=quiet, accesses=accesses, login_host=common.login_host(hosts))
+        pusher = make_pusher(context, common, quiet=quiet, endpoints=endpoints, login_host=common.login_host(hosts))
         with contextlib.closing(pusher):
             targets = pusher.targets(destinations)
-            with pusher.open(source, scope, targets=len(targets)) as opened:
+            with pusher.open(source, context, targets=len(targets)) as opened:
                 if not plan:
-                    pusher.check(opened, targets, scope, wanted)
-                planned = pusher.plan(opened, targets, scope, wanted)
+                    pusher.check(opened, targets, context, wanted)
+                planned = pusher.plan(opened, targets, context, wanted)
                 if plan:
                     show_plan(planned, as_json=common.as_json)
                     if common.report:
                         write_report(common.report, {"source": source, "status": "planned", **plan_to_json(planned)})
                     return 0
-                results = pusher.execute(planned, opened, scope)
+                results = pusher.execute(planned, opened, context)
             replicas: list[ReplicaResult] = []
             trouble: OciPushError | None = None
             if wait_replication:
                 emit = LineRenderer(quiet=quiet)
                 try:
-                    wait_everywhere(scope, pusher, planned, results, listed, emit, replicas)
+                    wait_everywhere(context, pusher, planned, results, listed, emit, replicas)
                 except OciPushError as error:  # what was pushed is told all the same
                     trouble = error
         try:
@@ -119,7 +119,7 @@ def push(
 
 
 def _members(results: Sequence[PushResult], image_id: str) -> Mapping[str, Mapping[str, str]]:
-    """Give what push steps export, of each destination that was pushed to: of ``push``, ``push_2`` and so on."""
+    """Return what push steps export, of each destination that was pushed to: of ``push``, ``push_2`` and so on."""
     return {
         "push" if number == 1 else f"push_{number}": push_members(
             result.repository.host, result.repository, result.root, image_id
@@ -129,13 +129,13 @@ def _members(results: Sequence[PushResult], image_id: str) -> Mapping[str, Mappi
     }
 
 
-def make_pusher(scope: Scope, common: Common, *, quiet: bool, emit: Emit | None = None, **more: object) -> Pusher:
+def make_pusher(context: Context, common: Common, *, quiet: bool, emit: Emit | None = None, **more: object) -> Pusher:
     """Join the options of the command line with this process's surroundings; `emit` replaces lines on stderr."""
     common.check()
-    around = surroundings()
+    environment = this_environment()
     made = Options(
-        trust=common.trust(),
-        login=common.login(),
+        tls=common.tls(),
+        credential=common.credential(),
         sources=SourceSettings(
             temp_folder=common.tmpdir,
             compression=common.compression or "gzip",
@@ -149,20 +149,20 @@ def make_pusher(scope: Scope, common: Common, *, quiet: bool, emit: Emit | None 
             call_retry=common.retry(),
             limit_bytes_per_s=common.limit_bytes_per_s(),
             user_agent=f"oci-push/{__version__}",
-            env=around.env,
+            env=environment.env,
         ),
         blob_retry=common.retry(),
-        care=Care(common.verify, common.all_or_nothing),
+        push_options=PushOptions(common.verify, common.all_or_nothing),
         mount=not common.no_mount,
         remember=not common.no_memory,
         foreign_layers=common.foreign_layers,
     )
     made = replace(made, **more)
-    return Pusher(scope, made, around, emit or LineRenderer(quiet=quiet))
+    return Pusher(context, made, environment, emit or LineRenderer(quiet=quiet))
 
 
 def wait_everywhere(
-    scope: Scope,
+    context: Context,
     pusher: Pusher,
     plan: PushPlan,
     results: Sequence[PushResult],
@@ -171,10 +171,10 @@ def wait_everywhere(
     found: list[ReplicaResult],
 ) -> None:
     """Wait, for each repository that was pushed to, until the other regions serve the image; fills `found`."""
-    inner = scope.child(seconds=REPLICATION_S, what="waiting for replication")
+    inner = context.child(seconds=REPLICATION_S, what="waiting for replication")
     for leg, result in zip(plan.legs, results, strict=True):
         if result.error is None:
-            found += serve_everywhere(inner, pusher.connections, leg.target.access, result, regions, emit)
+            found += serve_everywhere(inner, pusher.clients, leg.target.endpoint, result, regions, emit)
 
 
 def show_results(
@@ -234,7 +234,7 @@ def show_plan(plan: PushPlan, *, as_json: bool) -> None:
 
 
 def plan_to_json(plan: PushPlan) -> dict[str, object]:
-    """Give a plan as JSON values."""
+    """Return a plan as JSON values."""
     graph = plan.graph
     return {
         "digest": str(graph.root.digest),

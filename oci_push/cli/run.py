@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from oci_push.api import surroundings
+from oci_push.api import this_environment
 from oci_push.cli.failures import run_command, show_error
 from oci_push.cli.grouping import takes
 from oci_push.cli.options import Common
@@ -46,7 +46,7 @@ from oci_push.runner.results import RunReport
 from oci_push.runner.run import Runner
 from oci_push.runner.settings import RunSettings
 from oci_push.runner.simulate import simulate
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.variables.exports import check_export_names
 
 
@@ -77,8 +77,8 @@ def run(
     if common.debug:
         start_debug_log()
 
-    def work(scope: Scope) -> int:
-        env = surroundings().env
+    def work(context: Context) -> int:
+        env = this_environment().env
         form = common.export_form(env)
         inputs = read_inputs(
             pipeline,
@@ -87,19 +87,19 @@ def run(
             candidate,
             var,
             var_file,
-            scope.clock,
+            context.clock,
             assume=assume,
             regions=regions,
             wait_replication=wait_replication,
             creation=EcrCreation() if common.create_repository else None,
             with_login=not sandbox,
         )
-        inputs.assumptions.check_run(inputs.pipeline)
+        inputs.simulated_results.check_run(inputs.pipeline)
         if form:
-            check_export_names(inputs.context.steps)
+            check_export_names(inputs.resolve_context.steps)
         tell_warnings(inputs.warnings)
         settings = RunSettings(
-            assumed=inputs.assumptions,
+            assumed=inputs.simulated_results,
             foreign_succeeds=check_foreign(foreign),
             auto_push=auto_push,
             allow_exec=allow_exec,
@@ -114,17 +114,17 @@ def run(
         with _stand_in(sandbox) as address:
             emit = LineRenderer(quiet=quiet)
             pusher = make_pusher(
-                scope, common, quiet=quiet, emit=emit, rehearsal=address, login_host=login_host, is_lenient=True
+                context, common, quiet=quiet, emit=emit, rehearsal=address, login_host=login_host, is_lenient=True
             )
             with contextlib.closing(pusher):
-                done = Runner(pusher, inputs.context, settings, emit).run(inputs.pipeline, scope)
+                done = Runner(pusher, inputs.resolve_context, settings, emit).run(inputs.pipeline, context)
         _show(done, as_json=common.as_json)
         try:
             if common.report:
                 write_report(common.report, run_to_json(done))
         finally:
             if common.export and form:
-                write_exports(common.export, form, inputs.context.variables.exports())
+                write_exports(common.export, form, inputs.resolve_context.variables.exports())
         return done.exit_code
 
     run_command(work, what="run", timeout_s=common.timeout or None)
@@ -134,14 +134,14 @@ def _check_effects(common: Common, inputs: Inputs, settings: RunSettings) -> str
     """See that options which are for some registries have one to be for; gives the host that ``--username`` is for."""
     if not (common.username or common.create_repository):
         return ""
-    apart = replace(inputs.context, variables=inputs.context.variables.inside_hooks())
+    apart = replace(inputs.resolve_context, variables=inputs.resolve_context.variables.inside_hooks())
     planned = simulate(inputs.pipeline, apart, settings.as_assumed())
     raise_together(planned.problems)
     pushes = [step.resolved for step in planned.steps if step.resolved]
-    accesses = [target.access for push in pushes for target in push.targets]
-    if common.create_repository and not any(isinstance(one.identity, AwsIdentity) for one in accesses):
+    endpoints = [target.endpoint for push in pushes for target in push.targets]
+    if common.create_repository and not any(isinstance(one.identity, AwsIdentity) for one in endpoints):
         raise ConfigError("--create-repository: no step pushes to ECR", hint="leave it out")
-    without = (one.host for one in accesses if not (one.login or one.identity or one.is_alone))
+    without = (one.host for one in endpoints if not (one.credential or one.identity or one.is_alone))
     return common.login_host(tuple(dict.fromkeys(without)))
 
 

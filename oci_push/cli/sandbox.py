@@ -10,7 +10,7 @@ import typer
 from oci_push.cli.failures import run_command
 from oci_push.cli.output import say
 from oci_push.errors import Cancelled, ConfigError
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.sandbox.options import REHEARSAL
 from oci_push.sandbox.server import Sandbox
 
@@ -21,7 +21,7 @@ def sandbox(
 ) -> None:
     """Serve a registry on loopback until stopped."""
 
-    def work(scope: Scope) -> int:
+    def work(context: Context) -> int:
         try:
             server = Sandbox(root, port=port, options=REHEARSAL)
         except OSError as problem:
@@ -32,7 +32,7 @@ def sandbox(
             say(server.address)
             try:
                 while True:
-                    scope.sleep(3600)
+                    context.sleep(3600)
             except Cancelled:
                 return 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from oci_push.cli.failures import run_command
 from oci_push.cli.output import say_json
 from oci_push.language.language_schema import language_schema
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 
 def schema() -> None:
@@ -14,7 +14,7 @@ def schema() -> None:
     Write it to a file and name that in the first line of a pipeline: # yaml-language-server: $schema=FILE
     """
 
-    def work(scope: Scope) -> int:
+    def work(context: Context) -> int:
         say_json(language_schema())
         return 0
 

@@ -9,13 +9,13 @@ import typer
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.api import surroundings
+from oci_push.api import this_environment
 from oci_push.cli import inputs
 from oci_push.credentials.files import AuthFiles
 from oci_push.credentials.format import AuthKey
 from oci_push.errors import ConfigError
 from oci_push.language.integrations import Config, Integration
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import DOCKER_HUB, Reference, Repository, is_host, shown
 from oci_push.runner.pusher import Pusher
 from oci_push.runtime.clock import SystemClock
@@ -26,33 +26,33 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 
 
 class Target(Struct, frozen=True):
-    """Hold a registry to act on: how it is reached, and the `path` that was written after its host (may be empty)."""
+    """A registry to act on: how it is reached, and the `path` that was written after its host (may be empty)."""
 
-    access: Access
+    endpoint: RegistryEndpoint
     path: str = ""
     tag: str = ""
     integration: Integration | None = None
 
     @property
     def key(self) -> AuthKey:
-        """Give its key in login files."""
-        return AuthKey.parse(f"{self.access.host}/{self.path}" if self.path else self.access.host)
+        """Return its key in login files."""
+        return AuthKey.parse(f"{self.endpoint.host}/{self.path}" if self.path else self.endpoint.host)
 
     @property
     def namespace(self) -> str:
-        """Give what repositories beside the named one lie below; an integration stands for its prefix."""
+        """Return what repositories beside the named one lie below; an integration stands for its prefix."""
         return self.path if self.integration else self.path.rpartition("/")[0]
 
     def repository(self, otherwise: str) -> Repository:
-        """Give the repository that was named, or `otherwise` where only a registry or a prefix was."""
+        """Return the repository that was named, or `otherwise` where only a registry or a prefix was."""
         if self.path and not self.integration:
-            return Repository(self.access.host, self.path)
-        return Repository(self.access.host, f"{self.path}/{otherwise}" if self.path else otherwise)
+            return Repository(self.endpoint.host, self.path)
+        return Repository(self.endpoint.host, f"{self.path}/{otherwise}" if self.path else otherwise)
 
 
 def read_config(given: Path | None, allowed: list[str] | None) -> Config:
     """Read ``oci-push.yaml`` from where it is found without a pipeline, and say so if it was."""
-    config = inputs.read_config(None, given, surroundings().env, allowed)
+    config = inputs.read_config(None, given, this_environment().env, allowed)
     inputs.tell_found(config)
     return config
 
@@ -61,7 +61,7 @@ def registry_target(text: str, config: Config) -> Target:
     """Read ``HOST[:PORT][/PATH]`` or an integration's name; raises `ConfigError`."""
     named = config.find(text)
     if named is not None:
-        return Target(named.access(), integration=named)
+        return Target(named.endpoint(), integration=named)
     bare = text.removeprefix("https://").removeprefix("http://").rstrip("/")
     host, _, path = bare.partition("/")
     if not is_host(host):
@@ -70,7 +70,7 @@ def registry_target(text: str, config: Config) -> Target:
         repository = Repository(DOCKER_HUB if AuthKey.parse(bare).host == DOCKER_HUB else host, path or "x")
     except ValueError as problem:
         raise ConfigError(f"{text!r}: {problem}", hint="write HOST[:PORT][/PATH]") from problem
-    return Target(Access(repository.host), path)
+    return Target(RegistryEndpoint(repository.host), path)
 
 
 def image_target(text: str, config: Config) -> Target:
@@ -80,7 +80,7 @@ def image_target(text: str, config: Config) -> Target:
     """
     named = config.find(text)
     if named is not None:
-        return Target(named.access(), named.prefix, integration=named)
+        return Target(named.endpoint(), named.prefix, integration=named)
     if "/" not in text and is_host(text.rstrip("/")):
         return registry_target(text, config)
     text = text.removeprefix("docker://")
@@ -96,27 +96,27 @@ def image_target(text: str, config: Config) -> Target:
             f"{shown(text)!r}: {problem}", hint=f"write HOST[:PORT]/REPO[:TAG]; {_known(config)}"
         ) from problem
     repository = reference.repository
-    return Target(Access(repository.host), repository.path, reference.target)
+    return Target(RegistryEndpoint(repository.host), repository.path, reference.target)
 
 
 def reached(pusher: Pusher, target: Target, otherwise: str) -> Target:
-    """Give a target as it is really reached: login and certificates looked up, and an account that only AWS knows.
+    """Return a target as it is really reached: login and certificates looked up, and an account that only AWS knows.
 
     `otherwise` is the repository to look a login up for where the target names none.
     """
-    access = pusher.access(target.repository(otherwise), target.access)
-    return replace(target, access=pusher.connections.resolve(access, pusher.scope))
+    endpoint = pusher.endpoint(target.repository(otherwise), target.endpoint)
+    return replace(target, endpoint=pusher.clients.resolve(endpoint, pusher.context))
 
 
 def auth_files(authfile: Path | None) -> AuthFiles:
-    """Give the login files, or one that was named; warnings are dropped."""
-    around = surroundings()
-    env = dict(around.env)
+    """Return the login files, or one that was named; warnings are dropped."""
+    environment = this_environment()
+    env = dict(environment.env)
     if authfile is not None:
         env = {key: value for key, value in env.items() if key not in ("DOCKER_CONFIG", "DOCKER_AUTH_CONFIG")}
         env["REGISTRY_AUTH_FILE"] = str(authfile)
-    run = command_runner(around.env, SystemClock())
-    return AuthFiles.discover(env, home=around.home, uid=around.uid, run_command=run, emit=lambda _: None)
+    run = command_runner(environment.env, SystemClock())
+    return AuthFiles.discover(env, home=environment.home, uid=environment.uid, run_command=run, emit=lambda _: None)
 
 
 def _known(config: Config) -> str:

@@ -17,12 +17,12 @@ from oci_push.cli import options
 from oci_push.cli.failures import run_command
 from oci_push.cli.inputs import CONFIG_NAME, given_source, pairs, read_bytes, read_config, tell_found
 from oci_push.cli.output import say, say_json
-from oci_push.errors import ConfigError, Problem
+from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.diagnostics import to_json
 from oci_push.language.integrations import Config
 from oci_push.language.parse import read_pipeline
 from oci_push.language.schema_registries import Known, KnownRegistry
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.variables.lookup import Source, Variables
 from oci_push.variables.system import MEANINGS
 
@@ -51,7 +51,7 @@ def validate(
     nothing is said about registries, and AWS keys that cannot be right are warnings.
     """
 
-    def work(scope: Scope) -> int:
+    def work(context: Context) -> int:
         with _no_collecting():
             checked = [_check(path, config, allow_env, var or [], strict=strict) for path in dict.fromkeys(pipelines)]
         errors = tuple(dict.fromkeys(problem for one in checked for problem in one.errors))
@@ -77,12 +77,12 @@ def _no_collecting() -> Iterator[None]:
 
 
 class _Checked(Struct, frozen=True):
-    """Hold what checking one file gave; `text` is for showing lines of it."""
+    """What checking one file gave; `text` is for showing lines of it."""
 
     name: str
     text: str
-    errors: tuple[Problem, ...]
-    warnings: tuple[Problem, ...] = ()
+    errors: tuple[Diagnostic, ...]
+    warnings: tuple[Diagnostic, ...] = ()
     has_config: bool = False
     config: Config = field(default_factory=Config)
 
@@ -90,7 +90,7 @@ class _Checked(Struct, frozen=True):
 def _check(path: Path, config: Path | None, allow_env: list[str] | None, var: list[str], *, strict: bool) -> _Checked:
     name = _name(path)
     known, settings = None, Config()
-    errors: tuple[Problem, ...] = ()
+    errors: tuple[Diagnostic, ...] = ()
     try:
         raw = read_bytes(path)
         given = pairs(var, "--var", "NAME=VALUE")
@@ -137,7 +137,7 @@ def _known(config: Config, given: Mapping[str, str]) -> Known:
     return Known(registries, lookup)
 
 
-def _ordered(problems: Iterable[Problem]) -> list[Problem]:
+def _ordered(problems: Iterable[Diagnostic]) -> list[Diagnostic]:
     return sorted(problems, key=lambda one: (one.line, one.column))
 
 
@@ -145,7 +145,7 @@ def _name(path: Path) -> str:
     return _STDIN if str(path) == "-" else str(path)
 
 
-def _print(checked: list[_Checked], errors: tuple[Problem, ...], warnings: tuple[Problem, ...]) -> None:
+def _print(checked: list[_Checked], errors: tuple[Diagnostic, ...], warnings: tuple[Diagnostic, ...]) -> None:
     lines = {one.name: one.text.split("\n") for one in checked}
     for kind, problems in (("error", errors), ("warning", warnings)):
         for problem in problems:
@@ -155,7 +155,7 @@ def _print(checked: list[_Checked], errors: tuple[Problem, ...], warnings: tuple
         say(f"registries were not checked: no {CONFIG_NAME} was found (--config names one)")
 
 
-def _print_problem(kind: str, problem: Problem, lines: list[str]) -> None:
+def _print_problem(kind: str, problem: Diagnostic, lines: list[str]) -> None:
     place = f"{problem.file}:{problem.line}:{problem.column}: " if problem.line else ""
     code = f" [{problem.code}]" if problem.code else ""
     say(f"{place}{kind}: {problem.message.rstrip()}{code}")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from msgspec import Struct
 
-from oci_push.api import surroundings
+from oci_push.api import this_environment
 from oci_push.cli import options
 from oci_push.cli.failures import run_command
 from oci_push.cli.inputs import given_source, pairs, read_bytes, read_config, tell_found
@@ -20,7 +20,7 @@ from oci_push.language.integrations import Config
 from oci_push.runner.git import git_environment, git_reader
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.commands import command_runner
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.variables.dotenv import parse_dotenv
 from oci_push.variables.lookup import Source, Variables
 from oci_push.variables.system import MEANINGS, Build, GitFacts, ReadGit, system_sources
@@ -42,10 +42,10 @@ def variables_command(
 ) -> None:
     """List the variables of pipelines: their values, and where each is from."""
 
-    def work(scope: Scope) -> int:
-        env = surroundings().env
+    def work(context: Context) -> int:
+        env = this_environment().env
         asked: list[GitFacts] = []
-        read_git = _git(env, scope.clock)
+        read_git = _git(env, context.clock)
 
         def note(revision: str) -> GitFacts:
             asked.append(read_git(revision))
@@ -53,7 +53,7 @@ def variables_command(
 
         settings = read_config(None, config, env, allow_env)
         tell_found(settings)
-        variables = gather_variables(var or [], var_file or [], settings, env, scope.clock, read_git=note)
+        variables = gather_variables(var or [], var_file or [], settings, env, context.clock, read_git=note)
         rows = [_row(variables, name, meaning) for name, meaning in MEANINGS.items()]
         others = _others(variables)
         problem = next((facts.problem for facts in asked if facts.problem), "")

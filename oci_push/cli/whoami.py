@@ -16,10 +16,10 @@ from oci_push.credentials.files import AuthFiles
 from oci_push.credentials.format import AuthKey
 from oci_push.errors import ConfigError, CredentialsError
 from oci_push.language.integrations import Config, Integration
-from oci_push.model.endpoint import Login
+from oci_push.model.endpoint import Credential
 from oci_push.model.identity import AwsIdentity, AzureIdentity, GoogleIdentity, Identity
 from oci_push.model.reference import Repository
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 
 class _Row(Struct, frozen=True):
@@ -42,10 +42,10 @@ def whoami(
 ) -> None:
     """Show which user goes to which registry, and which file, helper or integration says so."""
 
-    def work(scope: Scope) -> int:
+    def work(context: Context) -> int:
         settings = targets.read_config(config, allow_env)
         files = targets.auth_files(authfile)
-        rows = _asked(registry, settings, files, scope) if registry else _all(settings, files, scope)
+        rows = _asked(registry, settings, files, context) if registry else _all(settings, files, context)
         if as_json:
             say_json([asdict(row) for row in rows])
         elif not rows:
@@ -59,11 +59,13 @@ def whoami(
     run_command(work, what="whoami")
 
 
-def _all(settings: Config, files: AuthFiles, scope: Scope) -> list[_Row]:
-    return [_of_key(key, files, scope) for key in files.entries()] + [_of_integration(i) for i in settings.integrations]
+def _all(settings: Config, files: AuthFiles, context: Context) -> list[_Row]:
+    return [_of_key(key, files, context) for key in files.entries()] + [
+        _of_integration(i) for i in settings.integrations
+    ]
 
 
-def _asked(texts: list[str], settings: Config, files: AuthFiles, scope: Scope) -> list[_Row]:
+def _asked(texts: list[str], settings: Config, files: AuthFiles, context: Context) -> list[_Row]:
     rows = []
     for text in texts:
         named = settings.find(text)
@@ -71,40 +73,42 @@ def _asked(texts: list[str], settings: Config, files: AuthFiles, scope: Scope) -
             rows.append(_of_integration(named))
             continue
         target = targets.registry_target(text, settings)
-        rows.append(_of_key(target.key, files, scope))
+        rows.append(_of_key(target.key, files, context))
     return rows
 
 
-def _of_key(key: AuthKey, files: AuthFiles, scope: Scope) -> _Row:
+def _of_key(key: AuthKey, files: AuthFiles, context: Context) -> _Row:
     shown = f"{key.host}/{key.path}" if key.path else key.host
     try:
-        found = files.find(Repository(key.host, key.path or "oci-push-whoami"), scope)
+        found = files.find(Repository(key.host, key.path or "oci-push-whoami"), context)
     except CredentialsError as problem:
         return _Row(shown, "", "", "", problem=str(problem))
     except ValueError:
         return _Row(shown, "", "", "", problem="this key names no registry")
     if found is None:
         return _Row(shown, "", "nobody", "no login was found")
-    return _Row(shown, found.login.shown_user, _kind(found.login), found.login.source)
+    return _Row(shown, found.credential.shown_user, _kind(found.credential), found.credential.source)
 
 
 def _of_integration(found: Integration) -> _Row:
     source = f"registry {found.name!r} of {found.mark.file}"
     host = found.domain or found.name
     try:
-        host = found.access(with_login=False).host
-        access = found.access()
+        host = found.endpoint(with_login=False).host
+        endpoint = found.endpoint()
     except ConfigError as problem:
         return _Row(host, "", "", source, found.name, str(problem))
-    if access.login is not None:
-        return _Row(host, access.login.shown_user, _kind(access.login), source, found.name)
-    if access.identity is not None:
-        return _Row(host, _described(access.identity), "cloud identity", source, found.name)
+    if endpoint.credential is not None:
+        return _Row(host, endpoint.credential.shown_user, _kind(endpoint.credential), source, found.name)
+    if endpoint.identity is not None:
+        return _Row(host, _described(endpoint.identity), "cloud identity", source, found.name)
     return _Row(host, "", "nobody", f"{source}; login files are asked", found.name)
 
 
-def _kind(login: Login) -> str:
-    return "identity token" if login.identity_token else "bearer token" if login.registry_token else "password"
+def _kind(credential: Credential) -> str:
+    return (
+        "identity token" if credential.identity_token else "bearer token" if credential.registry_token else "password"
+    )
 
 
 def _described(identity: Identity) -> str:

@@ -14,13 +14,13 @@ from msgspec.structs import replace
 
 from oci_push.errors import ConfigError
 from oci_push.events import Emit, Note
-from oci_push.model.endpoint import Trust
+from oci_push.model.endpoint import TlsConfig
 
 SYSTEM_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 
 
 def certificate_folders(env: Mapping[str, str], home: Path | None) -> tuple[Path, ...]:
-    """Give the folders in the order in which they are searched: the user's, podman's, docker's."""
+    """Return the folders in the order in which they are searched: the user's, podman's, docker's."""
     if configuration := env.get("XDG_CONFIG_HOME"):
         return Path(configuration, "containers/certs.d"), *SYSTEM_FOLDERS
     if home is not None:
@@ -28,8 +28,8 @@ def certificate_folders(env: Mapping[str, str], home: Path | None) -> tuple[Path
     return SYSTEM_FOLDERS
 
 
-def add_certificates(trust: Trust, host: str, folders: Iterable[Path], emit: Emit) -> Trust:
-    """Give `trust` with what the folders hold for `host` (``name[:port]``) added; what is set already stays.
+def add_certificates(tls: TlsConfig, host: str, folders: Iterable[Path], emit: Emit) -> TlsConfig:
+    """Return `tls` with what the folders hold for `host` (``name[:port]``) added; what is set already stays.
 
     A folder or file that may not be read is passed over with a warning. Raises `ConfigError` naming the file that a
     pair lacks.
@@ -44,8 +44,8 @@ def add_certificates(trust: Trust, host: str, folders: Iterable[Path], emit: Emi
         except OSError as problem:
             emit(Note(f"{folder / host}: certificates are not used ({problem.strerror or problem})", "warning"))
             continue
-        return _add(trust, folder / host, names, emit)
-    return trust
+        return _add(tls, folder / host, names, emit)
+    return tls
 
 
 def _readable(folder: Path, names: list[str], emit: Emit) -> list[str]:
@@ -63,16 +63,16 @@ def _readable(folder: Path, names: list[str], emit: Emit) -> list[str]:
     return [name for name in names if name not in left_out]
 
 
-def _add(trust: Trust, folder: Path, names: list[str], emit: Emit) -> Trust:
+def _add(tls: TlsConfig, folder: Path, names: list[str], emit: Emit) -> TlsConfig:
     names = _readable(folder, names, emit)
     authorities = tuple(str(folder / name) for name in names if name.endswith(".crt"))
-    trust = replace(trust, more_ca_files=(*trust.more_ca_files, *authorities))
+    tls = replace(tls, more_ca_files=(*tls.more_ca_files, *authorities))
     pairs = _pairs(folder, frozenset(names))
-    if not pairs or trust.cert_file:
-        return trust
+    if not pairs or tls.cert_file:
+        return tls
     if len(pairs) > 1:
         emit(Note(f"{folder}: has {len(pairs)} client certificates, {pairs[0]}.cert is used", "warning"))
-    return replace(trust, cert_file=str(folder / f"{pairs[0]}.cert"), key_file=str(folder / f"{pairs[0]}.key"))
+    return replace(tls, cert_file=str(folder / f"{pairs[0]}.cert"), key_file=str(folder / f"{pairs[0]}.key"))
 
 
 def _pairs(folder: Path, names: frozenset[str]) -> list[str]:

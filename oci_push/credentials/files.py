@@ -25,11 +25,11 @@ from oci_push.credentials.format import AuthFile, AuthKey, holds_login
 from oci_push.credentials.helpers import MissingHelperError, ask_helper
 from oci_push.errors import CredentialsError
 from oci_push.events import Emit, Note
-from oci_push.model.endpoint import Login
+from oci_push.model.endpoint import Credential
 from oci_push.model.reference import DOCKER_HUB, Repository, canonical_host
 from oci_push.runtime.commands import RunCommand
-from oci_push.runtime.context import Scope
-from oci_push.runtime.single_flight import OnceMap
+from oci_push.runtime.context import Context
+from oci_push.runtime.single_flight import SingleFlight
 from oci_push.secret import repr_without
 
 _log = logging.getLogger(__name__)
@@ -79,9 +79,9 @@ class Candidate(Struct, frozen=True):
 
 
 class Found(Struct, frozen=True):
-    """Hold a login and where it was found."""
+    """A login and where it was found."""
 
-    login: Login
+    credential: Credential
     file: str
     key: str
     kind: Kind
@@ -96,7 +96,7 @@ class Considered(Struct, frozen=True):
 
 
 class _Answer(Struct, frozen=True):
-    login: Login | None
+    credential: Credential | None
     asked_at: float
 
 
@@ -111,7 +111,7 @@ class AuthFiles:
         self._lock = threading.RLock()  # what is read under it may warn
         self._files: tuple[AuthFile, ...] | None = None
         self._warned: set[str] = set()
-        self._answers: OnceMap[tuple[str, str], _Answer] = OnceMap()
+        self._answers: SingleFlight[tuple[str, str], _Answer] = SingleFlight()
 
     @classmethod
     def discover(
@@ -127,19 +127,19 @@ class AuthFiles:
         """Work out the places from the environment; reads no file yet."""
         return cls(tuple(_places(env, home, uid)), read=read or read_file, run_command=run_command, emit=emit)
 
-    def find(self, repository: Repository, scope: Scope, *, ask_again: bool = False) -> Found | None:
-        """Give the login for a repository, or ``None`` when no file has one.
+    def find(self, repository: Repository, context: Context, *, ask_again: bool = False) -> Found | None:
+        """Return the login for a repository, or ``None`` when no file has one.
 
         Helpers are run here, and again after `HELPER_AGE_S` or with `ask_again` (their last answer was refused).
         Raises `CredentialsError` when a file, the chosen entry or a helper mapped to the host is broken.
         """
         for candidate, file in self._candidates(repository):
-            login = self._login(candidate, file, scope, ask_again=ask_again)
-            if login is not None:
-                return Found(login, candidate.file, candidate.key, candidate.kind)
+            credential = self._login(candidate, file, context, ask_again=ask_again)
+            if credential is not None:
+                return Found(credential, candidate.file, candidate.key, candidate.kind)
         return None
 
-    def explain(self, repository: Repository, scope: Scope) -> tuple[Considered, ...]:
+    def explain(self, repository: Repository, context: Context) -> tuple[Considered, ...]:
         """List every key that could give the login, in the order of the rule, and what came of each."""
         considered: list[Considered] = []
         is_chosen = False
@@ -148,11 +148,11 @@ class AuthFiles:
                 considered.append(Considered(candidate, "not needed, a key before it was chosen"))
                 continue
             try:
-                login = self._login(candidate, file, scope, ask_again=False)
+                credential = self._login(candidate, file, context, ask_again=False)
             except CredentialsError as problem:
                 considered.append(Considered(candidate, str(problem)))
                 continue
-            is_chosen = login is not None
+            is_chosen = credential is not None
             considered.append(Considered(candidate, "chosen" if is_chosen else _nothing(candidate), is_chosen))
         return tuple(considered)
 
@@ -173,11 +173,11 @@ class AuthFiles:
         found.sort(key=lambda item: item[0])
         return [(candidate, file) for _, candidate, file in found]
 
-    def _login(self, candidate: Candidate, file: AuthFile, scope: Scope, *, ask_again: bool) -> Login | None:
+    def _login(self, candidate: Candidate, file: AuthFile, context: Context, *, ask_again: bool) -> Credential | None:
         if candidate.kind == "auths":
-            return file.login(candidate.key)
+            return file.credential(candidate.key)
         try:
-            return self._ask(candidate, scope, ask_again=ask_again)
+            return self._ask(candidate, context, ask_again=ask_again)
         except MissingHelperError as problem:
             if candidate.depth != _ANY_HOST:
                 raise
@@ -185,17 +185,17 @@ class AuthFiles:
             self._warn(f"{problem}; its logins are not used")
             return None
 
-    def _ask(self, candidate: Candidate, scope: Scope, *, ask_again: bool) -> Login | None:
+    def _ask(self, candidate: Candidate, context: Context, *, ask_again: bool) -> Credential | None:
         key = (candidate.helper, candidate.server)
         if ask_again:
             self._answers.drop(key)
         source = f"{candidate.file} ({candidate.kind} {candidate.key})".replace(" )", ")")
 
         def ask() -> _Answer:
-            login = ask_helper(candidate.helper, candidate.server, self._run_command, scope, source=source)
-            return _Answer(login, scope.clock.monotonic())
+            credential = ask_helper(candidate.helper, candidate.server, self._run_command, context, source=source)
+            return _Answer(credential, context.clock.monotonic())
 
-        return self._answers.get(key, ask, lambda a: scope.clock.monotonic() - a.asked_at < HELPER_AGE_S).login
+        return self._answers.get(key, ask, lambda a: context.clock.monotonic() - a.asked_at < HELPER_AGE_S).credential
 
     def _load(self) -> tuple[AuthFile, ...]:
         with self._lock:
@@ -298,7 +298,7 @@ def _candidates_of(file: AuthFile, host: str, repository: Repository) -> Iterato
 
 
 def server_name(host: str, path: str) -> str:
-    """Give what files and helpers call a registry: host and path, and for the Hub alone docker's name for it."""
+    """Return what files and helpers call a registry: host and path, and for the Hub alone docker's name for it."""
     if path:
         return f"{host}/{path}"
     return _HUB_SERVER if host == DOCKER_HUB else host

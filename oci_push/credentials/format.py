@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from oci_push.credentials.helpers import TOKEN_USER
 from oci_push.errors import CredentialsError
-from oci_push.model.endpoint import Login
+from oci_push.model.endpoint import Credential
 from oci_push.model.reference import DOCKER_HUB, canonical_host
 from oci_push.protocol.credentials import basic_password, basic_user, bearer_token, refresh_token
 from oci_push.secret import Secret, repr_without
@@ -28,7 +28,7 @@ _API_ROOTS = frozenset({"v1", "v2"})
 
 
 class AuthKey(Struct, frozen=True):
-    """Hold a key as it is written, and what it means: a `host` and the `path` of repositories under it."""
+    """A key as it is written, and what it means: a `host` and the `path` of repositories under it."""
 
     text: str
     host: str
@@ -55,12 +55,12 @@ class AuthKey(Struct, frozen=True):
 
     @property
     def depth(self) -> int:
-        """Give the number of path components: the more, the more exact."""
+        """Return the number of path components: the more, the more exact."""
         return self.path.count("/") + 1 if self.path else 0
 
 
 class AuthFile(Struct, frozen=True):
-    """Hold one file: `auths` by key (unread entries, which may be secret), helpers by key, and the store."""
+    """One file: `auths` by key (unread entries, which may be secret), helpers by key, and the store."""
 
     name: str
     auths: Mapping[str, object] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class AuthFile(Struct, frozen=True):
             bool(value.get("HttpHeaders")),
         )
 
-    def login(self, key: str) -> Login | None:
+    def credential(self, key: str) -> Credential | None:
         """Read the entry of `key`; ``None`` when it holds nothing. Raises `CredentialsError` when damaged."""
         what = f"{self.name}: entry {key!r}"
         entry = self.auths[key]
@@ -109,7 +109,7 @@ class AuthFile(Struct, frozen=True):
         registry = _text(entry, "registrytoken", what)
         if not (password or identity or registry):
             return None
-        return Login(
+        return Credential(
             basic_user(user, what),
             basic_password(password, what) if password else None,
             refresh_token(identity, f"{what}: identitytoken") if identity else None,

@@ -12,11 +12,11 @@ import re
 
 from oci_push.errors import CredentialsError
 from oci_push.model.display import quoted
-from oci_push.model.endpoint import Login
+from oci_push.model.endpoint import Credential
 from oci_push.model.manifest import load_json
 from oci_push.protocol.credentials import basic_password, basic_user, refresh_token
 from oci_push.runtime.commands import Finished, RunCommand
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 TOKEN_USER = "<token>"  # noqa: S105  # a marker, not a secret
 """User name by which helpers and files say that the password is an identity token."""
@@ -31,13 +31,13 @@ class MissingHelperError(CredentialsError):
     """Report that the program of a helper is not installed."""
 
 
-def ask_helper(name: str, server: str, run_command: RunCommand, scope: Scope, *, source: str) -> Login | None:
+def ask_helper(name: str, server: str, run_command: RunCommand, context: Context, *, source: str) -> Credential | None:
     """Ask helper `name` for the login to `server`; ``None`` when it knows none.
 
     `source` begins every message and becomes the login's source. Raises `MissingHelperError` and
     `CredentialsError`.
     """
-    finished = _run(name, "get", server, f"{server}\n".encode(), run_command, scope, source)
+    finished = _run(name, "get", server, f"{server}\n".encode(), run_command, context, source)
     program = _program(name)
     if finished.code != 0:
         _refuse_failure(finished, program, server, source)
@@ -46,15 +46,15 @@ def ask_helper(name: str, server: str, run_command: RunCommand, scope: Scope, *,
 
 
 def store_in_helper(
-    name: str, server: str, login: Login, run_command: RunCommand, scope: Scope, *, source: str
+    name: str, server: str, credential: Credential, run_command: RunCommand, context: Context, *, source: str
 ) -> None:
     """Hand helper `name` the login to `server` to keep; raises as `ask_helper` does."""
-    secret = login.identity_token or login.password
+    secret = credential.identity_token or credential.password
     if secret is None:
         raise ValueError("a login without a password or an identity token cannot be kept")
-    user = TOKEN_USER if login.identity_token else login.username
+    user = TOKEN_USER if credential.identity_token else credential.username
     entry = {"ServerURL": server, "Username": user, "Secret": secret.reveal()}
-    finished = _run(name, "store", server, json.dumps(entry).encode(), run_command, scope, source)
+    finished = _run(name, "store", server, json.dumps(entry).encode(), run_command, context, source)
     if finished.code != 0:
         # Its words are kept to ourselves: they may repeat what it was handed.
         raise CredentialsError(
@@ -64,11 +64,11 @@ def store_in_helper(
         )
 
 
-def erase_in_helper(name: str, server: str, run_command: RunCommand, scope: Scope, *, source: str) -> bool:
+def erase_in_helper(name: str, server: str, run_command: RunCommand, context: Context, *, source: str) -> bool:
     """Tell helper `name` to forget the login to `server`; say whether it had one. Raises as `ask_helper` does."""
-    if ask_helper(name, server, run_command, scope, source=source) is None:
+    if ask_helper(name, server, run_command, context, source=source) is None:
         return False
-    finished = _run(name, "erase", server, f"{server}\n".encode(), run_command, scope, source)
+    finished = _run(name, "erase", server, f"{server}\n".encode(), run_command, context, source)
     if finished.code != 0:
         _refuse_failure(finished, _program(name), server, source)
     return True
@@ -79,7 +79,7 @@ def _program(name: str) -> str:
 
 
 def _run(
-    name: str, action: str, server: str, stdin: bytes, run_command: RunCommand, scope: Scope, source: str
+    name: str, action: str, server: str, stdin: bytes, run_command: RunCommand, context: Context, source: str
 ) -> Finished:
     if not _NAME.fullmatch(name):
         raise CredentialsError(
@@ -87,7 +87,7 @@ def _run(
             hint="write the part after docker-credential-, without a path",
         )
     program = _program(name)
-    timeout_s = scope.remaining(_TIMEOUT_S)
+    timeout_s = context.remaining(_TIMEOUT_S)
     try:
         return run_command([program, action], stdin, timeout_s)
     except FileNotFoundError as problem:
@@ -96,7 +96,7 @@ def _run(
             hint=f"put {program} on PATH, or remove the entry from the file and log in again",
         ) from problem
     except TimeoutError as problem:
-        scope.check()
+        context.check()
         raise CredentialsError(
             f"{source}: credential helper {program} gave no answer for {server} within {timeout_s:.0f} s",
             hint=f"run 'echo {server} | {program} get' to see what it waits for",
@@ -121,7 +121,7 @@ def _refuse_failure(finished: Finished, program: str, server: str, source: str) 
     )
 
 
-def _login(answer: bytes, what: str, source: str) -> Login | None:
+def _login(answer: bytes, what: str, source: str) -> Credential | None:
     if len(answer) > _ANSWER_BYTES:
         raise CredentialsError(f"{what}: its answer is over the limit of {_ANSWER_BYTES} bytes")
     try:
@@ -135,5 +135,5 @@ def _login(answer: bytes, what: str, source: str) -> Login | None:
     if not secret:
         return None
     if user == TOKEN_USER:
-        return Login(identity_token=refresh_token(secret, what), source=source)
-    return Login(basic_user(user, what), basic_password(secret, what), source=source)
+        return Credential(identity_token=refresh_token(secret, what), source=source)
+    return Credential(basic_user(user, what), basic_password(secret, what), source=source)

@@ -20,9 +20,9 @@ from oci_push.credentials.files import Place, read_file, server_name
 from oci_push.credentials.format import AuthFile, AuthKey
 from oci_push.credentials.helpers import MissingHelperError, erase_in_helper, store_in_helper
 from oci_push.errors import CredentialsError
-from oci_push.model.endpoint import Login
+from oci_push.model.endpoint import Credential
 from oci_push.runtime.commands import RunCommand
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.files import PRIVATE, folder_locked, write_whole
 
 _BUSY_S = 10.0
@@ -41,7 +41,7 @@ class Changed(Struct, frozen=True):
 
 
 def writable_places(places: tuple[Place, ...]) -> tuple[Path, ...]:
-    """Give the files among `places` that a login may be written to."""
+    """Return the files among `places` that a login may be written to."""
     return tuple(place.path for place in places if place.path is not None and not place.is_legacy)
 
 
@@ -66,41 +66,41 @@ def choose_file(env: Mapping[str, str], places: tuple[Place, ...], key: AuthKey)
     return paths[-1]
 
 
-def store_login(path: Path, key: AuthKey, login: Login, run_command: RunCommand, scope: Scope) -> Changed:
+def store_login(path: Path, key: AuthKey, credential: Credential, run_command: RunCommand, context: Context) -> Changed:
     """Put a login into a file, or into the helper that the file names for it; raises `CredentialsError`."""
-    if login.password is None and login.identity_token is None:
+    if credential.password is None and credential.identity_token is None:
         raise CredentialsError(
             f"{path}: a login by a ready token cannot be kept in it",
             hint="log in with a user name and a password or token",
         )
     server = server_name(key.host, key.path)
-    with _opened(path, scope) as document:
+    with _opened(path, context) as document:
         file = AuthFile.parse(json.dumps(document).encode(), str(path))
         helper = _helper(file, key)
         entry: dict[str, object] = {}
         if helper:
-            store_in_helper(helper, server, login, run_command, scope, source=str(path))
+            store_in_helper(helper, server, credential, run_command, context, source=str(path))
         else:
-            entry = _entry(login)
+            entry = _entry(credential)
         auths = {text: value for text, value in file.auths.items() if not _is_same(AuthKey.parse(text), key)}
         document["auths"] = {**auths, server: entry}
         _replace(path, document)
     return Changed(str(path), server, helper)
 
 
-def remove_login(path: Path, key: AuthKey, run_command: RunCommand, scope: Scope) -> tuple[Changed, ...]:
+def remove_login(path: Path, key: AuthKey, run_command: RunCommand, context: Context) -> tuple[Changed, ...]:
     """Take every entry for the key's host and path out of a file and its helper; gives what was there."""
     if not path.is_file():
         return ()
     server = server_name(key.host, key.path)
     removed: list[Changed] = []
-    with _opened(path, scope) as document:
+    with _opened(path, context) as document:
         file = AuthFile.parse(json.dumps(document).encode(), str(path))
         helper = _helper(file, key)
         if helper:
             # A settings file copied from a desktop names a store that is not here: then there is nothing in it.
             with contextlib.suppress(MissingHelperError):
-                if erase_in_helper(helper, server, run_command, scope, source=str(path)):
+                if erase_in_helper(helper, server, run_command, context, source=str(path)):
                     removed.append(Changed(str(path), server, helper))
         same = [text for text in file.auths if _is_same(AuthKey.parse(text), key)]
         if same:
@@ -122,21 +122,21 @@ def _is_same(one: AuthKey, other: AuthKey) -> bool:
     return (one.host, one.path) == (other.host, other.path)
 
 
-def _entry(login: Login) -> dict[str, object]:
-    password = login.password.reveal() if login.password else ""
-    entry: dict[str, object] = {"auth": base64.b64encode(f"{login.username}:{password}".encode()).decode()}
-    if login.identity_token:
-        entry["identitytoken"] = login.identity_token.reveal()
+def _entry(credential: Credential) -> dict[str, object]:
+    password = credential.password.reveal() if credential.password else ""
+    entry: dict[str, object] = {"auth": base64.b64encode(f"{credential.username}:{password}".encode()).decode()}
+    if credential.identity_token:
+        entry["identitytoken"] = credential.identity_token.reveal()
     return entry
 
 
 @contextmanager
-def _opened(path: Path, scope: Scope) -> Iterator[dict[str, object]]:
-    """Give the file's whole content to be changed, alone among processes that do the same."""
+def _opened(path: Path, context: Context) -> Iterator[dict[str, object]]:
+    """Return the file's whole content to be changed, alone among processes that do the same."""
     with ExitStack() as stack:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            is_ours = stack.enter_context(folder_locked(path.parent, scope, wait_s=_BUSY_S))
+            is_ours = stack.enter_context(folder_locked(path.parent, context, wait_s=_BUSY_S))
         except OSError as problem:
             raise _unwritable(path, problem) from problem
         if not is_ours:

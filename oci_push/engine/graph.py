@@ -13,13 +13,13 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.sources.base import Source
 from oci_push.sources.platforms import MAX_DEPTH, MAX_MANIFESTS, PlatformSearch
 
 
 class ImageGraph(Struct, frozen=True):
-    """Hold an image: `root` is the manifest that tags will point at; `nodes` end with it.
+    """An image: `root` is the manifest that tags will point at; `nodes` end with it.
 
     `blobs` are the distinct blobs to push, in the order met; foreign layers are among them only where asked for.
     """
@@ -30,27 +30,27 @@ class ImageGraph(Struct, frozen=True):
 
     @property
     def size_bytes(self) -> int:
-        """Give the sum of all distinct blobs."""
+        """Return the sum of all distinct blobs."""
         return sum(blob.size for blob in self.blobs)
 
 
 def walk(
-    scope: Scope, source: Source, *, platform: Platform | None = None, foreign: bool = False, emit: Emit
+    context: Context, source: Source, *, platform: Platform | None = None, foreign: bool = False, emit: Emit
 ) -> ImageGraph:
     """Read every manifest of the image a source names; with `platform` only that image, however deep it lies.
 
     `foreign` counts layers among the blobs that their manifest says to fetch from elsewhere.
     """
-    top = source.root(scope, platform)
+    top = source.root(context, platform)
     if platform is not None:
-        search = PlatformSearch(scope, source, platform)
+        search = PlatformSearch(context, source, platform)
         found = search.find(top)
         if found is None:
             raise search.missing()
         top = found
-    root = source.manifest(scope, top)
+    root = source.manifest(context, top)
     order: dict[Digest, Manifest] = {}
-    _visit(scope, source, root, order, ())
+    _visit(context, source, root, order, ())
     nodes = tuple(order.values())
     blobs = _distinct(nodes, source.name, foreign=foreign)
     graph = ImageGraph(root, nodes, blobs)
@@ -61,14 +61,14 @@ def walk(
 
 
 def _visit(
-    scope: Scope, source: Source, node: Manifest, order: dict[Digest, Manifest], path: tuple[Digest, ...]
+    context: Context, source: Source, node: Manifest, order: dict[Digest, Manifest], path: tuple[Digest, ...]
 ) -> None:
     if len(path) > MAX_DEPTH:
         raise SourceError(f"{source.name}: indexes are nested more than {MAX_DEPTH} deep")
     if node.digest in path:
         raise SourceError(f"{source.name}: index {node.digest} contains itself")
     for child in node.children:
-        scope.check()
+        context.check()
         if child.digest in order:
             continue
         if len(order) >= MAX_MANIFESTS:
@@ -76,7 +76,7 @@ def _visit(
         if child.media_type not in media.MANIFESTS:
             _check_stray(child, node, source.name)
             continue
-        _visit(scope, source, source.manifest(scope, child), order, (*path, node.digest))
+        _visit(context, source, source.manifest(context, child), order, (*path, node.digest))
     order[node.digest] = node
 
 

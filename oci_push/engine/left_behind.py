@@ -15,7 +15,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.protocol.referrers import fallback_tag
 from oci_push.registry.repository import RepositoryClient
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 
 _ENDINGS = (".sig", ".att", ".sbom")
@@ -25,13 +25,13 @@ _AT_ONCE = 8
 _MOST_NAMED = 3
 
 
-def tell_what_stays(scope: Scope, client: RepositoryClient, nodes: Sequence[Manifest], emit: Emit) -> None:
+def tell_what_stays(context: Context, client: RepositoryClient, nodes: Sequence[Manifest], emit: Emit) -> None:
     """Say how many referrers of `nodes`, and tags about them, stay in the repository of `client`."""
     asked = [node.digest for node in nodes[-_MOST_NODES:]]  # the root is the last of them
-    referrers = run_all(scope, [partial(_referrers, client=client, subject=one) for one in asked], limit=_AT_ONCE)
+    referrers = run_all(context, [partial(_referrers, client=client, subject=one) for one in asked], limit=_AT_ONCE)
     names = [f"{fallback_tag(one)}{ending}" for one in asked for ending in _ENDINGS]
-    tags = run_all(scope, [partial(_tag, client=client, tag=name) for name in names], limit=_AT_ONCE)
-    scope.check()
+    tags = run_all(context, [partial(_tag, client=client, tag=name) for name in names], limit=_AT_ONCE)
+    context.check()
     count = sum(outcome.value or 0 for outcome in referrers)
     left = [name for name, outcome in zip(names, tags, strict=True) if outcome.value]
     told = []
@@ -44,15 +44,15 @@ def tell_what_stays(scope: Scope, client: RepositoryClient, nodes: Sequence[Mani
         emit(Note(f"{client.repository}: {' and '.join(told)} stay behind: only the image itself is copied", "warning"))
 
 
-def _referrers(scope: Scope, client: RepositoryClient, subject: Digest) -> int:
+def _referrers(context: Context, client: RepositoryClient, subject: Digest) -> int:
     try:
-        return client.count_referrers(scope, subject)
+        return client.count_referrers(context, subject)
     except OciPushError:
         return 0
 
 
-def _tag(scope: Scope, client: RepositoryClient, tag: str) -> bool:
+def _tag(context: Context, client: RepositoryClient, tag: str) -> bool:
     try:
-        return client.head(scope, tag, once=True) is not None
+        return client.head(context, tag, once=True) is not None
     except OciPushError:
         return False

@@ -12,18 +12,18 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 
 from oci_push.engine.left_behind import tell_what_stays
-from oci_push.engine.plan import Leg, PushPlan
-from oci_push.engine.repository_push import LegRun
+from oci_push.engine.plan import PushPlan, RepositoryPlan
+from oci_push.engine.repository_push import RepositoryPush
 from oci_push.engine.tags import TagResult
 from oci_push.engine.transfer import BlobResult
 from oci_push.engine.verify import verify
 from oci_push.errors import OciPushError
-from oci_push.events import Emit, LegFinished, LegStarted
+from oci_push.events import Emit, TargetFinished, TargetStarted
 from oci_push.model.digest import Digest
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import Repository
-from oci_push.registry.clients import Connections
-from oci_push.runtime.context import Scope
+from oci_push.registry.clients import RegistryClients
+from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 from oci_push.secret import repr_without
 from oci_push.sources.base import Source
@@ -32,7 +32,7 @@ _UNDO_S = 30.0
 """How long tags are put back after a cancel, which asked for an end and not for half of a push."""
 
 
-class Care(Struct, frozen=True):
+class PushOptions(Struct, frozen=True):
     """Say how careful a push is: `verify` reads back what was pushed, `all_or_nothing` moves all tags or none."""
 
     verify: bool = False
@@ -40,7 +40,7 @@ class Care(Struct, frozen=True):
 
 
 class PushResult(Struct, frozen=True):
-    """Tell what became of one repository; `error` is ``None`` on success, `access` how it was reached.
+    """Tell what became of one repository; `error` is ``None`` on success, `endpoint` how it was reached.
 
     `verified` says that all of it was read back; `repaired` is what had to be sent again for that.
     """
@@ -55,84 +55,89 @@ class PushResult(Struct, frozen=True):
     seconds: float = 0.0
     verified: bool = False
     repaired: tuple[Digest, ...] = ()
-    access: Access | None = None
+    endpoint: RegistryEndpoint | None = None
 
     def __repr__(self) -> str:
         return repr_without(self, "access")
 
 
 class _State(Struct):
-    """Hold one leg while the push goes on."""
+    """One leg while the push goes on."""
 
-    leg: Leg
-    run: LegRun
+    leg: RepositoryPlan
+    run: RepositoryPush
     error: OciPushError | None = None
     seconds: float = 0.0
 
 
 def execute(
-    plan: PushPlan, source: Source, connections: Connections, scope: Scope, emit: Emit, care: Care | None = None
+    plan: PushPlan,
+    source: Source,
+    clients: RegistryClients,
+    context: Context,
+    emit: Emit,
+    push_options: PushOptions | None = None,
 ) -> tuple[PushResult, ...]:
     """Push the plan's image to every leg's repository and give their results in the plan's order.
 
-    Raises only what is no leg's own: a cancel of `scope` still gives results, with the reason in each.
+    Raises only what is no leg's own: a cancel of `context` still gives results, with the reason in each.
     """
-    care = care or Care()
+    push_options = push_options or PushOptions()
     states = []
     for leg in plan.legs:
-        run = LegRun(plan, leg, source, connections, emit)
+        run = RepositoryPush(plan, leg, source, clients, emit)
         states.append(_State(leg, run))
-    if care.all_or_nothing:
-        _all_or_nothing(states, scope, emit, care)
+    if push_options.all_or_nothing:
+        _all_or_nothing(states, context, emit, push_options)
     else:
-        _each_leg(states, scope, lambda inner, state: _whole(inner, state, care), emit)
-    _tell_what_stays(plan, source, connections, scope, emit, [state for state in states if state.error is None])
+        _each_leg(states, context, lambda inner, state: _whole(inner, state, push_options), emit)
+    _tell_what_stays(plan, source, clients, context, emit, [state for state in states if state.error is None])
     return tuple(_result(state) for state in states)
 
 
 def _tell_what_stays(
-    plan: PushPlan, source: Source, connections: Connections, scope: Scope, emit: Emit, done: list[_State]
+    plan: PushPlan, source: Source, clients: RegistryClients, context: Context, emit: Emit, done: list[_State]
 ) -> None:
     """Say what of an image that was copied from a registry has not come along."""
     origin = source.origin
-    if origin is None or all(state.leg.target.repository == origin[1] for state in done) or scope.is_cancelled:
+    if origin is None or all(state.leg.target.repository == origin[1] for state in done) or context.is_cancelled:
         return
     try:
-        tell_what_stays(scope, connections.repository(*origin), plan.graph.nodes, emit)
+        tell_what_stays(context, clients.repository(*origin), plan.graph.nodes, emit)
     except OciPushError:
         return  # the end of the scope: the images are where they should be
 
 
-def _whole(scope: Scope, state: _State, care: Care) -> None:
-    state.run.send_content(scope)
-    state.run.put_tags(scope)
-    if care.verify:
-        verify(state.run, scope)
+def _whole(context: Context, state: _State, push_options: PushOptions) -> None:
+    state.run.send_content(context)
+    state.run.put_tags(context)
+    if push_options.verify:
+        verify(state.run, context)
 
 
-def _all_or_nothing(states: list[_State], scope: Scope, emit: Emit, care: Care) -> None:
-    def prepare(inner: Scope, state: _State) -> None:
+def _all_or_nothing(states: list[_State], context: Context, emit: Emit, push_options: PushOptions) -> None:
+    def prepare(inner: Context, state: _State) -> None:
         state.run.send_content(inner)
         state.run.put_root(inner)
         state.run.each(inner, state.leg.target.tags, state.run.tags.read)
 
-    def tag(inner: Scope, state: _State) -> None:
+    def tag(inner: Context, state: _State) -> None:
         state.run.put_tags(inner)
-        if care.verify:
+        if push_options.verify:
             verify(state.run, inner)
 
-    _each_leg(states, scope, prepare, emit, finish=False)
+    _each_leg(states, context, prepare, emit, finish=False)
     if not any(state.error for state in states):
-        _each_leg(states, scope, tag, emit, start=False, finish=False)
+        _each_leg(states, context, tag, emit, start=False, finish=False)
     failed = next((state for state in states if state.error), None)
     if failed is not None:
-        _undo(states, failed, scope)
+        _undo(states, failed, context)
     for state in states:
         _finished(state, emit)
 
 
-def _undo(states: list[_State], failed: _State, scope: Scope) -> None:
-    outlives = scope.shielded(_UNDO_S)
+def _undo(states: list[_State], failed: _State, context: Context) -> None:
+    outlives = context.shielded(_UNDO_S)
     run_all(outlives, [lambda s, state=state: state.run.restore_tags(s) for state in states], limit=len(states))  # type: ignore[misc]
     for state in states:
         if state.error is None:
@@ -143,8 +148,8 @@ def _undo(states: list[_State], failed: _State, scope: Scope) -> None:
 
 def _each_leg(
     states: list[_State],
-    scope: Scope,
-    act: Callable[[Scope, _State], None],
+    context: Context,
+    act: Callable[[Context, _State], None],
     emit: Emit,
     *,
     start: bool = True,
@@ -152,11 +157,11 @@ def _each_leg(
 ) -> None:
     """Act on every leg, keeping its failure in its state; `start` and `finish` tell listeners of its begin and end."""
 
-    def one(inner: Scope, state: _State) -> None:
+    def one(inner: Context, state: _State) -> None:
         began = inner.clock.monotonic()
         target = state.leg.target
         if start:
-            emit(LegStarted(target.repository, target.tags))
+            emit(TargetStarted(target.repository, target.tags))
         try:
             act(inner, state)
         except OciPushError as problem:
@@ -167,7 +172,7 @@ def _each_leg(
             _finished(state, emit)
 
     for wave in _waves(states):
-        outcomes = run_all(scope, [lambda s, state=state: one(s, state) for state in wave], limit=len(wave))  # type: ignore[misc]
+        outcomes = run_all(context, [lambda s, state=state: one(s, state) for state in wave], limit=len(wave))  # type: ignore[misc]
         for state, outcome in zip(wave, outcomes, strict=True):
             if isinstance(outcome.error, OciPushError):
                 state.error = outcome.error  # cancelled before it began
@@ -177,7 +182,7 @@ def _each_leg(
 
 def _finished(state: _State, emit: Emit) -> None:
     error = str(state.error) if state.error else ""
-    emit(LegFinished(state.leg.target.repository, state.run.root.digest, error))
+    emit(TargetFinished(state.leg.target.repository, state.run.root.digest, error))
 
 
 def _waves(states: list[_State]) -> Iterator[list[_State]]:
@@ -201,5 +206,5 @@ def _result(state: _State) -> PushResult:
         state.seconds,
         progress.is_verified,
         tuple(dict.fromkeys(progress.repaired)),
-        target.access,
+        target.endpoint,
     )

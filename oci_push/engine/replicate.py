@@ -18,13 +18,13 @@ from oci_push.engine.push import execute
 from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTagError, OciPushError, RegistryError
 from oci_push.events import Emit, Note, ReplicaDone, ignore
 from oci_push.model.digest import Digest
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import Reference, Repository
 from oci_push.providers.base import Replication
 from oci_push.providers.ecr.host import move
 from oci_push.providers.ecr.replication_rules import Place, destinations
-from oci_push.registry.clients import Connections
-from oci_push.runtime.context import Scope
+from oci_push.registry.clients import RegistryClients
+from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.remote import RemoteSource
@@ -37,7 +37,7 @@ _COPIES_AT_ONCE = 4
 class Original(Struct, frozen=True):
     """Name an image in the registry it is copied from: by digest, with the tags that count."""
 
-    access: Access
+    endpoint: RegistryEndpoint
     repository: Repository
     root: Digest
     tags: tuple[str, ...]
@@ -54,8 +54,8 @@ class ReplicaResult(Struct, frozen=True):
 
 
 def replicate(
-    scope: Scope,
-    connections: Connections,
+    context: Context,
+    clients: RegistryClients,
     original: Original,
     regions: Sequence[str],
     emit: Emit,
@@ -64,34 +64,36 @@ def replicate(
 
     The scope's end is the result of the places that were waited for, not an error of the whole.
     """
-    replication = connections.side(original.access).replication
+    replication = clients.side(original.endpoint).replication
     if replication is None:
         raise ConfigError(
-            f"{original.access.host}: its replication cannot be followed",
+            f"{original.endpoint.host}: its replication cannot be followed",
             hint="only ECR's private registries, with an AWS identity, tell about theirs",
         )
-    home = replication.home(scope)
-    covered = destinations(replication.rules(scope), original.repository.path)
+    home = replication.home(context)
+    covered = destinations(replication.rules(context), original.repository.path)
     wanted = _wanted(covered, home, regions)
     if not wanted:
         raise ConfigError(
             f"{original.repository}: no replication rule of {home} covers it, and no other region was asked for",
             hint="give --regions or replicate: with regions, or set rules with `oci-push ecr replication set`",
         )
-    run = _Replication(scope, connections, original, replication, emit)
+    run = _Replication(context, clients, original, replication, emit)
     waited = [place for place in wanted if place in covered]
     copied = [place for place in wanted if place not in covered]
-    jobs: list[Callable[[Scope], list[ReplicaResult]]] = [lambda s: run.follow(s, waited)] if waited else []
+    jobs: list[Callable[[Context], list[ReplicaResult]]] = [lambda s: run.follow(s, waited)] if waited else []
     jobs += [lambda s, place=place: [run.copy(s, place)] for place in copied]  # type: ignore[misc]
-    outcomes = run_all(scope, jobs, limit=_COPIES_AT_ONCE + 1)
+    outcomes = run_all(context, jobs, limit=_COPIES_AT_ONCE + 1)
     for outcome in outcomes:
         if outcome.error is not None and not isinstance(outcome.error, DeadlineError):
             raise outcome.error
     found = {result.place: result for outcome in outcomes for result in outcome.value or ()}
-    return tuple(found.get(place) or run.late(scope, place, "") for place in wanted)
+    return tuple(found.get(place) or run.late(context, place, "") for place in wanted)
 
 
-def nearest(places: Sequence[Access], distance_s: Callable[[Access], float | None]) -> Access:
+def nearest(
+    places: Sequence[RegistryEndpoint], distance_s: Callable[[RegistryEndpoint], float | None]
+) -> RegistryEndpoint:
     """Choose where to copy from: the bytes pass through us, so the registry nearest to us; the first when unknown."""
     measured = {place: distance_s(place) for place in places}
     return min(places, key=lambda place: float("inf") if measured[place] is None else measured[place] or 0.0)
@@ -108,25 +110,25 @@ def _wanted(covered: tuple[Place, ...], home: Place, regions: Sequence[str]) -> 
 
 
 class _Replication:
-    """Hold what the jobs of one image share; `finished` grows while they run."""
+    """What the jobs of one image share; `finished` grows while they run."""
 
     def __init__(
         self,
-        scope: Scope,
-        connections: Connections,
+        context: Context,
+        clients: RegistryClients,
         original: Original,
         replication: Replication,
         emit: Emit,
     ) -> None:
-        self._started = scope.clock.monotonic()
-        self._connections = connections
+        self._started = context.clock.monotonic()
+        self._connections = clients
         self._original = original
         self._replication = replication
         self._emit = emit
         self._lock = threading.Lock()
-        self._finished = [original.access]
+        self._finished = [original.endpoint]
 
-    def follow(self, scope: Scope, places: Sequence[Place]) -> list[ReplicaResult]:
+    def follow(self, context: Context, places: Sequence[Place]) -> list[ReplicaResult]:
         """Poll until the registry has finished, or given up, every place; slower and slower."""
         original = self._original
         results: dict[Place, ReplicaResult] = {}
@@ -134,37 +136,37 @@ class _Replication:
         wait = _FIRST_WAIT_S
         try:
             while True:
-                for state in self._replication.states(scope, original.repository, original.root):
+                for state in self._replication.states(context, original.repository, original.root):
                     if state.place not in places or state.place in results:
                         continue
                     seen[state.place] = state.status
                     if state.status == "COMPLETE":
-                        results[state.place] = self._served(scope, state.place, "replicated")
+                        results[state.place] = self._served(context, state.place, "replicated")
                     elif state.status == "FAILED":
                         error = RegistryError(
                             f"{original.repository}@{original.root.short}: replication to {state.place} failed"
                             f" ({state.failure or 'no reason given'})",
                             hint=_FAILED_HINT,
                         )
-                        results[state.place] = self._result(scope, state.place, "failed", error)
+                        results[state.place] = self._result(context, state.place, "failed", error)
                 if len(results) == len(places):
                     break
-                scope.sleep(wait)
+                context.sleep(wait)
                 wait = min(_MOST_WAIT_S, wait * _WAIT_FACTOR)
         except DeadlineError:
             for place in places:
                 if place not in results:
-                    results[place] = self.late(scope, place, seen.get(place, ""))
+                    results[place] = self.late(context, place, seen.get(place, ""))
         except RegistryError as error:
             for place in places:
-                results.setdefault(place, self._result(scope, place, "failed", error))
+                results.setdefault(place, self._result(context, place, "failed", error))
         return list(results.values())
 
-    def copy(self, scope: Scope, place: Place) -> ReplicaResult:
+    def copy(self, context: Context, place: Place) -> ReplicaResult:
         """Copy the image from the nearest place that has it."""
         original = self._original
         try:
-            access, repository = self._there(place)
+            endpoint, repository = self._there(place)
             with self._lock:
                 finished = tuple(self._finished)
             source_access = nearest(finished, self._connections.distance_s)
@@ -175,66 +177,66 @@ class _Replication:
             client = self._connections.repository(source_access, source_repository)
             reference = Reference(source_repository, "", original.root)
             source = RemoteSource(client, reference, SpoolSpace(None, 0), keep=False)  # streamed, never kept
-            graph = walk(scope, source, emit=ignore)
-            plan = plan_push(graph, (Target(access, repository, original.tags),), origin=None, remembered={})
-            (pushed,) = execute(plan, source, self._connections, scope, self._emit)
+            graph = walk(context, source, emit=ignore)
+            plan = plan_push(graph, (Target(endpoint, repository, original.tags),), origin=None, remembered={})
+            (pushed,) = execute(plan, source, self._connections, context, self._emit)
             if pushed.error is not None:
-                return self._result(scope, place, "failed", pushed.error)
+                return self._result(context, place, "failed", pushed.error)
         except OciPushError as error:
-            return self._result(scope, place, "failed", error)
-        return self._served(scope, place, "copied")
+            return self._result(context, place, "failed", error)
+        return self._served(context, place, "copied")
 
-    def _served(self, scope: Scope, place: Place, how: str) -> ReplicaResult:
+    def _served(self, context: Context, place: Place, how: str) -> ReplicaResult:
         """Look at each tag where the image has arrived."""
         original = self._original
-        access, repository = self._there(place)
-        client = self._connections.repository(access, repository)
+        endpoint, repository = self._there(place)
+        client = self._connections.repository(endpoint, repository)
         try:
             for tag in original.tags:
                 there = None
                 for look in range(_LOOKS):
-                    head = client.head(scope, tag)
+                    head = client.head(context, tag)
                     there = head.digest if head else None
                     if there == original.root:
                         break
                     if look < _LOOKS - 1:
-                        scope.sleep(_FIRST_WAIT_S)
+                        context.sleep(_FIRST_WAIT_S)
                 if there != original.root:
-                    return self._result(scope, place, "failed", _left_out(repository, tag, there, original.root))
+                    return self._result(context, place, "failed", _left_out(repository, tag, there, original.root))
         except DeniedError as error:
-            if place.account == self._replication.home(scope).account:
-                return self._result(scope, place, "failed", error)
+            if place.account == self._replication.home(context).account:
+                return self._result(context, place, "failed", error)
             self._emit(
                 Note(f"{repository}: cannot be looked at with this login, so its tags are not checked", "warning")
             )
         except OciPushError as error:
-            return self._result(scope, place, "failed", error)
+            return self._result(context, place, "failed", error)
         with self._lock:
-            self._finished.append(access)
-        return self._result(scope, place, how, None)
+            self._finished.append(endpoint)
+        return self._result(context, place, how, None)
 
-    def _there(self, place: Place) -> tuple[Access, Repository]:
+    def _there(self, place: Place) -> tuple[RegistryEndpoint, Repository]:
         original = self._original
         try:
-            access = move(original.access, place.region, place.account)
+            endpoint = move(original.endpoint, place.region, place.account)
         except ValueError as problem:
             raise ConfigError(f"{original.repository}: {problem}") from problem
-        return access, Repository(access.host, original.repository.path)
+        return endpoint, Repository(endpoint.host, original.repository.path)
 
-    def late(self, scope: Scope, place: Place, status: str) -> ReplicaResult:
+    def late(self, context: Context, place: Place, status: str) -> ReplicaResult:
         """Say that time ran out for a place; `status` is the last that was heard."""
         original = self._original
         error = DeadlineError(
             f"{original.repository}@{original.root.short}: not replicated to {place} in time"
-            f" ({status or 'not begun'} after {scope.clock.monotonic() - self._started:.0f} s)"
+            f" ({status or 'not begun'} after {context.clock.monotonic() - self._started:.0f} s)"
         )
         if not status:
             error.hint = "rules apply only to what is pushed after they were set: push the image again, or copy it"
-        return self._result(scope, place, "failed", error)
+        return self._result(context, place, "failed", error)
 
-    def _result(self, scope: Scope, place: Place, outcome: str, error: OciPushError | None) -> ReplicaResult:
+    def _result(self, context: Context, place: Place, outcome: str, error: OciPushError | None) -> ReplicaResult:
         _, repository = self._there(place)
-        seconds = scope.clock.monotonic() - self._started
+        seconds = context.clock.monotonic() - self._started
         self._emit(ReplicaDone(repository, self._original.root, outcome, str(error) if error else ""))
         return ReplicaResult(place, repository, outcome, error, seconds)
 

@@ -14,7 +14,7 @@ from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference
 from oci_push.registry.manifest_push import SETTLE_S
 from oci_push.registry.repository import RepositoryClient
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 
 class TagResult(Struct, frozen=True):
@@ -40,18 +40,18 @@ class Tags:
         self._manifests: dict[str, Manifest] = {}
 
     def before(self, tag: str) -> Digest | None:
-        """Give what a tag named; ``None`` when that was nothing, or is not known."""
+        """Return what a tag named; ``None`` when that was nothing, or is not known."""
         return self._before.get(tag)
 
-    def ask(self, scope: Scope, tag: str, *, once: bool = False) -> Digest | None:
+    def ask(self, context: Context, tag: str, *, once: bool = False) -> Digest | None:
         """Ask where a tag is; ``None`` when it is nowhere, or the registry does not say.
 
         The first answer is taken for where it was before. `once` is for one that is good to have and no more.
         """
         try:
-            there = self._client.head(scope, tag, push=True, once=once)
+            there = self._client.head(context, tag, push=True, once=once)
         except OciPushError as error:
-            scope.check()
+            context.check()
             if not once and not isinstance(error, RegistryError):
                 raise
             return None
@@ -59,23 +59,23 @@ class Tags:
         self._before.setdefault(tag, digest)
         return digest
 
-    def read(self, scope: Scope, tag: str) -> None:
+    def read(self, context: Context, tag: str) -> None:
         """Read what a tag names, bytes and all; raises where that cannot be done.
 
         An old manifest that no tag names any more may be gone by the time it is needed.
         """
         try:
-            found = self._client.fetch(scope, Reference(self._client.repository, tag))
+            found = self._client.fetch(context, Reference(self._client.repository, tag))
         except NotFoundError:
             self._before[tag] = None
         else:
             self._before[tag], self._manifests[tag] = found.digest, found
 
-    def settle(self, scope: Scope, tag: str, error: OciPushError) -> TagResult:
+    def settle(self, context: Context, tag: str, error: OciPushError) -> TagResult:
         """Find out what a failed PUT has made of a tag, and put it back from what is neither old nor new."""
         if not error.in_doubt:
             return TagResult(tag, "failed", str(error))
-        around = scope.shielded(SETTLE_S) if scope.is_cancelled else scope
+        around = context.shielded(SETTLE_S) if context.is_cancelled else context
         try:
             there = self._client.where(around, tag, self._root)
         except OciPushError as problem:
@@ -86,30 +86,30 @@ class Tags:
             return TagResult(tag, "failed", str(error))
         return self._put_back(around, tag, f"it names {there or 'nothing'}")
 
-    def restore(self, scope: Scope, tag: str, known: TagResult) -> TagResult:
+    def restore(self, context: Context, tag: str, known: TagResult) -> TagResult:
         """Put a tag back that has moved, or whose request failed: it may have been done all the same."""
         if tag not in self._before or known.outcome == "unchanged" or self._before[tag] == self._root.digest:
             return known
         try:
-            there = self._client.where(scope, tag, self._root)
+            there = self._client.where(context, tag, self._root)
         except OciPushError as problem:
-            return self._put_back(scope, tag, f"it cannot be asked where it is ({problem})")
+            return self._put_back(context, tag, f"it cannot be asked where it is ({problem})")
         if there != self._before[tag]:
-            return self._put_back(scope, tag, f"it names {there or 'nothing'}")
+            return self._put_back(context, tag, f"it names {there or 'nothing'}")
         return known if known.outcome in ("failed", "removed") else TagResult(tag, "restored")
 
-    def _put_back(self, scope: Scope, tag: str, now: str) -> TagResult:
+    def _put_back(self, context: Context, tag: str, now: str) -> TagResult:
         if tag not in self._before:
             return TagResult(tag, "left", f"{now}, not the image, and nobody knows what it named before: push again")
         before = self._before[tag]
         try:
             if before is not None:
                 reference = Reference(self._client.repository, "", before)
-                manifest = self._manifests.get(tag) or self._client.fetch(scope, reference)
-                self._client.put_manifest(scope, manifest, tag)
+                manifest = self._manifests.get(tag) or self._client.fetch(context, reference)
+                self._client.put_manifest(context, manifest, tag)
                 return TagResult(tag, "restored")
-            self._client.delete_tag(scope, tag)
-            left = self._client.where(scope, tag, self._root)
+            self._client.delete_tag(context, tag)
+            left = self._client.where(context, tag, self._root)
             if left is None:
                 return TagResult(tag, "removed")
             return TagResult(tag, "left", f"it names {left}, is new and should not exist; deleting it had no effect")

@@ -7,7 +7,7 @@ import enum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.engine.plan import Leg
+from oci_push.engine.plan import RepositoryPlan
 from oci_push.errors import (
     ContentMismatchError,
     OciPushError,
@@ -22,7 +22,7 @@ from oci_push.model.reference import Repository
 from oci_push.protocol.uploads import Upload
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.clock import Clock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.sources.base import Source, verified
 
 
@@ -49,19 +49,27 @@ class BlobResult(Struct, frozen=True):
 
 
 def transfer(
-    scope: Scope, client: RepositoryClient, source: Source, leg: Leg, blob: Descriptor, clock: Clock, emit: Emit
+    context: Context,
+    client: RepositoryClient,
+    source: Source,
+    leg: RepositoryPlan,
+    blob: Descriptor,
+    clock: Clock,
+    emit: Emit,
 ) -> BlobResult:
     """Bring one blob into the leg's repository, by the cheapest way that works."""
     started = clock.monotonic()
-    with client.turn(scope, blob) as elsewhere:
-        result = _bring(scope, client, source, leg, blob, elsewhere)
+    with client.turn(context, blob) as elsewhere:
+        result = _bring(context, client, source, leg, blob, elsewhere)
     if result.outcome is not BlobOutcome.UPLOADED:
-        client.drop_upload(scope, blob)
+        client.drop_upload(context, blob)
     emit(BlobDone(client.repository, blob.digest, blob.size, result.outcome.value, result.mounted_from))
     return replace(result, seconds=clock.monotonic() - started)
 
 
-def send(scope: Scope, client: RepositoryClient, source: Source, blob: Descriptor, upload: Upload | None) -> BlobResult:
+def send(
+    context: Context, client: RepositoryClient, source: Source, blob: Descriptor, upload: Upload | None
+) -> BlobResult:
     """Upload a blob whatever is said to be there.
 
     A digest that is refused is blamed on the side that is wrong: the source is read again, and where it is right, what
@@ -70,18 +78,18 @@ def send(scope: Scope, client: RepositoryClient, source: Source, blob: Descripto
     wasted = 0
     while True:
         try:
-            body = source.blob(scope, blob)
+            body = source.blob(context, blob)
         except OciPushError:
             if upload is not None:
-                client.cancel(scope, upload)
+                client.cancel(context, upload)
             raise
         try:
-            sent = client.upload(scope, blob, body, upload)
+            sent = client.upload(context, blob, body, upload)
             break
         except UploadRejectedError as error:
             if {"DIGEST_INVALID", "SIZE_INVALID"}.isdisjoint(error.codes):
                 raise
-            _blame(scope, source, blob, error)
+            _blame(context, source, blob, error)
             if wasted:
                 raise
             upload, wasted = None, blob.size
@@ -96,52 +104,52 @@ def send(scope: Scope, client: RepositoryClient, source: Source, blob: Descripto
 
 
 def _bring(
-    scope: Scope,
+    context: Context,
     client: RepositoryClient,
     source: Source,
-    leg: Leg,
+    leg: RepositoryPlan,
     blob: Descriptor,
     elsewhere: Repository | None,
 ) -> BlobResult:
-    wishes = leg.mounts.get(blob.digest, ())
+    mount_candidates = leg.mounts.get(blob.digest, ())
     if elsewhere is not None:
-        wishes = (elsewhere, *(wish for wish in wishes if wish != elsewhere))
-    if (not wishes or client.is_surveyed(blob)) and is_there(scope, client, source, blob):
+        mount_candidates = (elsewhere, *(wish for wish in mount_candidates if wish != elsewhere))
+    if (not mount_candidates or client.is_surveyed(blob)) and is_there(context, client, source, blob):
         return BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
     upload: Upload | None = None
-    for wish in wishes:
+    for wish in mount_candidates:
         if upload is not None:
-            client.cancel(scope, upload)
+            client.cancel(context, upload)
         # The answer to a mount is also the answer to "is it there": 201 on a blob the target has already.
-        answer = client.mount(scope, blob, wish)
+        answer = client.mount(context, blob, wish)
         if answer.mounted:
             return BlobResult(blob.digest, blob.size, BlobOutcome.MOUNTED, mounted_from=str(wish))
         upload = answer.upload
-    if wishes and upload is None and is_there(scope, client, source, blob):
+    if mount_candidates and upload is None and is_there(context, client, source, blob):
         return BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
     if upload is None and client.may_mount_from_anywhere(blob):
         # Opens an upload as a plain POST does, unless the registry finds the blob by itself.
-        answer = client.mount(scope, blob, None)
+        answer = client.mount(context, blob, None)
         if answer.mounted:
             return BlobResult(blob.digest, blob.size, BlobOutcome.MOUNTED, mounted_from="another repository")
         upload = answer.upload
-    return send(scope, client, source, blob, upload)
+    return send(context, client, source, blob, upload)
 
 
-def is_there(scope: Scope, client: RepositoryClient, source: Source, blob: Descriptor) -> bool:
+def is_there(context: Context, client: RepositoryClient, source: Source, blob: Descriptor) -> bool:
     """Ask for a blob; where its size or digest is said to be another, find out which side is wrong and raise."""
     try:
-        return client.has_blob(scope, blob)
+        return client.has_blob(context, blob)
     except ProtocolViolationError as error:
-        _blame(scope, source, blob, error)
+        _blame(context, source, blob, error)
         raise
 
 
-def _blame(scope: Scope, source: Source, blob: Descriptor, error: RegistryError) -> None:
+def _blame(context: Context, source: Source, blob: Descriptor, error: RegistryError) -> None:
     """Find out which side is wrong after the two disagree about a digest or a size: read the source once more."""
     try:
-        for _ in verified(source.blob(scope, blob), blob, f"{source.name}: blob {blob.digest}"):
-            scope.check()
+        for _ in verified(source.blob(context, blob), blob, f"{source.name}: blob {blob.digest}"):
+            context.check()
     except ContentMismatchError as mismatch:
         raise mismatch from error
     error.hint = "the source's bytes are right, so they changed on the way or the registry is wrong"

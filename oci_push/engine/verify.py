@@ -6,7 +6,7 @@ full disks. Nothing here is taken from memory, nor from what the push itself was
 
 from __future__ import annotations
 
-from oci_push.engine.repository_push import LegRun
+from oci_push.engine.repository_push import RepositoryPush
 from oci_push.engine.tags import TagResult
 from oci_push.engine.transfer import is_there
 from oci_push.errors import NotFoundError, RegistryError
@@ -14,60 +14,64 @@ from oci_push.events import Note
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 
-def verify(run: LegRun, scope: Scope) -> None:
+def verify(run: RepositoryPush, context: Context) -> None:
     """Check one leg, fill holes, and check those again; raises `RegistryError` for one that will not be filled."""
-    lost = _missing_blobs(run, scope, run.leg.blobs)
-    run.each(scope, lost, run.send_again)
-    gone = _missing_manifests(run, scope, run.nodes)
+    lost = _missing_blobs(run, context, run.leg.blobs)
+    run.each(context, lost, run.send_again)
+    gone = _missing_manifests(run, context, run.nodes)
     for node in gone:  # children before parents, as the graph lists them
-        run.put(scope, node, str(node.digest))
+        run.put(context, node, str(node.digest))
         run.progress.repaired.append(node.digest)
         run.emit(Note(f"{_of(run, node)}: was not there; sent", "warning"))
-    for blob in _missing_blobs(run, scope, lost):
+    for blob in _missing_blobs(run, context, lost):
         raise _unstable(f"{run.client.repository}: blob {blob.digest}")
-    for node in _missing_manifests(run, scope, gone):
+    for node in _missing_manifests(run, context, gone):
         raise _unstable(_of(run, node))
-    run.each(scope, run.leg.target.tags, lambda s, tag: _read_back(run, s, tag))
+    run.each(context, run.leg.target.tags, lambda s, tag: _read_back(run, s, tag))
     run.progress.is_verified = True
     counts = f"{len(run.leg.target.tags)} tags, {len(run.nodes)} manifests, {len(run.leg.blobs)} blobs"
     repaired = f", {len(run.progress.repaired)} of them sent again" if run.progress.repaired else ""
     run.emit(Note(f"{run.client.repository}: verified: {counts}{repaired}"))
 
 
-def _missing_blobs(run: LegRun, scope: Scope, blobs: tuple[Descriptor, ...] | list[Descriptor]) -> list[Descriptor]:
+def _missing_blobs(
+    run: RepositoryPush, context: Context, blobs: tuple[Descriptor, ...] | list[Descriptor]
+) -> list[Descriptor]:
     missing: list[Descriptor] = []
 
-    def look(inner: Scope, blob: Descriptor) -> None:
+    def look(inner: Context, blob: Descriptor) -> None:
         if not is_there(inner, run.client, run.source, blob):
             missing.append(blob)
 
-    run.each(scope, blobs, look)
+    run.each(context, blobs, look)
     return missing
 
 
-def _missing_manifests(run: LegRun, scope: Scope, nodes: tuple[Manifest, ...] | list[Manifest]) -> list[Manifest]:
+def _missing_manifests(
+    run: RepositoryPush, context: Context, nodes: tuple[Manifest, ...] | list[Manifest]
+) -> list[Manifest]:
     found: set[Manifest] = set()
 
-    def look(inner: Scope, node: Manifest) -> None:
+    def look(inner: Context, node: Manifest) -> None:
         if run.client.head(inner, str(node.digest), push=True) is not None:
             found.add(node)
 
-    run.each(scope, nodes, look)
+    run.each(context, nodes, look)
     return [node for node in nodes if node not in found]
 
 
-def _read_back(run: LegRun, scope: Scope, tag: str) -> None:
+def _read_back(run: RepositoryPush, context: Context, tag: str) -> None:
     reference = Reference(run.client.repository, tag)
     try:
-        there = run.client.fetch(scope, reference)
+        there = run.client.fetch(context, reference)
     except NotFoundError:
-        run.put(scope, run.root, tag)
+        run.put(context, run.root, tag)
         run.progress.repaired.append(run.root.digest)
         run.emit(Note(f"{reference}: was not there; set", "warning"))
-        there = run.client.fetch(scope, reference)
+        there = run.client.fetch(context, reference)
     # The bytes are hashed, not the answer's headers read; the digest's algorithm may be the registry's choice.
     if there.raw != run.root.raw:
         run.progress.tags[tag] = TagResult(tag, "left", f"it names {there.digest}, not the image")
@@ -84,5 +88,5 @@ def _unstable(what: str) -> RegistryError:
     )
 
 
-def _of(run: LegRun, node: Manifest) -> str:
+def _of(run: RepositoryPush, node: Manifest) -> str:
     return f"{run.client.repository}: manifest {node.digest}"

@@ -31,7 +31,7 @@ Read: TypeAlias = Callable[[str], tuple[Instruction, ...]]
 
 
 class Evaluated(Struct, frozen=True):
-    """Hold an expression's value, or the error that makes it false.
+    """An expression's value, or the error that makes it false.
 
     `hint` says what to write instead; there may be one without an error. `position` counts the characters of the text
     before the place of the error. `is_unread` says that the text is no expression at all.

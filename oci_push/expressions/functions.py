@@ -33,7 +33,7 @@ _PATH = re.compile(r"""\[(["'])((?:\\.|(?!\1)[^\\\n])*)\1\]|\[(-?\d+(?:\.\d+)?)\
 
 
 class Function(Struct, frozen=True):
-    """Hold the types that each argument may have, and the work; `sees_names` gives it all variables first."""
+    """The types that each argument may have, and the work; `sees_names` gives it all variables first."""
 
     parameters: tuple[tuple[str, ...], ...]
     work: Callable[..., Value]
@@ -62,7 +62,7 @@ def call(name: str, arguments: Sequence[Value], names: Mapping[str, Value]) -> V
 
 
 def find_variable(names: Mapping[str, Value], name: str) -> Value:
-    """Give a variable's value as the evaluator holds it; raises where there is none."""
+    """Return a variable's value as the evaluator holds it; raises where there is none."""
     known = from_units(name)
     try:
         if known in names:
@@ -73,7 +73,7 @@ def find_variable(names: Mapping[str, Value], name: str) -> Value:
 
 
 def find_member(holder: Value, name: str) -> Value:
-    """Give a member of an object, or the length of a text; raises where there is none."""
+    """Return a member of an object, or the length of a text; raises where there is none."""
     if isinstance(holder, str) and name == "length":
         return float(len(holder))
     known = from_units(name)

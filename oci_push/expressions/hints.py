@@ -54,7 +54,7 @@ def find_hint(text: str, error: str, position: int, names: Mapping[str, Value]) 
 
 
 class _Case(Struct, frozen=True):
-    """Hold what a piece of advice may look at: `word` is what the error names, `here` the text from its place on."""
+    """What a piece of advice may look at: `word` is what the error names, `here` the text from its place on."""
 
     text: str
     here: str

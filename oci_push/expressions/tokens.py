@@ -41,7 +41,7 @@ class Scanner:
         return self.at >= len(self._units)
 
     def peek(self) -> str:
-        """Give the next character, or nothing at the end."""
+        """Return the next character, or nothing at the end."""
         return self._units[self.at : self.at + 1]
 
     def peek_after_blanks(self) -> str:

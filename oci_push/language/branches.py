@@ -12,15 +12,15 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from oci_push.errors import Problem
+from oci_push.errors import Diagnostic
 from oci_push.expressions.javascript.pattern_syntax import PatternError
-from oci_push.language.decision import Verdict
+from oci_push.language.decision import Decision
 from oci_push.language.steps import Branches, Text
 
 _EXPRESSION = re.compile(r"/(.+)/([dgimsuy]*)", re.DOTALL)
 
 
-def allows(branches: Branches, branch: str | None) -> Verdict:
+def allows(branches: Branches, branch: str | None) -> Decision:
     """Decide whether a step runs on `branch`; it must be in `only` and must not be in `ignore`, where they are given.
 
     Without a branch nothing is in `only`, and nothing in `ignore`. What cannot be searched for is taken not to match.
@@ -31,26 +31,26 @@ def allows(branches: Branches, branch: str | None) -> Verdict:
         if found.item is None:
             wanted = ", ".join(item.text for item in branches.only) or "(nothing)"
             said = f"{_described(branch)} is not among {wanted}{found.problem and f' ({found.problem})'}"
-            return Verdict(False, said, is_unknown=branch is None)
+            return Decision(False, said, is_unknown=branch is None)
     if branches.ignore is not None:
         found = _search(branches.ignore, branch)
         if found.item is not None:
-            return Verdict(False, f"{_described(branch)} is ignored by {found.item}")
-    return Verdict(True)
+            return Decision(False, f"{_described(branch)} is ignored by {found.item}")
+    return Decision(True)
 
 
-def find_bad_patterns(branches: Branches, path: str) -> tuple[Problem, ...]:
+def find_bad_patterns(branches: Branches, path: str) -> tuple[Diagnostic, ...]:
     """Report the items that match no branch whatever its name is; `path` leads to the branches in the file."""
     listed = [*_places("only", branches.only), *_places("ignore", branches.ignore)]
     return tuple(
-        Problem(message, item.mark.file, item.mark.line, item.mark.column, f"{path}.{place}", hint=hint)
+        Diagnostic(message, item.mark.file, item.mark.line, item.mark.column, f"{path}.{place}", hint=hint)
         for place, item in listed
         for message, hint in _complaints(item.text)
     )
 
 
 class _Found(Struct, frozen=True):
-    """Hold the item that matches, or why one could not be searched for."""
+    """The item that matches, or why one could not be searched for."""
 
     item: str | None = None
     problem: str = ""
@@ -89,7 +89,7 @@ def _places(block: str, items: tuple[Text, ...] | None) -> Iterator[tuple[str, T
 
 
 def _complaints(item: str) -> Iterator[tuple[str, str]]:
-    """Give message and hint for an item that matches nothing; one with a variable may still become a good one."""
+    """Return message and hint for an item that matches nothing; one with a variable may still become a good one."""
     from oci_push.expressions.javascript.patterns import compile_pattern
 
     if "${{" in item:

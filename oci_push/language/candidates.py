@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Sequence
 
-from oci_push.language.diagnostics import Findings
+from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Entry, Mapping
 from oci_push.language.expand import step_type
 from oci_push.language.read import child, entries, text
@@ -20,7 +20,7 @@ def hint_for_step(named: str, builds: Sequence[str]) -> str:
     return f"no step is called {named!r}; {meant}"
 
 
-def check_candidates(root: Mapping, lookup: Callable[[str], str | None] | None, findings: Findings) -> None:
+def check_candidates(root: Mapping, lookup: Callable[[str], str | None] | None, diagnostics: Diagnostics) -> None:
     """Warn about candidates that are neither a step nor, as far as `lookup` knows, a variable."""
     steps = list(_steps(root))
     names = {entry.key.text for entry in steps}
@@ -35,7 +35,7 @@ def check_candidates(root: Mapping, lookup: Callable[[str], str | None] | None, 
         if lookup(named) is None if lookup else builds:
             message = f'"candidate" names no step of this pipeline. Current value: {candidate.text} '
             hint = f"{hint_for_step(named, builds)}; or it is a variable that a run is given"
-            findings.warn(candidate.mark, f"steps.{entry.key.text}.candidate", message, hint=hint)
+            diagnostics.warn(candidate.mark, f"steps.{entry.key.text}.candidate", message, hint=hint)
 
 
 def _steps(node: Mapping) -> Iterator[Entry]:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from oci_push.errors import ConfigError, Problem
+from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language import document
 from oci_push.language.config_origin import NAMED, Allowed, Origin
 from oci_push.language.config_registry import RegistryReader
 from oci_push.language.config_values import Values
-from oci_push.language.diagnostics import Findings
+from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Node, Scalar
 from oci_push.language.integrations import Config, Integration
 from oci_push.language.schema import not_allowed
@@ -29,21 +29,21 @@ def load_config(text: str | bytes, path: str, env: Mapping[str, str], read: Read
     `env` fills ``${NAME}``; `read` reads the files that keys such as `password_file` name, when they are used.
     `origin` says what of both it may have.
     """
-    findings = Findings()
+    diagnostics = Diagnostics()
     loaded = document.load(text, path)
     root = loaded.root
-    findings.bare_variables(loaded.bare)
+    diagnostics.bare_variables(loaded.bare)
     origin = replace(origin, folder=Path(path).parent)
-    config = _Reader(Values(env, read, origin, findings)).config(root, path)
-    findings.raise_errors()
+    config = _Reader(Values(env, read, origin, diagnostics)).config(root, path)
+    diagnostics.raise_errors()
     return config
 
 
 class _Reader:
     def __init__(self, values: Values) -> None:
         self._values = values
-        self._findings = values.findings
-        self._lacking: dict[str, Problem] = {}
+        self._findings = values.diagnostics
+        self._lacking: dict[str, Diagnostic] = {}
 
     def config(self, root: Node, path: str) -> Config:
         if not isinstance(root, document.Mapping):
@@ -164,7 +164,7 @@ class _Reader:
             return {}
         found = {}
         for entry in node.entries:
-            context = f"secrets.{entry.key.text}"
-            inside = self._strings(entry.value, context, f"{context}.")
+            resolve_context = f"secrets.{entry.key.text}"
+            inside = self._strings(entry.value, resolve_context, f"{resolve_context}.")
             found[entry.key.text] = {key: Secret(value) for key, value in inside.items()}
         return found

@@ -12,14 +12,14 @@ from collections.abc import Mapping as Table
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from oci_push.errors import Problem
+from oci_push.errors import Diagnostic
 from oci_push.language import document
 from oci_push.language.config_values import SecretSource, Values
-from oci_push.language.document import Mapping, Mark, Node, Scalar, Sequence
+from oci_push.language.document import Location, Mapping, Node, Scalar, Sequence
 from oci_push.language.integrations import PROVIDERS, Integration
 from oci_push.language.scalars import boolean
 from oci_push.language.schema import not_allowed
-from oci_push.model.endpoint import Trust, is_loopback
+from oci_push.model.endpoint import TlsConfig, is_loopback
 from oci_push.model.identity import (
     MAX_DURATION_S,
     SESSION_NAME,
@@ -54,7 +54,7 @@ _CREATION = ("scan_on_push", "mutability", "exclusions", "encryption", "kms_key"
 
 
 def snake_case(key: str) -> str:
-    """Give a key of the vendor's API as Terraform and we spell it."""
+    """Return a key of the vendor's API as Terraform and we spell it."""
     return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: f"_{match[1].lower()}", key)
 
 
@@ -67,7 +67,7 @@ class RegistryReader:
     def integration(self, node: Node, path: str) -> Integration | None:
         """Read one registry; gives nothing where it is no mapping."""
         if not isinstance(node, document.Mapping):
-            self._values.findings.error(node.mark, path, "a registry is a mapping with name, provider and domain")
+            self._values.diagnostics.error(node.mark, path, "a registry is a mapping with name, provider and domain")
             return None
         keys = _Keys(self._values.apart(), path, node.mark)
         keys.add(node)
@@ -96,7 +96,7 @@ class RegistryReader:
         if provider == "ecr" and not keys.values.missing:
             _check_ecr(identity, secrets, regions, inside)
         password = None if provider == "ecr" else inside.secret("password", "token")
-        trust = _trust(inside)
+        tls = _trust(inside)
         if is_loose and identity is not None and password is None:
             message = (
                 f"registry {name!r}: this file was found, not named, and may not say how a cloud's registry is reached"
@@ -120,7 +120,7 @@ class RegistryReader:
             password,
             identity,
             secrets,
-            trust,
+            tls,
             keys.flag("default", default=False),
             keys.flag("primary", default=True),
             prefix,
@@ -139,11 +139,11 @@ class _Keys(Struct, frozen=True):
 
     values: Values
     path: str
-    mark: Mark
+    mark: Location
     found: dict[str, Node] = field(default_factory=dict)
 
     def apart(self, host: str) -> _Keys:
-        """Give the same with a list of its own of what is missing, and variables that are allowed for `host`."""
+        """Return the same with a list of its own of what is missing, and variables that are allowed for `host`."""
         return replace(self, values=self.values.apart(host))
 
     def add(self, node: Mapping) -> None:
@@ -161,8 +161,8 @@ class _Keys(Struct, frozen=True):
             else:
                 self.error(entry.value.mark, f'"{entry.key.text}" must be a string')
 
-    def error(self, mark: Mark, message: str, hint: str | None = None) -> None:
-        self.values.findings.error(mark, self.path, message, hint=hint)
+    def error(self, mark: Location, message: str, hint: str | None = None) -> None:
+        self.values.diagnostics.error(mark, self.path, message, hint=hint)
 
     def text(self, key: str) -> str:
         node = self.found.get(key)
@@ -215,18 +215,18 @@ class _Keys(Struct, frozen=True):
         node = self.found.get(key)
         return self.values.path(node, key) if isinstance(node, Scalar) else ""
 
-    def warn(self, mark: Mark, message: str, hint: str) -> None:
-        self.values.findings.warn(mark, self.path, message, hint=hint)
+    def warn(self, mark: Location, message: str, hint: str) -> None:
+        self.values.diagnostics.warn(mark, self.path, message, hint=hint)
 
     def miss(self, message: str) -> None:
         """Note what keeps the registry from being logged in to, because the file was only found."""
         hint = f"name the file, if you trust it: --config {self.mark.file}"
-        self.values.missing.append(Problem(message, self.mark.file, self.mark.line, self.mark.column, hint=hint))
+        self.values.missing.append(Diagnostic(message, self.mark.file, self.mark.line, self.mark.column, hint=hint))
 
 
-def _trust(keys: _Keys) -> Trust:
+def _trust(keys: _Keys) -> TlsConfig:
     plain = keys.flag("plain_http", default=False) if "plain_http" in keys.found else None
-    return Trust(
+    return TlsConfig(
         plain,
         keys.flag("insecure", default=False),
         keys.file_path("ca"),
@@ -255,7 +255,7 @@ def _user(provider: str, keys: _Keys) -> str:
 def _identity(
     provider: str, keys: _Keys, region: str, account: str
 ) -> tuple[Identity | None, Table[str, SecretSource]]:
-    """Give who asks a cloud for a login, without secrets, and where those are, by the identity's field."""
+    """Return who asks a cloud for a login, without secrets, and where those are, by the identity's field."""
     wanted: tuple[str, ...] = ()
     identity: Identity | None = None
     if provider == "ecr":

@@ -13,11 +13,11 @@ from pathlib import Path
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from oci_push.errors import ConfigError, Problem
+from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.config_origin import Origin
-from oci_push.language.diagnostics import Findings
+from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Scalar
-from oci_push.runtime.single_flight import OnceMap
+from oci_push.runtime.single_flight import SingleFlight
 from oci_push.secret import Secret, repr_without
 
 _ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -34,12 +34,12 @@ class Values(Struct, frozen=True):
     env: Mapping[str, str]
     read: ReadText
     origin: Origin
-    findings: Findings
+    diagnostics: Diagnostics
     host: str = ""
-    missing: list[Problem] = field(default_factory=list)
+    missing: list[Diagnostic] = field(default_factory=list)
 
     def apart(self, host: str = "") -> Values:
-        """Give the same for a host, with a list of its own of what is missing."""
+        """Return the same for a host, with a list of its own of what is missing."""
         return replace(self, host=host, missing=[])
 
     def expanded(self, node: Scalar) -> str | None:
@@ -73,14 +73,14 @@ class Values(Struct, frozen=True):
             return None
 
     def path(self, node: Scalar, key: str) -> str:
-        """Give the path that a value names, seen from the configuration's folder."""
+        """Return the path that a value names, seen from the configuration's folder."""
         return str(self._place(node, key) or "")
 
     def warn_if_written(self, node: Scalar, key: str) -> None:
         """Warn about a secret that is written out."""
         if not _ENVIRONMENT.search(node.text):
             message = f"{key} is written out; better take it from the environment: ${{NAME}}"
-            self.findings.warn(node.mark, key, message)
+            self.diagnostics.warn(node.mark, key, message)
 
     def _place(self, node: Scalar, key: str) -> Path | None:
         named = self.expanded(node)
@@ -95,7 +95,7 @@ class Values(Struct, frozen=True):
         return path
 
     def _miss(self, node: Scalar, message: str, hint: str) -> None:
-        self.missing.append(Problem(message, node.mark.file, node.mark.line, node.mark.column, hint=hint))
+        self.missing.append(Diagnostic(message, node.mark.file, node.mark.line, node.mark.column, hint=hint))
 
 
 class SecretSource(Struct, frozen=True):
@@ -106,13 +106,13 @@ class SecretSource(Struct, frozen=True):
 
     values: Values
     choices: tuple[tuple[Scalar, str], ...]
-    _kept: OnceMap[str, Secret] = field(default_factory=OnceMap)
+    _kept: SingleFlight[str, Secret] = field(default_factory=SingleFlight)
 
     def __repr__(self) -> str:
         return repr_without(self, "values", "_kept")
 
     def read(self) -> Secret:
-        """Give the secret, which may be empty; raises `ConfigError` for what cannot be read, or may not be.
+        """Return the secret, which may be empty; raises `ConfigError` for what cannot be read, or may not be.
 
         It is read once: a pipe that was named gives its text only once.
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class Verdict(Struct, frozen=True):
+class Decision(Struct, frozen=True):
     """Say whether a step runs; `reason` says why not.
 
     `steps` are those without a result that keep it from running; `is_unknown` says that a value does that nobody knows.

@@ -8,29 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from oci_push.errors import ConfigError, Problem
-from oci_push.language.document import Mark, Scalar
+from oci_push.errors import ConfigError, Diagnostic
+from oci_push.language.document import Location, Scalar
 
 
-class Findings:
+class Diagnostics:
     """Collect problems in the order in which they are found."""
 
     def __init__(self) -> None:
-        self.errors: list[Problem] = []
-        self.warnings: list[Problem] = []
-        self.upstream: list[Problem] = []
+        self.errors: list[Diagnostic] = []
+        self.warnings: list[Diagnostic] = []
+        self.upstream: list[Diagnostic] = []
 
-    def error(self, mark: Mark, path: str, message: str, *, code: int = 0, hint: str | None = None) -> None:
+    def error(self, mark: Location, path: str, message: str, *, code: int = 0, hint: str | None = None) -> None:
         """Add what makes the file unusable; `code` is the vendor's number."""
-        self.errors.append(Problem(message, mark.file, mark.line, mark.column, path, code, hint))
+        self.errors.append(Diagnostic(message, mark.file, mark.line, mark.column, path, code, hint))
 
-    def warn(self, mark: Mark, path: str, message: str, *, code: int = 0, hint: str | None = None) -> None:
+    def warn(self, mark: Location, path: str, message: str, *, code: int = 0, hint: str | None = None) -> None:
         """Add what is strange but has a meaning."""
-        self.warnings.append(Problem(message, mark.file, mark.line, mark.column, path, code, hint))
+        self.warnings.append(Diagnostic(message, mark.file, mark.line, mark.column, path, code, hint))
 
-    def refused_upstream(self, mark: Mark, path: str, message: str, *, code: int = 0, hint: str) -> None:
+    def refused_upstream(self, mark: Location, path: str, message: str, *, code: int = 0, hint: str) -> None:
         """Add what is fine here and an error for the vendor's validator, in its words; `hint` says what we do."""
-        self.upstream.append(Problem(message, mark.file, mark.line, mark.column, path, code, hint))
+        self.upstream.append(Diagnostic(message, mark.file, mark.line, mark.column, path, code, hint))
 
     def bare_variables(self, found: Iterable[Scalar]) -> None:
         """Add variables without quotes in flow collections: text here, as the vendor's page writes them; no YAML."""
@@ -40,7 +40,7 @@ class Findings:
             self.warn(scalar.mark, "", message, hint=hint)
             self.refused_upstream(scalar.mark, "", "not YAML: a flow list or mapping goes on strangely", hint=hint)
 
-    def add(self, other: Findings, *, as_warnings: bool = False) -> None:
+    def add(self, other: Diagnostics, *, as_warnings: bool = False) -> None:
         """Take over what another collection holds; `as_warnings` makes errors of it harmless."""
         (self.warnings if as_warnings else self.errors).extend(other.errors)
         self.warnings.extend(other.warnings)
@@ -58,14 +58,14 @@ class Findings:
             raise ConfigError(problems=self.errors)
 
 
-def to_json(file: str, errors: Iterable[Problem], warnings: Iterable[Problem]) -> dict[str, object]:
-    """Give the form of ``validate --json``; a problem without a file is one of `file`."""
+def to_json(file: str, errors: Iterable[Diagnostic], warnings: Iterable[Diagnostic]) -> dict[str, object]:
+    """Return the form of ``validate --json``; a problem without a file is one of `file`."""
     failed, warned = [problem_to_json(p, file) for p in errors], [problem_to_json(p, file) for p in warnings]
     return {"valid": not failed, "errors": failed, "warnings": warned}
 
 
-def problem_to_json(problem: Problem, file: str) -> dict[str, object]:
-    """Give one problem; `code` is null where the vendor has no number for it."""
+def problem_to_json(problem: Diagnostic, file: str) -> dict[str, object]:
+    """Return one problem; `code` is null where the vendor has no number for it."""
     return {
         "file": problem.file or file,
         "line": problem.line,

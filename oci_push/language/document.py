@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct, field
 
-from oci_push.errors import ConfigError, Problem
+from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.yaml_scalars import Plain, Timestamp, resolve_plain
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _HINTS = {
 }
 
 
-class Mark(Struct, frozen=True):
+class Location(Struct, frozen=True):
     """Name a place in a file; line and column count from 1."""
 
     file: str
@@ -57,32 +57,32 @@ _TAGGED: dict[str, tuple[type, ...]] = {
 
 
 class Scalar(Struct, frozen=True):
-    """Hold a scalar: its text as written and its value; `quoted` when the author said it is a string."""
+    """A scalar: its text as written and its value; `quoted` when the author said it is a string."""
 
-    mark: Mark
+    mark: Location
     text: str
     value: Plain
     quoted: bool
 
 
 class Sequence(Struct, frozen=True):
-    """Hold a list."""
+    """A list."""
 
-    mark: Mark
+    mark: Location
     items: tuple[Node, ...]
 
 
 class Entry(Struct, frozen=True):
-    """Hold one key of a mapping and its value."""
+    """One key of a mapping and its value."""
 
     key: Scalar
     value: Node
 
 
 class Mapping(Struct, frozen=True):
-    """Hold a mapping in the order written; no key is there twice."""
+    """A mapping in the order written; no key is there twice."""
 
-    mark: Mark
+    mark: Location
     entries: tuple[Entry, ...]
 
     def entry(self, name: str) -> Entry | None:
@@ -106,7 +106,7 @@ Node: TypeAlias = Scalar | Sequence | Mapping
 
 
 class Document(Struct, frozen=True):
-    """Hold a parsed file; `bare` are variables without quotes inside ``[ ]`` or ``{ }``, which are read as text."""
+    """A parsed file; `bare` are variables without quotes inside ``[ ]`` or ``{ }``, which are read as text."""
 
     root: Node
     path: str
@@ -140,7 +140,7 @@ def load(text: str | bytes, path: str) -> Document:
 
 
 def to_plain(node: Node) -> object:
-    """Give a node as plain Python values; a `Timestamp` stays one."""
+    """Return a node as plain Python values; a `Timestamp` stays one."""
     if isinstance(node, Scalar):
         return node.value
     if isinstance(node, Sequence):
@@ -180,7 +180,7 @@ class _StandIn(Struct, frozen=True):
 class _Open(Struct):
     """Collect a collection's children; a mapping's keys and values take turns. `height` is the deepest child's."""
 
-    mark: Mark
+    mark: Location
     is_mapping: bool
     is_flow: bool
     anchor: str | None
@@ -190,7 +190,7 @@ class _Open(Struct):
 
 
 class _Anchored(Struct, frozen=True):
-    """Hold what an alias stands for, and how much that is; no node while it is still open."""
+    """What an alias stands for, and how much that is; no node while it is still open."""
 
     node: Node | None
     size: int = 0
@@ -207,10 +207,10 @@ class _Builder:
         self._count = 0
         self._open: list[_Open] = []
         self._anchors: dict[str, _Anchored] = {}
-        self.problems: list[Problem] = []
+        self.problems: list[Diagnostic] = []
 
     def read(self, events: Iterable[yaml.Event]) -> Node | None:
-        """Give the root; nothing for an empty file."""
+        """Return the root; nothing for an empty file."""
         import yaml
 
         root: Node | None = None
@@ -229,7 +229,7 @@ class _Builder:
                 raise _error(self._path, mark.line, mark.column, "a second document begins here; one is allowed")
         return root
 
-    def _put(self, node: Node, mark: Mark, anchor: str | None, *, size: int = 1, height: int = 0) -> None:
+    def _put(self, node: Node, mark: Location, anchor: str | None, *, size: int = 1, height: int = 0) -> None:
         self._count += 1
         if self._count > _MAX_NODES or len(self._open) + height > _MAX_DEPTH:
             what = _TOO_MANY if self._count > _MAX_NODES else _TOO_DEEP
@@ -304,16 +304,16 @@ class _Builder:
         self._problem(value.mark, "<< merges mappings only")
         return ()
 
-    def _mark(self, event: yaml.Event) -> Mark:
+    def _mark(self, event: yaml.Event) -> Location:
         at = event.start_mark
-        return Mark(self._path, at.line + 1, at.column + 1) if at else Mark(self._path, 1, 1)
+        return Location(self._path, at.line + 1, at.column + 1) if at else Location(self._path, 1, 1)
 
-    def _unfit(self, mark: Mark, tag: str) -> None:
+    def _unfit(self, mark: Location, tag: str) -> None:
         short = tag.replace(_TAG, "!!")
         self._problem(mark, f"{short} does not fit here", f"remove {short}")
 
-    def _problem(self, mark: Mark, message: str, hint: str | None = None) -> None:
-        self.problems.append(Problem(message, self._path, mark.line, mark.column, hint=hint))
+    def _problem(self, mark: Location, message: str, hint: str | None = None) -> None:
+        self.problems.append(Diagnostic(message, self._path, mark.line, mark.column, hint=hint))
 
 
 def _decoded(raw: bytes, path: str) -> str:
@@ -364,4 +364,4 @@ def _hint(problem: yaml.MarkedYAMLError, lines: list[str], line: int) -> str | N
 
 
 def _error(path: str, line: int, column: int, message: str, hint: str | None = None) -> ConfigError:
-    return ConfigError(problems=[Problem(message, path, line, column, hint=hint)])
+    return ConfigError(problems=[Diagnostic(message, path, line, column, hint=hint)])

@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from oci_push.language.diagnostics import Findings
-from oci_push.language.document import Entry, Mapping, Mark, Node, Scalar, Sequence
+from oci_push.language.diagnostics import Diagnostics
+from oci_push.language.document import Entry, Location, Mapping, Node, Scalar, Sequence
 
 KNOWN_TYPES = frozenset(
     {
@@ -44,22 +44,22 @@ _OF_THE_GROUP = ("title", "description", "stage", "when", "success_criteria")
 
 
 def step_type(step: Mapping) -> str:
-    """Give a step's type as written; one without is ``freestyle``, one that is no text gives nothing."""
+    """Return a step's type as written; one without is ``freestyle``, one that is no text gives nothing."""
     kind = step.get("type")
     if kind is None:
         return "freestyle"
     return kind.value if isinstance(kind, Scalar) and isinstance(kind.value, str) else ""
 
 
-def expand(root: Mapping, findings: Findings) -> Mapping:
-    """Rewrite a whole pipeline; adds what cannot be rewritten to `findings`."""
+def expand(root: Mapping, diagnostics: Diagnostics) -> Mapping:
+    """Rewrite a whole pipeline; adds what cannot be rewritten to `diagnostics`."""
     mode = root.get("mode")
-    rewriter = _Rewriter(findings, is_parallel=isinstance(mode, Scalar) and mode.value == "parallel")
+    rewriter = _Rewriter(diagnostics, is_parallel=isinstance(mode, Scalar) and mode.value == "parallel")
     return _replaced(root, {"steps": lambda node: rewriter.steps(node, "steps"), "hooks": rewriter.root_hooks})
 
 
 class _Rewriter(Struct, frozen=True):
-    findings: Findings
+    diagnostics: Diagnostics
     is_parallel: bool
 
     def steps(self, node: Node, path: str, *, in_group: bool = False) -> Node:
@@ -101,7 +101,7 @@ class _Rewriter(Struct, frozen=True):
             return step
         own = tuple(entry for entry in step.entries if entry.key.text != "arguments")
         if not isinstance(inside, Mapping):
-            self.findings.error(inside.mark, f"{path}.arguments", '"arguments" must be an object')
+            self.diagnostics.error(inside.mark, f"{path}.arguments", '"arguments" must be an object')
             return Mapping(step.mark, own)
         return Mapping(step.mark, _over(own, inside.entries))
 
@@ -111,7 +111,7 @@ class _Rewriter(Struct, frozen=True):
         if step.entry(needed) and not written.entry(needed):
             hint = "arguments are read on every level here"
             where = f"{path}.{needed}"
-            self.findings.refused_upstream(written.mark, where, f'"{needed}" is required', hint=hint)
+            self.diagnostics.refused_upstream(written.mark, where, f'"{needed}" is required', hint=hint)
 
     def _hooks(self, node: Node, path: str) -> Node:
         if not isinstance(node, Mapping):
@@ -135,12 +135,12 @@ class _Rewriter(Struct, frozen=True):
         key = next(entry.key for entry in step.entries if entry.key.text == which[0])
         if step_type(step) == "push":
             message, hint = f'"{which[0]}" is not allowed', "the documentation describes it, and it is expanded here"
-            self.findings.refused_upstream(key.mark, f"{path}.{which[0]}", message, hint=hint)
+            self.diagnostics.refused_upstream(key.mark, f"{path}.{which[0]}", message, hint=hint)
         if self.is_parallel:
             message = f'"{which[0]}" is not allowed in a pipeline with mode: parallel'
-            self.findings.error(key.mark, f"{path}.{which[0]}", message, hint="write the steps out, or remove mode:")
+            self.diagnostics.error(key.mark, f"{path}.{which[0]}", message, hint="write the steps out, or remove mode:")
         if len(which) == 2:
-            self.findings.error(key.mark, path, '"scale" and "matrix" exclude each other')
+            self.diagnostics.error(key.mark, path, '"scale" and "matrix" exclude each other')
         common = tuple(e for e in step.entries if e.key.text not in ("scale", "matrix", *_OF_THE_GROUP))
         own = tuple(e for e in step.entries if e.key.text in _OF_THE_GROUP)
         node = step.get(which[0])
@@ -154,43 +154,45 @@ class _Rewriter(Struct, frozen=True):
         )
         return Mapping(step.mark, group)
 
-    def _scaled(self, node: Node | None, path: str) -> Iterator[tuple[Scalar, Mark, tuple[Entry, ...]]]:
+    def _scaled(self, node: Node | None, path: str) -> Iterator[tuple[Scalar, Location, tuple[Entry, ...]]]:
         where = f"{path}.scale"
         if not isinstance(node, Mapping):
             if node is not None:
-                self.findings.error(node.mark, where, '"scale" must be an object')
+                self.diagnostics.error(node.mark, where, '"scale" must be an object')
             return
         if not node.entries:
-            self.findings.error(node.mark, where, '"scale" must contain at least 1 items')
+            self.diagnostics.error(node.mark, where, '"scale" must contain at least 1 items')
         for entry in node.entries:
             if isinstance(entry.value, Mapping):
                 over = self._flattened(entry.value, f"{where}.{entry.key.text}")
                 yield entry.key, entry.value.mark, over.entries
             else:
                 name = entry.key.text
-                self.findings.error(entry.value.mark, f"{where}.{name}", f'"{name}" must be an object')
+                self.diagnostics.error(entry.value.mark, f"{where}.{name}", f'"{name}" must be an object')
 
-    def _combined(self, node: Node | None, path: str, name: Scalar) -> Iterator[tuple[Scalar, Mark, tuple[Entry, ...]]]:
+    def _combined(
+        self, node: Node | None, path: str, name: Scalar
+    ) -> Iterator[tuple[Scalar, Location, tuple[Entry, ...]]]:
         where = f"{path}.matrix"
         if not isinstance(node, Mapping):
             if node is not None:
-                self.findings.error(node.mark, where, '"matrix" must be an object')
+                self.diagnostics.error(node.mark, where, '"matrix" must be an object')
             return
         axes: list[list[Entry]] = []
         count = 1
         for entry in node.entries:
             key = entry.key.text
             if not isinstance(entry.value, Sequence):
-                self.findings.error(entry.value.mark, f"{where}.{key}", f'"{key}" must be an array')
+                self.diagnostics.error(entry.value.mark, f"{where}.{key}", f'"{key}" must be an array')
                 return
             if not entry.value.items:
-                self.findings.error(entry.value.mark, f"{where}.{key}", f'"{key}" must contain at least 1 items')
+                self.diagnostics.error(entry.value.mark, f"{where}.{key}", f'"{key}" must contain at least 1 items')
                 return
             axes.append([Entry(entry.key, item) for item in entry.value.items])
             count *= len(entry.value.items)
         if not axes or count > _MAX_COMBINATIONS:
             message = f'"matrix" must give 1 to {_MAX_COMBINATIONS} steps, not {count if axes else 0}'
-            self.findings.error(node.mark, where, message)
+            self.diagnostics.error(node.mark, where, message)
             return
         for number, combination in enumerate(itertools.product(*axes), 1):
             yield _key(f"{name.text}_{number}", name.mark), node.mark, combination
@@ -216,9 +218,9 @@ def _over(below: Iterable[Entry], above: Iterable[Entry]) -> tuple[Entry, ...]:
     return tuple(found.values())
 
 
-def _key(text: str, mark: Mark) -> Scalar:
+def _key(text: str, mark: Location) -> Scalar:
     return Scalar(mark, text, text, quoted=False)
 
 
-def _text_entry(key: str, value: str, mark: Mark) -> Entry:
+def _text_entry(key: str, value: str, mark: Location) -> Entry:
     return Entry(_key(key, mark), _key(value, mark))

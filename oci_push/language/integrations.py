@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from oci_push.errors import ConfigError, Problem
+from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.config_origin import Allowed
 from oci_push.language.config_values import SecretSource
-from oci_push.language.document import Mark
-from oci_push.model.endpoint import Access, Login, Trust
+from oci_push.language.document import Location
+from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.identity import AwsIdentity, AzureIdentity, GoogleIdentity, Identity
 from oci_push.model.reference import is_host
 from oci_push.protocol.credentials import basic_password, basic_user
@@ -27,7 +27,7 @@ PROVIDERS = ("dockerhub", "ecr", "gcr", "gar", "acr", "bintray", "other")
 
 
 class Integration(Struct, frozen=True):
-    """Hold one registry that pipelines name. What is wrong with it is raised when it is used, not when it is read.
+    """One registry that pipelines name. What is wrong with it is raised when it is used, not when it is read.
 
     `domain` is empty for an ECR integration whose account is only known after logging in. `password` and `secrets`, by
     the field of `identity`, are read when a login is wanted. `fallback` names the integration that is pulled from where
@@ -38,12 +38,12 @@ class Integration(Struct, frozen=True):
     name: str
     provider: str
     domain: str
-    mark: Mark
+    mark: Location
     username: str = ""
     password: SecretSource | None = None
     identity: Identity | None = None
     secrets: Mapping[str, SecretSource] = field(default_factory=dict)
-    trust: Trust = field(default_factory=Trust)
+    tls: TlsConfig = field(default_factory=TlsConfig)
     is_default: bool = False
     is_primary: bool = True
     prefix: str = ""
@@ -52,28 +52,28 @@ class Integration(Struct, frozen=True):
     regions: tuple[str, ...] = ()
     replicate: bool = False
     is_alone: bool = False
-    unplaced: tuple[Problem, ...] = ()
-    unread: tuple[Problem, ...] = ()
+    unplaced: tuple[Diagnostic, ...] = ()
+    unread: tuple[Diagnostic, ...] = ()
 
-    def access(self, *, with_login: bool = True) -> Access:
-        """Give how it is reached; raises `ConfigError` for what is missing of its place and, with a login, of that."""
+    def endpoint(self, *, with_login: bool = True) -> RegistryEndpoint:
+        """Return how it is reached; raises `ConfigError` for what is missing of its place or login."""
         problems = self.unplaced + (self.unread if with_login else ())
         if problems:
             raise ConfigError(problems=problems)
         host = self.domain
         if not host and isinstance(self.identity, AwsIdentity):
             host = ecr_host.registry_host(self.identity)
-        bare = Access(host, None, self.trust, self.name, self.address, self.identity, self.is_alone)
+        bare = RegistryEndpoint(host, None, self.tls, self.name, self.address, self.identity, self.is_alone)
         if not with_login:
             return bare
         password = self.password.read() if self.password else None
         source = f"registry {self.name!r}"
         if password:
             user = basic_user(self.username, source)
-            login = Login(user, basic_password(password.reveal(), source), source=source)
+            credential = Credential(user, basic_password(password.reveal(), source), source=source)
         else:
-            login = None
-        return replace(bare, login=login, identity=self._whole_identity())
+            credential = None
+        return replace(bare, credential=credential, identity=self._whole_identity())
 
     def _whole_identity(self) -> Identity | None:
         found = {name: secret for name, source in self.secrets.items() if (secret := source.read())}
@@ -102,10 +102,10 @@ class Config(Struct, frozen=True):
     candidates: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, Mapping[str, Secret]] = field(default_factory=dict)
-    warnings: tuple[Problem, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
     path: str = ""
     is_named: bool = True
-    lacking: Mapping[str, Problem] = field(default_factory=dict)
+    lacking: Mapping[str, Diagnostic] = field(default_factory=dict)
     allowed: frozenset[Allowed] = frozenset()
     notice: str = ""
     stand_ins: tuple[Integration, ...] = ()
@@ -121,17 +121,17 @@ class Config(Struct, frozen=True):
         return next((one for one in (*self.integrations, *self.stand_ins) if one.name == name), None)
 
     def default(self) -> Integration | None:
-        """Give the integration flagged default, else the first."""
+        """Return the integration flagged default, else the first."""
         return next((one for one in self.integrations if one.is_default), next(iter(self.integrations), None))
 
     def for_pull(self, host: str) -> Integration | None:
-        """Give the primary integration of a host."""
+        """Return the primary integration of a host."""
         same = [one for one in self.integrations if one.domain == host]
         return next((one for one in same if one.is_primary), next(iter(same), None))
 
 
 def names_host(text: str) -> str:
-    """Give the host when a `registry:` value is one (it has a dot or a port, or is localhost), else nothing."""
+    """Return the host when a `registry:` value is one (it has a dot or a port, or is localhost), else nothing."""
     bare = text.removeprefix("https://").removeprefix("http://").rstrip("/")
     return bare if is_host(bare) else ""
 

@@ -27,7 +27,7 @@ _NAMES: Schema = {"pattern": r"^[^.#$\[\]]*$", "minLength": 1, "maxLength": MAX_
 
 
 def language_schema() -> Schema:
-    """Give the schema of a pipeline file."""
+    """Return the schema of a pipeline file."""
     root = ROOT.to_json()
     properties = _properties(root)
     properties["version"] = {**properties["version"], "enum": ["1.0", "1", 1]}
@@ -83,7 +83,7 @@ def _step() -> Schema:
 
 
 def _typed(kind: str, table: Fields) -> Schema:
-    """Give a step type: what is required may stand in `arguments`, `scale` and `matrix` too."""
+    """Return a step type: what is required may stand in `arguments`, `scale` and `matrix` too."""
     schema = table.to_json()
     properties = _properties(schema)
     _point(properties)

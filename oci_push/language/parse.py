@@ -11,9 +11,9 @@ import re
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.errors import ConfigError, Problem
+from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.candidates import check_candidates
-from oci_push.language.diagnostics import Findings
+from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Mapping, Node, Scalar, load
 from oci_push.language.expand import expand, step_type
 from oci_push.language.exported import unwrap
@@ -27,7 +27,6 @@ from oci_push.language.schema_steps import MAX_TIMEOUT_S, UNITS
 from oci_push.language.steps import (
     Aws,
     BuildStep,
-    ForeignStep,
     ParallelStep,
     Pipeline,
     PushStep,
@@ -35,6 +34,7 @@ from oci_push.language.steps import (
     Settings,
     Step,
     Text,
+    UnsupportedStep,
 )
 
 _TIMEOUT = re.compile(r"([0-9]*\.?[0-9]*)([smh])")
@@ -42,15 +42,15 @@ _ALIASES = {"fail_fast": "fail-fast", "image_name": "image-name", "tag_policy": 
 
 
 class Reading(Struct, frozen=True):
-    """Hold what a file gave: a pipeline unless there are errors, and what is strange about it.
+    """What a file gave: a pipeline unless there are errors, and what is strange about it.
 
     `upstream` is what only the vendor's own validator refuses.
     """
 
     pipeline: Pipeline | None
-    errors: tuple[Problem, ...] = ()
-    warnings: tuple[Problem, ...] = ()
-    upstream: tuple[Problem, ...] = ()
+    errors: tuple[Diagnostic, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
+    upstream: tuple[Diagnostic, ...] = ()
 
 
 def parse_pipeline(text: str | bytes, path: str) -> Pipeline:
@@ -66,38 +66,38 @@ def read_pipeline(text: str | bytes, path: str, known: Known | None = None) -> R
 
     With `known`, it is also checked against the registries and variables that there are.
     """
-    findings = Findings()
+    diagnostics = Diagnostics()
     try:
         document = load(text, path)
     except ConfigError as problem:
         return Reading(None, problem.problems)
     if known is not None:
-        check_tabs(document.text, path, findings)
+        check_tabs(document.text, path, diagnostics)
     root = document.root
     if not isinstance(root, Mapping):
-        findings.error(root.mark, "", "a pipeline is a mapping with version and steps")
-        return Reading(None, tuple(findings.errors))
-    findings.bare_variables(document.bare)
-    exported = unwrap(root, findings)
+        diagnostics.error(root.mark, "", "a pipeline is a mapping with version and steps")
+        return Reading(None, tuple(diagnostics.errors))
+    diagnostics.bare_variables(document.bare)
+    exported = unwrap(root, diagnostics)
     if exported is None:
-        return Reading(None, tuple(findings.errors), tuple(findings.warnings), tuple(findings.upstream))
+        return Reading(None, tuple(diagnostics.errors), tuple(diagnostics.warnings), tuple(diagnostics.upstream))
     if known is not None:
         known = known.beside(exported.variables, exported.lacking)
-    root = expand(exported.root, findings)
-    check_pipeline(root, findings)
-    check_candidates(root, known.lookup if known else None, findings)
+    root = expand(exported.root, diagnostics)
+    check_pipeline(root, diagnostics)
+    check_candidates(root, known.lookup if known else None, diagnostics)
     if known is None:
-        check_without_registries(root, findings)
+        check_without_registries(root, diagnostics)
     else:
-        check_registries(root, known, findings)
-    if findings.errors:
-        findings.once()
-        return Reading(None, tuple(findings.errors), tuple(findings.warnings), tuple(findings.upstream))
+        check_registries(root, known, diagnostics)
+    if diagnostics.errors:
+        diagnostics.once()
+        return Reading(None, tuple(diagnostics.errors), tuple(diagnostics.warnings), tuple(diagnostics.upstream))
     pipeline = replace(_pipeline(root, path), variables=exported.variables, lacking=exported.lacking)
-    check_conditions(pipeline, findings)
-    findings.once()
-    warnings = tuple(findings.warnings)
-    return Reading(replace(pipeline, warnings=warnings), (), warnings, tuple(findings.upstream))
+    check_conditions(pipeline, diagnostics)
+    diagnostics.once()
+    warnings = tuple(diagnostics.warnings)
+    return Reading(replace(pipeline, warnings=warnings), (), warnings, tuple(diagnostics.upstream))
 
 
 def _pipeline(root: Mapping, path: str) -> Pipeline:
@@ -135,7 +135,7 @@ def _step(name: Scalar, node: Node, timeout: Node | None, stage: str) -> Step | 
     if kind == "build":
         return _build(name, node, settings)
     commands = texts(node.get("commands")) if kind == "freestyle" else ()
-    return ForeignStep(name.text, name.mark, kind, settings, commands)
+    return UnsupportedStep(name.text, name.mark, kind, settings, commands)
 
 
 def _parallel(name: Scalar, node: Mapping, timeout: Node | None, stage: str) -> ParallelStep:

@@ -8,51 +8,51 @@ from oci_push.language.steps import Flag, Text
 
 
 def child(node: Node | None, key: str) -> Node | None:
-    """Give a mapping's value; anything else has none."""
+    """Return a mapping's value; anything else has none."""
     return node.get(key) if isinstance(node, Mapping) else None
 
 
 def entries(node: Node | None) -> tuple[Entry, ...]:
-    """Give a mapping's entries; anything else has none."""
+    """Return a mapping's entries; anything else has none."""
     return node.entries if isinstance(node, Mapping) else ()
 
 
 def items(node: Node | None) -> tuple[Node, ...]:
-    """Give a list's items; anything else has none."""
+    """Return a list's items; anything else has none."""
     return node.items if isinstance(node, Sequence) else ()
 
 
 def text(node: Node | None) -> Text | None:
-    """Give a string that is not empty."""
+    """Return a string that is not empty."""
     if isinstance(node, Scalar) and isinstance(node.value, str) and node.value:
         return Text(node.value, node.mark)
     return None
 
 
 def texts(node: Node | None) -> tuple[Text, ...]:
-    """Give a list's strings."""
+    """Return a list's strings."""
     return tuple(found for item in items(node) if (found := text(item)) is not None)
 
 
 def words(node: Node | None) -> tuple[str, ...]:
-    """Give a list's strings, where places do not matter."""
+    """Return a list's strings, where places do not matter."""
     return tuple(found.text for found in texts(node))
 
 
 def word(node: Node | None) -> str:
-    """Give a string, or an empty one."""
+    """Return a string, or an empty one."""
     found = text(node)
     return found.text if found else ""
 
 
 def number(node: Node | None, default: float) -> float:
-    """Give a number, or `default`."""
+    """Return a number, or `default`."""
     value = scalars.number(node)
     return default if value is None else value
 
 
 def flag(node: Node | None, *, strict: bool = False) -> Flag:
-    """Give a switch: said, left to a variable, or not said."""
+    """Return a switch: said, left to a variable, or not said."""
     if node is None:
         return None
     value = scalars.boolean(node, strict=strict)

@@ -13,8 +13,8 @@
 
 from __future__ import annotations
 
-from oci_push.errors import ConfigError, Problem
-from oci_push.language.document import Mapping, Mark, Node, Scalar, Sequence, load
+from oci_push.errors import ConfigError, Diagnostic
+from oci_push.language.document import Location, Mapping, Node, Scalar, Sequence, load
 from oci_push.providers.ecr.replication_rules import Place, Rule, rule_problems, rules_problems
 
 
@@ -29,7 +29,7 @@ def load_rules(text: str | bytes, path: str, home: Place) -> tuple[Rule, ...]:
 
 class _Reader:
     def __init__(self) -> None:
-        self.problems: list[Problem] = []
+        self.problems: list[Diagnostic] = []
 
     def rules(self, root: Node, home: Place) -> tuple[Rule, ...]:
         top = self._mapping(root, ("rules",), "the file")
@@ -98,5 +98,5 @@ class _Reader:
         self._say(node.mark, f"{what} must be a text")
         return ""
 
-    def _say(self, mark: Mark, message: str, hint: str | None = None) -> None:
-        self.problems.append(Problem(message, mark.file, mark.line, mark.column, hint=hint))
+    def _say(self, mark: Location, message: str, hint: str | None = None) -> None:
+        self.problems.append(Diagnostic(message, mark.file, mark.line, mark.column, hint=hint))

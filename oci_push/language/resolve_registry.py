@@ -5,11 +5,11 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.language.document import Mark
+from oci_push.language.document import Location
 from oci_push.language.integrations import Integration, hint_for_unknown, names_host
-from oci_push.language.resolving import Context, error, is_later, use
+from oci_push.language.resolving import ResolveContext, error, is_later, use
 from oci_push.language.steps import Aws, PushStep, Text
-from oci_push.model.endpoint import Access, Login
+from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.identity import AwsIdentity
 from oci_push.model.reference import DOCKER_HUB
 from oci_push.protocol.credentials import basic_password, basic_user
@@ -19,7 +19,7 @@ from oci_push.secret import Secret
 
 
 class Registry(Struct, frozen=True):
-    """Hold where a step pushes to: `accesses` has one for each region. `name` is an integration's or a host.
+    """Where a step pushes to: `endpoints` has one for each region. `name` is an integration's or a host.
 
     `served_in` are regions in which the image must be served before the step ends, none named: those of the
     registry's replication rules; ``None`` where nothing is waited for.
@@ -27,178 +27,197 @@ class Registry(Struct, frozen=True):
 
     name: str
     prefix: str
-    accesses: tuple[Access, ...]
+    endpoints: tuple[RegistryEndpoint, ...]
     served_in: tuple[str, ...] | None = None
 
 
-def resolve_registry(step: PushStep, context: Context) -> Registry:
+def resolve_registry(step: PushStep, resolve_context: ResolveContext) -> Registry:
     """Decide the registry of a push step; raises `ConfigError` with the place in the file."""
-    return _creating(_of_step(step, context), context)
+    return _creating(_of_step(step, resolve_context), resolve_context)
 
 
-def _of_step(step: PushStep, context: Context) -> Registry:
+def _of_step(step: PushStep, resolve_context: ResolveContext) -> Registry:
     if step.provider == "ecr":
-        return _inline_ecr(step, context)
-    login = None
+        return _inline_ecr(step, resolve_context)
+    credential = None
     if step.credentials:
-        user, password = (use(text, context) for text in step.credentials)
+        user, password = (use(text, resolve_context) for text in step.credentials)
         where = f"credentials of step {step.name!r}"
-        login = Login(basic_user(user, where), basic_password(password, where), source=where)
-    return _named(step.registry, step.mark, context, login=login, aws=step.aws)
+        credential = Credential(basic_user(user, where), basic_password(password, where), source=where)
+    return _named(step.registry, step.mark, resolve_context, credential=credential, aws=step.aws)
 
 
-def named_registry(named: Text | None, mark: Mark, context: Context) -> Registry:
+def named_registry(named: Text | None, mark: Location, resolve_context: ResolveContext) -> Registry:
     """Decide the registry that a text names, or the default one."""
-    return _creating(_named(named, mark, context), context)
+    return _creating(_named(named, mark, resolve_context), resolve_context)
 
 
-def _creating(registry: Registry, context: Context) -> Registry:
+def _creating(registry: Registry, resolve_context: ResolveContext) -> Registry:
     """Let missing repositories of ECR be created, where the whole run was told to."""
-    if context.creation is None:
+    if resolve_context.creation is None:
         return registry
-    accesses = tuple(
-        replace(one, identity=replace(one.identity, creation=one.identity.creation or context.creation))
+    endpoints = tuple(
+        replace(one, identity=replace(one.identity, creation=one.identity.creation or resolve_context.creation))
         if isinstance(one.identity, AwsIdentity)
         else one
-        for one in registry.accesses
+        for one in registry.endpoints
     )
-    return replace(registry, accesses=accesses)
+    return replace(registry, endpoints=endpoints)
 
 
 def _named(
-    named: Text | None, mark: Mark, context: Context, *, login: Login | None = None, aws: Aws | None = None
+    named: Text | None,
+    mark: Location,
+    resolve_context: ResolveContext,
+    *,
+    credential: Credential | None = None,
+    aws: Aws | None = None,
 ) -> Registry:
-    """Decide the registry that a text names, or the default one; `login` wins over an integration's own."""
+    """Decide the registry that a text names, or the default one; `credential` wins over an integration's own."""
     if named is None:
-        found = context.config.default()
+        found = resolve_context.config.default()
         if found is None:
             # As docker does; the vendor's check calls it an error with number 200, which `validate` tells.
-            return Registry(DOCKER_HUB, "", (Access(DOCKER_HUB, login, name="" if login is None else mark_name(mark)),))
-        return _integration(found, context, login, aws or Aws())
-    name = use(named, context)
-    found = context.config.find(name)
+            return Registry(
+                DOCKER_HUB,
+                "",
+                (RegistryEndpoint(DOCKER_HUB, credential, name="" if credential is None else mark_name(mark)),),
+            )
+        return _integration(found, resolve_context, credential, aws or Aws())
+    name = use(named, resolve_context)
+    found = resolve_context.config.find(name)
     if found is not None:
-        return _integration(found, context, login, aws or Aws())
+        return _integration(found, resolve_context, credential, aws or Aws())
     host = names_host(name)
     if host:
-        return _host(host, named.mark, context, login, aws or Aws())
-    known = [one.name for one in context.config.integrations]
+        return _host(host, named.mark, resolve_context, credential, aws or Aws())
+    known = [one.name for one in resolve_context.config.integrations]
     if not known:
         message = f"Registry '{name}' does not exist. You have not added a registry integration."
         raise error(named.mark, message, hint_for_unknown(name, ()), 200)
     raise error(named.mark, f"Registry '{name}' does not exist.", hint_for_unknown(name, known), 202)
 
 
-def mark_name(mark: Mark) -> str:
+def mark_name(mark: Location) -> str:
     """Name a login that is written in a pipeline, so that it is kept apart from others on its host."""
     return f"{mark.file}:{mark.line}"
 
 
-def _integration(found: Integration, context: Context, login: Login | None, aws: Aws) -> Registry:
-    access = found.access(with_login=context.with_login)
-    if found.provider != "ecr" or not isinstance(access.identity, AwsIdentity):
+def _integration(
+    found: Integration, resolve_context: ResolveContext, credential: Credential | None, aws: Aws
+) -> Registry:
+    endpoint = found.endpoint(with_login=resolve_context.with_login)
+    if found.provider != "ecr" or not isinstance(endpoint.identity, AwsIdentity):
         _refuse_aws(found.provider, aws)
-        return Registry(found.name, found.prefix, (replace(access, login=login or access.login),))
-    identity = _with_role(access.identity, aws, context)
-    regions = _regions(found, identity, aws, context)
+        return Registry(found.name, found.prefix, (replace(endpoint, credential=credential or endpoint.credential),))
+    identity = _with_role(endpoint.identity, aws, resolve_context)
+    regions = _regions(found, identity, aws, resolve_context)
     served_in: tuple[str, ...] | None = None
-    if found.replicate or context.wait_replication:
+    if found.replicate or resolve_context.wait_replication:
         home = _home(found, identity) or next(iter(regions), "")
         if aws.region is None:
             served_in, regions = tuple(region for region in regions if region != home), (home,)
         else:
             served_in = ()
-    accesses = tuple(
+    endpoints = tuple(
         replace(
-            access,
+            endpoint,
             host=ecr_host.in_region(found.domain, region) if found.domain else _host_of(identity, region),
-            login=login,
+            credential=credential,
             identity=replace(identity, region=region),
         )
         for region in regions
     )
-    return Registry(found.name, found.prefix, accesses, served_in)
+    return Registry(found.name, found.prefix, endpoints, served_in)
 
 
-def _host(host: str, mark: Mark, context: Context, login: Login | None, aws: Aws) -> Registry:
+def _host(
+    host: str, mark: Location, resolve_context: ResolveContext, credential: Credential | None, aws: Aws
+) -> Registry:
     place = ecr_host.parse(host)
     if place is None:
         if aws.role_arn is not None:
             raise error(aws.role_arn.mark, f"role_arn needs an ECR registry, and {host} is none")
-        return Registry(host, "", (Access(host, login, name=mark_name(mark) if login else ""),))
-    region = _region(aws.region, context) if aws.region else place.region
-    identity = _with_role(_with_keys(AwsIdentity(region=region, account=place.account), aws, context), aws, context)
-    _checked(identity, mark, context)
-    return Registry(host, "", (Access(ecr_host.in_region(host, region), login, identity=identity),))
+        return Registry(host, "", (RegistryEndpoint(host, credential, name=mark_name(mark) if credential else ""),))
+    region = _region(aws.region, resolve_context) if aws.region else place.region
+    identity = _with_role(
+        _with_keys(AwsIdentity(region=region, account=place.account), aws, resolve_context), aws, resolve_context
+    )
+    _checked(identity, mark, resolve_context)
+    return Registry(host, "", (RegistryEndpoint(ecr_host.in_region(host, region), credential, identity=identity),))
 
 
-def _inline_ecr(step: PushStep, context: Context) -> Registry:
+def _inline_ecr(step: PushStep, resolve_context: ResolveContext) -> Registry:
     aws = step.aws
-    if aws.region is None and not context.regions:
+    if aws.region is None and not resolve_context.regions:
         hint = "write region: eu-west-1 beside provider: ecr"
         raise error(step.mark, f"step {step.name!r}: provider: ecr needs a region", hint, 206)
-    regions = (_region(aws.region, context),) if aws.region else context.regions
-    identity = _with_role(_with_keys(AwsIdentity(region=regions[0]), aws, context), aws, context)
-    _checked(identity, step.mark, context)
-    accesses = tuple(
-        Access(_host_of(identity, region), name=f"step {step.name}", identity=replace(identity, region=region))
+    regions = (_region(aws.region, resolve_context),) if aws.region else resolve_context.regions
+    identity = _with_role(_with_keys(AwsIdentity(region=regions[0]), aws, resolve_context), aws, resolve_context)
+    _checked(identity, step.mark, resolve_context)
+    endpoints = tuple(
+        RegistryEndpoint(
+            _host_of(identity, region), name=f"step {step.name}", identity=replace(identity, region=region)
+        )
         for region in regions
     )
-    return Registry(accesses[0].host, "", accesses)
+    return Registry(endpoints[0].host, "", endpoints)
 
 
-def _with_keys(identity: AwsIdentity, aws: Aws, context: Context) -> AwsIdentity:
+def _with_keys(identity: AwsIdentity, aws: Aws, resolve_context: ResolveContext) -> AwsIdentity:
     if aws.access_key_id is None or aws.secret_access_key is None:
         one = aws.access_key_id or aws.secret_access_key
         if one is not None:
             raise error(one.mark, "accessKeyId and secretAccessKey go together")
         return identity
-    secret = Secret(use(aws.secret_access_key, context))
-    return replace(identity, access_key_id=use(aws.access_key_id, context), secret_access_key=secret)
+    secret = Secret(use(aws.secret_access_key, resolve_context))
+    return replace(identity, access_key_id=use(aws.access_key_id, resolve_context), secret_access_key=secret)
 
 
-def _with_role(identity: AwsIdentity, aws: Aws, context: Context) -> AwsIdentity:
+def _with_role(identity: AwsIdentity, aws: Aws, resolve_context: ResolveContext) -> AwsIdentity:
     if aws.role_arn is None:
         return identity
-    role = use(aws.role_arn, context)
+    role = use(aws.role_arn, resolve_context)
     duration = int(aws.duration_s) if aws.duration_s is not None else identity.duration_s
-    name = use(aws.session_name, context) if aws.session_name else identity.session_name
+    name = use(aws.session_name, resolve_context) if aws.session_name else identity.session_name
     return _checked(
-        replace(identity, role_arn=role, session_name=name, duration_s=duration, account=""), aws.role_arn.mark, context
+        replace(identity, role_arn=role, session_name=name, duration_s=duration, account=""),
+        aws.role_arn.mark,
+        resolve_context,
     )
 
 
-def _checked(identity: AwsIdentity, mark: Mark, context: Context) -> AwsIdentity:
+def _checked(identity: AwsIdentity, mark: Location, resolve_context: ResolveContext) -> AwsIdentity:
     """Raise what AWS would refuse, as far as it is known already."""
-    if not any(is_later(text, context) for text in (identity.region, identity.role_arn, identity.session_name)):
+    if not any(is_later(text, resolve_context) for text in (identity.region, identity.role_arn, identity.session_name)):
         problems = identity_problems(identity)
         if problems:
             raise error(mark, problems[0], "; ".join(problems[1:]) or None, 206)
     return identity
 
 
-def _regions(found: Integration, identity: AwsIdentity, aws: Aws, context: Context) -> tuple[str, ...]:
+def _regions(found: Integration, identity: AwsIdentity, aws: Aws, resolve_context: ResolveContext) -> tuple[str, ...]:
     if aws.region is not None:
-        return (_region(aws.region, context),)
+        return (_region(aws.region, resolve_context),)
     own = _home(found, identity)
-    return context.regions or found.regions or ((own,) if own else ())
+    return resolve_context.regions or found.regions or ((own,) if own else ())
 
 
 def _home(found: Integration, identity: AwsIdentity) -> str:
-    """Give the integration's own region: what it says, or its domain does."""
+    """Return the integration's own region: what it says, or its domain does."""
     place = ecr_host.parse(found.domain)
     return identity.region or (place.region if place else "")
 
 
-def _region(text: Text, context: Context) -> str:
-    region = use(text, context)
-    if not is_later(region, context) and not ecr_host.is_region(region):
+def _region(text: Text, resolve_context: ResolveContext) -> str:
+    region = use(text, resolve_context)
+    if not is_later(region, resolve_context) and not ecr_host.is_region(region):
         raise error(text.mark, f"aws region is invalid. Current value: {region}", "a region looks like eu-west-1", 206)
     return region
 
 
 def _host_of(identity: AwsIdentity, region: str) -> str:
-    """Give the host of an identity in a region; an account that only AWS can tell is found out when it is pushed to."""
+    """Return the host of an identity in a region; an account that only AWS can tell is found out by the push."""
     return ecr_host.registry_host(replace(identity, region=region))
 
 

@@ -6,31 +6,31 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct, field
 
-from oci_push.errors import ConfigError, Problem
-from oci_push.language.document import Mark
+from oci_push.errors import ConfigError, Diagnostic
+from oci_push.language.document import Location
 from oci_push.language.integrations import Config
 from oci_push.language.steps import BuildStep, Text
 from oci_push.model.digest import Digest
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import EcrCreation
 from oci_push.model.reference import Repository
 from oci_push.variables.lookup import Variables, names_in
 
 
 class Pushed(Struct, frozen=True):
-    """Hold what a push step has pushed, for later steps that name it as their candidate.
+    """What a push step has pushed, for later steps that name it as their candidate.
 
     `name` is the image's own, without host and prefix of the registry that it went to.
     """
 
     repository: Repository
     digest: Digest
-    access: Access
+    endpoint: RegistryEndpoint
     name: str
 
 
-class Context(Struct, frozen=True):
-    """Hold what resolving looks things up in; `is_path` says whether a file exists.
+class ResolveContext(Struct, frozen=True):
+    """What resolving looks things up in; `is_path` says whether a file exists.
 
     `candidates` are the SOURCEs of build steps; `pushed` grows while a run goes on, in a plan `image_names`. `steps`
     are the names of all steps. `regions` replace those of ECR integrations, and `wait_replication` waits for them as
@@ -55,21 +55,23 @@ class Context(Struct, frozen=True):
     is_plan: bool = False
 
 
-def use(text: Text, context: Context) -> str:
+def use(text: Text, resolve_context: ResolveContext) -> str:
     """Replace the variables of a text; raises `ConfigError` for one that nobody defines.
 
     In a plan members that a step will only have after it ran stay as they are written.
     """
     try:
-        done = context.variables.interpolate(text.text)
+        done = resolve_context.variables.interpolate(text.text)
     except ConfigError as problem:
         raise error(text.mark, str(problem), problem.hint) from problem
-    undefined = [name for name in done.undefined if not (context.is_plan and member_of(name, context.steps))]
+    undefined = [
+        name for name in done.undefined if not (resolve_context.is_plan and member_of(name, resolve_context.steps))
+    ]
     if not undefined:
         return done.text
     named = ", ".join(f"${{{{{name}}}}}" for name in undefined)
-    step = member_of(undefined[0], context.steps)
-    lacking = context.config.lacking.get(undefined[0])
+    step = member_of(undefined[0], resolve_context.steps)
+    lacking = resolve_context.config.lacking.get(undefined[0])
     if lacking is not None:
         hint = f"{lacking}; {lacking.hint}"
     elif step:
@@ -79,13 +81,15 @@ def use(text: Text, context: Context) -> str:
     raise error(text.mark, f"unresolved variable {named}", hint)
 
 
-def is_later(text: str, context: Context) -> bool:
+def is_later(text: str, resolve_context: ResolveContext) -> bool:
     """Say whether a used text still holds something that only a run can know; a value may just look like that."""
-    return context.is_plan and any(name in context.steps or member_of(name, context.steps) for name in names_in(text))
+    return resolve_context.is_plan and any(
+        name in resolve_context.steps or member_of(name, resolve_context.steps) for name in names_in(text)
+    )
 
 
 def member_of(name: str, steps: frozenset[str]) -> str:
-    """Give the step whose member a variable is, or nothing."""
+    """Return the step whose member a variable is, or nothing."""
     for text in (name.removeprefix("steps."), name):
         step, dot, _ = text.partition(".")
         if dot and step in steps:
@@ -93,12 +97,12 @@ def member_of(name: str, steps: frozenset[str]) -> str:
     return ""
 
 
-def error(mark: Mark, message: str, hint: str | None = None, code: int = 0) -> ConfigError:
+def error(mark: Location, message: str, hint: str | None = None, code: int = 0) -> ConfigError:
     """Make an error with a place in the file."""
-    return ConfigError(problems=[Problem(message, mark.file, mark.line, mark.column, code=code, hint=hint)])
+    return ConfigError(problems=[Diagnostic(message, mark.file, mark.line, mark.column, code=code, hint=hint)])
 
 
-def raise_together(problems: Sequence[Problem]) -> None:
+def raise_together(problems: Sequence[Diagnostic]) -> None:
     """Raise one error for several problems, each told once; nothing for none."""
     if problems:
         raise ConfigError(problems=tuple(dict.fromkeys(problems)))

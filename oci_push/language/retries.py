@@ -9,7 +9,7 @@ MAX_WAIT_S = 900.0
 
 
 def wait_s(retry: Retry, failed_attempts: int, most_s: float = MAX_WAIT_S) -> float:
-    """Give the wait after the n-th failed attempt: with a factor each is the one before to the power of it."""
+    """Return the wait after the n-th failed attempt: with a factor each is the one before to the power of it."""
     wait = retry.delay_s
     if retry.factor != 1:
         for _ in range(failed_attempts):

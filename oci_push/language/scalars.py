@@ -22,7 +22,7 @@ def js_length(text: str) -> int:
 
 
 def any_case(word: str) -> str:
-    """Give a pattern for a word in any letter case."""
+    """Return a pattern for a word in any letter case."""
     return "".join(f"[{char.upper()}{char}]" if char.isalpha() else char for char in word)
 
 
@@ -32,7 +32,7 @@ def matches(pattern: str, text: str) -> bool:
 
 
 def shown(node: Scalar) -> str:
-    """Give a value as JavaScript prints it."""
+    """Return a value as JavaScript prints it."""
     value = node.value
     if isinstance(value, bool):
         return str(value).lower()

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
-from oci_push.language.diagnostics import Findings
+from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Mapping, Node, Scalar, Sequence
 from oci_push.language.scalars import BOOLEAN_WORDS, any_case, boolean, is_variable, js_length, matches, number, shown
 
@@ -24,11 +24,11 @@ _FAR = 5
 class Rule(Protocol):
     """Check one value and describe itself."""
 
-    def check(self, key: str, node: Node, path: str, findings: Findings) -> None:
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Add what is wrong with the value of `key`."""
 
     def to_json(self) -> dict[str, object]:
-        """Give the rule as JSON Schema."""
+        """Return the rule as JSON Schema."""
 
 
 class Anything(Struct, frozen=True):
@@ -36,11 +36,11 @@ class Anything(Struct, frozen=True):
 
     schema: Table[str, object] = field(default_factory=dict)
 
-    def check(self, key: str, node: Node, path: str, findings: Findings) -> None:
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Accept it."""
 
     def to_json(self) -> dict[str, object]:
-        """Give what editors are told."""
+        """Return what editors are told."""
         return dict(self.schema)
 
 
@@ -55,24 +55,24 @@ class String(Struct, frozen=True):
     max_length: int = 0
     secret: bool = False
 
-    def check(self, key: str, node: Node, path: str, findings: Findings) -> None:
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check type, emptiness, length and pattern."""
         text = node.value if isinstance(node, Scalar) else None
         if not isinstance(text, str):
             hint = _quote(node, secret=self.secret)
-            findings.error(node.mark, path, must(key, "be a string", node, secret=self.secret), hint=hint)
+            diagnostics.error(node.mark, path, must(key, "be a string", node, secret=self.secret), hint=hint)
         elif not text:
-            findings.error(node.mark, path, f'"{key}" is not allowed to be empty')
+            diagnostics.error(node.mark, path, f'"{key}" is not allowed to be empty')
         elif self.max_length and js_length(text) > self.max_length:
             message = f'"{key}" length must be less than or equal to {self.max_length} characters long'
-            findings.error(node.mark, path, message)
+            diagnostics.error(node.mark, path, message)
         elif self.pattern and not matches(self.pattern, text):
             which = f'the "{self.named}" pattern' if self.named else f"the required pattern: /{self.pattern}/"
             message = f'"{key}" with value "{_cut(text)}" fails to match {which}'
-            findings.error(node.mark, path, with_value(message, node))
+            diagnostics.error(node.mark, path, with_value(message, node))
 
     def to_json(self) -> dict[str, object]:
-        """Give type, pattern and length."""
+        """Return type, pattern and length."""
         schema: dict[str, object] = {"type": "string", "minLength": 1}
         if self.pattern:
             schema["pattern"] = self.pattern
@@ -86,16 +86,16 @@ class Number(Struct, frozen=True):
 
     positive: bool = False
 
-    def check(self, key: str, node: Node, path: str, findings: Findings) -> None:
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check type and sign."""
         value = number(node)
         if value is None:
-            findings.error(node.mark, path, must(key, "be a number", node))
+            diagnostics.error(node.mark, path, must(key, "be a number", node))
         elif self.positive and value <= 0:
-            findings.error(node.mark, path, must(key, "be a positive number", node))
+            diagnostics.error(node.mark, path, must(key, "be a positive number", node))
 
     def to_json(self) -> dict[str, object]:
-        """Give a number, or text that holds one."""
+        """Return a number, or text that holds one."""
         bound = {"exclusiveMinimum": 0} if self.positive else {}
         sign = r"\+?" if self.positive else "[-+]?"
         text = rf"^\s*{sign}(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
@@ -108,13 +108,13 @@ class Boolean(Struct, frozen=True):
     strict: bool = False
     variable: bool = True
 
-    def check(self, key: str, node: Node, path: str, findings: Findings) -> None:
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check the value."""
         if boolean(node, strict=self.strict) is None and not (self.variable and is_variable(node)):
-            findings.error(node.mark, path, must(key, "be a boolean", node))
+            diagnostics.error(node.mark, path, must(key, "be a boolean", node))
 
     def to_json(self) -> dict[str, object]:
-        """Give what counts as a boolean."""
+        """Return what counts as a boolean."""
         choices: list[dict[str, object]] = [{"type": "boolean"}]
         if not self.strict:
             choices.append({"enum": [1, 0]})
@@ -129,11 +129,11 @@ class Choice(Struct, frozen=True):
 
     values: tuple[str, ...]
 
-    def check(self, key: str, node: Node, path: str, findings: Findings) -> None:
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check membership, in the letter case of the list."""
         if not isinstance(node, Scalar) or node.value not in self.values:
             wanted = f"be one of [{', '.join(self.values)}]"
-            findings.error(node.mark, path, must(key, wanted, node), hint=self._hint(node))
+            diagnostics.error(node.mark, path, must(key, wanted, node), hint=self._hint(node))
 
     def _hint(self, node: Node) -> str | None:
         if not isinstance(node, Scalar):
@@ -145,7 +145,7 @@ class Choice(Struct, frozen=True):
         return f"did you mean {near!r}?" if near else None
 
     def to_json(self) -> dict[str, object]:
-        """Give the list."""
+        """Return the list."""
         return {"enum": list(self.values)}
 
 
@@ -155,19 +155,19 @@ class Items(Struct, frozen=True):
     rule: Rule
     least: int = 0
 
-    def check(self, key: str, node: Node, path: str, findings: Findings) -> None:
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check the list, then its items, which are named by their index."""
         if not isinstance(node, Sequence):
             hint = f"write it as a list: [{node.text}]" if isinstance(node, Scalar) and node.value else None
-            findings.error(node.mark, path, must(key, "be an array", node), hint=hint)
+            diagnostics.error(node.mark, path, must(key, "be an array", node), hint=hint)
             return
         if len(node.items) < self.least:
-            findings.error(node.mark, path, f'"{key}" must contain at least {self.least} items')
+            diagnostics.error(node.mark, path, f'"{key}" must contain at least {self.least} items')
         for index, item in enumerate(node.items):
-            self.rule.check(str(index), item, f"{path}.{index}", findings)
+            self.rule.check(str(index), item, f"{path}.{index}", diagnostics)
 
     def to_json(self) -> dict[str, object]:
-        """Give the list."""
+        """Return the list."""
         return {"type": "array", "items": self.rule.to_json(), **({"minItems": self.least} if self.least else {})}
 
 
@@ -177,21 +177,21 @@ class Entries(Struct, frozen=True):
     rule: Rule
     pattern: str = ""
 
-    def check(self, key: str, node: Node, path: str, findings: Findings) -> None:
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check names and values."""
         if not isinstance(node, Mapping):
-            findings.error(node.mark, path, must(key, "be an object", node))
+            diagnostics.error(node.mark, path, must(key, "be an object", node))
             return
         for entry in node.entries:
             name = entry.key.text
             if self.pattern and not matches(self.pattern, name):
                 hint = f"names match {self.pattern}"
-                findings.error(entry.key.mark, f"{path}.{name}", f'"{name}" is not allowed', hint=hint)
+                diagnostics.error(entry.key.mark, f"{path}.{name}", f'"{name}" is not allowed', hint=hint)
             else:
-                self.rule.check(name, entry.value, f"{path}.{name}", findings)
+                self.rule.check(name, entry.value, f"{path}.{name}", diagnostics)
 
     def to_json(self) -> dict[str, object]:
-        """Give an object with any names."""
+        """Return an object with any names."""
         names = {"propertyNames": {"pattern": self.pattern}} if self.pattern else {}
         return {"type": "object", "additionalProperties": self.rule.to_json(), **names}
 
@@ -220,10 +220,10 @@ class Fields(Struct, frozen=True):
     is_open: bool = False
     secret: bool = False
 
-    def check(self, key: str, node: Node, path: str, findings: Findings) -> None:
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check unknown keys with suggestions, values, and missing keys."""
         if not isinstance(node, Mapping):
-            findings.error(node.mark, path, must(key, "be an object", node, secret=self.secret))
+            diagnostics.error(node.mark, path, must(key, "be an object", node, secret=self.secret))
             return
         present = set()
         for entry in node.entries:
@@ -234,22 +234,22 @@ class Fields(Struct, frozen=True):
                 message = (
                     f'"{key}" cannot rename child "{alias}" because override is disabled and target "{name}" exists'
                 )
-                findings.error(entry.key.mark, f"{path}.{written}", message, hint=f"keep {name} only")
+                diagnostics.error(entry.key.mark, f"{path}.{written}", message, hint=f"keep {name} only")
                 continue
             present.add(name)
             known = self.fields.get(name)
             where = f"{path}.{written}" if path else written
             if known is not None:
-                _check_field(known, written, entry.value, where, findings)
+                _check_field(known, written, entry.value, where, diagnostics)
             elif not self.is_open:
-                allowed = (*self.fields, *self.aliases) if len(findings.errors) < _MOST_SUGGESTIONS else ()
-                findings.error(entry.key.mark, where, not_allowed(written, allowed))
+                allowed = (*self.fields, *self.aliases) if len(diagnostics.errors) < _MOST_SUGGESTIONS else ()
+                diagnostics.error(entry.key.mark, where, not_allowed(written, allowed))
         for name, wanted in self.fields.items():
             if wanted.required and name not in present:
-                findings.error(node.mark, f"{path}.{name}" if path else name, f'"{name}" is required')
+                diagnostics.error(node.mark, f"{path}.{name}" if path else name, f'"{name}" is required')
 
     def to_json(self) -> dict[str, object]:
-        """Give an object with these properties."""
+        """Return an object with these properties."""
         properties = {name: _describe(known) for name, known in self.fields.items()}
         for alias, name in self.aliases.items():
             properties[alias] = {**properties[name], "deprecated": True}
@@ -269,26 +269,26 @@ class OneOf(Struct, frozen=True):
 
     rules: tuple[Rule, ...]
 
-    def check(self, key: str, node: Node, path: str, findings: Findings) -> None:
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Try the rules in order; of those for the value's own shape the first speaks, else all do."""
         tried = []
         for rule in self.rules:
-            found = Findings()
+            found = Diagnostics()
             rule.check(key, node, path, found)
             if not found.errors:
-                findings.add(found)
+                diagnostics.add(found)
                 return
             tried.append(found)
         inside = [found for found in tried if any(problem.path != path for problem in found.errors)]
         if inside:
-            findings.add(inside[0])
+            diagnostics.add(inside[0])
             return
         first = tried[0].errors[0]
         messages = dict.fromkeys(problem.message for found in tried for problem in found.errors)
-        findings.error(node.mark, path, "; ".join(messages), hint=first.hint)
+        diagnostics.error(node.mark, path, "; ".join(messages), hint=first.hint)
 
     def to_json(self) -> dict[str, object]:
-        """Give the alternatives."""
+        """Return the alternatives."""
         return {"anyOf": [rule.to_json() for rule in self.rules]}
 
 
@@ -332,13 +332,13 @@ def distance(one: str, other: str) -> int:
     return row[-1]
 
 
-def _check_field(known: Field, key: str, node: Node, path: str, findings: Findings) -> None:
+def _check_field(known: Field, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
     if not known.lenient:
-        known.rule.check(key, node, path, findings)
+        known.rule.check(key, node, path, diagnostics)
         return
-    found = Findings()
+    found = Diagnostics()
     known.rule.check(key, node, path, found)
-    findings.add(found, as_warnings=True)
+    diagnostics.add(found, as_warnings=True)
 
 
 def _describe(known: Field) -> dict[str, object]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from oci_push.language.diagnostics import Findings
+from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Mapping, Node, Scalar, Sequence
 from oci_push.language.expand import HOOK_EVENTS, KNOWN_TYPES, step_type
 from oci_push.language.read import child, entries
@@ -26,40 +26,40 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
 RUN_TYPES = ("push", "parallel", "build")
 
 
-def check_pipeline(root: Mapping, findings: Findings) -> None:
+def check_pipeline(root: Mapping, diagnostics: Diagnostics) -> None:
     """Check everything that can be judged without the integrations."""
-    ROOT.check("value", root, "", findings)
-    _check_version(root, findings)
+    ROOT.check("value", root, "", diagnostics)
+    _check_version(root, diagnostics)
     fail_fast = root.get("fail_fast")
     is_object = isinstance(fail_fast, Mapping)
     is_word = isinstance(fail_fast, Scalar) and isinstance(fail_fast.value, str) and bool(fail_fast.value)
     if fail_fast is not None and (is_object or is_word) and boolean(fail_fast) is None and not is_variable(fail_fast):
         message = must("fail_fast", "be a boolean", fail_fast)
-        findings.warn(fail_fast.mark, "fail_fast", message, hint="true is taken; write true or false")
+        diagnostics.warn(fail_fast.mark, "fail_fast", message, hint="true is taken; write true or false")
     stages = root.get("stages")
     declared = tuple(s.text for s in stages.items if isinstance(s, Scalar)) if isinstance(stages, Sequence) else ()
-    checker = _Checker(findings, declared)
+    checker = _Checker(diagnostics, declared)
     hooks, steps = root.get("hooks"), root.get("steps")
     if hooks is not None:
         checker.hooks(hooks, "hooks")
     if steps is not None:
         checker.steps(steps, "steps")
-        _check_names(tuple(_names(steps, "steps")), findings)
-        check_order(root, findings)
+        _check_names(tuple(_names(steps, "steps")), diagnostics)
+        check_order(root, diagnostics)
 
 
-def _check_version(root: Mapping, findings: Findings) -> None:
+def _check_version(root: Mapping, diagnostics: Diagnostics) -> None:
     """Accept 1.0 and 1, as numbers and in quotes; what JavaScript takes for false is a wrong number instead."""
     version = root.get("version")
     if version is None:
         return
     value = version.value if isinstance(version, Scalar) else None
     if isinstance(version, Scalar) and not value:
-        Number(positive=True).check("version", version, "version", findings)
+        Number(positive=True).check("version", version, "version", diagnostics)
     elif isinstance(value, bool) or value not in ("1.0", "1", 1):
         given = shown(version) if isinstance(version, Scalar) else "[object Object]"
         message = f"Current version: {given} is invalid. please change version to 1.0"
-        findings.error(version.mark, "version", message)
+        diagnostics.error(version.mark, "version", message)
 
 
 def _names(node: Node, path: str) -> Iterator[tuple[Scalar, str]]:
@@ -72,18 +72,18 @@ def _names(node: Node, path: str) -> Iterator[tuple[Scalar, str]]:
             yield from _names(inside, f"{where}.steps")
 
 
-def _check_names(names: tuple[tuple[Scalar, str], ...], findings: Findings) -> None:
+def _check_names(names: tuple[tuple[Scalar, str], ...], diagnostics: Diagnostics) -> None:
     """Check names, which form one list; of those too long the longest is told."""
     seen: dict[str, Scalar] = {}
     for name, path in names:
         if any(c in name.text for c in ".#$[]"):
             message, hint = 'step name cannot contain ".", "#", "$", "[", or "]"', f"rename {name.text!r}"
-            findings.error(name.mark, path, message, hint=hint)
+            diagnostics.error(name.mark, path, message, hint=hint)
         if not name.text:
-            findings.error(name.mark, path, "step name is not allowed to be empty")
+            diagnostics.error(name.mark, path, "step name is not allowed to be empty")
         if name.text in seen:
             hint = f"{name.text!r} is also on line {seen[name.text].mark.line}; names count over all levels"
-            findings.error(name.mark, path, "step name exist more than once", hint=hint)
+            diagnostics.error(name.mark, path, "step name exist more than once", hint=hint)
         seen.setdefault(name.text, name)
     longest = max(names, key=lambda found: js_length(found[0].text), default=None)
     if longest is not None and js_length(longest[0].text) > MAX_NAME:
@@ -91,99 +91,99 @@ def _check_names(names: tuple[tuple[Scalar, str], ...], findings: Findings) -> N
             f"step name length is limited to {MAX_NAME}",
             f"this one has {js_length(longest[0].text)} characters",
         )
-        findings.error(longest[0].mark, longest[1], message, hint=hint)
+        diagnostics.error(longest[0].mark, longest[1], message, hint=hint)
 
 
 class _Checker(Struct, frozen=True):
-    findings: Findings
+    diagnostics: Diagnostics
     stages: tuple[str, ...]
 
     def steps(self, node: Node, path: str, *, in_group: bool = False) -> None:
         if not isinstance(node, Mapping):
-            self.findings.error(node.mark, path, must("steps", "be an object", node))
+            self.diagnostics.error(node.mark, path, must("steps", "be an object", node))
             return
         for entry in node.entries:
             self._step(entry.key.text, entry.value, f"{path}.{entry.key.text}", in_group=in_group)
 
     def hooks(self, node: Node, path: str) -> None:
-        check_hooks(node, path, self.findings, self._step_in_hook)
+        check_hooks(node, path, self.diagnostics, self._step_in_hook)
         for entry in node.entries if isinstance(node, Mapping) else ():
-            check_annotation_keys(entry.value, f"{path}.{entry.key.text}", self.findings)
+            check_annotation_keys(entry.value, f"{path}.{entry.key.text}", self.diagnostics)
 
     def _step(self, name: str, node: Node, path: str, *, in_group: bool = False) -> None:
         if not isinstance(node, Mapping):
-            self.findings.error(node.mark, path, must(name, "be an object", node))
+            self.diagnostics.error(node.mark, path, must(name, "be an object", node))
             return
         kind = step_type(node)
         self._type(kind, node, path)
         if in_group and kind == "pending-approval":
-            self.findings.error(node.mark, f"{path}.type", '"type" can\'t be pending-approval')
+            self.diagnostics.error(node.mark, f"{path}.type", '"type" can\'t be pending-approval')
         if kind not in KNOWN_TYPES:
             stage = node.get("stage")
             if stage is not None:
-                self._stage(stage, f"{path}.stage", self.findings)
+                self._stage(stage, f"{path}.stage", self.diagnostics)
             return
         if kind == "parallel":
             self._parallel(name, node, path)
             return
-        self._keys(name, node, path, self.findings)
+        self._keys(name, node, path, self.diagnostics)
         hooks = node.get("hooks")
         if hooks is not None:
             self.hooks(hooks, f"{path}.hooks")
-        check_old_hooks(node, path, self.findings)
+        check_old_hooks(node, path, self.diagnostics)
         for event in HOOK_EVENTS:
-            check_annotation_keys(node.get(event), f"{path}.{event}", self.findings)
+            check_annotation_keys(node.get(event), f"{path}.{event}", self.diagnostics)
 
     def _step_in_hook(self, name: str, node: Node, path: str) -> None:
         if isinstance(node, Mapping):
             forbidden = [entry for entry in node.entries if entry.key.text in FORBIDDEN]
             for entry in forbidden:
                 key, hint = entry.key.text, "a step inside a hook cannot have it"
-                self.findings.error(entry.key.mark, f"{path}.{key}", f'"{key}" is not allowed', hint=hint)
+                self.diagnostics.error(entry.key.mark, f"{path}.{key}", f'"{key}" is not allowed', hint=hint)
             node = Mapping(node.mark, tuple(entry for entry in node.entries if entry.key.text not in FORBIDDEN))
         self._step(name, node, path)
 
     def _parallel(self, name: str, node: Mapping, path: str) -> None:
-        own = Findings()
+        own = Diagnostics()
         self._keys(name, Mapping(node.mark, tuple(e for e in node.entries if e.key.text != "steps")), path, own)
-        self.findings.add(own, as_warnings=True)  # upstream swallows them, and its documentation counts on that
+        self.diagnostics.add(own, as_warnings=True)  # upstream swallows them, and its documentation counts on that
         for key in ("hooks", *HOOK_EVENTS[1:]):
             entry = node.entry(key)
             if entry is not None:
                 message, hint = f'"{key}" of a parallel step is not run', "put it on the steps inside"
-                self.findings.warn(entry.key.mark, f"{path}.{key}", message, hint=hint)
+                self.diagnostics.warn(entry.key.mark, f"{path}.{key}", message, hint=hint)
         steps = node.get("steps")
         if not isinstance(steps, Mapping) or not steps.entries:
             mark, hint = steps.mark if steps else node.mark, "steps: is a mapping from names to steps"
             message = '"steps" is required and must be an array of type steps'
-            self.findings.error(mark, f"{path}.steps", message, hint=hint)
+            self.diagnostics.error(mark, f"{path}.steps", message, hint=hint)
         else:
             self.steps(steps, f"{path}.steps", in_group=True)
 
-    def _keys(self, name: str, node: Mapping, path: str, findings: Findings) -> None:
+    def _keys(self, name: str, node: Mapping, path: str, diagnostics: Diagnostics) -> None:
         kind = step_type(node)
         table = TABLES.get(kind, FOREIGN)
         if kind == "freestyle" and node.entry("type") is None and node.entry("image") is None:
             hint = "a step without type is freestyle; write type: push" if node.entry("candidate") else None
-            findings.error(node.mark, f"{path}.image", '"image" is required', hint=hint)
+            diagnostics.error(node.mark, f"{path}.image", '"image" is required', hint=hint)
             table = FOREIGN
         if kind == "parallel":
             table = Fields({**table.fields, "steps": Field(table.fields["steps"].rule)}, table.aliases)
-        table.check(name, node, path, findings)
+        table.check(name, node, path, diagnostics)
         stage = node.get("stage")
         if stage is not None:
-            self._stage(stage, f"{path}.stage", findings)
+            self._stage(stage, f"{path}.stage", diagnostics)
         if kind == "push":
-            check_push(node, path, findings)
+            check_push(node, path, diagnostics)
         if kind in ("push", "build", "parallel"):
-            check_retry(node, path, findings)
+            check_retry(node, path, diagnostics)
 
-    def _stage(self, node: Node, path: str, findings: Findings) -> None:
+    def _stage(self, node: Node, path: str, diagnostics: Diagnostics) -> None:
         if self.stages or not isinstance(node, Scalar):
-            Choice(self.stages).check("stage", node, path, findings)
+            Choice(self.stages).check("stage", node, path, diagnostics)
             return
         hint = f"declare it at the root: stages: [{node.text}]"
-        findings.error(node.mark, path, must("stage", "be one of []", node), hint=hint)
+        diagnostics.error(node.mark, path, must("stage", "be one of []", node), hint=hint)
 
     def _type(self, kind: str, node: Mapping, path: str) -> None:
         given = node.get("type")
@@ -191,20 +191,20 @@ class _Checker(Struct, frozen=True):
             return
         where = f"{path}.type"
         if not kind:
-            String().check("type", given, where, self.findings)
+            String().check("type", given, where, self.diagnostics)
             return
         base, colon, version = kind.partition(":")
         known = base.lower()
         if known in RUN_TYPES:
             # Upstream finds no schema for these and checks nothing, so that a mistake shows when it is too late.
             message = f'"type" must be one of [{known}]. Current value: {kind} '
-            self.findings.error(given.mark, where, message, hint=f"write type: {known}")
+            self.diagnostics.error(given.mark, where, message, hint=f"write type: {known}")
         elif "${{" in kind:
             return
         elif not colon:
             message = (
                 "Step version not specified. The latest version will be used, which may result in breaking changes."
             )
-            self.findings.warn(given.mark, where, message)
+            self.diagnostics.warn(given.mark, where, message)
         elif not _VERSION.fullmatch(version):
-            self.findings.warn(given.mark, where, f'Invalid semantic version "{version}" for step.')
+            self.diagnostics.warn(given.mark, where, f'Invalid semantic version "{version}" for step.')

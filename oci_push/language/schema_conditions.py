@@ -13,7 +13,7 @@ from oci_push.expressions.hints import find_hint
 from oci_push.expressions.javascript.values import BLANKS, ExpressionError, from_units, to_units
 from oci_push.expressions.syntax import Binary, Call, Fail, Find, parse
 from oci_push.language.branches import find_bad_patterns
-from oci_push.language.diagnostics import Findings
+from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.scalars import VARIABLE
 from oci_push.language.steps import Conditions, Hook, ParallelStep, Pipeline, Step, Text
 
@@ -22,14 +22,14 @@ _STAND_IN = "x"
 """What variables are taken for: a name is fine in quotes, as a word, and as part of one."""
 
 
-def check_conditions(pipeline: Pipeline, findings: Findings) -> None:
+def check_conditions(pipeline: Pipeline, diagnostics: Diagnostics) -> None:
     """Warn about what can never be true."""
     if pipeline.success_criteria is not None:
-        _conditions(pipeline.success_criteria.conditions, "success_criteria", findings)
+        _conditions(pipeline.success_criteria.conditions, "success_criteria", diagnostics)
     for hook in pipeline.hooks:
-        _hook(hook, "hooks", findings)
+        _hook(hook, "hooks", diagnostics)
     for step in pipeline.steps:
-        _step(step, f"steps.{step.name}", findings)
+        _step(step, f"steps.{step.name}", diagnostics)
 
 
 def find_fault(text: str) -> tuple[str, str] | None:
@@ -51,31 +51,31 @@ def find_fault(text: str) -> tuple[str, str] | None:
     return None
 
 
-def _step(step: Step, path: str, findings: Findings) -> None:
+def _step(step: Step, path: str, diagnostics: Diagnostics) -> None:
     when = step.settings.when
-    _conditions(when.conditions, f"{path}.when", findings)
-    findings.warnings.extend(find_bad_patterns(when.branches, f"{path}.when.branch"))
+    _conditions(when.conditions, f"{path}.when", diagnostics)
+    diagnostics.warnings.extend(find_bad_patterns(when.branches, f"{path}.when.branch"))
     for hook in step.settings.hooks:
-        _hook(hook, f"{path}.hooks", findings)
+        _hook(hook, f"{path}.hooks", diagnostics)
     if isinstance(step, ParallelStep):
         if step.success_criteria is not None:
-            _conditions(step.success_criteria.conditions, f"{path}.success_criteria", findings)
+            _conditions(step.success_criteria.conditions, f"{path}.success_criteria", diagnostics)
         for inner in step.steps:
-            _step(inner, f"{path}.steps.{inner.name}", findings)
+            _step(inner, f"{path}.steps.{inner.name}", diagnostics)
 
 
-def _hook(hook: Hook, path: str, findings: Findings) -> None:
+def _hook(hook: Hook, path: str, diagnostics: Diagnostics) -> None:
     for step in hook.steps:
-        _step(step, f"{path}.{hook.event}", findings)
+        _step(step, f"{path}.{hook.event}", diagnostics)
 
 
-def _conditions(conditions: Conditions, path: str, findings: Findings) -> None:
+def _conditions(conditions: Conditions, path: str, diagnostics: Diagnostics) -> None:
     for name, text in _named(conditions):
         fault = find_fault(text.text)
         if fault is not None:
             where = f"{path}.condition.{name}"
             hint = fault[1] or "the condition is false whenever it is reached"
-            findings.warn(text.mark, where, f"expression is always false: {fault[0]}", hint=hint)
+            diagnostics.warn(text.mark, where, f"expression is always false: {fault[0]}", hint=hint)
 
 
 def _named(conditions: Conditions) -> Iterator[tuple[str, Text]]:

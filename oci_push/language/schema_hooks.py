@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from oci_push.language.diagnostics import Findings
+from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Mapping, Node, Sequence
 from oci_push.language.expand import HOOK_EVENTS
 from oci_push.language.schema import Anything, Boolean, Choice, Field, Fields, Items, String, must, not_allowed
@@ -32,47 +32,47 @@ GROUP = Fields(
 WITH_NOTES = ("exec", "metadata", "annotations")
 
 
-def check_hooks(node: Node, path: str, findings: Findings, check_step: CheckStep) -> None:
+def check_hooks(node: Node, path: str, diagnostics: Diagnostics, check_step: CheckStep) -> None:
     """Check the value of a `hooks` key."""
     if not isinstance(node, Mapping):
-        findings.error(node.mark, path, must("hooks", "be an object", node))
+        diagnostics.error(node.mark, path, must("hooks", "be an object", node))
         return
     for entry in node.entries:
         event, where = entry.key.text, f"{path}.{entry.key.text}"
         if event in HOOK_EVENTS:
-            _check_hook(event, entry.value, where, findings, check_step)
+            _check_hook(event, entry.value, where, diagnostics, check_step)
         else:
-            findings.error(entry.key.mark, where, not_allowed(event, HOOK_EVENTS))
+            diagnostics.error(entry.key.mark, where, not_allowed(event, HOOK_EVENTS))
 
 
-def _check_hook(event: str, node: Node, path: str, findings: Findings, check_step: CheckStep) -> None:
+def _check_hook(event: str, node: Node, path: str, diagnostics: Diagnostics, check_step: CheckStep) -> None:
     if not isinstance(node, Mapping) or not any(node.entry(key) for key in WITH_NOTES):
-        _check_actions(event, node, path, findings, check_step)
+        _check_actions(event, node, path, diagnostics, check_step)
         return
     notes = Mapping(node.mark, tuple(entry for entry in node.entries if entry.key.text in NOTES.fields))
-    NOTES.check(event, notes, path, findings)
+    NOTES.check(event, notes, path, diagnostics)
     for entry in node.entries:
         where = f"{path}.{entry.key.text}"
         if entry.key.text == "exec":
             if isinstance(entry.value, Sequence) and notes.entries:
                 hint = "the documentation shows it, and the commands are read"
-                findings.refused_upstream(entry.value.mark, where, '"value" must be an object', hint=hint)
-            _check_actions("exec", entry.value, where, findings, check_step)
+                diagnostics.refused_upstream(entry.value.mark, where, '"value" must be an object', hint=hint)
+            _check_actions("exec", entry.value, where, diagnostics, check_step)
         elif entry.key.text not in WITH_NOTES:
-            findings.error(entry.key.mark, where, not_allowed(entry.key.text, WITH_NOTES))
+            diagnostics.error(entry.key.mark, where, not_allowed(entry.key.text, WITH_NOTES))
 
 
-def _check_actions(key: str, node: Node, path: str, findings: Findings, check_step: CheckStep) -> None:
+def _check_actions(key: str, node: Node, path: str, diagnostics: Diagnostics, check_step: CheckStep) -> None:
     if isinstance(node, Sequence):
-        Items(String()).check(key, node, path, findings)
+        Items(String()).check(key, node, path, diagnostics)
         return
     steps = node.get("steps") if isinstance(node, Mapping) else None
     if steps is None:
         check_step(key, node, path)
         return
-    GROUP.check(key, node, path, findings)
+    GROUP.check(key, node, path, diagnostics)
     if not isinstance(steps, Mapping):
-        findings.error(steps.mark, f"{path}.steps", must("steps", "be an object", steps))
+        diagnostics.error(steps.mark, f"{path}.steps", must("steps", "be an object", steps))
         return
     for entry in steps.entries:
         check_step(entry.key.text, entry.value, f"{path}.steps.{entry.key.text}")

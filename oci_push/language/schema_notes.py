@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from oci_push.language.diagnostics import Findings
+from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Mapping, Node, Scalar
 from oci_push.language.scalars import number
 from oci_push.language.schema import Entries, Field, Fields, Items, String, must
@@ -16,17 +16,17 @@ _EVALUATE = Fields({"evaluate": Field(String(), "An expression whose result is t
 class NoteValue(Struct, frozen=True):
     """Want text, a number, a boolean, or ``{evaluate: EXPRESSION}``."""
 
-    def check(self, key: str, node: Node, path: str, findings: Findings) -> None:
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check the value."""
         if isinstance(node, Mapping):
-            _EVALUATE.check(key, node, path, findings)
+            _EVALUATE.check(key, node, path, diagnostics)
         elif isinstance(node, Scalar) and node.value == "":
-            findings.error(node.mark, path, f'"{key}" is not allowed to be empty')
+            diagnostics.error(node.mark, path, f'"{key}" is not allowed to be empty')
         elif not isinstance(node, Scalar) or not (isinstance(node.value, str | bool) or number(node) is not None):
-            findings.error(node.mark, path, must(key, "be a string", node))
+            diagnostics.error(node.mark, path, must(key, "be a string", node))
 
     def to_json(self) -> dict[str, object]:
-        """Give the choices."""
+        """Return the choices."""
         return {"anyOf": [{"type": ["string", "number", "boolean"]}, _EVALUATE.to_json()]}
 
 
@@ -37,12 +37,12 @@ _WORD = String(pattern=KEY)
 class NoteItem(Struct, frozen=True):
     """Want a key alone, or keys with values."""
 
-    def check(self, key: str, node: Node, path: str, findings: Findings) -> None:
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check one item of a list of notes."""
-        (_PAIRS if isinstance(node, Mapping) else _WORD).check(key, node, path, findings)
+        (_PAIRS if isinstance(node, Mapping) else _WORD).check(key, node, path, diagnostics)
 
     def to_json(self) -> dict[str, object]:
-        """Give both forms."""
+        """Return both forms."""
         return {"anyOf": [_WORD.to_json(), _PAIRS.to_json()]}
 
 

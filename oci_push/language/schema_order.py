@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from oci_push.language.diagnostics import Findings
+from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Mapping, Node
 from oci_push.language.parse_when import parse_when
 from oci_push.language.read import child, entries, word
@@ -21,7 +21,7 @@ _FEW_NAMES = 200
 """Among more names, what was meant is not looked for: that takes the square of their number."""
 
 
-def check_order(root: Mapping, findings: Findings) -> None:
+def check_order(root: Mapping, diagnostics: Diagnostics) -> None:
     """Check the dependencies of all steps."""
     groups: dict[str, str] = {}
     for entry in entries(root.get("steps")):
@@ -33,14 +33,14 @@ def check_order(root: Mapping, findings: Findings) -> None:
     for entry in entries(root.get("steps")):
         found = _dependencies(entry.value)
         if found is not None:
-            _check_names(found, names, f"steps.{entry.key.text}", findings)
+            _check_names(found, names, f"steps.{entry.key.text}", diagnostics)
             waits[entry.key.text] = found
         for name, node in _inside(entry.value, f"steps.{entry.key.text}"):
             below = _dependencies(node)
             if below is not None:
-                _check_names(below, names, name, findings)
+                _check_names(below, names, name, diagnostics)
     if word(root.get("mode")) == "parallel":
-        _check_circles(_Graph(waits, groups), findings)
+        _check_circles(_Graph(waits, groups), diagnostics)
 
 
 def _inside(node: Node, path: str) -> Iterator[tuple[str, Node]]:
@@ -55,7 +55,7 @@ def _dependencies(node: Node) -> Dependencies | None:
     return parse_when(child(node, "when")).dependencies
 
 
-def _check_names(found: Dependencies, names: frozenset[str], path: str, findings: Findings) -> None:
+def _check_names(found: Dependencies, names: frozenset[str], path: str, diagnostics: Diagnostics) -> None:
     for dependency in found.steps:
         name = dependency.name.text
         if name in names or "${{" in name:
@@ -63,11 +63,11 @@ def _check_names(found: Dependencies, names: frozenset[str], path: str, findings
         near = difflib.get_close_matches(name, sorted(names), 1) if len(names) <= _FEW_NAMES else []
         hint = f"did you mean {near[0]!r}?" if near else "it counts as never started"
         message = f'"name" is no step of this pipeline. Current value: {name} '
-        findings.warn(dependency.name.mark, f"{path}.when.steps", message, hint=hint)
+        diagnostics.warn(dependency.name.mark, f"{path}.when.steps", message, hint=hint)
 
 
 class _Graph(Struct, frozen=True):
-    """Hold what each step waits for; `groups` gives the outermost step of every name."""
+    """What each step waits for; `groups` gives the outermost step of every name."""
 
     waits: dict[str, Dependencies]
     groups: dict[str, str]
@@ -82,7 +82,7 @@ class _Graph(Struct, frozen=True):
         return [] if found.one_suffices and len(must) < len(found.steps) else must
 
 
-def _check_circles(graph: _Graph, findings: Findings) -> None:
+def _check_circles(graph: _Graph, diagnostics: Diagnostics) -> None:
     blocked = _blocked(graph)
     seen: set[str] = set()
     for step in blocked:
@@ -95,11 +95,11 @@ def _check_circles(graph: _Graph, findings: Findings) -> None:
             circle = [*walked[walked.index(step) :], step]
             mark = graph.waits[step].steps[0].name.mark
             message = f"steps wait for each other: {' -> '.join(circle)}"
-            findings.error(mark, f"steps.{step}.when.steps", message, hint="remove one of these dependencies")
+            diagnostics.error(mark, f"steps.{step}.when.steps", message, hint="remove one of these dependencies")
 
 
 def _blocked(graph: _Graph) -> dict[str, None]:
-    """Give the steps that can never start, in file order: those in circles and those behind them."""
+    """Return the steps that can never start, in file order: those in circles and those behind them."""
     dependents: dict[str, list[str]] = {}
     missing: dict[str, int] = {}
     for step, found in graph.waits.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from oci_push.language.diagnostics import Findings
+from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Mapping, Node, Scalar
 from oci_push.language.read import items, text
 from oci_push.language.scalars import matches, number
@@ -17,32 +17,32 @@ _LETTERS_FIRST = re.compile(r"[A-Za-z]")
 _RANGES = (("maxAttempts", 1, 10, ""), ("delay", 5, 60, " seconds"), ("exponentialFactor", 1, 5, ""))
 
 
-def check_push(step: Mapping, path: str, findings: Findings) -> None:
+def check_push(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
     """Warn about keys of a push step that do not go together or have no effect."""
     provider = step.get("provider")
     name = provider.value if isinstance(provider, Scalar) else None
     if provider is not None and isinstance(name, str) and name not in PROVIDERS and matches(PROVIDER_PATTERN, name):
         message = f'"provider" is read as docker. Current value: {name}'
-        findings.warn(provider.mark, f"{path}.provider", message, hint="write docker or ecr")
+        diagnostics.warn(provider.mark, f"{path}.provider", message, hint="write docker or ecr")
     tag, tags = step.entry("tag"), step.entry("tags")
     if tag is not None and tags is not None:
         hint = "put them all into tags"
-        findings.warn(tag.key.mark, f"{path}.tag", '"tag" and "tags" are both given; both are pushed', hint=hint)
+        diagnostics.warn(tag.key.mark, f"{path}.tag", '"tag" and "tags" are both given; both are pushed', hint=hint)
     if name == "ecr":
-        _ignored(step, ("registry", "credentials"), "provider: ecr", path, findings)
+        _ignored(step, ("registry", "credentials"), "provider: ecr", path, diagnostics)
     if name in ("docker", "standard"):
-        _ignored(step, ("accessKeyId", "secretAccessKey", "region"), f"provider: {name}", path, findings)
+        _ignored(step, ("accessKeyId", "secretAccessKey", "region"), f"provider: {name}", path, diagnostics)
     if step.entry("role_arn") is None:
-        _ignored(step, ("aws_session_name",), "no role_arn", path, findings)
-    _check_reference(step, path, findings)
+        _ignored(step, ("aws_session_name",), "no role_arn", path, diagnostics)
+    _check_reference(step, path, diagnostics)
 
 
-def _check_reference(step: Mapping, path: str, findings: Findings) -> None:
+def _check_reference(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
     """Warn about names and tags that no registry takes; with variables in them nobody can know."""
     name = text(step.get("image_name"))
     if name is not None and "${{" not in name.text and name.text != name.text.lower():
         message = f'"image_name" must be in lower case. Current value: {name.text} '
-        findings.warn(name.mark, f"{path}.image_name", message, hint=f"write {name.text.lower()}")
+        diagnostics.warn(name.mark, f"{path}.image_name", message, hint=f"write {name.text.lower()}")
     tags = step.get("tags")
     listed = [(node, f"{path}.tags.{index}") for index, node in enumerate(items(tags))]
     for node, where in ((step.get("tag"), f"{path}.tag"), *listed):
@@ -52,10 +52,10 @@ def _check_reference(step: Mapping, path: str, findings: Findings) -> None:
         try:
             check_tag(tag.text)
         except ValueError as problem:
-            findings.warn(tag.mark, where, str(problem))
+            diagnostics.warn(tag.mark, where, str(problem))
 
 
-def check_retry(step: Mapping, path: str, findings: Findings) -> None:
+def check_retry(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
     """Warn about numbers beyond the documented ranges, of which the upper ends are enforced."""
     retry = step.get("retry")
     if not isinstance(retry, Mapping):
@@ -73,10 +73,10 @@ def check_retry(step: Mapping, path: str, findings: Findings) -> None:
             said = f"is less than the documented {least}{unit}"
         else:
             continue
-        findings.warn(node.mark, f"{path}.retry.{key}", with_value(f'"{key}" {said}', node))
+        diagnostics.warn(node.mark, f"{path}.retry.{key}", with_value(f'"{key}" {said}', node))
 
 
-def check_old_hooks(step: Mapping, path: str, findings: Findings) -> None:
+def check_old_hooks(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
     """Refuse notes written in the old place beside hooks for the same events."""
     hooks = step.get("hooks")
     events = ("on_success", "on_fail", "on_finish")
@@ -84,16 +84,16 @@ def check_old_hooks(step: Mapping, path: str, findings: Findings) -> None:
     if old is None or not isinstance(hooks, Mapping) or not any(hooks.entry(event) for event in events):
         return
     message = 'Either old "on_success/on_fail/on_finish" or new "hooks" should be used'
-    findings.error(old.key.mark, path, message, hint=f"move {old.key.text} into hooks")
+    diagnostics.error(old.key.mark, path, message, hint=f"move {old.key.text} into hooks")
 
 
-def check_annotation_keys(node: Node | None, path: str, findings: Findings) -> None:
+def check_annotation_keys(node: Node | None, path: str, diagnostics: Diagnostics) -> None:
     """Warn about annotation keys that do not begin with a letter, which the vendor documents and does not check."""
     annotations = node.get("annotations") if isinstance(node, Mapping) else None
     for key in _keys(annotations):
         if not _LETTERS_FIRST.match(key.text):
             message = f'annotation key "{key.text}" should begin with a letter'
-            findings.warn(key.mark, f"{path}.annotations", message)
+            diagnostics.warn(key.mark, f"{path}.annotations", message)
 
 
 def _keys(annotations: Node | None) -> list[Scalar]:
@@ -106,8 +106,8 @@ def _keys(annotations: Node | None) -> list[Scalar]:
     return found
 
 
-def _ignored(step: Mapping, keys: tuple[str, ...], because: str, path: str, findings: Findings) -> None:
+def _ignored(step: Mapping, keys: tuple[str, ...], because: str, path: str, diagnostics: Diagnostics) -> None:
     for key in keys:
         entry = step.entry(key)
         if entry is not None:
-            findings.warn(entry.key.mark, f"{path}.{key}", f'"{key}" is ignored with {because}')
+            diagnostics.warn(entry.key.mark, f"{path}.{key}", f'"{key}" is ignored with {because}')

@@ -3,7 +3,7 @@
 Numbers and words are the vendor's (200 to 207, 400), so that people find them. Where its rules come from a hosted
 service and would refuse what runs here, ours are wider: a registry with a port is a host, every AWS region of the usual
 shape is one, a variable whose value is known counts as its value. What only the vendor refuses is kept apart, in
-`Findings.upstream`. Steps in hooks are checked too, as warnings, which the vendor does not do.
+`Diagnostics.upstream`. Steps in hooks are checked too, as warnings, which the vendor does not do.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Mapping as Table
 
 from msgspec import Struct
 
-from oci_push.errors import Problem
-from oci_push.language.diagnostics import Findings
-from oci_push.language.document import Mapping, Mark, Node, Scalar
+from oci_push.errors import Diagnostic
+from oci_push.language.diagnostics import Diagnostics
+from oci_push.language.document import Location, Mapping, Node, Scalar
 from oci_push.language.expand import HOOK_EVENTS, step_type
 from oci_push.language.integrations import hint_for_unknown, names_host
 from oci_push.language.read import child, entries, texts
@@ -34,7 +34,7 @@ _NONE_ADDED = "You have not added a registry integration."
 
 
 class KnownRegistry(Struct, frozen=True):
-    """Hold what is known of one registry of the configuration."""
+    """What is known of one registry of the configuration."""
 
     name: str
     provider: str = ""
@@ -43,13 +43,13 @@ class KnownRegistry(Struct, frozen=True):
 
 
 class Known(Struct, frozen=True):
-    """Hold what pipelines may refer to: registries in order, and `lookup`, which gives a variable's value."""
+    """What pipelines may refer to: registries in order, and `lookup`, which gives a variable's value."""
 
     registries: tuple[KnownRegistry, ...]
     lookup: Callable[[str], str | None]
 
-    def beside(self, variables: Table[str, str], lacking: Table[str, Problem]) -> Known:
-        """Give the same with variables that the file brings along; what only lacks its value counts as known."""
+    def beside(self, variables: Table[str, str], lacking: Table[str, Diagnostic]) -> Known:
+        """Return the same with variables that the file brings along; what only lacks its value counts as known."""
 
         def lookup(name: str) -> str | None:
             found = self.lookup(name)
@@ -64,40 +64,40 @@ class Known(Struct, frozen=True):
         return next((one for one in self.registries if one.name == name), None)
 
     def default(self) -> KnownRegistry:
-        """Give the registry flagged default, else the first; there must be one."""
+        """Return the registry flagged default, else the first; there must be one."""
         return next((one for one in self.registries if one.is_default), self.registries[0])
 
 
-def check_tabs(text: str, path: str, findings: Findings) -> None:
+def check_tabs(text: str, path: str, diagnostics: Diagnostics) -> None:
     """Refuse lines in which tabs and other blanks stand side by side, wherever that is."""
     for number, line in enumerate(text.split("\n"), 1):
         found = _MIXED.search(line)
         if found is not None:
-            mark = Mark(path, number, found.start() + 1)
+            mark = Location(path, number, found.start() + 1)
             hint = "replace all tabs with spaces"
-            findings.error(mark, "", "Your YAML contains both spaces and tabs.", code=400, hint=hint)
+            diagnostics.error(mark, "", "Your YAML contains both spaces and tabs.", code=400, hint=hint)
 
 
-def check_registries(root: Mapping, known: Known, findings: Findings) -> None:
+def check_registries(root: Mapping, known: Known, diagnostics: Diagnostics) -> None:
     """Check every step of an expanded pipeline against what is known."""
-    checker = _Checker(known, findings)
+    checker = _Checker(known, diagnostics)
     for step, path in _steps(root.get("steps"), "steps"):
         checker.step(step, path)
-        _check_hooks(step, path, known, findings)
-    _check_hooks(root, "", known, findings)
+        _check_hooks(step, path, known, diagnostics)
+    _check_hooks(root, "", known, diagnostics)
 
 
-def check_without_registries(root: Mapping, findings: Findings) -> None:
+def check_without_registries(root: Mapping, diagnostics: Diagnostics) -> None:
     """Warn about AWS keys that no registry can make right, where the registries are not known."""
-    alone = Findings()
+    alone = Diagnostics()
     for step, path in _steps(root.get("steps"), "steps"):
         if step_type(step) == "push":
             check_aws(Aws(step, path, is_ecr=False), None, alone)
-    findings.warnings.extend(alone.errors)
+    diagnostics.warnings.extend(alone.errors)
 
 
-def _check_hooks(owner: Mapping, path: str, known: Known, findings: Findings) -> None:
-    inside = Findings()
+def _check_hooks(owner: Mapping, path: str, known: Known, diagnostics: Diagnostics) -> None:
+    inside = Diagnostics()
     for event in HOOK_EVENTS:
         hook = child(owner.get("hooks"), event)
         where = f"{path}.hooks.{event}".lstrip(".")
@@ -108,7 +108,7 @@ def _check_hooks(owner: Mapping, path: str, known: Known, findings: Findings) ->
         for step, at in found:
             if isinstance(step, Mapping):
                 _Checker(known, inside).step(step, at)
-    findings.warnings.extend([*inside.errors, *inside.warnings])
+    diagnostics.warnings.extend([*inside.errors, *inside.warnings])
 
 
 def _steps(node: Node | None, path: str) -> Iterator[tuple[Mapping, str]]:
@@ -121,7 +121,7 @@ def _steps(node: Node | None, path: str) -> Iterator[tuple[Mapping, str]]:
 
 class _Checker(Struct, frozen=True):
     known: Known
-    findings: Findings
+    diagnostics: Diagnostics
 
     def step(self, step: Mapping, path: str) -> None:
         kind = step_type(step)
@@ -139,7 +139,7 @@ class _Checker(Struct, frozen=True):
         aws = Aws(step, path, is_ecr=is_ecr)
         if is_ecr:
             self._ecr_upstream(written, step, path)
-            check_aws(aws, None, self.findings)
+            check_aws(aws, None, self.diagnostics)
             return
         if written is None:
             self._without(step, path, aws)
@@ -148,7 +148,7 @@ class _Checker(Struct, frozen=True):
         found = self.known.find(name) or self.known.find(written)
         if found is not None:
             self._say_variable(written, step, path)
-            check_aws(aws, found.provider, self.findings)
+            check_aws(aws, found.provider, self.diagnostics)
         elif _VENDORS_HOST.fullmatch(written):
             return  # as upstream, whose further checks are skipped for hosts
         elif names_host(name):
@@ -163,18 +163,18 @@ class _Checker(Struct, frozen=True):
                 self._none_added(step.mark, path)
             else:
                 hint = "credentials alone mean Docker Hub here"
-                self.findings.refused_upstream(step.mark, f"{path}.registry", _NONE_ADDED, code=200, hint=hint)
-            check_aws(aws, "undefined", self.findings)
+                self.diagnostics.refused_upstream(step.mark, f"{path}.registry", _NONE_ADDED, code=200, hint=hint)
+            check_aws(aws, "undefined", self.diagnostics)
             return
         default = self.known.default()
         self._say_default(default, step, path)
-        check_aws(aws, "undefined", self.findings, role_of=default.provider)
+        check_aws(aws, "undefined", self.diagnostics, role_of=default.provider)
 
     def _say_default(self, default: KnownRegistry, step: Mapping, path: str) -> None:
         if len(self.known.registries) > 1:
             message = f"You are using the default registry integration '{default.name}'."
             hint = "name the registry to be sure: registry: NAME"
-            self.findings.warn(step.mark, f"{path}.registry", message, code=203, hint=hint)
+            self.diagnostics.warn(step.mark, f"{path}.registry", message, code=203, hint=hint)
 
     def _unknown(self, written: str, name: str, step: Mapping, path: str, aws: Aws) -> None:
         mark, where = _mark(step, "registry"), f"{path}.registry"
@@ -185,11 +185,11 @@ class _Checker(Struct, frozen=True):
                 self._say_variable(written, step, path)
             else:
                 hint = f"{written} is {name!r}; {self._near(name)}"
-                self.findings.warn(mark, where, f"Registry '{name}' does not exist.", code=202, hint=hint)
+                self.diagnostics.warn(mark, where, f"Registry '{name}' does not exist.", code=202, hint=hint)
         else:
             message = f"Registry '{written}' does not exist."
-            self.findings.error(mark, where, message, code=202, hint=self._near(name))
-        check_aws(aws, None if _is_variable(written) else "undefined", self.findings)
+            self.diagnostics.error(mark, where, message, code=202, hint=self._near(name))
+        check_aws(aws, None if _is_variable(written) else "undefined", self.diagnostics)
 
     def _say_variable(self, written: str, step: Mapping, path: str) -> None:
         """Warn about a variable that nothing defines so far."""
@@ -203,7 +203,7 @@ class _Checker(Struct, frozen=True):
             " defining it."
         )
         hint = f"give it: --var {variable[1].strip()}=VALUE, or variables: in oci-push.yaml"
-        self.findings.warn(_mark(step, "registry"), f"{path}.registry", message, code=201, hint=hint)
+        self.diagnostics.warn(_mark(step, "registry"), f"{path}.registry", message, code=201, hint=hint)
 
     def _context(self, step: Mapping, path: str) -> None:
         """Check the integration that the candidate is pulled with; no host will do there."""
@@ -215,21 +215,21 @@ class _Checker(Struct, frozen=True):
             return
         message = f"Registry '{written}' does not exist."
         where, hint = f"{path}.registry_context", f"registry_context: {self._near(name)}"
-        self.findings.error(_mark(step, "registry_context"), where, message, code=202, hint=hint)
+        self.diagnostics.error(_mark(step, "registry_context"), where, message, code=202, hint=hint)
 
     def _foreign(self, step: Mapping, path: str) -> None:
         """Check steps that are not run here, whose registries matter to the vendor alone."""
         hint = f"{step_type(step)} steps are not run here"
         seen: set[str] = set()
-        for context in texts(step.get("registry_contexts")):
-            found, where = self.known.find(context.text), f"{path}.registry_contexts"
-            if _is_variable(context.text):
+        for resolve_context in texts(step.get("registry_contexts")):
+            found, where = self.known.find(resolve_context.text), f"{path}.registry_contexts"
+            if _is_variable(resolve_context.text):
                 continue
             if found is None:
-                self._refused(context, where, f"Registry '{context.text}' does not exist.", 202, hint)
+                self._refused(resolve_context, where, f"Registry '{resolve_context.text}' does not exist.", 202, hint)
             elif found.domain in seen:
                 message = f"Registry contexts contains registries with same domain '{found.domain}'"
-                self._refused(context, where, message, 207, hint)
+                self._refused(resolve_context, where, message, 207, hint)
             else:
                 seen.add(found.domain)
         for key in ("registry", "registry_context"):
@@ -241,7 +241,7 @@ class _Checker(Struct, frozen=True):
             self._refused(at, f"{path}.{key}", f"Registry '{written}' does not exist.", 202, hint)
 
     def _refused(self, at: Text, path: str, message: str, code: int, hint: str) -> None:
-        self.findings.refused_upstream(at.mark, path, message, code=code, hint=hint)
+        self.diagnostics.refused_upstream(at.mark, path, message, code=code, hint=hint)
 
     def _ecr_upstream(self, written: str | None, step: Mapping, path: str) -> None:
         """Note what upstream says of ``provider: ecr``, where `registry` is ignored by its own documentation."""
@@ -250,25 +250,25 @@ class _Checker(Struct, frozen=True):
         if written is not None and _VENDORS_HOST.fullmatch(written):
             return
         if not self.known.registries:
-            self.findings.refused_upstream(mark, where, _NONE_ADDED, code=200, hint=hint)
+            self.diagnostics.refused_upstream(mark, where, _NONE_ADDED, code=200, hint=hint)
         elif written is not None and not _is_variable(written) and not self.known.find(written):
             message = f"Registry '{written}' does not exist."
-            self.findings.refused_upstream(mark, where, message, code=202, hint=hint)
+            self.diagnostics.refused_upstream(mark, where, message, code=202, hint=hint)
 
     def _host_upstream(self, written: str, step: Mapping, path: str) -> None:
         """Note that upstream takes no host without a dot, or with a short last label, for one."""
         mark, where, hint = _mark(step, "registry"), f"{path}.registry", "it is a host here"
         if not self.known.registries:
-            self.findings.refused_upstream(mark, where, _NONE_ADDED, code=200, hint=hint)
+            self.diagnostics.refused_upstream(mark, where, _NONE_ADDED, code=200, hint=hint)
         elif _is_variable(written):
             self._say_variable(written, step, path)
         else:
             message = f"Registry '{written}' does not exist."
-            self.findings.refused_upstream(mark, where, message, code=202, hint=hint)
+            self.diagnostics.refused_upstream(mark, where, message, code=202, hint=hint)
 
-    def _none_added(self, mark: Mark, path: str, name: str = "") -> None:
+    def _none_added(self, mark: Location, path: str, name: str = "") -> None:
         hint = hint_for_unknown(name, ())
-        self.findings.error(mark, f"{path}.registry", _NONE_ADDED, code=200, hint=hint)
+        self.diagnostics.error(mark, f"{path}.registry", _NONE_ADDED, code=200, hint=hint)
 
     def _near(self, name: str) -> str:
         return hint_for_unknown(name, [one.name for one in self.known.registries])
@@ -291,6 +291,6 @@ def _text(node: Node | None) -> str | None:
     return node.value if isinstance(node, Scalar) and isinstance(node.value, str) and node.value else None
 
 
-def _mark(step: Mapping, key: str) -> Mark:
+def _mark(step: Mapping, key: str) -> Location:
     found = step.get(key)
     return found.mark if found is not None else step.mark

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from oci_push.language.diagnostics import Findings
+from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Node, Scalar
 from oci_push.language.schema import (
     Anything,
@@ -39,23 +39,23 @@ _SHOWN_LATER = Anything({"type": "object"})
 class Timeout(Struct, frozen=True):
     """Want a number with a unit, or null for no limit."""
 
-    def check(self, key: str, node: Node, path: str, findings: Findings) -> None:
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check the form, and warn about what has it and still means something unexpected."""
         if isinstance(node, Scalar) and node.value is None:
             return
-        found = len(findings.errors)
-        String(pattern=_TIMEOUT, named=_TIMEOUT_WORDS).check(key, node, path, findings)
-        if len(findings.errors) > found or not isinstance(node, Scalar):
+        found = len(diagnostics.errors)
+        String(pattern=_TIMEOUT, named=_TIMEOUT_WORDS).check(key, node, path, diagnostics)
+        if len(diagnostics.errors) > found or not isinstance(node, Scalar):
             return
         if node.text[:-1] in ("", "."):
             message = with_value(f'"{key}" has no number and is no limit', node)
-            findings.warn(node.mark, path, message, hint="write a number before the unit: 90s")
+            diagnostics.warn(node.mark, path, message, hint="write a number before the unit: 90s")
         elif float(node.text[:-1]) * UNITS[node.text[-1]] > MAX_TIMEOUT_S:
             message = with_value(f'"{key}" is more than {MAX_TIMEOUT_S:.0f} s; that much is taken', node)
-            findings.warn(node.mark, path, message)
+            diagnostics.warn(node.mark, path, message)
 
     def to_json(self) -> dict[str, object]:
-        """Give the pattern."""
+        """Return the pattern."""
         return {"anyOf": [{"type": "null"}, {"type": "string", "pattern": _TIMEOUT}]}
 
 

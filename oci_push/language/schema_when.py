@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from oci_push.language.diagnostics import Findings
+from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Mapping, Node, Sequence
 from oci_push.language.schema import Choice, Entries, Field, Fields, Items, OneOf, String
 
@@ -47,23 +47,23 @@ _ALL_OR_ANY = Fields(
 class Dependencies(Struct, frozen=True):
     """Want a list of steps waited for, or exactly one of `all` and `any`."""
 
-    def check(self, key: str, node: Node, path: str, findings: Findings) -> None:
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check the form that the value has."""
         if isinstance(node, Sequence):
-            Items(_DEPENDENCY, least=1).check(key, node, path, findings)
+            Items(_DEPENDENCY, least=1).check(key, node, path, diagnostics)
             return
-        _ALL_OR_ANY.check(key, node, path, findings)
+        _ALL_OR_ANY.check(key, node, path, diagnostics)
         if not isinstance(node, Mapping):
             return
         given = [name for name in ("all", "any") if node.entry(name) is not None]
         if not given:
-            findings.error(node.mark, path, f'"{key}" must contain at least one of [all, any]')
+            diagnostics.error(node.mark, path, f'"{key}" must contain at least one of [all, any]')
         elif len(given) == 2:
             message = f'"{key}" contains a conflict between exclusive peers [all, any]'
-            findings.error(node.mark, path, message, hint="keep one of them")
+            diagnostics.error(node.mark, path, message, hint="keep one of them")
 
     def to_json(self) -> dict[str, object]:
-        """Give both forms."""
+        """Return both forms."""
         return {
             "anyOf": [
                 Items(_DEPENDENCY, least=1).to_json(),

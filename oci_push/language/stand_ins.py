@@ -45,7 +45,7 @@ def _named(step: Step) -> Iterator[Text]:
 
 
 def _value(text: Text, variables: Variables) -> str:
-    """Give a registry's name, or nothing where it is only known later or is wrong, which is told when it is used."""
+    """Return a registry's name, or nothing where it is only known later or is wrong, which is told when it is used."""
     try:
         done = variables.interpolate(text.text)
     except ConfigError:

@@ -7,15 +7,15 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
-from oci_push.errors import Problem
-from oci_push.language.document import Mark
+from oci_push.errors import Diagnostic
+from oci_push.language.document import Location
 
 
 class Text(Struct, frozen=True):
-    """Hold a string field and its place; variables are still in it."""
+    """A string field and its place; variables are still in it."""
 
     text: str
-    mark: Mark
+    mark: Location
 
 
 Flag: TypeAlias = bool | Text | None
@@ -31,21 +31,21 @@ class Retry(Struct, frozen=True):
 
 
 class Condition(Struct, frozen=True):
-    """Hold one named expression."""
+    """One named expression."""
 
     name: str
     expression: Text
 
 
 class Conditions(Struct, frozen=True):
-    """Hold expressions of which all must be true, and others of which one must; `None` where nothing is asked."""
+    """Expressions of which all must be true, and others of which one must; `None` where nothing is asked."""
 
     all: tuple[Condition, ...] | None = None
     any: tuple[Condition, ...] | None = None
 
 
 class Branches(Struct, frozen=True):
-    """Hold names and ``/expressions/`` of branches; `None` where nothing is asked."""
+    """Names and ``/expressions/`` of branches; `None` where nothing is asked."""
 
     only: tuple[Text, ...] | None = None
     ignore: tuple[Text, ...] | None = None
@@ -59,14 +59,14 @@ class Dependency(Struct, frozen=True):
 
 
 class Dependencies(Struct, frozen=True):
-    """Hold dependencies of which all, or with `one_suffices` one, must hold."""
+    """Dependencies of which all, or with `one_suffices` one, must hold."""
 
     steps: tuple[Dependency, ...]
     one_suffices: bool = False
 
 
 class When(Struct, frozen=True):
-    """Hold what decides whether a step runs; every part that is there must hold."""
+    """What decides whether a step runs; every part that is there must hold."""
 
     branches: Branches = Branches()
     conditions: Conditions = Conditions()
@@ -74,7 +74,7 @@ class When(Struct, frozen=True):
 
 
 class SuccessCriteria(Struct, frozen=True):
-    """Hold which children decide about a group, by name, and what must be true of them."""
+    """Which children decide about a group, by name, and what must be true of them."""
 
     only: tuple[str, ...] | None = None
     ignore: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ class SuccessCriteria(Struct, frozen=True):
 
 
 class Evaluate(Struct, frozen=True):
-    """Hold a note's value that is the result of an expression."""
+    """A note's value that is the result of an expression."""
 
     expression: Text
 
@@ -92,22 +92,22 @@ NoteValue: TypeAlias = Text | float | bool | Evaluate | None
 
 
 class Note(Struct, frozen=True):
-    """Hold one key with its value."""
+    """One key with its value."""
 
     key: str
     value: NoteValue
-    mark: Mark
+    mark: Location
 
 
 class ImageNotes(Struct, frozen=True):
-    """Hold metadata for one image; `image` is its id, usually a variable."""
+    """Metadata for one image; `image` is its id, usually a variable."""
 
     image: Text
     notes: tuple[Note, ...]
 
 
 class Annotation(Struct, frozen=True):
-    """Hold annotations to write on an entity; without an id it is this build."""
+    """Annotations to write on an entity; without an id it is this build."""
 
     entity_type: Text | None
     entity_id: Text | None
@@ -116,7 +116,7 @@ class Annotation(Struct, frozen=True):
 
 
 class Removal(Struct, frozen=True):
-    """Hold annotations to remove from an entity."""
+    """Annotations to remove from an entity."""
 
     entity_type: Text | None
     entity_id: Text | None
@@ -124,7 +124,7 @@ class Removal(Struct, frozen=True):
 
 
 class Notes(Struct, frozen=True):
-    """Hold what is written down beside images and builds, never into a manifest."""
+    """What is written down beside images and builds, never into a manifest."""
 
     metadata: tuple[ImageNotes, ...] = ()
     annotations: tuple[Annotation, ...] = ()
@@ -132,13 +132,13 @@ class Notes(Struct, frozen=True):
 
 
 class Hook(Struct, frozen=True):
-    """Hold what is done at one event: shell commands, or steps, and notes.
+    """What is done at one event: shell commands, or steps, and notes.
 
     `event` is ``on_elected``, ``on_success``, ``on_fail`` or ``on_finish``.
     """
 
     event: str
-    mark: Mark
+    mark: Location
     commands: tuple[Text, ...] = ()
     steps: tuple[Step, ...] = ()
     is_parallel: bool = False
@@ -148,7 +148,7 @@ class Hook(Struct, frozen=True):
 
 
 class Settings(Struct, frozen=True):
-    """Hold what every type of step has. `timeout_s` is what is left after inheriting; `None` is no limit."""
+    """What every type of step has. `timeout_s` is what is left after inheriting; `None` is no limit."""
 
     title: Text | None = None
     description: Text | None = None
@@ -166,7 +166,7 @@ class Settings(Struct, frozen=True):
 
 
 class Aws(Struct, frozen=True):
-    """Hold a push step's AWS keys as written."""
+    """A push step's AWS keys as written."""
 
     access_key_id: Text | None = None
     secret_access_key: Text | None = None
@@ -177,13 +177,13 @@ class Aws(Struct, frozen=True):
 
 
 class PushStep(Struct, frozen=True):
-    """Hold a ``type: push`` step. `credentials` are user and password; `tags` are in the order to push.
+    """A ``type: push`` step. `credentials` are user and password; `tags` are in the order to push.
 
     `provider` is ``docker``, ``ecr`` or, where nothing is said, empty.
     """
 
     name: str
-    mark: Mark
+    mark: Location
     candidate: Text
     settings: Settings = Settings()
     image_name: Text | None = None
@@ -196,10 +196,10 @@ class PushStep(Struct, frozen=True):
 
 
 class BuildStep(Struct, frozen=True):
-    """Hold what a push needs of a ``type: build`` step; `lowers_tag` is its `tag_policy`."""
+    """What a push needs of a ``type: build`` step; `lowers_tag` is its `tag_policy`."""
 
     name: str
-    mark: Mark
+    mark: Location
     settings: Settings = Settings()
     image_name: Text | None = None
     tags: tuple[Text, ...] = ()
@@ -209,43 +209,43 @@ class BuildStep(Struct, frozen=True):
 
     @property
     def tags_or_default(self) -> tuple[Text, ...]:
-        """Give its tags; the documented default is the branch being built."""
+        """Return its tags; the documented default is the branch being built."""
         return self.tags or (Text("${{CF_BRANCH_TAG_NORMALIZED}}", self.mark),)
 
     def cased(self, tag: str) -> str:
-        """Give a tag as the step's `tag_policy` has it."""
+        """Return a tag as the step's `tag_policy` has it."""
         return tag.lower() if self.lowers_tag else tag
 
 
 class ParallelStep(Struct, frozen=True):
-    """Hold steps that run side by side."""
+    """Steps that run side by side."""
 
     name: str
-    mark: Mark
+    mark: Location
     steps: tuple[Step, ...]
     settings: Settings = Settings()
     success_criteria: SuccessCriteria | None = None
 
 
-class ForeignStep(Struct, frozen=True):
-    """Hold a step of a type that this program does not run; `commands` are those of a freestyle step.
+class UnsupportedStep(Struct, frozen=True):
+    """A step of a type that this program does not run; `commands` are those of a freestyle step.
 
     `is_done` says that its result is known from an image that was given.
     """
 
     name: str
-    mark: Mark
+    mark: Location
     type: str
     settings: Settings = Settings()
     commands: tuple[Text, ...] = ()
     is_done: bool = False
 
 
-Step: TypeAlias = PushStep | BuildStep | ParallelStep | ForeignStep
+Step: TypeAlias = PushStep | BuildStep | ParallelStep | UnsupportedStep
 
 
 class Pipeline(Struct, frozen=True):
-    """Hold a pipeline: steps in file order, the root's settings, and what is strange about the file.
+    """A pipeline: steps in file order, the root's settings, and what is strange about the file.
 
     `variables` are those that it brings along, `lacking` why others that it has are not known.
     """
@@ -258,12 +258,12 @@ class Pipeline(Struct, frozen=True):
     strict_fail_fast: Flag = None
     success_criteria: SuccessCriteria | None = None
     hooks: tuple[Hook, ...] = ()
-    warnings: tuple[Problem, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
-    lacking: Mapping[str, Problem] = field(default_factory=dict)
+    lacking: Mapping[str, Diagnostic] = field(default_factory=dict)
 
     def builds(self) -> dict[str, BuildStep]:
-        """Give the build steps of all levels by name."""
+        """Return the build steps of all levels by name."""
         return {step.name: step for step in flatten(self.steps) if isinstance(step, BuildStep)}
 
     def hook(self, event: str) -> Hook | None:
@@ -272,7 +272,7 @@ class Pipeline(Struct, frozen=True):
 
 
 def type_of(step: Step) -> str:
-    """Give a step's type as the file has it."""
+    """Return a step's type as the file has it."""
     match step:
         case PushStep():
             return "push"
@@ -280,7 +280,7 @@ def type_of(step: Step) -> str:
             return "build"
         case ParallelStep():
             return "parallel"
-        case ForeignStep():
+        case UnsupportedStep():
             return step.type
 
 

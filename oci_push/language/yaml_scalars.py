@@ -30,7 +30,7 @@ Plain: TypeAlias = str | int | float | bool | Timestamp | None
 
 
 def resolve_plain(text: str) -> Plain:
-    """Give a plain scalar's value by YAML 1.2's core schema, as js-yaml 4 reads it."""
+    """Return a plain scalar's value by YAML 1.2's core schema, as js-yaml 4 reads it."""
     if text in ("", "~", "null", "Null", "NULL"):
         return None
     if text in ("true", "True", "TRUE"):
@@ -63,7 +63,7 @@ def _number(text: str) -> int | float | None:
 
 
 def _bounded(value: int | float) -> int | float:
-    """Give infinity for what is beyond a double, as JavaScript does."""
+    """Return infinity for what is beyond a double, as JavaScript does."""
     try:
         return value if float(value) not in (float("inf"), float("-inf")) else float(value)
     except OverflowError:

@@ -61,7 +61,7 @@ class Descriptor(Struct, frozen=True):
         )
 
     def to_json(self) -> dict[str, object]:
-        """Give the object form, with the fields that are set."""
+        """Return the object form, with the fields that are set."""
         result: dict[str, object] = {
             "mediaType": self.media_type,
             "digest": str(self.digest),

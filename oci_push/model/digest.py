@@ -49,7 +49,7 @@ class Digest(Struct, frozen=True, order=True):
 
     @property
     def short(self) -> str:
-        """Give the first twelve digits, as logs show them."""
+        """Return the first twelve digits, as logs show them."""
         return self.encoded[:12]
 
     def new_hash(self) -> _Hash:

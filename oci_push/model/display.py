@@ -27,12 +27,12 @@ _BLANK_LETTERS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
 
 
 def clean(text: str) -> str:
-    """Give one line that may be printed: masked, each character without a picture as its escape, commands broken up."""
+    """Return one line that may be printed: masked, what has no picture as its escape, commands broken up."""
     return defused(plain(masked(text)))
 
 
 def quoted(text: str, most: int) -> str:
-    """Give what others wrote for a message of ours: masked, on one line, and only then cut to `most` characters."""
+    """Return what others wrote for a message of ours: masked, on one line, and only then cut to `most` characters."""
     line = " ".join("".join(char if is_shown(char) else " " for char in masked(text)).split())
     return line if len(line) <= most else line[: most - 1] + "…"
 

@@ -11,7 +11,7 @@ from oci_push.model.identity import Identity
 from oci_push.secret import Secret
 
 
-class Login(Struct, frozen=True):
+class Credential(Struct, frozen=True):
     """Say who we are: user and password, or an identity (refresh) token, or a ready bearer token.
 
     `source` tells people where it was found (file and key, integration, flag); it is never a secret.
@@ -30,11 +30,11 @@ class Login(Struct, frozen=True):
 
     @property
     def shown_user(self) -> str:
-        """Give the user name for people to read; where it is the secret itself (DigitalOcean), not that."""
+        """Return the user name for people to read; where it is the secret itself (DigitalOcean), not that."""
         return "***" if self.password and self.username == self.password.reveal() else self.username
 
 
-class Trust(Struct, frozen=True):
+class TlsConfig(Struct, frozen=True):
     """Say how the connection is protected: `plain_http`, or TLS with optional own CA, client pair, no checking.
 
     Paths are PEM files; `more_ca_files` are those of ``certs.d`` folders. `plain_http` ``None`` means: http for
@@ -49,18 +49,18 @@ class Trust(Struct, frozen=True):
     more_ca_files: tuple[str, ...] = ()
 
 
-class Access(Struct, frozen=True):
+class RegistryEndpoint(Struct, frozen=True):
     """Say how to talk to one registry: `host` is ``name[:port]`` as references spell it.
 
     `name` tells two logins on one host apart (an integration's name, else empty). `address` replaces the
     place connected to (``127.0.0.1:5000``) while names in URLs and certificates stay; used by rehearsals.
-    `identity` is what a login is got from where the registry's cloud hands it out; `login` wins over it. `is_alone`
-    keeps it from getting any other login: whoever says how it is reached may not be trusted with those.
+    `identity` is what a login is got from where the registry's cloud hands it out; `credential` wins over it.
+    `is_alone` keeps it from getting any other login: whoever says how it is reached may not be trusted with those.
     """
 
     host: str
-    login: Login | None = None
-    trust: Trust = field(default_factory=Trust)
+    credential: Credential | None = None
+    tls: TlsConfig = field(default_factory=TlsConfig)
     name: str = ""
     address: str = ""
     identity: Identity | None = None
@@ -68,11 +68,11 @@ class Access(Struct, frozen=True):
 
     @property
     def scheme(self) -> str:
-        """Give ``http`` or ``https``."""
-        plain = self.trust.plain_http
+        """Return ``http`` or ``https``."""
+        plain = self.tls.plain_http
         if plain is None:
-            trust = self.trust
-            has_tls_settings = trust.ca_file or trust.more_ca_files or trust.cert_file or trust.skip_verify
+            tls = self.tls
+            has_tls_settings = tls.ca_file or tls.more_ca_files or tls.cert_file or tls.skip_verify
             plain = is_loopback(self.host) and not has_tls_settings
         return "http" if plain else "https"
 

@@ -20,7 +20,7 @@ _MAX_VALUES = 750_000
 
 
 class Manifest(Struct, frozen=True):
-    """Hold one manifest or index: its bytes, and what they point at.
+    """One manifest or index: its bytes, and what they point at.
 
     `config` and `layers` are set for images and artifacts, `children` for indexes; `subject` is what a
     referrer refers to and need not exist.
@@ -46,12 +46,12 @@ class Manifest(Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """Give the length of the raw bytes."""
+        """Return the length of the raw bytes."""
         return len(self.raw)
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """Give config and layers, config last, foreign layers left in."""
+        """Return config and layers, config last, foreign layers left in."""
         return self.layers + ((self.config,) if self.config else ())
 
     def descriptor(self) -> Descriptor:

@@ -41,7 +41,7 @@ class Platform(Struct, frozen=True):
         return cls(text("os"), text("architecture"), text("variant"), text("os.version"))
 
     def to_json(self) -> dict[str, str]:
-        """Give the object that a descriptor holds."""
+        """Return the object that a descriptor holds."""
         pairs = {"architecture": self.architecture, "os": self.os, "variant": self.variant}
         pairs["os.version"] = self.os_version
         return {key: value for key, value in pairs.items() if value}

@@ -40,7 +40,7 @@ def is_host(text: str) -> bool:
 
 
 def shown(text: str) -> str:
-    """Give a reference or URL as it may be repeated to people: without user and password."""
+    """Return a reference or URL as it may be repeated to people: without user and password."""
     name, digest = text, ""
     if re.search(r"@(?:sha\d+:.*|\d+)$", text):
         name, at, digest = text.rpartition("@")
@@ -51,7 +51,7 @@ def shown(text: str) -> str:
 
 
 def check_tag(text: str) -> str:
-    """Give the tag back, or raise ``ValueError`` that says what is wrong with it."""
+    """Return the tag back, or raise ``ValueError`` that says what is wrong with it."""
     if is_tag(text):
         return text
     if not text:
@@ -85,7 +85,7 @@ class Repository(Struct, frozen=True, order=True):
 
     @property
     def familiar(self) -> str:
-        """Give the short form people write: Docker Hub's host and ``library/`` are left out."""
+        """Return the short form people write: Docker Hub's host and ``library/`` are left out."""
         if self.host == DOCKER_HUB:
             return self.path.removeprefix("library/")
         return str(self)
@@ -124,7 +124,7 @@ class Reference(Struct, frozen=True):
 
     @property
     def target(self) -> str:
-        """Give what stands in the manifest URL: the digest if there is one, else the tag."""
+        """Return what stands in the manifest URL: the digest if there is one, else the tag."""
         return str(self.digest) if self.digest else self.tag
 
     @classmethod

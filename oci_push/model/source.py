@@ -18,8 +18,8 @@ from oci_push.model.reference import DOCKER_HUB, Reference, is_host, shown
 IsPath = Callable[[str], bool]
 
 
-class Form(Struct, frozen=True):
-    """Hold one form of a SOURCE: its scheme, empty where it has none, the kind it means, and how it is written."""
+class UploadMethod(Struct, frozen=True):
+    """One form of a SOURCE: its scheme, empty where it has none, the kind it means, and how it is written."""
 
     scheme: str
     kind: str
@@ -27,13 +27,13 @@ class Form(Struct, frozen=True):
 
 
 FORMS = (
-    Form("oci:", "oci", "oci:DIR[:REF]"),
-    Form("oci-archive:", "oci-archive", "oci-archive:FILE[:REF]"),
-    Form("docker-archive:", "docker-archive", "docker-archive:FILE[:REF]"),
-    Form("docker://", "registry", "docker://HOST/REPO[:TAG]"),
-    Form("", "registry", "HOST/REPO[:TAG] where HOST has a dot, a port or is localhost"),
-    Form("", "file", "a path (told by its content)"),
-    Form("", "stdin", "- for a tar on stdin"),
+    UploadMethod("oci:", "oci", "oci:DIR[:REF]"),
+    UploadMethod("oci-archive:", "oci-archive", "oci-archive:FILE[:REF]"),
+    UploadMethod("docker-archive:", "docker-archive", "docker-archive:FILE[:REF]"),
+    UploadMethod("docker://", "registry", "docker://HOST/REPO[:TAG]"),
+    UploadMethod("", "registry", "HOST/REPO[:TAG] where HOST has a dot, a port or is localhost"),
+    UploadMethod("", "file", "a path (told by its content)"),
+    UploadMethod("", "stdin", "- for a tar on stdin"),
 )
 KNOWN_FORMS = ", ".join(form.written for form in FORMS)
 """The forms as help texts and errors list them."""
@@ -60,7 +60,7 @@ _ARCHIVE = re.compile(r"\.(?:tar|tgz|tzst|txz|tbz2?|tar\.(?:gz|zst|zstd|xz|bz2|l
 
 
 class SourceSpec(Struct, frozen=True):
-    """Hold a SOURCE taken apart: `kind` is ``oci``, ``oci-archive``, ``docker-archive``, ``file`` (told by its
+    """A SOURCE taken apart: `kind` is ``oci``, ``oci-archive``, ``docker-archive``, ``file`` (told by its
     content), ``registry`` or ``stdin``; `text` is what the user wrote."""
 
     kind: str
@@ -131,7 +131,7 @@ def looks_like_path(text: str) -> bool:
 
 
 def _names_registry(text: str) -> str:
-    """Give the host that a text begins with; empty where it begins with none."""
+    """Return the host that a text begins with; empty where it begins with none."""
     host, slash, rest = text.partition("/")
     return host if slash and rest and not rest.startswith("/") and is_host(host) else ""
 

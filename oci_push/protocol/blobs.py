@@ -33,7 +33,7 @@ def exists(repository: Repository, blob: Descriptor) -> Flow[bool]:
 
     try:
         reply = yield from look(
-            call, is_clear, headers={"Range": "bytes=0-0"}, answers=frozenset({200, 206, 416}), peeks=True
+            call, is_clear, headers={"Range": "bytes=0-0"}, ok_statuses=frozenset({200, 206, 416}), peeks=True
         )
     except NotFoundError:
         return False

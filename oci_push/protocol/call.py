@@ -1,7 +1,7 @@
 """One request and one answer, as values; and flows, which are the rules of the protocol without I/O.
 
 A flow is a generator: it yields a `Call`, is sent the `Reply`, and returns its result. An answer whose status
-is not in `Call.answers` is turned into an error by the session and *thrown* into the flow at the `yield`, so
+is not in `Call.ok_statuses` is turned into an error by the session and *thrown* into the flow at the `yield`, so
 that a flow states its own fallback as an ordinary ``except``.
 """
 
@@ -24,7 +24,7 @@ class Body(Protocol):
 
     @property
     def size(self) -> int:
-        """Give the length in bytes, which becomes Content-Length."""
+        """Return the length in bytes, which becomes Content-Length."""
         ...
 
     def blocks(self, start: int = 0) -> Iterator[bytes | memoryview]:
@@ -45,16 +45,16 @@ class BytesBody(Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """Give the number of bytes."""
+        """Return the number of bytes."""
         return len(self.data)
 
     def blocks(self, start: int = 0) -> Iterator[bytes | memoryview]:
-        """Give the bytes as one block, or none."""
+        """Return the bytes as one block, or none."""
         if self.data[start:]:
             yield self.data[start:]
 
 
-class Piece(Struct, frozen=True):
+class Chunk(Struct, frozen=True):
     """Send the part of another body from offset `start` on, `size` bytes long: one chunk of an upload."""
 
     whole: Body
@@ -62,7 +62,7 @@ class Piece(Struct, frozen=True):
     size: int
 
     def blocks(self, start: int = 0) -> Iterator[bytes | memoryview]:
-        """Give the part's bytes, reading no more of the whole than needed."""
+        """Return the part's bytes, reading no more of the whole than needed."""
         left = self.size - start
         for block in self.whole.blocks(self.start + start):
             if left <= 0:
@@ -77,9 +77,9 @@ EMPTY = BytesBody(b"")
 class Call(Struct, frozen=True):
     """Ask the session to send one request.
 
-    `url` is absolute, or starts with ``/`` and then belongs to the session's registry. `answers` are the
+    `url` is absolute, or starts with ``/`` and then belongs to the session's registry. `ok_statuses` are the
     statuses that are answers rather than errors. `scopes` are the token scopes needed (``repository:a:pull``).
-    `body` ``None`` sends none; `EMPTY` sends ``Content-Length: 0``. `replayable` says that sending it twice
+    `body` ``None`` sends none; `EMPTY` sends ``Content-Length: 0``. `idempotent` says that sending it twice
     does no harm. `limit` bounds the answer's body in bytes. `what` begins every message about this call
     (``localhost:5000/app: blob sha256:…``). `answer_s` is what the registry may need, beyond the usual, before its
     answer begins. `opens` says that the answer names something that must be closed again: a cancel waits a moment
@@ -91,9 +91,9 @@ class Call(Struct, frozen=True):
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None
-    answers: frozenset[int] = frozenset({200})
+    ok_statuses: frozenset[int] = frozenset({200})
     scopes: tuple[str, ...] = ()
-    replayable: bool = True
+    idempotent: bool = True
     limit: int = MAX_BODY_BYTES
     what: str = ""
     answer_s: float = 0.0
@@ -106,7 +106,7 @@ class Call(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """Hold an answer: `headers` have lower-case names, repeated ones are in `all_headers` one by one.
+    """An answer: `headers` have lower-case names, repeated ones are in `all_headers` one by one.
 
     `url` is where the answer came from, after redirects; a relative Location is resolved against it.
     """
@@ -118,7 +118,7 @@ class Reply(Struct, frozen=True):
     all_headers: tuple[tuple[str, str], ...] = ()
 
     def values(self, name: str) -> tuple[str, ...]:
-        """Give every value of a header that may be repeated; `name` in lower case."""
+        """Return every value of a header that may be repeated; `name` in lower case."""
         if not self.all_headers:
             return (self.headers[name],) if name in self.headers else ()
         return tuple(value for key, value in self.all_headers if key == name)

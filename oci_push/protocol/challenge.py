@@ -15,14 +15,14 @@ _PIECE = re.compile(
 
 
 class Challenge(Struct, frozen=True):
-    """Hold one way in that a registry offers; `scheme` and parameter names are in lower case."""
+    """One way in that a registry offers; `scheme` and parameter names are in lower case."""
 
     scheme: str
     parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """Give the scopes that a Bearer challenge names, in canonical form."""
+        """Return the scopes that a Bearer challenge names, in canonical form."""
         return canonical(self.parameters.get("scope", "").split())
 
 

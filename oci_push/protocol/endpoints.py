@@ -15,22 +15,22 @@ _LEAST_SIGNATURE = 12
 
 
 def blob(repository: Repository, digest: Digest) -> str:
-    """Give end-2 and end-10."""
+    """Return end-2 and end-10."""
     return f"/v2/{repository.path}/blobs/{digest}"
 
 
 def uploads(repository: Repository, query: str = "") -> str:
-    """Give end-4 and end-11; the trailing slash matters (301 without, on distribution)."""
+    """Return end-4 and end-11; the trailing slash matters (301 without, on distribution)."""
     return f"/v2/{repository.path}/blobs/uploads/" + (f"?{query}" if query else "")
 
 
 def manifest(repository: Repository, target: str, query: str = "") -> str:
-    """Give end-3, end-7 and end-9; `target` is a tag or a digest."""
+    """Return end-3, end-7 and end-9; `target` is a tag or a digest."""
     return f"/v2/{repository.path}/manifests/{target}" + (f"?{query}" if query else "")
 
 
 def tags(repository: Repository, last: str = "", page: int = 0) -> str:
-    """Give end-8."""
+    """Return end-8."""
     query = "&".join([f"n={page}"] * bool(page) + [f"last={quote(last)}"] * bool(last))
     return f"/v2/{repository.path}/tags/list" + (f"?{query}" if query else "")
 
@@ -78,7 +78,7 @@ def learn_query(url: str) -> None:
 
 
 def bare(url: str) -> str:
-    """Give a URL without its query, user and fragment, and without secrets that its path repeats: fit for messages."""
+    """Return a URL without its query, user and fragment, without secrets that its path repeats: fit for messages."""
     parts = urlsplit(url)
     host = parts.netloc.rsplit("@", 1)[-1]
     return masked(f"{parts.scheme}://{host}{parts.path}" if host else parts.path)

@@ -21,12 +21,12 @@ def look(
     is_clear: Callable[[Reply], bool],
     *,
     headers: Mapping[str, str] | None = None,
-    answers: frozenset[int] = frozenset({200}),
+    ok_statuses: frozenset[int] = frozenset({200}),
     peeks: bool = False,
 ) -> Flow[Reply]:
     """Send a HEAD, and a GET where its answer is refused without a word, or says 200 and is not clear.
 
-    404 and 401 are clear, and what may pass is repeated by the session alone. `headers`, `answers` and `peeks` are
+    404 and 401 are clear, and what may pass is repeated by the session alone. `headers`, `ok_statuses` and `peeks` are
     those of the GET.
     """
     try:
@@ -39,7 +39,9 @@ def look(
     else:
         if is_clear(reply):
             return reply
-    again = replace(call, method="GET", headers={**call.headers, **(headers or {})}, answers=answers, peeks=peeks)
+    again = replace(
+        call, method="GET", headers={**call.headers, **(headers or {})}, ok_statuses=ok_statuses, peeks=peeks
+    )
     return (yield again)
 
 

@@ -30,7 +30,7 @@ _IMMUTABLE = frozenset({"TAG_INVALID", "TAG_ALREADY_EXISTS", "MANIFEST_EXISTS", 
 
 
 class Head(Struct, frozen=True):
-    """Hold what a registry says of a manifest without sending it."""
+    """What a registry says of a manifest without sending it."""
 
     digest: Digest | None
     media_type: str
@@ -38,7 +38,7 @@ class Head(Struct, frozen=True):
 
 
 class Made(Struct, frozen=True):
-    """Hold what one PUT has made: `tags`, and whether the manifest's subject has been dealt with."""
+    """What one PUT has made: `tags`, and whether the manifest's subject has been dealt with."""
 
     tags: frozenset[str] = frozenset()
     subject: bool = False
@@ -175,7 +175,7 @@ def delete_tag(repository: Repository, tag: str) -> Flow[None]:
         "DELETE",
         endpoints.manifest(repository, tag),
         body=EMPTY,
-        answers=frozenset({200, 202, 204}),
+        ok_statuses=frozenset({200, 202, 204}),
         scopes=(endpoints.push_scope(repository),),
         what=_what(repository, tag),
     )
@@ -236,7 +236,7 @@ def _put(repository: Repository, manifest: Manifest, target: str, query: str) ->
         endpoints.manifest(repository, target, query),
         headers={"Content-Type": manifest.media_type},
         body=BytesBody(manifest.raw),
-        answers=frozenset({201, 200, 204}),
+        ok_statuses=frozenset({201, 200, 204}),
         scopes=(endpoints.push_scope(repository),),
         what=_what(repository, target),
     )

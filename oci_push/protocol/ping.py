@@ -11,15 +11,15 @@ from oci_push.protocol.call import Call, Flow
 from oci_push.protocol.limits import rate_limits
 
 
-class Pong(Struct, frozen=True):
-    """Hold what a registry says of itself: its time of day (seconds since 1970, if told), limits, and its name."""
+class ApiVersionCheck(Struct, frozen=True):
+    """What a registry says of itself: its time of day (seconds since 1970, if told), limits, and its name."""
 
     moment: float | None = None
     limits: str = ""
     software: str = ""
 
 
-def ping(host: str) -> Flow[Pong]:
+def ping(host: str) -> Flow[ApiVersionCheck]:
     """Ask for ``/v2/``; `host` begins the messages. Whoever answers 404 is no registry."""
     try:
         reply = yield Call("GET", "/v2/", what=host)
@@ -29,7 +29,9 @@ def ping(host: str) -> Flow[Pong]:
             hint="check the host's name; some registries have a port of their own",
             status=error.status,
         ) from error
-    return Pong(_moment(reply.headers.get("date", "")), rate_limits(reply), reply.headers.get("server", "")[:80])
+    return ApiVersionCheck(
+        _moment(reply.headers.get("date", "")), rate_limits(reply), reply.headers.get("server", "")[:80]
+    )
 
 
 def _moment(text: str) -> float | None:

@@ -45,4 +45,4 @@ def delete_blob(repository: Repository, digest: Digest, action: str) -> Flow[Non
 
 def _delete(repository: Repository, url: str, action: str, what: str) -> Call:
     scope = f"repository:{repository.path}:{action}"
-    return Call("DELETE", url, body=EMPTY, answers=_DELETED, scopes=(scope,), what=what)
+    return Call("DELETE", url, body=EMPTY, ok_statuses=_DELETED, scopes=(scope,), what=what)

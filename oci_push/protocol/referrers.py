@@ -49,7 +49,7 @@ def with_entry(listed: Iterable[Descriptor], manifest: Manifest) -> Manifest:
 
 
 def fallback_tag(subject: Digest) -> str:
-    """Give the tag under which a subject's referrers are listed; cut and cleaned as the schema says."""
+    """Return the tag under which a subject's referrers are listed; cut and cleaned as the schema says."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", f"{subject.algorithm[:32]}-{subject.encoded[:64]}")
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from msgspec import Struct
 
 from oci_push.errors import CredentialsError, DeniedError, RegistryError
-from oci_push.model.endpoint import Login
+from oci_push.model.endpoint import Credential
 from oci_push.model.manifest import load_json
 from oci_push.protocol.call import BytesBody, Call, Flow, Reply
 from oci_push.protocol.challenge import Challenge, canonical
@@ -27,7 +27,7 @@ _LIMIT = 512 * 1024
 
 
 class Token(Struct, frozen=True):
-    """Hold a bearer token: for which scopes it was asked, its end on our own monotonic clock, its whole life."""
+    """A bearer token: for which scopes it was asked, its end on our own monotonic clock, its whole life."""
 
     text: Secret
     scopes: tuple[str, ...]
@@ -42,7 +42,7 @@ class Token(Struct, frozen=True):
 def granted(text: Secret) -> tuple[str, ...] | None:
     """Read from a token what it opens; ``None`` where it does not say, as tokens may be opaque.
 
-    Distribution, the Hub, GitLab, Quay, Harbor and Azure say it in the claim ``access`` (distribution, "Token
+    Distribution, the Hub, GitLab, Quay, Harbor and Azure say it in the claim ``endpoint`` (distribution, "Token
     specification"). The signature is the registry's business: this is for telling people, never for deciding.
     """
     try:
@@ -50,54 +50,56 @@ def granted(text: Secret) -> tuple[str, ...] | None:
         claims = load_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), "token")
     except (IndexError, ValueError):
         return None
-    access = claims.get("access")
-    if not isinstance(access, list):
+    endpoint = claims.get("access")
+    if not isinstance(endpoint, list):
         return None
     scopes = []
-    for entry in access:
+    for entry in endpoint:
         if isinstance(entry, dict) and isinstance(entry.get("actions"), list):
             actions = ",".join(sorted(str(action) for action in entry["actions"]))
             scopes.append(f"{entry.get('type')}:{entry.get('name')}:{actions}")
     return canonical(scopes)
 
 
-def basic(login: Login) -> str:
-    """Give the value of an Authorization header for user and password."""
-    password = login.password.reveal() if login.password else ""
-    return "Basic " + base64.b64encode(f"{login.username}:{password}".encode()).decode()
+def basic(credential: Credential) -> str:
+    """Return the value of an Authorization header for user and password."""
+    password = credential.password.reveal() if credential.password else ""
+    return "Basic " + base64.b64encode(f"{credential.username}:{password}".encode()).decode()
 
 
-def request(challenge: Challenge, scopes: tuple[str, ...], login: Login | None, sent_at: float) -> Flow[Token]:
+def request(
+    challenge: Challenge, scopes: tuple[str, ...], credential: Credential | None, sent_at: float
+) -> Flow[Token]:
     """Get a token for `scopes`; `sent_at` is our monotonic time, so that a skewed server clock is no matter."""
     realm = challenge.parameters.get("realm", "")
     service = challenge.parameters.get("service", "")
     what = f"token server {bare(realm)}"
-    if login and login.identity_token:
+    if credential and credential.identity_token:
         try:
-            reply = yield _post(realm, service, scopes, login.identity_token, what)
+            reply = yield _post(realm, service, scopes, credential.identity_token, what)
             return _read(reply, scopes, sent_at, what)
         except RegistryError as error:
             if error.status not in (400, 404, 405):
-                raise _refused(error, login, what) from error
+                raise _refused(error, credential, what) from error
     try:
-        reply = yield _get(realm, service, scopes, login, what)
+        reply = yield _get(realm, service, scopes, credential, what)
     except RegistryError as error:
-        raise _refused(error, login, what) from error
+        raise _refused(error, credential, what) from error
     return _read(reply, scopes, sent_at, what)
 
 
-def _get(realm: str, service: str, scopes: tuple[str, ...], login: Login | None, what: str) -> Call:
+def _get(realm: str, service: str, scopes: tuple[str, ...], credential: Credential | None, what: str) -> Call:
     url = realm
     if service:
         url = with_query(url, f"service={quote(service, safe='')}")
     for scope in scopes:  # one parameter each, the target first: some servers read only the first
         url = with_query(url, f"scope={quote(scope, safe=':,/')}")
     headers = {}
-    if login and login.identity_token:
-        headers["Authorization"] = basic(Login(login.username or "<token>", login.identity_token))
-    elif login and login.password:
-        url = with_query(url, f"account={quote(login.username, safe='')}")
-        headers["Authorization"] = basic(login)
+    if credential and credential.identity_token:
+        headers["Authorization"] = basic(Credential(credential.username or "<token>", credential.identity_token))
+    elif credential and credential.password:
+        url = with_query(url, f"account={quote(credential.username, safe='')}")
+        headers["Authorization"] = basic(credential)
     return Call("GET", url, headers=headers, limit=_LIMIT, what=what)
 
 
@@ -127,18 +129,18 @@ def _read(reply: Reply, scopes: tuple[str, ...], sent_at: float, what: str) -> T
     return Token(token, scopes, sent_at + life_s, life_s)
 
 
-def _refused(error: RegistryError, login: Login | None, what: str) -> Exception:
+def _refused(error: RegistryError, credential: Credential | None, what: str) -> Exception:
     """Tell a refusal as what it is; what may pass stays what it is. Nothing here is an answer of the registry."""
     if error.transient or not error.status:
         return error  # without a status it is not the server's word, but that we may not be sent there
     if not isinstance(error, DeniedError) and error.status != 400:
         return CredentialsError(str(error), hint="the registry names this token server; is its address right?")
-    if login is None:
+    if credential is None:
         return CredentialsError(
             f"{what}: refused an anonymous token ({error.status})", hint="log in to this registry first"
         )
     return CredentialsError(
-        f"{what}: refused the credentials of user {login.shown_user!r} from {login.source or 'the caller'}"
+        f"{what}: refused the credentials of user {credential.shown_user!r} from {credential.source or 'the caller'}"
         f" ({error.status})",
         hint="check the user name and the password or token",
     )

@@ -26,7 +26,7 @@ from oci_push.model.media import OCTET_STREAM
 from oci_push.model.reference import Repository
 from oci_push.protocol import endpoints
 from oci_push.protocol.blobs import check_digest, exists, what_of
-from oci_push.protocol.call import EMPTY, Body, Call, Flow, Piece, Reply
+from oci_push.protocol.call import EMPTY, Body, Call, Chunk, Flow, Reply
 from oci_push.protocol.existence import shows
 
 _RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(-?\d{1,18})")
@@ -36,7 +36,7 @@ _DIGESTING_BYTES_PER_S = 20_000_000
 """How fast the slowest registry puts a finished upload away; it may read all of it again to do so."""
 
 
-class Form(enum.Enum):
+class UploadMethod(enum.Enum):
     """How the bytes of an upload travel."""
 
     PUT = "put"
@@ -45,14 +45,14 @@ class Form(enum.Enum):
 
 
 class Upload(Struct, frozen=True):
-    """Hold an open upload: its newest `location`, and the piece sizes the registry announced (0: none)."""
+    """An open upload: its newest `location`, and the piece sizes the registry announced (0: none)."""
 
     location: str
     chunk_min: int = 0
     chunk_max: int = 0
 
 
-class Standing(Struct, frozen=True):
+class UploadStatus(Struct, frozen=True):
     """Tell where an upload stands: how to go on, and how many bytes it holds; ``None`` where that is not sure."""
 
     upload: Upload
@@ -101,9 +101,9 @@ def mount(repository: Repository, blob: Descriptor, source: Repository | None) -
     return MountAnswer(mounted=shows(reply, digest) or (yield from exists(repository, blob)))
 
 
-def send_piece(
+def send_chunk(
     repository: Repository, digest: Digest, upload: Upload, body: Body, offset: int | None
-) -> Flow[Standing]:
+) -> Flow[UploadStatus]:
     """Send a piece that begins at `offset`, or with ``None`` a stream that names no range (end-5)."""
     headers = {"Content-Type": OCTET_STREAM}
     if offset is not None:
@@ -113,20 +113,20 @@ def send_piece(
         upload.location,
         headers=headers,
         body=body,
-        answers=_ACCEPTED,  # ECR answers 201 where the specification says 202
+        ok_statuses=_ACCEPTED,  # ECR answers 201 where the specification says 202
         scopes=(endpoints.push_scope(repository),),
-        replayable=False,
+        idempotent=False,
         what=what_of(repository, digest),
     )
     return _standing(reply, upload, what_of(repository, digest))
 
 
-def ask(repository: Repository, digest: Digest, upload: Upload, *, urgent: bool = False) -> Flow[Standing]:
+def ask(repository: Repository, digest: Digest, upload: Upload, *, urgent: bool = False) -> Flow[UploadStatus]:
     """Ask an upload how far it got (end-13). Quay names no new Location, and counts one byte too many: not sure."""
     reply = yield Call(
         "GET",
         upload.location,
-        answers=_STANDING,
+        ok_statuses=_STANDING,
         scopes=(endpoints.push_scope(repository),),
         what=what_of(repository, digest),
         urgent=urgent,
@@ -145,9 +145,9 @@ def close(repository: Repository, blob: Descriptor, upload: Upload, body: Body, 
         endpoints.with_query(upload.location, f"digest={blob.digest.algorithm}%3A{blob.digest.encoded}"),
         headers=headers,
         body=body,
-        answers=frozenset({200, 201, 204}),
+        ok_statuses=frozenset({200, 201, 204}),
         scopes=(endpoints.push_scope(repository),),
-        replayable=False,
+        idempotent=False,
         what=what_of(repository, blob.digest),
         answer_s=blob.size / _DIGESTING_BYTES_PER_S,
     )
@@ -157,16 +157,16 @@ def close(repository: Repository, blob: Descriptor, upload: Upload, body: Body, 
 
 
 def send_in(
-    repository: Repository, blob: Descriptor, body: Body, upload: Upload, form: Form, piece_bytes: int
+    repository: Repository, blob: Descriptor, body: Body, upload: Upload, form: UploadMethod, chunk_bytes: int
 ) -> Flow[None]:
     """Send a whole blob in one form, going on with nothing: what an examination of a registry does."""
     offset = 0
-    if form is Form.STREAM:
-        upload = (yield from send_piece(repository, blob.digest, upload, body, None)).upload
+    if form is UploadMethod.STREAM:
+        upload = (yield from send_chunk(repository, blob.digest, upload, body, None)).upload
         offset = blob.size
-    while form is Form.CHUNKS and offset < blob.size:
-        piece = Piece(body, offset, min(piece_bytes, blob.size - offset))
-        upload = (yield from send_piece(repository, blob.digest, upload, piece, offset)).upload
+    while form is UploadMethod.CHUNKS and offset < blob.size:
+        piece = Chunk(body, offset, min(chunk_bytes, blob.size - offset))
+        upload = (yield from send_chunk(repository, blob.digest, upload, piece, offset)).upload
         offset += piece.size
     yield from close(repository, blob, upload, body if not offset else EMPTY, offset)
 
@@ -181,7 +181,7 @@ def cancel(repository: Repository, location: str, *, is_stale: bool = False) -> 
     for has_asked in (is_stale, True):
         if has_asked:
             try:
-                reply = yield Call("GET", location, answers=_STANDING, scopes=scopes, what=what, urgent=True)
+                reply = yield Call("GET", location, ok_statuses=_STANDING, scopes=scopes, what=what, urgent=True)
             except NotFoundError:
                 return
             except OciPushError:
@@ -189,7 +189,9 @@ def cancel(repository: Repository, location: str, *, is_stale: bool = False) -> 
             else:
                 location = endpoints.location(reply, what) if "location" in reply.headers else location
         try:
-            yield Call("DELETE", location, body=EMPTY, answers=_ACCEPTED, scopes=scopes, replayable=False, what=what)
+            yield Call(
+                "DELETE", location, body=EMPTY, ok_statuses=_ACCEPTED, scopes=scopes, idempotent=False, what=what
+            )
         except RegistryError as refused:
             if has_asked or refused.status not in (400, 409, 416):
                 return
@@ -231,21 +233,21 @@ def _see(repository: Repository, blob: Descriptor, reply: Reply, call: Call) -> 
         raise error
 
 
-def _opening(repository: Repository, digest: Digest, query: str, body: Body, answers: frozenset[int]) -> Call:
+def _opening(repository: Repository, digest: Digest, query: str, body: Body, ok_statuses: frozenset[int]) -> Call:
     return Call(
         "POST",
         endpoints.uploads(repository, query),
         body=body,
-        answers=answers,
+        ok_statuses=ok_statuses,
         scopes=(endpoints.push_scope(repository),),
         what=what_of(repository, digest),
         opens=True,
     )
 
 
-def _standing(reply: Reply, upload: Upload, what: str) -> Standing:
+def _standing(reply: Reply, upload: Upload, what: str) -> UploadStatus:
     newest = endpoints.location(reply, what) if "location" in reply.headers else upload.location
-    return Standing(_limited(replace(upload, location=newest), reply), stored_bytes(reply.headers.get("range", "")))
+    return UploadStatus(_limited(replace(upload, location=newest), reply), stored_bytes(reply.headers.get("range", "")))
 
 
 def _limited(upload: Upload, reply: Reply) -> Upload:

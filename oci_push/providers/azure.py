@@ -24,14 +24,14 @@ from urllib.parse import urlencode
 from msgspec import Struct
 
 from oci_push.errors import CredentialsError
-from oci_push.model.endpoint import Access, Login
+from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.identity import AzureIdentity
 from oci_push.protocol.credentials import basic_password, bearer_token
-from oci_push.providers.base import Cloud, CloudSide
+from oci_push.providers.base import Cloud, CloudServices
 from oci_push.providers.tokenfetch import check_endpoint, get_metadata, post_form, token_in
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.secret import Secret
-from oci_push.transport.credentials import Lease, LeasedLogin
+from oci_push.transport.credentials import Lease, RefreshingCredential
 
 TOKEN_USER = "00000000-0000-0000-0000-000000000000"  # noqa: S105  # a user name
 """User name that goes with a registry's refresh token."""
@@ -45,7 +45,7 @@ _APP_VERSION = "2019-08-01"
 
 
 class _National(Struct, frozen=True):
-    """Hold one national cloud: its login authority and the audience of its resource manager."""
+    """One national cloud: its login authority and the audience of its resource manager."""
 
     authority: str
     audience: str
@@ -58,21 +58,21 @@ _CLOUDS = {
 }
 
 
-def cloud_side(access: Access, cloud: Cloud) -> CloudSide | None:
-    """Give where logins come from; ``None`` where the access names no identity of this cloud."""
-    identity = access.identity
+def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
+    """Return where logins come from; ``None`` where the access names no identity of this cloud."""
+    identity = endpoint.identity
     if not isinstance(identity, AzureIdentity):
         return None
-    return CloudSide(LeasedLogin(cloud.clock, lambda scope: _lease(identity, access, cloud, scope)))
+    return CloudServices(RefreshingCredential(cloud.clock, lambda scope: _lease(identity, endpoint, cloud, scope)))
 
 
-def _lease(identity: AzureIdentity, access: Access, cloud: Cloud, scope: Scope) -> Lease:
+def _lease(identity: AzureIdentity, endpoint: RegistryEndpoint, cloud: Cloud, scope: Context) -> Lease:
     if identity.client_secret and not identity.tenant_id:
         source = f"service principal {identity.client_id}"
         secret = basic_password(identity.client_secret.reveal(), source)
-        return Lease(Login(identity.client_id, secret, source=source))
-    exchanging = _Exchange(identity, access, cloud)
-    national = next((one for suffix, one in _CLOUDS.items() if access.host.split(":")[0].endswith(suffix)), _PUBLIC)
+        return Lease(Credential(identity.client_id, secret, source=source))
+    exchanging = _Exchange(identity, endpoint, cloud)
+    national = next((one for suffix, one in _CLOUDS.items() if endpoint.host.split(":")[0].endswith(suffix)), _PUBLIC)
     try:
         return exchanging.lease(scope, national, national.audience)
     except CredentialsError as refused:
@@ -85,10 +85,10 @@ def _lease(identity: AzureIdentity, access: Access, cloud: Cloud, scope: Scope) 
 class _Exchange:
     """Get an access token for an audience, and the registry's refresh token for that."""
 
-    def __init__(self, identity: AzureIdentity, access: Access, cloud: Cloud) -> None:
+    def __init__(self, identity: AzureIdentity, endpoint: RegistryEndpoint, cloud: Cloud) -> None:
         env = cloud.env
         self._identity = identity
-        self._access = access
+        self._access = endpoint
         self._cloud = cloud
         self._tenant = identity.tenant_id or env.get("AZURE_TENANT_ID", "")
         self._client = identity.client_id or env.get("AZURE_CLIENT_ID", "")
@@ -96,7 +96,7 @@ class _Exchange:
         self.is_known = False
         """Whether Entra has said who we are, so that it was the registry that refused."""
 
-    def lease(self, scope: Scope, national: _National, audience: str) -> Lease:
+    def lease(self, scope: Context, national: _National, audience: str) -> Lease:
         """Get both tokens."""
         identity = self._identity
         if identity.client_secret:
@@ -111,7 +111,7 @@ class _Exchange:
         self.is_known = True
         return self._registry_token(scope, token, source)
 
-    def _by_form(self, scope: Scope, national: _National, audience: str, proof: Mapping[str, str | Secret]) -> Secret:
+    def _by_form(self, scope: Context, national: _National, audience: str, proof: Mapping[str, str | Secret]) -> Secret:
         if not self._tenant or not self._client:
             raise CredentialsError(
                 f"{self._access.host}: a tenant and a client are needed to log in to Azure",
@@ -139,7 +139,7 @@ class _Exchange:
             ) from None
         return bearer_token(text, f"federated token {self._file}")
 
-    def _managed(self, scope: Scope, audience: str) -> Secret:
+    def _managed(self, scope: Context, audience: str) -> Secret:
         endpoint, secret = self._cloud.env.get("IDENTITY_ENDPOINT"), self._cloud.env.get("IDENTITY_HEADER")
         query = {"api-version": _APP_VERSION if endpoint else _IMDS_VERSION, "resource": audience}
         if self._client:
@@ -160,7 +160,7 @@ class _Exchange:
         )
         return token_in(answer, "access_token", what)
 
-    def _registry_token(self, scope: Scope, token: Secret, source: str) -> Lease:
+    def _registry_token(self, scope: Context, token: Secret, source: str) -> Lease:
         host = self._access.host
         what = f"{host}: exchange of the {source}'s token"
         form: dict[str, str | Secret] = {
@@ -180,7 +180,7 @@ class _Exchange:
             plain_http=self._access.scheme == "http",
         )
         refresh = token_in(answer, "refresh_token", what)
-        return Lease(Login(TOKEN_USER, identity_token=refresh, source=source), _life_s(refresh))
+        return Lease(Credential(TOKEN_USER, identity_token=refresh, source=source), _life_s(refresh))
 
 
 def _life_s(token: Secret) -> float:

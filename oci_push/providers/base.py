@@ -1,7 +1,7 @@
 """Providers: what is particular about one family of registries, as facts. The protocol knows none of their names.
 
-Where the registry belongs to a cloud, its provider also knows who hands out logins (`CloudSide.logins`) and the
-cloud's own interface to the registry (`CloudSide.control`).
+Where the registry belongs to a cloud, its family also knows who hands out logins (`CloudServices.credentials`) and the
+cloud's own interface to the registry (`CloudServices.control`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from msgspec.structs import replace
 from oci_push.errors import OciPushError
 from oci_push.events import Emit, ignore
 from oci_push.model.digest import Digest
-from oci_push.model.endpoint import Access, Login
+from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Call, Reply
 from oci_push.providers.ecr.replication_rules import Place, Rule
 from oci_push.runtime.clock import Clock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.transport.credentials import LoginSource
+from oci_push.transport.credentials import CredentialProvider
 
 PUT = "put"
 STREAM = "patch-stream"
@@ -67,7 +67,7 @@ class Quirks(Struct, frozen=True):
 
 
 class Cloud(Struct, frozen=True):
-    """Hold what a run gives its providers for getting logins.
+    """What a run gives its providers for getting logins.
 
     `fetch` sends one call to an absolute URL (a token endpoint, an instance's metadata), without credentials of its
     own and with the run's proxies and limits; an unexpected status is a `RegistryError`. Bound it by a child scope.
@@ -77,37 +77,37 @@ class Cloud(Struct, frozen=True):
     env: Mapping[str, str]
     home: Path | None
     clock: Clock
-    fetch: Callable[[Scope, Call], Reply]
+    fetch: Callable[[Context, Call], Reply]
     read_file: Callable[[Path], str] = Path.read_text
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     random: Callable[[], float] = float
     emit: Emit = ignore
 
 
-class ControlPlane(Protocol):
+class ManagementApi(Protocol):
     """Do what a vendor's own interface offers beside the distribution API; used by many threads at once.
 
     Only `prepare` and `real_host` are needed for a push: where the others may not be called, the push does without.
     """
 
-    def real_host(self, scope: Scope) -> str:
-        """Give the registry's host, asking for what its name in a reference leaves open."""
+    def real_host(self, context: Context) -> str:
+        """Return the registry's host, asking for what its name in a reference leaves open."""
         ...
 
-    def prepare(self, scope: Scope, repository: Repository) -> None:
+    def prepare(self, context: Context, repository: Repository) -> None:
         """Make a repository that is missing, where the access says so."""
         ...
 
-    def present(self, scope: Scope, repository: Repository, digests: Iterable[Digest]) -> frozenset[Digest] | None:
+    def present(self, context: Context, repository: Repository, digests: Iterable[Digest]) -> frozenset[Digest] | None:
         """Say in one request which blobs are there; ``None`` when that is not to be learnt this way."""
         ...
 
-    def can_mount(self, scope: Scope) -> bool:
+    def can_mount(self, context: Context) -> bool:
         """Say whether this registry links blobs across its repositories."""
         ...
 
-    def explain(self, scope: Scope, repository: Repository, error: OciPushError) -> OciPushError:
-        """Give a better error for one that the distribution API left vague, or the same."""
+    def explain(self, context: Context, repository: Repository, error: OciPushError) -> OciPushError:
+        """Return a better error for one that the distribution API left vague, or the same."""
         ...
 
 
@@ -122,32 +122,32 @@ class ReplicaState(Struct, frozen=True):
 class Replication(Protocol):
     """See and set the copies that a registry makes of itself."""
 
-    def home(self, scope: Scope) -> Place:
+    def home(self, context: Context) -> Place:
         """Say which registry this is."""
         ...
 
-    def rules(self, scope: Scope) -> tuple[Rule, ...]:
+    def rules(self, context: Context) -> tuple[Rule, ...]:
         """Read the rules."""
         ...
 
-    def set_rules(self, scope: Scope, rules: tuple[Rule, ...]) -> None:
+    def set_rules(self, context: Context, rules: tuple[Rule, ...]) -> None:
         """Replace all rules."""
         ...
 
-    def states(self, scope: Scope, repository: Repository, digest: Digest) -> tuple[ReplicaState, ...]:
+    def states(self, context: Context, repository: Repository, digest: Digest) -> tuple[ReplicaState, ...]:
         """Say how far an image's copies are; nothing is listed before the registry has begun."""
         ...
 
 
-class CloudSide(Struct, frozen=True):
-    """Hold what stands behind one registry for one `Access`; made once for it and shared by all threads of a run."""
+class CloudServices(Struct, frozen=True):
+    """What stands behind one `RegistryEndpoint`; made once for it and shared by all threads of a run."""
 
-    logins: LoginSource
-    control: ControlPlane | None = None
+    credentials: CredentialProvider
+    control: ManagementApi | None = None
     replication: Replication | None = None
 
 
-MakeCloudSide: TypeAlias = Callable[[Access, Cloud], CloudSide | None]
+MakeCloudServices: TypeAlias = Callable[[RegistryEndpoint, Cloud], CloudServices | None]
 
 
 class Family(Struct, frozen=True):
@@ -165,7 +165,7 @@ class Family(Struct, frozen=True):
     labels: tuple[str, ...] = ()
     is_host: Callable[[str], bool] | None = None
     api: str = ""
-    make_cloud_side: MakeCloudSide | None = None
+    make_cloud_side: MakeCloudServices | None = None
 
     def matches(self, host: str) -> bool:
         """Say whether ``name[:port]`` is one of this family's hosts."""
@@ -177,17 +177,17 @@ class Family(Struct, frozen=True):
         return not set(self.labels).isdisjoint(bare.split(".")[:-1])
 
     def api_host(self, host: str) -> str:
-        """Give the host that requests go to, for the host that references name."""
+        """Return the host that requests go to, for the host that references name."""
         return self.api or host
 
-    def cloud_side(self, access: Access, cloud: Cloud) -> CloudSide | None:
-        """Give what stands behind the registry, or ``None`` where only `access.login` counts, which always wins."""
-        return self.make_cloud_side(access, cloud) if self.make_cloud_side else None
+    def cloud_services(self, endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
+        """Return what stands behind the registry, or ``None`` where `endpoint.credential` counts alone."""
+        return self.make_cloud_side(endpoint, cloud) if self.make_cloud_side else None
 
 
-def complete(login: Login, family: Family) -> Login:
-    """Give a login that is only a token the user name that the family takes with it."""
+def complete(credential: Credential, family: Family) -> Credential:
+    """Return a login that is only a token the user name that the family takes with it."""
     user = family.quirks.filler_user
-    if login.username or not login.password or not user:
-        return login
-    return replace(login, username=login.password.reveal() if user == SELF else user)
+    if credential.username or not credential.password or not user:
+        return credential
+    return replace(credential, username=credential.password.reveal() if user == SELF else user)

@@ -6,34 +6,34 @@ What stands behind a cloud's registry is a module of its own, imported when a re
 
 from __future__ import annotations
 
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import DOCKER_HUB, canonical_host
-from oci_push.providers.base import MIB, SELF, Cloud, CloudSide, Family, Quirks
+from oci_push.providers.base import MIB, SELF, Cloud, CloudServices, Family, Quirks
 from oci_push.providers.ecr import host as ecr_host
 
 
-def _ecr(access: Access, cloud: Cloud) -> CloudSide | None:
-    from oci_push.providers.ecr.provider import cloud_side
+def _ecr(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
+    from oci_push.providers.ecr.provider import cloud_services
 
-    return cloud_side(access, cloud)
-
-
-def _ecr_public(access: Access, cloud: Cloud) -> CloudSide | None:
-    from oci_push.providers.ecr.public import cloud_side
-
-    return cloud_side(access, cloud)
+    return cloud_services(endpoint, cloud)
 
 
-def _google(access: Access, cloud: Cloud) -> CloudSide | None:
-    from oci_push.providers.google import cloud_side
+def _ecr_public(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
+    from oci_push.providers.ecr.public import cloud_services
 
-    return cloud_side(access, cloud)
+    return cloud_services(endpoint, cloud)
 
 
-def _azure(access: Access, cloud: Cloud) -> CloudSide | None:
-    from oci_push.providers.azure import cloud_side
+def _google(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
+    from oci_push.providers.google import cloud_services
 
-    return cloud_side(access, cloud)
+    return cloud_services(endpoint, cloud)
+
+
+def _azure(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
+    from oci_push.providers.azure import cloud_services
+
+    return cloud_services(endpoint, cloud)
 
 
 FAMILIES: tuple[Family, ...] = (

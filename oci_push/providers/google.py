@@ -27,15 +27,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from oci_push.errors import CredentialsError
-from oci_push.model.endpoint import Access, Login
+from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.identity import GoogleIdentity
 from oci_push.model.manifest import load_json
 from oci_push.protocol.credentials import refresh_token
-from oci_push.providers.base import Cloud, CloudSide
+from oci_push.providers.base import Cloud, CloudServices
 from oci_push.providers.tokenfetch import get_metadata, get_text, post_form, post_json, seconds_in, text_in, token_in
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.secret import Secret
-from oci_push.transport.credentials import Lease, LeasedLogin
+from oci_push.transport.credentials import Lease, RefreshingCredential
 
 TOKEN_USER = "oauth2accesstoken"  # noqa: S105  # a user name
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -52,15 +52,15 @@ _KEY_HINT = "give the JSON text of a service account's key, or of a workload ide
 _REFUSED_HINT = "is the key still active, and this machine's clock right? (gcloud iam service-accounts keys list)"
 
 
-def cloud_side(access: Access, cloud: Cloud) -> CloudSide | None:
-    """Give where logins come from; ``None`` where the access names no identity of this cloud."""
-    identity = access.identity
+def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
+    """Return where logins come from; ``None`` where the access names no identity of this cloud."""
+    identity = endpoint.identity
     if not isinstance(identity, GoogleIdentity):
         return None
-    return CloudSide(LeasedLogin(cloud.clock, lambda scope: _lease(identity, access.name, cloud, scope)))
+    return CloudServices(RefreshingCredential(cloud.clock, lambda scope: _lease(identity, endpoint.name, cloud, scope)))
 
 
-def _lease(identity: GoogleIdentity, name: str, cloud: Cloud, scope: Scope) -> Lease:
+def _lease(identity: GoogleIdentity, name: str, cloud: Cloud, scope: Context) -> Lease:
     if identity.keyfile:
         where = f"the keyfile of registry {name!r}" if name else "the keyfile"
         return _by_file(identity.keyfile, where, cloud, scope)
@@ -84,7 +84,7 @@ def _ambient_file(cloud: Cloud) -> tuple[Secret, str] | None:
         return None
 
 
-def _by_file(text: Secret, where: str, cloud: Cloud, scope: Scope) -> Lease:
+def _by_file(text: Secret, where: str, cloud: Cloud, scope: Context) -> Lease:
     value = _parse(text, where)
     kind = value.get("type")
     if kind == "service_account":
@@ -110,7 +110,7 @@ def _parse(text: Secret, where: str) -> Mapping[str, object]:
         raise CredentialsError(f"{where}: is not a JSON object", hint=_KEY_HINT) from None
 
 
-def _by_key(value: Mapping[str, object], where: str, cloud: Cloud, scope: Scope) -> Lease:
+def _by_key(value: Mapping[str, object], where: str, cloud: Cloud, scope: Context) -> Lease:
     account = text_in(value, "client_email", where)
     url = str(value.get("token_uri") or TOKEN_URL)
     issued = int(cloud.clock.now())
@@ -144,7 +144,7 @@ def _sign(header: Mapping[str, object], claims: Mapping[str, object], pem: Secre
     return Secret(f"{signed}.{_segment(key.sign(signed.encode(), PKCS1v15(), SHA256()))}")
 
 
-def _by_refresh(value: Mapping[str, object], where: str, cloud: Cloud, scope: Scope) -> Lease:
+def _by_refresh(value: Mapping[str, object], where: str, cloud: Cloud, scope: Context) -> Lease:
     form: dict[str, str | Secret] = {
         "grant_type": "refresh_token",
         "client_id": text_in(value, "client_id", where),
@@ -157,7 +157,7 @@ def _by_refresh(value: Mapping[str, object], where: str, cloud: Cloud, scope: Sc
     return _token(answer, "access_token", what, f"gcloud's user, {where}")
 
 
-def _by_exchange(value: Mapping[str, object], where: str, cloud: Cloud, scope: Scope) -> Lease:
+def _by_exchange(value: Mapping[str, object], where: str, cloud: Cloud, scope: Context) -> Lease:
     url = text_in(value, "token_url", where)
     what = f"{where}: token from {_host(url)}"
     form: dict[str, str | Secret] = {
@@ -175,7 +175,7 @@ def _by_exchange(value: Mapping[str, object], where: str, cloud: Cloud, scope: S
     return _impersonate(value, str(impersonation), token_in(answer, "access_token", what), where, cloud, scope)
 
 
-def _subject(value: Mapping[str, object], where: str, cloud: Cloud, scope: Scope) -> Secret:
+def _subject(value: Mapping[str, object], where: str, cloud: Cloud, scope: Context) -> Secret:
     source = value.get("credential_source")
     source = source if isinstance(source, dict) else {}
     what = f"{where}: subject token"
@@ -207,7 +207,9 @@ def _subject(value: Mapping[str, object], where: str, cloud: Cloud, scope: Scope
     return refresh_token(text, what)  # of a kind that the pool's provider knows: a JWT, or an XML assertion in base64
 
 
-def _impersonate(value: Mapping[str, object], url: str, token: Secret, where: str, cloud: Cloud, scope: Scope) -> Lease:
+def _impersonate(
+    value: Mapping[str, object], url: str, token: Secret, where: str, cloud: Cloud, scope: Context
+) -> Lease:
     account = urlsplit(url).path.rpartition("/")[2].partition(":")[0]
     what = f"{where}: token for {account} from {_host(url)}"
     options = value.get("service_account_impersonation")
@@ -221,11 +223,13 @@ def _impersonate(value: Mapping[str, object], url: str, token: Secret, where: st
         what,
         hint="the workload needs the role roles/iam.workloadIdentityUser on this service account",
     )
-    login = Login(TOKEN_USER, token_in(answer, "accessToken", what), source=f"service account {account}, {where}")
-    return Lease(login, _until(text_in(answer, "expireTime", what), cloud.clock.now(), life_s))
+    credential = Credential(
+        TOKEN_USER, token_in(answer, "accessToken", what), source=f"service account {account}, {where}"
+    )
+    return Lease(credential, _until(text_in(answer, "expireTime", what), cloud.clock.now(), life_s))
 
 
-def _by_metadata(cloud: Cloud, scope: Scope) -> Lease:
+def _by_metadata(cloud: Cloud, scope: Context) -> Lease:
     host = cloud.env.get("GCE_METADATA_HOST") or _METADATA_HOST
     what = f"metadata server {host}"
     answer = get_metadata(
@@ -242,8 +246,8 @@ def _by_metadata(cloud: Cloud, scope: Scope) -> Lease:
 
 
 def _token(answer: Mapping[str, object], key: str, what: str, source: str) -> Lease:
-    login = Login(TOKEN_USER, token_in(answer, key, what), source=source)
-    return Lease(login, seconds_in(answer, "expires_in", 3600))
+    credential = Credential(TOKEN_USER, token_in(answer, key, what), source=source)
+    return Lease(credential, seconds_in(answer, "expires_in", 3600))
 
 
 def _until(moment: str, now: float, default: float) -> float:

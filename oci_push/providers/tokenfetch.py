@@ -19,7 +19,7 @@ from oci_push.model.manifest import load_json
 from oci_push.protocol.call import BytesBody, Call, Reply
 from oci_push.protocol.credentials import bearer_token, header
 from oci_push.providers.base import Cloud
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.secret import Secret
 
 _LIMIT = 256 * 1024
@@ -29,7 +29,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 def post_form(
     cloud: Cloud,
-    scope: Scope,
+    scope: Context,
     url: str,
     form: Mapping[str, str | Secret],
     what: str,
@@ -46,7 +46,7 @@ def post_form(
 
 
 def post_json(
-    cloud: Cloud, scope: Scope, url: str, value: object, bearer: Secret, what: str, *, hint: str | None = None
+    cloud: Cloud, scope: Context, url: str, value: object, bearer: Secret, what: str, *, hint: str | None = None
 ) -> Mapping[str, object]:
     """Send JSON by POST, with a bearer token."""
     check_endpoint(url, what)
@@ -56,7 +56,7 @@ def post_json(
     )
 
 
-def get_text(cloud: Cloud, scope: Scope, url: str, headers: Mapping[str, str], what: str) -> str:
+def get_text(cloud: Cloud, scope: Context, url: str, headers: Mapping[str, str], what: str) -> str:
     """Ask by GET and give the answer as it is."""
     check_endpoint(url, what)
     headers = dict(header(name, value, f"{what}: header") for name, value in headers.items())
@@ -68,14 +68,14 @@ def get_text(cloud: Cloud, scope: Scope, url: str, headers: Mapping[str, str], w
 
 
 def get_metadata(
-    cloud: Cloud, scope: Scope, url: str, headers: Mapping[str, str], what: str, *, absent: str, hint: str
+    cloud: Cloud, scope: Context, url: str, headers: Mapping[str, str], what: str, *, absent: str, hint: str
 ) -> Mapping[str, object]:
     """Ask the instance's own metadata service, which is near or not there at all: once, and not for long.
 
     `absent` is the message where nobody answers.
     """
     headers = dict(header(name, value, f"{what}: header") for name, value in headers.items())
-    call = Call("GET", url, headers, replayable=False, limit=_LIMIT, what=what)
+    call = Call("GET", url, headers, idempotent=False, limit=_LIMIT, what=what)
     try:
         reply = cloud.fetch(scope.child(seconds=_METADATA_S), call)
     except (NetworkError, DeadlineError) as problem:
@@ -87,7 +87,7 @@ def get_metadata(
 
 
 def text_in(value: Mapping[str, object], key: str, what: str) -> str:
-    """Give a field that must be there as text."""
+    """Return a field that must be there as text."""
     found = value.get(key)
     if not isinstance(found, str) or not found:
         raise CredentialsError(f"{what}: has no {key}")
@@ -95,12 +95,12 @@ def text_in(value: Mapping[str, object], key: str, what: str) -> str:
 
 
 def token_in(value: Mapping[str, object], key: str, what: str) -> Secret:
-    """Give a token, which travels in headers."""
+    """Return a token, which travels in headers."""
     return bearer_token(text_in(value, key, f"{what}: its answer"), f"{what}: {key} of its answer")
 
 
 def seconds_in(value: Mapping[str, object], key: str, default: float) -> float:
-    """Give a life in seconds, which Azure writes as text."""
+    """Return a life in seconds, which Azure writes as text."""
     found = value.get(key)
     if isinstance(found, str) and found.isascii() and found.isdigit() and len(found) < 10:
         return float(found)
@@ -127,7 +127,7 @@ def _is_link_local(host: str) -> bool:
         return False
 
 
-def _send(cloud: Cloud, scope: Scope, call: Call, what: str, hint: str | None) -> Reply:
+def _send(cloud: Cloud, scope: Context, call: Call, what: str, hint: str | None) -> Reply:
     try:
         return cloud.fetch(scope, replace(call, limit=_LIMIT, what=what))
     except RegistryError as error:

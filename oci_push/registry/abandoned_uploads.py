@@ -19,16 +19,20 @@ from oci_push.protocol import uploads
 from oci_push.protocol.uploads import Upload
 from oci_push.registry.capabilities import Abilities
 from oci_push.registry.upload_store import Entry
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.transport.session import Session
 
 _CLOSING_S = 4.0
 
 
-def close(session: Session, scope: Scope, repository: Repository, upload: Upload, *, is_stale: bool = False) -> None:
+def close(
+    session: Session, context: Context, repository: Repository, upload: Upload, *, is_stale: bool = False
+) -> None:
     """Close an upload that will not be finished; never raises, and outlives a cancelled scope shortly."""
     with contextlib.suppress(OciPushError):
-        session.run_once(scope.shielded(_CLOSING_S), uploads.cancel(repository, upload.location, is_stale=is_stale))
+        session.run_without_retry(
+            context.shielded(_CLOSING_S), uploads.cancel(repository, upload.location, is_stale=is_stale)
+        )
 
 
 def what_of(repository: Repository, blob: Descriptor) -> str:
@@ -36,8 +40,8 @@ def what_of(repository: Repository, blob: Descriptor) -> str:
     return f"{repository}: blob {blob.digest.short}"
 
 
-class Left(Struct, frozen=True):
-    """Hold a session that is left: `confirmed` bytes were told of, up to `reached` may have come.
+class AbandonedUpload(Struct, frozen=True):
+    """A session that is left: `confirmed` bytes were told of, up to `reached` may have come.
 
     `is_broken` says that the last request about it broke, so that its Location may be an old one.
     """
@@ -50,24 +54,24 @@ class Left(Struct, frozen=True):
     reached: int
     is_broken: bool
 
-    def close(self, scope: Scope) -> None:
+    def close(self, context: Context) -> None:
         """Close it."""
-        close(self.session, scope, self.repository, self.upload, is_stale=self.is_broken)
+        close(self.session, context, self.repository, self.upload, is_stale=self.is_broken)
 
-    def keep(self, scope: Scope, entry: Entry, abilities: Abilities, emit: Emit) -> None:
+    def keep(self, context: Context, entry: Entry, abilities: Abilities, emit: Emit) -> None:
         """Keep it for a later run if the registry does, and say what is known."""
-        around = scope.shielded(_CLOSING_S)
+        around = context.shielded(_CLOSING_S)
         what = what_of(self.repository, self.blob)
         asking = uploads.ask(self.repository, self.blob.digest, self.upload, urgent=True)
         try:
-            standing = self.session.run_once(around, asking)
+            standing = self.session.run_without_retry(around, asking)
         except RegistryError as error:
             if error.transient:
                 self._keep_unseen(entry, abilities, emit)
                 return
             # It is gone, or cannot be asked for, and then not gone on with either.
             if error.status != 404:
-                close(self.session, scope, self.repository, self.upload)
+                close(self.session, context, self.repository, self.upload)
             entry.forget()
             if self.is_broken and error.status == 404:
                 abilities.learn_resuming(works=False)
@@ -78,7 +82,7 @@ class Left(Struct, frozen=True):
             self._keep_unseen(entry, abilities, emit)
             return
         if standing.stored is None or standing.stored > self.reached:
-            close(self.session, scope, self.repository, standing.upload)
+            close(self.session, context, self.repository, standing.upload)
             entry.forget()
             if self.confirmed:
                 emit(Note(f"{what}: the registry does not say what it has kept; the next push sends all of it"))

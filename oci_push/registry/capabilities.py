@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from oci_push.errors import RegistryError
 from oci_push.model.reference import Repository
-from oci_push.protocol.uploads import Form, Upload
+from oci_push.protocol.uploads import Upload, UploadMethod
 from oci_push.transport.limits import Rate
 
 MIB = 1024 * 1024
@@ -42,7 +42,7 @@ class Facts(Struct, frozen=True):
     which opens its upload is worth a try. `manifests_per_s` bounds how many manifests are put, 0: not.
     """
 
-    form: Form = Form.PUT
+    method: UploadMethod = UploadMethod.PUT
     multi_tag: bool = True
     anonymous_mount: bool = False
     pieces: bool = True
@@ -54,7 +54,7 @@ class Facts(Struct, frozen=True):
 
 
 class Abilities:
-    """Hold the current knowledge; plain attributes, since a race only costs one request.
+    """The current knowledge; plain attributes, since a race only costs one request.
 
     `find` and `note` reach what earlier runs learnt, by name; `lasts` says that what is noted will be found again.
     """
@@ -64,7 +64,7 @@ class Abilities:
     ) -> None:
         self._note = note
         known = {name: find(name) for name in _LEARNT}
-        self.form = facts.form
+        self.method = facts.method
         self.multi_tag = known["multi_tag"] == "yes" or (facts.multi_tag and known["multi_tag"] != "no")
         self.pieces = facts.pieces and known["pieces"] != "no"
         anywhere = known["anonymous_mount"]
@@ -79,14 +79,14 @@ class Abilities:
         self.manifest_rate = Rate(facts.manifests_per_s) if facts.manifests_per_s else None
         self.denied_sources: set[Repository] = set()
         self._bytes_per_s = 0.0
-        self._refused: set[Form] = set()
+        self._refused: set[UploadMethod] = set()
 
-    def form_for(self, size: int, upload: Upload) -> Form:
+    def form_for(self, size: int, upload: Upload) -> UploadMethod:
         """Choose how a blob of this size travels."""
         most = self._most(upload)
         if (most and size > most) or (self.pieces and size > WHOLE_BYTES):
-            return Form.CHUNKS if Form.CHUNKS not in self._refused else self.form
-        return self.form
+            return UploadMethod.CHUNKS if UploadMethod.CHUNKS not in self._refused else self.method
+        return self.method
 
     def takes_in_one_request(self, size: int) -> bool:
         """Say whether a blob should be sent in the request that opens its upload."""
@@ -113,7 +113,7 @@ class Abilities:
             self.resumes = works
             self._note("resuming", "yes" if works else "no")
 
-    def piece_bytes(self, upload: Upload) -> int:
+    def chunk_bytes(self, upload: Upload) -> int:
         """Choose the size of the next piece: as much as leaves in `PIECE_S`, within what the registry takes."""
         wanted = int(min(max(self._bytes_per_s * PIECE_S, _LEAST_PIECE), _MOST_PIECE)) if self._bytes_per_s else 0
         size = max(wanted or self._first, upload.chunk_min, self._least)
@@ -126,31 +126,37 @@ class Abilities:
         self._bytes_per_s = min(speed, _GROWTH * max(size, _LEAST_PIECE) / PIECE_S)
         return speed
 
-    def refuses_size(self, tried: Form, size: int, upload: Upload) -> bool:
+    def refuses_size(self, tried: UploadMethod, size: int, upload: Upload) -> bool:
         """Learn from a 413 for a body of this size; say whether smaller ones are left to try."""
         least = max(_LEAST_AFTER_413, self._least, upload.chunk_min)
-        if Form.CHUNKS in self._refused or (size <= least and tried is Form.CHUNKS):
+        if UploadMethod.CHUNKS in self._refused or (size <= least and tried is UploadMethod.CHUNKS):
             return False
         if size <= least:
-            self.form = Form.CHUNKS  # too small to be too large: worth one more try, and not worth remembering
+            self.method = (
+                UploadMethod.CHUNKS
+            )  # too small to be too large: worth one more try, and not worth remembering
             return True
         # From a whole blob the first step leads to our own first piece at most: halving gigabytes takes long.
         half = max(least, size // 2)
-        self._limit = min(half, self._first) if tried is not Form.CHUNKS else half
+        self._limit = min(half, self._first) if tried is not UploadMethod.CHUNKS else half
         self._note("piece_limit", str(self._limit))
         return True
 
-    def refuses_form(self, tried: Form, error: RegistryError) -> bool:
+    def refuses_form(self, tried: UploadMethod, error: RegistryError) -> bool:
         """Learn from the refusal of an upload's first bytes; say whether another form is left to try."""
         if error.status not in _FORM_REFUSED and "UNSUPPORTED" not in error.codes:
             return False
         self._refused.add(tried)
-        if tried is Form.CHUNKS:
+        if tried is UploadMethod.CHUNKS:
             self.pieces = False
             self._note("pieces", "no")
-        left = [form for form in (self.form, Form.PUT, Form.STREAM, Form.CHUNKS) if form not in self._refused]
+        left = [
+            method
+            for method in (self.method, UploadMethod.PUT, UploadMethod.STREAM, UploadMethod.CHUNKS)
+            if method not in self._refused
+        ]
         if left:
-            self.form = left[0]
+            self.method = left[0]
         return bool(left)
 
     def _most(self, upload: Upload) -> int:

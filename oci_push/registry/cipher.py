@@ -13,7 +13,7 @@ from pathlib import Path
 from oci_push.runtime.files import PRIVATE, write_whole
 
 
-class Sealer:
+class Cipher:
     """Encrypt and decrypt with the key in `path`, which is made when it is first needed."""
 
     def __init__(self, path: Path) -> None:

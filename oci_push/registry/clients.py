@@ -13,121 +13,127 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from oci_push.events import Emit
-from oci_push.model.endpoint import Access, Trust
+from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import pull_scope, push_scope
-from oci_push.protocol.uploads import Form
-from oci_push.providers.base import Cloud, CloudSide
+from oci_push.protocol.uploads import UploadMethod
+from oci_push.providers.base import Cloud, CloudServices
 from oci_push.providers.families import find_family
 from oci_push.registry.capabilities import Abilities, Facts
-from oci_push.registry.in_flight import UnderWay
-from oci_push.registry.referrers_list import Listing
+from oci_push.registry.in_flight import InFlight
+from oci_push.registry.referrers_list import ReferrersList
 from oci_push.registry.repository import RepositoryClient
-from oci_push.registry.upload_store import Journal
-from oci_push.runtime.cache import Memory, NoMemory
-from oci_push.runtime.context import Scope
+from oci_push.registry.upload_store import UploadStore
+from oci_push.runtime.cache import Cache, NoCache
+from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.runtime.single_flight import OnceMap
-from oci_push.transport.credentials import FixedLogin, LoginSource
-from oci_push.transport.limits import Bandwidth, Gate
+from oci_push.runtime.single_flight import SingleFlight
+from oci_push.transport.credentials import CredentialProvider, FixedCredential
+from oci_push.transport.limits import Bandwidth, ConcurrencyLimiter
 from oci_push.transport.redirects import origin
 from oci_push.transport.session import Session, TransportSettings
 
 
-class Connections:
-    """Give repository clients. Close it at the end.
+class RegistryClients:
+    """Return repository clients. Close it at the end.
 
-    `blob_retry` bounds how often one upload is taken up again; `journal` keeps those that were not finished for a
-    later run, where `memory` keeps what registries can do. Without `mount` no registry is asked to look for blobs.
+    `blob_retry` bounds how often one upload is taken up again; `upload_store` keeps those that were not finished for a
+    later run, where `cache` keeps what registries can do. Without `mount` no registry is asked to look for blobs.
     `renewing` finds what an access's login is got from anew, where it may age.
     """
 
     def __init__(
         self,
-        scope: Scope,
+        context: Context,
         settings: TransportSettings,
         *,
         blob_retry: RetryPolicy,
         random: Callable[[], float],
         emit: Emit,
-        memory: Memory | None = None,
-        journal: Journal | None = None,
+        cache: Cache | None = None,
+        upload_store: UploadStore | None = None,
         mount: bool = True,
         home: Path | None = None,
-        renewing: Callable[[Access], LoginSource | None] = lambda _: None,
+        renewing: Callable[[RegistryEndpoint], CredentialProvider | None] = lambda _: None,
     ) -> None:
-        self._scope = scope
+        self._scope = context
         self._settings = settings
         self._blob_retry = blob_retry
         self._random = random
         self._emit = emit
-        self._memory = memory or NoMemory()
-        self._journal = journal
+        self._memory = cache or NoCache()
+        self._journal = upload_store
         self._mount = mount
-        self._under_way = UnderWay()
+        self._under_way = InFlight()
         self._bandwidth = Bandwidth(settings.limit_bytes_per_s)
-        self._gates: OnceMap[str, Gate] = OnceMap()
-        self._sessions: OnceMap[Access, Session] = OnceMap()
-        self._listings: OnceMap[str, Listing] = OnceMap()
-        self._abilities: OnceMap[str, Abilities] = OnceMap()
-        self._outside: OnceMap[Access, Session] = OnceMap()
-        self._sides: OnceMap[Access, CloudSide] = OnceMap()
+        self._gates: SingleFlight[str, ConcurrencyLimiter] = SingleFlight()
+        self._sessions: SingleFlight[RegistryEndpoint, Session] = SingleFlight()
+        self._listings: SingleFlight[str, ReferrersList] = SingleFlight()
+        self._abilities: SingleFlight[str, Abilities] = SingleFlight()
+        self._outside: SingleFlight[RegistryEndpoint, Session] = SingleFlight()
+        self._sides: SingleFlight[RegistryEndpoint, CloudServices] = SingleFlight()
         self._home = home
         self._renewing = renewing
 
-    def session(self, access: Access) -> Session:
-        """Give the session of a login."""
-        return self._sessions.get(access, lambda: self._open(access))
+    def session(self, endpoint: RegistryEndpoint) -> Session:
+        """Return the session of a login."""
+        return self._sessions.get(endpoint, lambda: self._open(endpoint))
 
-    def repository(self, access: Access, repository: Repository) -> RepositoryClient:
-        """Give a client for one repository, over the session of its login."""
+    def repository(self, endpoint: RegistryEndpoint, repository: Repository) -> RepositoryClient:
+        """Return a client for one repository, over the session of its login."""
         return RepositoryClient(
-            self.session(access),
+            self.session(endpoint),
             repository,
-            self._abilities.get(access.host, lambda: self._learn(access.host)),
-            self.side(access).control,
+            self._abilities.get(endpoint.host, lambda: self._learn(endpoint.host)),
+            self.side(endpoint).control,
             call_retry=self._settings.call_retry,
             blob_retry=self._blob_retry,
             random=self._random,
             emit=self._emit,
-            memory=self._memory,
-            journal=self._journal,
-            listing=self._listings.get(access.host, Listing),
-            under_way=self._under_way if self._mount and self.can_mount(access) else None,
+            cache=self._memory,
+            upload_store=self._journal,
+            listing=self._listings.get(endpoint.host, ReferrersList),
+            in_flight=self._under_way if self._mount and self.can_mount(endpoint) else None,
         )
 
-    def want(self, access: Access, *, push: tuple[Repository, ...] = (), pull: tuple[Repository, ...] = ()) -> None:
+    def want(
+        self, endpoint: RegistryEndpoint, *, push: tuple[Repository, ...] = (), pull: tuple[Repository, ...] = ()
+    ) -> None:
         """Name what will be needed, so that the first token covers it; targets first."""
-        self.session(access).auth.want(tuple(push_scope(r) for r in push) + tuple(pull_scope(r) for r in pull))
+        self.session(endpoint).auth.want(tuple(push_scope(r) for r in push) + tuple(pull_scope(r) for r in pull))
 
-    def can_mount(self, access: Access) -> bool:
+    def can_mount(self, endpoint: RegistryEndpoint) -> bool:
         """Say whether this registry links blobs across repositories at all; what was measured goes before the facts."""
-        measured = self._memory.find_ability(access.host, "mount")
-        return find_family(access.host).quirks.mounts if measured is None else measured == "yes"
+        measured = self._memory.find_ability(endpoint.host, "mount")
+        return find_family(endpoint.host).quirks.mounts if measured is None else measured == "yes"
 
-    def side(self, access: Access) -> CloudSide:
-        """Give what stands behind a registry; where that is nothing, its login alone."""
-        provider = find_family(access.host)
+    def side(self, endpoint: RegistryEndpoint) -> CloudServices:
+        """Return what stands behind a registry; where that is nothing, its login alone."""
+        provider = find_family(endpoint.host)
         return self._sides.get(
-            access, lambda: provider.cloud_side(access, self._cloud(access)) or CloudSide(FixedLogin(access.login))
+            endpoint,
+            lambda: (
+                provider.cloud_services(endpoint, self._cloud(endpoint))
+                or CloudServices(FixedCredential(endpoint.credential))
+            ),
         )
 
-    def resolve(self, access: Access, scope: Scope) -> Access:
-        """Give an access whose host is the real one, where the cloud has to be asked for a part of it."""
-        side = self.side(access)
-        host = side.control.real_host(scope) if side.control else access.host
-        resolved = replace(access, host=host)
+    def resolve(self, endpoint: RegistryEndpoint, context: Context) -> RegistryEndpoint:
+        """Return an access whose host is the real one, where the cloud has to be asked for a part of it."""
+        side = self.side(endpoint)
+        host = side.control.real_host(context) if side.control else endpoint.host
+        resolved = replace(endpoint, host=host)
         self._sides.get(resolved, lambda: side)  # what was learnt (a token, a role's session) serves both
         return resolved
 
-    def distance_s(self, access: Access) -> float | None:
-        """Give the round trip to a registry in seconds, if it has been talked to directly."""
-        session = self._sessions.peek(access)
+    def distance_s(self, endpoint: RegistryEndpoint) -> float | None:
+        """Return the round trip to a registry in seconds, if it has been talked to directly."""
+        session = self._sessions.peek(endpoint)
         return session.distance_s if session else None
 
     def width(self) -> int:
-        """Give the number of threads worth having for one target; the session's gate bounds what they do."""
+        """Return the number of threads worth having for one target; the session's gate bounds what they do."""
         return self._settings.far_requests
 
     def close(self) -> None:
@@ -135,57 +141,59 @@ class Connections:
         for session in (*(s for _, s in self._sessions.items()), *(s for _, s in self._outside.items())):
             session.close()
 
-    def _open(self, access: Access) -> Session:
-        provider = find_family(access.host)
-        fixed = FixedLogin(access.login) if access.login else self.side(access).logins
-        logins = self._renewing(access) or fixed
+    def _open(self, endpoint: RegistryEndpoint) -> Session:
+        provider = find_family(endpoint.host)
+        fixed = FixedCredential(endpoint.credential) if endpoint.credential else self.side(endpoint).credentials
+        credentials = self._renewing(endpoint) or fixed
         return Session(
-            access,
-            provider.api_host(access.host),
+            endpoint,
+            provider.api_host(endpoint.host),
             self._scope,
             self._settings,
             self._random,
             self._emit,
-            logins,
+            credentials,
             provider.quirks.hints,
-            gate=self._gates.get(access.host, lambda: Gate(self._settings.near_requests)),
+            limiter=self._gates.get(endpoint.host, lambda: ConcurrencyLimiter(self._settings.near_requests)),
             bandwidth=self._bandwidth,
         )
 
-    def _cloud(self, access: Access) -> Cloud:
+    def _cloud(self, endpoint: RegistryEndpoint) -> Cloud:
         return Cloud(
             self._settings.env,
             self._home,
             self._scope.clock,
-            partial(self._fetch, access),
+            partial(self._fetch, endpoint),
             retry=self._settings.call_retry,
             random=self._random,
             emit=self._emit,
         )
 
-    def _fetch(self, access: Access, scope: Scope, call: Call) -> Reply:
+    def _fetch(self, endpoint: RegistryEndpoint, context: Context, call: Call) -> Reply:
         """Send a provider's call to an endpoint; one at the registry itself is reached as the registry is."""
         scheme, name, port = where = origin(call.url)
         host = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
-        outside = Access(host, trust=Trust(plain_http=scheme == "http"))
-        if where == origin(f"{access.scheme}://{access.host}"):
-            outside = replace(outside, trust=replace(access.trust, plain_http=scheme == "http"), address=access.address)
-        return self._outside.get(outside, lambda: self._open_outside(outside)).fetch(scope, call)
+        outside = RegistryEndpoint(host, tls=TlsConfig(plain_http=scheme == "http"))
+        if where == origin(f"{endpoint.scheme}://{endpoint.host}"):
+            outside = replace(outside, tls=replace(endpoint.tls, plain_http=scheme == "http"), address=endpoint.address)
+        return self._outside.get(outside, lambda: self._open_outside(outside)).fetch(context, call)
 
-    def _open_outside(self, outside: Access) -> Session:
+    def _open_outside(self, outside: RegistryEndpoint) -> Session:
         return Session(outside, outside.host, self._scope, self._settings, self._random, self._emit)
 
     def _learn(self, host: str) -> Abilities:
-        """Give what is known of a registry: its family's facts, and what earlier runs and the doctor have seen."""
+        """Return what is known of a registry: its family's facts, and what earlier runs and the doctor have seen."""
 
         def find(name: str) -> str | None:
             return self._memory.find_ability(host, name)
 
         quirks = find_family(host).quirks
-        form, least = find("form") or "", find("chunk_min_bytes") or ""
+        method, least = find("form") or "", find("chunk_min_bytes") or ""
         abilities = Abilities(
             Facts(
-                form=Form(form) if form in {one.value for one in Form} else Form(quirks.upload),
+                method=UploadMethod(method)
+                if method in {one.value for one in UploadMethod}
+                else UploadMethod(quirks.upload),
                 multi_tag=quirks.multi_tag,
                 anonymous_mount=quirks.anonymous_mount,
                 pieces=quirks.pieces,

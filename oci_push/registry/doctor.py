@@ -24,9 +24,9 @@ from oci_push.protocol import manifests, probes, referrers, uploads
 from oci_push.protocol.call import BytesBody, Flow
 from oci_push.protocol.endpoints import push_scope
 from oci_push.protocol.ping import ping
-from oci_push.protocol.uploads import Form, Upload
+from oci_push.protocol.uploads import Upload, UploadMethod
 from oci_push.providers.base import Quirks
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.transport.session import Session
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ SKEW_S = 60.0
 _CLEANING_S = 60.0
 
 
-class Verdict(enum.Enum):
+class CheckOutcome(enum.Enum):
     """What became of one question."""
 
     OK = "ok"
@@ -54,7 +54,7 @@ class Finding(Struct, frozen=True):
     """Answer one question; a `FAILED` one keeps images from being pushed, a `NO` is only worth knowing."""
 
     name: str
-    verdict: Verdict
+    verdict: CheckOutcome
     text: str = ""
 
 
@@ -66,18 +66,18 @@ class Examination(Struct):
     left: list[str] = field(default_factory=list)
     error: OciPushError | None = None
 
-    def add(self, name: str, verdict: Verdict, text: str = "") -> None:
+    def add(self, name: str, verdict: CheckOutcome, text: str = "") -> None:
         """Note an answer."""
         self.findings.append(Finding(name, verdict, text))
 
     def note(self, name: str, ability: str, is_able: bool, text: str = "") -> None:
         """Note whether the registry can do something."""
-        self.add(name, Verdict.OK if is_able else Verdict.NO, text)
+        self.add(name, CheckOutcome.OK if is_able else CheckOutcome.NO, text)
         self.abilities[ability] = "yes" if is_able else "no"
 
 
 def scratch_repositories(host: str, namespace: str) -> tuple[Repository, Repository]:
-    """Give the two repositories that an examination writes to, below `namespace` (which may be empty)."""
+    """Return the two repositories that an examination writes to, below `namespace` (which may be empty)."""
     prefix = f"{namespace}/" if namespace else ""
     return Repository(host, prefix + SCRATCH), Repository(host, prefix + MOUNT_SCRATCH)
 
@@ -94,79 +94,81 @@ class Doctor:
         self._uploads: list[tuple[Repository, str]] = []
         self._found = Examination()
 
-    def examine(self, scope: Scope) -> Examination:
+    def examine(self, context: Context) -> Examination:
         """Ask everything; a failure that makes the rest pointless ends it, and is in the result."""
         found = self._found
         try:
-            self._look(scope)
-            self._enter(scope)
+            self._look(context)
+            self._enter(context)
             try:
-                self._measure(scope)
+                self._measure(context)
             finally:
-                self._clean(scope.shielded(_CLEANING_S))
+                self._clean(context.shielded(_CLEANING_S))
         except OciPushError as error:
-            scope.check()
+            context.check()
             found.error = error
         limits = self._session.limits
-        found.add("rate limits", Verdict.OK if limits else Verdict.UNKNOWN, limits or "not told of")
+        found.add("rate limits", CheckOutcome.OK if limits else CheckOutcome.UNKNOWN, limits or "not told of")
         return found
 
-    def _look(self, scope: Scope) -> None:
-        probe = self._require("network", lambda: self._session.probe(scope))
+    def _look(self, context: Context) -> None:
+        probe = self._require("network", lambda: self._session.probe(context))
         if not probe.addresses:
-            self._found.add("network", Verdict.UNKNOWN, "a proxy stands between")
+            self._found.add("network", CheckOutcome.UNKNOWN, "a proxy stands between")
             return
-        self._found.add("network", Verdict.OK, f"{', '.join(probe.addresses)}; connected to {probe.address}")
+        self._found.add("network", CheckOutcome.OK, f"{', '.join(probe.addresses)}; connected to {probe.address}")
         if not probe.protocol:
-            self._found.add("tls", Verdict.NO, "plain http")
+            self._found.add("tls", CheckOutcome.NO, "plain http")
         elif not probe.expires:
-            self._found.add("tls", Verdict.NO, f"{probe.protocol}, {probe.cipher}; the certificate is not checked")
+            self._found.add("tls", CheckOutcome.NO, f"{probe.protocol}, {probe.cipher}; the certificate is not checked")
         else:
             certificate = f"certificate by {probe.issuer or 'nobody named'}, good until {probe.expires}"
-            self._found.add("tls", Verdict.OK, f"{probe.protocol}, {probe.cipher}; {certificate}")
+            self._found.add("tls", CheckOutcome.OK, f"{probe.protocol}, {probe.cipher}; {certificate}")
 
-    def _enter(self, scope: Scope) -> None:
+    def _enter(self, context: Context) -> None:
         session = self._session
         session.auth.want((push_scope(self._here), push_scope(self._there)))
-        pong = self._require("login", lambda: session.run(scope, ping(self._here.host)))
-        login = session.auth.login(scope)
-        who = f"user {login.shown_user or '(token)'} from {login.source}" if login else "nobody"
-        self._found.add("login", Verdict.OK, f"{who}; {session.auth.view().scheme or 'the registry asks for no login'}")
+        pong = self._require("login", lambda: session.run(context, ping(self._here.host)))
+        credential = session.auth.credential(context)
+        who = f"user {credential.shown_user or '(token)'} from {credential.source}" if credential else "nobody"
+        self._found.add(
+            "login", CheckOutcome.OK, f"{who}; {session.auth.view().scheme or 'the registry asks for no login'}"
+        )
         if pong.moment is None:
-            self._found.add("clock", Verdict.UNKNOWN, "the registry does not tell the time")
+            self._found.add("clock", CheckOutcome.UNKNOWN, "the registry does not tell the time")
         else:
-            skew = pong.moment - scope.clock.now()
-            verdict = Verdict.OK if abs(skew) < SKEW_S else Verdict.NO
+            skew = pong.moment - context.clock.now()
+            verdict = CheckOutcome.OK if abs(skew) < SKEW_S else CheckOutcome.NO
             self._found.add("clock", verdict, f"the registry's is {skew:+.0f} s from ours")
-        opened = self._require("push", lambda: session.run(scope, uploads.start(self._here, Digest.of(b""))))
-        session.run(scope, uploads.cancel(self._here, opened.location))
+        opened = self._require("push", lambda: session.run(context, uploads.start(self._here, Digest.of(b""))))
+        session.run(context, uploads.cancel(self._here, opened.location))
         told = [f"at least {opened.chunk_min}"] * bool(opened.chunk_min)
         told += [f"at most {opened.chunk_max}"] * bool(opened.chunk_max)
         pieces = f"; wants pieces of {' and '.join(told)} bytes" if told else ""
-        self._found.add("push", Verdict.OK, f"{self._here}{pieces}")
+        self._found.add("push", CheckOutcome.OK, f"{self._here}{pieces}")
 
-    def _measure(self, scope: Scope) -> None:
+    def _measure(self, context: Context) -> None:
         works = []
-        for form, name in ((Form.PUT, "upload by PUT"), (Form.STREAM, "upload by PATCH")):
-            error = self._upload(scope, _content(form.value, 4096), form, SMALL_PIECE)
-            self._found.add(name, Verdict.NO if error else Verdict.OK, _reason(error))
+        for form, name in ((UploadMethod.PUT, "upload by PUT"), (UploadMethod.STREAM, "upload by PATCH")):
+            error = self._upload(context, _content(form.value, 4096), form, SMALL_PIECE)
+            self._found.add(name, CheckOutcome.NO if error else CheckOutcome.OK, _reason(error))
             works += [form] * (error is None)
-        works += [Form.CHUNKS] * self._pieces(scope)
-        self._single_post(scope)
+        works += [UploadMethod.CHUNKS] * self._pieces(context)
+        self._single_post(context)
         if not works:
-            self._found.add("image", Verdict.FAILED, "no form of upload works")
+            self._found.add("image", CheckOutcome.FAILED, "no form of upload works")
             return
         self._found.abilities["form"] = works[0].value
-        image = self._require("image", lambda: self._image(scope, works[0]))
-        self._found.add("image", Verdict.OK, f"{self._here}:{TAG}")
-        self._mounts(scope, image)
-        self._many_tags(scope, image)
-        self._referrers(scope, image, works[0])
+        image = self._require("image", lambda: self._image(context, works[0]))
+        self._found.add("image", CheckOutcome.OK, f"{self._here}:{TAG}")
+        self._mounts(context, image)
+        self._many_tags(context, image)
+        self._referrers(context, image, works[0])
 
-    def _pieces(self, scope: Scope) -> bool:
+    def _pieces(self, context: Context) -> bool:
         error = None
         for piece in (SMALL_PIECE, LARGE_PIECE):
-            error = self._upload(scope, _content(f"pieces of {piece}", piece + 1024), Form.CHUNKS, piece)
+            error = self._upload(context, _content(f"pieces of {piece}", piece + 1024), UploadMethod.CHUNKS, piece)
             if error is None:
                 self._found.note("upload in pieces", "pieces", True, f"of {piece // 1024} KiB")
                 self._found.abilities["chunk_min_bytes"] = str(piece if piece > SMALL_PIECE else 0)
@@ -174,96 +176,96 @@ class Doctor:
         self._found.note("upload in pieces", "pieces", False, _reason(error))
         return False
 
-    def _single_post(self, scope: Scope) -> None:
+    def _single_post(self, context: Context) -> None:
         content = _content("post", 4096)
         blob = _described(content)
         try:
-            opened = self._session.run(scope, uploads.post_whole(self._here, blob, BytesBody(content)))
+            opened = self._session.run(context, uploads.post_whole(self._here, blob, BytesBody(content)))
         except RegistryError as error:
             self._found.note("upload by POST", "single_post", False, _reason(error))
             return
         if opened is None:
             self._blobs.append((self._here, blob.digest))
         else:
-            self._session.run(scope, uploads.cancel(self._here, opened.location))
+            self._session.run(context, uploads.cancel(self._here, opened.location))
         text = "" if opened is None else "an upload was opened instead"
         self._found.note("upload by POST", "single_post", opened is None, text)
 
-    def _image(self, scope: Scope, form: Form) -> Manifest:
+    def _image(self, context: Context, form: UploadMethod) -> Manifest:
         layer = bytes(1024)  # a tar without entries
         config = _json({"architecture": "amd64", "os": "linux", "rootfs": _root_of(layer)})
         for content in (layer, config):
-            error = self._upload(scope, content, form, LARGE_PIECE)
+            error = self._upload(context, content, form, LARGE_PIECE)
             if error is not None:
                 raise error
         image = _manifest(_described(config, media.OCI_CONFIG), _described(layer, media.OCI_LAYER))
-        self._session.run(scope, manifests.put(self._here, image, TAG))
+        self._session.run(context, manifests.put(self._here, image, TAG))
         self._manifests += [str(image.digest), TAG]
         return image
 
-    def _mounts(self, scope: Scope, image: Manifest) -> None:
+    def _mounts(self, context: Context, image: Manifest) -> None:
         # Two blobs, as the second of one blob's mounts would find it in place already.
         layer, config = image.blobs
-        self._mount(scope, "mount", "mount", layer, self._here)
-        self._mount(scope, "mount from anywhere", "anonymous_mount", config, None)
+        self._mount(context, "mount", "mount", layer, self._here)
+        self._mount(context, "mount from anywhere", "anonymous_mount", config, None)
 
-    def _mount(self, scope: Scope, name: str, ability: str, blob: Descriptor, source: Repository | None) -> None:
+    def _mount(self, context: Context, name: str, ability: str, blob: Descriptor, source: Repository | None) -> None:
         try:
-            answer = self._session.run(scope, uploads.mount(self._there, blob, source))
+            answer = self._session.run(context, uploads.mount(self._there, blob, source))
         except RegistryError as error:
             self._found.note(name, ability, False, _reason(error))
             return
         if answer.upload is not None:
-            self._session.run(scope, uploads.cancel(self._there, answer.upload.location))
+            self._session.run(context, uploads.cancel(self._there, answer.upload.location))
         if answer.mounted:
             self._blobs.append((self._there, blob.digest))
         self._found.note(name, ability, answer.mounted, "" if answer.mounted else "an upload was opened instead")
 
-    def _many_tags(self, scope: Scope, image: Manifest) -> None:
+    def _many_tags(self, context: Context, image: Manifest) -> None:
         try:
-            made = self._session.run(scope, manifests.put_with_tags(self._here, image, MORE_TAGS)).tags
+            made = self._session.run(context, manifests.put_with_tags(self._here, image, MORE_TAGS)).tags
         except RegistryError as error:
             self._found.note("many tags at once", "multi_tag", False, _reason(error))
             return
         self._manifests += sorted(made)
         self._found.note("many tags at once", "multi_tag", made == set(MORE_TAGS))
 
-    def _referrers(self, scope: Scope, image: Manifest, form: Form) -> None:
+    def _referrers(self, context: Context, image: Manifest, form: UploadMethod) -> None:
         try:
-            error = self._upload(scope, referrers.EMPTY_JSON, form, LARGE_PIECE)
+            error = self._upload(context, referrers.EMPTY_JSON, form, LARGE_PIECE)
             if error is not None:
                 raise error
             referrer = referrers.make_referrer(image.descriptor(), _ARTIFACT, {})
-            noted = self._session.run(scope, manifests.put(self._here, referrer, str(referrer.digest)))
+            noted = self._session.run(context, manifests.put(self._here, referrer, str(referrer.digest)))
             self._manifests.append(str(referrer.digest))
-            listed = self._session.run(scope, probes.referrers(self._here, image.digest))
+            listed = self._session.run(context, probes.referrers(self._here, image.digest))
         except RegistryError as error:
             self._found.note("referrers", "referrers", False, _reason(error))
             return
         text = "" if noted else "a client keeps the list itself, under a tag"
         self._found.note("referrers", "referrers", noted and bool(listed), text)
 
-    def _upload(self, scope: Scope, content: bytes, form: Form, piece: int) -> RegistryError | None:
+    def _upload(self, context: Context, content: bytes, form: UploadMethod, piece: int) -> RegistryError | None:
         """Send a blob in one form; give what kept it from working."""
         blob = _described(content)
         upload: Upload | None = None
         try:
-            upload = self._session.run(scope, uploads.start(self._here, blob.digest))
+            upload = self._session.run(context, uploads.start(self._here, blob.digest))
             self._uploads.append((self._here, upload.location))
-            self._session.run(scope, uploads.send_in(self._here, blob, BytesBody(content), upload, form, piece))
+            self._session.run(context, uploads.send_in(self._here, blob, BytesBody(content), upload, form, piece))
         except RegistryError as error:
             return error
         self._uploads.pop()
         self._blobs.append((self._here, blob.digest))
         return None
 
-    def _clean(self, scope: Scope) -> None:
+    def _clean(self, context: Context) -> None:
         """Take away what was made, tags before what they point at; what will not go is listed."""
         for repository, location in self._uploads:
-            self._takes(scope, uploads.cancel(repository, location))
+            self._takes(context, uploads.cancel(repository, location))
         kept = []
         for target in reversed(self._manifests):
-            is_gone = self._takes(scope, probes.delete_manifest(self._here, target, self._delete))
+            is_gone = self._takes(context, probes.delete_manifest(self._here, target, self._delete))
             if not is_gone and ":" in target:  # a tag goes with its manifest where it does not go alone
                 kept.append(target)
         self._found.note("deleting", "delete", not kept, "" if self._manifests else "nothing was there to delete")
@@ -271,14 +273,14 @@ class Doctor:
         left = [
             digest
             for repository, digest in self._blobs
-            if not self._takes(scope, probes.delete_blob(repository, digest, self._delete))
+            if not self._takes(context, probes.delete_blob(repository, digest, self._delete))
         ]
         if left:
             self._found.left.append(f"{len(left)} blobs of some kB, for the registry's own clearing away")
 
-    def _takes(self, scope: Scope, flow: Flow[None]) -> bool:
+    def _takes(self, context: Context, flow: Flow[None]) -> bool:
         try:
-            self._session.run(scope, flow)
+            self._session.run(context, flow)
         except NotFoundError:
             return True
         except OciPushError:
@@ -289,12 +291,12 @@ class Doctor:
         try:
             return action()
         except OciPushError as error:
-            self._found.add(name, Verdict.FAILED, str(error))
+            self._found.add(name, CheckOutcome.FAILED, str(error))
             raise
 
 
 def _content(what: str, size: int) -> bytes:
-    """Give bytes that are the same in every run, so that a run cut short leaves nothing that the next one adds to."""
+    """Return bytes that are the same in every run, so that a run cut short leaves nothing that the next one adds to."""
     line = f"oci-push doctor: {what}\n".encode()
     return (line * (size // len(line) + 1))[:size]
 
@@ -322,7 +324,7 @@ def _manifest(config: Descriptor, layer: Descriptor) -> Manifest:
 
 
 def _reason(error: RegistryError | None) -> str:
-    """Give what the registry said, without what it was about."""
+    """Return what the registry said, without what it was about."""
     if error is None:
         return ""
     before, answered, after = error.message.partition(f"{error.method} answered ")

@@ -12,16 +12,16 @@ from contextlib import contextmanager
 
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import Repository
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 _WORTH_BYTES = 256 * 1024
 """A blob up to this size is sent at once: waiting for another's round trips costs more."""
 _POLL_S = 0.25
 
 
-class UnderWay:
+class InFlight:
     """Know which repository of a registry has a blob, or will have it soon; shared by all threads of a run.
 
     A thread that has a blob in hand waits for no other blob, so nobody waits in a circle.
@@ -29,26 +29,26 @@ class UnderWay:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._moving: set[tuple[Access, Digest]] = set()
-        self._there: dict[tuple[Access, Digest], Repository] = {}
-        self._refusing: set[Access] = set()
+        self._moving: set[tuple[RegistryEndpoint, Digest]] = set()
+        self._there: dict[tuple[RegistryEndpoint, Digest], Repository] = {}
+        self._refusing: set[RegistryEndpoint] = set()
 
     @contextmanager
     def turn(
-        self, scope: Scope, access: Access, repository: Repository, blob: Descriptor
+        self, context: Context, endpoint: RegistryEndpoint, repository: Repository, blob: Descriptor
     ) -> Iterator[Repository | None]:
-        """Give the repository that has the blob by now, or ``None`` to whoever is to bring it to `repository`.
+        """Return the repository that has the blob by now, or ``None`` to whoever is to bring it to `repository`.
 
         At the block's end it counts as being there, unless an exception ends it.
         """
-        key = (access, blob.digest)
-        if blob.size <= _WORTH_BYTES or access in self._refusing:
+        key = (endpoint, blob.digest)
+        if blob.size <= _WORTH_BYTES or endpoint in self._refusing:
             yield None
             return
         with self._changed:
             while key in self._moving:
                 self._changed.wait(_POLL_S)
-                scope.check()
+                context.check()
             found = self._there.get(key)
             if found is None:
                 self._moving.add(key)
@@ -66,8 +66,8 @@ class UnderWay:
                     self._there[key] = repository
                 self._changed.notify_all()
 
-    def refused(self, access: Access, repository: Repository, digest: Digest) -> None:
+    def refused(self, endpoint: RegistryEndpoint, repository: Repository, digest: Digest) -> None:
         """Note that a registry does not link a blob that it has: nobody waits there any more."""
         with self._changed:
-            if self._there.get((access, digest)) == repository:
-                self._refusing.add(access)
+            if self._there.get((endpoint, digest)) == repository:
+                self._refusing.add(endpoint)

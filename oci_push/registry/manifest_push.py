@@ -25,8 +25,8 @@ from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Repository
 from oci_push.protocol import manifests
 from oci_push.protocol.call import BytesBody
-from oci_push.runtime.context import Scope
-from oci_push.runtime.retry import Action, Budget, RetryPolicy, decide
+from oci_push.runtime.context import Context
+from oci_push.runtime.retry import Action, RetryPolicy, RetryState, decide
 from oci_push.transport.session import Session
 
 SETTLE_S = 5.0
@@ -35,7 +35,7 @@ _GARBLED = frozenset({"DIGEST_INVALID", "MANIFEST_INVALID", "MANIFEST_UNVERIFIED
 """What a registry may say of a manifest that was changed on its way."""
 
 
-class Placing:
+class ManifestPush:
     """Put one manifest under one `target`; for one thread and one call of `run`.
 
     `before` is what the target named earlier; ``None``: nothing, or nobody has asked.
@@ -57,60 +57,60 @@ class Placing:
         self._target = target
         self._before = before
         self._emit = emit
-        self._body = Watched(manifest.raw)
+        self._body = WatchedBody(manifest.raw)
         self._in_doubt = False
         self._there: Digest | None = None
         self._has_been_refused = False
 
-    def run(self, scope: Scope, policy: RetryPolicy, random: Callable[[], float]) -> bool:
+    def run(self, context: Context, policy: RetryPolicy, random: Callable[[], float]) -> bool:
         """Come back when the manifest is there; say whether its subject has been dealt with, as far as was told.
 
         All requests spend one budget: a PUT, and after it a look where that is needed.
         """
         policy = self._session.bounded(policy)
-        budget = Budget(policy, scope.clock, random, has_answered=self._session.has_answered)
+        retry_state = RetryState(policy, context.clock, random, has_answered=self._session.has_answered)
         while True:
             try:
-                return self._put(scope)
+                return self._put(context)
             except OciPushError as error:
                 failure: OciPushError = error
-            is_over = scope.is_cancelled or isinstance(failure, Cancelled | DeadlineError)
-            around = scope.shielded(SETTLE_S) if is_over else scope
+            is_over = context.is_cancelled or isinstance(failure, Cancelled | DeadlineError)
+            around = context.shielded(SETTLE_S) if is_over else context
             may_repeat = not is_over and self._may_repeat(failure)
             if self._in_doubt and self._is_there(around, urgent=is_over):
                 return False
-            retried = budget.spend(failure) if may_repeat and not self._is_alias() else None
+            retried = retry_state.spend(failure) if may_repeat and not self._is_alias() else None
             if retried is None:
-                if self._in_doubt and self._is_stray() and budget.attempt == 1 and self._repair(around):
+                if self._in_doubt and self._is_stray() and retry_state.attempt == 1 and self._repair(around):
                     return False
                 if isinstance(failure, NetworkError):
                     self._session.gave_up(failure)
-                failure = scope.reason or failure  # a cancel broke the connection: it is the reason, not that
+                failure = context.reason or failure  # a cancel broke the connection: it is the reason, not that
                 failure.in_doubt = self._in_doubt
                 raise failure
             what = f"{self._repository}{'@' if ':' in self._target else ':'}{self._target}"
             self._emit(RetryScheduled(what, str(failure), retried.attempt, retried.wait_s))
             try:
-                scope.sleep(retried.wait_s)
+                context.sleep(retried.wait_s)
             except OciPushError as stopped:
                 stopped.in_doubt = self._in_doubt
                 raise
 
-    def _put(self, scope: Scope) -> bool:
+    def _put(self, context: Context) -> bool:
         self._body.has_left = False
         try:
-            return self._session.run_once(
-                scope, manifests.put(self._repository, self._manifest, self._target, self._body)
+            return self._session.run_without_retry(
+                context, manifests.put(self._repository, self._manifest, self._target, self._body)
             )
         except OciPushError as error:
             self._in_doubt = self._in_doubt or (self._body.has_left and proves_nothing(error))
             raise
 
-    def _is_there(self, scope: Scope, *, urgent: bool) -> bool:
+    def _is_there(self, context: Context, *, urgent: bool) -> bool:
         """Look, and say whether it is what was sent; a look that fails leaves the doubt as it is."""
         try:
-            self._there = self._session.run_once(
-                scope, manifests.where(self._repository, self._target, self._manifest, urgent=urgent)
+            self._there = self._session.run_without_retry(
+                context, manifests.where(self._repository, self._target, self._manifest, urgent=urgent)
             )
         except OciPushError:
             return False
@@ -124,12 +124,12 @@ class Placing:
         """Say whether the right bytes are there under a name of another algorithm, which no repeating changes."""
         return self._there == Digest.of(self._manifest.raw) != self._manifest.digest
 
-    def _repair(self, scope: Scope) -> bool:
+    def _repair(self, context: Context) -> bool:
         """Send it once more although no retry is left: something is there that nobody wants."""
         try:
-            self._put(scope)
+            self._put(context)
         except OciPushError:
-            return self._is_there(scope, urgent=True)
+            return self._is_there(context, urgent=True)
         return True
 
     def _may_repeat(self, failure: OciPushError) -> bool:
@@ -150,7 +150,7 @@ def proves_nothing(error: OciPushError) -> bool:
     return isinstance(error, NetworkError | Cancelled | DeadlineError)
 
 
-class Watched:
+class WatchedBody:
     """Send a manifest's bytes, and know whether any were asked for: before that nothing can have come of it."""
 
     def __init__(self, data: bytes) -> None:
@@ -159,7 +159,7 @@ class Watched:
 
     @property
     def size(self) -> int:
-        """Give the number of bytes."""
+        """Return the number of bytes."""
         return self._bytes.size
 
     def blocks(self, start: int = 0) -> Iterator[bytes | memoryview]:

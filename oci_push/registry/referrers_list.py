@@ -16,8 +16,8 @@ from oci_push.events import Emit
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Repository
 from oci_push.protocol import referrers
-from oci_push.registry.manifest_push import Placing
-from oci_push.runtime.context import Scope
+from oci_push.registry.manifest_push import ManifestPush
+from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.transport.session import Session
 
@@ -28,7 +28,7 @@ _SLOWER = 3.0
 """Another writer may need this many times as long as we did from its reading to its writing."""
 
 
-class Listing:
+class ReferrersList:
     """Keep lists on one registry; shared by all threads of a run, which take turns."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Listing:
 
     def add(
         self,
-        scope: Scope,
+        context: Context,
         session: Session,
         repository: Repository,
         manifest: Manifest,
@@ -47,15 +47,15 @@ class Listing:
     ) -> None:
         """See that `manifest` is found from its subject, where the answer to its PUT had no ``OCI-Subject``."""
         subject = manifest.subject
-        if subject is None or session.run(scope, referrers.has_api(repository, subject.digest)):
+        if subject is None or session.run(context, referrers.has_api(repository, subject.digest)):
             return
         tag = referrers.fallback_tag(subject.digest)
         seen = 0
         wait_s = _LEAST_WAIT_S
         for number in range(_TRIES):
-            with self._mine(scope):
-                began = scope.clock.monotonic()
-                found = session.run(scope, referrers.listed(repository, tag))
+            with self._mine(context):
+                began = context.clock.monotonic()
+                found = session.run(context, referrers.listed(repository, tag))
                 children = found.children if found else ()
                 if any(one.digest == manifest.digest for one in children):
                     seen += 1
@@ -65,24 +65,24 @@ class Listing:
                     seen = 0
                     wanted = referrers.with_entry(children, manifest)
                     before = found.digest if found else None
-                    placing = Placing(session, repository, wanted, tag, before=before, emit=emit)
+                    placing = ManifestPush(session, repository, wanted, tag, before=before, emit=emit)
                     try:
-                        placing.run(scope, policy, random)
+                        placing.run(context, policy, random)
                     except ProtocolViolationError as error:
                         if not error.in_doubt:
                             raise
-                took = scope.clock.monotonic() - began
+                took = context.clock.monotonic() - began
             wait_s = min(max(wait_s, took * _SLOWER), _MOST_WAIT_S)
-            scope.sleep(wait_s * (0.5 + random()))
+            context.sleep(wait_s * (0.5 + random()))
         raise ProtocolViolationError(
             f"{repository}:{tag}: the list of referrers loses {manifest.digest} each time it is written",
             hint="somebody else writes the same list all the time; push again",
         )
 
     @contextmanager
-    def _mine(self, scope: Scope) -> Iterator[None]:
+    def _mine(self, context: Context) -> Iterator[None]:
         while not self._turn.acquire(timeout=0.25):
-            scope.check()
+            context.check()
         try:
             yield
         finally:

@@ -16,17 +16,17 @@ from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol import blobs, endpoints, manifests, referrers, uploads
 from oci_push.protocol.call import Body, Call
-from oci_push.protocol.uploads import Form, Upload
-from oci_push.providers.base import ControlPlane
+from oci_push.protocol.uploads import Upload, UploadMethod
+from oci_push.providers.base import ManagementApi
 from oci_push.registry import abandoned_uploads as farewell
 from oci_push.registry.capabilities import Abilities
-from oci_push.registry.in_flight import UnderWay
-from oci_push.registry.manifest_push import Placing, Watched, proves_nothing
-from oci_push.registry.referrers_list import Listing
+from oci_push.registry.in_flight import InFlight
+from oci_push.registry.manifest_push import ManifestPush, WatchedBody, proves_nothing
+from oci_push.registry.referrers_list import ReferrersList
 from oci_push.registry.upload import BlobUpload, Sent
-from oci_push.registry.upload_store import Entry, Journal
-from oci_push.runtime.cache import Memory
-from oci_push.runtime.context import Scope
+from oci_push.registry.upload_store import Entry, UploadStore
+from oci_push.runtime.cache import Cache
+from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.transport.session import Session
 
@@ -37,7 +37,7 @@ _SURVEY_FROM = 10
 class RepositoryClient:
     """Act on one repository; may be shared by threads.
 
-    `journal` ``None``: nothing is kept for a later run; `under_way` ``None``: blobs are not mounted here.
+    `upload_store` ``None``: nothing is kept for a later run; `in_flight` ``None``: blobs are not mounted here.
     """
 
     def __init__(
@@ -45,22 +45,22 @@ class RepositoryClient:
         session: Session,
         repository: Repository,
         abilities: Abilities,
-        control: ControlPlane | None = None,
+        control: ManagementApi | None = None,
         *,
         call_retry: RetryPolicy,
         blob_retry: RetryPolicy,
         random: Callable[[], float],
         emit: Emit,
-        memory: Memory,
-        journal: Journal | None,
-        listing: Listing,
-        under_way: UnderWay | None,
+        cache: Cache,
+        upload_store: UploadStore | None,
+        listing: ReferrersList,
+        in_flight: InFlight | None,
     ) -> None:
         self.session = session
         self.repository = repository
         self._abilities = abilities
-        self._memory = memory
-        self._journal = journal
+        self._memory = cache
+        self._journal = upload_store
         self._control = control
         self._surveyed: dict[Digest, bool] = {}
         self._call_retry = call_retry
@@ -68,42 +68,42 @@ class RepositoryClient:
         self._random = random
         self._emit = emit
         self._listing = listing
-        self._under_way = under_way
+        self._under_way = in_flight
         self._listed: set[Digest] = set()
 
-    def head(self, scope: Scope, target: str, *, push: bool = False, once: bool = False) -> manifests.Head | None:
+    def head(self, context: Context, target: str, *, push: bool = False, once: bool = False) -> manifests.Head | None:
         """Ask what a tag or digest points at; `once` for an answer that is good to have and no more."""
-        run = self.session.run_once if once else self.session.run
-        return run(scope, manifests.head(self.repository, target, push=push))
+        run = self.session.run_without_retry if once else self.session.run
+        return run(context, manifests.head(self.repository, target, push=push))
 
-    def fetch(self, scope: Scope, reference: Reference) -> Manifest:
+    def fetch(self, context: Context, reference: Reference) -> Manifest:
         """Read and check a manifest."""
-        return self.session.run(scope, manifests.fetch(reference))
+        return self.session.run(context, manifests.fetch(reference))
 
-    def count_referrers(self, scope: Scope, subject: Digest) -> int:
+    def count_referrers(self, context: Context, subject: Digest) -> int:
         """Count what refers to a manifest, with one try."""
-        return self.session.run_once(scope, referrers.count(self.repository, subject))
+        return self.session.run_without_retry(context, referrers.count(self.repository, subject))
 
-    def tags(self, scope: Scope) -> tuple[str, ...]:
+    def tags(self, context: Context) -> tuple[str, ...]:
         """List all tags."""
-        return self.session.run(scope, manifests.list_tags(self.repository))
+        return self.session.run(context, manifests.list_tags(self.repository))
 
-    def has_blob(self, scope: Scope, blob: Descriptor) -> bool:
+    def has_blob(self, context: Context, blob: Descriptor) -> bool:
         """Ask whether a blob is there."""
         known = self._surveyed.pop(blob.digest, None)
         if known is not None:
             return known
-        return self.session.run(scope, blobs.exists(self.repository, blob))
+        return self.session.run(context, blobs.exists(self.repository, blob))
 
-    def prepare(self, scope: Scope) -> None:
+    def prepare(self, context: Context) -> None:
         """Make the repository if it is missing and its access says so."""
         if self._control is not None:
-            self._control.prepare(scope, self.repository)
+            self._control.prepare(context, self.repository)
 
-    def survey(self, scope: Scope, blobs: Sequence[Descriptor]) -> None:
+    def survey(self, context: Context, blobs: Sequence[Descriptor]) -> None:
         """Ask for many blobs at once where the vendor lets us; each answer is used once, by `has_blob`."""
         if self._control is not None and len(blobs) >= _SURVEY_FROM:
-            there = self._control.present(scope, self.repository, (blob.digest for blob in blobs))
+            there = self._control.present(context, self.repository, (blob.digest for blob in blobs))
             if there is not None:
                 self._surveyed = {blob.digest: blob.digest in there for blob in blobs}
 
@@ -111,35 +111,35 @@ class RepositoryClient:
         """Say whether `has_blob` would answer without a request."""
         return blob.digest in self._surveyed
 
-    def can_mount(self, scope: Scope) -> bool:
+    def can_mount(self, context: Context) -> bool:
         """Say whether mounting is worth a try, as far as the vendor's interface knows."""
-        return self._control is None or self._control.can_mount(scope)
+        return self._control is None or self._control.can_mount(context)
 
-    def explain(self, scope: Scope, error: OciPushError) -> OciPushError:
+    def explain(self, context: Context, error: OciPushError) -> OciPushError:
         """Find out what a vague failure was about, where the vendor's interface can tell."""
-        return error if self._control is None else self._control.explain(scope, self.repository, error)
+        return error if self._control is None else self._control.explain(context, self.repository, error)
 
     @contextmanager
-    def open_blob(self, scope: Scope, blob: Descriptor, start: int = 0) -> Iterator[Iterator[bytes]]:
+    def open_blob(self, context: Context, blob: Descriptor, start: int = 0) -> Iterator[Iterator[bytes]]:
         """Download a blob block by block from byte `start` on; the bytes are not checked here."""
         call = Call(
             "GET",
             endpoints.blob(self.repository, blob.digest),
             headers={"Range": f"bytes={start}-"} if start else {},
-            answers=frozenset({200, 206}) if start else frozenset({200}),
+            ok_statuses=frozenset({200, 206}) if start else frozenset({200}),
             scopes=(endpoints.pull_scope(self.repository),),
             what=f"{self.repository}: blob {blob.digest}",
         )
-        with self.session.download(scope, call) as (status, blocks):
+        with self.session.download(context, call) as (status, blocks):
             # A registry that knows no ranges sends the whole.
             yield _after(start, blocks) if start and status == 200 else blocks
 
-    def mount(self, scope: Scope, blob: Descriptor, source: Repository | None) -> uploads.MountAnswer:
+    def mount(self, context: Context, blob: Descriptor, source: Repository | None) -> uploads.MountAnswer:
         """Try to link a blob from another repository, or with ``None`` from anywhere; a refusal is an answer."""
         if source in self._abilities.denied_sources:
             return uploads.MountAnswer()
         try:
-            answer = self.session.run(scope, uploads.mount(self.repository, blob, source))
+            answer = self.session.run(context, uploads.mount(self.repository, blob, source))
         except RegistryError as error:
             if source is None:
                 self._abilities.learn_no_anonymous_mount()
@@ -149,17 +149,17 @@ class RepositoryClient:
         if source is not None and not answer.mounted:
             self._memory.forget_blob(source.host, source.path, blob.digest)
             if self._under_way is not None:
-                self._under_way.refused(self.session.access, source, blob.digest)
+                self._under_way.refused(self.session.endpoint, source, blob.digest)
         return answer
 
     @contextmanager
-    def turn(self, scope: Scope, blob: Descriptor) -> Iterator[Repository | None]:
+    def turn(self, context: Context, blob: Descriptor) -> Iterator[Repository | None]:
         """Wait while another push of this run brings the blob to this registry; gives where it can be mounted from."""
         if self._under_way is None:
             yield None
             return
-        with self._under_way.turn(scope, self.session.access, self.repository, blob) as elsewhere:
-            is_worth_it = elsewhere not in (None, self.repository) and self.can_mount(scope)
+        with self._under_way.turn(context, self.session.endpoint, self.repository, blob) as elsewhere:
+            is_worth_it = elsewhere not in (None, self.repository) and self.can_mount(context)
             yield elsewhere if is_worth_it else None
 
     def may_mount_from_anywhere(self, blob: Descriptor) -> bool:
@@ -171,9 +171,9 @@ class RepositoryClient:
         """Say whether an earlier run left an upload of this blob that may be gone on with."""
         if self._journal is None:
             return False
-        return self._journal.memory.find_upload(self._host, self.repository.path, blob.digest) is not None
+        return self._journal.cache.find_upload(self._host, self.repository.path, blob.digest) is not None
 
-    def upload(self, scope: Scope, blob: Descriptor, body: Body, upload: Upload | None = None) -> Sent:
+    def upload(self, context: Context, blob: Descriptor, body: Body, upload: Upload | None = None) -> Sent:
         """Send a blob, repeating what may be repeated; `upload` is a session that a mount left open."""
         sending = BlobUpload(
             self.session,
@@ -185,20 +185,20 @@ class RepositoryClient:
             entry=self._claim(blob, upload),
             emit=self._emit,
         )
-        return sending.run(scope, self._blob_retry, self._random)
+        return sending.run(context, self._blob_retry, self._random)
 
-    def cancel(self, scope: Scope, upload: Upload, *, is_stale: bool = False) -> None:
+    def cancel(self, context: Context, upload: Upload, *, is_stale: bool = False) -> None:
         """Close an upload that will not be finished; never raises. `is_stale`: its Location may be an old one."""
-        farewell.close(self.session, scope, self.repository, upload, is_stale=is_stale)
+        farewell.close(self.session, context, self.repository, upload, is_stale=is_stale)
 
-    def drop_upload(self, scope: Scope, blob: Descriptor) -> None:
+    def drop_upload(self, context: Context, blob: Descriptor) -> None:
         """Close what an earlier run left open of a blob that is there by now."""
         entry = self._claim(blob, None) if self.has_upload(blob) else None
         if entry is None:
             return
         found = entry.find()
         if found is not None:
-            self.cancel(scope, found[0], is_stale=True)
+            self.cancel(context, found[0], is_stale=True)
         entry.forget()
         entry.release()
 
@@ -206,32 +206,32 @@ class RepositoryClient:
         """Drop the memory that this repository holds a blob: it does not."""
         self._memory.forget_blob(self._host, self.repository.path, blob.digest)
 
-    def check_push(self, scope: Scope, digest: Digest) -> None:
+    def check_push(self, context: Context, digest: Digest) -> None:
         """Raise what a push would meet, by opening an upload and closing it again; `digest` may be any."""
-        self.cancel(scope, self.session.run(scope, uploads.start(self.repository, digest)))
+        self.cancel(context, self.session.run(context, uploads.start(self.repository, digest)))
 
-    def where(self, scope: Scope, target: str, manifest: Manifest) -> Digest | None:
+    def where(self, context: Context, target: str, manifest: Manifest) -> Digest | None:
         """Read what a tag points at and hash it; `manifest` is what should be there."""
-        return self.session.run(scope, manifests.where(self.repository, target, manifest))
+        return self.session.run(context, manifests.where(self.repository, target, manifest))
 
-    def put_manifest(self, scope: Scope, manifest: Manifest, target: str, *, before: Digest | None = None) -> None:
+    def put_manifest(self, context: Context, manifest: Manifest, target: str, *, before: Digest | None = None) -> None:
         """Store a manifest under a tag or its digest, and see that it is there and found from its subject.
 
         `before` is what the tag named, if that is known. Raises an error that is `in_doubt` where the tag may be
         neither there nor here.
         """
         if self._abilities.manifest_rate is not None:
-            self._abilities.manifest_rate.wait(scope)
-        placing = Placing(self.session, self.repository, manifest, target, before=before, emit=self._emit)
-        self._list(scope, manifest, handled=placing.run(scope, self._call_retry, self._random))
+            self._abilities.manifest_rate.wait(context)
+        placing = ManifestPush(self.session, self.repository, manifest, target, before=before, emit=self._emit)
+        self._list(context, manifest, handled=placing.run(context, self._call_retry, self._random))
 
-    def put_with_tags(self, scope: Scope, manifest: Manifest, tags: tuple[str, ...]) -> frozenset[str]:
+    def put_with_tags(self, context: Context, manifest: Manifest, tags: tuple[str, ...]) -> frozenset[str]:
         """Store a manifest and ask for all tags at once; gives those made, none where it is not known."""
         if not self._abilities.multi_tag:
             return frozenset()
-        body = Watched(manifest.raw)
+        body = WatchedBody(manifest.raw)
         try:
-            made = self.session.run(scope, manifests.put_with_tags(self.repository, manifest, tags, body))
+            made = self.session.run(context, manifests.put_with_tags(self.repository, manifest, tags, body))
         except OciPushError as error:
             error.in_doubt = body.has_left and proves_nothing(error)
             if not isinstance(error, RegistryError) or error.status not in (400, 404, 405, 414, 431):
@@ -242,19 +242,19 @@ class RepositoryClient:
         if not made.tags:
             self._abilities.learn_no_multi_tag()
         else:
-            self._list(scope, manifest, handled=made.subject)
+            self._list(context, manifest, handled=made.subject)
         return made.tags
 
-    def delete_tag(self, scope: Scope, tag: str) -> None:
+    def delete_tag(self, context: Context, tag: str) -> None:
         """Delete a tag by its name; raises where the registry cannot."""
-        self.session.run(scope, manifests.delete_tag(self.repository, tag))
+        self.session.run(context, manifests.delete_tag(self.repository, tag))
 
-    def _list(self, scope: Scope, manifest: Manifest, *, handled: bool) -> None:
+    def _list(self, context: Context, manifest: Manifest, *, handled: bool) -> None:
         if manifest.subject is None or handled or manifest.digest in self._listed:
             return
         try:
             self._listing.add(
-                scope,
+                context,
                 self.session,
                 self.repository,
                 manifest,
@@ -263,13 +263,14 @@ class RepositoryClient:
                 emit=self._emit,
             )
         except OciPushError as error:
-            error.in_doubt = True  # the manifest and its tag are there: only the list of its subject is not
+            # The manifest and its tag are there; only the list of its subject is not.
+            error.in_doubt = error.is_stored = True
             raise
         self._listed.add(manifest.digest)
 
     @property
     def _host(self) -> str:
-        return self.session.access.host
+        return self.session.endpoint.host
 
     def _claim(self, blob: Descriptor, upload: Upload | None) -> Entry | None:
         """Take the journal's entry of a blob that will go in pieces; others are sent again rather than gone on with."""
@@ -277,7 +278,7 @@ class RepositoryClient:
             return None
         # What an earlier run sent in pieces for the registry's own limit is noted, though that limit is told later.
         form = self._abilities.form_for(blob.size, upload or Upload(""))
-        if form is not Form.CHUNKS and not self.has_upload(blob):
+        if form is not UploadMethod.CHUNKS and not self.has_upload(blob):
             return None
         return self._journal.claim(self._host, self.repository, blob)
 

@@ -14,24 +14,24 @@ from pathlib import Path
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.reference import Repository
 from oci_push.protocol.uploads import Upload
-from oci_push.registry.cipher import Sealer
-from oci_push.runtime.cache import Memory, OpenUpload
+from oci_push.registry.cipher import Cipher
+from oci_push.runtime.cache import Cache, OpenUpload
 from oci_push.runtime.files import Lock, try_lock
 
 
 class Entry:
-    """Hold one blob's entry, which is ours alone until `release`. For one thread."""
+    """One blob's entry, which is ours alone until `release`. For one thread."""
 
-    def __init__(self, journal: Journal, key: tuple[str, Repository, Descriptor], lock: Lock) -> None:
-        self._journal = journal
+    def __init__(self, upload_store: UploadStore, key: tuple[str, Repository, Descriptor], lock: Lock) -> None:
+        self._journal = upload_store
         self._key = key
         self._lock = lock
         self._is_usable = True
 
     def find(self) -> tuple[Upload, int] | None:
-        """Give the upload that an earlier run left open, and how many bytes it had confirmed."""
+        """Return the upload that an earlier run left open, and how many bytes it had confirmed."""
         host, repository, blob = self._key
-        noted = self._journal.memory.find_upload(host, repository.path, blob.digest)
+        noted = self._journal.cache.find_upload(host, repository.path, blob.digest)
         upload = self._journal.unseal(self._key, noted.sealed) if noted else None
         if noted is None or upload is None or not 0 <= noted.confirmed <= blob.size:
             return None
@@ -46,25 +46,25 @@ class Entry:
             except OSError:
                 self._is_usable = False
             else:
-                self._journal.memory.note_upload(host, repository.path, blob.digest, OpenUpload(confirmed, sealed))
+                self._journal.cache.note_upload(host, repository.path, blob.digest, OpenUpload(confirmed, sealed))
 
     def forget(self) -> None:
         """Drop what was noted: the upload is closed."""
         host, repository, blob = self._key
-        self._journal.memory.forget_upload(host, repository.path, blob.digest)
+        self._journal.cache.forget_upload(host, repository.path, blob.digest)
 
     def release(self) -> None:
         """Let another run have the entry, if there still is one; idempotent."""
         self._lock.release()
 
 
-class Journal:
-    """Keep the entries in `memory`; the key and the locks are files in `folder`."""
+class UploadStore:
+    """Keep the entries in `cache`; the key and the locks are files in `folder`."""
 
-    def __init__(self, memory: Memory, folder: Path) -> None:
-        self.memory = memory
+    def __init__(self, cache: Cache, folder: Path) -> None:
+        self.cache = cache
         self._folder = folder
-        self._sealer = Sealer(folder / "uploads.key")
+        self._sealer = Cipher(folder / "uploads.key")
 
     def claim(self, host: str, repository: Repository, blob: Descriptor) -> Entry | None:
         """Take the entry of a blob; ``None`` when another process is sending it, or locks cannot be made here."""

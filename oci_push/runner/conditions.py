@@ -12,7 +12,7 @@ from oci_push.errors import ConfigError
 from oci_push.expressions.evaluate import Evaluated, Value, evaluate
 from oci_push.expressions.syntax import parse
 from oci_push.language.branches import allows
-from oci_push.language.decision import Verdict
+from oci_push.language.decision import Decision
 from oci_push.language.scalars import to_boolean
 from oci_push.language.steps import Branches, Condition, Conditions, Dependencies, Dependency, Flag, Text, When
 from oci_push.runner.schedule import SKIPPED
@@ -28,7 +28,7 @@ _MOST_READ = 1024
 _SHOWN = 80
 
 
-class VariablesJudge:
+class VariablesEvaluator:
     """Judge by variables, and by what steps have exported to them."""
 
     def __init__(self, variables: Variables) -> None:
@@ -36,7 +36,7 @@ class VariablesJudge:
         # Steps that wait are judged again and again by the same texts.
         self._read = lru_cache(_MOST_READ)(parse)
 
-    def allows(self, when: When, states: Mapping[str, str], workflow: str) -> Verdict:
+    def allows(self, when: When, states: Mapping[str, str], workflow: str) -> Decision:
         """Ask branches, then dependencies, then conditions; all must agree."""
         if when.branches.only is not None or when.branches.ignore is not None:
             branch = allows(self._interpolated(when.branches), self._variables.names().get("CF_BRANCH"))
@@ -56,10 +56,10 @@ class VariablesJudge:
 
         return Branches(done(branches.only), done(branches.ignore))
 
-    def holds(self, conditions: Conditions, states: Mapping[str, str], workflow: str) -> Verdict:
+    def holds(self, conditions: Conditions, states: Mapping[str, str], workflow: str) -> Decision:
         """Want every expression under `all` and, where `any` is given, one of those."""
         if conditions.all is None and conditions.any is None:
-            return Verdict(True)
+            return Decision(True)
         names = self.names(states, workflow)
         for condition in conditions.all or ():
             found = self.evaluate(condition.expression.text, names)
@@ -67,22 +67,22 @@ class VariablesJudge:
                 said = f"condition {condition.name!r} is false: {_why(condition.expression.text, found)}"
                 return self._no(said, (condition,), states)
         if conditions.any is None:
-            return Verdict(True)
+            return Decision(True)
         tried = []
         for condition in conditions.any:
             found = self.evaluate(condition.expression.text, names)
             if found.truth:
-                return Verdict(True)
+                return Decision(True)
             tried.append(f"{condition.name!r}: {_why(condition.expression.text, found)}")
         said = f"no condition of any is true ({'; '.join(tried) or 'it is empty'})"
         return self._no(said, conditions.any, states)
 
-    def _no(self, reason: str, conditions: tuple[Condition, ...], states: Mapping[str, str]) -> Verdict:
+    def _no(self, reason: str, conditions: tuple[Condition, ...], states: Mapping[str, str]) -> Decision:
         """Say no, with the steps and variables in false conditions that have no value yet and should have one."""
         text = "\n".join(condition.expression.text for condition in conditions)
         steps = tuple(name for name in _asked(text) if states.get(name) in _WITHOUT_RESULT)
         is_unknown = any(name in _ALWAYS_THERE and self._variables.lookup(name) is None for name in names_in(text))
-        return Verdict(False, reason, steps, is_unknown)
+        return Decision(False, reason, steps, is_unknown)
 
     def flag(self, flag: Flag) -> bool | None:
         """Read a switch; a variable that is no boolean says nothing."""
@@ -102,7 +102,7 @@ class VariablesJudge:
         return found
 
     def names(self, states: Mapping[str, str], workflow: str) -> Mapping[str, Value]:
-        """Give what expressions may name: variables, ``steps``, each step by its bare name, and ``workflow``."""
+        """Return what expressions may name: variables, ``steps``, each step by its bare name, and ``workflow``."""
         steps = _Steps(states, self._variables.exports())
         own: dict[str, Value] = {"steps": steps, "workflow": {"result": workflow}}
         # A look-up costs nothing for what is not asked: conditions are many, and so are steps.
@@ -126,15 +126,15 @@ class _Steps(Mapping[str, Value]):
         return len(self._states)
 
 
-def _dependencies(wanted: Dependencies, states: Mapping[str, str]) -> Verdict:
+def _dependencies(wanted: Dependencies, states: Mapping[str, str]) -> Decision:
     missing = [one for one in wanted.steps if not _is_met(one, states)]
     if not missing or (wanted.one_suffices and len(missing) < len(wanted.steps)):
-        return Verdict(True)
+        return Decision(True)
     told = "; ".join(_waits(one, states) for one in missing)
     said = f"none of its steps is as wanted: {told}" if wanted.one_suffices else told
     without = (one.name.text for one in missing if states.get(one.name.text) in _WITHOUT_RESULT)
     is_unknown = any(one.name.text not in states for one in missing)
-    return Verdict(False, said, tuple(dict.fromkeys(without)), is_unknown)
+    return Decision(False, said, tuple(dict.fromkeys(without)), is_unknown)
 
 
 def _asked(expression: str) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ _FORMAT = "--format=%H%x00%an%x00%B"
 
 
 def git_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment that git is run with: it asks nobody, fetches nothing, and speaks English."""
+    """Return the environment that git is run with: it asks nobody, fetches nothing, and speaks English."""
     kept = {name: value for name, value in env.items() if not name.startswith("GIT_TRACE")}
     return {
         **kept,
@@ -46,7 +46,7 @@ def git_environment(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def git_reader(run: RunCommand, folder: Path, clock: Clock) -> Callable[[str], GitFacts]:
-    """Give what reads the facts of a commit, or of HEAD; `run` must use a `git_environment`."""
+    """Return what reads the facts of a commit, or of HEAD; `run` must use a `git_environment`."""
     return lambda revision: _Reader(run, folder, clock).read(revision)
 
 
@@ -77,7 +77,7 @@ class _Reader:
         return url
 
     def _ask(self, *arguments: str) -> str | None:
-        """Give a command's output without the line end, or nothing where there is none."""
+        """Return a command's output without the line end, or nothing where there is none."""
         left = self._end - self._clock.monotonic()
         if left <= 0:
             return None

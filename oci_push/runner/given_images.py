@@ -10,13 +10,13 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
-from oci_push.language.steps import BuildStep, Dependencies, ForeignStep, ParallelStep, Pipeline, Step, flatten
+from oci_push.language.steps import BuildStep, Dependencies, ParallelStep, Pipeline, Step, UnsupportedStep, flatten
 
 _CLONE = "git-clone"
 
 
 def count_given(pipeline: Pipeline, given: Collection[str], assumed: Collection[str] = ()) -> Pipeline:
-    """Give the pipeline with builds that wait for nothing that is not run here, and with their clones done.
+    """Return the pipeline with builds that wait for nothing that is not run here, and with their clones done.
 
     `given` are the build steps whose images are there; of `assumed` steps somebody has said what they came to.
     """
@@ -29,7 +29,7 @@ def count_given(pipeline: Pipeline, given: Collection[str], assumed: Collection[
 
 
 def _foreign(steps: dict[str, Step], assumed: Collection[str]) -> frozenset[str]:
-    return frozenset(name for name, step in steps.items() if isinstance(step, ForeignStep) and name not in assumed)
+    return frozenset(name for name, step in steps.items() if isinstance(step, UnsupportedStep) and name not in assumed)
 
 
 def _clones(builds: list[str], pipeline: Pipeline, steps: dict[str, Step]) -> frozenset[str]:
@@ -50,7 +50,7 @@ def _clones(builds: list[str], pipeline: Pipeline, steps: dict[str, Step]) -> fr
 
 
 def _is_clone(step: Step) -> bool:
-    return isinstance(step, ForeignStep) and step.type.partition(":")[0] == _CLONE
+    return isinstance(step, UnsupportedStep) and step.type.partition(":")[0] == _CLONE
 
 
 def _names(dependencies: Dependencies | None) -> tuple[str, ...]:
@@ -77,4 +77,4 @@ class _Rewriter:
             met = not left or (has_met and when.dependencies.one_suffices)
             when = replace(when, dependencies=None if met else replace(when.dependencies, steps=left))
             step = replace(step, settings=replace(step.settings, when=when))
-        return replace(step, is_done=True) if is_clone and isinstance(step, ForeignStep) else step
+        return replace(step, is_done=True) if is_clone and isinstance(step, UnsupportedStep) else step

@@ -14,14 +14,14 @@ from msgspec.structs import replace
 
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, Note
-from oci_push.language.resolving import Context
-from oci_push.language.steps import ForeignStep, Hook, Text
-from oci_push.runner.conditions import VariablesJudge
+from oci_push.language.resolving import ResolveContext
+from oci_push.language.steps import Hook, Text, UnsupportedStep
+from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.notes import NoteWriter
 from oci_push.runner.results import HookResult, Noted
 from oci_push.runner.schedule import FAILURE, SKIPPED, SUCCESS, Rules, Schedule
 from oci_push.runner.settings import RunSettings
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.shell import run_shell
 from oci_push.variables.lookup import Variables
 
@@ -32,7 +32,7 @@ _SHELL_OWN = re.compile(r"PATH|IFS|ENV|BASH_ENV|SHELLOPTS|BASHOPTS|PS4|LD_.*|DYL
 _MOST_VALUE_BYTES = 100_000  # Linux takes 128 KiB for name and value
 _NEEDS_LEAVE = "shell commands run only with --allow-exec"
 
-RunSteps = Callable[[Schedule, Context, Scope], str]
+RunSteps = Callable[[Schedule, ResolveContext, Context], str]
 """Drive a schedule of a hook's steps to its end and give its status."""
 
 
@@ -43,7 +43,7 @@ class HookRunner(Struct, frozen=True):
     """
 
     owner: str
-    context: Context
+    resolve_context: ResolveContext
     settings: RunSettings
     emit: Emit
     states: Mapping[str, str]
@@ -51,24 +51,26 @@ class HookRunner(Struct, frozen=True):
     run_steps: RunSteps
     image: str = ""
 
-    def run(self, hook: Hook | None, scope: Scope) -> tuple[HookResult | None, tuple[Noted, ...]]:
+    def run(self, hook: Hook | None, context: Context) -> tuple[HookResult | None, tuple[Noted, ...]]:
         """Run a hook: notes last, so that they can hold what its steps export."""
         if hook is None:
             return None, ()
-        variables = self.context.variables.inside_hooks()
-        result = self._act(hook, variables, scope)
+        variables = self.resolve_context.variables.inside_hooks()
+        result = self._act(hook, variables, context)
         return result, self._write(hook, variables)
 
-    def _act(self, hook: Hook, variables: Variables, scope: Scope) -> HookResult:
+    def _act(self, hook: Hook, variables: Variables, context: Context) -> HookResult:
         what = f"{self.owner}: hook {hook.event}"
         try:
             if hook.commands:
-                return self._result(hook, what, *run_commands(hook.commands, what, self._shell(variables), scope))
+                return self._result(hook, what, *run_commands(hook.commands, what, self._shell(variables), context))
             if hook.steps:
                 self.emit(Note(f"{what} begins"))
-                context = replace(self.context, variables=variables)
+                resolve_context = replace(self.resolve_context, variables=variables)
                 rules = Rules(hook.is_parallel, hook.fail_fast, hook.strict_fail_fast)
-                status = self.run_steps(Schedule(hook.steps, rules, VariablesJudge(variables)), context, scope)
+                status = self.run_steps(
+                    Schedule(hook.steps, rules, VariablesEvaluator(variables)), resolve_context, context
+                )
                 return self._result(hook, what, status, "" if status == SUCCESS else "one of its steps failed")
         except OciPushError as problem:
             return self._result(hook, what, FAILURE, str(problem))
@@ -82,9 +84,9 @@ class HookRunner(Struct, frozen=True):
         return HookResult(hook.event, status, reason)
 
     def _write(self, hook: Hook, variables: Variables) -> tuple[Noted, ...]:
-        judge = VariablesJudge(variables)
-        names = judge.names(self.states, self.workflow)
-        writer = NoteWriter(variables, judge, names, self.settings.read_file, self.emit, self.image)
+        evaluator = VariablesEvaluator(variables)
+        names = evaluator.names(self.states, self.workflow)
+        writer = NoteWriter(variables, evaluator, names, self.settings.read_file, self.emit, self.image)
         try:
             return writer.write(hook.notes, hook.event)
         except OciPushError as problem:
@@ -106,10 +108,10 @@ class Shell(Struct, frozen=True):
     settings: RunSettings
     emit: Emit
 
-    def run(self, commands: tuple[Text, ...], scope: Scope) -> int:
+    def run(self, commands: tuple[Text, ...], context: Context) -> int:
         """Run commands as one script that ends at the first failure; gives its exit code."""
         script = "\n".join(self.variables.interpolate(command.text).text for command in commands)
-        return run_shell(script, self._environment(), scope, lambda line: self.emit(Note(f"  {line}")))
+        return run_shell(script, self._environment(), context, lambda line: self.emit(Note(f"  {line}")))
 
     def _environment(self) -> dict[str, str]:
         env = dict(self.settings.env)
@@ -127,20 +129,20 @@ class Shell(Struct, frozen=True):
         return env
 
 
-def run_commands(commands: tuple[Text, ...], what: str, shell: Shell, scope: Scope) -> tuple[str, str]:
+def run_commands(commands: tuple[Text, ...], what: str, shell: Shell, context: Context) -> tuple[str, str]:
     """Run commands; gives a status and the reason for it."""
     if not shell.settings.allow_exec:
         return SKIPPED, _NEEDS_LEAVE
     shell.emit(Note(f"{what}: runs {len(commands)} commands"))
     try:
-        code = shell.run(commands, scope)
+        code = shell.run(commands, context)
     except OSError as problem:
         return FAILURE, f"the shell cannot be run ({problem.strerror})"
     return (SUCCESS, "") if code == 0 else (FAILURE, f"its commands ended with exit code {code}")
 
 
-def run_foreign(step: ForeignStep, shell: Shell, scope: Scope) -> tuple[str, str]:
+def run_foreign(step: UnsupportedStep, shell: Shell, context: Context) -> tuple[str, str]:
     """Run a step of another type inside a hook: its commands, on this machine; its image has no meaning here."""
     if not step.commands:
         return SKIPPED, f"type {step.type} is not run by oci-push"
-    return run_commands(step.commands, f"step {step.name}", shell, scope)
+    return run_commands(step.commands, f"step {step.name}", shell, context)

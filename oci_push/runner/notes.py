@@ -11,7 +11,7 @@ from oci_push.events import Emit
 from oci_push.events import Note as Said
 from oci_push.expressions.javascript.values import Value
 from oci_push.language.steps import Evaluate, Note, Notes, NoteValue, Text
-from oci_push.runner.conditions import VariablesJudge
+from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.results import Noted, Plain
 from oci_push.variables.lookup import Variables
 
@@ -27,7 +27,7 @@ class NoteWriter(Struct, frozen=True):
     """Evaluate notes: `image` is the image that ``entity_type: image`` without an id means."""
 
     variables: Variables
-    judge: VariablesJudge
+    evaluator: VariablesEvaluator
     names: Mapping[str, Value]
     read: ReadNote
     emit: Emit
@@ -65,7 +65,7 @@ class NoteWriter(Struct, frozen=True):
 
     def _plain(self, key: str, value: NoteValue) -> Plain:
         if isinstance(value, Evaluate):
-            found = self.judge.evaluate(value.expression.text, self.names)
+            found = self.evaluator.evaluate(value.expression.text, self.names)
             if found.error:
                 self.emit(Said(f"{key}: {value.expression.text} cannot be evaluated: {found.error}", "warning"))
                 return None

@@ -11,8 +11,8 @@ from oci_push.model.reference import Repository
 from oci_push.variables.lookup import Variables
 
 
-def step_members(step: Step, result: str, variables: Variables) -> dict[str, str]:
-    """Give what every step has, with a build's image as the pipeline names it."""
+def step_outputs(step: Step, result: str, variables: Variables) -> dict[str, str]:
+    """Return what every step has, with a build's image as the pipeline names it."""
     found = {"name": step.name, "type": type_of(step), "result": result}
     if step.settings.description:
         found["description"] = variables.interpolate(step.settings.description.text).text
@@ -25,13 +25,13 @@ def step_members(step: Step, result: str, variables: Variables) -> dict[str, str
 
 
 def push_members(registry: str, repository: Repository, digest: Digest, image_id: str) -> Mapping[str, str]:
-    """Give what a push has after it succeeded: `digest` is the manifest's, `image_id` the configuration's."""
+    """Return what a push has after it succeeded: `digest` is the manifest's, `image_id` the configuration's."""
     return {"registry": registry, "imageId": image_id, "imageRepoDigest": f"{repository.familiar}@{digest}"}
 
 
 def planned_members(step: Step, result: str, variables: Variables, resolved: ResolvedPush | None) -> dict[str, str]:
-    """Give what a plan can know."""
-    found = step_members(step, result, variables)
+    """Return what a plan can know."""
+    found = step_outputs(step, result, variables)
     if isinstance(step, PushStep) and resolved is not None:
         found["registry"] = resolved.registry
     return found

@@ -10,26 +10,28 @@ from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import Original, ReplicaResult, replicate
 from oci_push.errors import ConfigError, NotFoundError
 from oci_push.events import Emit
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.model.reference import Destination, Reference, Repository
 from oci_push.providers.ecr import host as ecr_host
 from oci_push.providers.ecr.host import move
-from oci_push.registry.clients import Connections
+from oci_push.registry.clients import RegistryClients
 from oci_push.runner.pusher import Pusher
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 REPLICATION_S = 1800.0
 """How long a region is waited for where nobody says otherwise; most copies take minutes (ECR user guide)."""
 
 
-def in_regions(repository: Repository, access: Access, regions: Sequence[str]) -> tuple[tuple[Repository, Access], ...]:
-    """Give the same repository in each region, once and in the order given; raises `ConfigError`.
+def in_regions(
+    repository: Repository, endpoint: RegistryEndpoint, regions: Sequence[str]
+) -> tuple[tuple[Repository, RegistryEndpoint], ...]:
+    """Return the same repository in each region, once and in the order given; raises `ConfigError`.
 
     Pushed together, the copies share one source: it is read, and its layers compressed, once.
     """
     try:
-        moved = [move(access, region) for region in dict.fromkeys(regions)]
+        moved = [move(endpoint, region) for region in dict.fromkeys(regions)]
     except ValueError as problem:
         raise ConfigError(f"{repository}: {problem}", hint="regions are for ECR's private registries only") from problem
     return tuple((Repository(there.host, repository.path), there) for there in moved)
@@ -41,26 +43,30 @@ def fan_out(destinations: Sequence[Destination], regions: Sequence[str]) -> tupl
     for each in destinations:
         host = ecr_host.parse(each.repository.host)
         own = (host.region,) if host else ()
-        moved = in_regions(each.repository, Access(each.repository.host), (*own, *regions))
+        moved = in_regions(each.repository, RegistryEndpoint(each.repository.host), (*own, *regions))
         found += [Destination(repository, each.tags) for repository, _ in moved]
     return tuple(found)
 
 
 def ecr_accesses(
-    destinations: Sequence[Destination], creation: EcrCreation | None, known: Mapping[str, Access] | None = None
-) -> dict[str, Access]:
+    destinations: Sequence[Destination],
+    creation: EcrCreation | None,
+    known: Mapping[str, RegistryEndpoint] | None = None,
+) -> dict[str, RegistryEndpoint]:
     """Reach each destination's registry as AWS's default chain says, with ECR's own interface beside it.
 
     `known` are accesses by host that say more of who asks.
     """
-    found: dict[str, Access] = {}
+    found: dict[str, RegistryEndpoint] = {}
     for each in destinations:
         host = each.repository.host
         if ecr_host.parse(host) is None:
             raise ConfigError(f"{each.repository}: {host} is not a private ECR registry", hint=_HINT_ECR)
-        access = (known or {}).get(host) or Access(host)
-        identity = access.identity if isinstance(access.identity, AwsIdentity) else AwsIdentity()
-        found[host] = replace(access, login=None, identity=replace(identity, creation=creation or identity.creation))
+        endpoint = (known or {}).get(host) or RegistryEndpoint(host)
+        identity = endpoint.identity if isinstance(endpoint.identity, AwsIdentity) else AwsIdentity()
+        found[host] = replace(
+            endpoint, credential=None, identity=replace(identity, creation=creation or identity.creation)
+        )
     return found
 
 
@@ -68,35 +74,35 @@ _HINT_ECR = "--create-repository and --wait-replication are for ECR's private re
 
 
 def serve_everywhere(
-    scope: Scope,
-    connections: Connections,
-    access: Access,
+    context: Context,
+    clients: RegistryClients,
+    endpoint: RegistryEndpoint,
     result: PushResult,
     regions: Sequence[str],
     emit: Emit,
 ) -> tuple[ReplicaResult, ...]:
     """Wait, after a push that went well, until each region serves it; no `regions` means those of the rules.
 
-    `access` is the one that was pushed with, `scope` bounds the waiting. Each result holds its own error; raises
+    `endpoint` is the one that was pushed with, `context` bounds the waiting. Each result holds its own error; raises
     only what concerns all of them.
     """
     tags = tuple(tag.tag for tag in result.tags)
-    original = Original(access, result.repository, result.root, tags)
-    return replicate(scope, connections, original, regions, emit)
+    original = Original(endpoint, result.repository, result.root, tags)
+    return replicate(context, clients, original, regions, emit)
 
 
 def follow(
-    scope: Scope, pusher: Pusher, reference: Reference, identity: AwsIdentity, regions: Sequence[str], emit: Emit
+    context: Context, pusher: Pusher, reference: Reference, identity: AwsIdentity, regions: Sequence[str], emit: Emit
 ) -> tuple[ReplicaResult, ...]:
     """Wait until each region serves an image that is in the registry; of a tag, what it names when this begins."""
     if ecr_host.parse(reference.repository.host) is None:
         raise ConfigError(f"{reference}: is not in a private ECR registry, so its replication cannot be followed")
-    given = Access(reference.repository.host, identity=identity)
+    given = RegistryEndpoint(reference.repository.host, identity=identity)
     (target,) = pusher.targets((Destination(reference.repository),), given)
-    client = pusher.connections.repository(target.access, target.repository)
-    head = client.head(scope, reference.target)
+    client = pusher.clients.repository(target.endpoint, target.repository)
+    head = client.head(context, reference.target)
     if head is None or head.digest is None:
         raise NotFoundError(f"{reference}: there is no such image", hint="push it first")
     tags = (reference.tag,) if reference.tag else ()
-    original = Original(target.access, target.repository, head.digest, tags)
-    return replicate(scope, pusher.connections, original, regions, emit)
+    original = Original(target.endpoint, target.repository, head.digest, tags)
+    return replicate(context, pusher.clients, original, regions, emit)

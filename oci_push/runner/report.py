@@ -14,7 +14,7 @@ from oci_push.runner.results import HookResult, Noted, RunReport, StepResult
 
 
 def push_to_json(result: PushResult) -> dict[str, object]:
-    """Give one repository's result; sizes in bytes, times in seconds."""
+    """Return one repository's result; sizes in bytes, times in seconds."""
     by_outcome = {outcome.value: 0 for outcome in BlobOutcome}
     for blob in result.blobs:
         by_outcome[blob.outcome.value] += 1
@@ -47,7 +47,7 @@ def push_to_json(result: PushResult) -> dict[str, object]:
 
 
 def run_to_json(report: RunReport) -> dict[str, object]:
-    """Give a pipeline's run."""
+    """Return a pipeline's run."""
     return {
         "build_status": report.status,
         "exit_code": report.exit_code,
@@ -60,7 +60,7 @@ def run_to_json(report: RunReport) -> dict[str, object]:
 
 
 def step_to_json(step: StepResult) -> dict[str, object]:
-    """Give one step; `notes` are metadata and annotations, `waits_s` the seconds between attempts."""
+    """Return one step; `notes` are metadata and annotations, `waits_s` the seconds between attempts."""
     return {
         "name": step.name,
         "type": step.type,
@@ -98,7 +98,7 @@ def _note_to_json(note: Noted) -> dict[str, object]:
 
 
 def replica_to_json(result: ReplicaResult) -> dict[str, object]:
-    """Give one place's result; times in seconds."""
+    """Return one place's result; times in seconds."""
     return {
         "repository": str(result.repository),
         "region": result.place.region,
@@ -110,7 +110,7 @@ def replica_to_json(result: ReplicaResult) -> dict[str, object]:
 
 
 def error_to_json(error: OciPushError | None) -> dict[str, object] | None:
-    """Give an error's class, message and hint."""
+    """Return an error's class, message and hint."""
     if error is None:
         return None
     return {

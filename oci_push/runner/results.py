@@ -15,7 +15,7 @@ Plain: TypeAlias = str | float | bool | None
 
 
 class Noted(Struct, frozen=True):
-    """Hold one key noted, or removed, of an entity: an image, a build, a pipeline, a project.
+    """One key noted, or removed, of an entity: an image, a build, a pipeline, a project.
 
     `display` marks the annotation that the vendor's page would show.
     """

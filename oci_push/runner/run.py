@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from oci_push.errors import Cancelled
 from oci_push.events import Emit, StepFinished, discreet
 from oci_push.language.resolve import title_of
-from oci_push.language.resolving import Context, Pushed, raise_together
+from oci_push.language.resolving import Pushed, ResolveContext, raise_together
 from oci_push.language.steps import Pipeline, Text, type_of
-from oci_push.runner.conditions import VariablesJudge
+from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.hooks import ELECTED, HookRunner
 from oci_push.runner.idle import count_pushes
 from oci_push.runner.pusher import Pusher
@@ -20,19 +20,19 @@ from oci_push.runner.results import RunReport, StepResult
 from oci_push.runner.schedule import FAILURE, PENDING, RUNNING, SKIPPED, SUCCESS, TERMINATED, Entry, Rules, Schedule
 from oci_push.runner.settings import MAX_STEPS_AT_ONCE, RunSettings
 from oci_push.runner.simulate import settled, simulate
-from oci_push.runner.steps import Moment, Stepping
-from oci_push.runtime.context import Scope
-from oci_push.runtime.tasks import Crew
+from oci_push.runner.steps import Moment, StepRunner
+from oci_push.runtime.context import Context
+from oci_push.runtime.tasks import TaskGroup
 from oci_push.variables.lookup import names_in
 
 
 class Runner:
     """Run pipelines with one pusher."""
 
-    def __init__(self, pusher: Pusher, context: Context, settings: RunSettings, emit: Emit) -> None:
+    def __init__(self, pusher: Pusher, resolve_context: ResolveContext, settings: RunSettings, emit: Emit) -> None:
         self._pusher = pusher
         self._pushed: dict[str, Pushed] = {}
-        self._context = replace(context, pushed=self._pushed)
+        self._context = replace(resolve_context, pushed=self._pushed)
         self._settings = settings
         self._emit = discreet(emit)
 
@@ -45,40 +45,40 @@ class Runner:
         assumed = replace(self._settings.as_assumed(), checks_all=True)
         raise_together(simulate(pipeline, apart, assumed).problems)
 
-    def run(self, pipeline: Pipeline, scope: Scope) -> RunReport:
+    def run(self, pipeline: Pipeline, context: Context) -> RunReport:
         """Run every step; a cancel still gives the report, with what was not reached. Raises `ConfigError`."""
         self.check(pipeline)
         assumed = self._settings.as_assumed()
         pipeline = settled(pipeline, self._context, assumed)
-        started = scope.clock.monotonic()
-        judge = VariablesJudge(self._context.variables)
-        schedule = Schedule(pipeline.steps, Rules.of(pipeline), judge)
+        started = context.clock.monotonic()
+        evaluator = VariablesEvaluator(self._context.variables)
+        schedule = Schedule(pipeline.steps, Rules.of(pipeline), evaluator)
         hooks = HookRunner(
             "pipeline", self._context, self._settings, self._emit, schedule.states, "running", self._run_hook_steps
         )
-        told, notes = hooks.run(pipeline.hook(ELECTED), scope)
+        told, notes = hooks.run(pipeline.hook(ELECTED), context)
         done = [told] if told else []
         if told is not None and told.status != SUCCESS:
             schedule.abort(f"the pipeline's hook on_elected ended with {told.status}")
         stepping = self._stepping(self._context, needs_ids=_needed_ids(pipeline))
-        results = self._drive(schedule, stepping, scope)
-        pushes = count_pushes(schedule.entries(), lambda step: assumed.pushes(step, judge))
+        results = self._drive(schedule, stepping, context)
+        pushes = count_pushes(schedule.entries(), lambda step: assumed.pushes(step, evaluator))
         has_failed = pushes.fails(required=assumed.requires_push)
         status = FAILURE if has_failed else schedule.status()
         found = list(notes)
         hooks = replace(hooks, workflow=schedule.workflow())
         for event in ("on_success" if status == SUCCESS else "on_fail", "on_finish"):
-            told, written = hooks.run(pipeline.hook(event), scope) if not scope.is_cancelled else (None, ())
+            told, written = hooks.run(pipeline.hook(event), context) if not context.is_cancelled else (None, ())
             done += [told] if told else []
             found += written
-        scope.expire()  # a step's own scope may have noticed first that the time is over
-        code = scope.reason.exit_code if scope.reason is not None else int(status != SUCCESS)
+        context.expire()  # a step's own scope may have noticed first that the time is over
+        code = context.reason.exit_code if context.reason is not None else int(status != SUCCESS)
         rows = tuple(_row(entry, results, self._context) for entry in schedule.entries())
-        return RunReport(rows, code, status, tuple(done), tuple(found), scope.clock.monotonic() - started, pushes)
+        return RunReport(rows, code, status, tuple(done), tuple(found), context.clock.monotonic() - started, pushes)
 
-    def _drive(self, schedule: Schedule, stepping: Stepping, scope: Scope) -> dict[str, StepResult]:
+    def _drive(self, schedule: Schedule, stepping: StepRunner, context: Context) -> dict[str, StepResult]:
         """Start what is ready and take in what ends, until nothing is left."""
-        crew: Crew[StepResult] = Crew(scope, limit=MAX_STEPS_AT_ONCE)
+        crew: TaskGroup[StepResult] = TaskGroup(context, limit=MAX_STEPS_AT_ONCE)
         results: dict[str, StepResult] = {}
         while True:
             started = schedule.ready()
@@ -97,20 +97,20 @@ class Runner:
             schedule.finish(name, result.status, str(result.error) if result.error else result.reason)
             if result.aborts:
                 schedule.abort(f"hook on_elected of step {name!r} failed")
-            if scope.is_cancelled:
+            if context.is_cancelled:
                 schedule.stop("cancelled")
         return results
 
-    def _run_hook_steps(self, schedule: Schedule, context: Context, scope: Scope) -> str:
-        self._drive(schedule, self._stepping(context, in_hook=True), scope)
+    def _run_hook_steps(self, schedule: Schedule, resolve_context: ResolveContext, context: Context) -> str:
+        self._drive(schedule, self._stepping(resolve_context, in_hook=True), context)
         return schedule.status()
 
     def _stepping(
-        self, context: Context, *, needs_ids: frozenset[str] = frozenset(), in_hook: bool = False
-    ) -> Stepping:
-        return Stepping(
+        self, resolve_context: ResolveContext, *, needs_ids: frozenset[str] = frozenset(), in_hook: bool = False
+    ) -> StepRunner:
+        return StepRunner(
             self._pusher,
-            context,
+            resolve_context,
             self._settings,
             self._emit,
             self._run_hook_steps,
@@ -125,13 +125,13 @@ class Runner:
             self._emit(StepFinished(entry.name, title, SKIPPED, entry.reason, step_type=type_of(entry.step)))
 
 
-def _row(entry: Entry, results: dict[str, StepResult], context: Context) -> StepResult:
+def _row(entry: Entry, results: dict[str, StepResult], resolve_context: ResolveContext) -> StepResult:
     known = results.get(entry.name)
     if known is not None:
         return known
     state = TERMINATED if entry.state in (PENDING, RUNNING) else entry.state
     settings = entry.step.settings
-    title = title_of(entry.name, settings, context)
+    title = title_of(entry.name, settings, resolve_context)
     return StepResult(entry.name, state, type_of(entry.step), settings.stage, title, entry.group, reason=entry.reason)
 
 

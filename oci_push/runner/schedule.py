@@ -15,7 +15,7 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
-from oci_push.language.decision import Verdict
+from oci_push.language.decision import Decision
 from oci_push.language.steps import Conditions, Flag, ParallelStep, Pipeline, Step, SuccessCriteria, When
 
 PENDING, RUNNING = "pending", "running"
@@ -24,24 +24,24 @@ _OVER = frozenset({SUCCESS, FAILURE, SKIPPED, TERMINATED})
 _FAILED = frozenset({FAILURE, TERMINATED})
 
 
-class Judge(Protocol):
+class ConditionEvaluator(Protocol):
     """Decide what depends on variables; `states` are those of all steps, `workflow` is ``workflow.result``."""
 
-    def allows(self, when: When, states: Mapping[str, str], workflow: str) -> Verdict:
+    def allows(self, when: When, states: Mapping[str, str], workflow: str) -> Decision:
         """Decide whether a step runs."""
         ...
 
-    def holds(self, conditions: Conditions, states: Mapping[str, str], workflow: str) -> Verdict:
+    def holds(self, conditions: Conditions, states: Mapping[str, str], workflow: str) -> Decision:
         """Decide whether expressions are true."""
         ...
 
     def flag(self, flag: Flag) -> bool | None:
-        """Give a switch's value, ``None`` where nothing is said."""
+        """Return a switch's value, ``None`` where nothing is said."""
         ...
 
 
 class Rules(Struct, frozen=True):
-    """Hold what applies to all steps together: the root's keys, or those of a hook with steps."""
+    """What applies to all steps together: the root's keys, or those of a hook with steps."""
 
     is_parallel: bool = False
     fail_fast: Flag = None
@@ -55,7 +55,7 @@ class Rules(Struct, frozen=True):
 
 
 class Entry(Struct, eq=False):
-    """Hold one step's part in a run.
+    """One step's part in a run.
 
     `index` is its place among its siblings; `group` numbers what starts together, from 1, and 0 is never started.
     `is_blocked` says that not its own conditions kept it from running, and `roots` are the steps that did.
@@ -73,7 +73,7 @@ class Entry(Struct, eq=False):
 
     @property
     def name(self) -> str:
-        """Give the step's name."""
+        """Return the step's name."""
         return self.step.name
 
     @property
@@ -87,11 +87,11 @@ class Entry(Struct, eq=False):
         return self.state in _FAILED
 
     def outermost(self) -> Entry:
-        """Give the entry of the pipeline itself that it belongs to."""
+        """Return the entry of the pipeline itself that it belongs to."""
         return self if self.parent is None else self.parent.outermost()
 
     def walk(self) -> Iterator[Entry]:
-        """Give it and all entries below, parents first."""
+        """Return it and all entries below, parents first."""
         yield self
         for child in self.children:
             yield from child.walk()
@@ -100,9 +100,9 @@ class Entry(Struct, eq=False):
 class Schedule:
     """Decide what runs; for one thread."""
 
-    def __init__(self, steps: tuple[Step, ...], rules: Rules, judge: Judge) -> None:
+    def __init__(self, steps: tuple[Step, ...], rules: Rules, evaluator: ConditionEvaluator) -> None:
         self._rules = rules
-        self._judge = judge
+        self._judge = evaluator
         self._roots = [_entry(step, None, index) for index, step in enumerate(steps)]
         self._by_name = {entry.name: entry for root in self._roots for entry in root.walk()}
         self._states = {name: entry.state for name, entry in self._by_name.items()}
@@ -122,7 +122,7 @@ class Schedule:
 
     @property
     def states(self) -> Mapping[str, str]:
-        """Give the state of every step by name."""
+        """Return the state of every step by name."""
         return self._states
 
     @property
@@ -131,16 +131,16 @@ class Schedule:
         return self._unfinished == 0
 
     def entries(self) -> list[Entry]:
-        """Give all entries in file order, parents before their children."""
+        """Return all entries in file order, parents before their children."""
         return [entry for root in self._roots for entry in root.walk()]
 
     def take_skipped(self) -> list[Entry]:
-        """Give the steps that were skipped without having started since this was last asked, outermost ones only."""
+        """Return the steps that were skipped without having started since this was last asked, outermost ones only."""
         taken, self._newly_skipped = self._newly_skipped, []
         return taken
 
     def ready(self) -> list[Entry]:
-        """Give the steps to start now, which are running from then on; parallel steps start by their children."""
+        """Return the steps to start now, which are running from then on; parallel steps start by their children."""
         started: list[Entry] = []
         while self._advance(started):
             pass
@@ -165,13 +165,13 @@ class Schedule:
         self._stopped = self._stopped or reason
 
     def to_cancel(self) -> list[str]:
-        """Give the running steps that an abort of a parallel pipeline ends."""
+        """Return the running steps that an abort of a parallel pipeline ends."""
         if not (self._has_aborted and self._rules.is_parallel):
             return []
         return [entry.name for entry in self.entries() if entry.state == RUNNING and not entry.children]
 
     def status(self) -> str:
-        """Give the build status, ``success`` or ``failure``."""
+        """Return the build status, ``success`` or ``failure``."""
         if self._has_aborted or self._is_cancelled:
             return FAILURE
         criteria = self._rules.success_criteria
@@ -180,7 +180,7 @@ class Schedule:
         return FAILURE if any(self._fails_strictly(entry) for entry in self.entries()) else SUCCESS
 
     def workflow(self, asking: Entry | None = None) -> str:
-        """Give ``workflow.result`` as a condition of the step `asking` sees it."""
+        """Return ``workflow.result`` as a condition of the step `asking` sees it."""
         if self._is_cancelled:
             return TERMINATED
         if self._failures:
@@ -254,7 +254,7 @@ class Schedule:
             self._abort_after(entry)
 
     def _settle(self, entry: Entry) -> None:
-        """Give a parallel step its result once all its children have theirs."""
+        """Return a parallel step its result once all its children have theirs."""
         for child in entry.children:
             if child.state == RUNNING and child.children:
                 self._settle(child)
@@ -303,13 +303,13 @@ class Schedule:
         own = self._judge.flag(entry.step.settings.strict_fail_fast)
         return bool(own if own is not None else self._judge.flag(self._rules.strict_fail_fast))
 
-    def _verdict(self, entry: Entry) -> Verdict:
+    def _verdict(self, entry: Entry) -> Decision:
         return self._judge.allows(entry.step.settings.when, self._states, self.workflow(entry))
 
-    def _stop_verdict(self) -> Verdict:
-        return Verdict(False, self._stopped, is_unknown=True)
+    def _stop_verdict(self) -> Decision:
+        return Decision(False, self._stopped, is_unknown=True)
 
-    def _skip_all(self, verdicts: dict[str, Verdict]) -> None:
+    def _skip_all(self, verdicts: dict[str, Decision]) -> None:
         """Skip steps that wait for each other or for nothing that will come, those first that others wait for."""
         stack = list(reversed(verdicts))
         opened: set[str] = set()
@@ -325,7 +325,7 @@ class Schedule:
             if self._by_name[name].state == PENDING:
                 self._skip(self._by_name[name], verdicts[name])
 
-    def _skip(self, entry: Entry, verdict: Verdict) -> None:
+    def _skip(self, entry: Entry, verdict: Decision) -> None:
         behind = [self._by_name[name] for name in verdict.steps]
         is_blocked = verdict.is_unknown or any(one.is_blocked or not one.is_over for one in behind)
         roots = tuple(dict.fromkeys(root for one in behind for root in one.roots))

@@ -8,21 +8,21 @@ from msgspec import Struct, field
 
 from oci_push.language.retries import MAX_WAIT_S
 from oci_push.runner.simulate import Assumed
-from oci_push.runner.simulated_results import Assumptions
+from oci_push.runner.simulated_results import SimulatedResults
 
 MAX_STEPS_AT_ONCE = 64
 """How many steps of a parallel pipeline really run at one moment; each has threads of its own."""
 
 
 class RunSettings(Struct, frozen=True):
-    """Hold the run's own switches.
+    """The run's own switches.
 
     `assumed` are results of steps that oci-push does not run itself. `requires_push` fails a run in which no push step
     ran, or lets it pass; where nothing is said it fails, unless a step's own conditions wanted it so. `env` is what
     allowed shell commands see. `read_file` gives the text of a file that an annotation names, or nothing.
     """
 
-    assumed: Assumptions = field(default_factory=lambda: Assumptions({}))
+    assumed: SimulatedResults = field(default_factory=lambda: SimulatedResults({}))
     foreign_succeeds: bool = False
     auto_push: bool = False
     allow_exec: bool = False
@@ -33,7 +33,7 @@ class RunSettings(Struct, frozen=True):
     read_file: Callable[[str], str | None] = lambda _: None
 
     def as_assumed(self) -> Assumed:
-        """Give the part that a simulation needs."""
+        """Return the part that a simulation needs."""
         return Assumed(
             self.assumed,
             self.foreign_succeeds,

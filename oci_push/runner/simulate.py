@@ -5,17 +5,17 @@ from __future__ import annotations
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from oci_push.errors import ConfigError, Problem
+from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.resolve import ResolvedPush, resolve_build, resolve_push
-from oci_push.language.resolving import Context
+from oci_push.language.resolving import ResolveContext
 from oci_push.language.retries import MAX_WAIT_S, wait_s
-from oci_push.language.steps import BuildStep, ForeignStep, Hook, Pipeline, PushStep, Step
-from oci_push.runner.conditions import VariablesJudge
+from oci_push.language.steps import BuildStep, Hook, Pipeline, PushStep, Step, UnsupportedStep
+from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.given_images import count_given
 from oci_push.runner.idle import Pushes, count_pushes
 from oci_push.runner.outputs import planned_members
 from oci_push.runner.schedule import FAILURE, PENDING, SKIPPED, SUCCESS, TERMINATED, Entry, Rules, Schedule
-from oci_push.runner.simulated_results import TIMEOUT, Assumptions
+from oci_push.runner.simulated_results import TIMEOUT, SimulatedResults
 
 
 class PlannedStep(Struct):
@@ -41,35 +41,35 @@ class PlannedStep(Struct):
 
 
 class Simulation(Struct):
-    """Hold a simulated run: steps in file order, `events` in time order (hooks as ``STEP.EVENT``)."""
+    """A simulated run: steps in file order, `events` in time order (hooks as ``STEP.EVENT``)."""
 
     steps: list[PlannedStep] = field(default_factory=list)
     status: str = SUCCESS
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Diagnostic] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     pushes: Pushes = field(default_factory=Pushes)
 
     @property
     def exit_code(self) -> int:
-        """Give what the run would exit with."""
+        """Return what the run would exit with."""
         return 2 if self.problems else int(self.status != SUCCESS)
 
 
 class Assumed(Struct, frozen=True):
-    """Hold what is assumed of a run: results, whether steps of other types count as successful, pushes of builds.
+    """What is assumed of a run: results, whether steps of other types count as successful, pushes of builds.
 
     With `checks_all` steps that only wait for another result of a step are resolved too, so that mistakes show early.
     """
 
-    results: Assumptions
+    results: SimulatedResults
     foreign_succeeds: bool = False
     auto_push: bool = False
     max_wait_s: float = MAX_WAIT_S
     checks_all: bool = False
     requires_push: bool | None = None
 
-    def of_foreign(self, step: ForeignStep) -> tuple[str, str]:
-        """Give the result of a step of another type, which is not run here, and the reason for it."""
+    def of_foreign(self, step: UnsupportedStep) -> tuple[str, str]:
+        """Return the result of a step of another type, which is not run here, and the reason for it."""
         reason = f"type {step.type} is not run by oci-push"
         if step.is_done and not self.results.is_given(step):
             return SUCCESS, "the image of its build stands for it"
@@ -78,15 +78,15 @@ class Assumed(Struct, frozen=True):
         result = self.results.of(step.name)
         return (FAILURE if result == TIMEOUT else result), f"assumed; {reason}"
 
-    def pushes(self, step: Step, judge: VariablesJudge) -> bool:
+    def pushes(self, step: Step, evaluator: VariablesEvaluator) -> bool:
         """Say whether a step pushes an image, which a build step does where that was asked for."""
         if isinstance(step, BuildStep):
-            return self.auto_push and judge.flag(step.disable_push) is not True
+            return self.auto_push and evaluator.flag(step.disable_push) is not True
         return isinstance(step, PushStep)
 
 
 def step_variables(step: Step, attempt: int = 1) -> dict[str, str]:
-    """Give the variables that a step has for itself."""
+    """Return the variables that a step has for itself."""
     return {
         "CF_STEP_NAME": step.name,
         "CF_CURRENT_ATTEMPT": str(attempt),
@@ -94,24 +94,24 @@ def step_variables(step: Step, attempt: int = 1) -> dict[str, str]:
     }
 
 
-def simulate(pipeline: Pipeline, context: Context, assumed: Assumed) -> Simulation:
+def simulate(pipeline: Pipeline, resolve_context: ResolveContext, assumed: Assumed) -> Simulation:
     """Go through a run; what cannot be resolved is among the problems."""
-    return _Simulator(pipeline, replace(context, is_plan=True), assumed).run()
+    return _Simulator(pipeline, replace(resolve_context, is_plan=True), assumed).run()
 
 
-def settled(pipeline: Pipeline, context: Context, assumed: Assumed) -> Pipeline:
-    """Give the pipeline with what the images of its builds say; in a plan each is taken to be there."""
-    given = context.candidates if context.wants_images else pipeline.builds()
+def settled(pipeline: Pipeline, resolve_context: ResolveContext, assumed: Assumed) -> Pipeline:
+    """Return the pipeline with what the images of its builds say; in a plan each is taken to be there."""
+    given = resolve_context.candidates if resolve_context.wants_images else pipeline.builds()
     return count_given(pipeline, given, assumed.results.results)
 
 
 class _Simulator:
-    def __init__(self, pipeline: Pipeline, context: Context, assumed: Assumed) -> None:
-        self._pipeline = pipeline = settled(pipeline, context, assumed)
+    def __init__(self, pipeline: Pipeline, resolve_context: ResolveContext, assumed: Assumed) -> None:
+        self._pipeline = pipeline = settled(pipeline, resolve_context, assumed)
         self._names: dict[str, str] = {}
-        self._context = replace(context, image_names=self._names)
+        self._context = replace(resolve_context, image_names=self._names)
         self._assumed = assumed
-        self._judge = VariablesJudge(context.variables)
+        self._judge = VariablesEvaluator(resolve_context.variables)
         self._schedule = Schedule(pipeline.steps, Rules.of(pipeline), self._judge)
         self._done = Simulation()
         self._planned: dict[str, PlannedStep] = {}
@@ -157,7 +157,7 @@ class _Simulator:
     def _result(self, entry: Entry) -> tuple[str, str]:
         step = entry.step
         planned = self._planned[entry.name] = PlannedStep(step)
-        if isinstance(step, ForeignStep):
+        if isinstance(step, UnsupportedStep):
             return self._assumed.of_foreign(step)
         hooks = step.settings
         if not self._hook(step.name, hooks.hook("on_elected"), "on_elected"):
@@ -187,12 +187,12 @@ class _Simulator:
         return (FAILURE if result == TIMEOUT else result), reasons.get(result, "assumed")
 
     def _resolve(self, step: Step) -> tuple[ResolvedPush | None, str]:
-        context = replace(self._context, variables=self._context.variables.overlay(step_variables(step)))
+        resolve_context = replace(self._context, variables=self._context.variables.overlay(step_variables(step)))
         try:
             if isinstance(step, PushStep):
-                return resolve_push(step, context), ""
+                return resolve_push(step, resolve_context), ""
             if isinstance(step, BuildStep) and self._assumed.pushes(step, self._judge):
-                return resolve_build(step, context), ""
+                return resolve_build(step, resolve_context), ""
         except ConfigError as problem:
             self._done.problems.extend(problem.problems)
             return None, problem.problems[0].message

@@ -8,20 +8,20 @@ from msgspec import Struct
 
 from oci_push.errors import ConfigError
 from oci_push.language.expand import HOOK_EVENTS
-from oci_push.language.steps import ForeignStep, ParallelStep, Pipeline, Step, flatten
+from oci_push.language.steps import ParallelStep, Pipeline, Step, UnsupportedStep, flatten
 from oci_push.runner.schedule import FAILURE, SUCCESS, TERMINATED
 
 TIMEOUT = "timeout"
 RESULTS = (SUCCESS, FAILURE, TIMEOUT, TERMINATED)
 
 
-class Assumptions(Struct, frozen=True):
-    """Hold results of attempts by step name; hooks are ``STEP.EVENT``, or ``EVENT`` for all of them."""
+class SimulatedResults(Struct, frozen=True):
+    """Results of attempts by step name; hooks are ``STEP.EVENT``, or ``EVENT`` for all of them."""
 
     results: dict[str, tuple[str, ...]]
 
     @classmethod
-    def parse(cls, texts: Iterable[str], pipeline: Pipeline) -> Assumptions:
+    def parse(cls, texts: Iterable[str], pipeline: Pipeline) -> SimulatedResults:
         """Read ``STEP=RESULT[,RESULT…]``, a result for each attempt; raises `ConfigError`."""
         names = {step.name for step in flatten(pipeline.steps)}
         groups = {
@@ -47,7 +47,7 @@ class Assumptions(Struct, frozen=True):
 
     def check_run(self, pipeline: Pipeline) -> None:
         """Refuse to assume what a run does itself; raises `ConfigError`."""
-        foreign = {step.name for step in flatten(pipeline.steps) if isinstance(step, ForeignStep)}
+        foreign = {step.name for step in flatten(pipeline.steps) if isinstance(step, UnsupportedStep)}
         for name in self.results:
             if name not in foreign:
                 raise ConfigError(
@@ -60,12 +60,12 @@ class Assumptions(Struct, frozen=True):
         return step.name in self.results
 
     def of(self, name: str, attempt: int = 1) -> str:
-        """Give the result of an attempt, counting from 1; the last one given holds for all that follow."""
+        """Return the result of an attempt, counting from 1; the last one given holds for all that follow."""
         results = self.results.get(name, (SUCCESS,))
         return results[min(attempt, len(results)) - 1]
 
     def of_hook(self, owner: str, event: str) -> str:
-        """Give the result of a hook; `owner` is empty for the pipeline's own."""
+        """Return the result of a hook; `owner` is empty for the pipeline's own."""
         name = f"{owner}.{event}" if owner else event
         return self.of(name if name in self.results else event)
 

@@ -11,22 +11,22 @@ from oci_push.errors import OciPushError
 from oci_push.events import Emit, Event, Note, StepFinished, Within
 from oci_push.language.resolve import title_of
 from oci_push.language.resolve_source import build_source
-from oci_push.language.resolving import Context, Pushed
-from oci_push.language.steps import BuildStep, ForeignStep, PushStep, Step, Text, type_of
+from oci_push.language.resolving import Pushed, ResolveContext
+from oci_push.language.steps import BuildStep, PushStep, Step, Text, UnsupportedStep, type_of
 from oci_push.runner.attempts import PushAttempts, exported, pushed_image, read_image_id
-from oci_push.runner.conditions import VariablesJudge
+from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.hooks import ELECTED, HookRunner, RunSteps, Shell, run_foreign
-from oci_push.runner.outputs import step_members
+from oci_push.runner.outputs import step_outputs
 from oci_push.runner.pusher import Pusher
 from oci_push.runner.results import Noted, StepResult
 from oci_push.runner.schedule import FAILURE, SKIPPED, SUCCESS, TERMINATED
 from oci_push.runner.settings import RunSettings
 from oci_push.runner.simulate import step_variables
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 
 class Moment(Struct, frozen=True):
-    """Hold what a step sees of the pipeline when it starts; `is_beside` says that others run at the same time."""
+    """What a step sees of the pipeline when it starts; `is_beside` says that others run at the same time."""
 
     states: Mapping[str, str]
     workflow: str
@@ -34,14 +34,14 @@ class Moment(Struct, frozen=True):
     is_beside: bool = False
 
 
-class Stepping(Struct, frozen=True):
+class StepRunner(Struct, frozen=True):
     """Run single steps with one pusher; `pushed` collects what push steps have pushed.
 
     `needs_ids` are the build steps whose image's id is asked for somewhere. `in_hook` says that the steps are a hook's.
     """
 
     pusher: Pusher
-    context: Context
+    resolve_context: ResolveContext
     settings: RunSettings
     emit: Emit
     run_steps: RunSteps
@@ -49,13 +49,13 @@ class Stepping(Struct, frozen=True):
     needs_ids: frozenset[str] = frozenset()
     in_hook: bool = False
 
-    def run(self, step: Step, moment: Moment, scope: Scope) -> StepResult:
+    def run(self, step: Step, moment: Moment, context: Context) -> StepResult:
         """Run a step to its end; raises nothing for what goes wrong with it."""
-        clock = scope.clock
+        clock = context.clock
         started = clock.monotonic()
         emit = self._speaking(step, moment)
-        title = title_of(step.name, step.settings, self.context)
-        result = self._life(step, moment, scope, emit, title)
+        title = title_of(step.name, step.settings, self.resolve_context)
+        result = self._life(step, moment, context, emit, title)
         result = replace(
             result,
             type=type_of(step),
@@ -68,48 +68,52 @@ class Stepping(Struct, frozen=True):
         emit(StepFinished(step.name, title, result.status, said, result.seconds, result.type))
         return result
 
-    def _life(self, step: Step, moment: Moment, scope: Scope, emit: Emit, title: str) -> StepResult:
-        variables = self.context.variables.overlay(step_variables(step))
-        context = replace(self.context, variables=variables)
-        if isinstance(step, ForeignStep) and not self.in_hook:
+    def _life(self, step: Step, moment: Moment, context: Context, emit: Emit, title: str) -> StepResult:
+        variables = self.resolve_context.variables.overlay(step_variables(step))
+        resolve_context = replace(self.resolve_context, variables=variables)
+        if isinstance(step, UnsupportedStep) and not self.in_hook:
             return self._foreign(step)
-        hooks = HookRunner(step.name, context, self.settings, emit, moment.states, moment.workflow, self.run_steps)
-        first, notes = hooks.run(step.settings.hook(ELECTED), scope)
+        hooks = HookRunner(
+            step.name, resolve_context, self.settings, emit, moment.states, moment.workflow, self.run_steps
+        )
+        first, notes = hooks.run(step.settings.hook(ELECTED), context)
         if first is not None and first.status != SUCCESS:
             reason = f"hook on_elected ended with {first.status}: {first.reason}"
             return StepResult(step.name, FAILURE, reason=reason, hooks=(first,), notes=notes, aborts=True)
-        result = self._work(step, context, scope, emit, title)
-        members = {**step_members(step, result.status, variables), **self._own_members(step, result)}
-        self.context.variables.export(step.name, members)
+        result = self._work(step, resolve_context, context, emit, title)
+        members = {**step_outputs(step, result.status, variables), **self._own_members(step, result)}
+        self.resolve_context.variables.export(step.name, members)
         hooks = replace(hooks, states={**moment.states, step.name: result.status}, image=members.get("imageId", ""))
         done = [first] if first else []
         found = list(notes)
         for event in ("on_success" if result.status == SUCCESS else "on_fail", "on_finish"):
-            if scope.is_cancelled:
+            if context.is_cancelled:
                 break
-            told, written = hooks.run(step.settings.hook(event), scope)
+            told, written = hooks.run(step.settings.hook(event), context)
             done += [told] if told else []
             found += written
-        self._attach(result, found, scope, emit)
+        self._attach(result, found, context, emit)
         return replace(result, hooks=tuple(done), notes=tuple(found))
 
-    def _work(self, step: Step, context: Context, scope: Scope, emit: Emit, title: str) -> StepResult:
-        if isinstance(step, ForeignStep):
-            status, reason = run_foreign(step, Shell(context.variables, self.settings, emit), scope)
+    def _work(
+        self, step: Step, resolve_context: ResolveContext, context: Context, emit: Emit, title: str
+    ) -> StepResult:
+        if isinstance(step, UnsupportedStep):
+            status, reason = run_foreign(step, Shell(resolve_context.variables, self.settings, emit), context)
             return StepResult(step.name, status, reason=reason)
-        judge = VariablesJudge(context.variables)
-        if isinstance(step, BuildStep) and not self.settings.as_assumed().pushes(step, judge):
-            return self._build(step, context, scope, emit)
+        evaluator = VariablesEvaluator(resolve_context.variables)
+        if isinstance(step, BuildStep) and not self.settings.as_assumed().pushes(step, evaluator):
+            return self._build(step, resolve_context, context, emit)
         if not isinstance(step, PushStep | BuildStep):
             return StepResult(step.name, SKIPPED)
-        attempts = PushAttempts(self.pusher.speaking(emit), step, context, emit, self.settings.max_wait_s)
-        done = attempts.run(scope, title, step.settings.stage)
+        attempts = PushAttempts(self.pusher.speaking(emit), step, resolve_context, emit, self.settings.max_wait_s)
+        done = attempts.run(context, title, step.settings.stage)
         status = SUCCESS if done.error is None else TERMINATED if done.error.exit_code > 128 else FAILURE
         image = pushed_image(done) if status == SUCCESS else None
         if image is not None:
             self.pushed[step.name] = image
         if status == SUCCESS:
-            self.context.variables.export(step.name, exported(done))
+            self.resolve_context.variables.export(step.name, exported(done))
         return StepResult(
             step.name,
             status,
@@ -120,29 +124,29 @@ class Stepping(Struct, frozen=True):
             error=done.error,
         )
 
-    def _build(self, step: BuildStep, context: Context, scope: Scope, emit: Emit) -> StepResult:
+    def _build(self, step: BuildStep, resolve_context: ResolveContext, context: Context, emit: Emit) -> StepResult:
         """Read a build step's image as far as somebody asks for it."""
-        given = step.name in context.candidates
+        given = step.name in resolve_context.candidates
         reason = "its image is the one given for it" if given else "read for its names only; no image was given for it"
         if step.name in self.needs_ids and given:
             try:
-                source = build_source(step, Text(f"${{{{{step.name}}}}}", step.mark), context)
-                image_id = read_image_id(self.pusher.speaking(emit), source, scope)
+                source = build_source(step, Text(f"${{{{{step.name}}}}}", step.mark), resolve_context)
+                image_id = read_image_id(self.pusher.speaking(emit), source, context)
             except OciPushError as problem:
                 return StepResult(step.name, FAILURE, error=problem)
-            self.context.variables.export(step.name, {"imageId": image_id})
+            self.resolve_context.variables.export(step.name, {"imageId": image_id})
         return StepResult(step.name, SUCCESS, reason=reason)
 
-    def _foreign(self, step: ForeignStep) -> StepResult:
+    def _foreign(self, step: UnsupportedStep) -> StepResult:
         status, reason = self.settings.as_assumed().of_foreign(step)
-        members = step_members(step, status, self.context.variables)
-        self.context.variables.export(step.name, members)
+        members = step_outputs(step, status, self.resolve_context.variables)
+        self.resolve_context.variables.export(step.name, members)
         return StepResult(step.name, status, reason=reason)
 
     def _own_members(self, step: Step, result: StepResult) -> Mapping[str, str]:
-        return self.context.variables.exports().get(step.name, {}) if result.status == SUCCESS else {}
+        return self.resolve_context.variables.exports().get(step.name, {}) if result.status == SUCCESS else {}
 
-    def _attach(self, result: StepResult, notes: list[Noted], scope: Scope, emit: Emit) -> None:
+    def _attach(self, result: StepResult, notes: list[Noted], context: Context, emit: Emit) -> None:
         """Attach what was noted about the image to it, as a referrer; a registry that refuses is only told about."""
         if not self.settings.annotate_referrer or result.status != SUCCESS or not result.pushed:
             return
@@ -151,7 +155,7 @@ class Stepping(Struct, frozen=True):
             return
         for pushed in result.pushed:
             try:
-                digest = self.pusher.attach(pushed, values, scope)
+                digest = self.pusher.attach(pushed, values, context)
                 emit(Note(f"Annotations attached to {pushed.repository} as {digest}"))
             except OciPushError as problem:
                 emit(Note(f"annotations could not be attached to {pushed.repository}: {problem}", "warning"))

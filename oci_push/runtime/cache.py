@@ -16,7 +16,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from oci_push.model.digest import Digest
-from oci_push.runtime.cache_file import MemoryFile, Row, Statement
+from oci_push.runtime.cache_file import CacheFile, Row, Statement
 from oci_push.runtime.clock import Clock
 from oci_push.secret import repr_without
 
@@ -54,7 +54,7 @@ CREATE TABLE cleanings (seen REAL NOT NULL)
 
 
 class OpenUpload(Struct, frozen=True):
-    """Hold how far an upload was: `confirmed` bytes; `sealed` says where it goes on, which only its owner can read."""
+    """How far an upload was: `confirmed` bytes; `sealed` says where it goes on, which only its owner can read."""
 
     confirmed: int
     sealed: bytes
@@ -63,7 +63,7 @@ class OpenUpload(Struct, frozen=True):
         return repr_without(self, "sealed")
 
 
-class Memory(Protocol):
+class Cache(Protocol):
     """Remember between runs. Methods may be called from any thread, and raise nothing on failing storage."""
 
     def remember_blob(self, registry: str, repository: str, digest: Digest) -> None:
@@ -75,11 +75,11 @@ class Memory(Protocol):
         ...
 
     def find_mounts(self, registry: str, digest: Digest, near: str, limit: int = 2) -> tuple[str, ...]:
-        """Give repositories that held the blob, `near` itself left out, most alike in name first."""
+        """Return repositories that held the blob, `near` itself left out, most alike in name first."""
         ...
 
     def find(self, diff_id: Digest, settings_key: str) -> tuple[Digest, int] | None:
-        """Give what a layer became when compressed with these settings."""
+        """Return what a layer became when compressed with these settings."""
         ...
 
     def store(self, diff_id: Digest, settings_key: str, digest: Digest, size: int) -> None:
@@ -87,7 +87,7 @@ class Memory(Protocol):
         ...
 
     def find_ability(self, registry: str, name: str) -> str | None:
-        """Give what was last learnt about a registry, if that is not too long ago."""
+        """Return what was last learnt about a registry, if that is not too long ago."""
         ...
 
     def remember_ability(self, registry: str, name: str, value: str) -> None:
@@ -95,7 +95,7 @@ class Memory(Protocol):
         ...
 
     def find_upload(self, registry: str, repository: str, digest: Digest) -> OpenUpload | None:
-        """Give the upload of a blob that was left open, if that is not too long ago."""
+        """Return the upload of a blob that was left open, if that is not too long ago."""
         ...
 
     def note_upload(self, registry: str, repository: str, digest: Digest, upload: OpenUpload) -> None:
@@ -111,7 +111,7 @@ class Memory(Protocol):
         ...
 
 
-class NoMemory:
+class NoCache:
     """Remember nothing: the memory switched off."""
 
     def remember_blob(self, registry: str, repository: str, digest: Digest) -> None:
@@ -152,7 +152,7 @@ class NoMemory:
         """Do nothing."""
 
 
-class SqliteMemory:
+class SqliteCache:
     """Remember in one file, opened on first use; what is noted is written in batches.
 
     `warn` is told, once, when the file cannot be used. The clock's time of day dates the facts.
@@ -163,7 +163,7 @@ class SqliteMemory:
         self._warn = warn
         self._lock = threading.Lock()
         self._warnings: list[str] = []
-        self._file = MemoryFile(path, version=_VERSION, schema=_SCHEMA, busy_s=busy_s, warn=self._warnings.append)
+        self._file = CacheFile(path, version=_VERSION, schema=_SCHEMA, busy_s=busy_s, warn=self._warnings.append)
         self._pending: list[Statement] = []
         self._has_written = False
 
@@ -189,7 +189,7 @@ class SqliteMemory:
         return tuple(found[:limit])
 
     def find(self, diff_id: Digest, settings_key: str) -> tuple[Digest, int] | None:
-        """Give digest and size of the compressed layer."""
+        """Return digest and size of the compressed layer."""
         query = "SELECT digest, size FROM layers WHERE diff_id = ? AND settings = ?"
         for digest, size in self._read(query, (str(diff_id), settings_key)):
             if isinstance(size, int) and size >= 0:
@@ -205,7 +205,7 @@ class SqliteMemory:
         self._write("INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?, ?)", row, is_urgent=True)
 
     def find_ability(self, registry: str, name: str) -> str | None:
-        """Give the value if it was noted within `ABILITY_S`, or within `REFUSAL_S` if it is a refusal or a limit."""
+        """Return the value if it was noted within `ABILITY_S`, or within `REFUSAL_S` if it is a refusal or a limit."""
         query = "SELECT value, seen FROM abilities WHERE registry = ? AND name = ? AND seen >= ?"
         now = self._clock.now()
         for value, seen in self._read(query, (registry, name, now - ABILITY_S)):
@@ -219,7 +219,7 @@ class SqliteMemory:
         self._write("INSERT OR REPLACE INTO abilities VALUES (?, ?, ?, ?)", (registry, name, value, self._clock.now()))
 
     def find_upload(self, registry: str, repository: str, digest: Digest) -> OpenUpload | None:
-        """Give the upload if it was noted within `UPLOAD_S`."""
+        """Return the upload if it was noted within `UPLOAD_S`."""
         query = (
             "SELECT confirmed, sealed FROM uploads WHERE registry = ? AND repository = ? AND digest = ? AND seen >= ?"
         )

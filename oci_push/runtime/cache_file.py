@@ -3,7 +3,7 @@
 Made for facts that can be learnt again: a damaged file is set aside and begun afresh, one of another version is
 emptied (or left alone when a newer program wrote it), and what cannot be read or written is told once and then
 left out for the rest of the run. Several processes may use the file at once (write-ahead log, short
-transactions). `sqlite3` is imported when the file is first touched. What the rows mean is `memory`'s business.
+transactions). `sqlite3` is imported when the file is first touched. What the rows mean is `cache`'s business.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Row: TypeAlias = tuple[object, ...]
 Statement: TypeAlias = tuple[str, Row]
 
 
-class MemoryFile:
+class CacheFile:
     """Read and write `path`; `version` and `schema` belong together. For one thread at a time.
 
     `busy_s` is how long another process may hold the file before this run does without it.
@@ -39,7 +39,7 @@ class MemoryFile:
         self._is_given_up = False
 
     def read(self, query: str, parameters: Row) -> list[Row]:
-        """Give the rows, or none when the file cannot be used."""
+        """Return the rows, or none when the file cannot be used."""
         return self._guarded(lambda database: list(database.execute(query, parameters)), [])
 
     def write(self, statements: Iterable[Statement]) -> None:

@@ -11,11 +11,11 @@ class Clock(Protocol):
     """Tell the time and wait; seconds everywhere."""
 
     def monotonic(self) -> float:
-        """Give seconds since some fixed moment; never goes back."""
+        """Return seconds since some fixed moment; never goes back."""
         ...
 
     def now(self) -> float:
-        """Give seconds since 1970 in UTC."""
+        """Return seconds since 1970 in UTC."""
         ...
 
     def wait(self, flag: threading.Event, seconds: float | None) -> bool:
@@ -27,11 +27,11 @@ class SystemClock:
     """The machine's clock."""
 
     def monotonic(self) -> float:
-        """Give the machine's monotonic time."""
+        """Return the machine's monotonic time."""
         return time.monotonic()
 
     def now(self) -> float:
-        """Give the machine's time of day."""
+        """Return the machine's time of day."""
         return time.time()
 
     def wait(self, flag: threading.Event, seconds: float | None) -> bool:
@@ -48,11 +48,11 @@ class FakeClock:
         self._lock = threading.Lock()
 
     def monotonic(self) -> float:
-        """Give the fake time."""
+        """Return the fake time."""
         return self.time
 
     def now(self) -> float:
-        """Give the fake time."""
+        """Return the fake time."""
         return self.time
 
     def wait(self, flag: threading.Event, seconds: float | None) -> bool:

@@ -23,7 +23,7 @@ MAX_OUTPUT_BYTES = 1024 * 1024
 
 
 class Finished(Struct, frozen=True):
-    """Hold what a program left: its exit `code`, and its outputs, which may be secret and never show."""
+    """What a program left: its exit `code`, and its outputs, which may be secret and never show."""
 
     code: int
     stdout: bytes = b""
@@ -46,7 +46,7 @@ class RunCommand(Protocol):
 
 
 def command_runner(env: Mapping[str, str], clock: Clock) -> RunCommand:
-    """Give the real runner, which finds programs on ``PATH`` of `env` and hands `env` to them."""
+    """Return the real runner, which finds programs on ``PATH`` of `env` and hands `env` to them."""
     return partial(_run, env, clock)
 
 

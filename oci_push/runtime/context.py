@@ -16,7 +16,7 @@ from oci_push.errors import Cancelled, DeadlineError, OciPushError
 from oci_push.runtime.clock import Clock
 
 
-class Scope:
+class Context:
     """Bound a piece of work in time and let others stop it.
 
     `deadline` is on the clock's monotonic scale. Whoever waits for the work (see `runtime.tasks`) calls `expire`
@@ -24,7 +24,7 @@ class Scope:
     """
 
     def __init__(
-        self, clock: Clock, *, parent: Scope | None = None, deadline: float | None = None, what: str = ""
+        self, clock: Clock, *, parent: Context | None = None, deadline: float | None = None, what: str = ""
     ) -> None:
         self.clock = clock
         self.parent = parent
@@ -35,7 +35,7 @@ class Scope:
         self._flag = threading.Event()
         self._lock = threading.Lock()
         self._wakers: dict[int, Callable[[], None]] = {}
-        self._children: weakref.WeakSet[Scope] = weakref.WeakSet()
+        self._children: weakref.WeakSet[Context] = weakref.WeakSet()
         if parent is not None:
             with parent._lock:
                 parent._children.add(self)
@@ -43,18 +43,18 @@ class Scope:
             if reason is not None:
                 self.cancel(reason)
 
-    def child(self, *, seconds: float | None = None, what: str = "") -> Scope:
+    def child(self, *, seconds: float | None = None, what: str = "") -> Context:
         """Make a scope that ends with this one, or earlier after `seconds`."""
         deadline = None if seconds is None else self.clock.monotonic() + seconds
-        return Scope(self.clock, parent=self, deadline=deadline, what=what)
+        return Context(self.clock, parent=self, deadline=deadline, what=what)
 
-    def lingering(self, seconds: float) -> Scope:
+    def lingering(self, seconds: float) -> Context:
         """Make a scope that a cancel of this one ends only `seconds` later, for an answer that must not be missed."""
-        return _Lingering(self, seconds)
+        return _LingeringContext(self, seconds)
 
-    def shielded(self, seconds: float) -> Scope:
+    def shielded(self, seconds: float) -> Context:
         """Make a scope for cleaning up, which outlives this one's cancel by at most `seconds`."""
-        return Scope(self.clock, deadline=self.clock.monotonic() + seconds, what=self.what)
+        return Context(self.clock, deadline=self.clock.monotonic() + seconds, what=self.what)
 
     @property
     def is_cancelled(self) -> bool:
@@ -89,7 +89,7 @@ class Scope:
             raise self.reason
 
     def remaining(self, at_most: float) -> float:
-        """Give the seconds left, never over `at_most`; raises as `check` does when there are none."""
+        """Return the seconds left, never over `at_most`; raises as `check` does when there are none."""
         self.check()
         if self.deadline is None:
             return at_most
@@ -129,10 +129,10 @@ class Scope:
             self.cancel(DeadlineError(f"{self.what or 'the work'}: time limit exceeded"))
 
 
-class _Lingering(Scope):
+class _LingeringContext(Context):
     """Turn the first cancel into a deadline; whoever waits for the work calls `expire` then, as always."""
 
-    def __init__(self, parent: Scope, seconds: float) -> None:
+    def __init__(self, parent: Context, seconds: float) -> None:
         self._seconds = seconds
         self._ends_for: OciPushError | None = None
         super().__init__(parent.clock, parent=parent)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 PRIVATE = 0o600
 SHARED = 0o666
@@ -55,7 +55,7 @@ class Lock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Give the lock up and remove its file; idempotent."""
+        """Return the lock up and remove its file; idempotent."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor < 0:
             return
@@ -87,7 +87,7 @@ def try_lock(path: Path) -> Lock | None:
 
 
 @contextmanager
-def folder_locked(folder: Path, scope: Scope, *, wait_s: float) -> Iterator[bool]:
+def folder_locked(folder: Path, context: Context, *, wait_s: float) -> Iterator[bool]:
     """Change a folder's files alone among processes that ask for the same; gives False when `wait_s` was not enough.
 
     The folder is locked, not a file in it: files are replaced, and a lock would stay with the old one. Where the file
@@ -95,18 +95,18 @@ def folder_locked(folder: Path, scope: Scope, *, wait_s: float) -> Iterator[bool
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield _wait_for(descriptor, scope, wait_s)
+        yield _wait_for(descriptor, context, wait_s)
     finally:
         os.close(descriptor)
 
 
-def _wait_for(descriptor: int, scope: Scope, wait_s: float) -> bool:
-    end = scope.clock.monotonic() + wait_s
+def _wait_for(descriptor: int, context: Context, wait_s: float) -> bool:
+    end = context.clock.monotonic() + wait_s
     try:
         while not _flock(descriptor):
-            if scope.clock.monotonic() >= end:
+            if context.clock.monotonic() >= end:
                 return False
-            scope.sleep(_POLL_S)
+            context.sleep(_POLL_S)
     except (ImportError, OSError):
         return True
     return True

@@ -2,7 +2,7 @@
 
 One table (`RULES`) turns a failure into an `Action`; it is all there is to say about what may be repeated. There are
 three owners, never nested: a *call* (one idempotent request), a *blob* (one upload with all its requests) and a *step*
-(the pipeline's `retry` block). The first two spend a `Budget`; an upload's requests spend the upload's only.
+(the pipeline's `retry` block). The first two spend a `RetryState`; an upload's requests spend the upload's only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from oci_push.errors import NetworkError, OciPushError, RegistryError
 from oci_push.runtime.clock import Clock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def decide(error: OciPushError) -> Action:
-    """Give what is to be done about a failure."""
+    """Return what is to be done about a failure."""
     if isinstance(error, RegistryError):
         for rule in RULES:
             if rule.matches(error):
@@ -111,7 +111,7 @@ class RetryPolicy(Struct, frozen=True):
     patience_s: float = 0.0
 
     def wait_s(self, failed_attempts: int, error: OciPushError, random: Callable[[], float]) -> float:
-        """Give the wait after the n-th failure; `random` gives numbers from 0 up to 1."""
+        """Return the wait after the n-th failure; `random` gives numbers from 0 up to 1."""
         asked = error.retry_after_s if isinstance(error, RegistryError) else None
         doubled = self.base_s * 2.0 ** min(failed_attempts - 1, 64)  # beyond 1023 a float overflows
         jittered = min(self.cap_s, doubled) * random()
@@ -126,7 +126,7 @@ class Retried(Struct, frozen=True):
     error: OciPushError
 
 
-class Budget:
+class RetryState:
     """Count the failures of one thing since it last got on; for one thread.
 
     `has_answered` says that the other side was there before: only then is its absence waited out, and with
@@ -180,20 +180,20 @@ class Budget:
 
 
 def attempts(
-    scope: Scope,
-    budget: Budget,
+    context: Context,
+    retry_state: RetryState,
     action: Callable[[int], T],
     *,
     on_retry: Callable[[Retried], None] = lambda _: None,
 ) -> T:
     """Call `action(attempt)`, counting from 1, until it succeeds, fails for good, or the budget is spent."""
     while True:
-        scope.check()
+        context.check()
         try:
-            return action(budget.attempt)
+            return action(retry_state.attempt)
         except OciPushError as error:
-            retried = budget.spend(error) if decide(error) is Action.REPEAT else None
+            retried = retry_state.spend(error) if decide(error) is Action.REPEAT else None
             if retried is None:
                 raise
         on_retry(retried)
-        scope.sleep(retried.wait_s)
+        context.sleep(retried.wait_s)

@@ -6,14 +6,14 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 _SCRIPT = "OCI_PUSH_COMMANDS"
 _MAX_LINE = 64 * 1024
 
 
-def run_shell(script: str, env: Mapping[str, str], scope: Scope, on_line: Callable[[str], None]) -> int:
-    """Run a script with ``sh -e`` and give its exit code; raises what ended `scope`, and ``OSError``.
+def run_shell(script: str, env: Mapping[str, str], context: Context, on_line: Callable[[str], None]) -> int:
+    """Run a script with ``sh -e`` and give its exit code; raises what ended `context`, and ``OSError``.
 
     The script travels in the environment, since arguments are seen by every user of the machine. The commands have a
     process group of their own, all of which is killed when the scope ends.
@@ -36,7 +36,7 @@ def run_shell(script: str, env: Mapping[str, str], scope: Scope, on_line: Callab
         except (ProcessLookupError, PermissionError):
             process.kill()
 
-    with process, scope.blocked(kill):
+    with process, context.blocked(kill):
         try:
             while process.stdout is not None and (line := process.stdout.readline(_MAX_LINE)):
                 on_line(line.decode(errors="replace").rstrip("\r\n"))
@@ -44,5 +44,5 @@ def run_shell(script: str, env: Mapping[str, str], scope: Scope, on_line: Callab
         except BaseException:
             kill()
             raise
-    scope.check()
+    context.check()
     return code

@@ -10,7 +10,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class OnceMap(Generic[K, V]):
+class SingleFlight(Generic[K, V]):
     """Make each key's value once; a value is never ``None``.
 
     A failure is its caller's own and is forgotten: it may be no more than the end of that caller's scope, so the
@@ -23,7 +23,7 @@ class OnceMap(Generic[K, V]):
         self._locks: dict[K, threading.Lock] = {}
 
     def get(self, key: K, make: Callable[[], V], is_good: Callable[[V], bool] | None = None) -> V:
-        """Give the value of `key`, making it if there is none or if `is_good` says it has gone bad."""
+        """Return the value of `key`, making it if there is none or if `is_good` says it has gone bad."""
         with self._lock:
             found = self._values.get(key)
             if found is not None and (is_good is None or is_good(found)):
@@ -40,7 +40,7 @@ class OnceMap(Generic[K, V]):
             return value
 
     def peek(self, key: K) -> V | None:
-        """Give the value if it is there."""
+        """Return the value if it is there."""
         with self._lock:
             return self._values.get(key)
 

@@ -15,27 +15,27 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from oci_push.errors import OciPushError
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 T = TypeVar("T")
 
 
 class Outcome(Struct, Generic[T], frozen=True):
-    """Hold what one job gave: `value`, or the `error` it raised."""
+    """What one job gave: `value`, or the `error` it raised."""
 
     value: T | None = None
     error: BaseException | None = None
 
     def get(self) -> T:
-        """Give the value or raise the error."""
+        """Return the value or raise the error."""
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value]  # a job without error has set it
 
 
 def run_all(
-    scope: Scope,
-    jobs: Sequence[Callable[[Scope], T]],
+    context: Context,
+    jobs: Sequence[Callable[[Context], T]],
     *,
     limit: int,
     stop_on_error: bool = False,
@@ -43,9 +43,9 @@ def run_all(
     """Run `jobs`, at most `limit` at once, and give their outcomes in the same order.
 
     Each job gets one common child scope. With `stop_on_error` the first failure cancels the others and jobs
-    not yet begun; their outcome is that same error. A cancel of `scope` ends all of them the same way.
+    not yet begun; their outcome is that same error. A cancel of `context` ends all of them the same way.
     """
-    inner = scope.child()
+    inner = context.child()
     outcomes: list[Outcome[T]] = [Outcome() for _ in jobs]
     waiting = deque(enumerate(jobs))
     lock = threading.Lock()
@@ -77,38 +77,38 @@ def run_all(
 
 
 def first_error(outcomes: Sequence[Outcome[T]]) -> BaseException | None:
-    """Give the failure that came first in job order and is not just the echo of a cancel, else any."""
+    """Return the failure that came first in job order and is not just the echo of a cancel, else any."""
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     real = [error for error in errors if isinstance(error, OciPushError) and error.exit_code < 128]
     broken = [error for error in errors if not isinstance(error, OciPushError)]
     return next(iter(broken + real + errors), None)
 
 
-class Crew(Generic[T]):
+class TaskGroup(Generic[T]):
     """Run jobs as they come up, each on a thread and under a scope of its own, and give them back as they end.
 
     At most `limit` run at once; the others wait for their turn. For one thread that starts and waits.
     """
 
-    def __init__(self, scope: Scope, *, limit: int) -> None:
-        self._scope = scope
+    def __init__(self, context: Context, *, limit: int) -> None:
+        self._scope = context
         self._places = threading.Semaphore(limit)
         self._ended: SimpleQueue[tuple[str, Outcome[T]]] = SimpleQueue()
-        self._scopes: dict[str, Scope] = {}
+        self._scopes: dict[str, Context] = {}
 
     @property
     def is_idle(self) -> bool:
         """Say whether every job has been given back."""
         return not self._scopes
 
-    def start(self, name: str, job: Callable[[Scope], T]) -> None:
+    def start(self, name: str, job: Callable[[Context], T]) -> None:
         """Begin a job; `name` must not be one that still runs."""
-        scope = self._scopes[name] = self._scope.child()
+        context = self._scopes[name] = self._scope.child()
 
         def worker() -> None:
             with self._places:
                 try:
-                    outcome: Outcome[T] = Outcome(job(scope))
+                    outcome: Outcome[T] = Outcome(job(context))
                 except BaseException as error:  # noqa: BLE001  # thread boundary: the error travels in the outcome
                     outcome = Outcome(error=error)
                 self._ended.put((name, outcome))
@@ -153,10 +153,10 @@ def attend(work: Callable[[], T], on_tick: Callable[[], None]) -> Outcome[T]:
     return outcome[0]
 
 
-def _join(thread: threading.Thread, scope: Scope) -> None:
+def _join(thread: threading.Thread, context: Context) -> None:
     # Short waits keep the main thread open to signals, and enforce the deadline on blocked sockets.
     while thread.is_alive():
         thread.join(0.05)
-        scope.expire()
-        if scope.parent is not None:
-            scope.parent.expire()
+        context.expire()
+        if context.parent is not None:
+            context.parent.expire()

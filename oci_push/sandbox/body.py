@@ -49,7 +49,7 @@ class RequestBody:
 
     @property
     def remaining(self) -> int | None:
-        """Give how many bytes are still to come, ``None`` when nobody knows."""
+        """Return how many bytes are still to come, ``None`` when nobody knows."""
         return None if self.length is None else self.length - self.received
 
     def slow_down(self, block_bytes: int, pause: Callable[[], object]) -> None:
@@ -57,7 +57,7 @@ class RequestBody:
         self._block_bytes, self._pause = block_bytes, pause
 
     def blocks(self) -> Iterator[memoryview]:
-        """Give the bytes in blocks of at most 1 MiB; each is overwritten by the next. Raises `BodyBrokenError`."""
+        """Return the bytes in blocks of at most 1 MiB; each is overwritten by the next. Raises `BodyBrokenError`."""
         if not self._started:
             self._started = True
             self._before_read()

@@ -40,12 +40,12 @@ class Answering(Protocol):
     """Answer requests: the sandbox's `Router`, or what passes them on to another registry."""
 
     def answer(self, exchange: Exchange) -> Response:
-        """Give the answer to one request; what a body's reading raises is passed on."""
+        """Return the answer to one request; what a body's reading raises is passed on."""
         ...
 
 
 class Service(Struct, frozen=True):
-    """Hold what every connection of one sandbox shares; `broken` is told of an error in a handler."""
+    """What every connection of one sandbox shares; `broken` is told of an error in a handler."""
 
     router: Answering
     traffic: Traffic
@@ -107,7 +107,7 @@ class Connection(BaseHTTPRequestHandler):
         """Say nothing: `traffic` is the log."""
 
     def version_string(self) -> str:
-        """Give the Server header."""
+        """Return the Server header."""
         return "oci-push-sandbox"
 
     def _one_request(self) -> None:

@@ -24,7 +24,7 @@ class FileSlice(Struct, frozen=True):
 
 
 class Response(Struct, frozen=True):
-    """Hold an answer; its body is `file` where given, else `body`. Content-Length is added when it is sent."""
+    """An answer; its body is `file` where given, else `body`. Content-Length is added when it is sent."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
@@ -33,16 +33,16 @@ class Response(Struct, frozen=True):
 
     @property
     def length(self) -> int:
-        """Give the number of bytes of the body."""
+        """Return the number of bytes of the body."""
         return self.file.length if self.file else len(self.body)
 
     def with_headers(self, *headers: tuple[str, str]) -> Response:
-        """Give the same answer with more headers."""
+        """Return the same answer with more headers."""
         return Response(self.status, self.headers + headers, self.body, self.file)
 
 
 class Complaint(Struct, frozen=True):
-    """Hold one entry of an error body: the specification's `code`, a sentence, and any JSON as `detail`."""
+    """One entry of an error body: the specification's `code`, a sentence, and any JSON as `detail`."""
 
     code: str
     message: str
@@ -60,13 +60,13 @@ class Refusal(Exception):
 
     @property
     def response(self) -> Response:
-        """Give the answer to send."""
+        """Return the answer to send."""
         errors = [{"code": c.code, "message": c.message, "detail": c.detail} for c in self.complaints]
         return json_response(self.status, {"errors": errors}, *self.headers)
 
 
 class Exchange(Struct, frozen=True):
-    """Hold one request: `path` is decoded, `query` too, `headers` have lower-case names.
+    """One request: `path` is decoded, `query` too, `headers` have lower-case names.
 
     `origin` is the scheme and host the client believes to talk to, as its Host header says.
     """
@@ -80,11 +80,11 @@ class Exchange(Struct, frozen=True):
     origin: str
 
     def first(self, name: str) -> str:
-        """Give the first value of a query parameter, or nothing."""
+        """Return the first value of a query parameter, or nothing."""
         return self.query.get(name, ("",))[0]
 
     def location(self, path: str, options: SandboxOptions) -> str:
-        """Give the value of a Location header for `path`, in the form the options ask for."""
+        """Return the value of a Location header for `path`, in the form the options ask for."""
         if options.relative_location:
             return path
         if not options.location_host:

@@ -193,7 +193,7 @@ class Fault(Struct, frozen=True):
 
 
 class FaultScript:
-    """Give each request its fault; may be used and added to from any thread."""
+    """Return each request its fault; may be used and added to from any thread."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         self._lock = threading.Lock()
@@ -233,7 +233,7 @@ class FaultScript:
             return chosen
 
     def pending(self) -> tuple[Fault, ...]:
-        """Give the rules that have not yet fired as often as they should; for ever means at least once."""
+        """Return the rules that have not yet fired as often as they should; for ever means at least once."""
         with self._lock:
             rows = zip(self._faults, self._fired, strict=True)
             return tuple(fault for fault, fired in rows if fired < max(fault.times, 1))

@@ -36,19 +36,19 @@ _VERSION = b'{"imageLayoutVersion":"1.0.0"}'
 
 
 class Entry(Struct, frozen=True):
-    """Hold one line of an index.json: a manifest, and its tag or nothing."""
+    """One line of an index.json: a manifest, and its tag or nothing."""
 
     descriptor: Descriptor
     tag: str = ""
 
 
 def folder(root: Path, repository: str) -> Path:
-    """Give the folder of a repository whose name has been checked."""
+    """Return the folder of a repository whose name has been checked."""
     return root.joinpath(*(f"_{part}" if part in _RESERVED else part for part in repository.split("/")))
 
 
 def blob_path(root: Path, repository: str, digest: Digest) -> Path:
-    """Give the file of a blob or manifest."""
+    """Return the file of a blob or manifest."""
     return folder(root, repository) / "blobs" / digest.algorithm / digest.encoded
 
 

@@ -23,7 +23,7 @@ _READS = ("GET", "HEAD")
 
 
 class Target(Struct, frozen=True):
-    """Hold what a path names: a `kind` of endpoint, a repository's checked name, and the last component."""
+    """What a path names: a `kind` of endpoint, a repository's checked name, and the last component."""
 
     kind: str
     repository: str
@@ -43,7 +43,7 @@ class Router:
         self._lists = ListEndpoints(store, options)
 
     def answer(self, exchange: Exchange) -> Response:
-        """Give the answer; a refusal is an answer too. `body.BodyBrokenError` means that nobody waits for one."""
+        """Return the answer; a refusal is an answer too. `body.BodyBrokenError` means that nobody waits for one."""
         try:
             response = self._answer(exchange)
         except Refusal as refusal:

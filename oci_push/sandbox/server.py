@@ -68,7 +68,7 @@ class Sandbox:
 
     @property
     def address(self) -> str:
-        """Give ``127.0.0.1:PORT``; only while started."""
+        """Return ``127.0.0.1:PORT``; only while started."""
         if self._listener is None:
             raise RuntimeError("the sandbox is not started")
         host, port = self._listener.socket.getsockname()[:2]
@@ -76,19 +76,19 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """Give the address with its scheme, without a slash at the end."""
+        """Return the address with its scheme, without a slash at the end."""
         return f"{'https' if self.options.ssl_context else 'http'}://{self.address}"
 
     @property
     def store(self) -> Store:
-        """Give what is stored; after `stop` only of a sandbox with a root of its own."""
+        """Return what is stored; after `stop` only of a sandbox with a root of its own."""
         if self._store is None:
             raise RuntimeError("the sandbox was never started")
         return self._store
 
     @property
     def problems(self) -> tuple[Exception, ...]:
-        """Give the errors that handlers died of, which are defects of the sandbox; clients saw a 500."""
+        """Return the errors that handlers died of, which are defects of the sandbox; clients saw a 500."""
         return tuple(self._problems)
 
     @staticmethod

@@ -48,12 +48,12 @@ class Store:
         self._repositories = set(layout.find_repositories(root))
 
     def repositories(self) -> tuple[str, ...]:
-        """Give the names of all repositories, sorted."""
+        """Return the names of all repositories, sorted."""
         with self._lock:
             return tuple(sorted(self._repositories))
 
     def uploads(self) -> tuple[UploadInfo, ...]:
-        """Give the uploads that are open."""
+        """Return the uploads that are open."""
         return self._uploads.all()
 
     def blob_exists(self, repository: str, digest: Digest | str) -> bool:
@@ -61,14 +61,14 @@ class Store:
         return self.blob_size(repository, digest) is not None
 
     def blob_size(self, repository: str, digest: Digest | str) -> int | None:
-        """Give the size of a blob in bytes, or ``None`` where there is none."""
+        """Return the size of a blob in bytes, or ``None`` where there is none."""
         try:
             return self.blob_path(repository, digest).stat().st_size
         except FileNotFoundError:
             return None
 
     def blob_path(self, repository: str, digest: Digest | str) -> Path:
-        """Give the file that holds a blob, or would."""
+        """Return the file that holds a blob, or would."""
         return layout.blob_path(self._root, repository, _digest(digest))
 
     def add_blob(self, repository: str, digest: Digest, file: Path) -> None:
@@ -80,7 +80,7 @@ class Store:
             file.replace(target)
 
     def link_blob(self, source: str, target: str, digest: Digest) -> bool:
-        """Give a blob of one repository to another; say whether it was there."""
+        """Return a blob of one repository to another; say whether it was there."""
         with self._lock:
             if not self.blob_exists(source, digest):
                 return False
@@ -98,7 +98,7 @@ class Store:
             return True
 
     def find_blob(self, digest: Digest) -> tuple[str, ...]:
-        """Give the repositories that hold a blob, sorted."""
+        """Return the repositories that hold a blob, sorted."""
         return tuple(name for name in self.repositories() if self.blob_exists(name, digest))
 
     def remove_blob(self, repository: str, digest: Digest) -> bool:
@@ -113,7 +113,7 @@ class Store:
             return True
 
     def manifest(self, repository: str, reference: Digest | str) -> bytes | None:
-        """Give the bytes of a manifest named by tag or digest."""
+        """Return the bytes of a manifest named by tag or digest."""
         with self._lock:
             found = self.find_manifest(repository, reference)
             return self.blob_path(repository, found.descriptor.digest).read_bytes() if found else None
@@ -140,7 +140,7 @@ class Store:
             self._write(repository)
 
     def tags(self, repository: str) -> tuple[str, ...]:
-        """Give the tags of a repository, sorted."""
+        """Return the tags of a repository, sorted."""
         with self._lock:
             return tuple(sorted(self._of(repository).tags))
 

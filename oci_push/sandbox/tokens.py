@@ -45,7 +45,7 @@ def split_scope(scope: str) -> tuple[str, frozenset[str]]:
 
 
 def access_claim(scopes: Iterable[str]) -> list[dict[str, object]]:
-    """Give scopes in the form of the ``access`` claim."""
+    """Return scopes in the form of the ``access`` claim."""
     claim: list[dict[str, object]] = []
     for scope in scopes:
         resource, actions = split_scope(scope)
@@ -72,7 +72,7 @@ def sign(claims: Mapping[str, object], key: bytes) -> str:
 
 
 def verify(token: str, key: bytes, *, audience: str, now: float) -> Mapping[str, object]:
-    """Give the claims of a token of ours that is still good at `now`; raise `InvalidTokenError` otherwise."""
+    """Return the claims of a token of ours that is still good at `now`; raise `InvalidTokenError` otherwise."""
     signed, _, signature = token.rpartition(".")
     header, _, payload = signed.partition(".")
     # Comparing bytes: compare_digest refuses text that is not ASCII, and a client may send any.

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 
 class Request(Struct, frozen=True):
-    """Hold one request; `number` counts from 1, `path` has the query, header names are in lower case.
+    """One request; `number` counts from 1, `path` has the query, header names are in lower case.
 
     `status` is 0 while it is not answered, and stays 0 where it never was. `received_bytes` is how much of the body
     was read, `reply_bytes` how long the answer's body is, `fault` the name of the fault that it met, `connection`
@@ -34,7 +34,7 @@ class Request(Struct, frozen=True):
 
 
 class TokenRequest(Struct, frozen=True):
-    """Hold what was asked of the token server: `grant` is anonymous, basic, password or refresh_token."""
+    """What was asked of the token server: `grant` is anonymous, basic, password or refresh_token."""
 
     number: int
     grant: str
@@ -54,18 +54,18 @@ class Traffic:
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """Give all requests since the start or the last `clear`, those not yet answered included."""
+        """Return all requests since the start or the last `clear`, those not yet answered included."""
         with self._changed:
             return tuple(self._requests.values())
 
     @property
     def tokens(self) -> tuple[TokenRequest, ...]:
-        """Give what was asked of the token server and granted."""
+        """Return what was asked of the token server and granted."""
         with self._changed:
             return tuple(self._tokens)
 
     def select(self, *, method: str = "", path_pattern: str = "", status: int = 0) -> tuple[Request, ...]:
-        """Give the requests of this method and status whose path and query match a regular expression somewhere."""
+        """Return the requests of this method and status whose path and query match a regular expression somewhere."""
         return tuple(
             request
             for request in self.requests
@@ -79,7 +79,7 @@ class Traffic:
         return len(self.select(method=method, path_pattern=path_pattern, status=status))
 
     def bodies_sent(self, *, method: str = "", path_pattern: str = "") -> tuple[int, ...]:
-        """Give the sizes in bytes of the bodies that arrived, whole or in part, leaving out empty ones."""
+        """Return the sizes in bytes of the bodies that arrived, whole or in part, leaving out empty ones."""
         return tuple(
             r.received_bytes for r in self.select(method=method, path_pattern=path_pattern) if r.received_bytes
         )

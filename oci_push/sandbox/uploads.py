@@ -107,7 +107,7 @@ class Upload:
 
 
 class Uploads:
-    """Hold the open uploads, in the folder given; `new_id` makes names nobody can guess."""
+    """The open uploads, in the folder given; `new_id` makes names nobody can guess."""
 
     def __init__(self, folder: Path, new_id: Callable[[], str]) -> None:
         self._folder = folder

@@ -21,7 +21,7 @@ from oci_push.sources.settings import SourceSettings
 
 
 class ArchiveImage(Struct, frozen=True):
-    """Hold one entry of ``manifest.json``; `foreign` are layers to be fetched from URLs, by their diff_id."""
+    """One entry of ``manifest.json``; `foreign` are layers to be fetched from URLs, by their diff_id."""
 
     config: str
     layers: tuple[str, ...]

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Protocol
 
 from oci_push.model.descriptor import Descriptor
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Body
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 BLOCK_BYTES = 512 * 1024
 """How much is read at a time; between 256 KiB and 1 MiB the registry, not we, is the limit."""
@@ -28,12 +28,12 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """Give the source as the user wrote it."""
+        """Return the source as the user wrote it."""
         ...
 
     @property
-    def origin(self) -> tuple[Access, Repository] | None:
-        """Give the registry and repository it is read from, where blobs can be mounted from; else ``None``."""
+    def origin(self) -> tuple[RegistryEndpoint, Repository] | None:
+        """Return the registry and repository it is read from, where blobs can be mounted from; else ``None``."""
         ...
 
     @property
@@ -46,19 +46,19 @@ class Source(Protocol):
         """Say whether there are layers that are compressed before they are sent."""
         ...
 
-    def root(self, scope: Scope, platform: Platform | None = None) -> Descriptor:
+    def root(self, context: Context, platform: Platform | None = None) -> Descriptor:
         """Find the manifest or index that the reference names. May compress layers to learn their digests.
 
         Where there are several, `platform` says which; it does not choose inside an index.
         """
         ...
 
-    def manifest(self, scope: Scope, descriptor: Descriptor) -> Manifest:
+    def manifest(self, context: Context, descriptor: Descriptor) -> Manifest:
         """Read and check a manifest or index: size, digest and form."""
         ...
 
-    def blob(self, scope: Scope, descriptor: Descriptor) -> Body:
-        """Give a body that can be opened again; its size is checked, its digest not (see `verified`)."""
+    def blob(self, context: Context, descriptor: Descriptor) -> Body:
+        """Return a body that can be opened again; its size is checked, its digest not (see `verified`)."""
         ...
 
     def close(self) -> None:
@@ -70,12 +70,12 @@ class Spool(Protocol):
     """Temporary space for bytes that cannot be read twice; bounded, and removed at the end."""
 
     def file(self) -> AbstractContextManager[Path]:
-        """Give the path of a new empty file."""
+        """Return the path of a new empty file."""
         ...
 
 
 def verified(body: Body, descriptor: Descriptor, what: str) -> Iterator[bytes | memoryview]:
-    """Give the blocks of `body` and raise `ContentMismatchError` at the end if they are not `descriptor`'s."""
+    """Return the blocks of `body` and raise `ContentMismatchError` at the end if they are not `descriptor`'s."""
     from oci_push.errors import ContentMismatchError
 
     running = descriptor.digest.new_hash()

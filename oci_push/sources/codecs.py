@@ -92,7 +92,7 @@ def expanded(blocks: Iterator[bytes], name: str, limits: Limits, *, ratio: int, 
 
 
 class _Taken:
-    """Give blocks one by one, or as a file to read from, and count what has been taken."""
+    """Return blocks one by one, or as a file to read from, and count what has been taken."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
@@ -184,7 +184,7 @@ class _Member(Struct, frozen=True):
     padding: bytes
 
     def decode(self, stream: _Taken, name: str) -> Iterator[bytes]:
-        """Give what comes out, at most `_PIECE` at a time; `padding` between and behind members is passed over."""
+        """Return what comes out, at most `_PIECE` at a time; `padding` between and behind members is passed over."""
         current = self.make()
         begun = whole = False
         try:

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from oci_push.errors import ConfigError, ContentMismatchError
 from oci_push.model.digest import Digest
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 from oci_push.sources.files import SpooledBody, SpoolSpace
 
@@ -34,7 +34,7 @@ _END = b"\x03\x00"  # an empty last block
 
 
 class Compressor(Struct, frozen=True):
-    """Hold an algorithm at a level: `key` names exactly what bytes it makes.
+    """An algorithm at a level: `key` names exactly what bytes it makes.
 
     `context_bytes` is the memory that each thread takes beside its segment.
     """
@@ -51,7 +51,7 @@ class Compressor(Struct, frozen=True):
 
 
 class Compressed(Struct, frozen=True):
-    """Hold a compressed layer: its digest and size, and the body in the spool."""
+    """A compressed layer: its digest and size, and the body in the spool."""
 
     diff_id: Digest
     digest: Digest
@@ -110,7 +110,7 @@ def _deflate(level: int) -> tuple[str, Any]:
 
 
 def compress(
-    scope: Scope,
+    context: Context,
     blocks: Blocks,
     diff_id: Digest,
     compressor: Compressor,
@@ -132,8 +132,8 @@ def compress(
     if gzip:
         write(_HEADER)
     for group in _groups(blocks, threads):
-        scope.check()
-        made = _segments(scope, group, compressor, raw)
+        context.check()
+        made = _segments(context, group, compressor, raw)
         for data, segment in zip(group, made, strict=True):
             crc = compressor.crc(data, crc) if gzip else 0
             length += len(data)
@@ -158,7 +158,7 @@ def check_diff_id(diff_id: Digest, running: _Hash, what: str) -> None:
         )
 
 
-def _segments(scope: Scope, group: list[memoryview], compressor: Compressor, raw: _Hash) -> list[list[bytes]]:
+def _segments(context: Context, group: list[memoryview], compressor: Compressor, raw: _Hash) -> list[list[bytes]]:
     def hash_group() -> list[bytes]:
         for data in group:
             raw.update(data)
@@ -167,9 +167,9 @@ def _segments(scope: Scope, group: list[memoryview], compressor: Compressor, raw
     if len(group) == 1:
         hash_group()
         return [compressor.segment(group[0])]
-    jobs: list[Callable[[Scope], list[bytes]]] = [lambda _: hash_group()]
+    jobs: list[Callable[[Context], list[bytes]]] = [lambda _: hash_group()]
     jobs += [lambda _, data=data: compressor.segment(data) for data in group]  # type: ignore[misc]
-    return [outcome.get() for outcome in run_all(scope, jobs, limit=len(jobs))][1:]
+    return [outcome.get() for outcome in run_all(context, jobs, limit=len(jobs))][1:]
 
 
 def _groups(blocks: Blocks, width: int) -> Iterator[list[memoryview]]:

@@ -20,13 +20,13 @@ from oci_push.events import Emit, LayerCompressed
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.manifest import Manifest, encode
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Body
-from oci_push.runtime.context import Scope
-from oci_push.runtime.single_flight import OnceMap
+from oci_push.runtime.context import Context
+from oci_push.runtime.single_flight import SingleFlight
 from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.archive_images import ArchiveImage, diff_ids_of
 from oci_push.sources.codecs import HEAD_BYTES, LARGE_WINDOW_BYTES, WindowError, expanded, told
@@ -53,19 +53,19 @@ class DockerArchiveSource:
         self._settings = settings
         self._spool = spool
         self._emit = emit
-        self._built: OnceMap[str, Manifest] = OnceMap()
+        self._built: SingleFlight[str, Manifest] = SingleFlight()
         self._bodies: dict[Digest, Body] = {}
         self._large = threading.Lock()
         self._stored: dict[Digest, tuple[FileBody, Digest]] = {}
-        self._compressed: OnceMap[tuple[Digest, FileBody], Compressed] = OnceMap()
+        self._compressed: SingleFlight[tuple[Digest, FileBody], Compressed] = SingleFlight()
 
     @property
     def name(self) -> str:
-        """Give the source as the user wrote it."""
+        """Return the source as the user wrote it."""
         return self._view.name
 
     @property
-    def origin(self) -> tuple[Access, Repository] | None:
+    def origin(self) -> tuple[RegistryEndpoint, Repository] | None:
         """Nothing can be mounted from a file."""
         return None
 
@@ -112,23 +112,23 @@ class DockerArchiveSource:
         bodies = ((path, self._view.find(path)) for path in self._image.layers)
         return ((path, told(_head(body))) for path, body in bodies if body is not None)
 
-    def root(self, scope: Scope, platform: Platform | None = None) -> Descriptor:
+    def root(self, context: Context, platform: Platform | None = None) -> Descriptor:
         """Build the manifest; compresses what is not known from an earlier run."""
-        return self._built.get("root", lambda: self._build(scope)).descriptor()
+        return self._built.get("root", lambda: self._build(context)).descriptor()
 
-    def manifest(self, scope: Scope, descriptor: Descriptor) -> Manifest:
-        """Give the built manifest."""
-        return self._built.get("root", lambda: self._build(scope))
+    def manifest(self, context: Context, descriptor: Descriptor) -> Manifest:
+        """Return the built manifest."""
+        return self._built.get("root", lambda: self._build(context))
 
-    def blob(self, scope: Scope, descriptor: Descriptor) -> Body:
-        """Give config or layer; a layer known only by its remembered digest is compressed now."""
+    def blob(self, context: Context, descriptor: Descriptor) -> Body:
+        """Return config or layer; a layer known only by its remembered digest is compressed now."""
         known = self._bodies.get(descriptor.digest)
         if known is not None:
             return known
         stored = self._stored.get(descriptor.digest)
         if stored is None:
             raise SourceError(f"{self.name}: has no blob {descriptor.digest}")
-        made = self._compress(scope, stored[0], stored[1], self._threads())
+        made = self._compress(context, stored[0], stored[1], self._threads())
         if made.digest != descriptor.digest:
             if self._settings.digest_cache:
                 key = self._compressor().key
@@ -143,7 +143,7 @@ class DockerArchiveSource:
         """Remove temporary files."""
         self._spool.close()
 
-    def _build(self, scope: Scope) -> Manifest:
+    def _build(self, context: Context) -> Manifest:
         raw = read_small(self._view, self._image.config, self._settings.limits)
         if raw is None:
             raise SourceError(f"{self.name}: config {self._image.config} is missing")
@@ -152,7 +152,7 @@ class DockerArchiveSource:
             raise SourceError(
                 f"{self.name}: {len(self._image.layers)} layers are listed, the config names {len(diff_ids)}"
             )
-        layers = self._layers(scope, diff_ids)
+        layers = self._layers(context, diff_ids)
         config_digest = Digest.of(raw)
         config_body = self._view.find(self._image.config)
         assert config_body is not None  # noqa: S101  # it was read above
@@ -172,7 +172,7 @@ class DockerArchiveSource:
             )
         )
 
-    def _layers(self, scope: Scope, diff_ids: tuple[Digest, ...]) -> list[Descriptor]:
+    def _layers(self, context: Context, diff_ids: tuple[Digest, ...]) -> list[Descriptor]:
         foreign = {} if self._settings.foreign_layers else self._image.foreign
         referred = {diff_id: foreign[str(diff_id)] for diff_id in diff_ids if str(diff_id) in foreign}
         # Two members may claim one diff_id and differ: both are checked, and kept if they are compressed already.
@@ -184,7 +184,7 @@ class DockerArchiveSource:
         total = sum(body.size for _, body in ours) or 1
         threads = self._threads()
 
-        def describe(inner: Scope, diff_id: Digest, body: FileBody) -> Descriptor:
+        def describe(inner: Context, diff_id: Digest, body: FileBody) -> Descriptor:
             # A layer that is most of the image gets all threads, others one each beside one another.
             width = threads if body.size * 2 > total else 1
             try:
@@ -197,7 +197,7 @@ class DockerArchiveSource:
 
         ordered = sorted(ours, key=lambda pair: -pair[1].size)
         outcomes = run_all(
-            scope,
+            context,
             [lambda s, d=d, b=b: describe(s, d, b) for d, b in ordered],  # type: ignore[misc]
             limit=threads,
             stop_on_error=True,
@@ -214,10 +214,10 @@ class DockerArchiveSource:
             raise SourceError(f"{self.name}: layer {path} is missing", hint="the archive is incomplete")
         return body
 
-    def _describe(self, scope: Scope, body: FileBody, diff_id: Digest, width: int) -> Descriptor:
+    def _describe(self, context: Context, body: FileBody, diff_id: Digest, width: int) -> Descriptor:
         codec = told(_head(body))
         if codec in _SENT_AS_STORED or (not codec and self._settings.compression == "none"):
-            return self._keep(scope, body, diff_id, codec)
+            return self._keep(context, body, diff_id, codec)
         compressor = self._compressor()
         cache = self._settings.digest_cache
         remembered = cache.find(diff_id, compressor.key) if cache else None
@@ -225,28 +225,28 @@ class DockerArchiveSource:
             self._stored[remembered[0]] = (body, diff_id)
             self._emit(LayerCompressed(diff_id, remembered[0], remembered[1], from_memory=True))
             return Descriptor(compressor.suffix, remembered[0], remembered[1])
-        made = self._compress(scope, body, diff_id, width)
+        made = self._compress(context, body, diff_id, width)
         self._bodies[made.digest] = made.body
         if cache:
             cache.store(diff_id, compressor.key, made.digest, made.size)
         self._emit(LayerCompressed(diff_id, made.digest, made.size, from_memory=False))
         return Descriptor(compressor.suffix, made.digest, made.size)
 
-    def _keep(self, scope: Scope, body: FileBody, diff_id: Digest, codec: str) -> Descriptor:
+    def _keep(self, context: Context, body: FileBody, diff_id: Digest, codec: str) -> Descriptor:
         """Describe a layer that is sent as it is stored; what is in it must be what the config names."""
         if not codec:
-            kept = self._read_through(scope, body, diff_id, LARGE_WINDOW_BYTES)
+            kept = self._read_through(context, body, diff_id, LARGE_WINDOW_BYTES)
         else:
-            kept = self._one_large_window(lambda window: self._read_through(scope, body, diff_id, window))
+            kept = self._one_large_window(lambda window: self._read_through(context, body, diff_id, window))
         self._bodies[kept] = body
         return Descriptor(codec or "tar", kept, body.size)
 
-    def _read_through(self, scope: Scope, body: FileBody, diff_id: Digest, window: int) -> Digest:
+    def _read_through(self, context: Context, body: FileBody, diff_id: Digest, window: int) -> Digest:
         stored, raw = hashlib.sha256(), diff_id.new_hash()
 
         def blocks() -> Iterator[bytes]:
             for block in body.blocks():
-                scope.check()
+                context.check()
                 stored.update(block)
                 yield bytes(block)
 
@@ -270,11 +270,11 @@ class DockerArchiveSource:
             with self._large:
                 return read(self._settings.limits.window_bytes)
 
-    def _compress(self, scope: Scope, body: FileBody, diff_id: Digest, width: int) -> Compressed:
+    def _compress(self, context: Context, body: FileBody, diff_id: Digest, width: int) -> Compressed:
         def make(window: int) -> Compressed:
             blocks = self._plain((bytes(block) for block in body.blocks()), body, window)
             inside = 1 if window > LARGE_WINDOW_BYTES else width  # memory is for the window then
-            return compress(scope, blocks, diff_id, self._compressor(), self._spool, body.what, inside)
+            return compress(context, blocks, diff_id, self._compressor(), self._spool, body.what, inside)
 
         return self._compressed.get((diff_id, body), lambda: self._one_large_window(make))
 

@@ -130,7 +130,7 @@ class SpoolSpace:
                 )
 
     def reserve(self, size: int) -> int:
-        """Give the offset of a part of the shared file that nobody else writes to."""
+        """Return the offset of a part of the shared file that nobody else writes to."""
         with self._lock:
             offset, self._end = self._end, self._end + size
         return offset
@@ -176,7 +176,7 @@ class SpoolWriter:
         self._next, self._left, self._size = self._next + size, self._left - size, self._size + size
 
     def body(self) -> SpooledBody:
-        """Give what was written."""
+        """Return what was written."""
         return SpooledBody(self._file, tuple(self._runs), self._size, self._what)
 
 

@@ -10,12 +10,12 @@ from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.manifest import Manifest, load_json
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol.call import Body, BytesBody
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.platforms import PlatformSearch, is_attached
 from oci_push.sources.readers import View, read_small
@@ -37,11 +37,11 @@ class LayoutSource:
 
     @property
     def name(self) -> str:
-        """Give the source as the user wrote it."""
+        """Return the source as the user wrote it."""
         return self._view.name
 
     @property
-    def origin(self) -> tuple[Access, Repository] | None:
+    def origin(self) -> tuple[RegistryEndpoint, Repository] | None:
         """Nothing can be mounted from a file."""
         return None
 
@@ -55,32 +55,32 @@ class LayoutSource:
         """What is here is sent as it is."""
         return False
 
-    def root(self, scope: Scope, platform: Platform | None = None) -> Descriptor:
+    def root(self, context: Context, platform: Platform | None = None) -> Descriptor:
         """Choose the manifest that the reference names, or of several the one that has an image for `platform`."""
-        scope.check()
+        context.check()
         _check_version(self._view, self._limits)
         entries = index_entries(self._view, self._limits)
-        found = counted(entries, self._ref, self.name, lambda entry: self._is_referrer(scope, entry))
+        found = counted(entries, self._ref, self.name, lambda entry: self._is_referrer(context, entry))
         if len(found) > 1 and platform is not None:
-            matching = [one for one in found if PlatformSearch(scope, self, platform).find(one) is not None]
+            matching = [one for one in found if PlatformSearch(context, self, platform).find(one) is not None]
             found = tuple(matching) if len(matching) == 1 else found
         if len(found) > 1:
-            search = PlatformSearch(scope, self, None)
+            search = PlatformSearch(context, self, None)
             images = [one for one in found[:_MOST_LISTED] if one.media_type in media.IMAGES and one.platform is None]
             told = {one.digest: replace(one, platform=search.of_config(one)) for one in images}
             found = tuple(told.get(one.digest, one) for one in found)
         return only(found, self.name)
 
-    def _is_referrer(self, scope: Scope, entry: Descriptor) -> bool:
-        return entry.media_type in media.MANIFESTS and self.manifest(scope, entry).subject is not None
+    def _is_referrer(self, context: Context, entry: Descriptor) -> bool:
+        return entry.media_type in media.MANIFESTS and self.manifest(context, entry).subject is not None
 
-    def manifest(self, scope: Scope, descriptor: Descriptor) -> Manifest:
+    def manifest(self, context: Context, descriptor: Descriptor) -> Manifest:
         """Read a manifest and check size, digest and form."""
-        scope.check()
+        context.check()
         what = f"{self.name}: manifest {descriptor.digest}"
         if descriptor.size > media.MAX_MANIFEST_BYTES:
             raise SourceError(f"{what} has {descriptor.size} bytes, over the limit of {media.MAX_MANIFEST_BYTES}")
-        body = self.blob(scope, descriptor)
+        body = self.blob(context, descriptor)
         raw = body.data if isinstance(body, BytesBody) else b"".join(bytes(b) for b in body.blocks())
         try:
             return Manifest.parse(raw, descriptor.media_type, descriptor.digest)
@@ -88,9 +88,9 @@ class LayoutSource:
             kind = ContentMismatchError if "expected" in str(problem) else SourceError
             raise kind(f"{self.name}: {problem}") from problem
 
-    def blob(self, scope: Scope, descriptor: Descriptor) -> Body:
-        """Give a blob's bytes; it must be there with the size its descriptor says."""
-        scope.check()
+    def blob(self, context: Context, descriptor: Descriptor) -> Body:
+        """Return a blob's bytes; it must be there with the size its descriptor says."""
+        context.check()
         if descriptor.data is not None:
             return BytesBody(descriptor.data)
         path = blob_path(descriptor.digest)
@@ -112,7 +112,7 @@ class LayoutSource:
 
 
 def blob_path(digest: Digest) -> str:
-    """Give a blob's place in a layout."""
+    """Return a blob's place in a layout."""
     return f"blobs/{digest.algorithm}/{digest.encoded}"
 
 
@@ -152,7 +152,7 @@ def counted(
 
 
 def only(found: tuple[Descriptor, ...], name: str) -> Descriptor:
-    """Give the one there is; several are an error that lists them."""
+    """Return the one there is; several are an error that lists them."""
     if len(found) == 1:
         return found[0]
     listed = listing(_label(entry) for entry in found)

@@ -17,7 +17,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, load_json
 from oci_push.model.platform import Platform
 from oci_push.protocol.call import Body
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 MAX_DEPTH = 8
 """How deep indexes may lie in indexes."""
@@ -33,15 +33,15 @@ class Reader(Protocol):
 
     @property
     def name(self) -> str:
-        """Give the source as the user wrote it."""
+        """Return the source as the user wrote it."""
         ...
 
-    def manifest(self, scope: Scope, descriptor: Descriptor) -> Manifest:
+    def manifest(self, context: Context, descriptor: Descriptor) -> Manifest:
         """Read and check a manifest."""
         ...
 
-    def blob(self, scope: Scope, descriptor: Descriptor) -> Body:
-        """Give a blob."""
+    def blob(self, context: Context, descriptor: Descriptor) -> Body:
+        """Return a blob."""
         ...
 
 
@@ -75,8 +75,8 @@ def no_image(name: str, wanted: Platform | None, seen: Iterable[Platform]) -> So
 class PlatformSearch:
     """Look for the image of one platform below descriptors; `seen` are the platforms that were met."""
 
-    def __init__(self, scope: Scope, source: Reader, wanted: Platform | None) -> None:
-        self._scope = scope
+    def __init__(self, context: Context, source: Reader, wanted: Platform | None) -> None:
+        self._scope = context
         self._source = source
         self._wanted = wanted
         self._indexes: set[Digest] = set()
@@ -85,7 +85,7 @@ class PlatformSearch:
         self.seen: list[Platform] = []
 
     def find(self, top: Descriptor) -> Descriptor | None:
-        """Give the image; ``None`` where there is none. Raises `SourceError` where what could hold it is not there."""
+        """Return the image; ``None`` where there is none. Raises `SourceError` where what may hold it is not there."""
         found = self._find(top, None, 0)
         if found is None and self._unread is not None:
             raise self._unread

@@ -15,7 +15,7 @@ from typing import BinaryIO, Protocol
 from msgspec import Struct
 
 from oci_push.errors import ContentMismatchError, SourceError
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.sources.base import BLOCK_BYTES
 from oci_push.sources.codecs import HEAD_BYTES, expanded, told
 from oci_push.sources.files import FileBody, SpoolSpace
@@ -27,11 +27,11 @@ class View(Protocol):
 
     @property
     def name(self) -> str:
-        """Give the folder or file as the user wrote it."""
+        """Return the folder or file as the user wrote it."""
         ...
 
     def find(self, path: str) -> FileBody | None:
-        """Give a file's bytes, links followed inside the view, or ``None``."""
+        """Return a file's bytes, links followed inside the view, or ``None``."""
         ...
 
 
@@ -53,7 +53,7 @@ class FolderView:
         self._root = os.path.realpath(folder)
 
     def find(self, path: str) -> FileBody | None:
-        """Give a regular file below the folder."""
+        """Return a regular file below the folder."""
         try:
             full = os.path.realpath(os.path.join(self._root, normalise(path, self.name)))
         except UnicodeEncodeError:
@@ -81,7 +81,7 @@ class TarView:
         self._members = _scan(name, file, limits)
 
     def find(self, path: str) -> FileBody | None:
-        """Give a member's bytes; hard and symbolic links are followed inside the archive."""
+        """Return a member's bytes; hard and symbolic links are followed inside the archive."""
         member, at = self._members.get(normalise(path, self.name)), path
         for _ in range(self._limits.links):
             if member is None:
@@ -100,7 +100,7 @@ class TarView:
         raise SourceError(f"{self.name}: member {at} is a link in a loop")
 
 
-def open_tar(name: str, file: BinaryIO, spool: SpoolSpace, scope: Scope, limits: Limits) -> TarView:
+def open_tar(name: str, file: BinaryIO, spool: SpoolSpace, context: Context, limits: Limits) -> TarView:
     """View a tar that may be compressed, or not seekable: then it is spooled once."""
     if file.seekable():
         head = next(_blocks(file, name, HEAD_BYTES), b"")
@@ -110,14 +110,14 @@ def open_tar(name: str, file: BinaryIO, spool: SpoolSpace, scope: Scope, limits:
     spooled = spool.new()
     plain = expanded(_blocks(file, name), name, limits, ratio=limits.expansion_ratio, free_bytes=limits.free_bytes)
     for block in plain:
-        scope.check()
+        context.check()
         spool.write(spooled, block, name)
     spooled.seek(0)
     return TarView(name, spooled, limits)  # type: ignore[arg-type]  # IO[bytes] opened unbuffered is a BinaryIO
 
 
 def normalise(path: str, name: str) -> str:
-    """Give a member's path without ``./``; one that is absolute or climbs out is refused."""
+    """Return a member's path without ``./``; one that is absolute or climbs out is refused."""
     if "\0" in path:
         raise SourceError(f"{name}: member {path!r} has a zero byte in its name")
     if path.startswith("/"):

@@ -9,15 +9,15 @@ from msgspec import Struct
 from oci_push.errors import ContentMismatchError, NetworkError, RegistryError, SourceError
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol.call import Body, BytesBody
 from oci_push.registry.repository import RepositoryClient
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.retry import Action, RetryPolicy, decide
-from oci_push.runtime.single_flight import OnceMap
+from oci_push.runtime.single_flight import SingleFlight
 from oci_push.sources.base import verified
 from oci_push.sources.files import SpooledBody, SpoolSpace
 
@@ -34,18 +34,18 @@ class RemoteSource:
         self._reference = reference
         self._spool = spool
         self._keep = keep
-        self._manifests: OnceMap[str, Manifest] = OnceMap()
-        self._kept: OnceMap[Digest, SpooledBody] = OnceMap()
+        self._manifests: SingleFlight[str, Manifest] = SingleFlight()
+        self._kept: SingleFlight[Digest, SpooledBody] = SingleFlight()
 
     @property
     def name(self) -> str:
-        """Give the reference."""
+        """Return the reference."""
         return str(self._reference)
 
     @property
-    def origin(self) -> tuple[Access, Repository] | None:
+    def origin(self) -> tuple[RegistryEndpoint, Repository] | None:
         """Blobs can be mounted from here on the same registry."""
-        return self._client.session.access, self._reference.repository
+        return self._client.session.endpoint, self._reference.repository
 
     @property
     def is_ready(self) -> bool:
@@ -57,50 +57,50 @@ class RemoteSource:
         """What is here is sent as it is."""
         return False
 
-    def root(self, scope: Scope, platform: Platform | None = None) -> Descriptor:
+    def root(self, context: Context, platform: Platform | None = None) -> Descriptor:
         """Fetch what the reference points at."""
-        return self._fetch(scope, self._reference).descriptor()
+        return self._fetch(context, self._reference).descriptor()
 
-    def manifest(self, scope: Scope, descriptor: Descriptor) -> Manifest:
+    def manifest(self, context: Context, descriptor: Descriptor) -> Manifest:
         """Fetch a manifest by digest; the root is not fetched twice."""
         known = self._manifests.peek(self._reference.target)
         if known is not None and known.digest == descriptor.digest:
             return known
-        return self._fetch(scope, Reference(self._reference.repository, "", descriptor.digest))
+        return self._fetch(context, Reference(self._reference.repository, "", descriptor.digest))
 
-    def blob(self, scope: Scope, descriptor: Descriptor) -> Body:
-        """Give a body that downloads each time it is opened, or that has been downloaded once."""
+    def blob(self, context: Context, descriptor: Descriptor) -> Body:
+        """Return a body that downloads each time it is opened, or that has been downloaded once."""
         if descriptor.data is not None:
             return BytesBody(descriptor.data)
-        body = _RemoteBody(self._client, scope, descriptor)
+        body = _RemoteBody(self._client, context, descriptor)
         if not self._keep:
             return body
-        return self._kept.get(descriptor.digest, lambda: self._download(scope, body))
+        return self._kept.get(descriptor.digest, lambda: self._download(context, body))
 
     def close(self) -> None:
         """Remove temporary files."""
         self._spool.close()
 
-    def _fetch(self, scope: Scope, reference: Reference) -> Manifest:
-        return self._manifests.get(reference.target, lambda: self._client.fetch(scope, reference))
+    def _fetch(self, context: Context, reference: Reference) -> Manifest:
+        return self._manifests.get(reference.target, lambda: self._client.fetch(context, reference))
 
-    def _download(self, scope: Scope, body: _RemoteBody) -> SpooledBody:
+    def _download(self, context: Context, body: _RemoteBody) -> SpooledBody:
         what = f"{self.name}: blob {body.blob.digest}"
         writer = self._spool.writer(what)
         for block in verified(body, body.blob, what):
-            scope.check()
+            context.check()
             writer.write(block)
         return writer.body()
 
 
 class _RemoteBody(Struct, frozen=True):
     client: RepositoryClient
-    scope: Scope
+    context: Context
     blob: Descriptor
 
     @property
     def size(self) -> int:
-        """Give the size its manifest says."""
+        """Return the size its manifest says."""
         return self.blob.size
 
     def blocks(self, start: int = 0) -> Iterator[bytes | memoryview]:
@@ -110,7 +110,7 @@ class _RemoteBody(Struct, frozen=True):
         while True:
             before = seen
             try:
-                with self.client.open_blob(self.scope, self.blob, seen) as blocks:
+                with self.client.open_blob(self.context, self.blob, seen) as blocks:
                     for block in blocks:
                         seen += len(block)
                         if seen > self.blob.size:
@@ -121,14 +121,14 @@ class _RemoteBody(Struct, frozen=True):
                 breaks = 1 if seen > before else breaks + 1
                 if breaks > _MOST_BREAKS or not error.transient:
                     raise
-                self.scope.sleep(breaks)
+                self.context.sleep(breaks)
             except RegistryError as error:
                 # This registry's answer must not be taken for that of the one the body is on its way to.
                 breaks = 1 if seen > before else breaks + 1
                 asked = error.retry_after_s or 0.0
                 if breaks > _MOST_BREAKS or decide(error) is not Action.REPEAT or asked > _MOST_WAIT_S:
                     raise SourceError(str(error), hint=error.hint) from error
-                self.scope.sleep(max(asked, breaks))
+                self.context.sleep(max(asked, breaks))
         if seen != self.blob.size:
             raise ContentMismatchError(
                 f"{self.client.repository}: blob {self.blob.digest} came with {seen} bytes, "

@@ -14,7 +14,7 @@ class DigestCache(Protocol):
     """Remember what an uncompressed layer became, so that a second push compresses nothing."""
 
     def find(self, diff_id: Digest, settings_key: str) -> tuple[Digest, int] | None:
-        """Give digest and size of the compressed layer, if they are known."""
+        """Return digest and size of the compressed layer, if they are known."""
         ...
 
     def store(self, diff_id: Digest, settings_key: str, digest: Digest, size: int) -> None:
@@ -41,7 +41,7 @@ class Limits(Struct, frozen=True):
 
 
 class SourceSettings(Struct, frozen=True):
-    """Hold what the user may set about reading.
+    """What the user may set about reading.
 
     `compression` is ``gzip``, ``zstd`` or ``none`` for layers that are stored uncompressed, `level` 0 the
     algorithm's usual one. `format` is ``docker``, ``oci`` or ``auto`` for manifests that we build.

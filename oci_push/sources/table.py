@@ -12,7 +12,7 @@ from oci_push.events import Emit
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.source import SourceSpec
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.sources import archive_images, docker_archive, layout
 from oci_push.sources.base import Source
 from oci_push.sources.files import FileBody, SpoolSpace
@@ -22,26 +22,28 @@ from oci_push.sources.settings import SourceSettings
 
 
 def open_source(
-    spec: SourceSpec, settings: SourceSettings, *, scope: Scope, emit: Emit, stdin: BinaryIO | None = None
+    spec: SourceSpec, settings: SourceSettings, *, context: Context, emit: Emit, stdin: BinaryIO | None = None
 ) -> Source:
     """Open a source that is a file, a folder or stdin; ``registry`` is opened by who has connections."""
     spool = SpoolSpace(settings.temp_folder, settings.spool_bytes)
     try:
-        view = _view(spec, settings, spool, scope, stdin)
+        view = _view(spec, settings, spool, context, stdin)
         return _by_content(view, spec, settings, spool, emit)
     except BaseException:
         spool.close()
         raise
 
 
-def _view(spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, scope: Scope, stdin: BinaryIO | None) -> View:
+def _view(
+    spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, context: Context, stdin: BinaryIO | None
+) -> View:
     if spec.kind == "registry":
         raise ValueError("a registry source is opened with connections")
     if spec.kind == "stdin":
         stream = stdin or (sys.stdin.buffer if sys.stdin else None)
         if stream is None:
             raise SourceError("source -: stdin is closed", hint="pipe the archive in, or name its file")
-        return open_tar("stdin", stream, spool, scope, settings.limits)
+        return open_tar("stdin", stream, spool, context, settings.limits)
     path = Path(spec.path)
     if "\0" in spec.path:
         raise SourceError(f"{spec.path!r}: a path cannot hold a zero byte")
@@ -60,7 +62,7 @@ def _view(spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, scope: 
     spool.adopt(file)
     if spec.kind == "oci":
         raise SourceError(f"{spec.path}: is a file, oci wants a folder", hint=f"write oci-archive:{spec.path}")
-    return open_tar(spec.path, file, spool, scope, settings.limits)
+    return open_tar(spec.path, file, spool, context, settings.limits)
 
 
 def _by_content(view: View, spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, emit: Emit) -> Source:

@@ -38,7 +38,7 @@ class Reach(enum.IntEnum):
 
     @property
     def word(self) -> str:
-        """Give the word that messages use."""
+        """Return the word that messages use."""
         return {Reach.GLOBAL: "public", Reach.PRIVATE: "private", Reach.LOOPBACK: "loopback"}.get(self, "link-local")
 
 
@@ -58,7 +58,7 @@ def reach(address: str) -> Reach:
 
 
 def literal(host: str) -> str:
-    """Give the address that a host is written as, in any form the C library takes (``127.1``, ``0x7f000001``)."""
+    """Return the address that a host is written as, in any form the C library takes (``127.1``, ``0x7f000001``)."""
     text = host.rstrip(".").strip("[]").partition("%")[0]
     try:
         return str(ipaddress.ip_address(text))

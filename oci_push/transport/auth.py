@@ -2,7 +2,7 @@
 
 One authenticator serves one login on one registry, from all threads. Tokens are asked for once per set of
 scopes (single flight), live by our own clock, and are renewed before a request that would outlive them. The login
-itself comes from a `LoginSource` and may change on the way: it is given back when the registry calls it expired.
+itself comes from a `CredentialProvider` and may change on the way: it is given back when the registry calls it expired.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from oci_push.errors import CredentialsError, RegistryError
-from oci_push.model.endpoint import Access, Login
+from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.protocol import challenge as challenges
 from oci_push.protocol import tokens
 from oci_push.protocol.call import Call, Flow, Reply
@@ -21,9 +21,9 @@ from oci_push.protocol.challenge import Challenge, canonical, covers
 from oci_push.protocol.error_responses import parse_body
 from oci_push.protocol.tokens import Token
 from oci_push.runtime.clock import Clock
-from oci_push.runtime.context import Scope
-from oci_push.runtime.single_flight import OnceMap
-from oci_push.transport.credentials import LoginSource
+from oci_push.runtime.context import Context
+from oci_push.runtime.single_flight import SingleFlight
+from oci_push.transport.credentials import CredentialProvider
 from oci_push.transport.redirects import check_hop
 
 _RENEW_S = 15.0
@@ -46,17 +46,22 @@ class AuthView(Struct, frozen=True):
     tokens: tuple[TokenView, ...] = ()
 
 
-RunFlow = Callable[[Scope, Flow[Token]], Token]
+RunFlow = Callable[[Context, Flow[Token]], Token]
 
 
 class Authenticator:
     """Decide what proves who we are; `run` sends the token requests, without credentials of its own."""
 
     def __init__(
-        self, access: Access, logins: LoginSource, origin: tuple[str, str, int], clock: Clock, run: RunFlow
+        self,
+        endpoint: RegistryEndpoint,
+        credentials: CredentialProvider,
+        origin: tuple[str, str, int],
+        clock: Clock,
+        run: RunFlow,
     ) -> None:
-        self._access = access
-        self._logins = logins
+        self._access = endpoint
+        self._logins = credentials
         self._origin = origin
         self._clock = clock
         self._run = run
@@ -64,9 +69,9 @@ class Authenticator:
         self._wanted: tuple[str, ...] = ()
         self._one_by_one = False
         self._challenge: Challenge | None = None
-        self._tokens: OnceMap[tuple[str, ...], Token] = OnceMap()
-        self._shown: tuple[str, Login] | None = None
-        self._worked: Login | None = None
+        self._tokens: SingleFlight[tuple[str, ...], Token] = SingleFlight()
+        self._shown: tuple[str, Credential] | None = None
+        self._worked: Credential | None = None
 
     def want(self, scopes: tuple[str, ...]) -> None:
         """Name scopes that will be needed, so that one token covers them all; targets first."""
@@ -84,15 +89,15 @@ class Authenticator:
 
     def presented(self) -> str:
         """Say who we said we are, and where that was found; empty for a visitor."""
-        login = self._access.login or (self._shown[1] if self._shown else None)
-        if login is None:
+        credential = self._access.credential or (self._shown[1] if self._shown else None)
+        if credential is None:
             return ""
-        who = f"user {login.shown_user!r}" if login.username else "the holder of a token"
-        return f"{who} of {login.source}" if login.source else who
+        who = f"user {credential.shown_user!r}" if credential.username else "the holder of a token"
+        return f"{who} of {credential.source}" if credential.source else who
 
-    def login(self, scope: Scope) -> Login | None:
-        """Give who we are here; asks the cloud where it hands out logins."""
-        return self._logins.login(scope)
+    def credential(self, scope: Context) -> Credential | None:
+        """Return who we are here; asks the cloud where it hands out logins."""
+        return self._logins.credential(scope)
 
     def shortfall(self, scopes: tuple[str, ...]) -> str:
         """Say what of `scopes` was asked for and not granted (the Hub does so without a word); empty if nothing."""
@@ -101,22 +106,22 @@ class Authenticator:
                 return f"asked for {' '.join(scopes)}, granted was {' '.join(view.granted) or 'nothing'}"
         return ""
 
-    def header(self, scope: Scope, call: Call, lasts_s: float = 0.0) -> str | None:
-        """Give the Authorization value for a call to our own registry, or ``None`` before the first challenge.
+    def header(self, scope: Context, call: Call, lasts_s: float = 0.0) -> str | None:
+        """Return the Authorization value for a call to our own registry, or ``None`` before the first challenge.
 
         `lasts_s` is how long the call's body will take: a token that would end before it is renewed now.
         """
-        fixed = self._access.login
+        fixed = self._access.credential
         if fixed and fixed.registry_token:
             return f"Bearer {fixed.registry_token.reveal()}"
         known = self._challenge
         if known is None:
             return None
         if known.scheme == "basic":
-            login = self._logins.login(scope)
-            if login is None:
+            credential = self._logins.credential(scope)
+            if credential is None:
                 return None
-            self._shown = (tokens.basic(login), login)
+            self._shown = (tokens.basic(credential), credential)
             return self._shown[0]
         return f"Bearer {self._token(scope, known, call.scopes, lasts_s).text.reveal()}"
 
@@ -125,7 +130,7 @@ class Authenticator:
         if self._shown is not None and self._shown[0] == sent:
             self._worked = self._shown[1]
 
-    def learn(self, scope: Scope, call: Call, reply: Reply, sent: str | None) -> bool:
+    def learn(self, scope: Context, call: Call, reply: Reply, sent: str | None) -> bool:
         """Read a 401 (or a 403 that names a scope); say whether sending the call again makes sense."""
         if sent is not None and sent.startswith("Basic "):
             return self._has_another(call, reply, sent)
@@ -136,7 +141,7 @@ class Authenticator:
                 self._no_way_in(call, offered)
             return False
         if chosen.scheme == "basic":
-            if sent is not None or self._logins.login(scope) is None:
+            if sent is not None or self._logins.credential(scope) is None:
                 return False
             self._challenge = chosen
             return True
@@ -149,24 +154,24 @@ class Authenticator:
         return self._renew(call, sent, needed, chosen.parameters.get("error", ""))
 
     def _has_another(self, call: Call, reply: Reply, sent: str) -> bool:
-        """Give back a login that was good before, or that the registry calls expired.
+        """Return back a login that was good before, or that the registry calls expired.
 
         ECR does so with a 403, whose reason an answer to HEAD cannot tell.
         """
         shown = self._shown
         if shown is None or shown[0] != sent:
             return True  # another thread has a newer one already
-        login = shown[1]
-        is_over = login is self._worked and (reply.status == 401 or call.method == "HEAD")
+        credential = shown[1]
+        is_over = credential is self._worked and (reply.status == 401 or call.method == "HEAD")
         if not is_over and "expired" not in parse_body(reply.body)[1].lower():
             return False
-        return self._logins.refused(login)
+        return self._logins.refused(credential)
 
     def _renew(self, call: Call, sent: str, needed: tuple[str, ...], error: str) -> bool:
         used = next((t for _, t in self._tokens.items() if f"Bearer {t.text.reveal()}" == sent), None)
         if used is None:
             # Another thread has replaced the token that this call was sent with: try the new one.
-            return self._access.login is None or not self._access.login.registry_token
+            return self._access.credential is None or not self._access.credential.registry_token
         if error == "insufficient_scope" or not covers(used.scopes, needed):
             if covers(used.scopes, needed):
                 # Asked for and not granted: more asking helps only where it was asked for together with others,
@@ -191,7 +196,7 @@ class Authenticator:
             hint="Basic and Bearer are supported",
         )
 
-    def _token(self, scope: Scope, known: Challenge, needed: tuple[str, ...], lasts_s: float) -> Token:
+    def _token(self, scope: Context, known: Challenge, needed: tuple[str, ...], lasts_s: float) -> Token:
         if self._one_by_one:
             return self._fetch(scope, known, canonical(needed))
         for _, token in self._tokens.items():
@@ -212,7 +217,7 @@ class Authenticator:
             # A server that refuses the whole because of one part (a mount source) is asked for less.
             return self._fetch(scope, known, narrow)
 
-    def _fetch(self, scope: Scope, known: Challenge, scopes: tuple[str, ...]) -> Token:
+    def _fetch(self, scope: Context, known: Challenge, scopes: tuple[str, ...]) -> Token:
         check_hop(self._origin, known.parameters["realm"])
         return self._tokens.get(
             scopes,
@@ -220,14 +225,14 @@ class Authenticator:
             lambda token: token.is_fresh(self._clock.monotonic(), _RENEW_S),
         )
 
-    def _ask(self, scope: Scope, known: Challenge, scopes: tuple[str, ...]) -> Token:
-        login = self._logins.login(scope)
+    def _ask(self, scope: Context, known: Challenge, scopes: tuple[str, ...]) -> Token:
+        credential = self._logins.credential(scope)
         try:
-            token = self._run(scope, tokens.request(known, scopes, login, self._clock.monotonic()))
+            token = self._run(scope, tokens.request(known, scopes, credential, self._clock.monotonic()))
         except CredentialsError:
-            if login is None or login is not self._worked or not self._logins.refused(login):
+            if credential is None or credential is not self._worked or not self._logins.refused(credential):
                 raise
-            login = self._logins.login(scope)
-            token = self._run(scope, tokens.request(known, scopes, login, self._clock.monotonic()))
-        self._worked = login
+            credential = self._logins.credential(scope)
+            token = self._run(scope, tokens.request(known, scopes, credential, self._clock.monotonic()))
+        self._worked = credential
         return token

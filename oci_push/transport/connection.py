@@ -12,7 +12,7 @@ import h11
 from msgspec import Struct
 
 from oci_push.errors import OciPushError
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.transport.network_errors import Kind, Trouble
 from oci_push.transport.sockets import Stream
 
@@ -44,7 +44,7 @@ class Connection:
 
     def send(
         self,
-        scope: Scope,
+        context: Context,
         method: bytes,
         target: str,
         headers: Headers,
@@ -59,24 +59,24 @@ class Connection:
             # Not chained: its text quotes what was to be sent. What comes from outside is checked in `outgoing`.
             raise OciPushError("a request: it holds what no request can carry") from None
         try:
-            self._write(scope, head, patience)
+            self._write(context, head, patience)
             for block in body:
-                self._write(scope, h11.Data(data=block), patience)  # type: ignore[arg-type]  # only its length is asked
-            self._write(scope, h11.EndOfMessage(), patience)
+                self._write(context, h11.Data(data=block), patience)  # type: ignore[arg-type]  # only its length is asked
+            self._write(context, h11.EndOfMessage(), patience)
         except _Cut as cut:
             # A registry may answer early (413, 401) and close: its answer is there, and says more than a broken pipe.
             try:
-                return self._read_head(scope, patience)
+                return self._read_head(context, patience)
             except Trouble:
                 raise cut.trouble from None
-        return self._read_head(scope, patience)
+        return self._read_head(context, patience)
 
-    def body(self, scope: Scope, patience: Patience) -> Iterator[bytes]:
+    def body(self, context: Context, patience: Patience) -> Iterator[bytes]:
         """Read the body of the answer, block by block."""
         while True:
             event = self._event()
             if event is h11.NEED_DATA:
-                self._receive(scope, patience)
+                self._receive(context, patience)
             elif isinstance(event, h11.Data):
                 yield bytes(event.data)
             else:
@@ -102,7 +102,7 @@ class Connection:
         return self._is_clean and not self._stream.is_readable()
 
     def become_tunnel(self) -> Stream:
-        """Give the stream to what a proxy has connected us with; raises `Trouble` when the proxy went on talking."""
+        """Return the stream to what a proxy has connected us with; raises `Trouble` when the proxy went on talking."""
         if self._h11.trailing_data != (b"", False) or self._stream.is_readable():
             raise Trouble(Kind.PROXY, "it sent something before we did", at_proxy=True)
         return self._stream
@@ -112,7 +112,7 @@ class Connection:
         self._is_clean = False
         self._stream.close()
 
-    def _write(self, scope: Scope, event: h11.Request | h11.Data | h11.EndOfMessage, patience: Patience) -> None:
+    def _write(self, context: Context, event: h11.Request | h11.Data | h11.EndOfMessage, patience: Patience) -> None:
         try:
             parts = self._h11.send_with_data_passthrough(event) or []
         except h11.LocalProtocolError:
@@ -120,11 +120,11 @@ class Connection:
             raise OciPushError("a request: its body has not the size that was announced") from None
         for part in parts:
             try:
-                self._stream.write(scope, part, patience.send_s)
+                self._stream.write(context, part, patience.send_s)
             except Trouble as trouble:
                 raise _Cut(trouble) from trouble
 
-    def _read_head(self, scope: Scope, patience: Patience) -> h11.Response:
+    def _read_head(self, context: Context, patience: Patience) -> h11.Response:
         size, end = 0, 0.0
         while True:
             event = self._event()
@@ -136,15 +136,15 @@ class Connection:
                 if event.status_code == 101:
                     raise Trouble(Kind.BROKE, "what came is no answer to HTTP", again=False)
                 continue
-            data = self._receive(scope, patience)
-            now = scope.clock.monotonic()
+            data = self._receive(context, patience)
+            now = context.clock.monotonic()
             end = end or now + _HEAD_S
             size += len(data)
             if size > _HEAD_BYTES or now > end:
                 raise Trouble(Kind.BROKE, "the answer's head does not end")
 
-    def _receive(self, scope: Scope, patience: Patience) -> bytes:
-        data = self._stream.read(scope, _READ_BYTES, patience.read_s)
+    def _receive(self, context: Context, patience: Patience) -> bytes:
+        data = self._stream.read(context, _READ_BYTES, patience.read_s)
         if not data and self._h11.their_state is h11.SEND_RESPONSE:
             raise Trouble(Kind.BROKE, "it was closed before an answer came")
         self._h11.receive_data(data)

@@ -13,8 +13,8 @@ import threading
 from collections.abc import Iterator, Mapping
 
 from oci_push.errors import DeadlineError, ProtocolViolationError
-from oci_push.model.endpoint import Access, Trust
-from oci_push.runtime.context import Scope
+from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
+from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import attend
 from oci_push.transport.addresses import Reach, literal, reach
 from oci_push.transport.connection import Connection, Patience
@@ -34,12 +34,12 @@ _FAR_S = 0.01
 class Dialer:
     """Connect for one session whose registry is `home`; used by many threads at once.
 
-    `address` of `access` is where the registry is reached instead of under its name. `connect_s` is what the quickest
+    `address` of `endpoint` is where the registry is reached instead of under its name. `connect_s` is what the quickest
     connection to the registry took.
     """
 
-    def __init__(self, access: Access, home: Origin, env: Mapping[str, str], network: Network) -> None:
-        self._access = access
+    def __init__(self, endpoint: RegistryEndpoint, home: Origin, env: Mapping[str, str], network: Network) -> None:
+        self._access = endpoint
         self._home = home
         self._env = env
         self._network = network
@@ -49,21 +49,21 @@ class Dialer:
         self.connect_s: float | None = None
 
     def proxy(self, where: Origin) -> Proxy | None:
-        """Give the proxy on the way to an origin; raises `ConfigError`."""
+        """Return the proxy on the way to an origin; raises `ConfigError`."""
         return find_proxy(where, self._env)
 
-    def dial(self, scope: Scope, where: Origin, timeout_s: float) -> Connection:
+    def dial(self, context: Context, where: Origin, timeout_s: float) -> Connection:
         """Connect to an origin; raises `Trouble`, and `ProtocolViolationError` for one we must not be sent to."""
-        inner = scope.child(seconds=timeout_s)
+        inner = context.child(seconds=timeout_s)
         proxy = self.proxy(where)
         stream: Stream | None = None
         try:
-            with _told_as_trouble(scope):
+            with _told_as_trouble(context):
                 if proxy is None:
                     stream = self._direct(inner, where, timeout_s)
                     return Connection(self._secured(inner, stream, where, timeout_s))
                 if where != self._home and proxy.resolves:
-                    self._judge(scope, where, self._looked_up(scope, where[1]))
+                    self._judge(context, where, self._looked_up(context, where[1]))
                 stream = self._to_proxy(inner, proxy, timeout_s)
                 if where[0] == "http" and not proxy.is_socks:
                     return Connection(stream, base_of(where), proxy.authorization())
@@ -74,34 +74,34 @@ class Dialer:
                 stream.close()
             raise
 
-    def _direct(self, scope: Scope, where: Origin, timeout_s: float) -> Stream:
+    def _direct(self, context: Context, where: Origin, timeout_s: float) -> Stream:
         _, host, port = where
         if where == self._home and self._access.address:
             name, _, number = self._access.address.rpartition(":")
             host, port = name.strip("[]"), int(number)
-        addresses = self._resolve(scope, host, port)
+        addresses = self._resolve(context, host, port)
         if where != self._home:
-            self._judge(scope, where, addresses)
-            return self._connect(scope, addresses, timeout_s)
-        started = scope.clock.monotonic()
-        stream = self._connect(scope, addresses, timeout_s)
-        took = scope.clock.monotonic() - started
+            self._judge(context, where, addresses)
+            return self._connect(context, addresses, timeout_s)
+        started = context.clock.monotonic()
+        stream = self._connect(context, addresses, timeout_s)
+        took = context.clock.monotonic() - started
         self.connect_s = took if self.connect_s is None else min(self.connect_s, took)
         with self._lock:
             # A registry that was once found far away stays so: where it sends us must suit every one of its addresses.
             self._reach = min(reach(stream.address), Reach.NEVER if self._reach is None else self._reach)
         return stream
 
-    def _connect(self, scope: Scope, addresses: tuple[Address, ...], timeout_s: float) -> Stream:
+    def _connect(self, context: Context, addresses: tuple[Address, ...], timeout_s: float) -> Stream:
         """Try the addresses in turn, each for its share of the time; a wait for nothing leaves some to the next."""
         failed = Trouble(Kind.NAME, "it has no address")
         for number, address in enumerate(addresses):
             sock = socket.socket(address[0], socket.SOCK_STREAM)
             stream = Stream(sock)
-            started = scope.clock.monotonic()
+            started = context.clock.monotonic()
             try:
-                share_s = max(_LEAST_CONNECT_S, scope.remaining(timeout_s) / (len(addresses) - number))
-                stream.connect(scope, lambda sock, to=address: self._network.connect(sock, to), share_s)  # type: ignore[misc]
+                share_s = max(_LEAST_CONNECT_S, context.remaining(timeout_s) / (len(addresses) - number))
+                stream.connect(context, lambda sock, to=address: self._network.connect(sock, to), share_s)  # type: ignore[misc]
                 stream.address = str(address[1][0])
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except BaseException as problem:
@@ -110,17 +110,17 @@ class Dialer:
                     raise
                 failed = problem
                 continue
-            if scope.clock.monotonic() - started > _FAR_S:
+            if context.clock.monotonic() - started > _FAR_S:
                 self._network.lengthen(sock)
             return stream
         raise failed
 
-    def _resolve(self, scope: Scope, host: str, port: int) -> tuple[Address, ...]:
+    def _resolve(self, context: Context, host: str, port: int) -> tuple[Address, ...]:
         """Resolve without making a cancel wait: the resolver cannot be woken, so it is left behind."""
 
         def check() -> None:
-            scope.expire()
-            scope.check()
+            context.expire()
+            context.check()
 
         try:
             if literal(host):
@@ -129,17 +129,17 @@ class Dialer:
         except (OSError, UnicodeError) as problem:
             raise trouble_of(problem, Kind.NAME) from problem
 
-    def _looked_up(self, scope: Scope, host: str) -> tuple[Address, ...]:
+    def _looked_up(self, context: Context, host: str) -> tuple[Address, ...]:
         """Resolve what a proxy will resolve, as far as that can be done here: nothing where it cannot."""
         try:
-            return self._resolve(scope.child(seconds=_LOOK_UP_S), literal(host) or host.rstrip("."), 0)
+            return self._resolve(context.child(seconds=_LOOK_UP_S), literal(host) or host.rstrip("."), 0)
         except (Trouble, DeadlineError):
-            scope.check()
+            context.check()
             return ()
 
-    def _judge(self, scope: Scope, where: Origin, addresses: tuple[Address, ...]) -> None:
+    def _judge(self, context: Context, where: Origin, addresses: tuple[Address, ...]) -> None:
         """Refuse an origin that a server named, unless all its addresses are as near as the registry's, or less."""
-        limit = self._home_reach(scope)
+        limit = self._home_reach(context)
         for _, (address, *_rest) in addresses:
             found = reach(str(address))
             if found > limit or found is Reach.NEVER:
@@ -149,63 +149,63 @@ class Dialer:
                     hint=f"a registry at a {limit.word} address has no business there; check its external URL setting",
                 )
 
-    def _home_reach(self, scope: Scope) -> Reach:
+    def _home_reach(self, context: Context) -> Reach:
         if self._reach is None:
             host = self._access.address.rpartition(":")[0].strip("[]") or self._home[1]
-            found = [reach(str(address[1][0])) for address in self._looked_up(scope, host)]
+            found = [reach(str(address[1][0])) for address in self._looked_up(context, host)]
             return min(found, default=Reach.GLOBAL)
         return self._reach
 
-    def _to_proxy(self, scope: Scope, proxy: Proxy, timeout_s: float) -> Stream:
+    def _to_proxy(self, context: Context, proxy: Proxy, timeout_s: float) -> Stream:
         stream: Stream | None = None
         try:
-            stream = self._connect(scope, self._resolve(scope, proxy.host, proxy.port), timeout_s)
+            stream = self._connect(context, self._resolve(context, proxy.host, proxy.port), timeout_s)
             if proxy.scheme != "https":
                 return stream
-            return stream.start_tls(scope, make_context(Trust(), self._env), proxy.host, timeout_s)
+            return stream.start_tls(context, make_context(TlsConfig(), self._env), proxy.host, timeout_s)
         except Trouble as trouble:
             if stream is not None:
                 stream.close()
             trouble.at_proxy = True
             raise
 
-    def _through(self, scope: Scope, proxy: Proxy, stream: Stream, where: Origin, timeout_s: float) -> Stream:
+    def _through(self, context: Context, proxy: Proxy, stream: Stream, where: Origin, timeout_s: float) -> Stream:
         """Have the proxy connect us with an origin."""
         _, host, port = where
         if proxy.is_socks:
             if not proxy.resolves:
-                addresses = self._resolve(scope, host, port)
+                addresses = self._resolve(context, host, port)
                 if where != self._home:
-                    self._judge(scope, where, addresses)
+                    self._judge(context, where, addresses)
                 host = str(addresses[0][1][0])
-            greet(scope, stream, proxy, host, port, timeout_s)
+            greet(context, stream, proxy, host, port, timeout_s)
             return stream
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         asking = Connection(stream, headers=proxy.authorization())
         answer = asking.send(
-            scope, b"CONNECT", target, [(b"Host", target.encode())], (), Patience(timeout_s, timeout_s)
+            context, b"CONNECT", target, [(b"Host", target.encode())], (), Patience(timeout_s, timeout_s)
         )
         if not 200 <= answer.status_code < 300:
             again = answer.status_code in (408, 429) or answer.status_code >= 500
             raise Trouble(Kind.PROXY, f"it answered {answer.status_code}", at_proxy=True, again=again)
         return asking.become_tunnel()
 
-    def _secured(self, scope: Scope, stream: Stream, where: Origin, timeout_s: float) -> Stream:
+    def _secured(self, context: Context, stream: Stream, where: Origin, timeout_s: float) -> Stream:
         if where[0] != "https":
             return stream
         with self._lock:
-            context = self._context = self._context or self._make_context()
-        return stream.start_tls(scope, context, where[1].rstrip("."), timeout_s)
+            ssl_context = self._context = self._context or self._make_context()
+        return stream.start_tls(context, ssl_context, where[1].rstrip("."), timeout_s)
 
     def _make_context(self) -> ssl.SSLContext:
-        return make_context(self._access.trust, self._env)
+        return make_context(self._access.tls, self._env)
 
 
 @contextlib.contextmanager
-def _told_as_trouble(scope: Scope) -> Iterator[None]:
+def _told_as_trouble(context: Context) -> Iterator[None]:
     """Tell the end of the time for connecting as such; that of the work itself stays what it is."""
     try:
         yield
     except DeadlineError:
-        scope.check()
+        context.check()
         raise Trouble(Kind.CONNECT, "connecting took too long") from None

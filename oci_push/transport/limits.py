@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from oci_push.protocol.call import Body
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 _POLL_S = 0.25
 _CUT_S = 1.0
@@ -17,7 +17,7 @@ _QUIET_S = 5.0
 _SLICE_S = 0.25
 
 
-class Gate:
+class ConcurrencyLimiter:
     """Admit a number of requests at once that may change while they run; shared by all threads and logins of a host.
 
     After a 429 or a Retry-After nobody is let in before the time the server named. The number is halved then, and
@@ -36,7 +36,7 @@ class Gate:
 
     @property
     def limit(self) -> int:
-        """Give how many may be inside."""
+        """Return how many may be inside."""
         return self._limit
 
     def set_limit(self, limit: int) -> None:
@@ -70,7 +70,7 @@ class Gate:
             self._not_before = max(self._not_before, moment)
 
     @contextmanager
-    def inside(self, scope: Scope, *, urgent: bool = False) -> Iterator[None]:
+    def inside(self, context: Context, *, urgent: bool = False) -> Iterator[None]:
         """Wait for a place, hold it for the block, and give it back; `urgent` ignores the time the server named.
 
         A thread inside already gets no second place: an upload that reads its body from the same registry
@@ -80,16 +80,16 @@ class Gate:
             yield
             return
         while True:
-            wait = self._not_before - scope.clock.monotonic()
+            wait = self._not_before - context.clock.monotonic()
             if wait > 0 and not urgent:
-                scope.sleep(wait)
+                context.sleep(wait)
                 continue
             with self._changed:
                 if self._inside < self._limit:
                     self._inside += 1
                     break
                 self._changed.wait(_POLL_S)
-            scope.check()
+            context.check()
         self._mine.inside = True
         try:
             yield
@@ -108,27 +108,27 @@ class Bandwidth:
         self._free_at = 0.0
         self._lock = threading.Lock()
 
-    def paced(self, body: Body, scope: Scope) -> Iterator[bytes | memoryview]:
-        """Give the body's blocks, each when its turn has come; large ones are cut, for a long pause is a stall."""
+    def paced(self, body: Body, context: Context) -> Iterator[bytes | memoryview]:
+        """Return the body's blocks, each when its turn has come; large ones are cut, for a long pause is a stall."""
         if not self._rate:
             for block in body.blocks():
-                scope.check()
+                context.check()
                 yield block
             return
         most = max(1, int(self._rate * _SLICE_S))
         for block in body.blocks():
             view = memoryview(block)
             while view:
-                self._wait(scope, min(most, len(view)))
+                self._wait(context, min(most, len(view)))
                 yield view[:most]
                 view = view[most:]
 
-    def _wait(self, scope: Scope, count: int) -> None:
+    def _wait(self, context: Context, count: int) -> None:
         with self._lock:
-            now = scope.clock.monotonic()
+            now = context.clock.monotonic()
             due = max(now, self._free_at)
             self._free_at = due + count / self._rate
-        scope.sleep(due - now)
+        context.sleep(due - now)
 
 
 class Rate:
@@ -140,12 +140,12 @@ class Rate:
         self._window_s = self._count / per_s
         self._recent: deque[float] = deque(maxlen=self._count)
 
-    def wait(self, scope: Scope) -> None:
+    def wait(self, context: Context) -> None:
         """Come back when it is our turn."""
-        now = scope.clock.monotonic()
+        now = context.clock.monotonic()
         with self._lock:
             is_free = len(self._recent) < self._count
             turn = now if is_free else max(now, self._recent[0] + self._window_s)
             self._recent.append(turn)
         if turn > now:
-            scope.sleep(turn - now)
+            context.sleep(turn - now)

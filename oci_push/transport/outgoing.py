@@ -9,18 +9,18 @@ import httpx
 from oci_push.errors import CredentialsError, OciPushError, ProtocolViolationError
 from oci_push.protocol.call import Body, Call
 from oci_push.protocol.endpoints import bare
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.transport.limits import Bandwidth
 
 _SECRET_HEADERS = ("Authorization", "X-IDENTITY-HEADER")
 
 
 class BodyStream(httpx.SyncByteStream):
-    """Stream a `Body` within `bandwidth`, stopping between blocks when `scope` has ended; afresh each time."""
+    """Stream a `Body` within `bandwidth`, stopping between blocks when `context` has ended; afresh each time."""
 
-    def __init__(self, body: Body, scope: Scope, bandwidth: Bandwidth) -> None:
+    def __init__(self, body: Body, context: Context, bandwidth: Bandwidth) -> None:
         self._body = body
-        self._scope = scope
+        self._scope = context
         self._bandwidth = bandwidth
 
     def __iter__(self) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import httpx
 
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.transport.connection import Connection, Patience
 from oci_push.transport.dialing import Dialer
 from oci_push.transport.network_errors import Trouble
@@ -21,7 +21,7 @@ _IDLE_S = 60.0
 class Pool(httpx.BaseTransport):
     """Send requests, each over a clean connection to its origin; used by many threads at once.
 
-    Of a request's extensions, ``url`` is the URL itself, ``scope`` what its waits belong to, and ``patience`` and
+    Of a request's extensions, ``url`` is the URL itself, ``context`` what its waits belong to, and ``patience`` and
     ``connect_s`` are how long these may be.
     """
 
@@ -34,15 +34,15 @@ class Pool(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and give its answer, whose body is still to be read; raises `Trouble`."""
         extensions = request.extensions
-        scope: Scope = extensions["scope"]
+        context: Context = extensions["scope"]
         patience: Patience = extensions["patience"]
         where = origin(extensions["url"])
         with self._placed(where, extensions["url"]):
-            connection = self._take(scope, where) or self._dialer.dial(scope, where, extensions["connect_s"])
+            connection = self._take(context, where) or self._dialer.dial(context, where, extensions["connect_s"])
             try:
                 body = request.stream
                 head = connection.send(
-                    scope,
+                    context,
                     request.method.encode("ascii"),
                     target_of(extensions["url"]),
                     request.headers.raw,
@@ -52,7 +52,7 @@ class Pool(httpx.BaseTransport):
             except BaseException:
                 connection.close()
                 raise
-        answer = _Answer(self, where, extensions["url"], connection, scope, patience)
+        answer = _Answer(self, where, extensions["url"], connection, context, patience)
         return httpx.Response(head.status_code, headers=head.headers.raw_items(), stream=answer)
 
     def close(self) -> None:
@@ -64,26 +64,26 @@ class Pool(httpx.BaseTransport):
         for connection in idle:
             connection.close()
 
-    def put(self, scope: Scope, where: Origin, connection: Connection) -> None:
+    def put(self, context: Context, where: Origin, connection: Connection) -> None:
         """Take back a connection whose exchange is over."""
         if not connection.end():
             return
-        connection.idle_since = scope.clock.monotonic()
+        connection.idle_since = context.clock.monotonic()
         with self._lock:
             if not self._is_closed:
                 self._idle.setdefault(where, []).append(connection)
                 return
         connection.close()
 
-    def _take(self, scope: Scope, where: Origin) -> Connection | None:
-        """Give the connection that was used last, if it is still clean: a server may have closed it, or said more."""
+    def _take(self, context: Context, where: Origin) -> Connection | None:
+        """Return the connection that was used last, if it is still clean: a server may have closed it, or said more."""
         while True:
             with self._lock:
                 kept = self._idle.get(where)
                 connection = kept.pop() if kept else None
             if connection is None:
                 return None
-            if connection.is_clean() and scope.clock.monotonic() - connection.idle_since < _IDLE_S:
+            if connection.is_clean() and context.clock.monotonic() - connection.idle_since < _IDLE_S:
                 return connection
             connection.close()
 
@@ -102,13 +102,13 @@ class _Answer(httpx.SyncByteStream):
     """The body of one answer; closing it gives the connection back."""
 
     def __init__(
-        self, pool: Pool, where: Origin, url: str, connection: Connection, scope: Scope, patience: Patience
+        self, pool: Pool, where: Origin, url: str, connection: Connection, context: Context, patience: Patience
     ) -> None:
         self._pool = pool
         self._where = where
         self._url = url
         self._connection = connection
-        self._scope = scope
+        self._scope = context
         self._patience = patience
         self._is_closed = False
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.transport.tls import make_context
 
 
@@ -27,12 +27,12 @@ class Probe(Struct, frozen=True):
     expires: str = ""
 
 
-def look(access: Access, origin: tuple[str, str, int], env: Mapping[str, str], timeout_s: float) -> Probe:
+def look(endpoint: RegistryEndpoint, origin: tuple[str, str, int], env: Mapping[str, str], timeout_s: float) -> Probe:
     """Connect once and close; raises ``OSError``."""
     scheme, name, port = origin
     place, number = name, port
-    if access.address:
-        place, _, text = access.address.rpartition(":")
+    if endpoint.address:
+        place, _, text = endpoint.address.rpartition(":")
         number = int(text)
     found = socket.getaddrinfo(place.strip("[]"), number, type=socket.SOCK_STREAM)
     addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
@@ -40,7 +40,7 @@ def look(access: Access, origin: tuple[str, str, int], env: Mapping[str, str], t
         address = str(plain.getpeername()[0])
         if scheme != "https":
             return Probe(addresses, address)
-        with make_context(access.trust, env).wrap_socket(plain, server_hostname=name) as secure:
+        with make_context(endpoint.tls, env).wrap_socket(plain, server_hostname=name) as secure:
             return _told(secure, addresses, address)
 
 
@@ -59,7 +59,7 @@ def _told(secure: ssl.SSLSocket, addresses: tuple[str, ...], address: str) -> Pr
 
 
 def _name(parts: object) -> str:
-    """Give a distinguished name's organisation and common name."""
+    """Return a distinguished name's organisation and common name."""
     found: dict[str, str] = {}
     for relative in parts if isinstance(parts, tuple) else ():
         for key, value in relative:

@@ -25,7 +25,7 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[\w.-]+)?")
 
 
 class Proxy(Struct, frozen=True):
-    """Hold a proxy's address, the variable that names it, and the login in it."""
+    """A proxy's address, the variable that names it, and the login in it."""
 
     scheme: str
     host: str
@@ -49,7 +49,7 @@ class Proxy(Struct, frozen=True):
         return self.scheme != "socks5"
 
     def authorization(self) -> tuple[tuple[bytes, bytes], ...]:
-        """Give the header that carries its login, if there is one."""
+        """Return the header that carries its login, if there is one."""
         if not self.user:
             return ()
         packed = base64.b64encode(f"{self.user}:{self.password.reveal()}".encode())
@@ -57,7 +57,7 @@ class Proxy(Struct, frozen=True):
 
 
 def find_proxy(target: Origin, env: Mapping[str, str]) -> Proxy | None:
-    """Give the proxy on the way to `target`; raise `ConfigError` naming a variable that cannot be used."""
+    """Return the proxy on the way to `target`; raise `ConfigError` naming a variable that cannot be used."""
     scheme, host, port = target
     if _is_direct(host, port, env):
         return None

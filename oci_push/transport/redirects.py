@@ -21,7 +21,7 @@ _MOST_SHOWN = 200
 
 
 def origin(url: str) -> Origin:
-    """Give scheme, host and port of an absolute URL; raise `ProtocolViolationError` when it is none."""
+    """Return scheme, host and port of an absolute URL; raise `ProtocolViolationError` when it is none."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -34,14 +34,14 @@ def origin(url: str) -> Origin:
 
 
 def base_of(where: Origin) -> str:
-    """Give an origin as a URL without a path; the port is left out where it is the usual one."""
+    """Return an origin as a URL without a path; the port is left out where it is the usual one."""
     scheme, host, port = where
     name = f"[{host}]" if ":" in host else host
     return f"{scheme}://{name}" if port == _PORTS[scheme] else f"{scheme}://{name}:{port}"
 
 
 def target_of(url: str) -> str:
-    """Give what is asked of an origin: path and query, byte for byte, as a signed query must stay as it is.
+    """Return what is asked of an origin: path and query, byte for byte, as a signed query must stay as it is.
 
     What cannot stand in a request (blanks, other than ASCII) is written as its UTF-8 bytes, as browsers do. A
     fragment is not sent, nor is a user.

@@ -23,19 +23,19 @@ from oci_push.errors import (
     RegistryError,
 )
 from oci_push.events import Emit, Note, RetryScheduled, ignore
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.protocol import error_responses as faults
 from oci_push.protocol.call import Call, Flow, Reply
 from oci_push.protocol.endpoints import bare, learn_query
 from oci_push.protocol.limits import rate_limits
 from oci_push.protocol.warnings import warnings
-from oci_push.runtime.context import Scope
-from oci_push.runtime.retry import Budget, Retried, RetryPolicy, attempts
+from oci_push.runtime.context import Context
+from oci_push.runtime.retry import Retried, RetryPolicy, RetryState, attempts
 from oci_push.transport.auth import Authenticator
 from oci_push.transport.connection import Patience
-from oci_push.transport.credentials import FixedLogin, LoginSource
+from oci_push.transport.credentials import CredentialProvider, FixedCredential
 from oci_push.transport.dialing import Dialer
-from oci_push.transport.limits import Bandwidth, Gate
+from oci_push.transport.limits import Bandwidth, ConcurrencyLimiter
 from oci_push.transport.network_errors import Kind, Trouble, network_error, trouble_of
 from oci_push.transport.outgoing import BodyStream, check_headers, leave_secrets_behind
 from oci_push.transport.pool import Pool
@@ -57,7 +57,7 @@ _ASSUMED_BYTES_PER_S = 1_000_000.0
 
 
 class TransportSettings(Struct, frozen=True):
-    """Hold what all sessions of a run share: timeouts in seconds, and how often a request is repeated.
+    """What all sessions of a run share: timeouts in seconds, and how often a request is repeated.
 
     `stall_s` is for how long no byte may move; how long a request may take in all is bounded by its scope alone.
     `limit_bytes_per_s` bounds what the whole run sends in bodies; 0: no bound.
@@ -82,59 +82,59 @@ class TransportSettings(Struct, frozen=True):
 class Session:
     """Talk to one registry as one login; used by many threads at once. Close it when done.
 
-    `gate` and `bandwidth` are those of the host and of the run where several sessions share them.
+    `limiter` and `bandwidth` are those of the host and of the run where several sessions share them.
     """
 
     def __init__(
         self,
-        access: Access,
+        endpoint: RegistryEndpoint,
         api_host: str,
-        scope: Scope,
+        context: Context,
         settings: TransportSettings,
         random: Callable[[], float],
         emit: Emit = ignore,
-        logins: LoginSource | None = None,
+        credentials: CredentialProvider | None = None,
         hints: Mapping[int, str] | None = None,
         *,
-        gate: Gate | None = None,
+        limiter: ConcurrencyLimiter | None = None,
         bandwidth: Bandwidth | None = None,
     ) -> None:
-        self.access = access
+        self.endpoint = endpoint
         self._hints = hints or {}
-        self._base = f"{access.scheme}://{api_host}"
+        self._base = f"{endpoint.scheme}://{api_host}"
         self._origin = origin(self._base)
         self._settings = settings
         self._random = random
         self._emit = emit
-        self._dialer = Dialer(access, self._origin, settings.env, settings.network)
+        self._dialer = Dialer(endpoint, self._origin, settings.env, settings.network)
         self._is_proxied = self._dialer.proxy(self._origin) is not None
         self.limits = ""
         """What the registry last told of its rate limits, for people."""
         self._pool = Pool(self._dialer)
-        self.gate = gate or Gate(settings.near_requests)
+        self.limiter = limiter or ConcurrencyLimiter(settings.near_requests)
         self._bandwidth = bandwidth or Bandwidth(settings.limit_bytes_per_s)
         self._bytes_per_s = _ASSUMED_BYTES_PER_S
         self._measured = False
         self._warnings: set[str] = set()
         self.has_answered = False
         self._is_away = False
-        logins = logins or FixedLogin(access.login)
-        self.auth = Authenticator(access, logins, self._origin, scope.clock, self._run_plain)
+        credentials = credentials or FixedCredential(endpoint.credential)
+        self.auth = Authenticator(endpoint, credentials, self._origin, context.clock, self._run_plain)
 
-    def probe(self, scope: Scope) -> Probe:
+    def probe(self, context: Context) -> Probe:
         """Look at the way to the registry without a request; raises `NetworkError`."""
         if self._is_proxied:
             return Probe()
         try:
-            return look(self.access, self._origin, self._settings.env, scope.remaining(self._settings.connect_s))
+            return look(self.endpoint, self._origin, self._settings.env, context.remaining(self._settings.connect_s))
         except (OSError, UnicodeError) as problem:
             trouble = trouble_of(problem, Kind.CONNECT)
             trouble.url = self._base
-            raise network_error(self.access.host, trouble, home=self._base) from problem
+            raise network_error(self.endpoint.host, trouble, home=self._base) from problem
 
     @property
     def base(self) -> str:
-        """Give the registry's origin as a URL."""
+        """Return the registry's origin as a URL."""
         return self._base
 
     def close(self) -> None:
@@ -143,19 +143,19 @@ class Session:
 
     @property
     def distance_s(self) -> float | None:
-        """Give what connecting took, about a round trip; ``None`` before the first connection."""
+        """Return what connecting took, about a round trip; ``None`` before the first connection."""
         return self._dialer.connect_s
 
-    def run(self, scope: Scope, flow: Flow[T]) -> T:
+    def run(self, context: Context, flow: Flow[T]) -> T:
         """Drive a flow to its result; calls that may be repeated are, by the call policy."""
-        return self._drive(scope, flow, authenticated=True)
+        return self._drive(context, flow, authenticated=True)
 
-    def run_once(self, scope: Scope, flow: Flow[T]) -> T:
+    def run_without_retry(self, context: Context, flow: Flow[T]) -> T:
         """Drive a flow and repeat nothing: for whoever has a budget of their own, so that levels never multiply."""
-        return self._drive(scope, flow, authenticated=True, policy=_ONCE)
+        return self._drive(context, flow, authenticated=True, policy=_ONCE)
 
     def bounded(self, policy: RetryPolicy) -> RetryPolicy:
-        """Give the policy for a thing that begins now: a registry that was given up has one try until it answers.
+        """Return the policy for a thing that begins now: a registry that was given up has one try until it answers.
 
         So whoever tries again what was given up, as a pipeline's step does, does not multiply the tries below.
         """
@@ -170,32 +170,32 @@ class Session:
         """Tell how fast bodies leave lately: a token that would end before a body does is renewed before it."""
         self._bytes_per_s = max(1.0, bytes_per_s)
 
-    def fetch(self, scope: Scope, call: Call) -> Reply:
+    def fetch(self, context: Context, call: Call) -> Reply:
         """Send one call without credentials, as a provider does that asks its cloud for some."""
-        return self._send(scope, call, self._settings.call_retry, authenticated=False)
+        return self._send(context, call, self._settings.call_retry, authenticated=False)
 
     @contextmanager
-    def download(self, scope: Scope, call: Call) -> Iterator[tuple[int, Iterator[bytes]]]:
+    def download(self, context: Context, call: Call) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Send a GET and give the answer's status, which is checked first, and its body block by block."""
-        with self.gate.inside(scope), self._translated(call):
-            response, _ = self._exchange(scope, call, authenticated=True)
+        with self.limiter.inside(context), self._translated(call):
+            response, _ = self._exchange(context, call, authenticated=True)
             try:
-                if response.status_code not in call.answers:
-                    raise self._error(scope, call, self._reply(scope, response, call.limit))
+                if response.status_code not in call.ok_statuses:
+                    raise self._error(context, call, self._reply(context, response, call.limit))
                 yield response.status_code, response.iter_raw(512 * 1024)
             finally:
                 response.close()
 
-    def _run_plain(self, scope: Scope, flow: Flow[T]) -> T:
-        return self._drive(scope, flow, authenticated=False)
+    def _run_plain(self, context: Context, flow: Flow[T]) -> T:
+        return self._drive(context, flow, authenticated=False)
 
-    def _drive(self, scope: Scope, flow: Flow[T], *, authenticated: bool, policy: RetryPolicy | None = None) -> T:
+    def _drive(self, context: Context, flow: Flow[T], *, authenticated: bool, policy: RetryPolicy | None = None) -> T:
         policy = policy or self._settings.call_retry
         try:
             call = next(flow)
             while True:
                 try:
-                    reply = self._send(scope, call, policy, authenticated=authenticated)
+                    reply = self._send(context, call, policy, authenticated=authenticated)
                 except OciPushError as error:
                     call = flow.throw(error)
                 else:
@@ -204,53 +204,53 @@ class Session:
             result: T = end.value
             return result
 
-    def _send(self, scope: Scope, call: Call, policy: RetryPolicy, *, authenticated: bool) -> Reply:
+    def _send(self, context: Context, call: Call, policy: RetryPolicy, *, authenticated: bool) -> Reply:
         def once(_: int) -> Reply:
             if authenticated:
                 # Cleaning up does not wait for the time the registry asked for: it would never happen.
-                with self.gate.inside(scope, urgent=call.urgent or call.method == "DELETE"):
-                    scope.check()
+                with self.limiter.inside(context, urgent=call.urgent or call.method == "DELETE"):
+                    context.check()
                     # A session whose Location is never read can be closed by nobody: its answer is waited for.
-                    inner = scope.lingering(_LINGER_S) if call.opens else scope
+                    inner = context.lingering(_LINGER_S) if call.opens else context
                     return self._once(inner, call, authenticated=True)
-            return self._once(scope, call, authenticated=False)
+            return self._once(context, call, authenticated=False)
 
         def told(retried: Retried) -> None:
             self._emit(RetryScheduled(call.what or bare(call.url), str(retried.error), retried.attempt, retried.wait_s))
 
-        policy = self.bounded(policy) if call.replayable else _ONCE
-        budget = Budget(policy, scope.clock, self._random, has_answered=self.has_answered)
+        policy = self.bounded(policy) if call.idempotent else _ONCE
+        retry_state = RetryState(policy, context.clock, self._random, has_answered=self.has_answered)
         try:
-            return attempts(scope, budget, once, on_retry=told)
+            return attempts(context, retry_state, once, on_retry=told)
         except NetworkError as error:
             self.gave_up(error)
             raise
 
-    def _once(self, scope: Scope, call: Call, *, authenticated: bool) -> Reply:
+    def _once(self, context: Context, call: Call, *, authenticated: bool) -> Reply:
         with self._translated(call):
-            response, _ = self._exchange(scope, call, authenticated=authenticated)
+            response, _ = self._exchange(context, call, authenticated=authenticated)
             try:
-                good = response.status_code in call.answers
+                good = response.status_code in call.ok_statuses
                 limit = 1 if call.peeks else call.limit
-                reply = self._reply(scope, response, limit if good else _MAX_ERROR_BYTES, peeks=call.peeks)
+                reply = self._reply(context, response, limit if good else _MAX_ERROR_BYTES, peeks=call.peeks)
             finally:
                 response.close()
         self._measure()
         if not self._is_elsewhere(reply):
             self._pass_on(reply)
         if not good:
-            raise self._error(scope, call, reply)
+            raise self._error(context, call, reply)
         self._is_away = False
-        self.gate.speed_up(scope.clock.monotonic())
+        self.limiter.speed_up(context.clock.monotonic())
         return reply
 
-    def _exchange(self, scope: Scope, call: Call, *, authenticated: bool) -> tuple[httpx.Response, str | None]:
+    def _exchange(self, context: Context, call: Call, *, authenticated: bool) -> tuple[httpx.Response, str | None]:
         """Send, follow redirects, and answer the registry's own challenges (twice at most: renew, then widen)."""
         tries = 0
         while True:
             lasts_s = call.body.size / self._bytes_per_s if call.body else 0.0
-            header = self.auth.header(scope, call, lasts_s) if authenticated else None
-            response = self._follow(scope, call, header)
+            header = self.auth.header(context, call, lasts_s) if authenticated else None
+            response = self._follow(context, call, header)
             if response.status_code not in (401, 403):
                 if not self._is_elsewhere(response):
                     self.auth.accepted(header)
@@ -259,13 +259,13 @@ class Session:
                 return response, header
             if self._is_elsewhere(response):
                 return response, None  # its challenge would name a token server of its own, for our login
-            reply = self._reply(scope, response, _MAX_ERROR_BYTES)
+            reply = self._reply(context, response, _MAX_ERROR_BYTES)
             response.close()
             tries += 1
-            if not self.auth.learn(scope, call, reply, header):
+            if not self.auth.learn(context, call, reply, header):
                 return _answered(response, reply), header
 
-    def _follow(self, scope: Scope, call: Call, authorization: str | None) -> httpx.Response:
+    def _follow(self, context: Context, call: Call, authorization: str | None) -> httpx.Response:
         url = call.url if "://" in call.url.partition("?")[0] else self._base + call.url
         method = call.method
         first = origin(url)
@@ -276,7 +276,7 @@ class Session:
                 leave_secrets_behind(call, headers, bare(url))
             if authorization and target == self._origin:
                 headers["Authorization"] = authorization
-            response = self._request(scope, call, method, url, headers)
+            response = self._request(context, call, method, url, headers)
             if response.status_code not in _REDIRECTS or "location" not in response.headers:
                 return response
             response.close()
@@ -285,7 +285,7 @@ class Session:
                 method = "GET"
         raise ProtocolViolationError(f"{call.what or bare(call.url)}: more than {_MAX_HOPS} redirects", method=method)
 
-    def _request(self, scope: Scope, call: Call, method: str, url: str, headers: dict[str, str]) -> httpx.Response:
+    def _request(self, context: Context, call: Call, method: str, url: str, headers: dict[str, str]) -> httpx.Response:
         body = call.body if method == call.method else None
         if body is not None:
             headers["Content-Length"] = str(body.size)
@@ -305,13 +305,13 @@ class Session:
             headers=all_headers,
             extensions={
                 "url": url,
-                "scope": scope,
+                "scope": context,
                 "patience": Patience(self._settings.stall_s, self._settings.stall_s + call.answer_s),
                 "connect_s": self._settings.connect_s,
             },
         )
         if body is not None:
-            request.stream = BodyStream(body, scope, self._bandwidth)
+            request.stream = BodyStream(body, context, self._bandwidth)
         # Not by `httpx.Client`, which would read every Location by itself, and keep cookies.
         response = self._pool.handle_request(request)
         response.request = request
@@ -326,17 +326,17 @@ class Session:
         except Trouble as trouble:
             raise network_error(call.what or bare(call.url), trouble, home=self._base) from trouble
 
-    def _reply(self, scope: Scope, response: httpx.Response, limit: int, *, peeks: bool = False) -> Reply:
+    def _reply(self, context: Context, response: httpx.Response, limit: int, *, peeks: bool = False) -> Reply:
         kept: list[bytes] = []
         size = 0
         url = str(response.request.extensions["url"])
-        end = scope.clock.monotonic() + _ANSWER_S
+        end = context.clock.monotonic() + _ANSWER_S
         if response.is_closed:
             kept.append(response.content)
         else:
             for block in response.iter_raw():
                 size += len(block)
-                if scope.clock.monotonic() > end:
+                if context.clock.monotonic() > end:
                     raise NetworkError(f"{bare(url)}: an answer of {size} bytes took over {_ANSWER_S:g} seconds")
                 if size > limit:
                     if response.status_code >= 400 or peeks:
@@ -355,13 +355,13 @@ class Session:
         url = answer.url if isinstance(answer, Reply) else str(answer.request.extensions["url"])
         return origin(url) != self._origin
 
-    def _error(self, scope: Scope, call: Call, reply: Reply) -> RegistryError:
+    def _error(self, context: Context, call: Call, reply: Reply) -> RegistryError:
         if self._is_elsewhere(reply) and (at := f" at {bare(reply.url)}") and not call.what.endswith(bare(reply.url)):
             call = replace(call, what=f"{call.what or bare(call.url)}{at}")
-        error = faults.error_for(call, reply, scope.clock.now)
+        error = faults.error_for(call, reply, context.clock.now)
         if self._is_elsewhere(reply):
             if reply.status in (401, 403):
-                error.hint = f"{self.access.host} sent us there; that place gets no login, and its own is not used"
+                error.hint = f"{self.endpoint.host} sent us there; that place gets no login, and its own is not used"
             return error
         error.hint = self._hints.get(reply.status, error.hint)
         if isinstance(error, DeniedError) and (shortfall := self.auth.shortfall(call.scopes)):
@@ -371,25 +371,25 @@ class Session:
         if reply.status == 400 and self._origin[0] == "http" and not error.codes:
             # What a TLS port says to plain http; to a HEAD it says so without a word.
             error.hint = "if this registry speaks TLS, give --ca-file or --skip-tls-verify, or plain_http: false"
-        now = scope.clock.monotonic()
+        now = context.clock.monotonic()
         if isinstance(error, RateLimitedError) or error.retry_after_s is not None:
-            self.gate.slow_down(now)
+            self.limiter.slow_down(now)
         if error.retry_after_s is not None:
-            self.gate.hold_until(now + min(error.retry_after_s, self._settings.call_retry.server_cap_s))
+            self.limiter.hold_until(now + min(error.retry_after_s, self._settings.call_retry.server_cap_s))
         return error
 
     def _pass_on(self, reply: Reply) -> None:
         for text in warnings(reply):
             if text not in self._warnings and len(self._warnings) < _MAX_WARNINGS:
                 self._warnings.add(text)
-                self._emit(Note(f"{self.access.host} warns: {text}", "warning"))
+                self._emit(Note(f"{self.endpoint.host} warns: {text}", "warning"))
 
     def _measure(self) -> None:
         # Round trips cost nothing nearby and everything far away: more requests at once only there.
         if not self._measured and self._dialer.connect_s is not None:
             self._measured = True
             near = self._dialer.connect_s < 0.002
-            self.gate.set_limit(self._settings.near_requests if near else self._settings.far_requests)
+            self.limiter.set_limit(self._settings.near_requests if near else self._settings.far_requests)
 
 
 def _answered(response: httpx.Response, reply: Reply) -> httpx.Response:

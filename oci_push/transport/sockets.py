@@ -1,6 +1,6 @@
 """Sockets under the HTTP client: where blocked threads can be woken, and where a stalled peer is noticed.
 
-Every read and write is inside `Scope.blocked`, so that a cancel, a deadline or a failed sibling shuts the socket down
+Every read and write is inside `Context.blocked`, so that a cancel, a deadline or a failed sibling shuts the socket down
 at once. A timeout here is how long no byte may move: slow is not stalled, silence is.
 """
 
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.transport.network_errors import Kind, Trouble, trouble_of
 from oci_push.transport.tls_in_tls import NestedTls
 
@@ -32,7 +32,7 @@ class Network:
         self._send_buffer: bool | None = None
 
     def resolve(self, host: str, port: int) -> tuple[Address, ...]:
-        """Give a name's addresses, in the order in which they are to be tried; raises ``OSError``, ``UnicodeError``."""
+        """Return a name's addresses, in the order to try them in; raises ``OSError``, ``UnicodeError``."""
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return tuple(dict.fromkeys((family, where) for family, _, _, _, where in found))  # type: ignore[misc]
 
@@ -41,7 +41,7 @@ class Network:
         sock.connect(address[1])
 
     def lengthen(self, sock: socket.socket) -> None:
-        """Give a connection over a long line a larger send buffer, where the kernel would not do so by itself."""
+        """Return a connection over a long line a larger send buffer, where the kernel would not do so by itself."""
         if self._send_buffer is None:
             with socket.socket() as spare:
                 self._send_buffer = send_buffer_helps(spare, autotuned_bytes())
@@ -51,7 +51,7 @@ class Network:
 
 
 def autotuned_bytes(path: str = "/proc/sys/net/ipv4/tcp_wmem") -> int | None:
-    """Give how large the kernel lets a send buffer grow by itself; ``None`` where that is not known."""
+    """Return how large the kernel lets a send buffer grow by itself; ``None`` where that is not known."""
     try:
         with open(path, encoding="ascii") as file:
             return int(file.read().split()[2])
@@ -81,36 +81,36 @@ class Stream:
         self.address = ""
         """What a new socket was connected to."""
 
-    def connect(self, scope: Scope, act: Callable[[socket.socket], None], timeout_s: float) -> None:
+    def connect(self, context: Context, act: Callable[[socket.socket], None], timeout_s: float) -> None:
         """Connect a new socket by `act`."""
         assert isinstance(self._sock, socket.socket)  # noqa: S101  # nothing is nested before it is connected
         sock = self._sock
-        self._bounded(scope, lambda: act(sock), timeout_s, Kind.CONNECT)
+        self._bounded(context, lambda: act(sock), timeout_s, Kind.CONNECT)
 
-    def read(self, scope: Scope, most: int, timeout_s: float) -> bytes:
+    def read(self, context: Context, most: int, timeout_s: float) -> bytes:
         """Read what is there, waiting for the first byte at most `timeout_s` in which no byte moves."""
-        return self._moving(scope, lambda: self._sock.recv(most), timeout_s)
+        return self._moving(context, lambda: self._sock.recv(most), timeout_s)
 
-    def write(self, scope: Scope, data: bytes | memoryview, timeout_s: float) -> None:
+    def write(self, context: Context, data: bytes | memoryview, timeout_s: float) -> None:
         """Send all of `data`; `timeout_s` is how long no byte may move."""
         view = memoryview(data)
         while view:
-            view = view[self._moving(scope, lambda part=view: self._sock.send(part), timeout_s) :]  # type: ignore[misc]
+            view = view[self._moving(context, lambda part=view: self._sock.send(part), timeout_s) :]  # type: ignore[misc]
 
-    def start_tls(self, scope: Scope, context: ssl.SSLContext, name: str, timeout_s: float) -> Stream:
+    def start_tls(self, context: Context, ssl_context: ssl.SSLContext, name: str, timeout_s: float) -> Stream:
         """Shake hands as a client of `name`, inside TLS where this already is (a proxy that speaks it)."""
         if isinstance(self._sock, socket.socket) and not isinstance(self._sock, ssl.SSLSocket):
             try:
-                inner: ssl.SSLSocket | NestedTls = context.wrap_socket(
+                inner: ssl.SSLSocket | NestedTls = ssl_context.wrap_socket(
                     self._sock, server_hostname=name, do_handshake_on_connect=False
                 )
             except (OSError, ValueError) as problem:
                 raise trouble_of(problem) from problem
         else:
-            inner = NestedTls(self._sock, context, name)
+            inner = NestedTls(self._sock, ssl_context, name)
         secure = Stream(inner)
         try:
-            secure._bounded(scope, inner.do_handshake, timeout_s, Kind.CONNECT)
+            secure._bounded(context, inner.do_handshake, timeout_s, Kind.CONNECT)
         except BaseException:
             secure.close()
             raise
@@ -132,18 +132,18 @@ class Stream:
         """Close the socket."""
         self._sock.close()
 
-    def _bounded(self, scope: Scope, act: Callable[[], None], timeout_s: float, kind: Kind) -> None:
+    def _bounded(self, context: Context, act: Callable[[], None], timeout_s: float, kind: Kind) -> None:
         try:
-            self._sock.settimeout(scope.remaining(timeout_s))
-            with scope.blocked(self._wake):
+            self._sock.settimeout(context.remaining(timeout_s))
+            with context.blocked(self._wake):
                 act()
         except (OSError, ValueError) as problem:
-            scope.check()
+            context.check()
             if isinstance(problem, TimeoutError):
                 raise Trouble(kind, "connecting took too long") from problem
             raise trouble_of(problem, kind) from problem
 
-    def _moving(self, scope: Scope, act: Callable[[], T], timeout_s: float) -> T:
+    def _moving(self, context: Context, act: Callable[[], T], timeout_s: float) -> T:
         """Wait until something moves, or nothing has for `timeout_s`.
 
         The kernel's buffer may hold megabytes, which a slow line needs minutes for while we see no byte move: what it
@@ -151,20 +151,20 @@ class Stream:
         """
         silent_s, queued = 0.0, _unsent(self._sock)
         while True:
-            wait_s = scope.remaining(max(0.001, min(_LOOK_S, timeout_s / 4, timeout_s - silent_s)))
+            wait_s = context.remaining(max(0.001, min(_LOOK_S, timeout_s / 4, timeout_s - silent_s)))
             try:
                 self._sock.settimeout(wait_s)
-                with scope.blocked(self._wake):
+                with context.blocked(self._wake):
                     return act()
             except TimeoutError as problem:
-                scope.check()
+                context.check()
                 left = _unsent(self._sock)
                 silent_s = 0.0 if left < queued else silent_s + wait_s
                 queued = left
                 if silent_s >= timeout_s - 0.001:
                     raise Trouble(Kind.BROKE, f"no byte moved for {timeout_s:g} seconds") from problem
             except (OSError, ValueError) as problem:
-                scope.check()
+                context.check()
                 raise trouble_of(problem) from problem
 
     def _wake(self) -> None:
@@ -177,7 +177,7 @@ class Stream:
 
 
 def _unsent(sock: socket.socket | NestedTls) -> int:
-    """Give how many bytes the other side has not yet acknowledged; 0 where the system cannot tell."""
+    """Return how many bytes the other side has not yet acknowledged; 0 where the system cannot tell."""
     try:
         import fcntl
         import termios

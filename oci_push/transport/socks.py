@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.transport.network_errors import Kind, Trouble
 from oci_push.transport.proxies import Proxy
 from oci_push.transport.sockets import Stream
@@ -22,31 +22,31 @@ _REASONS = {
 }
 
 
-def greet(scope: Scope, stream: Stream, proxy: Proxy, host: str, port: int, timeout_s: float) -> None:
+def greet(context: Context, stream: Stream, proxy: Proxy, host: str, port: int, timeout_s: float) -> None:
     """Ask the proxy to connect us with a host; raises `Trouble`. From then on the stream leads there."""
 
     def read(count: int) -> bytes:
         data = b""
         while len(data) < count:
-            more = stream.read(scope, count - len(data), timeout_s)
+            more = stream.read(context, count - len(data), timeout_s)
             if not more:
                 raise Trouble(Kind.PROXY, "it closed the connection", at_proxy=True)
             data += more
         return data
 
     offered = (_NO_LOGIN, _PASSWORD) if proxy.user else (_NO_LOGIN,)
-    stream.write(scope, bytes((5, len(offered), *offered)), timeout_s)
+    stream.write(context, bytes((5, len(offered), *offered)), timeout_s)
     version, method = read(2)
     if version != 5:
         raise Trouble(Kind.PROXY, "it does not speak SOCKS 5", at_proxy=True, again=False)
     if method == _PASSWORD and proxy.user:
         user, password = proxy.user.encode()[:255], proxy.password.reveal().encode()[:255]
-        stream.write(scope, bytes((1, len(user))) + user + bytes((len(password),)) + password, timeout_s)
+        stream.write(context, bytes((1, len(user))) + user + bytes((len(password),)) + password, timeout_s)
         if read(2)[1] != 0:
             raise Trouble(Kind.PROXY, "it refuses the login", at_proxy=True, again=False)
     elif method != _NO_LOGIN:
         raise Trouble(Kind.PROXY, "it wants a login", at_proxy=True, again=False)
-    stream.write(scope, b"\x05\x01\x00" + _address(host) + port.to_bytes(2), timeout_s)
+    stream.write(context, b"\x05\x01\x00" + _address(host) + port.to_bytes(2), timeout_s)
     _, status, _, kind = read(4)
     if status != 0:
         raise Trouble(

@@ -6,13 +6,13 @@ import ssl
 from collections.abc import Mapping
 
 from oci_push.errors import ConfigError
-from oci_push.model.endpoint import Trust
+from oci_push.model.endpoint import TlsConfig
 
 
-def make_context(trust: Trust, env: Mapping[str, str]) -> ssl.SSLContext:
-    """Build the context for `trust`; raises `ConfigError` naming a file that cannot be used.
+def make_context(tls: TlsConfig, env: Mapping[str, str]) -> ssl.SSLContext:
+    """Build the context for `tls`; raises `ConfigError` naming a file that cannot be used.
 
-    Roots are the system's (or ``SSL_CERT_FILE`` / ``SSL_CERT_DIR``) plus those of `trust`. Only HTTP/1.1 is
+    Roots are the system's (or ``SSL_CERT_FILE`` / ``SSL_CERT_DIR``) plus those of `tls`. Only HTTP/1.1 is
     offered: for bodies one HTTP/2 connection is held to a window per round trip by Go servers.
     """
     roots = env.get("SSL_CERT_FILE") or None
@@ -27,7 +27,7 @@ def make_context(trust: Trust, env: Mapping[str, str]) -> ssl.SSLContext:
         context.load_default_certs()
     context.set_alpn_protocols(["http/1.1"])
     context.hostname_checks_common_name = False  # RFC 9525 3: the names a certificate is for are its SANs
-    for ca_file in filter(None, (trust.ca_file, *trust.more_ca_files)):
+    for ca_file in filter(None, (tls.ca_file, *tls.more_ca_files)):
         try:
             context.load_verify_locations(ca_file)
         except (OSError, ssl.SSLError) as problem:
@@ -35,15 +35,15 @@ def make_context(trust: Trust, env: Mapping[str, str]) -> ssl.SSLContext:
                 f"{ca_file}: cannot be used as a CA file ({_reason(problem)})",
                 hint="it must be a readable PEM file with one or more certificates",
             ) from problem
-    if trust.cert_file:
+    if tls.cert_file:
         try:
-            context.load_cert_chain(trust.cert_file, trust.key_file or None, password=lambda: "")
+            context.load_cert_chain(tls.cert_file, tls.key_file or None, password=lambda: "")
         except (OSError, ssl.SSLError, ValueError) as problem:
             raise ConfigError(
-                f"{trust.cert_file}: cannot be used as a client certificate ({_reason(problem)})",
+                f"{tls.cert_file}: cannot be used as a client certificate ({_reason(problem)})",
                 hint="certificate and key must be readable PEM files that belong together, the key unencrypted",
             ) from problem
-    if trust.skip_verify:
+    if tls.skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

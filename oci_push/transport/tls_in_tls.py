@@ -42,11 +42,11 @@ class NestedTls:
         return count
 
     def pending(self) -> int:
-        """Give how many bytes have come and were not read."""
+        """Return how many bytes have come and were not read."""
         return self._tls.pending() + self._incoming.pending + self._outer.pending()
 
     def fileno(self) -> int:
-        """Give the file under it all."""
+        """Return the file under it all."""
         return self._outer.fileno()
 
     def settimeout(self, seconds: float) -> None:

@@ -22,7 +22,7 @@ _REFERENCES = ("refs/heads/", "refs/tags/", "refs/remotes/origin/", "refs/pull/"
 
 
 class Value(Struct, frozen=True):
-    """Hold a system variable, and which of the service's variables it is from."""
+    """A system variable, and which of the service's variables it is from."""
 
     name: str
     text: str
@@ -41,7 +41,7 @@ class Service(Struct, frozen=True):
     rest: Callable[[Environment, str], Iterator[Value]]
 
     def values(self, env: Environment, event: str = "") -> tuple[Value, ...]:
-        """Give what the service tells; what it leaves empty is not told."""
+        """Return what the service tells; what it leaves empty is not told."""
         found: dict[str, Value] = {}
         for value in self.rest(env, event):
             if value.text:
@@ -59,13 +59,13 @@ def find_service(env: Environment) -> Service | None:
 
 
 def _first(env: Environment, name: str, *candidates: str) -> Value:
-    """Give a variable the value of the first candidate that is set, or none."""
+    """Return a variable the value of the first candidate that is set, or none."""
     origin = next((candidate for candidate in candidates if env.get(candidate)), "")
     return Value(name, env.get(origin, ""), origin)
 
 
 def _branch(env: Environment, *candidates: str) -> Value:
-    """Give the branch or tag, without the reference's folder."""
+    """Return the branch or tag, without the reference's folder."""
     found = _first(env, "CF_BRANCH", *candidates)
     folder = next((folder for folder in _REFERENCES if found.text.startswith(folder)), "")
     return Value("CF_BRANCH", found.text.removeprefix(folder), found.origin)

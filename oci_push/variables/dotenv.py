@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from oci_push.errors import ConfigError, Problem
+from oci_push.errors import ConfigError, Diagnostic
 
 _BLANK = re.compile(r"[ \t]*")
 _LINE_END = re.compile(r"\r\n?|\n")
@@ -55,7 +55,7 @@ class _Reader:
         self._line = 1
         self._line_start = 0
         self.found: dict[str, str] = {}
-        self.problems: list[Problem] = []
+        self.problems: list[Diagnostic] = []
 
     def read(self) -> None:
         while self._at < len(self._text):
@@ -114,4 +114,4 @@ class _Reader:
         for match in _LINE_END.finditer(self._text, self._line_start, at):
             self._line += 1
             self._line_start = match.end()
-        self.problems.append(Problem(message, self._path, self._line, at - self._line_start + 1))
+        self.problems.append(Diagnostic(message, self._path, self._line, at - self._line_start + 1))

@@ -28,7 +28,7 @@ class ExportForm(Enum):
 
 
 def export_name(step: str, member: str) -> str:
-    """Give the variable that a step's member is exported as."""
+    """Return the variable that a step's member is exported as."""
     name = _NOT_IN_NAMES.sub("_", f"{step}_{member}")
     return f"_{name}" if name[0].isdigit() else name
 
@@ -46,7 +46,7 @@ def check_export_names(steps: Iterable[str]) -> None:
 
 
 def exported_values(steps: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
-    """Give all members of all steps by their exported names; raises `ConfigError` when two share one."""
+    """Return all members of all steps by their exported names; raises `ConfigError` when two share one."""
     found: dict[str, str] = {}
     owners: dict[str, str] = {}
     for step, members in steps.items():

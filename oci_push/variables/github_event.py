@@ -12,7 +12,7 @@ from oci_push.variables.derived import escape_quotes
 
 
 def event_values(text: str) -> Mapping[str, str]:
-    """Give the system variables that an event makes; none are empty."""
+    """Return the system variables that an event makes; none are empty."""
     try:
         event: object = json.loads(text) if text else {}
     except (ValueError, RecursionError):

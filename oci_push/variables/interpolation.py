@@ -21,7 +21,7 @@ MAX_CHARACTERS = 1024 * 1024
 
 
 class Interpolated(Struct, frozen=True):
-    """Hold a text after interpolation, the names it still lacks, and the secrets it now holds.
+    """A text after interpolation, the names it still lacks, and the secrets it now holds.
 
     It is finished: interpolating it again would replace what only looks like a variable.
     """
@@ -35,7 +35,7 @@ class Interpolated(Struct, frozen=True):
 
 
 class Literal(Struct, frozen=True):
-    """Hold a value that is taken as it stands: written by strangers, or a `secret`."""
+    """A value that is taken as it stands: written by strangers, or a `secret`."""
 
     text: str
     secret: Secret | None = None
@@ -45,7 +45,7 @@ class Literal(Struct, frozen=True):
 
 
 class Derived(Struct, frozen=True):
-    """Hold a variable that is made from another one, once that is known."""
+    """A variable that is made from another one, once that is known."""
 
     base: str
     make: Callable[[str], str]
@@ -72,7 +72,7 @@ def interpolate(text: str, find: Find) -> Interpolated:
 
 
 def value_of(name: str, find: Find) -> Interpolated | None:
-    """Give the whole value of one variable, as `interpolate` would put it into a text."""
+    """Return the whole value of one variable, as `interpolate` would put it into a text."""
     return _Expander(find).value(name)
 
 
@@ -82,7 +82,7 @@ def names_in(text: str) -> tuple[str, ...]:
 
 
 def only_name(text: str) -> str | None:
-    """Give the name if the text is one variable and nothing else."""
+    """Return the name if the text is one variable and nothing else."""
     stripped = text.strip()
     first = next(tokens_in(stripped), None)
     return first.name or None if first is not None and (first.start, first.end) == (0, len(stripped)) else None
@@ -147,7 +147,7 @@ class _Expander:
         return Interpolated("".join(pieces), tuple(undefined), tuple(secrets))
 
     def value(self, name: str) -> Interpolated | None:
-        """Give a name's value, or nothing where it is undefined or made from what is undefined."""
+        """Return a name's value, or nothing where it is undefined or made from what is undefined."""
         if name in self._chain:
             circle = [*self._chain[self._chain.index(name) :], name]
             raise self._error(f"variable {name} refers to itself ({' -> '.join(circle)})")

@@ -36,7 +36,7 @@ _PARENTS = "parentSteps."
 
 
 class Source(Struct, frozen=True):
-    """Hold variables from one place, named so that a user knows it (``--var``, ``git``).
+    """Variables from one place, named so that a user knows it (``--var``, ``git``).
 
     `is_literal` keeps its values from being expanded. `is_own` says that its names were chosen by the user, for this
     program: they may be names of secrets. `origins` tells, by variable, what else to say about where a value is from
@@ -85,11 +85,11 @@ class Variables:
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """Give the sources, in order of precedence."""
+        """Return the sources, in order of precedence."""
         return self._sources
 
     def lookup(self, name: str) -> str | None:
-        """Give a value as it was set, variables in it not replaced; a derived one is made."""
+        """Return a value as it was set, variables in it not replaced; a derived one is made."""
         found = self._find(name)
         if isinstance(found, Derived):
             made = value_of(name, self._find)
@@ -115,7 +115,7 @@ class Variables:
         return None
 
     def names(self) -> Mapping[str, str]:
-        """Give all variables without a dot in their name, by name, with variables in their values replaced.
+        """Return all variables without a dot in their name, by name, with variables in their values replaced.
 
         It is a view: a value is looked up when it is asked for, and may raise what `interpolate` raises.
         """
@@ -126,17 +126,17 @@ class Variables:
         self._members.add(step, members)
 
     def exports(self) -> Mapping[str, Mapping[str, str]]:
-        """Give the members of the steps that have finished, by step, in the order in which they did."""
+        """Return the members of the steps that have finished, by step, in the order in which they did."""
         return self._members.by_step
 
     def overlay(self, values: Mapping[str, str]) -> Variables:
-        """Give a view in which `values` win over everything; what steps export is shared with it."""
+        """Return a view in which `values` win over everything; what steps export is shared with it."""
         view = self._view()
         view._extra = {**self._extra, **values}
         return view
 
     def inside_hooks(self) -> Variables:
-        """Give the view of a hook: its own steps come first, and ``parentSteps.`` reaches the pipeline's.
+        """Return the view of a hook: its own steps come first, and ``parentSteps.`` reaches the pipeline's.
 
         What is exported to the view stays in it: a hook's step may have the name of a step of the pipeline.
         """

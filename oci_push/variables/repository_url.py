@@ -18,7 +18,7 @@ _LIKE_SCP = re.compile(r"(?:[^/@:]*@)?([^/@:]+):(?!//)([^:].*)")
 
 
 class RepositoryUrl(Struct, frozen=True):
-    """Hold the parts of an address; all empty when it is a folder or nothing known."""
+    """The parts of an address; all empty when it is a folder or nothing known."""
 
     host: str = ""
     owner: str = ""
@@ -26,7 +26,7 @@ class RepositoryUrl(Struct, frozen=True):
     page: str = ""
 
     def commit_url(self, revision: str) -> str:
-        """Give the web page of a commit, where the host is one whose pages are known."""
+        """Return the web page of a commit, where the host is one whose pages are known."""
         kind = next((kind for kind in _COMMIT_PAGES if kind in self.host), "")
         if not (kind and self.page and revision):
             return ""

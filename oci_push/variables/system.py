@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from msgspec import Struct
 
-from oci_push.runtime.single_flight import OnceMap
+from oci_push.runtime.single_flight import SingleFlight
 from oci_push.secret import repr_without
 from oci_push.variables.ci_services import find_service
 from oci_push.variables.derived import escape_quotes
@@ -78,7 +78,7 @@ _FROM_GIT = (
 
 
 class GitFacts(Struct, frozen=True):
-    """Hold what a git repository says; empty where it says nothing. `problem` tells why git could not be asked.
+    """What a git repository says; empty where it says nothing. `problem` tells why git could not be asked.
 
     `remote_url` may hold a password.
     """
@@ -96,7 +96,7 @@ class GitFacts(Struct, frozen=True):
 
 
 class Build(Struct, frozen=True):
-    """Hold what this program knows of the run itself: when it began, in seconds since 1970, and its id, if any."""
+    """What this program knows of the run itself: when it began, in seconds since 1970, and its id, if any."""
 
     started_s: float
     id: str = ""
@@ -107,7 +107,7 @@ ReadGit = Callable[[str], GitFacts]
 
 
 def system_sources(env: Mapping[str, str], read_git: ReadGit, build: Build, *, event: str = "") -> tuple[Source, ...]:
-    """Give the sources of system variables, first wins: the CI that `env` tells of, this run, git.
+    """Return the sources of system variables, first wins: the CI that `env` tells of, this run, git.
 
     `event` is the text of GitHub's event file. `read_git` is called at most once, when a variable is asked for that
     only git can give.
@@ -136,7 +136,7 @@ def system_sources(env: Mapping[str, str], read_git: ReadGit, build: Build, *, e
 
 
 def git_variables(facts: GitFacts) -> Mapping[str, str]:
-    """Give the system variables that git's facts make."""
+    """Return the system variables that git's facts make."""
     repository = parse_repository_url(facts.remote_url)
     found = {
         "CF_BRANCH": facts.branch or facts.tag,
@@ -155,7 +155,7 @@ class _GitVariables(Mapping[str, str]):
 
     def __init__(self, read: Callable[[], GitFacts]) -> None:
         self._read = read
-        self._once = OnceMap[str, Mapping[str, str]]()
+        self._once = SingleFlight[str, Mapping[str, str]]()
 
     def __getitem__(self, name: str) -> str:
         if name not in _FROM_GIT:

@@ -20,7 +20,7 @@ def drive(flow: Flow[T], *replies: Reply | OciPushError) -> tuple[T, list[Call]]
         while True:
             calls.append(call)
             answer = script.pop(0)
-            if isinstance(answer, Reply) and answer.status not in call.answers:
+            if isinstance(answer, Reply) and answer.status not in call.ok_statuses:
                 answer = error_for(call, answer, lambda: 0.0)
             call = flow.throw(answer) if isinstance(answer, OciPushError) else flow.send(answer)
     except StopIteration as end:

@@ -6,7 +6,7 @@ import pytest
 from scripted import drive, reply
 
 from oci_push.errors import CredentialsError
-from oci_push.model.endpoint import Login
+from oci_push.model.endpoint import Credential
 from oci_push.protocol import challenge, tokens
 from oci_push.protocol.challenge import Challenge, canonical, covers
 from oci_push.protocol.error_responses import parse_body, retry_after
@@ -40,8 +40,10 @@ def test_a_wildcard_covers_every_action_and_nothing_else() -> None:
 
 
 def test_a_token_is_asked_for_with_the_target_first_and_the_realms_query_kept() -> None:
-    login = Login("user", Secret("p:ß"), source="flag")
-    token, calls = drive(tokens.request(BEARER, SCOPES, login, 100.0), reply(200, b'{"token":"t","expires_in":300}'))
+    credential = Credential("user", Secret("p:ß"), source="flag")
+    token, calls = drive(
+        tokens.request(BEARER, SCOPES, credential, 100.0), reply(200, b'{"token":"t","expires_in":300}')
+    )
     assert calls[0].url.startswith("https://auth.test/token?x=1&service=a%20b&scope=repository:a:pull,push&scope=")
     assert calls[0].headers["Authorization"] == "Basic dXNlcjpwOsOf"
     assert "p:ß" not in repr(calls)
@@ -59,8 +61,8 @@ def test_a_missing_life_is_sixty_seconds_from_our_own_clock() -> None:
 
 @pytest.mark.case("AU-017")
 def test_an_identity_token_is_posted_and_falls_back_to_get() -> None:
-    login = Login(identity_token=Secret("refresh"))
-    _, calls = drive(tokens.request(BEARER, SCOPES, login, 0.0), reply(404), reply(200, b'{"token":"t"}'))
+    credential = Credential(identity_token=Secret("refresh"))
+    _, calls = drive(tokens.request(BEARER, SCOPES, credential, 0.0), reply(404), reply(200, b'{"token":"t"}'))
     assert [c.method for c in calls] == ["POST", "GET"]
     assert calls[0].body is not None
     assert b"grant_type=refresh_token" in next(iter(calls[0].body.blocks()))
@@ -92,9 +94,9 @@ def test_an_answer_without_a_token_names_the_realm() -> None:
 
 
 def test_refused_credentials_name_user_and_source_and_never_the_password() -> None:
-    login = Login("robot", Secret("hidden"), source="/etc/x.json")
+    credential = Credential("robot", Secret("hidden"), source="/etc/x.json")
     with pytest.raises(CredentialsError) as caught:
-        drive(tokens.request(BEARER, SCOPES, login, 0.0), reply(401))
+        drive(tokens.request(BEARER, SCOPES, credential, 0.0), reply(401))
     assert "robot" in str(caught.value)
     assert "/etc/x.json" in str(caught.value)
     assert "hidden" not in str(caught.value)

@@ -8,7 +8,7 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.protocol import uploads
-from oci_push.protocol.call import EMPTY, BytesBody, Piece
+from oci_push.protocol.call import EMPTY, BytesBody, Chunk
 from oci_push.protocol.uploads import Upload, stored_bytes
 
 REPOSITORY = Repository("registry.test", "team/app")
@@ -46,24 +46,24 @@ def test_the_digest_is_appended_to_the_locations_query() -> None:
 
 @pytest.mark.case("CH-018", "CH-019")
 def test_a_piece_names_its_range_without_a_unit_and_gives_the_newest_location() -> None:
-    piece = Piece(BytesBody(DATA), 4, 4)
-    flow = uploads.send_piece(REPOSITORY, BLOB.digest, Upload("https://r/1", 5, 0), piece, 4)
+    piece = Chunk(BytesBody(DATA), 4, 4)
+    flow = uploads.send_chunk(REPOSITORY, BLOB.digest, Upload("https://r/1", 5, 0), piece, 4)
     standing, calls = drive(flow, reply(202, location="https://r/2", range="0-7", oci_chunk_max_length="4"))
-    assert standing == uploads.Standing(Upload("https://r/2", 5, 4), 8)
+    assert standing == uploads.UploadStatus(Upload("https://r/2", 5, 4), 8)
     assert [(c.method, c.url, c.headers["Content-Range"]) for c in calls] == [("PATCH", "https://r/1", "4-7")]
     assert calls[0].body is not None
     assert b"".join(bytes(b) for b in calls[0].body.blocks()) == b"4567"
 
 
 def test_a_stream_names_no_range() -> None:
-    flow = uploads.send_piece(REPOSITORY, BLOB.digest, Upload("https://r/1"), BytesBody(DATA), None)
+    flow = uploads.send_chunk(REPOSITORY, BLOB.digest, Upload("https://r/1"), BytesBody(DATA), None)
     standing, calls = drive(flow, reply(201))
     assert "Content-Range" not in calls[0].headers
-    assert standing == uploads.Standing(Upload("https://r/1"), None)
+    assert standing == uploads.UploadStatus(Upload("https://r/1"), None)
 
 
 def test_the_last_piece_may_close_the_upload_and_names_its_range() -> None:
-    flow = uploads.close(REPOSITORY, BLOB, Upload("https://r/1"), Piece(BytesBody(DATA), 8, 2), 8)
+    flow = uploads.close(REPOSITORY, BLOB, Upload("https://r/1"), Chunk(BytesBody(DATA), 8, 2), 8)
     _, calls = drive(flow, STORED)
     assert calls[0].headers["Content-Range"] == "8-9"
 
@@ -76,14 +76,14 @@ def test_an_empty_close_names_no_range() -> None:
 def test_an_upload_says_where_it_stands_and_how_to_go_on() -> None:
     flow = uploads.ask(REPOSITORY, BLOB.digest, Upload("https://r/old"))
     standing, calls = drive(flow, reply(204, location="https://r/new", range="0-4"))
-    assert standing == uploads.Standing(Upload("https://r/new"), 5)
+    assert standing == uploads.UploadStatus(Upload("https://r/new"), 5)
     assert [(c.method, c.url) for c in calls] == [("GET", "https://r/old")]
 
 
 def test_a_standing_without_a_location_is_not_believed() -> None:
     # Quay's, which counts one byte too many as well.
     standing, _ = drive(uploads.ask(REPOSITORY, BLOB.digest, Upload("https://r/old")), reply(204, range="0-5"))
-    assert standing == uploads.Standing(Upload("https://r/old"), None)
+    assert standing == uploads.UploadStatus(Upload("https://r/old"), None)
 
 
 @pytest.mark.case("UP-028")

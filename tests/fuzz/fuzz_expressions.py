@@ -14,7 +14,7 @@ from oci_push.expressions.evaluate import Value, evaluate
 from oci_push.expressions.javascript.patterns import PatternError, compile_pattern
 from oci_push.expressions.javascript.values import from_units, number_to_text, text_to_number, to_units
 from oci_push.language.branches import allows
-from oci_push.language.document import Mark
+from oci_push.language.document import Location
 from oci_push.language.steps import Branches, Text
 
 _NAMES: Mapping[str, Value] = {
@@ -48,7 +48,7 @@ def _match(text: str) -> None:
 
 def _branch(text: str) -> None:
     item, _, branch = text.partition("\n")
-    listed = (Text(item, Mark("fuzz.yml", 1, 1)),)
+    listed = (Text(item, Location("fuzz.yml", 1, 1)),)
     assert not (allows(Branches(only=listed), branch).runs and allows(Branches(ignore=listed), branch).runs)
 
 

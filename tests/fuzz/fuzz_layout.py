@@ -8,7 +8,7 @@ from fuzzing import run
 
 from oci_push.errors import SourceError
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.sources.files import FileBody, SpoolSpace
 from oci_push.sources.layout import LayoutSource
 from oci_push.sources.settings import Limits
@@ -35,14 +35,14 @@ class OneFile:
 def target(data: bytes) -> None:
     """Take the first line as the name asked for, the rest as the index."""
     ref, _, index = data.partition(b"\n")
-    scope = Scope(FakeClock())
+    context = Context(FakeClock())
     spool = SpoolSpace(None, 0)
     with tempfile.TemporaryFile(buffering=0) as file:
         file.write(VERSION + index)
         source = LayoutSource(OneFile(file.fileno(), len(index)), ref.decode("utf-8", "replace"), Limits(), spool)
         try:
-            root = source.root(scope)
-            manifest = source.manifest(scope, root)
+            root = source.root(context)
+            manifest = source.manifest(context, root)
             assert manifest.raw == index
         except SourceError as refused:
             assert len(f"{refused}{refused.hint}") < 10_000

@@ -10,7 +10,7 @@ from oci_push.errors import SourceError
 from oci_push.events import ignore
 from oci_push.model.source import parse_source
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.readers import open_tar
 from oci_push.sources.settings import Limits, SourceSettings
@@ -22,20 +22,20 @@ SPEC = parse_source("docker-archive:x", lambda text: text == "x")
 
 def target(data: bytes) -> None:
     """Open bytes as an archive and read the image it may hold."""
-    scope = Scope(FakeClock())
+    context = Context(FakeClock())
     spool = SpoolSpace(None, SETTINGS.spool_bytes)
     try:
         with tempfile.TemporaryFile() as file:
             file.write(data)
             file.seek(0)
-            view = open_tar("x", file, spool, scope, Limits())
+            view = open_tar("x", file, spool, context, Limits())
             for path in ("index.json", "manifest.json", "a", "./a/b"):
                 found = view.find(path)
                 assert found is None or len(found.read()) == found.size
             source = _by_content(view, SPEC, SETTINGS, spool, ignore)
-            manifest = source.manifest(scope, source.root(scope))
+            manifest = source.manifest(context, source.root(context))
             for blob in manifest.blobs:
-                assert sum(len(block) for block in source.blob(scope, blob).blocks()) == blob.size
+                assert sum(len(block) for block in source.blob(context, blob).blocks()) == blob.size
     except SourceError:
         return
     finally:

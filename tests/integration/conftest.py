@@ -102,7 +102,7 @@ def skopeo(tmp_path: Path) -> Skopeo:
 @pytest.fixture
 def trusting_skopeo(tmp_path: Path, authority: Authority) -> Skopeo:
     """Give a reader that is `robot` and trusts our authority."""
-    return Skopeo(tmp_path / "skopeo-home", trust=authority.folder, login=("robot", USERS["robot"]))
+    return Skopeo(tmp_path / "skopeo-home", tls=authority.folder, credential=("robot", USERS["robot"]))
 
 
 @pytest.fixture(scope="session")

@@ -21,11 +21,11 @@ from registries import DebianRegistry
 
 from oci_push.engine.push import PushResult
 from oci_push.events import Event
-from oci_push.model.endpoint import Access, Trust
+from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.model.reference import Destination, Repository
-from oci_push.runner.pusher import Options, Pusher, Surroundings
+from oci_push.runner.pusher import Environment, Options, Pusher
 from oci_push.runtime.clock import Clock, FakeClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.transport.session import TransportSettings
 
@@ -70,33 +70,33 @@ class EcrWorld:
             self.aws.create(region, path, settings)
 
     @contextmanager
-    def pusher(self, accesses: Sequence[Access] = (), *, at_once: int = 4) -> Iterator[Pusher]:
+    def pusher(self, endpoints: Sequence[RegistryEndpoint] = (), *, at_once: int = 4) -> Iterator[Pusher]:
         """Give a pusher of one run; its waits take no time."""
         quick = RetryPolicy(attempts=3, base_s=0.01, cap_s=0.02)
         options = Options(
-            trust=Trust(ca_file=str(self.authority.path)),
-            accesses={access.host: access for access in accesses},
+            tls=TlsConfig(ca_file=str(self.authority.path)),
+            endpoints={endpoint.host: endpoint for endpoint in endpoints},
             remember=False,
             blob_retry=quick,
             transport=TransportSettings(
                 call_retry=quick, env=self.environment, near_requests=at_once, far_requests=at_once
             ),
         )
-        around = Surroundings(self.environment, None, 0, lambda: 0.5)
-        scope = Scope(self.clock, what="test")
-        with contextlib.closing(Pusher(scope, options, around, self.events.append)) as pusher:
+        around = Environment(self.environment, None, 0, lambda: 0.5)
+        context = Context(self.clock, what="test")
+        with contextlib.closing(Pusher(context, options, around, self.events.append)) as pusher:
             yield pusher
 
     def push(
-        self, layout: Layout, *destinations: str, accesses: Sequence[Access] = (), at_once: int = 4
+        self, layout: Layout, *destinations: str, endpoints: Sequence[RegistryEndpoint] = (), at_once: int = 4
     ) -> tuple[PushResult, ...]:
         """Push a layout through the library."""
         parsed = [Destination.parse(one) for one in destinations]
-        with self.pusher(accesses, at_once=at_once) as pusher:
+        with self.pusher(endpoints, at_once=at_once) as pusher:
             targets = pusher.targets(parsed)
-            with pusher.open(f"oci:{layout.path}", pusher.scope, targets=len(targets)) as source:
-                plan = pusher.plan(source, targets, pusher.scope)
-                return pusher.execute(plan, source, pusher.scope)
+            with pusher.open(f"oci:{layout.path}", pusher.context, targets=len(targets)) as source:
+                plan = pusher.plan(source, targets, pusher.context)
+                return pusher.execute(plan, source, pusher.context)
 
     def run(
         self, *arguments: str, code: int = 0, without: Sequence[str] = (), more: Mapping[str, str] | None = None
@@ -134,8 +134,8 @@ class EcrWorld:
     def _head(self, region: str, path: str, accept: str) -> tuple[int, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.registries[region].port, timeout=300)
         try:
-            login = base64.b64encode(f"AWS:{PASSWORD}".encode()).decode()
-            connection.request("HEAD", path, headers={"Authorization": f"Basic {login}", "Accept": accept})
+            credential = base64.b64encode(f"AWS:{PASSWORD}".encode()).decode()
+            connection.request("HEAD", path, headers={"Authorization": f"Basic {credential}", "Accept": accept})
             answer = connection.getresponse()
             answer.read()
             return answer.status, answer.headers.get("Docker-Content-Digest", "")

@@ -174,12 +174,12 @@ class DebianRegistry:
     def _spawn(self) -> None:
         config = self._folder / "config.yml"
         config.write_text(json.dumps(self._config()))
-        with self._access_log.open("ab") as access, self._own_log.open("wb") as own:
+        with self._access_log.open("ab") as endpoint, self._own_log.open("wb") as own:
             self._child = subprocess.Popen(
                 [require("docker-registry"), "serve", str(config)],
                 env=clean_environment(self._folder / "home", {"OTEL_TRACES_EXPORTER": "none"}),
                 stdin=subprocess.DEVNULL,
-                stdout=access,
+                stdout=endpoint,
                 stderr=own,
             )
 

@@ -13,12 +13,12 @@ from programs import clean_environment, run
 
 
 class Skopeo:
-    """Run skopeo with an empty home. `trust` is a folder of CA certificates; without it registries are not verified."""
+    """Run skopeo with an empty home. `tls` is a folder of CA certificates; without it registries are not verified."""
 
-    def __init__(self, home: Path, *, trust: Path | None = None, login: tuple[str, str] | None = None) -> None:
+    def __init__(self, home: Path, *, tls: Path | None = None, credential: tuple[str, str] | None = None) -> None:
         self._env = clean_environment(home)
-        self._trust = trust
-        self._login = login
+        self._trust = tls
+        self._login = credential
 
     def raw(self, reference: str) -> bytes:
         """Give the manifest or index exactly as stored."""

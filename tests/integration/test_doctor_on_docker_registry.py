@@ -9,12 +9,12 @@ from pathlib import Path
 from certificates import Authority
 from registries import DebianRegistry, Mode
 
-from oci_push.model.endpoint import Access, Login, Trust
+from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.providers.base import Quirks
-from oci_push.registry.clients import Connections
+from oci_push.registry.clients import RegistryClients
 from oci_push.registry.doctor import Doctor, Examination, scratch_repositories
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.secret import Secret
 from oci_push.transport.session import TransportSettings
@@ -32,20 +32,20 @@ DISTRIBUTION = {
 }
 
 
-def examine(access: Access) -> Examination:
-    scope = Scope(SystemClock())
+def examine(endpoint: RegistryEndpoint) -> Examination:
+    context = Context(SystemClock())
     once = RetryPolicy(attempts=1)
     settings = TransportSettings(call_retry=once)
-    connections = Connections(scope, settings, blob_retry=once, random=lambda: 0.5, emit=lambda _: None)
+    connections = RegistryClients(context, settings, blob_retry=once, random=lambda: 0.5, emit=lambda _: None)
     try:
-        repositories = scratch_repositories(access.host, "doctor")
-        return Doctor(connections.session(access), Quirks(), repositories).examine(scope)
+        repositories = scratch_repositories(endpoint.host, "doctor")
+        return Doctor(connections.session(endpoint), Quirks(), repositories).examine(context)
     finally:
         connections.close()
 
 
 def test_an_open_registry_is_known_for_what_it_is_and_left_clean(open_registry: DebianRegistry) -> None:
-    found = examine(Access(open_registry.host))
+    found = examine(RegistryEndpoint(open_registry.host))
     assert (found.error, found.abilities, found.left) == (None, DISTRIBUTION, [])
     with contextlib.closing(open_registry.connection()) as connection:
         connection.request("GET", "/v2/doctor/oci-push-doctor/tags/list")
@@ -55,8 +55,8 @@ def test_an_open_registry_is_known_for_what_it_is_and_left_clean(open_registry: 
 def test_tls_and_its_certificate_are_told(
     password_registry: DebianRegistry, authority: Authority, users: dict[str, str]
 ) -> None:
-    login = Login("robot", Secret(users["robot"]), source="test")
-    found = examine(Access(password_registry.host, login, Trust(ca_file=str(authority.path))))
+    credential = Credential("robot", Secret(users["robot"]), source="test")
+    found = examine(RegistryEndpoint(password_registry.host, credential, TlsConfig(ca_file=str(authority.path))))
     assert found.error is None
     texts = {finding.name: finding.text for finding in found.findings}
     assert texts["tls"].startswith("TLSv1.")
@@ -65,18 +65,18 @@ def test_tls_and_its_certificate_are_told(
 
 
 def test_a_certificate_of_a_stranger_ends_it(password_registry: DebianRegistry) -> None:
-    found = examine(Access(password_registry.host, trust=Trust(plain_http=False)))
+    found = examine(RegistryEndpoint(password_registry.host, tls=TlsConfig(plain_http=False)))
     assert "is not trusted" in str(found.error)
     assert [finding.name for finding in found.findings] == ["network", "rate limits"]
 
 
 def test_tokens_are_asked_for_with_what_deleting_needs(token_registry: DebianRegistry, users: dict[str, str]) -> None:
-    found = examine(Access(token_registry.host, Login("robot", Secret(users["robot"]), source="test")))
+    found = examine(RegistryEndpoint(token_registry.host, Credential("robot", Secret(users["robot"]), source="test")))
     assert (found.error, found.abilities, found.left) == (None, DISTRIBUTION, [])
 
 
 def test_what_stays_where_deleting_is_off_is_said(tmp_path: Path) -> None:
     with DebianRegistry(tmp_path / "registry", Mode(can_delete=False)) as registry:
-        found = examine(Access(registry.host))
+        found = examine(RegistryEndpoint(registry.host))
     assert found.abilities["delete"] == "no"
     assert any("oci-push-doctor@sha256:" in left for left in found.left)

@@ -12,19 +12,19 @@ from ecrworld import HOME, EcrWorld, repository
 
 from oci_push.errors import ConfigError, CredentialsError, DeadlineError, NetworkError
 from oci_push.events import Note
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import AwsIdentity, EcrCreation
-from oci_push.providers.base import Cloud, CloudSide
+from oci_push.providers.base import Cloud, CloudServices
 from oci_push.providers.families import find_family
 from oci_push.runtime.clock import FakeClock, SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/pusher"
 HALF_A_DAY_S = 43200.0
 
 
-def _side(ecr: EcrWorld, host: str, identity: AwsIdentity | None, home: Path | None = None) -> CloudSide:
+def _side(ecr: EcrWorld, host: str, identity: AwsIdentity | None, home: Path | None = None) -> CloudServices:
     def fetch(*_: object) -> object:
         raise AssertionError("AWS is asked through its own library")
 
@@ -36,7 +36,7 @@ def _side(ecr: EcrWorld, host: str, identity: AwsIdentity | None, home: Path | N
         retry=RetryPolicy(attempts=2, base_s=0.01),
         emit=ecr.events.append,  # type: ignore[arg-type]
     )
-    side = find_family(host).cloud_side(Access(host, identity=identity), cloud)
+    side = find_family(host).cloud_services(RegistryEndpoint(host, identity=identity), cloud)
     assert side is not None
     return side
 
@@ -52,11 +52,11 @@ def _token(text: str, expires_at: float) -> object:
     return {"authorizationData": [entry]}
 
 
-def _password(side: CloudSide, scope: Scope) -> str:
-    login = side.logins.login(scope)
-    assert login is not None
-    assert login.password is not None
-    return login.password.reveal()
+def _password(side: CloudServices, context: Context) -> str:
+    credential = side.credentials.credential(context)
+    assert credential is not None
+    assert credential.password is not None
+    return credential.password.reveal()
 
 
 def test_a_token_is_kept_for_all_threads_and_renewed_before_it_expires(ecr: EcrWorld) -> None:
@@ -64,24 +64,24 @@ def test_a_token_is_kept_for_all_threads_and_renewed_before_it_expires(ecr: EcrW
     clock, start = ecr.clock, ecr.clock.time
     made = iter(("first", "second"))
     ecr.aws.answers["GetAuthorizationToken"] = lambda *_: _token(next(made), clock.time + HALF_A_DAY_S)
-    side, scope = _side(ecr, host_of(HOME), AwsIdentity()), Scope(clock)
+    side, context = _side(ecr, host_of(HOME), AwsIdentity()), Context(clock)
 
-    assert [_password(side, scope) for _ in range(3)] == ["first"] * 3
+    assert [_password(side, context) for _ in range(3)] == ["first"] * 3
     clock.time = start + HALF_A_DAY_S - 1801
-    assert _password(side, scope) == "first"
+    assert _password(side, context) == "first"
     clock.time = start + HALF_A_DAY_S - 1799
-    assert _password(side, scope) == "second"
+    assert _password(side, context) == "second"
     assert ecr.aws.named("GetAuthorizationToken") == [HOME, HOME]
 
 
 def test_a_roles_session_is_used_until_shortly_before_its_end(ecr: EcrWorld) -> None:
     assert isinstance(ecr.clock, FakeClock)
     identity = AwsIdentity(role_arn=ROLE, duration_s=1000, creation=EcrCreation())
-    side, scope = _side(ecr, host_of(HOME), identity), Scope(ecr.clock)
+    side, context = _side(ecr, host_of(HOME), identity), Context(ecr.clock)
     assert side.control is not None
     for moment, sessions in ((0, 1), (899, 1), (901, 2)):
         ecr.clock.time = 1_700_000_000.0 + moment
-        side.control.prepare(scope, repository(HOME, f"sessions/at-{moment}"))
+        side.control.prepare(context, repository(HOME, f"sessions/at-{moment}"))
         assert len(ecr.aws.named("AssumeRole")) == sessions
 
 
@@ -89,7 +89,7 @@ def test_a_session_that_ends_early_is_renewed_once(ecr: EcrWorld) -> None:
     ecr.aws.once["DescribeRepositories"] = [AwsError("ExpiredTokenException", "The security token is expired", 403)]
     side = _side(ecr, host_of(HOME), AwsIdentity(role_arn=ROLE, creation=EcrCreation()))
     assert side.control is not None
-    side.control.prepare(Scope(ecr.clock), repository(HOME, "early/app"))
+    side.control.prepare(Context(ecr.clock), repository(HOME, "early/app"))
 
     assert len(ecr.aws.named("AssumeRole")) == 2
     assert len(ecr.aws.named("CreateRepository")) == 1
@@ -99,7 +99,7 @@ def test_keys_that_have_expired_are_one_message(ecr: EcrWorld) -> None:
     ecr.aws.once["GetAuthorizationToken"] = [AwsError("ExpiredTokenException", "The security token is expired", 403)]
     side = _side(ecr, host_of(HOME), AwsIdentity())
     with pytest.raises(CredentialsError, match="the AWS session has expired") as caught:
-        side.logins.login(Scope(ecr.clock))
+        side.credentials.credential(Context(ecr.clock))
     assert "aws sso login" in (caught.value.hint or "")
     assert len(ecr.aws.named("GetAuthorizationToken")) == 1
 
@@ -112,10 +112,10 @@ def test_a_profile_is_read_and_one_that_is_missing_is_named(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     side = _side(ecr, host_of(HOME), AwsIdentity(profile="ci"))
-    assert _password(side, Scope(ecr.clock)) == f"{ACCOUNT}-auth-token"
+    assert _password(side, Context(ecr.clock)) == f"{ACCOUNT}-auth-token"
 
     with pytest.raises(CredentialsError, match=r"profile \(cd\) could not be found"):
-        _side(ecr, host_of(HOME), AwsIdentity(profile="cd")).logins.login(Scope(ecr.clock))
+        _side(ecr, host_of(HOME), AwsIdentity(profile="cd")).credentials.credential(Context(ecr.clock))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_the_endpoint_follows_from_the_registrys_host(
     monkeypatch.setenv("AWS_REGION", "sa-east-1")
     monkeypatch.setenv("HTTPS_PROXY", ecr.front.url)
     with pytest.raises(NetworkError, match="AWS cannot be reached"):
-        _side(ecr, host, AwsIdentity()).logins.login(Scope(ecr.clock))
+        _side(ecr, host, AwsIdentity()).credentials.credential(Context(ecr.clock))
     # The library's releases differ in whether FIPS names begin with "api.".
     assert {name.removeprefix("api.") for name in ecr.front.connects} == {f"{endpoint.removeprefix('api.')}:443"}
 
@@ -160,15 +160,15 @@ def test_the_public_registrys_login_comes_from_its_own_service(ecr: EcrWorld) ->
     answer = _token("public", 0)
     assert isinstance(answer, dict)
     ecr.aws.answers["GetAuthorizationToken"] = lambda *_: {"authorizationData": answer["authorizationData"][0]}
-    assert _password(_side(ecr, "public.ecr.aws", AwsIdentity(region=HOME)), Scope(ecr.clock)) == "public"
+    assert _password(_side(ecr, "public.ecr.aws", AwsIdentity(region=HOME)), Context(ecr.clock)) == "public"
     assert ecr.aws.named("GetAuthorizationToken") == ["us-east-1"]
 
 
 def test_reading_the_public_registry_needs_no_login(ecr: EcrWorld, tmp_path: Path) -> None:
     ecr.aws.once["GetAuthorizationToken"] = [AwsError("AccessDeniedException", "not authorized")]
-    side, scope = _side(ecr, "public.ecr.aws", None, tmp_path), Scope(ecr.clock)
+    side, context = _side(ecr, "public.ecr.aws", None, tmp_path), Context(ecr.clock)
 
-    assert [side.logins.login(scope) for _ in range(2)] == [None, None]
+    assert [side.credentials.credential(context) for _ in range(2)] == [None, None]
     (note,) = [event for event in ecr.events if isinstance(event, Note)]
     assert "going on without a login" in note.text
     assert len(ecr.aws.named("GetAuthorizationToken")) == 1
@@ -176,9 +176,9 @@ def test_reading_the_public_registry_needs_no_login(ecr: EcrWorld, tmp_path: Pat
 
 def test_where_nobody_set_up_aws_the_public_registry_is_read_without_asking(ecr: EcrWorld, tmp_path: Path) -> None:
     cloud = Cloud({}, tmp_path, ecr.clock, lambda *_: pytest.fail("nobody is asked"))
-    side = find_family("public.ecr.aws").cloud_side(Access("public.ecr.aws"), cloud)
+    side = find_family("public.ecr.aws").cloud_services(RegistryEndpoint("public.ecr.aws"), cloud)
     assert side is not None
-    assert side.logins.login(Scope(ecr.clock)) is None
+    assert side.credentials.credential(Context(ecr.clock)) is None
     assert ecr.aws.calls == []
 
 
@@ -186,10 +186,10 @@ def test_a_time_limit_ends_a_call_that_gets_no_answer(ecr: EcrWorld) -> None:
     is_over = threading.Event()
     ecr.aws.answers["GetAuthorizationToken"] = lambda *_: is_over.wait(20)
     ecr.clock = SystemClock()
-    scope = Scope(ecr.clock, what="push").child(seconds=0.2)
+    context = Context(ecr.clock, what="push").child(seconds=0.2)
     try:
         with pytest.raises(DeadlineError):
-            _side(ecr, host_of(HOME), AwsIdentity()).logins.login(scope)
+            _side(ecr, host_of(HOME), AwsIdentity()).credentials.credential(context)
         assert not is_over.is_set()
     finally:
         is_over.set()

@@ -14,7 +14,7 @@ from oci_push.engine.plan import Target
 from oci_push.engine.transfer import BlobOutcome
 from oci_push.errors import ImmutableTagError, NotFoundError, OciPushError
 from oci_push.events import Note, RetryScheduled
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.runner.regions import in_regions
 from oci_push.runtime.clock import FakeClock
@@ -33,8 +33,8 @@ def image(tmp_path: Path) -> Layout:
     return make_layout(tmp_path / "image", layer(1), layer(2))
 
 
-def _access(identity: AwsIdentity = KEYS, region: str = HOME) -> Access:
-    return Access(host_of(region), identity=identity)
+def _access(identity: AwsIdentity = KEYS, region: str = HOME) -> RegistryEndpoint:
+    return RegistryEndpoint(host_of(region), identity=identity)
 
 
 def _failed(error: OciPushError | None) -> tuple[str, str]:
@@ -74,7 +74,7 @@ def test_keys_a_role_and_its_session_are_what_aws_is_asked_with(ecr: EcrWorld, i
         duration_s=900,
         external_id="partner-7",
     )
-    (result,) = ecr.push(image, f"{host_of(HOME)}/role/app:1", accesses=[_access(identity)])
+    (result,) = ecr.push(image, f"{host_of(HOME)}/role/app:1", endpoints=[_access(identity)])
 
     assert result.error is None
     (asked,) = ecr.aws.sent("AssumeRole")
@@ -103,8 +103,8 @@ def test_a_web_identity_is_found_and_exchanged(ecr: EcrWorld, image: Layout, tmp
 
 def test_an_account_that_only_aws_knows_is_asked_for_once(ecr: EcrWorld, image: Layout) -> None:
     ecr.create(HOME, "caller/app")
-    unknown = Access(f"account.dkr.ecr.{HOME}.amazonaws.com", identity=KEYS)
-    (result,) = ecr.push(image, f"{unknown.host}/caller/app:1", accesses=[unknown])
+    unknown = RegistryEndpoint(f"account.dkr.ecr.{HOME}.amazonaws.com", identity=KEYS)
+    (result,) = ecr.push(image, f"{unknown.host}/caller/app:1", endpoints=[unknown])
 
     assert (result.error, result.repository) == (None, repository(HOME, "caller/app"))
     assert ecr.aws.named("GetAuthorizationToken") == [HOME]
@@ -114,7 +114,7 @@ def test_a_token_that_expires_in_the_middle_is_renewed_once(ecr: EcrWorld, image
     ecr.create(HOME, "expired/app")
     text = "Your authorization token has expired. Reauthenticate and try again."
     ecr.front.refusals.append(Refusal("PUT", "/blobs/uploads/", 403, "DENIED", text))
-    (result,) = ecr.push(image, f"{host_of(HOME)}/expired/app:1", accesses=[_access()], at_once=1)
+    (result,) = ecr.push(image, f"{host_of(HOME)}/expired/app:1", endpoints=[_access()], at_once=1)
 
     assert result.error is None
     assert ecr.digest(HOME, "expired/app", "1") == image.digest
@@ -124,7 +124,7 @@ def test_a_token_that_expires_in_the_middle_is_renewed_once(ecr: EcrWorld, image
 def test_a_denial_that_is_no_expiry_renews_nothing(ecr: EcrWorld, image: Layout) -> None:
     ecr.create(HOME, "denied/app")
     ecr.front.refusals.append(Refusal("POST", "/blobs/uploads/", 403, "DENIED", "not authorized to perform: ecr:X"))
-    (result,) = ecr.push(image, f"{host_of(HOME)}/denied/app:1", accesses=[_access()], at_once=1)
+    (result,) = ecr.push(image, f"{host_of(HOME)}/denied/app:1", endpoints=[_access()], at_once=1)
 
     message, hint = _failed(result.error)
     assert "403 DENIED (not authorized to perform: ecr:X)" in message
@@ -136,8 +136,8 @@ def test_a_role_that_may_not_be_assumed_is_one_message(ecr: EcrWorld, image: Lay
     ecr.create(HOME, "forbidden/app")
     text = f"User: arn:aws:iam::1:user/ci is not authorized to perform: sts:AssumeRole on resource: {ROLE}"
     ecr.aws.once["AssumeRole"] = [AwsError("AccessDenied", text, 403)]
-    access = _access(AwsIdentity(role_arn=ROLE))
-    (result,) = ecr.push(image, f"{host_of(HOME)}/forbidden/app:1", accesses=[access])
+    endpoint = _access(AwsIdentity(role_arn=ROLE))
+    (result,) = ecr.push(image, f"{host_of(HOME)}/forbidden/app:1", endpoints=[endpoint])
 
     message, hint = _failed(result.error)
     assert message == f"role {ROLE}: may not be assumed (AccessDenied: {text})"
@@ -147,7 +147,7 @@ def test_a_role_that_may_not_be_assumed_is_one_message(ecr: EcrWorld, image: Lay
 
 def test_a_wrong_region_is_told_as_a_repository_that_is_not_there(ecr: EcrWorld, image: Layout) -> None:
     ecr.create(HOME, "regional/app")
-    (result,) = ecr.push(image, f"{host_of(AWAY)}/regional/app:1", accesses=[_access(region=AWAY)])
+    (result,) = ecr.push(image, f"{host_of(AWAY)}/regional/app:1", endpoints=[_access(region=AWAY)])
 
     message, hint = _failed(result.error)
     assert isinstance(result.error, NotFoundError)
@@ -171,8 +171,8 @@ def test_a_missing_repository_is_created_with_its_settings(ecr: EcrWorld, image:
         tags=(("team", "a"),),
         lifecycle_policy=POLICY,
     )
-    access = _access(AwsIdentity(creation=creation))
-    results = ecr.push(image, f"{host_of(HOME)}/made/app:1", f"{host_of(HOME)}/made/app:2", accesses=[access])
+    endpoint = _access(AwsIdentity(creation=creation))
+    results = ecr.push(image, f"{host_of(HOME)}/made/app:1", f"{host_of(HOME)}/made/app:2", endpoints=[endpoint])
 
     assert [result.error for result in results] == [None]
     (sent,) = ecr.aws.sent("CreateRepository")
@@ -188,7 +188,9 @@ def test_a_repository_that_another_push_created_meanwhile_is_success(ecr: EcrWor
     ecr.create(HOME, "raced/app")
     ecr.aws.once["DescribeRepositories"] = [AwsError("RepositoryNotFoundException", "not yet")]
     ecr.aws.once["CreateRepository"] = [AwsError("RepositoryAlreadyExistsException", "it exists")]
-    (result,) = ecr.push(image, f"{host_of(HOME)}/raced/app:1", accesses=[_access(AwsIdentity(creation=EcrCreation()))])
+    (result,) = ecr.push(
+        image, f"{host_of(HOME)}/raced/app:1", endpoints=[_access(AwsIdentity(creation=EcrCreation()))]
+    )
     assert result.error is None
     assert len(ecr.aws.named("CreateRepository")) == 1
 
@@ -197,7 +199,7 @@ def test_throttling_is_waited_out_and_told(ecr: EcrWorld, image: Layout) -> None
     ecr.create(HOME, "slow/app")
     ecr.aws.once["GetAuthorizationToken"] = [AwsError("ThrottlingException", "Rate exceeded")]
     ecr.front.refusals.append(Refusal("PUT", "/manifests/", 429, "TOOMANYREQUESTS", "Rate exceeded"))
-    (result,) = ecr.push(image, f"{host_of(HOME)}/slow/app:1", accesses=[_access()])
+    (result,) = ecr.push(image, f"{host_of(HOME)}/slow/app:1", endpoints=[_access()])
 
     assert result.error is None
     whys = [event.why for event in ecr.events if isinstance(event, RetryScheduled)]
@@ -211,9 +213,9 @@ def test_an_immutable_tag_with_the_same_digest_is_success_and_with_another_a_cle
 ) -> None:
     ecr.create(HOME, "fixed/app", imageTagMutability="IMMUTABLE")
     target = f"{host_of(HOME)}/fixed/app:1"
-    (first,) = ecr.push(image, target, accesses=[_access()])
-    (again,) = ecr.push(image, target, accesses=[_access()])
-    (other,) = ecr.push(make_layout(tmp_path / "other", layer(3)), target, accesses=[_access()])
+    (first,) = ecr.push(image, target, endpoints=[_access()])
+    (again,) = ecr.push(image, target, endpoints=[_access()])
+    (other,) = ecr.push(make_layout(tmp_path / "other", layer(3)), target, endpoints=[_access()])
 
     assert (first.error, again.error) == (None, None)
     assert [tag.outcome for tag in again.tags] == ["unchanged"]
@@ -229,9 +231,9 @@ def test_many_blobs_are_asked_for_in_one_call(ecr: EcrWorld, tmp_path: Path) -> 
     ecr.create(HOME, "many/app")
     big = make_layout(tmp_path / "big", *(layer(n) for n in range(20, 32)))
     more = make_layout(tmp_path / "more", *(layer(n) for n in range(20, 33)))
-    ecr.push(big, f"{host_of(HOME)}/many/app:1", accesses=[_access()])
+    ecr.push(big, f"{host_of(HOME)}/many/app:1", endpoints=[_access()])
     ecr.front.seen.clear()
-    (result,) = ecr.push(more, f"{host_of(HOME)}/many/app:2", accesses=[_access()])
+    (result,) = ecr.push(more, f"{host_of(HOME)}/many/app:2", endpoints=[_access()])
 
     outcomes = [blob.outcome for blob in result.blobs]
     assert (outcomes.count(BlobOutcome.EXISTS), outcomes.count(BlobOutcome.UPLOADED)) == (12, 2)
@@ -243,7 +245,7 @@ def test_blobs_are_asked_for_one_by_one_where_the_call_is_not_allowed(ecr: EcrWo
     ecr.create(HOME, "few-rights/app")
     ecr.aws.once["BatchCheckLayerAvailability"] = [AwsError("AccessDeniedException", "no", 400)]
     big = make_layout(tmp_path / "big", *(layer(n) for n in range(40, 52)))
-    (result,) = ecr.push(big, f"{host_of(HOME)}/few-rights/app:1", accesses=[_access()])
+    (result,) = ecr.push(big, f"{host_of(HOME)}/few-rights/app:1", endpoints=[_access()])
 
     assert result.error is None
     assert ecr.front.count(" HEAD .*/blobs/") == 13
@@ -257,7 +259,7 @@ def test_mounts_follow_the_accounts_setting_and_the_first_repositorys_manifest(
     names = [f"mount-{setting.lower()}/{name}" for name in ("a", "b")]
     ecr.create(HOME, *names)
     fresh = make_layout(tmp_path / "fresh", layer(60), layer(61 if mounts else 62))
-    results = ecr.push(fresh, *(f"{host_of(HOME)}/{name}:1" for name in names), accesses=[_access()])
+    results = ecr.push(fresh, *(f"{host_of(HOME)}/{name}:1" for name in names), endpoints=[_access()])
 
     assert [result.error for result in results] == [None, None]
     assert [blob.outcome for blob in results[1].blobs].count(BlobOutcome.MOUNTED) == mounts
@@ -271,7 +273,7 @@ def test_mounts_follow_the_accounts_setting_and_the_first_repositorys_manifest(
 def test_ten_manifests_a_second_are_kept_to(ecr: EcrWorld, image: Layout) -> None:
     ecr.create(HOME, "tags/app")
     tags = [f"t{n:02}" for n in range(25)]
-    (result,) = ecr.push(image, f"{host_of(HOME)}/tags/app:{','.join(tags)}", accesses=[_access()], at_once=1)
+    (result,) = ecr.push(image, f"{host_of(HOME)}/tags/app:{','.join(tags)}", endpoints=[_access()], at_once=1)
 
     assert result.error is None
     assert ecr.front.count("PUT .*/manifests/") == 25
@@ -293,9 +295,9 @@ def test_an_integration_moves_to_other_regions_with_its_identity(ecr: EcrWorld, 
     ecr.create(AWAY, "moved/app")
     places = in_regions(repository(HOME, "moved/app"), _access(), (HOME, AWAY))
     with ecr.pusher() as pusher:
-        targets: list[Target] = [pusher.target(there, ("1",), access) for there, access in places]
-        with pusher.open(f"oci:{image.path}", pusher.scope, targets=2) as source:
-            results = pusher.execute(pusher.plan(source, targets, pusher.scope), source, pusher.scope)
+        targets: list[Target] = [pusher.target(there, ("1",), endpoint) for there, endpoint in places]
+        with pusher.open(f"oci:{image.path}", pusher.context, targets=2) as source:
+            results = pusher.execute(pusher.plan(source, targets, pusher.context), source, pusher.context)
 
     assert [(result.error, str(result.repository.host)) for result in results] == [
         (None, host_of(HOME)),

@@ -17,7 +17,7 @@ from oci_push.engine.replicate import Original, ReplicaResult, replicate
 from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTagError
 from oci_push.events import Note
 from oci_push.model.digest import Digest
-from oci_push.model.endpoint import Access, Trust
+from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.providers.ecr.replication_rules import Place
 from oci_push.runner.pusher import Options
@@ -55,12 +55,12 @@ def _status(
 def _replicate(
     ecr: EcrWorld, image: Layout, path: str, *regions: str, seconds: float = 1800, identity: AwsIdentity | None = None
 ) -> tuple[ReplicaResult, ...]:
-    access = Access(host_of(HOME), identity=identity or AwsIdentity())
-    with ecr.pusher([access]) as pusher:
-        reached = pusher.access(repository(HOME, path))
+    endpoint = RegistryEndpoint(host_of(HOME), identity=identity or AwsIdentity())
+    with ecr.pusher([endpoint]) as pusher:
+        reached = pusher.endpoint(repository(HOME, path))
         original = Original(reached, repository(HOME, path), Digest.parse(image.digest), ("1",))
-        scope = pusher.scope.child(seconds=seconds, what="waiting")
-        return replicate(scope, pusher.connections, original, regions, ecr.events.append)
+        context = pusher.context.child(seconds=seconds, what="waiting")
+        return replicate(context, pusher.connections, original, regions, ecr.events.append)
 
 
 def _pushed(ecr: EcrWorld, image: Layout, path: str) -> None:
@@ -185,8 +185,8 @@ def test_a_library_user_pushes_to_regions_and_waits(
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", ecr.front.url)
     target = f"{host_of(HOME)}/library/app:1"
-    trust = Trust(ca_file=str(ecr.authority.path))
-    options = Options(trust=trust, transport=TransportSettings(env=ecr.environment), remember=False)
+    tls = TlsConfig(ca_file=str(ecr.authority.path))
+    options = Options(tls=tls, transport=TransportSettings(env=ecr.environment), remember=False)
     pushed = api.push(f"oci:{image.path}", target, create_repositories=EcrCreation(), options=options)
     (replica,) = api.replicate(target, regions=[AWAY], identity=AwsIdentity(creation=EcrCreation()), options=options)
 

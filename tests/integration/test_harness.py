@@ -31,11 +31,13 @@ def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-def fetch_token(server: TokenServer, *scopes: str, login: tuple[str, str] | None = None, **more: str) -> dict[str, str]:
+def fetch_token(
+    server: TokenServer, *scopes: str, credential: tuple[str, str] | None = None, **more: str
+) -> dict[str, str]:
     query = urllib.parse.urlencode([("service", server.service), *(("scope", s) for s in scopes), *more.items()])
     request = urllib.request.Request(f"{server.url}?{query}")
-    if login is not None:
-        request.add_header("Authorization", basic(*login))
+    if credential is not None:
+        request.add_header("Authorization", basic(*credential))
     with urllib.request.urlopen(request, timeout=120) as reply:
         return dict(json.load(reply))
 
@@ -145,8 +147,8 @@ def test_challenge_leads_to_a_token_that_lets_push(
     refused = ask_once(token_registry, "POST", "/v2/harness/token/blobs/uploads/")
     assert refused.status == 401
     assert f'Bearer realm="{token_server.url}",service="{token_server.service}"' in refused.headers["www-authenticate"]
-    login = ("robot", users["robot"])
-    token = fetch_token(token_server, "repository:harness/token:pull,push", login=login)["token"]
+    credential = ("robot", users["robot"])
+    token = fetch_token(token_server, "repository:harness/token:pull,push", credential=credential)["token"]
     _, statuses = push_tiny(token_registry, "harness/token", "v1", authorization=f"Bearer {token}")
     assert statuses == [202, 201, 201]
     scopes = ("repository:harness/token:pull,push",)
@@ -156,10 +158,10 @@ def test_challenge_leads_to_a_token_that_lets_push(
 def test_post_gives_tokens_for_passwords_and_for_refresh_tokens(
     token_registry: DebianRegistry, token_server: TokenServer, users: dict[str, str]
 ) -> None:
-    scope = "repository:harness/post:pull,push"
+    context = "repository:harness/post:pull,push"
     password = {"username": "robot", "password": users["robot"], "access_type": "offline"}
-    first = post_token(token_server, grant_type="password", scope=scope, **password)
-    again = post_token(token_server, grant_type="refresh_token", refresh_token=first["refresh_token"], scope=scope)
+    first = post_token(token_server, grant_type="password", context=context, **password)
+    again = post_token(token_server, grant_type="refresh_token", refresh_token=first["refresh_token"], context=context)
     token = again["access_token"]
     _, statuses = push_tiny(token_registry, "harness/post", "v1", authorization=f"Bearer {token}")
     assert statuses == [202, 201, 201]
@@ -167,9 +169,11 @@ def test_post_gives_tokens_for_passwords_and_for_refresh_tokens(
 
 
 @pytest.mark.parametrize("login", [None, ("robot", "guess"), ("nobody", "guest-pass")])
-def test_token_server_refuses_who_it_does_not_know(token_server: TokenServer, login: tuple[str, str] | None) -> None:
+def test_token_server_refuses_who_it_does_not_know(
+    token_server: TokenServer, credential: tuple[str, str] | None
+) -> None:
     with pytest.raises(HTTPError, match="401") as refused:
-        fetch_token(token_server, "repository:harness/token:pull", login=login)
+        fetch_token(token_server, "repository:harness/token:pull", credential=credential)
     refused.value.close()
     assert [request.status for request in token_server.requests] == [401]
 
@@ -178,8 +182,8 @@ def test_withheld_action_and_expired_token_are_refused_by_the_registry(
     token_registry: DebianRegistry, token_server: TokenServer, users: dict[str, str]
 ) -> None:
     def refusal() -> str:
-        login = ("robot", users["robot"])
-        token = fetch_token(token_server, "repository:harness/no:pull,push", login=login)["token"]
+        credential = ("robot", users["robot"])
+        token = fetch_token(token_server, "repository:harness/no:pull,push", credential=credential)["token"]
         headers = {"Authorization": f"Bearer {token}"}
         answer = ask_once(token_registry, "POST", "/v2/harness/no/blobs/uploads/", headers=headers)
         return f"{answer.status} {answer.headers.get('www-authenticate', '')}"

@@ -19,9 +19,9 @@ from oci_push.api import push
 from oci_push.errors import Cancelled
 from oci_push.events import BlobProgress, Event, Note, RetryScheduled
 from oci_push.model.reference import Destination, Reference
-from oci_push.runner.pusher import Options, Pusher, Surroundings
+from oci_push.runner.pusher import Environment, Options, Pusher
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.transport.session import TransportSettings
 
@@ -143,21 +143,21 @@ def test_a_distant_registry_gets_every_blob_once(registry: DebianRegistry, line:
 def test_a_stop_in_the_middle_of_a_piece_says_that_it_was_not_kept(
     registry: DebianRegistry, line: TcpProxy, image: Layout, tmp_path: Path
 ) -> None:
-    scope = Scope(SystemClock(), what="test")
+    context = Context(SystemClock(), what="test")
     notes: list[str] = []
 
     def listen(event: Event) -> None:
         if isinstance(event, Note):
             notes.append(event.text)
         if isinstance(event, BlobProgress) and event.sent_bytes > SIZE // 2:
-            scope.cancel(Cancelled())
+            context.cancel(Cancelled())
 
     line.throttle(40 * MIB)
-    around = Surroundings({}, tmp_path, 0, lambda: 0.5)
-    with contextlib.closing(Pusher(scope, Options(), around, listen)) as pusher:
+    around = Environment({}, tmp_path, 0, lambda: 0.5)
+    with contextlib.closing(Pusher(context, Options(), around, listen)) as pusher:
         targets = pusher.targets([Destination.parse(f"{line.host}/a:1")])
-        with pusher.open(f"oci:{image.path}", scope) as source:
-            (result,) = pusher.execute(pusher.plan(source, targets, scope), source, scope)
+        with pusher.open(f"oci:{image.path}", context) as source:
+            (result,) = pusher.execute(pusher.plan(source, targets, context), source, context)
     assert isinstance(result.error, Cancelled)
     assert [text for text in notes if "goes on from there" in text] == []
     assert notes[-1].endswith("the registry has not kept what was sent; the next push sends all of it")

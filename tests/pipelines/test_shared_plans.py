@@ -19,7 +19,7 @@ def expecting(*keys: str) -> list[str]:
     return [name for name, case in CASES.items() if set(keys) & set(case.get("expect", {}))]
 
 
-def assumptions(case: dict[str, Any]) -> list[str]:
+def simulated_results(case: dict[str, Any]) -> list[str]:
     """Say what a case simulates as options."""
     simulated = case.get("simulate", {})
     given = [f"{name}=failure" for name in simulated.get("fail", ())]
@@ -33,7 +33,9 @@ def assumptions(case: dict[str, Any]) -> list[str]:
 def planned(name: str, folder: Path) -> Planned:
     """Plan a case; what can be planned exits with 0."""
     case = CASES[name]
-    done = plan(folder, case["yaml"], *assumptions(case), registries=case.get("registries"), variables=case.get("vars"))
+    done = plan(
+        folder, case["yaml"], *simulated_results(case), registries=case.get("registries"), variables=case.get("vars")
+    )
     assert done.exit_code == 0, done.errors
     return done
 

@@ -90,8 +90,8 @@ class Parrot:
         return _Answer(403, "", {"Warning": '299 - "' + line.replace("\\", "").replace('"', "'") + '"'})
 
     def _scope(self, method: str, path: str, said: str, line: str) -> _Answer:
-        scope = line.replace('"', "").replace("\\", "")
-        way = f'Bearer realm="http://{self.address}/token",scope="{scope}",error="{scope}",error_description="{scope}"'
+        context = line.replace('"', "").replace("\\", "")
+        way = f'Bearer realm="http://{self.address}/token",scope="{context}",error="{context}",error_description="{context}"'
         return _Answer(403, "", {"WWW-Authenticate": way})
 
     def _location(self, method: str, path: str, said: str, line: str) -> _Answer:

@@ -10,24 +10,24 @@ from pathlib import Path
 
 from images import Layout, LayoutWriter, layer
 
-from oci_push.engine.push import Care, PushResult
+from oci_push.engine.push import PushOptions, PushResult
 from oci_push.events import Event, ignore, tee
 from oci_push.model import media
 from oci_push.model.digest import Digest
-from oci_push.model.endpoint import Access, Login, Trust
+from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination
-from oci_push.runner.pusher import Options, Pusher, Surroundings
+from oci_push.runner.pusher import Environment, Options, Pusher
 from oci_push.runtime.clock import Clock, SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sandbox.server import Sandbox
 from oci_push.secret import Secret
 from oci_push.transport.session import TransportSettings
 from oci_push.transport.sockets import Network
 
-LOGIN = Login("sandbox", Secret("sandbox"), source="test")
+LOGIN = Credential("sandbox", Secret("sandbox"), source="test")
 QUICK = RetryPolicy(attempts=3, base_s=0.001, cap_s=0.002)
 
 
@@ -36,20 +36,20 @@ class Pushing:
     """Hold what a push needs, and the events it gave; with a `home` it remembers there."""
 
     clock: Clock = field(default_factory=SystemClock)
-    login: Login | None = None
+    credential: Credential | None = None
     events: list[Event] = field(default_factory=list)
     stall_s: float = 60.0
     at_once: int = 4
-    accesses: Mapping[str, Access] = field(default_factory=dict)
+    endpoints: Mapping[str, RegistryEndpoint] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     policy: RetryPolicy = QUICK
     remember: bool = False
     home: Path | None = None
     limit_bytes_per_s: float = 0.0
-    care: Care = field(default_factory=Care)
+    push_options: PushOptions = field(default_factory=PushOptions)
     mount: bool = True
     foreign_layers: bool = False
-    scope: Scope | None = None
+    context: Context | None = None
     platform: Platform | None = None
     listener: Callable[[Event], None] = ignore
     network: Network = field(default_factory=Network)
@@ -72,12 +72,12 @@ class Pushing:
     def pusher(self) -> Iterator[Pusher]:
         """Give the run's pusher."""
         options = Options(
-            login=self.login,
-            accesses=self.accesses,
+            credential=self.credential,
+            endpoints=self.endpoints,
             remember=self.remember or self.home is not None,
             foreign_layers=self.foreign_layers,
             blob_retry=self.policy,
-            care=self.care,
+            push_options=self.push_options,
             mount=self.mount,
             transport=TransportSettings(
                 call_retry=self.policy,
@@ -89,26 +89,28 @@ class Pushing:
                 network=self.network,
             ),
         )
-        around = Surroundings(self.env, self.home or Path("/nonexistent"), 0, lambda: 0.5)
-        scope = self.scope or Scope(self.clock, what="test")
-        with contextlib.closing(Pusher(scope, options, around, tee(self.events.append, self.listener))) as pusher:
+        around = Environment(self.env, self.home or Path("/nonexistent"), 0, lambda: 0.5)
+        context = self.context or Context(self.clock, what="test")
+        with contextlib.closing(Pusher(context, options, around, tee(self.events.append, self.listener))) as pusher:
             yield pusher
 
     def _push(self, pusher: Pusher, text: str, destinations: Sequence[Destination]) -> tuple[PushResult, ...]:
         targets = pusher.targets(destinations)
-        with pusher.open(text, pusher.scope, targets=len(targets)) as source:
-            pusher.check(source, targets, pusher.scope)
-            plan = pusher.plan(source, targets, pusher.scope, self.platform)
-            return pusher.execute(plan, source, pusher.scope)
+        with pusher.open(text, pusher.context, targets=len(targets)) as source:
+            pusher.check(source, targets, pusher.context)
+            plan = pusher.plan(source, targets, pusher.context, self.platform)
+            return pusher.execute(plan, source, pusher.context)
 
 
 def _text(source: Layout | str) -> str:
     return source if isinstance(source, str) else f"oci:{source.path}"
 
 
-def public(sandbox: Sandbox, host: str = "registry.example.com", login: Login | None = None) -> Mapping[str, Access]:
+def public(
+    sandbox: Sandbox, host: str = "registry.example.com", credential: Credential | None = None
+) -> Mapping[str, RegistryEndpoint]:
     """Let a sandbox stand in for a registry with a public name."""
-    return {host: Access(host, login, Trust(plain_http=True), address=sandbox.address)}
+    return {host: RegistryEndpoint(host, credential, TlsConfig(plain_http=True), address=sandbox.address)}
 
 
 def is_whole(sandbox: Sandbox, repository: str, tag: str, layout: Layout) -> bool:

@@ -11,15 +11,15 @@ from pathlib import Path
 from oci_push.events import Event, Within
 from oci_push.language.config import load_config
 from oci_push.language.parse import parse_pipeline
-from oci_push.language.resolving import Context
+from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import flatten
-from oci_push.runner.pusher import Options, Pusher, Surroundings
+from oci_push.runner.pusher import Environment, Options, Pusher
 from oci_push.runner.results import RunReport, StepResult
 from oci_push.runner.run import Runner
 from oci_push.runner.settings import RunSettings
-from oci_push.runner.simulated_results import Assumptions
+from oci_push.runner.simulated_results import SimulatedResults
 from oci_push.runtime.clock import Clock, FakeClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sources.table import path_exists
 from oci_push.transport.session import TransportSettings
@@ -42,15 +42,15 @@ class Running:
     variables: Variables = field(default_factory=Variables)
     stall_s: float = 60.0
 
-    def run(self, text: str, scope: Scope | None = None) -> RunReport:
+    def run(self, text: str, context: Context | None = None) -> RunReport:
         """Run a pipeline's text; a request is sent once, so that only steps are tried again."""
         from msgspec.structs import replace
 
-        scope = scope or Scope(self.clock, what="test")
+        context = context or Context(self.clock, what="test")
         pipeline = parse_pipeline(text, "p.yml")
         settings = load_config(json.dumps(self.config or {}), "oci-push.yaml", {}, Path.read_text)
         self.variables = Variables([Source("--var", self.values)], secrets=settings.secrets)
-        context = Context(
+        resolve_context = ResolveContext(
             settings,
             self.variables,
             pipeline.builds(),
@@ -63,10 +63,10 @@ class Running:
             blob_retry=ONCE,
             transport=TransportSettings(call_retry=ONCE, stall_s=self.stall_s),
         )
-        around = Surroundings({}, Path("/nonexistent"), 0, lambda: 0.5)
-        run_settings = replace(self.settings, assumed=Assumptions.parse(self.assume, pipeline))
-        with contextlib.closing(Pusher(scope, options, around, self.events.append)) as pusher:
-            return Runner(pusher, context, run_settings, self.events.append).run(pipeline, scope)
+        around = Environment({}, Path("/nonexistent"), 0, lambda: 0.5)
+        run_settings = replace(self.settings, assumed=SimulatedResults.parse(self.assume, pipeline))
+        with contextlib.closing(Pusher(context, options, around, self.events.append)) as pusher:
+            return Runner(pusher, resolve_context, run_settings, self.events.append).run(pipeline, context)
 
     def texts(self) -> list[str]:
         """Give the texts of notes, those of steps that run beside others included."""

@@ -9,7 +9,7 @@ import pytest
 from images import Layout, LayoutWriter, layer, make_layout
 from pushing import Pushing, difference, is_whole
 
-from oci_push.engine.push import Care, PushResult
+from oci_push.engine.push import PushOptions, PushResult
 from oci_push.errors import ContentMismatchError, ProtocolViolationError, RegistryError
 from oci_push.model.digest import Digest
 from oci_push.runtime.retry import RetryPolicy
@@ -19,8 +19,8 @@ from oci_push.sandbox.server import Sandbox
 
 MANIFESTS = "/manifests/"
 UPLOADS = "/blobs/uploads/"
-VERIFY = Care(verify=True)
-ALL = Care(all_or_nothing=True)
+VERIFY = PushOptions(verify=True)
+ALL = PushOptions(all_or_nothing=True)
 ONCE = RetryPolicy(attempts=1)
 
 
@@ -40,8 +40,10 @@ def index(tmp_path: Path) -> Layout:
     return writer.close(writer.index(writer.image(layer(1)), writer.image(layer(2), layer(3))))
 
 
-def push(sandbox: Sandbox, image: Layout, target: str = "a:1", care: Care | None = None) -> PushResult:
-    (result,) = Pushing(at_once=1, care=care or Care()).push(image, f"{sandbox.address}/{target}")
+def push(sandbox: Sandbox, image: Layout, target: str = "a:1", push_options: PushOptions | None = None) -> PushResult:
+    (result,) = Pushing(at_once=1, push_options=push_options or PushOptions()).push(
+        image, f"{sandbox.address}/{target}"
+    )
     assert sandbox.problems == ()
     return result
 
@@ -134,7 +136,7 @@ def test_verify_fills_what_a_complete_looking_image_lacks(index: Layout) -> None
         push(sandbox, index)
         lost = lose(sandbox, index)
         assert push(sandbox, index).repaired == ()  # the root is there, so nothing is looked at
-        result = push(sandbox, index, care=VERIFY)
+        result = push(sandbox, index, push_options=VERIFY)
         assert (result.error, result.repaired) == (None, (lost,))
         assert difference(sandbox, "a", "1", index) == ""
 
@@ -148,7 +150,7 @@ def test_verify_fills_a_child_manifest_and_a_tag(index: Layout) -> None:
         sandbox.store.remove_manifest("a", child)
         hidden = Fault(method="GET", path=f"{MANIFESTS}1$", action=Answer(404, code="MANIFEST_UNKNOWN"))
         sandbox.faults.add(hidden)
-        result = push(sandbox, index, care=VERIFY)
+        result = push(sandbox, index, push_options=VERIFY)
         assert result.error is None
         assert set(result.repaired) == {child, Digest.parse(index.digest)}
         assert difference(sandbox, "a", "1", index) == ""
@@ -157,7 +159,7 @@ def test_verify_fills_a_child_manifest_and_a_tag(index: Layout) -> None:
 def test_verify_says_so_when_a_registry_keeps_losing_a_blob(image: Layout) -> None:
     digest = max(image.blobs, key=lambda name: image.blobs[name])
     with Sandbox(faults=FaultScript([Fault(method="HEAD", path=digest, times=0, action=Answer(404))])) as sandbox:
-        result = push(sandbox, image, care=VERIFY)
+        result = push(sandbox, image, push_options=VERIFY)
         assert isinstance(result.error, RegistryError)
         assert f"blob {digest}: was sent again and is still not there" in str(result.error)
         assert not result.verified
@@ -170,7 +172,7 @@ def test_verify_reports_a_tag_that_somebody_else_has_moved(image: Layout, older:
         assert moved is not None
         answer = Answer(200, {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}, moved)
         sandbox.faults.add(Fault(method="GET", path=f"{MANIFESTS}1$", action=answer))
-        result = push(sandbox, image, care=VERIFY)
+        result = push(sandbox, image, push_options=VERIFY)
         assert older.digest in str(result.error)
         assert image.digest in str(result.error)
 
@@ -219,7 +221,7 @@ def test_all_or_nothing_moves_no_tag_when_one_place_fails(image: Layout, older: 
     with Sandbox() as good, Sandbox() as bad:
         push(good, older, "a:1")
         bad.faults.add(Fault(method="PUT", path=UPLOADS, times=0, action=Answer(403)))
-        first, second = Pushing(care=ALL).push(image, f"{good.address}/a:1,new", f"{bad.address}/b:1")
+        first, second = Pushing(push_options=ALL).push(image, f"{good.address}/a:1,new", f"{bad.address}/b:1")
         assert "not tagged, as the push to" in str(first.error)
         assert second.error is not None
         assert (outcomes(first), outcomes(second)) == (
@@ -235,7 +237,7 @@ def test_all_or_nothing_puts_back_tags_that_have_moved(image: Layout, older: Lay
         push(good, older, "a:1,same")
         push(good, image, "a:same")
         bad.faults.add(Fault(method="PUT", path=f"{MANIFESTS}1$", times=0, action=Answer(403)))
-        first, second = Pushing(care=ALL).push(image, f"{good.address}/a:1,same,new", f"{bad.address}/b:1,2")
+        first, second = Pushing(push_options=ALL).push(image, f"{good.address}/a:1,same,new", f"{bad.address}/b:1,2")
         assert outcomes(first) == [("1", "restored"), ("same", "unchanged"), ("new", "removed")]
         assert outcomes(second) == [("1", "failed"), ("2", "not reached")]
         assert good.store.tags("a") == ("1", "same")
@@ -258,14 +260,14 @@ def test_all_or_nothing_undoes_a_tag_whose_answers_were_all_lost(image: Layout) 
         sandbox.faults.add(Fault(method="PUT", path=f"{MANIFESTS}1$", action=DropReply()))
         # The first GET is what reads where the tag was, the next two look where it is.
         sandbox.faults.add(Fault(method="GET", path=f"{MANIFESTS}1$", nth=2, times=2, action=DropReply()))
-        (result,) = Pushing(care=ALL, policy=ONCE).push(image, f"{sandbox.address}/a:1")
+        (result,) = Pushing(push_options=ALL, policy=ONCE).push(image, f"{sandbox.address}/a:1")
         assert outcomes(result) == [("1", "removed")]
         assert sandbox.store.tags("a") == ()
 
 
 def test_all_or_nothing_that_succeeds_looks_like_any_push(image: Layout) -> None:
     with Sandbox() as sandbox:
-        result = push(sandbox, image, "a:1,2", Care(verify=True, all_or_nothing=True))
+        result = push(sandbox, image, "a:1,2", PushOptions(verify=True, all_or_nothing=True))
         assert (result.error, result.verified) == (None, True)
         assert outcomes(result) == [("1", "pushed"), ("2", "pushed")]
         puts = sandbox.traffic.select(method="PUT", path_pattern=MANIFESTS)

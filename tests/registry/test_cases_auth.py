@@ -13,7 +13,7 @@ from pushing import LOGIN, Pushing, is_whole
 
 from oci_push.errors import CredentialsError, DeniedError, OciPushError, ProtocolViolationError
 from oci_push.events import BlobDone, Event
-from oci_push.model.endpoint import Access, Login, Trust
+from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sandbox.faults import Answer, Fault, FaultScript, Redirect
@@ -34,7 +34,7 @@ def error_of(results: tuple[object, ...]) -> OciPushError | None:
 @pytest.mark.case("AU-001", "AU-021")
 def test_one_token_request_names_service_and_every_scope_and_the_call_is_repeated_once(image: Layout) -> None:
     with Sandbox(options=BEARER) as sandbox:
-        results = Pushing(login=LOGIN).push(image, f"{sandbox.address}/a:1", f"{sandbox.address}/b:1")
+        results = Pushing(credential=LOGIN).push(image, f"{sandbox.address}/a:1", f"{sandbox.address}/b:1")
         assert [result.error for result in results] == [None, None]
         (asked,) = sandbox.traffic.tokens
         assert asked.scopes == ("repository:a:pull,push", "repository:b:pull,push")
@@ -47,7 +47,7 @@ def test_one_token_request_names_service_and_every_scope_and_the_call_is_repeate
 def test_a_scheme_that_is_not_supported_is_named_and_not_asked_twice(image: Layout) -> None:
     refusal = Answer(401, {"WWW-Authenticate": 'Negotiate, Digest realm="x", nonce="y"'})
     with Sandbox(faults=FaultScript([Fault(times=0, action=refusal)])) as sandbox:
-        error = error_of(Pushing(login=LOGIN).push(image, f"{sandbox.address}/a:1"))
+        error = error_of(Pushing(credential=LOGIN).push(image, f"{sandbox.address}/a:1"))
         assert isinstance(error, CredentialsError)
         assert "negotiate, digest" in str(error)
         assert sandbox.traffic.count() == 1
@@ -56,7 +56,7 @@ def test_a_scheme_that_is_not_supported_is_named_and_not_asked_twice(image: Layo
 @pytest.mark.case("AU-007")
 def test_a_challenge_that_comes_with_the_first_upload_is_used(image: Layout) -> None:
     with Sandbox(options=BEARER, faults=FaultScript([Fault("HEAD", times=0, action=Answer(404))])) as sandbox:
-        assert error_of(Pushing(login=LOGIN).push(image, f"{sandbox.address}/a:1")) is None
+        assert error_of(Pushing(credential=LOGIN).push(image, f"{sandbox.address}/a:1")) is None
         assert is_whole(sandbox, "a", "1", image)
         assert sandbox.traffic.count(path_pattern="^/v2/$") == 0
 
@@ -70,7 +70,7 @@ def test_a_token_that_would_run_out_is_renewed_before_the_next_request(image: La
             if isinstance(event, BlobDone):
                 clock.time += 50
 
-        pushing = Pushing(login=LOGIN, clock=clock, at_once=1, listener=let_time_pass)
+        pushing = Pushing(credential=LOGIN, clock=clock, at_once=1, listener=let_time_pass)
         assert error_of(pushing.push(image, f"{sandbox.address}/a:1")) is None
         assert len(sandbox.traffic.tokens) == 1 + len(image.blobs)
         assert sandbox.traffic.count(status=401) == 1
@@ -84,7 +84,7 @@ def test_a_second_401_is_final_and_names_the_scope_that_was_refused(image: Layou
         )
         refusal = Answer(401, {"WWW-Authenticate": challenge}, code="UNAUTHORIZED")
         sandbox.faults.add(Fault("HEAD", "/manifests/", times=0, action=refusal))
-        error = error_of(Pushing(login=LOGIN).push(image, f"{sandbox.address}/a:1"))
+        error = error_of(Pushing(credential=LOGIN).push(image, f"{sandbox.address}/a:1"))
         assert isinstance(error, DeniedError)
         assert "repository:a:pull,push" in str(error)
         assert len(sandbox.traffic.tokens) == 1
@@ -94,12 +94,12 @@ def test_a_second_401_is_final_and_names_the_scope_that_was_refused(image: Layou
 @pytest.mark.case("AU-014")
 def test_a_403_that_names_a_scope_is_one_new_token_and_one_repeat(image: Layout) -> None:
     with Sandbox(options=BEARER) as sandbox:
-        scope = "repository:a:delete,pull,push"
-        challenge = f'Bearer realm="{sandbox.url}/token",service="s",scope="{scope}",error="insufficient_scope"'
+        context = "repository:a:delete,pull,push"
+        challenge = f'Bearer realm="{sandbox.url}/token",service="s",scope="{context}",error="insufficient_scope"'
         refusal = Answer(403, {"WWW-Authenticate": challenge}, code="DENIED")
         sandbox.faults.add(Fault("POST", UPLOADS, action=refusal))
-        assert error_of(Pushing(login=LOGIN, at_once=1).push(image, f"{sandbox.address}/a:1")) is None
-        assert [asked.scopes for asked in sandbox.traffic.tokens] == [("repository:a:pull,push",), (scope,)]
+        assert error_of(Pushing(credential=LOGIN, at_once=1).push(image, f"{sandbox.address}/a:1")) is None
+        assert [asked.scopes for asked in sandbox.traffic.tokens] == [("repository:a:pull,push",), (context,)]
         assert sandbox.traffic.count(status=403) == 1
 
 
@@ -108,7 +108,7 @@ def test_a_plain_403_is_not_repeated_and_its_reason_is_shown(image: Layout) -> N
     body = b'{"errors":[{"code":"DENIED","message":"quota of 10 GB is used up"}]}'
     refusal = Answer(403, {"Content-Type": "application/json"}, body)
     with Sandbox(options=BEARER, faults=FaultScript([Fault("POST", UPLOADS, times=0, action=refusal)])) as sandbox:
-        error = error_of(Pushing(login=LOGIN, at_once=1).push(image, f"{sandbox.address}/a:1"))
+        error = error_of(Pushing(credential=LOGIN, at_once=1).push(image, f"{sandbox.address}/a:1"))
         assert isinstance(error, DeniedError)
         assert "403 DENIED (quota of 10 GB is used up)" in str(error)
         asked = [r.path for r in sandbox.traffic.select(method="POST", path_pattern=UPLOADS)]
@@ -118,9 +118,9 @@ def test_a_plain_403_is_not_repeated_and_its_reason_is_shown(image: Layout) -> N
 
 @pytest.mark.case("AU-018")
 def test_a_token_server_that_refuses_ends_the_push_without_an_anonymous_try(image: Layout) -> None:
-    login = Login("sandbox", Secret("wrong"), source="config.json (auths x)")
+    credential = Credential("sandbox", Secret("wrong"), source="config.json (auths x)")
     with Sandbox(options=BEARER) as sandbox:
-        error = error_of(Pushing(login=login).push(image, f"{sandbox.address}/a:1"))
+        error = error_of(Pushing(credential=credential).push(image, f"{sandbox.address}/a:1"))
         assert isinstance(error, CredentialsError)
         assert f"token server {sandbox.url}/token: refused the credentials" in str(error)
         assert "config.json (auths x)" in str(error)
@@ -141,18 +141,21 @@ def test_ten_threads_that_need_a_token_at_once_cost_one_token_request(tmp_path: 
     image = make_layout(tmp_path / "image", *(layer(n) for n in range(9)))
     faults = FaultScript([Fault("HEAD", "/manifests/", action=Answer(404))])
     with Sandbox(options=BEARER, faults=faults) as sandbox:
-        assert error_of(Pushing(login=LOGIN, at_once=10).push(image, f"{sandbox.address}/a:1")) is None
+        assert error_of(Pushing(credential=LOGIN, at_once=10).push(image, f"{sandbox.address}/a:1")) is None
         assert sandbox.traffic.count(path_pattern="^/token") == 1
         assert is_whole(sandbox, "a", "1", image)
 
 
 @pytest.mark.case("AU-024")
 def test_each_registry_sees_its_own_login_only(image: Layout) -> None:
-    other_login = Login("other", Secret("secret"), source="test")
+    other_login = Credential("other", Secret("secret"), source="test")
     theirs = SandboxOptions(auth="bearer", username="other", password=Secret("secret"))
     with Sandbox(options=BEARER) as one, Sandbox(options=theirs) as two:
-        accesses = {one.address: Access(one.address, LOGIN), two.address: Access(two.address, other_login)}
-        results = Pushing(accesses=accesses).push(image, f"{one.address}/a:1", f"{two.address}/a:1")
+        endpoints = {
+            one.address: RegistryEndpoint(one.address, LOGIN),
+            two.address: RegistryEndpoint(two.address, other_login),
+        }
+        results = Pushing(endpoints=endpoints).push(image, f"{one.address}/a:1", f"{two.address}/a:1")
         assert [result.error for result in results] == [None, None]
         assert {asked.account for asked in one.traffic.tokens} == {"sandbox"}
         assert {asked.account for asked in two.traffic.tokens} == {"other"}
@@ -161,13 +164,13 @@ def test_each_registry_sees_its_own_login_only(image: Layout) -> None:
 @pytest.mark.case("AU-025")
 def test_a_redirect_to_another_host_is_followed_without_credentials(image: Layout) -> None:
     with Sandbox(options=BEARER) as registry, Sandbox() as storage:
-        Pushing(login=LOGIN).push(image, f"{registry.address}/a:1")
+        Pushing(credential=LOGIN).push(image, f"{registry.address}/a:1")
         Pushing().push(image, f"{storage.address}/a:1")
         registry.faults.add(Fault("GET", "/blobs/", times=0, action=Redirect(307, f"{storage.url}{{path}}")))
         storage.traffic.clear()
         with Sandbox() as target:
-            accesses = {registry.address: Access(registry.address, LOGIN)}
-            pushing = Pushing(accesses=accesses)
+            endpoints = {registry.address: RegistryEndpoint(registry.address, LOGIN)}
+            pushing = Pushing(endpoints=endpoints)
             assert error_of(pushing.push(f"docker://{registry.address}/a:1", f"{target.address}/b:1")) is None
             assert is_whole(target, "b", "1", image)
         assert storage.traffic.count(method="GET") == len(image.blobs)
@@ -179,7 +182,7 @@ def test_a_redirect_on_the_same_host_keeps_the_credentials(image: Layout) -> Non
     with Sandbox(
         options=BEARER, faults=FaultScript([Fault("POST", UPLOADS, action=Redirect(307, "{path}"))])
     ) as sandbox:
-        assert error_of(Pushing(login=LOGIN, at_once=1).push(image, f"{sandbox.address}/a:1")) is None
+        assert error_of(Pushing(credential=LOGIN, at_once=1).push(image, f"{sandbox.address}/a:1")) is None
         first, second = sandbox.traffic.select(method="POST", path_pattern=UPLOADS)[:2]
         assert (first.status, second.status) == (307, 202)
         assert second.headers["authorization"] == "Bearer"
@@ -191,8 +194,8 @@ def test_a_redirect_from_https_to_http_is_refused(image: Layout, tmp_path: Path)
     options = SandboxOptions(ssl_context=authority.issue("registry").server_context())
     with Sandbox() as plain, Sandbox(options=options) as sandbox:
         sandbox.faults.add(Fault("POST", UPLOADS, times=0, action=Redirect(307, f"{plain.url}{{path}}")))
-        accesses = {sandbox.address: Access(sandbox.address, None, Trust(ca_file=str(authority.path)))}
-        error = error_of(Pushing(accesses=accesses).push(image, f"{sandbox.address}/a:1"))
+        endpoints = {sandbox.address: RegistryEndpoint(sandbox.address, None, TlsConfig(ca_file=str(authority.path)))}
+        error = error_of(Pushing(endpoints=endpoints).push(image, f"{sandbox.address}/a:1"))
         assert isinstance(error, ProtocolViolationError)
         assert "from https to plain http" in str(error)
         assert plain.traffic.count() == 0
@@ -201,7 +204,7 @@ def test_a_redirect_from_https_to_http_is_refused(image: Layout, tmp_path: Path)
 @pytest.mark.case("AU-030")
 def test_a_registry_with_a_token_for_each_repository_gets_one_for_each(image: Layout) -> None:
     with Sandbox(options=SandboxOptions(auth="bearer", one_scope=True, mount=False)) as sandbox:
-        results = Pushing(login=LOGIN).push(image, f"{sandbox.address}/a:1", f"{sandbox.address}/b:1")
+        results = Pushing(credential=LOGIN).push(image, f"{sandbox.address}/a:1", f"{sandbox.address}/b:1")
         assert [result.error for result in results] == [None, None]
         assert is_whole(sandbox, "b", "1", image)
         granted = [asked.granted for asked in sandbox.traffic.tokens]
@@ -214,7 +217,7 @@ def test_a_busy_token_server_is_waited_for_as_it_asks(status: int, image: Layout
     clock = FakeClock()
     busy = Fault(path="^/token", action=Answer(status, {"Retry-After": "40"}))
     with Sandbox(options=BEARER, faults=FaultScript([busy])) as sandbox:
-        pushing = Pushing(login=LOGIN, clock=clock, policy=RetryPolicy(cap_s=1.0))
+        pushing = Pushing(credential=LOGIN, clock=clock, policy=RetryPolicy(cap_s=1.0))
         assert error_of(pushing.push(image, f"{sandbox.address}/a:1")) is None
         assert sandbox.traffic.count(path_pattern="^/token") == 2
     assert max(clock.waits) >= 40
@@ -233,7 +236,7 @@ def test_a_token_with_less_than_was_asked_for_is_told_as_such(image: Layout) -> 
 @pytest.mark.case("AU-035")
 def test_a_failure_at_the_start_is_not_remembered(image: Layout) -> None:
     with Sandbox(options=BEARER, faults=FaultScript([Fault(path="^/token", action=Answer(401))])) as sandbox:
-        one, two = Pushing(login=LOGIN).push_each(image, f"{sandbox.address}/a:1", f"{sandbox.address}/b:1")
+        one, two = Pushing(credential=LOGIN).push_each(image, f"{sandbox.address}/a:1", f"{sandbox.address}/b:1")
         assert error_of(one) is not None
         assert error_of(two) is None
         assert is_whole(sandbox, "b", "1", image)

@@ -14,7 +14,7 @@ from oci_push.errors import ImmutableTagError, OciPushError, ProtocolViolationEr
 from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.runtime.clock import FakeClock, SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 from oci_push.sandbox.faults import Answer, Fault, FaultScript, FlipByte, Headers, Stall
 from oci_push.sandbox.options import SandboxOptions
@@ -260,11 +260,11 @@ def test_four_writers_at_once_lose_no_referrer(tmp_path: Path) -> None:
         # The first to write is overwritten by all who have read before it: their writing takes longer.
         sandbox.faults.add(Fault("PUT", f"/manifests/{FALLBACK}$", nth=2, times=3, action=Stall(0.1)))
 
-        def push(_: Scope, number: int) -> OciPushError | None:
+        def push(_: Context, number: int) -> OciPushError | None:
             return error_of(Pushing().push(images[number], f"{sandbox.address}/a:{number}"))
 
         jobs = [partial(push, number=number) for number in range(4)]
-        outcomes = run_all(Scope(SystemClock()), jobs, limit=4)
+        outcomes = run_all(Context(SystemClock()), jobs, limit=4)
         assert [outcome.get() for outcome in outcomes] == [None] * 4
         listed = json.loads(sandbox.store.manifest("a", FALLBACK) or b"")
         assert {entry["digest"] for entry in listed["manifests"]} == {image.digest for image in images}

@@ -11,9 +11,9 @@ from pushing import LOGIN, Pushing, difference, is_whole
 from oci_push.engine.push import PushResult
 from oci_push.engine.transfer import BlobOutcome
 from oci_push.errors import ContentMismatchError, OciPushError, UnavailableError
-from oci_push.events import Event, LegFinished
+from oci_push.events import Event, TargetFinished
 from oci_push.model.digest import Digest
-from oci_push.runtime.cache import SqliteMemory
+from oci_push.runtime.cache import SqliteCache
 from oci_push.runtime.clock import SystemClock
 from oci_push.sandbox.faults import Answer, Fault, FaultScript, Headers
 from oci_push.sandbox.options import SandboxOptions
@@ -97,7 +97,7 @@ def test_a_source_that_fails_after_a_refused_mount_cancels_the_session(tmp_path:
     with Sandbox(options=SandboxOptions(mount=False)) as sandbox:
 
         def lose_the_blob(event: Event) -> None:
-            if isinstance(event, LegFinished):
+            if isinstance(event, TargetFinished):
                 (image.path / "blobs" / "sha256" / digest.partition(":")[2]).write_bytes(b"short")
 
         pushing = Pushing(at_once=1, listener=lose_the_blob)
@@ -126,9 +126,9 @@ def test_a_repository_that_has_lost_a_blob_is_forgotten(sandbox: Sandbox, image:
     assert errors_of(Pushing(env=here, remember=True).push(image, f"{sandbox.address}/b:1")) == [None]
     assert is_whole(sandbox, "b", "1", image)
     assert sandbox.traffic.count(method="POST", path_pattern="/v2/b/.*from=a") == len(image.blobs)
-    memory = SqliteMemory(tmp_path / "cache" / "oci-push" / "memory.sqlite3", SystemClock(), pytest.fail)
-    known = {memory.find_mounts(sandbox.address, Digest.parse(blob), "c") for blob in image.blobs}
-    memory.close()
+    cache = SqliteCache(tmp_path / "cache" / "oci-push" / "memory.sqlite3", SystemClock(), pytest.fail)
+    known = {cache.find_mounts(sandbox.address, Digest.parse(blob), "c") for blob in image.blobs}
+    cache.close()
     assert known == {("b",)}
 
 
@@ -155,7 +155,7 @@ def test_the_repository_most_alike_in_name_is_asked_first_and_a_small_blob_asks_
 @pytest.mark.case("MT-015")
 def test_a_token_without_the_mount_source_is_tried_once_and_then_uploads_follow(image: Layout) -> None:
     with Sandbox(options=SandboxOptions(auth="bearer", one_scope=True)) as sandbox:
-        pushing = Pushing(login=LOGIN, at_once=1)
+        pushing = Pushing(credential=LOGIN, at_once=1)
         results = pushing.push(image, f"{sandbox.address}/a:1", f"{sandbox.address}/b:1")
         assert errors_of(results) == [None, None]
         assert is_whole(sandbox, "b", "1", image)

@@ -29,10 +29,10 @@ from oci_push.errors import (
 from oci_push.events import BlobDone, BlobProgress, LayerCompressed, Note, RetryScheduled
 from oci_push.model import media
 from oci_push.model.digest import Digest
-from oci_push.model.endpoint import Access, Trust
+from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.model.platform import Platform
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.sandbox.faults import Answer, DropAfter, Fault, FaultScript, Stall, TruncateReply
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
@@ -100,8 +100,8 @@ def listener() -> Iterator[tuple[int, list[bytes]]]:
 def test_a_proxy_is_used_except_for_the_hosts_it_is_not_for(sandbox: Sandbox, image: Layout) -> None:
     with listener() as (port, heard):
         env = {"HTTP_PROXY": f"http://127.0.0.1:{port}", "NO_PROXY": "other.example,.example.net"}
-        accesses = dict(public(sandbox)) | dict(public(sandbox, "deep.example.net"))
-        pushing = Pushing(env=env, accesses=accesses)
+        endpoints = dict(public(sandbox)) | dict(public(sandbox, "deep.example.net"))
+        pushing = Pushing(env=env, endpoints=endpoints)
         assert error_of(pushing.push(image, "registry.example.com/a:1")) is not None
         assert heard[0].startswith(b"HEAD http://registry.example.com/v2/a/manifests/sha256:")
         heard.clear()
@@ -114,7 +114,9 @@ def test_a_proxy_is_used_except_for_the_hosts_it_is_not_for(sandbox: Sandbox, im
 def test_an_unknown_authority_is_final_at_once_and_says_how_to_trust_it(image: Layout, tmp_path: Path) -> None:
     options = SandboxOptions(ssl_context=Authority(tmp_path / "ca").issue("registry").server_context())
     with Sandbox(options=options) as sandbox:
-        pushing = Pushing(accesses={sandbox.address: Access(sandbox.address, None, Trust(plain_http=False))})
+        pushing = Pushing(
+            endpoints={sandbox.address: RegistryEndpoint(sandbox.address, None, TlsConfig(plain_http=False))}
+        )
         error = error_of(pushing.push(image, f"{sandbox.address}/a:1"))
         assert isinstance(error, NetworkError)
         assert "is not trusted" in str(error)
@@ -127,8 +129,8 @@ def test_a_certificate_is_for_the_names_it_lists_and_not_for_its_common_name(ima
     options = SandboxOptions(ssl_context=authority.issue("localhost", hosts=("127.0.0.1",)).server_context())
     with Sandbox(options=options) as sandbox:
         named = sandbox.address.replace("127.0.0.1", "localhost")
-        trust = Trust(ca_file=str(authority.path))
-        pushing = Pushing(accesses={host: Access(host, None, trust) for host in (named, sandbox.address)})
+        tls = TlsConfig(ca_file=str(authority.path))
+        pushing = Pushing(endpoints={host: RegistryEndpoint(host, None, tls) for host in (named, sandbox.address)})
         assert error_of(pushing.push(image, f"{sandbox.address}/a:1")) is None
         error = error_of(pushing.push(image, f"{named}/a:2"))
         assert isinstance(error, NetworkError)
@@ -149,8 +151,8 @@ def test_roots_of_the_environment_that_cannot_be_read_are_an_error_that_names_th
 
 @pytest.mark.case("TL-007")
 def test_nothing_falls_back_from_https_to_http(sandbox: Sandbox, image: Layout) -> None:
-    accesses = {sandbox.address: Access(sandbox.address, None, Trust(plain_http=False))}
-    error = error_of(Pushing(accesses=accesses).push(image, f"{sandbox.address}/a:1"))
+    endpoints = {sandbox.address: RegistryEndpoint(sandbox.address, None, TlsConfig(plain_http=False))}
+    error = error_of(Pushing(endpoints=endpoints).push(image, f"{sandbox.address}/a:1"))
     assert isinstance(error, NetworkError)
     assert "does not speak TLS" in str(error)
     assert [r for r in sandbox.traffic.requests if "/v2/" in r.path] == []
@@ -270,13 +272,13 @@ def test_a_source_that_has_changed_is_not_gone_on_with(tmp_path: Path) -> None:
     old = make_layout(tmp_path / "image", layer(1, 300_000))
     options = SandboxOptions(chunk_max=60_000)
     with Sandbox(options=options, faults=FaultScript([Fault("PATCH", nth=2, action=Stall(60))])) as sandbox:
-        scope = Scope(SystemClock(), what="test")
+        context = Context(SystemClock(), what="test")
         results: list[tuple[object, ...]] = []
-        pushing = Pushing(env=here, remember=True, scope=scope, at_once=1)
+        pushing = Pushing(env=here, remember=True, context=context, at_once=1)
         thread = threading.Thread(target=lambda: results.append(pushing.push(old, f"{sandbox.address}/a:1")))
         thread.start()
         assert sandbox.traffic.wait_until(lambda t: t.count(method="PATCH") == 2)
-        scope.cancel()
+        context.cancel()
         thread.join(120)
         assert isinstance(error_of(results[0]), Cancelled)
         new = make_layout(tmp_path / "image", layer(2, 300_000))

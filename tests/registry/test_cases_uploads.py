@@ -20,7 +20,7 @@ from oci_push.errors import (
 from oci_push.events import BlobDone, Note
 from oci_push.model.digest import Digest
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.sandbox.faults import Answer, Fault, FaultScript, Headers, Stall
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
@@ -145,13 +145,13 @@ def test_every_open_session_is_cancelled_when_the_push_is(answer: int, image: La
     scripted = [Fault("DELETE", times=0, action=Answer(answer))] if answer != 204 else []
     faults = FaultScript([Fault("PUT", UPLOADS, times=0, action=Stall(30)), *scripted])
     with Sandbox(faults=faults) as sandbox:
-        scope = Scope(SystemClock(), what="test")
-        pushing = Pushing(scope=scope, at_once=2)
+        context = Context(SystemClock(), what="test")
+        pushing = Pushing(context=context, at_once=2)
         results: list[tuple[object, ...]] = []
         thread = threading.Thread(target=lambda: results.append(pushing.push(image, f"{sandbox.address}/a:1")))
         thread.start()
         assert sandbox.traffic.wait_until(lambda t: t.count(method="PUT") == 2)
-        scope.cancel()
+        context.cancel()
         thread.join(120)
         assert isinstance(error_of(results[0]), Cancelled)
         deletes = sandbox.traffic.select(method="DELETE", path_pattern=UPLOADS)
@@ -178,7 +178,7 @@ def test_a_401_in_the_middle_of_a_body_costs_one_token_and_keeps_the_session(tmp
         challenge = f'Bearer realm="{sandbox.url}/token",service="s",error="invalid_token"'
         refusal = Answer(401, {"WWW-Authenticate": challenge}, before_body=True)
         sandbox.faults.add(Fault("PUT", UPLOADS, action=refusal))
-        assert error_of(Pushing(login=LOGIN, at_once=1).push(image, f"{sandbox.address}/a:1")) is None
+        assert error_of(Pushing(credential=LOGIN, at_once=1).push(image, f"{sandbox.address}/a:1")) is None
         assert is_whole(sandbox, "a", "1", image)
         assert sandbox.traffic.count(path_pattern="/token") == 2
         assert sandbox.traffic.count(method="POST", path_pattern=UPLOADS) == len(image.blobs)

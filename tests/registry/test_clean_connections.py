@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.protocol.call import Call, Reply
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.transport.session import Session, TransportSettings
 
@@ -24,7 +24,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nX-Count: 1\r\nTransfer-Encoding: chunked\r\n\r\n2
 class Wire:
     """Serve connections one request after the other: the n-th answer of the first connection, then `OK`.
 
-    `later` is sent beside it when the client has read the answer. `connections` counts them.
+    `later` is sent beside it when the client has read the answer. `clients` counts them.
     """
 
     def __init__(self, first: bytes, later: bytes = b"") -> None:
@@ -33,7 +33,7 @@ class Wire:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
-        self.connections = 0
+        self.clients = 0
         self.has_sent_later = threading.Event()
         self.may_send_later = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -57,9 +57,9 @@ class Wire:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            self.connections += 1
+            self.clients += 1
             self._open.append(connection)
-            threading.Thread(target=self._serve, args=(connection, self.connections), daemon=True).start()
+            threading.Thread(target=self._serve, args=(connection, self.clients), daemon=True).start()
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         try:
@@ -84,11 +84,11 @@ class Wire:
 @contextmanager
 def session(wire: Wire) -> Iterator[Callable[[str], Reply]]:
     """Ask the wire by one session, whose connections are kept as they are in a run."""
-    scope = Scope(SystemClock(), what="test")
+    context = Context(SystemClock(), what="test")
     settings = TransportSettings(stall_s=20.0, call_retry=RetryPolicy(attempts=1))
-    talking = Session(Access(wire.host), wire.host, scope, settings, lambda: 0.5)
+    talking = Session(RegistryEndpoint(wire.host), wire.host, context, settings, lambda: 0.5)
     try:
-        yield lambda method: talking.fetch(scope, Call(method, "/v2/", answers=frozenset({200, 201})))
+        yield lambda method: talking.fetch(context, Call(method, "/v2/", ok_statuses=frozenset({200, 201})))
     finally:
         talking.close()
         wire.close()
@@ -118,7 +118,7 @@ def test_what_comes_behind_an_answer_is_not_the_answer_to_the_next_request(metho
         assert ask(method).status == 200
         second = ask("GET")
         assert (second.status, second.headers["x-count"]) == (200, "1")
-        assert wire.connections == 2
+        assert wire.clients == 2
 
 
 @pytest.mark.parametrize("first", [OK, CHUNKED])
@@ -130,7 +130,7 @@ def test_what_comes_later_on_a_connection_at_rest_closes_it(first: bytes, later:
         wire.may_send_later.set()
         assert wire.has_sent_later.wait(30)
         assert ask("GET").headers["x-count"] == "1"
-        assert wire.connections == 2
+        assert wire.clients == 2
 
 
 @pytest.mark.parametrize(
@@ -149,4 +149,4 @@ def test_a_clean_connection_is_used_again(method: str, answer: bytes) -> None:
         for _ in range(3):
             assert ask(method).status == 200
             method = "GET"
-        assert wire.connections == 1
+        assert wire.clients == 1

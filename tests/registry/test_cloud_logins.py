@@ -14,14 +14,14 @@ from images import layer, make_layout
 
 from oci_push.errors import CredentialsError, OciPushError
 from oci_push.events import ignore
-from oci_push.model.endpoint import Access, Login, Trust
+from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.identity import AzureIdentity, GoogleIdentity, Identity
 from oci_push.model.reference import Destination
 from oci_push.protocol.ping import ping
-from oci_push.registry.clients import Connections
-from oci_push.runner.pusher import Options, Pusher, Surroundings
+from oci_push.registry.clients import RegistryClients
+from oci_push.runner.pusher import Environment, Options, Pusher
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
@@ -55,21 +55,21 @@ class Knock:
 
     def __init__(self, clock: FakeClock | None = None, env: Mapping[str, str] | None = None) -> None:
         self.clock = clock or FakeClock()
-        self.scope = Scope(self.clock)
+        self.context = Context(self.clock)
         settings = TransportSettings(call_retry=QUICK, env=env or {})
-        self.connections = Connections(
-            self.scope, settings, blob_retry=QUICK, random=lambda: 0.5, emit=ignore, home=Path("/nonexistent")
+        self.clients = RegistryClients(
+            self.context, settings, blob_retry=QUICK, random=lambda: 0.5, emit=ignore, home=Path("/nonexistent")
         )
 
     def __call__(self, host: str, address: str, identity: Identity) -> None:
-        access = Access(host, trust=Trust(plain_http=True), address=address, identity=identity)
-        self.connections.session(access).run(self.scope, ping(host))
+        endpoint = RegistryEndpoint(host, tls=TlsConfig(plain_http=True), address=address, identity=identity)
+        self.clients.session(endpoint).run(self.context, ping(host))
 
 
 @pytest.fixture
 def knock() -> Iterator[Knock]:
     made = Knock()
-    with contextlib.closing(made.connections):
+    with contextlib.closing(made.clients):
         yield made
 
 
@@ -82,17 +82,17 @@ class TestGoogleKey:
         self, google: GoogleTokens, google_endpoint: Endpoint, tmp_path: Path
     ) -> None:
         image = make_layout(tmp_path / "image", layer(1), layer(2))
-        around = Surroundings({}, tmp_path, 0, lambda: 0.5)
+        around = Environment({}, tmp_path, 0, lambda: 0.5)
         with Sandbox(options=google_registry(google)) as sandbox:
-            access = Access(
-                GAR, trust=Trust(plain_http=True), address=sandbox.address, identity=keyfile(google, google_endpoint)
+            endpoint = RegistryEndpoint(
+                GAR, tls=TlsConfig(plain_http=True), address=sandbox.address, identity=keyfile(google, google_endpoint)
             )
-            options = Options(accesses={GAR: access}, remember=False)
-            scope = Scope(google_clock(google))
-            with contextlib.closing(Pusher(scope, options, around)) as pusher:
+            options = Options(endpoints={GAR: endpoint}, remember=False)
+            context = Context(google_clock(google))
+            with contextlib.closing(Pusher(context, options, around)) as pusher:
                 targets = pusher.targets([Destination.parse(f"{GAR}/p/r/app:1")])
-                with pusher.open(f"oci:{image.path}", scope) as source:
-                    (result,) = pusher.execute(pusher.plan(source, targets, scope), source, scope)
+                with pusher.open(f"oci:{image.path}", context) as source:
+                    (result,) = pusher.execute(pusher.plan(source, targets, context), source, context)
             assert result.error is None
             assert tuple(sandbox.store.tags("p/r/app")) == ("1",)
         assert google_endpoint.paths() == ["/token"]
@@ -101,7 +101,7 @@ class TestGoogleKey:
     def test_the_token_is_renewed_before_its_end(self, google: GoogleTokens, google_endpoint: Endpoint) -> None:
         knock = Knock(google_clock(google))
         options = SandboxOptions(auth="basic", username="oauth2accesstoken", password=Secret(google.access_token))
-        with Sandbox(options=options) as sandbox, contextlib.closing(knock.connections):
+        with Sandbox(options=options) as sandbox, contextlib.closing(knock.clients):
             knock(GAR, sandbox.address, keyfile(google, google_endpoint))
             knock.clock.time += 3000
             knock(GAR, sandbox.address, keyfile(google, google_endpoint))
@@ -113,7 +113,7 @@ class TestGoogleKey:
     def test_a_key_in_base64_is_read(self, google: GoogleTokens, google_endpoint: Endpoint) -> None:
         text = json.dumps(google.keyfile(f"{google_endpoint.url}/token"))
         knock = Knock(google_clock(google))
-        with Sandbox(options=google_registry(google)) as sandbox, contextlib.closing(knock.connections):
+        with Sandbox(options=google_registry(google)) as sandbox, contextlib.closing(knock.clients):
             knock(GAR, sandbox.address, GoogleIdentity(Secret(base64.b64encode(text.encode()).decode())))
         assert google_endpoint.paths() == ["/token"]
 
@@ -167,7 +167,7 @@ class TestGoogleKey:
             assert other.asked == []
 
     def refused(self, knock: Knock, google: GoogleTokens, identity: Identity) -> None:
-        with Sandbox(options=google_registry(google)) as sandbox, contextlib.closing(knock.connections):
+        with Sandbox(options=google_registry(google)) as sandbox, contextlib.closing(knock.clients):
             knock(GAR, sandbox.address, identity)
 
 
@@ -180,7 +180,7 @@ def google_clock(google: GoogleTokens) -> FakeClock:
 class TestGoogleAmbient:
     def lets_in(self, google: GoogleTokens, env: Mapping[str, str], identity: GoogleIdentity | None = None) -> None:
         knock = Knock(google_clock(google), env)
-        with Sandbox(options=google_registry(google)) as sandbox, contextlib.closing(knock.connections):
+        with Sandbox(options=google_registry(google)) as sandbox, contextlib.closing(knock.clients):
             knock(GAR, sandbox.address, identity or GoogleIdentity())
 
     def test_the_metadata_server_is_asked_as_it_wants(self, google: GoogleTokens) -> None:
@@ -274,7 +274,7 @@ class TestAzure:
     def enter(self, identity: AzureIdentity, env: Mapping[str, str]) -> list[str]:
         with Endpoint(self.registry.answers()) as endpoint:
             knock = Knock(env=env)
-            with contextlib.closing(knock.connections):
+            with contextlib.closing(knock.clients):
                 knock(ACR, endpoint.address, identity)
             return endpoint.paths()
 
@@ -338,13 +338,15 @@ class TestAzure:
     def test_a_service_principal_without_a_tenant_is_user_and_password(self) -> None:
         options = SandboxOptions(auth="bearer", username="app", password=Secret("se+cret"))
         knock = Knock()
-        with Sandbox(options=options) as sandbox, contextlib.closing(knock.connections):
+        with Sandbox(options=options) as sandbox, contextlib.closing(knock.clients):
             knock(ACR, sandbox.address, AzureIdentity(client_id="app", client_secret=Secret("se+cret")))
             assert [token.account for token in sandbox.traffic.tokens] == ["app"]
 
     def test_a_given_login_is_used_as_it_is(self) -> None:
         options = SandboxOptions(auth="basic", username="admin", password=Secret("pw"))
         knock = Knock()
-        with Sandbox(options=options) as sandbox, contextlib.closing(knock.connections):
-            access = Access(ACR, Login("admin", Secret("pw")), Trust(plain_http=True), "", sandbox.address)
-            knock.connections.session(access).run(knock.scope, ping(ACR))
+        with Sandbox(options=options) as sandbox, contextlib.closing(knock.clients):
+            endpoint = RegistryEndpoint(
+                ACR, Credential("admin", Secret("pw")), TlsConfig(plain_http=True), "", sandbox.address
+            )
+            knock.clients.session(endpoint).run(knock.context, ping(ACR))

@@ -13,12 +13,12 @@ from program import program
 from pushing import QUICK
 
 from oci_push.events import ignore
-from oci_push.model.endpoint import Access, Login, Trust
+from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.providers.base import Quirks
-from oci_push.registry.clients import Connections
-from oci_push.registry.doctor import Doctor, Examination, Verdict, scratch_repositories
+from oci_push.registry.clients import RegistryClients
+from oci_push.registry.doctor import CheckOutcome, Doctor, Examination, scratch_repositories
 from oci_push.runtime.clock import Clock, FakeClock, SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.sandbox.faults import Answer, Fault, FaultScript, Headers
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
@@ -26,21 +26,21 @@ from oci_push.secret import Secret
 from oci_push.transport.session import TransportSettings
 
 CAPABLE = SandboxOptions(multi_tag=True, anonymous_mount=True, single_post=True)
-LOGIN = Login("sandbox", Secret("sandbox"), source="test")
+LOGIN = Credential("sandbox", Secret("sandbox"), source="test")
 
 
 def examine(
-    address: str, *, login: Login | None = None, clock: Clock | None = None, quirks: Quirks | None = None
+    address: str, *, credential: Credential | None = None, clock: Clock | None = None, quirks: Quirks | None = None
 ) -> Examination:
-    scope = Scope(clock or SystemClock())
+    context = Context(clock or SystemClock())
     settings = TransportSettings(call_retry=QUICK)
-    connections = Connections(scope, settings, blob_retry=QUICK, random=lambda: 0.5, emit=ignore)
-    with contextlib.closing(connections):
-        session = connections.session(Access(address, login, Trust(plain_http=True)))
-        return Doctor(session, quirks or Quirks(), scratch_repositories(address, "team")).examine(scope)
+    clients = RegistryClients(context, settings, blob_retry=QUICK, random=lambda: 0.5, emit=ignore)
+    with contextlib.closing(clients):
+        session = clients.session(RegistryEndpoint(address, credential, TlsConfig(plain_http=True)))
+        return Doctor(session, quirks or Quirks(), scratch_repositories(address, "team")).examine(context)
 
 
-def verdicts(found: Examination) -> dict[str, Verdict]:
+def verdicts(found: Examination) -> dict[str, CheckOutcome]:
     return {finding.name: finding.verdict for finding in found.findings}
 
 
@@ -63,7 +63,10 @@ def test_a_capable_registry_can_do_everything() -> None:
         "referrers": "yes",
         "delete": "yes",
     }
-    assert {name for name, verdict in verdicts(found).items() if verdict is not Verdict.OK} == {"tls", "rate limits"}
+    assert {name for name, verdict in verdicts(found).items() if verdict is not CheckOutcome.OK} == {
+        "tls",
+        "rate limits",
+    }
 
 
 def test_nothing_is_left_and_nothing_else_was_touched() -> None:
@@ -117,21 +120,21 @@ def test_a_login_that_may_not_push_ends_it_before_anything_is_sent() -> None:
     with Sandbox(options=SandboxOptions(auth="bearer")) as sandbox:
         found = examine(sandbox.address)
         assert sandbox.traffic.received_bytes(path_pattern="uploads") == 0
-    assert verdicts(found)["push"] is Verdict.FAILED
+    assert verdicts(found)["push"] is CheckOutcome.FAILED
     assert "granted was repository:team/oci-push-doctor:pull" in str(found.error)
     assert found.abilities == {}
 
 
 def test_one_token_serves_the_whole_examination_but_deletion() -> None:
     with Sandbox(options=SandboxOptions(auth="bearer")) as sandbox:
-        assert examine(sandbox.address, login=LOGIN).error is None
-        asked = {scope for token in sandbox.traffic.tokens for scope in token.scopes}
+        assert examine(sandbox.address, credential=LOGIN).error is None
+        asked = {context for token in sandbox.traffic.tokens for context in token.scopes}
     assert "repository:team/oci-push-doctor:delete,pull,push" in asked
 
 
 def test_where_asking_for_delete_fails_everything_it_is_asked_for_only_when_the_registry_names_it() -> None:
     with Sandbox(options=SandboxOptions(auth="bearer")) as sandbox:
-        examine(sandbox.address, login=LOGIN, quirks=Quirks(delete_scope=False))
+        examine(sandbox.address, credential=LOGIN, quirks=Quirks(delete_scope=False))
         requests = sandbox.traffic.requests
         refused = next(n for n, r in enumerate(requests) if r.method == "DELETE" and r.status == 401)
         assert not [r for r in requests[:refused] if r.path.startswith("/token") and "delete" in r.path]
@@ -140,14 +143,14 @@ def test_where_asking_for_delete_fails_everything_it_is_asked_for_only_when_the_
 def test_a_registry_whose_clock_is_off_is_noticed() -> None:
     with Sandbox() as sandbox:
         found = examine(sandbox.address, clock=FakeClock(0.0))
-    assert verdicts(found)["clock"] is Verdict.NO
+    assert verdicts(found)["clock"] is CheckOutcome.NO
 
 
 def test_cleaning_happens_when_something_breaks_midway() -> None:
     script = FaultScript([Fault("PUT", "/manifests/", action=Answer(507))])
     with Sandbox(faults=script) as sandbox:
         found = examine(sandbox.address)
-        assert verdicts(found)["image"] is Verdict.FAILED
+        assert verdicts(found)["image"] is CheckOutcome.FAILED
         assert "507" in str(found.error)
         assert sandbox.traffic.count(method="DELETE", path_pattern="/blobs/sha256") > 0
     assert found.left == []

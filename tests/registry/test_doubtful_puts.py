@@ -12,11 +12,11 @@ from images import Layout, LayoutWriter, layer, make_layout
 from program import program
 from pushing import Pushing, annotated, difference, flipped, is_whole
 
-from oci_push.engine.push import Care, PushResult
+from oci_push.engine.push import PushOptions, PushResult
 from oci_push.errors import Cancelled, NetworkError, OciPushError, ProtocolViolationError, UnavailableError
 from oci_push.model.digest import Digest
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sandbox.faults import Action, Answer, DropBefore, DropReply, Fault, FaultScript, FlipByte, Headers, Stall
 from oci_push.sandbox.options import SandboxOptions
@@ -25,7 +25,7 @@ from oci_push.sandbox.server import Sandbox
 ONCE = RetryPolicy(attempts=1)
 TAG = "/manifests/1$"
 NAKED = Headers(remove=("Docker-Content-Digest", "Location"))
-ALL = Care(all_or_nothing=True)
+ALL = PushOptions(all_or_nothing=True)
 
 
 @pytest.fixture
@@ -38,8 +38,10 @@ def put(*actions: Action, path: str = TAG, times: int = 1) -> FaultScript:
     return FaultScript([Fault("PUT", path, nth=n + 1, times=times, action=one) for n, one in enumerate(actions)])
 
 
-def push(sandbox: Sandbox, image: Layout, policy: RetryPolicy | None = None, care: Care | None = None) -> PushResult:
-    pushing = Pushing(at_once=1, care=care or Care())
+def push(
+    sandbox: Sandbox, image: Layout, policy: RetryPolicy | None = None, push_options: PushOptions | None = None
+) -> PushResult:
+    pushing = Pushing(at_once=1, push_options=push_options or PushOptions())
     pushing.policy = policy or pushing.policy
     (result,) = pushing.push(image, f"{sandbox.address}/a:1")
     assert sandbox.problems == ()
@@ -118,7 +120,7 @@ def test_all_or_nothing_puts_a_damaged_tag_back_as_well(tmp_path: Path, older: L
         sandbox.faults.add(Fault("PUT", TAG, times=3, action=FlipByte(at)))
         # Neither what the leg does itself nor its looks succeed: only the undoing does.
         sandbox.faults.add(Fault("GET", TAG, nth=2, times=5, action=Answer(403)))
-        result = push(sandbox, image, care=ALL)
+        result = push(sandbox, image, push_options=ALL)
         assert outcomes(result) == [("1", "restored")]
         assert is_whole(sandbox, "a", "1", older)
 
@@ -192,18 +194,18 @@ def test_a_cancel_in_the_middle_of_a_put_is_followed_by_a_look(is_done: bool, im
     with Sandbox() as sandbox:
         push(sandbox, older)
         sandbox.traffic.clear()
-        scope = Scope(SystemClock(), what="test")
+        context = Context(SystemClock(), what="test")
         results: list[PushResult] = []
         sandbox.faults.add(Fault("PUT", TAG, action=Stall(30)))
         thread = threading.Thread(
-            target=lambda: results.extend(Pushing(scope=scope, at_once=1).push(image, f"{sandbox.address}/a:1"))
+            target=lambda: results.extend(Pushing(context=context, at_once=1).push(image, f"{sandbox.address}/a:1"))
         )
         thread.start()
         assert sandbox.traffic.wait_until(lambda t: t.count(method="PUT", path_pattern=TAG) == 1)
         if is_done:  # what stalls would have been done by now
             planted = Pushing(at_once=1)
             planted.push(image, f"{sandbox.address}/a:1")
-        scope.cancel(Cancelled())
+        context.cancel(Cancelled())
         thread.join(30)
         (result,) = results
         assert isinstance(result.error, Cancelled | None)
@@ -219,7 +221,7 @@ def test_verify_does_not_call_a_tag_pushed_that_names_something_else(image: Layo
         assert moved is not None
         answer = Answer(200, {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}, moved)
         sandbox.faults.add(Fault("GET", TAG, times=0, action=answer))
-        result = push(sandbox, image, care=Care(verify=True))
+        result = push(sandbox, image, push_options=PushOptions(verify=True))
         assert isinstance(result.error, OciPushError)
         assert outcomes(result) == [("1", "left")]
         assert older.digest in result.tags[0].error

@@ -83,8 +83,8 @@ class Imported:
         return found
 
     def password(self, name: str) -> Secret | None:
-        login = self.one(name).access().login
-        return login.password if login else None
+        credential = self.one(name).endpoint().credential
+        return credential.password if credential else None
 
 
 class TestApi:
@@ -145,7 +145,7 @@ class TestTerraform:
     def test_what_terraform_computes_is_left_to_be_filled_in(self, tmp_path: Path) -> None:
         env = {"TF_VAR_inner_domain": "reg.example", "AZURE_DOMAIN": "a.azurecr.io", "AZURE_CLIENT_SECRET": "z"}
         done = Imported(tmp_path, TERRAFORM, env=env)
-        identity = done.one("azure").access().identity
+        identity = done.one("azure").endpoint().identity
         assert isinstance(identity, AzureIdentity)
         assert (identity.client_id, identity.client_secret) == ("app", Secret("z"))
         assert "# domain is computed by Terraform: ${data.x.y}" in done.text

@@ -153,11 +153,11 @@ class TestExplain:
     def test_the_key_that_won_the_flow_and_the_scope_are_told(self, tokens: Sandbox, tmp_path: Path) -> None:
         log_in(tokens.address, tmp_path)
         value = json.loads(program("auth", "explain", f"{tokens.address}/team/app", "--json", cwd=tmp_path).stdout)
-        scope = ["repository:team/app:pull,push"]
+        context = ["repository:team/app:pull,push"]
         assert value["accepted"] is True
         assert (value["user"], value["source"]) == ("robot", f"{tmp_path / CONFIG} ({tokens.address})")
         assert (value["scheme"], value["realm"]) == ("bearer", f"http://{tokens.address}/token")
-        assert value["tokens"] == [{"asked": scope, "granted": scope, "expires_in_s": 300}]
+        assert value["tokens"] == [{"asked": context, "granted": context, "expires_in_s": 300}]
 
     def test_a_token_that_opens_less_than_a_push_needs_is_the_exit_code(self, tokens: Sandbox, tmp_path: Path) -> None:
         done = program("auth", "explain", f"{tokens.address}/team/app", cwd=tmp_path, code=4)

@@ -22,12 +22,12 @@ from pushing import QUICK
 
 from oci_push.errors import OciPushError
 from oci_push.events import Event
-from oci_push.model.endpoint import Access, Login, Trust
+from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.identity import AzureIdentity, GoogleIdentity, Identity
 from oci_push.protocol.ping import ping
-from oci_push.registry.clients import Connections
+from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.secret import Secret
 from oci_push.transport.session import TransportSettings
 
@@ -351,19 +351,21 @@ def test_no_cloud_identity_shows_in_message_event_log_or_traceback(
 def test_a_plain_login_shows_in_no_traceback_either(parrot: Repeating, caplog: pytest.LogCaptureFixture) -> None:
     events: list[Event] = []
     with listening(parrot) as endpoint, caplog.at_level(logging.DEBUG):
-        error = refused("reg.example", endpoint, Login("robot", Secret(MARK)), {}, events)
+        error = refused("reg.example", endpoint, Credential("robot", Secret(MARK)), {}, events)
     assert shows("".join(traceback.format_exception(error)) + caplog.text + repr(events)) == []
 
 
 def refused(
-    host: str, endpoint: Endpoint, who: Identity | Login, env: Mapping[str, str], events: list[Event]
+    host: str, endpoint: Endpoint, who: Identity | Credential, env: Mapping[str, str], events: list[Event]
 ) -> OciPushError:
-    scope = Scope(FakeClock())
+    context = Context(FakeClock())
     settings = TransportSettings(call_retry=QUICK, env=env)
-    connections = Connections(scope, settings, blob_retry=QUICK, random=lambda: 0.5, emit=events.append)
-    login = who if isinstance(who, Login) else None
-    identity = None if isinstance(who, Login) else who
-    access = Access(host, login, Trust(plain_http=True), address=endpoint.address, identity=identity)
-    with contextlib.closing(connections), pytest.raises(OciPushError) as caught:
-        connections.session(access).run(scope, ping(host))
+    clients = RegistryClients(context, settings, blob_retry=QUICK, random=lambda: 0.5, emit=events.append)
+    credential = who if isinstance(who, Credential) else None
+    identity = None if isinstance(who, Credential) else who
+    endpoint = RegistryEndpoint(
+        host, credential, TlsConfig(plain_http=True), address=endpoint.address, identity=identity
+    )
+    with contextlib.closing(clients), pytest.raises(OciPushError) as caught:
+        clients.session(endpoint).run(context, ping(host))
     return caught.value

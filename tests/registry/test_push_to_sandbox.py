@@ -16,7 +16,7 @@ from oci_push.errors import (
     ImmutableTagError,
     ProtocolViolationError,
 )
-from oci_push.model.endpoint import Login
+from oci_push.model.endpoint import Credential
 from oci_push.sandbox.faults import Action, Answer, DropAfter, DropBefore, DropReply, Fault, FaultScript, Headers
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
@@ -168,7 +168,7 @@ def test_an_immutable_tag_with_the_same_digest_is_success(tmp_path: Path, image:
 
 def test_one_token_serves_all_threads_and_the_mount_source(image: Layout) -> None:
     with Sandbox(options=SandboxOptions(auth="bearer")) as sandbox:
-        results = Pushing(login=LOGIN).push(image, f"{sandbox.address}/a:1", f"{sandbox.address}/b:1,2")
+        results = Pushing(credential=LOGIN).push(image, f"{sandbox.address}/a:1", f"{sandbox.address}/b:1,2")
         assert [r.error for r in results] == [None, None]
         assert sandbox.traffic.count(path_pattern="/token") == 1
         assert sandbox.traffic.count(status=401) == 1
@@ -184,9 +184,9 @@ def test_nobody_is_told_that_a_login_is_missing(image: Layout) -> None:
 
 @pytest.mark.parametrize("auth", ["basic", "bearer"])
 def test_a_wrong_password_ends_at_once_and_is_never_shown(auth: str, image: Layout) -> None:
-    login = Login("sandbox", Secret("hunter2"), source="test")
+    credential = Credential("sandbox", Secret("hunter2"), source="test")
     with Sandbox(options=SandboxOptions(auth=auth)) as sandbox:  # type: ignore[arg-type]
-        pushing = Pushing(login=login)
+        pushing = Pushing(credential=credential)
         error = only_error(pushing.push(image, f"{sandbox.address}/a:1"))
         assert isinstance(error, DeniedError | CredentialsError)
         assert "hunter2" not in str(error) + repr(pushing.events)

@@ -81,7 +81,7 @@ def test_without_a_memory_no_bytes_are_spent_on_asking(image: Layout) -> None:
 
 def test_a_known_family_is_not_asked(image: Layout, tmp_path: Path) -> None:
     with Sandbox() as sandbox:
-        pushing = Pushing(at_once=1, home=tmp_path, accesses=public(sandbox, "ghcr.io"))
+        pushing = Pushing(at_once=1, home=tmp_path, endpoints=public(sandbox, "ghcr.io"))
         (result,) = pushing.push(image, "ghcr.io/team/app:1")
         assert result.error is None
         assert kinds(sandbox) == ["POST", "PUT"] * 2

@@ -18,7 +18,7 @@ from pushing import Pushing, is_whole
 from oci_push.errors import Cancelled
 from oci_push.events import UploadResumed
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 from oci_push.sandbox.faults import Answer, Fault, FaultScript, Slow, Stall
 from oci_push.sandbox.options import SandboxOptions
@@ -163,16 +163,16 @@ def test_another_registry_is_not_gone_on_with(image: Layout, tmp_path: Path) -> 
 def test_an_upload_that_is_opened_while_the_push_is_cancelled_is_closed(image: Layout) -> None:
     script = FaultScript([Fault(method="POST", path="/uploads/", times=0, action=Stall(0.4))])
     with Sandbox(faults=script) as sandbox:
-        scope = Scope(SystemClock())
+        context = Context(SystemClock())
 
-        def push(inner: Scope) -> None:
-            Pushing(scope=inner).push(image, f"{sandbox.address}/a:1")
+        def push(inner: Context) -> None:
+            Pushing(context=inner).push(image, f"{sandbox.address}/a:1")
 
-        def cancel(inner: Scope) -> None:
+        def cancel(inner: Context) -> None:
             sandbox.traffic.wait_until(lambda t: t.count(method="POST") > 0)
-            scope.cancel(Cancelled())
+            context.cancel(Cancelled())
 
-        run_all(scope, [push, cancel], limit=2)
+        run_all(context, [push, cancel], limit=2)
         assert sandbox.traffic.count(method="POST", status=202) > 0
         assert sandbox.traffic.count(method="DELETE", status=204) == sandbox.traffic.count(method="POST", status=202)
         assert sandbox.store.uploads() == ()

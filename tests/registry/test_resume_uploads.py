@@ -264,7 +264,7 @@ def test_a_token_that_ends_in_the_middle_costs_a_piece(image: Layout) -> None:
     with Sandbox(options=options) as sandbox:
         challenge = f'Bearer realm="{sandbox.url}/token",service="{sandbox.address}",error="invalid_token"'
         sandbox.faults.add(fault("PATCH", Answer(401, {"WWW-Authenticate": challenge}), nth=3))
-        assert push(sandbox, image, Pushing(at_once=1, login=LOGIN)).error is None
+        assert push(sandbox, image, Pushing(at_once=1, credential=LOGIN)).error is None
         assert is_whole(sandbox, "a", "1", image)
         assert [status for _, _, _, status in pieces(sandbox)] == [202, 202, 401, 202, 202, 201]
         assert sandbox.traffic.count(path_pattern="^/token") == 2
@@ -275,7 +275,7 @@ def test_a_token_that_a_body_would_outlive_is_renewed_before_it(large: Layout) -
     clock = FakeClock()
     with Sandbox(options=SandboxOptions(auth="bearer", token_life_s=60), clock=clock) as sandbox:
         # The first piece takes 32 of the token's 60 seconds, the next one would leave it too few.
-        pushing = Pushing(clock=clock, login=LOGIN, at_once=1, limit_bytes_per_s=MIB / 2)
+        pushing = Pushing(clock=clock, credential=LOGIN, at_once=1, limit_bytes_per_s=MIB / 2)
         assert push(sandbox, large, pushing).error is None
         kinds = ["token" if r.path.startswith("/token") else r.method for r in sandbox.traffic.requests]
         assert kinds[kinds.index("PATCH") :][:3] == ["PATCH", "token", "PATCH"]

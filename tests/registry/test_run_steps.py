@@ -13,7 +13,7 @@ from oci_push.errors import ConfigError, DeadlineError
 from oci_push.events import Event, StepStarted, Within
 from oci_push.runner.settings import RunSettings
 from oci_push.runtime.clock import FakeClock, SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.sandbox.faults import Answer, Fault, FaultScript, Stall
 from oci_push.sandbox.server import Sandbox
 
@@ -243,14 +243,14 @@ def test_steps_of_other_types_are_skipped_or_what_the_user_says(image: Layout) -
 def test_a_cancel_ends_the_run_and_reports_what_was_not_reached(image: Layout) -> None:
     with Sandbox(faults=FaultScript([Fault(method="PUT", path="/a/", times=0, action=Stall(60))])) as sandbox:
         run = running(sandbox, image, clock=SystemClock(), stall_s=60.0)
-        scope = Scope(run.clock)
+        context = Context(run.clock)
 
         def cancel_at_the_first_event_of_a(event: Event) -> None:
             if isinstance(event, StepStarted) and event.name == "a":
-                scope.cancel()
+                context.cancel()
 
         run.events = _Listening(cancel_at_the_first_event_of_a)
-        report = run.run(pipeline(BUILD + push("a") + push("b")), scope)
+        report = run.run(pipeline(BUILD + push("a") + push("b")), context)
         assert (statuses(report)["a"], statuses(report)["b"]) == ("terminated", "skipped")
         assert report.exit_code == 130
 

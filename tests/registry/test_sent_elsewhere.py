@@ -12,7 +12,7 @@ from pushing import LOGIN, Pushing
 from rawserver import RawServer
 
 from oci_push.errors import DeniedError, OciPushError
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.sandbox.faults import Answer, Fault, Redirect
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
@@ -67,7 +67,7 @@ def test_a_challenge_from_elsewhere_teaches_nothing_and_is_told_as_that_places_r
         there = f"http://{stranger.host}/x?state=hidden"
         action = Answer(202, {"Location": there}) if way == "location" else Redirect(307, there)
         registry.faults.add(Fault("POST", UPLOADS, times=0, action=action))
-        error = error_of(Pushing(login=LOGIN, at_once=1).push(image, f"{registry.address}/a:1"))
+        error = error_of(Pushing(credential=LOGIN, at_once=1).push(image, f"{registry.address}/a:1"))
         assert isinstance(error, DeniedError)
         assert f"at http://{stranger.host}/x: " in str(error)
         assert "hidden" not in str(error)
@@ -78,12 +78,12 @@ def test_a_challenge_from_elsewhere_teaches_nothing_and_is_told_as_that_places_r
 
 
 def test_a_challenge_to_a_download_that_was_sent_elsewhere_teaches_nothing(registry: Sandbox, image: Layout) -> None:
-    Pushing(login=LOGIN).push(image, f"{registry.address}/a:1")
+    Pushing(credential=LOGIN).push(image, f"{registry.address}/a:1")
     registry.traffic.clear()
     with Stranger(401, CHALLENGES["bearer"]) as stranger, Sandbox() as target:
         registry.faults.add(Fault("GET", "/blobs/", times=0, action=Redirect(307, f"http://{stranger.host}{{path}}")))
-        accesses = {registry.address: Access(registry.address, LOGIN)}
-        pushing = Pushing(accesses=accesses, at_once=1)
+        endpoints = {registry.address: RegistryEndpoint(registry.address, LOGIN)}
+        pushing = Pushing(endpoints=endpoints, at_once=1)
         error = error_of(pushing.push(f"docker://{registry.address}/a:1", f"{target.address}/b:1"))
         assert f"http://{stranger.host}/v2/a/blobs/" in str(error)
         assert stranger.asked_for_a_token() == []

@@ -11,7 +11,7 @@ from pushing import LOGIN, Pushing
 from rawserver import RawServer
 
 from oci_push.errors import NetworkError, OciPushError, ProtocolViolationError
-from oci_push.model.endpoint import Access, Trust
+from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.sandbox.faults import Action, Answer, Fault, Redirect
 from oci_push.sandbox.server import Sandbox
 
@@ -47,8 +47,8 @@ def away(way: str, url: str) -> Fault:
 
 def push(image: Layout, network: Internet, **options: object) -> OciPushError | None:
     """Push to the registry by its name."""
-    accesses = {HOST: Access(HOST, LOGIN, Trust(plain_http=True))}
-    (result,) = Pushing(accesses=accesses, network=network, at_once=1, **options).push(image, f"{HOST}/a:1")  # type: ignore[arg-type]
+    endpoints = {HOST: RegistryEndpoint(HOST, LOGIN, TlsConfig(plain_http=True))}
+    (result,) = Pushing(endpoints=endpoints, network=network, at_once=1, **options).push(image, f"{HOST}/a:1")  # type: ignore[arg-type]
     return result.error
 
 

@@ -12,12 +12,12 @@ from pushing import Pushing, is_whole
 
 from oci_push.engine.push import PushResult
 from oci_push.errors import Cancelled
-from oci_push.events import Event, LegFinished
+from oci_push.events import Event, TargetFinished
 from oci_push.model import media
 from oci_push.model.reference import Destination
 from oci_push.runner.pusher import Pusher
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 from oci_push.sandbox.faults import Action, Answer, DropAfter, Fault, Stall
 from oci_push.sandbox.options import SandboxOptions
@@ -40,10 +40,10 @@ def shared(path: Path, number: int) -> Layout:
     return writer.close(writer.manifest(value, media.OCI_MANIFEST))
 
 
-def push(pusher: Pusher, image: Layout, target: str, scope: Scope) -> PushResult:
+def push(pusher: Pusher, image: Layout, target: str, context: Context) -> PushResult:
     targets = pusher.targets([Destination.parse(target)])
-    with pusher.open(f"oci:{image.path}", scope) as source:
-        (result,) = pusher.execute(pusher.plan(source, targets, scope), source, scope)
+    with pusher.open(f"oci:{image.path}", context) as source:
+        (result,) = pusher.execute(pusher.plan(source, targets, context), source, context)
     return result
 
 
@@ -52,11 +52,11 @@ def push_all(sandbox: Sandbox, images: list[Layout], pushing: Pushing | None = N
     pushing = pushing or Pushing()
     with pushing.pusher() as pusher:
 
-        def one(scope: Scope, number: int) -> PushResult:
-            return push(pusher, images[number], f"{sandbox.address}/r{number}:1", scope)
+        def one(context: Context, number: int) -> PushResult:
+            return push(pusher, images[number], f"{sandbox.address}/r{number}:1", context)
 
         jobs = [partial(one, number=number) for number in range(len(images))]
-        return [outcome.get() for outcome in run_all(pusher.scope, jobs, limit=len(jobs))]
+        return [outcome.get() for outcome in run_all(pusher.context, jobs, limit=len(jobs))]
 
 
 def times_sent(sandbox: Sandbox) -> float:
@@ -105,18 +105,18 @@ def test_whoever_waits_can_be_cancelled(images: list[Layout]) -> None:
     ended = threading.Event()
 
     def listen(event: Event) -> None:
-        if isinstance(event, LegFinished) and event.error:
+        if isinstance(event, TargetFinished) and event.error:
             ended.set()
 
     with Sandbox() as sandbox:
         sandbox.faults.add(Fault("PUT", UPLOADS, times=0, action=Stall(60)))
-        scope = Scope(SystemClock(), what="test")
-        pushing = Pushing(scope=scope, stall_s=60, listener=listen)
+        context = Context(SystemClock(), what="test")
+        pushing = Pushing(context=context, stall_s=60, listener=listen)
         results: list[PushResult] = []
         thread = threading.Thread(target=lambda: results.extend(push_all(sandbox, images[:3], pushing)))
         thread.start()
         assert sandbox.traffic.wait_until(lambda t: t.count(method="PUT") >= 3)
-        scope.cancel(Cancelled())
+        context.cancel(Cancelled())
         thread.join(30)
         assert not thread.is_alive()
         assert ended.is_set()
@@ -126,5 +126,5 @@ def test_whoever_waits_can_be_cancelled(images: list[Layout]) -> None:
 def test_two_registries_each_get_it_from_us(images: list[Layout]) -> None:
     with Sandbox() as one, Sandbox() as other, Pushing().pusher() as pusher:
         for sandbox in (one, other):
-            assert push(pusher, images[0], f"{sandbox.address}/a:1", pusher.scope).error is None
+            assert push(pusher, images[0], f"{sandbox.address}/a:1", pusher.context).error is None
             assert times_sent(sandbox) == 1

@@ -76,10 +76,10 @@ def test_run_logs_in_as_the_user_given(closed: Sandbox, folder: Path) -> None:
 def test_a_password_for_several_registries_is_refused_before_anybody_gets_it(closed: Sandbox, folder: Path) -> None:
     with Sandbox() as other:
         write(folder, closed.address, other.address)
-        login = ("-u", "robot", "--password-stdin")
-        run = invoke(folder, "run", "p.yml", *login, stdin=PASSWORD, code=2)
+        credential = ("-u", "robot", "--password-stdin")
+        run = invoke(folder, "run", "p.yml", *credential, stdin=PASSWORD, code=2)
         places = (f"{closed.address}/a:1", f"{other.address}/a:1")
-        pushed = invoke(folder, "push", "oci:image", *places, *login, stdin=PASSWORD, code=2)
+        pushed = invoke(folder, "push", "oci:image", *places, *credential, stdin=PASSWORD, code=2)
         for done in (run, pushed):
             assert f"2 registries want a login ({closed.address}, {other.address})" in done.errors
         assert closed.traffic.count() + other.traffic.count() == 0
@@ -89,8 +89,8 @@ def test_a_password_for_the_target_does_not_go_to_the_source(closed: Sandbox, fo
     with Sandbox() as other:
         invoke(folder, "push", "oci:image", f"{other.address}/a:1")
         other.traffic.clear()
-        login = ("-u", "robot", "--password-stdin")
-        invoke(folder, "push", f"docker://{other.address}/a:1", f"{closed.address}/a:1", *login, stdin=PASSWORD)
+        credential = ("-u", "robot", "--password-stdin")
+        invoke(folder, "push", f"docker://{other.address}/a:1", f"{closed.address}/a:1", *credential, stdin=PASSWORD)
         assert closed.store.tags("a") == ("1",)
         assert not [one for one in other.traffic.requests if "authorization" in one.headers]
 
@@ -143,8 +143,8 @@ def test_push_goes_on_without_a_found_description_that_it_may_not_read(closed: S
     done = invoke(folder, "push", "oci:image", f"{closed.address}/a:1", PW=PASSWORD, code=5)
     assert "registry 'inner' of oci-push.yaml is not used" in done.errors
     assert not [one for one in closed.traffic.requests if "authorization" in one.headers]
-    login = ("-u", "robot", "--password-stdin")
-    invoke(folder, "push", "oci:image", f"{closed.address}/a:1", *login, stdin=PASSWORD)
+    credential = ("-u", "robot", "--password-stdin")
+    invoke(folder, "push", "oci:image", f"{closed.address}/a:1", *credential, stdin=PASSWORD)
     assert closed.store.tags("a") == ("1",)
 
 

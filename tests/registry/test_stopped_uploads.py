@@ -15,7 +15,7 @@ from oci_push.engine.push import PushResult
 from oci_push.errors import Cancelled, OciPushError
 from oci_push.events import Note, UploadResumed
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sandbox.faults import Action, Answer, DropAfter, DropBefore, Fault, Slow
 from oci_push.sandbox.options import SandboxOptions
@@ -34,13 +34,13 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Layout:
 
 def stop(sandbox: Sandbox, image: Layout, home: Path | None, when: Callable[[Sandbox], bool]) -> Pushing:
     """Push, and cancel as a signal does as soon as `when` holds; gives the push, which has ended."""
-    scope = Scope(SystemClock(), what="test")
-    pushing = Pushing(scope=scope, at_once=1, home=home)
+    context = Context(SystemClock(), what="test")
+    pushing = Pushing(context=context, at_once=1, home=home)
     results: list[PushResult] = []
     thread = threading.Thread(target=lambda: results.extend(pushing.push(image, f"{sandbox.address}/a:1")))
     thread.start()
     until(lambda: when(sandbox))
-    scope.cancel(Cancelled())
+    context.cancel(Cancelled())
     thread.join(30)
     assert isinstance(results[0].error, Cancelled)
     return pushing

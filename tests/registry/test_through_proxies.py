@@ -13,18 +13,18 @@ from pushing import Pushing, is_whole
 from wayproxy import WayProxy
 
 from oci_push.errors import ConfigError, NetworkError, OciPushError
-from oci_push.model.endpoint import Access, Trust
+from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.server import Sandbox
 
 HOST = "registry.example.com"
 
 
-def push(image: Layout, trust: Trust, door: str, env: dict[str, str]) -> OciPushError | None:
+def push(image: Layout, tls: TlsConfig, door: str, env: dict[str, str]) -> OciPushError | None:
     """Push to a public registry that nobody but the proxy behind `door` knows the way to."""
     network = Internet({"proxy": "10.0.0.1", HOST: "8.8.8.8"}, {"10.0.0.1": door})
-    accesses = {HOST: Access(HOST, None, trust)}
-    (result,) = Pushing(accesses=accesses, env=env, network=network).push(image, f"{HOST}/a:1")
+    endpoints = {HOST: RegistryEndpoint(HOST, None, tls)}
+    (result,) = Pushing(endpoints=endpoints, env=env, network=network).push(image, f"{HOST}/a:1")
     assert "8.8.8.8" not in network.connected
     return result.error
 
@@ -41,7 +41,7 @@ def secure(authority: Authority) -> SandboxOptions:
     return SandboxOptions(ssl_context=authority.issue(HOST, hosts=(HOST,)).server_context())
 
 
-PLAIN = Trust(plain_http=True)
+PLAIN = TlsConfig(plain_http=True)
 
 
 @pytest.mark.parametrize("value", ["http://proxy:3128", "proxy:3128"])
@@ -57,11 +57,11 @@ def test_tls_goes_through_a_tunnel_with_the_proxys_login_and_nobody_elses(
 ) -> None:
     with Sandbox(options=secure) as sandbox, WayProxy(sandbox.address) as proxy:
         env = {"HTTPS_PROXY": "http://us%40er:pass@proxy:3128"}
-        assert push(image, Trust(ca_file=str(authority.path)), proxy.host, env) is None
+        assert push(image, TlsConfig(ca_file=str(authority.path)), proxy.host, env) is None
         assert is_whole(sandbox, "a", "1", image)
         assert set(proxy.asked) == {f"{HOST}:443"}
-        login = b"Basic " + base64.b64encode(b"us@er:pass")
-        assert all(login in head and b"\r\nAuthorization" not in head for head in proxy.heads)
+        credential = b"Basic " + base64.b64encode(b"us@er:pass")
+        assert all(credential in head and b"\r\nAuthorization" not in head for head in proxy.heads)
         assert all("proxy-authorization" not in request.headers for request in sandbox.traffic.requests)
 
 
@@ -69,7 +69,7 @@ def test_a_proxy_may_itself_be_spoken_to_by_tls(image: Layout, authority: Author
     outer = authority.issue("proxy", hosts=("proxy",)).server_context()
     with Sandbox(options=secure) as sandbox, WayProxy(sandbox.address, context=outer) as proxy:
         env = {"https_proxy": "https://proxy:443", "SSL_CERT_FILE": str(authority.path)}
-        assert push(image, Trust(ca_file=str(authority.path)), proxy.host, env) is None
+        assert push(image, TlsConfig(ca_file=str(authority.path)), proxy.host, env) is None
         assert is_whole(sandbox, "a", "1", image)
         assert set(proxy.asked) == {f"{HOST}:443"}
 
@@ -83,20 +83,20 @@ def test_a_plain_registry_behind_a_proxy_spoken_to_by_tls(image: Layout, authori
 
 
 @pytest.mark.parametrize(("scheme", "asked"), [("socks5", "8.8.8.8"), ("socks5h", HOST)])
-@pytest.mark.parametrize("login", ["", "user:pass"])
+@pytest.mark.parametrize("credential", ["", "user:pass"])
 def test_socks_is_spoken_and_resolves_where_its_scheme_says(
-    scheme: str, asked: str, login: str, image: Layout, authority: Authority, secure: SandboxOptions
+    scheme: str, asked: str, credential: str, image: Layout, authority: Authority, secure: SandboxOptions
 ) -> None:
-    with Sandbox(options=secure) as sandbox, WayProxy(sandbox.address, login=login) as proxy:
-        before = f"{login}@" if login else ""
+    with Sandbox(options=secure) as sandbox, WayProxy(sandbox.address, credential=credential) as proxy:
+        before = f"{credential}@" if credential else ""
         env = {"ALL_PROXY": f"{scheme}://{before}proxy:1080"}
-        assert push(image, Trust(ca_file=str(authority.path)), proxy.host, env) is None
+        assert push(image, TlsConfig(ca_file=str(authority.path)), proxy.host, env) is None
         assert is_whole(sandbox, "a", "1", image)
         assert set(proxy.asked) == {asked}
 
 
 @pytest.mark.parametrize(
-    ("value", "login", "status", "said", "is_tried_again"),
+    ("value", "credential", "status", "said", "is_tried_again"),
     [
         ("http://u:SECRET@proxy:3128", "", 407, "it answered 407", False),
         ("http://u:SECRET@proxy:3128", "", 403, "it answered 403", False),
@@ -107,10 +107,10 @@ def test_socks_is_spoken_and_resolves_where_its_scheme_says(
     ],
 )
 def test_a_proxy_that_does_not_serve_is_named_with_its_variable(
-    value: str, login: str, status: int, said: str, is_tried_again: bool, image: Layout
+    value: str, credential: str, status: int, said: str, is_tried_again: bool, image: Layout
 ) -> None:
-    with WayProxy("127.0.0.1:1", login=login, status=status) as proxy:
-        error = push(image, Trust(), proxy.host, {"HTTPS_PROXY": value})
+    with WayProxy("127.0.0.1:1", credential=credential, status=status) as proxy:
+        error = push(image, TlsConfig(), proxy.host, {"HTTPS_PROXY": value})
     assert isinstance(error, NetworkError)
     shown = value.replace("u:SECRET@", "")
     assert f"the proxy {shown} (HTTPS_PROXY) does not let us through to {HOST} ({said})" in str(error)
@@ -126,4 +126,4 @@ def test_a_proxy_that_cannot_be_reached_is_named_with_its_variable(image: Layout
 
 def test_a_value_that_is_no_proxy_ends_the_push_before_anything_is_asked(image: Layout) -> None:
     with pytest.raises(ConfigError, match="HTTPS_PROXY"):
-        push(image, Trust(), "127.0.0.1:1", {"HTTPS_PROXY": "socks4://proxy:1"})
+        push(image, TlsConfig(), "127.0.0.1:1", {"HTTPS_PROXY": "socks4://proxy:1"})

@@ -14,9 +14,9 @@ from rawserver import RawServer
 
 from oci_push.errors import Cancelled, CredentialsError, NetworkError, OciPushError
 from oci_push.events import RetryScheduled
-from oci_push.model.endpoint import Access, Login, Trust
+from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.runtime.clock import FakeClock, SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sandbox.faults import Answer, Fault, FaultScript
 from oci_push.sandbox.server import Sandbox
@@ -42,7 +42,7 @@ def test_an_unreachable_location_is_named_with_who_named_it_and_not_waited_for_l
         sandbox.faults.add(Fault("POST", UPLOADS, times=0, action=away))
         network = Internet({HOST: "10.0.0.1"}, {"10.0.0.1": sandbox.address})
         pushing = Pushing(
-            accesses={HOST: Access(HOST, None, Trust(plain_http=True))},
+            endpoints={HOST: RegistryEndpoint(HOST, None, TlsConfig(plain_http=True))},
             network=network,
             clock=FakeClock(),
             at_once=1,
@@ -62,9 +62,9 @@ def test_an_unreachable_location_is_named_with_who_named_it_and_not_waited_for_l
     "token", ["s3cr3t-token\n", "s3cr3t\rX: y", "s3cr3t token\0", "s3cr3t ", "s3cr3t\u00e4", "s3cr3t\x7f"]
 )
 def test_a_token_that_no_header_can_carry_is_not_shown_nor_sent_nor_tried_again(token: str, image: Layout) -> None:
-    login = Login(registry_token=Secret(token), source="config.json")
+    credential = Credential(registry_token=Secret(token), source="config.json")
     with Sandbox() as sandbox:
-        pushing = Pushing(login=login)
+        pushing = Pushing(credential=credential)
         error = error_of(pushing.push(image, f"{sandbox.address}/a:1"))
         assert sandbox.traffic.count() == 0
     assert isinstance(error, CredentialsError)
@@ -77,9 +77,9 @@ def test_what_a_server_says_instead_of_http_is_not_repeated(image: Layout) -> No
     def answer(head: bytes, connection: socket.socket) -> None:
         connection.sendall(head.replace(b"HTTP/1.1", b"echo") + b"\r\n\r\n")
 
-    login = Login(registry_token=Secret("s3cr3t-token"), source="config.json")
+    credential = Credential(registry_token=Secret("s3cr3t-token"), source="config.json")
     with RawServer(answer) as server:
-        error = error_of(Pushing(login=login).push(image, f"{server.host}/a:1"))
+        error = error_of(Pushing(credential=credential).push(image, f"{server.host}/a:1"))
         assert any(b"s3cr3t-token" in head for head in server.heads)
         assert isinstance(error, NetworkError)
         assert f"connection to {server.host} broke (what came is not HTTP)" in str(error)
@@ -100,13 +100,13 @@ class Unanswered(Network):
 
 
 def test_a_cancel_does_not_wait_for_a_name_to_be_resolved(image: Layout) -> None:
-    network, scope = Unanswered(), Scope(SystemClock(), what="test")
+    network, context = Unanswered(), Context(SystemClock(), what="test")
     results: list[tuple[object, ...]] = []
-    pushing = Pushing(network=network, scope=scope)
+    pushing = Pushing(network=network, context=context)
     thread = threading.Thread(target=lambda: results.append(pushing.push(image, f"{HOST}/a:1")))
     thread.start()
     assert network.is_asked.wait(30)
-    scope.cancel()
+    context.cancel()
     thread.join(30)
     assert not network.may_answer.is_set()
     assert isinstance(error_of(results[0]), Cancelled)
@@ -136,7 +136,7 @@ def test_a_location_that_leads_nowhere_is_one_clean_error(location: str, status:
         connection.sendall(line + extra + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
     with RawServer(answer) as server:
-        pushing = Pushing(login=LOGIN, at_once=1, network=Internet({}, {"127.0.0.1": server.host}))
+        pushing = Pushing(credential=LOGIN, at_once=1, network=Internet({}, {"127.0.0.1": server.host}))
         error = error_of(pushing.push(image, f"{server.host}/a:1"))
     assert isinstance(error, OciPushError)
     said = str(error) + str(error.hint)

@@ -11,18 +11,18 @@ from typing import Self
 
 
 class WayProxy:
-    """Lead everything to `address`. With a `context` it is itself spoken to by TLS; `login` is ``user:password``.
+    """Lead everything to `address`. With a `context` it is itself spoken to by TLS; `credential` is ``user:password``.
 
     `status` is what it answers to CONNECT, or sends for SOCKS (0 is good). `asked` holds, one each, the target of a
     CONNECT, the first line of a forwarded request, or the host of a SOCKS request.
     """
 
     def __init__(
-        self, address: str, *, context: ssl.SSLContext | None = None, login: str = "", status: int = 0
+        self, address: str, *, context: ssl.SSLContext | None = None, credential: str = "", status: int = 0
     ) -> None:
         self._to = address.rpartition(":")
         self._context = context
-        self._login = login
+        self._login = credential
         self._status = status
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []

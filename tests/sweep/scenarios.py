@@ -24,7 +24,7 @@ class Scenario:
     targets: tuple[str, ...] = ("app:1",)
     from_registry: bool = False
     at_once: int = 1
-    login: bool = False
+    credential: bool = False
     remember: bool = False
     thin: int = 8
 
@@ -47,7 +47,7 @@ def _referrer(path: Path) -> Layout:
 
 SCENARIOS: dict[str, Scenario] = {
     "one image": Scenario(SandboxOptions(), _one, thin=1),
-    "with tokens": Scenario(SandboxOptions(auth="bearer"), _one, login=True),
+    "with tokens": Scenario(SandboxOptions(auth="bearer"), _one, credential=True),
     "an index, two tags": Scenario(SandboxOptions(multi_tag=True), _index, ("app:1,2",)),
     "in pieces": Scenario(
         SandboxOptions(chunk_max=40_000, stale_cancel=False), lambda path: make_layout(path, layer(1, 200_000))
@@ -64,7 +64,7 @@ SCENARIOS: dict[str, Scenario] = {
         lambda path: make_layout(path, *(layer(n) for n in range(4))),
         ("app:1,2", "mirror:1"),
         at_once=4,
-        login=True,
+        credential=True,
     ),
 }
 

@@ -24,7 +24,7 @@ from scenarios import Scenario
 from oci_push.engine.push import PushResult
 from oci_push.errors import Cancelled
 from oci_push.runtime.clock import FakeClock, SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sandbox.faults import Action, Answer, Fault, Headers, Redirect, Stall
 from oci_push.sandbox.server import Sandbox
@@ -111,7 +111,7 @@ class Sweep:
         """Give the numbers of the requests to break in this way: every one, or one in `thin`, others for each fault."""
         table: dict[str, Kind] = KINDS | MOMENTS
         kind = table[fault]
-        if kind.tokens and not self.scenario.login:
+        if kind.tokens and not self.scenario.credential:
             return
         place = list(table).index(fault)
         thin *= 3 if thin > 1 and kind.stalls else 1
@@ -143,9 +143,9 @@ class Sweep:
         self._world.faults.add(Fault(path=f"/{name}/", nth=number, action=kind.action))
         home = self._folder / f"home-{name}"
         self._plant(name)
-        scope = Scope(HastyClock(), what="sweep")
+        context = Context(HastyClock(), what="sweep")
         outcome = Outcome()
-        pushing = self._start(name, outcome, home=home, scope=scope)
+        pushing = self._start(name, outcome, home=home, context=context)
 
         def is_there(traffic: Traffic) -> bool:
             seen = traffic.select(path_pattern=f"/{name}/")
@@ -153,12 +153,12 @@ class Sweep:
 
         while pushing.is_alive() and not self._world.traffic.wait_until(is_there, 0.1):
             continue
-        scope.cancel(Cancelled("stopped"))
+        context.cancel(Cancelled("stopped"))
         self._join(pushing, outcome)
         found = list(self._judge(name, outcome, must_pass=False, sessions=False))
         again = Outcome()
         self._world.faults.clear()
-        self._join(self._start(name, again, home=home, scope=Scope(HastyClock(), what="again")), again)
+        self._join(self._start(name, again, home=home, context=Context(HastyClock(), what="again")), again)
         found += self._judge(name, again, must_pass=True)
         return outcome, found
 
@@ -208,19 +208,19 @@ class Sweep:
         stall_s: float = _SILENCE_S,
         *,
         home: Path | None = None,
-        scope: Scope | None = None,
+        context: Context | None = None,
     ) -> threading.Thread:
         """Push on a thread of its own, so that a hang is noticed."""
         scenario, host = self.scenario, self._world.address
         source = f"docker://{host}/{name}/source:1" if scenario.from_registry else f"oci:{self.image.path}"
         pushing = Pushing(
-            clock=scope.clock if scope else FakeClock(),
-            login=LOGIN if scenario.login else None,
+            clock=context.clock if context else FakeClock(),
+            credential=LOGIN if scenario.credential else None,
             stall_s=stall_s,
             at_once=scenario.at_once,
             policy=RetryPolicy(),
             home=home,
-            scope=scope,
+            context=context,
         )
 
         def work() -> None:

@@ -21,7 +21,7 @@ def test_two_broken_requests_lose_nothing(
 ) -> None:
     chance = random.Random(f"{_SEED} {scenario}")
     with sweep(SCENARIOS[scenario], tmp_path) as pushes:
-        usable = [name for name in _QUICK if not KINDS[name].tokens or pushes.scenario.login]
+        usable = [name for name in _QUICK if not KINDS[name].tokens or pushes.scenario.credential]
         for _ in range(400 if thin else 30):
             # The second one may break what only follows from the first: the repeat, the cancel, the question.
             first = chance.randint(1, pushes.requests)

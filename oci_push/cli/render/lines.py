@@ -42,7 +42,7 @@ class LineRenderer:
 
 
 def _lines(event: Event) -> Iterable[str]:
-    if isinstance(event, events.LegStarted):
+    if isinstance(event, events.TargetStarted):
         yield from (f"Tagging image as: {familiar(event.repository)}:{tag}" for tag in event.tags)
         yield f"The push refers to repository [{familiar(event.repository)}]"
     else:
@@ -66,7 +66,7 @@ def _line(event: Event) -> str:
         case events.TagDone():
             same = " (unchanged)" if event.outcome == "unchanged" else ""
             return f"{event.tag}: digest: {event.digest} size: {event.size_bytes}{same}"
-        case events.LegFinished():
+        case events.TargetFinished():
             if event.error:
                 return ""
             return f"Storing new pushed image: {familiar(event.repository)}@{event.digest}"

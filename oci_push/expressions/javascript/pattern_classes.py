@@ -27,7 +27,7 @@ def class_text(ranges: Ranges, *, is_negated: bool, properties: str = "") -> str
 
 
 def complement(ranges: Ranges) -> Ranges:
-    """Give all characters outside of sorted `ranges`."""
+    """Return all characters outside of sorted `ranges`."""
     starts = [0, *(last + 1 for _, last in ranges)]
     ends = [*(first - 1 for first, _ in ranges), LAST]
     return [(start, end) for start, end in zip(starts, ends, strict=True) if start <= end]

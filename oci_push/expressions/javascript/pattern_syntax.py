@@ -59,7 +59,7 @@ class PatternError(ValueError):
 
 
 class Flags(Struct, frozen=True):
-    """Hold the flags that change what an expression means; `g`, `y` and `d` do not when only a test is made."""
+    """The flags that change what an expression means; `g`, `y` and `d` do not when only a test is made."""
 
     ignore_case: bool = False
     multiline: bool = False
@@ -68,7 +68,7 @@ class Flags(Struct, frozen=True):
 
 
 class _Part(Struct, frozen=True):
-    """Hold what was written, what it weighs, whether it may be repeated, and whether it only looks ahead."""
+    """What was written, what it weighs, whether it may be repeated, and whether it only looks ahead."""
 
     text: str
     weight: int = 1

@@ -28,7 +28,7 @@ MAX_TEXT = 12_000
 
 
 class Pattern(Struct, frozen=True):
-    """Hold an expression that can be searched for; `source` is how it is written, between slashes."""
+    """An expression that can be searched for; `source` is how it is written, between slashes."""
 
     source: str
     _engine: regex.Pattern[str]

@@ -18,9 +18,9 @@ from oci_push.model.identity import AwsIdentity
 from oci_push.protocol.credentials import bearer_token
 from oci_push.providers.base import Cloud
 from oci_push.providers.ecr.rules import identity_problems
-from oci_push.runtime.context import Scope
-from oci_push.runtime.retry import Budget, Retried, attempts
-from oci_push.runtime.single_flight import OnceMap
+from oci_push.runtime.context import Context
+from oci_push.runtime.retry import Retried, RetryState, attempts
+from oci_push.runtime.single_flight import SingleFlight
 from oci_push.runtime.tasks import attend
 from oci_push.secret import Secret
 
@@ -41,7 +41,7 @@ class Endpoints(Struct, frozen=True):
 
 
 class _Keys(Struct, frozen=True):
-    """Hold a session of an assumed role; `renew_at` is on the monotonic clock."""
+    """A session of an assumed role; `renew_at` is on the monotonic clock."""
 
     access_key_id: str
     secret_access_key: Secret
@@ -60,11 +60,11 @@ class Aws:
         self._endpoints = endpoints
         self._cloud = cloud
         self._what = what
-        self._sessions: OnceMap[str, Session] = OnceMap()
-        self._roles: OnceMap[str, _Keys] = OnceMap()
-        self._clients: OnceMap[tuple[str, str], Any] = OnceMap()
+        self._sessions: SingleFlight[str, Session] = SingleFlight()
+        self._roles: SingleFlight[str, _Keys] = SingleFlight()
+        self._clients: SingleFlight[tuple[str, str], Any] = SingleFlight()
 
-    def call(self, scope: Scope, service: str, operation: str, *, what: str = "", **parameters: object) -> Any:
+    def call(self, context: Context, service: str, operation: str, *, what: str = "", **parameters: object) -> Any:
         """Call an operation (``CreateRepository``) and give the answer's members; raises only our errors.
 
         What may pass is tried again, as the run's policy says; `what` begins every message.
@@ -72,44 +72,44 @@ class Aws:
         cloud, subject = self._cloud, what or self._what
 
         def once(_: int) -> Any:
-            return self._once(scope, service, operation, subject, parameters)
+            return self._once(context, service, operation, subject, parameters)
 
         def told(retried: Retried) -> None:
             cloud.emit(RetryScheduled(subject, str(retried.error), retried.attempt, retried.wait_s))
 
-        return attempts(scope, Budget(cloud.retry, scope.clock, cloud.random), once, on_retry=told)
+        return attempts(context, RetryState(cloud.retry, context.clock, cloud.random), once, on_retry=told)
 
-    def ask(self, scope: Scope, service: str, operation: str, *, what: str = "", **parameters: object) -> Any:
+    def ask(self, context: Context, service: str, operation: str, *, what: str = "", **parameters: object) -> Any:
         """Call an operation once, for an answer that can be done without."""
-        return self._once(scope, service, operation, what or self._what, parameters)
+        return self._once(context, service, operation, what or self._what, parameters)
 
-    def _once(self, scope: Scope, service: str, operation: str, what: str, parameters: dict[str, object]) -> Any:
+    def _once(self, context: Context, service: str, operation: str, what: str, parameters: dict[str, object]) -> Any:
         from oci_push.providers.ecr import error_responses as ecr_errors
 
-        keys = self._role(scope)
-        problem = self._send(scope, service, operation, keys, parameters)
+        keys = self._role(context)
+        problem = self._send(context, service, operation, keys, parameters)
         if keys is not None and isinstance(problem, Exception) and ecr_errors.code_of(problem) in ecr_errors.EXPIRED:
             self._roles.drop("", keys)
-            problem = self._send(scope, service, operation, self._role(scope), parameters)
+            problem = self._send(context, service, operation, self._role(context), parameters)
         if isinstance(problem, Exception):
             raise ecr_errors.translate(problem, what, f"{service}:{operation}") from problem
         return problem
 
     def _send(
-        self, scope: Scope, service: str, operation: str, keys: _Keys | None, parameters: dict[str, object]
+        self, context: Context, service: str, operation: str, keys: _Keys | None, parameters: dict[str, object]
     ) -> Any:
-        """Give the answer, or the library's error as a value."""
+        """Return the answer, or the library's error as a value."""
         from botocore import xform_name
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            client = self._client(scope, service, keys)
-            return self._attended(scope, lambda: getattr(client, xform_name(operation))(**parameters))
+            client = self._client(context, service, keys)
+            return self._attended(context, lambda: getattr(client, xform_name(operation))(**parameters))
         except (BotoCoreError, ClientError) as problem:
             return problem
 
-    def _client(self, scope: Scope, service: str, keys: _Keys | None) -> Any:
-        session = self._session(scope)
+    def _client(self, context: Context, service: str, keys: _Keys | None) -> Any:
+        session = self._session(context)
         name = keys.access_key_id if keys else ""
         # One at a time: the library's session is not made for threads, its clients are.
         return self._clients.get((service, name), lambda: self._make_client(session, service, keys))
@@ -133,10 +133,10 @@ class Aws:
             ),
         )
 
-    def _session(self, scope: Scope) -> Session:
-        return self._sessions.get("", lambda: self._make_session(scope))
+    def _session(self, context: Context) -> Session:
+        return self._sessions.get("", lambda: self._make_session(context))
 
-    def _make_session(self, scope: Scope) -> Session:
+    def _make_session(self, context: Context) -> Session:
         from boto3.session import Session
 
         identity = self._identity
@@ -147,7 +147,7 @@ class Aws:
             )
             return Session(*keys, profile_name=identity.profile or None)
         session = Session(profile_name=identity.profile or None)
-        found = self._attended(scope, session.get_credentials)
+        found = self._attended(context, session.get_credentials)
         if found is None:
             raise CredentialsError(
                 f"{self._what}: no AWS credentials found in the environment, a profile, a web identity, "
@@ -155,18 +155,18 @@ class Aws:
                 hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, give the pod or instance a role, "
                 "or log in to this registry with docker login",
             )
-        keys = self._attended(scope, found.get_frozen_credentials)
+        keys = self._attended(context, found.get_frozen_credentials)
         given = (keys.access_key, keys.secret_key, keys.token)
         usable = _usable(*given, f"{self._what}: AWS credentials from {found.method}")
         return session if usable == given else Session(*usable, profile_name=identity.profile or None)
 
-    def _role(self, scope: Scope) -> _Keys | None:
+    def _role(self, context: Context) -> _Keys | None:
         if not self._identity.role_arn:
             return None
         now = self._cloud.clock.monotonic
-        return self._roles.get("", lambda: self._assume(scope), lambda keys: now() < keys.renew_at)
+        return self._roles.get("", lambda: self._assume(context), lambda keys: now() < keys.renew_at)
 
-    def _assume(self, scope: Scope) -> _Keys:
+    def _assume(self, context: Context) -> _Keys:
         from oci_push.providers.ecr.error_responses import translate
 
         identity = self._identity
@@ -178,7 +178,7 @@ class Aws:
         if identity.external_id:
             parameters["ExternalId"] = identity.external_id
         asked_at = self._cloud.clock.monotonic()
-        answer = self._send(scope, "sts", "AssumeRole", None, parameters)
+        answer = self._send(context, "sts", "AssumeRole", None, parameters)
         if isinstance(answer, Exception):
             raise translate(answer, f"role {identity.role_arn}", "sts:AssumeRole") from answer
         given = answer["Credentials"]
@@ -189,18 +189,18 @@ class Aws:
             asked_at + identity.duration_s * (1 - _EARLY_SHARE),
         )
 
-    def _attended(self, scope: Scope, work: Callable[[], T]) -> T:
+    def _attended(self, context: Context, work: Callable[[], T]) -> T:
         """Wait for the library, leaving it behind when the scope ends: its sockets cannot be woken."""
 
         def check() -> None:
-            scope.expire()
-            scope.check()
+            context.expire()
+            context.check()
 
         return attend(work, check).get()
 
 
 def _usable(key_id: str, secret: str, token: str | None, where: str) -> tuple[str, str, str | None]:
-    """Give keys without the blanks that files and variables end in; raises `CredentialsError` for what is no key.
+    """Return keys without the blanks that files and variables end in; raises `CredentialsError` for what is no key.
 
     Key and session token travel in headers. The library would print them when they cannot.
     """

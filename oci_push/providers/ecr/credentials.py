@@ -11,43 +11,43 @@ from datetime import datetime
 from typing import Any
 
 from oci_push.errors import CredentialsError
-from oci_push.model.endpoint import Login
+from oci_push.model.endpoint import Credential
 from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.providers.base import Cloud
 from oci_push.providers.ecr import host as ecr_host
 from oci_push.providers.ecr.aws import Aws
 from oci_push.providers.ecr.host import EcrHost
-from oci_push.runtime.context import Scope
-from oci_push.transport.credentials import Lease, LeasedLogin
+from oci_push.runtime.context import Context
+from oci_push.transport.credentials import Lease, RefreshingCredential
 
 
-class EcrLogins:
-    """Give logins for a private registry, and learn on the way whose account the credentials belong to."""
+class EcrCredentials:
+    """Return logins for a private registry, and learn on the way whose account the credentials belong to."""
 
     def __init__(self, host: EcrHost, aws: Aws, cloud: Cloud) -> None:
         self._host = host
         self._aws = aws
         self._cloud = cloud
-        self._leased = LeasedLogin(cloud.clock, self._lease)
+        self._leased = RefreshingCredential(cloud.clock, self._lease)
         self._caller = ""
 
-    def login(self, scope: Scope) -> Login:
-        """Give the token in use, or a new one."""
-        return self._leased.login(scope)
+    def credential(self, context: Context) -> Credential:
+        """Return the token in use, or a new one."""
+        return self._leased.credential(context)
 
-    def refused(self, login: Login) -> bool:
+    def refused(self, credential: Credential) -> bool:
         """Forget a token."""
-        return self._leased.refused(login)
+        return self._leased.refused(credential)
 
-    def host(self, scope: Scope) -> EcrHost:
-        """Give the registry with its account; asks for a token, which names it, where the host leaves it open."""
+    def host(self, context: Context) -> EcrHost:
+        """Return the registry with its account; asks for a token, which names it, where the host leaves it open."""
         if self._host.is_known:
             return self._host
-        self.login(scope)
+        self.credential(context)
         return EcrHost(self._caller, self._host.region, self._host.is_fips, self._host.is_dual_stack)
 
-    def _lease(self, scope: Scope) -> Lease:
-        answer = self._aws.call(scope, "ecr", "GetAuthorizationToken")
+    def _lease(self, context: Context) -> Lease:
+        answer = self._aws.call(context, "ecr", "GetAuthorizationToken")
         entry = answer["authorizationData"][0]
         proxy = ecr_host.parse(entry.get("proxyEndpoint", "").removeprefix("https://"))
         if not self._host.is_known and proxy is None:
@@ -61,17 +61,17 @@ class EcrLogins:
 _HINT_ACCOUNT = "name the registry's account or domain"
 
 
-def read_token(entry: Any, what: str) -> Login:
+def read_token(entry: Any, what: str) -> Credential:
     """Read ``authorizationToken``, base64 of user and password; its length is nobody's promise."""
     try:
         user, _, password = base64.b64decode(entry["authorizationToken"], validate=True).decode("ascii").partition(":")
     except (binascii.Error, UnicodeDecodeError, ValueError, KeyError) as problem:
         raise CredentialsError(f"{what}: AWS gave a token that cannot be read") from problem
-    return Login(basic_user(user, what), basic_password(password, what), source="AWS GetAuthorizationToken")
+    return Credential(basic_user(user, what), basic_password(password, what), source="AWS GetAuthorizationToken")
 
 
 def life_s(entry: Any, now: float) -> float | None:
-    """Give the seconds until ``expiresAt``; a moment that has passed already says nothing of a token just made."""
+    """Return the seconds until ``expiresAt``; a moment that has passed already says nothing of a token just made."""
     end = entry.get("expiresAt")
     left = end.timestamp() - now if isinstance(end, datetime) else 0.0
     return left if left > 0 else None

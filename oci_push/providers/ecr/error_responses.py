@@ -41,7 +41,7 @@ _MOST_TEXT = 400
 
 
 def code_of(problem: Exception) -> str:
-    """Give AWS's error code, or nothing where no answer came."""
+    """Return AWS's error code, or nothing where no answer came."""
     return str(problem.response.get("Error", {}).get("Code", "")) if isinstance(problem, aws.ClientError) else ""
 
 

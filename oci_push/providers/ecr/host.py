@@ -11,7 +11,7 @@ import re
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import AwsIdentity
 
 UNKNOWN_ACCOUNT = "account"
@@ -35,7 +35,7 @@ _DUAL_STACK = {"amazonaws.com": "on.aws", "amazonaws.com.cn": "on.amazonwebservi
 
 
 class EcrHost(Struct, frozen=True):
-    """Hold the parts of a private registry's host; `is_dual_stack` is the form ``dkr-ecr`` with IPv6.
+    """The parts of a private registry's host; `is_dual_stack` is the form ``dkr-ecr`` with IPv6.
 
     `account` may be `UNKNOWN_ACCOUNT`: then it is no host to send requests to.
     """
@@ -67,12 +67,12 @@ def parse(host: str) -> EcrHost | None:
 
 
 def build(account: str, region: str) -> str:
-    """Give the standard host of an account's registry in a region."""
+    """Return the standard host of an account's registry in a region."""
     return str(EcrHost(account, region))
 
 
 def in_region(host: str, region: str) -> str:
-    """Give the host of the same account and form in another region; other hosts are given back as they are."""
+    """Return the host of the same account and form in another region; other hosts are given back as they are."""
     place = parse(host)
     if place is None or not region:
         return host
@@ -81,36 +81,36 @@ def in_region(host: str, region: str) -> str:
 
 
 def registry_host(identity: AwsIdentity) -> str:
-    """Give the host of an identity's registry: of the account it names, or its role's, or one that AWS must tell."""
+    """Return the host of an identity's registry: of the account it names, or its role's, or one that AWS must tell."""
     return build(identity.account or role_account(identity.role_arn) or UNKNOWN_ACCOUNT, identity.region)
 
 
 def role_account(role_arn: str) -> str:
-    """Give the account in ``arn:PARTITION:iam::ACCOUNT:role/NAME``, or nothing."""
+    """Return the account in ``arn:PARTITION:iam::ACCOUNT:role/NAME``, or nothing."""
     parts = role_arn.split(":")
     return parts[4] if len(parts) > 5 and re.fullmatch(r"[0-9]{12}", parts[4]) else ""
 
 
-def move(access: Access, region: str, account: str = "") -> Access:
+def move(endpoint: RegistryEndpoint, region: str, account: str = "") -> RegistryEndpoint:
     """Reach the same registry in another region (and another account): host and identity move together.
 
     Raises ``ValueError`` for a host that is not ECR's or a region that cannot be one.
     """
-    place = parse(access.host)
+    place = parse(endpoint.host)
     if place is None:
-        raise ValueError(f"{access.host} is not an ECR registry, so it has no regions")
+        raise ValueError(f"{endpoint.host} is not an ECR registry, so it has no regions")
     if not is_region(region):
         raise ValueError(f"{region!r} is not an AWS region")
-    port = "".join(access.host.partition(":")[1:])
+    port = "".join(endpoint.host.partition(":")[1:])
     host = str(replace(place, region=region, account=account or place.account)) + port
-    identity = access.identity
+    identity = endpoint.identity
     if isinstance(identity, AwsIdentity):
         identity = replace(identity, region=region, account=account or identity.account)
-    return replace(access, host=host, identity=identity)
+    return replace(endpoint, host=host, identity=identity)
 
 
 def suffix_of(region: str) -> str:
-    """Give the domain that a region's partition lives under."""
+    """Return the domain that a region's partition lives under."""
     return next((suffix for start, suffix in _SUFFIXES if region.startswith(start)), "amazonaws.com")
 
 

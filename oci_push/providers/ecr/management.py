@@ -15,42 +15,42 @@ from oci_push.model.identity import EcrCreation
 from oci_push.model.reference import Repository
 from oci_push.providers.base import Cloud
 from oci_push.providers.ecr.aws import Aws
-from oci_push.providers.ecr.credentials import EcrLogins
-from oci_push.runtime.context import Scope
-from oci_push.runtime.single_flight import OnceMap
+from oci_push.providers.ecr.credentials import EcrCredentials
+from oci_push.runtime.context import Context
+from oci_push.runtime.single_flight import SingleFlight
 
 _log = logging.getLogger(__name__)
 _MOST_DIGESTS = 100
 
 
-class EcrControl:
+class EcrManagement:
     """Act on one account's registry in one region, with `creation` for the repositories that are missing."""
 
-    def __init__(self, logins: EcrLogins, aws: Aws, cloud: Cloud, creation: EcrCreation | None) -> None:
-        self._logins = logins
+    def __init__(self, credentials: EcrCredentials, aws: Aws, cloud: Cloud, creation: EcrCreation | None) -> None:
+        self._logins = credentials
         self._aws = aws
         self._cloud = cloud
         self._creation = creation
-        self._prepared: OnceMap[str, bool] = OnceMap()
-        self._mounting: OnceMap[str, str] = OnceMap()
+        self._prepared: SingleFlight[str, bool] = SingleFlight()
+        self._mounting: SingleFlight[str, str] = SingleFlight()
 
-    def real_host(self, scope: Scope) -> str:
-        """Give the registry's host with its account."""
-        return str(self._logins.host(scope))
+    def real_host(self, context: Context) -> str:
+        """Return the registry's host with its account."""
+        return str(self._logins.host(context))
 
-    def prepare(self, scope: Scope, repository: Repository) -> None:
+    def prepare(self, context: Context, repository: Repository) -> None:
         """Create the repository if it is missing and we were told to; once, however many threads ask."""
         creation = self._creation
         if creation is not None:
-            self._prepared.get(repository.path, lambda: self._prepare(scope, repository, creation))
+            self._prepared.get(repository.path, lambda: self._prepare(context, repository, creation))
 
-    def present(self, scope: Scope, repository: Repository, digests: Iterable[Digest]) -> frozenset[Digest] | None:
+    def present(self, context: Context, repository: Repository, digests: Iterable[Digest]) -> frozenset[Digest] | None:
         """Ask for up to a hundred blobs in one request (BatchCheckLayerAvailability)."""
         found: set[Digest] = set()
         wanted = list(digests)
         try:
             for start in range(0, len(wanted), _MOST_DIGESTS):
-                found |= self._available(scope, repository, wanted[start : start + _MOST_DIGESTS])
+                found |= self._available(context, repository, wanted[start : start + _MOST_DIGESTS])
         except NotFoundError:
             return frozenset()
         except (RegistryError, NetworkError) as error:
@@ -58,18 +58,18 @@ class EcrControl:
             return None
         return frozenset(found)
 
-    def can_mount(self, scope: Scope) -> bool:
+    def can_mount(self, context: Context) -> bool:
         """Read the account's setting BLOB_MOUNTING; where it may not be read, a mount is worth its try."""
-        return self._mounting.get("", lambda: self._read_mounting(scope)) != "DISABLED"
+        return self._mounting.get("", lambda: self._read_mounting(context)) != "DISABLED"
 
-    def explain(self, scope: Scope, repository: Repository, error: OciPushError) -> OciPushError:
+    def explain(self, context: Context, repository: Repository, error: OciPushError) -> OciPushError:
         """Tell a missing repository from other failures: ECR answers 404 or just closes the connection."""
         if not isinstance(error, NotFoundError | NetworkError | UploadRejectedError):
             return error
         try:
-            if self._exists(scope, repository, self._aws.ask):
+            if self._exists(context, repository, self._aws.ask):
                 return error
-            host = self._logins.host(scope)
+            host = self._logins.host(context)
         except OciPushError as unknown:
             _log.debug("cannot find out whether %s exists: %s", repository, unknown)
             return error
@@ -81,15 +81,15 @@ class EcrControl:
             codes=("NAME_UNKNOWN",),
         )
 
-    def _prepare(self, scope: Scope, repository: Repository, creation: EcrCreation) -> bool:
+    def _prepare(self, context: Context, repository: Repository, creation: EcrCreation) -> bool:
         try:
-            if self._exists(scope, repository, self._aws.call):
+            if self._exists(context, repository, self._aws.call):
                 return True
         except DeniedError as error:
             _log.debug("creating %s without looking first: %s", repository, error)
-        account = self._logins.host(scope).account
+        account = self._logins.host(context).account
         try:
-            self._call(scope, "CreateRepository", repository, registryId=account, **_settings(creation))
+            self._call(context, "CreateRepository", repository, registryId=account, **_settings(creation))
         except RegistryError as error:
             if "RepositoryAlreadyExistsException" in error.codes:
                 return True  # another push was faster
@@ -97,7 +97,7 @@ class EcrControl:
         self._cloud.emit(Note(f"{repository}: repository created"))
         if creation.lifecycle_policy:
             self._call(
-                scope,
+                context,
                 "PutLifecyclePolicy",
                 repository,
                 registryId=account,
@@ -105,48 +105,48 @@ class EcrControl:
             )
         return True
 
-    def _exists(self, scope: Scope, repository: Repository, send: Callable[..., object]) -> bool:
+    def _exists(self, context: Context, repository: Repository, send: Callable[..., object]) -> bool:
         try:
             send(
-                scope,
+                context,
                 "ecr",
                 "DescribeRepositories",
                 what=str(repository),
-                registryId=self._logins.host(scope).account,
+                registryId=self._logins.host(context).account,
                 repositoryNames=[repository.path],
             )
         except NotFoundError:
             return False
         return True
 
-    def _available(self, scope: Scope, repository: Repository, digests: list[Digest]) -> set[Digest]:
+    def _available(self, context: Context, repository: Repository, digests: list[Digest]) -> set[Digest]:
         answer = self._aws.ask(
-            scope,
+            context,
             "ecr",
             "BatchCheckLayerAvailability",
             what=str(repository),
-            registryId=self._logins.host(scope).account,
+            registryId=self._logins.host(context).account,
             repositoryName=repository.path,
             layerDigests=[str(digest) for digest in digests],
         )
         there = {e.get("layerDigest") for e in answer["layers"] if e.get("layerAvailability") == "AVAILABLE"}
         return {digest for digest in digests if str(digest) in there}
 
-    def _read_mounting(self, scope: Scope) -> str:
+    def _read_mounting(self, context: Context) -> str:
         try:
-            answer = self._aws.ask(scope, "ecr", "GetAccountSetting", name="BLOB_MOUNTING")
+            answer = self._aws.ask(context, "ecr", "GetAccountSetting", name="BLOB_MOUNTING")
         except (RegistryError, NetworkError) as error:
             _log.debug("BLOB_MOUNTING is not known: %s", error)
             return "UNKNOWN"
         return str(answer.get("value") or "UNKNOWN")
 
-    def _call(self, scope: Scope, operation: str, repository: Repository, **parameters: object) -> None:
+    def _call(self, context: Context, operation: str, repository: Repository, **parameters: object) -> None:
         name = repository.path
-        self._aws.call(scope, "ecr", operation, what=str(repository), repositoryName=name, **parameters)
+        self._aws.call(context, "ecr", operation, what=str(repository), repositoryName=name, **parameters)
 
 
 def _settings(creation: EcrCreation) -> dict[str, object]:
-    """Give CreateRepository's parameters; what is not said is left to the account's defaults."""
+    """Return CreateRepository's parameters; what is not said is left to the account's defaults."""
     given: dict[str, object] = {}
     if creation.scan_on_push:
         given["imageScanningConfiguration"] = {"scanOnPush": True}

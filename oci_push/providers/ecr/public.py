@@ -10,14 +10,14 @@ from msgspec.structs import replace
 
 from oci_push.errors import CredentialsError, RegistryError
 from oci_push.events import Note
-from oci_push.model.endpoint import Access, Login
+from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.identity import AwsIdentity
-from oci_push.providers.base import Cloud, CloudSide
+from oci_push.providers.base import Cloud, CloudServices
 from oci_push.providers.ecr.aws import Aws, Endpoints
 from oci_push.providers.ecr.credentials import life_s, read_token
-from oci_push.runtime.context import Scope
-from oci_push.runtime.single_flight import OnceMap
-from oci_push.transport.credentials import FixedLogin, Lease, LeasedLogin, LoginSource
+from oci_push.runtime.context import Context
+from oci_push.runtime.single_flight import SingleFlight
+from oci_push.transport.credentials import CredentialProvider, FixedCredential, Lease, RefreshingCredential
 
 _REGION = "us-east-1"
 _SIGNS = (
@@ -29,40 +29,40 @@ _SIGNS = (
 )
 
 
-class _Logins:
-    """Give AWS's login, or nobody's where no identity was asked for and AWS gives none: then only reading works."""
+class _PublicCredentials:
+    """Return AWS's login, or nobody's where no identity was asked for and AWS gives none: then only reading works."""
 
-    def __init__(self, access: Access, aws: Aws, cloud: Cloud) -> None:
-        self._host = access.host
-        self._required = access.identity is not None
+    def __init__(self, endpoint: RegistryEndpoint, aws: Aws, cloud: Cloud) -> None:
+        self._host = endpoint.host
+        self._required = endpoint.identity is not None
         self._aws = aws
         self._cloud = cloud
-        self._source: OnceMap[str, LoginSource] = OnceMap()
+        self._source: SingleFlight[str, CredentialProvider] = SingleFlight()
 
-    def login(self, scope: Scope) -> Login | None:
-        """Give the login in use, or a new one."""
-        return self._source.get("", lambda: self._choose(scope)).login(scope)
+    def credential(self, context: Context) -> Credential | None:
+        """Return the login in use, or a new one."""
+        return self._source.get("", lambda: self._choose(context)).credential(context)
 
-    def refused(self, login: Login) -> bool:
+    def refused(self, credential: Credential) -> bool:
         """Forget a token."""
         source = self._source.peek("")
-        return source is not None and source.refused(login)
+        return source is not None and source.refused(credential)
 
-    def _choose(self, scope: Scope) -> LoginSource:
+    def _choose(self, context: Context) -> CredentialProvider:
         if not self._required and not _is_configured(self._cloud):
-            return FixedLogin(None)
-        leased = LeasedLogin(self._cloud.clock, self._lease)
+            return FixedCredential(None)
+        leased = RefreshingCredential(self._cloud.clock, self._lease)
         try:
-            leased.login(scope)
+            leased.credential(context)
         except (CredentialsError, RegistryError) as error:
             if self._required:
                 raise
             self._cloud.emit(Note(f"{error}; going on without a login, which is enough for reading"))
-            return FixedLogin(None)
+            return FixedCredential(None)
         return leased
 
-    def _lease(self, scope: Scope) -> Lease:
-        entry = self._aws.call(scope, "ecr-public", "GetAuthorizationToken")["authorizationData"]
+    def _lease(self, context: Context) -> Lease:
+        entry = self._aws.call(context, "ecr-public", "GetAuthorizationToken")["authorizationData"]
         return Lease(read_token(entry, self._host), life_s(entry, self._cloud.clock.now()))
 
 
@@ -72,8 +72,8 @@ def _is_configured(cloud: Cloud) -> bool:
     return any(cloud.env.get(name) for name in _SIGNS) or (folder is not None and folder.is_dir())
 
 
-def cloud_side(access: Access, cloud: Cloud) -> CloudSide:
+def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices:
     """Ask AWS as the given identity, or as its default chain says."""
-    identity = access.identity if isinstance(access.identity, AwsIdentity) else AwsIdentity()
-    aws = Aws(replace(identity, region=_REGION, account=""), Endpoints(_REGION), cloud, access.host)
-    return CloudSide(_Logins(access, aws, cloud))
+    identity = endpoint.identity if isinstance(endpoint.identity, AwsIdentity) else AwsIdentity()
+    aws = Aws(replace(identity, region=_REGION, account=""), Endpoints(_REGION), cloud, endpoint.host)
+    return CloudServices(_PublicCredentials(endpoint, aws, cloud))

@@ -11,41 +11,41 @@ from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.providers.base import ReplicaState
 from oci_push.providers.ecr.aws import Aws
-from oci_push.providers.ecr.credentials import EcrLogins
+from oci_push.providers.ecr.credentials import EcrCredentials
 from oci_push.providers.ecr.replication_rules import Place, Rule
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 
 class EcrReplication:
     """See and set one registry's rules."""
 
-    def __init__(self, logins: EcrLogins, aws: Aws) -> None:
-        self._logins = logins
+    def __init__(self, credentials: EcrCredentials, aws: Aws) -> None:
+        self._logins = credentials
         self._aws = aws
 
-    def home(self, scope: Scope) -> Place:
+    def home(self, context: Context) -> Place:
         """Say which registry this is."""
-        host = self._logins.host(scope)
+        host = self._logins.host(context)
         return Place(host.region, host.account)
 
-    def rules(self, scope: Scope) -> tuple[Rule, ...]:
+    def rules(self, context: Context) -> tuple[Rule, ...]:
         """Read the rules."""
-        answer = self._aws.call(scope, "ecr", "DescribeRegistry")
+        answer = self._aws.call(context, "ecr", "DescribeRegistry")
         return tuple(_read(rule) for rule in answer.get("replicationConfiguration", {}).get("rules", ()))
 
-    def set_rules(self, scope: Scope, rules: tuple[Rule, ...]) -> None:
+    def set_rules(self, context: Context, rules: tuple[Rule, ...]) -> None:
         """Replace all rules."""
         configuration = {"rules": [_write(rule) for rule in rules]}
-        self._aws.call(scope, "ecr", "PutReplicationConfiguration", replicationConfiguration=configuration)
+        self._aws.call(context, "ecr", "PutReplicationConfiguration", replicationConfiguration=configuration)
 
-    def states(self, scope: Scope, repository: Repository, digest: Digest) -> tuple[ReplicaState, ...]:
+    def states(self, context: Context, repository: Repository, digest: Digest) -> tuple[ReplicaState, ...]:
         """Ask DescribeImageReplicationStatus; an index is asked for by the index's own digest."""
         answer = self._aws.call(
-            scope,
+            context,
             "ecr",
             "DescribeImageReplicationStatus",
             what=f"{repository}@{digest}",
-            registryId=self._logins.host(scope).account,
+            registryId=self._logins.host(context).account,
             repositoryName=repository.path,
             imageId={"imageDigest": str(digest)},
         )

@@ -51,12 +51,12 @@ class Rule(Struct, frozen=True):
 
 
 def destinations(rules: tuple[Rule, ...], path: str) -> tuple[Place, ...]:
-    """Give where a repository's images are copied to, each place once."""
+    """Return where a repository's images are copied to, each place once."""
     return tuple(dict.fromkeys(place for rule in rules if rule.covers(path) for place in rule.destinations))
 
 
 class Difference(Struct, frozen=True):
-    """Hold what setting new rules would remove and add; rules have no names, so a changed one is both."""
+    """What setting new rules would remove and add; rules have no names, so a changed one is both."""
 
     removed: tuple[Rule, ...]
     added: tuple[Rule, ...]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from oci_push.engine.replicate import nearest
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 
-A, B, C = Access("a.example"), Access("b.example"), Access("c.example")
+A, B, C = RegistryEndpoint("a.example"), RegistryEndpoint("b.example"), RegistryEndpoint("c.example")
 
 
 @pytest.mark.parametrize(
@@ -19,5 +19,7 @@ A, B, C = Access("a.example"), Access("b.example"), Access("c.example")
         ({A: 0.02, B: 0.02, C: 0.02}, A),
     ],
 )
-def test_the_nearest_finished_registry_is_read(distances: dict[Access, float | None], chosen: Access) -> None:
+def test_the_nearest_finished_registry_is_read(
+    distances: dict[RegistryEndpoint, float | None], chosen: RegistryEndpoint
+) -> None:
     assert nearest((A, B, C), distances.__getitem__) is chosen

@@ -9,10 +9,10 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from oci_push.errors import CredentialsError, Problem, RegistryError
+from oci_push.errors import CredentialsError, Diagnostic, RegistryError
 from oci_push.events import Event, Note, RetryScheduled, Within, discreet
 from oci_push.model.display import clean, clean_json, quoted
-from oci_push.model.endpoint import Login
+from oci_push.model.endpoint import Credential
 from oci_push.secret import Secret, learn_logins, masked, masked_json
 
 WORD = 'mask3d/of+this "test" é\\&<'
@@ -56,7 +56,7 @@ def test_a_secret_is_found_inside_of_base64_wherever_it_begins(user: str, behind
 
 
 def test_a_short_password_is_found_in_what_basic_makes_of_it() -> None:
-    Login("someone", Secret("pw"))
+    Credential("someone", Secret("pw"))
     assert masked(f"Basic {packed('someone:pw')}") == "Basic ***"
 
 
@@ -204,7 +204,7 @@ def test_an_error_shows_no_secret_whoever_made_its_text() -> None:
     secret = Secret("told-in-an-error")
     error = RegistryError(f"a {secret.reveal()}", hint=f"b {secret.reveal()}", url=f"http://x/{secret.reveal()}")
     error.message += f"; c {secret.reveal()}"
-    told = f"{error} {error.hint} {error.url} {error.args} {Problem(f'd {secret.reveal()}')}"
+    told = f"{error} {error.hint} {error.url} {error.args} {Diagnostic(f'd {secret.reveal()}')}"
     assert "told-in-an-error" not in told
     assert "told-in-an-error" not in str(CredentialsError(secret.reveal()))
 

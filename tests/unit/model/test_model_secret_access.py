@@ -7,7 +7,7 @@ import traceback
 
 import pytest
 
-from oci_push.model.endpoint import Access, Login, Trust, is_loopback
+from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig, is_loopback
 from oci_push.secret import Secret
 
 
@@ -18,8 +18,10 @@ class TestSecret:
         assert "hunter2" not in shown(Secret("hunter2"))
 
     def test_does_not_show_in_what_holds_it(self) -> None:
-        login = Login("u", Secret("hunter2"), Secret("hunter2"), Secret("hunter2"))
-        assert "hunter2" not in repr((login, Access("reg.example", login), {"a": [Secret("hunter2")]}))
+        credential = Credential("u", Secret("hunter2"), Secret("hunter2"), Secret("hunter2"))
+        assert "hunter2" not in repr(
+            (credential, RegistryEndpoint("reg.example", credential), {"a": [Secret("hunter2")]})
+        )
 
     def test_does_not_show_in_a_traceback(self) -> None:
         secret = Secret("hunter" + "2")  # in pieces: a traceback quotes the source line
@@ -78,9 +80,9 @@ def test_loopback_is_this_machine(host: str, expected: bool) -> None:
     ],
 )
 def test_scheme_is_what_is_said_or_follows_from_the_host(host: str, plain: bool | None, scheme: str) -> None:
-    assert Access(host, trust=Trust(plain_http=plain)).scheme == scheme
+    assert RegistryEndpoint(host, tls=TlsConfig(plain_http=plain)).scheme == scheme
 
 
 def test_two_logins_on_one_host_are_two_accesses() -> None:
-    one, two = (Access("reg.example", Login("u", Secret(text))) for text in ("a", "b"))
-    assert len({one, two, Access("reg.example", Login("u", Secret("a")))}) == 2
+    one, two = (RegistryEndpoint("reg.example", Credential("u", Secret(text))) for text in ("a", "b"))
+    assert len({one, two, RegistryEndpoint("reg.example", Credential("u", Secret("a")))}) == 2

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from oci_push.language.branches import allows, find_bad_patterns
-from oci_push.language.document import Mark
+from oci_push.language.document import Location
 from oci_push.language.steps import Branches, Text
 
 
 def texts(*items: str) -> tuple[Text, ...]:
-    return tuple(Text(item, Mark("p.yml", number, 3)) for number, item in enumerate(items, 1))
+    return tuple(Text(item, Location("p.yml", number, 3)) for number, item in enumerate(items, 1))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from oci_push.language.config import load_config
 from oci_push.language.integrations import Integration
 from oci_push.language.parse import parse_pipeline
 from oci_push.language.resolve import resolve_push
-from oci_push.language.resolving import Context
+from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import PushStep
 from oci_push.model.identity import AwsIdentity
 from oci_push.variables.lookup import Variables
@@ -32,7 +32,7 @@ def targets(keys: str, step: str = "") -> list[str]:
     ).steps
     assert isinstance(push, PushStep)
     config = load_config(f"registries: [{{name: e, provider: ecr, {keys}}}]", "c.yaml", {}, Path.read_text)
-    done = resolve_push(push, Context(config, Variables(), {}, {}, lambda _: False))
+    done = resolve_push(push, ResolveContext(config, Variables(), {}, {}, lambda _: False))
     return [*done.references(), *(f"| {region}" for region in done.served_in or ())]
 
 

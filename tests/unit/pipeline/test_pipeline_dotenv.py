@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oci_push.errors import ConfigError, Problem
+from oci_push.errors import ConfigError, Diagnostic
 from oci_push.variables.dotenv import format_dotenv, parse_dotenv
 
 
@@ -72,7 +72,7 @@ NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]*", fullmatch=True)
 
 @given(st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Diagnostic, ...] = ()
     try:
         parse_dotenv(text, "f")
     except ConfigError as error:

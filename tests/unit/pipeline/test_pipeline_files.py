@@ -10,9 +10,9 @@ from oci_push.language.document import Mapping, Timestamp, load, to_plain
 from oci_push.language.integrations import Config
 from oci_push.language.parse import parse_pipeline
 from oci_push.language.resolve import ResolvedPush, resolve_push
-from oci_push.language.resolving import Context
+from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import ParallelStep, PushStep, flatten
-from oci_push.model.endpoint import Access
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.variables.lookup import Variables, interpolate
 
 REGISTRIES = """
@@ -33,7 +33,7 @@ def resolve(step: str, *, settings: Config | None = None, **variables: str) -> R
     text = f"version: '1.0'\nsteps:\n  b: {{type: build, image_name: owner/app}}\n  p: {{type: push, {step}}}\n"
     pipeline = parse_pipeline(text, "p.yml")
     (push,) = (s for s in flatten(pipeline.steps) if isinstance(s, PushStep))
-    context = Context(
+    resolve_context = ResolveContext(
         settings or config(),
         Variables.of(variables),
         pipeline.builds(),
@@ -41,13 +41,13 @@ def resolve(step: str, *, settings: Config | None = None, **variables: str) -> R
         lambda _: False,
         steps=frozenset({"b", "p"}),
     )
-    return resolve_push(push, context)
+    return resolve_push(push, resolve_context)
 
 
-def access(step: str, **variables: str) -> Access:
+def endpoint(step: str, **variables: str) -> RegistryEndpoint:
     """Give how the one target of such a step is reached."""
     (target,) = resolve(step, **variables).targets
-    return target.access
+    return target.endpoint
 
 
 @pytest.mark.parametrize(
@@ -126,15 +126,15 @@ def test_tag_comes_before_tags_and_repeats_count_once() -> None:
 
 
 def test_two_logins_on_one_host_are_two_accesses() -> None:
-    first, second = access("candidate: '${{b}}'"), access("candidate: '${{b}}', registry: second")
+    first, second = endpoint("candidate: '${{b}}'"), endpoint("candidate: '${{b}}', registry: second")
     assert first.host == second.host
     assert first != second
 
 
 def test_credentials_of_the_step_win_and_stay_secret() -> None:
-    done = access("candidate: '${{b}}', registry: gcr, credentials: {username: me, password: '${{P}}'}", P="hidden")
-    assert done.login is not None
-    assert done.login.username == "me"
+    done = endpoint("candidate: '${{b}}', registry: gcr, credentials: {username: me, password: '${{P}}'}", P="hidden")
+    assert done.credential is not None
+    assert done.credential.username == "me"
     assert "hidden" not in repr(done)
 
 

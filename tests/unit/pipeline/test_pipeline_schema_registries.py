@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oci_push.errors import Problem
+from oci_push.errors import Diagnostic
 from oci_push.language.parse import Reading, read_pipeline
 from oci_push.language.schema_registries import Known, KnownRegistry
 
@@ -29,7 +29,7 @@ def without(step: str) -> Reading:
     return read_pipeline(text, "p.yml", Known((), VARIABLES.get))
 
 
-def told(problems: tuple[Problem, ...]) -> list[tuple[int, str]]:
+def told(problems: tuple[Diagnostic, ...]) -> list[tuple[int, str]]:
     return [(one.code, one.message) for one in problems if one.code]
 
 

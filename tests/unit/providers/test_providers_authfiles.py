@@ -15,7 +15,7 @@ from oci_push.events import Event, Note
 from oci_push.model.reference import Repository
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.commands import Finished
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.secret import Secret
 
 NOT_FOUND = Finished(1, b"credentials not found in native keychain\n")
@@ -39,7 +39,7 @@ class Home:
         self.calls: list[tuple[tuple[str, ...], bytes]] = []
         self.events: list[Event] = []
         self.clock = FakeClock()
-        self.scope = Scope(self.clock)
+        self.context = Context(self.clock)
 
     def write(self, name: str, value: object) -> Path:
         path = self.folder / name
@@ -57,8 +57,8 @@ class Home:
         return AuthFiles.discover(self.env, home=self.folder, uid=1000, run_command=self.run, emit=self.events.append)
 
     def user(self, repository: str) -> str | None:
-        found = self.files().find(Repository.parse(repository), self.scope)
-        return found.login.username if found else None
+        found = self.files().find(Repository.parse(repository), self.context)
+        return found.credential.username if found else None
 
 
 @pytest.fixture
@@ -246,8 +246,8 @@ class TestHelpers:
     def test_missing_store_for_all_hosts_is_a_warning_said_once(self, home: Home) -> None:
         home.write(DOCKER, {"credsStore": "desktop"})
         files = home.files()
-        assert files.find(Repository.parse("reg.example/app"), home.scope) is None
-        assert files.find(Repository.parse("reg.example/app"), home.scope) is None
+        assert files.find(Repository.parse("reg.example/app"), home.context) is None
+        assert files.find(Repository.parse("reg.example/app"), home.context) is None
         assert [type(event) for event in home.events] == [Note]
 
     def test_missing_store_is_an_error_where_docker_noted_the_login(self, home: Home) -> None:
@@ -281,7 +281,7 @@ class TestHelpers:
         home.write(DOCKER, {"credHelpers": {"reg.example": "one"}})
         files = home.files()
         for path in ("a", "b", "c"):
-            files.find(Repository("reg.example", path), home.scope)
+            files.find(Repository("reg.example", path), home.context)
         assert len(home.calls) == 1
 
     @pytest.mark.case("CR-014")
@@ -289,9 +289,9 @@ class TestHelpers:
         home.helpers["docker-credential-one"] = answer("helper", "s")
         home.write(DOCKER, {"credHelpers": {"reg.example": "one"}})
         files = home.files()
-        files.find(Repository("reg.example", "a"), home.scope)
+        files.find(Repository("reg.example", "a"), home.context)
         home.clock.time += HELPER_AGE_S
-        files.find(Repository("reg.example", "a"), home.scope)
+        files.find(Repository("reg.example", "a"), home.context)
         assert len(home.calls) == 2
 
     @pytest.mark.case("CR-014")
@@ -299,26 +299,26 @@ class TestHelpers:
         home.helpers["docker-credential-one"] = answer("helper", "old")
         home.write(DOCKER, {"credHelpers": {"reg.example": "one"}})
         files = home.files()
-        files.find(Repository("reg.example", "a"), home.scope)
+        files.find(Repository("reg.example", "a"), home.context)
         home.helpers["docker-credential-one"] = answer("helper", "new")
-        found = files.find(Repository("reg.example", "a"), home.scope, ask_again=True)
+        found = files.find(Repository("reg.example", "a"), home.context, ask_again=True)
         assert found is not None
-        assert found.login.password == Secret("new")
+        assert found.credential.password == Secret("new")
 
 
 class TestFound:
     def test_tells_file_key_and_kind(self, home: Home) -> None:
         path = home.write(DOCKER, {"auths": {"https://reg.example": packed("u", "p")}})
-        found = home.files().find(Repository("reg.example", "app"), home.scope)
+        found = home.files().find(Repository("reg.example", "app"), home.context)
         assert found is not None
         assert (found.file, found.key, found.kind) == (str(path), "https://reg.example", "auths")
-        assert found.login.source == f"{path} (https://reg.example)"
+        assert found.credential.source == f"{path} (https://reg.example)"
 
     def test_explain_lists_every_key_in_order_and_what_came_of_it(self, home: Home) -> None:
         home.helpers["docker-credential-one"] = NOT_FOUND
         home.write(RUNTIME, {"auths": {"reg.example": packed("host", "hunter2")}, "credsStore": "desktop"})
         home.write(DOCKER, {"auths": {"reg.example/team": {}}, "credHelpers": {"reg.example/team/app": "one"}})
-        told = home.files().explain(Repository("reg.example", "team/app"), home.scope)
+        told = home.files().explain(Repository("reg.example", "team/app"), home.context)
         assert [(item.candidate.key, item.verdict) for item in told] == [
             ("reg.example/team/app", "helper one has no login"),
             ("reg.example/team", "the entry is empty"),
@@ -329,7 +329,7 @@ class TestFound:
 
     def test_explain_goes_on_after_a_broken_key_and_tells_of_it(self, home: Home) -> None:
         home.write(DOCKER, {"auths": {"reg.example": packed("u", "p")}, "credHelpers": {"reg.example": "one"}})
-        told = home.files().explain(Repository("reg.example", "app"), home.scope)
+        told = home.files().explain(Repository("reg.example", "app"), home.context)
         assert "docker-credential-one" in told[0].verdict
         assert told[1].is_chosen
 
@@ -338,7 +338,7 @@ class TestFound:
         home.env["DOCKER_AUTH_CONFIG"] = json.dumps({"auths": {"reg.example": entry}})
         files = home.files()
         repository = Repository("reg.example", "app")
-        shown = repr((files.places, files.find(repository, home.scope), files.explain(repository, home.scope)))
+        shown = repr((files.places, files.find(repository, home.context), files.explain(repository, home.context)))
         assert "hunter2" not in shown
         assert entry["auth"] not in shown
 
@@ -382,7 +382,7 @@ class TestDamage:
     def test_a_named_file_that_cannot_be_read_is_an_error(self, home: Home, problem: OSError, variable: str) -> None:
         home.env[variable] = str(home.folder / "named")
         with pytest.raises(CredentialsError, match="named"):
-            self.refusing(home, problem, "named").find(Repository("reg.example", "app"), home.scope)
+            self.refusing(home, problem, "named").find(Repository("reg.example", "app"), home.context)
 
     @pytest.mark.parametrize(
         "problem",
@@ -394,9 +394,9 @@ class TestDamage:
         home.write(DOCKER, {"auths": {"reg.example": {"username": "me", "password": "x"}}})
         files = self.refusing(home, problem, RUNTIME)
         for _ in range(2):
-            found = files.find(Repository("reg.example", "app"), home.scope)
+            found = files.find(Repository("reg.example", "app"), home.context)
             assert found is not None
-            assert found.login.username == "me"
+            assert found.credential.username == "me"
         (note,) = home.events
         assert isinstance(note, Note)
         assert f"{home.folder / RUNTIME}: cannot be read" in note.text

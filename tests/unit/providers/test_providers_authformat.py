@@ -9,12 +9,12 @@ import pytest
 
 from oci_push.credentials.format import AuthFile, AuthKey
 from oci_push.errors import CredentialsError
-from oci_push.model.endpoint import Login
+from oci_push.model.endpoint import Credential
 from oci_push.secret import Secret
 
 
-def login_of(entry: object) -> Login | None:
-    return AuthFile.parse(json.dumps({"auths": {"reg.example": entry}}).encode(), "f.json").login("reg.example")
+def login_of(entry: object) -> Credential | None:
+    return AuthFile.parse(json.dumps({"auths": {"reg.example": entry}}).encode(), "f.json").credential("reg.example")
 
 
 def b64(text: str) -> str:
@@ -27,18 +27,18 @@ SOURCE = "f.json (reg.example)"
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
-        ({"auth": b64("u:p")}, Login("u", Secret("p"), source=SOURCE)),
-        ({"auth": b64("u:p:with:colons")}, Login("u", Secret("p:with:colons"), source=SOURCE)),
-        ({"auth": b64("u:p\0\0")}, Login("u", Secret("p"), source=SOURCE)),
-        ({"auth": b64("u:pä")}, Login("u", Secret("pä"), source=SOURCE)),
-        ({"auth": b64("u:p")[:4] + "\n" + b64("u:p")[4:]}, Login("u", Secret("p"), source=SOURCE)),
-        ({"username": "u", "password": "p"}, Login("u", Secret("p"), source=SOURCE)),
-        ({"auth": b64("u:p"), "username": "other", "password": "x"}, Login("u", Secret("p"), source=SOURCE)),
-        ({"auth": b64("00:"), "identitytoken": "t"}, Login("00", None, Secret("t"), source=SOURCE)),
-        ({"identitytoken": "t"}, Login(identity_token=Secret("t"), source=SOURCE)),
-        ({"registrytoken": "t"}, Login(registry_token=Secret("t"), source=SOURCE)),
-        ({"auth": b64("<token>:t")}, Login(identity_token=Secret("t"), source=SOURCE)),
-        ({"username": "<token>", "password": "t"}, Login(identity_token=Secret("t"), source=SOURCE)),
+        ({"auth": b64("u:p")}, Credential("u", Secret("p"), source=SOURCE)),
+        ({"auth": b64("u:p:with:colons")}, Credential("u", Secret("p:with:colons"), source=SOURCE)),
+        ({"auth": b64("u:p\0\0")}, Credential("u", Secret("p"), source=SOURCE)),
+        ({"auth": b64("u:pä")}, Credential("u", Secret("pä"), source=SOURCE)),
+        ({"auth": b64("u:p")[:4] + "\n" + b64("u:p")[4:]}, Credential("u", Secret("p"), source=SOURCE)),
+        ({"username": "u", "password": "p"}, Credential("u", Secret("p"), source=SOURCE)),
+        ({"auth": b64("u:p"), "username": "other", "password": "x"}, Credential("u", Secret("p"), source=SOURCE)),
+        ({"auth": b64("00:"), "identitytoken": "t"}, Credential("00", None, Secret("t"), source=SOURCE)),
+        ({"identitytoken": "t"}, Credential(identity_token=Secret("t"), source=SOURCE)),
+        ({"registrytoken": "t"}, Credential(registry_token=Secret("t"), source=SOURCE)),
+        ({"auth": b64("<token>:t")}, Credential(identity_token=Secret("t"), source=SOURCE)),
+        ({"username": "<token>", "password": "t"}, Credential(identity_token=Secret("t"), source=SOURCE)),
         ({}, None),
         ({"email": "u@x.example"}, None),
         ({"auth": ""}, None),
@@ -46,7 +46,7 @@ SOURCE = "f.json (reg.example)"
     ],
 )
 @pytest.mark.case("CR-015")
-def test_entry_gives_the_login(entry: object, expected: Login | None) -> None:
+def test_entry_gives_the_login(entry: object, expected: Credential | None) -> None:
     assert login_of(entry) == expected
 
 

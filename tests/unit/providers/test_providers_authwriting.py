@@ -16,14 +16,14 @@ from oci_push.credentials.format import AuthKey
 from oci_push.credentials.writing import choose_file, remove_login, store_login
 from oci_push.errors import CredentialsError
 from oci_push.events import ignore
-from oci_push.model.endpoint import Login
+from oci_push.model.endpoint import Credential
 from oci_push.model.reference import Repository
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.commands import Finished
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.secret import Secret
 
-LOGIN = Login("robot", Secret("pa:ss"))
+LOGIN = Credential("robot", Secret("pa:ss"))
 PACKED = base64.b64encode(b"robot:pa:ss").decode()
 HUB = "https://index.docker.io/v1/"
 
@@ -67,12 +67,12 @@ def write(path: Path, value: object) -> None:
     path.write_text(json.dumps(value))
 
 
-def store(path: Path, key: str, run: object = absent, login: Login = LOGIN) -> str:
-    return str(store_login(path, AuthKey.parse(key), login, run, Scope(FakeClock())))  # type: ignore[arg-type]
+def store(path: Path, key: str, run: object = absent, credential: Credential = LOGIN) -> str:
+    return str(store_login(path, AuthKey.parse(key), credential, run, Context(FakeClock())))  # type: ignore[arg-type]
 
 
 def remove(path: Path, key: str, run: object = absent) -> list[str]:
-    return [str(one) for one in remove_login(path, AuthKey.parse(key), run, Scope(FakeClock()))]  # type: ignore[arg-type]
+    return [str(one) for one in remove_login(path, AuthKey.parse(key), run, Context(FakeClock()))]  # type: ignore[arg-type]
 
 
 class TestStoring:
@@ -111,7 +111,7 @@ class TestStoring:
         assert json.loads(path.read_text())["auths"] == {"reg.example": {"auth": PACKED}}
 
     def test_an_identity_token_is_kept_as_one(self, path: Path) -> None:
-        store(path, "reg.example", login=Login("u", identity_token=Secret("t")))
+        store(path, "reg.example", credential=Credential("u", identity_token=Secret("t")))
         entry = json.loads(path.read_text())["auths"]["reg.example"]
         assert (base64.b64decode(entry["auth"]), entry["identitytoken"]) == (b"u:", "t")
 
@@ -128,9 +128,9 @@ class TestStoring:
         files = AuthFiles.discover(
             {"DOCKER_CONFIG": str(path.parent)}, home=tmp_path, uid=1, run_command=absent, emit=ignore
         )
-        found = files.find(Repository.parse("reg.example:5000/team/app"), Scope(FakeClock()))
+        found = files.find(Repository.parse("reg.example:5000/team/app"), Context(FakeClock()))
         assert found is not None
-        assert (found.login.username, found.login.password) == ("robot", Secret("pa:ss"))
+        assert (found.credential.username, found.credential.password) == ("robot", Secret("pa:ss"))
 
     def test_a_damaged_file_is_left_alone(self, path: Path) -> None:
         path.parent.mkdir()
@@ -147,7 +147,7 @@ class TestStoring:
 
     def test_a_bearer_token_alone_is_refused(self, path: Path) -> None:
         with pytest.raises(CredentialsError, match="ready token"):
-            store(path, "reg.example", login=Login(registry_token=Secret("t")))
+            store(path, "reg.example", credential=Credential(registry_token=Secret("t")))
 
     def test_a_file_that_another_process_changes_is_waited_for(self, path: Path) -> None:
         write(path, {})

@@ -9,7 +9,7 @@ import pytest
 from oci_push.credentials.certificates import SYSTEM_FOLDERS, add_certificates, certificate_folders
 from oci_push.errors import ConfigError
 from oci_push.events import Event, Note
-from oci_push.model.endpoint import Trust
+from oci_push.model.endpoint import TlsConfig
 from oci_push.transport.tls import make_context
 
 HOST = "reg.example:5000"
@@ -30,8 +30,8 @@ def events() -> list[Event]:
 @pytest.mark.case("TL-001")
 def test_authority_and_client_pair_are_added(tmp_path: Path, events: list[Event]) -> None:
     folder = put(tmp_path / HOST, "ca.crt", "client.cert", "client.key", "README")
-    trust = add_certificates(Trust(), HOST, [tmp_path], events.append)
-    assert trust == Trust(
+    tls = add_certificates(TlsConfig(), HOST, [tmp_path], events.append)
+    assert tls == TlsConfig(
         more_ca_files=(str(folder / "ca.crt"),),
         cert_file=str(folder / "client.cert"),
         key_file=str(folder / "client.key"),
@@ -41,8 +41,8 @@ def test_authority_and_client_pair_are_added(tmp_path: Path, events: list[Event]
 
 def test_all_authorities_are_added_in_order_of_name(tmp_path: Path, events: list[Event]) -> None:
     folder = put(tmp_path / HOST, "b.crt", "a.crt")
-    trust = add_certificates(Trust(), HOST, [tmp_path], events.append)
-    assert trust.more_ca_files == (str(folder / "a.crt"), str(folder / "b.crt"))
+    tls = add_certificates(TlsConfig(), HOST, [tmp_path], events.append)
+    assert tls.more_ca_files == (str(folder / "a.crt"), str(folder / "b.crt"))
 
 
 @pytest.mark.parametrize(("present", "missing"), [("client.cert", "client.key"), ("client.key", "client.cert")])
@@ -50,7 +50,7 @@ def test_all_authorities_are_added_in_order_of_name(tmp_path: Path, events: list
 def test_half_a_pair_is_an_error_naming_the_missing_file(tmp_path: Path, present: str, missing: str) -> None:
     folder = put(tmp_path / HOST, present)
     with pytest.raises(ConfigError) as caught:
-        add_certificates(Trust(), HOST, [tmp_path], lambda _: None)
+        add_certificates(TlsConfig(), HOST, [tmp_path], lambda _: None)
     assert str(caught.value) == f"{folder / missing}: is missing, {present} beside it needs it"
     assert caught.value.hint
 
@@ -60,27 +60,27 @@ def test_first_folder_that_knows_the_host_is_used_alone(tmp_path: Path, events: 
     put(tmp_path / "two" / HOST, "two.crt")
     put(tmp_path / "three" / HOST, "three.crt")
     folders = [tmp_path / name for name in ("none", "one", "two", "three")]
-    trust = add_certificates(Trust(), HOST, folders, events.append)
-    assert trust.more_ca_files == (str(tmp_path / "two" / HOST / "two.crt"),)
+    tls = add_certificates(TlsConfig(), HOST, folders, events.append)
+    assert tls.more_ca_files == (str(tmp_path / "two" / HOST / "two.crt"),)
 
 
 def test_another_port_is_another_registry(tmp_path: Path, events: list[Event]) -> None:
     put(tmp_path / "reg.example", "ca.crt")
-    assert add_certificates(Trust(), HOST, [tmp_path], events.append) == Trust()
+    assert add_certificates(TlsConfig(), HOST, [tmp_path], events.append) == TlsConfig()
 
 
 def test_what_the_user_gave_stays(tmp_path: Path, events: list[Event]) -> None:
     folder = put(tmp_path / HOST, "ca.crt", "client.cert", "client.key")
-    given = Trust(ca_file="/mine/ca.pem", cert_file="/mine/cert.pem", key_file="/mine/key.pem")
-    trust = add_certificates(given, HOST, [tmp_path], events.append)
-    assert (trust.ca_file, trust.cert_file, trust.key_file) == ("/mine/ca.pem", "/mine/cert.pem", "/mine/key.pem")
-    assert trust.more_ca_files == (str(folder / "ca.crt"),)
+    given = TlsConfig(ca_file="/mine/ca.pem", cert_file="/mine/cert.pem", key_file="/mine/key.pem")
+    tls = add_certificates(given, HOST, [tmp_path], events.append)
+    assert (tls.ca_file, tls.cert_file, tls.key_file) == ("/mine/ca.pem", "/mine/cert.pem", "/mine/key.pem")
+    assert tls.more_ca_files == (str(folder / "ca.crt"),)
 
 
 def test_of_several_pairs_the_first_is_used_with_a_warning(tmp_path: Path, events: list[Event]) -> None:
     folder = put(tmp_path / HOST, "a.cert", "a.key", "b.cert", "b.key")
-    trust = add_certificates(Trust(), HOST, [tmp_path], events.append)
-    assert trust.cert_file == str(folder / "a.cert")
+    tls = add_certificates(TlsConfig(), HOST, [tmp_path], events.append)
+    assert tls.cert_file == str(folder / "a.cert")
     assert [event.level for event in events if isinstance(event, Note)] == ["warning"]
 
 
@@ -94,8 +94,8 @@ class Unreadable(type(Path())):  # type: ignore[misc]
 @pytest.mark.case("TL-003")
 def test_unreadable_folder_is_passed_over_with_a_warning(tmp_path: Path, events: list[Event]) -> None:
     put(tmp_path / "two" / HOST, "two.crt")
-    trust = add_certificates(Trust(), HOST, [Unreadable(tmp_path / "one"), tmp_path / "two"], events.append)
-    assert len(trust.more_ca_files) == 1
+    tls = add_certificates(TlsConfig(), HOST, [Unreadable(tmp_path / "one"), tmp_path / "two"], events.append)
+    assert len(tls.more_ca_files) == 1
     assert [event.text for event in events if isinstance(event, Note)] == [
         f"{tmp_path / 'one' / HOST}: certificates are not used (Permission denied)"
     ]
@@ -104,14 +104,14 @@ def test_unreadable_folder_is_passed_over_with_a_warning(tmp_path: Path, events:
 @pytest.mark.parametrize("host", ["", "..", "a/../b", "."])
 def test_host_that_could_leave_the_folder_is_refused(tmp_path: Path, host: str) -> None:
     with pytest.raises(ValueError, match="is not a registry host"):
-        add_certificates(Trust(), host, [tmp_path], lambda _: None)
+        add_certificates(TlsConfig(), host, [tmp_path], lambda _: None)
 
 
 def test_authority_that_cannot_be_used_is_named_when_the_connection_is_made(tmp_path: Path) -> None:
     folder = put(tmp_path / HOST, "ca.crt")
-    trust = add_certificates(Trust(), HOST, [tmp_path], lambda _: None)
+    tls = add_certificates(TlsConfig(), HOST, [tmp_path], lambda _: None)
     with pytest.raises(ConfigError, match="cannot be used as a CA file") as caught:
-        make_context(trust, {})
+        make_context(tls, {})
     assert str(caught.value).startswith(str(folder / "ca.crt"))
 
 
@@ -127,9 +127,9 @@ def test_a_file_that_cannot_be_read_is_left_out_and_told(name: str, tmp_path: Pa
     folder = put(tmp_path / HOST, "ca.crt", "client.key", "client.cert")
     (folder / name).unlink(missing_ok=True)
     (folder / name).symlink_to(tmp_path / "gone")
-    trust = add_certificates(Trust(), HOST, [tmp_path], events.append)
-    assert trust.more_ca_files == (str(folder / "ca.crt"),)
-    assert bool(trust.cert_file) == name.endswith(".crt")
+    tls = add_certificates(TlsConfig(), HOST, [tmp_path], events.append)
+    assert tls.more_ca_files == (str(folder / "ca.crt"),)
+    assert bool(tls.cert_file) == name.endswith(".crt")
     (note,) = events
     assert isinstance(note, Note)
     assert f"{folder / name}: cannot be read" in note.text

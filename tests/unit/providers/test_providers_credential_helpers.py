@@ -9,10 +9,10 @@ import pytest
 
 from oci_push.credentials.helpers import MissingHelperError, ask_helper
 from oci_push.errors import CredentialsError, DeadlineError
-from oci_push.model.endpoint import Login
+from oci_push.model.endpoint import Credential
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.commands import Finished
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.secret import Secret
 
 
@@ -30,8 +30,8 @@ class Program:
         return self.outcome
 
 
-def ask(program: Program, name: str = "one", scope: Scope | None = None) -> Login | None:
-    return ask_helper(name, "reg.example", program, scope or Scope(FakeClock()), source="f.json")
+def ask(program: Program, name: str = "one", context: Context | None = None) -> Credential | None:
+    return ask_helper(name, "reg.example", program, context or Context(FakeClock()), source="f.json")
 
 
 def test_server_goes_in_on_standard_input_only() -> None:
@@ -43,7 +43,7 @@ def test_server_goes_in_on_standard_input_only() -> None:
 
 def test_answer_becomes_a_login_with_its_source() -> None:
     program = Program(Finished(0, b'{"ServerURL": "reg.example", "Username": "u", "Secret": "s:x"}\n'))
-    assert ask(program) == Login("u", Secret("s:x"), source="f.json (docker-credential-one)")
+    assert ask(program) == Credential("u", Secret("s:x"), source="f.json (docker-credential-one)")
 
 
 @pytest.mark.parametrize(
@@ -61,16 +61,16 @@ def test_what_no_header_can_carry_is_the_helpers_fault(answer: dict[str, str], m
 
 
 def test_the_line_end_of_an_answers_secret_is_no_part_of_it() -> None:
-    login = ask(Program(Finished(0, b'{"Username": "u", "Secret": "s\\n"}')))
-    assert login is not None
-    assert login.password == Secret("s")
+    credential = ask(Program(Finished(0, b'{"Username": "u", "Secret": "s\\n"}')))
+    assert credential is not None
+    assert credential.password == Secret("s")
 
 
 @pytest.mark.case("CR-011")
 def test_token_user_means_an_identity_token() -> None:
-    login = ask(Program(Finished(0, b'{"Username": "<token>", "Secret": "t"}')))
-    assert login is not None
-    assert (login.username, login.password, login.identity_token) == ("", None, Secret("t"))
+    credential = ask(Program(Finished(0, b'{"Username": "<token>", "Secret": "t"}')))
+    assert credential is not None
+    assert (credential.username, credential.password, credential.identity_token) == ("", None, Secret("t"))
 
 
 @pytest.mark.parametrize(
@@ -132,17 +132,17 @@ def test_broken_answer_is_never_quoted(outcome: Finished) -> None:
 
 def test_helper_gets_no_more_time_than_the_scope_has() -> None:
     program = Program(Finished(0, b'{"Username": "u", "Secret": "s"}'))
-    ask(program, scope=Scope(FakeClock()).child(seconds=7))
+    ask(program, context=Context(FakeClock()).child(seconds=7))
     assert program.calls[0][2] == pytest.approx(7)
 
 
 def test_deadline_that_ended_the_helper_is_told_as_such() -> None:
     clock = FakeClock()
-    scope = Scope(clock).child(seconds=7)
+    context = Context(clock).child(seconds=7)
 
     def late(argv: Sequence[str], stdin: bytes, timeout_s: float) -> Finished:
         clock.time += timeout_s
         raise TimeoutError("late")
 
     with pytest.raises(DeadlineError):
-        ask_helper("one", "reg.example", late, scope, source="f.json")
+        ask_helper("one", "reg.example", late, context, source="f.json")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from oci_push.model.endpoint import Login
-from oci_push.protocol.uploads import Form
+from oci_push.model.endpoint import Credential
+from oci_push.protocol.uploads import UploadMethod
 from oci_push.providers.base import Family, complete
 from oci_push.providers.families import FAMILIES, find_family
 from oci_push.secret import Secret
@@ -84,7 +84,7 @@ def test_other_registries_are_reached_where_references_say(host: str) -> None:
 @pytest.mark.parametrize("provider", FAMILIES, ids=lambda provider: provider.name)
 def test_facts_hang_together(provider: Family) -> None:
     quirks = provider.quirks
-    assert Form(quirks.upload)
+    assert UploadMethod(quirks.upload)
     assert not quirks.chunk_bytes or quirks.chunk_bytes >= quirks.chunk_min_bytes
     assert not quirks.chunk_max_bytes or quirks.chunk_bytes <= quirks.chunk_max_bytes
 
@@ -96,7 +96,7 @@ def test_ecr_pieces_are_never_under_its_least_size() -> None:
 
 @pytest.mark.case("CH-016")
 def test_google_takes_bodies_in_one_request() -> None:
-    assert find_family("europe-docker.pkg.dev").quirks.upload == Form.PUT.value
+    assert find_family("europe-docker.pkg.dev").quirks.upload == UploadMethod.PUT.value
 
 
 @pytest.mark.parametrize(
@@ -110,15 +110,15 @@ def test_google_takes_bodies_in_one_request() -> None:
     ],
 )
 def test_a_token_alone_gets_the_user_name_that_goes_with_it(host: str, user: str) -> None:
-    assert complete(Login(password=Secret("t0ken")), find_family(host)).username == user
+    assert complete(Credential(password=Secret("t0ken")), find_family(host)).username == user
 
 
 def test_a_user_name_that_is_there_is_kept() -> None:
-    assert complete(Login("me", Secret("t0ken")), find_family("quay.io")).username == "me"
+    assert complete(Credential("me", Secret("t0ken")), find_family("quay.io")).username == "me"
 
 
 def test_a_user_name_that_is_the_token_is_not_shown() -> None:
-    assert complete(Login(password=Secret("t0ken")), find_family("registry.digitalocean.com")).shown_user == "***"
+    assert complete(Credential(password=Secret("t0ken")), find_family("registry.digitalocean.com")).shown_user == "***"
 
 
 def test_quay_is_never_asked_for_the_delete_action() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oci_push.errors import UploadRejectedError
-from oci_push.protocol.uploads import Form, Upload
+from oci_push.protocol.uploads import Upload, UploadMethod
 from oci_push.registry.capabilities import LAST_BYTES, PROBE_BYTES, SINGLE_BYTES, WHOLE_BYTES, Abilities, Facts
 
 MIB = 1024 * 1024
@@ -28,84 +28,84 @@ def refusal(status: int, *codes: str) -> UploadRejectedError:
 
 def test_small_blobs_go_whole_and_large_ones_in_pieces() -> None:
     abilities = Host().run()
-    assert abilities.form_for(WHOLE_BYTES, UPLOAD) is Form.PUT
-    assert abilities.form_for(WHOLE_BYTES + 1, UPLOAD) is Form.CHUNKS
+    assert abilities.form_for(WHOLE_BYTES, UPLOAD) is UploadMethod.PUT
+    assert abilities.form_for(WHOLE_BYTES + 1, UPLOAD) is UploadMethod.CHUNKS
 
 
 def test_a_registry_without_pieces_gets_large_blobs_whole() -> None:
-    assert Host().run(Facts(pieces=False)).form_for(1 << 34, UPLOAD) is Form.PUT
+    assert Host().run(Facts(pieces=False)).form_for(1 << 34, UPLOAD) is UploadMethod.PUT
 
 
 @pytest.mark.case("CH-005")
 def test_an_announced_maximum_is_kept_by_any_blob_above_it() -> None:
     upload = Upload("https://r/u", chunk_max=5 * MIB)
     abilities = Host().run(Facts(pieces=False))
-    assert abilities.form_for(5 * MIB + 1, upload) is Form.CHUNKS
-    assert abilities.form_for(5 * MIB, upload) is Form.PUT
-    assert abilities.piece_bytes(upload) == 5 * MIB
+    assert abilities.form_for(5 * MIB + 1, upload) is UploadMethod.CHUNKS
+    assert abilities.form_for(5 * MIB, upload) is UploadMethod.PUT
+    assert abilities.chunk_bytes(upload) == 5 * MIB
 
 
 @pytest.mark.case("CH-004")
 def test_an_announced_minimum_raises_the_piece() -> None:
-    assert Host().run().piece_bytes(Upload("https://r/u", chunk_min=50 * MIB)) == 50 * MIB
+    assert Host().run().chunk_bytes(Upload("https://r/u", chunk_min=50 * MIB)) == 50 * MIB
 
 
 def test_a_piece_takes_some_seconds_at_the_measured_speed() -> None:
     abilities = Host().run()
     abilities.measure(16 * MIB, 2.0)
-    assert abilities.piece_bytes(UPLOAD) == 60 * MIB
+    assert abilities.chunk_bytes(UPLOAD) == 60 * MIB
     abilities.measure(60 * MIB, 15.0)
-    assert abilities.piece_bytes(UPLOAD) == 30 * MIB
+    assert abilities.chunk_bytes(UPLOAD) == 30 * MIB
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0.01, 128 * MIB), (1000.0, 8 * MIB)])
 def test_one_piece_changes_the_next_within_bounds(seconds: float, expected: int) -> None:
     abilities = Host().run()
     abilities.measure(16 * MIB, seconds)
-    assert abilities.piece_bytes(UPLOAD) == expected
+    assert abilities.chunk_bytes(UPLOAD) == expected
 
 
 def test_no_piece_is_over_half_a_gibibyte() -> None:
     abilities = Host().run()
     for _ in range(4):
-        abilities.measure(abilities.piece_bytes(UPLOAD), 0.01)
-    assert abilities.piece_bytes(UPLOAD) == 512 * MIB
+        abilities.measure(abilities.chunk_bytes(UPLOAD), 0.01)
+    assert abilities.chunk_bytes(UPLOAD) == 512 * MIB
 
 
 @pytest.mark.case("CH-006")
 def test_413_means_pieces_and_then_ever_smaller_ones() -> None:
     abilities = Host().run(Facts(pieces=False))
-    assert abilities.refuses_size(Form.PUT, 20 * MIB, UPLOAD)
-    assert (abilities.form_for(20 * MIB, UPLOAD), abilities.piece_bytes(UPLOAD)) == (Form.CHUNKS, 10 * MIB)
-    assert abilities.refuses_size(Form.CHUNKS, 10 * MIB, UPLOAD)
-    assert abilities.piece_bytes(UPLOAD) == 5 * MIB
+    assert abilities.refuses_size(UploadMethod.PUT, 20 * MIB, UPLOAD)
+    assert (abilities.form_for(20 * MIB, UPLOAD), abilities.chunk_bytes(UPLOAD)) == (UploadMethod.CHUNKS, 10 * MIB)
+    assert abilities.refuses_size(UploadMethod.CHUNKS, 10 * MIB, UPLOAD)
+    assert abilities.chunk_bytes(UPLOAD) == 5 * MIB
 
 
 def test_413_for_a_huge_blob_goes_straight_to_a_usual_piece() -> None:
     abilities = Host().run(Facts(pieces=False))
-    abilities.refuses_size(Form.PUT, 1 << 34, UPLOAD)
-    assert abilities.piece_bytes(UPLOAD) == 16 * MIB
+    abilities.refuses_size(UploadMethod.PUT, 1 << 34, UPLOAD)
+    assert abilities.chunk_bytes(UPLOAD) == 16 * MIB
 
 
 def test_pieces_never_get_smaller_than_the_registry_takes() -> None:
-    abilities = Host().run(Facts(first_piece=6 * MIB, least_piece=5 * MIB, form=Form.CHUNKS))
-    assert abilities.refuses_size(Form.CHUNKS, 6 * MIB, UPLOAD)
-    assert abilities.piece_bytes(UPLOAD) == 5 * MIB
-    assert not abilities.refuses_size(Form.CHUNKS, 5 * MIB, UPLOAD)
+    abilities = Host().run(Facts(first_piece=6 * MIB, least_piece=5 * MIB, method=UploadMethod.CHUNKS))
+    assert abilities.refuses_size(UploadMethod.CHUNKS, 6 * MIB, UPLOAD)
+    assert abilities.chunk_bytes(UPLOAD) == 5 * MIB
+    assert not abilities.refuses_size(UploadMethod.CHUNKS, 5 * MIB, UPLOAD)
 
 
 def test_a_learnt_limit_holds_in_the_next_run_and_against_growth() -> None:
     host = Host()
-    host.run().refuses_size(Form.CHUNKS, 40 * MIB, UPLOAD)
+    host.run().refuses_size(UploadMethod.CHUNKS, 40 * MIB, UPLOAD)
     later = host.run()
     later.measure(20 * MIB, 0.1)
-    assert later.piece_bytes(UPLOAD) == 20 * MIB
+    assert later.chunk_bytes(UPLOAD) == 20 * MIB
 
 
 def test_a_stray_413_for_a_tiny_blob_is_tried_once_more_and_not_remembered() -> None:
     host = Host()
     abilities = host.run()
-    assert abilities.refuses_size(Form.PUT, 300, UPLOAD)
+    assert abilities.refuses_size(UploadMethod.PUT, 300, UPLOAD)
     assert not abilities.refuses_size(abilities.form_for(300, UPLOAD), 300, UPLOAD)
     assert host.notes == {}
 
@@ -115,24 +115,24 @@ def test_a_stray_413_for_a_tiny_blob_is_tried_once_more_and_not_remembered() -> 
 def test_a_registry_that_refuses_pieces_gets_whole_blobs_now_and_later(error: UploadRejectedError) -> None:
     host = Host()
     abilities = host.run()
-    assert abilities.refuses_form(Form.CHUNKS, error)
-    assert abilities.form_for(1 << 34, UPLOAD) is Form.PUT
-    assert host.run().form_for(1 << 34, UPLOAD) is Form.PUT
+    assert abilities.refuses_form(UploadMethod.CHUNKS, error)
+    assert abilities.form_for(1 << 34, UPLOAD) is UploadMethod.PUT
+    assert host.run().form_for(1 << 34, UPLOAD) is UploadMethod.PUT
 
 
 def test_a_form_that_is_refused_is_not_tried_again() -> None:
     abilities = Host().run(Facts(pieces=False))
     tried = []
-    while abilities.refuses_form(abilities.form, refusal(405)):
-        tried.append(abilities.form)
-    assert tried == [Form.STREAM, Form.CHUNKS]
+    while abilities.refuses_form(abilities.method, refusal(405)):
+        tried.append(abilities.method)
+    assert tried == [UploadMethod.STREAM, UploadMethod.CHUNKS]
 
 
 @pytest.mark.parametrize("status", [401, 403, 409, 500])
 def test_what_is_no_matter_of_form_changes_nothing(status: int) -> None:
     abilities = Host().run()
-    assert not abilities.refuses_form(Form.PUT, refusal(status))
-    assert abilities.form is Form.PUT
+    assert not abilities.refuses_form(UploadMethod.PUT, refusal(status))
+    assert abilities.method is UploadMethod.PUT
 
 
 @pytest.mark.case("UP-028", "UP-029")
@@ -169,8 +169,8 @@ def test_many_tags_in_one_request_that_are_ignored_are_remembered() -> None:
 
 
 def test_a_note_that_makes_no_sense_is_as_good_as_none() -> None:
-    assert Host(piece_limit="many", pieces="perhaps").run().piece_bytes(UPLOAD) == 16 * MIB
+    assert Host(piece_limit="many", pieces="perhaps").run().chunk_bytes(UPLOAD) == 16 * MIB
 
 
 def test_a_last_piece_is_smaller_than_any_piece() -> None:
-    assert Host().run().piece_bytes(UPLOAD) > LAST_BYTES
+    assert Host().run().chunk_bytes(UPLOAD) > LAST_BYTES

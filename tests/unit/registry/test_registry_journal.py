@@ -13,8 +13,8 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.protocol.uploads import Upload
-from oci_push.registry.upload_store import Entry, Journal
-from oci_push.runtime.cache import UPLOAD_S, SqliteMemory
+from oci_push.registry.upload_store import Entry, UploadStore
+from oci_push.runtime.cache import UPLOAD_S, SqliteCache
 from oci_push.runtime.clock import FakeClock
 
 HOST = "registry.test"
@@ -30,62 +30,64 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def memory(tmp_path: Path, clock: FakeClock) -> Iterator[SqliteMemory]:
-    with closing(SqliteMemory(tmp_path / "memory.sqlite3", clock, pytest.fail)) as opened:
+def cache(tmp_path: Path, clock: FakeClock) -> Iterator[SqliteCache]:
+    with closing(SqliteCache(tmp_path / "memory.sqlite3", clock, pytest.fail)) as opened:
         yield opened
 
 
 @pytest.fixture
-def journal(memory: SqliteMemory, tmp_path: Path) -> Journal:
-    return Journal(memory, tmp_path)
+def upload_store(cache: SqliteCache, tmp_path: Path) -> UploadStore:
+    return UploadStore(cache, tmp_path)
 
 
-def take(journal: Journal, repository: Repository = REPOSITORY, blob: Descriptor = BLOB) -> Entry:
-    entry = journal.claim(HOST, repository, blob)
+def take(upload_store: UploadStore, repository: Repository = REPOSITORY, blob: Descriptor = BLOB) -> Entry:
+    entry = upload_store.claim(HOST, repository, blob)
     assert entry is not None
     return entry
 
 
-def test_what_one_run_noted_the_next_one_finds(journal: Journal, memory: SqliteMemory, tmp_path: Path) -> None:
-    first = take(journal)
+def test_what_one_run_noted_the_next_one_finds(upload_store: UploadStore, cache: SqliteCache, tmp_path: Path) -> None:
+    first = take(upload_store)
     first.note(Upload(SECRET, 5, 7), 60)
     first.release()
-    assert take(Journal(memory, tmp_path)).find() == (Upload(SECRET, 5, 7), 60)
+    assert take(UploadStore(cache, tmp_path)).find() == (Upload(SECRET, 5, 7), 60)
 
 
-def test_a_note_is_in_the_file_before_the_run_ends(journal: Journal, tmp_path: Path, clock: FakeClock) -> None:
-    take(journal).note(Upload(SECRET), 60)
-    with closing(SqliteMemory(tmp_path / "memory.sqlite3", clock, pytest.fail)) as another:
+def test_a_note_is_in_the_file_before_the_run_ends(upload_store: UploadStore, tmp_path: Path, clock: FakeClock) -> None:
+    take(upload_store).note(Upload(SECRET), 60)
+    with closing(SqliteCache(tmp_path / "memory.sqlite3", clock, pytest.fail)) as another:
         assert another.find_upload(HOST, "team/app", BLOB.digest) is not None
 
 
-def test_two_runs_never_go_on_with_one_upload(journal: Journal, memory: SqliteMemory, tmp_path: Path) -> None:
-    first = take(journal)
-    assert Journal(memory, tmp_path).claim(HOST, REPOSITORY, BLOB) is None
+def test_two_runs_never_go_on_with_one_upload(upload_store: UploadStore, cache: SqliteCache, tmp_path: Path) -> None:
+    first = take(upload_store)
+    assert UploadStore(cache, tmp_path).claim(HOST, REPOSITORY, BLOB) is None
     first.release()
-    assert Journal(memory, tmp_path).claim(HOST, REPOSITORY, BLOB) is not None
+    assert UploadStore(cache, tmp_path).claim(HOST, REPOSITORY, BLOB) is not None
 
 
-def test_a_url_that_carries_a_secret_is_in_no_file(journal: Journal, memory: SqliteMemory, tmp_path: Path) -> None:
-    take(journal).note(Upload(SECRET), 60)
-    memory.close()
+def test_a_url_that_carries_a_secret_is_in_no_file(
+    upload_store: UploadStore, cache: SqliteCache, tmp_path: Path
+) -> None:
+    take(upload_store).note(Upload(SECRET), 60)
+    cache.close()
     for path in tmp_path.iterdir():
         assert b"signed-and-secret" not in path.read_bytes()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_note_copied_to_another_blob_or_repository_is_none(journal: Journal, memory: SqliteMemory) -> None:
-    first = take(journal)
+def test_a_note_copied_to_another_blob_or_repository_is_none(upload_store: UploadStore, cache: SqliteCache) -> None:
+    first = take(upload_store)
     first.note(Upload(SECRET), 60)
-    noted = memory.find_upload(HOST, "team/app", BLOB.digest)
+    noted = cache.find_upload(HOST, "team/app", BLOB.digest)
     assert noted is not None
-    memory.note_upload(HOST, "team/other", BLOB.digest, noted)
-    assert take(journal, Repository(HOST, "team/other")).find() is None
+    cache.note_upload(HOST, "team/other", BLOB.digest, noted)
+    assert take(upload_store, Repository(HOST, "team/other")).find() is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"short", b"A" * 43 + b"="], ids=["empty", "short", "another"])
-def test_a_lost_key_costs_the_upload_and_is_replaced(journal: Journal, tmp_path: Path, damage: bytes) -> None:
-    entry = take(journal)
+def test_a_lost_key_costs_the_upload_and_is_replaced(upload_store: UploadStore, tmp_path: Path, damage: bytes) -> None:
+    entry = take(upload_store)
     entry.note(Upload(SECRET), 60)
     (tmp_path / "uploads.key").write_bytes(damage)
     assert entry.find() is None
@@ -93,35 +95,33 @@ def test_a_lost_key_costs_the_upload_and_is_replaced(journal: Journal, tmp_path:
     assert entry.find() == (Upload(SECRET), 70)
 
 
-def test_an_upload_of_long_ago_is_not_gone_on_with(journal: Journal, clock: FakeClock) -> None:
-    entry = take(journal)
+def test_an_upload_of_long_ago_is_not_gone_on_with(upload_store: UploadStore, clock: FakeClock) -> None:
+    entry = take(upload_store)
     entry.note(Upload(SECRET), 60)
     clock.time += UPLOAD_S + 1
     assert entry.find() is None
 
 
-def test_more_bytes_than_the_blob_has_are_not_believed(journal: Journal) -> None:
-    entry = take(journal)
+def test_more_bytes_than_the_blob_has_are_not_believed(upload_store: UploadStore) -> None:
+    entry = take(upload_store)
     entry.note(Upload(SECRET), 101)
     assert entry.find() is None
 
 
-def test_a_finished_upload_is_forgotten(journal: Journal) -> None:
-    entry = take(journal)
+def test_a_finished_upload_is_forgotten(upload_store: UploadStore) -> None:
+    entry = take(upload_store)
     entry.note(Upload(SECRET), 60)
     entry.forget()
     assert entry.find() is None
 
 
-def test_where_nothing_can_be_written_nothing_is_resumed_and_nothing_fails(
-    memory: SqliteMemory, tmp_path: Path
-) -> None:
+def test_where_nothing_can_be_written_nothing_is_resumed_and_nothing_fails(cache: SqliteCache, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert Journal(memory, tmp_path / "file").claim(HOST, REPOSITORY, BLOB) is None
+    assert UploadStore(cache, tmp_path / "file").claim(HOST, REPOSITORY, BLOB) is None
 
 
-def test_a_key_that_cannot_be_made_fails_nothing(journal: Journal, tmp_path: Path) -> None:
-    entry = take(journal)
+def test_a_key_that_cannot_be_made_fails_nothing(upload_store: UploadStore, tmp_path: Path) -> None:
+    entry = take(upload_store)
     (tmp_path / "uploads.key").mkdir()
     entry.note(Upload(SECRET), 60)
     assert entry.find() is None

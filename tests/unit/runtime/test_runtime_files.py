@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.files import PRIVATE, folder_locked, try_lock, write_whole
 
 
@@ -93,11 +93,11 @@ def test_what_a_killed_process_of_our_number_left_is_in_nobodys_way(tmp_path: Pa
 
 
 def test_a_locked_folder_is_waited_for_and_then_given_up(tmp_path: Path) -> None:
-    scope = Scope(clock := FakeClock())
-    with folder_locked(tmp_path, scope, wait_s=10) as first:
+    context = Context(clock := FakeClock())
+    with folder_locked(tmp_path, context, wait_s=10) as first:
         assert first
-        with folder_locked(tmp_path, scope, wait_s=10) as second:
+        with folder_locked(tmp_path, context, wait_s=10) as second:
             assert not second
         assert clock.monotonic() >= 10
-    with folder_locked(tmp_path, scope, wait_s=0) as third:
+    with folder_locked(tmp_path, context, wait_s=0) as third:
         assert third

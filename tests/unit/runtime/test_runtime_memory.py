@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from oci_push.model.digest import Digest
-from oci_push.runtime.cache import ABILITY_S, DAY_S, KEEP_BLOBS, KEEP_S, REFUSAL_S, Memory, NoMemory, SqliteMemory
+from oci_push.runtime.cache import ABILITY_S, DAY_S, KEEP_BLOBS, KEEP_S, REFUSAL_S, Cache, NoCache, SqliteCache
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 
 HOST = "reg.example"
@@ -32,10 +32,10 @@ class Run:
         self.path = path
         self.clock = FakeClock()
         self.warnings: list[str] = []
-        self.opened: list[SqliteMemory] = []
+        self.opened: list[SqliteCache] = []
 
-    def open(self) -> SqliteMemory:
-        self.opened.append(SqliteMemory(self.path, self.clock, self.warnings.append))
+    def open(self) -> SqliteCache:
+        self.opened.append(SqliteCache(self.path, self.clock, self.warnings.append))
         return self.opened[-1]
 
     def rows(self, table: str) -> int:
@@ -50,8 +50,8 @@ class Run:
 def run(tmp_path: Path) -> Iterator[Run]:
     made = Run(tmp_path / "cache" / "memory.sqlite3")
     yield made
-    for memory in made.opened:
-        memory.close()
+    for cache in made.opened:
+        cache.close()
 
 
 class TestBlobs:
@@ -62,56 +62,56 @@ class TestBlobs:
         assert run.open().find_mounts(HOST, digest("a"), "team/other") == ("team/app",)
 
     def test_blob_noted_in_this_run_is_found_before_it_is_closed(self, run: Run) -> None:
-        memory = run.open()
-        memory.remember_blob(HOST, "team/app", digest("a"))
-        assert memory.find_mounts(HOST, digest("a"), "team/other") == ("team/app",)
+        cache = run.open()
+        cache.remember_blob(HOST, "team/app", digest("a"))
+        assert cache.find_mounts(HOST, digest("a"), "team/other") == ("team/app",)
 
     def test_another_registry_or_blob_gives_nothing(self, run: Run) -> None:
-        memory = run.open()
-        memory.remember_blob(HOST, "team/app", digest("a"))
-        assert memory.find_mounts("other.example", digest("a"), "x") == ()
-        assert memory.find_mounts(HOST, digest("b"), "x") == ()
+        cache = run.open()
+        cache.remember_blob(HOST, "team/app", digest("a"))
+        assert cache.find_mounts("other.example", digest("a"), "x") == ()
+        assert cache.find_mounts(HOST, digest("b"), "x") == ()
 
     def test_the_target_itself_is_no_place_to_mount_from(self, run: Run) -> None:
-        memory = run.open()
-        memory.remember_blob(HOST, "team/app", digest("a"))
-        assert memory.find_mounts(HOST, digest("a"), "team/app") == ()
+        cache = run.open()
+        cache.remember_blob(HOST, "team/app", digest("a"))
+        assert cache.find_mounts(HOST, digest("a"), "team/app") == ()
 
     def test_most_alike_in_path_comes_first_then_the_latest(self, run: Run) -> None:
-        memory = run.open()
+        cache = run.open()
         for path in ("other/late", "team/old/x", "team/new/x", "team/app/base", "teamwork/x"):
-            memory.remember_blob(HOST, path, digest("a"))
+            cache.remember_blob(HOST, path, digest("a"))
             run.clock.time += 1
-        found = memory.find_mounts(HOST, digest("a"), "team/app/web", limit=5)
+        found = cache.find_mounts(HOST, digest("a"), "team/app/web", limit=5)
         assert found == ("team/app/base", "team/new/x", "team/old/x", "teamwork/x", "other/late")
 
     def test_answer_is_cut_to_the_limit(self, run: Run) -> None:
-        memory = run.open()
+        cache = run.open()
         for number in range(5):
-            memory.remember_blob(HOST, f"r{number}", digest("a"))
-        assert len(memory.find_mounts(HOST, digest("a"), "x", limit=3)) == 3
+            cache.remember_blob(HOST, f"r{number}", digest("a"))
+        assert len(cache.find_mounts(HOST, digest("a"), "x", limit=3)) == 3
 
     def test_forgotten_blob_is_not_found(self, run: Run) -> None:
-        memory = run.open()
-        memory.remember_blob(HOST, "team/app", digest("a"))
-        memory.forget_blob(HOST, "team/app", digest("a"))
-        assert memory.find_mounts(HOST, digest("a"), "x") == ()
+        cache = run.open()
+        cache.remember_blob(HOST, "team/app", digest("a"))
+        cache.forget_blob(HOST, "team/app", digest("a"))
+        assert cache.find_mounts(HOST, digest("a"), "x") == ()
 
     def test_seen_again_counts_as_late(self, run: Run) -> None:
-        memory = run.open()
+        cache = run.open()
         for path in ("one", "two", "one"):
             run.clock.time += 1
-            memory.remember_blob(HOST, path, digest("a"))
-        assert memory.find_mounts(HOST, digest("a"), "x") == ("one", "two")
+            cache.remember_blob(HOST, path, digest("a"))
+        assert cache.find_mounts(HOST, digest("a"), "x") == ("one", "two")
 
 
 class TestLayers:
     def test_what_a_layer_became_is_found_with_the_same_settings_only(self, run: Run) -> None:
-        memory = run.open()
-        memory.store(digest("diff"), "gzip-6", digest("gz"), 42)
-        assert memory.find(digest("diff"), "gzip-6") == (digest("gz"), 42)
-        assert memory.find(digest("diff"), "zstd-3") is None
-        assert memory.find(digest("other"), "gzip-6") is None
+        cache = run.open()
+        cache.store(digest("diff"), "gzip-6", digest("gz"), 42)
+        assert cache.find(digest("diff"), "gzip-6") == (digest("gz"), 42)
+        assert cache.find(digest("diff"), "zstd-3") is None
+        assert cache.find(digest("other"), "gzip-6") is None
 
     def test_it_is_written_at_once_so_that_a_killed_run_has_it(self, run: Run) -> None:
         run.open().store(digest("diff"), "gzip-6", digest("gz"), 42)
@@ -130,21 +130,21 @@ class TestLayers:
 class TestAbilities:
     @pytest.mark.parametrize(("name", "value"), [("multi_tag", "no"), ("piece_limit", "1024")])
     def test_what_a_registry_refused_is_tried_again_after_a_day(self, run: Run, name: str, value: str) -> None:
-        memory = run.open()
-        memory.remember_ability(HOST, name, value)
+        cache = run.open()
+        cache.remember_ability(HOST, name, value)
         run.clock.time += REFUSAL_S
-        assert memory.find_ability(HOST, name) == value
+        assert cache.find_ability(HOST, name) == value
         run.clock.time += 1
-        assert memory.find_ability(HOST, name) is None
+        assert cache.find_ability(HOST, name) is None
 
     def test_last_value_is_believed_for_a_week(self, run: Run) -> None:
-        memory = run.open()
-        memory.remember_ability(HOST, "multi_tag", "no")
-        memory.remember_ability(HOST, "multi_tag", "yes")
+        cache = run.open()
+        cache.remember_ability(HOST, "multi_tag", "no")
+        cache.remember_ability(HOST, "multi_tag", "yes")
         run.clock.time += ABILITY_S
-        assert memory.find_ability(HOST, "multi_tag") == "yes"
+        assert cache.find_ability(HOST, "multi_tag") == "yes"
         run.clock.time += 1
-        assert memory.find_ability(HOST, "multi_tag") is None
+        assert cache.find_ability(HOST, "multi_tag") is None
 
     def test_unknown_ability_is_none(self, run: Run) -> None:
         assert run.open().find_ability(HOST, "multi_tag") is None
@@ -182,9 +182,9 @@ class TestCleaning:
 
     def test_cleaning_happens_once_a_day(self, run: Run) -> None:
         def visit(path: str) -> None:
-            memory = run.open()
-            memory.remember_blob(HOST, path, digest("a"))
-            memory.close()
+            cache = run.open()
+            cache.remember_blob(HOST, path, digest("a"))
+            cache.close()
 
         visit("first")
         database = sqlite3.connect(run.path)
@@ -215,8 +215,8 @@ class TestFile:
         assert not run.path.parent.exists()
 
     def test_file_and_folder_are_for_the_owner_only(self, run: Run) -> None:
-        memory = run.open()
-        memory.store(digest("d"), "s", digest("e"), 1)
+        cache = run.open()
+        cache.store(digest("d"), "s", digest("e"), 1)
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (run.path.parent, *run.path.parent.iterdir())}
         assert modes.pop("cache") == 0o700
         assert set(modes.values()) == {0o600}
@@ -224,9 +224,9 @@ class TestFile:
     def test_damaged_file_is_set_aside_and_the_memory_begins_afresh(self, run: Run) -> None:
         run.path.parent.mkdir()
         run.path.write_bytes(b"this is no database, but long enough to look at" * 100)
-        memory = run.open()
-        memory.remember_blob(HOST, "a", digest("a"))
-        assert memory.find_mounts(HOST, digest("a"), "x") == ("a",)
+        cache = run.open()
+        cache.remember_blob(HOST, "a", digest("a"))
+        assert cache.find_mounts(HOST, digest("a"), "x") == ("a",)
         assert run.path.with_name("memory.sqlite3.damaged").exists()
         assert [text.split(": ")[1].split(",")[0] for text in run.warnings] == ["damaged"]
 
@@ -238,18 +238,18 @@ class TestFile:
         raw = bytearray(run.path.read_bytes())
         raw[4096:] = b"\xff" * (len(raw) - 4096)
         run.path.write_bytes(raw)
-        memory = run.open()
-        memory.remember_blob(HOST, "a", digest("a"))
-        assert memory.find_mounts(HOST, digest("a"), "x") == ("a",)
+        cache = run.open()
+        cache.remember_blob(HOST, "a", digest("a"))
+        assert cache.find_mounts(HOST, digest("a"), "x") == ("a",)
         assert len(run.warnings) == 1
 
     def test_folder_that_cannot_be_made_is_one_warning(self, run: Run) -> None:
         run.path.parent.write_text("a file is in the way")
-        memory = run.open()
-        memory.store(digest("d"), "s", digest("e"), 1)
-        memory.remember_blob(HOST, "a", digest("a"))
-        assert memory.find(digest("d"), "s") is None
-        memory.close()
+        cache = run.open()
+        cache.store(digest("d"), "s", digest("e"), 1)
+        cache.remember_blob(HOST, "a", digest("a"))
+        assert cache.find(digest("d"), "s") is None
+        cache.close()
         assert len(run.warnings) == 1
         assert "not used in this run" in run.warnings[0]
 
@@ -258,9 +258,9 @@ class TestFile:
         database = sqlite3.connect(run.path)
         database.execute("CREATE TABLE blobs (something TEXT)")
         database.close()
-        memory = run.open()
-        memory.remember_blob(HOST, "a", digest("a"))
-        assert memory.find_mounts(HOST, digest("a"), "x") == ("a",)
+        cache = run.open()
+        cache.remember_blob(HOST, "a", digest("a"))
+        assert cache.find_mounts(HOST, digest("a"), "x") == ("a",)
         assert run.warnings == []
 
     def test_file_of_a_newer_version_is_left_alone(self, run: Run) -> None:
@@ -284,8 +284,8 @@ class TestFile:
         run.open().store(digest("1"), "s", digest("x"), 1)
         holder = sqlite3.connect(run.path, isolation_level=None)
         holder.execute("BEGIN EXCLUSIVE")
-        memory = SqliteMemory(run.path, run.clock, run.warnings.append, busy_s=0)
-        memory.store(digest("2"), "s", digest("y"), 2)
+        cache = SqliteCache(run.path, run.clock, run.warnings.append, busy_s=0)
+        cache.store(digest("2"), "s", digest("y"), 2)
         holder.close()
         assert "locked" in run.warnings[0]
 
@@ -294,26 +294,26 @@ class TestFile:
             "import sys; from pathlib import Path\n"
             "from oci_push.model.digest import Digest\n"
             "from oci_push.runtime.clock import SystemClock\n"
-            "from oci_push.runtime.cache import SqliteMemory\n"
+            "from oci_push.runtime.cache import SqliteCache\n"
             "def fail(text): raise SystemExit(text)\n"
-            "memory = SqliteMemory(Path(sys.argv[1]), SystemClock(), fail)\n"
+            "cache = SqliteCache(Path(sys.argv[1]), SystemClock(), fail)\n"
             "for number in range(100):\n"
-            "    memory.store(Digest.of(f'{sys.argv[2]}-{number}'.encode()), 's', Digest.of(b''), number)\n"
-            "memory.close()\n"
+            "    cache.store(Digest.of(f'{sys.argv[2]}-{number}'.encode()), 's', Digest.of(b''), number)\n"
+            "cache.close()\n"
         )
         processes = [subprocess.Popen([sys.executable, "-c", code, str(run.path), str(n)]) for n in range(3)]
         assert [process.wait(300) for process in processes] == [0, 0, 0]
         assert run.rows("layers") == 300
 
     def test_many_threads_note_and_ask_at_once(self, run: Run) -> None:
-        memory = run.open()
+        cache = run.open()
 
         def work(number: int) -> tuple[str, ...]:
             for blob in range(50):
-                memory.remember_blob(HOST, f"r{number}", digest(f"{number}-{blob}"))
-            return memory.find_mounts(HOST, digest(f"{number}-49"), "x")
+                cache.remember_blob(HOST, f"r{number}", digest(f"{number}-{blob}"))
+            return cache.find_mounts(HOST, digest(f"{number}-49"), "x")
 
-        outcomes = run_all(Scope(run.clock), [lambda _, n=n: work(n) for n in range(8)], limit=8)
+        outcomes = run_all(Context(run.clock), [lambda _, n=n: work(n) for n in range(8)], limit=8)
         assert [outcome.get() for outcome in outcomes] == [(f"r{n}",) for n in range(8)]
 
     def test_warning_may_come_back_to_the_memory(self, run: Run) -> None:
@@ -321,22 +321,22 @@ class TestFile:
         done = threading.Event()
 
         def warn(text: str) -> None:
-            memory.find_ability(HOST, "x")
+            cache.find_ability(HOST, "x")
             done.set()
 
-        memory = SqliteMemory(run.path, run.clock, warn)
-        memory.store(digest("d"), "s", digest("e"), 1)
+        cache = SqliteCache(run.path, run.clock, warn)
+        cache.store(digest("d"), "s", digest("e"), 1)
         assert done.is_set()
 
 
 def test_switched_off_memory_has_the_same_methods_and_knows_nothing() -> None:
-    memory: Memory = NoMemory()
-    memory.remember_blob(HOST, "a", digest("a"))
-    memory.forget_blob(HOST, "a", digest("a"))
-    memory.store(digest("d"), "s", digest("e"), 1)
-    memory.remember_ability(HOST, "x", "y")
-    memory.close()
-    known = (memory.find_mounts(HOST, digest("a"), "x"), memory.find(digest("d"), "s"), memory.find_ability(HOST, "x"))
+    cache: Cache = NoCache()
+    cache.remember_blob(HOST, "a", digest("a"))
+    cache.forget_blob(HOST, "a", digest("a"))
+    cache.store(digest("d"), "s", digest("e"), 1)
+    cache.remember_ability(HOST, "x", "y")
+    cache.close()
+    known = (cache.find_mounts(HOST, digest("a"), "x"), cache.find(digest("d"), "s"), cache.find_ability(HOST, "x"))
     assert known == ((), None, None)
 
 

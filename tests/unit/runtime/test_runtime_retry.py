@@ -20,8 +20,8 @@ from oci_push.errors import (
     UploadRejectedError,
 )
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.context import Scope
-from oci_push.runtime.retry import Action, Budget, Retried, RetryPolicy, attempts, decide
+from oci_push.runtime.context import Context
+from oci_push.runtime.retry import Action, Retried, RetryPolicy, RetryState, attempts, decide
 
 RESET = NetworkError("reg.example: reset")
 
@@ -42,7 +42,7 @@ class Flaky:
 
 def run(clock: FakeClock, policy: RetryPolicy, action: Flaky, told: list[Retried] | None = None) -> str:
     on_retry = told.append if told is not None else lambda _: None
-    return attempts(Scope(clock), Budget(policy, clock, lambda: 1.0), action, on_retry=on_retry)
+    return attempts(Context(clock), RetryState(policy, clock, lambda: 1.0), action, on_retry=on_retry)
 
 
 def answer(kind: type[RegistryError], status: int, *codes: str, method: str = "PUT") -> RegistryError:
@@ -111,21 +111,21 @@ def test_wait_asked_for_in_the_past_is_none() -> None:
     assert RetryPolicy().wait_s(1, RateLimitedError("slow", retry_after_s=-5.0), lambda: 0.0) >= 0
 
 
-def spend(budget: Budget, *errors: OciPushError) -> list[bool]:
-    return [budget.spend(error) is not None for error in errors]
+def spend(retry_state: RetryState, *errors: OciPushError) -> list[bool]:
+    return [retry_state.spend(error) is not None for error in errors]
 
 
 def test_a_budget_is_spent_by_failures_in_a_row() -> None:
-    budget = Budget(RetryPolicy(attempts=3), FakeClock(), lambda: 0.0)
-    assert spend(budget, RESET, RESET) == [True, True]
-    budget.got_on()
-    assert spend(budget, RESET, RESET, RESET) == [True, True, False]
+    retry_state = RetryState(RetryPolicy(attempts=3), FakeClock(), lambda: 0.0)
+    assert spend(retry_state, RESET, RESET) == [True, True]
+    retry_state.got_on()
+    assert spend(retry_state, RESET, RESET, RESET) == [True, True, False]
 
 
 @pytest.mark.parametrize(("asked", "goes_on"), [(600.0, True), (601.0, False)])
 def test_a_wait_beyond_the_cap_is_not_waited_for(asked: float, goes_on: bool) -> None:
-    budget = Budget(RetryPolicy(), FakeClock(), lambda: 0.0)
-    assert spend(budget, UnavailableError("busy", retry_after_s=asked)) == [goes_on]
+    retry_state = RetryState(RetryPolicy(), FakeClock(), lambda: 0.0)
+    assert spend(retry_state, UnavailableError("busy", retry_after_s=asked)) == [goes_on]
 
 
 @pytest.mark.parametrize(
@@ -153,19 +153,19 @@ def test_only_a_registry_that_went_away_is_waited_for(
     error: OciPushError, has_answered: bool, policy: RetryPolicy, goes_on: bool
 ) -> None:
     clock = FakeClock()
-    budget = Budget(policy, clock, lambda: 0.0, has_answered=has_answered, behind_proxy=True)
-    spend(budget, error)
+    retry_state = RetryState(policy, clock, lambda: 0.0, has_answered=has_answered, behind_proxy=True)
+    spend(retry_state, error)
     clock.time += 59
-    assert spend(budget, error) == [goes_on]
+    assert spend(retry_state, error) == [goes_on]
     clock.time += 1
-    assert spend(budget, error) == [False]
+    assert spend(retry_state, error) == [False]
 
 
 @pytest.mark.case("RT-007")
 def test_a_single_request_does_not_wait_for_what_a_proxy_says() -> None:
     policy = RetryPolicy(attempts=2, patience_s=60)
-    budget = Budget(policy, FakeClock(), lambda: 0.0, has_answered=True)
-    assert spend(budget, answer(UnavailableError, 503), answer(UnavailableError, 503)) == [True, False]
+    retry_state = RetryState(policy, FakeClock(), lambda: 0.0, has_answered=True)
+    assert spend(retry_state, answer(UnavailableError, 503), answer(UnavailableError, 503)) == [True, False]
 
 
 def test_an_error_that_was_given_up_says_after_how_many_attempts() -> None:
@@ -215,14 +215,14 @@ def test_wait_ends_at_the_deadline() -> None:
     clock = FakeClock()
     action = Flaky(UnavailableError("busy", retry_after_s=100.0))
     with pytest.raises(DeadlineError):
-        attempts(Scope(clock).child(seconds=5), Budget(RetryPolicy(), clock, lambda: 0.0), action)
+        attempts(Context(clock).child(seconds=5), RetryState(RetryPolicy(), clock, lambda: 0.0), action)
     assert action.calls == [1]
 
 
 def test_cancelled_scope_begins_no_attempt() -> None:
     clock, action = FakeClock(), Flaky()
-    scope = Scope(clock)
-    scope.cancel()
+    context = Context(clock)
+    context.cancel()
     with pytest.raises(Cancelled):
-        attempts(scope, Budget(RetryPolicy(), clock, lambda: 0.0), action)
+        attempts(context, RetryState(RetryPolicy(), clock, lambda: 0.0), action)
     assert action.calls == []

@@ -8,7 +8,7 @@ import pytest
 
 from oci_push.errors import Cancelled, DeadlineError, NetworkError
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 
 
 @pytest.fixture
@@ -17,14 +17,14 @@ def clock() -> FakeClock:
 
 
 def test_fresh_scope_lets_work_go_on(clock: FakeClock) -> None:
-    scope = Scope(clock)
-    scope.check()
-    assert not scope.is_cancelled
+    context = Context(clock)
+    context.check()
+    assert not context.is_cancelled
 
 
 class TestCancel:
     def test_reason_is_raised_by_every_check_below(self, clock: FakeClock) -> None:
-        root = Scope(clock)
+        root = Context(clock)
         grandchild = root.child().child()
         reason = NetworkError("reg.example: reset")
         root.cancel(reason)
@@ -33,30 +33,30 @@ class TestCancel:
         assert caught.value is reason
 
     def test_without_a_reason_it_is_cancelled(self, clock: FakeClock) -> None:
-        scope = Scope(clock)
-        scope.cancel()
+        context = Context(clock)
+        context.cancel()
         with pytest.raises(Cancelled):
-            scope.check()
+            context.check()
 
     def test_first_reason_stays(self, clock: FakeClock) -> None:
-        scope = Scope(clock)
+        context = Context(clock)
         first = NetworkError("first")
-        scope.cancel(first)
-        scope.cancel(NetworkError("second"))
-        assert scope.reason is first
+        context.cancel(first)
+        context.cancel(NetworkError("second"))
+        assert context.reason is first
 
     def test_child_does_not_end_its_parent(self, clock: FakeClock) -> None:
-        root = Scope(clock)
+        root = Context(clock)
         root.child().cancel()
         root.check()
 
     def test_child_of_a_cancelled_scope_is_born_cancelled(self, clock: FakeClock) -> None:
-        root = Scope(clock)
+        root = Context(clock)
         root.cancel()
         assert root.child().is_cancelled
 
     def test_shielded_scope_outlives_the_cancel_for_its_time(self, clock: FakeClock) -> None:
-        root = Scope(clock, what="step p")
+        root = Context(clock, what="step p")
         root.cancel()
         shield = root.shielded(3)
         shield.check()
@@ -67,42 +67,42 @@ class TestCancel:
 
 class TestBlocked:
     def test_cancel_wakes_every_blocked_thread_below(self, clock: FakeClock) -> None:
-        root = Scope(clock)
+        root = Context(clock)
         woken: list[str] = []
         with root.child().blocked(lambda: woken.append("one")), root.child().blocked(lambda: woken.append("two")):
             root.cancel()
         assert sorted(woken) == ["one", "two"]
 
     def test_waker_is_forgotten_after_the_block(self, clock: FakeClock) -> None:
-        scope = Scope(clock)
+        context = Context(clock)
         woken: list[str] = []
-        with scope.blocked(lambda: woken.append("late")):
+        with context.blocked(lambda: woken.append("late")):
             pass
-        scope.cancel()
+        context.cancel()
         assert woken == []
 
     def test_inner_block_hides_the_outer_one_and_gives_it_back(self, clock: FakeClock) -> None:
-        scope = Scope(clock)
+        context = Context(clock)
         woken: list[str] = []
-        with scope.blocked(lambda: woken.append("outer")):
-            with scope.blocked(lambda: woken.append("inner")):
+        with context.blocked(lambda: woken.append("outer")):
+            with context.blocked(lambda: woken.append("inner")):
                 pass
-            scope.cancel()
+            context.cancel()
         assert woken == ["outer"]
 
     def test_cancelled_scope_lets_nobody_block(self, clock: FakeClock) -> None:
-        scope = Scope(clock)
-        scope.cancel()
-        with pytest.raises(Cancelled), scope.blocked(lambda: None):
+        context = Context(clock)
+        context.cancel()
+        with pytest.raises(Cancelled), context.blocked(lambda: None):
             pytest.fail("the block was entered")
 
     def test_two_threads_are_both_woken(self, clock: FakeClock) -> None:
-        scope = Scope(clock)
+        context = Context(clock)
         ready = threading.Barrier(3)
         woken = [threading.Event(), threading.Event()]
 
         def wait(event: threading.Event) -> None:
-            with scope.blocked(event.set):
+            with context.blocked(event.set):
                 ready.wait(120)
                 assert event.wait(120)
 
@@ -110,7 +110,7 @@ class TestBlocked:
         for thread in threads:
             thread.start()
         ready.wait(120)
-        scope.cancel()
+        context.cancel()
         for thread in threads:
             thread.join(120)
         assert all(event.is_set() for event in woken)
@@ -118,40 +118,40 @@ class TestBlocked:
 
 class TestDeadline:
     def test_ends_the_work_and_names_it(self, clock: FakeClock) -> None:
-        scope = Scope(clock).child(seconds=5, what="step deploy")
+        context = Context(clock).child(seconds=5, what="step deploy")
         clock.time += 4.9
-        scope.check()
+        context.check()
         clock.time += 0.1
         with pytest.raises(DeadlineError, match="step deploy: time limit exceeded"):
-            scope.check()
+            context.check()
 
     def test_parents_earlier_deadline_counts(self, clock: FakeClock) -> None:
-        child = Scope(clock).child(seconds=5).child(seconds=50)
+        child = Context(clock).child(seconds=5).child(seconds=50)
         assert child.remaining(100) == pytest.approx(5)
 
     def test_own_earlier_deadline_counts(self, clock: FakeClock) -> None:
-        child = Scope(clock).child(seconds=50).child(seconds=5)
+        child = Context(clock).child(seconds=50).child(seconds=5)
         assert child.remaining(100) == pytest.approx(5)
 
     def test_remaining_is_cut_to_what_is_asked(self, clock: FakeClock) -> None:
-        assert Scope(clock).child(seconds=50).remaining(7) == 7
-        assert Scope(clock).remaining(7) == 7
+        assert Context(clock).child(seconds=50).remaining(7) == 7
+        assert Context(clock).remaining(7) == 7
 
     def test_expire_does_nothing_before_the_deadline(self, clock: FakeClock) -> None:
-        scope = Scope(clock).child(seconds=5)
-        scope.expire()
-        assert not scope.is_cancelled
+        context = Context(clock).child(seconds=5)
+        context.expire()
+        assert not context.is_cancelled
 
     def test_expire_wakes_what_is_blocked(self, clock: FakeClock) -> None:
-        scope = Scope(clock).child(seconds=5)
+        context = Context(clock).child(seconds=5)
         woken: list[str] = []
-        with scope.blocked(lambda: woken.append("socket")):
+        with context.blocked(lambda: woken.append("socket")):
             clock.time += 5
-            scope.expire()
+            context.expire()
         assert woken == ["socket"]
 
     def test_expire_of_a_scope_ends_those_below_whose_time_is_over(self, clock: FakeClock) -> None:
-        root = Scope(clock)
+        root = Context(clock)
         short, long = root.child().child(seconds=5), root.child(seconds=50)
         clock.time += 5
         root.expire()
@@ -160,25 +160,25 @@ class TestDeadline:
 
 class TestSleep:
     def test_takes_exactly_its_time(self, clock: FakeClock) -> None:
-        Scope(clock).sleep(12)
+        Context(clock).sleep(12)
         assert clock.waits == [12]
 
     def test_of_no_time_does_not_wait(self, clock: FakeClock) -> None:
-        Scope(clock).sleep(0)
+        Context(clock).sleep(0)
         assert clock.waits == []
 
     def test_ends_at_the_deadline(self, clock: FakeClock) -> None:
-        scope = Scope(clock).child(seconds=5)
+        context = Context(clock).child(seconds=5)
         with pytest.raises(DeadlineError):
-            scope.sleep(60)
+            context.sleep(60)
         assert clock.time == pytest.approx(1005.0)
 
     def test_ends_on_cancel_with_the_reason(self, clock: FakeClock) -> None:
         class Cancelling(FakeClock):
             def wait(self, flag: threading.Event, seconds: float | None) -> bool:
-                scope.cancel(NetworkError("sibling failed"))
+                context.cancel(NetworkError("sibling failed"))
                 return flag.is_set()
 
-        scope = Scope(Cancelling())
+        context = Context(Cancelling())
         with pytest.raises(NetworkError, match="sibling failed"):
-            scope.sleep(60)
+            context.sleep(60)

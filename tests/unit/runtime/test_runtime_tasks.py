@@ -8,40 +8,40 @@ import pytest
 
 from oci_push.errors import Cancelled, DeadlineError, NetworkError, SourceError
 from oci_push.runtime.clock import FakeClock, SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import Outcome, attend, first_error, run_all
 
 
 @pytest.fixture
-def scope() -> Scope:
-    return Scope(FakeClock())
+def context() -> Context:
+    return Context(FakeClock())
 
 
-def test_outcomes_come_in_the_order_of_the_jobs(scope: Scope) -> None:
+def test_outcomes_come_in_the_order_of_the_jobs(context: Context) -> None:
     last = threading.Event()
 
-    def first(_: Scope) -> str:
+    def first(_: Context) -> str:
         assert last.wait(120)
         return "first"
 
-    def second(_: Scope) -> str:
+    def second(_: Context) -> str:
         last.set()
         return "second"
 
-    assert [outcome.get() for outcome in run_all(scope, [first, second], limit=2)] == ["first", "second"]
+    assert [outcome.get() for outcome in run_all(context, [first, second], limit=2)] == ["first", "second"]
 
 
-def test_no_jobs_give_no_outcomes(scope: Scope) -> None:
-    assert run_all(scope, [], limit=4) == []
+def test_no_jobs_give_no_outcomes(context: Context) -> None:
+    assert run_all(context, [], limit=4) == []
 
 
 @pytest.mark.parametrize("limit", [1, 3])
-def test_never_more_than_the_limit_run_at_once(scope: Scope, limit: int) -> None:
+def test_never_more_than_the_limit_run_at_once(context: Context, limit: int) -> None:
     lock = threading.Lock()
     running, most = [0], [0]
     full = threading.Barrier(limit)
 
-    def job(_: Scope) -> None:
+    def job(_: Context) -> None:
         with lock:
             running[0] += 1
             most[0] = max(most[0], running[0])
@@ -49,100 +49,100 @@ def test_never_more_than_the_limit_run_at_once(scope: Scope, limit: int) -> None
         with lock:
             running[0] -= 1
 
-    outcomes = run_all(scope, [job] * (limit * 4), limit=limit)
+    outcomes = run_all(context, [job] * (limit * 4), limit=limit)
     assert [outcome.error for outcome in outcomes] == [None] * (limit * 4)
     assert most[0] == limit
 
 
-def test_failure_of_one_job_is_its_own(scope: Scope) -> None:
+def test_failure_of_one_job_is_its_own(context: Context) -> None:
     error = SourceError("layer.tar: gone")
 
-    def fail(_: Scope) -> str:
+    def fail(_: Context) -> str:
         raise error
 
-    outcomes = run_all(scope, [fail, lambda _: "fine"], limit=1)
+    outcomes = run_all(context, [fail, lambda _: "fine"], limit=1)
     assert (outcomes[0].error, outcomes[1].value) == (error, "fine")
-    scope.check()
+    context.check()
 
 
-def test_stop_on_error_gives_jobs_not_begun_the_same_error(scope: Scope) -> None:
+def test_stop_on_error_gives_jobs_not_begun_the_same_error(context: Context) -> None:
     error = SourceError("layer.tar: gone")
     begun: list[int] = []
 
-    def fail(_: Scope) -> None:
+    def fail(_: Context) -> None:
         raise error
 
-    def job(_: Scope) -> None:
+    def job(_: Context) -> None:
         begun.append(1)
 
-    outcomes = run_all(scope, [fail, job, job], limit=1, stop_on_error=True)
+    outcomes = run_all(context, [fail, job, job], limit=1, stop_on_error=True)
     assert [outcome.error for outcome in outcomes] == [error] * 3
     assert begun == []
-    scope.check()
+    context.check()
 
 
-def test_stop_on_error_wakes_a_blocked_sibling(scope: Scope) -> None:
+def test_stop_on_error_wakes_a_blocked_sibling(context: Context) -> None:
     blocking = threading.Event()
 
-    def blocked(inner: Scope) -> None:
+    def blocked(inner: Context) -> None:
         woken = threading.Event()
         with inner.blocked(woken.set):
             blocking.set()
             assert woken.wait(120)
         inner.check()
 
-    def fail(_: Scope) -> None:
+    def fail(_: Context) -> None:
         assert blocking.wait(120)
         raise SourceError("gone")
 
-    outcomes = run_all(scope, [blocked, fail], limit=2, stop_on_error=True)
+    outcomes = run_all(context, [blocked, fail], limit=2, stop_on_error=True)
     assert [type(outcome.error) for outcome in outcomes] == [SourceError, SourceError]
 
 
-def test_a_programming_mistake_stops_the_others(scope: Scope) -> None:
-    def broken(_: Scope) -> None:
+def test_a_programming_mistake_stops_the_others(context: Context) -> None:
+    def broken(_: Context) -> None:
         raise KeyError("x")
 
-    outcomes = run_all(scope, [broken, lambda _: None], limit=1)
+    outcomes = run_all(context, [broken, lambda _: None], limit=1)
     assert [type(outcome.error) for outcome in outcomes] == [KeyError, Cancelled]
 
 
-def test_cancelled_scope_begins_no_job(scope: Scope) -> None:
-    scope.cancel(Cancelled(signal_number=15))
-    outcomes = run_all(scope, [lambda _: pytest.fail("begun")], limit=1)
-    assert [outcome.error for outcome in outcomes] == [scope.reason]
+def test_cancelled_scope_begins_no_job(context: Context) -> None:
+    context.cancel(Cancelled(signal_number=15))
+    outcomes = run_all(context, [lambda _: pytest.fail("begun")], limit=1)
+    assert [outcome.error for outcome in outcomes] == [context.reason]
 
 
-def test_nested_groups_do_not_wait_for_each_others_threads(scope: Scope) -> None:
-    def outer(inner: Scope) -> int:
+def test_nested_groups_do_not_wait_for_each_others_threads(context: Context) -> None:
+    def outer(inner: Context) -> int:
         return sum(outcome.get() for outcome in run_all(inner, [lambda _: 1] * 4, limit=1))
 
-    assert sum(outcome.get() for outcome in run_all(scope, [outer] * 4, limit=1)) == 16
+    assert sum(outcome.get() for outcome in run_all(context, [outer] * 4, limit=1)) == 16
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_deadline_ends_jobs_that_are_blocked(jobs: int) -> None:
-    scope = Scope(SystemClock()).child(seconds=0.1, what="step p")
+    context = Context(SystemClock()).child(seconds=0.1, what="step p")
 
-    def blocked(inner: Scope) -> None:
+    def blocked(inner: Context) -> None:
         woken = threading.Event()
         with inner.blocked(woken.set):
             assert woken.wait(120)
         inner.check()
 
-    outcomes = run_all(scope, [blocked] * jobs, limit=jobs)
+    outcomes = run_all(context, [blocked] * jobs, limit=jobs)
     assert [type(outcome.error) for outcome in outcomes] == [DeadlineError] * jobs
 
 
 def test_deadline_that_a_job_set_itself_ends_it_while_blocked() -> None:
-    def blocked(inner: Scope) -> None:
+    def blocked(inner: Context) -> None:
         own = inner.child(seconds=0.1, what="blob")
         woken = threading.Event()
         with own.blocked(woken.set):
             assert woken.wait(120)
         own.check()
 
-    outcomes = run_all(Scope(SystemClock()), [blocked], limit=1)
+    outcomes = run_all(Context(SystemClock()), [blocked], limit=1)
     assert [type(outcome.error) for outcome in outcomes] == [DeadlineError]
 
 
@@ -154,15 +154,15 @@ def test_interrupted_wait_cancels_the_jobs() -> None:
             return super().monotonic()
 
     started, woken = threading.Event(), threading.Event()
-    scope = Scope(Interrupting()).child(seconds=60)
+    context = Context(Interrupting()).child(seconds=60)
 
-    def blocked(inner: Scope) -> None:
+    def blocked(inner: Context) -> None:
         with inner.blocked(woken.set):
             started.set()
             woken.wait(120)
 
     with pytest.raises(KeyboardInterrupt):
-        run_all(scope, [blocked], limit=1)
+        run_all(context, [blocked], limit=1)
     assert woken.wait(120)
 
 

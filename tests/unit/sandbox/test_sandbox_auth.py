@@ -18,9 +18,9 @@ def challenge(got):
     return parse([got.headers["www-authenticate"]])[0]
 
 
-def token(client, *scopes, login=RIGHT, **more):
-    query = urlencode([("service", "s"), *(("scope", scope) for scope in scopes), *more.items()])
-    got = client.ask("GET", f"/token?{query}", **({"Authorization": login} if login else {}))
+def token(client, *scopes, credential=RIGHT, **more):
+    query = urlencode([("service", "s"), *(("scope", context) for context in scopes), *more.items()])
+    got = client.ask("GET", f"/token?{query}", **({"Authorization": credential} if credential else {}))
     assert got.status == 200, got
     return got.json
 
@@ -65,9 +65,9 @@ def test_scopes_may_stand_in_one_parameter(serve):
 
 def test_anonymous_gets_pull_only(serve):
     _, client = serve(auth="bearer")
-    got = client.ask("POST", "/v2/app/blobs/uploads/", b"", Authorization=bearer(client, PUSH, login=""))
+    got = client.ask("POST", "/v2/app/blobs/uploads/", b"", Authorization=bearer(client, PUSH, credential=""))
     assert (got.status, challenge(got).parameters["error"]) == (401, "insufficient_scope")
-    read = client.ask("HEAD", "/v2/app/manifests/v1", Authorization=bearer(client, PUSH, login=""))
+    read = client.ask("HEAD", "/v2/app/manifests/v1", Authorization=bearer(client, PUSH, credential=""))
     assert read.status == 404
 
 

@@ -25,7 +25,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.source import SourceSpec
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.sources.settings import Limits, SourceSettings
 from oci_push.sources.table import open_source
 
@@ -38,18 +38,18 @@ def read(
     content: bytes | Path, settings: SourceSettings | None = None, *, ref: str = ""
 ) -> tuple[Manifest, list[bytes]]:
     """Open bytes as a pipe does, or a path; give the manifest and the bytes of all layers that are sent."""
-    scope = Scope(SystemClock())
+    context = Context(SystemClock())
     settings = settings or SourceSettings()
     if isinstance(content, Path):
-        source = open_source(SourceSpec("file", str(content), ref, ""), settings, scope=scope, emit=ignore)
+        source = open_source(SourceSpec("file", str(content), ref, ""), settings, context=context, emit=ignore)
     else:
         stream = io.BytesIO(content)
         stream.seekable = lambda: False  # type: ignore[method-assign]
-        source = open_source(SourceSpec("stdin", "-", ref, "-"), settings, scope=scope, emit=ignore, stdin=stream)
+        source = open_source(SourceSpec("stdin", "-", ref, "-"), settings, context=context, emit=ignore, stdin=stream)
     try:
-        manifest = source.manifest(scope, source.root(scope))
+        manifest = source.manifest(context, source.root(context))
         sent = [one for one in manifest.layers if not one.urls]
-        return manifest, [b"".join(bytes(b) for b in source.blob(scope, one).blocks()) for one in sent]
+        return manifest, [b"".join(bytes(b) for b in source.blob(context, one).blocks()) for one in sent]
     finally:
         source.close()
 
@@ -277,14 +277,14 @@ def test_an_image_of_many_layers_takes_few_open_files(tmp_path: Path) -> None:
     names = [f"l{n}" for n in range(300)]
     path = tmp_path / "a.tar"
     path.write_bytes(docker_archive(*zip(names, layers, strict=True), config=config_of(*layers), paths=names))
-    scope = Scope(SystemClock())
+    context = Context(SystemClock())
     before = len(os.listdir("/proc/self/fd"))
-    source = open_source(SourceSpec("file", str(path), "", ""), SourceSettings(), scope=scope, emit=ignore)
+    source = open_source(SourceSpec("file", str(path), "", ""), SourceSettings(), context=context, emit=ignore)
     try:
-        manifest = source.manifest(scope, source.root(scope))
+        manifest = source.manifest(context, source.root(context))
         assert len(os.listdir("/proc/self/fd")) - before < 10
         for described, content in zip(manifest.layers, layers, strict=True):
-            body = source.blob(scope, described)
+            body = source.blob(context, described)
             whole = b"".join(bytes(block) for block in body.blocks())
             assert gzip.decompress(whole) == content
             assert b"".join(bytes(block) for block in body.blocks(17)) == whole[17:]

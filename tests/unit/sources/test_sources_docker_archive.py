@@ -19,7 +19,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.source import SourceSpec
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.sources.settings import SourceSettings
 from oci_push.sources.table import open_source
 
@@ -28,13 +28,13 @@ ONE, TWO = layer(1), layer(2, 9000)
 
 def read(path: Path, settings: SourceSettings | None = None, ref: str = "") -> tuple[Manifest, list[bytes]]:
     """Open an archive and give its manifest and the bytes of all layers."""
-    scope = Scope(SystemClock())
+    context = Context(SystemClock())
     source = open_source(
-        SourceSpec("docker-archive", str(path), ref, ""), settings or SourceSettings(), scope=scope, emit=ignore
+        SourceSpec("docker-archive", str(path), ref, ""), settings or SourceSettings(), context=context, emit=ignore
     )
     try:
-        manifest = source.manifest(scope, source.root(scope))
-        layers = [b"".join(bytes(b) for b in source.blob(scope, one).blocks()) for one in manifest.layers]
+        manifest = source.manifest(context, source.root(context))
+        layers = [b"".join(bytes(b) for b in source.blob(context, one).blocks()) for one in manifest.layers]
         return manifest, layers
     finally:
         source.close()

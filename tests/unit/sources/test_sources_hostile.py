@@ -20,7 +20,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.source import SourceSpec
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.sources import table
 from oci_push.sources.settings import SourceSettings
 
@@ -32,12 +32,12 @@ PLAIN = docker_archive(("a.tar", ONE), config=config_of(ONE), paths=["a.tar"])
 
 def read(path: Path, settings: SourceSettings | None = None, ref: str = "") -> tuple[Manifest, list[bytes]]:
     """Open a file or folder and give its manifest and the bytes of all layers."""
-    scope = Scope(SystemClock())
+    context = Context(SystemClock())
     spec = SourceSpec("file", str(path), ref, "")
-    source = table.open_source(spec, settings or SourceSettings(), scope=scope, emit=ignore)
+    source = table.open_source(spec, settings or SourceSettings(), context=context, emit=ignore)
     try:
-        manifest = source.manifest(scope, source.root(scope))
-        layers = [b"".join(bytes(b) for b in source.blob(scope, one).blocks()) for one in manifest.layers]
+        manifest = source.manifest(context, source.root(context))
+        layers = [b"".join(bytes(b) for b in source.blob(context, one).blocks()) for one in manifest.layers]
         return manifest, layers
     finally:
         source.close()
@@ -128,11 +128,11 @@ def test_each_member_that_claims_a_diff_id_is_checked(paths: list[str], tmp_path
 def test_a_layer_listed_twice_is_compressed_once(tmp_path: Path) -> None:
     content = docker_archive(("a", ONE), config=config_of(ONE, ONE), paths=["a", "a"])
     events: list[object] = []
-    scope = Scope(SystemClock())
+    context = Context(SystemClock())
     spec = SourceSpec("file", str(write(tmp_path / "a.tar", content)), "", "")
-    source = table.open_source(spec, SourceSettings(), scope=scope, emit=events.append)
+    source = table.open_source(spec, SourceSettings(), context=context, emit=events.append)
     try:
-        assert len(source.manifest(scope, source.root(scope)).layers) == 2
+        assert len(source.manifest(context, source.root(context)).layers) == 2
     finally:
         source.close()
     assert len(events) == 1
@@ -215,7 +215,7 @@ def test_a_name_that_no_file_can_have_is_missing_from_a_folder(tmp_path: Path) -
 def test_a_zero_byte_in_a_path_is_an_error_of_ours(kind: str) -> None:
     spec = SourceSpec(kind, "a\0b", "", "")
     with pytest.raises(SourceError, match="zero byte"):
-        table.open_source(spec, SourceSettings(), scope=Scope(SystemClock()), emit=ignore)
+        table.open_source(spec, SourceSettings(), context=Context(SystemClock()), emit=ignore)
 
 
 @pytest.mark.parametrize(("compression", "level"), [("zstd", 23), ("zstd", -1), ("gzip", 10), ("gzip", -3)])

@@ -15,7 +15,7 @@ from oci_push.model import media
 from oci_push.model.platform import Platform
 from oci_push.model.source import SourceSpec
 from oci_push.runtime.clock import SystemClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.sources.settings import SourceSettings
 from oci_push.sources.table import open_source
 
@@ -31,10 +31,10 @@ def graph(
     """Write ``index.json`` with these entries and read the image."""
     (path / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
     (path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": entries}))
-    scope = Scope(SystemClock())
-    source = open_source(SourceSpec("oci", str(path), ref, ""), SourceSettings(), scope=scope, emit=ignore)
+    context = Context(SystemClock())
+    source = open_source(SourceSpec("oci", str(path), ref, ""), SourceSettings(), context=context, emit=ignore)
     wanted = Platform.parse(platform) if platform else None
-    return walk(scope, source, platform=wanted, emit=events.append if events is not None else ignore)
+    return walk(context, source, platform=wanted, emit=events.append if events is not None else ignore)
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.transport.limits import Rate
 
 
 def _moments(rate: Rate, clock: FakeClock, count: int) -> list[float]:
-    start, scope, found = clock.time, Scope(clock), []
+    start, context, found = clock.time, Context(clock), []
     for _ in range(count):
-        rate.wait(scope)
+        rate.wait(context)
         found.append(round(clock.time - start, 3))
     return found
 

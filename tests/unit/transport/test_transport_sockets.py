@@ -10,7 +10,7 @@ import pytest
 
 from oci_push.errors import DeadlineError
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.transport.network_errors import Trouble
 from oci_push.transport.sockets import Stream, autotuned_bytes, send_buffer_helps
 
@@ -61,7 +61,7 @@ def test_silence_ends_a_wait_so_long_after_the_last_byte_moved(
     clock = FakeClock()
     silent = Silent(*pair, moves, clock)
     with pytest.raises(Trouble, match="no byte moved for 60 seconds"):
-        Stream(silent).read(Scope(clock), 10, 60.0)  # type: ignore[arg-type]
+        Stream(silent).read(Context(clock), 10, 60.0)  # type: ignore[arg-type]
     assert sum(silent.waits[moves:]) == pytest.approx(60.0)
     assert max(silent.waits) <= 1.0
 
@@ -70,7 +70,7 @@ def test_a_deadline_ends_a_wait_before_silence_does(pair: tuple[socket.socket, s
     clock = FakeClock()
     silent = Silent(*pair, 0, clock)
     with pytest.raises(DeadlineError):
-        Stream(silent).read(Scope(clock).child(seconds=7.5), 10, 60.0)  # type: ignore[arg-type]
+        Stream(silent).read(Context(clock).child(seconds=7.5), 10, 60.0)  # type: ignore[arg-type]
     assert sum(silent.waits) == pytest.approx(7.5)
 
 

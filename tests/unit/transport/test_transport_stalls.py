@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.context import Scope
+from oci_push.runtime.context import Context
 from oci_push.transport.network_errors import Trouble
 from oci_push.transport.sockets import Stream
 
@@ -61,7 +61,7 @@ def test_a_slow_line_is_no_stall_while_its_buffer_empties(pair: tuple[Waiting, s
             assert other.recv(1024)
 
     sending.meanwhile = drain
-    assert Stream(sending).read(Scope(FakeClock()), 10, TIMEOUT_S) == b"answer"
+    assert Stream(sending).read(Context(FakeClock()), 10, TIMEOUT_S) == b"answer"
     assert sending.looks == 0
 
 
@@ -69,5 +69,5 @@ def test_a_line_that_gets_nothing_across_is_a_stall(pair: tuple[Waiting, socket.
     sending, _ = pair
     sending.meanwhile = lambda: None
     with pytest.raises(Trouble, match="no byte moved for 1 seconds"):
-        Stream(sending).read(Scope(FakeClock()), 10, TIMEOUT_S)
+        Stream(sending).read(Context(FakeClock()), 10, TIMEOUT_S)
     assert 0 < LOOKS - sending.looks < LOOKS
