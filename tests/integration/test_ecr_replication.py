@@ -60,7 +60,7 @@ def _replicate(
         reached = pusher.endpoint(repository(HOME, path))
         original = Original(reached, repository(HOME, path), Digest.parse(image.digest), ("1",))
         context = pusher.context.child(seconds=seconds, what="waiting")
-        return replicate(context, pusher.connections, original, regions, ecr.events.append)
+        return replicate(context, pusher.clients, original, regions, ecr.events.append)
 
 
 def _pushed(ecr: EcrWorld, image: Layout, path: str) -> None:

@@ -158,17 +158,17 @@ def test_challenge_leads_to_a_token_that_lets_push(
 def test_post_gives_tokens_for_passwords_and_for_refresh_tokens(
     token_registry: DebianRegistry, token_server: TokenServer, users: dict[str, str]
 ) -> None:
-    context = "repository:harness/post:pull,push"
+    scope = "repository:harness/post:pull,push"
     password = {"username": "robot", "password": users["robot"], "access_type": "offline"}
-    first = post_token(token_server, grant_type="password", context=context, **password)
-    again = post_token(token_server, grant_type="refresh_token", refresh_token=first["refresh_token"], context=context)
+    first = post_token(token_server, grant_type="password", scope=scope, **password)
+    again = post_token(token_server, grant_type="refresh_token", refresh_token=first["refresh_token"], scope=scope)
     token = again["access_token"]
     _, statuses = push_tiny(token_registry, "harness/post", "v1", authorization=f"Bearer {token}")
     assert statuses == [202, 201, 201]
     assert [request.grant for request in token_server.requests] == ["password", "refresh_token"]
 
 
-@pytest.mark.parametrize("login", [None, ("robot", "guess"), ("nobody", "guest-pass")])
+@pytest.mark.parametrize("credential", [None, ("robot", "guess"), ("nobody", "guest-pass")])
 def test_token_server_refuses_who_it_does_not_know(
     token_server: TokenServer, credential: tuple[str, str] | None
 ) -> None:

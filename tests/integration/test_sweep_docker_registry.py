@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 
 import pytest
 from faulttable import KINDS, MOMENTS
 from front import RegistryFront
-from msgspec import structs
 from registries import DebianRegistry
 from scenarios import SCENARIOS
 from sweeping import Sweep, sweep
 
 CHOSEN = {
-    "one image": structs.replace(SCENARIOS["one image"], thin=5),
-    "two repositories": structs.replace(SCENARIOS["two repositories"], thin=16),
+    "one image": dataclasses.replace(SCENARIOS["one image"], thin=5),
+    "two repositories": dataclasses.replace(SCENARIOS["two repositories"], thin=16),
 }
 
 

@@ -13,7 +13,7 @@ from sweeping import Sweep, sweep
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Take the large images where all is swept."""
     chosen = SCENARIOS | (LARGE if metafunc.config.getoption("--sweep") == "all" else {})
-    metafunc.parametrize("pushes", list(chosen), indirect=True, context="module")
+    metafunc.parametrize("pushes", list(chosen), indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
