@@ -222,15 +222,14 @@ def _see(repository: Repository, blob: Descriptor, reply: Reply, call: Call) -> 
     if shows(reply, blob.digest) or "docker-content-digest" in reply.headers:
         return
     if not (yield from exists(repository, blob)):
-        error = ProtocolViolationError(
+        raise ProtocolViolationError(
             f"{call.what}: the registry says that the blob is stored ({reply.status}), and does not have it",
             hint="something between here and the registry answers in its place",
             method=call.method,
             url=endpoints.bare(reply.url),
             status=reply.status,
+            transient=True,  # a front end may answer for a registry that is away for a moment
         )
-        error.transient = True  # a front end may answer for a registry that is away for a moment
-        raise error
 
 
 def _opening(repository: Repository, digest: Digest, query: str, body: Body, ok_statuses: frozenset[int]) -> Call:

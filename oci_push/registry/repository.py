@@ -30,7 +30,7 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.transport.session import Session
 
-_SURVEY_FROM = 10
+_PREFETCH_FROM = 10
 """From how many blobs on one question to the vendor's interface beats a question for each."""
 
 
@@ -100,14 +100,14 @@ class RepositoryClient:
         if self._control is not None:
             self._control.prepare(context, self.repository)
 
-    def survey(self, context: Context, blobs: Sequence[Descriptor]) -> None:
+    def prefetch_existing(self, context: Context, blobs: Sequence[Descriptor]) -> None:
         """Ask for many blobs at once where the vendor lets us; each answer is used once, by `has_blob`."""
-        if self._control is not None and len(blobs) >= _SURVEY_FROM:
+        if self._control is not None and len(blobs) >= _PREFETCH_FROM:
             there = self._control.present(context, self.repository, (blob.digest for blob in blobs))
             if there is not None:
                 self._surveyed = {blob.digest: blob.digest in there for blob in blobs}
 
-    def is_surveyed(self, blob: Descriptor) -> bool:
+    def is_prefetched(self, blob: Descriptor) -> bool:
         """Say whether `has_blob` would answer without a request."""
         return blob.digest in self._surveyed
 
@@ -233,11 +233,9 @@ class RepositoryClient:
         try:
             made = self.session.run(context, manifests.put_with_tags(self.repository, manifest, tags, body))
         except OciPushError as error:
-            error.in_doubt = body.has_left and proves_nothing(error)
-            if not isinstance(error, RegistryError) or error.status not in (400, 404, 405, 414, 431):
-                raise
-            if "MANIFEST_BLOB_UNKNOWN" in error.codes:
-                raise
+            is_unknown = isinstance(error, RegistryError) and error.status in (400, 404, 405, 414, 431)
+            if not is_unknown or (isinstance(error, RegistryError) and "MANIFEST_BLOB_UNKNOWN" in error.codes):
+                raise error.with_doubt(body.has_left and proves_nothing(error)) from error
             made = manifests.Made()
         if not made.tags:
             self._capabilities.learn("multi_tag", False)
@@ -264,8 +262,7 @@ class RepositoryClient:
             )
         except OciPushError as error:
             # The manifest and its tag are there; only the list of its subject is not.
-            error.in_doubt = error.is_stored = True
-            raise
+            raise error.with_doubt(True, is_stored=True) from error
         self._listed.add(manifest.digest)
 
     @property
