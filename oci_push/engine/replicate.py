@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from oci_push.engine.graph import walk
 from oci_push.engine.plan import Target, plan_push
-from oci_push.engine.push import execute
+from oci_push.engine.push import push
 from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTagError, OciPushError, RegistryError
 from oci_push.events import Emit, Note, ReplicaDone, ignore
 from oci_push.model.digest import Digest
@@ -179,7 +179,7 @@ class _Replication:
             source = RemoteSource(client, reference, SpoolSpace(None, 0), keep=False)  # streamed, never kept
             graph = walk(context, source, emit=ignore)
             plan = plan_push(graph, (Target(endpoint, repository, original.tags),), origin=None, remembered={})
-            (pushed,) = execute(plan, source, self._connections, context, self._emit)
+            (pushed,) = push(plan, source, self._connections, context, self._emit)
             if pushed.error is not None:
                 return self._result(context, place, "failed", pushed.error)
         except OciPushError as error:

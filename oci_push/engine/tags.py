@@ -1,10 +1,12 @@
-"""The tags of one leg: where they were before the push, and putting back what should not be where it is.
+"""The tags of one repository: where they were before the push, and putting back what should not be where it is.
 
 A tag that was new is deleted by its name and never by its digest, which would take other tags with it; where a registry
 cannot do that, the tag stays and is reported. What cannot be known is said to be unknown.
 """
 
 from __future__ import annotations
+
+import enum
 
 from msgspec import Struct
 
@@ -17,21 +19,37 @@ from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 
 
-class TagResult(Struct, frozen=True):
-    """Tell what became of one tag.
+class TagOutcome(enum.StrEnum):
+    """What became of one tag."""
 
-    ``pushed``, ``unchanged``, ``failed`` (it is where it was) or ``not reached``. Where it had moved and should not
-    have: ``restored`` (it is where it was again), ``removed`` (it was new), or ``left`` where that could not be done;
-    ``unknown`` where it may have moved and the registry could not be asked. `error` says where a tag that was left is.
-    """
+    PUSHED = "pushed"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    """It is where it was."""
+    NOT_REACHED = "not reached"
+    RESTORED = "restored"
+    """It had moved and should not have, and is where it was again."""
+    REMOVED = "removed"
+    """It was new and should not exist, and does not any more."""
+    LEFT = "left"
+    """It could not be put back."""
+    UNKNOWN = "unknown"
+    """It may have moved, and the registry could not be asked."""
+
+
+class TagResult(Struct, frozen=True):
+    """What became of one tag; `error` says where a tag that was left is."""
 
     tag: str
-    outcome: str
+    outcome: TagOutcome
     error: str = ""
 
 
-class Tags:
-    """Know where tags were, ask where they are, and put them back. May be shared by threads; each tag has one."""
+class TagSnapshot:
+    """Where tags were before the push, for finding out where they are and putting them back.
+
+    May be shared by threads; each tag has one.
+    """
 
     def __init__(self, client: RepositoryClient, root: Manifest) -> None:
         self._client = client
@@ -74,21 +92,22 @@ class Tags:
     def settle(self, context: Context, tag: str, error: OciPushError) -> TagResult:
         """Find out what a failed PUT has made of a tag, and put it back from what is neither old nor new."""
         if not error.in_doubt:
-            return TagResult(tag, "failed", str(error))
+            return TagResult(tag, TagOutcome.FAILED, str(error))
         around = context.shielded(SETTLE_S) if context.is_cancelled else context
         try:
             there = self._client.where(around, tag, self._root)
         except OciPushError as problem:
-            return TagResult(tag, "unknown", f"the registry cannot be asked where it is ({problem})")
+            return TagResult(tag, TagOutcome.UNKNOWN, f"the registry cannot be asked where it is ({problem})")
         if there == self._root.digest:
-            return TagResult(tag, "pushed")
+            return TagResult(tag, TagOutcome.PUSHED)
         if there == self._before.get(tag):
-            return TagResult(tag, "failed", str(error))
+            return TagResult(tag, TagOutcome.FAILED, str(error))
         return self._put_back(around, tag, f"it names {there or 'nothing'}")
 
     def restore(self, context: Context, tag: str, known: TagResult) -> TagResult:
         """Put a tag back that has moved, or whose request failed: it may have been done all the same."""
-        if tag not in self._before or known.outcome == "unchanged" or self._before[tag] == self._root.digest:
+        is_untouched = known.outcome is TagOutcome.UNCHANGED or self.before(tag) == self._root.digest
+        if tag not in self._before or is_untouched:
             return known
         try:
             there = self._client.where(context, tag, self._root)
@@ -96,23 +115,25 @@ class Tags:
             return self._put_back(context, tag, f"it cannot be asked where it is ({problem})")
         if there != self._before[tag]:
             return self._put_back(context, tag, f"it names {there or 'nothing'}")
-        return known if known.outcome in ("failed", "removed") else TagResult(tag, "restored")
+        is_told = known.outcome in (TagOutcome.FAILED, TagOutcome.REMOVED)
+        return known if is_told else TagResult(tag, TagOutcome.RESTORED)
 
     def _put_back(self, context: Context, tag: str, now: str) -> TagResult:
         if tag not in self._before:
-            return TagResult(tag, "left", f"{now}, not the image, and nobody knows what it named before: push again")
+            unknown = f"{now}, not the image, and nobody knows what it named before: push again"
+            return TagResult(tag, TagOutcome.LEFT, unknown)
         before = self._before[tag]
         try:
             if before is not None:
                 reference = Reference(self._client.repository, "", before)
                 manifest = self._manifests.get(tag) or self._client.fetch(context, reference)
                 self._client.put_manifest(context, manifest, tag)
-                return TagResult(tag, "restored")
+                return TagResult(tag, TagOutcome.RESTORED)
             self._client.delete_tag(context, tag)
             left = self._client.where(context, tag, self._root)
             if left is None:
-                return TagResult(tag, "removed")
-            return TagResult(tag, "left", f"it names {left}, is new and should not exist; deleting it had no effect")
+                return TagResult(tag, TagOutcome.REMOVED)
+            now, what = f"it names {left}", "is new and should not exist; deleting it had no effect"
         except OciPushError as error:
-            what = f"and should name {before} again" if before else "is new and should not exist"
-            return TagResult(tag, "left", f"{now}, {what}: {error}")
+            what = f"{f'and should name {before} again' if before else 'is new and should not exist'}: {error}"
+        return TagResult(tag, TagOutcome.LEFT, f"{now}, {what}")

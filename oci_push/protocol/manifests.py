@@ -253,7 +253,7 @@ def _refused(error: RegistryError, what: str, target: str, manifest: Manifest) -
             codes=error.codes,
         )
     if "MANIFEST_INVALID" in error.codes and manifest.media_type in (media.OCI_MANIFEST, media.OCI_INDEX):
-        error.hint = "an old registry may not know OCI manifests: for a docker-archive say --format docker"
+        return error.with_hint("an old registry may not know OCI manifests: for a docker-archive say --format docker")
     return error
 
 

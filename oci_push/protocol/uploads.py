@@ -36,12 +36,12 @@ _DIGESTING_BYTES_PER_S = 20_000_000
 """How fast the slowest registry puts a finished upload away; it may read all of it again to do so."""
 
 
-class UploadMethod(enum.Enum):
+class UploadMethod(enum.StrEnum):
     """How the bytes of an upload travel."""
 
-    PUT = "put"
-    STREAM = "patch-stream"
-    CHUNKS = "patch-chunks"
+    MONOLITHIC = "put"
+    STREAMED = "patch-stream"
+    CHUNKED = "patch-chunks"
 
 
 class Upload(Struct, frozen=True):
@@ -161,10 +161,10 @@ def send_in(
 ) -> Flow[None]:
     """Send a whole blob in one form, going on with nothing: what an examination of a registry does."""
     offset = 0
-    if form is UploadMethod.STREAM:
+    if form is UploadMethod.STREAMED:
         upload = (yield from send_chunk(repository, blob.digest, upload, body, None)).upload
         offset = blob.size
-    while form is UploadMethod.CHUNKS and offset < blob.size:
+    while form is UploadMethod.CHUNKED and offset < blob.size:
         piece = Chunk(body, offset, min(chunk_bytes, blob.size - offset))
         upload = (yield from send_chunk(repository, blob.digest, upload, piece, offset)).upload
         offset += piece.size
@@ -222,15 +222,14 @@ def _see(repository: Repository, blob: Descriptor, reply: Reply, call: Call) -> 
     if shows(reply, blob.digest) or "docker-content-digest" in reply.headers:
         return
     if not (yield from exists(repository, blob)):
-        error = ProtocolViolationError(
+        raise ProtocolViolationError(
             f"{call.what}: the registry says that the blob is stored ({reply.status}), and does not have it",
             hint="something between here and the registry answers in its place",
             method=call.method,
             url=endpoints.bare(reply.url),
             status=reply.status,
+            transient=True,  # a front end may answer for a registry that is away for a moment
         )
-        error.transient = True  # a front end may answer for a registry that is away for a moment
-        raise error
 
 
 def _opening(repository: Repository, digest: Digest, query: str, body: Body, ok_statuses: frozenset[int]) -> Call:

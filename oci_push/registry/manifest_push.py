@@ -85,16 +85,14 @@ class ManifestPush:
                     return False
                 if isinstance(failure, NetworkError):
                     self._session.gave_up(failure)
-                failure = context.reason or failure  # a cancel broke the connection: it is the reason, not that
-                failure.in_doubt = self._in_doubt
-                raise failure
+                # A cancel broke the connection: it is the reason, not that.
+                raise (context.reason or failure).with_doubt(self._in_doubt)
             what = f"{self._repository}{'@' if ':' in self._target else ':'}{self._target}"
             self._emit(RetryScheduled(what, str(failure), retried.attempt, retried.wait_s))
             try:
                 context.sleep(retried.wait_s)
             except OciPushError as stopped:
-                stopped.in_doubt = self._in_doubt
-                raise
+                raise stopped.with_doubt(self._in_doubt) from stopped
 
     def _put(self, context: Context) -> bool:
         self._body.has_left = False

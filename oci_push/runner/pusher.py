@@ -1,7 +1,7 @@
 """Pushing in one run: logins, connections and memory shared by every image that goes out.
 
-The walk of one image: `open` the source, `plan` (graph and legs), `execute`. Nothing here reads the environment;
-it is handed in as `Environment`.
+The walk of one image: `open` the source, `plan` (the graph, and the work for each repository), `execute`. Nothing here
+reads the environment; it is handed in as `Environment`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from oci_push.credentials.certificates import add_certificates, certificate_fold
 from oci_push.credentials.files import HELPER_AGE_S, AuthFiles
 from oci_push.engine.graph import ImageGraph, walk
 from oci_push.engine.plan import PushPlan, Target, plan_push
-from oci_push.engine.push import PushOptions, PushResult, execute
+from oci_push.engine.push import PushOptions, PushResult, push
 from oci_push.errors import ConfigError, CredentialsError, OciPushError
 from oci_push.events import Emit, Event, Note, discreet, ignore
 from oci_push.model.descriptor import Descriptor
@@ -215,14 +215,14 @@ class Pusher:
 
     def execute(self, plan: PushPlan, source: Source, context: Context) -> tuple[PushResult, ...]:
         """Do what a plan says, and remember what the repositories now hold."""
-        for leg in plan.legs:
-            mounts = tuple({r: None for mount_candidates in leg.mounts.values() for r in mount_candidates})
-            self._connections.want(leg.target.endpoint, push=(leg.target.repository,), pull=mounts)
-        results = execute(plan, source, self._connections, context, self._emit, self._options.push_options)
-        for leg, result in zip(plan.legs, results, strict=True):
+        for work in plan.repositories:
+            mounts = tuple({r: None for asked in work.mount_candidates.values() for r in asked})
+            self._connections.want(work.target.endpoint, push=(work.target.repository,), pull=mounts)
+        results = push(plan, source, self._connections, context, self._emit, self._options.push_options)
+        for work, result in zip(plan.repositories, results, strict=True):
             if result.error is None and not self._options.rehearsal:
-                for blob in leg.blobs:
-                    self._memory.remember_blob(leg.target.endpoint.host, result.repository.path, blob.digest)
+                for blob in work.blobs:
+                    self._memory.remember_blob(work.target.endpoint.host, result.repository.path, blob.digest)
         return results
 
     def attach(self, pushed: PushResult, annotations: Mapping[str, str], context: Context) -> Digest:

@@ -191,9 +191,12 @@ class DockerArchiveSource:
                 return self._describe(inner, body, diff_id, width)
             except ContentMismatchError as error:
                 elsewhere = self._image.foreign.get(str(diff_id))
-                if elsewhere is not None:
-                    error.hint = f"its bytes are at {elsewhere.urls[0]}; without --foreign-layers they are not sent"
-                raise
+                if elsewhere is None:
+                    raise
+                place = elsewhere.urls[0]
+                raise error.with_hint(
+                    f"its bytes are at {place}; without --foreign-layers they are not sent"
+                ) from error
 
         ordered = sorted(ours, key=lambda pair: -pair[1].size)
         outcomes = run_all(
