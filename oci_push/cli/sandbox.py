@@ -11,8 +11,7 @@ from oci_push.cli.failures import run_command
 from oci_push.cli.output import say
 from oci_push.errors import Cancelled, ConfigError
 from oci_push.runtime.context import Context
-from oci_push.sandbox.options import REHEARSAL
-from oci_push.sandbox.server import Sandbox
+from oci_push.sandbox.server import RehearsalRegistry
 
 
 def sandbox(
@@ -23,7 +22,7 @@ def sandbox(
 
     def work(context: Context) -> int:
         try:
-            server = Sandbox(root, port=port, options=REHEARSAL)
+            server = RehearsalRegistry(root, port=port)
         except OSError as problem:
             raise ConfigError(
                 f"port {port} cannot be used ({problem.strerror})", hint="choose another --port"
