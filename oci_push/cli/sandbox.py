@@ -21,18 +21,21 @@ def sandbox(
     """Serve a registry on loopback until stopped."""
 
     def work(context: Context) -> int:
+        registry = RehearsalRegistry(root, port=port)
         try:
-            server = RehearsalRegistry(root, port=port)
+            registry.start()
         except OSError as problem:
-            raise ConfigError(
-                f"port {port} cannot be used ({problem.strerror})", hint="choose another --port"
-            ) from problem
-        with server:
-            say(server.address)
-            try:
-                while True:
-                    context.sleep(3600)
-            except Cancelled:
-                return 0
+            what, hint = (
+                (str(problem.filename), "another --root") if problem.filename else (f"port {port}", "another --port")
+            )
+            raise ConfigError(f"{what} cannot be used ({problem.strerror})", hint=f"choose {hint}") from problem
+        try:
+            say(registry.address)
+            while True:
+                context.sleep(3600)
+        except Cancelled:
+            return 0
+        finally:
+            registry.stop()
 
     run_command(work, what="sandbox")
