@@ -177,8 +177,7 @@ def _stand_in(wanted: bool) -> Iterator[str]:
     if not wanted:
         yield ""
         return
-    from oci_push.sandbox.options import REHEARSAL
-    from oci_push.sandbox.server import Sandbox
+    from oci_push.sandbox.server import RehearsalRegistry
 
-    with Sandbox(options=REHEARSAL) as sandbox:
+    with RehearsalRegistry() as sandbox:
         yield sandbox.address

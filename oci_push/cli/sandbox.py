@@ -11,8 +11,7 @@ from oci_push.cli.failures import run_command
 from oci_push.cli.output import say
 from oci_push.errors import Cancelled, ConfigError
 from oci_push.runtime.context import Context
-from oci_push.sandbox.options import REHEARSAL
-from oci_push.sandbox.server import Sandbox
+from oci_push.sandbox.server import RehearsalRegistry
 
 
 def sandbox(
@@ -22,18 +21,21 @@ def sandbox(
     """Serve a registry on loopback until stopped."""
 
     def work(context: Context) -> int:
+        registry = RehearsalRegistry(root, port=port)
         try:
-            server = Sandbox(root, port=port, options=REHEARSAL)
+            registry.start()
         except OSError as problem:
-            raise ConfigError(
-                f"port {port} cannot be used ({problem.strerror})", hint="choose another --port"
-            ) from problem
-        with server:
-            say(server.address)
-            try:
-                while True:
-                    context.sleep(3600)
-            except Cancelled:
-                return 0
+            what, hint = (
+                (str(problem.filename), "another --root") if problem.filename else (f"port {port}", "another --port")
+            )
+            raise ConfigError(f"{what} cannot be used ({problem.strerror})", hint=f"choose {hint}") from problem
+        try:
+            say(registry.address)
+            while True:
+                context.sleep(3600)
+        except Cancelled:
+            return 0
+        finally:
+            registry.stop()
 
     run_command(work, what="sandbox")

@@ -7,7 +7,6 @@ import re
 from oci_push.model.digest import Digest
 from oci_push.model.media import OCTET_STREAM
 from oci_push.sandbox.exchange import Exchange, FileSlice, Response, refuse
-from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.store import Store
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
@@ -16,9 +15,8 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 class BlobEndpoints:
     """Answer requests about blobs."""
 
-    def __init__(self, store: Store, options: SandboxOptions) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._options = options
 
     def fetch(self, exchange: Exchange, repository: str, reference: str) -> Response:
         """Answer end-2, in full or in part."""
@@ -46,8 +44,6 @@ class BlobEndpoints:
     def remove(self, repository: str, reference: str) -> Response:
         """Answer end-10."""
         digest = parse_digest(reference)
-        if not self._options.delete:
-            raise refuse(405, "UNSUPPORTED", "this registry does not delete")
         if not self._store.remove_blob(repository, digest):
             raise refuse(404, "BLOB_UNKNOWN", "blob unknown to registry", str(digest))
         return Response(202)
@@ -61,9 +57,9 @@ def parse_digest(text: str) -> Digest:
         raise refuse(400, "DIGEST_INVALID", str(problem), text) from problem
 
 
-def created(exchange: Exchange, options: SandboxOptions, repository: str, digest: Digest) -> Response:
+def created(exchange: Exchange, repository: str, digest: Digest) -> Response:
     """Make the answer that a blob is now in a repository."""
-    location = exchange.location(f"/v2/{repository}/blobs/{digest}", options)
+    location = exchange.location(f"/v2/{repository}/blobs/{digest}")
     return Response(201, (("Location", location), ("Docker-Content-Digest", str(digest))))
 
 

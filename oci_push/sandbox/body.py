@@ -31,8 +31,7 @@ class RequestBody:
     """Read one request's body once; whatever arrived before a break is handed out first.
 
     `length` is ``None`` for a chunked body. `before_read` is called before the first byte is asked for (it sends
-    ``100 Continue``). `cut_at` breaks the body off after so many bytes, or at its end if it is shorter. `flip` names a
-    byte (from the end, if negative) and the bits of it that change on the way.
+    ``100 Continue``).
     """
 
     def __init__(self, stream: Stream, length: int | None, before_read: Callable[[], None]) -> None:
@@ -42,19 +41,11 @@ class RequestBody:
         self.length = length
         self.received = 0
         self.finished = length == 0
-        self.cut_at: int | None = None
-        self.flip: tuple[int, int] | None = None
-        self._block_bytes = BLOCK_BYTES
-        self._pause: Callable[[], object] = lambda: None
 
     @property
     def remaining(self) -> int | None:
         """Return how many bytes are still to come, ``None`` when nobody knows."""
         return None if self.length is None else self.length - self.received
-
-    def slow_down(self, block_bytes: int, pause: Callable[[], object]) -> None:
-        """Read at most so many bytes at a time, and call `pause` before each block."""
-        self._block_bytes, self._pause = block_bytes, pause
 
     def blocks(self) -> Iterator[memoryview]:
         """Return the bytes in blocks of at most 1 MiB; each is overwritten by the next. Raises `BodyBrokenError`."""
@@ -64,9 +55,7 @@ class RequestBody:
         if self.length is None:
             yield from self._chunked()
         else:
-            yield from self._exactly(self.length - self.received)
-        if self.cut_at is not None:
-            raise BodyBrokenError("cut off by a fault at the end of the body")
+            yield from self.exactly(self.length - self.received)
         self.finished = True
 
     def read(self, limit: int) -> bytes | None:
@@ -85,31 +74,20 @@ class RequestBody:
         for _ in self.blocks():
             pass
 
-    def _exactly(self, count: int) -> Iterator[memoryview]:
-        view = memoryview(bytearray(min(count, self._block_bytes)))
+    def exactly(self, count: int) -> Iterator[memoryview]:
+        """Return the next `count` bytes in blocks; a body without length has one call for each chunk."""
+        view = memoryview(bytearray(min(count, BLOCK_BYTES)))
         while count:
-            self._pause()
             want = min(count, len(view))
-            if self.cut_at is not None:
-                want = min(want, max(self.cut_at - self.received, 0))
-            filled, broken = self._fill(view[:want])
-            self.received += filled
+            filled = self.fill(view[:want])
             count -= filled
-            self._garble(view[:filled])
             if filled:
                 yield view[:filled]
-            if broken or not want:
-                raise BodyBrokenError("the connection broke inside the body" if broken else "cut off by a fault")
+            if filled < want:
+                raise BodyBrokenError("the connection broke inside the body")
 
-    def _garble(self, block: memoryview) -> None:
-        if self.flip is None or not block:
-            return
-        at, mask = self.flip
-        place = at + (self.length or 0 if at < 0 else 0) - (self.received - len(block))
-        if 0 <= place < len(block):
-            block[place] ^= mask
-
-    def _fill(self, view: memoryview) -> tuple[int, bool]:
+    def fill(self, view: memoryview) -> int:
+        """Read into `view` and count; return how many bytes came before the connection broke, if it did."""
         filled = 0
         while filled < len(view):
             try:
@@ -117,13 +95,14 @@ class RequestBody:
             except (OSError, ValueError):  # ValueError: stop() closed the stream under us
                 count = 0
             if not count:
-                return filled, True
+                break
             filled += count
-        return filled, False
+        self.received += filled
+        return filled
 
     def _chunked(self) -> Iterator[memoryview]:
         while size := self._chunk_size():
-            yield from self._exactly(size)
+            yield from self.exactly(size)
             if self._line():
                 raise BodyBrokenError("a chunk is longer than its size says")
         while self._line():

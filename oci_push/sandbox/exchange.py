@@ -12,11 +12,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from oci_push.sandbox.body import RequestBody
-from oci_push.sandbox.options import SandboxOptions
 
 
 class FileSlice(Struct, frozen=True):
-    """Name a part of a file that is sent as an answer's body, in bytes."""
+    """Part of a file that is sent as an answer's body, in bytes."""
 
     path: Path
     start: int
@@ -71,7 +70,6 @@ class Exchange(Struct, frozen=True):
     `origin` is the scheme and host the client believes to talk to, as its Host header says.
     """
 
-    number: int
     method: str
     path: str
     query: Mapping[str, tuple[str, ...]]
@@ -83,22 +81,17 @@ class Exchange(Struct, frozen=True):
         """Return the first value of a query parameter, or nothing."""
         return self.query.get(name, ("",))[0]
 
-    def location(self, path: str, options: SandboxOptions) -> str:
-        """Return the value of a Location header for `path`, in the form the options ask for."""
-        if options.relative_location:
-            return path
-        if not options.location_host:
-            return self.origin + path
-        host = options.location_host
-        return (host if "://" in host else f"{self.origin.partition('://')[0]}://{host}") + path
+    def location(self, path: str) -> str:
+        """Return the value of a Location header for `path`."""
+        return self.origin + path
 
 
 def refuse(status: int, code: str, message: str, detail: object = None) -> Refusal:
-    """Make a refusal with one complaint."""
+    """Return a refusal with one complaint."""
     return Refusal(status, Complaint(code, message, detail))
 
 
 def json_response(status: int, value: object, *headers: tuple[str, str], media_type: str = "") -> Response:
-    """Make an answer with a JSON body."""
+    """Return an answer with a JSON body."""
     body = json.dumps(value, separators=(",", ":")).encode()
     return Response(status, (("Content-Type", media_type or "application/json"), *headers), body)

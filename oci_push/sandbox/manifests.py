@@ -13,7 +13,6 @@ from oci_push.model.manifest import Manifest, load_json
 from oci_push.model.reference import is_tag
 from oci_push.sandbox.blobs import parse_digest
 from oci_push.sandbox.exchange import Complaint, Exchange, Refusal, Response, refuse
-from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.store import Store, StoredManifest, describe
 
 _MAX_TAGS = 46
@@ -23,9 +22,8 @@ _MAX_TAGS = 46
 class ManifestEndpoints:
     """Answer requests about manifests."""
 
-    def __init__(self, store: Store, options: SandboxOptions) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._options = options
 
     def fetch(self, repository: str, reference: str) -> Response:
         """Answer end-3."""
@@ -48,7 +46,7 @@ class ManifestEndpoints:
         by_digest = parse_digest(reference) if ":" in reference else None
         if by_digest is None and not is_tag(reference):
             raise refuse(400, "MANIFEST_INVALID", "neither a tag nor a digest", reference)
-        given = exchange.first("digest") if self._options.tag_digest and not by_digest else ""
+        given = exchange.first("digest") if not by_digest else ""
         wanted = parse_digest(given) if given else by_digest
         tags = self._tags(exchange, reference)
         raw = exchange.body.read(media.MAX_MANIFEST_BYTES)
@@ -58,15 +56,12 @@ class ManifestEndpoints:
         if wanted and digest != wanted:
             raise refuse(400, "DIGEST_INVALID", "provided digest did not match uploaded content", str(wanted))
         stored = self._read(exchange, raw, digest)
-        self._check_contents(repository, raw, stored)
-        accepted = tuple(tag for tag in tags if not self._is_fixed(repository, tag))
-        if tags and not accepted:
-            message = f"the tag {tags[0]} exists in {repository} and cannot be overwritten: it is immutable"
-            raise refuse(400, "TAG_INVALID", message)
+        self.check_contents(repository, raw, stored)
+        accepted = self.accepted(repository, tags)
         self._store.add_manifest(repository, stored, raw, accepted)
-        location = exchange.location(f"/v2/{repository}/manifests/{reference}", self._options)
+        location = exchange.location(f"/v2/{repository}/manifests/{reference}")
         headers = [("Location", location), ("Docker-Content-Digest", str(digest))]
-        if stored.subject and self._options.referrers:
+        if stored.subject:
             headers.append(("OCI-Subject", str(stored.subject)))
         if by_digest:
             headers.extend(("OCI-Tag", tag) for tag in accepted)
@@ -75,8 +70,6 @@ class ManifestEndpoints:
     def remove(self, repository: str, reference: str) -> Response:
         """Answer end-9: a tag alone, or a manifest with its tags."""
         by_digest = parse_digest(reference) if ":" in reference else None
-        if not self._options.delete:
-            raise refuse(405, "UNSUPPORTED", "this registry does not delete")
         if by_digest:
             gone = self._store.remove_manifest(repository, by_digest)
         else:
@@ -87,11 +80,10 @@ class ManifestEndpoints:
 
     def _tags(self, exchange: Exchange, reference: str) -> tuple[str, ...]:
         if ":" not in reference:
-            if self._options.multi_tag and "tag" in exchange.query:
+            if "tag" in exchange.query:
                 raise refuse(400, "MANIFEST_INVALID", "tag= goes with a digest, not with a tag", reference)
             return (reference,)
-        # A registry that does not know end-7b ignores the query and makes no tag.
-        asked = exchange.query.get("tag", ()) if self._options.multi_tag else ()
+        asked = exchange.query.get("tag", ())
         if len(asked) > _MAX_TAGS:
             raise refuse(414, "UNSUPPORTED", f"at most {_MAX_TAGS} tags in one request")
         for tag in asked:
@@ -99,8 +91,9 @@ class ManifestEndpoints:
                 raise refuse(400, "MANIFEST_INVALID", "not a tag", tag)
         return tuple(dict.fromkeys(asked))
 
-    def _is_fixed(self, repository: str, tag: str) -> bool:
-        return self._options.immutable_tags and self._store.find_manifest(repository, tag) is not None
+    def accepted(self, repository: str, tags: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of the tags asked for that may be set, or refuse; here all of them."""
+        return tags
 
     def _read(self, exchange: Exchange, raw: bytes, digest: Digest) -> StoredManifest:
         media_type = exchange.headers.get("content-type", "").partition(";")[0].strip()
@@ -114,9 +107,12 @@ class ManifestEndpoints:
         except ValueError as problem:
             raise refuse(400, "MANIFEST_INVALID", str(problem)) from problem
 
-    def _check_contents(self, repository: str, raw: bytes, stored: StoredManifest) -> None:
-        # A subject may be missing (distribution-spec, "Pushing Manifests with Subject").
-        if not self._options.require_manifest_blobs or stored.descriptor.media_type not in media.MANIFESTS:
+    def check_contents(self, repository: str, raw: bytes, stored: StoredManifest) -> None:
+        """Refuse a manifest that names what is missing.
+
+        A subject may be missing (distribution-spec, "Pushing Manifests with Subject").
+        """
+        if stored.descriptor.media_type not in media.MANIFESTS:
             return
         manifest = Manifest.parse(raw, stored.descriptor.media_type, stored.descriptor.digest)
         missing, wrong = [], []

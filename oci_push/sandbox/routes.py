@@ -1,4 +1,4 @@
-"""Which handler answers which URL, and which token scopes it needs (distribution-spec, "Endpoints").
+"""Which handler answers which URL (distribution-spec, "Endpoints").
 
 A path is read from its end, since a repository may be called ``a/blobs/uploads`` or ``a/manifests``.
 """
@@ -8,15 +8,12 @@ from __future__ import annotations
 from msgspec import Struct
 
 from oci_push.model.reference import Repository
-from oci_push.sandbox.auth import Gate
 from oci_push.sandbox.blob_uploads import UploadEndpoints
 from oci_push.sandbox.blobs import BlobEndpoints
 from oci_push.sandbox.exchange import Exchange, Refusal, Response, json_response, refuse
 from oci_push.sandbox.listings import ListEndpoints
 from oci_push.sandbox.manifests import ManifestEndpoints
-from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.store import Store
-from oci_push.sandbox.tokens import Grant
 from oci_push.sandbox.uploads import Uploads
 
 _READS = ("GET", "HEAD")
@@ -31,16 +28,14 @@ class Target(Struct, frozen=True):
 
 
 class Router:
-    """Answer every request of the API."""
+    """Answer every request of the API; everybody may do everything."""
 
-    def __init__(self, store: Store, uploads: Uploads, options: SandboxOptions, gate: Gate) -> None:
+    def __init__(self, store: Store, uploads: Uploads) -> None:
         self._store = store
-        self._options = options
-        self._gate = gate
-        self._blobs = BlobEndpoints(store, options)
-        self._uploads = UploadEndpoints(store, uploads, options)
-        self._manifests = ManifestEndpoints(store, options)
-        self._lists = ListEndpoints(store, options)
+        self.blobs = BlobEndpoints(store)
+        self.uploads = UploadEndpoints(store, uploads)
+        self.manifests = ManifestEndpoints(store)
+        self.lists = ListEndpoints(store)
 
     def answer(self, exchange: Exchange) -> Response:
         """Return the answer; a refusal is an answer too. `body.BodyBrokenError` means that nobody waits for one."""
@@ -50,68 +45,68 @@ class Router:
             response = refusal.response
         if exchange.path.startswith("/v2"):
             response = response.with_headers(("Docker-Distribution-Api-Version", "registry/2.0"))
-            if self._options.warning and response.status < 400:
-                response = response.with_headers(("Warning", f'299 - "{_quoted(self._options.warning)}"'))
         return response
 
     def _answer(self, exchange: Exchange) -> Response:
         path = exchange.path
-        if path == "/token":
-            return self._gate.token(exchange)
         if path == "/v2":
             return Response(301, (("Location", "/v2/"),))
         if not path.startswith("/v2/"):
-            raise refuse(404, "UNSUPPORTED", "there is nothing outside /v2/", path)
+            return self.outside(exchange)
+        self.authorize(exchange)
         if path == "/v2/" and exchange.method in _READS:
-            self._gate.check(exchange, ())
             return json_response(200, {})
         if path == "/v2/_catalog" and exchange.method == "GET":
-            self._gate.check(exchange, ("registry:catalog:*",))
-            return self._lists.catalog(exchange)
+            return self.lists.catalog(exchange)
         target = find_target(path)
         if target is None:
             raise refuse(404, "UNSUPPORTED", "there is no such endpoint", path)
-        grant = self._gate.check(exchange, _scopes(exchange, target))
-        return self._dispatch(exchange, target, grant)
+        return self._dispatch(exchange, target)
 
-    def _dispatch(self, exchange: Exchange, target: Target, grant: Grant) -> Response:
+    def outside(self, exchange: Exchange) -> Response:
+        """Answer a path that is not the API's."""
+        raise refuse(404, "UNSUPPORTED", "there is nothing outside /v2/", exchange.path)
+
+    def authorize(self, exchange: Exchange) -> None:
+        """Refuse a request that its sender may not make; here there is none."""
+
+    def mount_sources(self, exchange: Exchange) -> tuple[str, ...]:
+        """Return the repositories that a blob may be mounted from: the one that is named, or any."""
+        source = exchange.first("from")
+        if source:
+            return (source,) if is_name(source) else ()
+        return self._store.repositories()
+
+    def _dispatch(self, exchange: Exchange, target: Target) -> Response:
         repository, reference = target.repository, target.reference
         match target.kind, exchange.method:
             case "blobs", "GET" | "HEAD":
-                return self._blobs.fetch(exchange, repository, reference)
+                return self.blobs.fetch(exchange, repository, reference)
             case "blobs", "DELETE":
-                return self._blobs.remove(repository, reference)
+                return self.blobs.remove(repository, reference)
             case "blobs", "POST" if reference == "uploads":
                 return Response(301, (("Location", f"/v2/{repository}/blobs/uploads/"),))
             case "uploads", "POST" if not reference:
-                return self._uploads.start(exchange, repository, self._mount_sources(exchange, grant))
+                return self.uploads.start(exchange, repository, self.mount_sources(exchange))
             case "upload", "GET":
-                return self._uploads.status(exchange, repository, reference)
+                return self.uploads.status(exchange, repository, reference)
             case "upload", "PATCH":
-                return self._uploads.append(exchange, repository, reference)
+                return self.uploads.append(exchange, repository, reference)
             case "upload", "PUT":
-                return self._uploads.finish(exchange, repository, reference)
+                return self.uploads.finish(exchange, repository, reference)
             case "upload", "DELETE":
-                return self._uploads.cancel(exchange, repository, reference)
+                return self.uploads.cancel(exchange, repository, reference)
             case "manifests", "GET" | "HEAD":
-                return self._manifests.fetch(repository, reference)
+                return self.manifests.fetch(repository, reference)
             case "manifests", "PUT":
-                return self._manifests.put(exchange, repository, reference)
+                return self.manifests.put(exchange, repository, reference)
             case "manifests", "DELETE":
-                return self._manifests.remove(repository, reference)
+                return self.manifests.remove(repository, reference)
             case "tags", "GET":
-                return self._lists.tags(exchange, repository)
+                return self.lists.tags(exchange, repository)
             case "referrers", "GET":
-                return self._lists.referrers(exchange, repository, reference)
+                return self.lists.referrers(exchange, repository, reference)
         raise refuse(405, "UNSUPPORTED", f"{exchange.method} is not possible here")
-
-    def _mount_sources(self, exchange: Exchange, grant: Grant) -> tuple[str, ...]:
-        source = exchange.first("from")
-        if source:
-            return (source,) if _is_name(source) else ()
-        if not self._options.anonymous_mount:
-            return ()
-        return tuple(name for name in self._store.repositories() if grant.allows(f"repository:{name}:pull"))
 
 
 def find_target(path: str) -> Target | None:
@@ -124,28 +119,15 @@ def find_target(path: str) -> Target | None:
         found = Target(parts[-2], "/".join(parts[:-2]), parts[-1])
     elif len(parts) > 3 and parts[-3:-1] == ["blobs", "uploads"]:
         found = Target("upload" if parts[-1] else "uploads", "/".join(parts[:-3]), parts[-1])
-    if found is not None and not _is_name(found.repository):
+    if found is not None and not is_name(found.repository):
         raise refuse(400, "NAME_INVALID", "invalid repository name", found.repository)
     return found
 
 
-def _scopes(exchange: Exchange, target: Target) -> tuple[str, ...]:
-    # What distribution asks for: writing needs pull as well, deleting only delete, and a mount names its source.
-    actions = {"GET": "pull", "HEAD": "pull", "DELETE": "delete"}.get(exchange.method, "pull,push")
-    own = f"repository:{target.repository}:{actions}"
-    source = exchange.first("from")
-    mounts = target.kind == "uploads" and exchange.first("mount") and source and _is_name(source)
-    return (own, f"repository:{source}:pull") if mounts and source != target.repository else (own,)
-
-
-def _is_name(text: str) -> bool:
+def is_name(text: str) -> bool:
+    """Say whether this may be a repository's name."""
     try:
         Repository("sandbox", text)
     except ValueError:
         return False
     return True
-
-
-def _quoted(text: str) -> str:
-    plain = "".join(c if " " <= c <= "~" else "?" for c in text)
-    return plain.replace("\\", "\\\\").replace('"', '\\"')

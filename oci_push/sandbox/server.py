@@ -1,11 +1,12 @@
-"""The sandbox: a registry inside this process, on loopback; for `oci-push sandbox`, rehearsals and tests.
+"""The sandbox: a registry inside this process, on loopback; for `oci-push sandbox` and rehearsals.
 
-It follows the distribution specification, stores OCI image layouts, and misbehaves on request (`options`,
-`faults`). It is no registry for production: nothing is garbage-collected, and nothing is synced to the disk.
+It follows the distribution specification and stores OCI image layouts. What a push can do at best it can do here:
+mounts without a source, blobs in one POST, many tags in one request. It is no registry for production: anybody may do
+everything, nothing is garbage-collected, and nothing is synced to the disk.
 
 Its threads are those of the standard library's `socketserver` pattern, one that accepts and one per connection.
 They are the exception to the rule that only `runtime.tasks` starts threads: they are the *other* side of the
-wire, live as long as the sandbox and not as long as a scope, and must go on serving while the client under test
+wire, live as long as the sandbox and not as long as a context, and must go on serving while the client under test
 is being cancelled. `stop` ends them: it shuts their sockets down and waits for them.
 """
 
@@ -15,50 +16,31 @@ import secrets
 import shutil
 import socket
 import socketserver
-import ssl
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from oci_push.errors import SourceError
-from oci_push.runtime.clock import Clock, SystemClock
 from oci_push.sandbox import layout
-from oci_push.sandbox.auth import Gate
 from oci_push.sandbox.connection import Connection, Service
-from oci_push.sandbox.faults import FaultScript
-from oci_push.sandbox.options import SandboxOptions
 from oci_push.sandbox.routes import Router
 from oci_push.sandbox.store import Store
-from oci_push.sandbox.traffic import Traffic
 from oci_push.sandbox.uploads import Uploads
-
-__all__ = ["Sandbox", "SandboxOptions"]
 
 _JOIN_S = 5.0
 
 
-class Sandbox:
+class RehearsalRegistry:
     """Serve a registry on 127.0.0.1 from `start` to `stop`, or as a context manager.
 
     `root` is where repositories are kept and found again; ``None`` is a temporary folder that `stop` removes.
-    `port` 0 takes a free one. `clock` decides when tokens expire. The same sandbox is started once.
+    `port` 0 takes a free one. The same sandbox is started once.
     """
 
-    def __init__(
-        self,
-        root: Path | None = None,
-        *,
-        port: int = 0,
-        options: SandboxOptions | None = None,
-        clock: Clock | None = None,
-        faults: FaultScript | None = None,
-    ) -> None:
-        self.options = options or SandboxOptions()
-        self.faults = faults or FaultScript()
-        self.traffic = Traffic()
-        self._clock = clock or SystemClock()
+    def __init__(self, root: Path | None = None, *, port: int = 0) -> None:
         self._root = root
         self._port = port
         self._store: Store | None = None
@@ -73,11 +55,6 @@ class Sandbox:
             raise RuntimeError("the sandbox is not started")
         host, port = self._listener.socket.getsockname()[:2]
         return f"{host}:{port}"
-
-    @property
-    def url(self) -> str:
-        """Return the address with its scheme, without a slash at the end."""
-        return f"{'https' if self.options.ssl_context else 'http'}://{self.address}"
 
     @property
     def store(self) -> Store:
@@ -109,17 +86,7 @@ class Sandbox:
             root.mkdir(parents=True, exist_ok=True)
             uploads = Uploads(root / layout.UPLOADS, lambda: secrets.token_hex(16))
             store = Store(root, uploads)
-            gate = Gate(self.options, self._clock, secrets.token_bytes(32), self.traffic)
-            router = Router(store, uploads, self.options, gate)
-            service = Service(
-                router,
-                self.traffic,
-                self.faults,
-                threading.Event(),
-                self._problems.append,
-                self.options.ssl_context is not None,
-            )
-            self._listener = Listener(self._port, service, self.options.ssl_context)
+            self._listener = self.listen(store, uploads, self._port, self._problems.append)
         except OSError:
             self._clean(root)
             raise
@@ -127,6 +94,10 @@ class Sandbox:
         self._used = root
         self._listener.begin()
         return self
+
+    def listen(self, store: Store, uploads: Uploads, port: int, broken: Callable[[Exception], None]) -> Listener:
+        """Return what accepts connections on `port` and answers from `store`."""
+        return Listener(port, Service(Router(store, uploads), threading.Event(), broken))
 
     def stop(self) -> None:
         """End every connection and wait for its thread; does nothing when it is not running."""
@@ -152,12 +123,12 @@ class Sandbox:
 class Listener(socketserver.TCPServer):
     """Accept connections on loopback, and know them, so that `end` can end them; `begin` starts it."""
 
+    connection_type = Connection
     allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, port: int, service: Service, context: ssl.SSLContext | None) -> None:
+    def __init__(self, port: int, service: Service) -> None:
         self._service = service
-        self._context = context
         self._lock = threading.Lock()
         self._count = 0
         self._live: dict[threading.Thread, socket.socket] = {}
@@ -192,17 +163,19 @@ class Listener(socketserver.TCPServer):
             self._live[thread] = request
         thread.start()
 
+    def accepted(self, connection: socket.socket) -> socket.socket:
+        """Return the connection to serve in place of one that was accepted; here it is the same."""
+        return connection
+
     def _serve(self, connection: socket.socket, number: int) -> None:
         try:
-            if self._context is not None:
-                connection = self._context.wrap_socket(connection, server_side=True)
-                with self._lock:
-                    self._live[threading.current_thread()] = connection
-                if self._service.stopping.is_set():
-                    return
-            Connection(connection, self, self._service, number)
+            connection = self.accepted(connection)
+            with self._lock:
+                self._live[threading.current_thread()] = connection
+            if not self._service.stopping.is_set():
+                self.connection_type(connection, self, self._service, number)
         except OSError:
-            pass  # the client went away, during the TLS handshake or after
+            pass  # the client went away
         finally:
             _close(connection)
             with self._lock:

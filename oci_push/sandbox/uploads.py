@@ -1,4 +1,4 @@
-"""Open uploads: their data in a file, their hash so far, and which of them broke.
+"""Open uploads: their data in a file and their hash so far.
 
 An upload outlives the process where the folder does: beside its data stands a note of what it is. Which answer a
 request gets is the business of `blob_uploads`.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from oci_push.model.digest import Digest
-from oci_push.sandbox.body import BLOCK_BYTES, RequestBody
+from oci_push.sandbox.body import BLOCK_BYTES
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -34,12 +34,11 @@ class UploadInfo(Struct, frozen=True):
     size: int
 
 
-class TooLargeError(Exception):
-    """Report that a body went over the limit; the upload is as it was before it."""
-
-
 class Upload:
-    """Collect one blob: `size` bytes of it are in the file at `path`. Write only inside `alone`."""
+    """One blob on its way: `size` bytes of it are in the file at `path`, and `running` is their hash.
+
+    Write only inside `alone`.
+    """
 
     def __init__(self, id: str, repository: str, path: Path, algorithm: str, secret: str) -> None:
         self.id = id
@@ -47,9 +46,8 @@ class Upload:
         self.path = path
         self.secret = secret
         self.size = 0
-        self.short_chunk = False
+        self.running: _Hash = hashlib.new(algorithm)
         self._algorithm = algorithm
-        self._hash: _Hash = hashlib.new(algorithm)
         self._lock = threading.Lock()
         path.touch()
 
@@ -57,7 +55,7 @@ class Upload:
         """Take up the data that an earlier process left in the file."""
         with self.path.open("rb") as file:
             while block := file.read(BLOCK_BYTES):
-                self._hash.update(block)
+                self.running.update(block)
                 self.size += len(block)
 
     @contextmanager
@@ -74,31 +72,23 @@ class Upload:
             if held:
                 self._lock.release()
 
-    def append(self, body: RequestBody, limit: int) -> None:
-        """Write a body behind what is there, at most `limit` bytes (0: any number).
-
-        What came before a break stays and counts. Raises `TooLargeError` and `body.BodyBrokenError`.
-        """
-        before, before_hash = self.size, self._hash.copy()
+    def append(self, blocks: Iterable[memoryview]) -> None:
+        """Write a body behind what is there. What came before a break stays and counts."""
         with self.path.open("ab", buffering=0) as file:
-            for block in body.blocks():
-                if limit and self.size + len(block) - before > limit:
-                    self.size, self._hash = before, before_hash
-                    file.truncate(before)
-                    raise TooLargeError
-                self._hash.update(block)
+            for block in blocks:
+                self.running.update(block)
                 file.write(block)
                 self.size += len(block)
 
     def announce(self, digest: Digest) -> None:
         """Switch to the digest's algorithm before the first byte, so that it need not be read again."""
         if not self.size and digest.algorithm != self._algorithm:
-            self._algorithm, self._hash = digest.algorithm, digest.new_hash()
+            self._algorithm, self.running = digest.algorithm, digest.new_hash()
 
     def matches(self, digest: Digest) -> bool:
         """Say whether the bytes have this digest; reads them again when they were hashed another way."""
         if digest.algorithm == self._algorithm:
-            return digest.matches(self._hash)
+            return digest.matches(self.running)
         running = digest.new_hash()
         with self.path.open("rb") as file:
             while block := file.read(BLOCK_BYTES):
@@ -114,7 +104,6 @@ class Uploads:
         self._new_id = new_id
         self._lock = threading.Lock()
         self._open: dict[str, Upload] = {}
-        self._broken: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
         for left_over in sorted(folder.iterdir()):
             if left_over.suffix != _NOTE and not left_over.with_suffix(_NOTE).exists():
@@ -137,17 +126,10 @@ class Uploads:
             upload = self._open.get(identifier)
         return upload if upload is not None and upload.repository == repository else None
 
-    def is_broken(self, identifier: str) -> bool:
-        """Say whether an upload was killed by a body that broke off."""
-        with self._lock:
-            return identifier in self._broken
-
-    def close(self, upload: Upload, *, broken: bool = False) -> None:
+    def close(self, upload: Upload) -> None:
         """Forget an upload and delete what is left of its data."""
         with self._lock:
             self._open.pop(upload.id, None)
-            if broken:
-                self._broken.add(upload.id)
         upload.path.with_suffix(_NOTE).unlink(missing_ok=True)
         upload.path.unlink(missing_ok=True)
 

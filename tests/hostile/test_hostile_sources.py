@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from equipment.sandbox import Sandbox
 from images import LayoutWriter, config_of, docker_archive, layer, make_layout, noise, tar_of
 from measured import oci_push
 
 from oci_push.model import media
 from oci_push.model.digest import Digest
-from oci_push.sandbox.server import Sandbox
 
 MIB = 1024 * 1024
 VERSION = ("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')

@@ -13,16 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
+from equipment.connection import FaultyListener, FaultyService
+from equipment.faults import FaultScript
+from equipment.traffic import Traffic
 from registries import DebianRegistry
 
 from oci_push.model.digest import Digest
 from oci_push.sandbox.body import BodyBrokenError
-from oci_push.sandbox.connection import Service
 from oci_push.sandbox.exchange import Exchange, Response
-from oci_push.sandbox.faults import FaultScript
-from oci_push.sandbox.server import Listener
 from oci_push.sandbox.store import StoredManifest
-from oci_push.sandbox.traffic import Traffic
 from oci_push.sandbox.uploads import UploadInfo
 
 _OF_ONE_HOP = {"connection", "transfer-encoding", "expect", "date", "server", "keep-alive"}
@@ -36,10 +35,14 @@ class RegistryFront:
         self.traffic = Traffic()
         self.store = RegistryFiles(content / "docker" / "registry" / "v2")
         self._problems: list[Exception] = []
-        service = Service(
-            _Forwarder(registry.port), self.traffic, self.faults, threading.Event(), self._problems.append, False
+        service = FaultyService(
+            _Forwarder(registry.port),
+            threading.Event(),
+            self._problems.append,
+            traffic=self.traffic,
+            script=self.faults,
         )
-        self._listener = Listener(0, service, None)
+        self._listener = FaultyListener(0, service)
         host, port = self._listener.socket.getsockname()[:2]
         self.address = f"{host}:{port}"
         self.url = f"http://{self.address}"

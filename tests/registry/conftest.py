@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from equipment.sandbox import Sandbox
 from images import Layout, layer, make_layout
-
-from oci_push.sandbox.server import Sandbox
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, layer
 
 from oci_push.engine.push import PushOptions, PushResult
@@ -22,7 +23,6 @@ from oci_push.runner.pusher import Environment, Options, Pusher
 from oci_push.runtime.clock import Clock, SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.sandbox.server import Sandbox
 from oci_push.secret import Secret
 from oci_push.transport.session import TransportSettings
 from oci_push.transport.sockets import Network

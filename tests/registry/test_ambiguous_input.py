@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from equipment.sandbox import Sandbox
 from images import layer, make_layout
 from program import program
 from running import Running, step
 
 from oci_push.errors import ConfigError
-from oci_push.sandbox.server import Sandbox
 
 PIPELINE = """
 version: '1.0'

@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from equipment.faults import Answer, DropBefore, DropReply, Fault, FaultScript, Headers
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, layer, make_layout
 from pushing import Pushing, difference, is_whole
 
@@ -13,9 +16,6 @@ from oci_push.engine.push import PushOptions, PushResult
 from oci_push.errors import ContentMismatchError, ProtocolViolationError, RegistryError
 from oci_push.model.digest import Digest
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.sandbox.faults import Answer, DropBefore, DropReply, Fault, FaultScript, Headers
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 
 MANIFESTS = "/manifests/"
 UPLOADS = "/blobs/uploads/"

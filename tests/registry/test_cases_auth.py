@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from certificates import Authority
+from equipment.faults import Answer, Fault, FaultScript, Redirect
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout, layer, make_layout
 from pushing import LOGIN, Pushing, is_whole
 
@@ -16,9 +19,6 @@ from oci_push.events import BlobDone, Event
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.sandbox.faults import Answer, Fault, FaultScript, Redirect
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 from oci_push.secret import Secret
 
 UPLOADS = r"/blobs/uploads/"

@@ -7,6 +7,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from equipment.faults import Answer, Fault, FaultScript, FlipByte, Headers, Stall
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, layer, make_layout
 from pushing import Pushing, annotated, difference, flipped, is_whole
 
@@ -16,9 +19,6 @@ from oci_push.model.digest import Digest
 from oci_push.runtime.clock import FakeClock, SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
-from oci_push.sandbox.faults import Answer, Fault, FaultScript, FlipByte, Headers, Stall
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 
 UPLOADS = r"/blobs/uploads/"
 MANIFESTS = "/manifests/"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from equipment.faults import Answer, Fault, FaultScript, Headers
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout, layer, make_layout
 from pushing import LOGIN, Pushing, difference, is_whole
 
@@ -15,9 +18,6 @@ from oci_push.events import Event, TargetFinished
 from oci_push.model.digest import Digest
 from oci_push.runtime.cache import SqliteCache
 from oci_push.runtime.clock import SystemClock
-from oci_push.sandbox.faults import Answer, Fault, FaultScript, Headers
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 
 UPLOADS = r"/blobs/uploads/"
 

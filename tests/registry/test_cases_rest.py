@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 from certificates import Authority
+from equipment.faults import Answer, DropAfter, Fault, FaultScript, Stall, TruncateReply
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, config_of, docker_archive, layer, make_layout, tar_of
 from pushing import Pushing, difference, is_whole, public
 
@@ -33,9 +36,6 @@ from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.model.platform import Platform
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
-from oci_push.sandbox.faults import Answer, DropAfter, Fault, FaultScript, Stall, TruncateReply
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 
 UPLOADS = r"/blobs/uploads/"
 

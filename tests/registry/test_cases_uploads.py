@@ -6,6 +6,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from equipment.faults import Answer, Fault, FaultScript, Headers, Stall
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, layer, make_layout
 from pushing import LOGIN, Pushing, is_whole
 
@@ -21,9 +24,6 @@ from oci_push.events import BlobDone, Note
 from oci_push.model.digest import Digest
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
-from oci_push.sandbox.faults import Answer, Fault, FaultScript, Headers, Stall
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 
 UPLOADS = r"/blobs/uploads/"
 

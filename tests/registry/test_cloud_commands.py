@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from cloudendpoints import Endpoint, GoogleTokens
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import layer, make_layout
 from program import program
 
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 from oci_push.secret import Secret
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from cloudendpoints import Answered, Asked, AzureRegistry, Endpoint, GoogleTokens
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import layer, make_layout
 
 from oci_push.errors import CredentialsError, OciPushError
@@ -23,8 +25,6 @@ from oci_push.runner.pusher import Environment, Options, Pusher
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 from oci_push.secret import Secret
 from oci_push.transport.session import TransportSettings
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from equipment.faults import Answer, Fault
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, layer
 from pushing import Pushing, is_whole
 
 from oci_push.events import Note
 from oci_push.model.manifest import Manifest
-from oci_push.sandbox.faults import Answer, Fault
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 
 
 def with_companions(sandbox: Sandbox, image: Layout, folder: Path, tags: tuple[str, ...]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from equipment.faults import Answer, Fault, FaultScript
+from equipment.sandbox import Sandbox
 from images import layer, make_layout
 from pushing import Pushing
 
 from oci_push.errors import SourceError
 from oci_push.runtime.clock import FakeClock
-from oci_push.sandbox.faults import Answer, Fault, FaultScript
-from oci_push.sandbox.server import Sandbox
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 413, 415, 416])

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from equipment.sandbox import Sandbox
 from images import layer, make_layout, tar_folder
 from pushing import Pushing, is_whole
 
 from oci_push.errors import SourceError
-from oci_push.sandbox.server import Sandbox
 from oci_push.sources.files import SpoolSpace
 
 ROOT = Path(__file__).parents[2]

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from cloudendpoints import Answered, Asked, Endpoint
+from equipment.faults import Answer, Fault, FaultScript, Headers
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import layer, make_layout
 from program import program
 from pushing import QUICK
@@ -19,9 +22,6 @@ from oci_push.registry.clients import RegistryClients
 from oci_push.registry.doctor import CheckOutcome, Doctor, Examination, scratch_repositories
 from oci_push.runtime.clock import Clock, FakeClock, SystemClock
 from oci_push.runtime.context import Context
-from oci_push.sandbox.faults import Answer, Fault, FaultScript, Headers
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 from oci_push.secret import Secret
 from oci_push.transport.session import TransportSettings
 

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from equipment.faults import Action, Answer, DropBefore, DropReply, Fault, FaultScript, FlipByte, Headers, Stall
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, layer, make_layout
 from program import program
 from pushing import Pushing, annotated, difference, flipped, is_whole
@@ -18,9 +21,6 @@ from oci_push.model.digest import Digest
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.sandbox.faults import Action, Answer, DropBefore, DropReply, Fault, FaultScript, FlipByte, Headers, Stall
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 
 ONCE = RetryPolicy(attempts=1)
 TAG = "/manifests/1$"

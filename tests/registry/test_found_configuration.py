@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import layer, make_layout
 from invoking import Invoked, invoke
 
-from oci_push.sandbox.server import Sandbox, SandboxOptions
 from oci_push.secret import Secret
 
 PIPELINE = (

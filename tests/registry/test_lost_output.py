@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from equipment.sandbox import Sandbox
 from images import layer, make_layout
-
-from oci_push.sandbox.server import Sandbox
 
 ROOT = Path(__file__).parents[2]
 

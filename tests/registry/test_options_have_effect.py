@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import config_of, docker_archive, layer, make_layout
 from program import program
 
 from oci_push.model import media
-from oci_push.sandbox.server import Sandbox, SandboxOptions
 from oci_push.secret import Secret
 
 ONE, TWO = layer(1), layer(2)

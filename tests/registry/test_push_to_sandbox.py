@@ -6,6 +6,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from equipment.faults import Action, Answer, DropAfter, DropBefore, DropReply, Fault, FaultScript, Headers
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout, layer, make_layout
 from pushing import LOGIN, QUICK, Pushing, is_whole
 
@@ -17,9 +20,6 @@ from oci_push.errors import (
     ProtocolViolationError,
 )
 from oci_push.model.endpoint import Credential
-from oci_push.sandbox.faults import Action, Answer, DropAfter, DropBefore, DropReply, Fault, FaultScript, Headers
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 from oci_push.secret import Secret
 
 UPLOADS = r"/blobs/uploads/"

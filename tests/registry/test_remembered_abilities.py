@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from equipment.faults import Answer, Fault, FaultScript
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout, layer, make_layout, make_raw_layout, noise
 from pushing import Pushing, is_whole, public
 
 from oci_push.engine.push import PushResult
-from oci_push.sandbox.faults import Answer, Fault, FaultScript
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 
 MIB = 1024 * 1024
 UPLOADS = "/blobs/uploads/"

@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from equipment.faults import Answer, Fault, FaultScript, Slow, Stall
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout, make_raw_layout, noise
 from program import until
 from pushing import Pushing, is_whole
@@ -20,9 +23,6 @@ from oci_push.events import UploadResumed
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
-from oci_push.sandbox.faults import Answer, Fault, FaultScript, Slow, Stall
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 
 MIB = 1024 * 1024
 SIZE = 48 * MIB

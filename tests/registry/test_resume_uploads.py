@@ -5,13 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from images import Layout, make_raw_layout, noise
-from pushing import LOGIN, Pushing, is_whole
-
-from oci_push.engine.push import PushResult
-from oci_push.errors import NotFoundError, RegistryError, UnavailableError, UploadRejectedError
-from oci_push.runtime.clock import FakeClock
-from oci_push.sandbox.faults import (
+from equipment.faults import (
     Action,
     Answer,
     AnswerAfter,
@@ -24,8 +18,14 @@ from oci_push.sandbox.faults import (
     Slow,
     Stall,
 )
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
+from images import Layout, make_raw_layout, noise
+from pushing import LOGIN, Pushing, is_whole
+
+from oci_push.engine.push import PushResult
+from oci_push.errors import NotFoundError, RegistryError, UnavailableError, UploadRejectedError
+from oci_push.runtime.clock import FakeClock
 
 MIB = 1024 * 1024
 PIECE = 200_000

@@ -7,14 +7,14 @@ import os
 from pathlib import Path
 
 import pytest
+from equipment.faults import Answer, Fault, FaultScript
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout, layer, make_layout
 from running import Running, statuses, step
 
 from oci_push.model.digest import Digest
 from oci_push.runner.settings import RunSettings
-from oci_push.sandbox.faults import Answer, Fault, FaultScript
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 
 LEAVE = RunSettings(allow_exec=True, env={"PATH": os.environ["PATH"]})
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from equipment.sandbox import Sandbox
 from images import layer, make_layout
 from running import Running, statuses, step
 
 from oci_push.runner.settings import RunSettings
-from oci_push.sandbox.server import Sandbox
 
 BUILD = "b: {type: build, image_name: o/r%s}"
 PUSH = "p: {type: push, candidate: '${{b}}', registry: '%s', tag: x%s}"

@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from equipment.sandbox import Sandbox
 from images import layer, make_layout
 from invoking import invoke
 from running import Running
-
-from oci_push.sandbox.server import Sandbox
 
 STEPS = """
 version: '1.0'

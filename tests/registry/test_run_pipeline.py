@@ -10,10 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from equipment.sandbox import Sandbox
 from images import layer, make_layout
 from program import program
-
-from oci_push.sandbox.server import Sandbox
 
 PROGRAM = Path(sys.executable).with_name("oci-push")
 ROOT = Path(__file__).parents[2]
@@ -105,7 +104,7 @@ def test_a_failed_step_stops_the_rest_and_is_reported(pipeline: Path) -> None:
 
 
 def test_sigterm_in_the_middle_cancels_and_exits_143(tmp_path: Path) -> None:
-    from oci_push.sandbox.faults import Fault, FaultScript, Stall
+    from equipment.faults import Fault, FaultScript, Stall
 
     make_layout(tmp_path / "image", layer(1))
     with Sandbox(faults=FaultScript([Fault(method="PUT", path="/blobs/", times=0, action=Stall(60))])) as sandbox:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout, layer, make_layout
 from planning import plan
 from program import program
 from validating import validate
-
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 
 FIRST = "  a: {type: push, candidate: 'oci:image', image_name: a, registry: '${{REG}}', tag: '1'}\n"
 

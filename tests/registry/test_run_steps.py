@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from equipment.faults import Answer, Fault, FaultScript, Stall
+from equipment.sandbox import Sandbox
 from images import Layout, layer, make_layout
 from pushing import is_whole
 from running import Running, statuses, step
@@ -14,8 +16,6 @@ from oci_push.events import Event, StepStarted, Within
 from oci_push.runner.settings import RunSettings
 from oci_push.runtime.clock import FakeClock, SystemClock
 from oci_push.runtime.context import Context
-from oci_push.sandbox.faults import Answer, Fault, FaultScript, Stall
-from oci_push.sandbox.server import Sandbox
 
 
 @pytest.fixture

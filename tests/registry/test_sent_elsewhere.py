@@ -7,15 +7,15 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from equipment.faults import Answer, Fault, Redirect
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout
 from pushing import LOGIN, Pushing
 from rawserver import RawServer
 
 from oci_push.errors import DeniedError, OciPushError
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.sandbox.faults import Answer, Fault, Redirect
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 
 UPLOADS = r"/blobs/uploads/"
 CHALLENGES = {

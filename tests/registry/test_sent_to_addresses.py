@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 
 import pytest
+from equipment.faults import Action, Answer, Fault, Redirect
+from equipment.sandbox import Sandbox
 from images import Layout
 from internet import Internet
 from pushing import LOGIN, Pushing
@@ -12,8 +14,6 @@ from rawserver import RawServer
 
 from oci_push.errors import NetworkError, OciPushError, ProtocolViolationError
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
-from oci_push.sandbox.faults import Action, Answer, Fault, Redirect
-from oci_push.sandbox.server import Sandbox
 
 HOST = "registry.example.com"
 PUBLIC, PRIVATE, LOOPBACK = "8.8.8.8", "10.20.30.40", "127.0.0.1"

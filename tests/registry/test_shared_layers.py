@@ -7,6 +7,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from equipment.faults import Action, Answer, DropAfter, Fault, Stall
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, noise
 from pushing import Pushing, is_whole
 
@@ -19,9 +22,6 @@ from oci_push.runner.pusher import Pusher
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
-from oci_push.sandbox.faults import Action, Answer, DropAfter, Fault, Stall
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 
 LARGE = noise(600_000, 1)
 UPLOADS = "/blobs/uploads/"

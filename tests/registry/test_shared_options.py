@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import typer
+from equipment.faults import Fault, FaultScript, Stall
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import layer, make_layout
 from invoking import invoke
 
 from oci_push.cli.app import command_of
 from oci_push.cli.options import Common
-from oci_push.sandbox.faults import Fault, FaultScript, Stall
-from oci_push.sandbox.server import Sandbox, SandboxOptions
 from oci_push.secret import Secret
 
 PASSWORD = "hidden-word"

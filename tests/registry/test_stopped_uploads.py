@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from equipment.faults import Action, Answer, DropAfter, DropBefore, Fault, Slow
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout, make_raw_layout, noise
 from program import until
 from pushing import Pushing, is_whole
@@ -17,9 +20,6 @@ from oci_push.events import Note, UploadResumed
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.sandbox.faults import Action, Answer, DropAfter, DropBefore, Fault, Slow
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 
 MIB = 1024 * 1024
 SIZE = 24 * MIB

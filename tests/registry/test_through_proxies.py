@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from certificates import Authority
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout
 from internet import Internet
 from pushing import Pushing, is_whole
@@ -14,8 +16,6 @@ from wayproxy import WayProxy
 
 from oci_push.errors import ConfigError, NetworkError, OciPushError
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 
 HOST = "registry.example.com"
 

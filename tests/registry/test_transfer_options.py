@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from equipment.faults import Answer, Fault, FaultScript
+from equipment.sandbox import Sandbox
 from images import layer, make_layout
 from program import program
-
-from oci_push.sandbox.faults import Answer, Fault, FaultScript
-from oci_push.sandbox.server import Sandbox
 
 PIPELINE = "version: '1.0'\nsteps: {p: {type: push, candidate: 'oci:image', image_name: a, registry: REG, tag: '1'}}\n"
 

@@ -7,6 +7,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from equipment.faults import Answer, Fault, FaultScript
+from equipment.sandbox import Sandbox
 from images import Layout, layer, make_layout
 from internet import Internet
 from pushing import LOGIN, Pushing
@@ -18,8 +20,6 @@ from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.runtime.clock import FakeClock, SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.sandbox.faults import Answer, Fault, FaultScript
-from oci_push.sandbox.server import Sandbox
 from oci_push.secret import Secret
 from oci_push.transport.sockets import Address, Network
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from oci_push.sandbox.faults import (
+from equipment.faults import (
     Action,
     Answer,
     DropAfter,

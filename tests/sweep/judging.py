@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from equipment.faults import FaultScript
+from equipment.traffic import Traffic
 from images import Layout
 from pushing import difference
 
@@ -20,9 +22,7 @@ from oci_push.engine.push import PushResult
 from oci_push.errors import OciPushError
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
-from oci_push.sandbox.faults import FaultScript
 from oci_push.sandbox.store import StoredManifest, describe
-from oci_push.sandbox.traffic import Traffic
 from oci_push.sandbox.uploads import UploadInfo
 
 _UPLOAD_ID = re.compile(r"/blobs/uploads/([0-9a-f-]{32,36})")

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from equipment.options import REHEARSAL, SandboxOptions
 from images import Layout, LayoutWriter, layer, make_layout
 
 from oci_push.model import media
-from oci_push.sandbox.options import REHEARSAL, SandboxOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from equipment.faults import Action, Answer, Fault, Headers, Redirect, Stall
+from equipment.sandbox import Sandbox
+from equipment.traffic import Traffic
 from faulttable import KINDS, MOMENTS, Kind
 from images import layer, make_layout
 from judging import World, errors_wrong, plant, sessions_left, tags_wrong, threads_left, words_wrong
@@ -26,9 +29,6 @@ from oci_push.errors import Cancelled
 from oci_push.runtime.clock import FakeClock, SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.sandbox.faults import Action, Answer, Fault, Headers, Redirect, Stall
-from oci_push.sandbox.server import Sandbox
-from oci_push.sandbox.traffic import Traffic
 
 HANG_S = 300.0
 _SILENCE_S = 60.0

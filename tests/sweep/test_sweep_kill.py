@@ -13,13 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from equipment.faults import Action, Fault, Stall, StallReply
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import layer, make_layout
 from judging import sessions_left, tags_wrong
 from pushing import Pushing
-
-from oci_push.sandbox.faults import Action, Fault, Stall, StallReply
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.server import Sandbox
 
 ROOT = Path(__file__).parents[2]
 FOREVER_S = 3600.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import pytest
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from sandboxclient import Client
-
-from oci_push.sandbox.server import Sandbox, SandboxOptions
 
 
 @pytest.fixture

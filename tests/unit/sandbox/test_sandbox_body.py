@@ -3,17 +3,18 @@
 import io
 
 import pytest
+from equipment.body import FaultyBody
 
-from oci_push.sandbox.body import BodyBrokenError, RequestBody
+from oci_push.sandbox.body import BodyBrokenError
 
 
-def body(data: bytes, length=None, cut_at=None) -> RequestBody:
-    made = RequestBody(io.BufferedReader(io.BytesIO(data)), length, lambda: None)
+def body(data: bytes, length=None, cut_at=None) -> FaultyBody:
+    made = FaultyBody(io.BufferedReader(io.BytesIO(data)), length, lambda: None)
     made.cut_at = cut_at
     return made
 
 
-def collect(made: RequestBody) -> bytes:
+def collect(made: FaultyBody) -> bytes:
     """Give what came, before a break too."""
     got = bytearray()
 

@@ -6,11 +6,10 @@ import socket
 import ssl
 
 import pytest
+from equipment import faults
+from equipment.faults import Fault, FaultScript
+from equipment.sandbox import Sandbox
 from sandboxclient import Client, digest_of, with_digest
-
-from oci_push.sandbox import faults
-from oci_push.sandbox.faults import Fault, FaultScript
-from oci_push.sandbox.server import Sandbox
 
 BROKEN = (http.client.HTTPException, ConnectionError)
 

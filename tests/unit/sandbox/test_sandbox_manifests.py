@@ -3,10 +3,9 @@
 import json
 
 import pytest
+from equipment.options import REHEARSAL
+from equipment.sandbox import Sandbox
 from sandboxclient import CONFIG, OCI_INDEX, OCI_MANIFEST, Client, digest_of, image, index
-
-from oci_push.sandbox.options import REHEARSAL
-from oci_push.sandbox.server import Sandbox
 
 
 def test_ping_names_the_api_version(serve):

@@ -3,10 +3,10 @@
 import json
 
 import pytest
+from equipment.sandbox import Sandbox
 from sandboxclient import digest_of, image, with_digest
 
 from oci_push.sandbox.layout import blob_path, find_repositories, folder
-from oci_push.sandbox.server import Sandbox
 
 NESTED = ["a", "a/b", "a/blobs", "a/blobs/sha256", "a/index.json", "a/oci-layout", "blobs"]
 

@@ -11,20 +11,21 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import secrets
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
+from equipment.options import SandboxOptions
+from equipment.tokens import Grant, InvalidTokenError, access_claim, grant_of, sign, split_scope, verify
+from equipment.traffic import TokenRequest, Traffic
 from oci_push.runtime.clock import Clock
 from oci_push.sandbox.exchange import Complaint, Exchange, Refusal, Response, json_response, refuse
-from oci_push.sandbox.options import SandboxOptions
-from oci_push.sandbox.tokens import Grant, InvalidTokenError, access_claim, grant_of, sign, split_scope, verify
-from oci_push.sandbox.traffic import TokenRequest, Traffic
 
 SERVICE = "oci-push-sandbox"
 _ISSUER = "oci-push-sandbox-tokens"
 _REFRESH = "oci-push-sandbox-refresh"
 _REFRESH_LIFE_S = 90 * 24 * 3600
-_TOKEN_USER = "<token>"  # noqa: S105  # the user name that says: the password is a refresh token
+_TOKEN_USER = "<token>"  # the user name that says: the password is a refresh token
 _MAX_FORM = 64 * 1024
 
 
@@ -102,11 +103,11 @@ class Gate:
                 raise refuse(400, "UNSUPPORTED", "a scope is type:name:actions", scope)
         heard = scopes[:1] if self._options.one_scope else scopes
         granted = tuple(filter(None, (self._grant(scope, account) for scope in heard)))
-        self._traffic.add_token(TokenRequest(exchange.number, kind, account, scopes, granted))
+        self._traffic.add_token(TokenRequest(kind, account, scopes, granted))
         now, life = self._clock.now(), self._options.token_life_s
         claims = {"iss": _ISSUER, "aud": SERVICE, "sub": account, "iat": int(now), "nbf": int(now)}
         token = sign(
-            {**claims, "exp": now + life, "jti": str(exchange.number), "access": access_claim(granted)}, self._key
+            {**claims, "exp": now + life, "jti": secrets.token_hex(8), "access": access_claim(granted)}, self._key
         )
         answer: dict[str, object] = {
             "token": token,

@@ -1,4 +1,4 @@
-"""Traffic: what was asked of the sandbox and what it answered, for tests and for people who watch a rehearsal.
+"""Traffic: what was asked of a test's registry and what it answered.
 
 No secret gets in: of an Authorization header the scheme is kept, of a token request's form only scope and grant.
 """
@@ -36,7 +36,6 @@ class Request(Struct, frozen=True):
 class TokenRequest(Struct, frozen=True):
     """What was asked of the token server: `grant` is anonymous, basic, password or refresh_token."""
 
-    number: int
     grant: str
     account: str
     scopes: tuple[str, ...]
