@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from oci_push.cli.inputs import read_config, tell_found
+from oci_push.cli.inputs import find_config, read_config, tell_found
 from oci_push.cli.options import Common
 from oci_push.cli.output import warn
 from oci_push.errors import ConfigError
@@ -24,6 +24,8 @@ def described_accesses(
     Options of the command line go before the file. One that was found and may not read its secrets is told of and left
     out; of one that was named, that is an error.
     """
+    if find_config(None, common.config, env)[0] is None:
+        return {}
     config = read_config(None, common.config, env, common.allow_env)
     spec = parse_source(source, path_exists)
     hosts = [one.repository.host for one in destinations]

@@ -34,7 +34,7 @@ from oci_push.cli.pipeline_inputs import (
 )
 from oci_push.cli.push import make_pusher
 from oci_push.cli.render.lines import LineRenderer
-from oci_push.cli.render.tags import show_tags
+from oci_push.cli.render.results import show_tags
 from oci_push.cli.variables import VariableFiles, VariableOption
 from oci_push.errors import ConfigError
 from oci_push.language.resolving import raise_together

@@ -121,17 +121,6 @@ def error_to_json(error: OciPushError | None) -> dict[str, object] | None:
     }
 
 
-def exit_code(errors: list[OciPushError | None]) -> int:
-    """Choose a command's exit code: the one failure's own, 1 for several targets of which some failed."""
-    failed = [error for error in errors if error is not None]
-    if not failed:
-        return 0
-    stopped = next((error.exit_code for error in failed if error.exit_code > 128), 0)
-    if stopped:
-        return stopped
-    return failed[0].exit_code if len(errors) == 1 else 1
-
-
 def write_report(path: Path, value: object) -> None:
     """Write JSON, masked, in one move; raises `ConfigError`."""
     write_result(path, clean_json(value) + "\n", "the report")

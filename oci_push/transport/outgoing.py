@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import httpx
-
 from oci_push.errors import CredentialsError, OciPushError, ProtocolViolationError
 from oci_push.protocol.call import Body, Call
 from oci_push.protocol.endpoints import bare
@@ -15,17 +13,10 @@ from oci_push.transport.limits import Bandwidth
 _SECRET_HEADERS = ("Authorization", "X-IDENTITY-HEADER")
 
 
-class BodyStream(httpx.SyncByteStream):
-    """Stream a `Body` within `bandwidth`, stopping between blocks when `context` has ended; afresh each time."""
-
-    def __init__(self, body: Body, context: Context, bandwidth: Bandwidth) -> None:
-        self._body = body
-        self._scope = context
-        self._bandwidth = bandwidth
-
-    def __iter__(self) -> Iterator[bytes]:
-        # A view goes to the socket as it is; h11 only asks for its length.
-        yield from self._bandwidth.paced(self._body, self._scope)  # type: ignore[misc]
+def body_blocks(body: Body, context: Context, bandwidth: Bandwidth) -> Iterator[bytes | memoryview]:
+    """Return the blocks of `body` within `bandwidth`, stopping between them when `context` has ended."""
+    # A view goes to the socket as it is; h11 only asks for its length.
+    return bandwidth.paced(body, context)
 
 
 def leave_secrets_behind(call: Call, headers: dict[str, str], url: str) -> None:
