@@ -53,7 +53,7 @@ def doctor(
             endpoint = target.endpoint
             here, there = scratch_repositories(endpoint.host, target.namespace)
             session = pusher.clients.session(endpoint)
-            found = Doctor(session, find_family(endpoint.host).quirks, (here, there)).examine(context)
+            found = Doctor(session, find_family(endpoint.host).capabilities, (here, there)).examine(context)
             for name, value in found.abilities.items():
                 pusher.cache.remember_ability(endpoint.host, name, value)
         if as_json:

@@ -36,12 +36,12 @@ _DIGESTING_BYTES_PER_S = 20_000_000
 """How fast the slowest registry puts a finished upload away; it may read all of it again to do so."""
 
 
-class UploadMethod(enum.Enum):
+class UploadMethod(enum.StrEnum):
     """How the bytes of an upload travel."""
 
-    PUT = "put"
-    STREAM = "patch-stream"
-    CHUNKS = "patch-chunks"
+    MONOLITHIC = "put"
+    STREAMED = "patch-stream"
+    CHUNKED = "patch-chunks"
 
 
 class Upload(Struct, frozen=True):
@@ -161,10 +161,10 @@ def send_in(
 ) -> Flow[None]:
     """Send a whole blob in one form, going on with nothing: what an examination of a registry does."""
     offset = 0
-    if form is UploadMethod.STREAM:
+    if form is UploadMethod.STREAMED:
         upload = (yield from send_chunk(repository, blob.digest, upload, body, None)).upload
         offset = blob.size
-    while form is UploadMethod.CHUNKS and offset < blob.size:
+    while form is UploadMethod.CHUNKED and offset < blob.size:
         piece = Chunk(body, offset, min(chunk_bytes, blob.size - offset))
         upload = (yield from send_chunk(repository, blob.digest, upload, piece, offset)).upload
         offset += piece.size

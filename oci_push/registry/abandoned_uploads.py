@@ -17,7 +17,7 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.reference import Repository
 from oci_push.protocol import uploads
 from oci_push.protocol.uploads import Upload
-from oci_push.registry.capabilities import Abilities
+from oci_push.registry.capabilities import LearntCapabilities
 from oci_push.registry.upload_store import Entry
 from oci_push.runtime.context import Context
 from oci_push.transport.session import Session
@@ -58,7 +58,7 @@ class AbandonedUpload(Struct, frozen=True):
         """Close it."""
         close(self.session, context, self.repository, self.upload, is_stale=self.is_broken)
 
-    def keep(self, context: Context, entry: Entry, abilities: Abilities, emit: Emit) -> None:
+    def keep(self, context: Context, entry: Entry, capabilities: LearntCapabilities, emit: Emit) -> None:
         """Keep it for a later run if the registry does, and say what is known."""
         around = context.shielded(_CLOSING_S)
         what = what_of(self.repository, self.blob)
@@ -67,19 +67,19 @@ class AbandonedUpload(Struct, frozen=True):
             standing = self.session.run_without_retry(around, asking)
         except RegistryError as error:
             if error.transient:
-                self._keep_unseen(entry, abilities, emit)
+                self._keep_unseen(entry, capabilities, emit)
                 return
             # It is gone, or cannot be asked for, and then not gone on with either.
             if error.status != 404:
                 close(self.session, context, self.repository, self.upload)
             entry.forget()
             if self.is_broken and error.status == 404:
-                abilities.learn_resuming(works=False)
+                capabilities.learn("resumes", False)
             if self.reached:
                 emit(Note(f"{what}: the registry has not kept what was sent; the next push sends all of it"))
             return
         except OciPushError:
-            self._keep_unseen(entry, abilities, emit)
+            self._keep_unseen(entry, capabilities, emit)
             return
         if standing.stored is None or standing.stored > self.reached:
             close(self.session, context, self.repository, standing.upload)
@@ -88,14 +88,14 @@ class AbandonedUpload(Struct, frozen=True):
                 emit(Note(f"{what}: the registry does not say what it has kept; the next push sends all of it"))
             return
         entry.note(standing.upload, standing.stored)
-        abilities.learn_resuming(works=True)
+        capabilities.learn("resumes", True)
         arrived = f"{standing.stored / 1e6:.1f} of {self.blob.size / 1e6:.1f} MB have arrived"
         emit(Note(f"{what}: {arrived}; the same command goes on from there"))
 
-    def _keep_unseen(self, entry: Entry, abilities: Abilities, emit: Emit) -> None:
+    def _keep_unseen(self, entry: Entry, capabilities: LearntCapabilities, emit: Emit) -> None:
         """Keep the note where nobody could be asked: bytes may be there, and a later run asks."""
         entry.note(self.upload, self.confirmed)
         if not self.reached:
             return
-        then = "goes on from what it has kept" if abilities.resumes else "asks what it has kept"
+        then = "goes on from what it has kept" if capabilities.known.resumes else "asks what it has kept"
         emit(Note(f"{what_of(self.repository, self.blob)}: the registry cannot be asked now; the same command {then}"))

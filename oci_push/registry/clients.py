@@ -17,10 +17,9 @@ from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import pull_scope, push_scope
-from oci_push.protocol.uploads import UploadMethod
 from oci_push.providers.base import Cloud, CloudServices
 from oci_push.providers.families import find_family
-from oci_push.registry.capabilities import Abilities, Facts
+from oci_push.registry.capabilities import LearntCapabilities
 from oci_push.registry.in_flight import InFlight
 from oci_push.registry.referrers_list import ReferrersList
 from oci_push.registry.repository import RepositoryClient
@@ -65,12 +64,12 @@ class RegistryClients:
         self._memory = cache or NoCache()
         self._journal = upload_store
         self._mount = mount
-        self._under_way = InFlight()
+        self._in_flight = InFlight()
         self._bandwidth = Bandwidth(settings.limit_bytes_per_s)
         self._gates: SingleFlight[str, ConcurrencyLimiter] = SingleFlight()
         self._sessions: SingleFlight[RegistryEndpoint, Session] = SingleFlight()
         self._listings: SingleFlight[str, ReferrersList] = SingleFlight()
-        self._abilities: SingleFlight[str, Abilities] = SingleFlight()
+        self._learnt: SingleFlight[str, LearntCapabilities] = SingleFlight()
         self._outside: SingleFlight[RegistryEndpoint, Session] = SingleFlight()
         self._sides: SingleFlight[RegistryEndpoint, CloudServices] = SingleFlight()
         self._home = home
@@ -85,7 +84,7 @@ class RegistryClients:
         return RepositoryClient(
             self.session(endpoint),
             repository,
-            self._abilities.get(endpoint.host, lambda: self._learn(endpoint.host)),
+            self._capabilities(endpoint.host),
             self.side(endpoint).control,
             call_retry=self._settings.call_retry,
             blob_retry=self._blob_retry,
@@ -94,7 +93,7 @@ class RegistryClients:
             cache=self._memory,
             upload_store=self._journal,
             listing=self._listings.get(endpoint.host, ReferrersList),
-            in_flight=self._under_way if self._mount and self.can_mount(endpoint) else None,
+            in_flight=self._in_flight if self.can_mount(endpoint) else None,
         )
 
     def want(
@@ -104,9 +103,8 @@ class RegistryClients:
         self.session(endpoint).auth.want(tuple(push_scope(r) for r in push) + tuple(pull_scope(r) for r in pull))
 
     def can_mount(self, endpoint: RegistryEndpoint) -> bool:
-        """Say whether this registry links blobs across repositories at all; what was measured goes before the facts."""
-        measured = self._memory.find_ability(endpoint.host, "mount")
-        return find_family(endpoint.host).quirks.mounts if measured is None else measured == "yes"
+        """Return whether this registry links blobs across repositories at all, and the user wants it to."""
+        return self._capabilities(endpoint.host).known.mounts
 
     def side(self, endpoint: RegistryEndpoint) -> CloudServices:
         """Return what stands behind a registry; where that is nothing, its login alone."""
@@ -153,7 +151,7 @@ class RegistryClients:
             self._random,
             self._emit,
             credentials,
-            provider.quirks.hints,
+            provider.hints,
             limiter=self._gates.get(endpoint.host, lambda: ConcurrencyLimiter(self._settings.near_requests)),
             bandwidth=self._bandwidth,
         )
@@ -181,31 +179,15 @@ class RegistryClients:
     def _open_outside(self, outside: RegistryEndpoint) -> Session:
         return Session(outside, outside.host, self._scope, self._settings, self._random, self._emit)
 
-    def _learn(self, host: str) -> Abilities:
-        """Return what is known of a registry: its family's facts, and what earlier runs and the doctor have seen."""
-
-        def find(name: str) -> str | None:
-            return self._memory.find_ability(host, name)
-
-        quirks = find_family(host).quirks
-        method, least = find("form") or "", find("chunk_min_bytes") or ""
-        abilities = Abilities(
-            Facts(
-                method=UploadMethod(method)
-                if method in {one.value for one in UploadMethod}
-                else UploadMethod(quirks.upload),
-                multi_tag=quirks.multi_tag,
-                anonymous_mount=quirks.anonymous_mount,
-                pieces=quirks.pieces,
-                first_piece=quirks.chunk_bytes,
-                least_piece=int(least) if least.isascii() and least.isdigit() else quirks.chunk_min_bytes,
-                most_piece=quirks.chunk_max_bytes,
-                single_post=quirks.single_post,
-                manifests_per_s=quirks.manifests_per_s,
+    def _capabilities(self, host: str) -> LearntCapabilities:
+        """Return what is known of a registry; what is learnt is shared by all of its repositories."""
+        return self._learnt.get(
+            host,
+            lambda: LearntCapabilities(
+                find_family(host).capabilities,
+                find=lambda name: self._memory.find_ability(host, name),
+                note=lambda name, value: self._memory.remember_ability(host, name, value),
+                lasts=self._journal is not None,
+                mount=self._mount,
             ),
-            find=find,
-            note=lambda name, value: self._memory.remember_ability(host, name, value),
-            lasts=self._journal is not None,
         )
-        abilities.anonymous_mount = abilities.anonymous_mount and self._mount
-        return abilities

@@ -25,7 +25,7 @@ from oci_push.protocol.call import BytesBody, Flow
 from oci_push.protocol.endpoints import push_scope
 from oci_push.protocol.ping import ping
 from oci_push.protocol.uploads import Upload, UploadMethod
-from oci_push.providers.base import Quirks
+from oci_push.providers.base import Capabilities
 from oci_push.runtime.context import Context
 from oci_push.transport.session import Session
 
@@ -85,10 +85,12 @@ def scratch_repositories(host: str, namespace: str) -> tuple[Repository, Reposit
 class Doctor:
     """Examine one registry over one session; `examine` may be called once."""
 
-    def __init__(self, session: Session, quirks: Quirks, repositories: tuple[Repository, Repository]) -> None:
+    def __init__(
+        self, session: Session, capabilities: Capabilities, repositories: tuple[Repository, Repository]
+    ) -> None:
         self._session = session
         self._here, self._there = repositories
-        self._delete = "delete" if quirks.delete_scope else "pull,push"
+        self._delete = "delete" if capabilities.delete_scope else "pull,push"
         self._manifests: list[str] = []
         self._blobs: list[tuple[Repository, Digest]] = []
         self._uploads: list[tuple[Repository, str]] = []
@@ -149,11 +151,11 @@ class Doctor:
 
     def _measure(self, context: Context) -> None:
         works = []
-        for form, name in ((UploadMethod.PUT, "upload by PUT"), (UploadMethod.STREAM, "upload by PATCH")):
+        for form, name in ((UploadMethod.MONOLITHIC, "upload by PUT"), (UploadMethod.STREAMED, "upload by PATCH")):
             error = self._upload(context, _content(form.value, 4096), form, SMALL_PIECE)
             self._found.add(name, CheckOutcome.NO if error else CheckOutcome.OK, _reason(error))
             works += [form] * (error is None)
-        works += [UploadMethod.CHUNKS] * self._pieces(context)
+        works += [UploadMethod.CHUNKED] * self._pieces(context)
         self._single_post(context)
         if not works:
             self._found.add("image", CheckOutcome.FAILED, "no form of upload works")
@@ -168,7 +170,7 @@ class Doctor:
     def _pieces(self, context: Context) -> bool:
         error = None
         for piece in (SMALL_PIECE, LARGE_PIECE):
-            error = self._upload(context, _content(f"pieces of {piece}", piece + 1024), UploadMethod.CHUNKS, piece)
+            error = self._upload(context, _content(f"pieces of {piece}", piece + 1024), UploadMethod.CHUNKED, piece)
             if error is None:
                 self._found.note("upload in pieces", "pieces", True, f"of {piece // 1024} KiB")
                 self._found.abilities["chunk_min_bytes"] = str(piece if piece > SMALL_PIECE else 0)

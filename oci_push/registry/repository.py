@@ -19,7 +19,7 @@ from oci_push.protocol.call import Body, Call
 from oci_push.protocol.uploads import Upload, UploadMethod
 from oci_push.providers.base import ManagementApi
 from oci_push.registry import abandoned_uploads as farewell
-from oci_push.registry.capabilities import Abilities
+from oci_push.registry.capabilities import LearntCapabilities
 from oci_push.registry.in_flight import InFlight
 from oci_push.registry.manifest_push import ManifestPush, WatchedBody, proves_nothing
 from oci_push.registry.referrers_list import ReferrersList
@@ -44,7 +44,7 @@ class RepositoryClient:
         self,
         session: Session,
         repository: Repository,
-        abilities: Abilities,
+        capabilities: LearntCapabilities,
         control: ManagementApi | None = None,
         *,
         call_retry: RetryPolicy,
@@ -58,7 +58,7 @@ class RepositoryClient:
     ) -> None:
         self.session = session
         self.repository = repository
-        self._abilities = abilities
+        self._capabilities = capabilities
         self._memory = cache
         self._journal = upload_store
         self._control = control
@@ -136,15 +136,15 @@ class RepositoryClient:
 
     def mount(self, context: Context, blob: Descriptor, source: Repository | None) -> uploads.MountAnswer:
         """Try to link a blob from another repository, or with ``None`` from anywhere; a refusal is an answer."""
-        if source in self._abilities.denied_sources:
+        if source in self._capabilities.denied_sources:
             return uploads.MountAnswer()
         try:
             answer = self.session.run(context, uploads.mount(self.repository, blob, source))
         except RegistryError as error:
             if source is None:
-                self._abilities.learn_no_anonymous_mount()
+                self._capabilities.learn("anonymous_mount", False)
             elif isinstance(error, DeniedError):
-                self._abilities.denied_sources.add(source)  # what may not be read once may not be read for each blob
+                self._capabilities.denied_sources.add(source)  # what may not be read once may not be read for each blob
             answer = uploads.MountAnswer()
         if source is not None and not answer.mounted:
             self._memory.forget_blob(source.host, source.path, blob.digest)
@@ -164,8 +164,8 @@ class RepositoryClient:
 
     def may_mount_from_anywhere(self, blob: Descriptor) -> bool:
         """Say whether a mount without a source is worth a try: one that finds nothing opens an upload all the same."""
-        in_one_request = self._abilities.takes_in_one_request(blob.size)
-        return self._abilities.anonymous_mount and not in_one_request and not self.has_upload(blob)
+        in_one_request = self._capabilities.takes_in_one_request(blob.size)
+        return self._capabilities.known.anonymous_mount and not in_one_request and not self.has_upload(blob)
 
     def has_upload(self, blob: Descriptor) -> bool:
         """Say whether an earlier run left an upload of this blob that may be gone on with."""
@@ -180,7 +180,7 @@ class RepositoryClient:
             self.repository,
             blob,
             body,
-            self._abilities,
+            self._capabilities,
             given=upload,
             entry=self._claim(blob, upload),
             emit=self._emit,
@@ -220,14 +220,14 @@ class RepositoryClient:
         `before` is what the tag named, if that is known. Raises an error that is `in_doubt` where the tag may be
         neither there nor here.
         """
-        if self._abilities.manifest_rate is not None:
-            self._abilities.manifest_rate.wait(context)
+        if self._capabilities.manifest_rate is not None:
+            self._capabilities.manifest_rate.wait(context)
         placing = ManifestPush(self.session, self.repository, manifest, target, before=before, emit=self._emit)
         self._list(context, manifest, handled=placing.run(context, self._call_retry, self._random))
 
     def put_with_tags(self, context: Context, manifest: Manifest, tags: tuple[str, ...]) -> frozenset[str]:
         """Store a manifest and ask for all tags at once; gives those made, none where it is not known."""
-        if not self._abilities.multi_tag:
+        if not self._capabilities.known.multi_tag:
             return frozenset()
         body = WatchedBody(manifest.raw)
         try:
@@ -240,7 +240,7 @@ class RepositoryClient:
                 raise
             made = manifests.Made()
         if not made.tags:
-            self._abilities.learn_no_multi_tag()
+            self._capabilities.learn("multi_tag", False)
         else:
             self._list(context, manifest, handled=made.subject)
         return made.tags
@@ -277,8 +277,8 @@ class RepositoryClient:
         if self._journal is None:
             return None
         # What an earlier run sent in pieces for the registry's own limit is noted, though that limit is told later.
-        form = self._abilities.form_for(blob.size, upload or Upload(""))
-        if form is not UploadMethod.CHUNKS and not self.has_upload(blob):
+        form = self._capabilities.method_for(blob.size, upload or Upload(""))
+        if form is not UploadMethod.CHUNKED and not self.has_upload(blob):
             return None
         return self._journal.claim(self._host, self.repository, blob)
 

@@ -37,7 +37,7 @@ from oci_push.protocol import blobs, uploads
 from oci_push.protocol.call import EMPTY, Body, Chunk
 from oci_push.protocol.uploads import Upload, UploadMethod, UploadStatus
 from oci_push.registry import abandoned_uploads as farewell
-from oci_push.registry.capabilities import LAST_BYTES, Abilities
+from oci_push.registry.capabilities import LAST_BYTES, LearntCapabilities
 from oci_push.registry.upload_states import Done, InDoubt, Opening, Sending, State
 from oci_push.registry.upload_store import Entry
 from oci_push.runtime.context import Context
@@ -58,7 +58,7 @@ class Sent(Struct, frozen=True):
 class _Tried(Struct, frozen=True):
     """What the last request with a body was."""
 
-    method: UploadMethod = UploadMethod.PUT
+    method: UploadMethod = UploadMethod.MONOLITHIC
     size: int = 0
     is_closing: bool = False
 
@@ -75,7 +75,7 @@ class BlobUpload:
         repository: Repository,
         blob: Descriptor,
         body: Body,
-        abilities: Abilities,
+        capabilities: LearntCapabilities,
         *,
         given: Upload | None,
         entry: Entry | None,
@@ -85,7 +85,7 @@ class BlobUpload:
         self._repository = repository
         self._blob = blob
         self._body = body
-        self._abilities = abilities
+        self._capabilities = capabilities
         self._entry = entry
         self._emit = emit
         self._state: State = Sending(given) if given else Opening()
@@ -150,7 +150,7 @@ class BlobUpload:
 
     def _open(self, context: Context) -> State:
         """Open an upload, or send a small blob in the very request where the registry takes it."""
-        if self._abilities.takes_in_one_request(self._blob.size):
+        if self._capabilities.takes_in_one_request(self._blob.size):
             body = _Counted(self, context, self._body, 0)
             try:
                 upload = self._session.run_without_retry(
@@ -161,9 +161,9 @@ class BlobUpload:
                     raise
                 if _is_about_bytes(error):
                     raise
-                self._abilities.learn_one_request(works=False)
+                self._capabilities.learn_single_post(works=False)
             else:
-                self._abilities.learn_one_request(works=upload is None)
+                self._capabilities.learn_single_post(works=upload is None)
                 return Done() if upload is None else Sending(upload)
         return Sending(self._session.run_without_retry(context, uploads.start(self._repository, self._blob.digest)))
 
@@ -180,7 +180,7 @@ class BlobUpload:
                 raise
             is_gone = error.status == 404
         if standing is not None and standing.stored is not None and standing.stored <= doubt.reached:
-            self._abilities.learn_resuming(works=True)
+            self._capabilities.learn("resumes", True)
             self._arrived(standing.stored, retry_state)
             if doubt.is_left:
                 self._found = standing.stored
@@ -194,7 +194,7 @@ class BlobUpload:
         ):
             return Done()
         if is_gone and not doubt.is_closing:
-            self._abilities.learn_resuming(works=False)
+            self._capabilities.learn("resumes", False)
         if doubt.is_left:
             kept = farewell.what_of(self._repository, self._blob)
             self._emit(
@@ -205,11 +205,13 @@ class BlobUpload:
     def _send(self, context: Context, state: Sending, retry_state: RetryState) -> State:
         """Send the next piece, or close the upload with what is left."""
         left = self._blob.size - state.confirmed
-        method = self._abilities.form_for(self._blob.size, state.upload) if self._blob.size else UploadMethod.PUT
-        if method is UploadMethod.STREAM and not state.confirmed:
+        method = (
+            self._capabilities.method_for(self._blob.size, state.upload) if self._blob.size else UploadMethod.MONOLITHIC
+        )
+        if method is UploadMethod.STREAMED and not state.confirmed:
             return self._patch(context, state, retry_state, _Tried(method, self._blob.size))
-        if method is UploadMethod.CHUNKS or state.confirmed:
-            size = self._abilities.chunk_bytes(state.upload)
+        if method is UploadMethod.CHUNKED or state.confirmed:
+            size = self._capabilities.chunk_bytes(state.upload)
             if left > min(size, LAST_BYTES):
                 return self._patch(context, state, retry_state, _Tried(method, min(size, left)))
         body = _Counted(self, context, Chunk(self._body, state.confirmed, left), state.confirmed) if left else EMPTY
@@ -221,10 +223,10 @@ class BlobUpload:
     def _patch(self, context: Context, state: Sending, retry_state: RetryState, tried: _Tried) -> State:
         body = _Counted(self, context, Chunk(self._body, state.confirmed, tried.size), state.confirmed)
         self._tried = tried
-        offset = None if tried.method is UploadMethod.STREAM and not state.confirmed else state.confirmed
+        offset = None if tried.method is UploadMethod.STREAMED and not state.confirmed else state.confirmed
         flow = uploads.send_chunk(self._repository, self._blob.digest, state.upload, body, offset)
         standing = self._session.run_without_retry(context, flow)
-        self._session.note_speed(self._abilities.measure(tried.size, body.seconds))
+        self._session.note_speed(self._capabilities.measure(tried.size, body.seconds))
         # Only a Range that ends inside this piece is believed: ECR's stands still after the first one.
         stored, end = standing.stored, state.confirmed + tried.size
         confirmed = stored if stored is not None and state.confirmed < stored < end else end
@@ -270,7 +272,7 @@ class BlobUpload:
         of its own, is a fact.
         """
         if error.status == 413:
-            if not self._abilities.refuses_size(self._tried.method, self._tried.size, before.upload):
+            if not self._capabilities.refuses_size(self._tried.method, self._tried.size, before.upload):
                 return False
             if not before.confirmed:
                 self._state = self._anew(context, before, cancel=True)
@@ -284,7 +286,7 @@ class BlobUpload:
                 return False
             self._state = self._anew(context, before, cancel=True)
             return True
-        if not (is_piece or action is Action.ADAPT) or not self._abilities.refuses_form(self._tried.method, error):
+        if not (is_piece or action is Action.ADAPT) or not self._capabilities.refuses_method(self._tried.method, error):
             return False
         self._state = self._anew(context, before, cancel=True)
         return True
@@ -321,7 +323,7 @@ class BlobUpload:
             if self._entry:
                 self._entry.forget()
             return
-        left.keep(context, self._entry, self._abilities, self._emit)
+        left.keep(context, self._entry, self._capabilities, self._emit)
 
     def _arrived(self, confirmed: int, retry_state: RetryState) -> None:
         self._refusals = 0
