@@ -14,9 +14,8 @@ from oci_push.cli import options
 from oci_push.cli.failures import run_command
 from oci_push.cli.options import Common, split_regions
 from oci_push.cli.output import say, say_json, start_debug_log
+from oci_push.cli.progress import LineRenderer, show_replicas
 from oci_push.cli.push import make_pusher
-from oci_push.cli.render.lines import LineRenderer
-from oci_push.cli.render.results import show_replicas
 from oci_push.errors import ConfigError, exit_code
 from oci_push.events import Note
 from oci_push.language.replication import load_rules

@@ -1,4 +1,4 @@
-"""Files that commands read: the pipeline and the configuration beside it."""
+"""Files that commands read: the pipeline, and the configuration with the registries it describes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from oci_push.cli.options import read_stdin
-from oci_push.cli.output import tell
+from oci_push.cli.options import Common, ConfigOptions, read_stdin
+from oci_push.cli.output import tell, warn
 from oci_push.errors import ConfigError
+from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
+from oci_push.model.reference import Destination, Reference
 
 if TYPE_CHECKING:
     from oci_push.language.config_origin import Origin
@@ -23,21 +25,19 @@ _HERE = "in the working folder"
 _MOST_BYTES = 64 * 1024 * 1024
 
 
-def read_config(
-    pipeline: Path | None, given: Path | None, env: Mapping[str, str], allowed: Sequence[str] | None = None
-) -> Config:
+def read_config(pipeline: Path | None, given: ConfigOptions, env: Mapping[str, str]) -> Config:
     """Read ``oci-push.yaml``: named, beside the pipeline, in the working folder, in the user's folder; or none.
 
-    One that was found beside the pipeline or in the working folder may only read what `allowed`, ``OCI_PUSH_ALLOW_ENV``
-    and the user's own configuration let it read, and its `notice` says that it is used.
+    One that was found beside the pipeline or in the working folder may only read what ``--allow-env``,
+    ``OCI_PUSH_ALLOW_ENV`` and the user's own configuration let it read, and its `notice` says that it is used.
     """
     from oci_push.language.config_origin import NAMED
     from oci_push.language.integrations import Config
 
-    path, where = find_config(pipeline, given, env)
+    path, where = find_config(pipeline, given.config, env)
     if path is None:
         return Config()
-    return _found(path, where, _own_place(env), env, allowed or ()) if where else _load(path, env, NAMED)
+    return _found(path, where, _own_place(env), env, given.allow_env or ()) if where else _load(path, env, NAMED)
 
 
 def find_config(pipeline: Path | None, given: Path | None, env: Mapping[str, str]) -> tuple[Path | None, str]:
@@ -57,6 +57,49 @@ def tell_found(*configs: Config) -> None:
     """Say once of each configuration that was found, not named, that it is used."""
     for notice in dict.fromkeys(config.notice for config in configs if config.notice):
         tell(notice)
+
+
+def described_accesses(
+    source: str, destinations: Sequence[Destination], common: Common, env: Mapping[str, str]
+) -> Mapping[str, RegistryEndpoint]:
+    """Return how the registries of a push are reached, by host, as far as they are described.
+
+    Options of the command line go before the file. One that was found and may not read its secrets is told of and left
+    out; of one that was named, that is an error.
+    """
+    if find_config(None, common.config, env)[0] is None:
+        return {}
+    from oci_push.model.source import parse_source
+    from oci_push.sources.table import path_exists
+
+    config = read_config(None, common, env)
+    spec = parse_source(source, path_exists)
+    hosts = [one.repository.host for one in destinations]
+    if spec.kind == "registry":
+        hosts.append(Reference.parse(spec.path).repository.host)
+    found: dict[str, RegistryEndpoint] = {}
+    for host in dict.fromkeys(hosts):
+        one = config.for_pull(host)
+        if one is None:
+            continue
+        is_given = bool(common.username) and host in {each.repository.host for each in destinations}
+        try:
+            endpoint = one.endpoint(with_login=not is_given)
+        except ConfigError as problem:
+            if config.is_named:
+                raise
+            warn(f"registry {one.name!r} of {config.path} is not used: {problem}", problem.hint)
+            continue
+        tls = common.tls()
+        found[host] = replace(
+            endpoint,
+            identity=None if is_given else endpoint.identity,
+            tls=endpoint.tls if tls == TlsConfig() else tls,
+            is_alone=endpoint.is_alone and not is_given,
+        )
+    if found:
+        tell_found(config)
+    return found
 
 
 def _found(path: Path, where: str, own: Path | None, env: Mapping[str, str], allowed: Sequence[str]) -> Config:

@@ -12,13 +12,11 @@ from msgspec.structs import replace
 
 from oci_push import __version__
 from oci_push.api import parse_destinations, this_environment
-from oci_push.cli.described import described_accesses
 from oci_push.cli.failures import run_command, show_error
-from oci_push.cli.grouping import takes
-from oci_push.cli.options import Common, split_regions
+from oci_push.cli.inputs import described_accesses
+from oci_push.cli.options import Common, split_regions, takes
 from oci_push.cli.output import say, say_json, start_debug_log
-from oci_push.cli.render.lines import LineRenderer, size
-from oci_push.cli.render.results import show_replicas, show_tags
+from oci_push.cli.progress import LineRenderer, show_replicas, show_tags, size
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import PushOptions, PushResult
 from oci_push.errors import ConfigError, OciPushError, exit_code

@@ -9,8 +9,8 @@ from oci_push.engine.replicate import ReplicaResult
 from oci_push.engine.transfer import BlobOutcome
 from oci_push.errors import OciPushError
 from oci_push.model.display import clean_json
-from oci_push.runner.files import write_result
 from oci_push.runner.results import HookResult, Noted, RunReport, StepResult
+from oci_push.runtime.files import write_result
 
 
 def push_to_json(result: PushResult) -> dict[str, object]:

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from oci_push.protocol.call import Reply
+from oci_push.errors import CredentialsError, OciPushError, ProtocolViolationError
+from oci_push.protocol.call import Call, Reply
+from oci_push.protocol.endpoints import bare
 from oci_push.runtime.context import Context
 from oci_push.transport.connection import Connection, Patience
 from oci_push.transport.dialing import Dialer
@@ -16,6 +18,7 @@ from oci_push.transport.network_errors import Trouble
 from oci_push.transport.redirects import Origin, host_header, origin, target_of
 
 Fields = list[tuple[bytes, bytes]]
+_SECRET_HEADERS = ("Authorization", "X-IDENTITY-HEADER")
 _IDLE_S = 60.0
 """How long a connection is kept unused: firewalls forget one after some minutes, without a word to either side."""
 
@@ -142,6 +145,32 @@ class Pool:
             trouble.url = url
             trouble.via = str(self._dialer.proxy(origin(url)) or "")
             raise
+
+
+def leave_secrets_behind(call: Call, headers: dict[str, str], url: str) -> None:
+    """Make a call of ours fit to be sent to another origin than it was meant for, or refuse."""
+    if "urlencoded" in headers.get("Content-Type", ""):
+        raise ProtocolViolationError(
+            f"{call.what or bare(call.url)}: points at {url}, where its form with secrets is not sent; refused"
+        )
+    for name in _SECRET_HEADERS:
+        headers.pop(name, None)
+
+
+def check_headers(subject: str, headers: Mapping[str, str], who: str) -> None:
+    """Refuse what no header can carry (RFC 9110 5.5), without showing it; `who` is whose Authorization it is.
+
+    What is read from files, helpers and answers is checked there; this is the last door, and no fault of the network.
+    """
+    for name, value in headers.items():
+        if value.isascii() and value.isprintable() and value == value.strip():
+            continue
+        if name in _SECRET_HEADERS:
+            raise CredentialsError(
+                f"{subject}: the login{f' ({who})' if who else ''} holds a character that no request can carry",
+                hint="is there a line end or a blank before or after the password or token?",
+            )
+        raise OciPushError(f"{subject}: the request's {name} holds a character that no request can carry")
 
 
 def _decoded(fields: Fields) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -36,11 +36,12 @@ from oci_push.transport.credentials import CredentialProvider, FixedCredential
 from oci_push.transport.dialing import Dialer
 from oci_push.transport.limits import Bandwidth, ConcurrencyLimiter
 from oci_push.transport.network_errors import Kind, Trouble, network_error, trouble_of
-from oci_push.transport.outgoing import body_blocks, check_headers, leave_secrets_behind
-from oci_push.transport.pool import Pool, Request, Response
-from oci_push.transport.probe import Probe, look
+from oci_push.transport.pool import Pool, Request, Response, check_headers, leave_secrets_behind
 from oci_push.transport.redirects import check_hop, join, origin
 from oci_push.transport.sockets import Network
+
+if TYPE_CHECKING:
+    from oci_push.transport.probe import Probe
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -122,6 +123,8 @@ class Session:
 
     def probe(self, context: Context) -> Probe:
         """Look at the way to the registry without a request; raises `NetworkError`."""
+        from oci_push.transport.probe import Probe, look
+
         if self._is_proxied:
             return Probe()
         try:
@@ -294,7 +297,7 @@ class Session:
             method,
             url,
             {"User-Agent": self._settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*", **headers},
-            None if body is None else body_blocks(body, context, self._bandwidth),
+            None if body is None else self._bandwidth.paced(body, context),
             Patience(self._settings.stall_s, self._settings.stall_s + call.answer_s),
             self._settings.connect_s,
         )
