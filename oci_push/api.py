@@ -12,21 +12,23 @@ import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from oci_push.engine.push import PushResult
-from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import ConfigError
 from oci_push.events import Emit, ignore
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, shown
-from oci_push.runner.pusher import Environment, Options, Pusher
-from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, follow
+from oci_push.runner.pusher import REPLICATION_S, Environment, Options, Pusher
 from oci_push.runtime.clock import Clock, SystemClock
 from oci_push.runtime.context import Context
 from oci_push.secret import learn_logins
+
+if TYPE_CHECKING:
+    from oci_push.engine.replicate import ReplicaResult
 
 
 def this_environment() -> Environment:
@@ -58,10 +60,14 @@ def push(
     context = Context(clock or SystemClock(), what="push")
     wanted = Platform.parse(platform) if platform else None
     parsed = parse_destinations(destinations, tags)
-    if regions:
-        parsed = fan_out(parsed, regions)
     options = options or Options()
+    if regions:
+        from oci_push.runner.regions import fan_out
+
+        parsed = fan_out(parsed, regions)
     if create_repositories is not None:
+        from oci_push.runner.regions import ecr_accesses
+
         options = replace(options, endpoints={**ecr_accesses(parsed, create_repositories), **options.endpoints})
     pusher = Pusher(context, options, this_environment(), emit)
     with contextlib.closing(pusher):
@@ -87,6 +93,8 @@ def replicate(
     Without `regions` those count that the registry's replication rules name; where no rule covers one of
     `regions`, the image is copied there. Raises `OciPushError` for what concerns all of them.
     """
+    from oci_push.runner.regions import follow
+
     try:
         named = Reference.parse(reference)
     except ValueError as problem:

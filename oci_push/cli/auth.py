@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from oci_push.cli import options, targets
+from oci_push.cli import targets
 from oci_push.cli.failures import run_command
-from oci_push.cli.options import Common
+from oci_push.cli.options import Connection, takes
 from oci_push.cli.output import say, say_json, start_debug_log
 from oci_push.cli.push import make_pusher
-from oci_push.cli.render.tables import fields
+from oci_push.cli.tables import fields
 from oci_push.cli.targets import Target
 from oci_push.errors import CredentialsError, OciPushError
 from oci_push.model.endpoint import Credential, RegistryEndpoint
@@ -35,29 +35,24 @@ class Action(enum.Enum):
     EXPLAIN = "explain"
 
 
+@takes(Connection)
 def auth(
     action: Annotated[Action, typer.Argument(metavar="explain")],
     reference: Annotated[
         str, typer.Argument(metavar="REF|INTEGRATION", help="HOST[:PORT]/REPO[:TAG], or a registry of oci-push.yaml.")
     ],
-    config: options.ConfigFile = None,
-    allow_env: options.AllowEnv = None,
     as_json: targets.AsJson = False,
-    plain_http: options.PlainHttp = False,
-    skip_tls_verify: options.SkipVerify = False,
-    ca_file: options.CaFile = "",
-    cert_file: options.CertFile = "",
-    key_file: options.KeyFile = "",
-    debug: options.Debug = False,
+    *,
+    connection: Connection,
 ) -> None:
     """Explain how a repository's registry lets us in: which login, which flow, which scope; never the secret."""
     # Somebody waits at the prompt: a registry that is away is said to be, not waited for.
-    common = Common(plain_http, skip_tls_verify, ca_file, cert_file, key_file, retries=1)
-    if debug:
+    common = connection.common(retries=1)
+    if connection.debug:
         start_debug_log()
 
     def work(context: Context) -> int:
-        target = targets.image_target(reference, targets.read_config(config, allow_env))
+        target = targets.image_target(reference, targets.read_config(connection))
         with contextlib.closing(make_pusher(context, common, quiet=True)) as pusher:
             explained = _explain(pusher, target, context)
         if as_json:

@@ -9,45 +9,38 @@ import typer
 
 from oci_push.cli import options, targets
 from oci_push.cli.failures import run_command, show_error
-from oci_push.cli.options import Common
+from oci_push.cli.options import Connection, takes
 from oci_push.cli.output import say, say_json, start_debug_log, tell
 from oci_push.cli.push import make_pusher
-from oci_push.cli.render.tables import table
+from oci_push.cli.tables import table
 from oci_push.model.reference import Repository
 from oci_push.providers.families import find_family
 from oci_push.registry.doctor import Doctor, Examination, scratch_repositories
 from oci_push.runtime.context import Context
 
 
+@takes(Connection)
 def doctor(
     reference: Annotated[
         str, typer.Argument(metavar="REF|INTEGRATION", help="HOST[:PORT]/REPO, or a registry of oci-push.yaml.")
     ],
-    config: options.ConfigFile = None,
-    allow_env: options.AllowEnv = None,
     as_json: targets.AsJson = False,
-    plain_http: options.PlainHttp = False,
-    skip_tls_verify: options.SkipVerify = False,
-    ca_file: options.CaFile = "",
-    cert_file: options.CertFile = "",
-    key_file: options.KeyFile = "",
     username: options.Username = "",
     password_stdin: options.PasswordStdin = False,
     no_memory: options.NoCache = False,
-    debug: options.Debug = False,
+    *,
+    connection: Connection,
 ) -> None:
     """Examine a registry with real requests, in scratch repositories beside the one named, and clean up.
 
     What is measured is remembered for a week, and later pushes go by it.
     """
-    common = Common(
-        plain_http, skip_tls_verify, ca_file, cert_file, key_file, username, password_stdin, no_memory=no_memory
-    )
-    if debug:
+    common = connection.common(username=username, password_stdin=password_stdin, no_memory=no_memory)
+    if connection.debug:
         start_debug_log()
 
     def work(context: Context) -> int:
-        named = targets.image_target(reference, targets.read_config(config, allow_env))
+        named = targets.image_target(reference, targets.read_config(connection))
         with contextlib.closing(make_pusher(context, common, quiet=as_json)) as pusher:
             target = targets.reached(pusher, named, "oci-push-doctor")
             endpoint = target.endpoint

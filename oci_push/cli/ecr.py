@@ -14,10 +14,9 @@ from oci_push.cli import options
 from oci_push.cli.failures import run_command
 from oci_push.cli.options import Common, split_regions
 from oci_push.cli.output import say, say_json, start_debug_log
+from oci_push.cli.progress import LineRenderer, show_replicas
 from oci_push.cli.push import make_pusher
-from oci_push.cli.render.lines import LineRenderer
-from oci_push.cli.render.replicas import show_replicas
-from oci_push.errors import ConfigError
+from oci_push.errors import ConfigError, exit_code
 from oci_push.events import Note
 from oci_push.language.replication import load_rules
 from oci_push.model.endpoint import RegistryEndpoint
@@ -35,9 +34,9 @@ from oci_push.providers.ecr.replication_rules import (
     rule_problems,
     settle,
 )
-from oci_push.runner.pusher import Pusher
-from oci_push.runner.regions import REPLICATION_S, follow
-from oci_push.runner.report import exit_code, replica_to_json
+from oci_push.runner.pusher import REPLICATION_S, Pusher
+from oci_push.runner.regions import follow
+from oci_push.runner.report import replica_to_json
 from oci_push.runtime.context import Context
 
 ecr = typer.Typer(no_args_is_help=True, help="Amazon ECR's own settings.")

@@ -1,19 +1,23 @@
-"""Files that commands read: the pipeline and the configuration beside it."""
+"""Files that commands read: the pipeline, and the configuration with the registries it describes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from oci_push.cli.options import read_stdin
-from oci_push.cli.output import tell
+from oci_push.cli.options import Common, ConfigOptions, read_stdin
+from oci_push.cli.output import tell, warn
 from oci_push.errors import ConfigError
-from oci_push.language.config import load_config
-from oci_push.language.config_origin import NAMED, Allowed, Origin
-from oci_push.language.integrations import Config
-from oci_push.variables.lookup import Source, names_in
+from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
+from oci_push.model.reference import Destination, Reference
+
+if TYPE_CHECKING:
+    from oci_push.language.config_origin import Origin
+    from oci_push.language.integrations import Config
+    from oci_push.variables.lookup import Source
 
 CONFIG_NAME = "oci-push.yaml"
 _NAMED_BY, _ALLOWED_BY = "OCI_PUSH_CONFIG", "OCI_PUSH_ALLOW_ENV"
@@ -21,24 +25,32 @@ _HERE = "in the working folder"
 _MOST_BYTES = 64 * 1024 * 1024
 
 
-def read_config(
-    pipeline: Path | None, given: Path | None, env: Mapping[str, str], allowed: Sequence[str] | None = None
-) -> Config:
+def read_config(pipeline: Path | None, given: ConfigOptions, env: Mapping[str, str]) -> Config:
     """Read ``oci-push.yaml``: named, beside the pipeline, in the working folder, in the user's folder; or none.
 
-    One that was found beside the pipeline or in the working folder may only read what `allowed`, ``OCI_PUSH_ALLOW_ENV``
-    and the user's own configuration let it read, and its `notice` says that it is used.
+    One that was found beside the pipeline or in the working folder may only read what ``--allow-env``,
+    ``OCI_PUSH_ALLOW_ENV`` and the user's own configuration let it read, and its `notice` says that it is used.
     """
-    given = given or (Path(env[_NAMED_BY]) if env.get(_NAMED_BY) else None)
-    if given:
-        return _load(given, env, NAMED)
+    from oci_push.language.config_origin import NAMED
+    from oci_push.language.integrations import Config
+
+    path, where = find_config(pipeline, given.config, env)
+    if path is None:
+        return Config()
+    return _found(path, where, _own_place(env), env, given.allow_env or ()) if where else _load(path, env, NAMED)
+
+
+def find_config(pipeline: Path | None, given: Path | None, env: Mapping[str, str]) -> tuple[Path | None, str]:
+    """Return where the configuration is, if anywhere, and where it was found; that is empty of one which is trusted."""
+    named = given or (Path(env[_NAMED_BY]) if env.get(_NAMED_BY) else None)
+    if named:
+        return named, ""
     own = _own_place(env)
     for place, where in ((pipeline.parent if pipeline else None, "beside the pipeline"), (Path(), _HERE)):
         found = place / CONFIG_NAME if place is not None else None
-        if found is None or not _is_file(found) or (own is not None and _is_file(own) and found.samefile(own)):
-            continue
-        return _found(found, where, own, env, allowed or ())
-    return _load(own, env, NAMED) if own is not None and _is_file(own) else Config()
+        if found is not None and _is_file(found) and not (own is not None and found.samefile(own)):
+            return found, where
+    return own, ""
 
 
 def tell_found(*configs: Config) -> None:
@@ -47,9 +59,54 @@ def tell_found(*configs: Config) -> None:
         tell(notice)
 
 
+def described_accesses(
+    source: str, destinations: Sequence[Destination], common: Common, env: Mapping[str, str]
+) -> Mapping[str, RegistryEndpoint]:
+    """Return how the registries of a push are reached, by host, as far as they are described.
+
+    Options of the command line go before the file. One that was found and may not read its secrets is told of and left
+    out; of one that was named, that is an error.
+    """
+    if find_config(None, common.config, env)[0] is None:
+        return {}
+    from oci_push.model.source import parse_source
+    from oci_push.sources.table import path_exists
+
+    config = read_config(None, common, env)
+    spec = parse_source(source, path_exists)
+    hosts = [one.repository.host for one in destinations]
+    if spec.kind == "registry":
+        hosts.append(Reference.parse(spec.path).repository.host)
+    found: dict[str, RegistryEndpoint] = {}
+    for host in dict.fromkeys(hosts):
+        one = config.for_pull(host)
+        if one is None:
+            continue
+        is_given = bool(common.username) and host in {each.repository.host for each in destinations}
+        try:
+            endpoint = one.endpoint(with_login=not is_given)
+        except ConfigError as problem:
+            if config.is_named:
+                raise
+            warn(f"registry {one.name!r} of {config.path} is not used: {problem}", problem.hint)
+            continue
+        tls = common.tls()
+        found[host] = replace(
+            endpoint,
+            identity=None if is_given else endpoint.identity,
+            tls=endpoint.tls if tls == TlsConfig() else tls,
+            is_alone=endpoint.is_alone and not is_given,
+        )
+    if found:
+        tell_found(config)
+    return found
+
+
 def _found(path: Path, where: str, own: Path | None, env: Mapping[str, str], allowed: Sequence[str]) -> Config:
+    from oci_push.language.config_origin import NAMED, Allowed, Origin
+
     may = Allowed.parse_list(allowed, "--allow-env") | Allowed.parse_list([env.get(_ALLOWED_BY, "")], _ALLOWED_BY)
-    if own is not None and _is_file(own):
+    if own is not None:
         may |= _load(own, env, NAMED).allowed
     origin = Origin(path.parent, is_named=False, allowed=may)
     if not origin.may_read(path):
@@ -60,11 +117,15 @@ def _found(path: Path, where: str, own: Path | None, env: Mapping[str, str], all
 
 
 def _own_place(env: Mapping[str, str]) -> Path | None:
+    """Return the user's own configuration, if there is one."""
     user = env.get("XDG_CONFIG_HOME") or (f"{env['HOME']}/.config" if env.get("HOME") else "")
-    return Path(user) / "oci-push" / CONFIG_NAME if user else None
+    place = Path(user) / "oci-push" / CONFIG_NAME
+    return place if user and _is_file(place) else None
 
 
 def _load(path: Path, env: Mapping[str, str], origin: Origin) -> Config:
+    from oci_push.language.config import load_config
+
     config = load_config(read_bytes(path), str(path), env, lambda file: file.read_text(encoding="utf-8"), origin)
     config.learn_secrets()
     return config
@@ -101,6 +162,8 @@ def pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
 
 def given_source(option: str, values: Mapping[str, str]) -> Source:
     """Make a source of what an option gave: literal, as a CI puts strangers' words there; a note says so."""
+    from oci_push.variables.lookup import Source, names_in
+
     for name, value in values.items():
         if names_in(value) and not name.startswith("secrets."):
             tell(f"note: {option}: the ${{{{…}}}} in the value of {name} stays as it is written")

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from oci_push.api import this_environment
 from oci_push.cli import options, targets
 from oci_push.cli.failures import reported, run_command
-from oci_push.cli.options import Common
+from oci_push.cli.options import Common, ConfigOptions, Connection, takes
 from oci_push.cli.output import say, start_debug_log, tell, warn
 from oci_push.cli.push import make_pusher
 from oci_push.cli.targets import Target
@@ -36,27 +36,22 @@ _SCRATCH = "oci-push-login"
 """Stands for a repository where only a registry was named."""
 
 
+@takes(Connection)
 def login(
     registry: Registry,
     username: Annotated[str, typer.Option("--username", "-u", help="Asked for at a terminal.")] = "",
     password_stdin: options.PasswordStdin = False,
     authfile: targets.AuthFile = None,
-    config: options.ConfigFile = None,
-    allow_env: options.AllowEnv = None,
-    plain_http: options.PlainHttp = False,
-    skip_tls_verify: options.SkipVerify = False,
-    ca_file: options.CaFile = "",
-    cert_file: options.CertFile = "",
-    key_file: options.KeyFile = "",
-    debug: options.Debug = False,
+    *,
+    connection: Connection,
 ) -> None:
     """Log in to a registry and keep the login; an integration's is got from where oci-push.yaml says."""
     # Somebody waits at the prompt: a registry that is away is said to be, not waited for.
-    common = Common(plain_http, skip_tls_verify, ca_file, cert_file, key_file, retries=1)
-    if debug:
+    common = connection.common(retries=1)
+    if connection.debug:
         start_debug_log()
     with reported():
-        named = targets.registry_target(registry, targets.read_config(config, allow_env))
+        named = targets.registry_target(registry, targets.read_config(connection))
         if named.integration is None:
             host = named.endpoint.host
             named = replace(
@@ -89,16 +84,17 @@ def login(
     run_command(work, what="login")
 
 
+@takes(ConfigOptions)
 def logout(
     registry: Registry,
     authfile: targets.AuthFile = None,
-    config: options.ConfigFile = None,
-    allow_env: options.AllowEnv = None,
+    *,
+    config: ConfigOptions,
 ) -> None:
     """Remove a registry's login from the login files and their credential helpers."""
 
     def work(context: Context) -> int:
-        target = targets.registry_target(registry, targets.read_config(config, allow_env))
+        target = targets.registry_target(registry, targets.read_config(config))
         place = ecr_host.parse(target.endpoint.host)
         if place is not None and not place.is_known:
             # The login is kept under the account's own host, which only AWS can tell.

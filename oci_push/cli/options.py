@@ -1,25 +1,28 @@
-"""Options that several commands share, declared once."""
+"""Options that several commands share: each is declared once, as a field of a group that commands take by its class."""
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from oci_push.errors import ConfigError
 from oci_push.model.endpoint import Credential, TlsConfig
 from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.providers.ecr.host import is_region
-from oci_push.runner.files import check_writable
+from oci_push.runtime.files import check_writable
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.secret import Secret
-from oci_push.sources.compress import check_level
-from oci_push.variables.exports import ExportForm, choose_form
+
+if TYPE_CHECKING:
+    from oci_push.variables.exports import ExportForm
 
 PlainHttp = Annotated[bool, typer.Option("--plain-http", help="Talk http to every registry (loopback does so anyway).")]
 SkipVerify = Annotated[bool, typer.Option("--skip-tls-verify", help="Do not check certificates.")]
@@ -122,14 +125,43 @@ def split_regions(texts: str | Sequence[str] | None) -> tuple[str, ...]:
     return found
 
 
-class Common(Struct, frozen=True):
-    """The options that `push` and `run` share; other commands fill in what they have of them."""
+class ConfigOptions(Struct, frozen=True):
+    """Which oci-push.yaml is read, and what one that was found may use."""
+
+    config: ConfigFile = None
+    allow_env: AllowEnv = None
+
+
+class Connection(ConfigOptions, frozen=True):
+    """How registries are reached that oci-push.yaml does not describe; for every command that asks one."""
 
     plain_http: PlainHttp = False
     skip_verify: SkipVerify = False
     ca_file: CaFile = ""
     cert_file: CertFile = ""
     key_file: KeyFile = ""
+    debug: Debug = False
+
+    def common(self, **more: Any) -> Common:
+        """Return all options that a push has, with the usual values for those that are not given."""
+        return Common(**asdict(self), **more)
+
+    def tls(self) -> TlsConfig:
+        """Return the connection settings for registries that have none of their own."""
+        if self.key_file and not self.cert_file:
+            raise ConfigError("--key-file needs --cert-file")
+        return TlsConfig(
+            plain_http=True if self.plain_http else None,
+            skip_verify=self.skip_verify,
+            ca_file=self.ca_file,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+        )
+
+
+class Common(Connection, frozen=True):
+    """What `push` and `run` can be told."""
+
     username: Username = ""
     password_stdin: PasswordStdin = False
     compression: Compression = ""
@@ -144,8 +176,6 @@ class Common(Struct, frozen=True):
     verify: Verify = False
     all_or_nothing: AllOrNothing = False
     limit_rate: LimitRate = ""
-    config: ConfigFile = None
-    allow_env: AllowEnv = None
     create_repository: CreateRepository = False
     report: Report = None
     export: Export = None
@@ -153,19 +183,6 @@ class Common(Struct, frozen=True):
     as_json: AsJson = False
     timeout: Timeout = 0
     quiet: Quiet = False
-    debug: Debug = False
-
-    def tls(self) -> TlsConfig:
-        """Return the connection settings for registries that have none of their own."""
-        if self.key_file and not self.cert_file:
-            raise ConfigError("--key-file needs --cert-file")
-        return TlsConfig(
-            plain_http=True if self.plain_http else None,
-            skip_verify=self.skip_verify,
-            ca_file=self.ca_file,
-            cert_file=self.cert_file,
-            key_file=self.key_file,
-        )
 
     def credential(self) -> Credential | None:
         """Read the password, if one was announced."""
@@ -192,7 +209,11 @@ class Common(Struct, frozen=True):
             raise ConfigError("--export-format needs --export FILE")
         check_writable(self.report, "--report")
         check_writable(self.export, "--export")
-        return choose_form(str(self.export), self.export_format, env) if self.export else None
+        if not self.export:
+            return None
+        from oci_push.variables.exports import choose_form
+
+        return choose_form(str(self.export), self.export_format, env)
 
     def retry(self) -> RetryPolicy:
         """Return the policy of requests and uploads; a registry that goes away is waited for, in proportion."""
@@ -216,7 +237,10 @@ class Common(Struct, frozen=True):
             raise ConfigError(f"--format {self.format!r} is not known", hint="auto, docker or oci")
         if self.level and self.compression == "none":
             raise ConfigError("--compression-level has no effect with --compression none", hint="leave out one of them")
-        check_level(self.compression or "gzip", self.level)
+        if self.level:
+            from oci_push.sources.compress import check_level
+
+            check_level(self.compression or "gzip", self.level)
         if self.format == "docker" and self.compression == "zstd":
             raise ConfigError(
                 "--format docker has no effect with --compression zstd: docker's manifests do not know zstd",
@@ -233,3 +257,33 @@ class Common(Struct, frozen=True):
         """Say which of the options about making an image were given."""
         values = {"compression": self.compression, "level": self.level, "format": self.format != "auto"}
         return frozenset(name for name, value in values.items() if value)
+
+
+def takes(*groups: type[Struct]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a command's last parameters, one for each of `groups`, into options: one for each of their fields."""
+    options = [
+        {
+            name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name])
+            for name, default in zip(group.__struct_fields__, group.__struct_defaults__, strict=True)
+        }
+        for group in groups
+        for hints in [get_type_hints(group, include_extras=True)]
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        parameters = list(inspect.signature(command, eval_str=True).parameters.values())
+        own, last = parameters[: -len(groups)], parameters[-len(groups) :]
+        own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+
+        def taking(**given: Any) -> None:
+            for parameter, group, names in zip(last, groups, options, strict=True):
+                given[parameter.name] = group(**{name: given.pop(name) for name in names if name in given})
+            command(**given)
+
+        every = [*own, *(option for names in options for option in names.values())]
+        taking.__signature__ = inspect.Signature(every, return_annotation=None)  # type: ignore[attr-defined]  # for typer
+        taking.__annotations__ = {one.name: one.annotation for one in every}
+        taking.__name__, taking.__doc__ = command.__name__, command.__doc__
+        return taking
+
+    return decorate

@@ -11,12 +11,13 @@ from msgspec.structs import replace
 
 from oci_push.api import this_environment
 from oci_push.cli.inputs import CONFIG_NAME, pairs, read_bytes, read_config, tell_found
-from oci_push.cli.options import split_regions
+from oci_push.cli.options import ConfigOptions, split_regions
 from oci_push.cli.output import tell, warn
-from oci_push.cli.variables import gather_variables
+from oci_push.cli.variables import VariableFiles, VariableOption, gather_variables
 from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.parse import read_pipeline
 from oci_push.language.resolving import ResolveContext
+from oci_push.language.retries import MAX_WAIT_S
 from oci_push.language.stand_ins import add_stand_ins
 from oci_push.language.steps import Pipeline, flatten
 from oci_push.model.identity import EcrCreation
@@ -65,6 +66,20 @@ WaitReplication = Annotated[
 ]
 
 
+class PipelineOptions(Struct, frozen=True):
+    """What `run` and `plan` can be told of a pipeline."""
+
+    candidate: Candidates = None
+    var: VariableOption = None
+    var_file: VariableFiles = None
+    assume: Assume = None
+    foreign: Foreign = "skip"
+    auto_push: AutoPush = False
+    require_push: RequirePush = None
+    regions: Regions = None
+    max_retry_wait: MaxWait = MAX_WAIT_S
+
+
 class Inputs(Struct, frozen=True):
     """Everything that was read."""
 
@@ -76,15 +91,10 @@ class Inputs(Struct, frozen=True):
 
 def read_inputs(
     pipeline: Path,
-    config: Path | None,
-    allow_env: list[str] | None,
-    candidates: list[str] | None,
-    variables: list[str] | None,
-    variable_files: list[Path] | None,
+    config: ConfigOptions,
+    given: PipelineOptions,
     clock: Clock,
     *,
-    assume: list[str] | None = None,
-    regions: list[str] | None = None,
     wait_replication: bool = False,
     creation: EcrCreation | None = None,
     with_login: bool,
@@ -97,15 +107,15 @@ def read_inputs(
     if reading.pipeline is None:
         raise ConfigError(problems=reading.errors)
     parsed = reading.pipeline
-    settings = read_config(None if str(pipeline) == "-" else pipeline, config, env, allow_env)
+    settings = read_config(None if str(pipeline) == "-" else pipeline, config, env)
     tell_found(settings)
     settings = replace(settings, lacking={**parsed.lacking, **settings.lacking})
     known = frozenset(step.name for step in flatten(parsed.steps))
-    given = pairs(candidates or [], "--candidate", "STEP=SOURCE")
-    for step in given:
+    candidates = pairs(given.candidate or [], "--candidate", "STEP=SOURCE")
+    for step in candidates:
         if step not in known:
             raise ConfigError(f"--candidate {step}: the pipeline has no step {step!r}")
-    gathered = gather_variables(variables or [], variable_files or [], settings, env, clock, own=parsed.variables)
+    gathered = gather_variables(given.var or [], given.var_file or [], settings, env, clock, own=parsed.variables)
     if for_run and not with_login:
         settings, missing = add_stand_ins(parsed, settings, gathered)
         for one in missing:
@@ -114,17 +124,20 @@ def read_inputs(
         settings,
         gathered,
         parsed.builds(),
-        {**settings.candidates, **given},
+        {**settings.candidates, **candidates},
         path_exists,
         steps=known,
-        regions=split_regions(regions),
+        regions=split_regions(given.regions),
         wait_replication=wait_replication,
         creation=creation,
         with_login=with_login,
         wants_images=for_run,
     )
     return Inputs(
-        parsed, resolve_context, SimulatedResults.parse(assume or [], parsed), (*settings.warnings, *reading.warnings)
+        parsed,
+        resolve_context,
+        SimulatedResults.parse(given.assume or [], parsed),
+        (*settings.warnings, *reading.warnings),
     )
 
 

@@ -6,65 +6,42 @@ from typing import Annotated
 
 import typer
 
-from oci_push.cli import options
 from oci_push.cli.failures import run_command, show_error
+from oci_push.cli.options import ConfigOptions, takes
 from oci_push.cli.output import say, say_json
 from oci_push.cli.pipeline_inputs import (
-    Assume,
-    AutoPush,
-    Candidates,
-    Foreign,
-    MaxWait,
     PipelineFile,
-    Regions,
-    RequirePush,
+    PipelineOptions,
     check_foreign,
     read_inputs,
     tell_idle,
     tell_warnings,
 )
-from oci_push.cli.variables import VariableFiles, VariableOption
 from oci_push.errors import ConfigError
 from oci_push.language.resolving import ResolveContext
-from oci_push.language.retries import MAX_WAIT_S
 from oci_push.language.steps import type_of
 from oci_push.runner.simulate import Assumed, PlannedStep, Simulation, simulate
 from oci_push.runtime.context import Context
 
 
+@takes(ConfigOptions, PipelineOptions)
 def plan(
     pipeline: PipelineFile,
-    config: options.ConfigFile = None,
-    allow_env: options.AllowEnv = None,
-    candidate: Candidates = None,
-    var: VariableOption = None,
-    var_file: VariableFiles = None,
-    assume: Assume = None,
-    foreign: Foreign = "skip",
-    auto_push: AutoPush = False,
-    require_push: RequirePush = None,
-    regions: Regions = None,
-    max_retry_wait: MaxWait = MAX_WAIT_S,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    *,
+    config: ConfigOptions,
+    given: PipelineOptions,
 ) -> None:
     """Show what a pipeline would do: order, skips and why, targets, attempts. No registry is contacted."""
 
     def work(context: Context) -> int:
-        inputs = read_inputs(
-            pipeline,
-            config,
-            allow_env,
-            candidate,
-            var,
-            var_file,
-            context.clock,
-            assume=assume,
-            regions=regions,
-            with_login=False,
-            for_run=False,
-        )
+        inputs = read_inputs(pipeline, config, given, context.clock, with_login=False, for_run=False)
         assumed = Assumed(
-            inputs.simulated_results, check_foreign(foreign), auto_push, max_retry_wait, requires_push=require_push
+            inputs.simulated_results,
+            check_foreign(given.foreign),
+            given.auto_push,
+            given.max_retry_wait,
+            requires_push=given.require_push,
         )
         done = simulate(inputs.pipeline, inputs.resolve_context, assumed)
         if as_json:

@@ -5,38 +5,33 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from msgspec.structs import replace
 
 from oci_push import __version__
 from oci_push.api import parse_destinations, this_environment
-from oci_push.cli.described import described_accesses
 from oci_push.cli.failures import run_command, show_error
-from oci_push.cli.grouping import takes
-from oci_push.cli.options import Common, split_regions
+from oci_push.cli.inputs import described_accesses
+from oci_push.cli.options import Common, split_regions, takes
 from oci_push.cli.output import say, say_json, start_debug_log
-from oci_push.cli.render.lines import LineRenderer, size
-from oci_push.cli.render.replicas import show_replicas
-from oci_push.cli.render.tags import show_tags
+from oci_push.cli.progress import LineRenderer, show_replicas, show_tags, size
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import PushOptions, PushResult
-from oci_push.engine.replicate import ReplicaResult
-from oci_push.errors import ConfigError, OciPushError
+from oci_push.errors import ConfigError, OciPushError, exit_code
 from oci_push.events import Emit
 from oci_push.model.identity import EcrCreation
+from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.source import KNOWN_FORMS
-from oci_push.runner.attempts import image_id_of
-from oci_push.runner.exports import write_exports
-from oci_push.runner.outputs import push_members
-from oci_push.runner.pusher import Options, Pusher
-from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, serve_everywhere
-from oci_push.runner.report import error_to_json, exit_code, push_to_json, replica_to_json, write_report
+from oci_push.runner.pusher import REPLICATION_S, Options, Pusher
 from oci_push.runtime.context import Context
 from oci_push.sources.settings import SourceSettings
 from oci_push.transport.session import TransportSettings
+
+if TYPE_CHECKING:
+    from oci_push.engine.replicate import ReplicaResult
 
 
 @takes(Common)
@@ -81,9 +76,13 @@ def push(
         wanted = _platform(platform)
         listed = split_regions(regions)
         if listed and not wait_replication:
+            from oci_push.runner.regions import fan_out
+
             destinations = fan_out(destinations, listed)
         endpoints = described_accesses(source, destinations, common, env)
         if common.create_repository or wait_replication:
+            from oci_push.runner.regions import ecr_accesses
+
             creation = EcrCreation() if common.create_repository else None
             endpoints = {**endpoints, **ecr_accesses(destinations, creation, endpoints)}
         hosts = tuple(dict.fromkeys(one.repository.host for one in destinations))
@@ -98,6 +97,8 @@ def push(
                 if plan:
                     show_plan(planned, as_json=common.as_json)
                     if common.report:
+                        from oci_push.runner.report import write_report
+
                         write_report(common.report, {"source": source, "status": "planned", **plan_to_json(planned)})
                     return 0
                 results = pusher.execute(planned, opened, context)
@@ -113,13 +114,19 @@ def push(
             return show_results(source, results, replicas, trouble, report=common.report, as_json=common.as_json)
         finally:
             if common.export and form:
-                write_exports(common.export, form, _members(results, image_id_of(planned.graph.root)))
+                from oci_push.runner.exports import write_exports
+
+                write_exports(common.export, form, _members(results, planned.graph.root))
 
     run_command(work, what="push", timeout_s=common.timeout or None)
 
 
-def _members(results: Sequence[PushResult], image_id: str) -> Mapping[str, Mapping[str, str]]:
+def _members(results: Sequence[PushResult], root: Manifest) -> Mapping[str, Mapping[str, str]]:
     """Return what push steps export, of each destination that was pushed to: of ``push``, ``push_2`` and so on."""
+    from oci_push.runner.attempts import image_id_of
+    from oci_push.runner.outputs import push_members
+
+    image_id = image_id_of(root)
     return {
         "push" if number == 1 else f"push_{number}": push_members(
             result.repository.host, result.repository, result.root, image_id
@@ -171,6 +178,8 @@ def wait_everywhere(
     found: list[ReplicaResult],
 ) -> None:
     """Wait, for each repository that was pushed to, until the other regions serve the image; fills `found`."""
+    from oci_push.runner.regions import serve_everywhere
+
     inner = context.child(seconds=REPLICATION_S, what="waiting for replication")
     for work, result in zip(plan.repositories, results, strict=True):
         if result.error is None:
@@ -189,16 +198,7 @@ def show_results(
     """Print each tag with its digest, and each failure; give the exit code."""
     failures = [*(result.error for result in results), *(replica.error for replica in replicas)]
     code = exit_code(failures) or exit_code([trouble])
-    value: dict[str, object] = {
-        "source": source,
-        "status": "success" if code == 0 else "failure",
-        "exit_code": code,
-        "targets": [push_to_json(result) for result in results],
-    }
-    if replicas:
-        value["replicas"] = [replica_to_json(replica) for replica in replicas]
-    if trouble is not None:
-        value["error"] = error_to_json(trouble)
+    value = _results_to_json(source, code, results, replicas, trouble) if report or as_json else {}
     if as_json:
         say_json(value)
     for result in results:
@@ -213,8 +213,29 @@ def show_results(
     if trouble is not None:
         show_error(trouble)
     if report:
+        from oci_push.runner.report import write_report
+
         write_report(report, value)
     return code
+
+
+def _results_to_json(
+    source: str,
+    code: int,
+    results: Sequence[PushResult],
+    replicas: Sequence[ReplicaResult],
+    trouble: OciPushError | None,
+) -> dict[str, object]:
+    from oci_push.runner.report import error_to_json, push_to_json, replica_to_json
+
+    return {
+        "source": source,
+        "status": "success" if code == 0 else "failure",
+        "exit_code": code,
+        "targets": [push_to_json(result) for result in results],
+        **({"replicas": [replica_to_json(replica) for replica in replicas]} if replicas else {}),
+        **({"error": error_to_json(trouble)} if trouble is not None else {}),
+    }
 
 
 def show_plan(plan: PushPlan, *, as_json: bool) -> None:

@@ -13,32 +13,22 @@ from msgspec.structs import replace
 
 from oci_push.api import this_environment
 from oci_push.cli.failures import run_command, show_error
-from oci_push.cli.grouping import takes
-from oci_push.cli.options import Common
+from oci_push.cli.options import Common, takes
 from oci_push.cli.output import say, say_json, start_debug_log, tell
 from oci_push.cli.pipeline_inputs import (
-    Assume,
-    AutoPush,
-    Candidates,
-    Foreign,
     Inputs,
-    MaxWait,
     PipelineFile,
-    Regions,
-    RequirePush,
+    PipelineOptions,
     WaitReplication,
     check_foreign,
     read_inputs,
     tell_idle,
     tell_warnings,
 )
+from oci_push.cli.progress import LineRenderer, show_tags
 from oci_push.cli.push import make_pusher
-from oci_push.cli.render.lines import LineRenderer
-from oci_push.cli.render.tags import show_tags
-from oci_push.cli.variables import VariableFiles, VariableOption
 from oci_push.errors import ConfigError
 from oci_push.language.resolving import raise_together
-from oci_push.language.retries import MAX_WAIT_S
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.runner.exports import write_exports
 from oci_push.runner.report import run_to_json, write_report
@@ -50,27 +40,19 @@ from oci_push.runtime.context import Context
 from oci_push.variables.exports import check_export_names
 
 
-@takes(Common)
+@takes(PipelineOptions, Common)
 def run(
     pipeline: PipelineFile,
-    candidate: Candidates = None,
-    var: VariableOption = None,
-    var_file: VariableFiles = None,
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Push into a registry inside this process.")] = False,
-    assume: Assume = None,
-    foreign: Foreign = "skip",
-    auto_push: AutoPush = False,
     allow_exec: Annotated[
         bool, typer.Option("--allow-exec", help="Run the shell commands of hooks on this machine.")
     ] = False,
     annotate_referrer: Annotated[
         bool, typer.Option("--annotate-referrer", help="Attach what is noted about a pushed image to it.")
     ] = False,
-    require_push: RequirePush = None,
-    regions: Regions = None,
     wait_replication: WaitReplication = False,
-    max_retry_wait: MaxWait = MAX_WAIT_S,
     *,
+    given: PipelineOptions,
     common: Common,
 ) -> None:
     """Run a pipeline: its push steps, in order or in parallel, with their conditions, retries, limits and hooks."""
@@ -82,14 +64,9 @@ def run(
         form = common.export_form(env)
         inputs = read_inputs(
             pipeline,
-            common.config,
-            common.allow_env,
-            candidate,
-            var,
-            var_file,
+            common,
+            given,
             context.clock,
-            assume=assume,
-            regions=regions,
             wait_replication=wait_replication,
             creation=EcrCreation() if common.create_repository else None,
             with_login=not sandbox,
@@ -100,12 +77,12 @@ def run(
         tell_warnings(inputs.warnings)
         settings = RunSettings(
             assumed=inputs.simulated_results,
-            foreign_succeeds=check_foreign(foreign),
-            auto_push=auto_push,
+            foreign_succeeds=check_foreign(given.foreign),
+            auto_push=given.auto_push,
             allow_exec=allow_exec,
             annotate_referrer=annotate_referrer,
-            max_wait_s=max_retry_wait,
-            requires_push=require_push,
+            max_wait_s=given.max_retry_wait,
+            requires_push=given.require_push,
             env=env,
             read_file=_read_text,
         )

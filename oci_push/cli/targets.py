@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from oci_push.api import this_environment
 from oci_push.cli import inputs
+from oci_push.cli.options import ConfigOptions
 from oci_push.credentials.files import AuthFiles
 from oci_push.credentials.format import AuthKey
 from oci_push.errors import ConfigError
@@ -50,9 +51,9 @@ class Target(Struct, frozen=True):
         return Repository(self.endpoint.host, f"{self.path}/{otherwise}" if self.path else otherwise)
 
 
-def read_config(given: Path | None, allowed: list[str] | None) -> Config:
+def read_config(given: ConfigOptions) -> Config:
     """Read ``oci-push.yaml`` from where it is found without a pipeline, and say so if it was."""
-    config = inputs.read_config(None, given, this_environment().env, allowed)
+    config = inputs.read_config(None, given, this_environment().env)
     inputs.tell_found(config)
     return config
 

@@ -13,9 +13,9 @@ from typing import Annotated
 import typer
 from msgspec import Struct, field
 
-from oci_push.cli import options
 from oci_push.cli.failures import run_command
 from oci_push.cli.inputs import CONFIG_NAME, given_source, pairs, read_bytes, read_config, tell_found
+from oci_push.cli.options import ConfigOptions, takes
 from oci_push.cli.output import say, say_json
 from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.diagnostics import to_json
@@ -31,17 +31,18 @@ _SECRET = re.compile("password|credentials|secretAccessKey", re.IGNORECASE)
 _LONGEST_LINE = 160
 
 
+@takes(ConfigOptions)
 def validate(
     pipelines: Annotated[
         list[Path], typer.Argument(metavar="PIPELINE.yml...", help="Pipeline files; - reads one from stdin.")
     ],
-    config: options.ConfigFile = None,
-    allow_env: options.AllowEnv = None,
     var: Annotated[list[str] | None, typer.Option("--var", metavar="NAME=VALUE", help="Set a variable.")] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse also what only the vendor's own validator refuses.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,
+    *,
+    config: ConfigOptions,
 ) -> None:
     """Check pipeline files: all problems at once, with their places. Exit 0 if valid, 2 if not.
 
@@ -53,7 +54,7 @@ def validate(
 
     def work(context: Context) -> int:
         with _no_collecting():
-            checked = [_check(path, config, allow_env, var or [], strict=strict) for path in dict.fromkeys(pipelines)]
+            checked = [_check(path, config, var or [], strict=strict) for path in dict.fromkeys(pipelines)]
         errors = tuple(dict.fromkeys(problem for one in checked for problem in one.errors))
         warnings = tuple(dict.fromkeys(problem for one in checked for problem in one.warnings))
         if as_json:
@@ -87,7 +88,7 @@ class _Checked(Struct, frozen=True):
     config: Config = field(default_factory=Config)
 
 
-def _check(path: Path, config: Path | None, allow_env: list[str] | None, var: list[str], *, strict: bool) -> _Checked:
+def _check(path: Path, config: ConfigOptions, var: list[str], *, strict: bool) -> _Checked:
     name = _name(path)
     known, settings = None, Config()
     errors: tuple[Diagnostic, ...] = ()
@@ -97,7 +98,7 @@ def _check(path: Path, config: Path | None, allow_env: list[str] | None, var: li
     except ConfigError as problem:
         return _Checked(name, "", problem.problems)
     try:
-        settings = read_config(None if str(path) == "-" else path, config, os.environ, allow_env)
+        settings = read_config(None if str(path) == "-" else path, config, os.environ)
         known = _known(settings, given) if settings.path else None
     except ConfigError as problem:
         errors = problem.problems

@@ -11,9 +11,9 @@ import typer
 from msgspec import Struct
 
 from oci_push.api import this_environment
-from oci_push.cli import options
 from oci_push.cli.failures import run_command
 from oci_push.cli.inputs import given_source, pairs, read_bytes, read_config, tell_found
+from oci_push.cli.options import ConfigOptions, takes
 from oci_push.cli.output import say, say_json
 from oci_push.errors import ConfigError
 from oci_push.language.integrations import Config
@@ -33,12 +33,13 @@ VariableFiles = Annotated[
 _MOST_EVENT_BYTES = 25 * 1024 * 1024  # GitHub sends no larger ones
 
 
+@takes(ConfigOptions)
 def variables_command(
     var: VariableOption = None,
     var_file: VariableFiles = None,
-    config: options.ConfigFile = None,
-    allow_env: options.AllowEnv = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+    *,
+    config: ConfigOptions,
 ) -> None:
     """List the variables of pipelines: their values, and where each is from."""
 
@@ -51,7 +52,7 @@ def variables_command(
             asked.append(read_git(revision))
             return asked[-1]
 
-        settings = read_config(None, config, env, allow_env)
+        settings = read_config(None, config, env)
         tell_found(settings)
         variables = gather_variables(var or [], var_file or [], settings, env, context.clock, read_git=note)
         rows = [_row(variables, name, meaning) for name, meaning in MEANINGS.items()]

@@ -8,10 +8,11 @@ import typer
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from oci_push.cli import options, targets
+from oci_push.cli import targets
 from oci_push.cli.failures import run_command
+from oci_push.cli.options import ConfigOptions, takes
 from oci_push.cli.output import say, say_json
-from oci_push.cli.render.tables import table
+from oci_push.cli.tables import table
 from oci_push.credentials.files import AuthFiles
 from oci_push.credentials.format import AuthKey
 from oci_push.errors import ConfigError, CredentialsError
@@ -31,19 +32,20 @@ class _Row(Struct, frozen=True):
     problem: str = ""
 
 
+@takes(ConfigOptions)
 def whoami(
     registry: Annotated[
         list[str] | None, typer.Argument(metavar="[HOST|INTEGRATION]...", help="Only these; all that are known.")
     ] = None,
     authfile: targets.AuthFile = None,
-    config: options.ConfigFile = None,
-    allow_env: options.AllowEnv = None,
     as_json: targets.AsJson = False,
+    *,
+    config: ConfigOptions,
 ) -> None:
     """Show which user goes to which registry, and which file, helper or integration says so."""
 
     def work(context: Context) -> int:
-        settings = targets.read_config(config, allow_env)
+        settings = targets.read_config(config)
         files = targets.auth_files(authfile)
         rows = _asked(registry, settings, files, context) if registry else _all(settings, files, context)
         if as_json:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
-
 from msgspec import Struct
 
 from oci_push.errors import NotFoundError, ProtocolViolationError
@@ -35,6 +33,8 @@ def ping(host: str) -> Flow[ApiVersionCheck]:
 
 
 def _moment(text: str) -> float | None:
+    from email.utils import parsedate_to_datetime
+
     try:
         return parsedate_to_datetime(text).timestamp()
     except (TypeError, ValueError, OverflowError):

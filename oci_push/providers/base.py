@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -20,11 +20,13 @@ from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.uploads import UploadMethod
-from oci_push.providers.ecr.replication_rules import Place, Rule
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.transport.credentials import CredentialProvider
+
+if TYPE_CHECKING:
+    from oci_push.providers.ecr.replication_rules import Place, Rule
 
 MIB = 1024 * 1024
 SELF = "<self>"

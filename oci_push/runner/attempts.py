@@ -22,8 +22,8 @@ from oci_push.language.retries import wait_s
 from oci_push.language.steps import BuildStep, PushStep, Retry
 from oci_push.model.manifest import Manifest
 from oci_push.runner.outputs import push_members
-from oci_push.runner.pusher import Pusher
-from oci_push.runner.regions import REPLICATION_S, serve_everywhere
+from oci_push.runner.pusher import REPLICATION_S, Pusher
+from oci_push.runner.regions import serve_everywhere
 from oci_push.runner.simulate import step_variables
 from oci_push.runtime.context import Context
 

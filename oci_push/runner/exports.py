@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from oci_push.errors import ConfigError
-from oci_push.runner.files import write_result
+from oci_push.runtime.files import write_result
 from oci_push.secret import masked
 from oci_push.variables.exports import ExportForm, exported_values, format_exports
 

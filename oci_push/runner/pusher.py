@@ -40,9 +40,7 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sources import option_effects as asked
 from oci_push.sources.base import Source
-from oci_push.sources.docker_archive import DockerArchiveSource
 from oci_push.sources.files import SpoolSpace
-from oci_push.sources.remote import RemoteSource
 from oci_push.sources.settings import SourceSettings
 from oci_push.sources.table import open_source, path_exists
 from oci_push.transport.credentials import CredentialProvider, Lease, RefreshingCredential
@@ -50,6 +48,8 @@ from oci_push.transport.session import TransportSettings
 
 ANNOTATIONS_TYPE = "application/vnd.oci-push.annotations.v1"
 """The artifact type of annotations that are attached to an image."""
+REPLICATION_S = 1800.0
+"""How long a region is waited for where nobody says otherwise; most copies take minutes (ECR user guide)."""
 _ANY_DIGEST = Digest.of(b"")
 _MEMORY_FILE = "memory.sqlite3"
 
@@ -198,7 +198,7 @@ class Pusher:
         self, source: Source, targets: Sequence[Target], context: Context, platform: Platform | None = None
     ) -> None:
         """Before long work, see that it can come to what is asked for, and that a target will take it; else raise."""
-        if isinstance(source, DockerArchiveSource) and not self._options.is_lenient:
+        if not self._options.is_lenient:
             source.check_asked(platform)
         if source.is_ready or self._options.rehearsal:
             return
@@ -281,6 +281,8 @@ class Pusher:
         )
         if spec.kind != "registry":
             return open_source(spec, settings, context=context, emit=self._emit, stdin=self._stdin)
+        from oci_push.sources.remote import RemoteSource
+
         reference = Reference.parse(spec.path)
         client = self._connections.repository(self.endpoint(reference.repository, given), reference.repository)
         spool = SpoolSpace(settings.temp_folder, settings.spool_bytes)

@@ -9,8 +9,8 @@ from oci_push.engine.replicate import ReplicaResult
 from oci_push.engine.transfer import BlobOutcome
 from oci_push.errors import OciPushError
 from oci_push.model.display import clean_json
-from oci_push.runner.files import write_result
 from oci_push.runner.results import HookResult, Noted, RunReport, StepResult
+from oci_push.runtime.files import write_result
 
 
 def push_to_json(result: PushResult) -> dict[str, object]:
@@ -119,17 +119,6 @@ def error_to_json(error: OciPushError | None) -> dict[str, object] | None:
         "hint": error.hint,
         "exit_code": error.exit_code,
     }
-
-
-def exit_code(errors: list[OciPushError | None]) -> int:
-    """Choose a command's exit code: the one failure's own, 1 for several targets of which some failed."""
-    failed = [error for error in errors if error is not None]
-    if not failed:
-        return 0
-    stopped = next((error.exit_code for error in failed if error.exit_code > 128), 0)
-    if stopped:
-        return stopped
-    return failed[0].exit_code if len(errors) == 1 else 1
 
 
 def write_report(path: Path, value: object) -> None:

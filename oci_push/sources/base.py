@@ -46,6 +46,10 @@ class Source(Protocol):
         """Say whether there are layers that are compressed before they are sent."""
         ...
 
+    def check_asked(self, platform: Platform | None) -> None:
+        """See, before long work, that the image can be as asked; raises `ConfigError`, for a platform `SourceError`."""
+        ...
+
     def root(self, context: Context, platform: Platform | None = None) -> Descriptor:
         """Find the manifest or index that the reference names. May compress layers to learn their digests.
 

@@ -55,6 +55,9 @@ class LayoutSource:
         """What is here is sent as it is."""
         return False
 
+    def check_asked(self, platform: Platform | None) -> None:
+        """Do nothing: the image goes out as it is."""
+
     def root(self, context: Context, platform: Platform | None = None) -> Descriptor:
         """Choose the manifest that the reference names, or of several the one that has an image for `platform`."""
         context.check()

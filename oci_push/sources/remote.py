@@ -57,6 +57,9 @@ class RemoteSource:
         """What is here is sent as it is."""
         return False
 
+    def check_asked(self, platform: Platform | None) -> None:
+        """Do nothing: the image goes out as it is."""
+
     def root(self, context: Context, platform: Platform | None = None) -> Descriptor:
         """Fetch what the reference points at."""
         return self._fetch(context, self._reference).descriptor()

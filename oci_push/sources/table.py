@@ -13,7 +13,7 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.source import SourceSpec
 from oci_push.runtime.context import Context
-from oci_push.sources import archive_images, docker_archive, layout
+from oci_push.sources import layout
 from oci_push.sources.base import Source
 from oci_push.sources.files import FileBody, SpoolSpace
 from oci_push.sources.option_effects import about_form
@@ -67,16 +67,18 @@ def _view(
 
 def _by_content(view: View, spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, emit: Emit) -> Source:
     limits = settings.limits
+    if spec.kind.startswith("oci"):
+        return layout.LayoutSource(view, spec.ref, limits, spool)
+    from oci_push.sources import archive_images, docker_archive
+
     has_layout = spec.kind != "docker-archive" or isinstance(view, TarView)
     has_layout = has_layout and read_small(view, "oci-layout", limits) is not None
-    images = None if spec.kind.startswith("oci") else archive_images.read_images(view, settings)
+    images = archive_images.read_images(view, settings)
     if has_layout and (images is None or _is_complete(view, spec.ref, settings=settings)):
         return layout.LayoutSource(view, spec.ref, limits, spool)
     if images is not None:
         chosen = archive_images.choose(images, spec.ref, view.name)
         return docker_archive.DockerArchiveSource(view, chosen, settings, spool, emit)
-    if spec.kind.startswith("oci"):
-        return layout.LayoutSource(view, spec.ref, limits, spool)
     raise SourceError(
         f"{view.name}: holds no image (neither an OCI layout nor manifest.json)",
         hint="give an OCI layout, an OCI archive or the output of docker save",

@@ -56,7 +56,7 @@ class Connection:
         try:
             head = h11.Request(method=method, target=self._before_target + target, headers=headers + self._headers)
         except h11.LocalProtocolError:
-            # Not chained: its text quotes what was to be sent. What comes from outside is checked in `outgoing`.
+            # Not chained: its text quotes what was to be sent. What comes from outside is checked in `pool`.
             raise OciPushError("a request: it holds what no request can carry") from None
         try:
             self._write(context, head, patience)

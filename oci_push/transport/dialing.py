@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from oci_push.errors import DeadlineError, ProtocolViolationError
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
@@ -22,8 +22,9 @@ from oci_push.transport.network_errors import Kind, Trouble, trouble_of
 from oci_push.transport.proxies import Proxy, find_proxy
 from oci_push.transport.redirects import Origin, base_of
 from oci_push.transport.sockets import Address, Network, Stream
-from oci_push.transport.socks import greet
-from oci_push.transport.tls import make_context
+
+if TYPE_CHECKING:
+    import ssl
 
 _LEAST_CONNECT_S = 3.0
 _LOOK_UP_S = 2.0
@@ -44,7 +45,7 @@ class Dialer:
         self._env = env
         self._network = network
         self._lock = threading.Lock()
-        self._context: ssl.SSLContext | None = self._make_context() if home[0] == "https" else None
+        self._context: ssl.SSLContext | None = self._make_context(endpoint.tls) if home[0] == "https" else None
         self._reach: Reach | None = None
         self.connect_s: float | None = None
 
@@ -162,7 +163,7 @@ class Dialer:
             stream = self._connect(context, self._resolve(context, proxy.host, proxy.port), timeout_s)
             if proxy.scheme != "https":
                 return stream
-            return stream.start_tls(context, make_context(TlsConfig(), self._env), proxy.host, timeout_s)
+            return stream.start_tls(context, self._make_context(TlsConfig()), proxy.host, timeout_s)
         except Trouble as trouble:
             if stream is not None:
                 stream.close()
@@ -173,6 +174,8 @@ class Dialer:
         """Have the proxy connect us with an origin."""
         _, host, port = where
         if proxy.is_socks:
+            from oci_push.transport.socks import greet
+
             if not proxy.resolves:
                 addresses = self._resolve(context, host, port)
                 if where != self._home:
@@ -194,11 +197,13 @@ class Dialer:
         if where[0] != "https":
             return stream
         with self._lock:
-            ssl_context = self._context = self._context or self._make_context()
+            ssl_context = self._context = self._context or self._make_context(self._access.tls)
         return stream.start_tls(context, ssl_context, where[1].rstrip("."), timeout_s)
 
-    def _make_context(self) -> ssl.SSLContext:
-        return make_context(self._access.tls, self._env)
+    def _make_context(self, tls: TlsConfig) -> ssl.SSLContext:
+        from oci_push.transport.tls import make_context
+
+        return make_context(tls, self._env)
 
 
 @contextlib.contextmanager

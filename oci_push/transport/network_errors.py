@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import socket
-import ssl
+import sys
 
 from oci_push.errors import NetworkError
 from oci_push.protocol.endpoints import bare
@@ -45,6 +45,18 @@ class Trouble(Exception):  # no error that users see: `network_error` makes one 
 
 def trouble_of(problem: OSError | ValueError, kind: Kind = Kind.BROKE) -> Trouble:
     """Say in our words what a socket raised; `kind` is what it means where nothing better is known."""
+    if "ssl" in sys.modules and (found := _tls_trouble(problem, kind)) is not None:
+        return found
+    if isinstance(problem, socket.gaierror | UnicodeError):
+        return Trouble(Kind.NAME, "it is not known")
+    if isinstance(problem, OSError) and problem.strerror:
+        return Trouble(kind, problem.strerror)
+    return Trouble(kind, "the connection was closed")
+
+
+def _tls_trouble(problem: OSError | ValueError, kind: Kind) -> Trouble | None:
+    import ssl
+
     if isinstance(problem, ssl.SSLCertVerificationError):
         return Trouble(Kind.UNTRUSTED, problem.verify_message or "certificate verify failed", again=False)
     if isinstance(problem, ssl.CertificateError):
@@ -54,11 +66,7 @@ def trouble_of(problem: OSError | ValueError, kind: Kind = Kind.BROKE) -> Troubl
         if reason in _NO_TLS:
             return Trouble(Kind.NOT_TLS, reason, again=False)
         return Trouble(kind, f"TLS: {reason}")
-    if isinstance(problem, socket.gaierror | UnicodeError):
-        return Trouble(Kind.NAME, "it is not known")
-    if isinstance(problem, OSError) and problem.strerror:
-        return Trouble(kind, problem.strerror)
-    return Trouble(kind, "the connection was closed")
+    return None
 
 
 def network_error(subject: str, trouble: Trouble, *, home: str) -> NetworkError:

@@ -1,29 +1,82 @@
-"""Pools: what httpx sends its requests through, with our own connections under it, kept for the next request."""
+"""Requests over connections that are kept: one goes out over a clean connection to its origin, and is answered."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-import httpx
+from msgspec import Struct
 
+from oci_push.errors import CredentialsError, OciPushError, ProtocolViolationError
+from oci_push.protocol.call import Call, Reply
+from oci_push.protocol.endpoints import bare
 from oci_push.runtime.context import Context
 from oci_push.transport.connection import Connection, Patience
 from oci_push.transport.dialing import Dialer
 from oci_push.transport.network_errors import Trouble
-from oci_push.transport.redirects import Origin, origin, target_of
+from oci_push.transport.redirects import Origin, host_header, origin, target_of
 
+Fields = list[tuple[bytes, bytes]]
+_SECRET_HEADERS = ("Authorization", "X-IDENTITY-HEADER")
 _IDLE_S = 60.0
 """How long a connection is kept unused: firewalls forget one after some minutes, without a word to either side."""
 
 
-class Pool(httpx.BaseTransport):
-    """Send requests, each over a clean connection to its origin; used by many threads at once.
+class Request(Struct, frozen=True):
+    """One request: `url` as it was given, byte for byte; `body` is read once; `connect_s` bounds a new connection."""
 
-    Of a request's extensions, ``url`` is the URL itself, ``context`` what its waits belong to, and ``patience`` and
-    ``connect_s`` are how long these may be.
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: Iterable[bytes | memoryview] | None
+    patience: Patience
+    connect_s: float
+
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers as they are sent; a request that usually has a body says that it has none."""
+        lengths = {"Content-Length": "0"} if self.body is None and self.method in ("POST", "PUT", "PATCH") else {}
+        together = {"Host": host_header(origin(self.url)), **lengths, **self.headers}
+        return [(name.encode("ascii"), value.encode("ascii")) for name, value in together.items()]
+
+
+class Response:
+    """The head of an answer, and its body, which is read once; closing it gives the connection back.
+
+    `headers` have lower-case names. `reply` is the whole answer once somebody has read it.
     """
+
+    def __init__(
+        self, pool: Pool, connection: Connection, context: Context, request: Request, status: int, fields: Fields
+    ) -> None:
+        self.url = request.url
+        self.status = status
+        self.headers = _decoded(fields)
+        self.reply: Reply | None = None
+        self._pool = pool
+        self._connection = connection
+        self._context = context
+        self._patience = request.patience
+        self._is_closed = False
+
+    def header(self, name: str) -> str | None:
+        """Return the first header of a name, which is given in lower case."""
+        return next((value for key, value in self.headers if key == name), None)
+
+    def blocks(self) -> Iterator[bytes]:
+        """Read the body; raises `Trouble`."""
+        with self._pool.placed(self.url):
+            yield from self._connection.body(self._context, self._patience)
+
+    def close(self) -> None:
+        """Give the connection back, for the next request if nothing of this answer is left in it."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._pool.put(self._context, origin(self.url), self._connection)
+
+
+class Pool:
+    """Send requests, each over a clean connection to its origin; used by many threads at once."""
 
     def __init__(self, dialer: Dialer) -> None:
         self._dialer = dialer
@@ -31,29 +84,25 @@ class Pool(httpx.BaseTransport):
         self._idle: dict[Origin, list[Connection]] = {}
         self._is_closed = False
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request and give its answer, whose body is still to be read; raises `Trouble`."""
-        extensions = request.extensions
-        context: Context = extensions["scope"]
-        patience: Patience = extensions["patience"]
-        where = origin(extensions["url"])
-        with self._placed(where, extensions["url"]):
-            connection = self._take(context, where) or self._dialer.dial(context, where, extensions["connect_s"])
+    def send(self, context: Context, request: Request) -> Response:
+        """Send one request and return its answer, whose body is still to be read; raises `Trouble`."""
+        where = origin(request.url)
+        fields = request.fields()
+        with self.placed(request.url):
+            connection = self._take(context, where) or self._dialer.dial(context, where, request.connect_s)
             try:
-                body = request.stream
                 head = connection.send(
                     context,
                     request.method.encode("ascii"),
-                    target_of(extensions["url"]),
-                    request.headers.raw,
-                    body if isinstance(body, Iterable) else (),
-                    patience,
+                    target_of(request.url),
+                    fields,
+                    request.body or (),
+                    request.patience,
                 )
             except BaseException:
                 connection.close()
                 raise
-        answer = _Answer(self, where, extensions["url"], connection, context, patience)
-        return httpx.Response(head.status_code, headers=head.headers.raw_items(), stream=answer)
+        return Response(self, connection, context, request, head.status_code, list(head.headers))
 
     def close(self) -> None:
         """Close all connections that are not in use, and each of the others when it is given back."""
@@ -88,35 +137,45 @@ class Pool(httpx.BaseTransport):
             connection.close()
 
     @contextmanager
-    def _placed(self, where: Origin, url: str) -> Iterator[None]:
+    def placed(self, url: str) -> Iterator[None]:
         """Note in what breaks where it broke."""
         try:
             yield
         except Trouble as trouble:
             trouble.url = url
-            trouble.via = str(self._dialer.proxy(where) or "")
+            trouble.via = str(self._dialer.proxy(origin(url)) or "")
             raise
 
 
-class _Answer(httpx.SyncByteStream):
-    """The body of one answer; closing it gives the connection back."""
+def leave_secrets_behind(call: Call, headers: dict[str, str], url: str) -> None:
+    """Make a call of ours fit to be sent to another origin than it was meant for, or refuse."""
+    if "urlencoded" in headers.get("Content-Type", ""):
+        raise ProtocolViolationError(
+            f"{call.what or bare(call.url)}: points at {url}, where its form with secrets is not sent; refused"
+        )
+    for name in _SECRET_HEADERS:
+        headers.pop(name, None)
 
-    def __init__(
-        self, pool: Pool, where: Origin, url: str, connection: Connection, context: Context, patience: Patience
-    ) -> None:
-        self._pool = pool
-        self._where = where
-        self._url = url
-        self._connection = connection
-        self._scope = context
-        self._patience = patience
-        self._is_closed = False
 
-    def __iter__(self) -> Iterator[bytes]:
-        with self._pool._placed(self._where, self._url):
-            yield from self._connection.body(self._scope, self._patience)
+def check_headers(subject: str, headers: Mapping[str, str], who: str) -> None:
+    """Refuse what no header can carry (RFC 9110 5.5), without showing it; `who` is whose Authorization it is.
 
-    def close(self) -> None:
-        if not self._is_closed:
-            self._is_closed = True
-            self._pool.put(self._scope, self._where, self._connection)
+    What is read from files, helpers and answers is checked there; this is the last door, and no fault of the network.
+    """
+    for name, value in headers.items():
+        if value.isascii() and value.isprintable() and value == value.strip():
+            continue
+        if name in _SECRET_HEADERS:
+            raise CredentialsError(
+                f"{subject}: the login{f' ({who})' if who else ''} holds a character that no request can carry",
+                hint="is there a line end or a blank before or after the password or token?",
+            )
+        raise OciPushError(f"{subject}: the request's {name} holds a character that no request can carry")
+
+
+def _decoded(fields: Fields) -> tuple[tuple[str, str], ...]:
+    """Return headers as text: UTF-8 where all of them are, else Latin-1, as which HTTP once knew them."""
+    try:
+        return tuple((name.decode(), value.decode()) for name, value in fields)
+    except UnicodeDecodeError:
+        return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)

@@ -1,6 +1,6 @@
 """Sessions: drive flows over HTTP against one registry, with its login, redirects, limits and retries.
 
-Redirects are followed here: httpx would turn a POST into a GET and knows nothing of who may see credentials.
+Redirects are followed here, as only here is known who may see credentials.
 """
 
 from __future__ import annotations
@@ -8,9 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import httpx
 from msgspec import Struct, field
 from msgspec.structs import replace
 
@@ -37,11 +36,12 @@ from oci_push.transport.credentials import CredentialProvider, FixedCredential
 from oci_push.transport.dialing import Dialer
 from oci_push.transport.limits import Bandwidth, ConcurrencyLimiter
 from oci_push.transport.network_errors import Kind, Trouble, network_error, trouble_of
-from oci_push.transport.outgoing import BodyStream, check_headers, leave_secrets_behind
-from oci_push.transport.pool import Pool
-from oci_push.transport.probe import Probe, look
-from oci_push.transport.redirects import base_of, check_hop, join, origin, shown
+from oci_push.transport.pool import Pool, Request, Response, check_headers, leave_secrets_behind
+from oci_push.transport.redirects import check_hop, join, origin
 from oci_push.transport.sockets import Network
+
+if TYPE_CHECKING:
+    from oci_push.transport.probe import Probe
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -123,6 +123,8 @@ class Session:
 
     def probe(self, context: Context) -> Probe:
         """Look at the way to the registry without a request; raises `NetworkError`."""
+        from oci_push.transport.probe import Probe, look
+
         if self._is_proxied:
             return Probe()
         try:
@@ -178,11 +180,11 @@ class Session:
     def download(self, context: Context, call: Call) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Send a GET and give the answer's status, which is checked first, and its body block by block."""
         with self.limiter.inside(context), self._translated(call):
-            response, _ = self._exchange(context, call, authenticated=True)
+            response = self._exchange(context, call, authenticated=True)
             try:
-                if response.status_code not in call.ok_statuses:
+                if response.status not in call.ok_statuses:
                     raise self._error(context, call, self._reply(context, response, call.limit))
-                yield response.status_code, response.iter_raw(512 * 1024)
+                yield response.status, response.blocks()
             finally:
                 response.close()
 
@@ -228,9 +230,9 @@ class Session:
 
     def _once(self, context: Context, call: Call, *, authenticated: bool) -> Reply:
         with self._translated(call):
-            response, _ = self._exchange(context, call, authenticated=authenticated)
+            response = self._exchange(context, call, authenticated=authenticated)
             try:
-                good = response.status_code in call.ok_statuses
+                good = response.status in call.ok_statuses
                 limit = 1 if call.peeks else call.limit
                 reply = self._reply(context, response, limit if good else _MAX_ERROR_BYTES, peeks=call.peeks)
             finally:
@@ -244,28 +246,27 @@ class Session:
         self.limiter.speed_up(context.clock.monotonic())
         return reply
 
-    def _exchange(self, context: Context, call: Call, *, authenticated: bool) -> tuple[httpx.Response, str | None]:
+    def _exchange(self, context: Context, call: Call, *, authenticated: bool) -> Response:
         """Send, follow redirects, and answer the registry's own challenges (twice at most: renew, then widen)."""
         tries = 0
         while True:
             lasts_s = call.body.size / self._bytes_per_s if call.body else 0.0
             header = self.auth.header(context, call, lasts_s) if authenticated else None
             response = self._follow(context, call, header)
-            if response.status_code not in (401, 403):
+            if response.status not in (401, 403):
                 if not self._is_elsewhere(response):
                     self.auth.accepted(header)
-                return response, header
-            if not authenticated or tries == 2:
-                return response, header
-            if self._is_elsewhere(response):
-                return response, None  # its challenge would name a token server of its own, for our login
+                return response
+            # The challenge of another place would name a token server of its own, for our login.
+            if not authenticated or tries == 2 or self._is_elsewhere(response):
+                return response
             reply = self._reply(context, response, _MAX_ERROR_BYTES)
             response.close()
             tries += 1
             if not self.auth.learn(context, call, reply, header):
-                return _answered(response, reply), header
+                return response
 
-    def _follow(self, context: Context, call: Call, authorization: str | None) -> httpx.Response:
+    def _follow(self, context: Context, call: Call, authorization: str | None) -> Response:
         url = call.url if "://" in call.url.partition("?")[0] else self._base + call.url
         method = call.method
         first = origin(url)
@@ -277,46 +278,32 @@ class Session:
             if authorization and target == self._origin:
                 headers["Authorization"] = authorization
             response = self._request(context, call, method, url, headers)
-            if response.status_code not in _REDIRECTS or "location" not in response.headers:
+            location = response.header("location")
+            if response.status not in _REDIRECTS or location is None:
                 return response
             response.close()
-            url = join(url, response.headers["location"])
-            if response.status_code == 303:
+            url = join(url, location)
+            if response.status == 303:
                 method = "GET"
         raise ProtocolViolationError(f"{call.what or bare(call.url)}: more than {_MAX_HOPS} redirects", method=method)
 
-    def _request(self, context: Context, call: Call, method: str, url: str, headers: dict[str, str]) -> httpx.Response:
+    def _request(self, context: Context, call: Call, method: str, url: str, headers: dict[str, str]) -> Response:
         body = call.body if method == call.method else None
         if body is not None:
             headers["Content-Length"] = str(body.size)
         learn_query(url)
         check_headers(call.what or bare(call.url), headers, self.auth.presented())
-        try:
-            address = httpx.URL(base_of(origin(url)))
-        except httpx.InvalidURL as problem:  # stricter than ours about numbers for hosts
-            raise ProtocolViolationError(f"{shown(url)} is not a URL") from problem
-        all_headers = httpx.Headers(
-            {"User-Agent": self._settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"}
-        )
-        all_headers.update(headers)
-        request = httpx.Request(
+        request = Request(
             method,
-            address,
-            headers=all_headers,
-            extensions={
-                "url": url,
-                "scope": context,
-                "patience": Patience(self._settings.stall_s, self._settings.stall_s + call.answer_s),
-                "connect_s": self._settings.connect_s,
-            },
+            url,
+            {"User-Agent": self._settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*", **headers},
+            None if body is None else self._bandwidth.paced(body, context),
+            Patience(self._settings.stall_s, self._settings.stall_s + call.answer_s),
+            self._settings.connect_s,
         )
-        if body is not None:
-            request.stream = BodyStream(body, context, self._bandwidth)
-        # Not by `httpx.Client`, which would read every Location by itself, and keep cookies.
-        response = self._pool.handle_request(request)
-        response.request = request
+        response = self._pool.send(context, request)
         self.has_answered = self.has_answered or not self._is_elsewhere(response)
-        _log.debug("%s %s -> %s", method, bare(url), response.status_code)
+        _log.debug("%s %s -> %s", method, bare(url), response.status)
         return response
 
     @contextmanager
@@ -326,34 +313,32 @@ class Session:
         except Trouble as trouble:
             raise network_error(call.what or bare(call.url), trouble, home=self._base) from trouble
 
-    def _reply(self, context: Context, response: httpx.Response, limit: int, *, peeks: bool = False) -> Reply:
+    def _reply(self, context: Context, response: Response, limit: int, *, peeks: bool = False) -> Reply:
+        if response.reply is not None:
+            return response.reply
         kept: list[bytes] = []
         size = 0
-        url = str(response.request.extensions["url"])
         end = context.clock.monotonic() + _ANSWER_S
-        if response.is_closed:
-            kept.append(response.content)
-        else:
-            for block in response.iter_raw():
-                size += len(block)
-                if context.clock.monotonic() > end:
-                    raise NetworkError(f"{bare(url)}: an answer of {size} bytes took over {_ANSWER_S:g} seconds")
-                if size > limit:
-                    if response.status_code >= 400 or peeks:
-                        break
-                    raise ProtocolViolationError(f"{bare(url)}: answer is longer than {limit} bytes")
-                kept.append(block)
-        pairs = tuple((k.lower(), v) for k, v in response.headers.multi_items())
-        reply = Reply(response.status_code, dict(reversed(pairs)), url, b"".join(kept), pairs)
+        for block in response.blocks():
+            size += len(block)
+            if context.clock.monotonic() > end:
+                raise NetworkError(f"{bare(response.url)}: an answer of {size} bytes took over {_ANSWER_S:g} seconds")
+            if size > limit:
+                if response.status >= 400 or peeks:
+                    break
+                raise ProtocolViolationError(f"{bare(response.url)}: answer is longer than {limit} bytes")
+            kept.append(block)
+        pairs = response.headers
+        reply = Reply(response.status, dict(reversed(pairs)), response.url, b"".join(kept), pairs)
+        response.reply = reply
         if not self._is_elsewhere(reply) and (limits := rate_limits(reply)):
             self.limits = limits
-            _log.debug("%s: %s", bare(url), limits)
+            _log.debug("%s: %s", bare(response.url), limits)
         return reply
 
-    def _is_elsewhere(self, answer: httpx.Response | Reply) -> bool:
+    def _is_elsewhere(self, answer: Response | Reply) -> bool:
         """Say whether an answer came from another origin than the registry's, whither the registry has sent us."""
-        url = answer.url if isinstance(answer, Reply) else str(answer.request.extensions["url"])
-        return origin(url) != self._origin
+        return origin(answer.url) != self._origin
 
     def _error(self, context: Context, call: Call, reply: Reply) -> RegistryError:
         if self._is_elsewhere(reply) and (at := f" at {bare(reply.url)}") and not call.what.endswith(bare(reply.url)):
@@ -390,9 +375,3 @@ class Session:
             self._measured = True
             near = self._dialer.connect_s < 0.002
             self.limiter.set_limit(self._settings.near_requests if near else self._settings.far_requests)
-
-
-def _answered(response: httpx.Response, reply: Reply) -> httpx.Response:
-    again = httpx.Response(reply.status, headers=list(reply.all_headers), content=reply.body)
-    again.request = response.request
-    return again

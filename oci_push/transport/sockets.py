@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from oci_push.runtime.context import Context
 from oci_push.transport.network_errors import Kind, Trouble, trouble_of
-from oci_push.transport.tls_in_tls import NestedTls
+
+if TYPE_CHECKING:
+    import ssl
+
+    from oci_push.transport.tls_in_tls import NestedTls
 
 T = TypeVar("T")
 Address = tuple[int, tuple[str, int] | tuple[str, int, int, int]]
@@ -33,7 +36,8 @@ class Network:
 
     def resolve(self, host: str, port: int) -> tuple[Address, ...]:
         """Return a name's addresses, in the order to try them in; raises ``OSError``, ``UnicodeError``."""
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # As bytes: a text would be encoded by `encodings.idna`, which takes long to import.
+        found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
         return tuple(dict.fromkeys((family, where) for family, _, _, _, where in found))  # type: ignore[misc]
 
     def connect(self, sock: socket.socket, address: Address) -> None:
@@ -74,10 +78,11 @@ def send_buffer_helps(spare: socket.socket, autotuned: int | None) -> bool:
 
 
 class Stream:
-    """One connection, plain or TLS, for one thread at a time."""
+    """One connection, plain or TLS, for one thread at a time; `tls` is `sock` where it is the latter."""
 
-    def __init__(self, sock: socket.socket | NestedTls) -> None:
+    def __init__(self, sock: socket.socket | NestedTls, tls: ssl.SSLSocket | NestedTls | None = None) -> None:
         self._sock = sock
+        self._tls = tls
         self.address = ""
         """What a new socket was connected to."""
 
@@ -99,16 +104,18 @@ class Stream:
 
     def start_tls(self, context: Context, ssl_context: ssl.SSLContext, name: str, timeout_s: float) -> Stream:
         """Shake hands as a client of `name`, inside TLS where this already is (a proxy that speaks it)."""
-        if isinstance(self._sock, socket.socket) and not isinstance(self._sock, ssl.SSLSocket):
+        inner: ssl.SSLSocket | NestedTls
+        if self._tls is not None:
+            from oci_push.transport.tls_in_tls import NestedTls
+
+            inner = NestedTls(self._tls, ssl_context, name)
+        else:
+            assert isinstance(self._sock, socket.socket)  # noqa: S101  # whatever else it is, is TLS
             try:
-                inner: ssl.SSLSocket | NestedTls = ssl_context.wrap_socket(
-                    self._sock, server_hostname=name, do_handshake_on_connect=False
-                )
+                inner = ssl_context.wrap_socket(self._sock, server_hostname=name, do_handshake_on_connect=False)
             except (OSError, ValueError) as problem:
                 raise trouble_of(problem) from problem
-        else:
-            inner = NestedTls(self._sock, ssl_context, name)
-        secure = Stream(inner)
+        secure = Stream(inner, inner)
         try:
             secure._bounded(context, inner.do_handshake, timeout_s, Kind.CONNECT)
         except BaseException:
@@ -120,7 +127,7 @@ class Stream:
         """Say whether anything is there to read: bytes, or the end."""
         if self._sock.fileno() < 0:
             return True
-        if isinstance(self._sock, ssl.SSLSocket | NestedTls) and self._sock.pending():
+        if self._tls is not None and self._tls.pending():
             return True
         import select
 

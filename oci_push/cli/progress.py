@@ -1,14 +1,23 @@
-"""Plain lines for a CI log, in the words people know from ``docker push``."""
+"""Plain lines for a CI log, in the words people know from ``docker push``: what happens, and what became of it."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from oci_push import events
-from oci_push.cli.output import tell
+from oci_push.cli.failures import show_error
+from oci_push.cli.output import say, tell
+from oci_push.engine.push import PushResult
 from oci_push.events import Event
 from oci_push.model.reference import DOCKER_HUB, Repository
+
+if TYPE_CHECKING:
+    from oci_push.engine.replicate import ReplicaResult
+
+_NOT_MOVED = ("failed", "not reached", "restored", "removed")
+_TOLD = ("restored", "removed", "left", "unknown")
 
 
 class LineRenderer:
@@ -114,3 +123,22 @@ def size(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return ""
+
+
+def show_tags(result: PushResult) -> None:
+    """List the tags that are where they were, and by name each that was moved or may have been."""
+    missing = [tag.tag for tag in result.tags if tag.outcome in _NOT_MOVED]
+    if missing:
+        tell(f"  tags not pushed to {result.repository}: {', '.join(missing)}")
+    for tag in result.tags:
+        if tag.outcome in _TOLD:
+            tell(f"  tag {tag.tag}: {tag.outcome}" + (f" ({tag.error})" if tag.error else ""))
+
+
+def show_replicas(results: Sequence[ReplicaResult], *, is_quiet: bool) -> None:
+    """Print each place that serves the image on stdout, unless `is_quiet`, and each failure on stderr."""
+    for result in results:
+        if result.error is not None:
+            show_error(result.error)
+        elif not is_quiet:
+            say(f"{result.repository} {result.outcome}")
