@@ -11,7 +11,7 @@ from oci_push.cli.options import read_stdin
 from oci_push.cli.output import tell
 from oci_push.errors import ConfigError
 from oci_push.language.config import load_config
-from oci_push.language.config_origin import NAMED, Allowed, Origin
+from oci_push.language.config_values import NAMED, Allowed, Origin
 from oci_push.language.integrations import Config
 from oci_push.variables.lookup import Source, names_in
 

@@ -15,9 +15,9 @@ from oci_push.cli.options import split_regions
 from oci_push.cli.output import tell, warn
 from oci_push.cli.variables import gather_variables
 from oci_push.errors import ConfigError, Diagnostic
+from oci_push.language.integrations import add_stand_ins
 from oci_push.language.parse import read_pipeline
 from oci_push.language.resolving import ResolveContext
-from oci_push.language.stand_ins import add_stand_ins
 from oci_push.language.steps import Pipeline, flatten
 from oci_push.model.identity import EcrCreation
 from oci_push.runner.idle import Pushes

@@ -26,8 +26,7 @@ from oci_push.cli.pipeline_inputs import (
 from oci_push.cli.variables import VariableFiles, VariableOption
 from oci_push.errors import ConfigError
 from oci_push.language.resolving import ResolveContext
-from oci_push.language.retries import MAX_WAIT_S
-from oci_push.language.steps import type_of
+from oci_push.language.steps import MAX_WAIT_S, type_of
 from oci_push.runner.simulate import Assumed, PlannedStep, Simulation, simulate
 from oci_push.runtime.context import Context
 

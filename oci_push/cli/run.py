@@ -38,7 +38,7 @@ from oci_push.cli.render.tags import show_tags
 from oci_push.cli.variables import VariableFiles, VariableOption
 from oci_push.errors import ConfigError
 from oci_push.language.resolving import raise_together
-from oci_push.language.retries import MAX_WAIT_S
+from oci_push.language.steps import MAX_WAIT_S
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.runner.exports import write_exports
 from oci_push.runner.report import run_to_json, write_report

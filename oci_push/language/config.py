@@ -9,9 +9,8 @@ from msgspec.structs import replace
 
 from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language import document
-from oci_push.language.config_origin import NAMED, Allowed, Origin
 from oci_push.language.config_registry import RegistryReader
-from oci_push.language.config_values import Values
+from oci_push.language.config_values import NAMED, Allowed, Origin, Values
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Node, Scalar
 from oci_push.language.integrations import Config, Integration

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from oci_push.language.expand import HOOK_EVENTS, KNOWN_TYPES
+from oci_push.language.hooks import FORBIDDEN, GROUP, NOTES, WITH_NOTES
 from oci_push.language.scalars import any_case
 from oci_push.language.schema import Fields
 from oci_push.language.schema_check import MAX_NAME, RUN_TYPES
-from oci_push.language.schema_hooks import FORBIDDEN, GROUP, WITH_NOTES
-from oci_push.language.schema_notes import NOTES
 from oci_push.language.schema_steps import BUILD, COMMON, FOREIGN, FREESTYLE, PARALLEL, PUSH, ROOT
+from oci_push.language.steps import HOOK_EVENTS, KNOWN_TYPES
 
 Schema: TypeAlias = dict[str, object]
 

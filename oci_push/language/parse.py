@@ -12,18 +12,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.errors import ConfigError, Diagnostic
-from oci_push.language.candidates import check_candidates
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Mapping, Node, Scalar, load
-from oci_push.language.expand import expand, step_type
-from oci_push.language.exported import unwrap
-from oci_push.language.parse_hooks import parse_hooks, parse_old_hooks
-from oci_push.language.parse_when import parse_success_criteria, parse_when
-from oci_push.language.read import child, entries, flag, number, text, texts, word, words
+from oci_push.language.expand import expand, unwrap
+from oci_push.language.hooks import parse_hooks, parse_old_hooks
+from oci_push.language.scalars import child, entries, flag, number_or, step_type, text, texts, word, words
 from oci_push.language.schema_check import check_pipeline
 from oci_push.language.schema_conditions import check_conditions
 from oci_push.language.schema_registries import Known, check_registries, check_tabs, check_without_registries
 from oci_push.language.schema_steps import MAX_TIMEOUT_S, UNITS
+from oci_push.language.step_names import check_candidates
 from oci_push.language.steps import (
     Aws,
     BuildStep,
@@ -36,6 +34,7 @@ from oci_push.language.steps import (
     Text,
     UnsupportedStep,
 )
+from oci_push.language.when import parse_success_criteria, parse_when
 
 _TIMEOUT = re.compile(r"([0-9]*\.?[0-9]*)([smh])")
 _ALIASES = {"fail_fast": "fail-fast", "image_name": "image-name", "tag_policy": "tag-policy"}
@@ -189,7 +188,7 @@ def _push(name: Scalar, node: Mapping, settings: Settings) -> PushStep | None:
             text(node.get("region")),
             text(node.get("role_arn")),
             text(node.get("aws_session_name")),
-            number(node.get("aws_duration_seconds"), 0.0) or None,
+            number_or(node.get("aws_duration_seconds"), 0.0) or None,
         ),
     )
 
@@ -218,8 +217,8 @@ def _named(node: Mapping, key: str) -> Node | None:
 
 def _retry(node: Node | None) -> Retry:
     """Build a retry block; the documented maxima bound it, the minima do not."""
-    attempts, factor = number(child(node, "maxAttempts"), 1), number(child(node, "exponentialFactor"), 1)
-    return Retry(min(10, max(1, int(attempts))), min(60.0, number(child(node, "delay"), 5)), min(5.0, factor))
+    attempts, factor = number_or(child(node, "maxAttempts"), 1), number_or(child(node, "exponentialFactor"), 1)
+    return Retry(min(10, max(1, int(attempts))), min(60.0, number_or(child(node, "delay"), 5)), min(5.0, factor))
 
 
 def _timeout_s(own: Node | None, inherited: Node | None) -> float | None:

@@ -12,14 +12,13 @@ from msgspec import Struct
 
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Mapping, Node, Scalar, Sequence
-from oci_push.language.expand import HOOK_EVENTS, KNOWN_TYPES, step_type
-from oci_push.language.read import child, entries
-from oci_push.language.scalars import boolean, is_variable, js_length, shown
+from oci_push.language.hooks import FORBIDDEN, check_hooks
+from oci_push.language.scalars import boolean, child, entries, is_variable, js_length, shown, step_type
 from oci_push.language.schema import Choice, Field, Fields, Number, String, must
-from oci_push.language.schema_hooks import FORBIDDEN, check_hooks
-from oci_push.language.schema_order import check_order
 from oci_push.language.schema_push import check_annotation_keys, check_old_hooks, check_push, check_retry
 from oci_push.language.schema_steps import FOREIGN, ROOT, TABLES
+from oci_push.language.step_names import check_order
+from oci_push.language.steps import HOOK_EVENTS, KNOWN_TYPES
 
 MAX_NAME = 150
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")

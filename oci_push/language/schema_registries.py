@@ -17,12 +17,10 @@ from msgspec import Struct
 from oci_push.errors import Diagnostic
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Location, Mapping, Node, Scalar
-from oci_push.language.expand import HOOK_EVENTS, step_type
 from oci_push.language.integrations import hint_for_unknown, names_host
-from oci_push.language.read import child, entries, texts
-from oci_push.language.scalars import VARIABLE
-from oci_push.language.schema_aws import Aws, check_aws
-from oci_push.language.steps import Text
+from oci_push.language.scalars import VARIABLE, child, entries, step_type, texts
+from oci_push.language.schema_push import PushNode, check_aws
+from oci_push.language.steps import HOOK_EVENTS, Text
 
 _MIXED = re.compile(r"\t\s|\s\t")
 _VENDORS_HOST = re.compile(
@@ -92,7 +90,7 @@ def check_without_registries(root: Mapping, diagnostics: Diagnostics) -> None:
     alone = Diagnostics()
     for step, path in _steps(root.get("steps"), "steps"):
         if step_type(step) == "push":
-            check_aws(Aws(step, path, is_ecr=False), None, alone)
+            check_aws(PushNode(step, path, is_ecr=False), None, alone)
     diagnostics.warnings.extend(alone.errors)
 
 
@@ -136,7 +134,7 @@ class _Checker(Struct, frozen=True):
         if written is None and step.entry("registry") is not None:
             return  # said before: it is no text
         is_ecr = _text(step.get("provider")) == "ecr"
-        aws = Aws(step, path, is_ecr=is_ecr)
+        aws = PushNode(step, path, is_ecr=is_ecr)
         if is_ecr:
             self._ecr_upstream(written, step, path)
             check_aws(aws, None, self.diagnostics)
@@ -156,7 +154,7 @@ class _Checker(Struct, frozen=True):
         else:
             self._unknown(written, name, step, path, aws)
 
-    def _without(self, step: Mapping, path: str, aws: Aws) -> None:
+    def _without(self, step: Mapping, path: str, aws: PushNode) -> None:
         """Check a step that names no registry: the default one is used, or Docker Hub with credentials."""
         if not self.known.registries:
             if step.entry("credentials") is None:
@@ -176,7 +174,7 @@ class _Checker(Struct, frozen=True):
             hint = "name the registry to be sure: registry: NAME"
             self.diagnostics.warn(step.mark, f"{path}.registry", message, code=203, hint=hint)
 
-    def _unknown(self, written: str, name: str, step: Mapping, path: str, aws: Aws) -> None:
+    def _unknown(self, written: str, name: str, step: Mapping, path: str, aws: PushNode) -> None:
         mark, where = _mark(step, "registry"), f"{path}.registry"
         if not self.known.registries:
             self._none_added(mark, path, name)

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Node, Scalar
+from oci_push.language.hooks import NOTES
 from oci_push.language.schema import (
     Anything,
     Boolean,
@@ -23,8 +24,7 @@ from oci_push.language.schema import (
     String,
     with_value,
 )
-from oci_push.language.schema_notes import NOTES
-from oci_push.language.schema_when import SUCCESS_CRITERIA, WHEN
+from oci_push.language.when import SUCCESS_CRITERIA, WHEN
 
 PROVIDER_PATTERN = "^standard|docker|ecr$"
 """The vendor's pattern, ungrouped as it is: it lets ``my-ecr`` through, which `schema_check` warns about."""

@@ -10,6 +10,28 @@ from msgspec import Struct, field
 from oci_push.errors import Diagnostic
 from oci_push.language.document import Location
 
+KNOWN_TYPES = frozenset(
+    {
+        "git-clone",
+        "build",
+        "deploy",
+        "composition",
+        "launch-composition",
+        "parallel",
+        "push",
+        "travis",
+        "simple_travis",
+        "integration-test",
+        "push-tag",
+        "pending-approval",
+        "services",
+        "freestyle",
+        "freestyle-ssh",
+        "github-action",
+    }
+)
+HOOK_EVENTS = ("on_elected", "on_success", "on_fail", "on_finish")
+
 
 class Text(Struct, frozen=True):
     """A string field and its place; variables are still in it."""
@@ -294,3 +316,16 @@ def _walk(steps: tuple[Step, ...]) -> Iterator[Step]:
         yield step
         if isinstance(step, ParallelStep):
             yield from _walk(step.steps)
+
+
+MAX_WAIT_S = 900.0
+"""The longest single wait where nothing else is said: ``delay: 60, exponentialFactor: 5`` asks for centuries."""
+
+
+def wait_s(retry: Retry, failed_attempts: int, most_s: float = MAX_WAIT_S) -> float:
+    """Return the wait after the n-th failed attempt: with a factor each is the one before to the power of it."""
+    wait = retry.delay_s
+    if retry.factor != 1:
+        for _ in range(failed_attempts):
+            wait = min(wait**retry.factor, most_s)
+    return min(wait, most_s)

@@ -7,15 +7,17 @@ circle would keep a pipeline with ``mode: parallel`` from doing what it says, an
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct
 
 from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Mapping, Node
-from oci_push.language.parse_when import parse_when
-from oci_push.language.read import child, entries, word
+from oci_push.language.document import Entry, Mapping, Node
+from oci_push.language.scalars import child, entries, step_type, text, word
 from oci_push.language.steps import Dependencies
+from oci_push.language.when import parse_when
+from oci_push.variables.interpolation import only_name
+from oci_push.variables.system import MEANINGS
 
 _FEW_NAMES = 200
 """Among more names, what was meant is not looked for: that takes the square of their number."""
@@ -116,3 +118,35 @@ def _blocked(graph: _Graph) -> dict[str, None]:
                 done.add(step)
                 free.append(step)
     return {step: None for step in graph.waits if step not in done}
+
+
+def hint_for_step(named: str, builds: Sequence[str]) -> str:
+    """Say which build steps a candidate could mean that names none."""
+    near = difflib.get_close_matches(named, builds, 1)
+    meant = f"did you mean {near[0]!r}?" if near else f"build steps: {', '.join(builds) or 'none'}"
+    return f"no step is called {named!r}; {meant}"
+
+
+def check_candidates(root: Mapping, lookup: Callable[[str], str | None] | None, diagnostics: Diagnostics) -> None:
+    """Warn about candidates that are neither a step nor, as far as `lookup` knows, a variable."""
+    steps = list(_steps(root))
+    names = {entry.key.text for entry in steps}
+    builds = [
+        entry.key.text for entry in steps if isinstance(entry.value, Mapping) and step_type(entry.value) == "build"
+    ]
+    for entry in steps:
+        candidate = text(child(entry.value, "candidate"))
+        named = only_name(candidate.text) if candidate else None
+        if candidate is None or named is None or "." in named or named in names or named in MEANINGS:
+            continue
+        if lookup(named) is None if lookup else builds:
+            message = f'"candidate" names no step of this pipeline. Current value: {candidate.text} '
+            hint = f"{hint_for_step(named, builds)}; or it is a variable that a run is given"
+            diagnostics.warn(candidate.mark, f"steps.{entry.key.text}.candidate", message, hint=hint)
+
+
+def _steps(node: Mapping) -> Iterator[Entry]:
+    for entry in entries(node.get("steps")):
+        yield entry
+        if isinstance(entry.value, Mapping):
+            yield from _steps(entry.value)
