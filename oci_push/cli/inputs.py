@@ -11,9 +11,9 @@ from oci_push.cli.options import read_stdin
 from oci_push.cli.output import tell
 from oci_push.errors import ConfigError
 from oci_push.language.config import load_config
-from oci_push.language.config_values import NAMED, Allowed, Origin
+from oci_push.language.config_values import NAMED, Allowed, ConfigOrigin
 from oci_push.language.integrations import Config
-from oci_push.variables.lookup import Source, names_in
+from oci_push.variables.lookup import VariableSource, names_in
 
 CONFIG_NAME = "oci-push.yaml"
 _NAMED_BY, _ALLOWED_BY = "OCI_PUSH_CONFIG", "OCI_PUSH_ALLOW_ENV"
@@ -51,7 +51,7 @@ def _found(path: Path, where: str, own: Path | None, env: Mapping[str, str], all
     may = Allowed.parse_list(allowed, "--allow-env") | Allowed.parse_list([env.get(_ALLOWED_BY, "")], _ALLOWED_BY)
     if own is not None and _is_file(own):
         may |= _load(own, env, NAMED).allowed
-    origin = Origin(path.parent, is_named=False, allowed=may)
+    origin = ConfigOrigin(path.parent, is_named=False, allowed=may)
     if not origin.may_read(path):
         raise ConfigError(f"{path}: is a link that leads out of its folder", hint=f"name it: --config {path}")
     names = ", ".join(sorted(str(one) for one in may)) or "none"
@@ -64,7 +64,7 @@ def _own_place(env: Mapping[str, str]) -> Path | None:
     return Path(user) / "oci-push" / CONFIG_NAME if user else None
 
 
-def _load(path: Path, env: Mapping[str, str], origin: Origin) -> Config:
+def _load(path: Path, env: Mapping[str, str], origin: ConfigOrigin) -> Config:
     config = load_config(read_bytes(path), str(path), env, lambda file: file.read_text(encoding="utf-8"), origin)
     config.learn_secrets()
     return config
@@ -99,9 +99,9 @@ def pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
     return found
 
 
-def given_source(option: str, values: Mapping[str, str]) -> Source:
+def given_source(option: str, values: Mapping[str, str]) -> VariableSource:
     """Make a source of what an option gave: literal, as a CI puts strangers' words there; a note says so."""
     for name, value in values.items():
         if names_in(value) and not name.startswith("secrets."):
             tell(f"note: {option}: the ${{{{…}}}} in the value of {name} stays as it is written")
-    return Source(option, values, is_literal=True, is_own=True)
+    return VariableSource(option, values, is_literal=True, is_own=True)

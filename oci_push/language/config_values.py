@@ -33,7 +33,7 @@ class Values(Struct, frozen=True):
 
     env: Mapping[str, str]
     read: ReadText
-    origin: Origin
+    origin: ConfigOrigin
     diagnostics: Diagnostics
     host: str = ""
     missing: list[Diagnostic] = field(default_factory=list)
@@ -176,7 +176,7 @@ class Allowed(Struct, frozen=True):
             raise ConfigError(f"{where}: {word!r}: {problem}", hint=f"write {_FORM}") from problem
 
 
-class Origin(Struct, frozen=True):
+class ConfigOrigin(Struct, frozen=True):
     """Say whence a configuration came; a found one may use `allowed` variables and files below its `folder`."""
 
     folder: Path = Path()
@@ -192,4 +192,4 @@ class Origin(Struct, frozen=True):
         return self.is_named or path.resolve().is_relative_to(self.folder.resolve())
 
 
-NAMED = Origin()
+NAMED = ConfigOrigin()

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Entry, Mapping, Node, Scalar, Sequence
+from oci_push.language.document import Node, Scalar, YamlEntry, YamlMapping, YamlSequence
 from oci_push.language.scalars import child, entries, flag, items, number, text, texts, word, words
 from oci_push.language.schema import Anything, Boolean, Choice, Entries, Field, Fields, Items, String, must, not_allowed
 from oci_push.language.steps import (
@@ -22,7 +22,7 @@ from oci_push.language.steps import (
     Evaluate,
     Hook,
     ImageNotes,
-    Note,
+    NoteEntry,
     Notes,
     NoteValue,
     Removal,
@@ -48,7 +48,7 @@ WITH_NOTES = ("exec", "metadata", "annotations")
 
 def check_hooks(node: Node, path: str, diagnostics: Diagnostics, check_step: CheckStep) -> None:
     """Check the value of a `hooks` key."""
-    if not isinstance(node, Mapping):
+    if not isinstance(node, YamlMapping):
         diagnostics.error(node.mark, path, must("hooks", "be an object", node))
         return
     for entry in node.entries:
@@ -60,15 +60,15 @@ def check_hooks(node: Node, path: str, diagnostics: Diagnostics, check_step: Che
 
 
 def _check_hook(event: str, node: Node, path: str, diagnostics: Diagnostics, check_step: CheckStep) -> None:
-    if not isinstance(node, Mapping) or not any(node.entry(key) for key in WITH_NOTES):
+    if not isinstance(node, YamlMapping) or not any(node.entry(key) for key in WITH_NOTES):
         _check_actions(event, node, path, diagnostics, check_step)
         return
-    notes = Mapping(node.mark, tuple(entry for entry in node.entries if entry.key.text in NOTES.fields))
+    notes = YamlMapping(node.mark, tuple(entry for entry in node.entries if entry.key.text in NOTES.fields))
     NOTES.check(event, notes, path, diagnostics)
     for entry in node.entries:
         where = f"{path}.{entry.key.text}"
         if entry.key.text == "exec":
-            if isinstance(entry.value, Sequence) and notes.entries:
+            if isinstance(entry.value, YamlSequence) and notes.entries:
                 hint = "the documentation shows it, and the commands are read"
                 diagnostics.refused_upstream(entry.value.mark, where, '"value" must be an object', hint=hint)
             _check_actions("exec", entry.value, where, diagnostics, check_step)
@@ -77,15 +77,15 @@ def _check_hook(event: str, node: Node, path: str, diagnostics: Diagnostics, che
 
 
 def _check_actions(key: str, node: Node, path: str, diagnostics: Diagnostics, check_step: CheckStep) -> None:
-    if isinstance(node, Sequence):
+    if isinstance(node, YamlSequence):
         Items(String()).check(key, node, path, diagnostics)
         return
-    steps = node.get("steps") if isinstance(node, Mapping) else None
+    steps = node.get("steps") if isinstance(node, YamlMapping) else None
     if steps is None:
         check_step(key, node, path)
         return
     GROUP.check(key, node, path, diagnostics)
-    if not isinstance(steps, Mapping):
+    if not isinstance(steps, YamlMapping):
         diagnostics.error(steps.mark, f"{path}.steps", must("steps", "be an object", steps))
         return
     for entry in steps.entries:
@@ -101,7 +101,7 @@ class NoteValueRule(Struct, frozen=True):
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check the value."""
-        if isinstance(node, Mapping):
+        if isinstance(node, YamlMapping):
             _EVALUATE.check(key, node, path, diagnostics)
         elif isinstance(node, Scalar) and node.value == "":
             diagnostics.error(node.mark, path, f'"{key}" is not allowed to be empty')
@@ -122,7 +122,7 @@ class NoteItemRule(Struct, frozen=True):
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check one item of a list of notes."""
-        (_PAIRS if isinstance(node, Mapping) else _WORD).check(key, node, path, diagnostics)
+        (_PAIRS if isinstance(node, YamlMapping) else _WORD).check(key, node, path, diagnostics)
 
     def to_json(self) -> dict[str, object]:
         """Return both forms."""
@@ -168,16 +168,16 @@ NOTES = Fields(
 )
 
 
-BuildStep: TypeAlias = Callable[[Scalar, Node], Step | None]
+StepBuilder: TypeAlias = Callable[[Scalar, Node], Step | None]
 """Build a step from its name and node."""
 
 
-def parse_hooks(node: Node | None, build: BuildStep) -> tuple[Hook, ...]:
+def parse_hooks(node: Node | None, build: StepBuilder) -> tuple[Hook, ...]:
     """Build the hooks of a step or of the pipeline."""
     return tuple(_hook(entry, build) for entry in entries(node))
 
 
-def parse_old_hooks(step: Mapping) -> tuple[Hook, ...]:
+def parse_old_hooks(step: YamlMapping) -> tuple[Hook, ...]:
     """Build the notes that stand directly on a step, in the older form."""
     found = (step.entry(event) for event in HOOK_EVENTS)
     return tuple(
@@ -210,7 +210,7 @@ def parse_notes(node: Node | None) -> Notes:
     )
 
 
-def _hook(entry: Entry, build: BuildStep) -> Hook:
+def _hook(entry: YamlEntry, build: StepBuilder) -> Hook:
     node, name = entry.value, entry.key
     notes = Notes()
     if any(child(node, key) is not None for key in ("exec", "metadata", "annotations")):
@@ -219,7 +219,7 @@ def _hook(entry: Entry, build: BuildStep) -> Hook:
         if inner is None:
             return Hook(name.text, name.mark, notes=notes)
         node = inner
-    if isinstance(node, Sequence):
+    if isinstance(node, YamlSequence):
         return Hook(name.text, name.mark, texts(node), notes=notes)
     inside = child(node, "steps")
     if inside is None:
@@ -237,12 +237,12 @@ def _hook(entry: Entry, build: BuildStep) -> Hook:
     )
 
 
-def _notes(node: Node | None) -> tuple[Note, ...]:
+def _notes(node: Node | None) -> tuple[NoteEntry, ...]:
     found = []
     for item in items(node):
         if isinstance(item, Scalar):
-            found.append(Note(item.text, None, item.mark))
-        found.extend(Note(entry.key.text, _value(entry.value), entry.key.mark) for entry in entries(item))
+            found.append(NoteEntry(item.text, None, item.mark))
+        found.extend(NoteEntry(entry.key.text, _value(entry.value), entry.key.mark) for entry in entries(item))
     return tuple(found)
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Mapping, Node, Scalar, load
+from oci_push.language.document import Node, Scalar, YamlMapping, load
 from oci_push.language.expand import expand, unwrap
 from oci_push.language.hooks import parse_hooks, parse_old_hooks
 from oci_push.language.scalars import child, entries, flag, number_or, step_type, text, texts, word, words
@@ -23,7 +23,7 @@ from oci_push.language.schema_registries import Known, check_registries, check_t
 from oci_push.language.schema_steps import MAX_TIMEOUT_S, UNITS
 from oci_push.language.step_names import check_candidates
 from oci_push.language.steps import (
-    Aws,
+    AwsKeys,
     BuildStep,
     ParallelStep,
     Pipeline,
@@ -73,7 +73,7 @@ def read_pipeline(text: str | bytes, path: str, known: Known | None = None) -> R
     if known is not None:
         check_tabs(document.text, path, diagnostics)
     root = document.root
-    if not isinstance(root, Mapping):
+    if not isinstance(root, YamlMapping):
         diagnostics.error(root.mark, "", "a pipeline is a mapping with version and steps")
         return Reading(None, tuple(diagnostics.errors))
     diagnostics.bare_variables(document.bare)
@@ -99,7 +99,7 @@ def read_pipeline(text: str | bytes, path: str, known: Known | None = None) -> R
     return Reading(replace(pipeline, warnings=warnings), (), warnings, tuple(diagnostics.upstream))
 
 
-def _pipeline(root: Mapping, path: str) -> Pipeline:
+def _pipeline(root: YamlMapping, path: str) -> Pipeline:
     return Pipeline(
         path,
         _steps(root.get("steps")),
@@ -123,7 +123,7 @@ def _hook_step(name: Scalar, node: Node) -> Step | None:
 
 def _step(name: Scalar, node: Node, timeout: Node | None, stage: str) -> Step | None:
     """Build a step; `timeout` and `stage` are those of the parallel step round it."""
-    if not isinstance(node, Mapping):
+    if not isinstance(node, YamlMapping):
         return None
     kind = step_type(node)
     if kind == "parallel":
@@ -137,7 +137,7 @@ def _step(name: Scalar, node: Node, timeout: Node | None, stage: str) -> Step | 
     return UnsupportedStep(name.text, name.mark, kind, settings, commands)
 
 
-def _parallel(name: Scalar, node: Mapping, timeout: Node | None, stage: str) -> ParallelStep:
+def _parallel(name: Scalar, node: YamlMapping, timeout: Node | None, stage: str) -> ParallelStep:
     own = node.get("timeout")
     settings = replace(_settings(node, timeout, stage), hooks=())
     return ParallelStep(
@@ -149,7 +149,7 @@ def _parallel(name: Scalar, node: Mapping, timeout: Node | None, stage: str) -> 
     )
 
 
-def _settings(node: Mapping, timeout: Node | None, stage: str) -> Settings:
+def _settings(node: YamlMapping, timeout: Node | None, stage: str) -> Settings:
     own = node.get("timeout")
     return Settings(
         text(node.get("title")),
@@ -164,7 +164,7 @@ def _settings(node: Mapping, timeout: Node | None, stage: str) -> Settings:
     )
 
 
-def _push(name: Scalar, node: Mapping, settings: Settings) -> PushStep | None:
+def _push(name: Scalar, node: YamlMapping, settings: Settings) -> PushStep | None:
     candidate = text(node.get("candidate"))
     if candidate is None:
         return None
@@ -182,7 +182,7 @@ def _push(name: Scalar, node: Mapping, settings: Settings) -> PushStep | None:
         (user, password) if user and password else None,
         text(node.get("registry_context")),
         provider if provider in ("", "ecr") else "docker",
-        Aws(
+        AwsKeys(
             text(node.get("accessKeyId")),
             text(node.get("secretAccessKey")),
             text(node.get("region")),
@@ -193,7 +193,7 @@ def _push(name: Scalar, node: Mapping, settings: Settings) -> PushStep | None:
     )
 
 
-def _build(name: Scalar, node: Mapping, settings: Settings) -> BuildStep:
+def _build(name: Scalar, node: YamlMapping, settings: Settings) -> BuildStep:
     return BuildStep(
         name.text,
         name.mark,
@@ -206,12 +206,12 @@ def _build(name: Scalar, node: Mapping, settings: Settings) -> BuildStep:
     )
 
 
-def _tags(node: Mapping) -> tuple[Text, ...]:
+def _tags(node: YamlMapping) -> tuple[Text, ...]:
     tag = text(node.get("tag"))
     return ((tag,) if tag else ()) + texts(node.get("tags"))
 
 
-def _named(node: Mapping, key: str) -> Node | None:
+def _named(node: YamlMapping, key: str) -> Node | None:
     return node.get(key) or node.get(_ALIASES[key])
 
 

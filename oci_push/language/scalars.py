@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from oci_push.language.document import Entry, Mapping, Node, Scalar, Sequence
+from oci_push.language.document import Node, Scalar, YamlEntry, YamlMapping, YamlSequence
 from oci_push.language.steps import Flag, Text
 from oci_push.language.yaml_scalars import Timestamp
 
@@ -81,17 +81,17 @@ def is_variable(node: Node) -> bool:
 
 def child(node: Node | None, key: str) -> Node | None:
     """Return a mapping's value; anything else has none."""
-    return node.get(key) if isinstance(node, Mapping) else None
+    return node.get(key) if isinstance(node, YamlMapping) else None
 
 
-def entries(node: Node | None) -> tuple[Entry, ...]:
+def entries(node: Node | None) -> tuple[YamlEntry, ...]:
     """Return a mapping's entries; anything else has none."""
-    return node.entries if isinstance(node, Mapping) else ()
+    return node.entries if isinstance(node, YamlMapping) else ()
 
 
 def items(node: Node | None) -> tuple[Node, ...]:
     """Return a list's items; anything else has none."""
-    return node.items if isinstance(node, Sequence) else ()
+    return node.items if isinstance(node, YamlSequence) else ()
 
 
 def text(node: Node | None) -> Text | None:
@@ -131,7 +131,7 @@ def flag(node: Node | None, *, strict: bool = False) -> Flag:
     return text(node) if value is None and is_variable(node) else value
 
 
-def step_type(step: Mapping) -> str:
+def step_type(step: YamlMapping) -> str:
     """Return a step's type as written; one without is ``freestyle``, one that is no text gives nothing."""
     kind = step.get("type")
     if kind is None:

@@ -6,13 +6,13 @@ messages by searching. Which keys exist is in `schema_steps` and its neighbours;
 
 from __future__ import annotations
 
-from collections.abc import Mapping as Table
+from collections.abc import Mapping
 from typing import Protocol
 
 from msgspec import Struct, field
 
 from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Mapping, Node, Scalar, Sequence
+from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence
 from oci_push.language.scalars import BOOLEAN_WORDS, any_case, boolean, is_variable, js_length, matches, number, shown
 
 _LONGEST_SHOWN = 200
@@ -21,7 +21,7 @@ _MOST_SUGGESTIONS = 100
 _FAR = 5
 
 
-class Rule(Protocol):
+class NodeRule(Protocol):
     """Check one value and describe itself."""
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
@@ -34,7 +34,7 @@ class Rule(Protocol):
 class Anything(Struct, frozen=True):
     """Accept any value; `schema` is what editors are told."""
 
-    schema: Table[str, object] = field(default_factory=dict)
+    schema: Mapping[str, object] = field(default_factory=dict)
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Accept it."""
@@ -152,12 +152,12 @@ class Choice(Struct, frozen=True):
 class Items(Struct, frozen=True):
     """Want a list whose items obey `rule`."""
 
-    rule: Rule
+    rule: NodeRule
     least: int = 0
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check the list, then its items, which are named by their index."""
-        if not isinstance(node, Sequence):
+        if not isinstance(node, YamlSequence):
             hint = f"write it as a list: [{node.text}]" if isinstance(node, Scalar) and node.value else None
             diagnostics.error(node.mark, path, must(key, "be an array", node), hint=hint)
             return
@@ -174,12 +174,12 @@ class Items(Struct, frozen=True):
 class Entries(Struct, frozen=True):
     """Want a mapping from names that match `pattern` to values that obey `rule`."""
 
-    rule: Rule
+    rule: NodeRule
     pattern: str = ""
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check names and values."""
-        if not isinstance(node, Mapping):
+        if not isinstance(node, YamlMapping):
             diagnostics.error(node.mark, path, must(key, "be an object", node))
             return
         for entry in node.entries:
@@ -202,7 +202,7 @@ class Field(Struct, frozen=True):
     `lenient` makes violations warnings, after which the value is ignored.
     """
 
-    rule: Rule
+    rule: NodeRule
     about: str = ""
     required: bool = False
     default: object = None
@@ -215,14 +215,14 @@ class Fields(Struct, frozen=True):
     `secret` keeps a wrong value out of messages.
     """
 
-    fields: Table[str, Field]
-    aliases: Table[str, str] = field(default_factory=dict)
+    fields: Mapping[str, Field]
+    aliases: Mapping[str, str] = field(default_factory=dict)
     is_open: bool = False
     secret: bool = False
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check unknown keys with suggestions, values, and missing keys."""
-        if not isinstance(node, Mapping):
+        if not isinstance(node, YamlMapping):
             diagnostics.error(node.mark, path, must(key, "be an object", node, secret=self.secret))
             return
         present = set()
@@ -267,7 +267,7 @@ class Fields(Struct, frozen=True):
 class OneOf(Struct, frozen=True):
     """Want a value that obeys one of several rules; a wrong one is told why each refuses it."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[NodeRule, ...]
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Try the rules in order; of those for the value's own shape the first speaks, else all do."""

@@ -10,7 +10,7 @@ import re
 from msgspec import Struct
 
 from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Mapping, Node, Scalar
+from oci_push.language.document import Node, Scalar, YamlMapping
 from oci_push.language.scalars import items, matches, number, text
 from oci_push.language.schema import with_value
 from oci_push.language.schema_steps import PROVIDER_PATTERN
@@ -25,7 +25,7 @@ _LETTERS_FIRST = re.compile(r"[A-Za-z]")
 _RANGES = (("maxAttempts", 1, 10, ""), ("delay", 5, 60, " seconds"), ("exponentialFactor", 1, 5, ""))
 
 
-def check_push(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
+def check_push(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
     """Warn about keys of a push step that do not go together or have no effect."""
     provider = step.get("provider")
     name = provider.value if isinstance(provider, Scalar) else None
@@ -45,7 +45,7 @@ def check_push(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
     _check_reference(step, path, diagnostics)
 
 
-def _check_reference(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
+def _check_reference(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
     """Warn about names and tags that no registry takes; with variables in them nobody can know."""
     name = text(step.get("image_name"))
     if name is not None and "${{" not in name.text and name.text != name.text.lower():
@@ -63,10 +63,10 @@ def _check_reference(step: Mapping, path: str, diagnostics: Diagnostics) -> None
             diagnostics.warn(tag.mark, where, str(problem))
 
 
-def check_retry(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
+def check_retry(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
     """Warn about numbers beyond the documented ranges, of which the upper ends are enforced."""
     retry = step.get("retry")
-    if not isinstance(retry, Mapping):
+    if not isinstance(retry, YamlMapping):
         return
     for key, least, most, unit in _RANGES:
         node = retry.get(key)
@@ -84,12 +84,12 @@ def check_retry(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
         diagnostics.warn(node.mark, f"{path}.retry.{key}", with_value(f'"{key}" {said}', node))
 
 
-def check_old_hooks(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
+def check_old_hooks(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
     """Refuse notes written in the old place beside hooks for the same events."""
     hooks = step.get("hooks")
     events = ("on_success", "on_fail", "on_finish")
     old = next((step.entry(event) for event in events if step.entry(event)), None)
-    if old is None or not isinstance(hooks, Mapping) or not any(hooks.entry(event) for event in events):
+    if old is None or not isinstance(hooks, YamlMapping) or not any(hooks.entry(event) for event in events):
         return
     message = 'Either old "on_success/on_fail/on_finish" or new "hooks" should be used'
     diagnostics.error(old.key.mark, path, message, hint=f"move {old.key.text} into hooks")
@@ -97,7 +97,7 @@ def check_old_hooks(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
 
 def check_annotation_keys(node: Node | None, path: str, diagnostics: Diagnostics) -> None:
     """Warn about annotation keys that do not begin with a letter, which the vendor documents and does not check."""
-    annotations = node.get("annotations") if isinstance(node, Mapping) else None
+    annotations = node.get("annotations") if isinstance(node, YamlMapping) else None
     for key in _keys(annotations):
         if not _LETTERS_FIRST.match(key.text):
             message = f'annotation key "{key.text}" should begin with a letter'
@@ -106,15 +106,15 @@ def check_annotation_keys(node: Node | None, path: str, diagnostics: Diagnostics
 
 def _keys(annotations: Node | None) -> list[Scalar]:
     found: list[Scalar] = []
-    writes = annotations.get("set") if isinstance(annotations, Mapping) else None
+    writes = annotations.get("set") if isinstance(annotations, YamlMapping) else None
     for write in getattr(writes, "items", ()):
-        notes = write.get("annotations") if isinstance(write, Mapping) else None
+        notes = write.get("annotations") if isinstance(write, YamlMapping) else None
         for item in getattr(notes, "items", ()):
             found.extend([item] if isinstance(item, Scalar) else [e.key for e in getattr(item, "entries", ())])
     return found
 
 
-def _ignored(step: Mapping, keys: tuple[str, ...], because: str, path: str, diagnostics: Diagnostics) -> None:
+def _ignored(step: YamlMapping, keys: tuple[str, ...], because: str, path: str, diagnostics: Diagnostics) -> None:
     for key in keys:
         entry = step.entry(key)
         if entry is not None:
@@ -147,7 +147,7 @@ _VENDORS_REGIONS = frozenset(
 class PushNode(Struct, frozen=True):
     """A step and its path; `is_ecr` is ``provider: ecr``."""
 
-    step: Mapping
+    step: YamlMapping
     path: str
     is_ecr: bool
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec import Struct
 
 from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Entry, Mapping, Node
+from oci_push.language.document import Node, YamlEntry, YamlMapping
 from oci_push.language.scalars import child, entries, step_type, text, word
 from oci_push.language.steps import Dependencies
 from oci_push.language.when import parse_when
@@ -23,7 +23,7 @@ _FEW_NAMES = 200
 """Among more names, what was meant is not looked for: that takes the square of their number."""
 
 
-def check_order(root: Mapping, diagnostics: Diagnostics) -> None:
+def check_order(root: YamlMapping, diagnostics: Diagnostics) -> None:
     """Check the dependencies of all steps."""
     groups: dict[str, str] = {}
     for entry in entries(root.get("steps")):
@@ -127,12 +127,12 @@ def hint_for_step(named: str, builds: Sequence[str]) -> str:
     return f"no step is called {named!r}; {meant}"
 
 
-def check_candidates(root: Mapping, lookup: Callable[[str], str | None] | None, diagnostics: Diagnostics) -> None:
+def check_candidates(root: YamlMapping, lookup: Callable[[str], str | None] | None, diagnostics: Diagnostics) -> None:
     """Warn about candidates that are neither a step nor, as far as `lookup` knows, a variable."""
     steps = list(_steps(root))
     names = {entry.key.text for entry in steps}
     builds = [
-        entry.key.text for entry in steps if isinstance(entry.value, Mapping) and step_type(entry.value) == "build"
+        entry.key.text for entry in steps if isinstance(entry.value, YamlMapping) and step_type(entry.value) == "build"
     ]
     for entry in steps:
         candidate = text(child(entry.value, "candidate"))
@@ -145,8 +145,8 @@ def check_candidates(root: Mapping, lookup: Callable[[str], str | None] | None, 
             diagnostics.warn(candidate.mark, f"steps.{entry.key.text}.candidate", message, hint=hint)
 
 
-def _steps(node: Mapping) -> Iterator[Entry]:
+def _steps(node: YamlMapping) -> Iterator[YamlEntry]:
     for entry in entries(node.get("steps")):
         yield entry
-        if isinstance(entry.value, Mapping):
+        if isinstance(entry.value, YamlMapping):
             yield from _steps(entry.value)

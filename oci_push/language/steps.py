@@ -113,7 +113,7 @@ NoteValue: TypeAlias = Text | float | bool | Evaluate | None
 """A note's value; `None` for a key alone."""
 
 
-class Note(Struct, frozen=True):
+class NoteEntry(Struct, frozen=True):
     """One key with its value."""
 
     key: str
@@ -125,7 +125,7 @@ class ImageNotes(Struct, frozen=True):
     """Metadata for one image; `image` is its id, usually a variable."""
 
     image: Text
-    notes: tuple[Note, ...]
+    notes: tuple[NoteEntry, ...]
 
 
 class Annotation(Struct, frozen=True):
@@ -133,7 +133,7 @@ class Annotation(Struct, frozen=True):
 
     entity_type: Text | None
     entity_id: Text | None
-    notes: tuple[Note, ...]
+    notes: tuple[NoteEntry, ...]
     display: Text | None = None
 
 
@@ -187,7 +187,7 @@ class Settings(Struct, frozen=True):
         return next((hook for hook in self.hooks if hook.event == event), None)
 
 
-class Aws(Struct, frozen=True):
+class AwsKeys(Struct, frozen=True):
     """A push step's AWS keys as written."""
 
     access_key_id: Text | None = None
@@ -214,7 +214,7 @@ class PushStep(Struct, frozen=True):
     credentials: tuple[Text, Text] | None = None
     registry_context: Text | None = None
     provider: str = ""
-    aws: Aws = Aws()
+    aws: AwsKeys = AwsKeys()
 
 
 class BuildStep(Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Mapping, Node, Sequence
+from oci_push.language.document import Node, YamlMapping, YamlSequence
 from oci_push.language.scalars import child, entries, items, text, texts, words
 from oci_push.language.schema import Choice, Entries, Field, Fields, Items, OneOf, String
 from oci_push.language.steps import (
@@ -60,11 +60,11 @@ class DependenciesRule(Struct, frozen=True):
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check the form that the value has."""
-        if isinstance(node, Sequence):
+        if isinstance(node, YamlSequence):
             Items(_DEPENDENCY, least=1).check(key, node, path, diagnostics)
             return
         _ALL_OR_ANY.check(key, node, path, diagnostics)
-        if not isinstance(node, Mapping):
+        if not isinstance(node, YamlMapping):
             return
         given = [name for name in ("all", "any") if node.entry(name) is not None]
         if not given:
@@ -140,7 +140,7 @@ def parse_success_criteria(node: Node | None) -> SuccessCriteria | None:
     if node is None:
         return None
     steps = child(node, "steps")
-    only = steps if isinstance(steps, Sequence) else child(steps, "only")
+    only = steps if isinstance(steps, YamlSequence) else child(steps, "only")
     return SuccessCriteria(
         None if only is None else words(only), words(child(steps, "ignore")), parse_conditions(child(node, "condition"))
     )
@@ -161,7 +161,7 @@ def _conditions(node: Node | None) -> tuple[Condition, ...] | None:
 def _dependencies(node: Node | None) -> Dependencies | None:
     if node is None:
         return None
-    listed = node if isinstance(node, Sequence) else child(node, "all") or child(node, "any")
+    listed = node if isinstance(node, YamlSequence) else child(node, "all") or child(node, "any")
     found = []
     for item in items(listed):
         name, states = text(child(item, "name")), words(child(item, "on"))
