@@ -11,10 +11,9 @@ from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language import document
 from oci_push.language.config_registry import RegistryReader
 from oci_push.language.config_values import NAMED, Allowed, ConfigOrigin, Values
-from oci_push.language.diagnostics import Diagnostics
+from oci_push.language.diagnostics import Diagnostics, not_allowed
 from oci_push.language.document import Node, Scalar
 from oci_push.language.integrations import Config, Integration
-from oci_push.language.schema import not_allowed
 from oci_push.secret import Secret
 
 KEYS = ("registries", "candidates", "variables", "secrets", "allow_env")

@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from oci_push.errors import Diagnostic
 from oci_push.language import document
 from oci_push.language.config_values import SecretSource, Values
+from oci_push.language.diagnostics import not_allowed
 from oci_push.language.document import Location, Node, Scalar, YamlMapping, YamlSequence
 from oci_push.language.integrations import PROVIDERS, Integration
 from oci_push.language.scalars import boolean
-from oci_push.language.schema import not_allowed
 from oci_push.model.endpoint import TlsConfig, is_loopback
 from oci_push.model.identity import (
     MAX_DURATION_S,

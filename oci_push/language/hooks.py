@@ -8,14 +8,16 @@ annotations, which its documentation shows: here it is fine.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from oci_push.language.diagnostics import Diagnostics
+from oci_push.language.diagnostics import Diagnostics, must, not_allowed
 from oci_push.language.document import Node, Scalar, YamlEntry, YamlMapping, YamlSequence
-from oci_push.language.scalars import child, entries, flag, items, number, text, texts, word, words
-from oci_push.language.schema import Anything, Boolean, Choice, Entries, Field, Fields, Items, String, must, not_allowed
+from oci_push.language.scalar_rules import Anything, Boolean, Choice, String
+from oci_push.language.scalars import child, entries, flag, number, text, texts, word
+from oci_push.language.schema import Entries, Field, Fields, Items
 from oci_push.language.steps import (
     HOOK_EVENTS,
     Annotation,
@@ -30,12 +32,13 @@ from oci_push.language.steps import (
     Text,
 )
 
+T = TypeVar("T")
 CheckStep: TypeAlias = Callable[[str, Node, str], None]
 """Check a step that stands in a hook: its name, node and path."""
 
 FORBIDDEN = ("debug", "on_start", "on_finish", "on_fail", "hooks", "stage")
 """What a step in a hook must not have; ``on_success`` is not among them, as upstream."""
-GROUP = Fields(
+GROUP: Fields[None] = Fields(
     {
         "steps": Field(Anything({"type": "object"}), "Steps of the hook.", required=True),
         "mode": Field(Choice(("sequential", "parallel")), "In order, or together.", default="sequential"),
@@ -93,7 +96,47 @@ def _check_actions(key: str, node: Node, path: str, diagnostics: Diagnostics, ch
 
 
 KEY = "^[A-Za-z0-9_]+$"
-_EVALUATE = Fields({"evaluate": Field(String(), "An expression whose result is the value.", required=True)})
+
+_NOTHING = Notes()
+
+
+def _evaluate(expression: Text | None = None) -> Evaluate | None:
+    return None if expression is None else Evaluate(expression)
+
+
+def _image_notes(image: Scalar, notes: tuple[tuple[NoteEntry, ...], ...]) -> ImageNotes:
+    return ImageNotes(Text(image.text, image.mark), _flat(notes))
+
+
+def _flat(parts: tuple[tuple[T, ...], ...]) -> tuple[T, ...]:
+    return tuple(one for part in parts for one in part)
+
+
+def _metadata(written: tuple[tuple[ImageNotes, ...], ...] = ()) -> tuple[ImageNotes, ...]:
+    return _flat(written)
+
+
+def _annotation(
+    entity_type: Text | None = None,
+    entity_id: Text | None = None,
+    notes: tuple[tuple[NoteEntry, ...], ...] = (),
+    display: Text | None = None,
+) -> Annotation:
+    return Annotation(entity_type, entity_id, _flat(notes), display)
+
+
+def _removal(entity_type: Text | None = None, entity_id: Text | None = None, keys: tuple[Text, ...] = ()) -> Removal:
+    return Removal(entity_type, entity_id, tuple(key.text for key in keys))
+
+
+def _together(metadata: tuple[ImageNotes, ...] = (), annotations: Notes = _NOTHING) -> Notes:
+    return replace(annotations, metadata=metadata)
+
+
+_EVALUATE = Fields(
+    {"evaluate": Field(String(), "An expression whose result is the value.", required=True, attribute="expression")},
+    into=_evaluate,
+)
 
 
 class NoteValueRule(Struct, frozen=True):
@@ -108,12 +151,22 @@ class NoteValueRule(Struct, frozen=True):
         elif not isinstance(node, Scalar) or not (isinstance(node.value, str | bool) or number(node) is not None):
             diagnostics.error(node.mark, path, must(key, "be a string", node))
 
+    def read(self, node: Node) -> NoteValue:
+        """Return the value, or the expression that gives it."""
+        if isinstance(node, Scalar) and isinstance(node.value, bool | int | float):
+            return node.value
+        return _EVALUATE.read(node) or text(node)
+
     def to_json(self) -> dict[str, object]:
         """Return the choices."""
         return {"anyOf": [{"type": ["string", "number", "boolean"]}, _EVALUATE.to_json()]}
 
 
-_PAIRS = Entries(NoteValueRule(), pattern=KEY)
+def _pair(key: Scalar, value: NoteValue) -> NoteEntry:
+    return NoteEntry(key.text, value, key.mark)
+
+
+_PAIRS = Entries(NoteValueRule(), pattern=KEY, into=_pair)
 _WORD = String(pattern=KEY)
 
 
@@ -124,50 +177,55 @@ class NoteItemRule(Struct, frozen=True):
         """Check one item of a list of notes."""
         (_PAIRS if isinstance(node, YamlMapping) else _WORD).check(key, node, path, diagnostics)
 
+    def read(self, node: Node) -> tuple[NoteEntry, ...]:
+        """Return the keys with their values."""
+        return (NoteEntry(node.text, None, node.mark),) if isinstance(node, Scalar) else _PAIRS.read(node)
+
     def to_json(self) -> dict[str, object]:
         """Return both forms."""
         return {"anyOf": [_WORD.to_json(), _PAIRS.to_json()]}
 
 
 _NOTES = Items(NoteItemRule())
-METADATA = Fields({"set": Field(Items(Entries(_NOTES)), "Per image id, keys and values to note about the image.")})
-ANNOTATIONS = Fields(
+METADATA = Fields(
     {
         "set": Field(
-            Items(
-                Fields(
-                    {
-                        "entity_id": Field(String(), "What is annotated; by default this build."),
-                        "entity_type": Field(String(), "build, pipeline, project or image.", default="build"),
-                        "annotations": Field(_NOTES, "Keys and values.", required=True),
-                        "display": Field(String(), "The annotation to show."),
-                    }
-                )
-            ),
-            "Annotations to write.",
-        ),
-        "unset": Field(
-            Items(
-                Fields(
-                    {
-                        "entity_id": Field(String(), "What was annotated; by default this build."),
-                        "entity_type": Field(String(), "build, pipeline, project or image.", default="build"),
-                        "annotations": Field(Items(_WORD), "Keys to remove.", required=True),
-                    }
-                )
-            ),
-            "Annotations to remove.",
-        ),
-    }
+            Items(Entries(_NOTES, into=_image_notes)),
+            "Per image id, keys and values to note about the image.",
+            attribute="written",
+        )
+    },
+    into=_metadata,
+)
+_ENTITY = {
+    "entity_id": Field(String(), "What is annotated; by default this build."),
+    "entity_type": Field(String(), "build, pipeline, project or image.", default="build"),
+}
+_TO_WRITE = Fields(
+    {
+        **_ENTITY,
+        "annotations": Field(_NOTES, "Keys and values.", required=True, attribute="notes"),
+        "display": Field(String(), "The annotation to show."),
+    },
+    into=_annotation,
+)
+_TO_REMOVE = Fields(
+    {**_ENTITY, "annotations": Field(Items(_WORD), "Keys to remove.", required=True, attribute="keys")}, into=_removal
+)
+ANNOTATIONS = Fields(
+    {
+        "set": Field(Items(_TO_WRITE), "Annotations to write.", attribute="annotations"),
+        "unset": Field(Items(_TO_REMOVE), "Annotations to remove.", attribute="removals"),
+    },
+    into=Notes,
 )
 NOTES = Fields(
     {
         "metadata": Field(METADATA, "Notes about images."),
         "annotations": Field(ANNOTATIONS, "Notes about the build, a pipeline, a project or an image."),
-    }
+    },
+    into=_together,
 )
-
-
 StepBuilder: TypeAlias = Callable[[Scalar, Node], Step | None]
 """Build a step from its name and node."""
 
@@ -181,32 +239,7 @@ def parse_old_hooks(step: YamlMapping) -> tuple[Hook, ...]:
     """Build the notes that stand directly on a step, in the older form."""
     found = (step.entry(event) for event in HOOK_EVENTS)
     return tuple(
-        Hook(entry.key.text, entry.key.mark, notes=parse_notes(entry.value)) for entry in found if entry is not None
-    )
-
-
-def parse_notes(node: Node | None) -> Notes:
-    """Build `metadata` and `annotations`."""
-    metadata, annotations = child(node, "metadata"), child(node, "annotations")
-    return Notes(
-        tuple(
-            ImageNotes(Text(entry.key.text, entry.key.mark), _notes(entry.value))
-            for item in items(child(metadata, "set"))
-            for entry in entries(item)
-        ),
-        tuple(
-            Annotation(
-                text(child(item, "entity_type")),
-                text(child(item, "entity_id")),
-                _notes(child(item, "annotations")),
-                text(child(item, "display")),
-            )
-            for item in items(child(annotations, "set"))
-        ),
-        tuple(
-            Removal(text(child(item, "entity_type")), text(child(item, "entity_id")), words(child(item, "annotations")))
-            for item in items(child(annotations, "unset"))
-        ),
+        Hook(entry.key.text, entry.key.mark, notes=NOTES.read(entry.value)) for entry in found if entry is not None
     )
 
 
@@ -214,7 +247,7 @@ def _hook(entry: YamlEntry, build: StepBuilder) -> Hook:
     node, name = entry.value, entry.key
     notes = Notes()
     if any(child(node, key) is not None for key in ("exec", "metadata", "annotations")):
-        notes = parse_notes(node)
+        notes = NOTES.read(node)
         inner = child(node, "exec")
         if inner is None:
             return Hook(name.text, name.mark, notes=notes)
@@ -235,21 +268,3 @@ def _hook(entry: YamlEntry, build: StepBuilder) -> Hook:
         strict_fail_fast=flag(child(node, "strict_fail_fast"), strict=True),
         notes=notes,
     )
-
-
-def _notes(node: Node | None) -> tuple[NoteEntry, ...]:
-    found = []
-    for item in items(node):
-        if isinstance(item, Scalar):
-            found.append(NoteEntry(item.text, None, item.mark))
-        found.extend(NoteEntry(entry.key.text, _value(entry.value), entry.key.mark) for entry in entries(item))
-    return tuple(found)
-
-
-def _value(node: Node) -> NoteValue:
-    expression = text(child(node, "evaluate"))
-    if expression is not None:
-        return Evaluate(expression)
-    if isinstance(node, Scalar) and isinstance(node.value, bool | int | float):
-        return node.value
-    return text(node)

@@ -81,7 +81,7 @@ def _step() -> Schema:
     return {"type": "object", "properties": {"type": type_of}, "allOf": choices}
 
 
-def _typed(kind: str, table: Fields) -> Schema:
+def _typed(kind: str, table: Fields[None]) -> Schema:
     """Return a step type: what is required may stand in `arguments`, `scale` and `matrix` too."""
     schema = table.to_json()
     properties = _properties(schema)
@@ -108,7 +108,7 @@ def _typed(kind: str, table: Fields) -> Schema:
     return schema
 
 
-def _aliased(required: list[str], table: Fields) -> list[Schema]:
+def _aliased(required: list[str], table: Fields[None]) -> list[Schema]:
     return [{"required": [alias]} for alias, name in table.aliases.items() if required == [name]]
 
 

@@ -6,7 +6,7 @@ them: a pipeline must never mean something else.
 
 from __future__ import annotations
 
-import re
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,10 +17,11 @@ from oci_push.language.document import Node, Scalar, YamlMapping, load
 from oci_push.language.expand import expand, unwrap
 from oci_push.language.hooks import parse_hooks, parse_old_hooks
 from oci_push.language.scalars import child, entries, flag, number_or, step_type, text, texts, word, words
+from oci_push.language.schema import NodeRule
 from oci_push.language.schema_check import check_pipeline
 from oci_push.language.schema_conditions import check_conditions
 from oci_push.language.schema_registries import Known, check_registries, check_tabs, check_without_registries
-from oci_push.language.schema_steps import MAX_TIMEOUT_S, UNITS
+from oci_push.language.schema_steps import RETRY, Timeout
 from oci_push.language.step_names import check_candidates
 from oci_push.language.steps import (
     AwsKeys,
@@ -33,10 +34,11 @@ from oci_push.language.steps import (
     Step,
     Text,
     UnsupportedStep,
+    When,
 )
-from oci_push.language.when import parse_success_criteria, parse_when
+from oci_push.language.when import SUCCESS_CRITERIA, WHEN
 
-_TIMEOUT = re.compile(r"([0-9]*\.?[0-9]*)([smh])")
+T = TypeVar("T")
 _ALIASES = {"fail_fast": "fail-fast", "image_name": "image-name", "tag_policy": "tag-policy"}
 
 
@@ -107,7 +109,7 @@ def _pipeline(root: YamlMapping, path: str) -> Pipeline:
         word(root.get("mode")) == "parallel",
         flag(root.get("fail_fast")),
         flag(root.get("strict_fail_fast"), strict=True),
-        parse_success_criteria(root.get("success_criteria")),
+        _read(SUCCESS_CRITERIA, root.get("success_criteria"), None),
         parse_hooks(root.get("hooks"), _hook_step),
     )
 
@@ -145,7 +147,7 @@ def _parallel(name: Scalar, node: YamlMapping, timeout: Node | None, stage: str)
         name.mark,
         _steps(node.get("steps"), timeout if own is None else own, settings.stage),
         settings,
-        parse_success_criteria(node.get("success_criteria")),
+        _read(SUCCESS_CRITERIA, node.get("success_criteria"), None),
     )
 
 
@@ -155,8 +157,8 @@ def _settings(node: YamlMapping, timeout: Node | None, stage: str) -> Settings:
         text(node.get("title")),
         text(node.get("description")),
         stage or word(node.get("stage")),
-        parse_when(node.get("when")),
-        _retry(node.get("retry")),
+        _read(WHEN, node.get("when"), When()),
+        _read(RETRY, node.get("retry"), Retry()),
         _timeout_s(own, timeout),
         flag(_named(node, "fail_fast")),
         flag(node.get("strict_fail_fast"), strict=True),
@@ -215,21 +217,16 @@ def _named(node: YamlMapping, key: str) -> Node | None:
     return node.get(key) or node.get(_ALIASES[key])
 
 
-def _retry(node: Node | None) -> Retry:
-    """Build a retry block; the documented maxima bound it, the minima do not."""
-    attempts, factor = number_or(child(node, "maxAttempts"), 1), number_or(child(node, "exponentialFactor"), 1)
-    return Retry(min(10, max(1, int(attempts))), min(60.0, number_or(child(node, "delay"), 5)), min(5.0, factor))
+def _read(rule: NodeRule[T], node: Node | None, default: T) -> T:
+    return default if node is None else rule.read(node)
 
 
 def _timeout_s(own: Node | None, inherited: Node | None) -> float | None:
     """Read a limit; what is written wrong counts as not written, null and zero as no limit."""
     for node in (own, inherited):
-        if not isinstance(node, Scalar):
-            continue
-        match = _TIMEOUT.fullmatch(node.value) if isinstance(node.value, str) else None
-        if match is not None:
-            seconds = float(match[1]) * UNITS[match[2]] if match[1] not in ("", ".") else 0.0
-            return min(seconds, MAX_TIMEOUT_S) or None
-        if node.value is None:
-            return None
+        found = Diagnostics()
+        if node is not None:
+            Timeout().check("timeout", node, "", found)
+            if not found.errors:
+                return Timeout().read(node)
     return None

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from oci_push.language.diagnostics import Diagnostics
+from oci_push.language.diagnostics import Diagnostics, must
 from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence
 from oci_push.language.hooks import FORBIDDEN, check_hooks
+from oci_push.language.scalar_rules import Choice, Number, String
 from oci_push.language.scalars import boolean, child, entries, is_variable, js_length, shown, step_type
-from oci_push.language.schema import Choice, Field, Fields, Number, String, must
+from oci_push.language.schema import Field, Fields
 from oci_push.language.schema_push import check_annotation_keys, check_old_hooks, check_push, check_retry
 from oci_push.language.schema_steps import FOREIGN, ROOT, TABLES
 from oci_push.language.step_names import check_order

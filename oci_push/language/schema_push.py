@@ -9,10 +9,9 @@ import re
 
 from msgspec import Struct
 
-from oci_push.language.diagnostics import Diagnostics
+from oci_push.language.diagnostics import Diagnostics, with_value
 from oci_push.language.document import Node, Scalar, YamlMapping
 from oci_push.language.scalars import items, matches, number, text
-from oci_push.language.schema import with_value
 from oci_push.language.schema_steps import PROVIDER_PATTERN
 from oci_push.language.steps import Text
 from oci_push.model.identity import MAX_DURATION_S, MIN_DURATION_S

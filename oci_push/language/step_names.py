@@ -15,7 +15,7 @@ from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Node, YamlEntry, YamlMapping
 from oci_push.language.scalars import child, entries, step_type, text, word
 from oci_push.language.steps import Dependencies
-from oci_push.language.when import parse_when
+from oci_push.language.when import WHEN
 from oci_push.variables.interpolation import only_name
 from oci_push.variables.system import MEANINGS
 
@@ -54,7 +54,8 @@ def _inside(node: Node, path: str) -> Iterator[tuple[str, Node]]:
 
 
 def _dependencies(node: Node) -> Dependencies | None:
-    return parse_when(child(node, "when")).dependencies
+    when = child(node, "when")
+    return None if when is None else WHEN.read(when).dependencies
 
 
 def _check_names(found: Dependencies, names: frozenset[str], path: str, diagnostics: Diagnostics) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Node, YamlMapping, YamlSequence
-from oci_push.language.scalars import child, entries, items, text, texts, words
-from oci_push.language.schema import Choice, Entries, Field, Fields, Items, OneOf, String
+from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence
+from oci_push.language.scalar_rules import Choice, String
+from oci_push.language.schema import Entries, Field, Fields, Items, OneOf
 from oci_push.language.steps import (
     Branches,
     Condition,
@@ -33,25 +34,64 @@ STATES = (
     "denied",
 )
 
+_ALL_CHILDREN, _NO_CONDITIONS = SuccessCriteria(), Conditions()
+
+
+def _condition(name: Scalar, expression: Text | None) -> Condition | None:
+    return None if expression is None else Condition(name.text, expression)
+
+
+def _dependency(name: Text | None = None, states: tuple[str, ...] = ()) -> Dependency | None:
+    return None if name is None else Dependency(name, states or ("success",))
+
+
+def _dependencies(
+    all: tuple[Dependency, ...] | None = None,
+    any: tuple[Dependency, ...] | None = None,
+) -> Dependencies:
+    return Dependencies((any or ()) if all is None else all, one_suffices=any is not None)
+
+
+def _children(only: tuple[Text, ...] | None = None, ignore: tuple[Text, ...] = ()) -> SuccessCriteria:
+    return SuccessCriteria(None if only is None else _words(only), _words(ignore))
+
+
+def _criteria(
+    steps: SuccessCriteria | tuple[Text, ...] = _ALL_CHILDREN, conditions: Conditions = _NO_CONDITIONS
+) -> SuccessCriteria:
+    """Put the parts together; a plain list of names means `only`."""
+    children = steps if isinstance(steps, SuccessCriteria) else _children(steps)
+    return replace(children, conditions=conditions)
+
+
+def _words(texts: tuple[Text, ...]) -> tuple[str, ...]:
+    return tuple(text.text for text in texts)
+
+
 _NAMES = Items(String(), least=1)
-_EXPRESSIONS = Entries(String(max_length=MAX_CONDITION), pattern="^[A-Za-z0-9_]+$")
+_EXPRESSIONS = Entries(String(max_length=MAX_CONDITION), pattern="^[A-Za-z0-9_]+$", into=_condition)
 CONDITION = Fields(
     {
         "all": Field(_EXPRESSIONS, "Expressions that must all be true, each under a name of its own."),
         "any": Field(_EXPRESSIONS, "Expressions of which one must be true, each under a name of its own."),
-    }
+    },
+    into=Conditions,
 )
 _DEPENDENCY = Fields(
     {
         "name": Field(String(), "The step waited for.", required=True),
-        "on": Field(Items(Choice(STATES), least=1), "States of it that suffice.", default=["success"]),
-    }
+        "on": Field(
+            Items(Choice(STATES), least=1), "States of it that suffice.", default=["success"], attribute="states"
+        ),
+    },
+    into=_dependency,
 )
 _ALL_OR_ANY = Fields(
     {
         "all": Field(Items(_DEPENDENCY, least=1), "Every one of these must hold."),
         "any": Field(Items(_DEPENDENCY, least=1), "One of these must hold."),
-    }
+    },
+    into=_dependencies,
 )
 
 
@@ -73,6 +113,12 @@ class DependenciesRule(Struct, frozen=True):
             message = f'"{key}" contains a conflict between exclusive peers [all, any]'
             diagnostics.error(node.mark, path, message, hint="keep one of them")
 
+    def read(self, node: Node) -> Dependencies:
+        """Return the steps waited for."""
+        if isinstance(node, YamlSequence):
+            return Dependencies(Items(_DEPENDENCY).read(node))
+        return _ALL_OR_ANY.read(node)
+
     def to_json(self) -> dict[str, object]:
         """Return both forms."""
         return {
@@ -90,81 +136,34 @@ WHEN = Fields(
                 {
                     "only": Field(Items(String()), "Names, or /regular expressions/, of branches that run the step."),
                     "ignore": Field(Items(String()), "Names, or /regular expressions/, of branches that skip it."),
-                }
+                },
+                into=Branches,
             ),
             "Run depending on the branch (CF_BRANCH).",
+            attribute="branches",
         ),
-        "condition": Field(CONDITION, "Run depending on expressions."),
-        "steps": Field(DependenciesRule(), "Run depending on the states of other steps."),
-    }
+        "condition": Field(CONDITION, "Run depending on expressions.", attribute="conditions"),
+        "steps": Field(DependenciesRule(), "Run depending on the states of other steps.", attribute="dependencies"),
+    },
+    into=When,
 )
 
+_CHILDREN: OneOf[SuccessCriteria | tuple[Text, ...]] = OneOf(
+    (
+        Fields(
+            {
+                "only": Field(_NAMES, "These children decide."),
+                "ignore": Field(_NAMES, "These children do not count."),
+            },
+            into=_children,
+        ),
+        _NAMES,
+    )
+)
 SUCCESS_CRITERIA = Fields(
     {
-        "steps": Field(
-            OneOf(
-                (
-                    Fields(
-                        {
-                            "only": Field(_NAMES, "These children decide."),
-                            "ignore": Field(_NAMES, "These children do not count."),
-                        }
-                    ),
-                    _NAMES,
-                )
-            ),
-            "Which children decide about success.",
-        ),
-        "condition": Field(CONDITION, "Expressions over the children's results."),
-    }
+        "steps": Field(_CHILDREN, "Which children decide about success."),
+        "condition": Field(CONDITION, "Expressions over the children's results.", attribute="conditions"),
+    },
+    into=_criteria,
 )
-
-
-def parse_when(node: Node | None) -> When:
-    """Build what decides whether a step runs; nothing asked where there is nothing."""
-    branch = child(node, "branch")
-    return When(
-        Branches(_listed(child(branch, "only")), _listed(child(branch, "ignore"))),
-        parse_conditions(child(node, "condition")),
-        _dependencies(child(node, "steps")),
-    )
-
-
-def parse_conditions(node: Node | None) -> Conditions:
-    """Build the expressions under `all` and `any`."""
-    return Conditions(_conditions(child(node, "all")), _conditions(child(node, "any")))
-
-
-def parse_success_criteria(node: Node | None) -> SuccessCriteria | None:
-    """Build what makes a group successful; a plain list of names means `only`."""
-    if node is None:
-        return None
-    steps = child(node, "steps")
-    only = steps if isinstance(steps, YamlSequence) else child(steps, "only")
-    return SuccessCriteria(
-        None if only is None else words(only), words(child(steps, "ignore")), parse_conditions(child(node, "condition"))
-    )
-
-
-def _listed(node: Node | None) -> tuple[Text, ...] | None:
-    return None if node is None else texts(node)
-
-
-def _conditions(node: Node | None) -> tuple[Condition, ...] | None:
-    if node is None:
-        return None
-    return tuple(
-        Condition(entry.key.text, found) for entry in entries(node) if (found := text(entry.value)) is not None
-    )
-
-
-def _dependencies(node: Node | None) -> Dependencies | None:
-    if node is None:
-        return None
-    listed = node if isinstance(node, YamlSequence) else child(node, "all") or child(node, "any")
-    found = []
-    for item in items(listed):
-        name, states = text(child(item, "name")), words(child(item, "on"))
-        if name is not None:
-            found.append(Dependency(name, states or ("success",)))
-    return Dependencies(tuple(found), one_suffices=child(node, "any") is not None)
