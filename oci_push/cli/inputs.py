@@ -15,9 +15,9 @@ from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.model.reference import Destination, Reference
 
 if TYPE_CHECKING:
-    from oci_push.language.config_origin import Origin
+    from oci_push.language.config_values import ConfigOrigin
     from oci_push.language.integrations import Config
-    from oci_push.variables.lookup import Source
+    from oci_push.variables.lookup import VariableSource
 
 CONFIG_NAME = "oci-push.yaml"
 _NAMED_BY, _ALLOWED_BY = "OCI_PUSH_CONFIG", "OCI_PUSH_ALLOW_ENV"
@@ -31,7 +31,7 @@ def read_config(pipeline: Path | None, given: ConfigOptions, env: Mapping[str, s
     One that was found beside the pipeline or in the working folder may only read what ``--allow-env``,
     ``OCI_PUSH_ALLOW_ENV`` and the user's own configuration let it read, and its `notice` says that it is used.
     """
-    from oci_push.language.config_origin import NAMED
+    from oci_push.language.config_values import NAMED
     from oci_push.language.integrations import Config
 
     path, where = find_config(pipeline, given.config, env)
@@ -103,12 +103,12 @@ def described_accesses(
 
 
 def _found(path: Path, where: str, own: Path | None, env: Mapping[str, str], allowed: Sequence[str]) -> Config:
-    from oci_push.language.config_origin import NAMED, Allowed, Origin
+    from oci_push.language.config_values import NAMED, Allowed, ConfigOrigin
 
     may = Allowed.parse_list(allowed, "--allow-env") | Allowed.parse_list([env.get(_ALLOWED_BY, "")], _ALLOWED_BY)
     if own is not None:
         may |= _load(own, env, NAMED).allowed
-    origin = Origin(path.parent, is_named=False, allowed=may)
+    origin = ConfigOrigin(path.parent, is_named=False, allowed=may)
     if not origin.may_read(path):
         raise ConfigError(f"{path}: is a link that leads out of its folder", hint=f"name it: --config {path}")
     names = ", ".join(sorted(str(one) for one in may)) or "none"
@@ -123,7 +123,7 @@ def _own_place(env: Mapping[str, str]) -> Path | None:
     return place if user and _is_file(place) else None
 
 
-def _load(path: Path, env: Mapping[str, str], origin: Origin) -> Config:
+def _load(path: Path, env: Mapping[str, str], origin: ConfigOrigin) -> Config:
     from oci_push.language.config import load_config
 
     config = load_config(read_bytes(path), str(path), env, lambda file: file.read_text(encoding="utf-8"), origin)
@@ -160,11 +160,11 @@ def pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
     return found
 
 
-def given_source(option: str, values: Mapping[str, str]) -> Source:
+def given_source(option: str, values: Mapping[str, str]) -> VariableSource:
     """Make a source of what an option gave: literal, as a CI puts strangers' words there; a note says so."""
-    from oci_push.variables.lookup import Source, names_in
+    from oci_push.variables.lookup import VariableSource, names_in
 
     for name, value in values.items():
         if names_in(value) and not name.startswith("secrets."):
             tell(f"note: {option}: the ${{{{…}}}} in the value of {name} stays as it is written")
-    return Source(option, values, is_literal=True, is_own=True)
+    return VariableSource(option, values, is_literal=True, is_own=True)

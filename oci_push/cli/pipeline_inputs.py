@@ -15,11 +15,10 @@ from oci_push.cli.options import ConfigOptions, split_regions
 from oci_push.cli.output import tell, warn
 from oci_push.cli.variables import VariableFiles, VariableOption, gather_variables
 from oci_push.errors import ConfigError, Diagnostic
+from oci_push.language.integrations import add_stand_ins
 from oci_push.language.parse import read_pipeline
 from oci_push.language.resolving import ResolveContext
-from oci_push.language.retries import MAX_WAIT_S
-from oci_push.language.stand_ins import add_stand_ins
-from oci_push.language.steps import Pipeline, flatten
+from oci_push.language.steps import MAX_WAIT_S, Pipeline, flatten
 from oci_push.model.identity import EcrCreation
 from oci_push.runner.idle import Pushes
 from oci_push.runner.simulated_results import SimulatedResults

@@ -23,7 +23,7 @@ from oci_push.language.integrations import Config
 from oci_push.language.parse import read_pipeline
 from oci_push.language.schema_registries import Known, KnownRegistry
 from oci_push.runtime.context import Context
-from oci_push.variables.lookup import Source, Variables
+from oci_push.variables.lookup import Variables, VariableSource
 from oci_push.variables.system import MEANINGS
 
 _STDIN = "<stdin>"
@@ -119,8 +119,8 @@ def _known(config: Config, given: Mapping[str, str]) -> Known:
     variables = Variables(
         [
             given_source("--var", given),
-            Source(f"variables: in {CONFIG_NAME}", config.variables, is_literal=not config.is_named),
-            Source("environment", os.environ, is_literal=True),
+            VariableSource(f"variables: in {CONFIG_NAME}", config.variables, is_literal=not config.is_named),
+            VariableSource("environment", os.environ, is_literal=True),
         ],
         secrets=config.secrets,
     )

@@ -22,7 +22,7 @@ from oci_push.runtime.clock import Clock
 from oci_push.runtime.commands import command_runner
 from oci_push.runtime.context import Context
 from oci_push.variables.dotenv import parse_dotenv
-from oci_push.variables.lookup import Source, Variables
+from oci_push.variables.lookup import Variables, VariableSource
 from oci_push.variables.system import MEANINGS, Build, GitFacts, ReadGit, system_sources
 
 VariableOption = Annotated[list[str] | None, typer.Option("--var", metavar="NAME=VALUE", help="Set a variable.")]
@@ -88,9 +88,9 @@ def gather_variables(
         [
             given_source("--var", pairs(list(var), "--var", "NAME=VALUE")),
             *files,
-            Source("variables: in oci-push.yaml", config.variables, is_literal=not config.is_named),
-            Source("the pipeline", own or {}, is_literal=True),
-            Source("environment", env, is_literal=True),
+            VariableSource("variables: in oci-push.yaml", config.variables, is_literal=not config.is_named),
+            VariableSource("the pipeline", own or {}, is_literal=True),
+            VariableSource("environment", env, is_literal=True),
             *system_sources(env, read_git or _git(env, clock), build, event=_event(env)),
         ],
         secrets=config.secrets,

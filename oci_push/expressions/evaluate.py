@@ -15,7 +15,18 @@ from oci_push.expressions.functions import call, find_member, find_variable, get
 from oci_push.expressions.hints import find_hint
 from oci_push.expressions.javascript.operators import binary, unary
 from oci_push.expressions.javascript.values import BLANKS, ExpressionError, Value, from_units, is_true, to_units
-from oci_push.expressions.syntax import Binary, Call, Fail, Find, Instruction, Load, Member, Push, Unary, parse
+from oci_push.expressions.syntax import (
+    Binary,
+    ExpressionCall,
+    Fail,
+    Find,
+    Instruction,
+    Load,
+    Member,
+    Push,
+    Unary,
+    parse,
+)
 
 __all__ = ["MAX_LENGTH", "MAX_SEARCHES", "Evaluated", "Value", "evaluate"]
 
@@ -77,7 +88,7 @@ def evaluate(text: str, names: Mapping[str, Value], *, read: Read = parse) -> Ev
 
 
 def _run(code: tuple[Instruction, ...], names: Mapping[str, Value]) -> Value:
-    searches = [step.at for step in code if isinstance(step, Call) and step.function == "match"]
+    searches = [step.at for step in code if isinstance(step, ExpressionCall) and step.function == "match"]
     if len(searches) > MAX_SEARCHES:
         raise ExpressionError(f"More than {MAX_SEARCHES} calls of function 'match'", searches[MAX_SEARCHES])
     stack: list[Value] = []
@@ -105,7 +116,7 @@ def _carry_out(step: Instruction, stack: list[Value], names: Mapping[str, Value]
             stack.append(binary(operator, stack.pop(), right))
         case Find(function=function):
             get_function(function)
-        case Call(function=function, count=count):
+        case ExpressionCall(function=function, count=count):
             arguments = stack[len(stack) - count :]
             del stack[len(stack) - count :]
             stack.append(call(function, arguments, names))

@@ -62,7 +62,7 @@ class Find(Struct, frozen=True):
     function: str
 
 
-class Call(Struct, frozen=True):
+class ExpressionCall(Struct, frozen=True):
     """Replace the last `count` values by what a function makes of them."""
 
     at: int
@@ -77,7 +77,7 @@ class Fail(Struct, frozen=True):
     message: str
 
 
-Instruction: TypeAlias = Push | Load | Member | Unary | Binary | Find | Call | Fail
+Instruction: TypeAlias = Push | Load | Member | Unary | Binary | Find | ExpressionCall | Fail
 
 
 class _Kind(StrEnum):
@@ -253,7 +253,7 @@ class _Parser:
         match self._code[start:]:
             case [Load(at=at, name=name)]:
                 self._code[start:] = [Find(at, name)]
-                self._code.append(Call(at, name, self._arguments(")")))
+                self._code.append(ExpressionCall(at, name, self._arguments(")")))
             case _:
                 self._arguments(")")
                 self._fail_instead(start, at, f"Invalid function name type: '{kind or 'undefined'}'")

@@ -14,7 +14,6 @@ from msgspec import Struct
 
 from oci_push.errors import Diagnostic
 from oci_push.expressions.javascript.pattern_syntax import PatternError
-from oci_push.language.decision import Decision
 from oci_push.language.steps import Branches, Text
 
 _EXPRESSION = re.compile(r"/(.+)/([dgimsuy]*)", re.DOTALL)
@@ -102,3 +101,16 @@ def _complaints(item: str) -> Iterator[tuple[str, str]]:
     elif item.startswith("/"):
         hint = "write /expression/ for a regular expression, with flags such as i behind it, or the name without slash"
         yield f"branch {item!r} matches nothing: a name cannot begin with a slash", hint
+
+
+class Decision(Struct, frozen=True):
+    """Say whether a step runs; `reason` says why not.
+
+    `steps` are those without a result that keep it from running; `is_unknown` says that a value does that nobody knows.
+    Where there is neither, the step's own conditions say no.
+    """
+
+    runs: bool
+    reason: str = ""
+    steps: tuple[str, ...] = ()
+    is_unknown: bool = False

@@ -9,13 +9,11 @@ from msgspec.structs import replace
 
 from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language import document
-from oci_push.language.config_origin import NAMED, Allowed, Origin
 from oci_push.language.config_registry import RegistryReader
-from oci_push.language.config_values import Values
-from oci_push.language.diagnostics import Diagnostics
+from oci_push.language.config_values import NAMED, Allowed, ConfigOrigin, Values
+from oci_push.language.diagnostics import Diagnostics, not_allowed
 from oci_push.language.document import Node, Scalar
 from oci_push.language.integrations import Config, Integration
-from oci_push.language.schema import not_allowed
 from oci_push.secret import Secret
 
 KEYS = ("registries", "candidates", "variables", "secrets", "allow_env")
@@ -23,7 +21,9 @@ KEYS = ("registries", "candidates", "variables", "secrets", "allow_env")
 ReadText = Callable[[Path], str]
 
 
-def load_config(text: str | bytes, path: str, env: Mapping[str, str], read: ReadText, origin: Origin = NAMED) -> Config:
+def load_config(
+    text: str | bytes, path: str, env: Mapping[str, str], read: ReadText, origin: ConfigOrigin = NAMED
+) -> Config:
     """Read ``oci-push.yaml``; raises one `ConfigError` with everything that is wrong with it.
 
     `env` fills ``${NAME}``; `read` reads the files that keys such as `password_file` name, when they are used.
@@ -46,7 +46,7 @@ class _Reader:
         self._lacking: dict[str, Diagnostic] = {}
 
     def config(self, root: Node, path: str) -> Config:
-        if not isinstance(root, document.Mapping):
+        if not isinstance(root, document.YamlMapping):
             self._findings.error(root.mark, "", f"a configuration is a mapping with {', '.join(KEYS)}")
             return Config()
         for entry in root.entries:
@@ -73,7 +73,7 @@ class _Reader:
             message, hint = "a file that was found cannot allow itself anything", "write it into your own configuration"
             self._findings.error(node.mark, "allow_env", f'"allow_env": {message}', hint=hint)
             return frozenset()
-        items = node.items if isinstance(node, document.Sequence) else (node,)
+        items = node.items if isinstance(node, document.YamlSequence) else (node,)
         try:
             return Allowed.parse_list((item.text for item in items if isinstance(item, Scalar)), '"allow_env"')
         except ConfigError as problem:
@@ -83,7 +83,7 @@ class _Reader:
     def _registries(self, node: Node | None) -> tuple[Integration, ...]:
         if node is None:
             return ()
-        if not isinstance(node, document.Sequence):
+        if not isinstance(node, document.YamlSequence):
             self._findings.error(node.mark, "registries", '"registries" must be an array')
             return ()
         reader = RegistryReader(self._values)
@@ -130,7 +130,7 @@ class _Reader:
         """Read a mapping of strings; with `names`, why one has no value is kept under its name after these words."""
         if node is None:
             return {}
-        if not isinstance(node, document.Mapping):
+        if not isinstance(node, document.YamlMapping):
             self._findings.error(node.mark, path, f'"{path}" must map names to strings')
             return {}
         found = {}
@@ -148,7 +148,7 @@ class _Reader:
                 self._findings.error(entry.value.mark, where, f'"{entry.key.text}" must be a string')
         return found
 
-    def _say_literal(self, entry: document.Entry, path: str) -> None:
+    def _say_literal(self, entry: document.YamlEntry, path: str) -> None:
         """Warn where a template stays as it is written, as strangers may have written it."""
         found = path == "variables" and not self._values.origin.is_named
         if found and isinstance(entry.value, Scalar) and "${{" in entry.value.text:
@@ -159,7 +159,7 @@ class _Reader:
     def _secrets(self, node: Node | None) -> dict[str, dict[str, Secret]]:
         if node is None:
             return {}
-        if not isinstance(node, document.Mapping):
+        if not isinstance(node, document.YamlMapping):
             self._findings.error(node.mark, "secrets", '"secrets" must map contexts to keys and values')
             return {}
         found = {}

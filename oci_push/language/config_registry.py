@@ -7,7 +7,7 @@ Terraform writes them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping as Table
+from collections.abc import Mapping
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from oci_push.errors import Diagnostic
 from oci_push.language import document
 from oci_push.language.config_values import SecretSource, Values
-from oci_push.language.document import Location, Mapping, Node, Scalar, Sequence
+from oci_push.language.diagnostics import not_allowed
+from oci_push.language.document import Location, Node, Scalar, YamlMapping, YamlSequence
 from oci_push.language.integrations import PROVIDERS, Integration
 from oci_push.language.scalars import boolean
-from oci_push.language.schema import not_allowed
 from oci_push.model.endpoint import TlsConfig, is_loopback
 from oci_push.model.identity import (
     MAX_DURATION_S,
@@ -66,7 +66,7 @@ class RegistryReader:
 
     def integration(self, node: Node, path: str) -> Integration | None:
         """Read one registry; gives nothing where it is no mapping."""
-        if not isinstance(node, document.Mapping):
+        if not isinstance(node, document.YamlMapping):
             self._values.diagnostics.error(node.mark, path, "a registry is a mapping with name, provider and domain")
             return None
         keys = _Keys(self._values.apart(), path, node.mark)
@@ -146,13 +146,13 @@ class _Keys(Struct, frozen=True):
         """Return the same with a list of its own of what is missing, and variables that are allowed for `host`."""
         return replace(self, values=self.values.apart(host))
 
-    def add(self, node: Mapping) -> None:
+    def add(self, node: YamlMapping) -> None:
         for entry in node.entries:
             key = snake_case(entry.key.text)
             if key == "spec":
-                for nested in entry.value.entries if isinstance(entry.value, document.Mapping) else ():
+                for nested in entry.value.entries if isinstance(entry.value, document.YamlMapping) else ():
                     self.found.setdefault("provider", Scalar(nested.key.mark, nested.key.text, nested.key.text, True))
-                    if isinstance(nested.value, document.Mapping):
+                    if isinstance(nested.value, document.YamlMapping):
                         self.add(nested.value)
             elif key not in _KEYS:
                 self.error(entry.key.mark, f"{not_allowed(entry.key.text, _KEYS)} (in a registry)")
@@ -194,7 +194,7 @@ class _Keys(Struct, frozen=True):
 
     def texts(self, key: str) -> tuple[str, ...]:
         node = self.found.get(key)
-        if isinstance(node, Sequence):
+        if isinstance(node, YamlSequence):
             items = [self.values.expanded(item) for item in node.items if isinstance(item, Scalar)]
             return tuple(dict.fromkeys(item for item in items if item))
         if node is not None:
@@ -254,7 +254,7 @@ def _user(provider: str, keys: _Keys) -> str:
 
 def _identity(
     provider: str, keys: _Keys, region: str, account: str
-) -> tuple[Identity | None, Table[str, SecretSource]]:
+) -> tuple[Identity | None, Mapping[str, SecretSource]]:
     """Return who asks a cloud for a login, without secrets, and where those are, by the identity's field."""
     wanted: tuple[str, ...] = ()
     identity: Identity | None = None
@@ -284,7 +284,7 @@ def _identity(
 
 
 def _check_ecr(
-    identity: Identity | None, secrets: Table[str, SecretSource], regions: tuple[str, ...], keys: _Keys
+    identity: Identity | None, secrets: Mapping[str, SecretSource], regions: tuple[str, ...], keys: _Keys
 ) -> None:
     """Add what AWS would refuse, as far as everything that was written could be read."""
     if not isinstance(identity, AwsIdentity):
@@ -299,7 +299,7 @@ def _check_ecr(
 
 def _creation(keys: _Keys) -> EcrCreation | None:
     node = keys.found.get("create_repository")
-    if not isinstance(node, document.Mapping):
+    if not isinstance(node, document.YamlMapping):
         return EcrCreation() if keys.flag("create_repository", default=False) else None
     known: dict[str, Node] = {}
     for entry in node.entries:
@@ -309,9 +309,9 @@ def _creation(keys: _Keys) -> EcrCreation | None:
             keys.error(entry.key.mark, f"{not_allowed(entry.key.text, _CREATION)} (in create_repository)")
     inside = _Keys(keys.values, f"{keys.path}.create_repository", node.mark, known)
     tags = known.get("tags")
-    if tags is not None and not isinstance(tags, document.Mapping):
+    if tags is not None and not isinstance(tags, document.YamlMapping):
         keys.error(tags.mark, '"tags" must map names to values')
-    pairs = tags.entries if isinstance(tags, document.Mapping) else ()
+    pairs = tags.entries if isinstance(tags, document.YamlMapping) else ()
     policy = known.get("lifecycle_policy")
     return EcrCreation(
         inside.flag("scan_on_push", default=False),

@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from oci_push.errors import ConfigError, Diagnostic
-from oci_push.language.document import Location, Scalar
+from oci_push.language.document import Location, Node, Scalar
+from oci_push.language.scalars import shown
+
+_LONGEST_SHOWN = 200
+_FAR = 5
+"""Edits between two words from which on nobody asks whether one was meant."""
 
 
 class Diagnostics:
@@ -75,3 +80,48 @@ def problem_to_json(problem: Diagnostic, file: str) -> dict[str, object]:
         "message": problem.message,
         "hint": problem.hint,
     }
+
+
+def must(key: str, wanted: str, node: Node, *, secret: bool = False) -> str:
+    """Say what `key` must be, and what it is where that helps and is no secret."""
+    message = f'"{key}" must {wanted}'
+    return message if secret else with_value(message, node)
+
+
+def with_value(message: str, node: Node) -> str:
+    """Add the value, unless it is false for JavaScript; the blank at the end is the vendor's."""
+    if not isinstance(node, Scalar) or not node.value or node.value != node.value:
+        return message
+    return f"{message}. Current value: {cut(shown(node))} "
+
+
+def not_allowed(key: str, allowed: tuple[str, ...]) -> str:
+    """Say that a key is unknown, and which one was probably meant."""
+    near = suggest(key, allowed)
+    return f'"{key}" is not allowed. Did you mean "{near}"?' if near else f'"{key}" is not allowed'
+
+
+def suggest(key: str, allowed: tuple[str, ...]) -> str:
+    """Find the key meant: the shortest that begins with `key`, else the nearest within four edits; or nothing."""
+    longer = sorted((name for name in allowed if name.startswith(key)), key=len)
+    if longer:
+        return longer[0]
+    near = [(distance(key, name), name) for name in allowed if abs(len(key) - len(name)) < 3]
+    return min((found for found in near if found[0] < _FAR), key=lambda found: found[0], default=(0, ""))[1]
+
+
+def distance(one: str, other: str) -> int:
+    """Count the edits between two words (Levenshtein), up to the number from which on nobody asks."""
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        last, row[0] = row[0], i
+        for j, b in enumerate(other, 1):
+            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (a != b))
+        if min(row) >= _FAR:
+            return _FAR
+    return row[-1]
+
+
+def cut(text: str) -> str:
+    """Shorten what is quoted of a file."""
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec import Struct, field
 
 from oci_push.errors import ConfigError, Diagnostic
-from oci_push.language.yaml_scalars import Plain, Timestamp, resolve_plain
+from oci_push.language.yaml_scalars import Timestamp, YamlValue, resolve_plain
 
 if TYPE_CHECKING:
     import yaml
@@ -61,31 +61,31 @@ class Scalar(Struct, frozen=True):
 
     mark: Location
     text: str
-    value: Plain
+    value: YamlValue
     quoted: bool
 
 
-class Sequence(Struct, frozen=True):
+class YamlSequence(Struct, frozen=True):
     """A list."""
 
     mark: Location
     items: tuple[Node, ...]
 
 
-class Entry(Struct, frozen=True):
+class YamlEntry(Struct, frozen=True):
     """One key of a mapping and its value."""
 
     key: Scalar
     value: Node
 
 
-class Mapping(Struct, frozen=True):
+class YamlMapping(Struct, frozen=True):
     """A mapping in the order written; no key is there twice."""
 
     mark: Location
-    entries: tuple[Entry, ...]
+    entries: tuple[YamlEntry, ...]
 
-    def entry(self, name: str) -> Entry | None:
+    def entry(self, name: str) -> YamlEntry | None:
         """Find a key by its text."""
         for entry in self.entries:
             if entry.key.text == name:
@@ -102,7 +102,7 @@ class Mapping(Struct, frozen=True):
         return tuple(entry.key.text for entry in self.entries)
 
 
-Node: TypeAlias = Scalar | Sequence | Mapping
+Node: TypeAlias = Scalar | YamlSequence | YamlMapping
 
 
 class Document(Struct, frozen=True):
@@ -143,7 +143,7 @@ def to_plain(node: Node) -> object:
     """Return a node as plain Python values; a `Timestamp` stays one."""
     if isinstance(node, Scalar):
         return node.value
-    if isinstance(node, Sequence):
+    if isinstance(node, YamlSequence):
         return [to_plain(item) for item in node.items]
     return {entry.key.text: to_plain(entry.value) for entry in node.entries}
 
@@ -253,7 +253,7 @@ class _Builder:
 
     def _end(self) -> Node:
         done = self._open.pop()
-        node = self._mapping(done) if done.is_mapping else Sequence(done.mark, tuple(done.children))
+        node = self._mapping(done) if done.is_mapping else YamlSequence(done.mark, tuple(done.children))
         self._put(node, done.mark, done.anchor, size=self._count + 1 - done.before, height=done.height)
         return node
 
@@ -280,9 +280,9 @@ class _Builder:
             self._unfit(mark, tag)
         return Scalar(mark, text, value, quoted=False)
 
-    def _mapping(self, done: _Open) -> Mapping:
-        own: dict[str, Entry] = {}
-        merged: dict[str, Entry] = {}
+    def _mapping(self, done: _Open) -> YamlMapping:
+        own: dict[str, YamlEntry] = {}
+        merged: dict[str, YamlEntry] = {}
         for key, value in zip(done.children[::2], done.children[1::2], strict=True):
             if not isinstance(key, Scalar) or key.value is None:
                 self._problem(key.mark, _NO_KEY if isinstance(key, Scalar) else "a key must be plain text")
@@ -293,14 +293,14 @@ class _Builder:
                 first = own[key.text].key.mark.line
                 self._problem(key.mark, f"duplicated mapping key {key.text!r} (first on line {first})")
             else:
-                own[key.text] = Entry(key, value)
-        return Mapping(done.mark, tuple({**merged, **own}.values()))
+                own[key.text] = YamlEntry(key, value)
+        return YamlMapping(done.mark, tuple({**merged, **own}.values()))
 
-    def _merge(self, value: Node) -> tuple[Entry, ...]:
-        if isinstance(value, Mapping):
+    def _merge(self, value: Node) -> tuple[YamlEntry, ...]:
+        if isinstance(value, YamlMapping):
             return value.entries
-        if isinstance(value, Sequence) and all(isinstance(item, Mapping) for item in value.items):
-            return tuple(e for item in value.items if isinstance(item, Mapping) for e in item.entries)
+        if isinstance(value, YamlSequence) and all(isinstance(item, YamlMapping) for item in value.items):
+            return tuple(e for item in value.items if isinstance(item, YamlMapping) for e in item.entries)
         self._problem(value.mark, "<< merges mappings only")
         return ()
 

@@ -7,51 +7,26 @@ vendor's public validator refuses `scale` and `matrix`, which its documentation 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from oci_push.errors import Diagnostic
 from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Entry, Location, Mapping, Node, Scalar, Sequence
+from oci_push.language.document import Location, Node, Scalar, YamlEntry, YamlMapping, YamlSequence
+from oci_push.language.scalars import boolean, child, items, step_type
+from oci_push.language.schema_steps import ROOT
+from oci_push.language.steps import KNOWN_TYPES
 
-KNOWN_TYPES = frozenset(
-    {
-        "git-clone",
-        "build",
-        "deploy",
-        "composition",
-        "launch-composition",
-        "parallel",
-        "push",
-        "travis",
-        "simple_travis",
-        "integration-test",
-        "push-tag",
-        "pending-approval",
-        "services",
-        "freestyle",
-        "freestyle-ssh",
-        "github-action",
-    }
-)
 Change: TypeAlias = Callable[[Node], Node]
-HOOK_EVENTS = ("on_elected", "on_success", "on_fail", "on_finish")
 _NEEDED = {"push": "candidate", "build": "image_name", "freestyle": "image"}
 _MAX_COMBINATIONS = 1000
 _OF_THE_GROUP = ("title", "description", "stage", "when", "success_criteria")
 """Keys that a group of expanded steps has as a whole; `when` is decided once, before any child."""
 
 
-def step_type(step: Mapping) -> str:
-    """Return a step's type as written; one without is ``freestyle``, one that is no text gives nothing."""
-    kind = step.get("type")
-    if kind is None:
-        return "freestyle"
-    return kind.value if isinstance(kind, Scalar) and isinstance(kind.value, str) else ""
-
-
-def expand(root: Mapping, diagnostics: Diagnostics) -> Mapping:
+def expand(root: YamlMapping, diagnostics: Diagnostics) -> YamlMapping:
     """Rewrite a whole pipeline; adds what cannot be rewritten to `diagnostics`."""
     mode = root.get("mode")
     rewriter = _Rewriter(diagnostics, is_parallel=isinstance(mode, Scalar) and mode.value == "parallel")
@@ -63,12 +38,12 @@ class _Rewriter(Struct, frozen=True):
     is_parallel: bool
 
     def steps(self, node: Node, path: str, *, in_group: bool = False) -> Node:
-        if not isinstance(node, Mapping):
+        if not isinstance(node, YamlMapping):
             return node
-        return Mapping(
+        return YamlMapping(
             node.mark,
             tuple(
-                Entry(e.key, self._step(e.value, f"{path}.{e.key.text}", e.key, in_group=in_group))
+                YamlEntry(e.key, self._step(e.value, f"{path}.{e.key.text}", e.key, in_group=in_group))
                 for e in node.entries
             ),
         )
@@ -77,7 +52,7 @@ class _Rewriter(Struct, frozen=True):
         return self._hooks(node, "hooks")
 
     def _step(self, node: Node, path: str, name: Scalar, *, in_group: bool = False) -> Node:
-        if not isinstance(node, Mapping):
+        if not isinstance(node, YamlMapping):
             return node
         step = self._flattened(node, path)
         if in_group:
@@ -94,18 +69,18 @@ class _Rewriter(Struct, frozen=True):
             },
         )
 
-    def _flattened(self, step: Mapping, path: str) -> Mapping:
+    def _flattened(self, step: YamlMapping, path: str) -> YamlMapping:
         """Assign what stands under `arguments` over the step's own keys. Types of others keep theirs."""
         inside = step.get("arguments")
         if inside is None or step_type(step) not in KNOWN_TYPES:
             return step
         own = tuple(entry for entry in step.entries if entry.key.text != "arguments")
-        if not isinstance(inside, Mapping):
+        if not isinstance(inside, YamlMapping):
             self.diagnostics.error(inside.mark, f"{path}.arguments", '"arguments" must be an object')
-            return Mapping(step.mark, own)
-        return Mapping(step.mark, _over(own, inside.entries))
+            return YamlMapping(step.mark, own)
+        return YamlMapping(step.mark, _over(own, inside.entries))
 
-    def _say_not_flattened(self, written: Mapping, step: Mapping, path: str) -> None:
+    def _say_not_flattened(self, written: YamlMapping, step: YamlMapping, path: str) -> None:
         """Note that upstream does not see what stands under `arguments` in a parallel step's children."""
         needed = _NEEDED.get(step_type(step), "")
         if step.entry(needed) and not written.entry(needed):
@@ -114,15 +89,15 @@ class _Rewriter(Struct, frozen=True):
             self.diagnostics.refused_upstream(written.mark, where, f'"{needed}" is required', hint=hint)
 
     def _hooks(self, node: Node, path: str) -> Node:
-        if not isinstance(node, Mapping):
+        if not isinstance(node, YamlMapping):
             return node
-        return Mapping(
+        return YamlMapping(
             node.mark,
-            tuple(Entry(e.key, self._hook(e.value, f"{path}.{e.key.text}")) for e in node.entries),
+            tuple(YamlEntry(e.key, self._hook(e.value, f"{path}.{e.key.text}")) for e in node.entries),
         )
 
     def _hook(self, node: Node, path: str) -> Node:
-        if not isinstance(node, Mapping):
+        if not isinstance(node, YamlMapping):
             return node
         if node.entry("exec"):
             return _replaced(node, {"exec": lambda inner: self._hook(inner, f"{path}.exec")})
@@ -130,7 +105,7 @@ class _Rewriter(Struct, frozen=True):
             return _replaced(node, {"steps": lambda inner: self.steps(inner, f"{path}.steps")})
         return self._flattened(node, path)
 
-    def _group(self, step: Mapping, path: str, name: Scalar) -> Mapping:
+    def _group(self, step: YamlMapping, path: str, name: Scalar) -> YamlMapping:
         which = [key for key in ("scale", "matrix") if step.entry(key)]
         key = next(entry.key for entry in step.entries if entry.key.text == which[0])
         if step_type(step) == "push":
@@ -146,24 +121,26 @@ class _Rewriter(Struct, frozen=True):
         node = step.get(which[0])
         children = self._scaled(node, path) if which[0] == "scale" else self._combined(node, path, name)
         stage = tuple(e for e in own if e.key.text == "stage")
-        steps = tuple(Entry(child, Mapping(mark, _over(common + stage, over))) for child, mark, over in children)
+        steps = tuple(
+            YamlEntry(child, YamlMapping(mark, _over(common + stage, over))) for child, mark, over in children
+        )
         group = (
             _text_entry("type", "parallel", key.mark),
             *own,
-            Entry(_key("steps", key.mark), Mapping(key.mark, steps)),
+            YamlEntry(_key("steps", key.mark), YamlMapping(key.mark, steps)),
         )
-        return Mapping(step.mark, group)
+        return YamlMapping(step.mark, group)
 
-    def _scaled(self, node: Node | None, path: str) -> Iterator[tuple[Scalar, Location, tuple[Entry, ...]]]:
+    def _scaled(self, node: Node | None, path: str) -> Iterator[tuple[Scalar, Location, tuple[YamlEntry, ...]]]:
         where = f"{path}.scale"
-        if not isinstance(node, Mapping):
+        if not isinstance(node, YamlMapping):
             if node is not None:
                 self.diagnostics.error(node.mark, where, '"scale" must be an object')
             return
         if not node.entries:
             self.diagnostics.error(node.mark, where, '"scale" must contain at least 1 items')
         for entry in node.entries:
-            if isinstance(entry.value, Mapping):
+            if isinstance(entry.value, YamlMapping):
                 over = self._flattened(entry.value, f"{where}.{entry.key.text}")
                 yield entry.key, entry.value.mark, over.entries
             else:
@@ -172,23 +149,23 @@ class _Rewriter(Struct, frozen=True):
 
     def _combined(
         self, node: Node | None, path: str, name: Scalar
-    ) -> Iterator[tuple[Scalar, Location, tuple[Entry, ...]]]:
+    ) -> Iterator[tuple[Scalar, Location, tuple[YamlEntry, ...]]]:
         where = f"{path}.matrix"
-        if not isinstance(node, Mapping):
+        if not isinstance(node, YamlMapping):
             if node is not None:
                 self.diagnostics.error(node.mark, where, '"matrix" must be an object')
             return
-        axes: list[list[Entry]] = []
+        axes: list[list[YamlEntry]] = []
         count = 1
         for entry in node.entries:
             key = entry.key.text
-            if not isinstance(entry.value, Sequence):
+            if not isinstance(entry.value, YamlSequence):
                 self.diagnostics.error(entry.value.mark, f"{where}.{key}", f'"{key}" must be an array')
                 return
             if not entry.value.items:
                 self.diagnostics.error(entry.value.mark, f"{where}.{key}", f'"{key}" must contain at least 1 items')
                 return
-            axes.append([Entry(entry.key, item) for item in entry.value.items])
+            axes.append([YamlEntry(entry.key, item) for item in entry.value.items])
             count *= len(entry.value.items)
         if not axes or count > _MAX_COMBINATIONS:
             message = f'"matrix" must give 1 to {_MAX_COMBINATIONS} steps, not {count if axes else 0}'
@@ -198,22 +175,22 @@ class _Rewriter(Struct, frozen=True):
             yield _key(f"{name.text}_{number}", name.mark), node.mark, combination
 
 
-def _replaced(node: Mapping, changes: dict[str, Change]) -> Mapping:
+def _replaced(node: YamlMapping, changes: dict[str, Change]) -> YamlMapping:
     entries = tuple(
-        Entry(entry.key, changes[entry.key.text](entry.value)) if entry.key.text in changes else entry
+        YamlEntry(entry.key, changes[entry.key.text](entry.value)) if entry.key.text in changes else entry
         for entry in node.entries
     )
-    return Mapping(node.mark, entries)
+    return YamlMapping(node.mark, entries)
 
 
-def _over(below: Iterable[Entry], above: Iterable[Entry]) -> tuple[Entry, ...]:
+def _over(below: Iterable[YamlEntry], above: Iterable[YamlEntry]) -> tuple[YamlEntry, ...]:
     """Lay entries over others; lists called ``environment`` are kept both."""
     found = {entry.key.text: entry for entry in below}
     for entry in above:
         name = entry.key.text
         under = found[name].value if name in found else None
-        if name == "environment" and isinstance(under, Sequence) and isinstance(entry.value, Sequence):
-            entry = Entry(entry.key, Sequence(entry.value.mark, under.items + entry.value.items))
+        if name == "environment" and isinstance(under, YamlSequence) and isinstance(entry.value, YamlSequence):
+            entry = YamlEntry(entry.key, YamlSequence(entry.value.mark, under.items + entry.value.items))
         found[name] = entry
     return tuple(found.values())
 
@@ -222,5 +199,65 @@ def _key(text: str, mark: Location) -> Scalar:
     return Scalar(mark, text, text, quoted=False)
 
 
-def _text_entry(key: str, value: str, mark: Location) -> Entry:
-    return Entry(_key(key, mark), _key(value, mark))
+def _text_entry(key: str, value: str, mark: Location) -> YamlEntry:
+    return YamlEntry(_key(key, mark), _key(value, mark))
+
+
+_KIND = "pipeline"
+
+
+class Exported(Struct, frozen=True):
+    """The pipeline inside, its own variables, and by name why an encrypted one has no value."""
+
+    root: YamlMapping
+    variables: Mapping[str, str] = field(default_factory=dict)
+    lacking: Mapping[str, Diagnostic] = field(default_factory=dict)
+
+
+def unwrap(root: YamlMapping, diagnostics: Diagnostics) -> Exported | None:
+    """Return the pipeline of a file; for files of other kinds nothing, and one error that says what they are."""
+    kind = root.get("kind")
+    if not isinstance(kind, Scalar):
+        return Exported(root)
+    spec = root.get("spec")
+    hint = "give a file with version, stages and steps, or one of kind: pipeline"
+    if kind.text != _KIND:
+        diagnostics.error(kind.mark, "kind", f"this file describes a {kind.text!r}, not a pipeline", hint=hint)
+        return None
+    if not isinstance(spec, YamlMapping):
+        diagnostics.error(kind.mark, "spec", "this file is of kind: pipeline and has no spec", hint=hint)
+        return None
+    template = spec.entry("specTemplate")
+    if spec.entry("steps") is None and template is not None:
+        path = child(template.value, "path")
+        where = f": {path.text}" if isinstance(path, Scalar) else ""
+        diagnostics.error(
+            template.key.mark,
+            "spec.specTemplate",
+            f"the steps of this pipeline are in another file{where}",
+            hint="give that file",
+        )
+        return None
+    kept = tuple(entry for entry in spec.entries if entry.key.text in ROOT.fields)
+    if spec.entry("version") is None:
+        version = root.entry("version")
+        one = Scalar(kind.mark, "1.0", "1.0", quoted=True)
+        kept = (version or YamlEntry(Scalar(kind.mark, "version", "version", quoted=False), one), *kept)
+    values, lacking = _variables(spec.get("variables"), diagnostics)
+    return Exported(YamlMapping(spec.mark, kept), values, lacking)
+
+
+def _variables(node: Node | None, diagnostics: Diagnostics) -> tuple[dict[str, str], dict[str, Diagnostic]]:
+    values: dict[str, str] = {}
+    lacking: dict[str, Diagnostic] = {}
+    for item in items(node):
+        key, value = child(item, "key"), child(item, "value")
+        if not isinstance(key, Scalar) or not key.text:
+            diagnostics.warn(item.mark, "spec.variables", "a variable has key and value", hint="it is ignored")
+        elif boolean(child(item, "encrypted")):
+            mark, hint = key.mark, f"give it: --var {key.text}=VALUE"
+            message = f"variable {key.text} is encrypted in this export"
+            lacking[key.text] = Diagnostic(message, mark.file, mark.line, mark.column, "spec.variables", hint=hint)
+        elif isinstance(value, Scalar) and value.value is not None:
+            values[key.text] = value.text
+    return values, lacking

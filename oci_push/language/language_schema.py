@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from oci_push.language.expand import HOOK_EVENTS, KNOWN_TYPES
+from oci_push.language.hooks import FORBIDDEN, GROUP, NOTES, WITH_NOTES
 from oci_push.language.scalars import any_case
 from oci_push.language.schema import Fields
 from oci_push.language.schema_check import MAX_NAME, RUN_TYPES
-from oci_push.language.schema_hooks import FORBIDDEN, GROUP, WITH_NOTES
-from oci_push.language.schema_notes import NOTES
 from oci_push.language.schema_steps import BUILD, COMMON, FOREIGN, FREESTYLE, PARALLEL, PUSH, ROOT
+from oci_push.language.steps import HOOK_EVENTS, KNOWN_TYPES
 
 Schema: TypeAlias = dict[str, object]
 
@@ -82,7 +81,7 @@ def _step() -> Schema:
     return {"type": "object", "properties": {"type": type_of}, "allOf": choices}
 
 
-def _typed(kind: str, table: Fields) -> Schema:
+def _typed(kind: str, table: Fields[None]) -> Schema:
     """Return a step type: what is required may stand in `arguments`, `scale` and `matrix` too."""
     schema = table.to_json()
     properties = _properties(schema)
@@ -109,7 +108,7 @@ def _typed(kind: str, table: Fields) -> Schema:
     return schema
 
 
-def _aliased(required: list[str], table: Fields) -> list[Schema]:
+def _aliased(required: list[str], table: Fields[None]) -> list[Schema]:
     return [{"required": [alias]} for alias, name in table.aliases.items() if required == [name]]
 
 

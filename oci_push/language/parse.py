@@ -6,26 +6,25 @@ them: a pipeline must never mean something else.
 
 from __future__ import annotations
 
-import re
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.errors import ConfigError, Diagnostic
-from oci_push.language.candidates import check_candidates
 from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Mapping, Node, Scalar, load
-from oci_push.language.expand import expand, step_type
-from oci_push.language.exported import unwrap
-from oci_push.language.parse_hooks import parse_hooks, parse_old_hooks
-from oci_push.language.parse_when import parse_success_criteria, parse_when
-from oci_push.language.read import child, entries, flag, number, text, texts, word, words
+from oci_push.language.document import Node, Scalar, YamlMapping, load
+from oci_push.language.expand import expand, unwrap
+from oci_push.language.hooks import parse_hooks, parse_old_hooks
+from oci_push.language.scalars import child, entries, flag, number_or, step_type, text, texts, word, words
+from oci_push.language.schema import NodeRule
 from oci_push.language.schema_check import check_pipeline
 from oci_push.language.schema_conditions import check_conditions
 from oci_push.language.schema_registries import Known, check_registries, check_tabs, check_without_registries
-from oci_push.language.schema_steps import MAX_TIMEOUT_S, UNITS
+from oci_push.language.schema_steps import RETRY, Timeout
+from oci_push.language.step_names import check_candidates
 from oci_push.language.steps import (
-    Aws,
+    AwsKeys,
     BuildStep,
     ParallelStep,
     Pipeline,
@@ -35,9 +34,11 @@ from oci_push.language.steps import (
     Step,
     Text,
     UnsupportedStep,
+    When,
 )
+from oci_push.language.when import SUCCESS_CRITERIA, WHEN
 
-_TIMEOUT = re.compile(r"([0-9]*\.?[0-9]*)([smh])")
+T = TypeVar("T")
 _ALIASES = {"fail_fast": "fail-fast", "image_name": "image-name", "tag_policy": "tag-policy"}
 
 
@@ -74,7 +75,7 @@ def read_pipeline(text: str | bytes, path: str, known: Known | None = None) -> R
     if known is not None:
         check_tabs(document.text, path, diagnostics)
     root = document.root
-    if not isinstance(root, Mapping):
+    if not isinstance(root, YamlMapping):
         diagnostics.error(root.mark, "", "a pipeline is a mapping with version and steps")
         return Reading(None, tuple(diagnostics.errors))
     diagnostics.bare_variables(document.bare)
@@ -100,7 +101,7 @@ def read_pipeline(text: str | bytes, path: str, known: Known | None = None) -> R
     return Reading(replace(pipeline, warnings=warnings), (), warnings, tuple(diagnostics.upstream))
 
 
-def _pipeline(root: Mapping, path: str) -> Pipeline:
+def _pipeline(root: YamlMapping, path: str) -> Pipeline:
     return Pipeline(
         path,
         _steps(root.get("steps")),
@@ -108,7 +109,7 @@ def _pipeline(root: Mapping, path: str) -> Pipeline:
         word(root.get("mode")) == "parallel",
         flag(root.get("fail_fast")),
         flag(root.get("strict_fail_fast"), strict=True),
-        parse_success_criteria(root.get("success_criteria")),
+        _read(SUCCESS_CRITERIA, root.get("success_criteria"), None),
         parse_hooks(root.get("hooks"), _hook_step),
     )
 
@@ -124,7 +125,7 @@ def _hook_step(name: Scalar, node: Node) -> Step | None:
 
 def _step(name: Scalar, node: Node, timeout: Node | None, stage: str) -> Step | None:
     """Build a step; `timeout` and `stage` are those of the parallel step round it."""
-    if not isinstance(node, Mapping):
+    if not isinstance(node, YamlMapping):
         return None
     kind = step_type(node)
     if kind == "parallel":
@@ -138,7 +139,7 @@ def _step(name: Scalar, node: Node, timeout: Node | None, stage: str) -> Step | 
     return UnsupportedStep(name.text, name.mark, kind, settings, commands)
 
 
-def _parallel(name: Scalar, node: Mapping, timeout: Node | None, stage: str) -> ParallelStep:
+def _parallel(name: Scalar, node: YamlMapping, timeout: Node | None, stage: str) -> ParallelStep:
     own = node.get("timeout")
     settings = replace(_settings(node, timeout, stage), hooks=())
     return ParallelStep(
@@ -146,18 +147,18 @@ def _parallel(name: Scalar, node: Mapping, timeout: Node | None, stage: str) -> 
         name.mark,
         _steps(node.get("steps"), timeout if own is None else own, settings.stage),
         settings,
-        parse_success_criteria(node.get("success_criteria")),
+        _read(SUCCESS_CRITERIA, node.get("success_criteria"), None),
     )
 
 
-def _settings(node: Mapping, timeout: Node | None, stage: str) -> Settings:
+def _settings(node: YamlMapping, timeout: Node | None, stage: str) -> Settings:
     own = node.get("timeout")
     return Settings(
         text(node.get("title")),
         text(node.get("description")),
         stage or word(node.get("stage")),
-        parse_when(node.get("when")),
-        _retry(node.get("retry")),
+        _read(WHEN, node.get("when"), When()),
+        _read(RETRY, node.get("retry"), Retry()),
         _timeout_s(own, timeout),
         flag(_named(node, "fail_fast")),
         flag(node.get("strict_fail_fast"), strict=True),
@@ -165,7 +166,7 @@ def _settings(node: Mapping, timeout: Node | None, stage: str) -> Settings:
     )
 
 
-def _push(name: Scalar, node: Mapping, settings: Settings) -> PushStep | None:
+def _push(name: Scalar, node: YamlMapping, settings: Settings) -> PushStep | None:
     candidate = text(node.get("candidate"))
     if candidate is None:
         return None
@@ -183,18 +184,18 @@ def _push(name: Scalar, node: Mapping, settings: Settings) -> PushStep | None:
         (user, password) if user and password else None,
         text(node.get("registry_context")),
         provider if provider in ("", "ecr") else "docker",
-        Aws(
+        AwsKeys(
             text(node.get("accessKeyId")),
             text(node.get("secretAccessKey")),
             text(node.get("region")),
             text(node.get("role_arn")),
             text(node.get("aws_session_name")),
-            number(node.get("aws_duration_seconds"), 0.0) or None,
+            number_or(node.get("aws_duration_seconds"), 0.0) or None,
         ),
     )
 
 
-def _build(name: Scalar, node: Mapping, settings: Settings) -> BuildStep:
+def _build(name: Scalar, node: YamlMapping, settings: Settings) -> BuildStep:
     return BuildStep(
         name.text,
         name.mark,
@@ -207,30 +208,25 @@ def _build(name: Scalar, node: Mapping, settings: Settings) -> BuildStep:
     )
 
 
-def _tags(node: Mapping) -> tuple[Text, ...]:
+def _tags(node: YamlMapping) -> tuple[Text, ...]:
     tag = text(node.get("tag"))
     return ((tag,) if tag else ()) + texts(node.get("tags"))
 
 
-def _named(node: Mapping, key: str) -> Node | None:
+def _named(node: YamlMapping, key: str) -> Node | None:
     return node.get(key) or node.get(_ALIASES[key])
 
 
-def _retry(node: Node | None) -> Retry:
-    """Build a retry block; the documented maxima bound it, the minima do not."""
-    attempts, factor = number(child(node, "maxAttempts"), 1), number(child(node, "exponentialFactor"), 1)
-    return Retry(min(10, max(1, int(attempts))), min(60.0, number(child(node, "delay"), 5)), min(5.0, factor))
+def _read(rule: NodeRule[T], node: Node | None, default: T) -> T:
+    return default if node is None else rule.read(node)
 
 
 def _timeout_s(own: Node | None, inherited: Node | None) -> float | None:
     """Read a limit; what is written wrong counts as not written, null and zero as no limit."""
     for node in (own, inherited):
-        if not isinstance(node, Scalar):
-            continue
-        match = _TIMEOUT.fullmatch(node.value) if isinstance(node.value, str) else None
-        if match is not None:
-            seconds = float(match[1]) * UNITS[match[2]] if match[1] not in ("", ".") else 0.0
-            return min(seconds, MAX_TIMEOUT_S) or None
-        if node.value is None:
-            return None
+        found = Diagnostics()
+        if node is not None:
+            Timeout().check("timeout", node, "", found)
+            if not found.errors:
+                return Timeout().read(node)
     return None

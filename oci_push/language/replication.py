@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from oci_push.errors import ConfigError, Diagnostic
-from oci_push.language.document import Location, Mapping, Node, Scalar, Sequence, load
+from oci_push.language.document import Location, Node, Scalar, YamlMapping, YamlSequence, load
 from oci_push.providers.ecr.replication_rules import Place, Rule, rule_problems, rules_problems
 
 
@@ -75,8 +75,8 @@ class _Reader:
         # The text as written: an account number that begins with 0 must not become another number.
         return Place(self._text(region, "region"), self._text(account, "account") if account is not None else "")
 
-    def _mapping(self, node: Node, keys: tuple[str, ...], what: str) -> Mapping | None:
-        if not isinstance(node, Mapping):
+    def _mapping(self, node: Node, keys: tuple[str, ...], what: str) -> YamlMapping | None:
+        if not isinstance(node, YamlMapping):
             self._say(node.mark, f"{what} must be a mapping with {', '.join(keys)}")
             return None
         for entry in node.entries:
@@ -87,7 +87,7 @@ class _Reader:
     def _list(self, node: Node | None, what: str) -> tuple[Node, ...]:
         if node is None:
             return ()
-        if not isinstance(node, Sequence):
+        if not isinstance(node, YamlSequence):
             self._say(node.mark, f'"{what}" must be a list')
             return ()
         return node.items

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from oci_push.language.document import Location
 from oci_push.language.integrations import Integration, hint_for_unknown, names_host
 from oci_push.language.resolving import ResolveContext, error, is_later, use
-from oci_push.language.steps import Aws, PushStep, Text
+from oci_push.language.steps import AwsKeys, PushStep, Text
 from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.identity import AwsIdentity
 from oci_push.model.reference import DOCKER_HUB
@@ -71,7 +71,7 @@ def _named(
     resolve_context: ResolveContext,
     *,
     credential: Credential | None = None,
-    aws: Aws | None = None,
+    aws: AwsKeys | None = None,
 ) -> Registry:
     """Decide the registry that a text names, or the default one; `credential` wins over an integration's own."""
     if named is None:
@@ -83,14 +83,14 @@ def _named(
                 "",
                 (RegistryEndpoint(DOCKER_HUB, credential, name="" if credential is None else mark_name(mark)),),
             )
-        return _integration(found, resolve_context, credential, aws or Aws())
+        return _integration(found, resolve_context, credential, aws or AwsKeys())
     name = use(named, resolve_context)
     found = resolve_context.config.find(name)
     if found is not None:
-        return _integration(found, resolve_context, credential, aws or Aws())
+        return _integration(found, resolve_context, credential, aws or AwsKeys())
     host = names_host(name)
     if host:
-        return _host(host, named.mark, resolve_context, credential, aws or Aws())
+        return _host(host, named.mark, resolve_context, credential, aws or AwsKeys())
     known = [one.name for one in resolve_context.config.integrations]
     if not known:
         message = f"Registry '{name}' does not exist. You have not added a registry integration."
@@ -104,7 +104,7 @@ def mark_name(mark: Location) -> str:
 
 
 def _integration(
-    found: Integration, resolve_context: ResolveContext, credential: Credential | None, aws: Aws
+    found: Integration, resolve_context: ResolveContext, credential: Credential | None, aws: AwsKeys
 ) -> Registry:
     endpoint = found.endpoint(with_login=resolve_context.with_login)
     if found.provider != "ecr" or not isinstance(endpoint.identity, AwsIdentity):
@@ -132,7 +132,7 @@ def _integration(
 
 
 def _host(
-    host: str, mark: Location, resolve_context: ResolveContext, credential: Credential | None, aws: Aws
+    host: str, mark: Location, resolve_context: ResolveContext, credential: Credential | None, aws: AwsKeys
 ) -> Registry:
     place = ecr_host.parse(host)
     if place is None:
@@ -164,7 +164,7 @@ def _inline_ecr(step: PushStep, resolve_context: ResolveContext) -> Registry:
     return Registry(endpoints[0].host, "", endpoints)
 
 
-def _with_keys(identity: AwsIdentity, aws: Aws, resolve_context: ResolveContext) -> AwsIdentity:
+def _with_keys(identity: AwsIdentity, aws: AwsKeys, resolve_context: ResolveContext) -> AwsIdentity:
     if aws.access_key_id is None or aws.secret_access_key is None:
         one = aws.access_key_id or aws.secret_access_key
         if one is not None:
@@ -174,7 +174,7 @@ def _with_keys(identity: AwsIdentity, aws: Aws, resolve_context: ResolveContext)
     return replace(identity, access_key_id=use(aws.access_key_id, resolve_context), secret_access_key=secret)
 
 
-def _with_role(identity: AwsIdentity, aws: Aws, resolve_context: ResolveContext) -> AwsIdentity:
+def _with_role(identity: AwsIdentity, aws: AwsKeys, resolve_context: ResolveContext) -> AwsIdentity:
     if aws.role_arn is None:
         return identity
     role = use(aws.role_arn, resolve_context)
@@ -196,7 +196,9 @@ def _checked(identity: AwsIdentity, mark: Location, resolve_context: ResolveCont
     return identity
 
 
-def _regions(found: Integration, identity: AwsIdentity, aws: Aws, resolve_context: ResolveContext) -> tuple[str, ...]:
+def _regions(
+    found: Integration, identity: AwsIdentity, aws: AwsKeys, resolve_context: ResolveContext
+) -> tuple[str, ...]:
     if aws.region is not None:
         return (_region(aws.region, resolve_context),)
     own = _home(found, identity)
@@ -221,7 +223,7 @@ def _host_of(identity: AwsIdentity, region: str) -> str:
     return ecr_host.registry_host(replace(identity, region=region))
 
 
-def _refuse_aws(provider: str, aws: Aws) -> None:
+def _refuse_aws(provider: str, aws: AwsKeys) -> None:
     if aws.region is not None:
         message = f"Unable to specify region with a registry of type: {provider}"
         raise error(aws.region.mark, message, "name an ECR registry in registry:, or write provider: ecr", 206)

@@ -1,13 +1,15 @@
-"""Scalars as the vendor's validator sees them: what is a number, a boolean, a variable, and how a value is printed.
+"""Scalars as the vendor's validator sees them, and typed values out of checked nodes.
 
-It is JavaScript with joi 9, which converts text that reads as a number or a boolean.
+It is JavaScript with joi 9, which converts text that reads as a number or a boolean. What is absent, or was found wrong
+before, reads as nothing.
 """
 
 from __future__ import annotations
 
 import re
 
-from oci_push.language.document import Node, Scalar
+from oci_push.language.document import Node, Scalar, YamlEntry, YamlMapping, YamlSequence
+from oci_push.language.steps import Flag, Text
 from oci_push.language.yaml_scalars import Timestamp
 
 VARIABLE = re.compile(r"\$\{{2}(.+?)\}{2}")
@@ -75,3 +77,63 @@ def to_boolean(text: str) -> bool | None:
 def is_variable(node: Node) -> bool:
     """Say whether the whole value is ``${{…}}``, by the vendor's pattern."""
     return isinstance(node, Scalar) and isinstance(node.value, str) and VARIABLE.fullmatch(node.value) is not None
+
+
+def child(node: Node | None, key: str) -> Node | None:
+    """Return a mapping's value; anything else has none."""
+    return node.get(key) if isinstance(node, YamlMapping) else None
+
+
+def entries(node: Node | None) -> tuple[YamlEntry, ...]:
+    """Return a mapping's entries; anything else has none."""
+    return node.entries if isinstance(node, YamlMapping) else ()
+
+
+def items(node: Node | None) -> tuple[Node, ...]:
+    """Return a list's items; anything else has none."""
+    return node.items if isinstance(node, YamlSequence) else ()
+
+
+def text(node: Node | None) -> Text | None:
+    """Return a string that is not empty."""
+    if isinstance(node, Scalar) and isinstance(node.value, str) and node.value:
+        return Text(node.value, node.mark)
+    return None
+
+
+def texts(node: Node | None) -> tuple[Text, ...]:
+    """Return a list's strings."""
+    return tuple(found for item in items(node) if (found := text(item)) is not None)
+
+
+def words(node: Node | None) -> tuple[str, ...]:
+    """Return a list's strings, where places do not matter."""
+    return tuple(found.text for found in texts(node))
+
+
+def word(node: Node | None) -> str:
+    """Return a string, or an empty one."""
+    found = text(node)
+    return found.text if found else ""
+
+
+def number_or(node: Node | None, default: float) -> float:
+    """Return a number, or `default`."""
+    value = number(node)
+    return default if value is None else value
+
+
+def flag(node: Node | None, *, strict: bool = False) -> Flag:
+    """Return a switch: said, left to a variable, or not said."""
+    if node is None:
+        return None
+    value = boolean(node, strict=strict)
+    return text(node) if value is None and is_variable(node) else value
+
+
+def step_type(step: YamlMapping) -> str:
+    """Return a step's type as written; one without is ``freestyle``, one that is no text gives nothing."""
+    kind = step.get("type")
+    if kind is None:
+        return "freestyle"
+    return kind.value if isinstance(kind, Scalar) and isinstance(kind.value, str) else ""

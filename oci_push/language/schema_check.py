@@ -10,34 +10,34 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Mapping, Node, Scalar, Sequence
-from oci_push.language.expand import HOOK_EVENTS, KNOWN_TYPES, step_type
-from oci_push.language.read import child, entries
-from oci_push.language.scalars import boolean, is_variable, js_length, shown
-from oci_push.language.schema import Choice, Field, Fields, Number, String, must
-from oci_push.language.schema_hooks import FORBIDDEN, check_hooks
-from oci_push.language.schema_order import check_order
+from oci_push.language.diagnostics import Diagnostics, must
+from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence
+from oci_push.language.hooks import FORBIDDEN, check_hooks
+from oci_push.language.scalar_rules import Choice, Number, String
+from oci_push.language.scalars import boolean, child, entries, is_variable, js_length, shown, step_type
+from oci_push.language.schema import Field, Fields
 from oci_push.language.schema_push import check_annotation_keys, check_old_hooks, check_push, check_retry
 from oci_push.language.schema_steps import FOREIGN, ROOT, TABLES
+from oci_push.language.step_names import check_order
+from oci_push.language.steps import HOOK_EVENTS, KNOWN_TYPES
 
 MAX_NAME = 150
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
 RUN_TYPES = ("push", "parallel", "build")
 
 
-def check_pipeline(root: Mapping, diagnostics: Diagnostics) -> None:
+def check_pipeline(root: YamlMapping, diagnostics: Diagnostics) -> None:
     """Check everything that can be judged without the integrations."""
     ROOT.check("value", root, "", diagnostics)
     _check_version(root, diagnostics)
     fail_fast = root.get("fail_fast")
-    is_object = isinstance(fail_fast, Mapping)
+    is_object = isinstance(fail_fast, YamlMapping)
     is_word = isinstance(fail_fast, Scalar) and isinstance(fail_fast.value, str) and bool(fail_fast.value)
     if fail_fast is not None and (is_object or is_word) and boolean(fail_fast) is None and not is_variable(fail_fast):
         message = must("fail_fast", "be a boolean", fail_fast)
         diagnostics.warn(fail_fast.mark, "fail_fast", message, hint="true is taken; write true or false")
     stages = root.get("stages")
-    declared = tuple(s.text for s in stages.items if isinstance(s, Scalar)) if isinstance(stages, Sequence) else ()
+    declared = tuple(s.text for s in stages.items if isinstance(s, Scalar)) if isinstance(stages, YamlSequence) else ()
     checker = _Checker(diagnostics, declared)
     hooks, steps = root.get("hooks"), root.get("steps")
     if hooks is not None:
@@ -48,7 +48,7 @@ def check_pipeline(root: Mapping, diagnostics: Diagnostics) -> None:
         check_order(root, diagnostics)
 
 
-def _check_version(root: Mapping, diagnostics: Diagnostics) -> None:
+def _check_version(root: YamlMapping, diagnostics: Diagnostics) -> None:
     """Accept 1.0 and 1, as numbers and in quotes; what JavaScript takes for false is a wrong number instead."""
     version = root.get("version")
     if version is None:
@@ -99,7 +99,7 @@ class _Checker(Struct, frozen=True):
     stages: tuple[str, ...]
 
     def steps(self, node: Node, path: str, *, in_group: bool = False) -> None:
-        if not isinstance(node, Mapping):
+        if not isinstance(node, YamlMapping):
             self.diagnostics.error(node.mark, path, must("steps", "be an object", node))
             return
         for entry in node.entries:
@@ -107,11 +107,11 @@ class _Checker(Struct, frozen=True):
 
     def hooks(self, node: Node, path: str) -> None:
         check_hooks(node, path, self.diagnostics, self._step_in_hook)
-        for entry in node.entries if isinstance(node, Mapping) else ():
+        for entry in node.entries if isinstance(node, YamlMapping) else ():
             check_annotation_keys(entry.value, f"{path}.{entry.key.text}", self.diagnostics)
 
     def _step(self, name: str, node: Node, path: str, *, in_group: bool = False) -> None:
-        if not isinstance(node, Mapping):
+        if not isinstance(node, YamlMapping):
             self.diagnostics.error(node.mark, path, must(name, "be an object", node))
             return
         kind = step_type(node)
@@ -135,17 +135,17 @@ class _Checker(Struct, frozen=True):
             check_annotation_keys(node.get(event), f"{path}.{event}", self.diagnostics)
 
     def _step_in_hook(self, name: str, node: Node, path: str) -> None:
-        if isinstance(node, Mapping):
+        if isinstance(node, YamlMapping):
             forbidden = [entry for entry in node.entries if entry.key.text in FORBIDDEN]
             for entry in forbidden:
                 key, hint = entry.key.text, "a step inside a hook cannot have it"
                 self.diagnostics.error(entry.key.mark, f"{path}.{key}", f'"{key}" is not allowed', hint=hint)
-            node = Mapping(node.mark, tuple(entry for entry in node.entries if entry.key.text not in FORBIDDEN))
+            node = YamlMapping(node.mark, tuple(entry for entry in node.entries if entry.key.text not in FORBIDDEN))
         self._step(name, node, path)
 
-    def _parallel(self, name: str, node: Mapping, path: str) -> None:
+    def _parallel(self, name: str, node: YamlMapping, path: str) -> None:
         own = Diagnostics()
-        self._keys(name, Mapping(node.mark, tuple(e for e in node.entries if e.key.text != "steps")), path, own)
+        self._keys(name, YamlMapping(node.mark, tuple(e for e in node.entries if e.key.text != "steps")), path, own)
         self.diagnostics.add(own, as_warnings=True)  # upstream swallows them, and its documentation counts on that
         for key in ("hooks", *HOOK_EVENTS[1:]):
             entry = node.entry(key)
@@ -153,14 +153,14 @@ class _Checker(Struct, frozen=True):
                 message, hint = f'"{key}" of a parallel step is not run', "put it on the steps inside"
                 self.diagnostics.warn(entry.key.mark, f"{path}.{key}", message, hint=hint)
         steps = node.get("steps")
-        if not isinstance(steps, Mapping) or not steps.entries:
+        if not isinstance(steps, YamlMapping) or not steps.entries:
             mark, hint = steps.mark if steps else node.mark, "steps: is a mapping from names to steps"
             message = '"steps" is required and must be an array of type steps'
             self.diagnostics.error(mark, f"{path}.steps", message, hint=hint)
         else:
             self.steps(steps, f"{path}.steps", in_group=True)
 
-    def _keys(self, name: str, node: Mapping, path: str, diagnostics: Diagnostics) -> None:
+    def _keys(self, name: str, node: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
         kind = step_type(node)
         table = TABLES.get(kind, FOREIGN)
         if kind == "freestyle" and node.entry("type") is None and node.entry("image") is None:
@@ -185,7 +185,7 @@ class _Checker(Struct, frozen=True):
         hint = f"declare it at the root: stages: [{node.text}]"
         diagnostics.error(node.mark, path, must("stage", "be one of []", node), hint=hint)
 
-    def _type(self, kind: str, node: Mapping, path: str) -> None:
+    def _type(self, kind: str, node: YamlMapping, path: str) -> None:
         given = node.get("type")
         if given is None or kind in KNOWN_TYPES:
             return

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from oci_push.expressions.functions import get_function
 from oci_push.expressions.hints import find_hint
 from oci_push.expressions.javascript.values import BLANKS, ExpressionError, from_units, to_units
-from oci_push.expressions.syntax import Binary, Call, Fail, Find, parse
+from oci_push.expressions.syntax import Binary, ExpressionCall, Fail, Find, parse
 from oci_push.language.branches import find_bad_patterns
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.scalars import VARIABLE
@@ -41,9 +41,9 @@ def find_fault(text: str) -> tuple[str, str] | None:
                 raise ExpressionError(one.message, one.at)
             if isinstance(one, Binary) and one.operator in _ALWAYS_WRONG:
                 raise ExpressionError(f"Invalid binary operator: {one.operator}", one.at)
-            if isinstance(one, Find | Call):
+            if isinstance(one, Find | ExpressionCall):
                 wanted = len(get_function(one.function).parameters)
-                if isinstance(one, Call) and one.count != wanted:
+                if isinstance(one, ExpressionCall) and one.count != wanted:
                     raise ExpressionError(f"Expected {wanted} arguments for function '{one.function}'.", one.at)
     except ExpressionError as error:
         message = from_units(error.message)

@@ -1,23 +1,30 @@
-"""What the keys of a step say together, where each by itself is fine."""
+"""What the keys of a step say together, where each by itself is fine; with the AWS keys of a push step.
+
+The vendor's number is 206 for all that concerns region, role and session length.
+"""
 
 from __future__ import annotations
 
 import re
 
-from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Mapping, Node, Scalar
-from oci_push.language.read import items, text
-from oci_push.language.scalars import matches, number
-from oci_push.language.schema import with_value
+from msgspec import Struct
+
+from oci_push.language.diagnostics import Diagnostics, with_value
+from oci_push.language.document import Node, Scalar, YamlMapping
+from oci_push.language.scalars import items, matches, number, text
 from oci_push.language.schema_steps import PROVIDER_PATTERN
+from oci_push.language.steps import Text
+from oci_push.model.identity import MAX_DURATION_S, MIN_DURATION_S
 from oci_push.model.reference import check_tag
+from oci_push.providers.ecr.host import is_region
+from oci_push.providers.ecr.rules import is_role_arn
 
 PROVIDERS = ("docker", "standard", "ecr")
 _LETTERS_FIRST = re.compile(r"[A-Za-z]")
 _RANGES = (("maxAttempts", 1, 10, ""), ("delay", 5, 60, " seconds"), ("exponentialFactor", 1, 5, ""))
 
 
-def check_push(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
+def check_push(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
     """Warn about keys of a push step that do not go together or have no effect."""
     provider = step.get("provider")
     name = provider.value if isinstance(provider, Scalar) else None
@@ -37,7 +44,7 @@ def check_push(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
     _check_reference(step, path, diagnostics)
 
 
-def _check_reference(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
+def _check_reference(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
     """Warn about names and tags that no registry takes; with variables in them nobody can know."""
     name = text(step.get("image_name"))
     if name is not None and "${{" not in name.text and name.text != name.text.lower():
@@ -55,10 +62,10 @@ def _check_reference(step: Mapping, path: str, diagnostics: Diagnostics) -> None
             diagnostics.warn(tag.mark, where, str(problem))
 
 
-def check_retry(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
+def check_retry(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
     """Warn about numbers beyond the documented ranges, of which the upper ends are enforced."""
     retry = step.get("retry")
-    if not isinstance(retry, Mapping):
+    if not isinstance(retry, YamlMapping):
         return
     for key, least, most, unit in _RANGES:
         node = retry.get(key)
@@ -76,12 +83,12 @@ def check_retry(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
         diagnostics.warn(node.mark, f"{path}.retry.{key}", with_value(f'"{key}" {said}', node))
 
 
-def check_old_hooks(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
+def check_old_hooks(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
     """Refuse notes written in the old place beside hooks for the same events."""
     hooks = step.get("hooks")
     events = ("on_success", "on_fail", "on_finish")
     old = next((step.entry(event) for event in events if step.entry(event)), None)
-    if old is None or not isinstance(hooks, Mapping) or not any(hooks.entry(event) for event in events):
+    if old is None or not isinstance(hooks, YamlMapping) or not any(hooks.entry(event) for event in events):
         return
     message = 'Either old "on_success/on_fail/on_finish" or new "hooks" should be used'
     diagnostics.error(old.key.mark, path, message, hint=f"move {old.key.text} into hooks")
@@ -89,7 +96,7 @@ def check_old_hooks(step: Mapping, path: str, diagnostics: Diagnostics) -> None:
 
 def check_annotation_keys(node: Node | None, path: str, diagnostics: Diagnostics) -> None:
     """Warn about annotation keys that do not begin with a letter, which the vendor documents and does not check."""
-    annotations = node.get("annotations") if isinstance(node, Mapping) else None
+    annotations = node.get("annotations") if isinstance(node, YamlMapping) else None
     for key in _keys(annotations):
         if not _LETTERS_FIRST.match(key.text):
             message = f'annotation key "{key.text}" should begin with a letter'
@@ -98,16 +105,110 @@ def check_annotation_keys(node: Node | None, path: str, diagnostics: Diagnostics
 
 def _keys(annotations: Node | None) -> list[Scalar]:
     found: list[Scalar] = []
-    writes = annotations.get("set") if isinstance(annotations, Mapping) else None
+    writes = annotations.get("set") if isinstance(annotations, YamlMapping) else None
     for write in getattr(writes, "items", ()):
-        notes = write.get("annotations") if isinstance(write, Mapping) else None
+        notes = write.get("annotations") if isinstance(write, YamlMapping) else None
         for item in getattr(notes, "items", ()):
             found.extend([item] if isinstance(item, Scalar) else [e.key for e in getattr(item, "entries", ())])
     return found
 
 
-def _ignored(step: Mapping, keys: tuple[str, ...], because: str, path: str, diagnostics: Diagnostics) -> None:
+def _ignored(step: YamlMapping, keys: tuple[str, ...], because: str, path: str, diagnostics: Diagnostics) -> None:
     for key in keys:
         entry = step.entry(key)
         if entry is not None:
             diagnostics.warn(entry.key.mark, f"{path}.{key}", f'"{key}" is ignored with {because}')
+
+
+CODE = 206
+_VENDORS_REGIONS = frozenset(
+    f"{area}-{number}"
+    for area, numbers in {
+        "us-east": "12",
+        "us-west": "12",
+        "af-south": "1",
+        "ap-east": "1",
+        "ap-south": "1",
+        "ap-northeast": "123",
+        "ap-southeast": "12",
+        "ca-central": "1",
+        "eu-central": "1",
+        "eu-west": "123",
+        "eu-north": "1",
+        "me-south": "1",
+        "sa-east": "1",
+    }.items()
+    for number in numbers
+)
+"""The vendor's closed list, which lacks many regions."""
+
+
+class PushNode(Struct, frozen=True):
+    """A step and its path; `is_ecr` is ``provider: ecr``."""
+
+    step: YamlMapping
+    path: str
+    is_ecr: bool
+
+
+def check_aws(aws: PushNode, provider: str | None, diagnostics: Diagnostics, *, role_of: str = "") -> None:
+    """Check the keys for a registry of type `provider`: ``undefined`` where none is named, nothing where unknown.
+
+    `role_of` is the type of the registry that is used although none is named.
+    """
+    _check_region(aws, provider, diagnostics)
+    role = text(aws.step.get("role_arn"))
+    if role is not None:
+        _check_role(aws, role, provider if role_of == "" else role_of, diagnostics)
+    _check_duration(aws, diagnostics, has_role=role is not None)
+
+
+def _check_region(aws: PushNode, provider: str | None, diagnostics: Diagnostics) -> None:
+    region = text(aws.step.get("region"))
+    if region is None:
+        return
+    path = f"{aws.path}.region"
+    is_variable = region.text.startswith("${{") and "}}" in region.text
+    if not is_variable and "${{" not in region.text and not is_region(region.text):
+        hint = "a region looks like eu-west-1"
+        diagnostics.error(region.mark, path, "aws region is invalid", code=CODE, hint=hint)
+        return
+    if not is_variable and region.text not in _VENDORS_REGIONS:
+        hint = "every region of the usual shape is accepted here"
+        diagnostics.refused_upstream(region.mark, path, "aws region is invalid", code=CODE, hint=hint)
+    elif aws.is_ecr:
+        message = "Unable to specify region with a registry of type: undefined"
+        hint = "provider: ecr needs no registry"
+        diagnostics.refused_upstream(region.mark, path, message, code=CODE, hint=hint)
+    if provider is not None and provider != "ecr" and not aws.is_ecr:
+        message = f"Unable to specify region with a registry of type: {provider}"
+        hint = "name an ECR registry in registry:, or write provider: ecr"
+        diagnostics.error(region.mark, path, message, code=CODE, hint=hint)
+
+
+def _check_role(aws: PushNode, role: Text, provider: str | None, diagnostics: Diagnostics) -> None:
+    path = f"{aws.path}.role_arn"
+    if "${{" in role.text:
+        hint = "it is checked here when the variable has a value"
+        diagnostics.refused_upstream(role.mark, path, "Invalid role_arn", code=CODE, hint=hint)
+    elif not is_role_arn(role.text):
+        hint = "a role looks like arn:aws:iam::123456789012:role/NAME"
+        diagnostics.error(role.mark, path, "Invalid role_arn", code=CODE, hint=hint)
+    if provider not in (None, "ecr", "undefined") and not aws.is_ecr:
+        message = f"Unable to specify role_arn with a registry of type: {provider}"
+        diagnostics.error(role.mark, path, message, code=CODE, hint="name an ECR registry in registry:")
+
+
+def _check_duration(aws: PushNode, diagnostics: Diagnostics, *, has_role: bool) -> None:
+    node = aws.step.get("aws_duration_seconds")
+    seconds = number(node)
+    if node is None or seconds is None:
+        return
+    path = f"{aws.path}.aws_duration_seconds"
+    if not has_role:
+        message = "aws_duration_seconds is only relevant when using role chaining"
+        diagnostics.error(node.mark, path, message, code=CODE, hint="give the role: role_arn: ARN")
+    elif not MIN_DURATION_S <= seconds <= MAX_DURATION_S:
+        message = "When using role chaining, the duration of the role session must be between 15 minutes and 1 hour"
+        hint = f"write a number from {MIN_DURATION_S} to {MAX_DURATION_S}"
+        diagnostics.error(node.mark, path, message, code=CODE, hint=hint)

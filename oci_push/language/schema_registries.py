@@ -9,20 +9,17 @@ shape is one, a variable whose value is known counts as its value. What only the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from collections.abc import Mapping as Table
+from collections.abc import Callable, Iterator, Mapping
 
 from msgspec import Struct
 
 from oci_push.errors import Diagnostic
 from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Location, Mapping, Node, Scalar
-from oci_push.language.expand import HOOK_EVENTS, step_type
+from oci_push.language.document import Location, Node, Scalar, YamlMapping
 from oci_push.language.integrations import hint_for_unknown, names_host
-from oci_push.language.read import child, entries, texts
-from oci_push.language.scalars import VARIABLE
-from oci_push.language.schema_aws import Aws, check_aws
-from oci_push.language.steps import Text
+from oci_push.language.scalars import VARIABLE, child, entries, step_type, texts
+from oci_push.language.schema_push import PushNode, check_aws
+from oci_push.language.steps import HOOK_EVENTS, Text
 
 _MIXED = re.compile(r"\t\s|\s\t")
 _VENDORS_HOST = re.compile(
@@ -48,7 +45,7 @@ class Known(Struct, frozen=True):
     registries: tuple[KnownRegistry, ...]
     lookup: Callable[[str], str | None]
 
-    def beside(self, variables: Table[str, str], lacking: Table[str, Diagnostic]) -> Known:
+    def beside(self, variables: Mapping[str, str], lacking: Mapping[str, Diagnostic]) -> Known:
         """Return the same with variables that the file brings along; what only lacks its value counts as known."""
 
         def lookup(name: str) -> str | None:
@@ -78,7 +75,7 @@ def check_tabs(text: str, path: str, diagnostics: Diagnostics) -> None:
             diagnostics.error(mark, "", "Your YAML contains both spaces and tabs.", code=400, hint=hint)
 
 
-def check_registries(root: Mapping, known: Known, diagnostics: Diagnostics) -> None:
+def check_registries(root: YamlMapping, known: Known, diagnostics: Diagnostics) -> None:
     """Check every step of an expanded pipeline against what is known."""
     checker = _Checker(known, diagnostics)
     for step, path in _steps(root.get("steps"), "steps"):
@@ -87,16 +84,16 @@ def check_registries(root: Mapping, known: Known, diagnostics: Diagnostics) -> N
     _check_hooks(root, "", known, diagnostics)
 
 
-def check_without_registries(root: Mapping, diagnostics: Diagnostics) -> None:
+def check_without_registries(root: YamlMapping, diagnostics: Diagnostics) -> None:
     """Warn about AWS keys that no registry can make right, where the registries are not known."""
     alone = Diagnostics()
     for step, path in _steps(root.get("steps"), "steps"):
         if step_type(step) == "push":
-            check_aws(Aws(step, path, is_ecr=False), None, alone)
+            check_aws(PushNode(step, path, is_ecr=False), None, alone)
     diagnostics.warnings.extend(alone.errors)
 
 
-def _check_hooks(owner: Mapping, path: str, known: Known, diagnostics: Diagnostics) -> None:
+def _check_hooks(owner: YamlMapping, path: str, known: Known, diagnostics: Diagnostics) -> None:
     inside = Diagnostics()
     for event in HOOK_EVENTS:
         hook = child(owner.get("hooks"), event)
@@ -106,14 +103,14 @@ def _check_hooks(owner: Mapping, path: str, known: Known, diagnostics: Diagnosti
         steps = child(hook, "steps")
         found = _steps(steps, f"{where}.steps") if steps is not None else iter([(hook, where)])
         for step, at in found:
-            if isinstance(step, Mapping):
+            if isinstance(step, YamlMapping):
                 _Checker(known, inside).step(step, at)
     diagnostics.warnings.extend([*inside.errors, *inside.warnings])
 
 
-def _steps(node: Node | None, path: str) -> Iterator[tuple[Mapping, str]]:
+def _steps(node: Node | None, path: str) -> Iterator[tuple[YamlMapping, str]]:
     for entry in entries(node):
-        if isinstance(entry.value, Mapping):
+        if isinstance(entry.value, YamlMapping):
             where = f"{path}.{entry.key.text}"
             yield entry.value, where
             yield from _steps(entry.value.get("steps"), f"{where}.steps")
@@ -123,7 +120,7 @@ class _Checker(Struct, frozen=True):
     known: Known
     diagnostics: Diagnostics
 
-    def step(self, step: Mapping, path: str) -> None:
+    def step(self, step: YamlMapping, path: str) -> None:
         kind = step_type(step)
         if kind == "push":
             self._context(step, path)
@@ -131,12 +128,12 @@ class _Checker(Struct, frozen=True):
         elif kind in ("build", "composition"):
             self._foreign(step, path)
 
-    def _push(self, step: Mapping, path: str) -> None:
+    def _push(self, step: YamlMapping, path: str) -> None:
         written = _text(step.get("registry"))
         if written is None and step.entry("registry") is not None:
             return  # said before: it is no text
         is_ecr = _text(step.get("provider")) == "ecr"
-        aws = Aws(step, path, is_ecr=is_ecr)
+        aws = PushNode(step, path, is_ecr=is_ecr)
         if is_ecr:
             self._ecr_upstream(written, step, path)
             check_aws(aws, None, self.diagnostics)
@@ -156,7 +153,7 @@ class _Checker(Struct, frozen=True):
         else:
             self._unknown(written, name, step, path, aws)
 
-    def _without(self, step: Mapping, path: str, aws: Aws) -> None:
+    def _without(self, step: YamlMapping, path: str, aws: PushNode) -> None:
         """Check a step that names no registry: the default one is used, or Docker Hub with credentials."""
         if not self.known.registries:
             if step.entry("credentials") is None:
@@ -170,13 +167,13 @@ class _Checker(Struct, frozen=True):
         self._say_default(default, step, path)
         check_aws(aws, "undefined", self.diagnostics, role_of=default.provider)
 
-    def _say_default(self, default: KnownRegistry, step: Mapping, path: str) -> None:
+    def _say_default(self, default: KnownRegistry, step: YamlMapping, path: str) -> None:
         if len(self.known.registries) > 1:
             message = f"You are using the default registry integration '{default.name}'."
             hint = "name the registry to be sure: registry: NAME"
             self.diagnostics.warn(step.mark, f"{path}.registry", message, code=203, hint=hint)
 
-    def _unknown(self, written: str, name: str, step: Mapping, path: str, aws: Aws) -> None:
+    def _unknown(self, written: str, name: str, step: YamlMapping, path: str, aws: PushNode) -> None:
         mark, where = _mark(step, "registry"), f"{path}.registry"
         if not self.known.registries:
             self._none_added(mark, path, name)
@@ -191,7 +188,7 @@ class _Checker(Struct, frozen=True):
             self.diagnostics.error(mark, where, message, code=202, hint=self._near(name))
         check_aws(aws, None if _is_variable(written) else "undefined", self.diagnostics)
 
-    def _say_variable(self, written: str, step: Mapping, path: str) -> None:
+    def _say_variable(self, written: str, step: YamlMapping, path: str) -> None:
         """Warn about a variable that nothing defines so far."""
         variable = VARIABLE.search(written) if _is_variable(written) else None
         if variable is None or self.known.lookup(variable[1].strip()) is not None:
@@ -205,7 +202,7 @@ class _Checker(Struct, frozen=True):
         hint = f"give it: --var {variable[1].strip()}=VALUE, or variables: in oci-push.yaml"
         self.diagnostics.warn(_mark(step, "registry"), f"{path}.registry", message, code=201, hint=hint)
 
-    def _context(self, step: Mapping, path: str) -> None:
+    def _context(self, step: YamlMapping, path: str) -> None:
         """Check the integration that the candidate is pulled with; no host will do there."""
         written = _text(step.get("registry_context"))
         if written is None:
@@ -217,7 +214,7 @@ class _Checker(Struct, frozen=True):
         where, hint = f"{path}.registry_context", f"registry_context: {self._near(name)}"
         self.diagnostics.error(_mark(step, "registry_context"), where, message, code=202, hint=hint)
 
-    def _foreign(self, step: Mapping, path: str) -> None:
+    def _foreign(self, step: YamlMapping, path: str) -> None:
         """Check steps that are not run here, whose registries matter to the vendor alone."""
         hint = f"{step_type(step)} steps are not run here"
         seen: set[str] = set()
@@ -243,7 +240,7 @@ class _Checker(Struct, frozen=True):
     def _refused(self, at: Text, path: str, message: str, code: int, hint: str) -> None:
         self.diagnostics.refused_upstream(at.mark, path, message, code=code, hint=hint)
 
-    def _ecr_upstream(self, written: str | None, step: Mapping, path: str) -> None:
+    def _ecr_upstream(self, written: str | None, step: YamlMapping, path: str) -> None:
         """Note what upstream says of ``provider: ecr``, where `registry` is ignored by its own documentation."""
         mark, where = _mark(step, "registry"), f"{path}.registry"
         hint = "provider: ecr needs no registry"
@@ -255,7 +252,7 @@ class _Checker(Struct, frozen=True):
             message = f"Registry '{written}' does not exist."
             self.diagnostics.refused_upstream(mark, where, message, code=202, hint=hint)
 
-    def _host_upstream(self, written: str, step: Mapping, path: str) -> None:
+    def _host_upstream(self, written: str, step: YamlMapping, path: str) -> None:
         """Note that upstream takes no host without a dot, or with a short last label, for one."""
         mark, where, hint = _mark(step, "registry"), f"{path}.registry", "it is a host here"
         if not self.known.registries:
@@ -291,6 +288,6 @@ def _text(node: Node | None) -> str | None:
     return node.value if isinstance(node, Scalar) and isinstance(node.value, str) and node.value else None
 
 
-def _mark(step: Mapping, key: str) -> Location:
+def _mark(step: YamlMapping, key: str) -> Location:
     found = step.get(key)
     return found.mark if found is not None else step.mark

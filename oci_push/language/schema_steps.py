@@ -6,29 +6,23 @@ than one value to judge and are left to `schema_check`.
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Struct
 
-from oci_push.language.diagnostics import Diagnostics
+from oci_push.language.diagnostics import Diagnostics, with_value
 from oci_push.language.document import Node, Scalar
-from oci_push.language.schema import (
-    Anything,
-    Boolean,
-    Choice,
-    Entries,
-    Field,
-    Fields,
-    Items,
-    Number,
-    OneOf,
-    String,
-    with_value,
-)
-from oci_push.language.schema_notes import NOTES
-from oci_push.language.schema_when import SUCCESS_CRITERIA, WHEN
+from oci_push.language.hooks import NOTES
+from oci_push.language.scalar_rules import Anything, Boolean, Choice, Number, String
+from oci_push.language.scalars import text
+from oci_push.language.schema import Entries, Field, Fields, Items, OneOf
+from oci_push.language.steps import Retry
+from oci_push.language.when import SUCCESS_CRITERIA, WHEN
 
 PROVIDER_PATTERN = "^standard|docker|ecr$"
 """The vendor's pattern, ungrouped as it is: it lets ``my-ecr`` through, which `schema_check` warns about."""
 _TIMEOUT = r"^\d*\.?\d*[smh]$"
+_TIMEOUT_PARTS = re.compile(r"([0-9]*\.?[0-9]*)([smh])")
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 MAX_TIMEOUT_S = 2147483.647
 """The vendor counts milliseconds in 32 bits."""
@@ -54,21 +48,38 @@ class Timeout(Struct, frozen=True):
             message = with_value(f'"{key}" is more than {MAX_TIMEOUT_S:.0f} s; that much is taken', node)
             diagnostics.warn(node.mark, path, message)
 
+    def read(self, node: Node) -> float | None:
+        """Return seconds; nothing for no limit and for what is written wrong."""
+        written = text(node)
+        match = _TIMEOUT_PARTS.fullmatch(written.text) if written else None
+        if match is None:
+            return None
+        seconds = float(match[1]) * UNITS[match[2]] if match[1] not in ("", ".") else 0.0
+        return min(seconds, MAX_TIMEOUT_S) or None
+
     def to_json(self) -> dict[str, object]:
         """Return the pattern."""
         return {"anyOf": [{"type": "null"}, {"type": "string", "pattern": _TIMEOUT}]}
 
 
+def _retry(attempts: float | None = None, delay_s: float | None = None, factor: float | None = None) -> Retry:
+    """Build a retry block; the documented maxima bound it, the minima do not."""
+    given = Retry(int(attempts or 1), 5.0 if delay_s is None else delay_s, 1.0 if factor is None else factor)
+    return Retry(min(10, max(1, given.max_attempts)), min(60.0, given.delay_s), min(5.0, given.factor))
+
+
+_POSITIVE = Number(positive=True)
 RETRY = Fields(
     {
-        "maxAttempts": Field(Number(positive=True), "Attempts in all, 1 to 10; 1 means no retry.", default=1),
-        "delay": Field(Number(positive=True), "Seconds before the second attempt, up to 60.", default=5),
+        "maxAttempts": Field(_POSITIVE, "Attempts in all, 1 to 10; 1 means no retry.", default=1, attribute="attempts"),
+        "delay": Field(_POSITIVE, "Seconds before the second attempt, up to 60.", default=5, attribute="delay_s"),
         "exponentialFactor": Field(
-            Number(positive=True), "Each wait is the one before to this power, 1 to 5.", default=1
+            _POSITIVE, "Each wait is the one before to this power, 1 to 5.", default=1, attribute="factor"
         ),
-    }
+    },
+    into=_retry,
 )
-_ENV = Fields(
+_ENV: Fields[None] = Fields(
     {
         "name": Field(String(), "Name of the environment.", required=True),
         "endpoints": Field(Items(Fields({"name": Field(String()), "url": Field(String())}))),
@@ -89,9 +100,11 @@ _ENV = Fields(
     }
 )
 _PHASE = Field(Boolean(variable=False))
-_DEBUG = Fields({"phases": Field(Fields({"before": _PHASE, "after": _PHASE}))})
-_FREESTYLE_DEBUG = Fields({"phases": Field(Fields({"before": _PHASE, "after": _PHASE, "override": _PHASE}))})
-_MACHINE = OneOf(
+_DEBUG: Fields[None] = Fields({"phases": Field(Fields({"before": _PHASE, "after": _PHASE}))})
+_FREESTYLE_DEBUG: Fields[None] = Fields(
+    {"phases": Field(Fields({"before": _PHASE, "after": _PHASE, "override": _PHASE}))}
+)
+_MACHINE: OneOf[None] = OneOf(
     (
         Fields({"create": Field(Fields({"provider": Field(String())}))}),
         Fields({"use": Field(Fields({"node": Field(String())}))}),
@@ -121,7 +134,7 @@ COMMON: dict[str, Field] = {
 }
 ALIASES = {"fail-fast": "fail_fast"}
 
-PUSH = Fields(
+PUSH: Fields[None] = Fields(
     {
         **COMMON,
         "candidate": Field(String(), "The image: ${{STEP}} of a build step, or a reference.", required=True),
@@ -151,7 +164,7 @@ PUSH = Fields(
     ALIASES,
 )
 
-PARALLEL = Fields(
+PARALLEL: Fields[None] = Fields(
     {
         **COMMON,
         "steps": Field(_SHOWN_LATER, "The steps that start together.", required=True),
@@ -161,7 +174,7 @@ PARALLEL = Fields(
 )
 
 # The vendor's list of keys is longer; a build step is read for what a push needs, and the rest is let be.
-BUILD = Fields(
+BUILD: Fields[None] = Fields(
     {
         **COMMON,
         "image_name": Field(String(), "Repository of the image built.", required=True),
@@ -176,7 +189,7 @@ BUILD = Fields(
     is_open=True,
 )
 
-FREESTYLE = Fields(
+FREESTYLE: Fields[None] = Fields(
     {
         **COMMON,
         "image": Field(String(), "The image it runs in.", required=True),
@@ -188,8 +201,8 @@ FREESTYLE = Fields(
 
 # These two types have timeouts of their own forms.
 _OWN_TIMEOUT = {**COMMON, "timeout": Field(Anything())}
-FOREIGN = Fields(COMMON, ALIASES, is_open=True)
-TABLES = {
+FOREIGN: Fields[None] = Fields(COMMON, ALIASES, is_open=True)
+TABLES: dict[str, Fields[None]] = {
     "push": PUSH,
     "parallel": PARALLEL,
     "build": BUILD,
@@ -199,8 +212,8 @@ TABLES = {
 }
 
 # Any string and any object pass, as upstream; a string that is no boolean means the default.
-_ROOT_FAIL_FAST = OneOf((Boolean(), String(), Entries(Anything())))
-ROOT = Fields(
+_ROOT_FAIL_FAST: OneOf[object] = OneOf((Boolean(), String(), Entries(Anything())))
+ROOT: Fields[None] = Fields(
     {
         "version": Field(Anything({"enum": ["1.0", 1.0, 1, "1"]}), "Always '1.0'.", required=True),
         "steps": Field(_SHOWN_LATER, "The steps, in order.", required=True),

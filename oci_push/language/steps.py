@@ -10,6 +10,28 @@ from msgspec import Struct, field
 from oci_push.errors import Diagnostic
 from oci_push.language.document import Location
 
+KNOWN_TYPES = frozenset(
+    {
+        "git-clone",
+        "build",
+        "deploy",
+        "composition",
+        "launch-composition",
+        "parallel",
+        "push",
+        "travis",
+        "simple_travis",
+        "integration-test",
+        "push-tag",
+        "pending-approval",
+        "services",
+        "freestyle",
+        "freestyle-ssh",
+        "github-action",
+    }
+)
+HOOK_EVENTS = ("on_elected", "on_success", "on_fail", "on_finish")
+
 
 class Text(Struct, frozen=True):
     """A string field and its place; variables are still in it."""
@@ -91,7 +113,7 @@ NoteValue: TypeAlias = Text | float | bool | Evaluate | None
 """A note's value; `None` for a key alone."""
 
 
-class Note(Struct, frozen=True):
+class NoteEntry(Struct, frozen=True):
     """One key with its value."""
 
     key: str
@@ -103,7 +125,7 @@ class ImageNotes(Struct, frozen=True):
     """Metadata for one image; `image` is its id, usually a variable."""
 
     image: Text
-    notes: tuple[Note, ...]
+    notes: tuple[NoteEntry, ...]
 
 
 class Annotation(Struct, frozen=True):
@@ -111,7 +133,7 @@ class Annotation(Struct, frozen=True):
 
     entity_type: Text | None
     entity_id: Text | None
-    notes: tuple[Note, ...]
+    notes: tuple[NoteEntry, ...]
     display: Text | None = None
 
 
@@ -165,7 +187,7 @@ class Settings(Struct, frozen=True):
         return next((hook for hook in self.hooks if hook.event == event), None)
 
 
-class Aws(Struct, frozen=True):
+class AwsKeys(Struct, frozen=True):
     """A push step's AWS keys as written."""
 
     access_key_id: Text | None = None
@@ -192,7 +214,7 @@ class PushStep(Struct, frozen=True):
     credentials: tuple[Text, Text] | None = None
     registry_context: Text | None = None
     provider: str = ""
-    aws: Aws = Aws()
+    aws: AwsKeys = AwsKeys()
 
 
 class BuildStep(Struct, frozen=True):
@@ -294,3 +316,16 @@ def _walk(steps: tuple[Step, ...]) -> Iterator[Step]:
         yield step
         if isinstance(step, ParallelStep):
             yield from _walk(step.steps)
+
+
+MAX_WAIT_S = 900.0
+"""The longest single wait where nothing else is said: ``delay: 60, exponentialFactor: 5`` asks for centuries."""
+
+
+def wait_s(retry: Retry, failed_attempts: int, most_s: float = MAX_WAIT_S) -> float:
+    """Return the wait after the n-th failed attempt: with a factor each is the one before to the power of it."""
+    wait = retry.delay_s
+    if retry.factor != 1:
+        for _ in range(failed_attempts):
+            wait = min(wait**retry.factor, most_s)
+    return min(wait, most_s)

@@ -26,10 +26,10 @@ class Timestamp(Struct, frozen=True):
     text: str
 
 
-Plain: TypeAlias = str | int | float | bool | Timestamp | None
+YamlValue: TypeAlias = str | int | float | bool | Timestamp | None
 
 
-def resolve_plain(text: str) -> Plain:
+def resolve_plain(text: str) -> YamlValue:
     """Return a plain scalar's value by YAML 1.2's core schema, as js-yaml 4 reads it."""
     if text in ("", "~", "null", "Null", "NULL"):
         return None

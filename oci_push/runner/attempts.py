@@ -18,8 +18,7 @@ from oci_push.events import Emit, Note, RetryScheduled, StepStarted
 from oci_push.language.resolve import ResolvedPush, resolve_build, resolve_push
 from oci_push.language.resolve_source import ImageSource
 from oci_push.language.resolving import Pushed, ResolveContext
-from oci_push.language.retries import wait_s
-from oci_push.language.steps import BuildStep, PushStep, Retry
+from oci_push.language.steps import BuildStep, PushStep, Retry, wait_s
 from oci_push.model.manifest import Manifest
 from oci_push.runner.outputs import push_members
 from oci_push.runner.pusher import REPLICATION_S, Pusher

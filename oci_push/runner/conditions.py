@@ -11,8 +11,7 @@ from typing import cast
 from oci_push.errors import ConfigError
 from oci_push.expressions.evaluate import Evaluated, Value, evaluate
 from oci_push.expressions.syntax import parse
-from oci_push.language.branches import allows
-from oci_push.language.decision import Decision
+from oci_push.language.branches import Decision, allows
 from oci_push.language.scalars import to_boolean
 from oci_push.language.steps import Branches, Condition, Conditions, Dependencies, Dependency, Flag, Text, When
 from oci_push.runner.schedule import SKIPPED

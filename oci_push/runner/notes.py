@@ -10,7 +10,7 @@ from msgspec import Struct
 from oci_push.events import Emit
 from oci_push.events import Note as Said
 from oci_push.expressions.javascript.values import Value
-from oci_push.language.steps import Evaluate, Note, Notes, NoteValue, Text
+from oci_push.language.steps import Evaluate, NoteEntry, Notes, NoteValue, Text
 from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.results import Noted, Plain
 from oci_push.variables.lookup import Variables
@@ -60,7 +60,7 @@ class NoteWriter(Struct, frozen=True):
     def _text(self, text: Text) -> str:
         return self.variables.interpolate(text.text).text
 
-    def _value(self, note: Note) -> Plain:
+    def _value(self, note: NoteEntry) -> Plain:
         return self._plain(note.key, note.value)
 
     def _plain(self, key: str, value: NoteValue) -> Plain:

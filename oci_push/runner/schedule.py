@@ -15,7 +15,7 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
-from oci_push.language.decision import Decision
+from oci_push.language.branches import Decision
 from oci_push.language.steps import Conditions, Flag, ParallelStep, Pipeline, Step, SuccessCriteria, When
 
 PENDING, RUNNING = "pending", "running"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct, field
 
-from oci_push.language.retries import MAX_WAIT_S
+from oci_push.language.steps import MAX_WAIT_S
 from oci_push.runner.simulate import Assumed
 from oci_push.runner.simulated_results import SimulatedResults
 

@@ -8,8 +8,7 @@ from msgspec.structs import replace
 from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.resolve import ResolvedPush, resolve_build, resolve_push
 from oci_push.language.resolving import ResolveContext
-from oci_push.language.retries import MAX_WAIT_S, wait_s
-from oci_push.language.steps import BuildStep, Hook, Pipeline, PushStep, Step, UnsupportedStep
+from oci_push.language.steps import MAX_WAIT_S, BuildStep, Hook, Pipeline, PushStep, Step, UnsupportedStep, wait_s
 from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.given_images import count_given
 from oci_push.runner.idle import Pushes, count_pushes

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from oci_push.errors import ConfigError
-from oci_push.language.expand import HOOK_EVENTS
-from oci_push.language.steps import ParallelStep, Pipeline, Step, UnsupportedStep, flatten
+from oci_push.language.steps import HOOK_EVENTS, ParallelStep, Pipeline, Step, UnsupportedStep, flatten
 from oci_push.runner.schedule import FAILURE, SUCCESS, TERMINATED
 
 TIMEOUT = "timeout"

@@ -51,7 +51,7 @@ class Derived(Struct, frozen=True):
     make: Callable[[str], str]
 
 
-class Token(Struct, frozen=True):
+class TemplateToken(Struct, frozen=True):
     """Mark a ``${{NAME}}`` in a text, from `start` up to `end`; the name may be empty."""
 
     start: int
@@ -88,7 +88,7 @@ def only_name(text: str) -> str | None:
     return first.name or None if first is not None and (first.start, first.end) == (0, len(stripped)) else None
 
 
-def tokens_in(text: str) -> Iterator[Token]:
+def tokens_in(text: str) -> Iterator[TemplateToken]:
     """Find the tokens, as the vendor's pattern does: ``${{``, one or more characters but no newline, ``}}``.
 
     The first ``}}`` closes. Searched for by hand, as the pattern takes quadratic time over ``${{${{${{…``.
@@ -107,7 +107,7 @@ def tokens_in(text: str) -> Iterator[Token]:
         if newline < close:
             start = text.find(_OPEN, start + 1)
             continue
-        yield Token(start, close + len(_CLOSE), text[name_start:close].strip())
+        yield TemplateToken(start, close + len(_CLOSE), text[name_start:close].strip())
         start = text.find(_OPEN, close + len(_CLOSE))
 
 

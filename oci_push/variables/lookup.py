@@ -28,14 +28,14 @@ from oci_push.variables.interpolation import (
     value_of,
 )
 
-__all__ = ["Interpolated", "Source", "Variables", "interpolate", "names_in", "only_name"]
+__all__ = ["Interpolated", "VariableSource", "Variables", "interpolate", "names_in", "only_name"]
 
 _SECRETS = "secrets."
 _STEPS = "steps."
 _PARENTS = "parentSteps."
 
 
-class Source(Struct, frozen=True):
+class VariableSource(Struct, frozen=True):
     """Variables from one place, named so that a user knows it (``--var``, ``git``).
 
     `is_literal` keeps its values from being expanded. `is_own` says that its names were chosen by the user, for this
@@ -62,7 +62,7 @@ class Variables:
     """Look names up in sources, steps and secrets; safe to use from several threads."""
 
     def __init__(
-        self, sources: Sequence[Source] = (), *, secrets: Mapping[str, Mapping[str, Secret]] | None = None
+        self, sources: Sequence[VariableSource] = (), *, secrets: Mapping[str, Mapping[str, Secret]] | None = None
     ) -> None:
         self._sources = tuple(sources)
         self._secrets = {
@@ -81,10 +81,10 @@ class Variables:
     @classmethod
     def of(cls, *mappings: Mapping[str, str]) -> Variables:
         """Take plain mappings as sources, the first one winning."""
-        return cls([Source("variables", mapping) for mapping in mappings])
+        return cls([VariableSource("variables", mapping) for mapping in mappings])
 
     @property
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[VariableSource, ...]:
         """Return the sources, in order of precedence."""
         return self._sources
 

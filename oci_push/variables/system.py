@@ -13,7 +13,7 @@ from oci_push.runtime.single_flight import SingleFlight
 from oci_push.secret import repr_without
 from oci_push.variables.ci_services import find_service
 from oci_push.variables.derived import escape_quotes
-from oci_push.variables.lookup import Source
+from oci_push.variables.lookup import VariableSource
 from oci_push.variables.repository_url import parse_repository_url
 
 MEANINGS: Mapping[str, str] = {
@@ -106,7 +106,9 @@ ReadGit = Callable[[str], GitFacts]
 """Read the facts of a commit, given by its hash, or of HEAD when that is empty."""
 
 
-def system_sources(env: Mapping[str, str], read_git: ReadGit, build: Build, *, event: str = "") -> tuple[Source, ...]:
+def system_sources(
+    env: Mapping[str, str], read_git: ReadGit, build: Build, *, event: str = ""
+) -> tuple[VariableSource, ...]:
     """Return the sources of system variables, first wins: the CI that `env` tells of, this run, git.
 
     `event` is the text of GitHub's event file. `read_git` is called at most once, when a variable is asked for that
@@ -127,12 +129,12 @@ def system_sources(env: Mapping[str, str], read_git: ReadGit, build: Build, *, e
             if env.get(name):
                 run["CF_BUILD_INITIATOR"], origins["CF_BUILD_INITIATOR"] = env[name], name
                 break
-    here = Source("this run", run, is_literal=True, origins=origins)
-    git = Source("git", _GitVariables(lambda: read_git(revision)), is_literal=True)
+    here = VariableSource("this run", run, is_literal=True, origins=origins)
+    git = VariableSource("git", _GitVariables(lambda: read_git(revision)), is_literal=True)
     if service is None:
         return here, git
     told = {value.name: value.origin for value in found}
-    return Source(service.name, values, is_literal=True, origins=told), here, git
+    return VariableSource(service.name, values, is_literal=True, origins=told), here, git
 
 
 def git_variables(facts: GitFacts) -> Mapping[str, str]:

@@ -23,7 +23,7 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sources.table import path_exists
 from oci_push.transport.session import TransportSettings
-from oci_push.variables.lookup import Source, Variables
+from oci_push.variables.lookup import Variables, VariableSource
 
 ONCE = RetryPolicy(attempts=1)
 
@@ -49,7 +49,7 @@ class Running:
         context = context or Context(self.clock, what="test")
         pipeline = parse_pipeline(text, "p.yml")
         settings = load_config(json.dumps(self.config or {}), "oci-push.yaml", {}, Path.read_text)
-        self.variables = Variables([Source("--var", self.values)], secrets=settings.secrets)
+        self.variables = Variables([VariableSource("--var", self.values)], secrets=settings.secrets)
         resolve_context = ResolveContext(
             settings,
             self.variables,

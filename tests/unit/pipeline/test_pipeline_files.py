@@ -6,7 +6,7 @@ import pytest
 
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.language.config import load_config
-from oci_push.language.document import Mapping, Timestamp, load, to_plain
+from oci_push.language.document import Timestamp, YamlMapping, load, to_plain
 from oci_push.language.integrations import Config
 from oci_push.language.parse import parse_pipeline
 from oci_push.language.resolve import ResolvedPush, resolve_push
@@ -60,7 +60,7 @@ def endpoint(step: str, **variables: str) -> RegistryEndpoint:
 )  # fmt: skip
 def test_scalars_are_read_as_yaml_1_2(text: str, value: object) -> None:
     root = load(f"k: {text}", "f").root
-    assert isinstance(root, Mapping)
+    assert isinstance(root, YamlMapping)
     assert to_plain(root) == {"k": value}
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from oci_push.errors import ConfigError
 from oci_push.variables.derived import escape_special, to_tag
 from oci_push.variables.interpolation import MAX_CHARACTERS, tokens_in
-from oci_push.variables.lookup import Source, Variables, names_in
+from oci_push.variables.lookup import Variables, VariableSource, names_in
 
 VENDOR = re.compile(r"\$\{{2}(.+?)\}{2}")
 NAMES = st.sampled_from(["A", "B", "C", "CF_BRANCH", "CF_BRANCH_TAG_NORMALIZED", "CF_REVISION", "steps.p.result"])
@@ -44,7 +44,7 @@ def test_tokens_are_those_of_the_vendors_pattern(text: str) -> None:
 
 @given(TEXTS, VALUES)
 def test_literal_values_are_put_in_as_they_are(text: str, values: dict[str, str]) -> None:
-    variables = Variables([Source("s", values, is_literal=True)])
+    variables = Variables([VariableSource("s", values, is_literal=True)])
     known = {name: value for name in names_in(text) if (value := variables.lookup(name)) is not None}
     expected = VENDOR.sub(lambda match: known.get(match[1].strip(), match[0]), text)
     assert variables.interpolate(text).text == expected

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oci_push.language.document import Mapping, Node, Scalar, Sequence, load, to_plain
+from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence, load, to_plain
 from oci_push.language.parse import read_pipeline
 from oci_push.language.schema_registries import Known, KnownRegistry
 from oci_push.language.yaml_scalars import resolve_plain
@@ -80,7 +80,7 @@ def test_a_plain_scalar_has_a_value_of_its_own_kind(text: str) -> None:
 def depth(node: Node) -> int:
     if isinstance(node, Scalar):
         return 0
-    inside = node.items if isinstance(node, Sequence) else tuple(entry.value for entry in node.entries)
+    inside = node.items if isinstance(node, YamlSequence) else tuple(entry.value for entry in node.entries)
     return 1 + max((depth(one) for one in inside), default=0)
 
 
@@ -92,6 +92,6 @@ def test_aliases_never_make_a_file_deep_or_large(uses: list[int]) -> None:
     reading = read_pipeline("\n".join(lines), "p.yml")
     if "too many values" not in reading.errors[0].message:
         root = load("\n".join(lines), "p.yml").root
-        assert isinstance(root, Mapping)
+        assert isinstance(root, YamlMapping)
         assert depth(root) <= 100
         assert isinstance(to_plain(root), dict)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from oci_push.variables.lookup import Source, Variables
+from oci_push.variables.lookup import Variables, VariableSource
 from oci_push.variables.repository_url import RepositoryUrl, parse_repository_url
 from oci_push.variables.system import Build, GitFacts, system_sources
 
@@ -29,7 +29,7 @@ class Git:
 
 def variables(env: dict[str, str], git: Git, *, event: str = "", build: Build | None = None) -> Variables:
     system = system_sources(env, git, build or Build(1.5), event=event)
-    return Variables([Source("environment", env, is_literal=True), *system])
+    return Variables([VariableSource("environment", env, is_literal=True), *system])
 
 
 def test_git_is_asked_once_and_only_for_what_nobody_else_knows() -> None:

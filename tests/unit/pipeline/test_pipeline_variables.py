@@ -9,12 +9,12 @@ import pytest
 from oci_push.errors import ConfigError
 from oci_push.secret import Secret, masked
 from oci_push.variables.interpolation import MAX_CHARACTERS, MAX_DEPTH
-from oci_push.variables.lookup import Interpolated, Source, Variables, names_in, only_name
+from oci_push.variables.lookup import Interpolated, Variables, VariableSource, names_in, only_name
 
 
 def test_first_source_wins_and_says_where_a_value_is_from() -> None:
     variables = Variables(
-        [Source("--var", {"A": "1"}), Source("environment", {"A": "2", "B": "3"}, is_literal=True)],
+        [VariableSource("--var", {"A": "1"}), VariableSource("environment", {"A": "2", "B": "3"}, is_literal=True)],
         secrets={"store": {"key": Secret("s")}},
     )
     assert (variables.lookup("A"), variables.lookup("B"), variables.lookup("C")) == ("1", "3", None)
@@ -25,7 +25,9 @@ def test_first_source_wins_and_says_where_a_value_is_from() -> None:
 
 
 def test_origin_names_the_services_variable_the_step_and_the_base() -> None:
-    variables = Variables([Source("GitHub Actions", {"CF_BRANCH": "x"}, origins={"CF_BRANCH": "GITHUB_REF_NAME"})])
+    variables = Variables(
+        [VariableSource("GitHub Actions", {"CF_BRANCH": "x"}, origins={"CF_BRANCH": "GITHUB_REF_NAME"})]
+    )
     variables.export("p", {"result": "success"})
     assert variables.origin("CF_BRANCH") == "GitHub Actions (GITHUB_REF_NAME)"
     assert variables.origin("CF_BRANCH_TAG_NORMALIZED") == "derived from CF_BRANCH"
@@ -132,8 +134,8 @@ def test_openings_without_end_take_no_time() -> None:
 @pytest.mark.parametrize("name", ["secrets.prod.token", "PASSWORD"])
 def test_what_strangers_write_is_never_expanded(name: str) -> None:
     variables = Variables(
-        [Source("--var", {"PASSWORD": "hunter2", "TITLE": "${{CF_COMMIT_MESSAGE}}"}),
-         Source("git", {"CF_COMMIT_MESSAGE": f"fix ${{{{{name}}}}}"}, is_literal=True)],
+        [VariableSource("--var", {"PASSWORD": "hunter2", "TITLE": "${{CF_COMMIT_MESSAGE}}"}),
+         VariableSource("git", {"CF_COMMIT_MESSAGE": f"fix ${{{{{name}}}}}"}, is_literal=True)],
         secrets={"prod": {"token": Secret("hunter2")}},
     )  # fmt: skip
     assert variables.interpolate("${{CF_COMMIT_MESSAGE}}|${{TITLE}}").text == "|".join([f"fix ${{{{{name}}}}}"] * 2)
@@ -141,21 +143,21 @@ def test_what_strangers_write_is_never_expanded(name: str) -> None:
 
 def test_a_literal_source_of_the_users_own_names_secrets_and_expands_nothing() -> None:
     variables = Variables(
-        [Source("--var", {"A": "${{secrets.a.b}}", "secrets.a.b": "given"}, is_literal=True, is_own=True)]
+        [VariableSource("--var", {"A": "${{secrets.a.b}}", "secrets.a.b": "given"}, is_literal=True, is_own=True)]
     )
     assert variables.interpolate("${{A}}").text == "${{secrets.a.b}}"
     assert variables.interpolate("${{secrets.a.b}}").secrets == (Secret("given"),)
 
 
 def test_a_secret_that_was_given_is_known_before_it_is_asked_for() -> None:
-    Variables([Source("--var", {"secrets.cli.key": "given-not-asked-for"}, is_literal=True, is_own=True)])
+    Variables([VariableSource("--var", {"secrets.cli.key": "given-not-asked-for"}, is_literal=True, is_own=True)])
     assert masked("title given-not-asked-for") == "title ***"
 
 
 def test_secrets_are_found_by_context_and_key_and_are_known_to_be_used() -> None:
     token, certificate = Secret("t${{A}}"), Secret("c")
     variables = Variables(
-        [Source("--var", {"A": "a", "URL": "https://${{secrets.my-store.token}}@x", "secrets.cli.key": "k"})],
+        [VariableSource("--var", {"A": "a", "URL": "https://${{secrets.my-store.token}}@x", "secrets.cli.key": "k"})],
         secrets={"my-store": {"token": token, "tls@tls.crt": certificate}},
     )
     done = variables.interpolate("${{URL}} ${{ secrets.my-store.tls@tls.crt }} ${{secrets.cli.key}}")
@@ -166,13 +168,15 @@ def test_secrets_are_found_by_context_and_key_and_are_known_to_be_used() -> None
 
 
 def test_secrets_stay_known_through_derived_variables() -> None:
-    variables = Variables([Source("--var", {"CF_BRANCH": "${{secrets.a.b}}"})], secrets={"a": {"b": Secret("x/y")}})
+    variables = Variables(
+        [VariableSource("--var", {"CF_BRANCH": "${{secrets.a.b}}"})], secrets={"a": {"b": Secret("x/y")}}
+    )
     done = variables.interpolate("${{CF_BRANCH_TAG_NORMALIZED}}")
     assert (done.text, done.secrets) == ("x_y", (Secret("x/y"),))
 
 
 def test_secrets_do_not_come_from_the_environment() -> None:
-    variables = Variables([Source("environment", {"secrets.a.b": "c"}, is_literal=True)])
+    variables = Variables([VariableSource("environment", {"secrets.a.b": "c"}, is_literal=True)])
     assert variables.lookup("secrets.a.b") is None
 
 
@@ -251,7 +255,10 @@ def test_branches_become_tags(branch: str, tag: str) -> None:
 
 def test_derived_variables_are_made_from_any_source_after_expanding() -> None:
     variables = Variables(
-        [Source("--var", {"CF_BRANCH": "a/${{N}}", "N": "7"}), Source("git", {"CF_REVISION": "0123456789"}, True)]
+        [
+            VariableSource("--var", {"CF_BRANCH": "a/${{N}}", "N": "7"}),
+            VariableSource("git", {"CF_REVISION": "0123456789"}, True),
+        ]
     )
     assert variables.interpolate("${{CF_BRANCH_TAG_NORMALIZED}} ${{CF_SHORT_REVISION}}").text == "a_7 0123456"
 
@@ -290,8 +297,8 @@ def test_titles_of_pull_requests_are_escaped() -> None:
 def test_names_show_plain_variables_with_their_whole_values() -> None:
     variables = Variables(
         [
-            Source("--var", {"A": "x${{B}}", "secrets.a.b": "s"}),
-            Source("environment", {"B": "b", "CF_BRANCH": "m/n"}, True),
+            VariableSource("--var", {"A": "x${{B}}", "secrets.a.b": "s"}),
+            VariableSource("environment", {"B": "b", "CF_BRANCH": "m/n"}, True),
         ]
     ).overlay({"CF_STEP_NAME": "p"})
     variables.export("p", {"result": "success"})

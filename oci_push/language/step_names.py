@@ -7,21 +7,23 @@ circle would keep a pipeline with ``mode: parallel`` from doing what it says, an
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct
 
 from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Mapping, Node
-from oci_push.language.parse_when import parse_when
-from oci_push.language.read import child, entries, word
+from oci_push.language.document import Node, YamlEntry, YamlMapping
+from oci_push.language.scalars import child, entries, step_type, text, word
 from oci_push.language.steps import Dependencies
+from oci_push.language.when import WHEN
+from oci_push.variables.interpolation import only_name
+from oci_push.variables.system import MEANINGS
 
 _FEW_NAMES = 200
 """Among more names, what was meant is not looked for: that takes the square of their number."""
 
 
-def check_order(root: Mapping, diagnostics: Diagnostics) -> None:
+def check_order(root: YamlMapping, diagnostics: Diagnostics) -> None:
     """Check the dependencies of all steps."""
     groups: dict[str, str] = {}
     for entry in entries(root.get("steps")):
@@ -52,7 +54,8 @@ def _inside(node: Node, path: str) -> Iterator[tuple[str, Node]]:
 
 
 def _dependencies(node: Node) -> Dependencies | None:
-    return parse_when(child(node, "when")).dependencies
+    when = child(node, "when")
+    return None if when is None else WHEN.read(when).dependencies
 
 
 def _check_names(found: Dependencies, names: frozenset[str], path: str, diagnostics: Diagnostics) -> None:
@@ -116,3 +119,35 @@ def _blocked(graph: _Graph) -> dict[str, None]:
                 done.add(step)
                 free.append(step)
     return {step: None for step in graph.waits if step not in done}
+
+
+def hint_for_step(named: str, builds: Sequence[str]) -> str:
+    """Say which build steps a candidate could mean that names none."""
+    near = difflib.get_close_matches(named, builds, 1)
+    meant = f"did you mean {near[0]!r}?" if near else f"build steps: {', '.join(builds) or 'none'}"
+    return f"no step is called {named!r}; {meant}"
+
+
+def check_candidates(root: YamlMapping, lookup: Callable[[str], str | None] | None, diagnostics: Diagnostics) -> None:
+    """Warn about candidates that are neither a step nor, as far as `lookup` knows, a variable."""
+    steps = list(_steps(root))
+    names = {entry.key.text for entry in steps}
+    builds = [
+        entry.key.text for entry in steps if isinstance(entry.value, YamlMapping) and step_type(entry.value) == "build"
+    ]
+    for entry in steps:
+        candidate = text(child(entry.value, "candidate"))
+        named = only_name(candidate.text) if candidate else None
+        if candidate is None or named is None or "." in named or named in names or named in MEANINGS:
+            continue
+        if lookup(named) is None if lookup else builds:
+            message = f'"candidate" names no step of this pipeline. Current value: {candidate.text} '
+            hint = f"{hint_for_step(named, builds)}; or it is a variable that a run is given"
+            diagnostics.warn(candidate.mark, f"steps.{entry.key.text}.candidate", message, hint=hint)
+
+
+def _steps(node: YamlMapping) -> Iterator[YamlEntry]:
+    for entry in entries(node.get("steps")):
+        yield entry
+        if isinstance(entry.value, YamlMapping):
+            yield from _steps(entry.value)

@@ -1,0 +1,169 @@
+"""What decides whether a step runs and how a group ends: the keys of `when` and of `success_criteria`."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oci_push.language.diagnostics import Diagnostics
+from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence
+from oci_push.language.scalar_rules import Choice, String
+from oci_push.language.schema import Entries, Field, Fields, Items, OneOf
+from oci_push.language.steps import (
+    Branches,
+    Condition,
+    Conditions,
+    Dependencies,
+    Dependency,
+    SuccessCriteria,
+    Text,
+    When,
+)
+
+MAX_CONDITION = 12_000
+STATES = (
+    "success",
+    "running",
+    "failure",
+    "skipped",
+    "pending",
+    "terminating",
+    "terminated",
+    "finished",
+    "approved",
+    "denied",
+)
+
+_ALL_CHILDREN, _NO_CONDITIONS = SuccessCriteria(), Conditions()
+
+
+def _condition(name: Scalar, expression: Text | None) -> Condition | None:
+    return None if expression is None else Condition(name.text, expression)
+
+
+def _dependency(name: Text | None = None, states: tuple[str, ...] = ()) -> Dependency | None:
+    return None if name is None else Dependency(name, states or ("success",))
+
+
+def _dependencies(
+    all: tuple[Dependency, ...] | None = None,
+    any: tuple[Dependency, ...] | None = None,
+) -> Dependencies:
+    return Dependencies((any or ()) if all is None else all, one_suffices=any is not None)
+
+
+def _children(only: tuple[Text, ...] | None = None, ignore: tuple[Text, ...] = ()) -> SuccessCriteria:
+    return SuccessCriteria(None if only is None else _words(only), _words(ignore))
+
+
+def _criteria(
+    steps: SuccessCriteria | tuple[Text, ...] = _ALL_CHILDREN, conditions: Conditions = _NO_CONDITIONS
+) -> SuccessCriteria:
+    """Put the parts together; a plain list of names means `only`."""
+    children = steps if isinstance(steps, SuccessCriteria) else _children(steps)
+    return replace(children, conditions=conditions)
+
+
+def _words(texts: tuple[Text, ...]) -> tuple[str, ...]:
+    return tuple(text.text for text in texts)
+
+
+_NAMES = Items(String(), least=1)
+_EXPRESSIONS = Entries(String(max_length=MAX_CONDITION), pattern="^[A-Za-z0-9_]+$", into=_condition)
+CONDITION = Fields(
+    {
+        "all": Field(_EXPRESSIONS, "Expressions that must all be true, each under a name of its own."),
+        "any": Field(_EXPRESSIONS, "Expressions of which one must be true, each under a name of its own."),
+    },
+    into=Conditions,
+)
+_DEPENDENCY = Fields(
+    {
+        "name": Field(String(), "The step waited for.", required=True),
+        "on": Field(
+            Items(Choice(STATES), least=1), "States of it that suffice.", default=["success"], attribute="states"
+        ),
+    },
+    into=_dependency,
+)
+_ALL_OR_ANY = Fields(
+    {
+        "all": Field(Items(_DEPENDENCY, least=1), "Every one of these must hold."),
+        "any": Field(Items(_DEPENDENCY, least=1), "One of these must hold."),
+    },
+    into=_dependencies,
+)
+
+
+class DependenciesRule(Struct, frozen=True):
+    """Want a list of steps waited for, or exactly one of `all` and `any`."""
+
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
+        """Check the form that the value has."""
+        if isinstance(node, YamlSequence):
+            Items(_DEPENDENCY, least=1).check(key, node, path, diagnostics)
+            return
+        _ALL_OR_ANY.check(key, node, path, diagnostics)
+        if not isinstance(node, YamlMapping):
+            return
+        given = [name for name in ("all", "any") if node.entry(name) is not None]
+        if not given:
+            diagnostics.error(node.mark, path, f'"{key}" must contain at least one of [all, any]')
+        elif len(given) == 2:
+            message = f'"{key}" contains a conflict between exclusive peers [all, any]'
+            diagnostics.error(node.mark, path, message, hint="keep one of them")
+
+    def read(self, node: Node) -> Dependencies:
+        """Return the steps waited for."""
+        if isinstance(node, YamlSequence):
+            return Dependencies(Items(_DEPENDENCY).read(node))
+        return _ALL_OR_ANY.read(node)
+
+    def to_json(self) -> dict[str, object]:
+        """Return both forms."""
+        return {
+            "anyOf": [
+                Items(_DEPENDENCY, least=1).to_json(),
+                {**_ALL_OR_ANY.to_json(), "minProperties": 1, "maxProperties": 1},
+            ]
+        }
+
+
+WHEN = Fields(
+    {
+        "branch": Field(
+            Fields(
+                {
+                    "only": Field(Items(String()), "Names, or /regular expressions/, of branches that run the step."),
+                    "ignore": Field(Items(String()), "Names, or /regular expressions/, of branches that skip it."),
+                },
+                into=Branches,
+            ),
+            "Run depending on the branch (CF_BRANCH).",
+            attribute="branches",
+        ),
+        "condition": Field(CONDITION, "Run depending on expressions.", attribute="conditions"),
+        "steps": Field(DependenciesRule(), "Run depending on the states of other steps.", attribute="dependencies"),
+    },
+    into=When,
+)
+
+_CHILDREN: OneOf[SuccessCriteria | tuple[Text, ...]] = OneOf(
+    (
+        Fields(
+            {
+                "only": Field(_NAMES, "These children decide."),
+                "ignore": Field(_NAMES, "These children do not count."),
+            },
+            into=_children,
+        ),
+        _NAMES,
+    )
+)
+SUCCESS_CRITERIA = Fields(
+    {
+        "steps": Field(_CHILDREN, "Which children decide about success."),
+        "condition": Field(CONDITION, "Expressions over the children's results.", attribute="conditions"),
+    },
+    into=_criteria,
+)
