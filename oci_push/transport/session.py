@@ -291,13 +291,14 @@ class Session:
             headers["Content-Length"] = str(body.size)
         learn_query(url)
         check_headers(call.what or bare(call.url), headers, self.auth.presented())
+        place = base_of(origin(url))
         try:
-            address = httpx.URL(base_of(origin(url)))
+            address = httpx.URL(place)
         except httpx.InvalidURL as problem:  # stricter than ours about numbers for hosts
             raise ProtocolViolationError(f"{shown(url)} is not a URL") from problem
-        all_headers = httpx.Headers(
-            {"User-Agent": self._settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"}
-        )
+        # Given a Host, httpx does not read the name, which need be no Punycode although it begins with xn--.
+        all_headers = httpx.Headers({"Host": place.partition("://")[2], "User-Agent": self._settings.user_agent})
+        all_headers.update({"Accept-Encoding": "identity", "Accept": "*/*"})
         all_headers.update(headers)
         request = httpx.Request(
             method,
