@@ -21,7 +21,7 @@ from oci_push.errors import ConfigError
 from oci_push.events import Emit, ignore
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.model.platform import Platform
-from oci_push.model.reference import Destination, Reference, shown
+from oci_push.model.reference import Destination, Reference, check_tag, shown
 from oci_push.runner.pusher import REPLICATION_S, Environment, Options, Pusher
 from oci_push.runtime.clock import Clock, SystemClock
 from oci_push.runtime.context import Context
@@ -112,13 +112,11 @@ def parse_destinations(texts: Sequence[str], tags: Sequence[str]) -> tuple[Desti
     for text in texts:
         try:
             destination = Destination.parse(text)
-            extra = Destination(destination.repository, tuple(tags))
-            for tag in tags:
-                Reference(destination.repository, tag)
+            extra = [check_tag(tag) for tag in tags]
         except ValueError as problem:
             raise ConfigError(
                 f"destination {shown(text)!r}: {problem}", hint="write HOST[:PORT]/REPO[:TAG[,TAG…]]"
             ) from problem
-        together = tuple(dict.fromkeys(destination.tags + extra.tags)) or ("latest",)
+        together = tuple(dict.fromkeys((*destination.tags, *extra))) or ("latest",)
         parsed.append(Destination(destination.repository, together))
     return tuple(parsed)

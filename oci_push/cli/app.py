@@ -117,6 +117,8 @@ def _make(named: str, *, with_completion: bool) -> typer.Typer:
     """Build Typer's application; of the commands that are not `named` it knows the name and the summary alone."""
     import typer
 
+    from oci_push.cli.given import Command
+
     app = typer.Typer(
         name="oci-push",
         help=ABOUT,
@@ -135,7 +137,7 @@ def _make(named: str, *, with_completion: bool) -> typer.Typer:
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=name)
         else:
-            app.command(name)(found)
+            app.command(name, cls=Command)(found)
     return app
 
 

@@ -8,7 +8,7 @@ import typer
 
 from oci_push.cli.failures import run_command, show_error
 from oci_push.cli.options import ConfigOptions, takes
-from oci_push.cli.output import say, say_json
+from oci_push.cli.output import say, say_json, tell
 from oci_push.cli.pipeline_inputs import (
     PipelineFile,
     PipelineOptions,
@@ -19,8 +19,11 @@ from oci_push.cli.pipeline_inputs import (
 )
 from oci_push.errors import ConfigError
 from oci_push.language.resolving import ResolveContext
-from oci_push.language.steps import type_of
+from oci_push.language.steps import Pipeline, flatten, type_of
+from oci_push.runner.hooks import ELECTED
+from oci_push.runner.schedule import SUCCESS
 from oci_push.runner.simulate import Assumed, PlannedStep, Simulation, simulate
+from oci_push.runner.simulated_results import SimulatedResults
 from oci_push.runtime.context import Context
 
 
@@ -50,12 +53,26 @@ def plan(
             tell_warnings(inputs.warnings)
             _print(done, inputs.resolve_context)
             tell_idle(done.pushes)
+            _tell_commands(done, inputs.pipeline, inputs.simulated_results)
         if done.problems:
             show_error(ConfigError(problems=tuple(dict.fromkeys(done.problems))))
             return 2
         return 0
 
     run_command(work, what="plan")
+
+
+def _tell_commands(done: Simulation, pipeline: Pipeline, assumed: SimulatedResults) -> None:
+    """Say which hooks that can end a run count as done here, though `run` would not do them unasked."""
+    elected = {"": pipeline.hook(ELECTED)} | {
+        step.name: step.settings.hook(ELECTED) for step in flatten(pipeline.steps)
+    }
+    for owner, hook in elected.items():
+        name = f"{owner}.{ELECTED}" if owner else ELECTED
+        if hook and hook.commands and name in done.events and assumed.of_hook(owner, ELECTED) == SUCCESS:
+            tell(
+                f"note: {name}: its shell commands are taken to succeed; run does them only with --allow-exec, or fails"
+            )
 
 
 def simulation_to_json(done: Simulation, resolve_context: ResolveContext) -> dict[str, object]:

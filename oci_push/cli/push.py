@@ -70,6 +70,8 @@ def push(
     def work(context: Context) -> int:
         if common.password_stdin and source == "-":
             raise ConfigError("--password-stdin and the source - cannot both read stdin")
+        if plan and common.export:
+            raise ConfigError("--export has no effect with --plan: nothing is pushed", hint="leave out one of them")
         env = this_environment().env
         form = common.export_form(env)
         destinations = parse_destinations(destination, tag or [])

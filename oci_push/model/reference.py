@@ -6,6 +6,7 @@ matches are anchored at both ends.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 from msgspec import Struct
@@ -19,6 +20,7 @@ _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _LABEL = r"(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::[0-9]{{1,5}})?")
+_FOUR_NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
 _BARE_HEX = re.compile(r"[a-f0-9]{64}")
 MAX_NAME = 255
 
@@ -37,6 +39,23 @@ def is_tag(text: str) -> bool:
 def is_host(text: str) -> bool:
     """Say whether a first path component is a registry host: it has a dot or a port, or is localhost."""
     return ("." in text or ":" in text or text == "localhost") and _HOST.fullmatch(text) is not None
+
+
+def check_host(text: str) -> str:
+    """Return the registry host back, or raise ``ValueError`` that says what is wrong with it."""
+    if not _HOST.fullmatch(text):
+        raise ValueError(f"{text!r} is not a registry host")
+    name, _, port = text.rpartition(":") if re.search(r":[0-9]+$", text) else (text, "", "")
+    if port and not 0 < int(port) < 65536:
+        raise ValueError(f"{text!r} is not a registry host: ports are 1 to 65535")
+    try:
+        if name.startswith("["):
+            ipaddress.IPv6Address(name[1:-1])
+        elif _FOUR_NUMBERS.fullmatch(name):
+            ipaddress.IPv4Address(name)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a registry host: {name} is no address") from None
+    return text
 
 
 def shown(text: str) -> str:
@@ -71,8 +90,7 @@ class Repository(Struct, frozen=True, order=True):
     path: str
 
     def __post_init__(self) -> None:
-        if not _HOST.fullmatch(self.host):
-            raise ValueError(f"{self.host!r} is not a registry host")
+        check_host(self.host)
         if not _PATH.fullmatch(self.path):
             lowered = self.path.lower()
             advice = f"; did you mean {lowered!r}?" if _PATH.fullmatch(lowered) else ""
@@ -153,13 +171,15 @@ class Destination(Struct, frozen=True):
 
         The host is required: where an image goes is not guessed.
         """
+        if "://" in text:
+            raise ValueError("a destination is written without a scheme")
         if "@" in text:
-            raise ValueError("a destination takes tags, not a digest")
+            raise ValueError("a destination has no '@': it takes tags, not a digest, and no login")
         first, slash, rest = text.partition("/")
         if is_host(first) and not rest:
             raise ValueError(f"names the registry {first} and no repository")
-        if "://" in text:
-            raise ValueError("a destination is written without a scheme")
+        if slash and re.search(r":\d+$", first) and not is_host(first):
+            raise ValueError(f"{first!r} is not a registry host (an IPv6 address stands in brackets)")
         if not slash or not is_host(first):
             raise ValueError("names no registry: its host has a dot, a port or is localhost; Docker Hub is docker.io")
         name, tags = _split_tag(text)

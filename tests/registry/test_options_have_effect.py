@@ -13,6 +13,8 @@ from equipment.sandbox import Sandbox
 from images import config_of, docker_archive, layer, make_layout
 from program import program
 
+from oci_push.api import parse_destinations
+from oci_push.errors import ConfigError
 from oci_push.model import media
 from oci_push.secret import Secret
 
@@ -137,3 +139,32 @@ def test_what_one_image_of_a_run_cannot_take_is_a_warning(tmp_path: Path) -> Non
         kept, made = (json.loads(sandbox.store.manifest(name, "1") or b"")["layers"][0] for name in ("a", "b"))
     assert "gzip" in kept["mediaType"]
     assert "zstd" in made["mediaType"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--tag=", "--regions=", "--limit-rate=", "--tmpdir=", "--report=", "--config=", "--username=", "--ca-file="],
+)
+def test_an_empty_value_is_refused(words: str, tmp_path: Path) -> None:
+    with Sandbox() as sandbox:
+        for given in ([words], [words.rstrip("="), ""]):
+            done = program("push", "oci:layout", f"{sandbox.address}/a:1", *given, cwd=tmp_path, code=2)
+            assert f"'{words.rstrip('=')}'" in done.stderr
+            assert "it is empty; is the variable set that it was made of?" in done.stderr
+        assert not sandbox.traffic.requests
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e400"])
+def test_a_time_limit_is_a_number(value: str, tmp_path: Path) -> None:
+    done = program("push", "oci:layout", "127.0.0.1:9/a:1", "--timeout", value, cwd=tmp_path, code=2)
+    assert "is no number of seconds" in done.stderr
+
+
+def test_a_plan_exports_nothing_and_says_so(tmp_path: Path) -> None:
+    done = program("push", "oci:layout", "127.0.0.1:9/a:1", "--plan", "--export", "e.env", cwd=tmp_path, code=2)
+    assert "--export has no effect with --plan" in done.stderr
+
+
+def test_an_empty_tag_of_a_caller_is_no_tag() -> None:
+    with pytest.raises(ConfigError, match="tag is empty"):
+        parse_destinations(["reg.example/app:1"], [""])

@@ -11,6 +11,7 @@ from equipment.faults import Answer, Fault, FaultScript
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import Layout, layer, make_layout
+from invoking import invoke
 from running import Running, statuses, step
 
 from oci_push.model.digest import Digest
@@ -198,3 +199,14 @@ def test_hooks_of_the_pipeline_run_once_round_all_steps(image: Layout, tmp_path:
         report = running(sandbox, image).run(one("", root=root))
     assert log.read_text() == "esz"
     assert [hook.event for hook in report.hooks] == ["on_elected", "on_success", "on_finish"]
+
+
+@pytest.mark.parametrize(("assumed", "is_told"), [([], True), (["--assume", "on_elected=failure"], False)])
+def test_a_plan_says_which_commands_it_takes_to_succeed(assumed: list[str], is_told: bool, tmp_path: Path) -> None:
+    text = one("", root="hooks: {on_elected: [echo hi], on_finish: [echo bye]}")
+    (tmp_path / "p.yml").write_text(text)
+    given = ["--var", "IMAGE=oci:image", "--var", "REG=127.0.0.1:9", *assumed]
+    done = invoke(tmp_path, "plan", "p.yml", *given)
+    note = "note: on_elected: its shell commands are taken to succeed; run does them only with --allow-exec"
+    assert (note in done.errors) == is_told
+    assert "on_finish: its" not in done.errors

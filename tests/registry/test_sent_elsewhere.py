@@ -77,6 +77,14 @@ def test_a_challenge_from_elsewhere_teaches_nothing_and_is_told_as_that_places_r
     assert len(registry.traffic.tokens) == 1
 
 
+@pytest.mark.parametrize("there", ["http://xn--a.invalid/x", "http://xn--.invalid/x", "http://256.1.1.1/x"])
+def test_a_place_whose_name_is_none_is_an_error_of_ours(there: str, registry: Sandbox, image: Layout) -> None:
+    registry.faults.add(Fault("POST", UPLOADS, times=0, action=Answer(202, {"Location": there})))
+    error = error_of(Pushing(credential=LOGIN, at_once=1).push(image, f"{registry.address}/a:1"))
+    assert isinstance(error, OciPushError)
+    assert there.split("/")[2] in str(error)
+
+
 def test_a_challenge_to_a_download_that_was_sent_elsewhere_teaches_nothing(registry: Sandbox, image: Layout) -> None:
     Pushing(credential=LOGIN).push(image, f"{registry.address}/a:1")
     registry.traffic.clear()

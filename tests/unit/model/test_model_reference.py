@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from oci_push.model.digest import Digest
@@ -204,3 +206,22 @@ def test_refused_tag_says_why(tag: str, message: str) -> None:
     assert not is_tag(tag)
     with pytest.raises(ValueError, match=message):
         check_tag(tag)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("127.0.0.1:99999/a", "ports are 1 to 65535"),
+        ("127.0.0.1:0/a", "ports are 1 to 65535"),
+        ("[::1]:70000/a", "ports are 1 to 65535"),
+        ("256.1.1.1/a", "256.1.1.1 is no address"),
+        ("[::::]:5000/a", "is no address"),
+        ("::1:5000/a", "an IPv6 address stands in brackets"),
+        ("127.0.0.1.:5000/a", "'127.0.0.1.:5000' is not a registry host"),
+        ("https://user:word@reg.example/a", "written without a scheme"),
+        ("user:word@reg.example/a", "no login"),
+    ],
+)
+def test_a_destination_that_cannot_be_reached_is_refused_with_the_reason(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        Destination.parse(text)

@@ -185,7 +185,7 @@ def test_every_form_is_listed() -> None:
         ("team/app:1", "names no registry"),
         ("registry/app:1", "names no registry"),
         ("app:latest", "names no registry"),
-        ("::1/app:1", "names no registry"),
+        ("::1/app:1", "stands in brackets"),
         ("C:\\app", "names no registry"),
         ("docker://reg.example/app", "without a scheme"),
         ("https://reg.example/app:1", "without a scheme"),
