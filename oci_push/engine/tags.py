@@ -87,13 +87,18 @@ class Tags:
         return self._put_back(around, tag, f"it names {there or 'nothing'}")
 
     def restore(self, context: Context, tag: str, known: TagResult) -> TagResult:
-        """Put a tag back that has moved, or whose request failed: it may have been done all the same."""
+        """Put a tag back that has moved, or whose request failed: it may have been done all the same.
+
+        What others have made of a tag since is theirs. Only where our own PUT may have left something odd is that undone.
+        """
         if tag not in self._before or known.outcome == "unchanged" or self._before[tag] == self._root.digest:
             return known
         try:
             there = self._client.where(context, tag, self._root)
         except OciPushError as problem:
             return self._put_back(context, tag, f"it cannot be asked where it is ({problem})")
+        if there not in (self._root.digest, self._before[tag]) and known.outcome not in ("left", "unknown"):
+            return TagResult(tag, "left", f"it names {there or 'nothing'}, where somebody else has moved it meanwhile")
         if there != self._before[tag]:
             return self._put_back(context, tag, f"it names {there or 'nothing'}")
         return known if known.outcome in ("failed", "removed") else TagResult(tag, "restored")

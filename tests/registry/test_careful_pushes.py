@@ -11,6 +11,7 @@ from pushing import Pushing, difference, is_whole
 
 from oci_push.engine.push import PushOptions, PushResult
 from oci_push.errors import ContentMismatchError, ProtocolViolationError, RegistryError
+from oci_push.events import Event, TagDone
 from oci_push.model.digest import Digest
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sandbox.faults import Answer, DropBefore, DropReply, Fault, FaultScript, Headers
@@ -244,6 +245,27 @@ def test_all_or_nothing_puts_back_tags_that_have_moved(image: Layout, older: Lay
         assert is_whole(good, "a", "1", older)
         assert is_whole(good, "a", "same", image)
         assert bad.store.tags("b") == ()
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_all_or_nothing_leaves_a_tag_that_somebody_else_has_moved_meanwhile(
+    is_new: bool, image: Layout, older: Layout, tmp_path: Path
+) -> None:
+    theirs = make_layout(tmp_path / "theirs", layer(8))
+    with Sandbox() as sandbox:
+        if not is_new:
+            push(sandbox, older)
+        sandbox.faults.add(Fault(method="PUT", path=f"{MANIFESTS}2$", action=Answer(403)))
+
+        def move(event: Event) -> None:
+            if isinstance(event, TagDone):
+                push(sandbox, theirs)
+
+        pushing = Pushing(at_once=1, push_options=ALL, listener=move)
+        (result,) = pushing.push(image, f"{sandbox.address}/a:1,2")
+        assert outcomes(result) == [("1", "left"), ("2", "failed")]
+        assert f"it names {theirs.digest}, where somebody else" in result.tags[0].error
+        assert is_whole(sandbox, "a", "1", theirs)
 
 
 def test_all_or_nothing_says_what_it_could_not_put_back(image: Layout) -> None:
