@@ -9,9 +9,10 @@ from __future__ import annotations
 from oci_push.engine.repository_push import RepositoryPush
 from oci_push.engine.tags import TagResult
 from oci_push.engine.transfer import is_there
-from oci_push.errors import NotFoundError, RegistryError
+from oci_push.errors import RegistryError
 from oci_push.events import Note
 from oci_push.model.descriptor import Descriptor
+from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference
 from oci_push.runtime.context import Context
@@ -65,20 +66,27 @@ def _missing_manifests(
 
 def _read_back(run: RepositoryPush, context: Context, tag: str) -> None:
     reference = Reference(run.client.repository, tag)
-    try:
-        there = run.client.fetch(context, reference)
-    except NotFoundError:
+    there = _where(run, context, tag)
+    if there is None:
         run.put(context, run.root, tag)
         run.progress.repaired.append(run.root.digest)
         run.emit(Note(f"{reference}: was not there; set", "warning"))
-        there = run.client.fetch(context, reference)
-    # The bytes are hashed, not the answer's headers read; the digest's algorithm may be the registry's choice.
-    if there.raw != run.root.raw:
-        run.progress.tags[tag] = TagResult(tag, "left", f"it names {there.digest}, not the image")
+        there = _where(run, context, tag)
+    if there not in (run.root.digest, Digest.of(run.root.raw)):  # the digest's algorithm may be the registry's choice
+        run.progress.tags[tag] = TagResult(tag, "left", f"it names {there or 'nothing'}, not the image")
         raise RegistryError(
-            f"{reference}: points at {there.digest} after the push, not at {run.root.digest}",
+            f"{reference}: points at {there or 'nothing'} after the push, not at {run.root.digest}",
             hint="somebody else has pushed this tag meanwhile, or the registry serves an old answer",
         )
+
+
+def _where(run: RepositoryPush, context: Context, tag: str) -> Digest | None:
+    """Read what a tag names and hash it; where that cannot be done, nobody knows what the tag names."""
+    try:
+        return run.client.where(context, tag, run.root)
+    except RegistryError as error:
+        run.progress.tags[tag] = TagResult(tag, "unknown", f"it cannot be read back ({error})")
+        raise
 
 
 def _unstable(what: str) -> RegistryError:

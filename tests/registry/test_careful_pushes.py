@@ -178,6 +178,30 @@ def test_verify_reports_a_tag_that_somebody_else_has_moved(image: Layout, older:
         assert image.digest in str(result.error)
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"schemaVersion": 2, "x": "theirs"}', "left"),
+        (b"<html>log in</html>", "unknown"),
+    ],
+)
+@pytest.mark.parametrize("lies", [True, False])
+def test_verify_counts_no_tag_as_pushed_that_reads_back_as_something_else(
+    body: bytes, told: str, lies: bool, image: Layout
+) -> None:
+    headers = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}
+    if lies:
+        headers["Docker-Content-Digest"] = image.digest
+    with Sandbox(
+        faults=FaultScript([Fault("GET", f"{MANIFESTS}1$", times=0, action=Answer(200, headers, body))])
+    ) as it:
+        result = push(it, image, push_options=VERIFY)
+        assert outcomes(result) == [("1", told)]
+        words = f"points at {Digest.of(body)} after the push" if told == "left" else "no manifest"
+        assert words in str(result.error)
+        assert not result.verified
+
+
 @pytest.mark.parametrize("is_source_wrong", [True, False])
 def test_a_size_that_differs_is_blamed_on_the_side_that_is_wrong(image: Layout, is_source_wrong: bool) -> None:
     digest = max(image.blobs, key=lambda name: image.blobs[name])
