@@ -89,7 +89,7 @@ class Tags:
     def restore(self, context: Context, tag: str, known: TagResult) -> TagResult:
         """Put a tag back that has moved, or whose request failed: it may have been done all the same.
 
-        What others have made of a tag since is theirs. Only where our own PUT may have left something odd is that undone.
+        What others have made of a tag since is theirs; only what our own PUT may have left there is undone.
         """
         if tag not in self._before or known.outcome == "unchanged" or self._before[tag] == self._root.digest:
             return known

@@ -11,7 +11,7 @@ import httpx
 from oci_push.runtime.context import Context
 from oci_push.transport.connection import Connection, Patience
 from oci_push.transport.dialing import Dialer
-from oci_push.transport.network_errors import Trouble
+from oci_push.transport.network_errors import Kind, Trouble
 from oci_push.transport.redirects import Origin, origin, target_of
 
 _IDLE_S = 60.0
@@ -49,6 +49,8 @@ class Pool(httpx.BaseTransport):
                     body if isinstance(body, Iterable) else (),
                     patience,
                 )
+                if head.status_code == 407 and where[0] == "http" and self._dialer.proxy(where):
+                    raise Trouble(Kind.PROXY, "it answered 407", at_proxy=True, again=False)  # no word of the registry
             except BaseException:
                 connection.close()
                 raise
