@@ -109,16 +109,20 @@ def _run(
 
 
 def _refuse_failure(finished: Finished, program: str, server: str, source: str) -> None:
-    # Helpers print their errors on standard output; a broken-off answer there could hold the secret.
-    said = "" if finished.stdout.lstrip().startswith(b"{") else finished.stdout.decode("utf-8", "replace").strip()
-    if any(text in said.lower() for text in _NOT_FOUND):
+    # Helpers print their errors on standard output.
+    if any(text in finished.stdout.decode("utf-8", "replace").lower() for text in _NOT_FOUND):
         return
-    reason = said or finished.stderr.decode("utf-8", "replace").strip()
-    first = quoted(reason.splitlines()[0], 200) if reason else "no message"
+    first = _first_words(finished.stdout) or _first_words(finished.stderr) or "no message"
     raise CredentialsError(
         f"{source}: credential helper {program} for {server} failed with exit code {finished.code} ({first})",
         hint=f"run 'echo {server} | {program} get' to see why",
     )
+
+
+def _first_words(output: bytes) -> str:
+    """Return the first line of what a failing helper said, up to what may be an answer: that would hold the secret."""
+    words = re.split(r"\{|\[\s*[\"{]", output.decode("utf-8", "replace"), maxsplit=1)[0].strip(" \t\r\n\ufeff")
+    return quoted(words.splitlines()[0], 200) if words else ""
 
 
 def _login(answer: bytes, what: str, source: str) -> Credential | None:

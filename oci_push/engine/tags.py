@@ -105,7 +105,10 @@ class TagSnapshot:
         return self._put_back(around, tag, f"it names {there or 'nothing'}")
 
     def restore(self, context: Context, tag: str, known: TagResult) -> TagResult:
-        """Put a tag back that has moved, or whose request failed: it may have been done all the same."""
+        """Put a tag back that has moved, or whose request failed: it may have been done all the same.
+
+        What others have made of a tag since is theirs; only what our own PUT may have left there is undone.
+        """
         is_untouched = known.outcome is TagOutcome.UNCHANGED or self.before(tag) == self._root.digest
         if tag not in self._before or is_untouched:
             return known
@@ -113,6 +116,13 @@ class TagSnapshot:
             there = self._client.where(context, tag, self._root)
         except OciPushError as problem:
             return self._put_back(context, tag, f"it cannot be asked where it is ({problem})")
+        if there not in (self._root.digest, self._before[tag]) and known.outcome not in (
+            TagOutcome.LEFT,
+            TagOutcome.UNKNOWN,
+        ):
+            return TagResult(
+                tag, TagOutcome.LEFT, f"it names {there or 'nothing'}, where somebody else has moved it meanwhile"
+            )
         if there != self._before[tag]:
             return self._put_back(context, tag, f"it names {there or 'nothing'}")
         is_told = known.outcome in (TagOutcome.FAILED, TagOutcome.REMOVED)

@@ -12,9 +12,10 @@ from typing import TypeVar
 from oci_push.engine.repository_push import RepositoryPush
 from oci_push.engine.tags import TagOutcome, TagResult
 from oci_push.engine.transfer import is_there
-from oci_push.errors import NotFoundError, RegistryError
+from oci_push.errors import RegistryError
 from oci_push.events import Note
 from oci_push.model.descriptor import Descriptor
+from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference
 from oci_push.runtime.context import Context
@@ -65,20 +66,27 @@ def _missing(
 
 def _read_back(push: RepositoryPush, context: Context, tag: str) -> None:
     reference = Reference(push.client.repository, tag)
-    try:
-        there = push.client.fetch(context, reference)
-    except NotFoundError:
+    there = _where(push, context, tag)
+    if there is None:
         push.put(context, push.root, tag)
         push.repaired.append(push.root.digest)
         push.emit(Note(f"{reference}: was not there; set", "warning"))
-        there = push.client.fetch(context, reference)
-    # The bytes are hashed, not the answer's headers read; the digest's algorithm may be the registry's choice.
-    if there.raw != push.root.raw:
-        push.tags[tag] = TagResult(tag, TagOutcome.LEFT, f"it names {there.digest}, not the image")
+        there = _where(push, context, tag)
+    if there not in (push.root.digest, Digest.of(push.root.raw)):  # the digest's algorithm may be the registry's choice
+        push.tags[tag] = TagResult(tag, TagOutcome.LEFT, f"it names {there or 'nothing'}, not the image")
         raise RegistryError(
-            f"{reference}: points at {there.digest} after the push, not at {push.root.digest}",
+            f"{reference}: points at {there or 'nothing'} after the push, not at {push.root.digest}",
             hint="somebody else has pushed this tag meanwhile, or the registry serves an old answer",
         )
+
+
+def _where(push: RepositoryPush, context: Context, tag: str) -> Digest | None:
+    """Read what a tag names and hash it; where that cannot be done, nobody knows what the tag names."""
+    try:
+        return push.client.where(context, tag, push.root)
+    except RegistryError as error:
+        push.tags[tag] = TagResult(tag, TagOutcome.UNKNOWN, f"it cannot be read back ({error})")
+        raise
 
 
 def _unstable(what: str) -> RegistryError:

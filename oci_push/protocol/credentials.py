@@ -43,6 +43,7 @@ def basic_password(text: str, where: str) -> Secret:
     if bad:
         reason = "holds a NUL character" if bad == "\0" else "has more than one line"
         raise CredentialsError(f"{where}: the password {reason}", hint="is it the right one, whole and alone?")
+    _check_text(text, f"{where}: the password")
     return password
 
 
@@ -51,6 +52,7 @@ def basic_user(text: str, where: str) -> str:
     text = text.removeprefix(_BOM).rstrip("\r\n")
     if any(char in text for char in _IN_NO_LOGIN):
         raise CredentialsError(f"{where}: the user name has more than one line", hint="is it the right one, alone?")
+    _check_text(text, f"{where}: the user name")
     return text
 
 
@@ -60,6 +62,14 @@ def header(name: str, value: str, where: str) -> tuple[str, str]:
     if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
         raise CredentialsError(f"{where}: this is no header that can be sent", hint="is it whole, and on one line?")
     return name, value
+
+
+def _check_text(text: str, what: str) -> None:
+    """Refuse half of a character: JSON can hold one, and so do arguments and variables that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # not chained: it carries the text
+        raise CredentialsError(f"{what} is not text that can be sent", hint="write it as UTF-8") from None
 
 
 def _token(form: re.Pattern[str], text: str, where: str) -> Secret:

@@ -27,6 +27,8 @@ _MAX_PAGES = 10_000
 _MAX_TAGS = 200_000
 _IMMUTABLE = frozenset({"TAG_INVALID", "TAG_ALREADY_EXISTS", "MANIFEST_EXISTS", "PRECONDITION"})
 """What ECR, Quay, others and Harbor call a tag that exists and may not be moved."""
+_SAYS_IMMUTABLE = re.compile(r"exist|immutab|overwrit", re.IGNORECASE)
+"""How ECR tells that from a tag that is no good, which is TAG_INVALID everywhere else."""
 
 
 class Head(Struct, frozen=True):
@@ -243,7 +245,10 @@ def _put(repository: Repository, manifest: Manifest, target: str, query: str) ->
 
 
 def _refused(error: RegistryError, what: str, target: str, manifest: Manifest) -> RegistryError:
-    if error.status in (400, 403, 409, 412) and _IMMUTABLE & set(error.codes) and ":" not in target:
+    codes = _IMMUTABLE.intersection(error.codes)
+    if codes == {"TAG_INVALID"} and not _SAYS_IMMUTABLE.search(error.message.rpartition(" answered ")[2]):
+        return error
+    if error.status in (400, 403, 409, 412) and codes and ":" not in target:
         return ImmutableTagError(
             f"{what}: the tag exists and may not be moved ({error.status} {error.codes[0]})",
             hint="push under a new tag, or make tags of this repository mutable",

@@ -7,7 +7,7 @@ only an identity (refresh) token is at hand, with GET as the fall-back where POS
 from __future__ import annotations
 
 import base64
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from msgspec import Struct
 
@@ -21,6 +21,7 @@ from oci_push.protocol.endpoints import bare, with_query
 from oci_push.secret import Secret
 
 _CLIENT = "oci-push"
+_SERVER = "token server "
 _DEFAULT_LIFE_S = 60.0
 _MOST_LIFE_S = 1e9
 _LIMIT = 512 * 1024
@@ -73,7 +74,7 @@ def request(
     """Get a token for `scopes`; `sent_at` is our monotonic time, so that a skewed server clock is no matter."""
     realm = challenge.parameters.get("realm", "")
     service = challenge.parameters.get("service", "")
-    what = f"token server {bare(realm)}"
+    what = f"{_SERVER}{bare(realm)}"
     if credential and credential.identity_token:
         try:
             reply = yield _post(realm, service, scopes, credential.identity_token, what)
@@ -135,6 +136,8 @@ def _refused(error: RegistryError, credential: Credential | None, what: str) -> 
         return error  # without a status it is not the server's word, but that we may not be sent there
     if not isinstance(error, DeniedError) and error.status != 400:
         return CredentialsError(str(error), hint="the registry names this token server; is its address right?")
+    if urlsplit(error.url)[:2] != urlsplit(what.removeprefix(_SERVER))[:2]:
+        return CredentialsError(str(error), hint="the token server sent us there; that place gets no login")
     if credential is None:
         return CredentialsError(
             f"{what}: refused an anonymous token ({error.status})", hint="log in to this registry first"

@@ -190,6 +190,11 @@ class Authenticator:
         return bearer or next((c for c in offered if c.scheme == "basic"), None)
 
     def _no_way_in(self, call: Call, offered: tuple[Challenge, ...]) -> None:
+        if any(c.scheme == "bearer" for c in offered):
+            raise CredentialsError(
+                f"{self._access.host}: asks for a token, and names no token server (its challenge has no realm)",
+                hint="the registry's own settings for logins are not right",
+            )
         names = ", ".join(c.scheme for c in offered)
         raise CredentialsError(
             f"{self._access.host}: asks for a login by a scheme that is not supported (offered: {names})",
@@ -218,7 +223,7 @@ class Authenticator:
             return self._fetch(scope, known, narrow)
 
     def _fetch(self, scope: Context, known: Challenge, scopes: tuple[str, ...]) -> Token:
-        check_hop(self._origin, known.parameters["realm"])
+        check_hop(self._origin, known.parameters["realm"], f"{self._access.host}: its token server")
         return self._tokens.get(
             scopes,
             lambda: self._ask(scope, known, scopes),

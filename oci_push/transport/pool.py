@@ -14,7 +14,7 @@ from oci_push.protocol.endpoints import bare
 from oci_push.runtime.context import Context
 from oci_push.transport.connection import Connection, Patience
 from oci_push.transport.dialing import Dialer
-from oci_push.transport.network_errors import Trouble
+from oci_push.transport.network_errors import Kind, Trouble
 from oci_push.transport.redirects import Origin, host_header, origin, target_of
 
 Fields = list[tuple[bytes, bytes]]
@@ -99,6 +99,8 @@ class Pool:
                     request.body or (),
                     request.patience,
                 )
+                if head.status_code == 407 and where[0] == "http" and self._dialer.proxy(where):
+                    raise Trouble(Kind.PROXY, "it answered 407", at_proxy=True, again=False)  # no word of the registry
             except BaseException:
                 connection.close()
                 raise

@@ -20,18 +20,20 @@ _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f:.]+(%[a-z0-9._-]+)?"
 _USUAL_NAME = re.compile(r"([a-z0-9_-]+\.)*[a-z][a-z0-9_-]*")
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _MOST_SHOWN = 200
+_HINT = "does the registry give its own address right? see its setting for the external URL"
 
 
-def origin(url: str) -> Origin:
-    """Return scheme, host and port of an absolute URL; raise `ProtocolViolationError` when it is none."""
+def origin(url: str, subject: str = "") -> Origin:
+    """Return scheme, host and port of an absolute URL; raise `ProtocolViolationError` about `subject` if it is none."""
+    lead = f"{subject}: sent to " if subject else ""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as problem:
-        raise ProtocolViolationError(f"{shown(url)} is not a URL") from problem
+        raise ProtocolViolationError(f"{lead}{shown(url)}, which is not a URL", hint=_HINT) from problem
     host = (parts.hostname or "").lower()
     if parts.scheme not in _PORTS or not _HOST.fullmatch(host) or port == 0:
-        raise ProtocolViolationError(f"{shown(url)} is not an http or https URL")
+        raise ProtocolViolationError(f"{lead}{shown(url)}, which is not an http or https URL", hint=_HINT)
     return parts.scheme, host, port or _PORTS[parts.scheme]
 
 
@@ -83,9 +85,9 @@ def join(base: str, location: str) -> str:
         raise ProtocolViolationError(f"{bare(base)}: redirects to {shown(location)}, which is no URL") from problem
 
 
-def check_hop(start: Origin, url: str) -> Origin:
+def check_hop(start: Origin, url: str, subject: str) -> Origin:
     """Allow a step from a registry's origin to `url` by its scheme, or raise; gives the new origin."""
-    target = origin(url)
+    target = origin(url, subject)
     if start[0] == "https" and target[0] == "http":
         raise ProtocolViolationError(
             f"{start[1]}: points from https to plain http at {bare(url)[:_MOST_SHOWN]}; refused",

@@ -53,6 +53,7 @@ _ANSWER_S = 300.0
 """How long the body of an answer may take, all of it: one that comes byte by byte never stalls."""
 _LINGER_S = 1.0
 _ONCE = RetryPolicy(attempts=1)
+_FAR_OFF = "it asks to be left alone for longer than is waited here (Retry-After); try again later"
 _ASSUMED_BYTES_PER_S = 1_000_000.0
 
 
@@ -125,9 +126,9 @@ class Session:
         """Look at the way to the registry without a request; raises `NetworkError`."""
         from oci_push.transport.probe import Probe, look
 
-        if self._is_proxied:
-            return Probe()
         try:
+            if self._is_proxied:
+                return Probe()
             return look(self.endpoint, self._origin, self._settings.env, context.remaining(self._settings.connect_s))
         except (OSError, UnicodeError) as problem:
             trouble = trouble_of(problem, Kind.CONNECT)
@@ -269,9 +270,9 @@ class Session:
     def _follow(self, context: Context, call: Call, authorization: str | None) -> Response:
         url = call.url if "://" in call.url.partition("?")[0] else self._base + call.url
         method = call.method
-        first = origin(url)
+        first = origin(url, what := call.what or bare(call.url))
         for _ in range(_MAX_HOPS):
-            target = check_hop(self._origin, url)
+            target = check_hop(self._origin, url, what)
             headers = dict(call.headers)
             if target != first:
                 leave_secrets_behind(call, headers, bare(url))
@@ -285,7 +286,7 @@ class Session:
             url = join(url, location)
             if response.status == 303:
                 method = "GET"
-        raise ProtocolViolationError(f"{call.what or bare(call.url)}: more than {_MAX_HOPS} redirects", method=method)
+        raise ProtocolViolationError(f"{what}: more than {_MAX_HOPS} redirects", method=method)
 
     def _request(self, context: Context, call: Call, method: str, url: str, headers: dict[str, str]) -> Response:
         body = call.body if method == call.method else None
@@ -359,8 +360,10 @@ class Session:
         now = context.clock.monotonic()
         if isinstance(error, RateLimitedError) or error.retry_after_s is not None:
             self.limiter.slow_down(now)
-        if error.retry_after_s is not None:
-            self.limiter.hold_until(now + min(error.retry_after_s, self._settings.call_retry.server_cap_s))
+        if error.retry_after_s is not None and error.retry_after_s <= self._settings.call_retry.server_cap_s:
+            self.limiter.hold_until(now + error.retry_after_s)
+        elif error.retry_after_s is not None:  # nobody waits, not even who only looks
+            error.hint = error.hint or _FAR_OFF
         return error
 
     def _pass_on(self, reply: Reply) -> None:
@@ -373,5 +376,5 @@ class Session:
         # Round trips cost nothing nearby and everything far away: more requests at once only there.
         if not self._measured and self._dialer.connect_s is not None:
             self._measured = True
-            near = self._dialer.connect_s < 0.002
-            self.limiter.set_limit(self._settings.near_requests if near else self._settings.far_requests)
+            is_near, settings = self._dialer.connect_s < 0.002, self._settings
+            self.limiter.set_limit(settings.near_requests if is_near else settings.far_requests)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from oci_push.errors import CredentialsError
@@ -52,6 +54,13 @@ def test_a_user_of_many_lines_is_a_mistake() -> None:
     assert basic_user("me\n", "here") == "me"
     with pytest.raises(CredentialsError, match=r"^here: the user name"):
         basic_user("me\nyou", "here")
+
+
+@pytest.mark.parametrize("read", [basic_password, basic_user])
+def test_half_a_character_is_told_of_before_it_is_sent(read: Callable[[str, str], object]) -> None:
+    with pytest.raises(CredentialsError, match=r"^here: the .* is not text that can be sent") as caught:
+        read("s3cr3t\ud800", "here")
+    assert "s3cr3t" not in f"{caught.value!r}"
 
 
 @pytest.mark.parametrize(("name", "value"), [("a b", "x"), ("a", "x\ny"), ("a\r\nb", "x"), ("", "x"), ("a", "é")])

@@ -5,7 +5,7 @@ import json
 import pytest
 from scripted import drive, reply
 
-from oci_push.errors import ImmutableTagError, ProtocolViolationError
+from oci_push.errors import ImmutableTagError, ProtocolViolationError, UploadRejectedError
 from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, encode
@@ -77,6 +77,12 @@ def test_a_web_page_is_no_manifest() -> None:
 def test_ecrs_tag_invalid_is_an_immutable_tag() -> None:
     body = json.dumps({"errors": [{"code": "TAG_INVALID", "message": "immutable"}]}).encode()
     with pytest.raises(ImmutableTagError, match="may not be moved"):
+        drive(manifests.put(REPOSITORY, MANIFEST, "1"), reply(400, body))
+
+
+def test_a_tag_that_is_no_good_is_not_said_to_exist() -> None:
+    body = json.dumps({"errors": [{"code": "TAG_INVALID", "message": "not a name for a tag"}]}).encode()
+    with pytest.raises(UploadRejectedError, match=r"TAG_INVALID \(not a name for a tag\)"):
         drive(manifests.put(REPOSITORY, MANIFEST, "1"), reply(400, body))
 
 

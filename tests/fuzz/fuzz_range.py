@@ -21,7 +21,7 @@ def target(data: bytes) -> None:
     for resolve in (lambda: endpoints.location(Reply(202, {"location": text}, URL), "x"), lambda: join(URL, text)):
         try:
             url = resolve()
-            where = check_hop(START, url)
+            where = check_hop(START, url, "it")
         except ProtocolViolationError:
             continue
         assert where[0] == "https"

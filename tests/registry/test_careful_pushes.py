@@ -14,6 +14,7 @@ from pushing import Pushing, difference, is_whole
 
 from oci_push.engine.push import PushOptions, PushResult
 from oci_push.errors import ContentMismatchError, ProtocolViolationError, RegistryError
+from oci_push.events import Event, TagDone
 from oci_push.model.digest import Digest
 from oci_push.runtime.retry import RetryPolicy
 
@@ -177,6 +178,30 @@ def test_verify_reports_a_tag_that_somebody_else_has_moved(image: Layout, older:
         assert image.digest in str(result.error)
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"schemaVersion": 2, "x": "theirs"}', "left"),
+        (b"<html>log in</html>", "unknown"),
+    ],
+)
+@pytest.mark.parametrize("lies", [True, False])
+def test_verify_counts_no_tag_as_pushed_that_reads_back_as_something_else(
+    body: bytes, told: str, lies: bool, image: Layout
+) -> None:
+    headers = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}
+    if lies:
+        headers["Docker-Content-Digest"] = image.digest
+    with Sandbox(
+        faults=FaultScript([Fault("GET", f"{MANIFESTS}1$", times=0, action=Answer(200, headers, body))])
+    ) as it:
+        result = push(it, image, push_options=VERIFY)
+        assert outcomes(result) == [("1", told)]
+        words = f"points at {Digest.of(body)} after the push" if told == "left" else "no manifest"
+        assert words in str(result.error)
+        assert not result.verified
+
+
 @pytest.mark.parametrize("is_source_wrong", [True, False])
 def test_a_size_that_differs_is_blamed_on_the_side_that_is_wrong(image: Layout, is_source_wrong: bool) -> None:
     digest = max(image.blobs, key=lambda name: image.blobs[name])
@@ -244,6 +269,27 @@ def test_all_or_nothing_puts_back_tags_that_have_moved(image: Layout, older: Lay
         assert is_whole(good, "a", "1", older)
         assert is_whole(good, "a", "same", image)
         assert bad.store.tags("b") == ()
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_all_or_nothing_leaves_a_tag_that_somebody_else_has_moved_meanwhile(
+    is_new: bool, image: Layout, older: Layout, tmp_path: Path
+) -> None:
+    theirs = make_layout(tmp_path / "theirs", layer(8))
+    with Sandbox() as sandbox:
+        if not is_new:
+            push(sandbox, older)
+        sandbox.faults.add(Fault(method="PUT", path=f"{MANIFESTS}2$", action=Answer(403)))
+
+        def move(event: Event) -> None:
+            if isinstance(event, TagDone):
+                push(sandbox, theirs)
+
+        pushing = Pushing(at_once=1, push_options=ALL, listener=move)
+        (result,) = pushing.push(image, f"{sandbox.address}/a:1,2")
+        assert outcomes(result) == [("1", "left"), ("2", "failed")]
+        assert f"it names {theirs.digest}, where somebody else" in result.tags[0].error
+        assert is_whole(sandbox, "a", "1", theirs)
 
 
 def test_all_or_nothing_says_what_it_could_not_put_back(image: Layout) -> None:

@@ -53,6 +53,37 @@ def test_a_scheme_that_is_not_supported_is_named_and_not_asked_twice(image: Layo
         assert sandbox.traffic.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("challenge", "words"),
+    [
+        ('Bearer realm="",service="x"', "asks for a token, and names no token server"),
+        ('Bearer realm="/token"', "its token server: sent to '/token', which is not an http or https URL"),
+        ('Bearer realm="http://[::1/token"', "its token server: sent to 'http://[::1/token', which is not a URL"),
+    ],
+)
+def test_a_token_server_that_is_no_address_is_told_as_the_registrys_fault(
+    challenge: str, words: str, image: Layout
+) -> None:
+    refusal = Answer(401, {"WWW-Authenticate": challenge})
+    with Sandbox(faults=FaultScript([Fault(times=0, action=refusal)])) as sandbox:
+        error = error_of(Pushing(credential=LOGIN).push(image, f"{sandbox.address}/a:1"))
+        assert error is not None
+        assert str(error).startswith(f"{sandbox.address}: {words}")
+        assert error.hint
+
+
+@pytest.mark.parametrize("target", ["{path}", "/to ken"])
+def test_a_login_that_a_token_server_sends_elsewhere_is_not_called_refused(target: str, image: Layout) -> None:
+    other = FaultScript([Fault(times=0, action=Answer(401))])
+    with Sandbox(faults=other) as elsewhere, Sandbox(options=BEARER) as sandbox:
+        sandbox.faults.add(Fault(path="^/token", times=0, action=Redirect(307, f"{elsewhere.url}{target}")))
+        error = error_of(Pushing(credential=LOGIN).push(image, f"{sandbox.address}/a:1"))
+        assert isinstance(error, CredentialsError)
+        assert f" at {elsewhere.url}/to" in str(error)
+        assert "refused the credentials" not in str(error)
+        assert error.hint == "the token server sent us there; that place gets no login"
+
+
 @pytest.mark.case("AU-007")
 def test_a_challenge_that_comes_with_the_first_upload_is_used(image: Layout) -> None:
     with Sandbox(options=BEARER, faults=FaultScript([Fault("HEAD", times=0, action=Answer(404))])) as sandbox:

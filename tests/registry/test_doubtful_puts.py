@@ -18,7 +18,7 @@ from pushing import Pushing, annotated, difference, flipped, is_whole
 from oci_push.engine.push import PushOptions, PushResult
 from oci_push.errors import Cancelled, NetworkError, OciPushError, ProtocolViolationError, UnavailableError
 from oci_push.model.digest import Digest
-from oci_push.runtime.clock import SystemClock
+from oci_push.runtime.clock import FakeClock, SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 
@@ -54,6 +54,17 @@ def outcomes(result: PushResult) -> list[tuple[str, str]]:
 
 def methods(sandbox: Sandbox, path: str = TAG) -> list[str]:
     return [r.method for r in sandbox.traffic.select(path_pattern=path)]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_who_asks_for_a_wait_of_a_year_keeps_nobody_waiting(status: int, image: Layout) -> None:
+    clock = FakeClock()
+    with Sandbox(faults=put(Answer(status, {"Retry-After": "31536000"}), times=0)) as sandbox:
+        (result,) = Pushing(clock=clock).push(image, f"{sandbox.address}/a:1")
+        assert sum(clock.waits) < 60
+        assert result.error is not None
+        assert "Retry-After" in str(result.error.hint)
+        assert outcomes(result) == [("1", "failed")]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from certificates import Authority
+from equipment.faults import Answer, Fault, FaultScript
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import Layout
@@ -116,6 +117,17 @@ def test_a_proxy_that_does_not_serve_is_named_with_its_variable(
     assert f"the proxy {shown} (HTTPS_PROXY) does not let us through to {HOST} ({said})" in str(error)
     assert "SECRET" not in str(error) + str(error.hint)
     assert error.transient is is_tried_again
+
+
+def test_a_407_to_a_plain_request_is_the_proxys_word_and_not_the_registrys(image: Layout) -> None:
+    refusing = FaultScript([Fault(times=0, action=Answer(407))])
+    with Sandbox(faults=refusing) as sandbox, WayProxy(sandbox.address) as proxy:
+        error = push(image, PLAIN, proxy.host, {"http_proxy": "http://u:SECRET@proxy:3128"})
+        assert isinstance(error, NetworkError)
+        words = f"the proxy http://proxy:3128 (http_proxy) does not let us through to {HOST} (it answered 407)"
+        assert words in str(error)
+        assert "give its login" in str(error.hint)
+        assert sandbox.traffic.count() == 1
 
 
 def test_a_proxy_that_cannot_be_reached_is_named_with_its_variable(image: Layout) -> None:

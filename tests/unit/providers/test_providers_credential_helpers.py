@@ -105,6 +105,7 @@ def test_name_with_anything_but_a_name_is_refused_without_running(name: str) -> 
     [
         (Finished(2, b"keychain is locked\nmore"), r"failed with exit code 2 \(keychain is locked\)"),
         (Finished(2, b"", b"panic: nil\n"), r"failed with exit code 2 \(panic: nil\)"),
+        (Finished(2, b'exec: "pass": not there {1}'), r'\(exec: "pass": not there\)'),
         (Finished(-9), r"failed with exit code -9 \(no message\)"),
         (Finished(0, b"hello"), "its answer is not a JSON object"),
         (Finished(0, b"[]"), "its answer is not a JSON object"),
@@ -122,7 +123,17 @@ def test_broken_helper_is_an_error_naming_helper_and_host(outcome: Finished | OS
     assert "reg.example" in str(caught.value)
 
 
-@pytest.mark.parametrize("outcome", [Finished(0, b'{"Secret": "hunter2"'), Finished(1, b'{"Secret": "hunter2"')])
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Finished(0, b'{"Secret": "hunter2"'),
+        Finished(1, b'{"Secret": "hunter2"'),
+        Finished(1, b'\xef\xbb\xbf{"Secret": "hunter2"}'),
+        Finished(1, b'[{"Secret": "hunter2"}]'),
+        Finished(1, b'error: {"Secret": "hunter2"}'),
+        Finished(1, b"", b'got {"Secret": "hunter2"}'),
+    ],
+)
 def test_broken_answer_is_never_quoted(outcome: Finished) -> None:
     with pytest.raises(CredentialsError) as caught:
         ask(Program(outcome))
