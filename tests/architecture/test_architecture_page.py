@@ -8,8 +8,8 @@ import pytest
 from sourcecode import PACKAGE, PROJECT, modules
 from test_architecture import BESIDE, LADDER
 
-PAGES = [PROJECT / "docs" / "architecture.md", PROJECT / "CONTRIBUTING.md"]
-ARCHITECTURE = PAGES[0].read_text()
+ARCHITECTURE = (PROJECT / "docs" / "architecture.md").read_text()
+PAGES = [PROJECT / "CONTRIBUTING.md", PROJECT / "SECURITY.md", *sorted((PROJECT / "docs").glob("*.md"))]
 ROW = re.compile(r"^\| (\d+|beside) \| `(\w+)` \| (.+) \|$", re.MULTILINE)
 
 
@@ -42,8 +42,11 @@ def test_every_file_and_module_that_is_named_exists(page) -> None:
     missing = []
     for name in re.findall(r"`([^`\n]+)`", text):
         dotted = re.fullmatch(r"(\w+)\.(\w+(?:\.\w+)*)", name)
-        if re.fullmatch(r"[\w.-]+(/[\w.*-]+)+/?", name):
-            found = any(PROJECT.glob(name.rstrip("/"))) or any(PACKAGE.glob(name.rstrip("/")))
+        if re.fullmatch(r"(?:[\w-]+/)+[\w-]*\.py|(?:tests|docs|bench|[a-z]+)/|(?:\w+/)+test_\w+|tests(?:/\w+)+", name):
+            places = (name.rstrip("/"), f"{name}.py")
+            found = any(
+                (folder / place).exists() for folder in (PROJECT, PACKAGE, PROJECT / "tests") for place in places
+            )
         elif dotted and dotted[1] in packages and dotted[1] != "secret":
             module, _, attribute = name.rpartition(".")
             holder = PACKAGE / f"{module.replace('.', '/')}.py"
