@@ -13,7 +13,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     "protocol": (("call", "challenge", "credentials"), ("*",), ("referrers", "uploads")),
     # From one socket up to a request that is authenticated, limited and tried again.
     "transport": (
-        ("addresses", "credentials", "limits", "redirects", "tls", "tls_in_tls"),
+        ("credentials", "limits", "redirects", "tls", "tls_in_tls"),
         ("*",),
         ("sockets",),
         ("connection", "socks"),
@@ -30,7 +30,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     # What decides (schedule, conditions, simulation) knows nothing of those that do.
     "runner": (("*",), ("attempts", "report"), ("hooks",), ("steps",), ("run",)),
     # How things are read and printed; the commands.
-    "cli": (("grouping", "options", "output"), ("*",)),
+    "cli": (("options", "output"), ("*",)),
 }
 """Lowest rung first; `*` is whatever no other rung names."""
 
