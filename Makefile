@@ -9,7 +9,8 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-WORKERS ?= 2
+# Twice as many as two cores: half of a test's time is waiting for a registry, a process or a silence.
+WORKERS ?= 4
 # `make check ONLY=tests/unit/model` narrows the tests; the format, lint and type gates always run on everything.
 ONLY ?=
 

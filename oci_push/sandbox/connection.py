@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler
 from io import BufferedReader
 from socketserver import BaseServer
 from threading import Event
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from msgspec import Struct
@@ -30,18 +30,14 @@ _MAX_LINE = 65536
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
-class Answering(Protocol):
-    """Answer requests, as `routes.Router` does."""
-
-    def answer(self, exchange: Exchange) -> Response:
-        """Return the answer to one request; what a body's reading raises is passed on."""
-        ...
-
-
 class Service(Struct, frozen=True):
-    """What every connection of one sandbox shares; `broken` is told of an error in a handler."""
+    """What every connection of one sandbox shares.
 
-    router: Answering
+    `answer` gives the answer to one request; what a body's reading raises is passed on. `broken` is told of an error
+    inside it.
+    """
+
+    answer: Callable[[Exchange], Response]
     stopping: Event
     broken: Callable[[Exception], None]
     scheme: str = "http"
@@ -141,7 +137,7 @@ class Connection(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def answer(self, headers: dict[str, str], body: RequestBody) -> Response:
-        """Return the router's answer, or 500 where it has a defect."""
+        """Return the answer to a request, or 500 where the sandbox has a defect."""
         parts = urlsplit(self.path)
         host, port = self.connection.getsockname()[:2]
         exchange = Exchange(
@@ -153,7 +149,7 @@ class Connection(BaseHTTPRequestHandler):
             f"{self.service.scheme}://{headers.get('host') or f'{host}:{port}'}",
         )
         try:
-            return self.service.router.answer(exchange)
+            return self.service.answer(exchange)
         except BodyBrokenError:
             raise
         except Exception as error:  # noqa: BLE001  # thread boundary: the sandbox keeps the error for its owner

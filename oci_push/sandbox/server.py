@@ -19,6 +19,7 @@ import socketserver
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -97,7 +98,7 @@ class RehearsalRegistry:
 
     def listen(self, store: Store, uploads: Uploads, port: int, broken: Callable[[Exception], None]) -> Listener:
         """Return what accepts connections on `port` and answers from `store`."""
-        return Listener(port, Service(Router(store, uploads), threading.Event(), broken))
+        return Listener(port, Service(Router(store, uploads).answer, threading.Event(), broken))
 
     def stop(self) -> None:
         """End every connection and wait for its thread; does nothing when it is not running."""
@@ -147,7 +148,8 @@ class Listener(socketserver.TCPServer):
         with self._lock:
             live = list(self._live.items())
         for _, connection in live:
-            _shut(connection)
+            with suppress(OSError):  # its own thread has closed it meanwhile
+                connection.shutdown(socket.SHUT_RDWR)
         for thread, _ in live:
             thread.join(_JOIN_S)
         self.server_close()
@@ -169,28 +171,14 @@ class Listener(socketserver.TCPServer):
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         try:
-            connection = self.accepted(connection)
-            with self._lock:
-                self._live[threading.current_thread()] = connection
-            if not self._service.stopping.is_set():
-                self.connection_type(connection, self, self._service, number)
-        except OSError:
-            pass  # the client went away
+            with suppress(OSError):  # the client went away
+                connection = self.accepted(connection)
+                with self._lock:
+                    self._live[threading.current_thread()] = connection
+                if not self._service.stopping.is_set():
+                    self.connection_type(connection, self, self._service, number)
         finally:
-            _close(connection)
+            with suppress(OSError):
+                connection.close()
             with self._lock:
                 self._live.pop(threading.current_thread(), None)
-
-
-def _shut(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return  # its own thread has closed it meanwhile
-
-
-def _close(connection: socket.socket) -> None:
-    try:
-        connection.close()
-    except OSError:
-        return

@@ -80,7 +80,7 @@ class Store:
             file.replace(target)
 
     def link_blob(self, source: str, target: str, digest: Digest) -> bool:
-        """Return a blob of one repository to another; say whether it was there."""
+        """Put a blob of one repository into another too; return whether it was there."""
         with self._lock:
             if not self.blob_exists(source, digest):
                 return False

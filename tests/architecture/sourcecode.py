@@ -51,34 +51,49 @@ def modules() -> tuple[Module, ...]:
     return tuple(_read(path) for path in sorted(PACKAGE.rglob("*.py")))
 
 
-def imports(tree: ast.Module) -> Iterator[Import]:
+@cache
+def imports(tree: ast.Module) -> tuple[Import, ...]:
     """Give every import, wherever it stands: in functions and under `TYPE_CHECKING` too.
 
     `from a.b import c` gives `a.b.c`: whether `c` is a module is for the caller to tell. Relative ones keep their dots.
     """
+    found: list[Import] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (Import(alias.name, node.lineno) for alias in node.names)
+            found.extend(Import(alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             start = "." * node.level + (node.module or "")
-            yield from (Import(f"{start}.{alias.name}", node.lineno) for alias in node.names)
+            found.extend(Import(f"{start}.{alias.name}", node.lineno) for alias in node.names)
+    return tuple(found)
 
 
-def own_imports(module: Module) -> Iterator[tuple[str, int]]:
+@cache
+def own_imports(module: Module) -> tuple[tuple[str, int], ...]:
     """Give the modules of the package that `module` imports, with the line."""
     known = {each.name for each in modules()}
-    for each in imports(module.tree):
-        if each.target.split(".")[0] == PACKAGE.name:
-            yield (each.target if each.target in known else each.target.rpartition(".")[0]), each.line
+    return tuple(
+        (each.target if each.target in known else each.target.rpartition(".")[0], each.line)
+        for each in imports(module.tree)
+        if each.target.split(".")[0] == PACKAGE.name
+    )
 
 
 def uses(tree: ast.Module, *dotted: str) -> Iterator[tuple[str, int]]:
     """Give the uses of names such as `time.sleep`, however they were imported; `.name` is an attribute of anything."""
+    yield from ((name, line) for name, line in _names(tree) if name in dotted)
+
+
+@cache
+def _names(tree: ast.Module) -> tuple[tuple[str, int], ...]:
+    # Every test of a rule looks at every file: the names are read once.
     aliases = _aliases(tree)
+    found: list[tuple[str, int]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Name | ast.Attribute):
-            names = [_resolve(node, aliases), f".{node.attr}" if isinstance(node, ast.Attribute) else ""]
-            yield from ((name, node.lineno) for name in names if name in dotted)
+            found.append((_resolve(node, aliases), node.lineno))
+        if isinstance(node, ast.Attribute):
+            found.append((f".{node.attr}", node.lineno))
+    return tuple(found)
 
 
 def _aliases(tree: ast.Module) -> dict[str, str]:

@@ -193,7 +193,7 @@ class Fault(Struct, frozen=True):
 
 
 class FaultScript:
-    """Return each request its fault; may be used and added to from any thread."""
+    """The rules of one script; may be used and added to from any thread."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         self._lock = threading.Lock()

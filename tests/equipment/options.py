@@ -11,7 +11,7 @@ from oci_push.secret import Secret
 
 
 class SandboxOptions(Struct, frozen=True):
-    """Choose how the sandbox behaves; the defaults are an open registry of specification 1.1, `REHEARSAL` one that
+    """How the sandbox of tests behaves; the defaults are an open registry of specification 1.1, `REHEARSAL` one that
     can do all that clients ask for.
 
     Authentication: with `auth` ``bearer`` the sandbox is its own token server, tokens live `token_life_s` seconds;

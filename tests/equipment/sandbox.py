@@ -50,5 +50,7 @@ class Sandbox(RehearsalRegistry):
         gate = Gate(self.options, self._clock, secrets.token_bytes(32), self.traffic)
         router = OptionalRouter(store, uploads, self.options, gate)
         scheme = "https" if self.options.ssl_context else "http"
-        service = FaultyService(router, threading.Event(), broken, scheme, traffic=self.traffic, script=self.faults)
+        service = FaultyService(
+            router.answer, threading.Event(), broken, scheme, traffic=self.traffic, script=self.faults
+        )
         return FaultyListener(port, service, self.options.ssl_context)

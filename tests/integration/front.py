@@ -36,7 +36,7 @@ class RegistryFront:
         self.store = RegistryFiles(content / "docker" / "registry" / "v2")
         self._problems: list[Exception] = []
         service = FaultyService(
-            _Forwarder(registry.port),
+            _Forwarder(registry.port).answer,
             threading.Event(),
             self._problems.append,
             traffic=self.traffic,

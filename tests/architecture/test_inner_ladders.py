@@ -1,0 +1,79 @@
+"""Ladders inside the packages that have more than twelve files: what is decided below does not know who uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+import pytest
+from sourcecode import modules, own_imports
+
+INNER: dict[str, tuple[tuple[str, ...], ...]] = {
+    # Values and one request; what a specification's section needs; what needs several sections.
+    "protocol": (("call", "challenge", "credentials"), ("*",), ("referrers", "uploads")),
+    # From one socket up to a request that is authenticated, limited and tried again.
+    "transport": (
+        ("credentials", "limits", "redirects", "tls", "tls_in_tls"),
+        ("*",),
+        ("sockets",),
+        ("connection", "socks"),
+        ("dialing",),
+        ("pool",),
+        ("session",),
+    ),
+    # A blob's upload, one repository, all registries of a run.
+    "registry": (("*",), ("upload",), ("repository",), ("clients",)),
+    # Reading and compressing; the forms of images; the table that opens them.
+    "sources": (("base",), ("*",), ("layout", "remote"), ("archive_images",), ("docker_archive",), ("table",)),
+    # Text with places; everything that gives it a meaning.
+    "language": (("yaml_scalars",), ("document",), ("*",)),
+    # What decides (schedule, conditions, simulation) knows nothing of those that do.
+    "runner": (("*",), ("attempts", "report"), ("hooks",), ("steps",), ("run",)),
+    # How things are read and printed; the commands.
+    "cli": (("options", "output"), ("*",)),
+}
+"""Lowest rung first; `*` is whatever no other rung names."""
+
+MANY = 12
+
+
+def rung_of(package: str, name: str) -> int:
+    """Return the rung of a module, given its name below the package."""
+    ladder = INNER[package]
+    for number, patterns in enumerate(ladder):
+        if "*" not in patterns and any(fnmatchcase(name, pattern) for pattern in patterns):
+            return number
+    return next(number for number, patterns in enumerate(ladder) if "*" in patterns)
+
+
+def inner_imports(package: str) -> Iterator[tuple[str, str, str]]:
+    """Return each import inside a package: place, importing name, imported name, both below the package."""
+    start = f"oci_push.{package}."
+    for module in modules():
+        if module.room == package and not module.is_package:
+            for target, line in own_imports(module):
+                if target.startswith(start) and target != module.name:
+                    yield f"{module.where}:{line}", module.name.removeprefix(start), target.removeprefix(start)
+
+
+@pytest.mark.parametrize("package", INNER)
+def test_modules_of_a_large_package_import_only_from_their_rung_or_below(package: str) -> None:
+    found = [
+        f"{where} imports {target}, which is above it"
+        for where, name, target in inner_imports(package)
+        if rung_of(package, target) > rung_of(package, name)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("package", INNER)
+def test_every_rung_holds_a_module(package: str) -> None:
+    names = [m.name.split(".", 2)[2] for m in modules() if m.room == package and not m.is_package]
+    held = {pattern for pattern in sum(INNER[package], ()) if any(fnmatchcase(name, pattern) for name in names)}
+    assert set(sum(INNER[package], ())) - held == set()
+
+
+def test_every_large_package_has_a_ladder() -> None:
+    rooms = [module.room for module in modules() if not module.is_package and module.name.count(".") == 2]
+    large = {room for room in rooms if rooms.count(room) > MANY}
+    assert large - set(INNER) == set()
