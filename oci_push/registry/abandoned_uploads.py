@@ -62,9 +62,9 @@ class AbandonedUpload(Struct, frozen=True):
         """Keep it for a later run if the registry does, and say what is known."""
         around = context.shielded(_CLOSING_S)
         what = what_of(self.repository, self.blob)
-        asking = uploads.ask(self.repository, self.blob.digest, self.upload, urgent=True)
+        question = uploads.ask(self.repository, self.blob.digest, self.upload, urgent=True)
         try:
-            standing = self.session.run_without_retry(around, asking)
+            status = self.session.run_without_retry(around, question)
         except RegistryError as error:
             if error.transient:
                 self._keep_unseen(entry, capabilities, emit)
@@ -81,15 +81,15 @@ class AbandonedUpload(Struct, frozen=True):
         except OciPushError:
             self._keep_unseen(entry, capabilities, emit)
             return
-        if standing.stored is None or standing.stored > self.reached:
-            close(self.session, context, self.repository, standing.upload)
+        if status.stored is None or status.stored > self.reached:
+            close(self.session, context, self.repository, status.upload)
             entry.forget()
             if self.confirmed:
                 emit(Note(f"{what}: the registry does not say what it has kept; the next push sends all of it"))
             return
-        entry.note(standing.upload, standing.stored)
+        entry.note(status.upload, status.stored)
         capabilities.learn("resumes", True)
-        arrived = f"{standing.stored / 1e6:.1f} of {self.blob.size / 1e6:.1f} MB have arrived"
+        arrived = f"{status.stored / 1e6:.1f} of {self.blob.size / 1e6:.1f} MB have arrived"
         emit(Note(f"{what}: {arrived}; the same command goes on from there"))
 
     def _keep_unseen(self, entry: Entry, capabilities: LearntCapabilities, emit: Emit) -> None:

@@ -18,7 +18,7 @@ from oci_push.protocol import blobs, endpoints, manifests, referrers, uploads
 from oci_push.protocol.call import Body, Call
 from oci_push.protocol.uploads import Upload, UploadMethod
 from oci_push.providers.base import ManagementApi
-from oci_push.registry import abandoned_uploads as farewell
+from oci_push.registry import abandoned_uploads
 from oci_push.registry.capabilities import LearntCapabilities
 from oci_push.registry.in_flight import InFlight
 from oci_push.registry.manifest_push import ManifestPush, WatchedBody, proves_nothing
@@ -189,7 +189,7 @@ class RepositoryClient:
 
     def cancel(self, context: Context, upload: Upload, *, is_stale: bool = False) -> None:
         """Close an upload that will not be finished; never raises. `is_stale`: its Location may be an old one."""
-        farewell.close(self.session, context, self.repository, upload, is_stale=is_stale)
+        abandoned_uploads.close(self.session, context, self.repository, upload, is_stale=is_stale)
 
     def drop_upload(self, context: Context, blob: Descriptor) -> None:
         """Close what an earlier run left open of a blob that is there by now."""
