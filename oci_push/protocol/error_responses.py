@@ -78,7 +78,7 @@ def parse_body(body: bytes, content_type: str = "") -> tuple[tuple[str, ...], st
 
 
 def retry_after(text: str, now: float) -> float | None:
-    """Read Retry-After in seconds or as an HTTP date; give seconds to wait, or ``None``."""
+    """Read Retry-After in seconds or as an HTTP date; return the seconds to wait, or ``None``."""
     text = text.strip()
     if not text:
         return None

@@ -97,7 +97,7 @@ def fetch(reference: Reference) -> Flow[Manifest]:
 
 
 def put(repository: Repository, manifest: Manifest, target: str, body: Body | None = None) -> Flow[bool]:
-    """Store a manifest under a tag or its own digest, byte for byte; say whether its subject has been dealt with.
+    """Store a manifest under a tag or its own digest, byte for byte; return whether its subject has been dealt with.
 
     An answer that shows another digest, or no sign of the manifest at all, proves nothing: what is there is read.
     A registry names a tag's manifest by sha256 on its own; where ours has another digest, that one must be confirmed.

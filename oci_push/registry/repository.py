@@ -16,7 +16,7 @@ from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol import blobs, endpoints, manifests, referrers, uploads
 from oci_push.protocol.call import Body, Call
-from oci_push.protocol.uploads import Upload, UploadMethod
+from oci_push.protocol.uploads import UploadMethod, UploadSession
 from oci_push.providers.base import ManagementApi
 from oci_push.registry import abandoned_uploads
 from oci_push.registry.capabilities import LearntCapabilities
@@ -24,7 +24,7 @@ from oci_push.registry.in_flight import InFlight
 from oci_push.registry.manifest_push import ManifestPush, WatchedBody, proves_nothing
 from oci_push.registry.referrers_list import ReferrersList
 from oci_push.registry.upload import BlobUpload, Sent
-from oci_push.registry.upload_store import Entry, UploadStore
+from oci_push.registry.upload_store import StoredUpload, UploadStore
 from oci_push.runtime.cache import Cache
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
@@ -59,10 +59,10 @@ class RepositoryClient:
         self.session = session
         self.repository = repository
         self._capabilities = capabilities
-        self._memory = cache
-        self._journal = upload_store
-        self._control = control
-        self._surveyed: dict[Digest, bool] = {}
+        self._cache = cache
+        self._upload_store = upload_store
+        self._management = control
+        self._prefetched: dict[Digest, bool] = {}
         self._call_retry = call_retry
         self._blob_retry = blob_retry
         self._random = random
@@ -90,34 +90,34 @@ class RepositoryClient:
 
     def has_blob(self, context: Context, blob: Descriptor) -> bool:
         """Ask whether a blob is there."""
-        known = self._surveyed.pop(blob.digest, None)
+        known = self._prefetched.pop(blob.digest, None)
         if known is not None:
             return known
         return self.session.run(context, blobs.exists(self.repository, blob))
 
     def prepare(self, context: Context) -> None:
         """Make the repository if it is missing and its access says so."""
-        if self._control is not None:
-            self._control.prepare(context, self.repository)
+        if self._management is not None:
+            self._management.prepare(context, self.repository)
 
     def prefetch_existing(self, context: Context, blobs: Sequence[Descriptor]) -> None:
         """Ask for many blobs at once where the vendor lets us; each answer is used once, by `has_blob`."""
-        if self._control is not None and len(blobs) >= _PREFETCH_FROM:
-            there = self._control.present(context, self.repository, (blob.digest for blob in blobs))
+        if self._management is not None and len(blobs) >= _PREFETCH_FROM:
+            there = self._management.present(context, self.repository, (blob.digest for blob in blobs))
             if there is not None:
-                self._surveyed = {blob.digest: blob.digest in there for blob in blobs}
+                self._prefetched = {blob.digest: blob.digest in there for blob in blobs}
 
     def is_prefetched(self, blob: Descriptor) -> bool:
-        """Say whether `has_blob` would answer without a request."""
-        return blob.digest in self._surveyed
+        """Return whether `has_blob` would answer without a request."""
+        return blob.digest in self._prefetched
 
     def can_mount(self, context: Context) -> bool:
-        """Say whether mounting is worth a try, as far as the vendor's interface knows."""
-        return self._control is None or self._control.can_mount(context)
+        """Return whether mounting is worth a try, as far as the vendor's interface knows."""
+        return self._management is None or self._management.can_mount(context)
 
     def explain(self, context: Context, error: OciPushError) -> OciPushError:
         """Find out what a vague failure was about, where the vendor's interface can tell."""
-        return error if self._control is None else self._control.explain(context, self.repository, error)
+        return error if self._management is None else self._management.explain(context, self.repository, error)
 
     @contextmanager
     def open_blob(self, context: Context, blob: Descriptor, start: int = 0) -> Iterator[Iterator[bytes]]:
@@ -147,14 +147,14 @@ class RepositoryClient:
                 self._capabilities.denied_sources.add(source)  # what may not be read once may not be read for each blob
             answer = uploads.MountAnswer()
         if source is not None and not answer.mounted:
-            self._memory.forget_blob(source.host, source.path, blob.digest)
+            self._cache.forget_blob(source.host, source.path, blob.digest)
             if self._under_way is not None:
                 self._under_way.refused(self.session.endpoint, source, blob.digest)
         return answer
 
     @contextmanager
     def turn(self, context: Context, blob: Descriptor) -> Iterator[Repository | None]:
-        """Wait while another push of this run brings the blob to this registry; gives where it can be mounted from."""
+        """Wait while another push of this run brings the blob here; return where it can be mounted from."""
         if self._under_way is None:
             yield None
             return
@@ -163,17 +163,17 @@ class RepositoryClient:
             yield elsewhere if is_worth_it else None
 
     def may_mount_from_anywhere(self, blob: Descriptor) -> bool:
-        """Say whether a mount without a source is worth a try: one that finds nothing opens an upload all the same."""
+        """Return whether a mount without a source is worth a try: without a find it opens an upload."""
         in_one_request = self._capabilities.takes_in_one_request(blob.size)
         return self._capabilities.known.anonymous_mount and not in_one_request and not self.has_upload(blob)
 
     def has_upload(self, blob: Descriptor) -> bool:
-        """Say whether an earlier run left an upload of this blob that may be gone on with."""
-        if self._journal is None:
+        """Return whether an earlier run left an upload of this blob that may be gone on with."""
+        if self._upload_store is None:
             return False
-        return self._journal.cache.find_upload(self._host, self.repository.path, blob.digest) is not None
+        return self._upload_store.cache.find_upload(self._host, self.repository.path, blob.digest) is not None
 
-    def upload(self, context: Context, blob: Descriptor, body: Body, upload: Upload | None = None) -> Sent:
+    def upload(self, context: Context, blob: Descriptor, body: Body, upload: UploadSession | None = None) -> Sent:
         """Send a blob, repeating what may be repeated; `upload` is a session that a mount left open."""
         sending = BlobUpload(
             self.session,
@@ -187,7 +187,7 @@ class RepositoryClient:
         )
         return sending.run(context, self._blob_retry, self._random)
 
-    def cancel(self, context: Context, upload: Upload, *, is_stale: bool = False) -> None:
+    def cancel(self, context: Context, upload: UploadSession, *, is_stale: bool = False) -> None:
         """Close an upload that will not be finished; never raises. `is_stale`: its Location may be an old one."""
         abandoned_uploads.close(self.session, context, self.repository, upload, is_stale=is_stale)
 
@@ -203,8 +203,8 @@ class RepositoryClient:
         entry.release()
 
     def forget_blob(self, blob: Descriptor) -> None:
-        """Drop the memory that this repository holds a blob: it does not."""
-        self._memory.forget_blob(self._host, self.repository.path, blob.digest)
+        """Forget that this repository holds a blob: it does not."""
+        self._cache.forget_blob(self._host, self.repository.path, blob.digest)
 
     def check_push(self, context: Context, digest: Digest) -> None:
         """Raise what a push would meet, by opening an upload and closing it again; `digest` may be any."""
@@ -222,11 +222,11 @@ class RepositoryClient:
         """
         if self._capabilities.manifest_rate is not None:
             self._capabilities.manifest_rate.wait(context)
-        placing = ManifestPush(self.session, self.repository, manifest, target, before=before, emit=self._emit)
-        self._list(context, manifest, handled=placing.run(context, self._call_retry, self._random))
+        pushing = ManifestPush(self.session, self.repository, manifest, target, before=before, emit=self._emit)
+        self._list(context, manifest, handled=pushing.run(context, self._call_retry, self._random))
 
     def put_with_tags(self, context: Context, manifest: Manifest, tags: tuple[str, ...]) -> frozenset[str]:
-        """Store a manifest and ask for all tags at once; gives those made, none where it is not known."""
+        """Store a manifest and ask for all tags at once; return those made, none where it is not known."""
         if not self._capabilities.known.multi_tag:
             return frozenset()
         body = WatchedBody(manifest.raw)
@@ -269,15 +269,15 @@ class RepositoryClient:
     def _host(self) -> str:
         return self.session.endpoint.host
 
-    def _claim(self, blob: Descriptor, upload: Upload | None) -> Entry | None:
-        """Take the journal's entry of a blob that will go in pieces; others are sent again rather than gone on with."""
-        if self._journal is None:
+    def _claim(self, blob: Descriptor, upload: UploadSession | None) -> StoredUpload | None:
+        """Take the stored upload of a blob that will go in chunks; others are sent again rather than gone on with."""
+        if self._upload_store is None:
             return None
-        # What an earlier run sent in pieces for the registry's own limit is noted, though that limit is told later.
-        form = self._capabilities.method_for(blob.size, upload or Upload(""))
+        # What an earlier run sent in chunks for the registry's own limit is noted, though that limit is told later.
+        form = self._capabilities.method_for(blob.size, upload or UploadSession(""))
         if form is not UploadMethod.CHUNKED and not self.has_upload(blob):
             return None
-        return self._journal.claim(self._host, self.repository, blob)
+        return self._upload_store.claim(self._host, self.repository, blob)
 
 
 def _after(start: int, blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -30,18 +30,18 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.reference import Repository
 from oci_push.protocol import blobs, uploads
 from oci_push.protocol.call import EMPTY, Body, Chunk
-from oci_push.protocol.uploads import Upload, UploadMethod, UploadStatus
+from oci_push.protocol.uploads import UploadMethod, UploadSession, UploadStatus
 from oci_push.registry import abandoned_uploads
 from oci_push.registry.capabilities import LAST_BYTES, LearntCapabilities
 from oci_push.registry.upload_states import (
     Broke,
     Done,
     Event,
-    Found,
     InDoubt,
     Left,
     Opened,
     Opening,
+    Resumed,
     Sending,
     Stands,
     State,
@@ -49,7 +49,7 @@ from oci_push.registry.upload_states import (
     Taken,
     after,
 )
-from oci_push.registry.upload_store import Entry
+from oci_push.registry.upload_store import StoredUpload
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import Action, RetryPolicy, RetryState, decide
 from oci_push.transport.session import Session
@@ -87,8 +87,8 @@ class BlobUpload:
         body: Body,
         capabilities: LearntCapabilities,
         *,
-        given: Upload | None,
-        entry: Entry | None,
+        given: UploadSession | None,
+        entry: StoredUpload | None,
         emit: Emit,
     ) -> None:
         self._session = session
@@ -155,7 +155,7 @@ class BlobUpload:
             abandoned_uploads.close(self._session, context, self._repository, self._state.upload)
             self._move(Left())
         # What was killed may have sent more than it could write down.
-        self._move(Found(*found, self._blob.size))
+        self._move(Resumed(*found, self._blob.size))
 
     def _do_next(self, context: Context, state: State, retry_state: RetryState) -> Event:
         """Do what is next in a state, one request or a few, and return what came of it."""

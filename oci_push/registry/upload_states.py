@@ -2,7 +2,7 @@
 
 ::
 
-    event →   Opened     Taken      Stored   Broke      Stands     Left       Found
+    event →   Opened     Taken      Stored   Broke      Stands     Left       Resumed
     Opening   Sending    ·          Done     Opening    ·          ·          InDoubt
     Sending   ·          Sending    Done     InDoubt    ·          Opening    ·
     InDoubt   ·          ·          Done     InDoubt    Sending    Opening    ·
@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from oci_push.protocol.uploads import Upload
+from oci_push.protocol.uploads import UploadSession
 
 
 class Opening(Struct, frozen=True):
@@ -28,7 +28,7 @@ class Opening(Struct, frozen=True):
 class Sending(Struct, frozen=True):
     """A session is open and holds `confirmed` bytes; `is_continued` says that some came before a break."""
 
-    upload: Upload
+    upload: UploadSession
     confirmed: int = 0
     is_continued: bool = False
 
@@ -39,7 +39,7 @@ class InDoubt(Struct, frozen=True):
     `is_closing` says that this request was the one to close it, `is_found` that an earlier run left the session.
     """
 
-    upload: Upload
+    upload: UploadSession
     confirmed: int
     reached: int
     is_closing: bool = False
@@ -56,13 +56,13 @@ State: TypeAlias = Opening | Sending | InDoubt | Done
 class Opened(Struct, frozen=True):
     """The registry has opened a session."""
 
-    upload: Upload
+    upload: UploadSession
 
 
 class Taken(Struct, frozen=True):
     """The registry has taken a chunk and holds `confirmed` bytes now."""
 
-    upload: Upload
+    upload: UploadSession
     confirmed: int
 
 
@@ -80,7 +80,7 @@ class Broke(Struct, frozen=True):
 class Stands(Struct, frozen=True):
     """The session says for sure that it holds `stored` bytes."""
 
-    upload: Upload
+    upload: UploadSession
     stored: int
 
 
@@ -88,15 +88,15 @@ class Left(Struct, frozen=True):
     """The session is gone, or was closed because it is not gone on with."""
 
 
-class Found(Struct, frozen=True):
+class Resumed(Struct, frozen=True):
     """An earlier run left a session with `confirmed` bytes, and may have sent up to `reached`."""
 
-    upload: Upload
+    upload: UploadSession
     confirmed: int
     reached: int
 
 
-Event: TypeAlias = Opened | Taken | Stored | Broke | Stands | Left | Found
+Event: TypeAlias = Opened | Taken | Stored | Broke | Stands | Left | Resumed
 
 
 def after(state: State, event: Event) -> State:
@@ -104,7 +104,7 @@ def after(state: State, event: Event) -> State:
     match state, event:
         case Opening(), Opened(upload):
             return Sending(upload)
-        case Opening(), Found(upload, confirmed, reached):
+        case Opening(), Resumed(upload, confirmed, reached):
             return InDoubt(upload, confirmed, reached, is_found=True)
         case Opening(), Broke():
             return state

@@ -19,7 +19,7 @@ BLOCK_BYTES = 512 * 1024
 """How much is read at a time; between 256 KiB and 1 MiB the registry, not we, is the limit."""
 
 
-class Source(Protocol):
+class ImageSource(Protocol):
     """Read one image, index or artifact. Methods may be called from several threads at once.
 
     `name` is how messages call it, as the user wrote it. All reads raise `SourceError` (or
@@ -38,12 +38,12 @@ class Source(Protocol):
 
     @property
     def is_ready(self) -> bool:
-        """Say whether the root is known without long work; where not, it is worth asking first who may push."""
+        """Return whether the root is known without long work; where not, it is worth asking first who may push."""
         ...
 
     @property
     def compresses(self) -> bool:
-        """Say whether there are layers that are compressed before they are sent."""
+        """Return whether there are layers that are compressed before they are sent."""
         ...
 
     def root(self, context: Context, platform: Platform | None = None) -> Descriptor:

@@ -178,7 +178,7 @@ def _is_named(entry: Descriptor, ref: str) -> bool:
 
 
 def same_name(name: str, ref: str) -> bool:
-    """Say whether `ref` means the image called `name`: the same text, its tag, or the same familiar reference."""
+    """Return whether `ref` means the image called `name`: the same text, its tag, or the same familiar reference."""
     if name == ref or (":" in name.rpartition("/")[2] and name.rpartition(":")[2] == ref):
         return True
     try:

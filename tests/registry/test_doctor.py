@@ -45,7 +45,7 @@ def examine(
 
 
 def verdicts(found: Examination) -> dict[str, CheckOutcome]:
-    return {finding.name: finding.verdict for finding in found.findings}
+    return {finding.name: finding.outcome for finding in found.findings}
 
 
 def text(found: Examination, name: str) -> str:

@@ -19,7 +19,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import BytesBody, Call, Flow, Reply
 from oci_push.protocol.error_responses import error_for
-from oci_push.protocol.uploads import Upload, UploadMethod
+from oci_push.protocol.uploads import UploadMethod, UploadSession
 from oci_push.providers.base import Capabilities
 from oci_push.registry import upload_states
 from oci_push.registry.capabilities import LearntCapabilities
@@ -28,11 +28,11 @@ from oci_push.registry.upload_states import (
     Broke,
     Done,
     Event,
-    Found,
     InDoubt,
     Left,
     Opened,
     Opening,
+    Resumed,
     Sending,
     Stands,
     State,
@@ -40,7 +40,7 @@ from oci_push.registry.upload_states import (
     Taken,
     after,
 )
-from oci_push.registry.upload_store import Entry
+from oci_push.registry.upload_store import StoredUpload
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
@@ -52,7 +52,7 @@ REPOSITORY = Repository("registry.test", "app")
 DATA = bytes(range(256)) * 160
 BLOB = Descriptor("x", Digest.of(DATA), len(DATA))
 CHUNK = 8 * 1024
-UPLOAD = Upload(f"{HOST}/up/0")
+UPLOAD = UploadSession(f"{HOST}/up/0")
 STATES: dict[str, State] = {
     "Opening": Opening(),
     "Sending": Sending(UPLOAD, 1),
@@ -66,7 +66,7 @@ EVENTS: dict[str, Event] = {
     "Broke": Broke(1),
     "Stands": Stands(UPLOAD, 2),
     "Left": Left(),
-    "Found": Found(UPLOAD, 1, 2),
+    "Resumed": Resumed(UPLOAD, 1, 2),
 }
 
 
@@ -232,14 +232,14 @@ class OneSession:
 class Notes:
     """The entry of an upload store, which checks what is noted against what the registry holds."""
 
-    def __init__(self, registry: Registry, found: tuple[Upload, int] | None) -> None:
+    def __init__(self, registry: Registry, found: tuple[UploadSession, int] | None) -> None:
         self.registry = registry
         self.kept = found
 
-    def find(self) -> tuple[Upload, int] | None:
+    def find(self) -> tuple[UploadSession, int] | None:
         return self.kept
 
-    def note(self, upload: Upload, confirmed: int) -> None:
+    def note(self, upload: UploadSession, confirmed: int) -> None:
         session = upload.location.rpartition("/")[2]
         held = self.registry.sessions.get(session)
         assert held is None or len(held) >= confirmed, "more is noted than there is"
@@ -276,11 +276,11 @@ def test_any_walk_ends_with_the_blob_or_an_error_and_every_session_accounted_for
     opened = None
     if is_given:
         registry.known.add(number := registry.open())
-        opened = Upload(f"{HOST}/up/{number}")
+        opened = UploadSession(f"{HOST}/up/{number}")
     found = None
     if left is not None and is_kept:
         registry.known.add(number := registry.open(DATA[:left]))
-        found = Upload(f"{HOST}/up/{number}"), left
+        found = UploadSession(f"{HOST}/up/{number}"), left
     notes = Notes(registry, found)
     remembered = {"single_post": "yes"} if method == "in one request" else {}
     upload = BlobUpload(
@@ -290,7 +290,7 @@ def test_any_walk_ends_with_the_blob_or_an_error_and_every_session_accounted_for
         BytesBody(DATA),
         LearntCapabilities(METHODS[method], find=remembered.get, note=lambda *_: None, lasts=True),
         given=opened,
-        entry=cast(Entry, notes) if is_kept else None,  # the same
+        entry=cast(StoredUpload, notes) if is_kept else None,  # the same
         emit=ignore,
     )
 
