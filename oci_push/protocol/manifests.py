@@ -169,15 +169,18 @@ def put_with_tags(
     return Made(frozenset(tag.strip() for tag in named.split(",")) & frozenset(tags), "oci-subject" in reply.headers)
 
 
-def delete_tag(repository: Repository, tag: str) -> Flow[None]:
-    """Delete a tag and leave what it points at (end-9); distribution 2 cannot and says 400."""
+def delete(repository: Repository, target: str, actions: str = "pull,push") -> Flow[None]:
+    """Delete a manifest by its digest, or a tag and not what it points at (end-9).
+
+    Distribution 2 cannot delete a tag and says 400. `actions` are what the token is asked for.
+    """
     yield Call(
         "DELETE",
-        endpoints.manifest(repository, tag),
+        endpoints.manifest(repository, target),
         body=EMPTY,
         ok_statuses=frozenset({200, 202, 204}),
-        scopes=(endpoints.push_scope(repository),),
-        what=_what(repository, tag),
+        scopes=(f"repository:{repository.path}:{actions}",),
+        what=endpoints.manifest_name(repository, target),
     )
 
 
@@ -226,7 +229,7 @@ def _get(repository: Repository, target: str, *, push: bool = False, method: str
         endpoints.manifest(repository, target),
         headers={"Accept": media.ACCEPT if not also or also in media.ACCEPT else f"{media.ACCEPT}, {also}"},
         scopes=((endpoints.push_scope if push else endpoints.pull_scope)(repository),),
-        what=_what(repository, target),
+        what=endpoints.manifest_name(repository, target),
     )
 
 
@@ -238,7 +241,7 @@ def _put(repository: Repository, manifest: Manifest, target: str, query: str) ->
         body=BytesBody(manifest.raw),
         ok_statuses=frozenset({201, 200, 204}),
         scopes=(endpoints.push_scope(repository),),
-        what=_what(repository, target),
+        what=endpoints.manifest_name(repository, target),
     )
 
 
@@ -279,7 +282,3 @@ def _digest(reply: Reply) -> Digest | None:
 
 def _type(reply: Reply) -> str:
     return reply.headers.get("content-type", "").split(";")[0].strip()
-
-
-def _what(repository: Repository, target: str) -> str:
-    return f"{repository}{'@' if ':' in target else ':'}{target}"

@@ -25,7 +25,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.media import OCTET_STREAM
 from oci_push.model.reference import Repository
 from oci_push.protocol import endpoints
-from oci_push.protocol.blobs import check_digest, exists, what_of
+from oci_push.protocol.blobs import check_digest, exists
 from oci_push.protocol.call import EMPTY, Body, Call, Chunk, Flow, Reply
 from oci_push.protocol.existence import shows
 
@@ -116,9 +116,9 @@ def send_chunk(
         ok_statuses=_ACCEPTED,  # ECR answers 201 where the specification says 202
         scopes=(endpoints.push_scope(repository),),
         idempotent=False,
-        what=what_of(repository, digest),
+        what=endpoints.blob_name(repository, digest),
     )
-    return _status(reply, upload, what_of(repository, digest))
+    return _status(reply, upload, endpoints.blob_name(repository, digest))
 
 
 def ask(repository: Repository, digest: Digest, upload: UploadSession, *, urgent: bool = False) -> Flow[UploadStatus]:
@@ -128,10 +128,10 @@ def ask(repository: Repository, digest: Digest, upload: UploadSession, *, urgent
         upload.location,
         ok_statuses=_STATUS_OK,
         scopes=(endpoints.push_scope(repository),),
-        what=what_of(repository, digest),
+        what=endpoints.blob_name(repository, digest),
         urgent=urgent,
     )
-    status = _status(reply, upload, what_of(repository, digest))
+    status = _status(reply, upload, endpoints.blob_name(repository, digest))
     return status if "location" in reply.headers else replace(status, stored=None)
 
 
@@ -148,7 +148,7 @@ def close(repository: Repository, blob: Descriptor, upload: UploadSession, body:
         ok_statuses=frozenset({200, 201, 204}),
         scopes=(endpoints.push_scope(repository),),
         idempotent=False,
-        what=what_of(repository, blob.digest),
+        what=endpoints.blob_name(repository, blob.digest),
         answer_s=blob.size / _DIGESTING_BYTES_PER_S,
     )
     reply = yield call
@@ -239,7 +239,7 @@ def _opening(repository: Repository, digest: Digest, query: str, body: Body, ok_
         body=body,
         ok_statuses=ok_statuses,
         scopes=(endpoints.push_scope(repository),),
-        what=what_of(repository, digest),
+        what=endpoints.blob_name(repository, digest),
         opens=True,
     )
 

@@ -20,7 +20,7 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Repository
-from oci_push.protocol import manifests, probes, referrers, uploads
+from oci_push.protocol import blobs, manifests, referrers, uploads
 from oci_push.protocol.call import BytesBody, Flow
 from oci_push.protocol.endpoints import push_scope
 from oci_push.protocol.ping import ping
@@ -41,7 +41,7 @@ SKEW_S = 60.0
 _CLEANING_S = 60.0
 
 
-class CheckOutcome(enum.Enum):
+class CheckOutcome(enum.StrEnum):
     """What became of one question."""
 
     OK = "ok"
@@ -240,7 +240,7 @@ class Doctor:
             referrer = referrers.make_referrer(image.descriptor(), _ARTIFACT, {})
             noted = self._session.run(context, manifests.put(self._here, referrer, str(referrer.digest)))
             self._manifests.append(str(referrer.digest))
-            listed = self._session.run(context, probes.referrers(self._here, image.digest))
+            listed = self._session.run(context, referrers.count_listed(self._here, image.digest))
         except RegistryError as error:
             self._found.note("referrers", "referrers", False, _reason(error))
             return
@@ -267,7 +267,7 @@ class Doctor:
             self._takes(context, uploads.cancel(repository, location))
         kept = []
         for target in reversed(self._manifests):
-            is_gone = self._takes(context, probes.delete_manifest(self._here, target, self._delete))
+            is_gone = self._takes(context, manifests.delete(self._here, target, self._delete))
             if not is_gone and ":" in target:  # a tag goes with its manifest where it does not go alone
                 kept.append(target)
         self._found.note("deleting", "delete", not kept, "" if self._manifests else "nothing was there to delete")
@@ -275,7 +275,7 @@ class Doctor:
         left = [
             digest
             for repository, digest in self._blobs
-            if not self._takes(context, probes.delete_blob(repository, digest, self._delete))
+            if not self._takes(context, blobs.delete(repository, digest, self._delete))
         ]
         if left:
             self._found.left.append(f"{len(left)} blobs of some kB, for the registry's own clearing away")

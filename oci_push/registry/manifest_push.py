@@ -23,7 +23,7 @@ from oci_push.events import Emit, RetryScheduled
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Repository
-from oci_push.protocol import manifests
+from oci_push.protocol import endpoints, manifests
 from oci_push.protocol.call import BytesBody
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import Action, RetryPolicy, RetryState, decide
@@ -87,7 +87,7 @@ class ManifestPush:
                     self._session.gave_up(failure)
                 # A cancel broke the connection: it is the reason, not that.
                 raise (context.reason or failure).with_doubt(self._in_doubt)
-            what = f"{self._repository}{'@' if ':' in self._target else ':'}{self._target}"
+            what = endpoints.manifest_name(self._repository, self._target)
             self._emit(RetryScheduled(what, str(failure), retried.attempt, retried.wait_s))
             try:
                 context.sleep(retried.wait_s)

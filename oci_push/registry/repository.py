@@ -128,7 +128,7 @@ class RepositoryClient:
             headers={"Range": f"bytes={start}-"} if start else {},
             ok_statuses=frozenset({200, 206}) if start else frozenset({200}),
             scopes=(endpoints.pull_scope(self.repository),),
-            what=f"{self.repository}: blob {blob.digest}",
+            what=endpoints.blob_name(self.repository, blob.digest),
         )
         with self.session.download(context, call) as (status, blocks):
             # A registry that knows no ranges sends the whole.
@@ -245,7 +245,7 @@ class RepositoryClient:
 
     def delete_tag(self, context: Context, tag: str) -> None:
         """Delete a tag by its name; raises where the registry cannot."""
-        self.session.run(context, manifests.delete_tag(self.repository, tag))
+        self.session.run(context, manifests.delete(self.repository, tag))
 
     def _list(self, context: Context, manifest: Manifest, *, handled: bool) -> None:
         if manifest.subject is None or handled or manifest.digest in self._listed:

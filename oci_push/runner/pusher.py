@@ -39,7 +39,7 @@ from oci_push.runtime.commands import command_runner
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sources import option_effects as asked
-from oci_push.sources.base import ImageSource
+from oci_push.sources.base import ImageReader
 from oci_push.sources.docker_archive import DockerArchiveSource
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.remote import RemoteSource
@@ -186,7 +186,7 @@ class Pusher:
         return RefreshingCredential(self.context.clock, make)
 
     def plan(
-        self, source: ImageSource, targets: Sequence[PushTarget], context: Context, platform: Platform | None = None
+        self, source: ImageReader, targets: Sequence[PushTarget], context: Context, platform: Platform | None = None
     ) -> PushPlan:
         """Read the image and lay out what would be done, without writing anything."""
         graph = walk(context, source, platform=platform, foreign=self._options.foreign_layers, emit=self._emit)
@@ -195,7 +195,7 @@ class Pusher:
         return plan_push(graph, targets, origin=origin, remembered=self._remembered(graph, targets))
 
     def check(
-        self, source: ImageSource, targets: Sequence[PushTarget], context: Context, platform: Platform | None = None
+        self, source: ImageReader, targets: Sequence[PushTarget], context: Context, platform: Platform | None = None
     ) -> None:
         """Before long work, see that it can come to what is asked for, and that a target will take it; else raise."""
         if isinstance(source, DockerArchiveSource) and not self._options.is_lenient:
@@ -213,7 +213,7 @@ class Pusher:
                 errors.append(error)
         raise errors[0]
 
-    def execute(self, plan: PushPlan, source: ImageSource, context: Context) -> tuple[PushResult, ...]:
+    def execute(self, plan: PushPlan, source: ImageReader, context: Context) -> tuple[PushResult, ...]:
         """Do what a plan says, and remember what the repositories now hold."""
         for work in plan.repositories:
             mounts = tuple({r: None for asked in work.mount_candidates.values() for r in asked})
@@ -238,7 +238,7 @@ class Pusher:
     @contextmanager
     def open(
         self, text: str, context: Context, *, given: RegistryEndpoint | None = None, targets: int = 1
-    ) -> Iterator[ImageSource]:
+    ) -> Iterator[ImageReader]:
         """Open a SOURCE; `targets` above one makes a registry's blobs be downloaded once and kept."""
         source = self._open(parse_source(text, path_exists), context, given, targets)
         try:
@@ -279,7 +279,7 @@ class Pusher:
         there = client.head(context, tag)
         return there.digest if there else None
 
-    def _open(self, spec: SourceSpec, context: Context, given: RegistryEndpoint | None, targets: int) -> ImageSource:
+    def _open(self, spec: SourceSpec, context: Context, given: RegistryEndpoint | None, targets: int) -> ImageReader:
         settings = replace(
             self._options.sources, digest_cache=self._memory, foreign_layers=self._options.foreign_layers
         )

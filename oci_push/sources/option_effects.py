@@ -25,7 +25,7 @@ _FAMILIES = {
 
 
 def about_layers(settings: SourceSettings, layers: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Yield a sentence on a layer that is not compressed as asked; each is its name and ``gzip``, ``zstd`` or ``tar``."""
+    """Yield a sentence on a layer not compressed as asked; each is a name and ``gzip``, ``zstd`` or ``tar``."""
     wanted = "tar" if settings.compression == "none" else settings.compression
     if "compression" not in settings.asked:
         return

@@ -14,7 +14,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.source import SourceSpec
 from oci_push.runtime.context import Context
 from oci_push.sources import archive_images, docker_archive, layout
-from oci_push.sources.base import ImageSource
+from oci_push.sources.base import ImageReader
 from oci_push.sources.files import FileBody, SpoolSpace
 from oci_push.sources.option_effects import about_form
 from oci_push.sources.readers import FolderView, TarView, View, open_tar, read_small
@@ -23,7 +23,7 @@ from oci_push.sources.settings import SourceSettings
 
 def open_source(
     spec: SourceSpec, settings: SourceSettings, *, context: Context, emit: Emit, stdin: BinaryIO | None = None
-) -> ImageSource:
+) -> ImageReader:
     """Open a source that is a file, a folder or stdin; ``registry`` is opened by who has connections."""
     spool = SpoolSpace(settings.temp_folder, settings.spool_bytes)
     try:
@@ -65,7 +65,7 @@ def _view(
     return open_tar(spec.path, file, spool, context, settings.limits)
 
 
-def _by_content(view: View, spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, emit: Emit) -> ImageSource:
+def _by_content(view: View, spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, emit: Emit) -> ImageReader:
     limits = settings.limits
     has_layout = spec.kind != "docker-archive" or isinstance(view, TarView)
     has_layout = has_layout and read_small(view, "oci-layout", limits) is not None
