@@ -58,6 +58,20 @@ def error_for(call: Call, reply: Reply, now: Callable[[], float]) -> RegistryErr
     )
 
 
+def violation(
+    call: Call, reply: Reply, said: str, *, hint: str | None = None, transient: bool | None = None
+) -> ProtocolViolationError:
+    """Build the error for a success that the specification does not allow; `said` is what is wrong with it."""
+    return ProtocolViolationError(
+        f"{call.what}: {said}",
+        hint=hint,
+        method=call.method,
+        url=bare(reply.url),
+        status=reply.status,
+        transient=transient,
+    )
+
+
 def parse_body(body: bytes, content_type: str = "") -> tuple[tuple[str, ...], str]:
     """Read OCI error codes and a short text from a body that may be anything at all, without the secrets it repeats."""
     try:

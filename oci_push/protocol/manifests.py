@@ -20,6 +20,7 @@ from oci_push.model.manifest import Manifest, load_json
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol import endpoints
 from oci_push.protocol.call import EMPTY, Body, BytesBody, Call, Flow, Reply
+from oci_push.protocol.error_responses import violation
 from oci_push.protocol.existence import look, shows
 
 _LINK = re.compile(r'<?([^<>;,\s]+)>?\s*;\s*rel="?next"?', re.IGNORECASE)
@@ -79,9 +80,7 @@ def where(repository: Repository, target: str, manifest: Manifest, *, urgent: bo
         return manifest.digest
     found = _hashed(reply, None)
     if found is None:
-        raise ProtocolViolationError(
-            f"{call.what}: what the registry answers is no manifest", method="GET", status=reply.status
-        )
+        raise violation(call, reply, "what the registry answers is no manifest")
     return found
 
 
@@ -117,12 +116,9 @@ def put(repository: Repository, manifest: Manifest, target: str, body: Body | No
     if not shows(reply, manifest.digest, f"manifests/{target}"):
         yield from _confirm(repository, manifest, target, call, reply)
     if is_odd and _digest(reply) != manifest.digest:
-        raise ProtocolViolationError(
-            f"{call.what}: the registry does not say that the tag has digest {manifest.digest}",
-            hint="it knows tags by sha256 alone; convert the image to sha256 digests",
-            method=call.method,
-            status=reply.status,
-        )
+        said = f"the registry does not say that the tag has digest {manifest.digest}"
+        hint = "it knows tags by sha256 alone; convert the image to sha256 digests"
+        raise violation(call, reply, said, hint=hint)
     return "oci-subject" in reply.headers
 
 
@@ -132,13 +128,9 @@ def _confirm(repository: Repository, manifest: Manifest, target: str, call: Call
     if there == manifest.digest:
         return
     given = _digest(reply)
-    raise ProtocolViolationError(
-        f"{call.what}: the registry says that it stored {given or 'the manifest'} ({reply.status}), and has"
-        f" {there or 'none'}; sent was {manifest.digest}",
-        hint="something between here and the registry changes what is sent, or answers in its place",
-        method=call.method,
-        status=reply.status,
-    )
+    stored = f"the registry says that it stored {given or 'the manifest'} ({reply.status}), and has {there or 'none'}"
+    hint = "something between here and the registry changes what is sent, or answers in its place"
+    raise violation(call, reply, f"{stored}; sent was {manifest.digest}", hint=hint)
 
 
 def _try_with_tag(repository: Repository, manifest: Manifest, tag: str, body: Body | None) -> Flow[Made]:
@@ -160,11 +152,7 @@ def put_with_tags(
     reply = yield call
     given = _digest(reply)
     if given and given.algorithm == manifest.digest.algorithm and given != manifest.digest:
-        raise ProtocolViolationError(
-            f"{call.what}: the registry stored the manifest as {given}, sent was {manifest.digest}",
-            method=call.method,
-            status=reply.status,
-        )
+        raise violation(call, reply, f"the registry stored the manifest as {given}, sent was {manifest.digest}")
     named = ",".join(reply.values("oci-tag"))
     return Made(frozenset(tag.strip() for tag in named.split(",")) & frozenset(tags), "oci-subject" in reply.headers)
 

@@ -19,7 +19,7 @@ import re
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.errors import NotFoundError, OciPushError, ProtocolViolationError, RegistryError
+from oci_push.errors import NotFoundError, OciPushError, RegistryError
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.media import OCTET_STREAM
@@ -27,6 +27,7 @@ from oci_push.model.reference import Repository
 from oci_push.protocol import endpoints
 from oci_push.protocol.blobs import check_digest, exists
 from oci_push.protocol.call import EMPTY, Body, Call, Chunk, Flow, Reply
+from oci_push.protocol.error_responses import violation
 from oci_push.protocol.existence import shows
 
 _RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(-?\d{1,18})")
@@ -222,14 +223,9 @@ def _see(repository: Repository, blob: Descriptor, reply: Reply, call: Call) -> 
     if shows(reply, blob.digest) or "docker-content-digest" in reply.headers:
         return
     if not (yield from exists(repository, blob)):
-        raise ProtocolViolationError(
-            f"{call.what}: the registry says that the blob is stored ({reply.status}), and does not have it",
-            hint="something between here and the registry answers in its place",
-            method=call.method,
-            url=endpoints.bare(reply.url),
-            status=reply.status,
-            transient=True,  # a front end may answer for a registry that is away for a moment
-        )
+        said = f"the registry says that the blob is stored ({reply.status}), and does not have it"
+        hint = "something between here and the registry answers in its place"
+        raise violation(call, reply, said, hint=hint, transient=True)  # it may be away for a moment, behind a front end
 
 
 def _opening(repository: Repository, digest: Digest, query: str, body: Body, ok_statuses: frozenset[int]) -> Call:

@@ -99,16 +99,13 @@ class _RemoteBody(Struct, frozen=True):
                             break
                         yield block
                 break
-            except NetworkError as error:
+            except (NetworkError, RegistryError) as error:
                 breaks = 1 if seen > before else breaks + 1
-                if breaks > _MOST_BREAKS or not error.transient:
-                    raise
-                self.context.sleep(breaks)
-            except RegistryError as error:
-                # This registry's answer must not be taken for that of the one the body is on its way to.
-                breaks = 1 if seen > before else breaks + 1
-                asked = error.retry_after_s or 0.0
+                asked = (error.retry_after_s or 0.0) if isinstance(error, RegistryError) else 0.0
                 if breaks > _MOST_BREAKS or decide(error) is not Action.REPEAT or asked > _MOST_WAIT_S:
+                    if isinstance(error, NetworkError):
+                        raise
+                    # This registry's answer must not be taken for that of the one the body is on its way to.
                     raise SourceError(str(error), hint=error.hint) from error
                 self.context.sleep(max(asked, breaks))
         if seen != self.blob.size:
