@@ -22,7 +22,7 @@ from oci_push.providers.families import find_family
 from oci_push.registry.capabilities import LearntCapabilities
 from oci_push.registry.in_flight import InFlight
 from oci_push.registry.referrers_list import ReferrersList
-from oci_push.registry.repository import RepositoryClient
+from oci_push.registry.repository import ClientSettings, RepositoryClient
 from oci_push.registry.upload_store import UploadStore
 from oci_push.runtime.cache import Cache, NoCache
 from oci_push.runtime.context import Context
@@ -58,11 +58,10 @@ class RegistryClients:
     ) -> None:
         self._context = context
         self._settings = settings
-        self._blob_retry = blob_retry
         self._random = random
         self._emit = emit
-        self._cache = cache or NoCache()
-        self._upload_store = upload_store
+        cache = cache or NoCache()
+        self._shared = ClientSettings(settings.call_retry, blob_retry, random, emit, cache, upload_store)
         self._mount = mount
         self._in_flight = InFlight()
         self._bandwidth = Bandwidth(settings.limit_bytes_per_s)
@@ -84,16 +83,11 @@ class RegistryClients:
         return RepositoryClient(
             self.session(endpoint),
             repository,
+            self._shared,
             self._capabilities(endpoint.host),
             self.side(endpoint).control,
-            call_retry=self._settings.call_retry,
-            blob_retry=self._blob_retry,
-            random=self._random,
-            emit=self._emit,
-            cache=self._cache,
-            upload_store=self._upload_store,
-            listing=self._listings.get(endpoint.host, ReferrersList),
-            in_flight=self._in_flight if self.can_mount(endpoint) else None,
+            self._listings.get(endpoint.host, ReferrersList),
+            self._in_flight if self.can_mount(endpoint) else None,
         )
 
     def want(
@@ -185,9 +179,9 @@ class RegistryClients:
             host,
             lambda: LearntCapabilities(
                 find_family(host).capabilities,
-                find=lambda name: self._cache.find_ability(host, name),
-                note=lambda name, value: self._cache.remember_ability(host, name, value),
-                lasts=self._upload_store is not None,
+                find=lambda name: self._shared.cache.find_ability(host, name),
+                note=lambda name, value: self._shared.cache.remember_ability(host, name, value),
+                lasts=self._shared.upload_store is not None,
                 mount=self._mount,
             ),
         )

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from msgspec import Struct
+
 from oci_push.errors import DeniedError, OciPushError, RegistryError
 from oci_push.events import Emit
 from oci_push.model.descriptor import Descriptor
@@ -34,41 +36,38 @@ _PREFETCH_FROM = 10
 """From how many blobs on one question to the vendor's interface beats a question for each."""
 
 
-class RepositoryClient:
-    """Act on one repository; may be shared by threads.
+class ClientSettings(Struct, frozen=True):
+    """What all clients of a run share; `upload_store` ``None``: nothing is kept for a later run."""
 
-    `upload_store` ``None``: nothing is kept for a later run; `in_flight` ``None``: blobs are not mounted here.
-    """
+    call_retry: RetryPolicy
+    blob_retry: RetryPolicy
+    random: Callable[[], float]
+    emit: Emit
+    cache: Cache
+    upload_store: UploadStore | None
+
+
+class RepositoryClient:
+    """Act on one repository; may be shared by threads. `in_flight` ``None``: blobs are not mounted here."""
 
     def __init__(
         self,
         session: Session,
         repository: Repository,
+        settings: ClientSettings,
         capabilities: LearntCapabilities,
-        control: ManagementApi | None = None,
-        *,
-        call_retry: RetryPolicy,
-        blob_retry: RetryPolicy,
-        random: Callable[[], float],
-        emit: Emit,
-        cache: Cache,
-        upload_store: UploadStore | None,
+        management: ManagementApi | None,
         listing: ReferrersList,
         in_flight: InFlight | None,
     ) -> None:
         self.session = session
         self.repository = repository
+        self._settings = settings
         self._capabilities = capabilities
-        self._cache = cache
-        self._upload_store = upload_store
-        self._management = control
-        self._prefetched: dict[Digest, bool] = {}
-        self._call_retry = call_retry
-        self._blob_retry = blob_retry
-        self._random = random
-        self._emit = emit
+        self._management = management
         self._listing = listing
-        self._under_way = in_flight
+        self._in_flight = in_flight
+        self._prefetched: dict[Digest, bool] = {}
         self._listed: set[Digest] = set()
 
     def head(self, context: Context, target: str, *, push: bool = False, once: bool = False) -> manifests.Head | None:
@@ -147,18 +146,18 @@ class RepositoryClient:
                 self._capabilities.denied_sources.add(source)  # what may not be read once may not be read for each blob
             answer = uploads.MountAnswer()
         if source is not None and not answer.mounted:
-            self._cache.forget_blob(source.host, source.path, blob.digest)
-            if self._under_way is not None:
-                self._under_way.refused(self.session.endpoint, source, blob.digest)
+            self._settings.cache.forget_blob(source.host, source.path, blob.digest)
+            if self._in_flight is not None:
+                self._in_flight.refused(self.session.endpoint, source, blob.digest)
         return answer
 
     @contextmanager
     def turn(self, context: Context, blob: Descriptor) -> Iterator[Repository | None]:
         """Wait while another push of this run brings the blob here; return where it can be mounted from."""
-        if self._under_way is None:
+        if self._in_flight is None:
             yield None
             return
-        with self._under_way.turn(context, self.session.endpoint, self.repository, blob) as elsewhere:
+        with self._in_flight.turn(context, self.session.endpoint, self.repository, blob) as elsewhere:
             is_worth_it = elsewhere not in (None, self.repository) and self.can_mount(context)
             yield elsewhere if is_worth_it else None
 
@@ -169,9 +168,9 @@ class RepositoryClient:
 
     def has_upload(self, blob: Descriptor) -> bool:
         """Return whether an earlier run left an upload of this blob that may be gone on with."""
-        if self._upload_store is None:
+        if self._settings.upload_store is None:
             return False
-        return self._upload_store.cache.find_upload(self._host, self.repository.path, blob.digest) is not None
+        return self._settings.upload_store.cache.find_upload(self._host, self.repository.path, blob.digest) is not None
 
     def upload(self, context: Context, blob: Descriptor, body: Body, upload: UploadSession | None = None) -> Sent:
         """Send a blob, repeating what may be repeated; `upload` is a session that a mount left open."""
@@ -183,9 +182,9 @@ class RepositoryClient:
             self._capabilities,
             given=upload,
             entry=self._claim(blob, upload),
-            emit=self._emit,
+            emit=self._settings.emit,
         )
-        return sending.run(context, self._blob_retry, self._random)
+        return sending.run(context, self._settings.blob_retry, self._settings.random)
 
     def cancel(self, context: Context, upload: UploadSession, *, is_stale: bool = False) -> None:
         """Close an upload that will not be finished; never raises. `is_stale`: its Location may be an old one."""
@@ -204,7 +203,7 @@ class RepositoryClient:
 
     def forget_blob(self, blob: Descriptor) -> None:
         """Forget that this repository holds a blob: it does not."""
-        self._cache.forget_blob(self._host, self.repository.path, blob.digest)
+        self._settings.cache.forget_blob(self._host, self.repository.path, blob.digest)
 
     def check_push(self, context: Context, digest: Digest) -> None:
         """Raise what a push would meet, by opening an upload and closing it again; `digest` may be any."""
@@ -222,8 +221,8 @@ class RepositoryClient:
         """
         if self._capabilities.manifest_rate is not None:
             self._capabilities.manifest_rate.wait(context)
-        pushing = ManifestPush(self.session, self.repository, manifest, target, before=before, emit=self._emit)
-        self._list(context, manifest, handled=pushing.run(context, self._call_retry, self._random))
+        pushing = ManifestPush(self.session, self.repository, manifest, target, before=before, emit=self._settings.emit)
+        self._list(context, manifest, handled=pushing.run(context, self._settings.call_retry, self._settings.random))
 
     def put_with_tags(self, context: Context, manifest: Manifest, tags: tuple[str, ...]) -> frozenset[str]:
         """Store a manifest and ask for all tags at once; return those made, none where it is not known."""
@@ -256,9 +255,9 @@ class RepositoryClient:
                 self.session,
                 self.repository,
                 manifest,
-                policy=self._call_retry,
-                random=self._random,
-                emit=self._emit,
+                policy=self._settings.call_retry,
+                random=self._settings.random,
+                emit=self._settings.emit,
             )
         except OciPushError as error:
             # The manifest and its tag are there; only the list of its subject is not.
@@ -271,13 +270,13 @@ class RepositoryClient:
 
     def _claim(self, blob: Descriptor, upload: UploadSession | None) -> StoredUpload | None:
         """Take the stored upload of a blob that will go in chunks; others are sent again rather than gone on with."""
-        if self._upload_store is None:
+        if self._settings.upload_store is None:
             return None
         # What an earlier run sent in chunks for the registry's own limit is noted, though that limit is told later.
         form = self._capabilities.method_for(blob.size, upload or UploadSession(""))
         if form is not UploadMethod.CHUNKED and not self.has_upload(blob):
             return None
-        return self._upload_store.claim(self._host, self.repository, blob)
+        return self._settings.upload_store.claim(self._host, self.repository, blob)
 
 
 def _after(start: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
