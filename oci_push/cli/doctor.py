@@ -52,7 +52,7 @@ def doctor(
         if as_json:
             say_json(_to_json(endpoint.host, here, found))
         else:
-            rows = [(f.name, f.verdict.value, f.text) for f in found.findings]
+            rows = [(f.name, f.outcome.value, f.text) for f in found.findings]
             for line in table(("check", "result", "detail"), rows):
                 say(line)
             for left in found.left:
@@ -69,7 +69,7 @@ def _to_json(host: str, here: Repository, found: Examination) -> dict[str, objec
         "registry": host,
         "family": find_family(host).name,
         "repository": str(here),
-        "findings": [{"check": f.name, "result": f.verdict.name.lower(), "detail": f.text} for f in found.findings],
+        "findings": [{"check": f.name, "result": f.outcome.name.lower(), "detail": f.text} for f in found.findings],
         "abilities": found.abilities,
         "left_behind": found.left,
         "error": str(found.error) if found.error else None,

@@ -19,7 +19,7 @@ _SMALL_BYTES = 256 * 1024
 """A blob up to this size is sent as soon as one repository could not give it: asking another costs as much."""
 
 
-class Target(Struct, frozen=True):
+class PushTarget(Struct, frozen=True):
     """Name a repository, how it is reached, and the tags it gets; no tags: by digest only."""
 
     endpoint: RegistryEndpoint
@@ -34,7 +34,7 @@ class RepositoryPlan(Struct, frozen=True):
     earlier repository on the same registry and login, which must end first, so that its blobs can be mounted here.
     """
 
-    target: Target
+    target: PushTarget
     blobs: tuple[Descriptor, ...]
     mount_candidates: Mapping[Digest, tuple[Repository, ...]]
     after: int | None = None
@@ -49,7 +49,7 @@ class PushPlan(Struct, frozen=True):
 
 def plan_push(
     graph: ImageGraph,
-    targets: Sequence[Target],
+    targets: Sequence[PushTarget],
     *,
     origin: tuple[RegistryEndpoint, Repository] | None,
     remembered: Mapping[tuple[str, Digest], tuple[Repository, ...]],
@@ -74,6 +74,6 @@ def plan_push(
             asked = tuple(dict.fromkeys(one for one in known if one != repository))
             if asked:
                 candidates[blob.digest] = asked[:1] if blob.size <= _SMALL_BYTES else asked
-        plans.append(RepositoryPlan(Target(endpoint, repository, tuple(tags)), graph.blobs, candidates, first))
+        plans.append(RepositoryPlan(PushTarget(endpoint, repository, tuple(tags)), graph.blobs, candidates, first))
         firsts.setdefault(endpoint, number)
     return PushPlan(graph, tuple(plans))

@@ -27,7 +27,7 @@ from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 from oci_push.secret import repr_without
-from oci_push.sources.base import Source
+from oci_push.sources.base import ImageReader
 
 _ROLLBACK_S = 30.0
 """How long tags are put back after a cancel, which asked for an end and not for half of a push."""
@@ -64,7 +64,7 @@ class PushResult(Struct, frozen=True):
 
 def push(
     plan: PushPlan,
-    source: Source,
+    source: ImageReader,
     clients: RegistryClients,
     context: Context,
     emit: Emit,

@@ -7,13 +7,14 @@ that could not be moved (ECR user guide, "Private image replication": immutable 
 
 from __future__ import annotations
 
+import enum
 import threading
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
 from oci_push.engine.graph import walk
-from oci_push.engine.plan import Target, plan_push
+from oci_push.engine.plan import PushTarget, plan_push
 from oci_push.engine.push import push
 from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTagError, OciPushError, RegistryError
 from oci_push.events import Emit, Note, ReplicaDone, ignore
@@ -43,12 +44,22 @@ class Original(Struct, frozen=True):
     tags: tuple[str, ...]
 
 
+class ReplicaOutcome(enum.StrEnum):
+    """How an image came to be in one place, or that it did not."""
+
+    REPLICATED = "replicated"
+    """By the registry itself."""
+    COPIED = "copied"
+    """By us."""
+    FAILED = "failed"
+
+
 class ReplicaResult(Struct, frozen=True):
-    """Tell what became of one place: ``replicated`` by the registry, ``copied`` by us, or ``failed``."""
+    """What became of one place."""
 
     place: Place
     repository: Repository
-    outcome: str
+    outcome: ReplicaOutcome
     error: OciPushError | None = None
     seconds: float = 0.0
 
@@ -121,7 +132,7 @@ class _Replication:
         emit: Emit,
     ) -> None:
         self._started = context.clock.monotonic()
-        self._connections = clients
+        self._clients = clients
         self._original = original
         self._replication = replication
         self._emit = emit
@@ -141,14 +152,14 @@ class _Replication:
                         continue
                     seen[state.place] = state.status
                     if state.status == "COMPLETE":
-                        results[state.place] = self._served(context, state.place, "replicated")
+                        results[state.place] = self._served(context, state.place, ReplicaOutcome.REPLICATED)
                     elif state.status == "FAILED":
                         error = RegistryError(
                             f"{original.repository}@{original.root.short}: replication to {state.place} failed"
                             f" ({state.failure or 'no reason given'})",
                             hint=_FAILED_HINT,
                         )
-                        results[state.place] = self._result(context, state.place, "failed", error)
+                        results[state.place] = self._result(context, state.place, ReplicaOutcome.FAILED, error)
                 if len(results) == len(places):
                     break
                 context.sleep(wait)
@@ -159,7 +170,7 @@ class _Replication:
                     results[place] = self.late(context, place, seen.get(place, ""))
         except RegistryError as error:
             for place in places:
-                results.setdefault(place, self._result(context, place, "failed", error))
+                results.setdefault(place, self._result(context, place, ReplicaOutcome.FAILED, error))
         return list(results.values())
 
     def copy(self, context: Context, place: Place) -> ReplicaResult:
@@ -169,28 +180,28 @@ class _Replication:
             endpoint, repository = self._there(place)
             with self._lock:
                 finished = tuple(self._finished)
-            source_access = nearest(finished, self._connections.distance_s)
+            source_access = nearest(finished, self._clients.distance_s)
             source_repository = Repository(source_access.host, original.repository.path)
             self._emit(
                 Note(f"Copying {original.repository}@{original.root.short} from {source_access.host} to {place}")
             )
-            client = self._connections.repository(source_access, source_repository)
+            client = self._clients.repository(source_access, source_repository)
             reference = Reference(source_repository, "", original.root)
             source = RemoteSource(client, reference, SpoolSpace(None, 0), keep=False)  # streamed, never kept
             graph = walk(context, source, emit=ignore)
-            plan = plan_push(graph, (Target(endpoint, repository, original.tags),), origin=None, remembered={})
-            (pushed,) = push(plan, source, self._connections, context, self._emit)
+            plan = plan_push(graph, (PushTarget(endpoint, repository, original.tags),), origin=None, remembered={})
+            (pushed,) = push(plan, source, self._clients, context, self._emit)
             if pushed.error is not None:
-                return self._result(context, place, "failed", pushed.error)
+                return self._result(context, place, ReplicaOutcome.FAILED, pushed.error)
         except OciPushError as error:
-            return self._result(context, place, "failed", error)
-        return self._served(context, place, "copied")
+            return self._result(context, place, ReplicaOutcome.FAILED, error)
+        return self._served(context, place, ReplicaOutcome.COPIED)
 
-    def _served(self, context: Context, place: Place, how: str) -> ReplicaResult:
+    def _served(self, context: Context, place: Place, how: ReplicaOutcome) -> ReplicaResult:
         """Look at each tag where the image has arrived."""
         original = self._original
         endpoint, repository = self._there(place)
-        client = self._connections.repository(endpoint, repository)
+        client = self._clients.repository(endpoint, repository)
         try:
             for tag in original.tags:
                 there = None
@@ -202,15 +213,17 @@ class _Replication:
                     if look < _LOOKS - 1:
                         context.sleep(_FIRST_WAIT_S)
                 if there != original.root:
-                    return self._result(context, place, "failed", _left_out(repository, tag, there, original.root))
+                    return self._result(
+                        context, place, ReplicaOutcome.FAILED, _left_out(repository, tag, there, original.root)
+                    )
         except DeniedError as error:
             if place.account == self._replication.home(context).account:
-                return self._result(context, place, "failed", error)
+                return self._result(context, place, ReplicaOutcome.FAILED, error)
             self._emit(
                 Note(f"{repository}: cannot be looked at with this login, so its tags are not checked", "warning")
             )
         except OciPushError as error:
-            return self._result(context, place, "failed", error)
+            return self._result(context, place, ReplicaOutcome.FAILED, error)
         with self._lock:
             self._finished.append(endpoint)
         return self._result(context, place, how, None)
@@ -224,17 +237,19 @@ class _Replication:
         return endpoint, Repository(endpoint.host, original.repository.path)
 
     def late(self, context: Context, place: Place, status: str) -> ReplicaResult:
-        """Say that time ran out for a place; `status` is the last that was heard."""
+        """Return that time ran out for a place; `status` is the last that was heard."""
         original = self._original
+        hint = "rules apply only to what is pushed after they were set: push the image again, or copy it"
         error = DeadlineError(
             f"{original.repository}@{original.root.short}: not replicated to {place} in time"
-            f" ({status or 'not begun'} after {context.clock.monotonic() - self._started:.0f} s)"
+            f" ({status or 'not begun'} after {context.clock.monotonic() - self._started:.0f} s)",
+            hint=None if status else hint,
         )
-        if not status:
-            error.hint = "rules apply only to what is pushed after they were set: push the image again, or copy it"
-        return self._result(context, place, "failed", error)
+        return self._result(context, place, ReplicaOutcome.FAILED, error)
 
-    def _result(self, context: Context, place: Place, outcome: str, error: OciPushError | None) -> ReplicaResult:
+    def _result(
+        self, context: Context, place: Place, outcome: ReplicaOutcome, error: OciPushError | None
+    ) -> ReplicaResult:
         _, repository = self._there(place)
         seconds = context.clock.monotonic() - self._started
         self._emit(ReplicaDone(repository, self._original.root, outcome, str(error) if error else ""))

@@ -22,7 +22,7 @@ from oci_push.registry.clients import RegistryClients
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import first_error, run_all
-from oci_push.sources.base import Source
+from oci_push.sources.base import ImageReader
 
 T = TypeVar("T")
 _TAGS_AT_ONCE = 10
@@ -34,7 +34,7 @@ class RepositoryPush:
     """What the push to one repository needs, its steps, and what it has done so far, which is kept when one fails."""
 
     def __init__(
-        self, plan: PushPlan, work: RepositoryPlan, source: Source, clients: RegistryClients, emit: Emit
+        self, plan: PushPlan, work: RepositoryPlan, source: ImageReader, clients: RegistryClients, emit: Emit
     ) -> None:
         self.work = work
         self.root = plan.graph.root

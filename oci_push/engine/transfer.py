@@ -19,10 +19,10 @@ from oci_push.events import BlobDone, Emit
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
-from oci_push.protocol.uploads import Upload
+from oci_push.protocol.uploads import UploadSession
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
-from oci_push.sources.base import Source, verified
+from oci_push.sources.base import ImageReader, verified
 
 
 class BlobOutcome(enum.StrEnum):
@@ -50,7 +50,7 @@ class BlobResult(Struct, frozen=True):
 def transfer(
     context: Context,
     client: RepositoryClient,
-    source: Source,
+    source: ImageReader,
     blob: Descriptor,
     mount_candidates: Sequence[Repository],
     emit: Emit,
@@ -67,7 +67,7 @@ def transfer(
 
 
 def send(
-    context: Context, client: RepositoryClient, source: Source, blob: Descriptor, upload: Upload | None
+    context: Context, client: RepositoryClient, source: ImageReader, blob: Descriptor, upload: UploadSession | None
 ) -> BlobResult:
     """Upload a blob whatever is said to be there.
 
@@ -103,12 +103,12 @@ def send(
 
 
 def _bring(
-    context: Context, client: RepositoryClient, source: Source, blob: Descriptor, candidates: Sequence[Repository]
+    context: Context, client: RepositoryClient, source: ImageReader, blob: Descriptor, candidates: Sequence[Repository]
 ) -> BlobResult:
     exists = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
     if (not candidates or client.is_prefetched(blob)) and is_there(context, client, source, blob):
         return exists
-    upload: Upload | None = None
+    upload: UploadSession | None = None
     for candidate in candidates:
         if upload is not None:
             client.cancel(context, upload)
@@ -128,7 +128,7 @@ def _bring(
     return send(context, client, source, blob, upload)
 
 
-def is_there(context: Context, client: RepositoryClient, source: Source, blob: Descriptor) -> bool:
+def is_there(context: Context, client: RepositoryClient, source: ImageReader, blob: Descriptor) -> bool:
     """Ask for a blob; where its size or digest is said to be another, find out which side is wrong and raise."""
     try:
         return client.has_blob(context, blob)
@@ -136,7 +136,7 @@ def is_there(context: Context, client: RepositoryClient, source: Source, blob: D
         raise attribute_mismatch(context, source, blob, error) from error
 
 
-def attribute_mismatch(context: Context, source: Source, blob: Descriptor, error: RegistryError) -> OciPushError:
+def attribute_mismatch(context: Context, source: ImageReader, blob: Descriptor, error: RegistryError) -> OciPushError:
     """Return the error of the side that is wrong about a digest or a size, which reading the source again tells."""
     try:
         for _ in verified(source.blob(context, blob), blob, f"{source.name}: blob {blob.digest}"):

@@ -5,12 +5,13 @@ Rules: distribution-spec, "Checking if content exists in the registry".
 
 from __future__ import annotations
 
-from oci_push.errors import NotFoundError, ProtocolViolationError
+from oci_push.errors import NotFoundError
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.protocol import endpoints
-from oci_push.protocol.call import Call, Flow, Reply
+from oci_push.protocol.call import EMPTY, Call, Flow, Reply
+from oci_push.protocol.error_responses import violation
 from oci_push.protocol.existence import look, shows
 
 
@@ -23,7 +24,7 @@ def exists(repository: Repository, blob: Descriptor) -> Flow[bool]:
         "HEAD",
         endpoints.blob(repository, blob.digest),
         scopes=(endpoints.push_scope(repository),),
-        what=what_of(repository, blob.digest),
+        what=endpoints.blob_name(repository, blob.digest),
     )
 
     def is_clear(reply: Reply) -> bool:
@@ -40,12 +41,8 @@ def exists(repository: Repository, blob: Descriptor) -> Flow[bool]:
     check_digest(reply, blob.digest, call)
     size = _size(reply)
     if size is not None and size != blob.size:
-        raise ProtocolViolationError(
-            f"{call.what}: the registry holds {size} bytes under this digest, the manifest says {blob.size}",
-            hint="the blob in the registry, or the size in the manifest, is wrong",
-            method="HEAD",
-            status=reply.status,
-        )
+        said = f"the registry holds {size} bytes under this digest, the manifest says {blob.size}"
+        raise violation(call, reply, said, hint="the blob in the registry, or the size in the manifest, is wrong")
     return size is not None or shows(reply, blob.digest)
 
 
@@ -54,18 +51,20 @@ def check_digest(reply: Reply, digest: Digest, call: Call) -> None:
     given = reply.headers.get("docker-content-digest", "")
     # distribution names a sha512 upload by its sha256: only the same algorithm can disagree.
     if given and given.startswith(f"{digest.algorithm}:") and given != str(digest):
-        raise ProtocolViolationError(
-            f"{call.what}: the registry answered with digest {given[:90]}",
-            hint="the bytes changed on the way, or the registry is broken",
-            method=call.method,
-            url=endpoints.bare(reply.url),
-            status=reply.status,
-        )
+        hint = "the bytes changed on the way, or the registry is broken"
+        raise violation(call, reply, f"the registry answered with digest {given[:90]}", hint=hint)
 
 
-def what_of(repository: Repository, digest: Digest) -> str:
-    """Begin a message about a blob."""
-    return f"{repository}: blob {digest}"
+def delete(repository: Repository, digest: Digest, actions: str) -> Flow[None]:
+    """Delete a blob (end-10); `actions` are what the token is asked for."""
+    yield Call(
+        "DELETE",
+        endpoints.blob(repository, digest),
+        body=EMPTY,
+        ok_statuses=frozenset({200, 202, 204}),
+        scopes=(f"repository:{repository.path}:{actions}",),
+        what=endpoints.blob_name(repository, digest),
+    )
 
 
 def _size(reply: Reply) -> int | None:

@@ -23,7 +23,7 @@ from oci_push.model.display import quoted
 from oci_push.protocol import challenge
 from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import bare
-from oci_push.protocol.limits import rate_limits
+from oci_push.protocol.notices import rate_limits
 
 _MAX_TEXT = 400
 _MAX_NAMED = 1000
@@ -57,6 +57,20 @@ def error_for(call: Call, reply: Reply, now: Callable[[], float]) -> RegistryErr
     )
 
 
+def violation(
+    call: Call, reply: Reply, said: str, *, hint: str | None = None, transient: bool | None = None
+) -> ProtocolViolationError:
+    """Build the error for a success that the specification does not allow; `said` is what is wrong with it."""
+    return ProtocolViolationError(
+        f"{call.what}: {said}",
+        hint=hint,
+        method=call.method,
+        url=bare(reply.url),
+        status=reply.status,
+        transient=transient,
+    )
+
+
 def parse_body(body: bytes, content_type: str = "") -> tuple[tuple[str, ...], str]:
     """Read OCI error codes and a short text from a body that may be anything at all, without the secrets it repeats."""
     try:
@@ -77,7 +91,7 @@ def parse_body(body: bytes, content_type: str = "") -> tuple[tuple[str, ...], st
 
 
 def retry_after(text: str, now: float) -> float | None:
-    """Read Retry-After in seconds or as an HTTP date; give seconds to wait, or ``None``."""
+    """Read Retry-After in seconds or as an HTTP date; return the seconds to wait, or ``None``."""
     text = text.strip()
     if not text:
         return None

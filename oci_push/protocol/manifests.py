@@ -20,6 +20,7 @@ from oci_push.model.manifest import Manifest, load_json
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol import endpoints
 from oci_push.protocol.call import EMPTY, Body, BytesBody, Call, Flow, Reply
+from oci_push.protocol.error_responses import violation
 from oci_push.protocol.existence import look, shows
 
 _LINK = re.compile(r'<?([^<>;,\s]+)>?\s*;\s*rel="?next"?', re.IGNORECASE)
@@ -81,9 +82,7 @@ def where(repository: Repository, target: str, manifest: Manifest, *, urgent: bo
         return manifest.digest
     found = _hashed(reply, None)
     if found is None:
-        raise ProtocolViolationError(
-            f"{call.what}: what the registry answers is no manifest", method="GET", status=reply.status
-        )
+        raise violation(call, reply, "what the registry answers is no manifest")
     return found
 
 
@@ -99,7 +98,7 @@ def fetch(reference: Reference) -> Flow[Manifest]:
 
 
 def put(repository: Repository, manifest: Manifest, target: str, body: Body | None = None) -> Flow[bool]:
-    """Store a manifest under a tag or its own digest, byte for byte; say whether its subject has been dealt with.
+    """Store a manifest under a tag or its own digest, byte for byte; return whether its subject has been dealt with.
 
     An answer that shows another digest, or no sign of the manifest at all, proves nothing: what is there is read.
     A registry names a tag's manifest by sha256 on its own; where ours has another digest, that one must be confirmed.
@@ -119,12 +118,9 @@ def put(repository: Repository, manifest: Manifest, target: str, body: Body | No
     if not shows(reply, manifest.digest, f"manifests/{target}"):
         yield from _confirm(repository, manifest, target, call, reply)
     if is_odd and _digest(reply) != manifest.digest:
-        raise ProtocolViolationError(
-            f"{call.what}: the registry does not say that the tag has digest {manifest.digest}",
-            hint="it knows tags by sha256 alone; convert the image to sha256 digests",
-            method=call.method,
-            status=reply.status,
-        )
+        said = f"the registry does not say that the tag has digest {manifest.digest}"
+        hint = "it knows tags by sha256 alone; convert the image to sha256 digests"
+        raise violation(call, reply, said, hint=hint)
     return "oci-subject" in reply.headers
 
 
@@ -134,13 +130,9 @@ def _confirm(repository: Repository, manifest: Manifest, target: str, call: Call
     if there == manifest.digest:
         return
     given = _digest(reply)
-    raise ProtocolViolationError(
-        f"{call.what}: the registry says that it stored {given or 'the manifest'} ({reply.status}), and has"
-        f" {there or 'none'}; sent was {manifest.digest}",
-        hint="something between here and the registry changes what is sent, or answers in its place",
-        method=call.method,
-        status=reply.status,
-    )
+    stored = f"the registry says that it stored {given or 'the manifest'} ({reply.status}), and has {there or 'none'}"
+    hint = "something between here and the registry changes what is sent, or answers in its place"
+    raise violation(call, reply, f"{stored}; sent was {manifest.digest}", hint=hint)
 
 
 def _try_with_tag(repository: Repository, manifest: Manifest, tag: str, body: Body | None) -> Flow[Made]:
@@ -162,24 +154,23 @@ def put_with_tags(
     reply = yield call
     given = _digest(reply)
     if given and given.algorithm == manifest.digest.algorithm and given != manifest.digest:
-        raise ProtocolViolationError(
-            f"{call.what}: the registry stored the manifest as {given}, sent was {manifest.digest}",
-            method=call.method,
-            status=reply.status,
-        )
+        raise violation(call, reply, f"the registry stored the manifest as {given}, sent was {manifest.digest}")
     named = ",".join(reply.values("oci-tag"))
     return Made(frozenset(tag.strip() for tag in named.split(",")) & frozenset(tags), "oci-subject" in reply.headers)
 
 
-def delete_tag(repository: Repository, tag: str) -> Flow[None]:
-    """Delete a tag and leave what it points at (end-9); distribution 2 cannot and says 400."""
+def delete(repository: Repository, target: str, actions: str = "pull,push") -> Flow[None]:
+    """Delete a manifest by its digest, or a tag and not what it points at (end-9).
+
+    Distribution 2 cannot delete a tag and says 400. `actions` are what the token is asked for.
+    """
     yield Call(
         "DELETE",
-        endpoints.manifest(repository, tag),
+        endpoints.manifest(repository, target),
         body=EMPTY,
         ok_statuses=frozenset({200, 202, 204}),
-        scopes=(endpoints.push_scope(repository),),
-        what=_what(repository, tag),
+        scopes=(f"repository:{repository.path}:{actions}",),
+        what=endpoints.manifest_name(repository, target),
     )
 
 
@@ -228,7 +219,7 @@ def _get(repository: Repository, target: str, *, push: bool = False, method: str
         endpoints.manifest(repository, target),
         headers={"Accept": media.ACCEPT if not also or also in media.ACCEPT else f"{media.ACCEPT}, {also}"},
         scopes=((endpoints.push_scope if push else endpoints.pull_scope)(repository),),
-        what=_what(repository, target),
+        what=endpoints.manifest_name(repository, target),
     )
 
 
@@ -240,7 +231,7 @@ def _put(repository: Repository, manifest: Manifest, target: str, query: str) ->
         body=BytesBody(manifest.raw),
         ok_statuses=frozenset({201, 200, 204}),
         scopes=(endpoints.push_scope(repository),),
-        what=_what(repository, target),
+        what=endpoints.manifest_name(repository, target),
     )
 
 
@@ -284,7 +275,3 @@ def _digest(reply: Reply) -> Digest | None:
 
 def _type(reply: Reply) -> str:
     return reply.headers.get("content-type", "").split(";")[0].strip()
-
-
-def _what(repository: Repository, target: str) -> str:
-    return f"{repository}{'@' if ':' in target else ':'}{target}"

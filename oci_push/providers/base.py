@@ -96,11 +96,11 @@ class ManagementApi(Protocol):
         ...
 
     def present(self, context: Context, repository: Repository, digests: Iterable[Digest]) -> frozenset[Digest] | None:
-        """Say in one request which blobs are there; ``None`` when that is not to be learnt this way."""
+        """Ask in one request which blobs are there; ``None`` when that is not to be learnt this way."""
         ...
 
     def can_mount(self, context: Context) -> bool:
-        """Say whether this registry links blobs across its repositories."""
+        """Return whether this registry links blobs across its repositories."""
         ...
 
     def explain(self, context: Context, repository: Repository, error: OciPushError) -> OciPushError:
@@ -109,7 +109,7 @@ class ManagementApi(Protocol):
 
 
 class ReplicaState(Struct, frozen=True):
-    """Tell how far a copy is that the registry makes itself: ``IN_PROGRESS``, ``COMPLETE`` or ``FAILED``, and why."""
+    """How far a copy is that the registry makes itself: ``IN_PROGRESS``, ``COMPLETE`` or ``FAILED``, and why."""
 
     place: Place
     status: str
@@ -120,7 +120,7 @@ class Replication(Protocol):
     """See and set the copies that a registry makes of itself."""
 
     def home(self, context: Context) -> Place:
-        """Say which registry this is."""
+        """Return which registry this is."""
         ...
 
     def rules(self, context: Context) -> tuple[Rule, ...]:
@@ -132,7 +132,7 @@ class Replication(Protocol):
         ...
 
     def states(self, context: Context, repository: Repository, digest: Digest) -> tuple[ReplicaState, ...]:
-        """Say how far an image's copies are; nothing is listed before the registry has begun."""
+        """Return how far an image's copies are; nothing is listed before the registry has begun."""
         ...
 
 
@@ -169,7 +169,7 @@ class Family(Struct, frozen=True):
     hints: Mapping[int, str] = field(default_factory=dict)
 
     def matches(self, host: str) -> bool:
-        """Say whether ``name[:port]`` is one of this family's hosts."""
+        """Return whether ``name[:port]`` is one of this family's hosts."""
         if self.is_host is not None:
             return self.is_host(host)
         bare = host.split(":")[0].lower()

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from oci_push.errors import RegistryError
 from oci_push.model.reference import Repository
-from oci_push.protocol.uploads import Upload, UploadMethod
+from oci_push.protocol.uploads import UploadMethod, UploadSession
 from oci_push.providers.base import MIB, Capabilities
 from oci_push.transport.limits import Rate
 
@@ -110,13 +110,13 @@ class LearntCapabilities:
         """Return whether a blob should be sent in the request that opens its upload."""
         return size <= self._single_bytes
 
-    def method_for(self, size: int, upload: Upload) -> UploadMethod:
+    def method_for(self, size: int, upload: UploadSession) -> UploadMethod:
         """Choose how a blob of this size travels."""
         most = self._most(upload)
         must_split = (most and size > most) or (self.known.chunks and size > WHOLE_BYTES)
         return UploadMethod.CHUNKED if must_split and UploadMethod.CHUNKED not in self._refused else self.known.upload
 
-    def chunk_bytes(self, upload: Upload) -> int:
+    def chunk_bytes(self, upload: UploadSession) -> int:
         """Choose the size of the next chunk: as much as leaves in `CHUNK_S`, within what the registry takes."""
         wanted = int(min(max(self._bytes_per_s * CHUNK_S, _LEAST_CHUNK), _MOST_CHUNK)) if self._bytes_per_s else 0
         size = max(wanted or self.known.chunk_bytes, upload.chunk_min, self.known.chunk_min_bytes)
@@ -128,7 +128,7 @@ class LearntCapabilities:
         self._bytes_per_s = min(speed, _GROWTH * max(size, _LEAST_CHUNK) / CHUNK_S)
         return speed
 
-    def refuses_size(self, tried: UploadMethod, size: int, upload: Upload) -> bool:
+    def refuses_size(self, tried: UploadMethod, size: int, upload: UploadSession) -> bool:
         """Learn from a 413 for a body of this size; return whether smaller ones are left to try."""
         least = max(_LEAST_AFTER_413, self.known.chunk_min_bytes, upload.chunk_min)
         if UploadMethod.CHUNKED in self._refused or (size <= least and tried is UploadMethod.CHUNKED):
@@ -154,7 +154,7 @@ class LearntCapabilities:
             self.known = replace(self.known, upload=left[0])
         return bool(left)
 
-    def _most(self, upload: Upload) -> int:
+    def _most(self, upload: UploadSession) -> int:
         return min((limit for limit in (upload.chunk_max, self.known.chunk_max_bytes) if limit), default=0)
 
 

@@ -22,7 +22,7 @@ from oci_push.providers.families import find_family
 from oci_push.registry.capabilities import LearntCapabilities
 from oci_push.registry.in_flight import InFlight
 from oci_push.registry.referrers_list import ReferrersList
-from oci_push.registry.repository import RepositoryClient
+from oci_push.registry.repository import ClientSettings, RepositoryClient
 from oci_push.registry.upload_store import UploadStore
 from oci_push.runtime.cache import Cache, NoCache
 from oci_push.runtime.context import Context
@@ -56,22 +56,21 @@ class RegistryClients:
         home: Path | None = None,
         renewing: Callable[[RegistryEndpoint], CredentialProvider | None] = lambda _: None,
     ) -> None:
-        self._scope = context
+        self._context = context
         self._settings = settings
-        self._blob_retry = blob_retry
         self._random = random
         self._emit = emit
-        self._memory = cache or NoCache()
-        self._journal = upload_store
+        cache = cache or NoCache()
+        self._shared = ClientSettings(settings.call_retry, blob_retry, random, emit, cache, upload_store)
         self._mount = mount
         self._in_flight = InFlight()
         self._bandwidth = Bandwidth(settings.limit_bytes_per_s)
-        self._gates: SingleFlight[str, ConcurrencyLimiter] = SingleFlight()
+        self._limiters: SingleFlight[str, ConcurrencyLimiter] = SingleFlight()
         self._sessions: SingleFlight[RegistryEndpoint, Session] = SingleFlight()
         self._listings: SingleFlight[str, ReferrersList] = SingleFlight()
         self._learnt: SingleFlight[str, LearntCapabilities] = SingleFlight()
         self._outside: SingleFlight[RegistryEndpoint, Session] = SingleFlight()
-        self._sides: SingleFlight[RegistryEndpoint, CloudServices] = SingleFlight()
+        self._services: SingleFlight[RegistryEndpoint, CloudServices] = SingleFlight()
         self._home = home
         self._renewing = renewing
 
@@ -84,16 +83,11 @@ class RegistryClients:
         return RepositoryClient(
             self.session(endpoint),
             repository,
+            self._shared,
             self._capabilities(endpoint.host),
             self.side(endpoint).control,
-            call_retry=self._settings.call_retry,
-            blob_retry=self._blob_retry,
-            random=self._random,
-            emit=self._emit,
-            cache=self._memory,
-            upload_store=self._journal,
-            listing=self._listings.get(endpoint.host, ReferrersList),
-            in_flight=self._in_flight if self.can_mount(endpoint) else None,
+            self._listings.get(endpoint.host, ReferrersList),
+            self._in_flight if self.can_mount(endpoint) else None,
         )
 
     def want(
@@ -109,7 +103,7 @@ class RegistryClients:
     def side(self, endpoint: RegistryEndpoint) -> CloudServices:
         """Return what stands behind a registry; where that is nothing, its login alone."""
         provider = find_family(endpoint.host)
-        return self._sides.get(
+        return self._services.get(
             endpoint,
             lambda: (
                 provider.cloud_services(endpoint, self._cloud(endpoint))
@@ -122,7 +116,7 @@ class RegistryClients:
         side = self.side(endpoint)
         host = side.control.real_host(context) if side.control else endpoint.host
         resolved = replace(endpoint, host=host)
-        self._sides.get(resolved, lambda: side)  # what was learnt (a token, a role's session) serves both
+        self._services.get(resolved, lambda: side)  # what was learnt (a token, a role's session) serves both
         return resolved
 
     def distance_s(self, endpoint: RegistryEndpoint) -> float | None:
@@ -146,13 +140,13 @@ class RegistryClients:
         return Session(
             endpoint,
             provider.api_host(endpoint.host),
-            self._scope,
+            self._context,
             self._settings,
             self._random,
             self._emit,
             credentials,
             provider.hints,
-            limiter=self._gates.get(endpoint.host, lambda: ConcurrencyLimiter(self._settings.near_requests)),
+            limiter=self._limiters.get(endpoint.host, lambda: ConcurrencyLimiter(self._settings.near_requests)),
             bandwidth=self._bandwidth,
         )
 
@@ -160,7 +154,7 @@ class RegistryClients:
         return Cloud(
             self._settings.env,
             self._home,
-            self._scope.clock,
+            self._context.clock,
             partial(self._fetch, endpoint),
             retry=self._settings.call_retry,
             random=self._random,
@@ -177,7 +171,7 @@ class RegistryClients:
         return self._outside.get(outside, lambda: self._open_outside(outside)).fetch(context, call)
 
     def _open_outside(self, outside: RegistryEndpoint) -> Session:
-        return Session(outside, outside.host, self._scope, self._settings, self._random, self._emit)
+        return Session(outside, outside.host, self._context, self._settings, self._random, self._emit)
 
     def _capabilities(self, host: str) -> LearntCapabilities:
         """Return what is known of a registry; what is learnt is shared by all of its repositories."""
@@ -185,9 +179,9 @@ class RegistryClients:
             host,
             lambda: LearntCapabilities(
                 find_family(host).capabilities,
-                find=lambda name: self._memory.find_ability(host, name),
-                note=lambda name, value: self._memory.remember_ability(host, name, value),
-                lasts=self._journal is not None,
+                find=lambda name: self._shared.cache.find_ability(host, name),
+                note=lambda name, value: self._shared.cache.remember_ability(host, name, value),
+                lasts=self._shared.upload_store is not None,
                 mount=self._mount,
             ),
         )

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from msgspec import Struct
+
 from oci_push.errors import DeniedError, OciPushError, RegistryError
 from oci_push.events import Emit
 from oci_push.model.descriptor import Descriptor
@@ -16,15 +18,15 @@ from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol import blobs, endpoints, manifests, referrers, uploads
 from oci_push.protocol.call import Body, Call
-from oci_push.protocol.uploads import Upload, UploadMethod
+from oci_push.protocol.uploads import UploadMethod, UploadSession
 from oci_push.providers.base import ManagementApi
-from oci_push.registry import abandoned_uploads as farewell
+from oci_push.registry import abandoned_uploads
 from oci_push.registry.capabilities import LearntCapabilities
 from oci_push.registry.in_flight import InFlight
 from oci_push.registry.manifest_push import ManifestPush, WatchedBody, proves_nothing
 from oci_push.registry.referrers_list import ReferrersList
 from oci_push.registry.upload import BlobUpload, Sent
-from oci_push.registry.upload_store import Entry, UploadStore
+from oci_push.registry.upload_store import StoredUpload, UploadStore
 from oci_push.runtime.cache import Cache
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
@@ -34,41 +36,38 @@ _PREFETCH_FROM = 10
 """From how many blobs on one question to the vendor's interface beats a question for each."""
 
 
-class RepositoryClient:
-    """Act on one repository; may be shared by threads.
+class ClientSettings(Struct, frozen=True):
+    """What all clients of a run share; `upload_store` ``None``: nothing is kept for a later run."""
 
-    `upload_store` ``None``: nothing is kept for a later run; `in_flight` ``None``: blobs are not mounted here.
-    """
+    call_retry: RetryPolicy
+    blob_retry: RetryPolicy
+    random: Callable[[], float]
+    emit: Emit
+    cache: Cache
+    upload_store: UploadStore | None
+
+
+class RepositoryClient:
+    """Act on one repository; may be shared by threads. `in_flight` ``None``: blobs are not mounted here."""
 
     def __init__(
         self,
         session: Session,
         repository: Repository,
+        settings: ClientSettings,
         capabilities: LearntCapabilities,
-        control: ManagementApi | None = None,
-        *,
-        call_retry: RetryPolicy,
-        blob_retry: RetryPolicy,
-        random: Callable[[], float],
-        emit: Emit,
-        cache: Cache,
-        upload_store: UploadStore | None,
+        management: ManagementApi | None,
         listing: ReferrersList,
         in_flight: InFlight | None,
     ) -> None:
         self.session = session
         self.repository = repository
+        self._settings = settings
         self._capabilities = capabilities
-        self._memory = cache
-        self._journal = upload_store
-        self._control = control
-        self._surveyed: dict[Digest, bool] = {}
-        self._call_retry = call_retry
-        self._blob_retry = blob_retry
-        self._random = random
-        self._emit = emit
+        self._management = management
         self._listing = listing
-        self._under_way = in_flight
+        self._in_flight = in_flight
+        self._prefetched: dict[Digest, bool] = {}
         self._listed: set[Digest] = set()
 
     def head(self, context: Context, target: str, *, push: bool = False, once: bool = False) -> manifests.Head | None:
@@ -90,34 +89,34 @@ class RepositoryClient:
 
     def has_blob(self, context: Context, blob: Descriptor) -> bool:
         """Ask whether a blob is there."""
-        known = self._surveyed.pop(blob.digest, None)
+        known = self._prefetched.pop(blob.digest, None)
         if known is not None:
             return known
         return self.session.run(context, blobs.exists(self.repository, blob))
 
     def prepare(self, context: Context) -> None:
         """Make the repository if it is missing and its access says so."""
-        if self._control is not None:
-            self._control.prepare(context, self.repository)
+        if self._management is not None:
+            self._management.prepare(context, self.repository)
 
     def prefetch_existing(self, context: Context, blobs: Sequence[Descriptor]) -> None:
         """Ask for many blobs at once where the vendor lets us; each answer is used once, by `has_blob`."""
-        if self._control is not None and len(blobs) >= _PREFETCH_FROM:
-            there = self._control.present(context, self.repository, (blob.digest for blob in blobs))
+        if self._management is not None and len(blobs) >= _PREFETCH_FROM:
+            there = self._management.present(context, self.repository, (blob.digest for blob in blobs))
             if there is not None:
-                self._surveyed = {blob.digest: blob.digest in there for blob in blobs}
+                self._prefetched = {blob.digest: blob.digest in there for blob in blobs}
 
     def is_prefetched(self, blob: Descriptor) -> bool:
-        """Say whether `has_blob` would answer without a request."""
-        return blob.digest in self._surveyed
+        """Return whether `has_blob` would answer without a request."""
+        return blob.digest in self._prefetched
 
     def can_mount(self, context: Context) -> bool:
-        """Say whether mounting is worth a try, as far as the vendor's interface knows."""
-        return self._control is None or self._control.can_mount(context)
+        """Return whether mounting is worth a try, as far as the vendor's interface knows."""
+        return self._management is None or self._management.can_mount(context)
 
     def explain(self, context: Context, error: OciPushError) -> OciPushError:
         """Find out what a vague failure was about, where the vendor's interface can tell."""
-        return error if self._control is None else self._control.explain(context, self.repository, error)
+        return error if self._management is None else self._management.explain(context, self.repository, error)
 
     @contextmanager
     def open_blob(self, context: Context, blob: Descriptor, start: int = 0) -> Iterator[Iterator[bytes]]:
@@ -128,7 +127,7 @@ class RepositoryClient:
             headers={"Range": f"bytes={start}-"} if start else {},
             ok_statuses=frozenset({200, 206}) if start else frozenset({200}),
             scopes=(endpoints.pull_scope(self.repository),),
-            what=f"{self.repository}: blob {blob.digest}",
+            what=endpoints.blob_name(self.repository, blob.digest),
         )
         with self.session.download(context, call) as (status, blocks):
             # A registry that knows no ranges sends the whole.
@@ -147,33 +146,33 @@ class RepositoryClient:
                 self._capabilities.denied_sources.add(source)  # what may not be read once may not be read for each blob
             answer = uploads.MountAnswer()
         if source is not None and not answer.mounted:
-            self._memory.forget_blob(source.host, source.path, blob.digest)
-            if self._under_way is not None:
-                self._under_way.refused(self.session.endpoint, source, blob.digest)
+            self._settings.cache.forget_blob(source.host, source.path, blob.digest)
+            if self._in_flight is not None:
+                self._in_flight.refused(self.session.endpoint, source, blob.digest)
         return answer
 
     @contextmanager
     def turn(self, context: Context, blob: Descriptor) -> Iterator[Repository | None]:
-        """Wait while another push of this run brings the blob to this registry; gives where it can be mounted from."""
-        if self._under_way is None:
+        """Wait while another push of this run brings the blob here; return where it can be mounted from."""
+        if self._in_flight is None:
             yield None
             return
-        with self._under_way.turn(context, self.session.endpoint, self.repository, blob) as elsewhere:
+        with self._in_flight.turn(context, self.session.endpoint, self.repository, blob) as elsewhere:
             is_worth_it = elsewhere not in (None, self.repository) and self.can_mount(context)
             yield elsewhere if is_worth_it else None
 
     def may_mount_from_anywhere(self, blob: Descriptor) -> bool:
-        """Say whether a mount without a source is worth a try: one that finds nothing opens an upload all the same."""
+        """Return whether a mount without a source is worth a try: without a find it opens an upload."""
         in_one_request = self._capabilities.takes_in_one_request(blob.size)
         return self._capabilities.known.anonymous_mount and not in_one_request and not self.has_upload(blob)
 
     def has_upload(self, blob: Descriptor) -> bool:
-        """Say whether an earlier run left an upload of this blob that may be gone on with."""
-        if self._journal is None:
+        """Return whether an earlier run left an upload of this blob that may be gone on with."""
+        if self._settings.upload_store is None:
             return False
-        return self._journal.cache.find_upload(self._host, self.repository.path, blob.digest) is not None
+        return self._settings.upload_store.cache.find_upload(self._host, self.repository.path, blob.digest) is not None
 
-    def upload(self, context: Context, blob: Descriptor, body: Body, upload: Upload | None = None) -> Sent:
+    def upload(self, context: Context, blob: Descriptor, body: Body, upload: UploadSession | None = None) -> Sent:
         """Send a blob, repeating what may be repeated; `upload` is a session that a mount left open."""
         sending = BlobUpload(
             self.session,
@@ -183,13 +182,13 @@ class RepositoryClient:
             self._capabilities,
             given=upload,
             entry=self._claim(blob, upload),
-            emit=self._emit,
+            emit=self._settings.emit,
         )
-        return sending.run(context, self._blob_retry, self._random)
+        return sending.run(context, self._settings.blob_retry, self._settings.random)
 
-    def cancel(self, context: Context, upload: Upload, *, is_stale: bool = False) -> None:
+    def cancel(self, context: Context, upload: UploadSession, *, is_stale: bool = False) -> None:
         """Close an upload that will not be finished; never raises. `is_stale`: its Location may be an old one."""
-        farewell.close(self.session, context, self.repository, upload, is_stale=is_stale)
+        abandoned_uploads.close(self.session, context, self.repository, upload, is_stale=is_stale)
 
     def drop_upload(self, context: Context, blob: Descriptor) -> None:
         """Close what an earlier run left open of a blob that is there by now."""
@@ -203,8 +202,8 @@ class RepositoryClient:
         entry.release()
 
     def forget_blob(self, blob: Descriptor) -> None:
-        """Drop the memory that this repository holds a blob: it does not."""
-        self._memory.forget_blob(self._host, self.repository.path, blob.digest)
+        """Forget that this repository holds a blob: it does not."""
+        self._settings.cache.forget_blob(self._host, self.repository.path, blob.digest)
 
     def check_push(self, context: Context, digest: Digest) -> None:
         """Raise what a push would meet, by opening an upload and closing it again; `digest` may be any."""
@@ -222,11 +221,11 @@ class RepositoryClient:
         """
         if self._capabilities.manifest_rate is not None:
             self._capabilities.manifest_rate.wait(context)
-        placing = ManifestPush(self.session, self.repository, manifest, target, before=before, emit=self._emit)
-        self._list(context, manifest, handled=placing.run(context, self._call_retry, self._random))
+        pushing = ManifestPush(self.session, self.repository, manifest, target, before=before, emit=self._settings.emit)
+        self._list(context, manifest, handled=pushing.run(context, self._settings.call_retry, self._settings.random))
 
     def put_with_tags(self, context: Context, manifest: Manifest, tags: tuple[str, ...]) -> frozenset[str]:
-        """Store a manifest and ask for all tags at once; gives those made, none where it is not known."""
+        """Store a manifest and ask for all tags at once; return those made, none where it is not known."""
         if not self._capabilities.known.multi_tag:
             return frozenset()
         body = WatchedBody(manifest.raw)
@@ -245,7 +244,7 @@ class RepositoryClient:
 
     def delete_tag(self, context: Context, tag: str) -> None:
         """Delete a tag by its name; raises where the registry cannot."""
-        self.session.run(context, manifests.delete_tag(self.repository, tag))
+        self.session.run(context, manifests.delete(self.repository, tag))
 
     def _list(self, context: Context, manifest: Manifest, *, handled: bool) -> None:
         if manifest.subject is None or handled or manifest.digest in self._listed:
@@ -256,9 +255,9 @@ class RepositoryClient:
                 self.session,
                 self.repository,
                 manifest,
-                policy=self._call_retry,
-                random=self._random,
-                emit=self._emit,
+                policy=self._settings.call_retry,
+                random=self._settings.random,
+                emit=self._settings.emit,
             )
         except OciPushError as error:
             # The manifest and its tag are there; only the list of its subject is not.
@@ -269,15 +268,15 @@ class RepositoryClient:
     def _host(self) -> str:
         return self.session.endpoint.host
 
-    def _claim(self, blob: Descriptor, upload: Upload | None) -> Entry | None:
-        """Take the journal's entry of a blob that will go in pieces; others are sent again rather than gone on with."""
-        if self._journal is None:
+    def _claim(self, blob: Descriptor, upload: UploadSession | None) -> StoredUpload | None:
+        """Take the stored upload of a blob that will go in chunks; others are sent again rather than gone on with."""
+        if self._settings.upload_store is None:
             return None
-        # What an earlier run sent in pieces for the registry's own limit is noted, though that limit is told later.
-        form = self._capabilities.method_for(blob.size, upload or Upload(""))
+        # What an earlier run sent in chunks for the registry's own limit is noted, though that limit is told later.
+        form = self._capabilities.method_for(blob.size, upload or UploadSession(""))
         if form is not UploadMethod.CHUNKED and not self.has_upload(blob):
             return None
-        return self._journal.claim(self._host, self.repository, blob)
+        return self._settings.upload_store.claim(self._host, self.repository, blob)
 
 
 def _after(start: int, blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import Action, RetryPolicy, decide
 from oci_push.runtime.single_flight import SingleFlight
-from oci_push.sources.base import verified
+from oci_push.sources.base import ImageReader, verified
 from oci_push.sources.files import SpooledBody, SpoolSpace
 
 _MOST_WAIT_S = RetryPolicy().server_cap_s
@@ -26,39 +26,22 @@ _MOST_BREAKS = 4
 """How often in a row a download may break without having got on."""
 
 
-class RemoteSource:
+class RemoteSource(ImageReader):
     """Read one image of a repository; with `spool` each blob is downloaded once and kept, for several targets."""
 
     def __init__(self, client: RepositoryClient, reference: Reference, spool: SpoolSpace, *, keep: bool) -> None:
+        super().__init__(str(reference), spool)
         self._client = client
         self._reference = reference
-        self._spool = spool
+        self._spool: SpoolSpace = spool
         self._keep = keep
         self._manifests: SingleFlight[str, Manifest] = SingleFlight()
         self._kept: SingleFlight[Digest, SpooledBody] = SingleFlight()
 
     @property
-    def name(self) -> str:
-        """Return the reference."""
-        return str(self._reference)
-
-    @property
     def origin(self) -> tuple[RegistryEndpoint, Repository] | None:
         """Blobs can be mounted from here on the same registry."""
         return self._client.session.endpoint, self._reference.repository
-
-    @property
-    def is_ready(self) -> bool:
-        """A registry has all its digests."""
-        return True
-
-    @property
-    def compresses(self) -> bool:
-        """What is here is sent as it is."""
-        return False
-
-    def check_asked(self, platform: Platform | None) -> None:
-        """Do nothing: the image goes out as it is."""
 
     def root(self, context: Context, platform: Platform | None = None) -> Descriptor:
         """Fetch what the reference points at."""
@@ -79,10 +62,6 @@ class RemoteSource:
         if not self._keep:
             return body
         return self._kept.get(descriptor.digest, lambda: self._download(context, body))
-
-    def close(self) -> None:
-        """Remove temporary files."""
-        self._spool.close()
 
     def _fetch(self, context: Context, reference: Reference) -> Manifest:
         return self._manifests.get(reference.target, lambda: self._client.fetch(context, reference))
@@ -120,16 +99,13 @@ class _RemoteBody(Struct, frozen=True):
                             break
                         yield block
                 break
-            except NetworkError as error:
+            except (NetworkError, RegistryError) as error:
                 breaks = 1 if seen > before else breaks + 1
-                if breaks > _MOST_BREAKS or not error.transient:
-                    raise
-                self.context.sleep(breaks)
-            except RegistryError as error:
-                # This registry's answer must not be taken for that of the one the body is on its way to.
-                breaks = 1 if seen > before else breaks + 1
-                asked = error.retry_after_s or 0.0
+                asked = (error.retry_after_s or 0.0) if isinstance(error, RegistryError) else 0.0
                 if breaks > _MOST_BREAKS or decide(error) is not Action.REPEAT or asked > _MOST_WAIT_S:
+                    if isinstance(error, NetworkError):
+                        raise
+                    # This registry's answer must not be taken for that of the one the body is on its way to.
                     raise SourceError(str(error), hint=error.hint) from error
                 self.context.sleep(max(asked, breaks))
         if seen != self.blob.size:

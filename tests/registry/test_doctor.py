@@ -45,7 +45,7 @@ def examine(
 
 
 def verdicts(found: Examination) -> dict[str, CheckOutcome]:
-    return {finding.name: finding.verdict for finding in found.findings}
+    return {finding.name: finding.outcome for finding in found.findings}
 
 
 def text(found: Examination, name: str) -> str:
@@ -148,6 +148,14 @@ def test_a_registry_whose_clock_is_off_is_noticed() -> None:
     with Sandbox() as sandbox:
         found = examine(sandbox.address, clock=FakeClock(0.0))
     assert verdicts(found)["clock"] is CheckOutcome.NO
+
+
+def test_a_list_of_referrers_that_is_no_index_is_none(tmp_path: Path) -> None:
+    page = Answer(200, headers={"content-type": "application/json"}, body=b'{"manifests": [{}]}')
+    with Sandbox(faults=FaultScript([Fault("GET", "/referrers/", times=0, action=page)])) as sandbox:
+        done = program("doctor", f"{sandbox.address}/team", "--json", cwd=tmp_path)
+    found = {one["check"]: one["result"] for one in json.loads(done.stdout)["findings"]}
+    assert found["referrers"] == "no"
 
 
 def test_cleaning_happens_when_something_breaks_midway() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from oci_push.errors import UploadRejectedError
-from oci_push.protocol.uploads import Upload, UploadMethod
+from oci_push.protocol.uploads import UploadMethod, UploadSession
 from oci_push.providers.base import Capabilities
 from oci_push.registry.capabilities import LAST_BYTES, PROBE_BYTES, SINGLE_BYTES, WHOLE_BYTES, LearntCapabilities
 
 MIB = 1024 * 1024
-UPLOAD = Upload("https://registry.test/up")
+UPLOAD = UploadSession("https://registry.test/up")
 
 
 class Host:
@@ -41,7 +41,7 @@ def test_a_registry_without_pieces_gets_large_blobs_whole() -> None:
 
 @pytest.mark.case("CH-005")
 def test_an_announced_maximum_is_kept_by_any_blob_above_it() -> None:
-    upload = Upload("https://r/u", chunk_max=5 * MIB)
+    upload = UploadSession("https://r/u", chunk_max=5 * MIB)
     abilities = Host().run(Capabilities(chunks=False))
     assert abilities.method_for(5 * MIB + 1, upload) is UploadMethod.CHUNKED
     assert abilities.method_for(5 * MIB, upload) is UploadMethod.MONOLITHIC
@@ -50,7 +50,7 @@ def test_an_announced_maximum_is_kept_by_any_blob_above_it() -> None:
 
 @pytest.mark.case("CH-004")
 def test_an_announced_minimum_raises_the_piece() -> None:
-    assert Host().run().chunk_bytes(Upload("https://r/u", chunk_min=50 * MIB)) == 50 * MIB
+    assert Host().run().chunk_bytes(UploadSession("https://r/u", chunk_min=50 * MIB)) == 50 * MIB
 
 
 def test_a_piece_takes_some_seconds_at_the_measured_speed() -> None:
