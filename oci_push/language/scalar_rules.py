@@ -171,12 +171,16 @@ class Written(Struct, frozen=True):
     pattern: str = ""
     words: str = "be a string"
     choices: tuple[str, ...] = ()
+    is_needed: bool = False
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check that it is a scalar, and its text."""
         if not isinstance(node, Scalar):
             diagnostics.error(node.mark, path, must(key, self.words, node))
-        elif node.value in (None, "") or "${" in node.text:
+        elif node.value in (None, ""):
+            if self.is_needed:
+                diagnostics.error(node.mark, path, f'"{key}" is not allowed to be empty')
+        elif "${" in node.text:
             return
         elif self.choices:
             Choice(self.choices).check(key, node, path, diagnostics)
