@@ -34,6 +34,7 @@ def _ignored(*_: object, **__: object) -> Any:  # fits every table; its value is
 
 
 T = TypeVar("T")
+Part = TypeVar("Part")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -175,9 +176,17 @@ class Fields(Struct, Generic[T], frozen=True):
         return self.into(**values)
 
     def nodes(self, node: Node) -> dict[str, Node]:
-        """Return the values that are there by the names of the table; the last spelling of a key wins."""
-        named = {self.name(entry.key.text): entry.value for entry in entries(node)}
-        return {name: value for name, value in named.items() if name in self.fields}
+        """Return the values that are there by the names of the table, which win over other spellings."""
+        found: dict[str, Node] = {}
+        for entry in entries(node):
+            name = self.name(entry.key.text)
+            if name in self.fields and (name not in found or name == entry.key.text):
+                found[name] = entry.value
+        return found
+
+    def part(self, into: Callable[..., Part], *names: str) -> Fields[Part]:
+        """Return the table that reads some of the keys into one value."""
+        return Fields({name: self.fields[name] for name in names}, self.aliases, into=into)
 
     def name(self, written: str) -> str:
         """Return the name in the table of a key as it is written."""
