@@ -15,11 +15,9 @@ from oci_push.language.document import Node, Scalar, YamlMapping, load
 from oci_push.language.expand import expand, unwrap
 from oci_push.language.hooks import parse_hooks, parse_old_hooks
 from oci_push.language.scalars import entries, step_type, texts, word
-from oci_push.language.schema_check import check_pipeline
-from oci_push.language.schema_conditions import check_conditions
+from oci_push.language.schema_check import check_candidates, check_pipeline
 from oci_push.language.schema_registries import Known, check_registries, check_tabs, check_without_registries
 from oci_push.language.schema_steps import AWS_KEYS, BUILD_STEP, PIPELINE, PUSH_STEP, SETTINGS, Timeout
-from oci_push.language.step_names import check_candidates
 from oci_push.language.steps import (
     ParallelStep,
     Pipeline,
@@ -27,7 +25,7 @@ from oci_push.language.steps import (
     Step,
     UnsupportedStep,
 )
-from oci_push.language.when import SUCCESS_CRITERIA
+from oci_push.language.when import SUCCESS_CRITERIA, check_conditions
 
 
 class Reading(Struct, frozen=True):

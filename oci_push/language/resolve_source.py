@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from oci_push.errors import ConfigError
 from oci_push.language.integrations import Integration
 from oci_push.language.resolving import ResolveContext, error, is_later, member_of, use
-from oci_push.language.step_names import hint_for_step
+from oci_push.language.schema_check import hint_for_step
 from oci_push.language.steps import BuildStep, PushStep, Text
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import DOCKER_HUB, Reference, Repository
