@@ -5,9 +5,8 @@ How they are read from ``oci-push.yaml`` is in `config` and `config_registry`.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -24,7 +23,6 @@ from oci_push.providers.ecr import host as ecr_host
 from oci_push.secret import Secret
 from oci_push.variables.lookup import Variables
 
-_RETIRED = ("cfcr", "r.cfcr.io")
 PROVIDERS = ("dockerhub", "ecr", "gcr", "gar", "acr", "bintray", "other")
 
 
@@ -136,21 +134,6 @@ def names_host(text: str) -> str:
     """Return the host when a `registry:` value is one (it has a dot or a port, or is localhost), else nothing."""
     bare = text.removeprefix("https://").removeprefix("http://").rstrip("/")
     return bare if is_host(bare) else ""
-
-
-def hint_for_unknown(name: str, known: Sequence[str]) -> str:
-    """Say what may be meant by a registry that nobody describes."""
-    if name.lower() in _RETIRED:
-        return (
-            f"{name} was the vendor's own registry, which is closed; describe the one that took its place:"
-            f" registries: [{{name: {name}, domain: HOST}}] in oci-push.yaml"
-        )
-    near = difflib.get_close_matches(name, known, 1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    if known:
-        return f"known registries: {', '.join(known)}"
-    return "describe it under registries: in oci-push.yaml, or name a host in registry:"
 
 
 _NOT_IN_HOSTS = re.compile(r"[^a-z0-9-]+")

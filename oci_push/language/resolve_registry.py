@@ -6,7 +6,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.language.document import Location
-from oci_push.language.integrations import Integration, hint_for_unknown, names_host
+from oci_push.language.integrations import Integration, names_host
+from oci_push.language.registry_rules import (
+    NONE_ADDED,
+    does_not_exist,
+    not_for,
+    refuse_region,
+    refuse_role,
+    unknown_registry,
+)
 from oci_push.language.resolving import ResolveContext, error, is_later, use
 from oci_push.language.steps import AwsKeys, PushStep, Text
 from oci_push.model.endpoint import Credential, RegistryEndpoint
@@ -91,11 +99,10 @@ def _named(
     host = names_host(name)
     if host:
         return _host(host, named.mark, resolve_context, credential, aws or AwsKeys())
-    known = [one.name for one in resolve_context.config.integrations]
-    if not known:
-        message = f"Registry '{name}' does not exist. You have not added a registry integration."
-        raise error(named.mark, message, hint_for_unknown(name, ()), 200)
-    raise error(named.mark, f"Registry '{name}' does not exist.", hint_for_unknown(name, known), 202)
+    refusal = unknown_registry(name, [one.name for one in resolve_context.config.integrations])
+    if refusal.message == NONE_ADDED:  # validate shows the line beside it, a run has only the message
+        refusal = replace(refusal, message=f"{does_not_exist(name)} {NONE_ADDED}")
+    raise refusal.at(named.mark)
 
 
 def mark_name(mark: Location) -> str:
@@ -178,6 +185,9 @@ def _with_role(identity: AwsIdentity, aws: AwsKeys, resolve_context: ResolveCont
     if aws.role_arn is None:
         return identity
     role = use(aws.role_arn, resolve_context)
+    refusal = None if is_later(role, resolve_context) else refuse_role(role)
+    if refusal is not None:
+        raise refusal.at(aws.role_arn.mark)
     duration = int(aws.duration_s) if aws.duration_s is not None else identity.duration_s
     name = use(aws.session_name, resolve_context) if aws.session_name else identity.session_name
     return _checked(
@@ -213,8 +223,9 @@ def _home(found: Integration, identity: AwsIdentity) -> str:
 
 def _region(text: Text, resolve_context: ResolveContext) -> str:
     region = use(text, resolve_context)
-    if not is_later(region, resolve_context) and not ecr_host.is_region(region):
-        raise error(text.mark, f"aws region is invalid. Current value: {region}", "a region looks like eu-west-1", 206)
+    refusal = None if is_later(region, resolve_context) else refuse_region(region)
+    if refusal is not None:
+        raise refusal.at(text.mark)
     return region
 
 
@@ -224,8 +235,6 @@ def _host_of(identity: AwsIdentity, region: str) -> str:
 
 
 def _refuse_aws(provider: str, aws: AwsKeys) -> None:
-    if aws.region is not None:
-        message = f"Unable to specify region with a registry of type: {provider}"
-        raise error(aws.region.mark, message, "name an ECR registry in registry:, or write provider: ecr", 206)
-    if aws.role_arn is not None:
-        raise error(aws.role_arn.mark, f"role_arn needs an ECR registry, and this one is of type: {provider}", code=206)
+    for key, given in (("region", aws.region), ("role_arn", aws.role_arn)):
+        if given is not None:
+            raise not_for(provider, key).at(given.mark)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from oci_push.errors import ConfigError
 from oci_push.language.integrations import Integration
+from oci_push.language.registry_rules import does_not_exist
 from oci_push.language.resolving import ResolveContext, error, is_later, member_of, use
 from oci_push.language.schema_check import hint_for_step
 from oci_push.language.steps import BuildStep, PushStep, Text
@@ -129,7 +130,7 @@ def _remote(text: str, step: PushStep, resolve_context: ResolveContext) -> Image
         name = use(step.registry_context, resolve_context)
         pull = resolve_context.config.find(name)
         if pull is None and not is_later(name, resolve_context):
-            raise error(step.registry_context.mark, f"registry_context: Registry '{name}' does not exist.", code=202)
+            raise error(step.registry_context.mark, f"registry_context: {does_not_exist(name)}", code=202)
         if pull is not None and pull.provider != "ecr" and pull.domain not in ("", reference.repository.host):
             # Its login is for its own host: a candidate elsewhere must not get it.
             message = f"registry_context {name!r} is {pull.domain}, and the candidate is on {reference.repository.host}"

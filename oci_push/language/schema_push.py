@@ -11,13 +11,19 @@ from msgspec import Struct
 
 from oci_push.language.diagnostics import Diagnostics, with_value
 from oci_push.language.document import Node, Scalar, YamlMapping
+from oci_push.language.registry_rules import (
+    AWS_CODE,
+    INVALID_REGION,
+    INVALID_ROLE,
+    not_for,
+    refuse_duration,
+    refuse_region,
+    refuse_role,
+)
 from oci_push.language.scalars import items, matches, number, text
 from oci_push.language.schema_steps import PROVIDER_PATTERN
 from oci_push.language.steps import Text
-from oci_push.model.identity import MAX_DURATION_S, MIN_DURATION_S
 from oci_push.model.reference import check_tag
-from oci_push.providers.ecr.host import is_region
-from oci_push.providers.ecr.rules import is_role_arn
 
 PROVIDERS = ("docker", "standard", "ecr")
 _LETTERS_FIRST = re.compile(r"[A-Za-z]")
@@ -120,7 +126,6 @@ def _ignored(step: YamlMapping, keys: tuple[str, ...], because: str, path: str, 
             diagnostics.warn(entry.key.mark, f"{path}.{key}", f'"{key}" is ignored with {because}')
 
 
-CODE = 206
 _VENDORS_REGIONS = frozenset(
     f"{area}-{number}"
     for area, numbers in {
@@ -169,34 +174,29 @@ def _check_region(aws: PushNode, provider: str | None, diagnostics: Diagnostics)
         return
     path = f"{aws.path}.region"
     is_variable = region.text.startswith("${{") and "}}" in region.text
-    if not is_variable and "${{" not in region.text and not is_region(region.text):
-        hint = "a region looks like eu-west-1"
-        diagnostics.error(region.mark, path, "aws region is invalid", code=CODE, hint=hint)
+    refusal = refuse_region(region.text)
+    if not is_variable and "${{" not in region.text and refusal is not None:
+        refusal.tell(region.mark, path, diagnostics)
         return
     if not is_variable and region.text not in _VENDORS_REGIONS:
         hint = "every region of the usual shape is accepted here"
-        diagnostics.refused_upstream(region.mark, path, "aws region is invalid", code=CODE, hint=hint)
+        diagnostics.refused_upstream(region.mark, path, INVALID_REGION, code=AWS_CODE, hint=hint)
     elif aws.is_ecr:
-        message = "Unable to specify region with a registry of type: undefined"
-        hint = "provider: ecr needs no registry"
-        diagnostics.refused_upstream(region.mark, path, message, code=CODE, hint=hint)
+        message, hint = not_for("undefined", "region").message, "provider: ecr needs no registry"
+        diagnostics.refused_upstream(region.mark, path, message, code=AWS_CODE, hint=hint)
     if provider is not None and provider != "ecr" and not aws.is_ecr:
-        message = f"Unable to specify region with a registry of type: {provider}"
-        hint = "name an ECR registry in registry:, or write provider: ecr"
-        diagnostics.error(region.mark, path, message, code=CODE, hint=hint)
+        not_for(provider, "region").tell(region.mark, path, diagnostics)
 
 
 def _check_role(aws: PushNode, role: Text, provider: str | None, diagnostics: Diagnostics) -> None:
     path = f"{aws.path}.role_arn"
     if "${{" in role.text:
         hint = "it is checked here when the variable has a value"
-        diagnostics.refused_upstream(role.mark, path, "Invalid role_arn", code=CODE, hint=hint)
-    elif not is_role_arn(role.text):
-        hint = "a role looks like arn:aws:iam::123456789012:role/NAME"
-        diagnostics.error(role.mark, path, "Invalid role_arn", code=CODE, hint=hint)
+        diagnostics.refused_upstream(role.mark, path, INVALID_ROLE, code=AWS_CODE, hint=hint)
+    elif (refusal := refuse_role(role.text)) is not None:
+        refusal.tell(role.mark, path, diagnostics)
     if provider not in (None, "ecr", "undefined") and not aws.is_ecr:
-        message = f"Unable to specify role_arn with a registry of type: {provider}"
-        diagnostics.error(role.mark, path, message, code=CODE, hint="name an ECR registry in registry:")
+        not_for(provider, "role_arn").tell(role.mark, path, diagnostics)
 
 
 def _check_duration(aws: PushNode, diagnostics: Diagnostics, *, has_role: bool) -> None:
@@ -204,11 +204,6 @@ def _check_duration(aws: PushNode, diagnostics: Diagnostics, *, has_role: bool) 
     seconds = number(node)
     if node is None or seconds is None:
         return
-    path = f"{aws.path}.aws_duration_seconds"
-    if not has_role:
-        message = "aws_duration_seconds is only relevant when using role chaining"
-        diagnostics.error(node.mark, path, message, code=CODE, hint="give the role: role_arn: ARN")
-    elif not MIN_DURATION_S <= seconds <= MAX_DURATION_S:
-        message = "When using role chaining, the duration of the role session must be between 15 minutes and 1 hour"
-        hint = f"write a number from {MIN_DURATION_S} to {MAX_DURATION_S}"
-        diagnostics.error(node.mark, path, message, code=CODE, hint=hint)
+    refusal = refuse_duration(seconds, has_role=has_role)
+    if refusal is not None:
+        refusal.tell(node.mark, f"{aws.path}.aws_duration_seconds", diagnostics)

@@ -16,7 +16,8 @@ from msgspec import Struct
 from oci_push.errors import Diagnostic
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Location, Node, Scalar, YamlMapping
-from oci_push.language.integrations import hint_for_unknown, names_host
+from oci_push.language.integrations import names_host
+from oci_push.language.registry_rules import NONE_ADDED, does_not_exist, hint_for_unknown, unknown_registry
 from oci_push.language.scalars import VARIABLE, child, entries, step_type, texts
 from oci_push.language.schema_push import PushNode, check_aws
 from oci_push.language.steps import HOOK_EVENTS, Text
@@ -27,7 +28,6 @@ _VENDORS_HOST = re.compile(
     r"(?:\?[a-z0-9%@_.,;&~+:=-]*)?(?:#[a-z0-9_-]*)?",
     re.IGNORECASE | re.ASCII,
 )
-_NONE_ADDED = "You have not added a registry integration."
 
 
 class KnownRegistry(Struct, frozen=True):
@@ -157,10 +157,10 @@ class _Checker(Struct, frozen=True):
         """Check a step that names no registry: the default one is used, or Docker Hub with credentials."""
         if not self.known.registries:
             if step.entry("credentials") is None:
-                self._none_added(step.mark, path)
+                unknown_registry("", ()).tell(step.mark, f"{path}.registry", self.diagnostics)
             else:
                 hint = "credentials alone mean Docker Hub here"
-                self.diagnostics.refused_upstream(step.mark, f"{path}.registry", _NONE_ADDED, code=200, hint=hint)
+                self.diagnostics.refused_upstream(step.mark, f"{path}.registry", NONE_ADDED, code=200, hint=hint)
             check_aws(aws, "undefined", self.diagnostics)
             return
         default = self.known.default()
@@ -176,15 +176,15 @@ class _Checker(Struct, frozen=True):
     def _unknown(self, written: str, name: str, step: YamlMapping, path: str, aws: PushNode) -> None:
         mark, where = _mark(step, "registry"), f"{path}.registry"
         if not self.known.registries:
-            self._none_added(mark, path, name)
+            unknown_registry(name, ()).tell(mark, where, self.diagnostics)
         elif _is_variable(written):
             if "${{" in name:
                 self._say_variable(written, step, path)
             else:
                 hint = f"{written} is {name!r}; {self._near(name)}"
-                self.diagnostics.warn(mark, where, f"Registry '{name}' does not exist.", code=202, hint=hint)
+                self.diagnostics.warn(mark, where, does_not_exist(name), code=202, hint=hint)
         else:
-            message = f"Registry '{written}' does not exist."
+            message = does_not_exist(written)
             self.diagnostics.error(mark, where, message, code=202, hint=self._near(name))
         check_aws(aws, None if _is_variable(written) else "undefined", self.diagnostics)
 
@@ -210,7 +210,7 @@ class _Checker(Struct, frozen=True):
         name = self._filled(written)
         if self.known.find(name) or self.known.find(written) or (_is_variable(written) and "${{" in name):
             return
-        message = f"Registry '{written}' does not exist."
+        message = does_not_exist(written)
         where, hint = f"{path}.registry_context", f"registry_context: {self._near(name)}"
         self.diagnostics.error(_mark(step, "registry_context"), where, message, code=202, hint=hint)
 
@@ -223,7 +223,7 @@ class _Checker(Struct, frozen=True):
             if _is_variable(resolve_context.text):
                 continue
             if found is None:
-                self._refused(resolve_context, where, f"Registry '{resolve_context.text}' does not exist.", 202, hint)
+                self._refused(resolve_context, where, does_not_exist(resolve_context.text), 202, hint)
             elif found.domain in seen:
                 message = f"Registry contexts contains registries with same domain '{found.domain}'"
                 self._refused(resolve_context, where, message, 207, hint)
@@ -235,7 +235,7 @@ class _Checker(Struct, frozen=True):
             if written is None or is_host or _is_variable(written) or self.known.find(written) is not None:
                 continue
             at = Text(written, _mark(step, key))
-            self._refused(at, f"{path}.{key}", f"Registry '{written}' does not exist.", 202, hint)
+            self._refused(at, f"{path}.{key}", does_not_exist(written), 202, hint)
 
     def _refused(self, at: Text, path: str, message: str, code: int, hint: str) -> None:
         self.diagnostics.refused_upstream(at.mark, path, message, code=code, hint=hint)
@@ -247,25 +247,21 @@ class _Checker(Struct, frozen=True):
         if written is not None and _VENDORS_HOST.fullmatch(written):
             return
         if not self.known.registries:
-            self.diagnostics.refused_upstream(mark, where, _NONE_ADDED, code=200, hint=hint)
+            self.diagnostics.refused_upstream(mark, where, NONE_ADDED, code=200, hint=hint)
         elif written is not None and not _is_variable(written) and not self.known.find(written):
-            message = f"Registry '{written}' does not exist."
+            message = does_not_exist(written)
             self.diagnostics.refused_upstream(mark, where, message, code=202, hint=hint)
 
     def _host_upstream(self, written: str, step: YamlMapping, path: str) -> None:
         """Note that upstream takes no host without a dot, or with a short last label, for one."""
         mark, where, hint = _mark(step, "registry"), f"{path}.registry", "it is a host here"
         if not self.known.registries:
-            self.diagnostics.refused_upstream(mark, where, _NONE_ADDED, code=200, hint=hint)
+            self.diagnostics.refused_upstream(mark, where, NONE_ADDED, code=200, hint=hint)
         elif _is_variable(written):
             self._say_variable(written, step, path)
         else:
-            message = f"Registry '{written}' does not exist."
+            message = does_not_exist(written)
             self.diagnostics.refused_upstream(mark, where, message, code=202, hint=hint)
-
-    def _none_added(self, mark: Location, path: str, name: str = "") -> None:
-        hint = hint_for_unknown(name, ())
-        self.diagnostics.error(mark, f"{path}.registry", _NONE_ADDED, code=200, hint=hint)
 
     def _near(self, name: str) -> str:
         return hint_for_unknown(name, [one.name for one in self.known.registries])
