@@ -68,13 +68,13 @@ class _Reader:
             return frozenset()
         if not self._values.origin.is_named:
             message, hint = "a file that was found cannot allow itself anything", "write it into your own configuration"
-            self._diagnostics.error(node.mark, "allow_env", f'"allow_env": {message}', hint=hint)
+            self._diagnostics.error(node.location, "allow_env", f'"allow_env": {message}', hint=hint)
             return frozenset()
         given = items(node) or (node,)
         try:
             return Allowed.parse_list((item.text for item in given if isinstance(item, Scalar)), '"allow_env"')
         except ConfigError as problem:
-            self._diagnostics.error(node.mark, "allow_env", str(problem), hint=problem.hint)
+            self._diagnostics.error(node.location, "allow_env", str(problem), hint=problem.hint)
             return frozenset()
 
     def _registries(self, node: Node | None) -> tuple[Integration, ...]:
@@ -87,11 +87,11 @@ class _Reader:
         defaults = [one for one in found if one.is_default]
         for one in found:
             if by_name[one.name] is not one:
-                self._diagnostics.error(one.mark, "registries", f"registry {one.name!r} is described twice")
+                self._diagnostics.error(one.location, "registries", f"registry {one.name!r} is described twice")
             self._check_fallback(one, by_name)
         for one in defaults[1:]:
             message = f"registry {one.name!r} and {defaults[0].name!r} are both marked default"
-            self._diagnostics.error(one.mark, "registries", message)
+            self._diagnostics.error(one.location, "registries", message)
         by_domain: dict[str, list[Integration]] = {}
         for one in found:
             by_domain.setdefault(one.domain, []).append(one)
@@ -101,7 +101,7 @@ class _Reader:
                 used = (primary or same)[0].name
                 message = f"{len(same)} registries have the domain {domain}, and not exactly one is primary"
                 hint = f"write primary: false where images are not pulled with it; {used!r} is used for pulling"
-                self._diagnostics.warn(same[1].mark, "registries", message, hint=hint)
+                self._diagnostics.warn(same[1].location, "registries", message, hint=hint)
 
     def _check_fallback(self, one: Integration, by_name: Mapping[str, Integration]) -> None:
         seen = [one.name]
@@ -109,12 +109,12 @@ class _Reader:
             if current.fallback not in by_name:
                 if current is one:
                     message = f"fallback_registry of {one.name!r}: Registry '{one.fallback}' does not exist."
-                    self._diagnostics.error(one.mark, "registries", message)
+                    self._diagnostics.error(one.location, "registries", message)
                 return
             if current.fallback in seen:
                 if current.fallback == one.name:
                     message = f"fallback registries go round in a circle: {' -> '.join((*seen, one.name))}"
-                    self._diagnostics.error(one.mark, "registries", message)
+                    self._diagnostics.error(one.location, "registries", message)
                 return
             seen.append(current.fallback)
 
@@ -137,8 +137,8 @@ class _Reader:
         found = path == "variables" and not self._values.origin.is_named
         if found and isinstance(entry.value, Scalar) and "${{" in entry.value.text:
             message = f"{entry.key.text} keeps its ${{{{…}}}} as it is written: this file was found, not named"
-            hint = f"name the file, if you trust it: --config {entry.key.mark.file}"
-            self._diagnostics.warn(entry.value.mark, f"{path}.{entry.key.text}", message, hint=hint)
+            hint = f"name the file, if you trust it: --config {entry.key.location.file}"
+            self._diagnostics.warn(entry.value.location, f"{path}.{entry.key.text}", message, hint=hint)
 
     def _secrets(self, node: Node | None) -> dict[str, dict[str, Secret]]:
         found = {}

@@ -37,17 +37,17 @@ class RegistryReader:
         self._values = values
 
     def integration(self, node: Node, path: str) -> Integration | None:
-        """Build one registry; gives nothing where it is no mapping."""
+        """Build one registry; nothing where it is no mapping."""
         if not isinstance(node, YamlMapping):
             return None
-        keys = _Keys(self._values.apart(), path, node.mark, REGISTRY, REGISTRY.nodes(node))
+        keys = _Keys(self._values.apart(), path, node.location, REGISTRY, REGISTRY.nodes(node))
         name = keys.text("name")
         if not name and keys.values.missing:
             lacking = keys.values.missing[0]
-            keys.warn(node.mark, f"a registry has no name: {lacking.message}", lacking.hint or "")
+            keys.warn(node.location, f"a registry has no name: {lacking.message}", lacking.hint or "")
             return None
         if not name and "name" in keys.found:
-            keys.error(keys.found["name"].mark, 'a registry needs a "name"')
+            keys.error(keys.found["name"].location, 'a registry needs a "name"')
         provider = keys.text("provider") or "other"
         provider = PROVIDER_ALIASES.get(provider, provider)
         regions = keys.texts("regions")
@@ -77,12 +77,12 @@ class RegistryReader:
             message = (
                 f"registry {name!r} gets no login from elsewhere: this file, which was found, says how it is reached"
             )
-            keys.warn(node.mark, message, f"name the file, if you trust it: --config {node.mark.file}")
+            keys.warn(node.location, message, f"name the file, if you trust it: --config {node.location.file}")
         return Integration(
             name,
             provider,
             domain,
-            node.mark,
+            node.location,
             _user(provider, inside),
             password,
             identity,
@@ -106,7 +106,7 @@ class _Keys(Struct, frozen=True):
 
     values: Values
     path: str
-    mark: Location
+    location: Location
     table: Fields[None]
     found: dict[str, Node]
 
@@ -114,8 +114,8 @@ class _Keys(Struct, frozen=True):
         """Return the same with a list of its own of what is missing, and variables that are allowed for `host`."""
         return replace(self, values=self.values.apart(host))
 
-    def error(self, mark: Location, message: str, hint: str | None = None) -> None:
-        self.values.diagnostics.error(mark, self.path, message, hint=hint)
+    def error(self, location: Location, message: str, hint: str | None = None) -> None:
+        self.values.diagnostics.error(location, self.path, message, hint=hint)
 
     def text(self, key: str) -> str:
         node = self.found.get(key)
@@ -123,7 +123,7 @@ class _Keys(Struct, frozen=True):
             return ""
         text = self.values.expanded(node) or ""
         if text != node.text:  # only now it can be judged
-            rule, found = self.table.fields[key].rule, Scalar(node.mark, text, text, quoted=True)
+            rule, found = self.table.fields[key].rule, Scalar(node.location, text, text, quoted=True)
             rule.check(key, found, f"{self.path}.{key}", self.values.diagnostics)
         return text
 
@@ -158,13 +158,15 @@ class _Keys(Struct, frozen=True):
         node = self.found.get(key)
         return self.values.path(node, key) if isinstance(node, Scalar) else ""
 
-    def warn(self, mark: Location, message: str, hint: str) -> None:
-        self.values.diagnostics.warn(mark, self.path, message, hint=hint)
+    def warn(self, location: Location, message: str, hint: str) -> None:
+        self.values.diagnostics.warn(location, self.path, message, hint=hint)
 
     def miss(self, message: str) -> None:
         """Note what keeps the registry from being logged in to, because the file was only found."""
-        hint = f"name the file, if you trust it: --config {self.mark.file}"
-        self.values.missing.append(Diagnostic(message, self.mark.file, self.mark.line, self.mark.column, hint=hint))
+        hint = f"name the file, if you trust it: --config {self.location.file}"
+        self.values.missing.append(
+            Diagnostic(message, self.location.file, self.location.line, self.location.column, hint=hint)
+        )
 
 
 def _trust(keys: _Keys) -> TlsConfig:
@@ -237,7 +239,7 @@ def _check_ecr(
         written = Secret("written") if "secret_access_key" in secrets else None
         problems = [*identity_problems(replace(identity, secret_access_key=written)), *problems]
     for problem in dict.fromkeys(problems):
-        keys.error(keys.mark, problem)
+        keys.error(keys.location, problem)
 
 
 def _creation(keys: _Keys) -> EcrCreation | None:
@@ -245,7 +247,7 @@ def _creation(keys: _Keys) -> EcrCreation | None:
     if not isinstance(node, YamlMapping):
         return EcrCreation() if keys.flag("create_repository", default=False) else None
     known = CREATION.nodes(node)
-    inside = _Keys(keys.values, f"{keys.path}.create_repository", node.mark, CREATION, known)
+    inside = _Keys(keys.values, f"{keys.path}.create_repository", node.location, CREATION, known)
     policy = known.get("lifecycle_policy")
     return EcrCreation(
         inside.flag("scan_on_push", default=False),
@@ -265,19 +267,19 @@ def _domain(provider: str, keys: _Keys, name: str, region: str) -> str:
     if provider == "dockerhub":
         return DOCKER_HUB
     if provider == "gar" and "." not in domain:
-        location = keys.text("location") or domain
-        domain = f"{location}-docker.pkg.dev" if location else ""
+        area = keys.text("location") or domain
+        domain = f"{area}-docker.pkg.dev" if area else ""
     if provider == "ecr" and domain in ("", "from.service-account"):
         if not region and not keys.values.missing:
-            keys.error(keys.mark, f'registry {name!r} needs a "region"')
+            keys.error(keys.location, f'registry {name!r} needs a "region"')
         return ""
     if not domain and keys.values.missing:
         return ""  # who uses it is told why
     try:
         return Repository(domain, "x").host
     except ValueError as problem:
-        mark = keys.found["domain"].mark if "domain" in keys.found else keys.mark
+        location = keys.found["domain"].location if "domain" in keys.found else keys.location
         missing = f'registry {name!r} needs a "domain"'
         message = f"registry {name!r}: {problem}" if domain else missing
-        keys.error(mark, message, "domain is HOST[:PORT], without a path")
+        keys.error(location, message, "domain is HOST[:PORT], without a path")
         return "domain.invalid"

@@ -108,9 +108,9 @@ def unnest(root: Node) -> Node:
     if not isinstance(root, YamlMapping):
         return root
     return YamlMapping(
-        root.mark,
+        root.location,
         tuple(
-            YamlEntry(entry.key, YamlSequence(entry.value.mark, tuple(_flat(item) for item in entry.value.items)))
+            YamlEntry(entry.key, YamlSequence(entry.value.location, tuple(_flat(item) for item in entry.value.items)))
             if entry.key.text == "registries" and isinstance(entry.value, YamlSequence)
             else entry
             for entry in root.entries
@@ -129,9 +129,9 @@ def _flat(registry: Node) -> Node:
         for provider in entry.value.entries:
             if not any(one.key.text == "provider" for one in kept):
                 named = provider.key
-                kept.append(YamlEntry(Scalar(named.mark, "provider", "provider", quoted=False), named))
+                kept.append(YamlEntry(Scalar(named.location, "provider", "provider", quoted=False), named))
             kept.extend(entries(_flat(provider.value)))
-    return YamlMapping(registry.mark, tuple(kept))
+    return YamlMapping(registry.location, tuple(kept))
 
 
 def config_schema() -> dict[str, object]:

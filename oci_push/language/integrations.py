@@ -38,7 +38,7 @@ class Integration(Struct, frozen=True):
     name: str
     provider: str
     domain: str
-    mark: Location
+    location: Location
     username: str = ""
     password: SecretSource | None = None
     identity: Identity | None = None
@@ -90,7 +90,7 @@ class Integration(Struct, frozen=True):
 
 
 class Config(Struct, frozen=True):
-    """Hold ``oci-push.yaml``; `secrets` are by context, then key.
+    """An ``oci-push.yaml``; `secrets` are by context, then key.
 
     `is_named` says that the user named it; one that was found may be a stranger's. `lacking` says, by the name of a
     variable or ``secrets.CONTEXT.KEY``, why it has no value. `allowed` are the variables that found ones may use;
@@ -141,7 +141,7 @@ _REGION = "us-east-1"
 
 
 def add_stand_ins(pipeline: Pipeline, config: Config, variables: Variables) -> tuple[Config, tuple[str, ...]]:
-    """Describe each registry that steps name and nobody describes; gives their names as well."""
+    """Describe each registry that steps name and nobody describes; return their names as well."""
     found: dict[str, Integration] = {}
     for step in _steps(pipeline):
         for text in _named(step):
@@ -179,8 +179,8 @@ def _value(text: Text, variables: Variables) -> str:
 def _stand_in(name: str, text: Text, step: Step) -> Integration:
     aws = step.aws if isinstance(step, PushStep) else None
     if aws is not None and (aws.region or aws.role_arn):
-        return Integration(name, "ecr", "", text.mark, identity=AwsIdentity(region=_REGION))
+        return Integration(name, "ecr", "", text.location, identity=AwsIdentity(region=_REGION))
     is_context = isinstance(step, PushStep) and text is step.registry_context
     host = _NOT_IN_HOSTS.sub("-", name.lower()).strip("-") or "registry"
     # A dot makes it a host; one that is only pulled with stands beside the candidate's own.
-    return Integration(name, "other", "" if is_context else f"{host}.stand-in", text.mark)
+    return Integration(name, "other", "" if is_context else f"{host}.stand-in", text.location)

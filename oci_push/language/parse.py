@@ -62,7 +62,7 @@ def read_pipeline(text: str | bytes, path: str, known: Known | None = None) -> R
         check_tabs(document.text, path, diagnostics)
     root = document.root
     if not isinstance(root, YamlMapping):
-        diagnostics.error(root.mark, "", "a pipeline is a mapping with version and steps")
+        diagnostics.error(root.location, "", "a pipeline is a mapping with version and steps")
         return Reading(None, tuple(diagnostics.errors))
     diagnostics.bare_variables(document.bare)
     exported = unwrap(root, diagnostics)
@@ -111,11 +111,11 @@ def _step(name: Scalar, node: Node, timeout: Node | None, stage: str) -> Step | 
     settings = _settings(node, timeout, stage)
     if kind == "push":
         push = PUSH_STEP.read(node)
-        return replace(push, name=name.text, mark=name.mark, settings=settings, aws=AWS_KEYS.read(node))
+        return replace(push, name=name.text, location=name.location, settings=settings, aws=AWS_KEYS.read(node))
     if kind == "build":
-        return replace(BUILD_STEP.read(node), name=name.text, mark=name.mark, settings=settings)
+        return replace(BUILD_STEP.read(node), name=name.text, location=name.location, settings=settings)
     commands = texts(node.get("commands")) if kind == "freestyle" else ()
-    return UnsupportedStep(name.text, name.mark, kind, settings, commands)
+    return UnsupportedStep(name.text, name.location, kind, settings, commands)
 
 
 def _parallel(name: Scalar, node: YamlMapping, timeout: Node | None, stage: str) -> ParallelStep:
@@ -124,7 +124,7 @@ def _parallel(name: Scalar, node: YamlMapping, timeout: Node | None, stage: str)
     criteria = node.get("success_criteria")
     return ParallelStep(
         name.text,
-        name.mark,
+        name.location,
         _steps(node.get("steps"), timeout if own is None else own, settings.stage),
         settings,
         None if criteria is None else SUCCESS_CRITERIA.read(criteria),

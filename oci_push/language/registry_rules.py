@@ -31,15 +31,17 @@ class Refusal(Struct, frozen=True):
     hint: str
     code: int = AWS_CODE
 
-    def at(self, mark: Location) -> ConfigError:
+    def at(self, location: Location) -> ConfigError:
         """Return it as an error with a place in the file."""
         return ConfigError(
-            problems=[Diagnostic(self.message, mark.file, mark.line, mark.column, code=self.code, hint=self.hint)]
+            problems=[
+                Diagnostic(self.message, location.file, location.line, location.column, code=self.code, hint=self.hint)
+            ]
         )
 
-    def tell(self, mark: Location, path: str, diagnostics: Diagnostics) -> None:
+    def tell(self, location: Location, path: str, diagnostics: Diagnostics) -> None:
         """Add it to what is told together."""
-        diagnostics.error(mark, path, self.message, code=self.code, hint=self.hint)
+        diagnostics.error(location, path, self.message, code=self.code, hint=self.hint)
 
 
 def does_not_exist(name: str) -> str:

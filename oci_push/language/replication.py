@@ -33,9 +33,9 @@ def load_rules(text: str | bytes, path: str, home: Place) -> tuple[Rule, ...]:
         if isinstance(node, YamlMapping) and all(place.region for place in rule.destinations):
             found.append(rule)
             for problem in rule_problems(rule, home):
-                diagnostics.error(node.mark, "rules", problem)
+                diagnostics.error(node.location, "rules", problem)
     for problem in rules_problems(tuple(found)):
-        diagnostics.error(root.mark, "rules", problem)
+        diagnostics.error(root.location, "rules", problem)
     diagnostics.raise_errors()
     return tuple(found)
 

@@ -97,7 +97,7 @@ def items(node: Node | None) -> tuple[Node, ...]:
 def text(node: Node | None) -> Text | None:
     """Return a string that is not empty."""
     if isinstance(node, Scalar) and isinstance(node.value, str) and node.value:
-        return Text(node.value, node.mark)
+        return Text(node.value, node.location)
     return None
 
 
@@ -115,12 +115,6 @@ def word(node: Node | None) -> str:
     """Return a string, or an empty one."""
     found = text(node)
     return found.text if found else ""
-
-
-def number_or(node: Node | None, default: float) -> float:
-    """Return a number, or `default`."""
-    value = number(node)
-    return default if value is None else value
 
 
 def flag(node: Node | None, *, strict: bool = False) -> Flag:

@@ -36,11 +36,11 @@ def check_push(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
     name = provider.value if isinstance(provider, Scalar) else None
     if provider is not None and isinstance(name, str) and name not in PROVIDERS and matches(PROVIDER_PATTERN, name):
         message = f'"provider" is read as docker. Current value: {name}'
-        diagnostics.warn(provider.mark, f"{path}.provider", message, hint="write docker or ecr")
+        diagnostics.warn(provider.location, f"{path}.provider", message, hint="write docker or ecr")
     tag, tags = step.entry("tag"), step.entry("tags")
     if tag is not None and tags is not None:
         hint = "put them all into tags"
-        diagnostics.warn(tag.key.mark, f"{path}.tag", '"tag" and "tags" are both given; both are pushed', hint=hint)
+        diagnostics.warn(tag.key.location, f"{path}.tag", '"tag" and "tags" are both given; both are pushed', hint=hint)
     if name == "ecr":
         _ignored(step, ("registry", "credentials"), "provider: ecr", path, diagnostics)
     if name in ("docker", "standard"):
@@ -55,7 +55,7 @@ def _check_reference(step: YamlMapping, path: str, diagnostics: Diagnostics) -> 
     name = text(step.get("image_name"))
     if name is not None and "${{" not in name.text and name.text != name.text.lower():
         message = f'"image_name" must be in lower case. Current value: {name.text} '
-        diagnostics.warn(name.mark, f"{path}.image_name", message, hint=f"write {name.text.lower()}")
+        diagnostics.warn(name.location, f"{path}.image_name", message, hint=f"write {name.text.lower()}")
     tags = step.get("tags")
     listed = [(node, f"{path}.tags.{index}") for index, node in enumerate(items(tags))]
     for node, where in ((step.get("tag"), f"{path}.tag"), *listed):
@@ -65,7 +65,7 @@ def _check_reference(step: YamlMapping, path: str, diagnostics: Diagnostics) -> 
         try:
             check_tag(tag.text)
         except ValueError as problem:
-            diagnostics.warn(tag.mark, where, str(problem))
+            diagnostics.warn(tag.location, where, str(problem))
 
 
 def check_retry(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
@@ -86,7 +86,7 @@ def check_retry(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
             said = f"is less than the documented {least}{unit}"
         else:
             continue
-        diagnostics.warn(node.mark, f"{path}.retry.{key}", with_value(f'"{key}" {said}', node))
+        diagnostics.warn(node.location, f"{path}.retry.{key}", with_value(f'"{key}" {said}', node))
 
 
 def check_old_hooks(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
@@ -97,7 +97,7 @@ def check_old_hooks(step: YamlMapping, path: str, diagnostics: Diagnostics) -> N
     if old is None or not isinstance(hooks, YamlMapping) or not any(hooks.entry(event) for event in events):
         return
     message = 'Either old "on_success/on_fail/on_finish" or new "hooks" should be used'
-    diagnostics.error(old.key.mark, path, message, hint=f"move {old.key.text} into hooks")
+    diagnostics.error(old.key.location, path, message, hint=f"move {old.key.text} into hooks")
 
 
 def check_annotation_keys(node: Node | None, path: str, diagnostics: Diagnostics) -> None:
@@ -106,7 +106,7 @@ def check_annotation_keys(node: Node | None, path: str, diagnostics: Diagnostics
     for key in _keys(annotations):
         if not _LETTERS_FIRST.match(key.text):
             message = f'annotation key "{key.text}" should begin with a letter'
-            diagnostics.warn(key.mark, f"{path}.annotations", message)
+            diagnostics.warn(key.location, f"{path}.annotations", message)
 
 
 def _keys(annotations: Node | None) -> list[Scalar]:
@@ -123,7 +123,7 @@ def _ignored(step: YamlMapping, keys: tuple[str, ...], because: str, path: str, 
     for key in keys:
         entry = step.entry(key)
         if entry is not None:
-            diagnostics.warn(entry.key.mark, f"{path}.{key}", f'"{key}" is ignored with {because}')
+            diagnostics.warn(entry.key.location, f"{path}.{key}", f'"{key}" is ignored with {because}')
 
 
 _VENDORS_REGIONS = frozenset(
@@ -176,27 +176,27 @@ def _check_region(aws: PushNode, provider: str | None, diagnostics: Diagnostics)
     is_variable = region.text.startswith("${{") and "}}" in region.text
     refusal = refuse_region(region.text)
     if not is_variable and "${{" not in region.text and refusal is not None:
-        refusal.tell(region.mark, path, diagnostics)
+        refusal.tell(region.location, path, diagnostics)
         return
     if not is_variable and region.text not in _VENDORS_REGIONS:
         hint = "every region of the usual shape is accepted here"
-        diagnostics.refused_upstream(region.mark, path, INVALID_REGION, code=AWS_CODE, hint=hint)
+        diagnostics.refused_upstream(region.location, path, INVALID_REGION, code=AWS_CODE, hint=hint)
     elif aws.is_ecr:
         message, hint = not_for("undefined", "region").message, "provider: ecr needs no registry"
-        diagnostics.refused_upstream(region.mark, path, message, code=AWS_CODE, hint=hint)
+        diagnostics.refused_upstream(region.location, path, message, code=AWS_CODE, hint=hint)
     if provider is not None and provider != "ecr" and not aws.is_ecr:
-        not_for(provider, "region").tell(region.mark, path, diagnostics)
+        not_for(provider, "region").tell(region.location, path, diagnostics)
 
 
 def _check_role(aws: PushNode, role: Text, provider: str | None, diagnostics: Diagnostics) -> None:
     path = f"{aws.path}.role_arn"
     if "${{" in role.text:
         hint = "it is checked here when the variable has a value"
-        diagnostics.refused_upstream(role.mark, path, INVALID_ROLE, code=AWS_CODE, hint=hint)
+        diagnostics.refused_upstream(role.location, path, INVALID_ROLE, code=AWS_CODE, hint=hint)
     elif (refusal := refuse_role(role.text)) is not None:
-        refusal.tell(role.mark, path, diagnostics)
+        refusal.tell(role.location, path, diagnostics)
     if provider not in (None, "ecr", "undefined") and not aws.is_ecr:
-        not_for(provider, "role_arn").tell(role.mark, path, diagnostics)
+        not_for(provider, "role_arn").tell(role.location, path, diagnostics)
 
 
 def _check_duration(aws: PushNode, diagnostics: Diagnostics, *, has_role: bool) -> None:
@@ -206,4 +206,4 @@ def _check_duration(aws: PushNode, diagnostics: Diagnostics, *, has_role: bool) 
         return
     refusal = refuse_duration(seconds, has_role=has_role)
     if refusal is not None:
-        refusal.tell(node.mark, f"{aws.path}.aws_duration_seconds", diagnostics)
+        refusal.tell(node.location, f"{aws.path}.aws_duration_seconds", diagnostics)

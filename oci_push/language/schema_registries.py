@@ -70,9 +70,9 @@ def check_tabs(text: str, path: str, diagnostics: Diagnostics) -> None:
     for number, line in enumerate(text.split("\n"), 1):
         found = _MIXED.search(line)
         if found is not None:
-            mark = Location(path, number, found.start() + 1)
+            location = Location(path, number, found.start() + 1)
             hint = "replace all tabs with spaces"
-            diagnostics.error(mark, "", "Your YAML contains both spaces and tabs.", code=400, hint=hint)
+            diagnostics.error(location, "", "Your YAML contains both spaces and tabs.", code=400, hint=hint)
 
 
 def check_registries(root: YamlMapping, known: Known, diagnostics: Diagnostics) -> None:
@@ -126,7 +126,7 @@ class _Checker(Struct, frozen=True):
             self._context(step, path)
             self._push(step, path)
         elif kind in ("build", "composition"):
-            self._foreign(step, path)
+            self._check_unsupported(step, path)
 
     def _push(self, step: YamlMapping, path: str) -> None:
         written = _text(step.get("registry"))
@@ -157,10 +157,10 @@ class _Checker(Struct, frozen=True):
         """Check a step that names no registry: the default one is used, or Docker Hub with credentials."""
         if not self.known.registries:
             if step.entry("credentials") is None:
-                unknown_registry("", ()).tell(step.mark, f"{path}.registry", self.diagnostics)
+                unknown_registry("", ()).tell(step.location, f"{path}.registry", self.diagnostics)
             else:
                 hint = "credentials alone mean Docker Hub here"
-                self.diagnostics.refused_upstream(step.mark, f"{path}.registry", NONE_ADDED, code=200, hint=hint)
+                self.diagnostics.refused_upstream(step.location, f"{path}.registry", NONE_ADDED, code=200, hint=hint)
             check_aws(aws, "undefined", self.diagnostics)
             return
         default = self.known.default()
@@ -171,21 +171,21 @@ class _Checker(Struct, frozen=True):
         if len(self.known.registries) > 1:
             message = f"You are using the default registry integration '{default.name}'."
             hint = "name the registry to be sure: registry: NAME"
-            self.diagnostics.warn(step.mark, f"{path}.registry", message, code=203, hint=hint)
+            self.diagnostics.warn(step.location, f"{path}.registry", message, code=203, hint=hint)
 
     def _unknown(self, written: str, name: str, step: YamlMapping, path: str, aws: PushNode) -> None:
-        mark, where = _mark(step, "registry"), f"{path}.registry"
+        location, where = _location(step, "registry"), f"{path}.registry"
         if not self.known.registries:
-            unknown_registry(name, ()).tell(mark, where, self.diagnostics)
+            unknown_registry(name, ()).tell(location, where, self.diagnostics)
         elif _is_variable(written):
             if "${{" in name:
                 self._say_variable(written, step, path)
             else:
                 hint = f"{written} is {name!r}; {self._near(name)}"
-                self.diagnostics.warn(mark, where, does_not_exist(name), code=202, hint=hint)
+                self.diagnostics.warn(location, where, does_not_exist(name), code=202, hint=hint)
         else:
             message = does_not_exist(written)
-            self.diagnostics.error(mark, where, message, code=202, hint=self._near(name))
+            self.diagnostics.error(location, where, message, code=202, hint=self._near(name))
         check_aws(aws, None if _is_variable(written) else "undefined", self.diagnostics)
 
     def _say_variable(self, written: str, step: YamlMapping, path: str) -> None:
@@ -194,13 +194,13 @@ class _Checker(Struct, frozen=True):
         if variable is None or self.known.lookup(variable[1].strip()) is not None:
             return
         if "." in variable[1] and not variable[1].strip().startswith("secrets."):
-            return  # a member of a step, which only a run knows
+            return  # an output of a step, which only a run knows
         message = (
             f"Your registry integration uses a variable '{variable[1]}' that is not configured and will fail without"
             " defining it."
         )
         hint = f"give it: --var {variable[1].strip()}=VALUE, or variables: in oci-push.yaml"
-        self.diagnostics.warn(_mark(step, "registry"), f"{path}.registry", message, code=201, hint=hint)
+        self.diagnostics.warn(_location(step, "registry"), f"{path}.registry", message, code=201, hint=hint)
 
     def _context(self, step: YamlMapping, path: str) -> None:
         """Check the integration that the candidate is pulled with; no host will do there."""
@@ -212,9 +212,9 @@ class _Checker(Struct, frozen=True):
             return
         message = does_not_exist(written)
         where, hint = f"{path}.registry_context", f"registry_context: {self._near(name)}"
-        self.diagnostics.error(_mark(step, "registry_context"), where, message, code=202, hint=hint)
+        self.diagnostics.error(_location(step, "registry_context"), where, message, code=202, hint=hint)
 
-    def _foreign(self, step: YamlMapping, path: str) -> None:
+    def _check_unsupported(self, step: YamlMapping, path: str) -> None:
         """Check steps that are not run here, whose registries matter to the vendor alone."""
         hint = f"{step_type(step)} steps are not run here"
         seen: set[str] = set()
@@ -234,34 +234,34 @@ class _Checker(Struct, frozen=True):
             is_host = key == "registry" and written is not None and _VENDORS_HOST.fullmatch(written) is not None
             if written is None or is_host or _is_variable(written) or self.known.find(written) is not None:
                 continue
-            at = Text(written, _mark(step, key))
+            at = Text(written, _location(step, key))
             self._refused(at, f"{path}.{key}", does_not_exist(written), 202, hint)
 
     def _refused(self, at: Text, path: str, message: str, code: int, hint: str) -> None:
-        self.diagnostics.refused_upstream(at.mark, path, message, code=code, hint=hint)
+        self.diagnostics.refused_upstream(at.location, path, message, code=code, hint=hint)
 
     def _ecr_upstream(self, written: str | None, step: YamlMapping, path: str) -> None:
         """Note what upstream says of ``provider: ecr``, where `registry` is ignored by its own documentation."""
-        mark, where = _mark(step, "registry"), f"{path}.registry"
+        location, where = _location(step, "registry"), f"{path}.registry"
         hint = "provider: ecr needs no registry"
         if written is not None and _VENDORS_HOST.fullmatch(written):
             return
         if not self.known.registries:
-            self.diagnostics.refused_upstream(mark, where, NONE_ADDED, code=200, hint=hint)
+            self.diagnostics.refused_upstream(location, where, NONE_ADDED, code=200, hint=hint)
         elif written is not None and not _is_variable(written) and not self.known.find(written):
             message = does_not_exist(written)
-            self.diagnostics.refused_upstream(mark, where, message, code=202, hint=hint)
+            self.diagnostics.refused_upstream(location, where, message, code=202, hint=hint)
 
     def _host_upstream(self, written: str, step: YamlMapping, path: str) -> None:
         """Note that upstream takes no host without a dot, or with a short last label, for one."""
-        mark, where, hint = _mark(step, "registry"), f"{path}.registry", "it is a host here"
+        location, where, hint = _location(step, "registry"), f"{path}.registry", "it is a host here"
         if not self.known.registries:
-            self.diagnostics.refused_upstream(mark, where, NONE_ADDED, code=200, hint=hint)
+            self.diagnostics.refused_upstream(location, where, NONE_ADDED, code=200, hint=hint)
         elif _is_variable(written):
             self._say_variable(written, step, path)
         else:
             message = does_not_exist(written)
-            self.diagnostics.refused_upstream(mark, where, message, code=202, hint=hint)
+            self.diagnostics.refused_upstream(location, where, message, code=202, hint=hint)
 
     def _near(self, name: str) -> str:
         return hint_for_unknown(name, [one.name for one in self.known.registries])
@@ -284,6 +284,6 @@ def _text(node: Node | None) -> str | None:
     return node.value if isinstance(node, Scalar) and isinstance(node.value, str) and node.value else None
 
 
-def _mark(step: YamlMapping, key: str) -> Location:
+def _location(step: YamlMapping, key: str) -> Location:
     found = step.get(key)
-    return found.mark if found is not None else step.mark
+    return found.location if found is not None else step.location

@@ -44,10 +44,10 @@ class Timeout(Struct, frozen=True):
             return
         if node.text[:-1] in ("", "."):
             message = with_value(f'"{key}" has no number and is no limit', node)
-            diagnostics.warn(node.mark, path, message, hint="write a number before the unit: 90s")
+            diagnostics.warn(node.location, path, message, hint="write a number before the unit: 90s")
         elif float(node.text[:-1]) * UNITS[node.text[-1]] > MAX_TIMEOUT_S:
             message = with_value(f'"{key}" is more than {MAX_TIMEOUT_S:.0f} s; that much is taken', node)
-            diagnostics.warn(node.mark, path, message)
+            diagnostics.warn(node.location, path, message)
 
     def read(self, node: Node) -> float | None:
         """Return seconds; nothing for no limit and for what is written wrong."""
@@ -142,17 +142,6 @@ def _login(username: Text | None = None, password: Text | None = None) -> tuple[
     return (username, password) if username and password else None
 
 
-def _aws(
-    access_key_id: Text | None = None,
-    secret_access_key: Text | None = None,
-    region: Text | None = None,
-    role_arn: Text | None = None,
-    session_name: Text | None = None,
-    duration_s: float | None = None,
-) -> AwsKeys:
-    return AwsKeys(access_key_id, secret_access_key, region, role_arn, session_name, duration_s or None)
-
-
 def _push(
     candidate: Text,
     image_name: Text | None = None,
@@ -166,7 +155,7 @@ def _push(
     """Build a push step whose name, settings and AWS keys are still to come."""
     return PushStep(
         "",
-        candidate.mark,
+        candidate.location,
         candidate,
         image_name=image_name,
         tags=((tag,) if tag else ()) + tags,
@@ -216,7 +205,7 @@ PUSH: Fields[None] = Fields(
 
 SETTINGS = PUSH.part(Settings, "title", "description", "when", "retry", "timeout", "fail_fast", "strict_fail_fast")
 AWS_KEYS = PUSH.part(
-    _aws, "accessKeyId", "secretAccessKey", "region", "role_arn", "aws_session_name", "aws_duration_seconds"
+    AwsKeys, "accessKeyId", "secretAccessKey", "region", "role_arn", "aws_session_name", "aws_duration_seconds"
 )
 PUSH_STEP = PUSH.part(
     _push,
@@ -276,7 +265,7 @@ FREESTYLE: Fields[None] = Fields(
 
 # These two types have timeouts of their own forms.
 _OWN_TIMEOUT = {**COMMON, "timeout": Field(Anything())}
-FOREIGN: Fields[None] = Fields(COMMON, ALIASES, is_open=True)
+UNSUPPORTED: Fields[None] = Fields(COMMON, ALIASES, is_open=True)
 TABLES: dict[str, Fields[None]] = {
     "push": PUSH,
     "parallel": PARALLEL,

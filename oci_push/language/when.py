@@ -124,10 +124,10 @@ class DependenciesRule(Struct, frozen=True):
             return
         given = [name for name in ("all", "any") if node.entry(name) is not None]
         if not given:
-            diagnostics.error(node.mark, path, f'"{key}" must contain at least one of [all, any]')
+            diagnostics.error(node.location, path, f'"{key}" must contain at least one of [all, any]')
         elif len(given) == 2:
             message = f'"{key}" contains a conflict between exclusive peers [all, any]'
-            diagnostics.error(node.mark, path, message, hint="keep one of them")
+            diagnostics.error(node.location, path, message, hint="keep one of them")
 
     def read(self, node: Node) -> Dependencies:
         """Return the steps waited for."""
@@ -243,7 +243,7 @@ def _conditions(conditions: Conditions, path: str, diagnostics: Diagnostics) -> 
         if fault is not None:
             where = f"{path}.condition.{name}"
             hint = fault[1] or "the condition is false whenever it is reached"
-            diagnostics.warn(text.mark, where, f"expression is always false: {fault[0]}", hint=hint)
+            diagnostics.warn(text.location, where, f"expression is always false: {fault[0]}", hint=hint)
 
 
 def _named(conditions: Conditions) -> Iterator[tuple[str, Text]]:
