@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from oci_push.errors import Diagnostic
 from oci_push.language.config_schema import CREATION, PROVIDER_ALIASES, REGISTRY
 from oci_push.language.config_values import SecretSource, Values
+from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Location, Node, Scalar, YamlMapping
 from oci_push.language.integrations import Integration
 from oci_push.language.scalars import boolean, entries, items
@@ -122,9 +123,12 @@ class _Keys(Struct, frozen=True):
         if not isinstance(node, Scalar) or node.value is None:
             return ""
         text = self.values.expanded(node) or ""
-        if text != node.text:  # only now it can be judged
-            rule, found = self.table.fields[key].rule, Scalar(node.location, text, text, quoted=True)
-            rule.check(key, found, f"{self.path}.{key}", self.values.diagnostics)
+        if text != node.text:  # only now it can be judged; what a variable holds is never shown
+            judged = Diagnostics()
+            found = Scalar(node.location, text, text, quoted=True)
+            self.table.fields[key].rule.check(key, found, f"{self.path}.{key}", judged)
+            for problem in judged.errors:
+                self.error(node.location, f"{problem.message.partition('. Current value')[0]}, and {node.text} is not")
         return text
 
     def secret(self, *keys: str) -> SecretSource | None:

@@ -63,11 +63,11 @@ def read_pipeline(text: str | bytes, path: str, known: Known | None = None) -> R
     root = document.root
     if not isinstance(root, YamlMapping):
         diagnostics.error(root.location, "", "a pipeline is a mapping with version and steps")
-        return Reading(None, tuple(diagnostics.errors))
+        return _refused(diagnostics)
     diagnostics.bare_variables(document.bare)
     exported = unwrap(root, diagnostics)
     if exported is None:
-        return Reading(None, tuple(diagnostics.errors), tuple(diagnostics.warnings), tuple(diagnostics.upstream))
+        return _refused(diagnostics)
     if known is not None:
         known = known.beside(exported.variables, exported.lacking)
     root = expand(exported.root, diagnostics)
@@ -78,13 +78,17 @@ def read_pipeline(text: str | bytes, path: str, known: Known | None = None) -> R
     else:
         check_registries(root, known, diagnostics)
     if diagnostics.errors:
-        diagnostics.once()
-        return Reading(None, tuple(diagnostics.errors), tuple(diagnostics.warnings), tuple(diagnostics.upstream))
+        return _refused(diagnostics)
     pipeline = replace(_pipeline(root, path), variables=exported.variables, lacking=exported.lacking)
     check_conditions(pipeline, diagnostics)
     diagnostics.once()
     warnings = tuple(diagnostics.warnings)
     return Reading(replace(pipeline, warnings=warnings), (), warnings, tuple(diagnostics.upstream))
+
+
+def _refused(diagnostics: Diagnostics) -> Reading:
+    diagnostics.once()
+    return Reading(None, tuple(diagnostics.errors), tuple(diagnostics.warnings), tuple(diagnostics.upstream))
 
 
 def _pipeline(root: YamlMapping, path: str) -> Pipeline:

@@ -7,6 +7,7 @@ before, reads as nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from oci_push.language.document import Node, Scalar, YamlEntry, YamlMapping, YamlSequence
 from oci_push.language.steps import Flag, Text
@@ -131,3 +132,11 @@ def step_type(step: YamlMapping) -> str:
     if kind is None:
         return "freestyle"
     return kind.value if isinstance(kind, Scalar) and isinstance(kind.value, str) else ""
+
+
+def walk_steps(steps: Node | None, path: str) -> Iterator[tuple[YamlEntry, str]]:
+    """Walk the steps of all levels, parents first, with the path of each; whatever their types are."""
+    for entry in entries(steps):
+        where = f"{path}.{entry.key.text}"
+        yield entry, where
+        yield from walk_steps(child(entry.value, "steps"), f"{where}.steps")

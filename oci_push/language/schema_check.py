@@ -9,15 +9,26 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
 from oci_push.language.diagnostics import Diagnostics, must
-from oci_push.language.document import Node, Scalar, YamlEntry, YamlMapping, YamlSequence
+from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence
 from oci_push.language.hooks import FORBIDDEN, check_hooks
 from oci_push.language.scalar_rules import Choice, Number, String
-from oci_push.language.scalars import boolean, child, entries, is_variable, js_length, shown, step_type, text, word
+from oci_push.language.scalars import (
+    boolean,
+    child,
+    entries,
+    is_variable,
+    js_length,
+    shown,
+    step_type,
+    text,
+    walk_steps,
+    word,
+)
 from oci_push.language.schema import Field, Fields
 from oci_push.language.schema_push import check_annotation_keys, check_old_hooks, check_push, check_retry
 from oci_push.language.schema_steps import ROOT, TABLES, UNSUPPORTED
@@ -49,7 +60,7 @@ def check_pipeline(root: YamlMapping, diagnostics: Diagnostics) -> None:
         checker.hooks(hooks, "hooks")
     if steps is not None:
         checker.steps(steps, "steps")
-        _check_names(tuple(_names(steps, "steps")), diagnostics)
+        _check_names(tuple((entry.key, path) for entry, path in walk_steps(steps, "steps")), diagnostics)
         check_order(root, diagnostics)
 
 
@@ -65,16 +76,6 @@ def _check_version(root: YamlMapping, diagnostics: Diagnostics) -> None:
         given = shown(version) if isinstance(version, Scalar) else "[object Object]"
         message = f"Current version: {given} is invalid. please change version to 1.0"
         diagnostics.error(version.location, "version", message)
-
-
-def _names(node: Node, path: str) -> Iterator[tuple[Scalar, str]]:
-    """Walk the names of all levels, whatever the types of the steps are."""
-    for entry in entries(node):
-        where = f"{path}.{entry.key.text}"
-        yield entry.key, where
-        inside = child(entry.value, "steps")
-        if inside is not None:
-            yield from _names(inside, f"{where}.steps")
 
 
 def _check_names(names: tuple[tuple[Scalar, str], ...], diagnostics: Diagnostics) -> None:
@@ -224,29 +225,18 @@ def check_order(root: YamlMapping, diagnostics: Diagnostics) -> None:
     groups: dict[str, str] = {}
     for entry in entries(root.get("steps")):
         groups[entry.key.text] = entry.key.text
-        for name, _ in _inside(entry.value, ""):
-            groups.setdefault(name, entry.key.text)
+        for inner, _ in walk_steps(child(entry.value, "steps"), ""):
+            groups.setdefault(inner.key.text, entry.key.text)
     names = frozenset(groups)
     waits = {}
-    for entry in entries(root.get("steps")):
+    for entry, path in walk_steps(root.get("steps"), "steps"):
         found = _dependencies(entry.value)
         if found is not None:
-            _check_dependencies(found, names, f"steps.{entry.key.text}", diagnostics)
-            waits[entry.key.text] = found
-        for name, node in _inside(entry.value, f"steps.{entry.key.text}"):
-            below = _dependencies(node)
-            if below is not None:
-                _check_dependencies(below, names, name, diagnostics)
+            _check_dependencies(found, names, path, diagnostics)
+            if path == f"steps.{entry.key.text}":
+                waits[entry.key.text] = found
     if word(root.get("mode")) == "parallel":
         _check_circles(_Graph(waits, groups), diagnostics)
-
-
-def _inside(node: Node, path: str) -> Iterator[tuple[str, Node]]:
-    """Walk the steps below a step; with a path, give paths in place of names."""
-    for entry in entries(child(node, "steps")):
-        where = f"{path}.steps.{entry.key.text}" if path else entry.key.text
-        yield where, entry.value
-        yield from _inside(entry.value, where if path else "")
 
 
 def _dependencies(node: Node) -> Dependencies | None:
@@ -326,7 +316,7 @@ def hint_for_step(named: str, builds: Sequence[str]) -> str:
 
 def check_candidates(root: YamlMapping, lookup: Callable[[str], str | None] | None, diagnostics: Diagnostics) -> None:
     """Warn about candidates that are neither a step nor, as far as `lookup` knows, a variable."""
-    steps = list(_steps(root))
+    steps = [entry for entry, _ in walk_steps(root.get("steps"), "steps")]
     names = {entry.key.text for entry in steps}
     builds = [
         entry.key.text for entry in steps if isinstance(entry.value, YamlMapping) and step_type(entry.value) == "build"
@@ -340,10 +330,3 @@ def check_candidates(root: YamlMapping, lookup: Callable[[str], str | None] | No
             message = f'"candidate" names no step of this pipeline. Current value: {candidate.text} '
             hint = f"{hint_for_step(named, builds)}; or it is a variable that a run is given"
             diagnostics.warn(candidate.location, f"steps.{entry.key.text}.candidate", message, hint=hint)
-
-
-def _steps(node: YamlMapping) -> Iterator[YamlEntry]:
-    for entry in entries(node.get("steps")):
-        yield entry
-        if isinstance(entry.value, YamlMapping):
-            yield from _steps(entry.value)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from oci_push.language.diagnostics import Diagnostics, with_value
 from oci_push.language.document import Node, Scalar, YamlMapping
+from oci_push.language.hooks import NOTES
 from oci_push.language.registry_rules import (
     AWS_CODE,
     INVALID_REGION,
@@ -102,21 +103,11 @@ def check_old_hooks(step: YamlMapping, path: str, diagnostics: Diagnostics) -> N
 
 def check_annotation_keys(node: Node | None, path: str, diagnostics: Diagnostics) -> None:
     """Warn about annotation keys that do not begin with a letter, which the vendor documents and does not check."""
-    annotations = node.get("annotations") if isinstance(node, YamlMapping) else None
-    for key in _keys(annotations):
-        if not _LETTERS_FIRST.match(key.text):
-            message = f'annotation key "{key.text}" should begin with a letter'
-            diagnostics.warn(key.location, f"{path}.annotations", message)
-
-
-def _keys(annotations: Node | None) -> list[Scalar]:
-    found: list[Scalar] = []
-    writes = annotations.get("set") if isinstance(annotations, YamlMapping) else None
-    for write in getattr(writes, "items", ()):
-        notes = write.get("annotations") if isinstance(write, YamlMapping) else None
-        for item in getattr(notes, "items", ()):
-            found.extend([item] if isinstance(item, Scalar) else [e.key for e in getattr(item, "entries", ())])
-    return found
+    written = () if node is None else NOTES.read(node).annotations
+    for note in (note for annotation in written for note in annotation.notes):
+        if not _LETTERS_FIRST.match(note.key):
+            message = f'annotation key "{note.key}" should begin with a letter'
+            diagnostics.warn(note.location, f"{path}.annotations", message)
 
 
 def _ignored(step: YamlMapping, keys: tuple[str, ...], because: str, path: str, diagnostics: Diagnostics) -> None:

@@ -15,10 +15,10 @@ from msgspec import Struct
 
 from oci_push.errors import Diagnostic
 from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Location, Node, Scalar, YamlMapping
+from oci_push.language.document import Location, Node, Scalar, YamlEntry, YamlMapping
 from oci_push.language.integrations import names_host
 from oci_push.language.registry_rules import NONE_ADDED, does_not_exist, hint_for_unknown, unknown_registry
-from oci_push.language.scalars import VARIABLE, child, entries, step_type, texts
+from oci_push.language.scalars import VARIABLE, child, step_type, texts, walk_steps
 from oci_push.language.schema_push import PushNode, check_aws
 from oci_push.language.steps import HOOK_EVENTS, Text
 
@@ -78,7 +78,7 @@ def check_tabs(text: str, path: str, diagnostics: Diagnostics) -> None:
 def check_registries(root: YamlMapping, known: Known, diagnostics: Diagnostics) -> None:
     """Check every step of an expanded pipeline against what is known."""
     checker = _Checker(known, diagnostics)
-    for step, path in _steps(root.get("steps"), "steps"):
+    for step, path in _mappings(walk_steps(root.get("steps"), "steps")):
         checker.step(step, path)
         _check_hooks(step, path, known, diagnostics)
     _check_hooks(root, "", known, diagnostics)
@@ -87,7 +87,7 @@ def check_registries(root: YamlMapping, known: Known, diagnostics: Diagnostics) 
 def check_without_registries(root: YamlMapping, diagnostics: Diagnostics) -> None:
     """Warn about AWS keys that no registry can make right, where the registries are not known."""
     alone = Diagnostics()
-    for step, path in _steps(root.get("steps"), "steps"):
+    for step, path in _mappings(walk_steps(root.get("steps"), "steps")):
         if step_type(step) == "push":
             check_aws(PushNode(step, path, is_ecr=False), None, alone)
     diagnostics.warnings.extend(alone.errors)
@@ -101,19 +101,15 @@ def _check_hooks(owner: YamlMapping, path: str, known: Known, diagnostics: Diagn
         if child(hook, "exec") is not None:
             hook, where = child(hook, "exec"), f"{where}.exec"
         steps = child(hook, "steps")
-        found = _steps(steps, f"{where}.steps") if steps is not None else iter([(hook, where)])
+        found = _mappings(walk_steps(steps, f"{where}.steps")) if steps is not None else iter([(hook, where)])
         for step, at in found:
             if isinstance(step, YamlMapping):
                 _Checker(known, inside).step(step, at)
     diagnostics.warnings.extend([*inside.errors, *inside.warnings])
 
 
-def _steps(node: Node | None, path: str) -> Iterator[tuple[YamlMapping, str]]:
-    for entry in entries(node):
-        if isinstance(entry.value, YamlMapping):
-            where = f"{path}.{entry.key.text}"
-            yield entry.value, where
-            yield from _steps(entry.value.get("steps"), f"{where}.steps")
+def _mappings(steps: Iterator[tuple[YamlEntry, str]]) -> Iterator[tuple[YamlMapping, str]]:
+    return ((entry.value, path) for entry, path in steps if isinstance(entry.value, YamlMapping))
 
 
 class _Checker(Struct, frozen=True):
