@@ -24,7 +24,7 @@ INVALID_REGION, INVALID_ROLE = "aws region is invalid", "Invalid role_arn"
 _RETIRED = ("cfcr", "r.cfcr.io")
 
 
-class Refusal(Struct, frozen=True):
+class RegistryRefusal(Struct, frozen=True):
     """Why something is refused, what to write instead, and the vendor's number."""
 
     message: str
@@ -49,10 +49,10 @@ def does_not_exist(name: str) -> str:
     return f"Registry '{name}' does not exist."
 
 
-def unknown_registry(name: str, known: Sequence[str]) -> Refusal:
+def unknown_registry(name: str, known: Sequence[str]) -> RegistryRefusal:
     """Refuse a registry that nobody describes and that is no host; `known` are those that are described."""
     hint = hint_for_unknown(name, known)
-    return Refusal(does_not_exist(name), hint, 202) if known else Refusal(NONE_ADDED, hint, 200)
+    return RegistryRefusal(does_not_exist(name), hint, 202) if known else RegistryRefusal(NONE_ADDED, hint, 200)
 
 
 def hint_for_unknown(name: str, known: Sequence[str]) -> str:
@@ -70,28 +70,32 @@ def hint_for_unknown(name: str, known: Sequence[str]) -> str:
     return "describe it under registries: in oci-push.yaml, or name a host in registry:"
 
 
-def refuse_region(region: str) -> Refusal | None:
+def refuse_region(region: str) -> RegistryRefusal | None:
     """Refuse what no region of AWS looks like."""
-    return None if is_region(region) else Refusal(INVALID_REGION, "a region looks like eu-west-1")
+    return None if is_region(region) else RegistryRefusal(INVALID_REGION, "a region looks like eu-west-1")
 
 
-def refuse_role(role: str) -> Refusal | None:
+def refuse_role(role: str) -> RegistryRefusal | None:
     """Refuse what names no IAM role."""
-    return None if is_role_arn(role) else Refusal(INVALID_ROLE, "a role looks like arn:aws:iam::123456789012:role/NAME")
+    return (
+        None
+        if is_role_arn(role)
+        else RegistryRefusal(INVALID_ROLE, "a role looks like arn:aws:iam::123456789012:role/NAME")
+    )
 
 
-def refuse_duration(seconds: float, *, has_role: bool) -> Refusal | None:
+def refuse_duration(seconds: float, *, has_role: bool) -> RegistryRefusal | None:
     """Refuse the length of a session that has no role, or that AWS does not grant to chained roles."""
     if not has_role:
         message = "aws_duration_seconds is only relevant when using role chaining"
-        return Refusal(message, "give the role: role_arn: ARN")
+        return RegistryRefusal(message, "give the role: role_arn: ARN")
     if MIN_DURATION_S <= seconds <= MAX_DURATION_S:
         return None
     message = "When using role chaining, the duration of the role session must be between 15 minutes and 1 hour"
-    return Refusal(message, f"write a number from {MIN_DURATION_S} to {MAX_DURATION_S}")
+    return RegistryRefusal(message, f"write a number from {MIN_DURATION_S} to {MAX_DURATION_S}")
 
 
-def not_for(provider: str, key: str) -> Refusal:
+def not_for(provider: str, key: str) -> RegistryRefusal:
     """Refuse a key of AWS with a registry of another type."""
     message = f"Unable to specify {key} with a registry of type: {provider}"
-    return Refusal(message, "name an ECR registry in registry:, or write provider: ecr")
+    return RegistryRefusal(message, "name an ECR registry in registry:, or write provider: ecr")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import YamlMapping, load
-from oci_push.language.scalar_rules import Boolean, Written
+from oci_push.language.scalar_rules import Boolean, PlainText
 from oci_push.language.scalars import child, items
 from oci_push.language.schema import Field, Fields, Items
 from oci_push.language.steps import Flag
@@ -57,7 +57,7 @@ def _rule(destinations: tuple[Place, ...] = (), prefixes: tuple[str, ...] = (), 
     return Rule(destinations, prefixes, deletes is True)
 
 
-_TEXT = Written(is_needed=True)
+_TEXT = PlainText(is_needed=True)
 _PLACE = Fields(
     {
         "region": Field(_TEXT, "AWS region to copy to.", required=True),

@@ -162,7 +162,7 @@ class Choice(Struct, frozen=True):
         return {"enum": list(self.values)}
 
 
-class Written(Struct, frozen=True):
+class PlainText(Struct, frozen=True):
     """Want a text as it is written, be it number or boolean for YAML; null is nothing. ``${NAME}`` may stand in it.
 
     What holds a variable is judged by `pattern` and `choices` when that has been replaced. `words` say what is wanted.
