@@ -29,7 +29,7 @@ GROUPS: dict[str, dict[str, tuple[str, str, str]]] = {
         "validate": ("validate", "validate", "Check pipeline files, with line and column."),
         "eval": ("evaluate", "evaluate_command", "Evaluate a condition, and say why."),
         "variables": ("variables", "variables_command", "List a pipeline's variables and where they are from."),
-        "schema": ("schema", "schema", "Print the JSON Schema of pipeline files, for editors."),
+        "schema": ("schema", "schema", "Print JSON Schemas of pipelines and configurations, for editors."),
     },
     "Logins": {
         "login": ("login", "login", "Log in to a registry and keep the login."),

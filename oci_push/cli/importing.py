@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oci_push.credentials.format import AuthFile, AuthKey, holds_login
-from oci_push.language.config_registry import snake_case
+from oci_push.language.schema import snake_case
 from oci_push.model.reference import DOCKER_HUB
 from oci_push.secret import Secret, repr_without
 

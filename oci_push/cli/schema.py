@@ -1,21 +1,39 @@
-"""`oci-push schema`: the pipeline language as a JSON Schema, for editors."""
+"""`oci-push schema`: the files that people write, each as a JSON Schema, for editors."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Annotated
+
+import typer
+
 from oci_push.cli.failures import run_command
 from oci_push.cli.output import say_json
+from oci_push.errors import ConfigError
+from oci_push.language.config_schema import config_schema
 from oci_push.language.language_schema import language_schema
+from oci_push.language.replication import replication_schema
 from oci_push.runtime.context import Context
 
+FORMS: Mapping[str, Callable[[], Mapping[str, object]]] = MappingProxyType(
+    {"pipeline": language_schema, "config": config_schema, "replication": replication_schema}
+)
+"""The schema of each form, by the name that it is asked for with."""
 
-def schema() -> None:
-    """Print the JSON Schema of pipeline files, for editors that complete and explain keys.
 
-    Write it to a file and name that in the first line of a pipeline: # yaml-language-server: $schema=FILE
+def schema(
+    form: Annotated[str, typer.Argument(metavar="FORM", help=f"What is described: {', '.join(FORMS)}.")] = "pipeline",
+) -> None:
+    """Print the JSON Schema of a form, for editors that complete and explain keys.
+
+    Write it to a file and name that in the first line of yours: # yaml-language-server: $schema=FILE
     """
 
     def work(context: Context) -> int:
-        say_json(language_schema())
+        if form not in FORMS:
+            raise ConfigError(f"there is no schema of {form!r}", hint=f"forms: {', '.join(FORMS)}")
+        say_json(FORMS[form]())
         return 0
 
     run_command(work, what="schema")

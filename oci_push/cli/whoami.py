@@ -93,7 +93,7 @@ def _of_key(key: AuthKey, files: AuthFiles, context: Context) -> _Row:
 
 
 def _of_integration(found: Integration) -> _Row:
-    source = f"registry {found.name!r} of {found.mark.file}"
+    source = f"registry {found.name!r} of {found.location.file}"
     host = found.domain or found.name
     try:
         host = found.endpoint(with_login=False).host

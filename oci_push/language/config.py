@@ -8,15 +8,14 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from oci_push.errors import ConfigError, Diagnostic
-from oci_push.language import document
 from oci_push.language.config_registry import RegistryReader
+from oci_push.language.config_schema import CONFIG, unnest
 from oci_push.language.config_values import NAMED, Allowed, ConfigOrigin, Values
-from oci_push.language.diagnostics import Diagnostics, not_allowed
-from oci_push.language.document import Node, Scalar
+from oci_push.language.diagnostics import Diagnostics
+from oci_push.language.document import Node, Scalar, YamlEntry, YamlMapping, load
 from oci_push.language.integrations import Config, Integration
+from oci_push.language.scalars import entries, items
 from oci_push.secret import Secret
-
-KEYS = ("registries", "candidates", "variables", "secrets", "allow_env")
 
 ReadText = Callable[[Path], str]
 
@@ -30,7 +29,7 @@ def load_config(
     `origin` says what of both it may have.
     """
     diagnostics = Diagnostics()
-    loaded = document.load(text, path)
+    loaded = load(text, path)
     root = loaded.root
     diagnostics.bare_variables(loaded.bare)
     origin = replace(origin, folder=Path(path).parent)
@@ -42,16 +41,14 @@ def load_config(
 class _Reader:
     def __init__(self, values: Values) -> None:
         self._values = values
-        self._findings = values.diagnostics
+        self._diagnostics = values.diagnostics
         self._lacking: dict[str, Diagnostic] = {}
 
     def config(self, root: Node, path: str) -> Config:
-        if not isinstance(root, document.YamlMapping):
-            self._findings.error(root.mark, "", f"a configuration is a mapping with {', '.join(KEYS)}")
+        root = unnest(root)
+        CONFIG.check("value", root, "", self._diagnostics)
+        if not isinstance(root, YamlMapping):
             return Config()
-        for entry in root.entries:
-            if entry.key.text not in KEYS:
-                self._findings.error(entry.key.mark, entry.key.text, not_allowed(entry.key.text, KEYS))
         found = self._registries(root.get("registries"))
         self._check_together(found)
         return Config(
@@ -59,7 +56,7 @@ class _Reader:
             self._strings(root.get("candidates"), "candidates"),
             self._strings(root.get("variables"), "variables", ""),
             self._secrets(root.get("secrets")),
-            tuple(self._findings.warnings),
+            tuple(self._diagnostics.warnings),
             path,
             self._values.origin.is_named,
             self._lacking,
@@ -71,23 +68,18 @@ class _Reader:
             return frozenset()
         if not self._values.origin.is_named:
             message, hint = "a file that was found cannot allow itself anything", "write it into your own configuration"
-            self._findings.error(node.mark, "allow_env", f'"allow_env": {message}', hint=hint)
+            self._diagnostics.error(node.location, "allow_env", f'"allow_env": {message}', hint=hint)
             return frozenset()
-        items = node.items if isinstance(node, document.YamlSequence) else (node,)
+        given = items(node) or (node,)
         try:
-            return Allowed.parse_list((item.text for item in items if isinstance(item, Scalar)), '"allow_env"')
+            return Allowed.parse_list((item.text for item in given if isinstance(item, Scalar)), '"allow_env"')
         except ConfigError as problem:
-            self._findings.error(node.mark, "allow_env", str(problem), hint=problem.hint)
+            self._diagnostics.error(node.location, "allow_env", str(problem), hint=problem.hint)
             return frozenset()
 
     def _registries(self, node: Node | None) -> tuple[Integration, ...]:
-        if node is None:
-            return ()
-        if not isinstance(node, document.YamlSequence):
-            self._findings.error(node.mark, "registries", '"registries" must be an array')
-            return ()
         reader = RegistryReader(self._values)
-        read = (reader.integration(item, f"registries.{number}") for number, item in enumerate(node.items))
+        read = (reader.integration(item, f"registries.{number}") for number, item in enumerate(items(node)))
         return tuple(one for one in read if one is not None)
 
     def _check_together(self, found: tuple[Integration, ...]) -> None:
@@ -95,11 +87,11 @@ class _Reader:
         defaults = [one for one in found if one.is_default]
         for one in found:
             if by_name[one.name] is not one:
-                self._findings.error(one.mark, "registries", f"registry {one.name!r} is described twice")
+                self._diagnostics.error(one.location, "registries", f"registry {one.name!r} is described twice")
             self._check_fallback(one, by_name)
         for one in defaults[1:]:
             message = f"registry {one.name!r} and {defaults[0].name!r} are both marked default"
-            self._findings.error(one.mark, "registries", message)
+            self._diagnostics.error(one.location, "registries", message)
         by_domain: dict[str, list[Integration]] = {}
         for one in found:
             by_domain.setdefault(one.domain, []).append(one)
@@ -109,7 +101,7 @@ class _Reader:
                 used = (primary or same)[0].name
                 message = f"{len(same)} registries have the domain {domain}, and not exactly one is primary"
                 hint = f"write primary: false where images are not pulled with it; {used!r} is used for pulling"
-                self._findings.warn(same[1].mark, "registries", message, hint=hint)
+                self._diagnostics.warn(same[1].location, "registries", message, hint=hint)
 
     def _check_fallback(self, one: Integration, by_name: Mapping[str, Integration]) -> None:
         seen = [one.name]
@@ -117,24 +109,19 @@ class _Reader:
             if current.fallback not in by_name:
                 if current is one:
                     message = f"fallback_registry of {one.name!r}: Registry '{one.fallback}' does not exist."
-                    self._findings.error(one.mark, "registries", message)
+                    self._diagnostics.error(one.location, "registries", message)
                 return
             if current.fallback in seen:
                 if current.fallback == one.name:
                     message = f"fallback registries go round in a circle: {' -> '.join((*seen, one.name))}"
-                    self._findings.error(one.mark, "registries", message)
+                    self._diagnostics.error(one.location, "registries", message)
                 return
             seen.append(current.fallback)
 
     def _strings(self, node: Node | None, path: str, names: str | None = None) -> dict[str, str]:
         """Read a mapping of strings; with `names`, why one has no value is kept under its name after these words."""
-        if node is None:
-            return {}
-        if not isinstance(node, document.YamlMapping):
-            self._findings.error(node.mark, path, f'"{path}" must map names to strings')
-            return {}
         found = {}
-        for entry in node.entries:
+        for entry in entries(node):
             if isinstance(entry.value, Scalar):
                 values = self._values.apart()
                 value = values.expanded(entry.value)
@@ -143,28 +130,20 @@ class _Reader:
                     self._say_literal(entry, path)
                 elif names is not None:  # as good as not defined
                     self._lacking[names + entry.key.text] = values.missing[0]
-            else:
-                where = f"{path}.{entry.key.text}"
-                self._findings.error(entry.value.mark, where, f'"{entry.key.text}" must be a string')
         return found
 
-    def _say_literal(self, entry: document.YamlEntry, path: str) -> None:
+    def _say_literal(self, entry: YamlEntry, path: str) -> None:
         """Warn where a template stays as it is written, as strangers may have written it."""
         found = path == "variables" and not self._values.origin.is_named
         if found and isinstance(entry.value, Scalar) and "${{" in entry.value.text:
             message = f"{entry.key.text} keeps its ${{{{…}}}} as it is written: this file was found, not named"
-            hint = f"name the file, if you trust it: --config {entry.key.mark.file}"
-            self._findings.warn(entry.value.mark, f"{path}.{entry.key.text}", message, hint=hint)
+            hint = f"name the file, if you trust it: --config {entry.key.location.file}"
+            self._diagnostics.warn(entry.value.location, f"{path}.{entry.key.text}", message, hint=hint)
 
     def _secrets(self, node: Node | None) -> dict[str, dict[str, Secret]]:
-        if node is None:
-            return {}
-        if not isinstance(node, document.YamlMapping):
-            self._findings.error(node.mark, "secrets", '"secrets" must map contexts to keys and values')
-            return {}
         found = {}
-        for entry in node.entries:
-            resolve_context = f"secrets.{entry.key.text}"
-            inside = self._strings(entry.value, resolve_context, f"{resolve_context}.")
+        for entry in entries(node):
+            context = f"secrets.{entry.key.text}"
+            inside = self._strings(entry.value, context, f"{context}.")
             found[entry.key.text] = {key: Secret(value) for key, value in inside.items()}
         return found

@@ -1,24 +1,20 @@
-"""Reading one registry of ``oci-push.yaml``.
-
-Keys are taken in the vendor API's camelCase and in Terraform's snake_case alike, also nested under ``spec.PROVIDER`` as
-Terraform writes them.
-"""
+"""Building the registries of ``oci-push.yaml`` from what `config_schema` has checked."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.errors import Diagnostic
-from oci_push.language import document
+from oci_push.language.config_schema import CREATION, PROVIDER_ALIASES, REGISTRY
 from oci_push.language.config_values import SecretSource, Values
-from oci_push.language.diagnostics import not_allowed
-from oci_push.language.document import Location, Node, Scalar, YamlMapping, YamlSequence
-from oci_push.language.integrations import PROVIDERS, Integration
-from oci_push.language.scalars import boolean
+from oci_push.language.diagnostics import Diagnostics
+from oci_push.language.document import Location, Node, Scalar, YamlMapping
+from oci_push.language.integrations import Integration
+from oci_push.language.scalars import boolean, entries, items
+from oci_push.language.schema import Fields
 from oci_push.model.endpoint import TlsConfig, is_loopback
 from oci_push.model.identity import (
     MAX_DURATION_S,
@@ -34,56 +30,28 @@ from oci_push.providers.ecr.host import is_region
 from oci_push.providers.ecr.rules import identity_problems
 from oci_push.secret import Secret
 
-_ALIASES = {"standard": "other", "docker": "other", "google": "gcr"}
-_TLS = ("insecure", "plain_http", "ca", "cert", "key", "address")
-_ECR = (
-    "region", "regions", "access_key_id", "secret_access_key", "secret_access_key_file", "session_token", "profile",
-    "account", "role_arn", "aws_session_name", "aws_duration_seconds", "external_id",
-    "get_creds_from_service_account", "create_repository", "replicate",
-)  # fmt: skip
-_OTHERS = (
-    "username", "password", "password_file", "token", "token_file", "keyfile", "keyfile_path", "location",
-    "client_id", "client_secret", "client_secret_file", "tenant_id", "federated_token_file",
-)  # fmt: skip
-_COMMON = (
-    "name", "kind", "provider", "domain", "default", "primary", "repository_prefix", "fallback_registry",
-    "behind_firewall", "internal", "deny_composite_domain", "spec",
-)  # fmt: skip
-_KEYS = _COMMON + _OTHERS + _ECR + _TLS
-_CREATION = ("scan_on_push", "mutability", "exclusions", "encryption", "kms_key", "tags", "lifecycle_policy")
-
-
-def snake_case(key: str) -> str:
-    """Return a key of the vendor's API as Terraform and we spell it."""
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: f"_{match[1].lower()}", key)
-
 
 class RegistryReader:
-    """Turn mappings into integrations; what is wrong goes to the findings of `values`."""
+    """Turn checked mappings into integrations; what is wrong still goes to the diagnostics of `values`."""
 
     def __init__(self, values: Values) -> None:
         self._values = values
 
     def integration(self, node: Node, path: str) -> Integration | None:
-        """Read one registry; gives nothing where it is no mapping."""
-        if not isinstance(node, document.YamlMapping):
-            self._values.diagnostics.error(node.mark, path, "a registry is a mapping with name, provider and domain")
+        """Build one registry; nothing where it is no mapping."""
+        if not isinstance(node, YamlMapping):
             return None
-        keys = _Keys(self._values.apart(), path, node.mark)
-        keys.add(node)
+        keys = _Keys(self._values.apart(), path, node.location, REGISTRY, REGISTRY.nodes(node))
         name = keys.text("name")
         if not name and keys.values.missing:
             lacking = keys.values.missing[0]
-            keys.warn(node.mark, f"a registry has no name: {lacking.message}", lacking.hint or "")
+            keys.warn(node.location, f"a registry has no name: {lacking.message}", lacking.hint or "")
             return None
-        if not name:
-            keys.error(node.mark, 'a registry needs a "name"')
+        if not name and "name" in keys.found:
+            keys.error(keys.found["name"].location, 'a registry needs a "name"')
         provider = keys.text("provider") or "other"
-        provider = _ALIASES.get(provider, provider)
-        if provider not in PROVIDERS:
-            mark = keys.found["provider"].mark
-            keys.error(mark, f'"provider" must be one of [{", ".join(PROVIDERS)}]. Current value: {provider}')
-        regions = keys.texts("regions") if "regions" in keys.found else ()
+        provider = PROVIDER_ALIASES.get(provider, provider)
+        regions = keys.texts("regions")
         region = keys.text("region") or ("" if provider != "ecr" or keys.text("domain") else next(iter(regions), ""))
         domain = _domain(provider, keys, name, region)
         address = keys.text("address")
@@ -110,12 +78,12 @@ class RegistryReader:
             message = (
                 f"registry {name!r} gets no login from elsewhere: this file, which was found, says how it is reached"
             )
-            keys.warn(node.mark, message, f"name the file, if you trust it: --config {node.mark.file}")
+            keys.warn(node.location, message, f"name the file, if you trust it: --config {node.location.file}")
         return Integration(
             name,
             provider,
             domain,
-            node.mark,
+            node.location,
             _user(provider, inside),
             password,
             identity,
@@ -135,40 +103,33 @@ class RegistryReader:
 
 
 class _Keys(Struct, frozen=True):
-    """The keys of one registry by their snake_case names."""
+    """The keys of one registry, or of what creates its repositories, by their names in `table`."""
 
     values: Values
     path: str
-    mark: Location
-    found: dict[str, Node] = field(default_factory=dict)
+    location: Location
+    table: Fields[None]
+    found: dict[str, Node]
 
     def apart(self, host: str) -> _Keys:
         """Return the same with a list of its own of what is missing, and variables that are allowed for `host`."""
         return replace(self, values=self.values.apart(host))
 
-    def add(self, node: YamlMapping) -> None:
-        for entry in node.entries:
-            key = snake_case(entry.key.text)
-            if key == "spec":
-                for nested in entry.value.entries if isinstance(entry.value, document.YamlMapping) else ():
-                    self.found.setdefault("provider", Scalar(nested.key.mark, nested.key.text, nested.key.text, True))
-                    if isinstance(nested.value, document.YamlMapping):
-                        self.add(nested.value)
-            elif key not in _KEYS:
-                self.error(entry.key.mark, f"{not_allowed(entry.key.text, _KEYS)} (in a registry)")
-            elif isinstance(entry.value, Scalar) or key in ("create_repository", "regions"):
-                self.found[key] = entry.value
-            else:
-                self.error(entry.value.mark, f'"{entry.key.text}" must be a string')
-
-    def error(self, mark: Location, message: str, hint: str | None = None) -> None:
-        self.values.diagnostics.error(mark, self.path, message, hint=hint)
+    def error(self, location: Location, message: str, hint: str | None = None) -> None:
+        self.values.diagnostics.error(location, self.path, message, hint=hint)
 
     def text(self, key: str) -> str:
         node = self.found.get(key)
         if not isinstance(node, Scalar) or node.value is None:
             return ""
-        return self.values.expanded(node) or ""
+        text = self.values.expanded(node) or ""
+        if text != node.text:  # only now it can be judged; what a variable holds is never shown
+            judged = Diagnostics()
+            found = Scalar(node.location, text, text, quoted=True)
+            self.table.fields[key].rule.check(key, found, f"{self.path}.{key}", judged)
+            for problem in judged.errors:
+                self.error(node.location, f"{problem.message.partition('. Current value')[0]}, and {node.text} is not")
+        return text
 
     def secret(self, *keys: str) -> SecretSource | None:
         """Find where a secret is, to be read when it is used; ``NAME_file`` and ``NAME_path`` name a file."""
@@ -187,41 +148,29 @@ class _Keys(Struct, frozen=True):
         node = self.found.get(key)
         if node is None:
             return default
-        value = boolean(node)
-        if value is None:
-            self.error(node.mark, f'"{key}" must be true or false')
-        return bool(value)
+        return bool(boolean(node))
 
     def texts(self, key: str) -> tuple[str, ...]:
-        node = self.found.get(key)
-        if isinstance(node, YamlSequence):
-            items = [self.values.expanded(item) for item in node.items if isinstance(item, Scalar)]
-            return tuple(dict.fromkeys(item for item in items if item))
-        if node is not None:
-            self.error(node.mark, f'"{key}" must be an array')
-        return ()
+        found = [self.values.expanded(item) for item in items(self.found.get(key)) if isinstance(item, Scalar)]
+        return tuple(dict.fromkeys(text for text in found if text))
 
     def number(self, key: str, default: int) -> int:
-        node = self.found.get(key)
-        if node is None:
-            return default
         text = self.text(key)
-        if not text.isascii() or not text.isdigit():
-            self.error(node.mark, f'"{key}" must be a number')
-            return default
-        return int(text[:9])
+        return int(text[:9]) if text.isascii() and text.isdigit() else default
 
     def file_path(self, key: str) -> str:
         node = self.found.get(key)
         return self.values.path(node, key) if isinstance(node, Scalar) else ""
 
-    def warn(self, mark: Location, message: str, hint: str) -> None:
-        self.values.diagnostics.warn(mark, self.path, message, hint=hint)
+    def warn(self, location: Location, message: str, hint: str) -> None:
+        self.values.diagnostics.warn(location, self.path, message, hint=hint)
 
     def miss(self, message: str) -> None:
         """Note what keeps the registry from being logged in to, because the file was only found."""
-        hint = f"name the file, if you trust it: --config {self.mark.file}"
-        self.values.missing.append(Diagnostic(message, self.mark.file, self.mark.line, self.mark.column, hint=hint))
+        hint = f"name the file, if you trust it: --config {self.location.file}"
+        self.values.missing.append(
+            Diagnostic(message, self.location.file, self.location.line, self.location.column, hint=hint)
+        )
 
 
 def _trust(keys: _Keys) -> TlsConfig:
@@ -294,32 +243,25 @@ def _check_ecr(
         written = Secret("written") if "secret_access_key" in secrets else None
         problems = [*identity_problems(replace(identity, secret_access_key=written)), *problems]
     for problem in dict.fromkeys(problems):
-        keys.error(keys.mark, problem)
+        keys.error(keys.location, problem)
 
 
 def _creation(keys: _Keys) -> EcrCreation | None:
     node = keys.found.get("create_repository")
-    if not isinstance(node, document.YamlMapping):
+    if not isinstance(node, YamlMapping):
         return EcrCreation() if keys.flag("create_repository", default=False) else None
-    known: dict[str, Node] = {}
-    for entry in node.entries:
-        if snake_case(entry.key.text) in _CREATION:
-            known[snake_case(entry.key.text)] = entry.value
-        else:
-            keys.error(entry.key.mark, f"{not_allowed(entry.key.text, _CREATION)} (in create_repository)")
-    inside = _Keys(keys.values, f"{keys.path}.create_repository", node.mark, known)
-    tags = known.get("tags")
-    if tags is not None and not isinstance(tags, document.YamlMapping):
-        keys.error(tags.mark, '"tags" must map names to values')
-    pairs = tags.entries if isinstance(tags, document.YamlMapping) else ()
+    known = CREATION.nodes(node)
+    inside = _Keys(keys.values, f"{keys.path}.create_repository", node.location, CREATION, known)
     policy = known.get("lifecycle_policy")
     return EcrCreation(
         inside.flag("scan_on_push", default=False),
         inside.text("mutability").upper(),
-        inside.texts("exclusions") if "exclusions" in known else (),
+        inside.texts("exclusions"),
         inside.text("encryption").upper(),
         inside.text("kms_key"),
-        tuple((pair.key.text, pair.value.text) for pair in pairs if isinstance(pair.value, Scalar)),
+        tuple(
+            (pair.key.text, pair.value.text) for pair in entries(known.get("tags")) if isinstance(pair.value, Scalar)
+        ),
         (keys.values.file(policy, "lifecycle_policy") or "") if isinstance(policy, Scalar) else "",
     )
 
@@ -329,19 +271,19 @@ def _domain(provider: str, keys: _Keys, name: str, region: str) -> str:
     if provider == "dockerhub":
         return DOCKER_HUB
     if provider == "gar" and "." not in domain:
-        location = keys.text("location") or domain
-        domain = f"{location}-docker.pkg.dev" if location else ""
+        area = keys.text("location") or domain
+        domain = f"{area}-docker.pkg.dev" if area else ""
     if provider == "ecr" and domain in ("", "from.service-account"):
         if not region and not keys.values.missing:
-            keys.error(keys.mark, f'registry {name!r} needs a "region"')
+            keys.error(keys.location, f'registry {name!r} needs a "region"')
         return ""
     if not domain and keys.values.missing:
         return ""  # who uses it is told why
     try:
         return Repository(domain, "x").host
     except ValueError as problem:
-        mark = keys.found["domain"].mark if "domain" in keys.found else keys.mark
+        location = keys.found["domain"].location if "domain" in keys.found else keys.location
         missing = f'registry {name!r} needs a "domain"'
         message = f"registry {name!r}: {problem}" if domain else missing
-        keys.error(mark, message, "domain is HOST[:PORT], without a path")
+        keys.error(location, message, "domain is HOST[:PORT], without a path")
         return "domain.invalid"

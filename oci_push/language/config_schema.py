@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from oci_push.language.document import Node, Scalar, YamlEntry, YamlMapping, YamlSequence
 from oci_push.language.integrations import PROVIDERS
-from oci_push.language.scalar_rules import Anything, Boolean, Written
+from oci_push.language.scalar_rules import Anything, Boolean, PlainText
 from oci_push.language.scalars import entries
 from oci_push.language.schema import Entries, Field, Fields, Items, OneOf, snake_case
 
 PROVIDER_ALIASES = {"standard": "other", "docker": "other", "google": "gcr"}
-_TEXT = Written()
+_TEXT = PlainText()
 _FLAG = Boolean(variable=False, words="be true or false")
 _TEXTS: Items[str] = Items(_TEXT)
 
@@ -33,7 +33,7 @@ REGISTRY: Fields[None] = Fields(
     {
         "name": Field(_TEXT, "What pipelines call it in registry:.", required=True),
         "kind": Field(_TEXT, "No effect here."),
-        "provider": Field(Written(choices=(*PROVIDERS, *PROVIDER_ALIASES)), "Who runs it.", default="other"),
+        "provider": Field(PlainText(choices=(*PROVIDERS, *PROVIDER_ALIASES)), "Who runs it.", default="other"),
         "domain": Field(_TEXT, "HOST[:PORT], without a path."),
         "default": Field(_FLAG, "Use it for pushes that name no registry.", default=False),
         "primary": Field(_FLAG, "Pull images of its host with it.", default=True),
@@ -67,7 +67,7 @@ REGISTRY: Fields[None] = Fields(
         "role_arn": Field(_TEXT, "ECR: role to assume."),
         "aws_session_name": Field(_TEXT, "ECR: name of the role's session."),
         "aws_duration_seconds": Field(
-            Written(pattern="^[0-9]+$", words="be a number"), "ECR: length of the role's session, 900 to 3600."
+            PlainText(pattern="^[0-9]+$", words="be a number"), "ECR: length of the role's session, 900 to 3600."
         ),
         "external_id": Field(_TEXT, "ECR: what the role's owner wants to be told."),
         "get_creds_from_service_account": Field(_TEXT, "No effect here: AWS's own chain is always asked."),
@@ -108,9 +108,9 @@ def unnest(root: Node) -> Node:
     if not isinstance(root, YamlMapping):
         return root
     return YamlMapping(
-        root.mark,
+        root.location,
         tuple(
-            YamlEntry(entry.key, YamlSequence(entry.value.mark, tuple(_flat(item) for item in entry.value.items)))
+            YamlEntry(entry.key, YamlSequence(entry.value.location, tuple(_flat(item) for item in entry.value.items)))
             if entry.key.text == "registries" and isinstance(entry.value, YamlSequence)
             else entry
             for entry in root.entries
@@ -129,9 +129,9 @@ def _flat(registry: Node) -> Node:
         for provider in entry.value.entries:
             if not any(one.key.text == "provider" for one in kept):
                 named = provider.key
-                kept.append(YamlEntry(Scalar(named.mark, "provider", "provider", quoted=False), named))
+                kept.append(YamlEntry(Scalar(named.location, "provider", "provider", quoted=False), named))
             kept.extend(entries(_flat(provider.value)))
-    return YamlMapping(registry.mark, tuple(kept))
+    return YamlMapping(registry.location, tuple(kept))
 
 
 def config_schema() -> dict[str, object]:

@@ -43,25 +43,27 @@ class Values(Struct, frozen=True):
         return replace(self, host=host, missing=[])
 
     def expanded(self, node: Scalar) -> str | None:
-        """Replace ``${NAME}``; gives nothing, and notes it, when one is not set or may not be used."""
+        """Replace ``${NAME}``; return nothing, and note it, when one is not set or may not be used."""
         names = tuple(dict.fromkeys(_ENVIRONMENT.findall(node.text)))
         before = len(self.missing)
         for name in names:
             if not self.origin.may_use(name, self.host):
                 allowed = f"{name}@{self.host}" if self.host else name
-                hint = f"allow it: --allow-env {allowed}; or name the file, if you trust it: --config {node.mark.file}"
+                hint = (
+                    f"allow it: --allow-env {allowed}; or name the file, if you trust it: --config {node.location.file}"
+                )
                 self._miss(
                     node, f"environment variable {name} is not allowed here: the file was found, not named", hint
                 )
             elif name not in self.env:
-                hint = f"export {name}, or take {name} out of {node.mark.file}"
+                hint = f"export {name}, or take {name} out of {node.location.file}"
                 self._miss(node, f"environment variable {name} is not set", hint)
         if len(self.missing) > before:
             return None
         return _ENVIRONMENT.sub(lambda match: self.env[match[1]], node.text)
 
     def file(self, node: Scalar, key: str) -> str | None:
-        """Read the file that a value names, without the line end at its end; gives nothing, and notes it, if not."""
+        """Read the file that a value names, without the line end at its end; return nothing, and note it, if not."""
         path = self._place(node, key)
         if path is None:
             return None
@@ -80,7 +82,7 @@ class Values(Struct, frozen=True):
         """Warn about a secret that is written out."""
         if not _ENVIRONMENT.search(node.text):
             message = f"{key} is written out; better take it from the environment: ${{NAME}}"
-            self.diagnostics.warn(node.mark, key, message)
+            self.diagnostics.warn(node.location, key, message)
 
     def _place(self, node: Scalar, key: str) -> Path | None:
         named = self.expanded(node)
@@ -88,14 +90,16 @@ class Values(Struct, frozen=True):
             return None
         path = self.origin.folder / named
         if not self.origin.may_read(path):
-            hint = f"name the file, if you trust it: --config {node.mark.file}"
+            hint = f"name the file, if you trust it: --config {node.location.file}"
             where = "lies outside the folder of this file, which was found, not named"
             self._miss(node, f"{key}: {path}: {where}", hint)
             return None
         return path
 
     def _miss(self, node: Scalar, message: str, hint: str) -> None:
-        self.missing.append(Diagnostic(message, node.mark.file, node.mark.line, node.mark.column, hint=hint))
+        self.missing.append(
+            Diagnostic(message, node.location.file, node.location.line, node.location.column, hint=hint)
+        )
 
 
 class SecretSource(Struct, frozen=True):
@@ -177,7 +181,7 @@ class Allowed(Struct, frozen=True):
 
 
 class ConfigOrigin(Struct, frozen=True):
-    """Say whence a configuration came; a found one may use `allowed` variables and files below its `folder`."""
+    """Where a configuration came from; a found one may use `allowed` variables and files below its `folder`."""
 
     folder: Path = Path()
     is_named: bool = True

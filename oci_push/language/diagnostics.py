@@ -25,25 +25,25 @@ class Diagnostics:
         self.warnings: list[Diagnostic] = []
         self.upstream: list[Diagnostic] = []
 
-    def error(self, mark: Location, path: str, message: str, *, code: int = 0, hint: str | None = None) -> None:
+    def error(self, location: Location, path: str, message: str, *, code: int = 0, hint: str | None = None) -> None:
         """Add what makes the file unusable; `code` is the vendor's number."""
-        self.errors.append(Diagnostic(message, mark.file, mark.line, mark.column, path, code, hint))
+        self.errors.append(Diagnostic(message, location.file, location.line, location.column, path, code, hint))
 
-    def warn(self, mark: Location, path: str, message: str, *, code: int = 0, hint: str | None = None) -> None:
+    def warn(self, location: Location, path: str, message: str, *, code: int = 0, hint: str | None = None) -> None:
         """Add what is strange but has a meaning."""
-        self.warnings.append(Diagnostic(message, mark.file, mark.line, mark.column, path, code, hint))
+        self.warnings.append(Diagnostic(message, location.file, location.line, location.column, path, code, hint))
 
-    def refused_upstream(self, mark: Location, path: str, message: str, *, code: int = 0, hint: str) -> None:
+    def refused_upstream(self, location: Location, path: str, message: str, *, code: int = 0, hint: str) -> None:
         """Add what is fine here and an error for the vendor's validator, in its words; `hint` says what we do."""
-        self.upstream.append(Diagnostic(message, mark.file, mark.line, mark.column, path, code, hint))
+        self.upstream.append(Diagnostic(message, location.file, location.line, location.column, path, code, hint))
 
     def bare_variables(self, found: Iterable[Scalar]) -> None:
         """Add variables without quotes in flow collections: text here, as the vendor's page writes them; no YAML."""
         for scalar in found:
             message = f"{scalar.text} has no quotes inside [ ] or {{ }}, which YAML does not allow; it is read as text"
             hint = f'write "{scalar.text}"'
-            self.warn(scalar.mark, "", message, hint=hint)
-            self.refused_upstream(scalar.mark, "", "not YAML: a flow list or mapping goes on strangely", hint=hint)
+            self.warn(scalar.location, "", message, hint=hint)
+            self.refused_upstream(scalar.location, "", "not YAML: a flow list or mapping goes on strangely", hint=hint)
 
     def add(self, other: Diagnostics, *, as_warnings: bool = False) -> None:
         """Take over what another collection holds; `as_warnings` makes errors of it harmless."""

@@ -59,7 +59,7 @@ _TAGGED: dict[str, tuple[type, ...]] = {
 class Scalar(Struct, frozen=True):
     """A scalar: its text as written and its value; `quoted` when the author said it is a string."""
 
-    mark: Location
+    location: Location
     text: str
     value: YamlValue
     quoted: bool
@@ -68,7 +68,7 @@ class Scalar(Struct, frozen=True):
 class YamlSequence(Struct, frozen=True):
     """A list."""
 
-    mark: Location
+    location: Location
     items: tuple[Node, ...]
 
 
@@ -82,7 +82,7 @@ class YamlEntry(Struct, frozen=True):
 class YamlMapping(Struct, frozen=True):
     """A mapping in the order written; no key is there twice."""
 
-    mark: Location
+    location: Location
     entries: tuple[YamlEntry, ...]
 
     def entry(self, name: str) -> YamlEntry | None:
@@ -180,7 +180,7 @@ class _StandIn(Struct, frozen=True):
 class _Open(Struct):
     """Collect a collection's children; a mapping's keys and values take turns. `height` is the deepest child's."""
 
-    mark: Location
+    location: Location
     is_mapping: bool
     is_flow: bool
     anchor: str | None
@@ -217,7 +217,7 @@ class _Builder:
         for event in events:
             if isinstance(event, yaml.ScalarEvent):
                 root = self._scalar(event)
-                self._put(root, root.mark, event.anchor)
+                self._put(root, root.location, event.anchor)
             elif isinstance(event, yaml.CollectionStartEvent):
                 self._begin(event, is_mapping=isinstance(event, yaml.MappingStartEvent))
             elif isinstance(event, yaml.CollectionEndEvent):
@@ -225,15 +225,17 @@ class _Builder:
             elif isinstance(event, yaml.AliasEvent):
                 root = self._alias(event)
             elif isinstance(event, yaml.DocumentStartEvent) and root is not None:
-                mark = self._mark(event)
-                raise _error(self._path, mark.line, mark.column, "a second document begins here; one is allowed")
+                location = self._location(event)
+                raise _error(
+                    self._path, location.line, location.column, "a second document begins here; one is allowed"
+                )
         return root
 
-    def _put(self, node: Node, mark: Location, anchor: str | None, *, size: int = 1, height: int = 0) -> None:
+    def _put(self, node: Node, location: Location, anchor: str | None, *, size: int = 1, height: int = 0) -> None:
         self._count += 1
         if self._count > _MAX_NODES or len(self._open) + height > _MAX_DEPTH:
             what = _TOO_MANY if self._count > _MAX_NODES else _TOO_DEEP
-            raise _error(self._path, mark.line, mark.column, what)
+            raise _error(self._path, location.line, location.column, what)
         if anchor is not None:
             self._anchors[anchor] = _Anchored(node, size, height)
         if self._open:
@@ -242,78 +244,80 @@ class _Builder:
             outer.height = max(outer.height, height + 1)
 
     def _begin(self, event: yaml.CollectionStartEvent, *, is_mapping: bool) -> None:
-        mark = self._mark(event)
+        location = self._location(event)
         if len(self._open) >= _MAX_DEPTH:
-            raise _error(self._path, mark.line, mark.column, _TOO_DEEP)
+            raise _error(self._path, location.line, location.column, _TOO_DEEP)
         if event.tag not in (None, "!", f"{_TAG}map" if is_mapping else f"{_TAG}seq"):
-            self._unfit(mark, event.tag)
+            self._unfit(location, event.tag)
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchored(None)
-        self._open.append(_Open(mark, is_mapping, bool(event.flow_style), event.anchor, self._count))
+        self._open.append(_Open(location, is_mapping, bool(event.flow_style), event.anchor, self._count))
 
     def _end(self) -> Node:
         done = self._open.pop()
-        node = self._mapping(done) if done.is_mapping else YamlSequence(done.mark, tuple(done.children))
-        self._put(node, done.mark, done.anchor, size=self._count + 1 - done.before, height=done.height)
+        node = self._mapping(done) if done.is_mapping else YamlSequence(done.location, tuple(done.children))
+        self._put(node, done.location, done.anchor, size=self._count + 1 - done.before, height=done.height)
         return node
 
     def _alias(self, event: yaml.AliasEvent) -> Node:
-        mark = self._mark(event)
+        location = self._location(event)
         found = self._anchors.get(event.anchor or "")
         if found is None or found.node is None:
             what = "has no anchor before it" if found is None else "stands inside what it stands for"
-            raise _error(self._path, mark.line, mark.column, f"alias *{event.anchor} {what}")
+            raise _error(self._path, location.line, location.column, f"alias *{event.anchor} {what}")
         self._count += found.size - 1
-        self._put(found.node, mark, None, size=found.size, height=found.height)
+        self._put(found.node, location, None, size=found.size, height=found.height)
         return found.node
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
-        mark, text, tag = self._mark(event), self._stand_in.back(event.value), event.tag
+        location, text, tag = self._location(event), self._stand_in.back(event.value), event.tag
         if event.implicit[0] and self._open and self._open[-1].is_flow and self._stand_in.is_in(event.value):
-            self.bare.append(Scalar(mark, text, text, quoted=False))
+            self.bare.append(Scalar(location, text, text, quoted=False))
         if tag is None:
-            return Scalar(mark, text, resolve_plain(text) if event.implicit[0] else text, quoted=not event.implicit[0])
+            return Scalar(
+                location, text, resolve_plain(text) if event.implicit[0] else text, quoted=not event.implicit[0]
+            )
         if tag in ("!", f"{_TAG}str"):
-            return Scalar(mark, text, text, quoted=True)
+            return Scalar(location, text, text, quoted=True)
         value = resolve_plain(text)
         if not isinstance(value, _TAGGED.get(tag.removeprefix(_TAG), ())):
-            self._unfit(mark, tag)
-        return Scalar(mark, text, value, quoted=False)
+            self._unfit(location, tag)
+        return Scalar(location, text, value, quoted=False)
 
     def _mapping(self, done: _Open) -> YamlMapping:
         own: dict[str, YamlEntry] = {}
         merged: dict[str, YamlEntry] = {}
         for key, value in zip(done.children[::2], done.children[1::2], strict=True):
             if not isinstance(key, Scalar) or key.value is None:
-                self._problem(key.mark, _NO_KEY if isinstance(key, Scalar) else "a key must be plain text")
+                self._problem(key.location, _NO_KEY if isinstance(key, Scalar) else "a key must be plain text")
             elif key.text == "<<" and not key.quoted:
                 for entry in self._merge(value):
                     merged.setdefault(entry.key.text, entry)
             elif key.text in own:
-                first = own[key.text].key.mark.line
-                self._problem(key.mark, f"duplicated mapping key {key.text!r} (first on line {first})")
+                first = own[key.text].key.location.line
+                self._problem(key.location, f"duplicated mapping key {key.text!r} (first on line {first})")
             else:
                 own[key.text] = YamlEntry(key, value)
-        return YamlMapping(done.mark, tuple({**merged, **own}.values()))
+        return YamlMapping(done.location, tuple({**merged, **own}.values()))
 
     def _merge(self, value: Node) -> tuple[YamlEntry, ...]:
         if isinstance(value, YamlMapping):
             return value.entries
         if isinstance(value, YamlSequence) and all(isinstance(item, YamlMapping) for item in value.items):
             return tuple(e for item in value.items if isinstance(item, YamlMapping) for e in item.entries)
-        self._problem(value.mark, "<< merges mappings only")
+        self._problem(value.location, "<< merges mappings only")
         return ()
 
-    def _mark(self, event: yaml.Event) -> Location:
+    def _location(self, event: yaml.Event) -> Location:
         at = event.start_mark
         return Location(self._path, at.line + 1, at.column + 1) if at else Location(self._path, 1, 1)
 
-    def _unfit(self, mark: Location, tag: str) -> None:
+    def _unfit(self, location: Location, tag: str) -> None:
         short = tag.replace(_TAG, "!!")
-        self._problem(mark, f"{short} does not fit here", f"remove {short}")
+        self._problem(location, f"{short} does not fit here", f"remove {short}")
 
-    def _problem(self, mark: Location, message: str, hint: str | None = None) -> None:
-        self.problems.append(Diagnostic(message, self._path, mark.line, mark.column, hint=hint))
+    def _problem(self, location: Location, message: str, hint: str | None = None) -> None:
+        self.problems.append(Diagnostic(message, self._path, location.line, location.column, hint=hint))
 
 
 def _decoded(raw: bytes, path: str) -> str:
@@ -334,8 +338,8 @@ def _check_printable(text: str, path: str) -> None:
 
 
 def _explained(problem: yaml.MarkedYAMLError, text: str, path: str, stand_in: _StandIn) -> ConfigError:
-    mark = problem.problem_mark or problem.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    location = problem.problem_mark or problem.context_mark
+    line, column = (location.line + 1, location.column + 1) if location else (1, 1)
     first = problem.context_mark.line + 1 if problem.context_mark else line
     lines = text.splitlines()
     if "nesting depth" in str(problem.problem):

@@ -41,7 +41,7 @@ class _Rewriter(Struct, frozen=True):
         if not isinstance(node, YamlMapping):
             return node
         return YamlMapping(
-            node.mark,
+            node.location,
             tuple(
                 YamlEntry(e.key, self._step(e.value, f"{path}.{e.key.text}", e.key, in_group=in_group))
                 for e in node.entries
@@ -76,9 +76,9 @@ class _Rewriter(Struct, frozen=True):
             return step
         own = tuple(entry for entry in step.entries if entry.key.text != "arguments")
         if not isinstance(inside, YamlMapping):
-            self.diagnostics.error(inside.mark, f"{path}.arguments", '"arguments" must be an object')
-            return YamlMapping(step.mark, own)
-        return YamlMapping(step.mark, _over(own, inside.entries))
+            self.diagnostics.error(inside.location, f"{path}.arguments", '"arguments" must be an object')
+            return YamlMapping(step.location, own)
+        return YamlMapping(step.location, _over(own, inside.entries))
 
     def _say_not_flattened(self, written: YamlMapping, step: YamlMapping, path: str) -> None:
         """Note that upstream does not see what stands under `arguments` in a parallel step's children."""
@@ -86,13 +86,13 @@ class _Rewriter(Struct, frozen=True):
         if step.entry(needed) and not written.entry(needed):
             hint = "arguments are read on every level here"
             where = f"{path}.{needed}"
-            self.diagnostics.refused_upstream(written.mark, where, f'"{needed}" is required', hint=hint)
+            self.diagnostics.refused_upstream(written.location, where, f'"{needed}" is required', hint=hint)
 
     def _hooks(self, node: Node, path: str) -> Node:
         if not isinstance(node, YamlMapping):
             return node
         return YamlMapping(
-            node.mark,
+            node.location,
             tuple(YamlEntry(e.key, self._hook(e.value, f"{path}.{e.key.text}")) for e in node.entries),
         )
 
@@ -110,42 +110,44 @@ class _Rewriter(Struct, frozen=True):
         key = next(entry.key for entry in step.entries if entry.key.text == which[0])
         if step_type(step) == "push":
             message, hint = f'"{which[0]}" is not allowed', "the documentation describes it, and it is expanded here"
-            self.diagnostics.refused_upstream(key.mark, f"{path}.{which[0]}", message, hint=hint)
+            self.diagnostics.refused_upstream(key.location, f"{path}.{which[0]}", message, hint=hint)
         if self.is_parallel:
             message = f'"{which[0]}" is not allowed in a pipeline with mode: parallel'
-            self.diagnostics.error(key.mark, f"{path}.{which[0]}", message, hint="write the steps out, or remove mode:")
+            self.diagnostics.error(
+                key.location, f"{path}.{which[0]}", message, hint="write the steps out, or remove mode:"
+            )
         if len(which) == 2:
-            self.diagnostics.error(key.mark, path, '"scale" and "matrix" exclude each other')
+            self.diagnostics.error(key.location, path, '"scale" and "matrix" exclude each other')
         common = tuple(e for e in step.entries if e.key.text not in ("scale", "matrix", *_OF_THE_GROUP))
         own = tuple(e for e in step.entries if e.key.text in _OF_THE_GROUP)
         node = step.get(which[0])
         children = self._scaled(node, path) if which[0] == "scale" else self._combined(node, path, name)
         stage = tuple(e for e in own if e.key.text == "stage")
         steps = tuple(
-            YamlEntry(child, YamlMapping(mark, _over(common + stage, over))) for child, mark, over in children
+            YamlEntry(child, YamlMapping(location, _over(common + stage, over))) for child, location, over in children
         )
         group = (
-            _text_entry("type", "parallel", key.mark),
+            _text_entry("type", "parallel", key.location),
             *own,
-            YamlEntry(_key("steps", key.mark), YamlMapping(key.mark, steps)),
+            YamlEntry(_key("steps", key.location), YamlMapping(key.location, steps)),
         )
-        return YamlMapping(step.mark, group)
+        return YamlMapping(step.location, group)
 
     def _scaled(self, node: Node | None, path: str) -> Iterator[tuple[Scalar, Location, tuple[YamlEntry, ...]]]:
         where = f"{path}.scale"
         if not isinstance(node, YamlMapping):
             if node is not None:
-                self.diagnostics.error(node.mark, where, '"scale" must be an object')
+                self.diagnostics.error(node.location, where, '"scale" must be an object')
             return
         if not node.entries:
-            self.diagnostics.error(node.mark, where, '"scale" must contain at least 1 items')
+            self.diagnostics.error(node.location, where, '"scale" must contain at least 1 items')
         for entry in node.entries:
             if isinstance(entry.value, YamlMapping):
                 over = self._flattened(entry.value, f"{where}.{entry.key.text}")
-                yield entry.key, entry.value.mark, over.entries
+                yield entry.key, entry.value.location, over.entries
             else:
                 name = entry.key.text
-                self.diagnostics.error(entry.value.mark, f"{where}.{name}", f'"{name}" must be an object')
+                self.diagnostics.error(entry.value.location, f"{where}.{name}", f'"{name}" must be an object')
 
     def _combined(
         self, node: Node | None, path: str, name: Scalar
@@ -153,26 +155,26 @@ class _Rewriter(Struct, frozen=True):
         where = f"{path}.matrix"
         if not isinstance(node, YamlMapping):
             if node is not None:
-                self.diagnostics.error(node.mark, where, '"matrix" must be an object')
+                self.diagnostics.error(node.location, where, '"matrix" must be an object')
             return
         axes: list[list[YamlEntry]] = []
         count = 1
         for entry in node.entries:
             key = entry.key.text
             if not isinstance(entry.value, YamlSequence):
-                self.diagnostics.error(entry.value.mark, f"{where}.{key}", f'"{key}" must be an array')
+                self.diagnostics.error(entry.value.location, f"{where}.{key}", f'"{key}" must be an array')
                 return
             if not entry.value.items:
-                self.diagnostics.error(entry.value.mark, f"{where}.{key}", f'"{key}" must contain at least 1 items')
+                self.diagnostics.error(entry.value.location, f"{where}.{key}", f'"{key}" must contain at least 1 items')
                 return
             axes.append([YamlEntry(entry.key, item) for item in entry.value.items])
             count *= len(entry.value.items)
         if not axes or count > _MAX_COMBINATIONS:
             message = f'"matrix" must give 1 to {_MAX_COMBINATIONS} steps, not {count if axes else 0}'
-            self.diagnostics.error(node.mark, where, message)
+            self.diagnostics.error(node.location, where, message)
             return
         for number, combination in enumerate(itertools.product(*axes), 1):
-            yield _key(f"{name.text}_{number}", name.mark), node.mark, combination
+            yield _key(f"{name.text}_{number}", name.location), node.location, combination
 
 
 def _replaced(node: YamlMapping, changes: dict[str, Change]) -> YamlMapping:
@@ -180,7 +182,7 @@ def _replaced(node: YamlMapping, changes: dict[str, Change]) -> YamlMapping:
         YamlEntry(entry.key, changes[entry.key.text](entry.value)) if entry.key.text in changes else entry
         for entry in node.entries
     )
-    return YamlMapping(node.mark, entries)
+    return YamlMapping(node.location, entries)
 
 
 def _over(below: Iterable[YamlEntry], above: Iterable[YamlEntry]) -> tuple[YamlEntry, ...]:
@@ -190,17 +192,17 @@ def _over(below: Iterable[YamlEntry], above: Iterable[YamlEntry]) -> tuple[YamlE
         name = entry.key.text
         under = found[name].value if name in found else None
         if name == "environment" and isinstance(under, YamlSequence) and isinstance(entry.value, YamlSequence):
-            entry = YamlEntry(entry.key, YamlSequence(entry.value.mark, under.items + entry.value.items))
+            entry = YamlEntry(entry.key, YamlSequence(entry.value.location, under.items + entry.value.items))
         found[name] = entry
     return tuple(found.values())
 
 
-def _key(text: str, mark: Location) -> Scalar:
-    return Scalar(mark, text, text, quoted=False)
+def _key(text: str, location: Location) -> Scalar:
+    return Scalar(location, text, text, quoted=False)
 
 
-def _text_entry(key: str, value: str, mark: Location) -> YamlEntry:
-    return YamlEntry(_key(key, mark), _key(value, mark))
+def _text_entry(key: str, value: str, location: Location) -> YamlEntry:
+    return YamlEntry(_key(key, location), _key(value, location))
 
 
 _KIND = "pipeline"
@@ -222,17 +224,17 @@ def unwrap(root: YamlMapping, diagnostics: Diagnostics) -> Exported | None:
     spec = root.get("spec")
     hint = "give a file with version, stages and steps, or one of kind: pipeline"
     if kind.text != _KIND:
-        diagnostics.error(kind.mark, "kind", f"this file describes a {kind.text!r}, not a pipeline", hint=hint)
+        diagnostics.error(kind.location, "kind", f"this file describes a {kind.text!r}, not a pipeline", hint=hint)
         return None
     if not isinstance(spec, YamlMapping):
-        diagnostics.error(kind.mark, "spec", "this file is of kind: pipeline and has no spec", hint=hint)
+        diagnostics.error(kind.location, "spec", "this file is of kind: pipeline and has no spec", hint=hint)
         return None
     template = spec.entry("specTemplate")
     if spec.entry("steps") is None and template is not None:
         path = child(template.value, "path")
         where = f": {path.text}" if isinstance(path, Scalar) else ""
         diagnostics.error(
-            template.key.mark,
+            template.key.location,
             "spec.specTemplate",
             f"the steps of this pipeline are in another file{where}",
             hint="give that file",
@@ -241,10 +243,10 @@ def unwrap(root: YamlMapping, diagnostics: Diagnostics) -> Exported | None:
     kept = tuple(entry for entry in spec.entries if entry.key.text in ROOT.fields)
     if spec.entry("version") is None:
         version = root.entry("version")
-        one = Scalar(kind.mark, "1.0", "1.0", quoted=True)
-        kept = (version or YamlEntry(Scalar(kind.mark, "version", "version", quoted=False), one), *kept)
+        one = Scalar(kind.location, "1.0", "1.0", quoted=True)
+        kept = (version or YamlEntry(Scalar(kind.location, "version", "version", quoted=False), one), *kept)
     values, lacking = _variables(spec.get("variables"), diagnostics)
-    return Exported(YamlMapping(spec.mark, kept), values, lacking)
+    return Exported(YamlMapping(spec.location, kept), values, lacking)
 
 
 def _variables(node: Node | None, diagnostics: Diagnostics) -> tuple[dict[str, str], dict[str, Diagnostic]]:
@@ -253,11 +255,13 @@ def _variables(node: Node | None, diagnostics: Diagnostics) -> tuple[dict[str, s
     for item in items(node):
         key, value = child(item, "key"), child(item, "value")
         if not isinstance(key, Scalar) or not key.text:
-            diagnostics.warn(item.mark, "spec.variables", "a variable has key and value", hint="it is ignored")
+            diagnostics.warn(item.location, "spec.variables", "a variable has key and value", hint="it is ignored")
         elif boolean(child(item, "encrypted")):
-            mark, hint = key.mark, f"give it: --var {key.text}=VALUE"
+            location, hint = key.location, f"give it: --var {key.text}=VALUE"
             message = f"variable {key.text} is encrypted in this export"
-            lacking[key.text] = Diagnostic(message, mark.file, mark.line, mark.column, "spec.variables", hint=hint)
+            lacking[key.text] = Diagnostic(
+                message, location.file, location.line, location.column, "spec.variables", hint=hint
+            )
         elif isinstance(value, Scalar) and value.value is not None:
             values[key.text] = value.text
     return values, lacking

@@ -52,31 +52,31 @@ WITH_NOTES = ("exec", "metadata", "annotations")
 def check_hooks(node: Node, path: str, diagnostics: Diagnostics, check_step: CheckStep) -> None:
     """Check the value of a `hooks` key."""
     if not isinstance(node, YamlMapping):
-        diagnostics.error(node.mark, path, must("hooks", "be an object", node))
+        diagnostics.error(node.location, path, must("hooks", "be an object", node))
         return
     for entry in node.entries:
         event, where = entry.key.text, f"{path}.{entry.key.text}"
         if event in HOOK_EVENTS:
             _check_hook(event, entry.value, where, diagnostics, check_step)
         else:
-            diagnostics.error(entry.key.mark, where, not_allowed(event, HOOK_EVENTS))
+            diagnostics.error(entry.key.location, where, not_allowed(event, HOOK_EVENTS))
 
 
 def _check_hook(event: str, node: Node, path: str, diagnostics: Diagnostics, check_step: CheckStep) -> None:
     if not isinstance(node, YamlMapping) or not any(node.entry(key) for key in WITH_NOTES):
         _check_actions(event, node, path, diagnostics, check_step)
         return
-    notes = YamlMapping(node.mark, tuple(entry for entry in node.entries if entry.key.text in NOTES.fields))
+    notes = YamlMapping(node.location, tuple(entry for entry in node.entries if entry.key.text in NOTES.fields))
     NOTES.check(event, notes, path, diagnostics)
     for entry in node.entries:
         where = f"{path}.{entry.key.text}"
         if entry.key.text == "exec":
             if isinstance(entry.value, YamlSequence) and notes.entries:
                 hint = "the documentation shows it, and the commands are read"
-                diagnostics.refused_upstream(entry.value.mark, where, '"value" must be an object', hint=hint)
+                diagnostics.refused_upstream(entry.value.location, where, '"value" must be an object', hint=hint)
             _check_actions("exec", entry.value, where, diagnostics, check_step)
         elif entry.key.text not in WITH_NOTES:
-            diagnostics.error(entry.key.mark, where, not_allowed(entry.key.text, WITH_NOTES))
+            diagnostics.error(entry.key.location, where, not_allowed(entry.key.text, WITH_NOTES))
 
 
 def _check_actions(key: str, node: Node, path: str, diagnostics: Diagnostics, check_step: CheckStep) -> None:
@@ -89,7 +89,7 @@ def _check_actions(key: str, node: Node, path: str, diagnostics: Diagnostics, ch
         return
     GROUP.check(key, node, path, diagnostics)
     if not isinstance(steps, YamlMapping):
-        diagnostics.error(steps.mark, f"{path}.steps", must("steps", "be an object", steps))
+        diagnostics.error(steps.location, f"{path}.steps", must("steps", "be an object", steps))
         return
     for entry in steps.entries:
         check_step(entry.key.text, entry.value, f"{path}.steps.{entry.key.text}")
@@ -105,7 +105,7 @@ def _evaluate(expression: Text | None = None) -> Evaluate | None:
 
 
 def _image_notes(image: Scalar, notes: tuple[tuple[NoteEntry, ...], ...]) -> ImageNotes:
-    return ImageNotes(Text(image.text, image.mark), _flat(notes))
+    return ImageNotes(Text(image.text, image.location), _flat(notes))
 
 
 def _flat(parts: tuple[tuple[T, ...], ...]) -> tuple[T, ...]:
@@ -147,9 +147,9 @@ class NoteValueRule(Struct, frozen=True):
         if isinstance(node, YamlMapping):
             _EVALUATE.check(key, node, path, diagnostics)
         elif isinstance(node, Scalar) and node.value == "":
-            diagnostics.error(node.mark, path, f'"{key}" is not allowed to be empty')
+            diagnostics.error(node.location, path, f'"{key}" is not allowed to be empty')
         elif not isinstance(node, Scalar) or not (isinstance(node.value, str | bool) or number(node) is not None):
-            diagnostics.error(node.mark, path, must(key, "be a string", node))
+            diagnostics.error(node.location, path, must(key, "be a string", node))
 
     def read(self, node: Node) -> NoteValue:
         """Return the value, or the expression that gives it."""
@@ -163,7 +163,7 @@ class NoteValueRule(Struct, frozen=True):
 
 
 def _pair(key: Scalar, value: NoteValue) -> NoteEntry:
-    return NoteEntry(key.text, value, key.mark)
+    return NoteEntry(key.text, value, key.location)
 
 
 _PAIRS = Entries(NoteValueRule(), pattern=KEY, into=_pair)
@@ -179,7 +179,7 @@ class NoteItemRule(Struct, frozen=True):
 
     def read(self, node: Node) -> tuple[NoteEntry, ...]:
         """Return the keys with their values."""
-        return (NoteEntry(node.text, None, node.mark),) if isinstance(node, Scalar) else _PAIRS.read(node)
+        return (NoteEntry(node.text, None, node.location),) if isinstance(node, Scalar) else _PAIRS.read(node)
 
     def to_json(self) -> dict[str, object]:
         """Return both forms."""
@@ -239,7 +239,7 @@ def parse_old_hooks(step: YamlMapping) -> tuple[Hook, ...]:
     """Build the notes that stand directly on a step, in the older form."""
     found = (step.entry(event) for event in HOOK_EVENTS)
     return tuple(
-        Hook(entry.key.text, entry.key.mark, notes=NOTES.read(entry.value)) for entry in found if entry is not None
+        Hook(entry.key.text, entry.key.location, notes=NOTES.read(entry.value)) for entry in found if entry is not None
     )
 
 
@@ -250,18 +250,18 @@ def _hook(entry: YamlEntry, build: StepBuilder) -> Hook:
         notes = NOTES.read(node)
         inner = child(node, "exec")
         if inner is None:
-            return Hook(name.text, name.mark, notes=notes)
+            return Hook(name.text, name.location, notes=notes)
         node = inner
     if isinstance(node, YamlSequence):
-        return Hook(name.text, name.mark, texts(node), notes=notes)
+        return Hook(name.text, name.location, texts(node), notes=notes)
     inside = child(node, "steps")
     if inside is None:
         step = build(name, node)
-        return Hook(name.text, name.mark, steps=(step,) if step else (), notes=notes)
+        return Hook(name.text, name.location, steps=(step,) if step else (), notes=notes)
     built = (build(each.key, each.value) for each in entries(inside))
     return Hook(
         name.text,
-        name.mark,
+        name.location,
         steps=tuple(step for step in built if step is not None),
         is_parallel=word(child(node, "mode")) == "parallel",
         fail_fast=flag(child(node, "fail_fast")),

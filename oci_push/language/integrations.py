@@ -5,9 +5,8 @@ How they are read from ``oci-push.yaml`` is in `config` and `config_registry`.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -24,7 +23,6 @@ from oci_push.providers.ecr import host as ecr_host
 from oci_push.secret import Secret
 from oci_push.variables.lookup import Variables
 
-_RETIRED = ("cfcr", "r.cfcr.io")
 PROVIDERS = ("dockerhub", "ecr", "gcr", "gar", "acr", "bintray", "other")
 
 
@@ -40,7 +38,7 @@ class Integration(Struct, frozen=True):
     name: str
     provider: str
     domain: str
-    mark: Location
+    location: Location
     username: str = ""
     password: SecretSource | None = None
     identity: Identity | None = None
@@ -92,7 +90,7 @@ class Integration(Struct, frozen=True):
 
 
 class Config(Struct, frozen=True):
-    """Hold ``oci-push.yaml``; `secrets` are by context, then key.
+    """An ``oci-push.yaml``; `secrets` are by context, then key.
 
     `is_named` says that the user named it; one that was found may be a stranger's. `lacking` says, by the name of a
     variable or ``secrets.CONTEXT.KEY``, why it has no value. `allowed` are the variables that found ones may use;
@@ -138,27 +136,12 @@ def names_host(text: str) -> str:
     return bare if is_host(bare) else ""
 
 
-def hint_for_unknown(name: str, known: Sequence[str]) -> str:
-    """Say what may be meant by a registry that nobody describes."""
-    if name.lower() in _RETIRED:
-        return (
-            f"{name} was the vendor's own registry, which is closed; describe the one that took its place:"
-            f" registries: [{{name: {name}, domain: HOST}}] in oci-push.yaml"
-        )
-    near = difflib.get_close_matches(name, known, 1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    if known:
-        return f"known registries: {', '.join(known)}"
-    return "describe it under registries: in oci-push.yaml, or name a host in registry:"
-
-
 _NOT_IN_HOSTS = re.compile(r"[^a-z0-9-]+")
 _REGION = "us-east-1"
 
 
 def add_stand_ins(pipeline: Pipeline, config: Config, variables: Variables) -> tuple[Config, tuple[str, ...]]:
-    """Describe each registry that steps name and nobody describes; gives their names as well."""
+    """Describe each registry that steps name and nobody describes; return their names as well."""
     found: dict[str, Integration] = {}
     for step in _steps(pipeline):
         for text in _named(step):
@@ -196,8 +179,8 @@ def _value(text: Text, variables: Variables) -> str:
 def _stand_in(name: str, text: Text, step: Step) -> Integration:
     aws = step.aws if isinstance(step, PushStep) else None
     if aws is not None and (aws.region or aws.role_arn):
-        return Integration(name, "ecr", "", text.mark, identity=AwsIdentity(region=_REGION))
+        return Integration(name, "ecr", "", text.location, identity=AwsIdentity(region=_REGION))
     is_context = isinstance(step, PushStep) and text is step.registry_context
     host = _NOT_IN_HOSTS.sub("-", name.lower()).strip("-") or "registry"
     # A dot makes it a host; one that is only pulled with stands beside the candidate's own.
-    return Integration(name, "other", "" if is_context else f"{host}.stand-in", text.mark)
+    return Integration(name, "other", "" if is_context else f"{host}.stand-in", text.location)

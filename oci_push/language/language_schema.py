@@ -14,7 +14,7 @@ from oci_push.language.hooks import FORBIDDEN, GROUP, NOTES, WITH_NOTES
 from oci_push.language.scalars import any_case
 from oci_push.language.schema import Fields
 from oci_push.language.schema_check import MAX_NAME, RUN_TYPES
-from oci_push.language.schema_steps import BUILD, COMMON, FOREIGN, FREESTYLE, PARALLEL, PUSH, ROOT
+from oci_push.language.schema_steps import BUILD, COMMON, FREESTYLE, PARALLEL, PUSH, ROOT, UNSUPPORTED
 from oci_push.language.steps import HOOK_EVENTS, KNOWN_TYPES
 
 Schema: TypeAlias = dict[str, object]
@@ -51,7 +51,7 @@ def language_schema() -> Schema:
             "push": _typed("push", PUSH),
             "build": _typed("build", BUILD),
             "freestyle": _typed("freestyle", FREESTYLE),
-            "foreign": _typed("", FOREIGN),
+            "unsupported": _typed("", UNSUPPORTED),
             "parallel": _parallel(),
         },
     }
@@ -66,7 +66,7 @@ def _step() -> Schema:
         for kind, name in named.items()
     ]
     choices.append(
-        {"if": {"required": ["type"], "properties": {"type": {"enum": rest}}}, "then": _reference("foreign")}
+        {"if": {"required": ["type"], "properties": {"type": {"enum": rest}}}, "then": _reference("unsupported")}
     )
     untyped: Schema = {"properties": {"type": False, "arguments": False}}
     choices.append({"if": untyped, "then": _reference("freestyle")})

@@ -52,9 +52,11 @@ def resolve_push(step: PushStep, resolve_context: ResolveContext) -> ResolvedPus
     if not name:
         hint = "write image_name: OWNER/NAME"
         raise error(
-            step.mark, f"step {step.name!r}: image_name is required, its candidate {source.text!r} has no name", hint
+            step.location,
+            f"step {step.name!r}: image_name is required, its candidate {source.text!r} has no name",
+            hint,
         )
-    where = step.image_name.mark if step.image_name else step.candidate.mark
+    where = step.image_name.location if step.image_name else step.candidate.location
     return _resolved(
         step.name, step.settings, registry, source, name, where, _tags(step.tags, resolve_context), resolve_context
     )
@@ -62,13 +64,13 @@ def resolve_push(step: PushStep, resolve_context: ResolveContext) -> ResolvedPus
 
 def resolve_build(step: BuildStep, resolve_context: ResolveContext) -> ResolvedPush:
     """Decide how a build step's image is pushed: to its `registry` or the default one, as ``image_name:tag``."""
-    registry = named_registry(step.registry, step.mark, resolve_context)
-    here = Text(f"${{{{{step.name}}}}}", step.mark)
+    registry = named_registry(step.registry, step.location, resolve_context)
+    here = Text(f"${{{{{step.name}}}}}", step.location)
     source = build_source(step, here, resolve_context)
     if not source.name:
-        raise error(step.mark, f"step {step.name!r}: image_name is required")
+        raise error(step.location, f"step {step.name!r}: image_name is required")
     tags = tuple(dict.fromkeys(step.cased(tag) for tag in _tags(step.tags_or_default, resolve_context)))
-    return _resolved(step.name, step.settings, registry, source, source.name, step.mark, tags, resolve_context)
+    return _resolved(step.name, step.settings, registry, source, source.name, step.location, tags, resolve_context)
 
 
 def title_of(name: str, settings: Settings, resolve_context: ResolveContext) -> str:
@@ -95,7 +97,7 @@ def _resolved(
 
 
 def _target(
-    endpoint: RegistryEndpoint, prefix: str, name: str, mark: Location, resolve_context: ResolveContext
+    endpoint: RegistryEndpoint, prefix: str, name: str, location: Location, resolve_context: ResolveContext
 ) -> ResolvedTarget:
     """Put host, prefix and name together; the prefix always comes first, even where the name begins with it."""
     path = name.removeprefix(f"{endpoint.host}/")
@@ -104,17 +106,17 @@ def _target(
     if is_later(shown, resolve_context):
         return ResolvedTarget(endpoint, shown, None)
     if "@" in path or ":" in path.rpartition("/")[2]:
-        raise error(mark, f"image_name {name!r} holds a tag or digest", "put the tag into tag: or tags:")
+        raise error(location, f"image_name {name!r} holds a tag or digest", "put the tag into tag: or tags:")
     first, slash, _ = path.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
         message = f"image_name {name!r} begins with the host {first}, and the step pushes to {endpoint.host}"
-        raise error(mark, message, "leave the host out, or name the registry in registry:")
+        raise error(location, message, "leave the host out, or name the registry in registry:")
     if endpoint.host == DOCKER_HUB and "/" not in full:
         full = f"library/{full}"
     try:
         repository = Repository(endpoint.host, full)
     except ValueError as problem:
-        raise error(mark, f"image_name {name!r}: {problem}") from problem
+        raise error(location, f"image_name {name!r}: {problem}") from problem
     return ResolvedTarget(endpoint, str(repository), repository)
 
 
@@ -129,4 +131,4 @@ def _tag(text: Text, resolve_context: ResolveContext) -> str:
     try:
         return check_tag(value)
     except ValueError as problem:
-        raise error(text.mark, str(problem)) from problem
+        raise error(text.location, str(problem)) from problem

@@ -6,7 +6,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.language.document import Location
-from oci_push.language.integrations import Integration, hint_for_unknown, names_host
+from oci_push.language.integrations import Integration, names_host
+from oci_push.language.registry_rules import (
+    NONE_ADDED,
+    does_not_exist,
+    not_for,
+    refuse_region,
+    refuse_role,
+    unknown_registry,
+)
 from oci_push.language.resolving import ResolveContext, error, is_later, use
 from oci_push.language.steps import AwsKeys, PushStep, Text
 from oci_push.model.endpoint import Credential, RegistryEndpoint
@@ -44,12 +52,12 @@ def _of_step(step: PushStep, resolve_context: ResolveContext) -> Registry:
         user, password = (use(text, resolve_context) for text in step.credentials)
         where = f"credentials of step {step.name!r}"
         credential = Credential(basic_user(user, where), basic_password(password, where), source=where)
-    return _named(step.registry, step.mark, resolve_context, credential=credential, aws=step.aws)
+    return _named(step.registry, step.location, resolve_context, credential=credential, aws=step.aws)
 
 
-def named_registry(named: Text | None, mark: Location, resolve_context: ResolveContext) -> Registry:
+def named_registry(named: Text | None, location: Location, resolve_context: ResolveContext) -> Registry:
     """Decide the registry that a text names, or the default one."""
-    return _creating(_named(named, mark, resolve_context), resolve_context)
+    return _creating(_named(named, location, resolve_context), resolve_context)
 
 
 def _creating(registry: Registry, resolve_context: ResolveContext) -> Registry:
@@ -67,7 +75,7 @@ def _creating(registry: Registry, resolve_context: ResolveContext) -> Registry:
 
 def _named(
     named: Text | None,
-    mark: Location,
+    location: Location,
     resolve_context: ResolveContext,
     *,
     credential: Credential | None = None,
@@ -81,7 +89,7 @@ def _named(
             return Registry(
                 DOCKER_HUB,
                 "",
-                (RegistryEndpoint(DOCKER_HUB, credential, name="" if credential is None else mark_name(mark)),),
+                (RegistryEndpoint(DOCKER_HUB, credential, name="" if credential is None else location_name(location)),),
             )
         return _integration(found, resolve_context, credential, aws or AwsKeys())
     name = use(named, resolve_context)
@@ -90,17 +98,16 @@ def _named(
         return _integration(found, resolve_context, credential, aws or AwsKeys())
     host = names_host(name)
     if host:
-        return _host(host, named.mark, resolve_context, credential, aws or AwsKeys())
-    known = [one.name for one in resolve_context.config.integrations]
-    if not known:
-        message = f"Registry '{name}' does not exist. You have not added a registry integration."
-        raise error(named.mark, message, hint_for_unknown(name, ()), 200)
-    raise error(named.mark, f"Registry '{name}' does not exist.", hint_for_unknown(name, known), 202)
+        return _host(host, named.location, resolve_context, credential, aws or AwsKeys())
+    refusal = unknown_registry(name, [one.name for one in resolve_context.config.integrations])
+    if refusal.message == NONE_ADDED:  # validate shows the line beside it, a run has only the message
+        refusal = replace(refusal, message=f"{does_not_exist(name)} {NONE_ADDED}")
+    raise refusal.at(named.location)
 
 
-def mark_name(mark: Location) -> str:
+def location_name(location: Location) -> str:
     """Name a login that is written in a pipeline, so that it is kept apart from others on its host."""
-    return f"{mark.file}:{mark.line}"
+    return f"{location.file}:{location.line}"
 
 
 def _integration(
@@ -132,18 +139,20 @@ def _integration(
 
 
 def _host(
-    host: str, mark: Location, resolve_context: ResolveContext, credential: Credential | None, aws: AwsKeys
+    host: str, location: Location, resolve_context: ResolveContext, credential: Credential | None, aws: AwsKeys
 ) -> Registry:
     place = ecr_host.parse(host)
     if place is None:
         if aws.role_arn is not None:
-            raise error(aws.role_arn.mark, f"role_arn needs an ECR registry, and {host} is none")
-        return Registry(host, "", (RegistryEndpoint(host, credential, name=mark_name(mark) if credential else ""),))
+            raise error(aws.role_arn.location, f"role_arn needs an ECR registry, and {host} is none")
+        return Registry(
+            host, "", (RegistryEndpoint(host, credential, name=location_name(location) if credential else ""),)
+        )
     region = _region(aws.region, resolve_context) if aws.region else place.region
     identity = _with_role(
         _with_keys(AwsIdentity(region=region, account=place.account), aws, resolve_context), aws, resolve_context
     )
-    _checked(identity, mark, resolve_context)
+    _checked(identity, location, resolve_context)
     return Registry(host, "", (RegistryEndpoint(ecr_host.in_region(host, region), credential, identity=identity),))
 
 
@@ -151,10 +160,10 @@ def _inline_ecr(step: PushStep, resolve_context: ResolveContext) -> Registry:
     aws = step.aws
     if aws.region is None and not resolve_context.regions:
         hint = "write region: eu-west-1 beside provider: ecr"
-        raise error(step.mark, f"step {step.name!r}: provider: ecr needs a region", hint, 206)
+        raise error(step.location, f"step {step.name!r}: provider: ecr needs a region", hint, 206)
     regions = (_region(aws.region, resolve_context),) if aws.region else resolve_context.regions
     identity = _with_role(_with_keys(AwsIdentity(region=regions[0]), aws, resolve_context), aws, resolve_context)
-    _checked(identity, step.mark, resolve_context)
+    _checked(identity, step.location, resolve_context)
     endpoints = tuple(
         RegistryEndpoint(
             _host_of(identity, region), name=f"step {step.name}", identity=replace(identity, region=region)
@@ -168,7 +177,7 @@ def _with_keys(identity: AwsIdentity, aws: AwsKeys, resolve_context: ResolveCont
     if aws.access_key_id is None or aws.secret_access_key is None:
         one = aws.access_key_id or aws.secret_access_key
         if one is not None:
-            raise error(one.mark, "accessKeyId and secretAccessKey go together")
+            raise error(one.location, "accessKeyId and secretAccessKey go together")
         return identity
     secret = Secret(use(aws.secret_access_key, resolve_context))
     return replace(identity, access_key_id=use(aws.access_key_id, resolve_context), secret_access_key=secret)
@@ -178,21 +187,24 @@ def _with_role(identity: AwsIdentity, aws: AwsKeys, resolve_context: ResolveCont
     if aws.role_arn is None:
         return identity
     role = use(aws.role_arn, resolve_context)
-    duration = int(aws.duration_s) if aws.duration_s is not None else identity.duration_s
+    refusal = None if is_later(role, resolve_context) else refuse_role(role)
+    if refusal is not None:
+        raise refusal.at(aws.role_arn.location)
+    duration = int(aws.duration_s) if aws.duration_s else identity.duration_s
     name = use(aws.session_name, resolve_context) if aws.session_name else identity.session_name
     return _checked(
         replace(identity, role_arn=role, session_name=name, duration_s=duration, account=""),
-        aws.role_arn.mark,
+        aws.role_arn.location,
         resolve_context,
     )
 
 
-def _checked(identity: AwsIdentity, mark: Location, resolve_context: ResolveContext) -> AwsIdentity:
+def _checked(identity: AwsIdentity, location: Location, resolve_context: ResolveContext) -> AwsIdentity:
     """Raise what AWS would refuse, as far as it is known already."""
     if not any(is_later(text, resolve_context) for text in (identity.region, identity.role_arn, identity.session_name)):
         problems = identity_problems(identity)
         if problems:
-            raise error(mark, problems[0], "; ".join(problems[1:]) or None, 206)
+            raise error(location, problems[0], "; ".join(problems[1:]) or None, 206)
     return identity
 
 
@@ -213,8 +225,9 @@ def _home(found: Integration, identity: AwsIdentity) -> str:
 
 def _region(text: Text, resolve_context: ResolveContext) -> str:
     region = use(text, resolve_context)
-    if not is_later(region, resolve_context) and not ecr_host.is_region(region):
-        raise error(text.mark, f"aws region is invalid. Current value: {region}", "a region looks like eu-west-1", 206)
+    refusal = None if is_later(region, resolve_context) else refuse_region(region)
+    if refusal is not None:
+        raise refusal.at(text.location)
     return region
 
 
@@ -224,8 +237,6 @@ def _host_of(identity: AwsIdentity, region: str) -> str:
 
 
 def _refuse_aws(provider: str, aws: AwsKeys) -> None:
-    if aws.region is not None:
-        message = f"Unable to specify region with a registry of type: {provider}"
-        raise error(aws.region.mark, message, "name an ECR registry in registry:, or write provider: ecr", 206)
-    if aws.role_arn is not None:
-        raise error(aws.role_arn.mark, f"role_arn needs an ECR registry, and this one is of type: {provider}", code=206)
+    for key, given in (("region", aws.region), ("role_arn", aws.role_arn)):
+        if given is not None:
+            raise not_for(provider, key).at(given.location)

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from oci_push.errors import ConfigError
 from oci_push.language.integrations import Integration
-from oci_push.language.resolving import ResolveContext, error, is_later, member_of, use
-from oci_push.language.step_names import hint_for_step
+from oci_push.language.registry_rules import does_not_exist
+from oci_push.language.resolving import ResolveContext, error, is_later, owner_of, use
+from oci_push.language.schema_check import hint_for_step
 from oci_push.language.steps import BuildStep, PushStep, Text
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import DOCKER_HUB, Reference, Repository
@@ -19,7 +20,7 @@ from oci_push.model.source import IsPath, SourceSpec, is_reference, looks_like_p
 from oci_push.variables.lookup import only_name
 
 Spec = TypeVar("Spec", SourceSpec, SourceSpec | None)
-_IMAGE_MEMBERS = frozenset({"", "imageId", "imageName", "imageTagName", "imageRepoDigest"})
+_IMAGE_OUTPUTS = frozenset({"", "imageId", "imageName", "imageTagName", "imageRepoDigest"})
 
 
 class ImageSource(Struct, frozen=True):
@@ -42,11 +43,11 @@ def resolve_source(step: PushStep, resolve_context: ResolveContext) -> ImageSour
     """Decide the image of a push step; raises `ConfigError` with the place in the file."""
     named = only_name(step.candidate.text)
     if named is not None:
-        owner = named if named in resolve_context.steps else member_of(named, resolve_context.steps)
-        member = "" if named == owner else named.rpartition(".")[2]
-        if owner in resolve_context.builds and member in _IMAGE_MEMBERS:
+        owner = named if named in resolve_context.steps else owner_of(named, resolve_context.steps)
+        output = "" if named == owner else named.rpartition(".")[2]
+        if owner in resolve_context.builds and output in _IMAGE_OUTPUTS:
             return build_source(resolve_context.builds[owner], step.candidate, resolve_context)
-        if owner and member in ("", "imageId", "imageRepoDigest"):
+        if owner and output in ("", "imageId", "imageRepoDigest"):
             return _pushed(owner, step.candidate, resolve_context)
         if (
             not owner
@@ -54,7 +55,7 @@ def resolve_source(step: PushStep, resolve_context: ResolveContext) -> ImageSour
             and named not in resolve_context.config.lacking
         ):
             raise error(
-                step.candidate.mark, f"unresolved variable {step.candidate.text}", _hint_for(named, resolve_context)
+                step.candidate.location, f"unresolved variable {step.candidate.text}", _hint_for(named, resolve_context)
             )
     text = use(step.candidate, resolve_context)
     if is_later(text, resolve_context):
@@ -71,7 +72,9 @@ def resolve_source(step: PushStep, resolve_context: ResolveContext) -> ImageSour
         return _remote(spec.path, step, resolve_context)
     if given is None and not looks_like_path(text) and is_reference(text) and spec.kind == "file":
         hint = f"write ./{text} for the path, docker://{Reference.parse(text)} for the image"
-        raise error(step.candidate.mark, f"candidate {text!r} is a path that exists, and a name of an image too", hint)
+        raise error(
+            step.candidate.location, f"candidate {text!r} is a path that exists, and a name of an image too", hint
+        )
     return ImageSource(spec.text, spec.text)
 
 
@@ -80,7 +83,7 @@ def _read(text: str, read: Callable[[str, IsPath], Spec], where: Text, resolve_c
     try:
         return read(text, resolve_context.is_path)
     except ConfigError as problem:
-        raise error(where.mark, f"candidate: {problem.message}", problem.hint) from problem
+        raise error(where.location, f"candidate: {problem.message}", problem.hint) from problem
 
 
 def _hint_for(named: str, resolve_context: ResolveContext) -> str:
@@ -94,7 +97,7 @@ def build_source(build: BuildStep, where: Text, resolve_context: ResolveContext)
     source = resolve_context.candidates.get(build.name, "")
     if not source and resolve_context.wants_images:
         raise error(
-            where.mark,
+            where.location,
             f"candidate {where.text} is built by step {build.name!r}, and no image was given for it",
             f"give one: --candidate {build.name}=oci:DIR, or candidates: in oci-push.yaml",
         )
@@ -110,7 +113,7 @@ def _pushed(name: str, where: Text, resolve_context: ResolveContext) -> ImageSou
     pushed = resolve_context.pushed.get(name)
     if pushed is None and not resolve_context.is_plan:
         raise error(
-            where.mark, f"candidate {where.text}: step {name!r} has pushed no image", "it must run before this one"
+            where.location, f"candidate {where.text}: step {name!r} has pushed no image", "it must run before this one"
         )
     if pushed is None:
         return ImageSource(f"step:{name}", "", name=resolve_context.image_names.get(name, where.text))
@@ -123,17 +126,17 @@ def _remote(text: str, step: PushStep, resolve_context: ResolveContext) -> Image
         reference = Reference.parse(text)
     except ValueError as problem:
         hint = "write an image reference, ${{STEP}} of a build step, or oci:DIR"
-        raise error(step.candidate.mark, f"candidate {text!r}: {problem}", hint) from problem
+        raise error(step.candidate.location, f"candidate {text!r}: {problem}", hint) from problem
     pull = resolve_context.config.for_pull(reference.repository.host)
     if step.registry_context is not None:
         name = use(step.registry_context, resolve_context)
         pull = resolve_context.config.find(name)
         if pull is None and not is_later(name, resolve_context):
-            raise error(step.registry_context.mark, f"registry_context: Registry '{name}' does not exist.", code=202)
+            raise error(step.registry_context.location, f"registry_context: {does_not_exist(name)}", code=202)
         if pull is not None and pull.provider != "ecr" and pull.domain not in ("", reference.repository.host):
             # Its login is for its own host: a candidate elsewhere must not get it.
             message = f"registry_context {name!r} is {pull.domain}, and the candidate is on {reference.repository.host}"
-            raise error(step.registry_context.mark, message, "name a registry of the candidate's own host")
+            raise error(step.registry_context.location, message, "name a registry of the candidate's own host")
     found = _image(reference, pull, resolve_context)
     return replace(found, instead=_fallbacks(reference, pull, resolve_context))
 

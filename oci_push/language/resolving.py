@@ -58,38 +58,38 @@ class ResolveContext(Struct, frozen=True):
 def use(text: Text, resolve_context: ResolveContext) -> str:
     """Replace the variables of a text; raises `ConfigError` for one that nobody defines.
 
-    In a plan members that a step will only have after it ran stay as they are written.
+    In a plan outputs that a step will only have after it ran stay as they are written.
     """
     try:
         done = resolve_context.variables.interpolate(text.text)
     except ConfigError as problem:
-        raise error(text.mark, str(problem), problem.hint) from problem
+        raise error(text.location, str(problem), problem.hint) from problem
     undefined = [
-        name for name in done.undefined if not (resolve_context.is_plan and member_of(name, resolve_context.steps))
+        name for name in done.undefined if not (resolve_context.is_plan and owner_of(name, resolve_context.steps))
     ]
     if not undefined:
         return done.text
     named = ", ".join(f"${{{{{name}}}}}" for name in undefined)
-    step = member_of(undefined[0], resolve_context.steps)
+    step = owner_of(undefined[0], resolve_context.steps)
     lacking = resolve_context.config.lacking.get(undefined[0])
     if lacking is not None:
         hint = f"{lacking}; {lacking.hint}"
     elif step:
-        hint = f"step {step!r} exports no such member, or has not run before this one"
+        hint = f"step {step!r} exports no such output, or has not run before this one"
     else:
         hint = f"give it: --var {undefined[0]}=VALUE, variables: in oci-push.yaml, or the environment"
-    raise error(text.mark, f"unresolved variable {named}", hint)
+    raise error(text.location, f"unresolved variable {named}", hint)
 
 
 def is_later(text: str, resolve_context: ResolveContext) -> bool:
     """Say whether a used text still holds something that only a run can know; a value may just look like that."""
     return resolve_context.is_plan and any(
-        name in resolve_context.steps or member_of(name, resolve_context.steps) for name in names_in(text)
+        name in resolve_context.steps or owner_of(name, resolve_context.steps) for name in names_in(text)
     )
 
 
-def member_of(name: str, steps: frozenset[str]) -> str:
-    """Return the step whose member a variable is, or nothing."""
+def owner_of(name: str, steps: frozenset[str]) -> str:
+    """Return the step whose output a variable is, or nothing."""
     for text in (name.removeprefix("steps."), name):
         step, dot, _ = text.partition(".")
         if dot and step in steps:
@@ -97,9 +97,11 @@ def member_of(name: str, steps: frozenset[str]) -> str:
     return ""
 
 
-def error(mark: Location, message: str, hint: str | None = None, code: int = 0) -> ConfigError:
+def error(location: Location, message: str, hint: str | None = None, code: int = 0) -> ConfigError:
     """Make an error with a place in the file."""
-    return ConfigError(problems=[Diagnostic(message, mark.file, mark.line, mark.column, code=code, hint=hint)])
+    return ConfigError(
+        problems=[Diagnostic(message, location.file, location.line, location.column, code=code, hint=hint)]
+    )
 
 
 def raise_together(problems: Sequence[Diagnostic]) -> None:

@@ -56,16 +56,16 @@ class String(Struct, frozen=True):
         value = node.value if isinstance(node, Scalar) else None
         if not isinstance(value, str):
             hint = _quote(node, secret=self.secret)
-            diagnostics.error(node.mark, path, must(key, "be a string", node, secret=self.secret), hint=hint)
+            diagnostics.error(node.location, path, must(key, "be a string", node, secret=self.secret), hint=hint)
         elif not value:
-            diagnostics.error(node.mark, path, f'"{key}" is not allowed to be empty')
+            diagnostics.error(node.location, path, f'"{key}" is not allowed to be empty')
         elif self.max_length and js_length(value) > self.max_length:
             message = f'"{key}" length must be less than or equal to {self.max_length} characters long'
-            diagnostics.error(node.mark, path, message)
+            diagnostics.error(node.location, path, message)
         elif self.pattern and not matches(self.pattern, value):
             which = f'the "{self.named}" pattern' if self.named else f"the required pattern: /{self.pattern}/"
             message = f'"{key}" with value "{cut(value)}" fails to match {which}'
-            diagnostics.error(node.mark, path, with_value(message, node))
+            diagnostics.error(node.location, path, with_value(message, node))
 
     def read(self, node: Node) -> Text | None:
         """Return the text with its place."""
@@ -90,9 +90,9 @@ class Number(Struct, frozen=True):
         """Check type and sign."""
         value = number(node)
         if value is None:
-            diagnostics.error(node.mark, path, must(key, "be a number", node))
+            diagnostics.error(node.location, path, must(key, "be a number", node))
         elif self.positive and value <= 0:
-            diagnostics.error(node.mark, path, must(key, "be a positive number", node))
+            diagnostics.error(node.location, path, must(key, "be a positive number", node))
 
     def read(self, node: Node) -> float | None:
         """Return the number."""
@@ -116,7 +116,7 @@ class Boolean(Struct, frozen=True):
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check the value."""
         if boolean(node, strict=self.strict) is None and not (self.variable and is_variable(node)):
-            diagnostics.error(node.mark, path, must(key, self.words, node))
+            diagnostics.error(node.location, path, must(key, self.words, node))
 
     def read(self, node: Node) -> Flag:
         """Return what is said, or the variable that it is left to."""
@@ -142,7 +142,7 @@ class Choice(Struct, frozen=True):
         """Check membership, in the letter case of the list."""
         if not isinstance(node, Scalar) or node.value not in self.values:
             wanted = f"be one of [{', '.join(self.values)}]"
-            diagnostics.error(node.mark, path, must(key, wanted, node), hint=self._hint(node))
+            diagnostics.error(node.location, path, must(key, wanted, node), hint=self._hint(node))
 
     def _hint(self, node: Node) -> str | None:
         if not isinstance(node, Scalar):
@@ -162,7 +162,7 @@ class Choice(Struct, frozen=True):
         return {"enum": list(self.values)}
 
 
-class Written(Struct, frozen=True):
+class PlainText(Struct, frozen=True):
     """Want a text as it is written, be it number or boolean for YAML; null is nothing. ``${NAME}`` may stand in it.
 
     What holds a variable is judged by `pattern` and `choices` when that has been replaced. `words` say what is wanted.
@@ -171,17 +171,21 @@ class Written(Struct, frozen=True):
     pattern: str = ""
     words: str = "be a string"
     choices: tuple[str, ...] = ()
+    is_needed: bool = False
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check that it is a scalar, and its text."""
         if not isinstance(node, Scalar):
-            diagnostics.error(node.mark, path, must(key, self.words, node))
-        elif node.value in (None, "") or "${" in node.text:
+            diagnostics.error(node.location, path, must(key, self.words, node))
+        elif node.value in (None, ""):
+            if self.is_needed:
+                diagnostics.error(node.location, path, f'"{key}" is not allowed to be empty')
+        elif "${" in node.text:
             return
         elif self.choices:
             Choice(self.choices).check(key, node, path, diagnostics)
         elif self.pattern and not matches(self.pattern, node.text):
-            diagnostics.error(node.mark, path, must(key, self.words, node))
+            diagnostics.error(node.location, path, must(key, self.words, node))
 
     def read(self, node: Node) -> str:
         """Return the text: an account number that begins with 0 must not become another number."""

@@ -7,6 +7,7 @@ before, reads as nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from oci_push.language.document import Node, Scalar, YamlEntry, YamlMapping, YamlSequence
 from oci_push.language.steps import Flag, Text
@@ -97,7 +98,7 @@ def items(node: Node | None) -> tuple[Node, ...]:
 def text(node: Node | None) -> Text | None:
     """Return a string that is not empty."""
     if isinstance(node, Scalar) and isinstance(node.value, str) and node.value:
-        return Text(node.value, node.mark)
+        return Text(node.value, node.location)
     return None
 
 
@@ -117,12 +118,6 @@ def word(node: Node | None) -> str:
     return found.text if found else ""
 
 
-def number_or(node: Node | None, default: float) -> float:
-    """Return a number, or `default`."""
-    value = number(node)
-    return default if value is None else value
-
-
 def flag(node: Node | None, *, strict: bool = False) -> Flag:
     """Return a switch: said, left to a variable, or not said."""
     if node is None:
@@ -137,3 +132,11 @@ def step_type(step: YamlMapping) -> str:
     if kind is None:
         return "freestyle"
     return kind.value if isinstance(kind, Scalar) and isinstance(kind.value, str) else ""
+
+
+def walk_steps(steps: Node | None, path: str) -> Iterator[tuple[YamlEntry, str]]:
+    """Walk the steps of all levels, parents first, with the path of each; whatever their types are."""
+    for entry in entries(steps):
+        where = f"{path}.{entry.key.text}"
+        yield entry, where
+        yield from walk_steps(child(entry.value, "steps"), f"{where}.steps")

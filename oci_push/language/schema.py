@@ -34,6 +34,7 @@ def _ignored(*_: object, **__: object) -> Any:  # fits every table; its value is
 
 
 T = TypeVar("T")
+Part = TypeVar("Part")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -60,10 +61,10 @@ class Items(Struct, Generic[T], frozen=True):
         """Check the list, then its items, which are named by their index."""
         if not isinstance(node, YamlSequence):
             hint = f"write it as a list: [{node.text}]" if isinstance(node, Scalar) and node.value else None
-            diagnostics.error(node.mark, path, must(key, "be an array", node), hint=hint)
+            diagnostics.error(node.location, path, must(key, "be an array", node), hint=hint)
             return
         if len(node.items) < self.least:
-            diagnostics.error(node.mark, path, f'"{key}" must contain at least {self.least} items')
+            diagnostics.error(node.location, path, f'"{key}" must contain at least {self.least} items')
         for index, item in enumerate(node.items):
             self.rule.check(str(index), item, f"{path}.{index}", diagnostics)
 
@@ -87,13 +88,13 @@ class Entries(Struct, Generic[T], frozen=True):
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check names and values."""
         if not isinstance(node, YamlMapping):
-            diagnostics.error(node.mark, path, must(key, self.words, node))
+            diagnostics.error(node.location, path, must(key, self.words, node))
             return
         for entry in node.entries:
             name = entry.key.text
             if self.pattern and not matches(self.pattern, name):
                 hint = f"names match {self.pattern}"
-                diagnostics.error(entry.key.mark, f"{path}.{name}", f'"{name}" is not allowed', hint=hint)
+                diagnostics.error(entry.key.location, f"{path}.{name}", f'"{name}" is not allowed', hint=hint)
             else:
                 self.rule.check(name, entry.value, f"{path}.{name}", diagnostics)
 
@@ -141,7 +142,7 @@ class Fields(Struct, Generic[T], frozen=True):
         """Check unknown keys with suggestions, values, and missing keys."""
         if not isinstance(node, YamlMapping):
             message = self.words or must(key, "be an object", node, secret=self.secret)
-            diagnostics.error(node.mark, path, message)
+            diagnostics.error(node.location, path, message)
             return
         present = set()
         for entry in node.entries:
@@ -152,7 +153,7 @@ class Fields(Struct, Generic[T], frozen=True):
                 message = (
                     f'"{key}" cannot rename child "{alias}" because override is disabled and target "{name}" exists'
                 )
-                diagnostics.error(entry.key.mark, f"{path}.{written}", message, hint=f"keep {name} only")
+                diagnostics.error(entry.key.location, f"{path}.{written}", message, hint=f"keep {name} only")
                 continue
             present.add(name)
             known = self.fields.get(name)
@@ -161,10 +162,10 @@ class Fields(Struct, Generic[T], frozen=True):
                 _check_field(known, written, entry.value, where, diagnostics)
             elif not self.is_open:
                 allowed = (*self.fields, *self.aliases) if len(diagnostics.errors) < _MOST_SUGGESTIONS else ()
-                diagnostics.error(entry.key.mark, where, not_allowed(written, allowed))
+                diagnostics.error(entry.key.location, where, not_allowed(written, allowed))
         for name, wanted in self.fields.items():
             if wanted.required and name not in present:
-                diagnostics.error(node.mark, f"{path}.{name}" if path else name, f'"{name}" is required')
+                diagnostics.error(node.location, f"{path}.{name}" if path else name, f'"{name}" is required')
 
     def read(self, node: Node) -> T:
         """Return what `into` makes of the values, given by their attributes; what is not there is not given."""
@@ -175,9 +176,17 @@ class Fields(Struct, Generic[T], frozen=True):
         return self.into(**values)
 
     def nodes(self, node: Node) -> dict[str, Node]:
-        """Return the values that are there by the names of the table; the last spelling of a key wins."""
-        named = {self.name(entry.key.text): entry.value for entry in entries(node)}
-        return {name: value for name, value in named.items() if name in self.fields}
+        """Return the values that are there by the names of the table, which win over other spellings."""
+        found: dict[str, Node] = {}
+        for entry in entries(node):
+            name = self.name(entry.key.text)
+            if name in self.fields and (name not in found or name == entry.key.text):
+                found[name] = entry.value
+        return found
+
+    def part(self, into: Callable[..., Part], *names: str) -> Fields[Part]:
+        """Return the table that reads some of the keys into one value."""
+        return Fields({name: self.fields[name] for name in names}, self.aliases, into=into)
 
     def name(self, written: str) -> str:
         """Return the name in the table of a key as it is written."""
@@ -222,7 +231,7 @@ class OneOf(Struct, Generic[T], frozen=True):
             return
         first = tried[0].errors[0]
         messages = dict.fromkeys(problem.message for found in tried for problem in found.errors)
-        diagnostics.error(node.mark, path, "; ".join(messages), hint=first.hint)
+        diagnostics.error(node.location, path, "; ".join(messages), hint=first.hint)
 
     def read(self, node: Node) -> T:
         """Return the value by the first rule that accepts it, else by the one for its shape, else by the last."""

@@ -11,13 +11,20 @@ from msgspec import Struct
 
 from oci_push.language.diagnostics import Diagnostics, with_value
 from oci_push.language.document import Node, Scalar, YamlMapping
+from oci_push.language.hooks import NOTES
+from oci_push.language.registry_rules import (
+    AWS_CODE,
+    INVALID_REGION,
+    INVALID_ROLE,
+    not_for,
+    refuse_duration,
+    refuse_region,
+    refuse_role,
+)
 from oci_push.language.scalars import items, matches, number, text
 from oci_push.language.schema_steps import PROVIDER_PATTERN
 from oci_push.language.steps import Text
-from oci_push.model.identity import MAX_DURATION_S, MIN_DURATION_S
 from oci_push.model.reference import check_tag
-from oci_push.providers.ecr.host import is_region
-from oci_push.providers.ecr.rules import is_role_arn
 
 PROVIDERS = ("docker", "standard", "ecr")
 _LETTERS_FIRST = re.compile(r"[A-Za-z]")
@@ -30,11 +37,11 @@ def check_push(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
     name = provider.value if isinstance(provider, Scalar) else None
     if provider is not None and isinstance(name, str) and name not in PROVIDERS and matches(PROVIDER_PATTERN, name):
         message = f'"provider" is read as docker. Current value: {name}'
-        diagnostics.warn(provider.mark, f"{path}.provider", message, hint="write docker or ecr")
+        diagnostics.warn(provider.location, f"{path}.provider", message, hint="write docker or ecr")
     tag, tags = step.entry("tag"), step.entry("tags")
     if tag is not None and tags is not None:
         hint = "put them all into tags"
-        diagnostics.warn(tag.key.mark, f"{path}.tag", '"tag" and "tags" are both given; both are pushed', hint=hint)
+        diagnostics.warn(tag.key.location, f"{path}.tag", '"tag" and "tags" are both given; both are pushed', hint=hint)
     if name == "ecr":
         _ignored(step, ("registry", "credentials"), "provider: ecr", path, diagnostics)
     if name in ("docker", "standard"):
@@ -49,7 +56,7 @@ def _check_reference(step: YamlMapping, path: str, diagnostics: Diagnostics) -> 
     name = text(step.get("image_name"))
     if name is not None and "${{" not in name.text and name.text != name.text.lower():
         message = f'"image_name" must be in lower case. Current value: {name.text} '
-        diagnostics.warn(name.mark, f"{path}.image_name", message, hint=f"write {name.text.lower()}")
+        diagnostics.warn(name.location, f"{path}.image_name", message, hint=f"write {name.text.lower()}")
     tags = step.get("tags")
     listed = [(node, f"{path}.tags.{index}") for index, node in enumerate(items(tags))]
     for node, where in ((step.get("tag"), f"{path}.tag"), *listed):
@@ -59,7 +66,7 @@ def _check_reference(step: YamlMapping, path: str, diagnostics: Diagnostics) -> 
         try:
             check_tag(tag.text)
         except ValueError as problem:
-            diagnostics.warn(tag.mark, where, str(problem))
+            diagnostics.warn(tag.location, where, str(problem))
 
 
 def check_retry(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
@@ -80,7 +87,7 @@ def check_retry(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
             said = f"is less than the documented {least}{unit}"
         else:
             continue
-        diagnostics.warn(node.mark, f"{path}.retry.{key}", with_value(f'"{key}" {said}', node))
+        diagnostics.warn(node.location, f"{path}.retry.{key}", with_value(f'"{key}" {said}', node))
 
 
 def check_old_hooks(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
@@ -91,36 +98,25 @@ def check_old_hooks(step: YamlMapping, path: str, diagnostics: Diagnostics) -> N
     if old is None or not isinstance(hooks, YamlMapping) or not any(hooks.entry(event) for event in events):
         return
     message = 'Either old "on_success/on_fail/on_finish" or new "hooks" should be used'
-    diagnostics.error(old.key.mark, path, message, hint=f"move {old.key.text} into hooks")
+    diagnostics.error(old.key.location, path, message, hint=f"move {old.key.text} into hooks")
 
 
 def check_annotation_keys(node: Node | None, path: str, diagnostics: Diagnostics) -> None:
     """Warn about annotation keys that do not begin with a letter, which the vendor documents and does not check."""
-    annotations = node.get("annotations") if isinstance(node, YamlMapping) else None
-    for key in _keys(annotations):
-        if not _LETTERS_FIRST.match(key.text):
-            message = f'annotation key "{key.text}" should begin with a letter'
-            diagnostics.warn(key.mark, f"{path}.annotations", message)
-
-
-def _keys(annotations: Node | None) -> list[Scalar]:
-    found: list[Scalar] = []
-    writes = annotations.get("set") if isinstance(annotations, YamlMapping) else None
-    for write in getattr(writes, "items", ()):
-        notes = write.get("annotations") if isinstance(write, YamlMapping) else None
-        for item in getattr(notes, "items", ()):
-            found.extend([item] if isinstance(item, Scalar) else [e.key for e in getattr(item, "entries", ())])
-    return found
+    written = () if node is None else NOTES.read(node).annotations
+    for note in (note for annotation in written for note in annotation.notes):
+        if not _LETTERS_FIRST.match(note.key):
+            message = f'annotation key "{note.key}" should begin with a letter'
+            diagnostics.warn(note.location, f"{path}.annotations", message)
 
 
 def _ignored(step: YamlMapping, keys: tuple[str, ...], because: str, path: str, diagnostics: Diagnostics) -> None:
     for key in keys:
         entry = step.entry(key)
         if entry is not None:
-            diagnostics.warn(entry.key.mark, f"{path}.{key}", f'"{key}" is ignored with {because}')
+            diagnostics.warn(entry.key.location, f"{path}.{key}", f'"{key}" is ignored with {because}')
 
 
-CODE = 206
 _VENDORS_REGIONS = frozenset(
     f"{area}-{number}"
     for area, numbers in {
@@ -169,34 +165,29 @@ def _check_region(aws: PushNode, provider: str | None, diagnostics: Diagnostics)
         return
     path = f"{aws.path}.region"
     is_variable = region.text.startswith("${{") and "}}" in region.text
-    if not is_variable and "${{" not in region.text and not is_region(region.text):
-        hint = "a region looks like eu-west-1"
-        diagnostics.error(region.mark, path, "aws region is invalid", code=CODE, hint=hint)
+    refusal = refuse_region(region.text)
+    if not is_variable and "${{" not in region.text and refusal is not None:
+        refusal.tell(region.location, path, diagnostics)
         return
     if not is_variable and region.text not in _VENDORS_REGIONS:
         hint = "every region of the usual shape is accepted here"
-        diagnostics.refused_upstream(region.mark, path, "aws region is invalid", code=CODE, hint=hint)
+        diagnostics.refused_upstream(region.location, path, INVALID_REGION, code=AWS_CODE, hint=hint)
     elif aws.is_ecr:
-        message = "Unable to specify region with a registry of type: undefined"
-        hint = "provider: ecr needs no registry"
-        diagnostics.refused_upstream(region.mark, path, message, code=CODE, hint=hint)
+        message, hint = not_for("undefined", "region").message, "provider: ecr needs no registry"
+        diagnostics.refused_upstream(region.location, path, message, code=AWS_CODE, hint=hint)
     if provider is not None and provider != "ecr" and not aws.is_ecr:
-        message = f"Unable to specify region with a registry of type: {provider}"
-        hint = "name an ECR registry in registry:, or write provider: ecr"
-        diagnostics.error(region.mark, path, message, code=CODE, hint=hint)
+        not_for(provider, "region").tell(region.location, path, diagnostics)
 
 
 def _check_role(aws: PushNode, role: Text, provider: str | None, diagnostics: Diagnostics) -> None:
     path = f"{aws.path}.role_arn"
     if "${{" in role.text:
         hint = "it is checked here when the variable has a value"
-        diagnostics.refused_upstream(role.mark, path, "Invalid role_arn", code=CODE, hint=hint)
-    elif not is_role_arn(role.text):
-        hint = "a role looks like arn:aws:iam::123456789012:role/NAME"
-        diagnostics.error(role.mark, path, "Invalid role_arn", code=CODE, hint=hint)
+        diagnostics.refused_upstream(role.location, path, INVALID_ROLE, code=AWS_CODE, hint=hint)
+    elif (refusal := refuse_role(role.text)) is not None:
+        refusal.tell(role.location, path, diagnostics)
     if provider not in (None, "ecr", "undefined") and not aws.is_ecr:
-        message = f"Unable to specify role_arn with a registry of type: {provider}"
-        diagnostics.error(role.mark, path, message, code=CODE, hint="name an ECR registry in registry:")
+        not_for(provider, "role_arn").tell(role.location, path, diagnostics)
 
 
 def _check_duration(aws: PushNode, diagnostics: Diagnostics, *, has_role: bool) -> None:
@@ -204,11 +195,6 @@ def _check_duration(aws: PushNode, diagnostics: Diagnostics, *, has_role: bool) 
     seconds = number(node)
     if node is None or seconds is None:
         return
-    path = f"{aws.path}.aws_duration_seconds"
-    if not has_role:
-        message = "aws_duration_seconds is only relevant when using role chaining"
-        diagnostics.error(node.mark, path, message, code=CODE, hint="give the role: role_arn: ARN")
-    elif not MIN_DURATION_S <= seconds <= MAX_DURATION_S:
-        message = "When using role chaining, the duration of the role session must be between 15 minutes and 1 hour"
-        hint = f"write a number from {MIN_DURATION_S} to {MAX_DURATION_S}"
-        diagnostics.error(node.mark, path, message, code=CODE, hint=hint)
+    refusal = refuse_duration(seconds, has_role=has_role)
+    if refusal is not None:
+        refusal.tell(node.location, f"{aws.path}.aws_duration_seconds", diagnostics)

@@ -15,9 +15,10 @@ from msgspec import Struct
 
 from oci_push.errors import Diagnostic
 from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Location, Node, Scalar, YamlMapping
-from oci_push.language.integrations import hint_for_unknown, names_host
-from oci_push.language.scalars import VARIABLE, child, entries, step_type, texts
+from oci_push.language.document import Location, Node, Scalar, YamlEntry, YamlMapping
+from oci_push.language.integrations import names_host
+from oci_push.language.registry_rules import NONE_ADDED, does_not_exist, hint_for_unknown, unknown_registry
+from oci_push.language.scalars import VARIABLE, child, step_type, texts, walk_steps
 from oci_push.language.schema_push import PushNode, check_aws
 from oci_push.language.steps import HOOK_EVENTS, Text
 
@@ -27,7 +28,6 @@ _VENDORS_HOST = re.compile(
     r"(?:\?[a-z0-9%@_.,;&~+:=-]*)?(?:#[a-z0-9_-]*)?",
     re.IGNORECASE | re.ASCII,
 )
-_NONE_ADDED = "You have not added a registry integration."
 
 
 class KnownRegistry(Struct, frozen=True):
@@ -70,15 +70,15 @@ def check_tabs(text: str, path: str, diagnostics: Diagnostics) -> None:
     for number, line in enumerate(text.split("\n"), 1):
         found = _MIXED.search(line)
         if found is not None:
-            mark = Location(path, number, found.start() + 1)
+            location = Location(path, number, found.start() + 1)
             hint = "replace all tabs with spaces"
-            diagnostics.error(mark, "", "Your YAML contains both spaces and tabs.", code=400, hint=hint)
+            diagnostics.error(location, "", "Your YAML contains both spaces and tabs.", code=400, hint=hint)
 
 
 def check_registries(root: YamlMapping, known: Known, diagnostics: Diagnostics) -> None:
     """Check every step of an expanded pipeline against what is known."""
     checker = _Checker(known, diagnostics)
-    for step, path in _steps(root.get("steps"), "steps"):
+    for step, path in _mappings(walk_steps(root.get("steps"), "steps")):
         checker.step(step, path)
         _check_hooks(step, path, known, diagnostics)
     _check_hooks(root, "", known, diagnostics)
@@ -87,7 +87,7 @@ def check_registries(root: YamlMapping, known: Known, diagnostics: Diagnostics) 
 def check_without_registries(root: YamlMapping, diagnostics: Diagnostics) -> None:
     """Warn about AWS keys that no registry can make right, where the registries are not known."""
     alone = Diagnostics()
-    for step, path in _steps(root.get("steps"), "steps"):
+    for step, path in _mappings(walk_steps(root.get("steps"), "steps")):
         if step_type(step) == "push":
             check_aws(PushNode(step, path, is_ecr=False), None, alone)
     diagnostics.warnings.extend(alone.errors)
@@ -101,19 +101,15 @@ def _check_hooks(owner: YamlMapping, path: str, known: Known, diagnostics: Diagn
         if child(hook, "exec") is not None:
             hook, where = child(hook, "exec"), f"{where}.exec"
         steps = child(hook, "steps")
-        found = _steps(steps, f"{where}.steps") if steps is not None else iter([(hook, where)])
+        found = _mappings(walk_steps(steps, f"{where}.steps")) if steps is not None else iter([(hook, where)])
         for step, at in found:
             if isinstance(step, YamlMapping):
                 _Checker(known, inside).step(step, at)
     diagnostics.warnings.extend([*inside.errors, *inside.warnings])
 
 
-def _steps(node: Node | None, path: str) -> Iterator[tuple[YamlMapping, str]]:
-    for entry in entries(node):
-        if isinstance(entry.value, YamlMapping):
-            where = f"{path}.{entry.key.text}"
-            yield entry.value, where
-            yield from _steps(entry.value.get("steps"), f"{where}.steps")
+def _mappings(steps: Iterator[tuple[YamlEntry, str]]) -> Iterator[tuple[YamlMapping, str]]:
+    return ((entry.value, path) for entry, path in steps if isinstance(entry.value, YamlMapping))
 
 
 class _Checker(Struct, frozen=True):
@@ -126,7 +122,7 @@ class _Checker(Struct, frozen=True):
             self._context(step, path)
             self._push(step, path)
         elif kind in ("build", "composition"):
-            self._foreign(step, path)
+            self._check_unsupported(step, path)
 
     def _push(self, step: YamlMapping, path: str) -> None:
         written = _text(step.get("registry"))
@@ -157,10 +153,10 @@ class _Checker(Struct, frozen=True):
         """Check a step that names no registry: the default one is used, or Docker Hub with credentials."""
         if not self.known.registries:
             if step.entry("credentials") is None:
-                self._none_added(step.mark, path)
+                unknown_registry("", ()).tell(step.location, f"{path}.registry", self.diagnostics)
             else:
                 hint = "credentials alone mean Docker Hub here"
-                self.diagnostics.refused_upstream(step.mark, f"{path}.registry", _NONE_ADDED, code=200, hint=hint)
+                self.diagnostics.refused_upstream(step.location, f"{path}.registry", NONE_ADDED, code=200, hint=hint)
             check_aws(aws, "undefined", self.diagnostics)
             return
         default = self.known.default()
@@ -171,21 +167,21 @@ class _Checker(Struct, frozen=True):
         if len(self.known.registries) > 1:
             message = f"You are using the default registry integration '{default.name}'."
             hint = "name the registry to be sure: registry: NAME"
-            self.diagnostics.warn(step.mark, f"{path}.registry", message, code=203, hint=hint)
+            self.diagnostics.warn(step.location, f"{path}.registry", message, code=203, hint=hint)
 
     def _unknown(self, written: str, name: str, step: YamlMapping, path: str, aws: PushNode) -> None:
-        mark, where = _mark(step, "registry"), f"{path}.registry"
+        location, where = _location(step, "registry"), f"{path}.registry"
         if not self.known.registries:
-            self._none_added(mark, path, name)
+            unknown_registry(name, ()).tell(location, where, self.diagnostics)
         elif _is_variable(written):
             if "${{" in name:
                 self._say_variable(written, step, path)
             else:
                 hint = f"{written} is {name!r}; {self._near(name)}"
-                self.diagnostics.warn(mark, where, f"Registry '{name}' does not exist.", code=202, hint=hint)
+                self.diagnostics.warn(location, where, does_not_exist(name), code=202, hint=hint)
         else:
-            message = f"Registry '{written}' does not exist."
-            self.diagnostics.error(mark, where, message, code=202, hint=self._near(name))
+            message = does_not_exist(written)
+            self.diagnostics.error(location, where, message, code=202, hint=self._near(name))
         check_aws(aws, None if _is_variable(written) else "undefined", self.diagnostics)
 
     def _say_variable(self, written: str, step: YamlMapping, path: str) -> None:
@@ -194,13 +190,13 @@ class _Checker(Struct, frozen=True):
         if variable is None or self.known.lookup(variable[1].strip()) is not None:
             return
         if "." in variable[1] and not variable[1].strip().startswith("secrets."):
-            return  # a member of a step, which only a run knows
+            return  # an output of a step, which only a run knows
         message = (
             f"Your registry integration uses a variable '{variable[1]}' that is not configured and will fail without"
             " defining it."
         )
         hint = f"give it: --var {variable[1].strip()}=VALUE, or variables: in oci-push.yaml"
-        self.diagnostics.warn(_mark(step, "registry"), f"{path}.registry", message, code=201, hint=hint)
+        self.diagnostics.warn(_location(step, "registry"), f"{path}.registry", message, code=201, hint=hint)
 
     def _context(self, step: YamlMapping, path: str) -> None:
         """Check the integration that the candidate is pulled with; no host will do there."""
@@ -210,11 +206,11 @@ class _Checker(Struct, frozen=True):
         name = self._filled(written)
         if self.known.find(name) or self.known.find(written) or (_is_variable(written) and "${{" in name):
             return
-        message = f"Registry '{written}' does not exist."
+        message = does_not_exist(written)
         where, hint = f"{path}.registry_context", f"registry_context: {self._near(name)}"
-        self.diagnostics.error(_mark(step, "registry_context"), where, message, code=202, hint=hint)
+        self.diagnostics.error(_location(step, "registry_context"), where, message, code=202, hint=hint)
 
-    def _foreign(self, step: YamlMapping, path: str) -> None:
+    def _check_unsupported(self, step: YamlMapping, path: str) -> None:
         """Check steps that are not run here, whose registries matter to the vendor alone."""
         hint = f"{step_type(step)} steps are not run here"
         seen: set[str] = set()
@@ -223,7 +219,7 @@ class _Checker(Struct, frozen=True):
             if _is_variable(resolve_context.text):
                 continue
             if found is None:
-                self._refused(resolve_context, where, f"Registry '{resolve_context.text}' does not exist.", 202, hint)
+                self._refused(resolve_context, where, does_not_exist(resolve_context.text), 202, hint)
             elif found.domain in seen:
                 message = f"Registry contexts contains registries with same domain '{found.domain}'"
                 self._refused(resolve_context, where, message, 207, hint)
@@ -234,38 +230,34 @@ class _Checker(Struct, frozen=True):
             is_host = key == "registry" and written is not None and _VENDORS_HOST.fullmatch(written) is not None
             if written is None or is_host or _is_variable(written) or self.known.find(written) is not None:
                 continue
-            at = Text(written, _mark(step, key))
-            self._refused(at, f"{path}.{key}", f"Registry '{written}' does not exist.", 202, hint)
+            at = Text(written, _location(step, key))
+            self._refused(at, f"{path}.{key}", does_not_exist(written), 202, hint)
 
     def _refused(self, at: Text, path: str, message: str, code: int, hint: str) -> None:
-        self.diagnostics.refused_upstream(at.mark, path, message, code=code, hint=hint)
+        self.diagnostics.refused_upstream(at.location, path, message, code=code, hint=hint)
 
     def _ecr_upstream(self, written: str | None, step: YamlMapping, path: str) -> None:
         """Note what upstream says of ``provider: ecr``, where `registry` is ignored by its own documentation."""
-        mark, where = _mark(step, "registry"), f"{path}.registry"
+        location, where = _location(step, "registry"), f"{path}.registry"
         hint = "provider: ecr needs no registry"
         if written is not None and _VENDORS_HOST.fullmatch(written):
             return
         if not self.known.registries:
-            self.diagnostics.refused_upstream(mark, where, _NONE_ADDED, code=200, hint=hint)
+            self.diagnostics.refused_upstream(location, where, NONE_ADDED, code=200, hint=hint)
         elif written is not None and not _is_variable(written) and not self.known.find(written):
-            message = f"Registry '{written}' does not exist."
-            self.diagnostics.refused_upstream(mark, where, message, code=202, hint=hint)
+            message = does_not_exist(written)
+            self.diagnostics.refused_upstream(location, where, message, code=202, hint=hint)
 
     def _host_upstream(self, written: str, step: YamlMapping, path: str) -> None:
         """Note that upstream takes no host without a dot, or with a short last label, for one."""
-        mark, where, hint = _mark(step, "registry"), f"{path}.registry", "it is a host here"
+        location, where, hint = _location(step, "registry"), f"{path}.registry", "it is a host here"
         if not self.known.registries:
-            self.diagnostics.refused_upstream(mark, where, _NONE_ADDED, code=200, hint=hint)
+            self.diagnostics.refused_upstream(location, where, NONE_ADDED, code=200, hint=hint)
         elif _is_variable(written):
             self._say_variable(written, step, path)
         else:
-            message = f"Registry '{written}' does not exist."
-            self.diagnostics.refused_upstream(mark, where, message, code=202, hint=hint)
-
-    def _none_added(self, mark: Location, path: str, name: str = "") -> None:
-        hint = hint_for_unknown(name, ())
-        self.diagnostics.error(mark, f"{path}.registry", _NONE_ADDED, code=200, hint=hint)
+            message = does_not_exist(written)
+            self.diagnostics.refused_upstream(location, where, message, code=202, hint=hint)
 
     def _near(self, name: str) -> str:
         return hint_for_unknown(name, [one.name for one in self.known.registries])
@@ -288,6 +280,6 @@ def _text(node: Node | None) -> str | None:
     return node.value if isinstance(node, Scalar) and isinstance(node.value, str) and node.value else None
 
 
-def _mark(step: YamlMapping, key: str) -> Location:
+def _location(step: YamlMapping, key: str) -> Location:
     found = step.get(key)
-    return found.mark if found is not None else step.mark
+    return found.location if found is not None else step.location

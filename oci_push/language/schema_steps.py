@@ -11,14 +11,15 @@ import re
 from msgspec import Struct
 
 from oci_push.language.diagnostics import Diagnostics, with_value
-from oci_push.language.document import Node, Scalar
+from oci_push.language.document import Location, Node, Scalar
 from oci_push.language.hooks import NOTES
 from oci_push.language.scalar_rules import Anything, Boolean, Choice, Number, String
-from oci_push.language.scalars import text
+from oci_push.language.scalars import VARIABLE, text
 from oci_push.language.schema import Entries, Field, Fields, Items, OneOf
-from oci_push.language.steps import Retry
+from oci_push.language.steps import AwsKeys, BuildStep, Flag, Pipeline, PushStep, Retry, Settings, SuccessCriteria, Text
 from oci_push.language.when import SUCCESS_CRITERIA, WHEN
 
+_NOWHERE = Location("", 0, 0)
 PROVIDER_PATTERN = "^standard|docker|ecr$"
 """The vendor's pattern, ungrouped as it is: it lets ``my-ecr`` through, which `schema_check` warns about."""
 _TIMEOUT = r"^\d*\.?\d*[smh]$"
@@ -43,10 +44,10 @@ class Timeout(Struct, frozen=True):
             return
         if node.text[:-1] in ("", "."):
             message = with_value(f'"{key}" has no number and is no limit', node)
-            diagnostics.warn(node.mark, path, message, hint="write a number before the unit: 90s")
+            diagnostics.warn(node.location, path, message, hint="write a number before the unit: 90s")
         elif float(node.text[:-1]) * UNITS[node.text[-1]] > MAX_TIMEOUT_S:
             message = with_value(f'"{key}" is more than {MAX_TIMEOUT_S:.0f} s; that much is taken', node)
-            diagnostics.warn(node.mark, path, message)
+            diagnostics.warn(node.location, path, message)
 
     def read(self, node: Node) -> float | None:
         """Return seconds; nothing for no limit and for what is written wrong."""
@@ -123,7 +124,9 @@ COMMON: dict[str, Field] = {
     ),
     "when": Field(WHEN, "When it runs; all parts must hold."),
     "retry": Field(RETRY, "How often it is tried again after a failure."),
-    "timeout": Field(Timeout(), "How long it may take, all attempts together: 90s, 1.5h.", lenient=True),
+    "timeout": Field(
+        Timeout(), "How long it may take, all attempts together: 90s, 1.5h.", lenient=True, attribute="timeout_s"
+    ),
     "docker_machine": Field(_MACHINE, "No effect here."),
     "debug": Field(_DEBUG, "Breakpoints. No effect here."),
     "on_success": Field(NOTES, "Notes written after success; hooks are the newer form."),
@@ -133,6 +136,35 @@ COMMON: dict[str, Field] = {
     "arguments": Field(_SHOWN_LATER, "Keys of the step once more; these win."),
 }
 ALIASES = {"fail-fast": "fail_fast"}
+
+
+def _login(username: Text | None = None, password: Text | None = None) -> tuple[Text, Text] | None:
+    return (username, password) if username and password else None
+
+
+def _push(
+    candidate: Text,
+    image_name: Text | None = None,
+    tag: Text | None = None,
+    tags: tuple[Text, ...] = (),
+    registry: Text | None = None,
+    credentials: tuple[Text, Text] | None = None,
+    registry_context: Text | None = None,
+    provider: Text | None = None,
+) -> PushStep:
+    """Build a push step whose name, settings and AWS keys are still to come."""
+    return PushStep(
+        "",
+        candidate.location,
+        candidate,
+        image_name=image_name,
+        tags=((tag,) if tag else ()) + tags,
+        registry=registry,
+        credentials=credentials,
+        registry_context=registry_context,
+        provider="" if provider is None else "ecr" if provider.text == "ecr" else "docker",
+    )
+
 
 PUSH: Fields[None] = Fields(
     {
@@ -150,19 +182,35 @@ PUSH: Fields[None] = Fields(
                     "password": Field(String(secret=True), "Password; better a variable.", required=True),
                 },
                 secret=True,
+                into=_login,
             ),
             "Login for this step, instead of the integration's.",
         ),
-        "accessKeyId": Field(String(), "AWS access key, with provider: ecr."),
-        "secretAccessKey": Field(String(secret=True), "AWS secret key, with provider: ecr."),
+        "accessKeyId": Field(String(), "AWS access key, with provider: ecr.", attribute="access_key_id"),
+        "secretAccessKey": Field(
+            String(secret=True), "AWS secret key, with provider: ecr.", attribute="secret_access_key"
+        ),
         "region": Field(String(), "AWS region to push to, with an ECR registry."),
         "role_arn": Field(String(), "AWS role to assume, with an ECR registry."),
-        "aws_session_name": Field(String(), "Name of the role's session.", default="default-session-name"),
-        "aws_duration_seconds": Field(Number(), "Length of the role's session, 900 to 3600.", default=3600),
+        "aws_session_name": Field(
+            String(), "Name of the role's session.", default="default-session-name", attribute="session_name"
+        ),
+        "aws_duration_seconds": Field(
+            Number(), "Length of the role's session, 900 to 3600.", default=3600, attribute="duration_s"
+        ),
         "registry_context": Field(String(), "The integration that the candidate is pulled with."),
     },
     ALIASES,
 )
+
+SETTINGS = PUSH.part(Settings, "title", "description", "when", "retry", "timeout", "fail_fast", "strict_fail_fast")
+AWS_KEYS = PUSH.part(
+    AwsKeys, "accessKeyId", "secretAccessKey", "region", "role_arn", "aws_session_name", "aws_duration_seconds"
+)
+PUSH_STEP = PUSH.part(
+    _push,
+    "candidate", "image_name", "tag", "tags", "registry", "credentials", "registry_context", "provider",
+)  # fmt: skip
 
 PARALLEL: Fields[None] = Fields(
     {
@@ -189,6 +237,22 @@ BUILD: Fields[None] = Fields(
     is_open=True,
 )
 
+
+def _build(
+    image_name: Text | None = None,
+    tag: Text | None = None,
+    tags: tuple[Text, ...] = (),
+    registry: Text | None = None,
+    disable_push: Flag = None,
+    tag_policy: str = "",
+) -> BuildStep:
+    """Build a build step whose name and settings are still to come."""
+    tags = ((tag,) if tag else ()) + tags
+    return BuildStep("", _NOWHERE, Settings(), image_name, tags, registry, disable_push, tag_policy != "original")
+
+
+BUILD_STEP = BUILD.part(_build, "image_name", "tag", "tags", "registry", "disable_push", "tag_policy")
+
 FREESTYLE: Fields[None] = Fields(
     {
         **COMMON,
@@ -201,7 +265,7 @@ FREESTYLE: Fields[None] = Fields(
 
 # These two types have timeouts of their own forms.
 _OWN_TIMEOUT = {**COMMON, "timeout": Field(Anything())}
-FOREIGN: Fields[None] = Fields(COMMON, ALIASES, is_open=True)
+UNSUPPORTED: Fields[None] = Fields(COMMON, ALIASES, is_open=True)
 TABLES: dict[str, Fields[None]] = {
     "push": PUSH,
     "parallel": PARALLEL,
@@ -228,3 +292,26 @@ ROOT: Fields[None] = Fields(
         "services": Field(Entries(Anything()), "No effect here."),
     }
 )
+
+
+def _pipeline(
+    stages: tuple[Text, ...] = (),
+    mode: str = "",
+    fail_fast: Flag = None,
+    strict_fail_fast: Flag = None,
+    success_criteria: SuccessCriteria | None = None,
+) -> Pipeline:
+    """Build a pipeline whose path, steps and hooks are still to come; a word that is no boolean says nothing."""
+    is_said = isinstance(fail_fast, bool) or (isinstance(fail_fast, Text) and VARIABLE.fullmatch(fail_fast.text))
+    return Pipeline(
+        "",
+        (),
+        tuple(stage.text for stage in stages),
+        is_parallel=mode == "parallel",
+        fail_fast=fail_fast if is_said else None,
+        strict_fail_fast=strict_fail_fast,
+        success_criteria=success_criteria,
+    )
+
+
+PIPELINE = ROOT.part(_pipeline, "stages", "mode", "fail_fast", "strict_fail_fast", "success_criteria")

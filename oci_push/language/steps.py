@@ -37,7 +37,7 @@ class Text(Struct, frozen=True):
     """A string field and its place; variables are still in it."""
 
     text: str
-    mark: Location
+    location: Location
 
 
 Flag: TypeAlias = bool | Text | None
@@ -118,7 +118,7 @@ class NoteEntry(Struct, frozen=True):
 
     key: str
     value: NoteValue
-    mark: Location
+    location: Location
 
 
 class ImageNotes(Struct, frozen=True):
@@ -160,7 +160,7 @@ class Hook(Struct, frozen=True):
     """
 
     event: str
-    mark: Location
+    location: Location
     commands: tuple[Text, ...] = ()
     steps: tuple[Step, ...] = ()
     is_parallel: bool = False
@@ -205,7 +205,7 @@ class PushStep(Struct, frozen=True):
     """
 
     name: str
-    mark: Location
+    location: Location
     candidate: Text
     settings: Settings = Settings()
     image_name: Text | None = None
@@ -221,7 +221,7 @@ class BuildStep(Struct, frozen=True):
     """What a push needs of a ``type: build`` step; `lowers_tag` is its `tag_policy`."""
 
     name: str
-    mark: Location
+    location: Location
     settings: Settings = Settings()
     image_name: Text | None = None
     tags: tuple[Text, ...] = ()
@@ -232,7 +232,7 @@ class BuildStep(Struct, frozen=True):
     @property
     def tags_or_default(self) -> tuple[Text, ...]:
         """Return its tags; the documented default is the branch being built."""
-        return self.tags or (Text("${{CF_BRANCH_TAG_NORMALIZED}}", self.mark),)
+        return self.tags or (Text("${{CF_BRANCH_TAG_NORMALIZED}}", self.location),)
 
     def cased(self, tag: str) -> str:
         """Return a tag as the step's `tag_policy` has it."""
@@ -243,7 +243,7 @@ class ParallelStep(Struct, frozen=True):
     """Steps that run side by side."""
 
     name: str
-    mark: Location
+    location: Location
     steps: tuple[Step, ...]
     settings: Settings = Settings()
     success_criteria: SuccessCriteria | None = None
@@ -256,7 +256,7 @@ class UnsupportedStep(Struct, frozen=True):
     """
 
     name: str
-    mark: Location
+    location: Location
     type: str
     settings: Settings = Settings()
     commands: tuple[Text, ...] = ()

@@ -21,7 +21,7 @@ _TIMESTAMP = re.compile(
 
 
 class Timestamp(Struct, frozen=True):
-    """Stand for a plain scalar that is a date, which no field of the language accepts."""
+    """A plain scalar that is a date, which no field of the language accepts."""
 
     text: str
 

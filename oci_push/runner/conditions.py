@@ -51,7 +51,7 @@ class VariablesEvaluator:
         def done(items: tuple[Text, ...] | None) -> tuple[Text, ...] | None:
             if items is None:
                 return None
-            return tuple(Text(self._variables.interpolate(item.text).text, item.mark) for item in items)
+            return tuple(Text(self._variables.interpolate(item.text).text, item.location) for item in items)
 
         return Branches(done(branches.only), done(branches.ignore))
 

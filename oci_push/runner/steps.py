@@ -130,7 +130,7 @@ class StepRunner(Struct, frozen=True):
         reason = "its image is the one given for it" if given else "read for its names only; no image was given for it"
         if step.name in self.needs_ids and given:
             try:
-                source = build_source(step, Text(f"${{{{{step.name}}}}}", step.mark), resolve_context)
+                source = build_source(step, Text(f"${{{{{step.name}}}}}", step.location), resolve_context)
                 image_id = read_image_id(self.pusher.speaking(emit), source, context)
             except OciPushError as problem:
                 return StepResult(step.name, FAILURE, error=problem)

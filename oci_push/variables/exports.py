@@ -1,6 +1,6 @@
-"""Exports: the members of finished steps as variables for what runs after us, in the forms that CIs read.
+"""Exports: the outputs of finished steps as variables for what runs after us, in the forms that CIs read.
 
-``imageRepoDigest`` of step ``push-prod`` is ``push_prod_imageRepoDigest``: step and member joined by ``_``, every
+``imageRepoDigest`` of step ``push-prod`` is ``push_prod_imageRepoDigest``: step and output joined by ``_``, every
 other character outside ``[A-Za-z0-9_]`` replaced by ``_``, and one put in front of a digit. Letter case stays, so
 that no export is taken for ``PATH`` or a variable of the CI.
 """
@@ -27,9 +27,9 @@ class ExportForm(Enum):
     GITLAB = "gitlab"
 
 
-def export_name(step: str, member: str) -> str:
-    """Return the variable that a step's member is exported as."""
-    name = _NOT_IN_NAMES.sub("_", f"{step}_{member}")
+def export_name(step: str, output: str) -> str:
+    """Return the variable that a step's output is exported as."""
+    name = _NOT_IN_NAMES.sub("_", f"{step}_{output}")
     return f"_{name}" if name[0].isdigit() else name
 
 
@@ -46,15 +46,15 @@ def check_export_names(steps: Iterable[str]) -> None:
 
 
 def exported_values(steps: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
-    """Return all members of all steps by their exported names; raises `ConfigError` when two share one."""
+    """Return all outputs of all steps by their exported names; raises `ConfigError` when two share one."""
     found: dict[str, str] = {}
     owners: dict[str, str] = {}
-    for step, members in steps.items():
-        for member, value in members.items():
-            name = export_name(step, member)
-            owner = owners.setdefault(name.lower(), f"{step}.{member}")
-            if owner != f"{step}.{member}":
-                raise ConfigError(f"{owner} and {step}.{member} would both be exported as {name}")
+    for step, outputs in steps.items():
+        for output, value in outputs.items():
+            name = export_name(step, output)
+            owner = owners.setdefault(name.lower(), f"{step}.{output}")
+            if owner != f"{step}.{output}":
+                raise ConfigError(f"{owner} and {step}.{output} would both be exported as {name}")
             found[name] = value
     return found
 

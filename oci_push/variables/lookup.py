@@ -1,6 +1,6 @@
 """Variables: where ``${{NAME}}`` is looked up. What is not defined stays exactly as it is written.
 
-A name is looked up in what a step adds to its own view, in the members of finished steps, in the sources (first one
+A name is looked up in what a step adds to its own view, in the outputs of finished steps, in the sources (first one
 wins), in the secrets, and among the derived variables, in this order.
 
 Only values of ``variables:`` in a configuration may hold variables themselves. Those of other sources stay literal:
@@ -75,8 +75,8 @@ class Variables:
             own = ((name, value) for name, value in source.values.items() if name.startswith(_SECRETS))
             self._secrets.update((name, Secret(value)) for name, value in own)
         self._extra: Mapping[str, str] = {}
-        self._members = _Members()
-        self._parents: _Members | None = None
+        self._outputs = _Outputs()
+        self._parents: _Outputs | None = None
 
     @classmethod
     def of(cls, *mappings: Mapping[str, str]) -> Variables:
@@ -102,7 +102,7 @@ class Variables:
 
     def origin(self, name: str) -> str | None:
         """Say where a value is from: ``--var``, ``GitHub Actions (GITHUB_REF_NAME)``, ``derived from CF_BRANCH``."""
-        if name in self._extra or self._member(name) is not None:
+        if name in self._extra or self._output(name) is not None:
             return "the step" if name in self._extra else "an earlier step"
         for source in self._sources:
             if name in source.values:
@@ -121,13 +121,13 @@ class Variables:
         """
         return _Names(self)
 
-    def export(self, step: str, members: Mapping[str, str]) -> None:
+    def export(self, step: str, outputs: Mapping[str, str]) -> None:
         """Make a finished step's members known to later steps, all at once; ``output.VAR`` is one of them."""
-        self._members.add(step, members)
+        self._outputs.add(step, outputs)
 
     def exports(self) -> Mapping[str, Mapping[str, str]]:
-        """Return the members of the steps that have finished, by step, in the order in which they did."""
-        return self._members.by_step
+        """Return the outputs of the steps that have finished, by step, in the order in which they did."""
+        return self._outputs.by_step
 
     def overlay(self, values: Mapping[str, str]) -> Variables:
         """Return a view in which `values` win over everything; what steps export is shared with it."""
@@ -141,24 +141,24 @@ class Variables:
         What is exported to the view stays in it: a hook's step may have the name of a step of the pipeline.
         """
         view = self._view()
-        view._parents = self._parents or self._members
-        view._members = _Members()
+        view._parents = self._parents or self._outputs
+        view._outputs = _Outputs()
         return view
 
     def _view(self) -> Variables:
         view = Variables(self._sources)
         view._secrets = self._secrets
         view._extra = self._extra
-        view._members = self._members
+        view._outputs = self._outputs
         view._parents = self._parents
         return view
 
     def _find(self, name: str) -> Found:
         if name in self._extra:
             return Literal(self._extra[name])
-        member = self._member(name)
-        if member is not None:
-            return Literal(member)
+        output = self._output(name)
+        if output is not None:
+            return Literal(output)
         if name in self._secrets:
             return Literal(self._secrets[name].reveal(), self._secrets[name])
         for source in self._sources:
@@ -167,34 +167,34 @@ class Variables:
                 return Literal(value) if source.is_literal else value
         return DERIVED.get(name)
 
-    def _member(self, name: str) -> str | None:
+    def _output(self, name: str) -> str | None:
         if self._parents is not None and name.startswith(_PARENTS):
             return self._parents.get(name.removeprefix(_PARENTS))
-        for members in (self._members, self._parents):
-            if members is not None:
+        for outputs in (self._outputs, self._parents):
+            if outputs is not None:
                 # A step may itself be called "steps".
-                value = members.get(name.removeprefix(_STEPS))
-                value = members.get(name) if value is None else value
+                value = outputs.get(name.removeprefix(_STEPS))
+                value = outputs.get(name) if value is None else value
                 if value is not None:
                     return value
         return None
 
 
-class _Members:
-    """The members of finished steps. Writers replace the mapping, so readers need no lock."""
+class _Outputs:
+    """The outputs of finished steps. Writers replace the mapping, so readers need no lock."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.by_step: Mapping[str, Mapping[str, str]] = {}
 
-    def add(self, step: str, members: Mapping[str, str]) -> None:
+    def add(self, step: str, outputs: Mapping[str, str]) -> None:
         with self._lock:
-            self.by_step = {**self.by_step, step: {**self.by_step.get(step, {}), **members}}
+            self.by_step = {**self.by_step, step: {**self.by_step.get(step, {}), **outputs}}
 
     def get(self, name: str) -> str | None:
-        """Find ``NAME.member``; step names hold no dot, members may."""
-        step, _, member = name.partition(".")
-        return self.by_step.get(step, {}).get(member)
+        """Find ``NAME.output``; step names hold no dot, outputs may."""
+        step, _, output = name.partition(".")
+        return self.by_step.get(step, {}).get(output)
 
 
 class _Names(Mapping[str, str]):

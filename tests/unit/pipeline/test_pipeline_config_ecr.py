@@ -9,9 +9,10 @@ import pytest
 from oci_push.errors import ConfigError
 from oci_push.language.config import load_config
 from oci_push.language.integrations import Integration
-from oci_push.language.parse import parse_pipeline
+from oci_push.language.parse import parse_pipeline, read_pipeline
 from oci_push.language.resolve import resolve_push
 from oci_push.language.resolving import ResolveContext
+from oci_push.language.schema_registries import Known, KnownRegistry
 from oci_push.language.steps import PushStep
 from oci_push.model.identity import AwsIdentity
 from oci_push.variables.lookup import Variables
@@ -95,3 +96,27 @@ def test_targets_follow_domain_account_role_and_regions(keys: str, step: str, wa
 def test_what_a_step_says_of_aws_is_checked_with_its_place(step: str, message: str) -> None:
     with pytest.raises(ConfigError, match=rf"^p:2:\d+: {message}"):
         targets("region: eu-west-1", step)
+
+
+@pytest.mark.parametrize(
+    ("registry", "step"),
+    [
+        ("{name: e, provider: ecr, region: eu-west-1}", "region: Mars"),
+        ("{name: e, provider: ecr, region: eu-west-1}", "role_arn: nobody"),
+        ("{name: e, domain: x.io}", "region: eu-west-1"),
+        ("{name: e, domain: x.io}", "role_arn: 'arn:aws:iam::210987654321:role/x'"),
+        ("{name: f, domain: x.io}", "tag: a"),
+    ],
+)
+def test_a_run_refuses_in_the_words_and_with_the_number_of_validate(registry: str, step: str) -> None:
+    config = load_config(f"registries: [{registry}]", "c.yaml", {}, Path.read_text)
+    text = f"version: '1.0'\nsteps: {{p: {{type: push, candidate: a, registry: e, {step}}}}}"
+    known = Known(tuple(KnownRegistry(one.name, one.provider, one.domain) for one in config.integrations), {}.get)
+    (told,) = read_pipeline(text, "p", known).errors
+    (push,) = parse_pipeline(text, "p").steps
+    assert isinstance(push, PushStep)
+    with pytest.raises(ConfigError) as caught:
+        resolve_push(push, ResolveContext(config, Variables(), {}, {}, lambda _: False))
+    assert [(one.message, one.code, one.hint) for one in caught.value.problems] == [
+        (told.message, told.code, told.hint)
+    ]

@@ -162,7 +162,7 @@ def test_variables_without_quotes_in_flow_style_are_text_and_noted(
 ) -> None:
     done = load(text, "f")
     assert to_plain(done.root) == value
-    assert [(one.mark.line, one.mark.column) for one in done.bare] == places
+    assert [(one.location.line, one.location.column) for one in done.bare] == places
 
 
 @pytest.mark.parametrize("text", ["[${{a, b}}]", "[${{}}]", "[${{a: b}}, {]", "[${{a]", "[$ {{a}}]"])
