@@ -32,9 +32,10 @@ from oci_push.model.identity import (
 from oci_push.model.reference import DOCKER_HUB, Repository
 from oci_push.providers.ecr.host import is_region
 from oci_push.providers.ecr.rules import identity_problems
+from oci_push.providers.families import FAMILY_NAMES
 from oci_push.secret import Secret
 
-_ALIASES = {"standard": "other", "docker": "other", "google": "gcr"}
+_ALIASES = {"standard": "other", "docker": "other", "google": "gcr", "azure": "acr"}
 _TLS = ("insecure", "plain_http", "ca", "cert", "key", "address")
 _ECR = (
     "region", "regions", "access_key_id", "secret_access_key", "secret_access_key_file", "session_token", "profile",
@@ -46,7 +47,7 @@ _OTHERS = (
     "client_id", "client_secret", "client_secret_file", "tenant_id", "federated_token_file",
 )  # fmt: skip
 _COMMON = (
-    "name", "kind", "provider", "domain", "default", "primary", "repository_prefix", "fallback_registry",
+    "name", "kind", "provider", "family", "domain", "default", "primary", "repository_prefix", "fallback_registry",
     "behind_firewall", "internal", "deny_composite_domain", "spec",
 )  # fmt: skip
 _KEYS = _COMMON + _OTHERS + _ECR + _TLS
@@ -80,6 +81,12 @@ class RegistryReader:
             keys.error(node.mark, 'a registry needs a "name"')
         provider = keys.text("provider") or "other"
         provider = _ALIASES.get(provider, provider)
+        family = keys.text("family")
+        if provider not in PROVIDERS and provider in FAMILY_NAMES:
+            provider, family = "other", family or provider
+        if family and family not in FAMILY_NAMES:
+            message = f'"family" must be one of [{", ".join(FAMILY_NAMES)}]. Current value: {family}'
+            keys.error(keys.found["family"].mark, message)
         if provider not in PROVIDERS:
             mark = keys.found["provider"].mark
             keys.error(mark, f'"provider" must be one of [{", ".join(PROVIDERS)}]. Current value: {provider}')
@@ -129,6 +136,7 @@ class RegistryReader:
             regions,
             keys.flag("replicate", default=False),
             is_loose,
+            family,
             tuple(keys.values.missing),
             tuple(inside.values.missing),
         )
