@@ -23,7 +23,7 @@ from oci_push.model.display import quoted
 from oci_push.protocol import challenge
 from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import bare
-from oci_push.protocol.limits import rate_limits
+from oci_push.protocol.notices import rate_limits
 
 _MAX_TEXT = 400
 _MAX_NAMED = 1000

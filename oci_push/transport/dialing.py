@@ -16,11 +16,10 @@ from oci_push.errors import DeadlineError, ProtocolViolationError
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import attend
-from oci_push.transport.addresses import Reach, literal, reach
 from oci_push.transport.connection import Connection, Patience
 from oci_push.transport.network_errors import Kind, Trouble, trouble_of
 from oci_push.transport.proxies import Proxy, find_proxy
-from oci_push.transport.redirects import Origin, base_of
+from oci_push.transport.redirects import Origin, Reach, base_of, literal, reach
 from oci_push.transport.sockets import Address, Network, Stream
 
 if TYPE_CHECKING:

@@ -26,8 +26,7 @@ from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.protocol import error_responses as faults
 from oci_push.protocol.call import Call, Flow, Reply
 from oci_push.protocol.endpoints import bare, learn_query
-from oci_push.protocol.limits import rate_limits
-from oci_push.protocol.warnings import warnings
+from oci_push.protocol.notices import rate_limits, warnings
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import Retried, RetryPolicy, RetryState, attempts
 from oci_push.transport.auth import Authenticator

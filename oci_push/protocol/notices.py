@@ -1,4 +1,4 @@
-"""Rate limits that a server tells of in headers, as one line for people.
+"""What a server tells people in headers: warnings (distribution-spec, "Warnings"), and rate limits as one line.
 
 Docker Hub sends ``RateLimit-Limit: 100;w=21600`` and ``RateLimit-Remaining`` with a window in seconds, and says in
 ``Docker-RateLimit-Source`` whom it counts (Docker documentation, "Usage and limits"). GitLab sends the same names
@@ -12,9 +12,18 @@ import re
 from oci_push.model.display import quoted
 from oci_push.protocol.call import Reply
 
+_WARNING = re.compile(r'299 - "((?:[^"\\]|\\.)*)"')
+_MOST_BYTES = 4096
 _FIELD = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*(?:[;,].*)?")
 _WINDOW = re.compile(r";\s*w=(\d{1,9})")
 _AZURE = "x-ms-ratelimit-remaining-calls-per-second"
+
+
+def warnings(reply: Reply) -> tuple[str, ...]:
+    """Return the texts of ``Warning: 299 - "…"``; other forms are none of the specification's and passed over."""
+    found = (_WARNING.fullmatch(value.strip()) for value in reply.values("warning") if len(value) <= _MOST_BYTES)
+    texts = (re.sub(r"\\(.)", r"\1", match[1]) for match in found if match)
+    return tuple(shown for text in texts if (shown := quoted(text, _MOST_BYTES)))
 
 
 def rate_limits(reply: Reply) -> str:
