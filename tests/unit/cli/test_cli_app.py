@@ -124,3 +124,13 @@ def test_a_command_loads_what_it_uses(command: tuple[str, ...], tmp_path: Path) 
     others = sorted(found - set(ours))
     assert len(others) <= MOST_OTHERS + 20 * (command[0] == "run"), " ".join(others)
     assert not set(others) & {"httpx", "ssl", "boto3", "zstandard", "pydantic", "email"}
+
+
+@pytest.mark.parametrize(("word", "code"), [("--version", 0), ("frobnicate", 2)])
+def test_the_process_ends_with_its_last_answer(word: str, code: int) -> None:
+    """Nothing is run after it, and nothing of what was said is lost."""
+    late = "import atexit; atexit.register(print, 'late'); from oci_push.cli.app import start; start()"
+    done = subprocess.run([sys.executable, "-c", late, word], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert "late" not in done.stdout
+    assert (__version__ if code == 0 else "no such command") in done.stdout + done.stderr
