@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from oci_push import __version__
 from oci_push.api import parse_destinations, this_environment
 from oci_push.cli.failures import run_command, show_error
-from oci_push.cli.inputs import described_accesses
+from oci_push.cli.inputs import described_endpoints
 from oci_push.cli.options import Common, Family, split_regions, takes
 from oci_push.cli.output import say, say_json, start_debug_log
 from oci_push.cli.progress import LineRenderer, show_replicas, show_tags, size
@@ -81,7 +81,7 @@ def push(
             from oci_push.runner.regions import fan_out
 
             destinations = fan_out(destinations, listed)
-        endpoints = described_accesses(source, destinations, common, env)
+        endpoints = described_endpoints(source, destinations, common, env)
         if common.create_repository or wait_replication:
             from oci_push.runner.regions import ecr_accesses
 
