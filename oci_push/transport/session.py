@@ -183,7 +183,7 @@ class Session:
             try:
                 if response.status not in call.ok_statuses:
                     raise self._error(context, call, self._reply(context, response, call.limit))
-                yield response.status, response.blocks()
+                yield response.status, response.large_blocks()
             finally:
                 response.close()
 
