@@ -1,6 +1,6 @@
 """``python -m oci_push``: the same program, where its script is not on the path."""
 
-from oci_push.cli.app import main
+from oci_push.cli.app import start
 
 if __name__ == "__main__":
-    main()
+    start()

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
 from dataclasses import dataclass
+from pathlib import Path
 
-import typer
-from typer.testing import CliRunner
-
-from oci_push.cli.evaluate import evaluate_command
+from program import program
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +25,6 @@ class Ran:
 
 
 def run_eval(*arguments: str) -> Ran:
-    """Run the command; the test runner gets its signal handlers back."""
-    app = typer.Typer()
-    app.command()(evaluate_command)
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        done = CliRunner().invoke(app, list(arguments))
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return Ran(done.exit_code, done.stdout, done.stderr)
+    """Run the command."""
+    done = program("eval", *arguments, cwd=Path.cwd(), code=None)
+    return Ran(done.returncode, done.stdout, done.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator, Mapping
 
-from oci_push.transport.addresses import literal
+from oci_push.transport.redirects import literal
 from oci_push.transport.sockets import Address, Network
 
 

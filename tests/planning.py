@@ -7,11 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import typer
-from typer.testing import CliRunner
-from validating import own_signals
-
-from oci_push.cli.plan import plan as command
+from program import program
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +49,5 @@ def plan(folder: Path, text: str, *arguments: str, registries: object = None, va
     secrets = given.pop("secrets", {})
     config = {"registries": registries or [], "variables": given, "secrets": secrets}
     (folder / "oci-push.yaml").write_text(json.dumps(config), encoding="utf-8")
-    app = typer.Typer()
-    app.command()(command)
-    env = {"HOME": str(folder / "home"), "XDG_CONFIG_HOME": None, "CF_BRANCH": None, "CF_REVISION": None}
-    with own_signals():
-        done = CliRunner().invoke(app, [str(file), "--json", *arguments], env=env)
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return Planned(done.exit_code, json.loads(done.stdout or "{}"), done.stderr)
+    done = program("plan", str(file), "--json", *arguments, cwd=Path.cwd(), code=None, HOME=str(folder / "home"))
+    return Planned(done.returncode, json.loads(done.stdout or "{}"), done.stderr)

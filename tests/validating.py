@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import typer
 import yaml
-from typer.testing import CliRunner
-
-from oci_push.cli.validate import validate as command
+from program import program
 
 CASES = Path(__file__).with_name("pipelines") / "push-step-cases.yaml"
 _LONG = ("@@REPEAT:x:12001@@", "x" * 12_001)
@@ -44,16 +39,10 @@ def read_cases(*kinds: str) -> list[dict[str, object]]:
     return [{**case, "yaml": case["yaml"].replace(*_LONG)} for case in cases if case["kind"] in kinds]
 
 
-def run_validate(folder: Path, *arguments: str, stdin: bytes | None = None) -> tuple[int, str]:
+def run_validate(folder: Path, *arguments: str, stdin: str = "") -> tuple[int, str]:
     """Run the command with a home that holds nothing; give the exit code and what it printed."""
-    app = typer.Typer()
-    app.command()(command)
-    env = {"HOME": str(folder / "home"), "XDG_CONFIG_HOME": None}
-    with own_signals():
-        done = CliRunner().invoke(app, list(arguments), env=env, input=stdin)
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.stdout
+    done = program("validate", *arguments, cwd=Path.cwd(), code=None, stdin=stdin, HOME=str(folder / "home"))
+    return done.returncode, done.stdout
 
 
 def validate(folder: Path, text: str | bytes, *arguments: str, config: str | None = None) -> Validated:
@@ -79,14 +68,3 @@ def config_of(context: Mapping[str, object]) -> str:
             described.pop("domain", None)
         registries.append(described)
     return json.dumps({"registries": registries, "variables": context["variables"]})
-
-
-@contextmanager
-def own_signals() -> Iterator[None]:
-    """Give the test runner its signal handlers back."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)

@@ -11,7 +11,7 @@ import typer
 
 from oci_push.cli import targets
 from oci_push.cli.failures import run_command
-from oci_push.cli.options import Connection, takes
+from oci_push.cli.options import Connection, Family, takes
 from oci_push.cli.output import say, say_json, start_debug_log
 from oci_push.cli.push import make_pusher
 from oci_push.cli.tables import fields
@@ -42,6 +42,7 @@ def auth(
         str, typer.Argument(metavar="REF|INTEGRATION", help="HOST[:PORT]/REPO[:TAG], or a registry of oci-push.yaml.")
     ],
     as_json: targets.AsJson = False,
+    family: Family = "",
     *,
     connection: Connection,
 ) -> None:
@@ -52,7 +53,7 @@ def auth(
         start_debug_log()
 
     def work(context: Context) -> int:
-        target = targets.image_target(reference, targets.read_config(connection))
+        target = targets.of_family(targets.image_target(reference, targets.read_config(connection)), family)
         with contextlib.closing(make_pusher(context, common, quiet=True)) as pusher:
             explained = _explain(pusher, target, context)
         if as_json:
@@ -99,7 +100,7 @@ class _Explained:
         return "not known" if self.error else "none: the registry has asked for no login"
 
     def rows(self) -> list[tuple[str, str]]:
-        provider = find_family(self.endpoint.host)
+        provider = find_family(self.endpoint.host, self.endpoint.family)
         rows = [
             ("registry", f"{self.endpoint.host} ({provider.name}), reached at {self.session.base}"),
             ("repository", self.repository.path),
@@ -126,7 +127,7 @@ class _Explained:
         view = self.view
         return {
             "registry": self.endpoint.host,
-            "family": find_family(self.endpoint.host).name,
+            "family": find_family(self.endpoint.host, self.endpoint.family).name,
             "url": self.session.base,
             "repository": self.repository.path,
             "user": self.credential.shown_user if self.credential else None,

@@ -9,7 +9,7 @@ import typer
 
 from oci_push.cli import options, targets
 from oci_push.cli.failures import run_command, show_error
-from oci_push.cli.options import Connection, takes
+from oci_push.cli.options import Connection, Family, takes
 from oci_push.cli.output import say, say_json, start_debug_log, tell
 from oci_push.cli.push import make_pusher
 from oci_push.cli.tables import table
@@ -28,6 +28,7 @@ def doctor(
     username: options.Username = "",
     password_stdin: options.PasswordStdin = False,
     no_memory: options.NoCache = False,
+    family: Family = "",
     *,
     connection: Connection,
 ) -> None:
@@ -40,17 +41,18 @@ def doctor(
         start_debug_log()
 
     def work(context: Context) -> int:
-        named = targets.image_target(reference, targets.read_config(connection))
+        named = targets.of_family(targets.image_target(reference, targets.read_config(connection)), family)
         with contextlib.closing(make_pusher(context, common, quiet=as_json)) as pusher:
             target = targets.reached(pusher, named, "oci-push-doctor")
             endpoint = target.endpoint
             here, there = scratch_repositories(endpoint.host, target.namespace)
             session = pusher.clients.session(endpoint)
-            found = Doctor(session, find_family(endpoint.host).capabilities, (here, there)).examine(context)
+            kind = find_family(endpoint.host, endpoint.family)
+            found = Doctor(session, kind.capabilities, (here, there)).examine(context)
             for name, value in found.abilities.items():
                 pusher.cache.remember_ability(endpoint.host, name, value)
         if as_json:
-            say_json(_to_json(endpoint.host, here, found))
+            say_json(_to_json(endpoint.host, kind.name, here, found))
         else:
             rows = [(f.name, f.outcome.value, f.text) for f in found.findings]
             for line in table(("check", "result", "detail"), rows):
@@ -64,10 +66,10 @@ def doctor(
     run_command(work, what="doctor")
 
 
-def _to_json(host: str, here: Repository, found: Examination) -> dict[str, object]:
+def _to_json(host: str, family: str, here: Repository, found: Examination) -> dict[str, object]:
     return {
         "registry": host,
-        "family": find_family(host).name,
+        "family": family,
         "repository": str(here),
         "findings": [{"check": f.name, "result": f.outcome.name.lower(), "detail": f.text} for f in found.findings],
         "abilities": found.abilities,

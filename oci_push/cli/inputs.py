@@ -59,7 +59,7 @@ def tell_found(*configs: Config) -> None:
         tell(notice)
 
 
-def described_accesses(
+def described_endpoints(
     source: str, destinations: Sequence[Destination], common: Common, env: Mapping[str, str]
 ) -> Mapping[str, RegistryEndpoint]:
     """Return how the registries of a push are reached, by host, as far as they are described.

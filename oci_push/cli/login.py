@@ -14,13 +14,13 @@ from msgspec.structs import replace
 from oci_push.api import this_environment
 from oci_push.cli import options, targets
 from oci_push.cli.failures import reported, run_command
-from oci_push.cli.options import Common, ConfigOptions, Connection, takes
+from oci_push.cli.options import Common, ConfigOptions, Connection, Family, takes
 from oci_push.cli.output import say, start_debug_log, tell, warn
 from oci_push.cli.push import make_pusher
 from oci_push.cli.targets import Target
 from oci_push.credentials.writing import Changed, choose_file, remove_login, store_login, writable_places
 from oci_push.errors import ConfigError, CredentialsError, DeniedError
-from oci_push.model.endpoint import Credential, RegistryEndpoint
+from oci_push.model.endpoint import Credential
 from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.protocol.ping import ping
 from oci_push.providers.base import complete
@@ -42,6 +42,7 @@ def login(
     username: Annotated[str, typer.Option("--username", "-u", help="Asked for at a terminal.")] = "",
     password_stdin: options.PasswordStdin = False,
     authfile: targets.AuthFile = None,
+    family: Family = "",
     *,
     connection: Connection,
 ) -> None:
@@ -51,12 +52,10 @@ def login(
     if connection.debug:
         start_debug_log()
     with reported():
-        named = targets.registry_target(registry, targets.read_config(connection))
+        named = targets.of_family(targets.registry_target(registry, targets.read_config(connection)), family)
         if named.integration is None:
-            host = named.endpoint.host
-            named = replace(
-                named, endpoint=RegistryEndpoint(host, _typed(host, username, password_stdin=password_stdin))
-            )
+            typed = _typed(named.endpoint.host, family, username, password_stdin=password_stdin)
+            named = replace(named, endpoint=replace(named.endpoint, credential=typed))
         elif username or password_stdin:
             raise ConfigError(f"registry {registry!r} has its login in oci-push.yaml", hint="leave out --username")
 
@@ -116,9 +115,10 @@ def logout(
     run_command(work, what="logout")
 
 
-def _typed(host: str, username: str, *, password_stdin: bool) -> Credential:
+def _typed(host: str, family: str, username: str, *, password_stdin: bool) -> Credential:
     """Get user name and password from options, stdin and terminal; never from an argument."""
-    filler = find_family(host).filler_user
+    kind = find_family(host, family)
+    filler = kind.filler_user
     if password_stdin:
         given = Credential(basic_user(username, "--username"), options.read_password(), source="--password-stdin")
     elif sys.stdin is not None and sys.stdin.isatty():
@@ -130,7 +130,7 @@ def _typed(host: str, username: str, *, password_stdin: bool) -> Credential:
         raise ConfigError(
             "login needs --password-stdin where there is no terminal", hint="--username NAME is wanted too"
         )
-    given = complete(given, find_family(host))
+    given = complete(given, kind)
     if not given.username:
         raise ConfigError(f"{host}: a user name is needed", hint="give --username NAME")
     return given

@@ -31,6 +31,10 @@ CertFile = Annotated[str, typer.Option("--cert-file", metavar="PEM", help="Clien
 KeyFile = Annotated[str, typer.Option("--key-file", metavar="PEM", help="Its key.")]
 Username = Annotated[str, typer.Option("--username", "-u", help="Log in as this user, with --password-stdin.")]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")]
+Family = Annotated[
+    str,
+    typer.Option("--family", metavar="NAME", help="What the registry is, where its host does not tell: harbor, …"),
+]
 Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write what was done as JSON.")]
 Compression = Annotated[
     str, typer.Option(metavar="gzip|zstd|none", help="For layers stored uncompressed; gzip if not given.")

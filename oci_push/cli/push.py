@@ -13,14 +13,15 @@ from msgspec.structs import replace
 from oci_push import __version__
 from oci_push.api import parse_destinations, this_environment
 from oci_push.cli.failures import run_command, show_error
-from oci_push.cli.inputs import described_accesses
-from oci_push.cli.options import Common, split_regions, takes
+from oci_push.cli.inputs import described_endpoints
+from oci_push.cli.options import Common, Family, split_regions, takes
 from oci_push.cli.output import say, say_json, start_debug_log
 from oci_push.cli.progress import LineRenderer, show_replicas, show_tags, size
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import PushOptions, PushResult
 from oci_push.errors import ConfigError, OciPushError, exit_code
 from oci_push.events import Emit
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import EcrCreation
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
@@ -57,6 +58,7 @@ def push(
             help="ECR: push once, and end when every region of the registry's rules (or of --regions) serves it.",
         ),
     ] = False,
+    family: Family = "",
     *,
     common: Common,
 ) -> None:
@@ -81,13 +83,16 @@ def push(
             from oci_push.runner.regions import fan_out
 
             destinations = fan_out(destinations, listed)
-        endpoints = described_accesses(source, destinations, common, env)
+        endpoints = described_endpoints(source, destinations, common, env)
         if common.create_repository or wait_replication:
             from oci_push.runner.regions import ecr_accesses
 
             creation = EcrCreation() if common.create_repository else None
             endpoints = {**endpoints, **ecr_accesses(destinations, creation, endpoints)}
         hosts = tuple(dict.fromkeys(one.repository.host for one in destinations))
+        if family:
+            known = {host: endpoints.get(host) or RegistryEndpoint(host) for host in hosts}
+            endpoints = {**endpoints, **{host: replace(one, family=family) for host, one in known.items()}}
         quiet = common.quiet or common.as_json
         pusher = make_pusher(context, common, quiet=quiet, endpoints=endpoints, login_host=common.login_host(hosts))
         with contextlib.closing(pusher):

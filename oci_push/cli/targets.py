@@ -74,6 +74,11 @@ def registry_target(text: str, config: Config) -> Target:
     return Target(RegistryEndpoint(repository.host), path)
 
 
+def of_family(target: Target, family: str) -> Target:
+    """Return a target whose registry is of the family that ``--family`` names, if it does."""
+    return replace(target, endpoint=replace(target.endpoint, family=family)) if family else target
+
+
 def image_target(text: str, config: Config) -> Target:
     """Read a reference with its host, a host, or an integration's name, which stands for its prefix.
 

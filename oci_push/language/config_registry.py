@@ -12,7 +12,7 @@ from oci_push.language.config_schema import CREATION, PROVIDER_ALIASES, REGISTRY
 from oci_push.language.config_values import SecretSource, Values
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Location, Node, Scalar, YamlMapping
-from oci_push.language.integrations import Integration
+from oci_push.language.integrations import PROVIDERS, Integration
 from oci_push.language.scalars import boolean, entries, items
 from oci_push.language.schema import Fields
 from oci_push.model.endpoint import TlsConfig, is_loopback
@@ -28,6 +28,7 @@ from oci_push.model.identity import (
 from oci_push.model.reference import DOCKER_HUB, Repository
 from oci_push.providers.ecr.host import is_region
 from oci_push.providers.ecr.rules import identity_problems
+from oci_push.providers.families import FAMILY_NAMES
 from oci_push.secret import Secret
 
 
@@ -51,6 +52,9 @@ class RegistryReader:
             keys.error(keys.found["name"].location, 'a registry needs a "name"')
         provider = keys.text("provider") or "other"
         provider = PROVIDER_ALIASES.get(provider, provider)
+        family = keys.text("family")
+        if provider not in PROVIDERS and provider in FAMILY_NAMES:
+            provider, family = "other", family or provider
         regions = keys.texts("regions")
         region = keys.text("region") or ("" if provider != "ecr" or keys.text("domain") else next(iter(regions), ""))
         domain = _domain(provider, keys, name, region)
@@ -97,6 +101,7 @@ class RegistryReader:
             regions,
             keys.flag("replicate", default=False),
             is_loose,
+            family,
             tuple(keys.values.missing),
             tuple(inside.values.missing),
         )

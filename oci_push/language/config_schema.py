@@ -11,6 +11,7 @@ from oci_push.language.integrations import PROVIDERS
 from oci_push.language.scalar_rules import Anything, Boolean, PlainText
 from oci_push.language.scalars import entries
 from oci_push.language.schema import Entries, Field, Fields, Items, OneOf, snake_case
+from oci_push.providers.families import FAMILY_NAMES
 
 PROVIDER_ALIASES = {"standard": "other", "docker": "other", "google": "gcr"}
 _TEXT = PlainText()
@@ -33,7 +34,10 @@ REGISTRY: Fields[None] = Fields(
     {
         "name": Field(_TEXT, "What pipelines call it in registry:.", required=True),
         "kind": Field(_TEXT, "No effect here."),
-        "provider": Field(PlainText(choices=(*PROVIDERS, *PROVIDER_ALIASES)), "Who runs it.", default="other"),
+        "provider": Field(
+            PlainText(choices=(*PROVIDERS, *PROVIDER_ALIASES, *FAMILY_NAMES)), "Who runs it.", default="other"
+        ),
+        "family": Field(PlainText(choices=FAMILY_NAMES), "Its family, where the host does not tell."),
         "domain": Field(_TEXT, "HOST[:PORT], without a path."),
         "default": Field(_FLAG, "Use it for pushes that name no registry.", default=False),
         "primary": Field(_FLAG, "Pull images of its host with it.", default=True),

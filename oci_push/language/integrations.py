@@ -32,7 +32,8 @@ class Integration(Struct, frozen=True):
     `domain` is empty for an ECR integration whose account is only known after logging in. `password` and `secrets`, by
     the field of `identity`, are read when a login is wanted. `fallback` names the integration that is pulled from where
     this one fails. `regions` and `replicate` are ECR's: every push goes to all of them, and ends only when each serves
-    the image. `is_alone` keeps logins from elsewhere away. `unplaced` is what its place lacks, `unread` its login.
+    the image. `is_alone` keeps logins from elsewhere away. `family` names its family, where it is
+    empty the host tells. `unplaced` is what its place lacks, `unread` its login.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Integration(Struct, frozen=True):
     regions: tuple[str, ...] = ()
     replicate: bool = False
     is_alone: bool = False
+    family: str = ""
     unplaced: tuple[Diagnostic, ...] = ()
     unread: tuple[Diagnostic, ...] = ()
 
@@ -63,7 +65,9 @@ class Integration(Struct, frozen=True):
         host = self.domain
         if not host and isinstance(self.identity, AwsIdentity):
             host = ecr_host.registry_host(self.identity)
-        bare = RegistryEndpoint(host, None, self.tls, self.name, self.address, self.identity, self.is_alone)
+        bare = RegistryEndpoint(
+            host, None, self.tls, self.name, self.address, self.identity, self.is_alone, self.family
+        )
         if not with_login:
             return bare
         password = self.password.read() if self.password else None

@@ -56,6 +56,7 @@ class RegistryEndpoint(Struct, frozen=True):
     place connected to (``127.0.0.1:5000``) while names in URLs and certificates stay; used by rehearsals.
     `identity` is what a login is got from where the registry's cloud hands it out; `credential` wins over it.
     `is_alone` keeps it from getting any other login: whoever says how it is reached may not be trusted with those.
+    `family` names the registry's family where its host does not tell (``harbor``, ``quay``); empty, the host decides.
     """
 
     host: str
@@ -65,6 +66,7 @@ class RegistryEndpoint(Struct, frozen=True):
     address: str = ""
     identity: Identity | None = None
     is_alone: bool = False
+    family: str = ""
 
     @property
     def scheme(self) -> str:

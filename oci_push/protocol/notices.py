@@ -21,6 +21,13 @@ _MOST_BYTES = 4096
 _AZURE = "x-ms-ratelimit-remaining-calls-per-second"
 
 
+def warnings(reply: Reply) -> tuple[str, ...]:
+    """Return the texts of ``Warning: 299 - "…"``; other forms are none of the specification's and passed over."""
+    found = (_WARNING.fullmatch(value.strip()) for value in reply.values("warning") if len(value) <= _MOST_BYTES)
+    texts = (re.sub(r"\\(.)", r"\1", match[1]) for match in found if match)
+    return tuple(shown for text in texts if (shown := quoted(text, _MOST_BYTES)))
+
+
 def rate_limits(reply: Reply) -> str:
     """Say what an answer tells of limits (``rate limit 100 in 6 h, 76 left``); empty when it tells nothing."""
     limit, remaining = _header(reply, "limit"), _header(reply, "remaining")
@@ -35,13 +42,6 @@ def rate_limits(reply: Reply) -> str:
         told += f", {_number(remaining)} left"
     source = quoted(reply.headers.get("docker-ratelimit-source", ""), 64)
     return f"{told}, counted for {source}" if source else told
-
-
-def warnings(reply: Reply) -> tuple[str, ...]:
-    """Return the texts of ``Warning: 299 - "…"``; other forms are none of the specification's and passed over."""
-    found = (_WARNING.fullmatch(value.strip()) for value in reply.values("warning") if len(value) <= _MOST_BYTES)
-    texts = (re.sub(r"\\(.)", r"\1", match[1]) for match in found if match)
-    return tuple(shown for text in texts if (shown := quoted(text, _MOST_BYTES)))
 
 
 def _header(reply: Reply, name: str) -> str:

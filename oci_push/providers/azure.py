@@ -88,7 +88,7 @@ class _Exchange:
     def __init__(self, identity: AzureIdentity, endpoint: RegistryEndpoint, cloud: Cloud) -> None:
         env = cloud.env
         self._identity = identity
-        self._access = endpoint
+        self._endpoint = endpoint
         self._cloud = cloud
         self._tenant = identity.tenant_id or env.get("AZURE_TENANT_ID", "")
         self._client = identity.client_id or env.get("AZURE_CLIENT_ID", "")
@@ -114,7 +114,7 @@ class _Exchange:
     def _by_form(self, scope: Context, national: _National, audience: str, proof: Mapping[str, str | Secret]) -> Secret:
         if not self._tenant or not self._client:
             raise CredentialsError(
-                f"{self._access.host}: a tenant and a client are needed to log in to Azure",
+                f"{self._endpoint.host}: a tenant and a client are needed to log in to Azure",
                 hint="set tenant_id and client_id, or AZURE_TENANT_ID and AZURE_CLIENT_ID",
             )
         authority = (self._cloud.env.get("AZURE_AUTHORITY_HOST") or national.authority).rstrip("/")
@@ -154,14 +154,14 @@ class _Exchange:
             f"{endpoint or _IMDS}?{urlencode(query)}",
             headers,
             what,
-            absent=f"no Azure credentials were found for {self._access.host}: no client_secret, no federated token"
+            absent=f"no Azure credentials were found for {self._endpoint.host}: no client_secret, no federated token"
             " file, and no managed identity endpoint",
             hint="set client_id and client_secret, or run where a managed identity is assigned",
         )
         return token_in(answer, "access_token", what)
 
     def _registry_token(self, scope: Context, token: Secret, source: str) -> Lease:
-        host = self._access.host
+        host = self._endpoint.host
         what = f"{host}: exchange of the {source}'s token"
         form: dict[str, str | Secret] = {
             "grant_type": "access_token",
@@ -169,7 +169,7 @@ class _Exchange:
             "tenant": self._tenant,
             "access_token": token,
         }
-        url = f"{self._access.scheme}://{host}/oauth2/exchange"
+        url = f"{self._endpoint.scheme}://{host}/oauth2/exchange"
         answer = post_form(
             self._cloud,
             scope,
@@ -177,7 +177,7 @@ class _Exchange:
             form,
             what,
             hint="does the identity have a role on this registry?",
-            plain_http=self._access.scheme == "http",
+            plain_http=self._endpoint.scheme == "http",
         )
         refresh = token_in(answer, "refresh_token", what)
         return Lease(Credential(TOKEN_USER, identity_token=refresh, source=source), _life_s(refresh))

@@ -179,11 +179,12 @@ class Family(Struct, frozen=True):
 
     def api_host(self, host: str) -> str:
         """Return the host that requests go to, for the host that references name."""
-        return self.api or host
+        return self.api if self.api and self.matches(host) else host
 
     def cloud_services(self, endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
         """Return what stands behind the registry, or ``None`` where `endpoint.credential` counts alone."""
-        return self.make_cloud_side(endpoint, cloud) if self.make_cloud_side else None
+        # Not behind a host of another name that was only said to be one: logins are for the cloud's own.
+        return self.make_cloud_side(endpoint, cloud) if self.make_cloud_side and self.matches(endpoint.host) else None
 
 
 def complete(credential: Credential, family: Family) -> Credential:

@@ -249,6 +249,9 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
+FAMILY_NAMES = tuple(family.name for family in FAMILIES)
+
+
 def find_family(host: str, name: str = "") -> Family:
     """Return the family of that name, or where none is named the one that a registry's ``name[:port]`` belongs to.
 
@@ -257,5 +260,4 @@ def find_family(host: str, name: str = "") -> Family:
     for family in FAMILIES:
         if family.name == name if name else family.matches(host):
             return family
-    known = ", ".join(family.name for family in FAMILIES)
-    raise ConfigError(f"{host}: no family of registries is called {name!r}", hint=f"known: {known}")
+    raise ConfigError(f"{host}: no family of registries is called {name!r}", hint=f"known: {', '.join(FAMILY_NAMES)}")

@@ -84,7 +84,7 @@ class RegistryClients:
             self.session(endpoint),
             repository,
             self._shared,
-            self._capabilities(endpoint.host),
+            self._capabilities(endpoint),
             self.side(endpoint).control,
             self._listings.get(endpoint.host, ReferrersList),
             self._in_flight if self.can_mount(endpoint) else None,
@@ -98,11 +98,11 @@ class RegistryClients:
 
     def can_mount(self, endpoint: RegistryEndpoint) -> bool:
         """Return whether this registry links blobs across repositories at all, and the user wants it to."""
-        return self._capabilities(endpoint.host).known.mounts
+        return self._capabilities(endpoint).known.mounts
 
     def side(self, endpoint: RegistryEndpoint) -> CloudServices:
         """Return what stands behind a registry; where that is nothing, its login alone."""
-        provider = find_family(endpoint.host)
+        provider = find_family(endpoint.host, endpoint.family)
         return self._services.get(
             endpoint,
             lambda: (
@@ -134,7 +134,7 @@ class RegistryClients:
             session.close()
 
     def _open(self, endpoint: RegistryEndpoint) -> Session:
-        provider = find_family(endpoint.host)
+        provider = find_family(endpoint.host, endpoint.family)
         fixed = FixedCredential(endpoint.credential) if endpoint.credential else self.side(endpoint).credentials
         credentials = self._renewing(endpoint) or fixed
         return Session(
@@ -173,12 +173,13 @@ class RegistryClients:
     def _open_outside(self, outside: RegistryEndpoint) -> Session:
         return Session(outside, outside.host, self._context, self._settings, self._random, self._emit)
 
-    def _capabilities(self, host: str) -> LearntCapabilities:
+    def _capabilities(self, endpoint: RegistryEndpoint) -> LearntCapabilities:
         """Return what is known of a registry; what is learnt is shared by all of its repositories."""
+        host = endpoint.host
         return self._learnt.get(
             host,
             lambda: LearntCapabilities(
-                find_family(host).capabilities,
+                find_family(host, endpoint.family).capabilities,
                 find=lambda name: self._shared.cache.find_ability(host, name),
                 note=lambda name, value: self._shared.cache.remember_ability(host, name, value),
                 lasts=self._shared.upload_store is not None,

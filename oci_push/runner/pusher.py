@@ -152,7 +152,7 @@ class Pusher:
             found = self._logins.find(repository, self.context)
             credential = found.credential if found else None
         if credential is not None:
-            credential = complete(credential, find_family(repository.host))
+            credential = complete(credential, find_family(repository.host, endpoint.family))
         tls = endpoint.tls
         if tls == TlsConfig():
             tls = self._options.tls
@@ -160,7 +160,7 @@ class Pusher:
         tls = add_certificates(tls, repository.host, folders, self._tell_once)
         endpoint = replace(endpoint, credential=credential, tls=tls)
         if found is not None and found.kind != "auths" and credential is not None:
-            self._renewing.setdefault(endpoint, self._renewed(repository, credential))
+            self._renewing.setdefault(endpoint, self._renewed(repository, credential, endpoint.family))
         return endpoint
 
     def _tell_once(self, event: Event) -> None:
@@ -169,7 +169,7 @@ class Pusher:
             self._told.append(event)
             self._emit(event)
 
-    def _renewed(self, repository: Repository, first: Credential) -> CredentialProvider:
+    def _renewed(self, repository: Repository, first: Credential, family: str) -> CredentialProvider:
         """Make the source of a login that a helper gave: the helper is asked again when it has aged or is refused."""
         known = [first]
 
@@ -181,7 +181,7 @@ class Pusher:
                 raise CredentialsError(
                     f"{repository.host}: its credential helper has no login any more", hint="log in again"
                 )
-            return Lease(complete(found.credential, find_family(repository.host)), HELPER_AGE_S)
+            return Lease(complete(found.credential, find_family(repository.host, family)), HELPER_AGE_S)
 
         return RefreshingCredential(self.context.clock, make)
 

@@ -60,7 +60,7 @@ class Authenticator:
         clock: Clock,
         run: RunFlow,
     ) -> None:
-        self._access = endpoint
+        self._endpoint = endpoint
         self._logins = credentials
         self._origin = origin
         self._clock = clock
@@ -89,7 +89,7 @@ class Authenticator:
 
     def presented(self) -> str:
         """Say who we said we are, and where that was found; empty for a visitor."""
-        credential = self._access.credential or (self._shown[1] if self._shown else None)
+        credential = self._endpoint.credential or (self._shown[1] if self._shown else None)
         if credential is None:
             return ""
         who = f"user {credential.shown_user!r}" if credential.username else "the holder of a token"
@@ -111,7 +111,7 @@ class Authenticator:
 
         `lasts_s` is how long the call's body will take: a token that would end before it is renewed now.
         """
-        fixed = self._access.credential
+        fixed = self._endpoint.credential
         if fixed and fixed.registry_token:
             return f"Bearer {fixed.registry_token.reveal()}"
         known = self._challenge
@@ -171,7 +171,7 @@ class Authenticator:
         used = next((t for _, t in self._tokens.items() if f"Bearer {t.text.reveal()}" == sent), None)
         if used is None:
             # Another thread has replaced the token that this call was sent with: try the new one.
-            return self._access.credential is None or not self._access.credential.registry_token
+            return self._endpoint.credential is None or not self._endpoint.credential.registry_token
         if error == "insufficient_scope" or not covers(used.scopes, needed):
             if covers(used.scopes, needed):
                 # Asked for and not granted: more asking helps only where it was asked for together with others,
@@ -192,12 +192,12 @@ class Authenticator:
     def _no_way_in(self, call: Call, offered: tuple[Challenge, ...]) -> None:
         if any(c.scheme == "bearer" for c in offered):
             raise CredentialsError(
-                f"{self._access.host}: asks for a token, and names no token server (its challenge has no realm)",
+                f"{self._endpoint.host}: asks for a token, and names no token server (its challenge has no realm)",
                 hint="the registry's own settings for logins are not right",
             )
         names = ", ".join(c.scheme for c in offered)
         raise CredentialsError(
-            f"{self._access.host}: asks for a login by a scheme that is not supported (offered: {names})",
+            f"{self._endpoint.host}: asks for a login by a scheme that is not supported (offered: {names})",
             hint="Basic and Bearer are supported",
         )
 
@@ -223,7 +223,7 @@ class Authenticator:
             return self._fetch(scope, known, narrow)
 
     def _fetch(self, scope: Context, known: Challenge, scopes: tuple[str, ...]) -> BearerToken:
-        check_hop(self._origin, known.parameters["realm"], f"{self._access.host}: its token server")
+        check_hop(self._origin, known.parameters["realm"], f"{self._endpoint.host}: its token server")
         return self._tokens.get(
             scopes,
             lambda: self._ask(scope, known, scopes),

@@ -16,11 +16,10 @@ from oci_push.errors import DeadlineError, ProtocolViolationError
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import attend
-from oci_push.transport.addresses import Reach, literal, reach
 from oci_push.transport.connection import Connection, Patience
 from oci_push.transport.network_errors import Kind, Trouble, trouble_of
 from oci_push.transport.proxies import Proxy, find_proxy
-from oci_push.transport.redirects import Origin, base_of
+from oci_push.transport.redirects import Origin, Reach, base_of, literal, reach
 from oci_push.transport.sockets import Address, Network, Stream
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Dialer:
     """
 
     def __init__(self, endpoint: RegistryEndpoint, home: Origin, env: Mapping[str, str], network: Network) -> None:
-        self._access = endpoint
+        self._endpoint = endpoint
         self._home = home
         self._env = env
         self._network = network
@@ -77,8 +76,8 @@ class Dialer:
 
     def _direct(self, context: Context, where: Origin, timeout_s: float) -> Stream:
         _, host, port = where
-        if where == self._home and self._access.address:
-            name, _, number = self._access.address.rpartition(":")
+        if where == self._home and self._endpoint.address:
+            name, _, number = self._endpoint.address.rpartition(":")
             host, port = name.strip("[]"), int(number)
         addresses = self._resolve(context, host, port)
         if where != self._home:
@@ -152,7 +151,7 @@ class Dialer:
 
     def _home_reach(self, context: Context) -> Reach:
         if self._reach is None:
-            host = self._access.address.rpartition(":")[0].strip("[]") or self._home[1]
+            host = self._endpoint.address.rpartition(":")[0].strip("[]") or self._home[1]
             found = [reach(str(address[1][0])) for address in self._looked_up(context, host)]
             return min(found, default=Reach.GLOBAL)
         return self._reach
@@ -197,7 +196,7 @@ class Dialer:
         if where[0] != "https":
             return stream
         with self._lock:
-            ssl_context = self._context = self._context or self._make_context(self._access.tls)
+            ssl_context = self._context = self._context or self._make_context(self._endpoint.tls)
         return stream.start_tls(context, ssl_context, where[1].rstrip("."), timeout_s)
 
     def _make_context(self, tls: TlsConfig) -> ssl.SSLContext:

@@ -19,6 +19,7 @@ from oci_push.transport.redirects import Origin, host_header, origin, target_of
 
 Fields = list[tuple[bytes, bytes]]
 _SECRET_HEADERS = ("Authorization", "X-IDENTITY-HEADER")
+_LARGE_BYTES = 512 * 1024
 _IDLE_S = 60.0
 """How long a connection is kept unused: firewalls forget one after some minutes, without a word to either side."""
 
@@ -67,6 +68,17 @@ class Response:
         """Read the body; raises `Trouble`."""
         with self._pool.placed(self.url):
             yield from self._connection.body(self._context, self._patience)
+
+    def large_blocks(self) -> Iterator[bytes]:
+        """Read the body in blocks of one size, as large as are worth being sent on; the last one may be smaller."""
+        kept = bytearray()
+        for block in self.blocks():
+            kept += block
+            while len(kept) >= _LARGE_BYTES:
+                yield bytes(kept[:_LARGE_BYTES])
+                del kept[:_LARGE_BYTES]
+        if kept:
+            yield bytes(kept)
 
     def close(self) -> None:
         """Give the connection back, for the next request if nothing of this answer is left in it."""

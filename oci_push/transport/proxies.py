@@ -17,8 +17,7 @@ from msgspec import Struct, field
 from oci_push.errors import ConfigError
 from oci_push.model.endpoint import is_loopback
 from oci_push.secret import Secret
-from oci_push.transport.addresses import Reach, literal, reach
-from oci_push.transport.redirects import Origin, is_instance_metadata
+from oci_push.transport.redirects import Origin, Reach, is_instance_metadata, literal, reach
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[\w.-]+)?")

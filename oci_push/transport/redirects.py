@@ -1,13 +1,16 @@
-"""Origins: where a URL leads, and what a server may write as one.
+"""Where a server may send us: origins, what a URL names, and addresses, how near to us one is.
 
 Credentials go only to the origin they were asked for (distribution-spec: no credentials across hosts on redirects).
-Whether an origin that a server named may be talked to at all is judged by its address, in `dialing`.
+Whether an origin that a server named may be talked to at all is judged by the address that the socket connects to:
+names, and the many ways to write one address, say nothing. Nothing here resolves or connects; see `dialing`.
 """
 
 from __future__ import annotations
 
+import enum
 import ipaddress
 import re
+import socket
 from typing import TypeAlias
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -21,6 +24,21 @@ _USUAL_NAME = re.compile(r"([a-z0-9_-]+\.)*[a-z][a-z0-9_-]*")
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _MOST_SHOWN = 200
 _HINT = "does the registry give its own address right? see its setting for the external URL"
+_IP = ipaddress.IPv4Address | ipaddress.IPv6Address
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
+_METADATA = frozenset(
+    ipaddress.ip_address(one)
+    for one in (
+        "fd00:ec2::254",  # AWS
+        "fd20:ce::254",  # Google
+        "100.100.100.200",  # Alibaba
+        "192.0.0.192",  # Oracle
+        "168.63.129.16",  # Azure's host, which is a global address
+    )
+)
+"""Where clouds tell an instance of itself, beside the link-local 169.254.169.254: with the machine's credentials."""
 
 
 def origin(url: str, subject: str = "") -> Origin:
@@ -104,3 +122,55 @@ def shown(url: str) -> str:
 def is_instance_metadata(host: str) -> bool:
     """Say whether a host is where a cloud tells an instance of itself; a proxy would tell of the proxy's."""
     return host in ("metadata.google.internal", "169.254.169.254", "fd00:ec2::254")
+
+
+class Reach(enum.IntEnum):
+    """Say how near an address is; whoever is at one may send us to what is as near as that or less."""
+
+    GLOBAL = 0
+    PRIVATE = 1
+    LOOPBACK = 2
+    NEVER = 3
+    """Link-local, a cloud's metadata, or nobody's: no server has a reason to send us there."""
+
+    @property
+    def word(self) -> str:
+        """Return the word that messages use."""
+        return {Reach.GLOBAL: "public", Reach.PRIVATE: "private", Reach.LOOPBACK: "loopback"}.get(self, "link-local")
+
+
+def reach(address: str) -> Reach:
+    """Judge an address as the resolver writes it; an IPv6 address that stands for an IPv4 one is judged as that."""
+    found = _inner(ipaddress.ip_address(address.partition("%")[0]))
+    if found.is_loopback:
+        return Reach.LOOPBACK
+    if found.version == 6 and found in _LOCAL_NAT64:
+        return Reach.PRIVATE
+    if found in _METADATA or found.is_link_local or found.is_multicast or found.is_reserved or found.is_unspecified:
+        return Reach.NEVER
+    if found.version == 4 and found in _THIS_NETWORK:
+        return Reach.NEVER
+    is_site_local = isinstance(found, ipaddress.IPv6Address) and found.is_site_local
+    return Reach.GLOBAL if found.is_global and not is_site_local else Reach.PRIVATE
+
+
+def literal(host: str) -> str:
+    """Return the address that a host is written as, in any form the C library takes (``127.1``, ``0x7f000001``)."""
+    text = host.rstrip(".").strip("[]").partition("%")[0]
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        pass
+    try:
+        return socket.inet_ntoa(socket.inet_aton(text))
+    except (OSError, UnicodeError):
+        return ""
+
+
+def _inner(address: _IP) -> _IP:
+    """Unwrap IPv4 inside IPv6: mapped, NAT64 (RFC 6052), 6to4 (RFC 3056), Teredo (RFC 4380)."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else address)

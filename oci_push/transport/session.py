@@ -23,9 +23,9 @@ from oci_push.errors import (
 )
 from oci_push.events import Emit, Note, RetryScheduled, ignore
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.protocol import error_responses as faults
 from oci_push.protocol.call import Call, Flow, Reply
 from oci_push.protocol.endpoints import bare, learn_query
+from oci_push.protocol.error_responses import error_for
 from oci_push.protocol.notices import rate_limits, warnings
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import Retried, RetryPolicy, RetryState, attempts
@@ -184,7 +184,7 @@ class Session:
             try:
                 if response.status not in call.ok_statuses:
                     raise self._error(context, call, self._reply(context, response, call.limit))
-                yield response.status, response.blocks()
+                yield response.status, response.large_blocks()
             finally:
                 response.close()
 
@@ -343,7 +343,7 @@ class Session:
     def _error(self, context: Context, call: Call, reply: Reply) -> RegistryError:
         if self._is_elsewhere(reply) and (at := f" at {bare(reply.url)}") and not call.what.endswith(bare(reply.url)):
             call = replace(call, what=f"{call.what or bare(call.url)}{at}")
-        error = faults.error_for(call, reply, context.clock.now)
+        error = error_for(call, reply, context.clock.now)
         if self._is_elsewhere(reply):
             hint = f"{self.endpoint.host} sent us there; that place gets no login, and its own is not used"
             return error.with_hint(hint) if reply.status in (401, 403) else error

@@ -132,7 +132,7 @@ def test_what_only_the_vendor_refuses_is_refused_when_asked(tmp_path: Path) -> N
 
 
 def test_a_pipeline_comes_from_stdin(tmp_path: Path) -> None:
-    code, output = run_validate(tmp_path, "-", "--json", stdin=b"version: 2\nsteps: {}\n")
+    code, output = run_validate(tmp_path, "-", "--json", stdin="version: 2\nsteps: {}\n")
     (problem,) = json.loads(output)["errors"]
     assert (code, problem["file"], problem["line"]) == (2, "<stdin>", 1)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import layer, make_layout
-from invoking import Invoked, invoke
+from program import program
 
 from oci_push.secret import Secret
 
@@ -40,16 +41,16 @@ def describe(folder: Path, registry: Sandbox, keys: str, name: str = "inner", mo
     (folder / "oci-push.yaml").write_text(f"registries:\n  - {entry}\n{more}")
 
 
-def run(folder: Path, *arguments: str, code: int = 0, **env: str) -> Invoked:
-    return invoke(folder, "run", "pipeline.yml", *arguments, code=code, **env)
+def run(folder: Path, *arguments: str, code: int = 0, **env: str) -> CompletedProcess[str]:
+    return program("run", "pipeline.yml", *arguments, code=code, **env, cwd=folder)
 
 
 def test_a_found_file_gets_no_variable_that_was_not_allowed(registry: Sandbox, folder: Path) -> None:
     describe(folder, registry, 'password: "${AWS_SECRET_ACCESS_KEY}"')
     done = run(folder, code=2, AWS_SECRET_ACCESS_KEY=PASSWORD)
-    assert "environment variable AWS_SECRET_ACCESS_KEY is not allowed here" in done.errors
-    assert "--allow-env AWS_SECRET_ACCESS_KEY" in done.errors
-    assert PASSWORD not in done.errors + done.output
+    assert "environment variable AWS_SECRET_ACCESS_KEY is not allowed here" in done.stderr
+    assert "--allow-env AWS_SECRET_ACCESS_KEY" in done.stderr
+    assert PASSWORD not in done.stderr + done.stdout
     assert registry.traffic.count() == 0
 
 
@@ -59,7 +60,7 @@ def test_no_key_of_a_found_file_gets_it(key: str, registry: Sandbox, folder: Pat
     pairs = ", ".join(f'{name}: "{value}"' for name, value in entry.items())
     (folder / "oci-push.yaml").write_text(f"registries:\n  - {{{pairs}}}\n")
     done = run(folder, code=2, OTHER=registry.address)
-    assert "environment variable OTHER is not allowed here" in done.errors
+    assert "environment variable OTHER is not allowed here" in done.stderr
     assert registry.traffic.count() == 0
 
 
@@ -69,15 +70,15 @@ def test_variables_and_secrets_of_a_found_file_do_not_get_it(where: str, registr
     name = "T" if where.startswith("variables") else "secrets.s.t"
     (folder / "pipeline.yml").write_text(PIPELINE.replace("tag: x", f"tag: '${{{{{name}}}}}'"))
     done = run(folder, code=2, OTHER="planted")
-    assert f"unresolved variable ${{{{{name}}}}}" in done.errors
-    assert "--allow-env OTHER" in done.errors
-    assert "planted" not in done.errors + done.output
+    assert f"unresolved variable ${{{{{name}}}}}" in done.stderr
+    assert "--allow-env OTHER" in done.stderr
+    assert "planted" not in done.stderr + done.stdout
 
 
 def test_the_pick_up_is_said_once_with_what_it_may_use(registry: Sandbox, folder: Path) -> None:
     describe(folder, registry, 'password: "${PW}"')
     done = run(folder, "--allow-env", "PW", PW=PASSWORD)
-    assert done.errors.count("oci-push.yaml beside the pipeline; it may use these environment variables: PW") == 1
+    assert done.stderr.count("oci-push.yaml beside the pipeline; it may use these environment variables: PW") == 1
     assert registry.store.tags("app") == ("x",)
 
 
@@ -99,14 +100,14 @@ def test_the_users_own_configuration_may_allow_it(registry: Sandbox, folder: Pat
 
 def test_a_found_file_allows_itself_nothing(registry: Sandbox, folder: Path) -> None:
     describe(folder, registry, 'password: "${PW}"', more="allow_env: [PW]\n")
-    assert '"allow_env": a file that was found cannot allow itself' in run(folder, code=2, PW=PASSWORD).errors
+    assert '"allow_env": a file that was found cannot allow itself' in run(folder, code=2, PW=PASSWORD).stderr
     assert registry.traffic.count() == 0
 
 
 def test_a_variable_allowed_for_one_host_does_not_go_to_another(registry: Sandbox, folder: Path) -> None:
     describe(folder, registry, 'password: "${PW}"')
     done = run(folder, "--allow-env", "PW@registry.example.com", code=2, PW=PASSWORD)
-    assert "PW is not allowed here" in done.errors
+    assert "PW is not allowed here" in done.stderr
     assert registry.traffic.count() == 0
 
 
@@ -116,7 +117,7 @@ def test_a_variable_allowed_for_one_host_does_not_go_to_an_address_beside_it(reg
         f"registries:\n  - {{name: inner, domain: registry.example.com, username: robot, {keys}}}\n"
     )
     done = run(folder, "--allow-env", "PW@registry.example.com", code=2, PW=PASSWORD)
-    assert "PW is not allowed here" in done.errors
+    assert "PW is not allowed here" in done.stderr
     assert registry.traffic.count() == 0
 
 
@@ -124,7 +125,7 @@ def test_a_variable_allowed_for_one_host_does_not_go_to_an_address_beside_it(reg
 def test_an_allow_list_names_variables_one_by_one(named: str, registry: Sandbox, folder: Path) -> None:
     describe(folder, registry, 'password: "${PW}"')
     done = run(folder, "--allow-env", named, code=2, PW=PASSWORD)
-    assert named == "" or f"--allow-env: {named!r} is no name of an environment variable" in done.errors
+    assert named == "" or f"--allow-env: {named!r} is no name of an environment variable" in done.stderr
 
 
 @pytest.mark.parametrize("by", ["option", "environment", "home"])
@@ -142,7 +143,7 @@ def test_a_named_file_may_use_every_variable_and_file(by: str, registry: Sandbox
         (folder / "oci-push.yaml").rename(own / "oci-push.yaml")
         done = run(folder)
     assert registry.store.tags("app") == ("x",)
-    assert "using" not in done.errors
+    assert "using" not in done.stderr
 
 
 @pytest.mark.parametrize("way", ["absolute", "dots", "link", "linked folder"])
@@ -157,9 +158,9 @@ def test_a_found_file_reads_nothing_outside_its_folder(way: str, key: str, regis
     provider = {"keyfile_path": "gcr", "federated_token_file": "acr"}.get(key, "other")
     describe(folder, registry, f"provider: {provider}, {key}: '{named}'")
     done = run(folder, code=2)
-    assert "lies outside the folder of this file" in done.errors or "may only give a keyfile as" in done.errors
-    assert "--config" in done.errors
-    assert PASSWORD not in done.errors
+    assert "lies outside the folder of this file" in done.stderr or "may only give a keyfile as" in done.stderr
+    assert "--config" in done.stderr
+    assert PASSWORD not in done.stderr
     assert registry.traffic.count() == 0
 
 
@@ -174,7 +175,7 @@ def test_a_found_file_is_no_link_out_of_its_folder(registry: Sandbox, folder: Pa
     describe(folder, registry, f"password: {PASSWORD}")
     (folder / "oci-push.yaml").rename(folder.parent / "elsewhere.yaml")
     (folder / "oci-push.yaml").symlink_to(folder.parent / "elsewhere.yaml")
-    assert "is a link that leads out of its folder" in run(folder, code=2).errors
+    assert "is a link that leads out of its folder" in run(folder, code=2).stderr
 
 
 def test_a_login_from_elsewhere_does_not_follow_an_address_of_a_found_file(registry: Sandbox, folder: Path) -> None:
@@ -187,7 +188,7 @@ def test_a_login_from_elsewhere_does_not_follow_an_address_of_a_found_file(regis
         f" address: '{registry.address}', plain_http: true}}\n"
     )
     done = run(folder, code=1)
-    assert "gets no login from elsewhere" in done.errors
+    assert "gets no login from elsewhere" in done.stderr
     assert registry.traffic.count() > 0
     assert not [one for one in registry.traffic.requests if "authorization" in one.headers]
     run(folder, "--config", "oci-push.yaml")
@@ -204,7 +205,7 @@ def test_a_clouds_login_does_not_follow_an_address_of_a_found_file(
         f" address: '{registry.address}', plain_http: true}}\n"
     )
     done = run(folder, code=2)
-    assert "may not say how a cloud's registry is reached" in done.errors
+    assert "may not say how a cloud's registry is reached" in done.stderr
     assert registry.traffic.count() == 0
 
 
@@ -214,14 +215,14 @@ def test_a_login_does_not_go_to_a_candidates_host_by_registry_context(registry: 
     )
     step = f"{{type: push, candidate: '{registry.address}/evil:1', registry_context: inner, registry: inner}}"
     (folder / "pipeline.yml").write_text(f"version: '1.0'\nsteps:\n  p: {step}\n")
-    assert "registry_context 'inner' is registry.example.com, and the candidate is on" in run(folder, code=2).errors
+    assert "registry_context 'inner' is registry.example.com, and the candidate is on" in run(folder, code=2).stderr
     assert registry.traffic.count() == 0
 
 
 def test_templates_in_variables_of_a_found_file_stay_as_they_are_written(registry: Sandbox, folder: Path) -> None:
     describe(folder, registry, f"password: {PASSWORD}", more="variables: {V: 'a-${{W}}', W: b}\n")
     (folder / "pipeline.yml").write_text(PIPELINE.replace("tag: x", "tag: '${{V}}'"))
-    assert "V keeps its ${{…}} as it is written" in run(folder, code=2).errors
+    assert "V keeps its ${{…}} as it is written" in run(folder, code=2).stderr
     assert registry.traffic.count() == 0
     run(folder, "--config", "oci-push.yaml")
     assert registry.store.tags("app") == ("a-b",)
@@ -248,20 +249,20 @@ UNUSED = [
 def test_what_no_step_uses_is_not_read(keys: str, command: tuple[str, ...], registry: Sandbox, folder: Path) -> None:
     place = "" if "domain" in keys or "provider: ecr" in keys else ", domain: unused.example"
     describe(folder, registry, f"password: {PASSWORD}", more=f"  - {{name: unused, {keys}{place}}}\n")
-    invoke(folder, *command, "--config", "oci-push.yaml")
+    program(*command, "--config", "oci-push.yaml", cwd=folder)
 
 
 def test_what_a_step_uses_is_read_before_anybody_is_asked(registry: Sandbox, folder: Path) -> None:
     describe(folder, registry, "password_file: nowhere")
     done = run(folder, "--config", "oci-push.yaml", code=2)
-    assert "password_file: nowhere: cannot be read (No such file or directory)" in done.errors
+    assert "password_file: nowhere: cannot be read (No such file or directory)" in done.stderr
     assert registry.traffic.count() == 0
-    invoke(folder, "run", "pipeline.yml", "--sandbox", "--config", "oci-push.yaml")
+    program("run", "pipeline.yml", "--sandbox", "--config", "oci-push.yaml", cwd=folder)
 
 
 def test_whoami_lists_what_it_can(registry: Sandbox, folder: Path) -> None:
     describe(
         folder, registry, f"password: {PASSWORD}", more="  - {name: b, domain: b.example, password_file: nowhere}\n"
     )
-    assert "robot" in invoke(folder, "whoami", "--config", "oci-push.yaml", code=4).output
-    assert "robot" in invoke(folder, "whoami", "inner", "--config", "oci-push.yaml").output
+    assert "robot" in program("whoami", "--config", "oci-push.yaml", code=4, cwd=folder).stdout
+    assert "robot" in program("whoami", "inner", "--config", "oci-push.yaml", cwd=folder).stdout

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from equipment.sandbox import Sandbox
 from images import layer, make_layout
-from invoking import invoke
+from program import program
 from running import Running
 
 STEPS = """
@@ -41,9 +41,9 @@ def test_plan_rehearsal_and_run_agree_on_the_name(candidate: str, more: str, pat
     with Sandbox() as one, Sandbox() as other:
         described = config(one.address, other.address)
         (tmp_path / "oci-push.yaml").write_text(json.dumps(described))
-        plan = json.loads(invoke(tmp_path, "plan", "p.yml", "--json").output)
+        plan = json.loads(program("plan", "p.yml", "--json", cwd=tmp_path).stdout)
         assert plan["steps"][2]["targets"] == [f"{other.address}/{path}:x"]
-        rehearsed = invoke(tmp_path, "run", "p.yml", "--sandbox", "--candidate", "b=oci:image").output
+        rehearsed = program("run", "p.yml", "--sandbox", "--candidate", "b=oci:image", cwd=tmp_path).stdout
         assert f"/{other.address.replace(':', '-')}/{path}:x@sha256:" in rehearsed
         assert one.traffic.count() + other.traffic.count() == 0
         done = Running(config=described, candidates={"b": f"oci:{tmp_path / 'image'}"}).run(text)

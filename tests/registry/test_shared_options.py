@@ -12,7 +12,7 @@ from equipment.faults import Fault, FaultScript, Stall
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import layer, make_layout
-from invoking import invoke
+from program import program
 
 from oci_push.cli.app import command_of
 from oci_push.cli.options import Common
@@ -55,8 +55,8 @@ def test_both_take_every_option_of_the_group() -> None:
 def test_run_prints_json_and_nothing_else(folder: Path) -> None:
     with Sandbox() as sandbox:
         write(folder, sandbox.address)
-        done = invoke(folder, "run", "p.yml", "--json")
-        value = json.loads(done.output)
+        done = program("run", "p.yml", "--json", cwd=folder)
+        value = json.loads(done.stdout)
         assert (value["build_status"], value["push_steps"]) == ("success", {"total": 2, "ran": 2})
         assert [step["targets"][0]["tags"][0]["tag"] for step in value["steps"]] == ["x", "y"]
 
@@ -64,13 +64,13 @@ def test_run_prints_json_and_nothing_else(folder: Path) -> None:
 def test_run_ends_at_its_time_limit(folder: Path) -> None:
     with Sandbox(faults=FaultScript([Fault(path="/app/", times=0, action=Stall(30))])) as sandbox:
         write(folder, sandbox.address)
-        done = invoke(folder, "run", "p.yml", "--timeout", "0.3", "--no-memory", code=7)
-        assert "Build finished: failure" in done.errors
+        done = program("run", "p.yml", "--timeout", "0.3", "--no-memory", code=7, cwd=folder)
+        assert "Build finished: failure" in done.stderr
 
 
 def test_run_logs_in_as_the_user_given(closed: Sandbox, folder: Path) -> None:
     write(folder, closed.address)
-    invoke(folder, "run", "p.yml", "-u", "robot", "--password-stdin", stdin=PASSWORD)
+    program("run", "p.yml", "-u", "robot", "--password-stdin", stdin=PASSWORD, cwd=folder)
     assert set(closed.store.tags("app")) == {"x", "y"}
 
 
@@ -78,20 +78,22 @@ def test_a_password_for_several_registries_is_refused_before_anybody_gets_it(clo
     with Sandbox() as other:
         write(folder, closed.address, other.address)
         credential = ("-u", "robot", "--password-stdin")
-        run = invoke(folder, "run", "p.yml", *credential, stdin=PASSWORD, code=2)
+        run = program("run", "p.yml", *credential, stdin=PASSWORD, code=2, cwd=folder)
         places = (f"{closed.address}/a:1", f"{other.address}/a:1")
-        pushed = invoke(folder, "push", "oci:image", *places, *credential, stdin=PASSWORD, code=2)
+        pushed = program("push", "oci:image", *places, *credential, stdin=PASSWORD, code=2, cwd=folder)
         for done in (run, pushed):
-            assert f"2 registries want a login ({closed.address}, {other.address})" in done.errors
+            assert f"2 registries want a login ({closed.address}, {other.address})" in done.stderr
         assert closed.traffic.count() + other.traffic.count() == 0
 
 
 def test_a_password_for_the_target_does_not_go_to_the_source(closed: Sandbox, folder: Path) -> None:
     with Sandbox() as other:
-        invoke(folder, "push", "oci:image", f"{other.address}/a:1")
+        program("push", "oci:image", f"{other.address}/a:1", cwd=folder)
         other.traffic.clear()
         credential = ("-u", "robot", "--password-stdin")
-        invoke(folder, "push", f"docker://{other.address}/a:1", f"{closed.address}/a:1", *credential, stdin=PASSWORD)
+        program(
+            "push", f"docker://{other.address}/a:1", f"{closed.address}/a:1", *credential, stdin=PASSWORD, cwd=folder
+        )
         assert closed.store.tags("a") == ("1",)
         assert not [one for one in other.traffic.requests if "authorization" in one.headers]
 
@@ -101,27 +103,27 @@ def test_a_password_where_every_registry_has_its_own_is_refused(closed: Sandbox,
     (folder / "oci-push.yaml").write_text(
         f"registries: [{{name: inner, domain: '{closed.address}', username: robot, password: {PASSWORD}}}]"
     )
-    done = invoke(folder, "run", "p.yml", "-u", "other", "--password-stdin", stdin="x", code=2)
-    assert "every registry has a login of its own" in done.errors
+    done = program("run", "p.yml", "-u", "other", "--password-stdin", stdin="x", code=2, cwd=folder)
+    assert "every registry has a login of its own" in done.stderr
 
 
 def test_creating_repositories_where_there_is_no_ecr_is_refused(folder: Path) -> None:
     write(folder, "reg.example")
-    done = invoke(folder, "run", "p.yml", "--create-repository", code=2)
-    assert "--create-repository: no step pushes to ECR" in done.errors
+    done = program("run", "p.yml", "--create-repository", code=2, cwd=folder)
+    assert "--create-repository: no step pushes to ECR" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["push", "run"])
 def test_a_key_without_a_certificate_is_refused(command: str, folder: Path) -> None:
     write(folder, "reg.example")
     words = ("oci:image", "reg.example/a:1") if command == "push" else ("p.yml",)
-    assert "--key-file needs --cert-file" in invoke(folder, command, *words, "--key-file", "k.pem", code=2).errors
+    assert "--key-file needs --cert-file" in program(command, *words, "--key-file", "k.pem", code=2, cwd=folder).stderr
 
 
 def test_push_exports_what_it_pushed(folder: Path) -> None:
     with Sandbox() as sandbox:
         places = (f"{sandbox.address}/a:1", f"{sandbox.address}/b:1")
-        invoke(folder, "push", "oci:image", *places, "--export", "out.env")
+        program("push", "oci:image", *places, "--export", "out.env", cwd=folder)
         lines = dict(line.split("=", 1) for line in (folder / "out.env").read_text().splitlines())
         assert set(lines) == {f"push{n}_{m}" for n in ("", "_2") for m in ("registry", "imageId", "imageRepoDigest")}
         assert f"{sandbox.address}/b@sha256:" in lines["push_2_imageRepoDigest"]
@@ -131,26 +133,26 @@ def test_push_uses_the_login_of_a_described_host(closed: Sandbox, folder: Path) 
     entry = f"{{name: inner, domain: '{closed.address}', username: robot, password: '${{PW}}'}}"
     (folder / "oci-push.yaml").write_text(f"registries: [{entry}]")
     place = f"{closed.address}/a:1"
-    done = invoke(folder, "push", "oci:image", place, "--allow-env", "PW", PW=PASSWORD)
-    assert "using oci-push.yaml in the working folder" in done.errors
+    done = program("push", "oci:image", place, "--allow-env", "PW", PW=PASSWORD, cwd=folder)
+    assert "using oci-push.yaml in the working folder" in done.stderr
     assert closed.store.tags("a") == ("1",)
-    invoke(folder, "push", "oci:image", f"{closed.address}/a:2", "--config", "oci-push.yaml", PW=PASSWORD)
+    program("push", "oci:image", f"{closed.address}/a:2", "--config", "oci-push.yaml", PW=PASSWORD, cwd=folder)
     assert set(closed.store.tags("a")) == {"1", "2"}
 
 
 def test_push_goes_on_without_a_found_description_that_it_may_not_read(closed: Sandbox, folder: Path) -> None:
     entry = f"{{name: inner, domain: '{closed.address}', username: robot, password: '${{PW}}'}}"
     (folder / "oci-push.yaml").write_text(f"registries: [{entry}]")
-    done = invoke(folder, "push", "oci:image", f"{closed.address}/a:1", PW=PASSWORD, code=5)
-    assert "registry 'inner' of oci-push.yaml is not used" in done.errors
+    done = program("push", "oci:image", f"{closed.address}/a:1", PW=PASSWORD, code=5, cwd=folder)
+    assert "registry 'inner' of oci-push.yaml is not used" in done.stderr
     assert not [one for one in closed.traffic.requests if "authorization" in one.headers]
     credential = ("-u", "robot", "--password-stdin")
-    invoke(folder, "push", "oci:image", f"{closed.address}/a:1", *credential, stdin=PASSWORD)
+    program("push", "oci:image", f"{closed.address}/a:1", *credential, stdin=PASSWORD, cwd=folder)
     assert closed.store.tags("a") == ("1",)
 
 
 def test_other_hosts_are_pushed_to_as_if_there_were_no_description(folder: Path) -> None:
     (folder / "oci-push.yaml").write_text("registries: [{name: inner, domain: reg.example, password_file: nowhere}]")
     with Sandbox() as sandbox:
-        done = invoke(folder, "push", "oci:image", f"{sandbox.address}/a:1", "--config", "oci-push.yaml")
-        assert "inner" not in done.errors
+        done = program("push", "oci:image", f"{sandbox.address}/a:1", "--config", "oci-push.yaml", cwd=folder)
+        assert "inner" not in done.stderr
