@@ -136,7 +136,8 @@ def _refused(error: RegistryError, credential: Credential | None, what: str) -> 
         return error  # without a status it is not the server's word, but that we may not be sent there
     if not isinstance(error, DeniedError) and error.status != 400:
         return CredentialsError(str(error), hint="the registry names this token server; is its address right?")
-    if urlsplit(error.url)[:2] != urlsplit(what.removeprefix(_SERVER))[:2]:
+    is_elsewhere = urlsplit(error.url)[:2] != urlsplit(what.removeprefix(_SERVER))[:2]
+    if is_elsewhere and error.message.startswith(f"{what} at {error.url}: "):
         return CredentialsError(str(error), hint="the token server sent us there; that place gets no login")
     if credential is None:
         return CredentialsError(
