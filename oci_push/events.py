@@ -5,6 +5,7 @@ Events never hold secrets, as `discreet` stands before whoever listens, and URLs
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeAlias, TypeVar
 
@@ -16,14 +17,23 @@ from oci_push.model.reference import Repository
 from oci_push.secret import masked
 
 
-class Note(Struct, frozen=True):
+def _tag(name: str) -> str:
+    """Return what an event is called in JSON: ``blob_done``."""
+    return re.sub("(?<=.)(?=[A-Z])", "_", name).lower()
+
+
+class _Event(Struct, frozen=True, tag=_tag):
+    """Base of all; `type` says in JSON which one it is."""
+
+
+class Note(_Event, frozen=True):
     """Say something a person should read: `level` is ``info`` or ``warning``."""
 
     text: str
     level: str = "info"
 
 
-class SourceOpened(Struct, frozen=True):
+class SourceOpened(_Event, frozen=True):
     """An image's structure is known: what it is, how many distinct blobs it has and their bytes."""
 
     source: str
@@ -33,7 +43,7 @@ class SourceOpened(Struct, frozen=True):
     size_bytes: int
 
 
-class LayerCompressed(Struct, frozen=True):
+class LayerCompressed(_Event, frozen=True):
     """A layer that was stored uncompressed has been compressed, or was known from an earlier run."""
 
     diff_id: Digest
@@ -42,14 +52,14 @@ class LayerCompressed(Struct, frozen=True):
     from_memory: bool
 
 
-class TargetStarted(Struct, frozen=True):
+class TargetStarted(_Event, frozen=True):
     """Work on one target repository begins."""
 
     repository: Repository
     tags: tuple[str, ...]
 
 
-class BlobProgress(Struct, frozen=True):
+class BlobProgress(_Event, frozen=True):
     """Bytes of a blob have gone out; `sent_bytes` counts from the blob's start."""
 
     repository: Repository
@@ -58,7 +68,7 @@ class BlobProgress(Struct, frozen=True):
     size_bytes: int
 
 
-class UploadResumed(Struct, frozen=True):
+class UploadResumed(_Event, frozen=True):
     """An upload that an earlier run left open goes on: `offset_bytes` of the blob are there already."""
 
     repository: Repository
@@ -67,7 +77,7 @@ class UploadResumed(Struct, frozen=True):
     size_bytes: int
 
 
-class BlobDone(Struct, frozen=True):
+class BlobDone(_Event, frozen=True):
     """A blob is in the repository; `outcome` is ``exists``, ``mounted``, ``uploaded`` or ``skipped``."""
 
     repository: Repository
@@ -77,7 +87,7 @@ class BlobDone(Struct, frozen=True):
     mounted_from: str = ""
 
 
-class ManifestDone(Struct, frozen=True):
+class ManifestDone(_Event, frozen=True):
     """A manifest is in the repository; `outcome` is ``exists`` or ``pushed``."""
 
     repository: Repository
@@ -85,7 +95,7 @@ class ManifestDone(Struct, frozen=True):
     outcome: str
 
 
-class TagDone(Struct, frozen=True):
+class TagDone(_Event, frozen=True):
     """A tag points at the image; `outcome` is ``pushed`` or ``unchanged``."""
 
     repository: Repository
@@ -95,7 +105,7 @@ class TagDone(Struct, frozen=True):
     outcome: str
 
 
-class TargetFinished(Struct, frozen=True):
+class TargetFinished(_Event, frozen=True):
     """Work on one target repository has ended; `error` is empty on success."""
 
     repository: Repository
@@ -103,7 +113,7 @@ class TargetFinished(Struct, frozen=True):
     error: str = ""
 
 
-class ReplicaDone(Struct, frozen=True):
+class ReplicaDone(_Event, frozen=True):
     """A copy in another region is there and checked, or is not; `outcome` is ``replicated``, ``copied``, ``failed``."""
 
     repository: Repository
@@ -112,7 +122,7 @@ class ReplicaDone(Struct, frozen=True):
     error: str = ""
 
 
-class RetryScheduled(Struct, frozen=True):
+class RetryScheduled(_Event, frozen=True):
     """Something failed in a way that may pass and is tried again after `wait_s` seconds."""
 
     what: str
@@ -121,7 +131,7 @@ class RetryScheduled(Struct, frozen=True):
     wait_s: float
 
 
-class StepStarted(Struct, frozen=True):
+class StepStarted(_Event, frozen=True):
     """A pipeline step begins (or begins again: `attempt` counts from 1)."""
 
     name: str
@@ -132,7 +142,7 @@ class StepStarted(Struct, frozen=True):
     timeout_s: float | None = None
 
 
-class StepFinished(Struct, frozen=True):
+class StepFinished(_Event, frozen=True):
     """A pipeline step has ended with `result` (success, failure, skipped, terminated)."""
 
     name: str
@@ -143,7 +153,7 @@ class StepFinished(Struct, frozen=True):
     step_type: str = "push"
 
 
-class Within(Struct, frozen=True):
+class Within(_Event, frozen=True):
     """Something happened inside a pipeline step, which may run beside others."""
 
     step: str

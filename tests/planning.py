@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import typer
+from published import check_json
 from typer.testing import CliRunner
 from validating import own_signals
 
 from oci_push.cli.plan import plan as command
+from oci_push.runner.report import PipelinePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +62,6 @@ def plan(folder: Path, text: str, *arguments: str, registries: object = None, va
         done = CliRunner().invoke(app, [str(file), "--json", *arguments], env=env)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
+    if done.stdout:
+        check_json(done.stdout, PipelinePlan)
     return Planned(done.exit_code, json.loads(done.stdout or "{}"), done.stderr)

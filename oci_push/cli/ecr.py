@@ -13,12 +13,13 @@ from msgspec.structs import replace
 from oci_push.cli import options
 from oci_push.cli.failures import run_command
 from oci_push.cli.options import Common, split_regions
-from oci_push.cli.output import say, say_json, start_debug_log
+from oci_push.cli.output import say, say_form, say_json, start_debug_log
 from oci_push.cli.push import make_pusher
 from oci_push.cli.render.lines import LineRenderer
 from oci_push.cli.render.replicas import show_replicas
 from oci_push.errors import ConfigError
 from oci_push.events import Note
+from oci_push.forms import VERSION
 from oci_push.language.replication import load_rules
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import AwsIdentity
@@ -37,7 +38,7 @@ from oci_push.providers.ecr.replication_rules import (
 )
 from oci_push.runner.pusher import Pusher
 from oci_push.runner.regions import REPLICATION_S, follow
-from oci_push.runner.report import exit_code, replica_to_json
+from oci_push.runner.report import ReplicaForm, ReplicationReport, exit_code
 from oci_push.runtime.context import Context
 
 ecr = typer.Typer(no_args_is_help=True, help="Amazon ECR's own settings.")
@@ -148,7 +149,7 @@ def wait(
             inner = context.child(seconds=timeout, what="waiting for replication")
             results = follow(inner, pusher, named, identity, split_regions(regions), emit)
         if as_json:
-            say_json({"replicas": [replica_to_json(result) for result in results]})
+            say_form(ReplicationReport(VERSION, tuple(ReplicaForm.of(result) for result in results)))
         show_replicas(results, is_quiet=as_json)
         return exit_code([result.error for result in results])
 

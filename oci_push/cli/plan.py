@@ -8,7 +8,7 @@ import typer
 
 from oci_push.cli import options
 from oci_push.cli.failures import run_command, show_error
-from oci_push.cli.output import say, say_json
+from oci_push.cli.output import say, say_form
 from oci_push.cli.pipeline_inputs import (
     Assume,
     AutoPush,
@@ -25,10 +25,10 @@ from oci_push.cli.pipeline_inputs import (
 )
 from oci_push.cli.variables import VariableFiles, VariableOption
 from oci_push.errors import ConfigError
-from oci_push.language.resolving import ResolveContext
 from oci_push.language.retries import MAX_WAIT_S
 from oci_push.language.steps import type_of
-from oci_push.runner.simulate import Assumed, PlannedStep, Simulation, simulate
+from oci_push.runner.report import PipelinePlan
+from oci_push.runner.simulate import Assumed, Simulation, simulate
 from oci_push.runtime.context import Context
 
 
@@ -68,10 +68,10 @@ def plan(
         )
         done = simulate(inputs.pipeline, inputs.resolve_context, assumed)
         if as_json:
-            say_json(simulation_to_json(done, inputs.resolve_context))
+            say_form(PipelinePlan.of(done, inputs.resolve_context))
         else:
             tell_warnings(inputs.warnings)
-            _print(done, inputs.resolve_context)
+            _print(done)
             tell_idle(done.pushes)
         if done.problems:
             show_error(ConfigError(problems=tuple(dict.fromkeys(done.problems))))
@@ -81,39 +81,7 @@ def plan(
     run_command(work, what="plan")
 
 
-def simulation_to_json(done: Simulation, resolve_context: ResolveContext) -> dict[str, object]:
-    """Return the plan's JSON; waits and limits in seconds, events in time order."""
-    return {
-        "steps": [step_to_json(step, resolve_context) for step in done.steps],
-        "build_status": done.status,
-        "exit_code": done.exit_code,
-        "events": done.events,
-    }
-
-
-def step_to_json(planned: PlannedStep, resolve_context: ResolveContext) -> dict[str, object]:
-    """Return one step; `source` is ``step:NAME``, a whole reference or a file, `image` the SOURCE it is read from."""
-    step, resolved = planned.step, planned.resolved
-    return {
-        "name": step.name,
-        "type": type_of(step),
-        "stage": step.settings.stage or "default",
-        "group": planned.group,
-        "decision": "run" if planned.runs else "skip",
-        "reason": planned.reason or None,
-        "source": resolved.source.text if resolved else None,
-        "image": (resolved.source.source or None) if resolved else resolve_context.candidates.get(step.name),
-        "registry": resolved.registry if resolved else None,
-        "pull_registry": (resolved.source.registry or None) if resolved else None,
-        "targets": list(resolved.references()) if resolved else [],
-        "attempts": planned.attempts,
-        "waits_s": list(planned.waits_s),
-        "timeout_s": step.settings.timeout_s,
-        "result": planned.result,
-    }
-
-
-def _print(done: Simulation, resolve_context: ResolveContext) -> None:
+def _print(done: Simulation) -> None:
     stage = ""
     for planned in done.steps:
         step = planned.step

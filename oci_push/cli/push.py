@@ -16,7 +16,7 @@ from oci_push.cli.described import described_accesses
 from oci_push.cli.failures import run_command, show_error
 from oci_push.cli.grouping import takes
 from oci_push.cli.options import Common, split_regions
-from oci_push.cli.output import say, say_json, start_debug_log
+from oci_push.cli.output import say, say_form, start_debug_log
 from oci_push.cli.render.lines import LineRenderer, size
 from oci_push.cli.render.replicas import show_replicas
 from oci_push.cli.render.tags import show_tags
@@ -33,7 +33,7 @@ from oci_push.runner.exports import write_exports
 from oci_push.runner.outputs import push_members
 from oci_push.runner.pusher import Options, Pusher
 from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, serve_everywhere
-from oci_push.runner.report import error_to_json, exit_code, push_to_json, replica_to_json, write_report
+from oci_push.runner.report import ImagePlan, PushReport, write_report
 from oci_push.runtime.context import Context
 from oci_push.sources.settings import SourceSettings
 from oci_push.transport.session import TransportSettings
@@ -98,7 +98,8 @@ def push(
                 if plan:
                     show_plan(planned, as_json=common.as_json)
                     if common.report:
-                        write_report(common.report, {"source": source, "status": "planned", **plan_to_json(planned)})
+                        shown = ImagePlan.of(planned)
+                        write_report(common.report, replace(shown, source=source, status="planned"))
                     return 0
                 results = pusher.execute(planned, opened, context)
             replicas: list[ReplicaResult] = []
@@ -187,20 +188,9 @@ def show_results(
     as_json: bool,
 ) -> int:
     """Print each tag with its digest, and each failure; give the exit code."""
-    failures = [*(result.error for result in results), *(replica.error for replica in replicas)]
-    code = exit_code(failures) or exit_code([trouble])
-    value: dict[str, object] = {
-        "source": source,
-        "status": "success" if code == 0 else "failure",
-        "exit_code": code,
-        "targets": [push_to_json(result) for result in results],
-    }
-    if replicas:
-        value["replicas"] = [replica_to_json(replica) for replica in replicas]
-    if trouble is not None:
-        value["error"] = error_to_json(trouble)
+    form = PushReport.of(source, results, replicas, trouble)
     if as_json:
-        say_json(value)
+        say_form(form)
     for result in results:
         done = [tag.tag for tag in result.tags if tag.outcome in ("pushed", "unchanged")]
         if not as_json:
@@ -213,15 +203,15 @@ def show_results(
     if trouble is not None:
         show_error(trouble)
     if report:
-        write_report(report, value)
-    return code
+        write_report(report, form)
+    return form.exit_code
 
 
 def show_plan(plan: PushPlan, *, as_json: bool) -> None:
     """Print the very object that would be executed."""
     graph = plan.graph
     if as_json:
-        say_json(plan_to_json(plan))
+        say_form(ImagePlan.of(plan))
         return
     say(f"image {graph.root.digest} ({graph.root.media_type})")
     say(f"  {len(graph.nodes)} manifests, {len(graph.blobs)} blobs, {size(graph.size_bytes)}")
@@ -231,26 +221,6 @@ def show_plan(plan: PushPlan, *, as_json: bool) -> None:
         for blob in leg.blobs:
             asked = ", ".join(str(r) for r in leg.mounts.get(blob.digest, ()))
             say(f"  blob {blob.digest} {size(blob.size)}" + (f", mount from {asked}" if asked else ""))
-
-
-def plan_to_json(plan: PushPlan) -> dict[str, object]:
-    """Return a plan as JSON values."""
-    graph = plan.graph
-    return {
-        "digest": str(graph.root.digest),
-        "media_type": graph.root.media_type,
-        "manifests": [str(node.digest) for node in graph.nodes],
-        "blobs": [{"digest": str(b.digest), "size": b.size, "media_type": b.media_type} for b in graph.blobs],
-        "targets": [
-            {
-                "repository": str(leg.target.repository),
-                "tags": list(leg.target.tags),
-                "after": str(plan.legs[leg.after].target.repository) if leg.after is not None else None,
-                "mounts": {str(digest): [str(r) for r in asked] for digest, asked in leg.mounts.items()},
-            }
-            for leg in plan.legs
-        ],
-    }
 
 
 def _platform(texts: list[str] | None) -> Platform | None:

@@ -15,7 +15,7 @@ from oci_push.api import this_environment
 from oci_push.cli.failures import run_command, show_error
 from oci_push.cli.grouping import takes
 from oci_push.cli.options import Common
-from oci_push.cli.output import say, say_json, start_debug_log, tell
+from oci_push.cli.output import say, say_form, start_debug_log, tell
 from oci_push.cli.pipeline_inputs import (
     Assume,
     AutoPush,
@@ -41,7 +41,7 @@ from oci_push.language.resolving import raise_together
 from oci_push.language.retries import MAX_WAIT_S
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.runner.exports import write_exports
-from oci_push.runner.report import run_to_json, write_report
+from oci_push.runner.report import PipelineReport, write_report
 from oci_push.runner.results import RunReport
 from oci_push.runner.run import Runner
 from oci_push.runner.settings import RunSettings
@@ -121,7 +121,7 @@ def run(
         _show(done, as_json=common.as_json)
         try:
             if common.report:
-                write_report(common.report, run_to_json(done))
+                write_report(common.report, PipelineReport.of(done))
         finally:
             if common.export and form:
                 write_exports(common.export, form, inputs.resolve_context.variables.exports())
@@ -147,7 +147,7 @@ def _check_effects(common: Common, inputs: Inputs, settings: RunSettings) -> str
 
 def _show(done: RunReport, *, as_json: bool) -> None:
     if as_json:
-        say_json(run_to_json(done))
+        say_form(PipelineReport.of(done))
     for step in done.steps:
         for result in step.pushed:
             for tag in result.tags:

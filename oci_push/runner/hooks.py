@@ -18,7 +18,7 @@ from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import Hook, Text, UnsupportedStep
 from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.notes import NoteWriter
-from oci_push.runner.results import HookResult, Noted
+from oci_push.runner.results import Annotation, HookResult
 from oci_push.runner.schedule import FAILURE, SKIPPED, SUCCESS, Rules, Schedule
 from oci_push.runner.settings import RunSettings
 from oci_push.runtime.context import Context
@@ -51,7 +51,7 @@ class HookRunner(Struct, frozen=True):
     run_steps: RunSteps
     image: str = ""
 
-    def run(self, hook: Hook | None, context: Context) -> tuple[HookResult | None, tuple[Noted, ...]]:
+    def run(self, hook: Hook | None, context: Context) -> tuple[HookResult | None, tuple[Annotation, ...]]:
         """Run a hook: notes last, so that they can hold what its steps export."""
         if hook is None:
             return None, ()
@@ -81,9 +81,9 @@ class HookRunner(Struct, frozen=True):
             status = FAILURE  # what was to come first has not happened
         if status != SUCCESS:
             self.emit(Note(f"{what} ended with {status}: {reason}", "warning"))
-        return HookResult(hook.event, status, reason)
+        return HookResult(hook.event, status, reason or None)
 
-    def _write(self, hook: Hook, variables: Variables) -> tuple[Noted, ...]:
+    def _write(self, hook: Hook, variables: Variables) -> tuple[Annotation, ...]:
         evaluator = VariablesEvaluator(variables)
         names = evaluator.names(self.states, self.workflow)
         writer = NoteWriter(variables, evaluator, names, self.settings.read_file, self.emit, self.image)

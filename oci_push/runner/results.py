@@ -11,10 +11,10 @@ from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import OciPushError
 from oci_push.runner.idle import Pushes
 
-Plain: TypeAlias = str | float | bool | None
+Plain: TypeAlias = str | int | float | bool | None
 
 
-class Noted(Struct, frozen=True):
+class Annotation(Struct, frozen=True):
     """One key noted, or removed, of an entity: an image, a build, a pipeline, a project.
 
     `display` marks the annotation that the vendor's page would show.
@@ -25,8 +25,8 @@ class Noted(Struct, frozen=True):
     key: str
     value: Plain = None
     event: str = ""
-    is_display: bool = False
-    is_removal: bool = False
+    is_display: bool = field(default=False, name="display")
+    is_removal: bool = field(default=False, name="removed")
 
 
 class HookResult(Struct, frozen=True):
@@ -34,7 +34,7 @@ class HookResult(Struct, frozen=True):
 
     event: str
     status: str
-    reason: str = ""
+    reason: str | None = None
 
 
 class StepResult(Struct, frozen=True):
@@ -57,7 +57,7 @@ class StepResult(Struct, frozen=True):
     reason: str = ""
     seconds: float = 0.0
     hooks: tuple[HookResult, ...] = ()
-    notes: tuple[Noted, ...] = ()
+    notes: tuple[Annotation, ...] = ()
     aborts: bool = False
 
 
@@ -68,6 +68,6 @@ class RunReport(Struct, frozen=True):
     exit_code: int
     status: str = "success"
     hooks: tuple[HookResult, ...] = ()
-    notes: tuple[Noted, ...] = ()
+    notes: tuple[Annotation, ...] = ()
     seconds: float = 0.0
     pushes: Pushes = field(default_factory=Pushes)

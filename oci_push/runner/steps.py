@@ -18,7 +18,7 @@ from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.hooks import ELECTED, HookRunner, RunSteps, Shell, run_foreign
 from oci_push.runner.outputs import step_outputs
 from oci_push.runner.pusher import Pusher
-from oci_push.runner.results import Noted, StepResult
+from oci_push.runner.results import Annotation, StepResult
 from oci_push.runner.schedule import FAILURE, SKIPPED, SUCCESS, TERMINATED
 from oci_push.runner.settings import RunSettings
 from oci_push.runner.simulate import step_variables
@@ -146,7 +146,7 @@ class StepRunner(Struct, frozen=True):
     def _own_members(self, step: Step, result: StepResult) -> Mapping[str, str]:
         return self.resolve_context.variables.exports().get(step.name, {}) if result.status == SUCCESS else {}
 
-    def _attach(self, result: StepResult, notes: list[Noted], context: Context, emit: Emit) -> None:
+    def _attach(self, result: StepResult, notes: list[Annotation], context: Context, emit: Emit) -> None:
         """Attach what was noted about the image to it, as a referrer; a registry that refuses is only told about."""
         if not self.settings.annotate_referrer or result.status != SUCCESS or not result.pushed:
             return
@@ -170,10 +170,8 @@ class StepRunner(Struct, frozen=True):
         return emit
 
 
-def _shown(note: Noted) -> str:
+def _shown(note: Annotation) -> str:
     value = note.value
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
     return "" if value is None else str(value)

@@ -20,6 +20,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("secret",),
     ("errors",),
     ("model",),
+    ("forms",),
     ("runtime",),
     ("protocol", "events"),
     ("transport",),
