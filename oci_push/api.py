@@ -24,6 +24,7 @@ from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, shown
 from oci_push.runner.pusher import Environment, Options, Pusher
 from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, follow
+from oci_push.runner.unit import PushUnit, UnitTarget, perform
 from oci_push.runtime.clock import Clock, SystemClock
 from oci_push.runtime.context import Context
 from oci_push.secret import learn_logins
@@ -65,11 +66,11 @@ def push(
         options = replace(options, endpoints={**ecr_accesses(parsed, create_repositories), **options.endpoints})
     pusher = Pusher(context, options, this_environment(), emit)
     with contextlib.closing(pusher):
-        targets = pusher.targets(parsed)
-        with pusher.open(source, context, targets=len(targets)) as opened:
-            pusher.check(opened, targets, context, wanted)
-            plan = pusher.plan(opened, targets, context, wanted)
-            return pusher.execute(plan, opened, context)
+        targets = tuple(UnitTarget(one.repository, one.tags) for one in parsed)
+        done = perform(PushUnit(source, targets, platform=wanted), pusher, context, emit)
+    if done.error is not None and not done.results:
+        raise done.error
+    return done.results
 
 
 def replicate(

@@ -20,12 +20,10 @@ from oci_push.engine.verify import verify
 from oci_push.errors import OciPushError
 from oci_push.events import Emit, TargetFinished, TargetStarted
 from oci_push.model.digest import Digest
-from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import Repository
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
-from oci_push.secret import repr_without
 from oci_push.sources.base import Source
 
 _UNDO_S = 30.0
@@ -40,7 +38,7 @@ class PushOptions(Struct, frozen=True):
 
 
 class PushResult(Struct, frozen=True):
-    """Tell what became of one repository; `error` is ``None`` on success, `endpoint` how it was reached.
+    """Tell what became of one repository; `error` is ``None`` on success.
 
     `verified` says that all of it was read back; `repaired` is what had to be sent again for that.
     """
@@ -55,10 +53,6 @@ class PushResult(Struct, frozen=True):
     seconds: float = 0.0
     verified: bool = False
     repaired: tuple[Digest, ...] = ()
-    endpoint: RegistryEndpoint | None = None
-
-    def __repr__(self) -> str:
-        return repr_without(self, "access")
 
 
 class _State(Struct):
@@ -206,5 +200,4 @@ def _result(state: _State) -> PushResult:
         state.seconds,
         progress.is_verified,
         tuple(dict.fromkeys(progress.repaired)),
-        target.endpoint,
     )

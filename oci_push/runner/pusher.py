@@ -116,6 +116,7 @@ class Pusher:
         # A rehearsal's registry has an address that will mean another one tomorrow.
         lasts = folder is not None and not options.rehearsal
         self._told: list[Event] = []
+        self._registries: Mapping[str, RegistryEndpoint] = {}
         self._renewing: dict[RegistryEndpoint, CredentialProvider] = {}
         self._connections = RegistryClients(
             context,
@@ -138,8 +139,20 @@ class Pusher:
     def speaking(self, emit: Emit) -> Pusher:
         """Return the same pusher telling its events to somebody else; everything else is shared. It is not closed."""
         other = copy.copy(self)
-        other._emit = emit
+        other._emit = discreet(emit)
         return other
+
+    def knowing(self, registries: Mapping[str, RegistryEndpoint]) -> Pusher:
+        """Return the same pusher with names for registries; everything else is shared. It is not closed."""
+        other = copy.copy(self)
+        other._registries = registries
+        return other
+
+    def named(self, registry: str) -> RegistryEndpoint | None:
+        """Return how a registry that a unit names is reached; nothing for the empty name. Raises `ConfigError`."""
+        if registry and registry not in self._registries:
+            raise ConfigError(f"registry {registry!r} is not known here", hint="describe it in oci-push.yaml")
+        return self._registries.get(registry)
 
     def endpoint(self, repository: Repository, given: RegistryEndpoint | None = None) -> RegistryEndpoint:
         """Decide how a repository's registry is reached: given, configured, or found in files."""
@@ -213,23 +226,27 @@ class Pusher:
                 errors.append(error)
         raise errors[0]
 
-    def execute(self, plan: PushPlan, source: Source, context: Context) -> tuple[PushResult, ...]:
-        """Do what a plan says, and remember what the repositories now hold."""
+    def execute(
+        self, plan: PushPlan, source: Source, context: Context, options: PushOptions | None = None
+    ) -> tuple[PushResult, ...]:
+        """Do what a plan says, and remember what the repositories now hold; `options` replace those of the run."""
         for leg in plan.legs:
             mounts = tuple({r: None for mount_candidates in leg.mounts.values() for r in mount_candidates})
             self._connections.want(leg.target.endpoint, push=(leg.target.repository,), pull=mounts)
-        results = execute(plan, source, self._connections, context, self._emit, self._options.push_options)
+        results = execute(plan, source, self._connections, context, self._emit, options or self._options.push_options)
         for leg, result in zip(plan.legs, results, strict=True):
             if result.error is None and not self._options.rehearsal:
                 for blob in leg.blobs:
                     self._memory.remember_blob(leg.target.endpoint.host, result.repository.path, blob.digest)
         return results
 
-    def attach(self, pushed: PushResult, annotations: Mapping[str, str], context: Context) -> Digest:
+    def attach(
+        self, pushed: PushResult, endpoint: RegistryEndpoint, annotations: Mapping[str, str], context: Context
+    ) -> Digest:
         """Attach annotations to a pushed image as an artifact that refers to it; the image itself stays as it is."""
         subject = Descriptor(pushed.media_type, pushed.root, pushed.root_size)
         referrer = referrers.make_referrer(subject, ANNOTATIONS_TYPE, annotations)
-        client = self._connections.repository(pushed.endpoint or self.endpoint(pushed.repository), pushed.repository)
+        client = self._connections.repository(endpoint, pushed.repository)
         if not client.has_blob(context, referrers.EMPTY):
             client.upload(context, referrers.EMPTY, BytesBody(referrers.EMPTY_JSON))
         client.put_manifest(context, referrer, str(referrer.digest))

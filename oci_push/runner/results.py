@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
+from oci_push.engine.plan import Target
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import OciPushError
@@ -40,7 +41,8 @@ class HookResult(Struct, frozen=True):
 class StepResult(Struct, frozen=True):
     """Tell what became of a step: ``success``, ``failure``, ``skipped`` or ``terminated``.
 
-    `aborts` says that its hook on_elected failed, which ends the pipeline whatever `fail_fast` says.
+    `aborts` says that its hook on_elected failed, which ends the pipeline whatever `fail_fast` says. `targets` are how
+    the repositories of a push that went well were reached.
     """
 
     name: str
@@ -59,6 +61,7 @@ class StepResult(Struct, frozen=True):
     hooks: tuple[HookResult, ...] = ()
     notes: tuple[Annotation, ...] = ()
     aborts: bool = False
+    targets: tuple[Target, ...] = ()
 
 
 class RunReport(Struct, frozen=True):

@@ -106,7 +106,7 @@ class StepRunner(Struct, frozen=True):
             return self._build(step, resolve_context, context, emit)
         if not isinstance(step, PushStep | BuildStep):
             return StepResult(step.name, SKIPPED)
-        attempts = PushAttempts(self.pusher.speaking(emit), step, resolve_context, emit, self.settings.max_wait_s)
+        attempts = PushAttempts(self.pusher, step, resolve_context, emit, self.settings.max_wait_s)
         done = attempts.run(context, title, step.settings.stage)
         status = SUCCESS if done.error is None else TERMINATED if done.error.exit_code > 128 else FAILURE
         image = pushed_image(done) if status == SUCCESS else None
@@ -119,9 +119,10 @@ class StepRunner(Struct, frozen=True):
             status,
             attempts=done.attempts,
             waits_s=done.waits_s,
-            pushed=done.pushed,
-            replicas=done.replicas,
+            pushed=done.last.results,
+            replicas=done.last.replicas,
             error=done.error,
+            targets=done.targets,
         )
 
     def _build(self, step: BuildStep, resolve_context: ResolveContext, context: Context, emit: Emit) -> StepResult:
@@ -153,9 +154,10 @@ class StepRunner(Struct, frozen=True):
         values = {note.key: _shown(note) for note in notes if note.entity_type == "image" and not note.is_removal}
         if not values:
             return
+        endpoints = {target.repository: target.endpoint for target in result.targets}
         for pushed in result.pushed:
             try:
-                digest = self.pusher.attach(pushed, values, context)
+                digest = self.pusher.attach(pushed, endpoints[pushed.repository], values, context)
                 emit(Note(f"Annotations attached to {pushed.repository} as {digest}"))
             except OciPushError as problem:
                 emit(Note(f"annotations could not be attached to {pushed.repository}: {problem}", "warning"))
