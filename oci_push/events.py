@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.model.digest import Digest
+from oci_push.model.outcomes import BlobOutcome, ManifestOutcome, ReplicaOutcome, Status, TagOutcome
 from oci_push.model.reference import Repository
 from oci_push.secret import masked
 
@@ -78,21 +79,21 @@ class UploadResumed(_Event, frozen=True):
 
 
 class BlobDone(_Event, frozen=True):
-    """A blob is in the repository; `outcome` is ``exists``, ``mounted``, ``uploaded`` or ``skipped``."""
+    """A blob is in the repository."""
 
     repository: Repository
     digest: Digest
     size_bytes: int
-    outcome: str
+    outcome: BlobOutcome
     mounted_from: str = ""
 
 
 class ManifestDone(_Event, frozen=True):
-    """A manifest is in the repository; `outcome` is ``exists`` or ``pushed``."""
+    """A manifest is in the repository."""
 
     repository: Repository
     digest: Digest
-    outcome: str
+    outcome: ManifestOutcome
 
 
 class TagDone(_Event, frozen=True):
@@ -102,7 +103,7 @@ class TagDone(_Event, frozen=True):
     tag: str
     digest: Digest
     size_bytes: int
-    outcome: str
+    outcome: TagOutcome
 
 
 class TargetFinished(_Event, frozen=True):
@@ -114,11 +115,11 @@ class TargetFinished(_Event, frozen=True):
 
 
 class ReplicaDone(_Event, frozen=True):
-    """A copy in another region is there and checked, or is not; `outcome` is ``replicated``, ``copied``, ``failed``."""
+    """A copy in another region is there and checked, or is not."""
 
     repository: Repository
     digest: Digest
-    outcome: str
+    outcome: ReplicaOutcome
     error: str = ""
 
 
@@ -143,11 +144,11 @@ class StepStarted(_Event, frozen=True):
 
 
 class StepFinished(_Event, frozen=True):
-    """A pipeline step has ended with `result` (success, failure, skipped, terminated)."""
+    """A pipeline step has ended with `result`."""
 
     name: str
     title: str
-    result: str
+    result: Status
     reason: str = ""
     seconds: float = 0.0
     step_type: str = "push"

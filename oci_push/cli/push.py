@@ -192,7 +192,7 @@ def show_results(
     if as_json:
         say_form(form)
     for result in results:
-        done = [tag.tag for tag in result.tags if tag.outcome in ("pushed", "unchanged")]
+        done = [tag.tag for tag in result.tags if tag.outcome.is_there]
         if not as_json:
             for name in done:
                 say(f"{result.repository}:{name}@{result.root}")

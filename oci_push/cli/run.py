@@ -40,6 +40,7 @@ from oci_push.errors import ConfigError
 from oci_push.language.resolving import raise_together
 from oci_push.language.retries import MAX_WAIT_S
 from oci_push.model.identity import AwsIdentity, EcrCreation
+from oci_push.model.outcomes import Status
 from oci_push.runner.exports import write_exports
 from oci_push.runner.report import PipelineReport, write_report
 from oci_push.runner.results import RunReport
@@ -151,14 +152,14 @@ def _show(done: RunReport, *, as_json: bool) -> None:
     for step in done.steps:
         for result in step.pushed:
             for tag in result.tags:
-                if tag.outcome in ("pushed", "unchanged") and not as_json:
+                if tag.outcome.is_there and not as_json:
                     say(f"{result.repository}:{tag.tag}@{result.root}")
         if step.error is not None:
             show_error(step.error, before=f"step {step.name}: ")
             for result in step.pushed:
                 if result.error is not None:
                     show_tags(result)
-        elif step.status == "failure" and step.type != "parallel":
+        elif step.status is Status.FAILURE and step.type != "parallel":
             tell(f"error: step {step.name}: {step.reason}")
     tell_idle(done.pushes)
     tell(f"Build finished: {done.status}")

@@ -20,6 +20,7 @@ from oci_push.engine.verify import verify
 from oci_push.errors import OciPushError
 from oci_push.events import Emit, TargetFinished, TargetStarted
 from oci_push.model.digest import Digest
+from oci_push.model.outcomes import TagOutcome
 from oci_push.model.reference import Repository
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
@@ -194,7 +195,7 @@ def _result(state: _State) -> PushResult:
         root.digest,
         root.size,
         root.media_type,
-        tuple(progress.tags.get(tag, TagResult(tag, "not reached")) for tag in target.tags),
+        tuple(progress.tags.get(tag, TagResult(tag, TagOutcome.NOT_REACHED)) for tag in target.tags),
         tuple(progress.blobs[blob.digest] for blob in state.leg.blobs if blob.digest in progress.blobs),
         state.error,
         state.seconds,

@@ -19,6 +19,7 @@ from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTa
 from oci_push.events import Emit, Note, ReplicaDone, ignore
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint
+from oci_push.model.outcomes import ReplicaOutcome
 from oci_push.model.reference import Reference, Repository
 from oci_push.providers.base import Replication
 from oci_push.providers.ecr.host import move
@@ -48,7 +49,7 @@ class ReplicaResult(Struct, frozen=True):
 
     place: Place
     repository: Repository
-    outcome: str
+    outcome: ReplicaOutcome
     error: OciPushError | None = None
     seconds: float = 0.0
 
@@ -141,14 +142,14 @@ class _Replication:
                         continue
                     seen[state.place] = state.status
                     if state.status == "COMPLETE":
-                        results[state.place] = self._served(context, state.place, "replicated")
+                        results[state.place] = self._served(context, state.place, ReplicaOutcome.REPLICATED)
                     elif state.status == "FAILED":
                         error = RegistryError(
                             f"{original.repository}@{original.root.short}: replication to {state.place} failed"
                             f" ({state.failure or 'no reason given'})",
                             hint=_FAILED_HINT,
                         )
-                        results[state.place] = self._result(context, state.place, "failed", error)
+                        results[state.place] = self._result(context, state.place, ReplicaOutcome.FAILED, error)
                 if len(results) == len(places):
                     break
                 context.sleep(wait)
@@ -159,7 +160,7 @@ class _Replication:
                     results[place] = self.late(context, place, seen.get(place, ""))
         except RegistryError as error:
             for place in places:
-                results.setdefault(place, self._result(context, place, "failed", error))
+                results.setdefault(place, self._result(context, place, ReplicaOutcome.FAILED, error))
         return list(results.values())
 
     def copy(self, context: Context, place: Place) -> ReplicaResult:
@@ -181,12 +182,12 @@ class _Replication:
             plan = plan_push(graph, (Target(endpoint, repository, original.tags),), origin=None, remembered={})
             (pushed,) = execute(plan, source, self._connections, context, self._emit)
             if pushed.error is not None:
-                return self._result(context, place, "failed", pushed.error)
+                return self._result(context, place, ReplicaOutcome.FAILED, pushed.error)
         except OciPushError as error:
-            return self._result(context, place, "failed", error)
-        return self._served(context, place, "copied")
+            return self._result(context, place, ReplicaOutcome.FAILED, error)
+        return self._served(context, place, ReplicaOutcome.COPIED)
 
-    def _served(self, context: Context, place: Place, how: str) -> ReplicaResult:
+    def _served(self, context: Context, place: Place, how: ReplicaOutcome) -> ReplicaResult:
         """Look at each tag where the image has arrived."""
         original = self._original
         endpoint, repository = self._there(place)
@@ -202,15 +203,17 @@ class _Replication:
                     if look < _LOOKS - 1:
                         context.sleep(_FIRST_WAIT_S)
                 if there != original.root:
-                    return self._result(context, place, "failed", _left_out(repository, tag, there, original.root))
+                    return self._result(
+                        context, place, ReplicaOutcome.FAILED, _left_out(repository, tag, there, original.root)
+                    )
         except DeniedError as error:
             if place.account == self._replication.home(context).account:
-                return self._result(context, place, "failed", error)
+                return self._result(context, place, ReplicaOutcome.FAILED, error)
             self._emit(
                 Note(f"{repository}: cannot be looked at with this login, so its tags are not checked", "warning")
             )
         except OciPushError as error:
-            return self._result(context, place, "failed", error)
+            return self._result(context, place, ReplicaOutcome.FAILED, error)
         with self._lock:
             self._finished.append(endpoint)
         return self._result(context, place, how, None)
@@ -232,9 +235,11 @@ class _Replication:
         )
         if not status:
             error.hint = "rules apply only to what is pushed after they were set: push the image again, or copy it"
-        return self._result(context, place, "failed", error)
+        return self._result(context, place, ReplicaOutcome.FAILED, error)
 
-    def _result(self, context: Context, place: Place, outcome: str, error: OciPushError | None) -> ReplicaResult:
+    def _result(
+        self, context: Context, place: Place, outcome: ReplicaOutcome, error: OciPushError | None
+    ) -> ReplicaResult:
         _, repository = self._there(place)
         seconds = context.clock.monotonic() - self._started
         self._emit(ReplicaDone(repository, self._original.root, outcome, str(error) if error else ""))

@@ -15,12 +15,13 @@ from msgspec.structs import replace
 
 from oci_push.engine.plan import PushPlan, RepositoryPlan
 from oci_push.engine.tags import TagResult, Tags
-from oci_push.engine.transfer import BlobOutcome, BlobResult, send, transfer
+from oci_push.engine.transfer import BlobResult, send, transfer
 from oci_push.errors import ImmutableTagError, OciPushError, RegistryError, UploadRejectedError
 from oci_push.events import BlobDone, Emit, ManifestDone, Note, TagDone
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
+from oci_push.model.outcomes import BlobOutcome, ManifestOutcome, TagOutcome
 from oci_push.registry.clients import RegistryClients
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
@@ -79,14 +80,14 @@ class RepositoryPush:
             return
         for blob in self.leg.blobs:
             self.progress.blobs[blob.digest] = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
-            self.emit(BlobDone(self.client.repository, blob.digest, blob.size, BlobOutcome.EXISTS.value))
-        self.emit(ManifestDone(self.client.repository, self.root.digest, "exists"))
+            self.emit(BlobDone(self.client.repository, blob.digest, blob.size, BlobOutcome.EXISTS))
+        self.emit(ManifestDone(self.client.repository, self.root.digest, ManifestOutcome.EXISTS))
 
     def put_root(self, context: Context) -> None:
         """Store the root by its digest alone, if it is not there."""
         if self._is_new:
             self.put(context, self.root, str(self.root.digest))
-            self.emit(ManifestDone(self.client.repository, self.root.digest, "pushed"))
+            self.emit(ManifestDone(self.client.repository, self.root.digest, ManifestOutcome.PUSHED))
             self._is_new = False
 
     def put_tags(self, context: Context) -> None:
@@ -173,7 +174,7 @@ class RepositoryPush:
 
     def _put_child(self, context: Context, node: Manifest) -> None:
         self.put(context, node, str(node.digest))
-        self.emit(ManifestDone(self.client.repository, node.digest, "pushed"))
+        self.emit(ManifestDone(self.client.repository, node.digest, ManifestOutcome.PUSHED))
 
     def _put_root_with_tags(self, context: Context) -> None:
         """Store the root with all its tags in one request where that is known, else with its first tag."""
@@ -186,12 +187,12 @@ class RepositoryPush:
             made |= named
         for tag in tags:
             if tag in made:
-                self._tagged(tag, "pushed")
+                self._tagged(tag, TagOutcome.PUSHED)
         if not made and tags:
             self._put_tag(context, tags[0], ask_first=False)
         elif not made:
             self.put(context, self.root, str(self.root.digest))
-        self.emit(ManifestDone(self.client.repository, self.root.digest, "pushed"))
+        self.emit(ManifestDone(self.client.repository, self.root.digest, ManifestOutcome.PUSHED))
 
     def _put_batch(self, context: Context, batch: tuple[str, ...]) -> frozenset[str]:
         try:
@@ -203,13 +204,13 @@ class RepositoryPush:
             made = set()
             for tag in batch:
                 found = self.tags.settle(context, tag, error)
-                if found.outcome == "pushed":
+                if found.outcome == TagOutcome.PUSHED:
                     made.add(tag)
                 elif context.is_cancelled:
                     self.progress.tags[tag] = found
             if error.is_stored:
                 for tag in made:
-                    self._tagged(tag, "pushed")
+                    self._tagged(tag, TagOutcome.PUSHED)
                 raise
             if not made:
                 context.check()
@@ -218,7 +219,7 @@ class RepositoryPush:
     def _put_tag(self, context: Context, tag: str, *, ask_first: bool) -> None:
         try:
             if ask_first and self.tags.ask(context, tag) == self.root.digest:
-                self._tagged(tag, "unchanged")
+                self._tagged(tag, TagOutcome.UNCHANGED)
                 return
             self.put(context, self.root, tag)
         except OciPushError as error:
@@ -226,16 +227,16 @@ class RepositoryPush:
                 # ECR refuses to push an immutable tag's own digest again, which is no failure.
                 there = self.tags.ask(context, tag)
                 if there == self.root.digest:
-                    self._tagged(tag, "unchanged")
+                    self._tagged(tag, TagOutcome.UNCHANGED)
                     return
                 if isinstance(error, ImmutableTagError) and there is not None:
                     error.message += f": it is {there}, the image is {self.root.digest}"
             self.progress.tags[tag] = result = self.tags.settle(context, tag, error)
-            if result.outcome != "pushed" or error.is_stored:
+            if result.outcome != TagOutcome.PUSHED or error.is_stored:
                 raise
-        self._tagged(tag, "pushed")
+        self._tagged(tag, TagOutcome.PUSHED)
 
-    def _tagged(self, tag: str, outcome: str) -> None:
+    def _tagged(self, tag: str, outcome: TagOutcome) -> None:
         self.progress.tags[tag] = TagResult(tag, outcome)
         self.emit(TagDone(self.client.repository, tag, self.root.digest, self.root.size, outcome))
 

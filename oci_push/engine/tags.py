@@ -11,6 +11,7 @@ from msgspec import Struct
 from oci_push.errors import NotFoundError, OciPushError, RegistryError
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
+from oci_push.model.outcomes import TagOutcome
 from oci_push.model.reference import Reference
 from oci_push.registry.manifest_push import SETTLE_S
 from oci_push.registry.repository import RepositoryClient
@@ -18,15 +19,10 @@ from oci_push.runtime.context import Context
 
 
 class TagResult(Struct, frozen=True):
-    """Tell what became of one tag.
-
-    ``pushed``, ``unchanged``, ``failed`` (it is where it was) or ``not reached``. Where it had moved and should not
-    have: ``restored`` (it is where it was again), ``removed`` (it was new), or ``left`` where that could not be done;
-    ``unknown`` where it may have moved and the registry could not be asked. `error` says where a tag that was left is.
-    """
+    """What became of one tag; `error` says where a tag that was left is."""
 
     tag: str
-    outcome: str
+    outcome: TagOutcome
     error: str = ""
 
 
@@ -74,21 +70,21 @@ class Tags:
     def settle(self, context: Context, tag: str, error: OciPushError) -> TagResult:
         """Find out what a failed PUT has made of a tag, and put it back from what is neither old nor new."""
         if not error.in_doubt:
-            return TagResult(tag, "failed", str(error))
+            return TagResult(tag, TagOutcome.FAILED, str(error))
         around = context.shielded(SETTLE_S) if context.is_cancelled else context
         try:
             there = self._client.where(around, tag, self._root)
         except OciPushError as problem:
-            return TagResult(tag, "unknown", f"the registry cannot be asked where it is ({problem})")
+            return TagResult(tag, TagOutcome.UNKNOWN, f"the registry cannot be asked where it is ({problem})")
         if there == self._root.digest:
-            return TagResult(tag, "pushed")
+            return TagResult(tag, TagOutcome.PUSHED)
         if there == self._before.get(tag):
-            return TagResult(tag, "failed", str(error))
+            return TagResult(tag, TagOutcome.FAILED, str(error))
         return self._put_back(around, tag, f"it names {there or 'nothing'}")
 
     def restore(self, context: Context, tag: str, known: TagResult) -> TagResult:
         """Put a tag back that has moved, or whose request failed: it may have been done all the same."""
-        if tag not in self._before or known.outcome == "unchanged" or self._before[tag] == self._root.digest:
+        if tag not in self._before or known.outcome == TagOutcome.UNCHANGED or self._before[tag] == self._root.digest:
             return known
         try:
             there = self._client.where(context, tag, self._root)
@@ -96,23 +92,29 @@ class Tags:
             return self._put_back(context, tag, f"it cannot be asked where it is ({problem})")
         if there != self._before[tag]:
             return self._put_back(context, tag, f"it names {there or 'nothing'}")
-        return known if known.outcome in ("failed", "removed") else TagResult(tag, "restored")
+        return (
+            known if known.outcome in (TagOutcome.FAILED, TagOutcome.REMOVED) else TagResult(tag, TagOutcome.RESTORED)
+        )
 
     def _put_back(self, context: Context, tag: str, now: str) -> TagResult:
         if tag not in self._before:
-            return TagResult(tag, "left", f"{now}, not the image, and nobody knows what it named before: push again")
+            return TagResult(
+                tag, TagOutcome.LEFT, f"{now}, not the image, and nobody knows what it named before: push again"
+            )
         before = self._before[tag]
         try:
             if before is not None:
                 reference = Reference(self._client.repository, "", before)
                 manifest = self._manifests.get(tag) or self._client.fetch(context, reference)
                 self._client.put_manifest(context, manifest, tag)
-                return TagResult(tag, "restored")
+                return TagResult(tag, TagOutcome.RESTORED)
             self._client.delete_tag(context, tag)
             left = self._client.where(context, tag, self._root)
             if left is None:
-                return TagResult(tag, "removed")
-            return TagResult(tag, "left", f"it names {left}, is new and should not exist; deleting it had no effect")
+                return TagResult(tag, TagOutcome.REMOVED)
+            return TagResult(
+                tag, TagOutcome.LEFT, f"it names {left}, is new and should not exist; deleting it had no effect"
+            )
         except OciPushError as error:
             what = f"and should name {before} again" if before else "is new and should not exist"
-            return TagResult(tag, "left", f"{now}, {what}: {error}")
+            return TagResult(tag, TagOutcome.LEFT, f"{now}, {what}: {error}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import enum
-
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -18,21 +16,13 @@ from oci_push.errors import (
 from oci_push.events import BlobDone, Emit
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
+from oci_push.model.outcomes import BlobOutcome
 from oci_push.model.reference import Repository
 from oci_push.protocol.uploads import Upload
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.context import Context
 from oci_push.sources.base import Source, verified
-
-
-class BlobOutcome(enum.Enum):
-    """How a blob came to be in a repository."""
-
-    EXISTS = "exists"
-    MOUNTED = "mounted"
-    UPLOADED = "uploaded"
-    SKIPPED = "skipped"
 
 
 class BlobResult(Struct, frozen=True):
@@ -63,7 +53,7 @@ def transfer(
         result = _bring(context, client, source, leg, blob, elsewhere)
     if result.outcome is not BlobOutcome.UPLOADED:
         client.drop_upload(context, blob)
-    emit(BlobDone(client.repository, blob.digest, blob.size, result.outcome.value, result.mounted_from))
+    emit(BlobDone(client.repository, blob.digest, blob.size, result.outcome, result.mounted_from))
     return replace(result, seconds=clock.monotonic() - started)
 
 

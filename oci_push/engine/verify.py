@@ -13,6 +13,7 @@ from oci_push.errors import NotFoundError, RegistryError
 from oci_push.events import Note
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.manifest import Manifest
+from oci_push.model.outcomes import TagOutcome
 from oci_push.model.reference import Reference
 from oci_push.runtime.context import Context
 
@@ -74,7 +75,7 @@ def _read_back(run: RepositoryPush, context: Context, tag: str) -> None:
         there = run.client.fetch(context, reference)
     # The bytes are hashed, not the answer's headers read; the digest's algorithm may be the registry's choice.
     if there.raw != run.root.raw:
-        run.progress.tags[tag] = TagResult(tag, "left", f"it names {there.digest}, not the image")
+        run.progress.tags[tag] = TagResult(tag, TagOutcome.LEFT, f"it names {there.digest}, not the image")
         raise RegistryError(
             f"{reference}: points at {there.digest} after the push, not at {run.root.digest}",
             hint="somebody else has pushed this tag meanwhile, or the registry serves an old answer",

@@ -16,10 +16,11 @@ from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, Note
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import Hook, Text, UnsupportedStep
+from oci_push.model.outcomes import Status
 from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.notes import NoteWriter
 from oci_push.runner.results import Annotation, HookResult
-from oci_push.runner.schedule import FAILURE, SKIPPED, SUCCESS, Rules, Schedule
+from oci_push.runner.schedule import Rules, Schedule
 from oci_push.runner.settings import RunSettings
 from oci_push.runtime.context import Context
 from oci_push.runtime.shell import run_shell
@@ -32,7 +33,7 @@ _SHELL_OWN = re.compile(r"PATH|IFS|ENV|BASH_ENV|SHELLOPTS|BASHOPTS|PS4|LD_.*|DYL
 _MOST_VALUE_BYTES = 100_000  # Linux takes 128 KiB for name and value
 _NEEDS_LEAVE = "shell commands run only with --allow-exec"
 
-RunSteps = Callable[[Schedule, ResolveContext, Context], str]
+RunSteps = Callable[[Schedule, ResolveContext, Context], Status]
 """Drive a schedule of a hook's steps to its end and give its status."""
 
 
@@ -71,15 +72,15 @@ class HookRunner(Struct, frozen=True):
                 status = self.run_steps(
                     Schedule(hook.steps, rules, VariablesEvaluator(variables)), resolve_context, context
                 )
-                return self._result(hook, what, status, "" if status == SUCCESS else "one of its steps failed")
+                return self._result(hook, what, status, "" if status == Status.SUCCESS else "one of its steps failed")
         except OciPushError as problem:
-            return self._result(hook, what, FAILURE, str(problem))
-        return HookResult(hook.event, SUCCESS)
+            return self._result(hook, what, Status.FAILURE, str(problem))
+        return HookResult(hook.event, Status.SUCCESS)
 
-    def _result(self, hook: Hook, what: str, status: str, reason: str) -> HookResult:
-        if status == SKIPPED and hook.event == ELECTED:
-            status = FAILURE  # what was to come first has not happened
-        if status != SUCCESS:
+    def _result(self, hook: Hook, what: str, status: Status, reason: str) -> HookResult:
+        if status == Status.SKIPPED and hook.event == ELECTED:
+            status = Status.FAILURE  # what was to come first has not happened
+        if status != Status.SUCCESS:
             self.emit(Note(f"{what} ended with {status}: {reason}", "warning"))
         return HookResult(hook.event, status, reason or None)
 
@@ -129,20 +130,20 @@ class Shell(Struct, frozen=True):
         return env
 
 
-def run_commands(commands: tuple[Text, ...], what: str, shell: Shell, context: Context) -> tuple[str, str]:
+def run_commands(commands: tuple[Text, ...], what: str, shell: Shell, context: Context) -> tuple[Status, str]:
     """Run commands; gives a status and the reason for it."""
     if not shell.settings.allow_exec:
-        return SKIPPED, _NEEDS_LEAVE
+        return Status.SKIPPED, _NEEDS_LEAVE
     shell.emit(Note(f"{what}: runs {len(commands)} commands"))
     try:
         code = shell.run(commands, context)
     except OSError as problem:
-        return FAILURE, f"the shell cannot be run ({problem.strerror})"
-    return (SUCCESS, "") if code == 0 else (FAILURE, f"its commands ended with exit code {code}")
+        return Status.FAILURE, f"the shell cannot be run ({problem.strerror})"
+    return (Status.SUCCESS, "") if code == 0 else (Status.FAILURE, f"its commands ended with exit code {code}")
 
 
-def run_foreign(step: UnsupportedStep, shell: Shell, context: Context) -> tuple[str, str]:
+def run_foreign(step: UnsupportedStep, shell: Shell, context: Context) -> tuple[Status, str]:
     """Run a step of another type inside a hook: its commands, on this machine; its image has no meaning here."""
     if not step.commands:
-        return SKIPPED, f"type {step.type} is not run by oci-push"
+        return Status.SKIPPED, f"type {step.type} is not run by oci-push"
     return run_commands(step.commands, f"step {step.name}", shell, context)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from oci_push.language.steps import Step
-from oci_push.runner.schedule import SKIPPED, Entry
+from oci_push.model.outcomes import Status
+from oci_push.runner.schedule import Entry
 
 
 class Pushes(Struct, frozen=True):
@@ -46,7 +47,7 @@ class Pushes(Struct, frozen=True):
 def count_pushes(entries: Iterable[Entry], pushes: Callable[[Step], bool]) -> Pushes:
     """Count what ran among the steps that push."""
     found = [entry for entry in entries if pushes(entry.step)]
-    idle = [entry for entry in found if entry.state == SKIPPED]
+    idle = [entry for entry in found if entry.state == Status.SKIPPED]
     roots = dict.fromkeys(root for entry in idle for root in entry.roots)
     return Pushes(
         len(found),

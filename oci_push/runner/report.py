@@ -15,7 +15,7 @@ from oci_push import forms
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import ReplicaResult
-from oci_push.engine.transfer import BlobOutcome, BlobResult
+from oci_push.engine.transfer import BlobResult
 from oci_push.errors import OciPushError
 from oci_push.events import Event
 from oci_push.forms import VERSION, ErrorForm, Version
@@ -24,6 +24,7 @@ from oci_push.language.steps import type_of
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.display import clean_json
+from oci_push.model.outcomes import BlobOutcome, ReplicaOutcome, Status, TagOutcome
 from oci_push.model.reference import Repository
 from oci_push.runner.files import write_result
 from oci_push.runner.results import Annotation, HookResult, RunReport, StepResult
@@ -34,7 +35,7 @@ class TagForm(Struct, frozen=True):
     """What became of one tag."""
 
     tag: str
-    outcome: str
+    outcome: TagOutcome
     error: str | None
 
 
@@ -100,7 +101,7 @@ class ReplicaForm(Struct, frozen=True):
     repository: Repository
     region: str
     account: str
-    outcome: str
+    outcome: ReplicaOutcome
     seconds: float
     error: ErrorForm | None
 
@@ -155,7 +156,7 @@ class StepForm(Struct, frozen=True):
     title: str
     stage: str
     group: int
-    status: str
+    status: Status
     attempts: int
     waits_s: tuple[float, ...]
     reason: str | None
@@ -199,7 +200,7 @@ class PipelineReport(Struct, frozen=True):
     """What ``oci-push run`` did."""
 
     version: Version
-    build_status: str
+    build_status: Status
     exit_code: int
     seconds: float
     push_steps: PushCounts
@@ -295,7 +296,7 @@ class PlannedStepForm(Struct, frozen=True):
     attempts: int
     waits_s: tuple[float, ...]
     timeout_s: float | None
-    result: str
+    result: Status
 
     @classmethod
     def of(cls, planned: PlannedStep, resolve_context: ResolveContext) -> PlannedStepForm:
@@ -325,7 +326,7 @@ class PipelinePlan(Struct, frozen=True):
 
     version: Version
     steps: tuple[PlannedStepForm, ...]
-    build_status: str
+    build_status: Status
     exit_code: int
     events: tuple[str, ...]
 

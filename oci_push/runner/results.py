@@ -10,6 +10,7 @@ from oci_push.engine.plan import Target
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import OciPushError
+from oci_push.model.outcomes import Status
 from oci_push.runner.idle import Pushes
 
 Plain: TypeAlias = str | int | float | bool | None
@@ -31,22 +32,22 @@ class Annotation(Struct, frozen=True):
 
 
 class HookResult(Struct, frozen=True):
-    """Tell what became of one hook: ``success``, ``failure`` or ``skipped``."""
+    """What became of one hook."""
 
     event: str
-    status: str
+    status: Status
     reason: str | None = None
 
 
 class StepResult(Struct, frozen=True):
-    """Tell what became of a step: ``success``, ``failure``, ``skipped`` or ``terminated``.
+    """What became of a step.
 
     `aborts` says that its hook on_elected failed, which ends the pipeline whatever `fail_fast` says. `targets` are how
     the repositories of a push that went well were reached.
     """
 
     name: str
-    status: str
+    status: Status
     type: str = ""
     stage: str = ""
     title: str = ""
@@ -65,11 +66,11 @@ class StepResult(Struct, frozen=True):
 
 
 class RunReport(Struct, frozen=True):
-    """Tell what became of a pipeline; `exit_code` is 0, 1 for a failed build, or that of what stopped it."""
+    """What became of a pipeline; `exit_code` is 0, 1 for a failed build, or that of what stopped it."""
 
     steps: tuple[StepResult, ...]
     exit_code: int
-    status: str = "success"
+    status: Status = Status.SUCCESS
     hooks: tuple[HookResult, ...] = ()
     notes: tuple[Annotation, ...] = ()
     seconds: float = 0.0

@@ -13,13 +13,13 @@ from oci_push.language.resolve import title_of
 from oci_push.language.resolve_source import build_source
 from oci_push.language.resolving import Pushed, ResolveContext
 from oci_push.language.steps import BuildStep, PushStep, Step, Text, UnsupportedStep, type_of
+from oci_push.model.outcomes import Status
 from oci_push.runner.attempts import PushAttempts, exported, pushed_image, read_image_id
 from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.hooks import ELECTED, HookRunner, RunSteps, Shell, run_foreign
 from oci_push.runner.outputs import step_outputs
 from oci_push.runner.pusher import Pusher
 from oci_push.runner.results import Annotation, StepResult
-from oci_push.runner.schedule import FAILURE, SKIPPED, SUCCESS, TERMINATED
 from oci_push.runner.settings import RunSettings
 from oci_push.runner.simulate import step_variables
 from oci_push.runtime.context import Context
@@ -77,16 +77,16 @@ class StepRunner(Struct, frozen=True):
             step.name, resolve_context, self.settings, emit, moment.states, moment.workflow, self.run_steps
         )
         first, notes = hooks.run(step.settings.hook(ELECTED), context)
-        if first is not None and first.status != SUCCESS:
+        if first is not None and first.status != Status.SUCCESS:
             reason = f"hook on_elected ended with {first.status}: {first.reason}"
-            return StepResult(step.name, FAILURE, reason=reason, hooks=(first,), notes=notes, aborts=True)
+            return StepResult(step.name, Status.FAILURE, reason=reason, hooks=(first,), notes=notes, aborts=True)
         result = self._work(step, resolve_context, context, emit, title)
         members = {**step_outputs(step, result.status, variables), **self._own_members(step, result)}
         self.resolve_context.variables.export(step.name, members)
         hooks = replace(hooks, states={**moment.states, step.name: result.status}, image=members.get("imageId", ""))
         done = [first] if first else []
         found = list(notes)
-        for event in ("on_success" if result.status == SUCCESS else "on_fail", "on_finish"):
+        for event in ("on_success" if result.status == Status.SUCCESS else "on_fail", "on_finish"):
             if context.is_cancelled:
                 break
             told, written = hooks.run(step.settings.hook(event), context)
@@ -105,14 +105,20 @@ class StepRunner(Struct, frozen=True):
         if isinstance(step, BuildStep) and not self.settings.as_assumed().pushes(step, evaluator):
             return self._build(step, resolve_context, context, emit)
         if not isinstance(step, PushStep | BuildStep):
-            return StepResult(step.name, SKIPPED)
+            return StepResult(step.name, Status.SKIPPED)
         attempts = PushAttempts(self.pusher, step, resolve_context, emit, self.settings.max_wait_s)
         done = attempts.run(context, title, step.settings.stage)
-        status = SUCCESS if done.error is None else TERMINATED if done.error.exit_code > 128 else FAILURE
-        image = pushed_image(done) if status == SUCCESS else None
+        status = (
+            Status.SUCCESS
+            if done.error is None
+            else Status.TERMINATED
+            if done.error.exit_code > 128
+            else Status.FAILURE
+        )
+        image = pushed_image(done) if status == Status.SUCCESS else None
         if image is not None:
             self.pushed[step.name] = image
-        if status == SUCCESS:
+        if status == Status.SUCCESS:
             self.resolve_context.variables.export(step.name, exported(done))
         return StepResult(
             step.name,
@@ -134,9 +140,9 @@ class StepRunner(Struct, frozen=True):
                 source = build_source(step, Text(f"${{{{{step.name}}}}}", step.mark), resolve_context)
                 image_id = read_image_id(self.pusher.speaking(emit), source, context)
             except OciPushError as problem:
-                return StepResult(step.name, FAILURE, error=problem)
+                return StepResult(step.name, Status.FAILURE, error=problem)
             self.resolve_context.variables.export(step.name, {"imageId": image_id})
-        return StepResult(step.name, SUCCESS, reason=reason)
+        return StepResult(step.name, Status.SUCCESS, reason=reason)
 
     def _foreign(self, step: UnsupportedStep) -> StepResult:
         status, reason = self.settings.as_assumed().of_foreign(step)
@@ -145,11 +151,11 @@ class StepRunner(Struct, frozen=True):
         return StepResult(step.name, status, reason=reason)
 
     def _own_members(self, step: Step, result: StepResult) -> Mapping[str, str]:
-        return self.resolve_context.variables.exports().get(step.name, {}) if result.status == SUCCESS else {}
+        return self.resolve_context.variables.exports().get(step.name, {}) if result.status == Status.SUCCESS else {}
 
     def _attach(self, result: StepResult, notes: list[Annotation], context: Context, emit: Emit) -> None:
         """Attach what was noted about the image to it, as a referrer; a registry that refuses is only told about."""
-        if not self.settings.annotate_referrer or result.status != SUCCESS or not result.pushed:
+        if not self.settings.annotate_referrer or result.status != Status.SUCCESS or not result.pushed:
             return
         values = {note.key: _shown(note) for note in notes if note.entity_type == "image" and not note.is_removal}
         if not values:

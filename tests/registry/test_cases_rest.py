@@ -16,7 +16,6 @@ from certificates import Authority
 from images import Layout, LayoutWriter, config_of, docker_archive, layer, make_layout, tar_of
 from pushing import Pushing, difference, is_whole, public
 
-from oci_push.engine.transfer import BlobOutcome
 from oci_push.errors import (
     Cancelled,
     ConfigError,
@@ -30,6 +29,7 @@ from oci_push.events import BlobDone, BlobProgress, LayerCompressed, Note, Retry
 from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
+from oci_push.model.outcomes import BlobOutcome
 from oci_push.model.platform import Platform
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context

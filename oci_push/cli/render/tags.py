@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from oci_push.cli.output import tell
 from oci_push.engine.push import PushResult
+from oci_push.model.outcomes import TagOutcome
 
-_NOT_MOVED = ("failed", "not reached", "restored", "removed")
-_TOLD = ("restored", "removed", "left", "unknown")
+_NOT_MOVED = (TagOutcome.FAILED, TagOutcome.NOT_REACHED, TagOutcome.RESTORED, TagOutcome.REMOVED)
+_TOLD = (TagOutcome.RESTORED, TagOutcome.REMOVED, TagOutcome.LEFT, TagOutcome.UNKNOWN)
 
 
 def show_tags(result: PushResult) -> None:
