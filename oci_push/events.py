@@ -27,7 +27,7 @@ class _Event(Struct, frozen=True, tag=_tag):
     """Base of all; `type` says in JSON which one it is."""
 
 
-class Note(_Event, frozen=True):
+class LogMessage(_Event, frozen=True):
     """Say something a person should read: `level` is ``info`` or ``warning``."""
 
     text: str
@@ -163,7 +163,7 @@ class Within(_Event, frozen=True):
 
 Event: TypeAlias = (
     Within
-    | Note
+    | LogMessage
     | SourceOpened
     | LayerCompressed
     | TargetStarted

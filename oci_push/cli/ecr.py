@@ -18,7 +18,7 @@ from oci_push.cli.push import make_pusher
 from oci_push.cli.render.lines import LineRenderer
 from oci_push.cli.render.replicas import show_replicas
 from oci_push.errors import ConfigError
-from oci_push.events import Note
+from oci_push.events import LogMessage
 from oci_push.forms import VERSION
 from oci_push.language.replication import load_rules
 from oci_push.model.endpoint import RegistryEndpoint
@@ -197,7 +197,7 @@ def _show_difference(home: Place, difference: Difference) -> None:
 
 
 def _say(text: str, level: str) -> None:
-    LineRenderer()(Note(text, level))
+    LineRenderer()(LogMessage(text, level))
 
 
 def _place(place: Place) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from oci_push.errors import OciPushError
-from oci_push.events import Emit, Note
+from oci_push.events import Emit, LogMessage
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.protocol.referrers import fallback_tag
@@ -41,7 +41,11 @@ def tell_what_stays(context: Context, client: RepositoryClient, nodes: Sequence[
         more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
         told.append(f"the tag{'s' * (len(left) > 1)} {', '.join(left[:_MOST_NAMED])}{more}")
     if told:
-        emit(Note(f"{client.repository}: {' and '.join(told)} stay behind: only the image itself is copied", "warning"))
+        emit(
+            LogMessage(
+                f"{client.repository}: {' and '.join(told)} stay behind: only the image itself is copied", "warning"
+            )
+        )
 
 
 def _referrers(context: Context, client: RepositoryClient, subject: Digest) -> int:

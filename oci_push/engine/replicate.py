@@ -16,7 +16,7 @@ from oci_push.engine.graph import walk
 from oci_push.engine.plan import Target, plan_push
 from oci_push.engine.push import execute
 from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTagError, OciPushError, RegistryError
-from oci_push.events import Emit, Note, ReplicaDone, ignore
+from oci_push.events import Emit, LogMessage, ReplicaDone, ignore
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.outcomes import ReplicaOutcome
@@ -173,7 +173,7 @@ class _Replication:
             source_access = nearest(finished, self._connections.distance_s)
             source_repository = Repository(source_access.host, original.repository.path)
             self._emit(
-                Note(f"Copying {original.repository}@{original.root.short} from {source_access.host} to {place}")
+                LogMessage(f"Copying {original.repository}@{original.root.short} from {source_access.host} to {place}")
             )
             client = self._connections.repository(source_access, source_repository)
             reference = Reference(source_repository, "", original.root)
@@ -210,7 +210,7 @@ class _Replication:
             if place.account == self._replication.home(context).account:
                 return self._result(context, place, ReplicaOutcome.FAILED, error)
             self._emit(
-                Note(f"{repository}: cannot be looked at with this login, so its tags are not checked", "warning")
+                LogMessage(f"{repository}: cannot be looked at with this login, so its tags are not checked", "warning")
             )
         except OciPushError as error:
             return self._result(context, place, ReplicaOutcome.FAILED, error)

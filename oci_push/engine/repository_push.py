@@ -17,7 +17,7 @@ from oci_push.engine.plan import PushPlan, RepositoryPlan
 from oci_push.engine.tags import TagResult, Tags
 from oci_push.engine.transfer import BlobResult, send, transfer
 from oci_push.errors import ImmutableTagError, OciPushError, RegistryError, UploadRejectedError
-from oci_push.events import BlobDone, Emit, ManifestDone, Note, TagDone
+from oci_push.events import BlobDone, Emit, LogMessage, ManifestDone, TagDone
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
@@ -120,14 +120,14 @@ class RepositoryPush:
         self.progress.blobs[blob.digest] = send(context, self.client, self.source, blob, None)
         self.progress.repaired.append(blob.digest)
         what = f"{self.client.repository}: blob {blob.digest.short}"
-        self.emit(Note(f"{what}: was said to be there and was not; sent", "warning"))
+        self.emit(LogMessage(f"{what}: was said to be there and was not; sent", "warning"))
 
     def explain(self, context: Context, error: OciPushError) -> OciPushError:
         """Find out what a vague failure was about, where the vendor's interface can tell."""
         return self.client.explain(context, error) if "client" in self.__dict__ else error
 
     def gave_up(self, error: OciPushError) -> None:
-        """Note that this leg has ended so: who pushes there again in this run does not multiply what was tried here."""
+        """Remember that this leg has ended so: who pushes there again in this run does not multiply the attempts."""
         if "client" in self.__dict__:
             self.client.session.gave_up(error)
 

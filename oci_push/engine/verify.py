@@ -10,7 +10,7 @@ from oci_push.engine.repository_push import RepositoryPush
 from oci_push.engine.tags import TagResult
 from oci_push.engine.transfer import is_there
 from oci_push.errors import NotFoundError, RegistryError
-from oci_push.events import Note
+from oci_push.events import LogMessage
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.manifest import Manifest
 from oci_push.model.outcomes import TagOutcome
@@ -26,7 +26,7 @@ def verify(run: RepositoryPush, context: Context) -> None:
     for node in gone:  # children before parents, as the graph lists them
         run.put(context, node, str(node.digest))
         run.progress.repaired.append(node.digest)
-        run.emit(Note(f"{_of(run, node)}: was not there; sent", "warning"))
+        run.emit(LogMessage(f"{_of(run, node)}: was not there; sent", "warning"))
     for blob in _missing_blobs(run, context, lost):
         raise _unstable(f"{run.client.repository}: blob {blob.digest}")
     for node in _missing_manifests(run, context, gone):
@@ -35,7 +35,7 @@ def verify(run: RepositoryPush, context: Context) -> None:
     run.progress.is_verified = True
     counts = f"{len(run.leg.target.tags)} tags, {len(run.nodes)} manifests, {len(run.leg.blobs)} blobs"
     repaired = f", {len(run.progress.repaired)} of them sent again" if run.progress.repaired else ""
-    run.emit(Note(f"{run.client.repository}: verified: {counts}{repaired}"))
+    run.emit(LogMessage(f"{run.client.repository}: verified: {counts}{repaired}"))
 
 
 def _missing_blobs(
@@ -71,7 +71,7 @@ def _read_back(run: RepositoryPush, context: Context, tag: str) -> None:
     except NotFoundError:
         run.put(context, run.root, tag)
         run.progress.repaired.append(run.root.digest)
-        run.emit(Note(f"{reference}: was not there; set", "warning"))
+        run.emit(LogMessage(f"{reference}: was not there; set", "warning"))
         there = run.client.fetch(context, reference)
     # The bytes are hashed, not the answer's headers read; the digest's algorithm may be the registry's choice.
     if there.raw != run.root.raw:

@@ -12,7 +12,7 @@ import contextlib
 from msgspec import Struct
 
 from oci_push.errors import OciPushError, RegistryError
-from oci_push.events import Emit, Note
+from oci_push.events import Emit, LogMessage
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.reference import Repository
 from oci_push.protocol import uploads
@@ -76,7 +76,7 @@ class AbandonedUpload(Struct, frozen=True):
             if self.is_broken and error.status == 404:
                 abilities.learn_resuming(works=False)
             if self.reached:
-                emit(Note(f"{what}: the registry has not kept what was sent; the next push sends all of it"))
+                emit(LogMessage(f"{what}: the registry has not kept what was sent; the next push sends all of it"))
             return
         except OciPushError:
             self._keep_unseen(entry, abilities, emit)
@@ -85,12 +85,12 @@ class AbandonedUpload(Struct, frozen=True):
             close(self.session, context, self.repository, standing.upload)
             entry.forget()
             if self.confirmed:
-                emit(Note(f"{what}: the registry does not say what it has kept; the next push sends all of it"))
+                emit(LogMessage(f"{what}: the registry does not say what it has kept; the next push sends all of it"))
             return
         entry.note(standing.upload, standing.stored)
         abilities.learn_resuming(works=True)
         arrived = f"{standing.stored / 1e6:.1f} of {self.blob.size / 1e6:.1f} MB have arrived"
-        emit(Note(f"{what}: {arrived}; the same command goes on from there"))
+        emit(LogMessage(f"{what}: {arrived}; the same command goes on from there"))
 
     def _keep_unseen(self, entry: Entry, abilities: Abilities, emit: Emit) -> None:
         """Keep the note where nobody could be asked: bytes may be there, and a later run asks."""
@@ -98,4 +98,8 @@ class AbandonedUpload(Struct, frozen=True):
         if not self.reached:
             return
         then = "goes on from what it has kept" if abilities.resumes else "asks what it has kept"
-        emit(Note(f"{what_of(self.repository, self.blob)}: the registry cannot be asked now; the same command {then}"))
+        emit(
+            LogMessage(
+                f"{what_of(self.repository, self.blob)}: the registry cannot be asked now; the same command {then}"
+            )
+        )

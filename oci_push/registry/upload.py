@@ -30,7 +30,7 @@ from oci_push.errors import (
     RegistryError,
     UploadRejectedError,
 )
-from oci_push.events import BlobProgress, Emit, Note, RetryScheduled, UploadResumed
+from oci_push.events import BlobProgress, Emit, LogMessage, RetryScheduled, UploadResumed
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.reference import Repository
 from oci_push.protocol import blobs, uploads
@@ -198,7 +198,9 @@ class BlobUpload:
         if doubt.is_left:
             kept = farewell.what_of(self._repository, self._blob)
             self._emit(
-                Note(f"{kept}: the registry did not keep what an earlier run had sent; all of it is sent", "warning")
+                LogMessage(
+                    f"{kept}: the registry did not keep what an earlier run had sent; all of it is sent", "warning"
+                )
             )
         return self._anew(context, Sending(standing.upload) if standing else doubt, cancel=not is_gone)
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from oci_push.engine.plan import Target
 from oci_push.errors import ConfigError, DeadlineError, OciPushError
-from oci_push.events import Emit, Note, RetryScheduled, StepStarted
+from oci_push.events import Emit, LogMessage, RetryScheduled, StepStarted
 from oci_push.language.resolve import ResolvedPush, resolve_build, resolve_push
 from oci_push.language.resolve_source import ImageSource
 from oci_push.language.resolving import Pushed, ResolveContext
@@ -65,7 +65,7 @@ class PushAttempts:
         resolved: ResolvedPush | None = None
         attempt = 0
         if settings.timeout_s:
-            self._emit(Note(_countdown(settings.timeout_s, context.clock.now())))
+            self._emit(LogMessage(_countdown(settings.timeout_s, context.clock.now())))
         try:
             while True:
                 attempt += 1
@@ -85,9 +85,9 @@ class PushAttempts:
         if failure is not None and context.reason is not None:
             failure = context.reason  # what a cancel breaks on its way fails for other reasons too
         elif isinstance(failure, DeadlineError) and settings.timeout_s:
-            self._emit(Note("Timeout exceeded. Step execution will be terminated", "warning"))
-            self._emit(Note("Trying to terminate step execution"))
-            self._emit(Note("Step termination completed"))
+            self._emit(LogMessage("Timeout exceeded. Step execution will be terminated", "warning"))
+            self._emit(LogMessage("Trying to terminate step execution"))
+            self._emit(LogMessage("Step termination completed"))
             failure = DeadlineError(
                 f"step {self._step.name}: time limit of {settings.timeout_s:g} s exceeded "
                 f"(ended after {context.clock.monotonic() - started:.1f} s)",
@@ -109,7 +109,9 @@ class PushAttempts:
         for source in resolved.source.instead:
             if tried.error is None or tried.results or isinstance(tried.error, DeadlineError) or context.is_cancelled:
                 break
-            self._emit(Note(f"{resolved.source.text} cannot be read ({tried.error}); trying {source.text}", "warning"))
+            self._emit(
+                LogMessage(f"{resolved.source.text} cannot be read ({tried.error}); trying {source.text}", "warning")
+            )
             tried = self._perform(resolved, source, context)
         return tried
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.errors import ConfigError, OciPushError
-from oci_push.events import Emit, Note
+from oci_push.events import Emit, LogMessage
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import Hook, Text, UnsupportedStep
 from oci_push.model.outcomes import Status
@@ -66,7 +66,7 @@ class HookRunner(Struct, frozen=True):
             if hook.commands:
                 return self._result(hook, what, *run_commands(hook.commands, what, self._shell(variables), context))
             if hook.steps:
-                self.emit(Note(f"{what} begins"))
+                self.emit(LogMessage(f"{what} begins"))
                 resolve_context = replace(self.resolve_context, variables=variables)
                 rules = Rules(hook.is_parallel, hook.fail_fast, hook.strict_fail_fast)
                 status = self.run_steps(
@@ -81,7 +81,7 @@ class HookRunner(Struct, frozen=True):
         if status == Status.SKIPPED and hook.event == ELECTED:
             status = Status.FAILURE  # what was to come first has not happened
         if status != Status.SUCCESS:
-            self.emit(Note(f"{what} ended with {status}: {reason}", "warning"))
+            self.emit(LogMessage(f"{what} ended with {status}: {reason}", "warning"))
         return HookResult(hook.event, status, reason or None)
 
     def _write(self, hook: Hook, variables: Variables) -> tuple[Annotation, ...]:
@@ -91,7 +91,7 @@ class HookRunner(Struct, frozen=True):
         try:
             return writer.write(hook.notes, hook.event)
         except OciPushError as problem:
-            self.emit(Note(f"{self.owner}: notes of {hook.event} cannot be made: {problem}", "warning"))
+            self.emit(LogMessage(f"{self.owner}: notes of {hook.event} cannot be made: {problem}", "warning"))
             return ()
 
     def _shell(self, variables: Variables) -> Shell:
@@ -112,7 +112,7 @@ class Shell(Struct, frozen=True):
     def run(self, commands: tuple[Text, ...], context: Context) -> int:
         """Run commands as one script that ends at the first failure; gives its exit code."""
         script = "\n".join(self.variables.interpolate(command.text).text for command in commands)
-        return run_shell(script, self._environment(), context, lambda line: self.emit(Note(f"  {line}")))
+        return run_shell(script, self._environment(), context, lambda line: self.emit(LogMessage(f"  {line}")))
 
     def _environment(self) -> dict[str, str]:
         env = dict(self.settings.env)
@@ -134,7 +134,7 @@ def run_commands(commands: tuple[Text, ...], what: str, shell: Shell, context: C
     """Run commands; gives a status and the reason for it."""
     if not shell.settings.allow_exec:
         return Status.SKIPPED, _NEEDS_LEAVE
-    shell.emit(Note(f"{what}: runs {len(commands)} commands"))
+    shell.emit(LogMessage(f"{what}: runs {len(commands)} commands"))
     try:
         code = shell.run(commands, context)
     except OSError as problem:

@@ -7,8 +7,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from oci_push.events import Emit
-from oci_push.events import Note as Said
+from oci_push.events import Emit, LogMessage
 from oci_push.expressions.javascript.values import Value
 from oci_push.language.steps import Evaluate, Note, Notes, NoteValue, Text
 from oci_push.runner.conditions import VariablesEvaluator
@@ -68,7 +67,7 @@ class NoteWriter(Struct, frozen=True):
         if isinstance(value, Evaluate):
             found = self.evaluator.evaluate(value.expression.text, self.names)
             if found.error:
-                self.emit(Said(f"{key}: {value.expression.text} cannot be evaluated: {found.error}", "warning"))
+                self.emit(LogMessage(f"{key}: {value.expression.text} cannot be evaluated: {found.error}", "warning"))
                 return None
             return found.result if not isinstance(found.result, Mapping) else None
         if not isinstance(value, Text):

@@ -21,7 +21,7 @@ from oci_push.engine.graph import ImageGraph, walk
 from oci_push.engine.plan import PushPlan, Target, plan_push
 from oci_push.engine.push import PushOptions, PushResult, execute
 from oci_push.errors import ConfigError, CredentialsError, OciPushError
-from oci_push.events import Emit, Event, Note, discreet, ignore
+from oci_push.events import Emit, Event, LogMessage, discreet, ignore
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
@@ -112,7 +112,9 @@ class Pusher:
         folder = self._cache_folder()
         self._memory: Cache = NoCache()
         if folder:
-            self._memory = SqliteCache(folder / _MEMORY_FILE, context.clock, lambda text: emit(Note(text, "warning")))
+            self._memory = SqliteCache(
+                folder / _MEMORY_FILE, context.clock, lambda text: emit(LogMessage(text, "warning"))
+            )
         # A rehearsal's registry has an address that will mean another one tomorrow.
         lasts = folder is not None and not options.rehearsal
         self._told: list[Event] = []
@@ -269,7 +271,7 @@ class Pusher:
         for problem in problems:
             if not self._options.is_lenient:
                 raise ConfigError(problem, hint=asked.HINT)
-            self._emit(Note(problem, "warning"))
+            self._emit(LogMessage(problem, "warning"))
 
     def targets(self, destinations: Sequence[Destination], given: RegistryEndpoint | None = None) -> tuple[Target, ...]:
         """Join destinations with how they are reached."""

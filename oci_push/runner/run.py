@@ -21,7 +21,7 @@ from oci_push.runner.results import RunReport, StepResult
 from oci_push.runner.schedule import Entry, Rules, Schedule
 from oci_push.runner.settings import MAX_STEPS_AT_ONCE, RunSettings
 from oci_push.runner.simulate import settled, simulate
-from oci_push.runner.steps import Moment, StepRunner
+from oci_push.runner.steps import PipelineState, StepRunner
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import TaskGroup
 from oci_push.variables.lookup import names_in
@@ -61,8 +61,8 @@ class Runner:
         done = [told] if told else []
         if told is not None and told.status != Status.SUCCESS:
             schedule.abort(f"the pipeline's hook on_elected ended with {told.status}")
-        stepping = self._stepping(self._context, needs_ids=_needed_ids(pipeline))
-        results = self._drive(schedule, stepping, context)
+        steps = self._step_runner(self._context, needs_ids=_needed_ids(pipeline))
+        results = self._drive(schedule, steps, context)
         pushes = count_pushes(schedule.entries(), lambda step: assumed.pushes(step, evaluator))
         has_failed = pushes.fails(required=assumed.requires_push)
         status = Status.FAILURE if has_failed else schedule.status()
@@ -77,22 +77,22 @@ class Runner:
         rows = tuple(_row(entry, results, self._context) for entry in schedule.entries())
         return RunReport(rows, code, status, tuple(done), tuple(found), context.clock.monotonic() - started, pushes)
 
-    def _drive(self, schedule: Schedule, stepping: StepRunner, context: Context) -> dict[str, StepResult]:
+    def _drive(self, schedule: Schedule, steps: StepRunner, context: Context) -> dict[str, StepResult]:
         """Start what is ready and take in what ends, until nothing is left."""
-        crew: TaskGroup[StepResult] = TaskGroup(context, limit=MAX_STEPS_AT_ONCE)
+        tasks: TaskGroup[StepResult] = TaskGroup(context, limit=MAX_STEPS_AT_ONCE)
         results: dict[str, StepResult] = {}
         while True:
             started = schedule.ready()
             self._tell_skipped(schedule)
-            is_beside = len(started) > 1 or not crew.is_idle
+            is_beside = len(started) > 1 or not tasks.is_idle
             for entry in started:
-                moment = Moment(dict(schedule.states), schedule.workflow(entry), entry.group, is_beside)
-                crew.start(entry.name, lambda s, e=entry, m=moment: stepping.run(e.step, m, s))  # type: ignore[misc]
+                state = PipelineState(dict(schedule.states), schedule.workflow(entry), entry.group, is_beside)
+                tasks.start(entry.name, lambda s, e=entry, m=state: steps.run(e.step, m, s))  # type: ignore[misc]
             for name in schedule.to_cancel():
-                crew.cancel(name, Cancelled("another step failed"))
-            if crew.is_idle:
+                tasks.cancel(name, Cancelled("another step failed"))
+            if tasks.is_idle:
                 break
-            name, outcome = crew.wait()
+            name, outcome = tasks.wait()
             result = outcome.get()
             results[name] = result
             schedule.finish(name, result.status, str(result.error) if result.error else result.reason)
@@ -103,10 +103,10 @@ class Runner:
         return results
 
     def _run_hook_steps(self, schedule: Schedule, resolve_context: ResolveContext, context: Context) -> Status:
-        self._drive(schedule, self._stepping(resolve_context, in_hook=True), context)
+        self._drive(schedule, self._step_runner(resolve_context, in_hook=True), context)
         return schedule.status()
 
-    def _stepping(
+    def _step_runner(
         self, resolve_context: ResolveContext, *, needs_ids: frozenset[str] = frozenset(), in_hook: bool = False
     ) -> StepRunner:
         return StepRunner(

@@ -101,7 +101,7 @@ class Schedule:
 
     def __init__(self, steps: tuple[Step, ...], rules: Rules, evaluator: ConditionEvaluator) -> None:
         self._rules = rules
-        self._judge = evaluator
+        self._evaluator = evaluator
         self._roots = [_entry(step, None, index) for index, step in enumerate(steps)]
         self._by_name = {entry.name: entry for root in self._roots for entry in root.walk()}
         self._states = {name: entry.state for name, entry in self._by_name.items()}
@@ -112,7 +112,7 @@ class Schedule:
         self._unfinished = len(self._roots)
         self._running: dict[str, Entry] = {}
         self._waiting = {entry.name: entry for entry in self._roots}
-        self._to_judge = dict.fromkeys(self._waiting)
+        self._to_evaluate = dict.fromkeys(self._waiting)
         self._waiters = _waiters(self._roots)
         self._newly_skipped: list[Entry] = []
         self._stopped = ""
@@ -216,8 +216,10 @@ class Schedule:
             for entry in list(self._waiting.values()):
                 self._skip(entry, self._stop_verdict())
             return
-        judged = [self._waiting[name] for name in self._to_judge if name in self._waiting]
-        self._to_judge = {name: None for name in self._to_judge if _asks_more(self._by_name[name].step.settings.when)}
+        judged = [self._waiting[name] for name in self._to_evaluate if name in self._waiting]
+        self._to_evaluate = {
+            name: None for name in self._to_evaluate if _asks_more(self._by_name[name].step.settings.when)
+        }
         able = [entry for entry in judged if self._verdict(entry).runs]
         if able:
             self._start(sorted(able, key=lambda entry: entry.index), started)
@@ -262,7 +264,7 @@ class Schedule:
         unmet = self._unmet(entry.step.success_criteria, entry.children) if isinstance(entry.step, ParallelStep) else ""
         if not unmet:
             self._set(entry, Status.SUCCESS)
-        elif self._judge.flag(entry.step.settings.fail_fast) is False:
+        elif self._evaluator.flag(entry.step.settings.fail_fast) is False:
             self._set(entry, Status.SUCCESS, f"{unmet}, which fail_fast: false lets pass")
         elif all(child.state == Status.TERMINATED for child in entry.children if child.has_failed):
             self._set(entry, Status.TERMINATED, unmet)
@@ -273,12 +275,12 @@ class Schedule:
         """Say why entries do not count as successful together, or nothing."""
         for entry in entries:
             is_named = criteria is not None and criteria.only is not None and entry.name in criteria.only
-            is_let_pass = not is_named and self._judge.flag(entry.step.settings.fail_fast) is False
+            is_let_pass = not is_named and self._evaluator.flag(entry.step.settings.fail_fast) is False
             if entry.has_failed and _counts(criteria, entry) and not is_let_pass:
                 return f"step {entry.name!r} ended with {entry.state}"
         if criteria is None:
             return ""
-        verdict = self._judge.holds(criteria.conditions, self._states, self.workflow())
+        verdict = self._evaluator.holds(criteria.conditions, self._states, self.workflow())
         return "" if verdict.runs else f"success_criteria: {verdict.reason}"
 
     def _abort_after(self, entry: Entry) -> None:
@@ -289,8 +291,8 @@ class Schedule:
             self._stopped = self._stopped or f"step {entry.name!r} ended with {entry.state}"
 
     def _fails_fast(self, entry: Entry) -> bool:
-        own = self._judge.flag(entry.step.settings.fail_fast)
-        root = self._judge.flag(self._rules.fail_fast)
+        own = self._evaluator.flag(entry.step.settings.fail_fast)
+        root = self._evaluator.flag(self._rules.fail_fast)
         return own if own is not None else root if root is not None else True
 
     def _fails_strictly(self, entry: Entry) -> bool:
@@ -299,11 +301,11 @@ class Schedule:
         criteria = parent.success_criteria if isinstance(parent, ParallelStep) else self._rules.success_criteria
         if not entry.has_failed or entry.children or self._fails_fast(entry) or not _counts(criteria, entry):
             return False
-        own = self._judge.flag(entry.step.settings.strict_fail_fast)
-        return bool(own if own is not None else self._judge.flag(self._rules.strict_fail_fast))
+        own = self._evaluator.flag(entry.step.settings.strict_fail_fast)
+        return bool(own if own is not None else self._evaluator.flag(self._rules.strict_fail_fast))
 
     def _verdict(self, entry: Entry) -> Decision:
-        return self._judge.allows(entry.step.settings.when, self._states, self.workflow(entry))
+        return self._evaluator.allows(entry.step.settings.when, self._states, self.workflow(entry))
 
     def _stop_verdict(self) -> Decision:
         return Decision(False, self._stopped, is_unknown=True)
@@ -344,7 +346,7 @@ class Schedule:
         self._states[entry.name] = state
         self._changes += 1
         self._failures += entry.has_failed
-        self._to_judge.update(dict.fromkeys(self._waiters.get(entry.name, ())))
+        self._to_evaluate.update(dict.fromkeys(self._waiters.get(entry.name, ())))
         if entry.parent is None:
             self._waiting.pop(entry.name, None)
             self._unfinished -= entry.is_over

@@ -112,8 +112,8 @@ class _Simulator:
         self._names: dict[str, str] = {}
         self._context = replace(resolve_context, image_names=self._names)
         self._assumed = assumed
-        self._judge = VariablesEvaluator(resolve_context.variables)
-        self._schedule = Schedule(pipeline.steps, Rules.of(pipeline), self._judge)
+        self._evaluator = VariablesEvaluator(resolve_context.variables)
+        self._schedule = Schedule(pipeline.steps, Rules.of(pipeline), self._evaluator)
         self._done = Simulation()
         self._planned: dict[str, PlannedStep] = {}
 
@@ -122,7 +122,9 @@ class _Simulator:
             self._schedule.abort("the pipeline's hook on_elected ended with failure")
         while running := self._schedule.ready():
             self._end(running)
-        self._done.pushes = count_pushes(self._schedule.entries(), lambda step: self._assumed.pushes(step, self._judge))
+        self._done.pushes = count_pushes(
+            self._schedule.entries(), lambda step: self._assumed.pushes(step, self._evaluator)
+        )
         has_failed = self._done.pushes.fails(required=self._assumed.requires_push)
         self._done.status = Status.FAILURE if has_failed else self._schedule.status()
         event = "on_success" if self._done.status == Status.SUCCESS else "on_fail"
@@ -192,7 +194,7 @@ class _Simulator:
         try:
             if isinstance(step, PushStep):
                 return resolve_push(step, resolve_context), ""
-            if isinstance(step, BuildStep) and self._assumed.pushes(step, self._judge):
+            if isinstance(step, BuildStep) and self._assumed.pushes(step, self._evaluator):
                 return resolve_build(step, resolve_context), ""
         except ConfigError as problem:
             self._done.problems.extend(problem.problems)
@@ -205,7 +207,7 @@ class _Simulator:
             when = entry.step.settings.when
             if entry.state == Status.SKIPPED and when.dependencies is not None and not entry.children:
                 alone = replace(when, dependencies=None)
-                if self._judge.allows(alone, self._schedule.states, self._schedule.workflow(entry)).runs:
+                if self._evaluator.allows(alone, self._schedule.states, self._schedule.workflow(entry)).runs:
                     self._resolve(entry.step)
 
     def _hook(self, owner: str, hook: Hook | None, event: str) -> bool:
@@ -218,5 +220,5 @@ class _Simulator:
         return bool(hook.steps) and all(self._is_let_pass(step, hook) for step in hook.steps)
 
     def _is_let_pass(self, step: Step, hook: Hook) -> bool:
-        own = self._judge.flag(step.settings.fail_fast)
-        return (own if own is not None else self._judge.flag(hook.fail_fast)) is False
+        own = self._evaluator.flag(step.settings.fail_fast)
+        return (own if own is not None else self._evaluator.flag(hook.fail_fast)) is False

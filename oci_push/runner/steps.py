@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.errors import OciPushError
-from oci_push.events import Emit, Event, Note, StepFinished, Within
+from oci_push.events import Emit, Event, LogMessage, StepFinished, Within
 from oci_push.language.resolve import title_of
 from oci_push.language.resolve_source import build_source
 from oci_push.language.resolving import Pushed, ResolveContext
@@ -25,7 +25,7 @@ from oci_push.runner.simulate import step_variables
 from oci_push.runtime.context import Context
 
 
-class Moment(Struct, frozen=True):
+class PipelineState(Struct, frozen=True):
     """What a step sees of the pipeline when it starts; `is_beside` says that others run at the same time."""
 
     states: Mapping[str, str]
@@ -49,32 +49,32 @@ class StepRunner(Struct, frozen=True):
     needs_ids: frozenset[str] = frozenset()
     in_hook: bool = False
 
-    def run(self, step: Step, moment: Moment, context: Context) -> StepResult:
+    def run(self, step: Step, state: PipelineState, context: Context) -> StepResult:
         """Run a step to its end; raises nothing for what goes wrong with it."""
         clock = context.clock
         started = clock.monotonic()
-        emit = self._speaking(step, moment)
+        emit = self._speaking(step, state)
         title = title_of(step.name, step.settings, self.resolve_context)
-        result = self._life(step, moment, context, emit, title)
+        result = self._life(step, state, context, emit, title)
         result = replace(
             result,
             type=type_of(step),
             stage=step.settings.stage,
             title=title,
-            group=moment.group,
+            group=state.group,
             seconds=clock.monotonic() - started,
         )
         said = str(result.error) if result.error else result.reason
         emit(StepFinished(step.name, title, result.status, said, result.seconds, result.type))
         return result
 
-    def _life(self, step: Step, moment: Moment, context: Context, emit: Emit, title: str) -> StepResult:
+    def _life(self, step: Step, state: PipelineState, context: Context, emit: Emit, title: str) -> StepResult:
         variables = self.resolve_context.variables.overlay(step_variables(step))
         resolve_context = replace(self.resolve_context, variables=variables)
         if isinstance(step, UnsupportedStep) and not self.in_hook:
             return self._foreign(step)
         hooks = HookRunner(
-            step.name, resolve_context, self.settings, emit, moment.states, moment.workflow, self.run_steps
+            step.name, resolve_context, self.settings, emit, state.states, state.workflow, self.run_steps
         )
         first, notes = hooks.run(step.settings.hook(ELECTED), context)
         if first is not None and first.status != Status.SUCCESS:
@@ -83,7 +83,7 @@ class StepRunner(Struct, frozen=True):
         result = self._work(step, resolve_context, context, emit, title)
         members = {**step_outputs(step, result.status, variables), **self._own_members(step, result)}
         self.resolve_context.variables.export(step.name, members)
-        hooks = replace(hooks, states={**moment.states, step.name: result.status}, image=members.get("imageId", ""))
+        hooks = replace(hooks, states={**state.states, step.name: result.status}, image=members.get("imageId", ""))
         done = [first] if first else []
         found = list(notes)
         for event in ("on_success" if result.status == Status.SUCCESS else "on_fail", "on_finish"):
@@ -164,12 +164,12 @@ class StepRunner(Struct, frozen=True):
         for pushed in result.pushed:
             try:
                 digest = self.pusher.attach(pushed, endpoints[pushed.repository], values, context)
-                emit(Note(f"Annotations attached to {pushed.repository} as {digest}"))
+                emit(LogMessage(f"Annotations attached to {pushed.repository} as {digest}"))
             except OciPushError as problem:
-                emit(Note(f"annotations could not be attached to {pushed.repository}: {problem}", "warning"))
+                emit(LogMessage(f"annotations could not be attached to {pushed.repository}: {problem}", "warning"))
 
-    def _speaking(self, step: Step, moment: Moment) -> Emit:
-        if not moment.is_beside:
+    def _speaking(self, step: Step, state: PipelineState) -> Emit:
+        if not state.is_beside:
             return self.emit
 
         def emit(event: Event) -> None:

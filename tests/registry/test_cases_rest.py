@@ -25,7 +25,7 @@ from oci_push.errors import (
     OciPushError,
     SourceError,
 )
-from oci_push.events import BlobDone, BlobProgress, LayerCompressed, Note, RetryScheduled
+from oci_push.events import BlobDone, BlobProgress, LayerCompressed, LogMessage, RetryScheduled
 from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
@@ -163,7 +163,7 @@ def test_a_warning_is_passed_on_once_though_all_is_well(image: Layout) -> None:
     with Sandbox(options=SandboxOptions(warning='the "old" plan ends')) as sandbox:
         pushing = Pushing()
         assert error_of(pushing.push(image, f"{sandbox.address}/a:1")) is None
-        notes = [event.text for event in pushing.events if isinstance(event, Note)]
+        notes = [event.text for event in pushing.events if isinstance(event, LogMessage)]
         assert notes == [f'{sandbox.address} warns: the "old" plan ends']
 
 
