@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from oci_push.api import replicate as replicate
     from oci_push.engine.push import PushOptions as PushOptions
     from oci_push.engine.push import PushResult as PushResult
+    from oci_push.engine.pusher import Options as Options
     from oci_push.engine.replicate import ReplicaResult as ReplicaResult
     from oci_push.engine.tags import TagResult as TagResult
     from oci_push.engine.transfer import BlobResult as BlobResult
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from oci_push.model.outcomes import TagOutcome as TagOutcome
     from oci_push.model.reference import Reference as Reference
     from oci_push.model.reference import Repository as Repository
-    from oci_push.runner.pusher import Options as Options
     from oci_push.runtime.retry import RetryPolicy as RetryPolicy
     from oci_push.secret import Secret as Secret
     from oci_push.sources.settings import SourceSettings as SourceSettings
@@ -73,7 +73,7 @@ _HOMES = {
     "oci_push.model.identity": "AwsIdentity EcrCreation",
     "oci_push.model.outcomes": "BlobOutcome ReplicaOutcome TagOutcome",
     "oci_push.model.reference": "Reference Repository",
-    "oci_push.runner.pusher": "Options",
+    "oci_push.engine.pusher": "Options",
     "oci_push.runtime.retry": "RetryPolicy",
     "oci_push.secret": "Secret",
     "oci_push.sources.settings": "SourceSettings",

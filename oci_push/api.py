@@ -16,15 +16,15 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from oci_push.engine.push import PushResult
+from oci_push.engine.pusher import Environment, Options, Pusher
+from oci_push.engine.regions import REPLICATION_S, ecr_accesses, fan_out, follow
 from oci_push.engine.replicate import ReplicaResult
+from oci_push.engine.unit import PushUnit, UnitTarget, perform
 from oci_push.errors import ConfigError
 from oci_push.events import Emit, ignore
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, shown
-from oci_push.runner.pusher import Environment, Options, Pusher
-from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, follow
-from oci_push.runner.unit import PushUnit, UnitTarget, perform
 from oci_push.runtime.clock import Clock, SystemClock
 from oci_push.runtime.context import Context
 from oci_push.secret import learn_logins

@@ -15,7 +15,7 @@ from oci_push.errors import ConfigError
 from oci_push.model.endpoint import Credential, TlsConfig
 from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.providers.ecr.host import is_region
-from oci_push.runner.files import check_writable
+from oci_push.runtime.files import check_writable
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.secret import Secret
 from oci_push.sources.compress import check_level

@@ -22,21 +22,21 @@ from oci_push.cli.render.replicas import show_replicas
 from oci_push.cli.render.tags import show_tags
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import PushOptions, PushResult
+from oci_push.engine.pusher import Options, Pusher
+from oci_push.engine.regions import REPLICATION_S, ecr_accesses, fan_out, serve_everywhere
 from oci_push.engine.replicate import ReplicaResult
+from oci_push.engine.unit import image_id_of
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
 from oci_push.model.identity import EcrCreation
 from oci_push.model.platform import Platform
 from oci_push.model.source import KNOWN_FORMS
-from oci_push.runner.exports import write_exports
 from oci_push.runner.outputs import push_members
-from oci_push.runner.pusher import Options, Pusher
-from oci_push.runner.regions import REPLICATION_S, ecr_accesses, fan_out, serve_everywhere
 from oci_push.runner.report import ImagePlan, PushReport, write_report
-from oci_push.runner.unit import image_id_of
 from oci_push.runtime.context import Context
 from oci_push.sources.settings import SourceSettings
 from oci_push.transport.session import TransportSettings
+from oci_push.variables.exports import write_exports
 
 
 @takes(Common)

@@ -41,14 +41,13 @@ from oci_push.language.resolving import raise_together
 from oci_push.language.retries import MAX_WAIT_S
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.model.outcomes import Status
-from oci_push.runner.exports import write_exports
 from oci_push.runner.report import PipelineReport, write_report
 from oci_push.runner.results import RunReport
 from oci_push.runner.run import Runner
 from oci_push.runner.settings import RunSettings
 from oci_push.runner.simulate import simulate
 from oci_push.runtime.context import Context
-from oci_push.variables.exports import check_export_names
+from oci_push.variables.exports import check_export_names, write_exports
 
 
 @takes(Common)

@@ -12,6 +12,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.engine.plan import Target
+from oci_push.engine.pusher import Pusher
+from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, image_id_of, perform
 from oci_push.errors import ConfigError, DeadlineError, OciPushError
 from oci_push.events import Emit, LogMessage, RetryScheduled, StepStarted
 from oci_push.language.resolve import ResolvedPush, resolve_build, resolve_push
@@ -21,9 +23,7 @@ from oci_push.language.retries import wait_s
 from oci_push.language.steps import BuildStep, PushStep, Retry
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.runner.outputs import push_members
-from oci_push.runner.pusher import Pusher
 from oci_push.runner.simulate import step_variables
-from oci_push.runner.unit import PushUnit, UnitResult, UnitTarget, image_id_of, perform
 from oci_push.runtime.context import Context
 
 _LARGEST_DATE_S = 250_000_000_000.0

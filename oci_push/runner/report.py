@@ -26,9 +26,9 @@ from oci_push.model.digest import Digest
 from oci_push.model.display import clean_json
 from oci_push.model.outcomes import BlobOutcome, ReplicaOutcome, Status, TagOutcome
 from oci_push.model.reference import Repository
-from oci_push.runner.files import write_result
 from oci_push.runner.results import Annotation, HookResult, RunReport, StepResult
 from oci_push.runner.simulate import PlannedStep, Simulation
+from oci_push.runtime.files import write_result
 
 
 class TagForm(Struct, frozen=True):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
+from oci_push.engine.pusher import Pusher
 from oci_push.errors import Cancelled
 from oci_push.events import Emit, StepFinished, discreet
 from oci_push.language.resolve import title_of
@@ -15,9 +16,7 @@ from oci_push.language.steps import Pipeline, Text, type_of
 from oci_push.model.outcomes import Status
 from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.hooks import ELECTED, HookRunner
-from oci_push.runner.idle import count_pushes
-from oci_push.runner.pusher import Pusher
-from oci_push.runner.results import RunReport, StepResult
+from oci_push.runner.results import RunReport, StepResult, count_pushes
 from oci_push.runner.schedule import Entry, Rules, Schedule
 from oci_push.runner.settings import MAX_STEPS_AT_ONCE, RunSettings
 from oci_push.runner.simulate import settled, simulate

@@ -13,8 +13,8 @@ from oci_push.language.steps import BuildStep, Hook, Pipeline, PushStep, Step, U
 from oci_push.model.outcomes import Status
 from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.given_images import count_given
-from oci_push.runner.idle import Pushes, count_pushes
 from oci_push.runner.outputs import planned_members
+from oci_push.runner.results import Pushes, count_pushes
 from oci_push.runner.schedule import Entry, Rules, Schedule
 from oci_push.runner.simulated_results import TIMEOUT, SimulatedResults
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, MutableMapping
 from msgspec import Struct
 from msgspec.structs import replace
 
+from oci_push.engine.pusher import Pusher
 from oci_push.errors import OciPushError
 from oci_push.events import Emit, Event, LogMessage, StepFinished, Within
 from oci_push.language.resolve import title_of
@@ -18,7 +19,6 @@ from oci_push.runner.attempts import PushAttempts, exported, pushed_image, read_
 from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.hooks import ELECTED, HookRunner, RunSteps, Shell, run_foreign
 from oci_push.runner.outputs import step_outputs
-from oci_push.runner.pusher import Pusher
 from oci_push.runner.results import Annotation, StepResult
 from oci_push.runner.settings import RunSettings
 from oci_push.runner.simulate import step_variables

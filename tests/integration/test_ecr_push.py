@@ -11,12 +11,12 @@ from ecrworld import AWAY, HOME, EcrWorld, repository
 from images import Layout, layer, make_layout
 
 from oci_push.engine.plan import Target
+from oci_push.engine.regions import in_regions
 from oci_push.errors import ImmutableTagError, NotFoundError, OciPushError
 from oci_push.events import LogMessage, RetryScheduled
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.model.outcomes import BlobOutcome
-from oci_push.runner.regions import in_regions
 from oci_push.runtime.clock import FakeClock
 from oci_push.secret import Secret
 

@@ -13,6 +13,7 @@ from ecrworld import AWAY, HOME, EcrWorld, repository
 from images import Layout, layer, make_layout
 
 from oci_push import api
+from oci_push.engine.pusher import Options
 from oci_push.engine.replicate import Original, ReplicaResult, replicate
 from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTagError
 from oci_push.events import LogMessage
@@ -20,7 +21,6 @@ from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.providers.ecr.replication_rules import Place
-from oci_push.runner.pusher import Options
 from oci_push.runtime.clock import FakeClock
 from oci_push.transport.session import TransportSettings
 

@@ -16,10 +16,10 @@ from proxy import TcpProxy
 from registries import DebianRegistry, Mode
 
 from oci_push.api import push
+from oci_push.engine.pusher import Environment, Options, Pusher
 from oci_push.errors import Cancelled
 from oci_push.events import BlobProgress, Event, LogMessage, RetryScheduled
 from oci_push.model.reference import Destination, Reference
-from oci_push.runner.pusher import Environment, Options, Pusher
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy

@@ -12,6 +12,7 @@ from images import Layout, LayoutWriter, layer
 from published import check_events, check_form, check_results
 
 from oci_push.engine.push import PushOptions, PushResult
+from oci_push.engine.pusher import Environment, Options, Pusher
 from oci_push.events import Event, ignore, tee
 from oci_push.model import media
 from oci_push.model.digest import Digest
@@ -19,7 +20,6 @@ from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination
-from oci_push.runner.pusher import Environment, Options, Pusher
 from oci_push.runner.report import ImagePlan
 from oci_push.runtime.clock import Clock, SystemClock
 from oci_push.runtime.context import Context

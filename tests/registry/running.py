@@ -10,12 +10,12 @@ from pathlib import Path
 
 from published import check_events, check_run
 
+from oci_push.engine.pusher import Environment, Options, Pusher
 from oci_push.events import Event, Within
 from oci_push.language.config import load_config
 from oci_push.language.parse import parse_pipeline
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import flatten
-from oci_push.runner.pusher import Environment, Options, Pusher
 from oci_push.runner.results import RunReport, StepResult
 from oci_push.runner.run import Runner
 from oci_push.runner.settings import RunSettings

@@ -13,13 +13,13 @@ from images import Layout, LayoutWriter, layer
 from msgspec.structs import replace
 
 from oci_push import forms
+from oci_push.engine.pusher import Environment, Options, Pusher
+from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import ignore
 from oci_push.forms import decode, encode
 from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.reference import Repository
-from oci_push.runner.pusher import Environment, Options, Pusher
-from oci_push.runner.unit import PushUnit, UnitResult, UnitTarget, perform
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
@@ -36,7 +36,7 @@ import sys
 sys.path[:0] = {path!r}
 from test_unit_across_processes import in_this_process
 from oci_push.forms import decode, encode
-from oci_push.runner.unit import PushUnit
+from oci_push.engine.unit import PushUnit
 sys.stdout.buffer.write(encode(in_this_process(decode(sys.stdin.buffer.read(), PushUnit), {address!r})))
 """
 

@@ -11,14 +11,14 @@ from msgspec.structs import replace
 
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import PushOptions, PushResult
+from oci_push.engine.pusher import Pusher
+from oci_push.engine.regions import REPLICATION_S, serve_everywhere
 from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import OciPushError
 from oci_push.events import Emit
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
-from oci_push.runner.pusher import Pusher
-from oci_push.runner.regions import REPLICATION_S, serve_everywhere
 from oci_push.runtime.context import Context
 
 
