@@ -23,6 +23,7 @@ from oci_push.model.reference import Reference, Repository, split
 from oci_push.secret import MASK, Json, Secret
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Struct)
 
 Version = Literal[1]
 VERSION: Version = 1
@@ -96,6 +97,12 @@ class ValidationForm(Struct, frozen=True):
         """Return what was found; a problem without a file is one of `file`."""
         found = tuple(ProblemForm.of(one, file) for one in failed)
         return cls(VERSION, not found, found, tuple(ProblemForm.of(one, file) for one in warned))
+
+
+def derive(kind: type[S], value: Struct, **changed: object) -> S:
+    """Return a form of type `kind` with the fields that `value` has under the same names, and those given."""
+    same = {name: getattr(value, name) for name in kind.__struct_fields__ if name not in changed}
+    return kind(**same, **changed)
 
 
 def encode(value: object) -> bytes:

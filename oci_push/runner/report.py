@@ -18,10 +18,9 @@ from oci_push.engine.replicate import ReplicaResult
 from oci_push.engine.transfer import BlobResult
 from oci_push.errors import OciPushError
 from oci_push.events import Event
-from oci_push.forms import VERSION, ErrorForm, Version
+from oci_push.forms import VERSION, ErrorForm, Version, derive
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import type_of
-from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.display import clean_json
 from oci_push.model.outcomes import BlobOutcome, ReplicaOutcome, Status, TagOutcome
@@ -52,7 +51,10 @@ class BlobForm(Struct, frozen=True):
     @classmethod
     def of(cls, blob: BlobResult) -> BlobForm:
         """Return a blob's result."""
-        return cls(blob.digest, blob.size, blob.outcome, blob.bytes_sent, blob.bytes_found, blob.mounted_from or None)
+        return derive(cls, blob, mounted_from=blob.mounted_from or None)
+
+
+_SUMS = ("bytes_sent", "bytes_resent", "bytes_found")
 
 
 class TargetForm(Struct, frozen=True):
@@ -77,21 +79,17 @@ class TargetForm(Struct, frozen=True):
     def of(cls, result: PushResult) -> TargetForm:
         """Return one repository's result."""
         outcomes = [blob.outcome for blob in result.blobs]
-        return cls(
-            result.repository,
-            result.root,
-            result.media_type,
-            result.root_size,
-            tuple(TagForm(tag.tag, tag.outcome, tag.error or None) for tag in result.tags),
-            tuple(BlobForm.of(blob) for blob in result.blobs),
-            {outcome.value: outcomes.count(outcome) for outcome in BlobOutcome},
-            sum(blob.bytes_sent for blob in result.blobs),
-            sum(blob.bytes_resent for blob in result.blobs),
-            sum(blob.bytes_found for blob in result.blobs),
-            result.verified,
-            result.repaired,
-            round(result.seconds, 3),
-            ErrorForm.or_none(result.error),
+        return derive(
+            cls,
+            result,
+            digest=result.root,
+            size=result.root_size,
+            tags=tuple(derive(TagForm, tag, error=tag.error or None) for tag in result.tags),
+            blobs=tuple(BlobForm.of(blob) for blob in result.blobs),
+            counts={outcome.value: outcomes.count(outcome) for outcome in BlobOutcome},
+            **{name: sum(getattr(blob, name) for blob in result.blobs) for name in _SUMS},
+            seconds=round(result.seconds, 3),
+            error=ErrorForm.or_none(result.error),
         )
 
 
@@ -108,9 +106,9 @@ class ReplicaForm(Struct, frozen=True):
     @classmethod
     def of(cls, result: ReplicaResult) -> ReplicaForm:
         """Return one place's result."""
-        place = result.place
-        error = ErrorForm.or_none(result.error)
-        return cls(result.repository, place.region, place.account, result.outcome, round(result.seconds, 3), error)
+        place, error = result.place, ErrorForm.or_none(result.error)
+        seconds = round(result.seconds, 3)
+        return derive(cls, result, region=place.region, account=place.account, seconds=seconds, error=error)
 
 
 class PushReport(Struct, frozen=True):
@@ -170,22 +168,16 @@ class StepForm(Struct, frozen=True):
     @classmethod
     def of(cls, step: StepResult) -> StepForm:
         """Return a step's result."""
-        return cls(
-            step.name,
-            step.type,
-            step.title or step.name,
-            step.stage or "default",
-            step.group,
-            step.status,
-            step.attempts,
-            step.waits_s,
-            step.reason or None,
-            round(step.seconds, 3),
-            ErrorForm.or_none(step.error),
-            tuple(TargetForm.of(one) for one in step.pushed),
-            tuple(ReplicaForm.of(one) for one in step.replicas),
-            step.hooks,
-            step.notes,
+        return derive(
+            cls,
+            step,
+            title=step.title or step.name,
+            stage=step.stage or "default",
+            reason=step.reason or None,
+            seconds=round(step.seconds, 3),
+            error=ErrorForm.or_none(step.error),
+            targets=tuple(TargetForm.of(one) for one in step.pushed),
+            replicas=tuple(ReplicaForm.of(one) for one in step.replicas),
         )
 
 
@@ -211,15 +203,14 @@ class PipelineReport(Struct, frozen=True):
     @classmethod
     def of(cls, report: RunReport) -> PipelineReport:
         """Return a run's report."""
-        return cls(
-            VERSION,
-            report.status,
-            report.exit_code,
-            round(report.seconds, 3),
-            PushCounts(report.pushes.total, report.pushes.ran),
-            tuple(StepForm.of(one) for one in report.steps),
-            report.hooks,
-            report.notes,
+        return derive(
+            cls,
+            report,
+            version=VERSION,
+            build_status=report.status,
+            seconds=round(report.seconds, 3),
+            push_steps=derive(PushCounts, report.pushes),
+            steps=tuple(StepForm.of(one) for one in report.steps),
         )
 
 
@@ -229,11 +220,6 @@ class PlannedBlob(Struct, frozen=True):
     digest: Digest
     size: int
     media_type: str
-
-    @classmethod
-    def of(cls, blob: Descriptor) -> PlannedBlob:
-        """Return a descriptor without what a plan does not need."""
-        return cls(blob.digest, blob.size, blob.media_type)
 
 
 class PlannedTarget(Struct, frozen=True):
@@ -266,7 +252,7 @@ class ImagePlan(Struct, frozen=True):
             graph.root.digest,
             graph.root.media_type,
             tuple(node.digest for node in graph.nodes),
-            tuple(PlannedBlob.of(blob) for blob in graph.blobs),
+            tuple(derive(PlannedBlob, blob) for blob in graph.blobs),
             tuple(
                 PlannedTarget(
                     leg.target.repository,
@@ -302,22 +288,20 @@ class PlannedStepForm(Struct, frozen=True):
     def of(cls, planned: PlannedStep, resolve_context: ResolveContext) -> PlannedStepForm:
         """Return a step of a simulated run."""
         step, resolved = planned.step, planned.resolved
-        return cls(
-            step.name,
-            type_of(step),
-            step.settings.stage or "default",
-            planned.group,
-            "run" if planned.runs else "skip",
-            planned.reason or None,
-            resolved.source.text if resolved else None,
-            (resolved.source.source or None) if resolved else resolve_context.candidates.get(step.name),
-            resolved.registry if resolved else None,
-            (resolved.source.registry or None) if resolved else None,
-            resolved.references() if resolved else (),
-            planned.attempts,
-            planned.waits_s,
-            step.settings.timeout_s,
-            planned.result,
+        return derive(
+            cls,
+            planned,
+            name=step.name,
+            type=type_of(step),
+            stage=step.settings.stage or "default",
+            decision="run" if planned.runs else "skip",
+            reason=planned.reason or None,
+            source=resolved.source.text if resolved else None,
+            image=(resolved.source.source or None) if resolved else resolve_context.candidates.get(step.name),
+            registry=resolved.registry if resolved else None,
+            pull_registry=(resolved.source.registry or None) if resolved else None,
+            targets=resolved.references() if resolved else (),
+            timeout_s=step.settings.timeout_s,
         )
 
 
