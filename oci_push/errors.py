@@ -28,6 +28,7 @@ Misuse of our own functions is ``ValueError``, ``TypeError`` or ``RuntimeError``
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Self
 
 from msgspec import Struct
 
@@ -52,8 +53,27 @@ class OciPushError(Exception):
         self.in_doubt = False
         self.is_stored = False
 
+    def with_more(self, text: str) -> Self:
+        """Return the same error with `text` after its message."""
+        return self._changed(message=masked(f"{self.message}{text}"))
+
+    def with_hint(self, hint: str | None) -> Self:
+        """Return the same error with another hint."""
+        return self._changed(hint=hint and masked(hint))
+
+    def with_doubt(self, in_doubt: bool, *, is_stored: bool = False) -> Self:
+        """Return the same error, saying whether what failed may have been done all the same."""
+        return self._changed(in_doubt=in_doubt, is_stored=is_stored)
+
+    def _changed(self, **changes: object) -> Self:
+        """Return a new error: the old one may be raised elsewhere too, as the reason of a cancel is."""
+        new = type(self).__new__(type(self), self.message)
+        new.__dict__.update(self.__dict__, **changes)
+        new.__cause__, new.__suppress_context__ = self.__cause__, self.__suppress_context__
+        return new.with_traceback(self.__traceback__)
+
     def __str__(self) -> str:
-        message = masked(self.message)  # it may have been added to
+        message = masked(self.message)  # a secret in it may have become known since
         return message if self.attempts == 1 else f"{message}; given up after {self.attempts} attempts"
 
 
@@ -109,7 +129,8 @@ class RegistryError(OciPushError):
     """Report a registry's answer that ends an operation.
 
     `url` has no query (upload state and tokens live there). `codes` are the OCI error codes of the body,
-    `retry_after_s` what the registry asked us to wait, in seconds, `named` the digests its body names.
+    `retry_after_s` what the registry asked us to wait, in seconds, `named` the digests its body names. `transient` is
+    the class's, where nothing else is said.
     """
 
     exit_code = 5
@@ -125,8 +146,11 @@ class RegistryError(OciPushError):
         codes: tuple[str, ...] = (),
         retry_after_s: float | None = None,
         named: tuple[str, ...] = (),
+        transient: bool | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
+        if transient is not None:
+            self.transient = transient
         self.method = method
         self.url = masked(url)
         self.status = status

@@ -53,13 +53,13 @@ def doctor(
             endpoint = target.endpoint
             here, there = scratch_repositories(endpoint.host, target.namespace)
             session = pusher.clients.session(endpoint)
-            found = Doctor(session, find_family(endpoint.host).quirks, (here, there)).examine(context)
+            found = Doctor(session, find_family(endpoint.host).capabilities, (here, there)).examine(context)
             for name, value in found.abilities.items():
                 pusher.cache.remember_ability(endpoint.host, name, value)
         if as_json:
             say_json(_to_json(endpoint.host, here, found))
         else:
-            rows = [(f.name, f.verdict.value, f.text) for f in found.findings]
+            rows = [(f.name, f.outcome.value, f.text) for f in found.findings]
             for line in table(("check", "result", "detail"), rows):
                 say(line)
             for left in found.left:
@@ -76,7 +76,7 @@ def _to_json(host: str, here: Repository, found: Examination) -> dict[str, objec
         "registry": host,
         "family": find_family(host).name,
         "repository": str(here),
-        "findings": [{"check": f.name, "result": f.verdict.name.lower(), "detail": f.text} for f in found.findings],
+        "findings": [{"check": f.name, "result": f.outcome.name.lower(), "detail": f.text} for f in found.findings],
         "abilities": found.abilities,
         "left_behind": found.left,
         "error": str(found.error) if found.error else None,

@@ -122,7 +122,7 @@ def logout(
 
 def _typed(host: str, username: str, *, password_stdin: bool) -> Credential:
     """Get user name and password from options, stdin and terminal; never from an argument."""
-    filler = find_family(host).quirks.filler_user
+    filler = find_family(host).filler_user
     if password_stdin:
         given = Credential(basic_user(username, "--username"), options.read_password(), source="--password-stdin")
     elif sys.stdin is not None and sys.stdin.isatty():

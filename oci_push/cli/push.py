@@ -173,9 +173,9 @@ def wait_everywhere(
 ) -> None:
     """Wait, for each repository that was pushed to, until the other regions serve the image; fills `found`."""
     inner = context.child(seconds=REPLICATION_S, what="waiting for replication")
-    for leg, result in zip(plan.legs, results, strict=True):
+    for work, result in zip(plan.repositories, results, strict=True):
         if result.error is None:
-            found += serve_everywhere(inner, pusher.clients, leg.target.endpoint, result, regions, emit)
+            found += serve_everywhere(inner, pusher.clients, work.target.endpoint, result, regions, emit)
 
 
 def show_results(
@@ -215,11 +215,11 @@ def show_plan(plan: PushPlan, *, as_json: bool) -> None:
         return
     say(f"image {graph.root.digest} ({graph.root.media_type})")
     say(f"  {len(graph.nodes)} manifests, {len(graph.blobs)} blobs, {size(graph.size_bytes)}")
-    for leg in plan.legs:
-        after = f", after {plan.legs[leg.after].target.repository}" if leg.after is not None else ""
-        say(f"to {leg.target.repository} (tags: {', '.join(leg.target.tags)}{after})")
-        for blob in leg.blobs:
-            asked = ", ".join(str(r) for r in leg.mounts.get(blob.digest, ()))
+    for work in plan.repositories:
+        after = f", after {plan.repositories[work.after].target.repository}" if work.after is not None else ""
+        say(f"to {work.target.repository} (tags: {', '.join(work.target.tags)}{after})")
+        for blob in work.blobs:
+            asked = ", ".join(str(r) for r in work.mount_candidates.get(blob.digest, ()))
             say(f"  blob {blob.digest} {size(blob.size)}" + (f", mount from {asked}" if asked else ""))
 
 

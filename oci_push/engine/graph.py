@@ -14,7 +14,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.runtime.context import Context
-from oci_push.sources.base import Source
+from oci_push.sources.base import ImageReader
 from oci_push.sources.platforms import MAX_DEPTH, MAX_MANIFESTS, PlatformSearch
 
 
@@ -35,7 +35,7 @@ class ImageGraph(Struct, frozen=True):
 
 
 def walk(
-    context: Context, source: Source, *, platform: Platform | None = None, foreign: bool = False, emit: Emit
+    context: Context, source: ImageReader, *, platform: Platform | None = None, foreign: bool = False, emit: Emit
 ) -> ImageGraph:
     """Read every manifest of the image a source names; with `platform` only that image, however deep it lies.
 
@@ -61,7 +61,7 @@ def walk(
 
 
 def _visit(
-    context: Context, source: Source, node: Manifest, order: dict[Digest, Manifest], path: tuple[Digest, ...]
+    context: Context, source: ImageReader, node: Manifest, order: dict[Digest, Manifest], path: tuple[Digest, ...]
 ) -> None:
     if len(path) > MAX_DEPTH:
         raise SourceError(f"{source.name}: indexes are nested more than {MAX_DEPTH} deep")

@@ -7,13 +7,17 @@ be asked for is passed over: the copy itself is complete either way.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from oci_push.errors import OciPushError
 from oci_push.events import Emit, LogMessage
 from oci_push.model.digest import Digest
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.manifest import Manifest
+from oci_push.model.reference import Repository
 from oci_push.protocol.referrers import fallback_tag
+from oci_push.registry.clients import RegistryClients
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
@@ -25,8 +29,22 @@ _AT_ONCE = 8
 _MOST_NAMED = 3
 
 
-def tell_what_stays(context: Context, client: RepositoryClient, nodes: Sequence[Manifest], emit: Emit) -> None:
-    """Say how many referrers of `nodes`, and tags about them, stay in the repository of `client`."""
+def tell_what_stays(
+    context: Context,
+    clients: RegistryClients,
+    origin: tuple[RegistryEndpoint, Repository] | None,
+    targets: Sequence[Repository],
+    nodes: Sequence[Manifest],
+    emit: Emit,
+) -> None:
+    """Say how many referrers of `nodes`, and tags about them, stay at `origin` and did not come along to `targets`."""
+    if origin is None or all(target == origin[1] for target in targets) or context.is_cancelled:
+        return
+    with suppress(OciPushError):  # the end of the context: the images are where they should be
+        _tell(context, clients.repository(*origin), nodes, emit)
+
+
+def _tell(context: Context, client: RepositoryClient, nodes: Sequence[Manifest], emit: Emit) -> None:
     asked = [node.digest for node in nodes[-_MOST_NODES:]]  # the root is the last of them
     referrers = run_all(context, [partial(_referrers, client=client, subject=one) for one in asked], limit=_AT_ONCE)
     names = [f"{fallback_tag(one)}{ending}" for one in asked for ending in _ENDINGS]

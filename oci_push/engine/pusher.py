@@ -1,7 +1,7 @@
 """Pushing in one run: logins, connections and memory shared by every image that goes out.
 
-The walk of one image: `open` the source, `plan` (graph and legs), `execute`. Nothing here reads the environment;
-it is handed in as `Environment`.
+The walk of one image: `open` the source, `plan` (the graph, and the work for each repository), `execute`. Nothing here
+reads the environment; it is handed in as `Environment`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from msgspec.structs import replace
 from oci_push.credentials.certificates import add_certificates, certificate_folders
 from oci_push.credentials.files import HELPER_AGE_S, AuthFiles
 from oci_push.engine.graph import ImageGraph, walk
-from oci_push.engine.plan import PushPlan, Target, plan_push
-from oci_push.engine.push import PushOptions, PushResult, execute
+from oci_push.engine.plan import PushPlan, PushTarget, plan_push
+from oci_push.engine.push import PushOptions, PushResult, push
 from oci_push.errors import ConfigError, CredentialsError, OciPushError
 from oci_push.events import Emit, Event, LogMessage, discreet, ignore
 from oci_push.model.descriptor import Descriptor
@@ -39,7 +39,7 @@ from oci_push.runtime.commands import command_runner
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sources import option_effects as asked
-from oci_push.sources.base import Source
+from oci_push.sources.base import ImageReader
 from oci_push.sources.docker_archive import DockerArchiveSource
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.remote import RemoteSource
@@ -201,7 +201,7 @@ class Pusher:
         return RefreshingCredential(self.context.clock, make)
 
     def plan(
-        self, source: Source, targets: Sequence[Target], context: Context, platform: Platform | None = None
+        self, source: ImageReader, targets: Sequence[PushTarget], context: Context, platform: Platform | None = None
     ) -> PushPlan:
         """Read the image and lay out what would be done, without writing anything."""
         graph = walk(context, source, platform=platform, foreign=self._options.foreign_layers, emit=self._emit)
@@ -210,7 +210,7 @@ class Pusher:
         return plan_push(graph, targets, origin=origin, remembered=self._remembered(graph, targets))
 
     def check(
-        self, source: Source, targets: Sequence[Target], context: Context, platform: Platform | None = None
+        self, source: ImageReader, targets: Sequence[PushTarget], context: Context, platform: Platform | None = None
     ) -> None:
         """Before long work, see that it can come to what is asked for, and that a target will take it; else raise."""
         if isinstance(source, DockerArchiveSource) and not self._options.is_lenient:
@@ -229,17 +229,17 @@ class Pusher:
         raise errors[0]
 
     def execute(
-        self, plan: PushPlan, source: Source, context: Context, options: PushOptions | None = None
+        self, plan: PushPlan, source: ImageReader, context: Context, options: PushOptions | None = None
     ) -> tuple[PushResult, ...]:
         """Do what a plan says, and remember what the repositories now hold; `options` replace those of the run."""
-        for leg in plan.legs:
-            mounts = tuple({r: None for mount_candidates in leg.mounts.values() for r in mount_candidates})
-            self._connections.want(leg.target.endpoint, push=(leg.target.repository,), pull=mounts)
-        results = execute(plan, source, self._connections, context, self._emit, options or self._options.push_options)
-        for leg, result in zip(plan.legs, results, strict=True):
+        for work in plan.repositories:
+            mounts = tuple({r: None for asked in work.mount_candidates.values() for r in asked})
+            self._connections.want(work.target.endpoint, push=(work.target.repository,), pull=mounts)
+        results = push(plan, source, self._connections, context, self._emit, options or self._options.push_options)
+        for work, result in zip(plan.repositories, results, strict=True):
             if result.error is None and not self._options.rehearsal:
-                for blob in leg.blobs:
-                    self._memory.remember_blob(leg.target.endpoint.host, result.repository.path, blob.digest)
+                for blob in work.blobs:
+                    self._memory.remember_blob(work.target.endpoint.host, result.repository.path, blob.digest)
         return results
 
     def attach(
@@ -257,7 +257,7 @@ class Pusher:
     @contextmanager
     def open(
         self, text: str, context: Context, *, given: RegistryEndpoint | None = None, targets: int = 1
-    ) -> Iterator[Source]:
+    ) -> Iterator[ImageReader]:
         """Open a SOURCE; `targets` above one makes a registry's blobs be downloaded once and kept."""
         source = self._open(parse_source(text, path_exists), context, given, targets)
         try:
@@ -273,20 +273,24 @@ class Pusher:
                 raise ConfigError(problem, hint=asked.HINT)
             self._emit(LogMessage(problem, "warning"))
 
-    def targets(self, destinations: Sequence[Destination], given: RegistryEndpoint | None = None) -> tuple[Target, ...]:
+    def targets(
+        self, destinations: Sequence[Destination], given: RegistryEndpoint | None = None
+    ) -> tuple[PushTarget, ...]:
         """Join destinations with how they are reached."""
         return tuple(self.target(d.repository, d.tags, given) for d in destinations)
 
-    def target(self, repository: Repository, tags: tuple[str, ...], given: RegistryEndpoint | None = None) -> Target:
+    def target(
+        self, repository: Repository, tags: tuple[str, ...], given: RegistryEndpoint | None = None
+    ) -> PushTarget:
         """Join one repository with how it is reached, which in a rehearsal is the sandbox."""
         if not self._options.rehearsal:
             endpoint = self.endpoint(repository, given)
             resolved = self._connections.resolve(endpoint, self.context)
             if resolved != endpoint:
                 repository = replace(repository, host=resolved.host)
-            return Target(resolved, repository, tags)
+            return PushTarget(resolved, repository, tags)
         stand_in = Repository(self._options.rehearsal, f"{repository.host.replace(':', '-').lower()}/{repository.path}")
-        return Target(RegistryEndpoint(self._options.rehearsal, None, TlsConfig(plain_http=True)), stand_in, tags)
+        return PushTarget(RegistryEndpoint(self._options.rehearsal, None, TlsConfig(plain_http=True)), stand_in, tags)
 
     def head(self, repository: Repository, tag: str, context: Context) -> Digest | None:
         """Ask what a tag points at."""
@@ -294,7 +298,7 @@ class Pusher:
         there = client.head(context, tag)
         return there.digest if there else None
 
-    def _open(self, spec: SourceSpec, context: Context, given: RegistryEndpoint | None, targets: int) -> Source:
+    def _open(self, spec: SourceSpec, context: Context, given: RegistryEndpoint | None, targets: int) -> ImageReader:
         settings = replace(
             self._options.sources, digest_cache=self._memory, foreign_layers=self._options.foreign_layers
         )
@@ -306,7 +310,7 @@ class Pusher:
         return RemoteSource(client, reference, spool, keep=targets > 1)
 
     def _remembered(
-        self, graph: ImageGraph, targets: Sequence[Target]
+        self, graph: ImageGraph, targets: Sequence[PushTarget]
     ) -> Mapping[tuple[str, Digest], tuple[Repository, ...]]:
         found: dict[tuple[str, Digest], tuple[Repository, ...]] = {}
         if not self._options.mount or self._options.rehearsal:

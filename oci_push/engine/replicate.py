@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from oci_push.engine.graph import walk
-from oci_push.engine.plan import Target, plan_push
-from oci_push.engine.push import execute
+from oci_push.engine.plan import PushTarget, plan_push
+from oci_push.engine.push import push
 from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTagError, OciPushError, RegistryError
 from oci_push.events import Emit, LogMessage, ReplicaDone, ignore
 from oci_push.model.digest import Digest
@@ -45,7 +45,7 @@ class Original(Struct, frozen=True):
 
 
 class ReplicaResult(Struct, frozen=True):
-    """Tell what became of one place: ``replicated`` by the registry, ``copied`` by us, or ``failed``."""
+    """What became of one place."""
 
     place: Place
     repository: Repository
@@ -122,7 +122,7 @@ class _Replication:
         emit: Emit,
     ) -> None:
         self._started = context.clock.monotonic()
-        self._connections = clients
+        self._clients = clients
         self._original = original
         self._replication = replication
         self._emit = emit
@@ -170,17 +170,17 @@ class _Replication:
             endpoint, repository = self._there(place)
             with self._lock:
                 finished = tuple(self._finished)
-            source_access = nearest(finished, self._connections.distance_s)
+            source_access = nearest(finished, self._clients.distance_s)
             source_repository = Repository(source_access.host, original.repository.path)
             self._emit(
                 LogMessage(f"Copying {original.repository}@{original.root.short} from {source_access.host} to {place}")
             )
-            client = self._connections.repository(source_access, source_repository)
+            client = self._clients.repository(source_access, source_repository)
             reference = Reference(source_repository, "", original.root)
             source = RemoteSource(client, reference, SpoolSpace(None, 0), keep=False)  # streamed, never kept
             graph = walk(context, source, emit=ignore)
-            plan = plan_push(graph, (Target(endpoint, repository, original.tags),), origin=None, remembered={})
-            (pushed,) = execute(plan, source, self._connections, context, self._emit)
+            plan = plan_push(graph, (PushTarget(endpoint, repository, original.tags),), origin=None, remembered={})
+            (pushed,) = push(plan, source, self._clients, context, self._emit)
             if pushed.error is not None:
                 return self._result(context, place, ReplicaOutcome.FAILED, pushed.error)
         except OciPushError as error:
@@ -191,7 +191,7 @@ class _Replication:
         """Look at each tag where the image has arrived."""
         original = self._original
         endpoint, repository = self._there(place)
-        client = self._connections.repository(endpoint, repository)
+        client = self._clients.repository(endpoint, repository)
         try:
             for tag in original.tags:
                 there = None
@@ -227,14 +227,14 @@ class _Replication:
         return endpoint, Repository(endpoint.host, original.repository.path)
 
     def late(self, context: Context, place: Place, status: str) -> ReplicaResult:
-        """Say that time ran out for a place; `status` is the last that was heard."""
+        """Return that time ran out for a place; `status` is the last that was heard."""
         original = self._original
+        hint = "rules apply only to what is pushed after they were set: push the image again, or copy it"
         error = DeadlineError(
             f"{original.repository}@{original.root.short}: not replicated to {place} in time"
-            f" ({status or 'not begun'} after {context.clock.monotonic() - self._started:.0f} s)"
+            f" ({status or 'not begun'} after {context.clock.monotonic() - self._started:.0f} s)",
+            hint=None if status else hint,
         )
-        if not status:
-            error.hint = "rules apply only to what is pushed after they were set: push the image again, or copy it"
         return self._result(context, place, ReplicaOutcome.FAILED, error)
 
     def _result(

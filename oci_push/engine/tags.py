@@ -1,4 +1,4 @@
-"""The tags of one leg: where they were before the push, and putting back what should not be where it is.
+"""The tags of one repository: where they were before the push, and putting back what should not be where it is.
 
 A tag that was new is deleted by its name and never by its digest, which would take other tags with it; where a registry
 cannot do that, the tag stays and is reported. What cannot be known is said to be unknown.
@@ -26,8 +26,11 @@ class TagResult(Struct, frozen=True):
     error: str = ""
 
 
-class Tags:
-    """Know where tags were, ask where they are, and put them back. May be shared by threads; each tag has one."""
+class TagSnapshot:
+    """Where tags were before the push, for finding out where they are and putting them back.
+
+    May be shared by threads; each tag has one.
+    """
 
     def __init__(self, client: RepositoryClient, root: Manifest) -> None:
         self._client = client
@@ -84,7 +87,8 @@ class Tags:
 
     def restore(self, context: Context, tag: str, known: TagResult) -> TagResult:
         """Put a tag back that has moved, or whose request failed: it may have been done all the same."""
-        if tag not in self._before or known.outcome == TagOutcome.UNCHANGED or self._before[tag] == self._root.digest:
+        is_untouched = known.outcome is TagOutcome.UNCHANGED or self.before(tag) == self._root.digest
+        if tag not in self._before or is_untouched:
             return known
         try:
             there = self._client.where(context, tag, self._root)
@@ -92,15 +96,13 @@ class Tags:
             return self._put_back(context, tag, f"it cannot be asked where it is ({problem})")
         if there != self._before[tag]:
             return self._put_back(context, tag, f"it names {there or 'nothing'}")
-        return (
-            known if known.outcome in (TagOutcome.FAILED, TagOutcome.REMOVED) else TagResult(tag, TagOutcome.RESTORED)
-        )
+        is_told = known.outcome in (TagOutcome.FAILED, TagOutcome.REMOVED)
+        return known if is_told else TagResult(tag, TagOutcome.RESTORED)
 
     def _put_back(self, context: Context, tag: str, now: str) -> TagResult:
         if tag not in self._before:
-            return TagResult(
-                tag, TagOutcome.LEFT, f"{now}, not the image, and nobody knows what it named before: push again"
-            )
+            unknown = f"{now}, not the image, and nobody knows what it named before: push again"
+            return TagResult(tag, TagOutcome.LEFT, unknown)
         before = self._before[tag]
         try:
             if before is not None:
@@ -112,9 +114,7 @@ class Tags:
             left = self._client.where(context, tag, self._root)
             if left is None:
                 return TagResult(tag, TagOutcome.REMOVED)
-            return TagResult(
-                tag, TagOutcome.LEFT, f"it names {left}, is new and should not exist; deleting it had no effect"
-            )
+            now, what = f"it names {left}", "is new and should not exist; deleting it had no effect"
         except OciPushError as error:
-            what = f"and should name {before} again" if before else "is new and should not exist"
-            return TagResult(tag, TagOutcome.LEFT, f"{now}, {what}: {error}")
+            what = f"{f'and should name {before} again' if before else 'is new and should not exist'}: {error}"
+        return TagResult(tag, TagOutcome.LEFT, f"{now}, {what}")

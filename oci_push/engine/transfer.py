@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.engine.plan import RepositoryPlan
 from oci_push.errors import (
     ContentMismatchError,
     OciPushError,
@@ -18,15 +19,14 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.outcomes import BlobOutcome
 from oci_push.model.reference import Repository
-from oci_push.protocol.uploads import Upload
+from oci_push.protocol.uploads import UploadSession
 from oci_push.registry.repository import RepositoryClient
-from oci_push.runtime.clock import Clock
 from oci_push.runtime.context import Context
-from oci_push.sources.base import Source, verified
+from oci_push.sources.base import ImageReader, verified
 
 
 class BlobResult(Struct, frozen=True):
-    """Tell what a blob cost: bytes sent in all, how many of them more than once, how many an earlier run had sent."""
+    """What a blob cost: bytes sent in all, how many of them more than once, how many an earlier run had sent."""
 
     digest: Digest
     size: int
@@ -41,28 +41,28 @@ class BlobResult(Struct, frozen=True):
 def transfer(
     context: Context,
     client: RepositoryClient,
-    source: Source,
-    leg: RepositoryPlan,
+    source: ImageReader,
     blob: Descriptor,
-    clock: Clock,
+    mount_candidates: Sequence[Repository],
     emit: Emit,
 ) -> BlobResult:
-    """Bring one blob into the leg's repository, by the cheapest way that works."""
-    started = clock.monotonic()
+    """Bring one blob into the client's repository, by the cheapest way that works."""
+    started = context.clock.monotonic()
     with client.turn(context, blob) as elsewhere:
-        result = _bring(context, client, source, leg, blob, elsewhere)
+        candidates = tuple(dict.fromkeys((*((elsewhere,) if elsewhere else ()), *mount_candidates)))
+        result = _bring(context, client, source, blob, candidates)
     if result.outcome is not BlobOutcome.UPLOADED:
         client.drop_upload(context, blob)
     emit(BlobDone(client.repository, blob.digest, blob.size, result.outcome, result.mounted_from))
-    return replace(result, seconds=clock.monotonic() - started)
+    return replace(result, seconds=context.clock.monotonic() - started)
 
 
 def send(
-    context: Context, client: RepositoryClient, source: Source, blob: Descriptor, upload: Upload | None
+    context: Context, client: RepositoryClient, source: ImageReader, blob: Descriptor, upload: UploadSession | None
 ) -> BlobResult:
     """Upload a blob whatever is said to be there.
 
-    A digest that is refused is blamed on the side that is wrong: the source is read again, and where it is right, what
+    A digest that is refused is told of the side that is wrong: the source is read again, and where it is right, what
     changed on the way is sent once more.
     """
     wasted = 0
@@ -79,9 +79,9 @@ def send(
         except UploadRejectedError as error:
             if {"DIGEST_INVALID", "SIZE_INVALID"}.isdisjoint(error.codes):
                 raise
-            _blame(context, source, blob, error)
-            if wasted:
-                raise
+            wrong = attribute_mismatch(context, source, blob, error)
+            if wasted or isinstance(wrong, ContentMismatchError):
+                raise wrong from error
             upload, wasted = None, blob.size
     return BlobResult(
         blob.digest,
@@ -94,29 +94,22 @@ def send(
 
 
 def _bring(
-    context: Context,
-    client: RepositoryClient,
-    source: Source,
-    leg: RepositoryPlan,
-    blob: Descriptor,
-    elsewhere: Repository | None,
+    context: Context, client: RepositoryClient, source: ImageReader, blob: Descriptor, candidates: Sequence[Repository]
 ) -> BlobResult:
-    mount_candidates = leg.mounts.get(blob.digest, ())
-    if elsewhere is not None:
-        mount_candidates = (elsewhere, *(wish for wish in mount_candidates if wish != elsewhere))
-    if (not mount_candidates or client.is_surveyed(blob)) and is_there(context, client, source, blob):
-        return BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
-    upload: Upload | None = None
-    for wish in mount_candidates:
+    exists = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
+    if (not candidates or client.is_prefetched(blob)) and is_there(context, client, source, blob):
+        return exists
+    upload: UploadSession | None = None
+    for candidate in candidates:
         if upload is not None:
             client.cancel(context, upload)
         # The answer to a mount is also the answer to "is it there": 201 on a blob the target has already.
-        answer = client.mount(context, blob, wish)
+        answer = client.mount(context, blob, candidate)
         if answer.mounted:
-            return BlobResult(blob.digest, blob.size, BlobOutcome.MOUNTED, mounted_from=str(wish))
+            return BlobResult(blob.digest, blob.size, BlobOutcome.MOUNTED, mounted_from=str(candidate))
         upload = answer.upload
-    if mount_candidates and upload is None and is_there(context, client, source, blob):
-        return BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
+    if candidates and upload is None and is_there(context, client, source, blob):
+        return exists
     if upload is None and client.may_mount_from_anywhere(blob):
         # Opens an upload as a plain POST does, unless the registry finds the blob by itself.
         answer = client.mount(context, blob, None)
@@ -126,20 +119,19 @@ def _bring(
     return send(context, client, source, blob, upload)
 
 
-def is_there(context: Context, client: RepositoryClient, source: Source, blob: Descriptor) -> bool:
+def is_there(context: Context, client: RepositoryClient, source: ImageReader, blob: Descriptor) -> bool:
     """Ask for a blob; where its size or digest is said to be another, find out which side is wrong and raise."""
     try:
         return client.has_blob(context, blob)
     except ProtocolViolationError as error:
-        _blame(context, source, blob, error)
-        raise
+        raise attribute_mismatch(context, source, blob, error) from error
 
 
-def _blame(context: Context, source: Source, blob: Descriptor, error: RegistryError) -> None:
-    """Find out which side is wrong after the two disagree about a digest or a size: read the source once more."""
+def attribute_mismatch(context: Context, source: ImageReader, blob: Descriptor, error: RegistryError) -> OciPushError:
+    """Return the error of the side that is wrong about a digest or a size, which reading the source again tells."""
     try:
         for _ in verified(source.blob(context, blob), blob, f"{source.name}: blob {blob.digest}"):
             context.check()
     except ContentMismatchError as mismatch:
-        raise mismatch from error
-    error.hint = "the source's bytes are right, so they changed on the way or the registry is wrong"
+        return mismatch
+    return error.with_hint("the source's bytes are right, so they changed on the way or the registry is wrong")

@@ -81,8 +81,8 @@ def _served(
     found: list[ReplicaResult] = []
     inner = context.child(seconds=REPLICATION_S, what="waiting for replication")
     try:
-        for leg, result in zip(plan.legs, done.results, strict=True):
-            found += serve_everywhere(inner, pusher.clients, leg.target.endpoint, result, regions, emit)
+        for work, result in zip(plan.repositories, done.results, strict=True):
+            found += serve_everywhere(inner, pusher.clients, work.target.endpoint, result, regions, emit)
     except OciPushError as problem:
         return replace(done, error=problem, replicas=tuple(found))
     failed = next((replica.error for replica in found if replica.error is not None), None)

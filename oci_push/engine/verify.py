@@ -1,10 +1,13 @@
 """Verifying a push: every tag is read back, every blob and manifest asked for, and what is missing is sent.
 
 A root manifest that is there says nothing sure about what it names: registries lose blobs to garbage collection and to
-full disks. Nothing here is taken from memory, nor from what the push itself was told.
+full disks. Nothing here is taken from the cache, nor from what the push itself was told.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from oci_push.engine.repository_push import RepositoryPush
 from oci_push.engine.tags import TagResult
@@ -17,67 +20,64 @@ from oci_push.model.outcomes import TagOutcome
 from oci_push.model.reference import Reference
 from oci_push.runtime.context import Context
 
+T = TypeVar("T", Descriptor, Manifest)
 
-def verify(run: RepositoryPush, context: Context) -> None:
-    """Check one leg, fill holes, and check those again; raises `RegistryError` for one that will not be filled."""
-    lost = _missing_blobs(run, context, run.leg.blobs)
-    run.each(context, lost, run.send_again)
-    gone = _missing_manifests(run, context, run.nodes)
+
+def verify(push: RepositoryPush, context: Context) -> None:
+    """Check one repository, fill holes, and check those again; raises `RegistryError` for one that stays."""
+    repository, blobs, tags = push.client.repository, push.work.blobs, push.work.target.tags
+
+    def has_blob(inner: Context, blob: Descriptor) -> bool:
+        return is_there(inner, push.client, push.source, blob)
+
+    def has_manifest(inner: Context, node: Manifest) -> bool:
+        return push.client.head(inner, str(node.digest), push=True) is not None
+
+    lost = _missing(push, context, blobs, has_blob)
+    push.each(context, lost, push.send_again)
+    gone = _missing(push, context, push.nodes, has_manifest)
     for node in gone:  # children before parents, as the graph lists them
-        run.put(context, node, str(node.digest))
-        run.progress.repaired.append(node.digest)
-        run.emit(LogMessage(f"{_of(run, node)}: was not there; sent", "warning"))
-    for blob in _missing_blobs(run, context, lost):
-        raise _unstable(f"{run.client.repository}: blob {blob.digest}")
-    for node in _missing_manifests(run, context, gone):
-        raise _unstable(_of(run, node))
-    run.each(context, run.leg.target.tags, lambda s, tag: _read_back(run, s, tag))
-    run.progress.is_verified = True
-    counts = f"{len(run.leg.target.tags)} tags, {len(run.nodes)} manifests, {len(run.leg.blobs)} blobs"
-    repaired = f", {len(run.progress.repaired)} of them sent again" if run.progress.repaired else ""
-    run.emit(LogMessage(f"{run.client.repository}: verified: {counts}{repaired}"))
+        push.put(context, node, str(node.digest))
+        push.repaired.append(node.digest)
+        push.emit(LogMessage(f"{repository}: manifest {node.digest}: was not there; sent", "warning"))
+    for blob in _missing(push, context, lost, has_blob):
+        raise _unstable(f"{repository}: blob {blob.digest}")
+    for node in _missing(push, context, gone, has_manifest):
+        raise _unstable(f"{repository}: manifest {node.digest}")
+    push.each(context, tags, lambda inner, tag: _read_back(push, inner, tag))
+    push.is_verified = True
+    repaired = f", {len(push.repaired)} of them sent again" if push.repaired else ""
+    counts = f"{len(tags)} tags, {len(push.nodes)} manifests, {len(blobs)} blobs"
+    push.emit(LogMessage(f"{repository}: verified: {counts}{repaired}"))
 
 
-def _missing_blobs(
-    run: RepositoryPush, context: Context, blobs: tuple[Descriptor, ...] | list[Descriptor]
-) -> list[Descriptor]:
-    missing: list[Descriptor] = []
+def _missing(
+    push: RepositoryPush, context: Context, things: Sequence[T], is_there: Callable[[Context, T], bool]
+) -> list[T]:
+    missing: list[T] = []
 
-    def look(inner: Context, blob: Descriptor) -> None:
-        if not is_there(inner, run.client, run.source, blob):
-            missing.append(blob)
+    def look(inner: Context, thing: T) -> None:
+        if not is_there(inner, thing):
+            missing.append(thing)
 
-    run.each(context, blobs, look)
-    return missing
-
-
-def _missing_manifests(
-    run: RepositoryPush, context: Context, nodes: tuple[Manifest, ...] | list[Manifest]
-) -> list[Manifest]:
-    found: set[Manifest] = set()
-
-    def look(inner: Context, node: Manifest) -> None:
-        if run.client.head(inner, str(node.digest), push=True) is not None:
-            found.add(node)
-
-    run.each(context, nodes, look)
-    return [node for node in nodes if node not in found]
+    push.each(context, things, look)
+    return [thing for thing in things if thing in missing]
 
 
-def _read_back(run: RepositoryPush, context: Context, tag: str) -> None:
-    reference = Reference(run.client.repository, tag)
+def _read_back(push: RepositoryPush, context: Context, tag: str) -> None:
+    reference = Reference(push.client.repository, tag)
     try:
-        there = run.client.fetch(context, reference)
+        there = push.client.fetch(context, reference)
     except NotFoundError:
-        run.put(context, run.root, tag)
-        run.progress.repaired.append(run.root.digest)
-        run.emit(LogMessage(f"{reference}: was not there; set", "warning"))
-        there = run.client.fetch(context, reference)
+        push.put(context, push.root, tag)
+        push.repaired.append(push.root.digest)
+        push.emit(LogMessage(f"{reference}: was not there; set", "warning"))
+        there = push.client.fetch(context, reference)
     # The bytes are hashed, not the answer's headers read; the digest's algorithm may be the registry's choice.
-    if there.raw != run.root.raw:
-        run.progress.tags[tag] = TagResult(tag, TagOutcome.LEFT, f"it names {there.digest}, not the image")
+    if there.raw != push.root.raw:
+        push.tags[tag] = TagResult(tag, TagOutcome.LEFT, f"it names {there.digest}, not the image")
         raise RegistryError(
-            f"{reference}: points at {there.digest} after the push, not at {run.root.digest}",
+            f"{reference}: points at {there.digest} after the push, not at {push.root.digest}",
             hint="somebody else has pushed this tag meanwhile, or the registry serves an old answer",
         )
 
@@ -87,7 +87,3 @@ def _unstable(what: str) -> RegistryError:
         f"{what}: was sent again and is still not there",
         hint="the registry takes it and loses it: look at its storage and its garbage collection",
     )
-
-
-def _of(run: RepositoryPush, node: Manifest) -> str:
-    return f"{run.client.repository}: manifest {node.digest}"

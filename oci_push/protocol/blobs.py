@@ -10,7 +10,7 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.protocol import endpoints
-from oci_push.protocol.call import Call, Flow, Reply
+from oci_push.protocol.call import EMPTY, Call, Flow, Reply
 from oci_push.protocol.existence import look, shows
 
 
@@ -23,7 +23,7 @@ def exists(repository: Repository, blob: Descriptor) -> Flow[bool]:
         "HEAD",
         endpoints.blob(repository, blob.digest),
         scopes=(endpoints.push_scope(repository),),
-        what=what_of(repository, blob.digest),
+        what=endpoints.blob_name(repository, blob.digest),
     )
 
     def is_clear(reply: Reply) -> bool:
@@ -63,9 +63,16 @@ def check_digest(reply: Reply, digest: Digest, call: Call) -> None:
         )
 
 
-def what_of(repository: Repository, digest: Digest) -> str:
-    """Begin a message about a blob."""
-    return f"{repository}: blob {digest}"
+def delete(repository: Repository, digest: Digest, actions: str) -> Flow[None]:
+    """Delete a blob (end-10); `actions` are what the token is asked for."""
+    yield Call(
+        "DELETE",
+        endpoints.blob(repository, digest),
+        body=EMPTY,
+        ok_statuses=frozenset({200, 202, 204}),
+        scopes=(f"repository:{repository.path}:{actions}",),
+        what=endpoints.blob_name(repository, digest),
+    )
 
 
 def _size(reply: Reply) -> int | None:

@@ -65,7 +65,7 @@ def canonical(scopes: Iterable[str]) -> tuple[str, ...]:
 
 
 def covers(granted: Iterable[str], wanted: Iterable[str]) -> bool:
-    """Say whether every action in `wanted` is in `granted`."""
+    """Return whether every action in `wanted` is in `granted`."""
     have: dict[str, set[str]] = {}
     for scope in granted:
         resource, _, actions = scope.rpartition(":")

@@ -1,4 +1,6 @@
-"""URLs of the distribution API (distribution-spec, "Endpoints"), relative to the registry's origin."""
+"""URLs of the distribution API (distribution-spec, "Endpoints"), relative to the registry's origin; and what messages
+call the things that are there.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +35,16 @@ def tags(repository: Repository, last: str = "", page: int = 0) -> str:
     """Return end-8."""
     query = "&".join([f"n={page}"] * bool(page) + [f"last={quote(last)}"] * bool(last))
     return f"/v2/{repository.path}/tags/list" + (f"?{query}" if query else "")
+
+
+def blob_name(repository: Repository, digest: Digest) -> str:
+    """Return how messages call a blob."""
+    return f"{repository}: blob {digest}"
+
+
+def manifest_name(repository: Repository, target: str) -> str:
+    """Return how messages call a manifest, as references write it; `target` is a tag or a digest."""
+    return f"{repository}{'@' if ':' in target else ':'}{target}"
 
 
 def pull_scope(repository: Repository) -> str:

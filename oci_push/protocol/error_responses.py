@@ -24,7 +24,7 @@ from oci_push.model.display import quoted
 from oci_push.protocol import challenge
 from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import bare
-from oci_push.protocol.limits import rate_limits
+from oci_push.protocol.notices import rate_limits
 
 _MAX_TEXT = 400
 _MAX_NAMED = 1000
@@ -78,7 +78,7 @@ def parse_body(body: bytes, content_type: str = "") -> tuple[tuple[str, ...], st
 
 
 def retry_after(text: str, now: float) -> float | None:
-    """Read Retry-After in seconds or as an HTTP date; give seconds to wait, or ``None``."""
+    """Read Retry-After in seconds or as an HTTP date; return the seconds to wait, or ``None``."""
     text = text.strip()
     if not text:
         return None

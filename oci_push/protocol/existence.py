@@ -46,7 +46,7 @@ def look(
 
 
 def shows(reply: Reply, digest: Digest, place: str = "") -> bool:
-    """Say whether a success shows a sign of what it is about: `digest`, or a Location with it or ending in `place`.
+    """Return whether a success shows a sign of what it is about: `digest`, or a Location with it or ending in `place`.
 
     A front end that answers for a registry (a proxy, a captive portal) shows none. A digest of another algorithm is
     none either: distribution names what it was sent as sha512 by its sha256.

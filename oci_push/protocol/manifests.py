@@ -97,7 +97,7 @@ def fetch(reference: Reference) -> Flow[Manifest]:
 
 
 def put(repository: Repository, manifest: Manifest, target: str, body: Body | None = None) -> Flow[bool]:
-    """Store a manifest under a tag or its own digest, byte for byte; say whether its subject has been dealt with.
+    """Store a manifest under a tag or its own digest, byte for byte; return whether its subject has been dealt with.
 
     An answer that shows another digest, or no sign of the manifest at all, proves nothing: what is there is read.
     A registry names a tag's manifest by sha256 on its own; where ours has another digest, that one must be confirmed.
@@ -169,15 +169,18 @@ def put_with_tags(
     return Made(frozenset(tag.strip() for tag in named.split(",")) & frozenset(tags), "oci-subject" in reply.headers)
 
 
-def delete_tag(repository: Repository, tag: str) -> Flow[None]:
-    """Delete a tag and leave what it points at (end-9); distribution 2 cannot and says 400."""
+def delete(repository: Repository, target: str, actions: str = "pull,push") -> Flow[None]:
+    """Delete a manifest by its digest, or a tag and not what it points at (end-9).
+
+    Distribution 2 cannot delete a tag and says 400. `actions` are what the token is asked for.
+    """
     yield Call(
         "DELETE",
-        endpoints.manifest(repository, tag),
+        endpoints.manifest(repository, target),
         body=EMPTY,
         ok_statuses=frozenset({200, 202, 204}),
-        scopes=(endpoints.push_scope(repository),),
-        what=_what(repository, tag),
+        scopes=(f"repository:{repository.path}:{actions}",),
+        what=endpoints.manifest_name(repository, target),
     )
 
 
@@ -226,7 +229,7 @@ def _get(repository: Repository, target: str, *, push: bool = False, method: str
         endpoints.manifest(repository, target),
         headers={"Accept": media.ACCEPT if not also or also in media.ACCEPT else f"{media.ACCEPT}, {also}"},
         scopes=((endpoints.push_scope if push else endpoints.pull_scope)(repository),),
-        what=_what(repository, target),
+        what=endpoints.manifest_name(repository, target),
     )
 
 
@@ -238,7 +241,7 @@ def _put(repository: Repository, manifest: Manifest, target: str, query: str) ->
         body=BytesBody(manifest.raw),
         ok_statuses=frozenset({201, 200, 204}),
         scopes=(endpoints.push_scope(repository),),
-        what=_what(repository, target),
+        what=endpoints.manifest_name(repository, target),
     )
 
 
@@ -253,7 +256,7 @@ def _refused(error: RegistryError, what: str, target: str, manifest: Manifest) -
             codes=error.codes,
         )
     if "MANIFEST_INVALID" in error.codes and manifest.media_type in (media.OCI_MANIFEST, media.OCI_INDEX):
-        error.hint = "an old registry may not know OCI manifests: for a docker-archive say --format docker"
+        return error.with_hint("an old registry may not know OCI manifests: for a docker-archive say --format docker")
     return error
 
 
@@ -279,7 +282,3 @@ def _digest(reply: Reply) -> Digest | None:
 
 def _type(reply: Reply) -> str:
     return reply.headers.get("content-type", "").split(";")[0].strip()
-
-
-def _what(repository: Repository, target: str) -> str:
-    return f"{repository}{'@' if ':' in target else ':'}{target}"

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from oci_push.errors import NotFoundError, ProtocolViolationError
 from oci_push.protocol.call import Call, Flow
-from oci_push.protocol.limits import rate_limits
+from oci_push.protocol.notices import rate_limits
 
 
 class ApiVersionCheck(Struct, frozen=True):

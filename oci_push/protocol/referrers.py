@@ -60,10 +60,18 @@ def has_api(repository: Repository, subject: Digest) -> Flow[bool]:
 
 def count(repository: Repository, subject: Digest) -> Flow[int]:
     """Count what refers to `subject`, on the first page of the registry's list or in the one that clients keep."""
+    known = yield from count_listed(repository, subject)
+    if known is None:
+        kept = yield from listed(repository, fallback_tag(subject))
+        known = len(kept.children) if kept else 0
+    return known
+
+
+def count_listed(repository: Repository, subject: Digest) -> Flow[int | None]:
+    """Count what refers to `subject` on the first page of the registry's list; ``None`` where it keeps none."""
     reply = yield from _api(repository, subject)
     if reply is None:
-        kept = yield from listed(repository, fallback_tag(subject))
-        return len(kept.children) if kept else 0
+        return None
     try:
         found = load_json(reply.body, "referrers").get("manifests")
     except ValueError:

@@ -26,7 +26,7 @@ _MOST_LIFE_S = 1e9
 _LIMIT = 512 * 1024
 
 
-class Token(Struct, frozen=True):
+class BearerToken(Struct, frozen=True):
     """A bearer token: for which scopes it was asked, its end on our own monotonic clock, its whole life."""
 
     text: Secret
@@ -35,7 +35,7 @@ class Token(Struct, frozen=True):
     life_s: float = _DEFAULT_LIFE_S
 
     def is_fresh(self, monotonic: float, need_s: float) -> bool:
-        """Say whether it lives `need_s` seconds more."""
+        """Return whether it lives `need_s` seconds more."""
         return self.expires_at - monotonic > need_s
 
 
@@ -69,7 +69,7 @@ def basic(credential: Credential) -> str:
 
 def request(
     challenge: Challenge, scopes: tuple[str, ...], credential: Credential | None, sent_at: float
-) -> Flow[Token]:
+) -> Flow[BearerToken]:
     """Get a token for `scopes`; `sent_at` is our monotonic time, so that a skewed server clock is no matter."""
     realm = challenge.parameters.get("realm", "")
     service = challenge.parameters.get("service", "")
@@ -110,7 +110,7 @@ def _post(realm: str, service: str, scopes: tuple[str, ...], identity: Secret, w
     return Call("POST", realm, headers=headers, body=BytesBody(urlencode(form).encode()), limit=_LIMIT, what=what)
 
 
-def _read(reply: Reply, scopes: tuple[str, ...], sent_at: float, what: str) -> Token:
+def _read(reply: Reply, scopes: tuple[str, ...], sent_at: float, what: str) -> BearerToken:
     try:
         value = load_json(reply.body, "its answer")
     except ValueError as problem:
@@ -126,7 +126,7 @@ def _read(reply: Reply, scopes: tuple[str, ...], sent_at: float, what: str) -> T
     is_sane = isinstance(life, int | float) and not isinstance(life, bool) and 0 < life < _MOST_LIFE_S
     seconds = float(life) if isinstance(life, int | float) and is_sane else _DEFAULT_LIFE_S
     life_s = max(seconds, _DEFAULT_LIFE_S)
-    return Token(token, scopes, sent_at + life_s, life_s)
+    return BearerToken(token, scopes, sent_at + life_s, life_s)
 
 
 def _refused(error: RegistryError, credential: Credential | None, what: str) -> Exception:

@@ -1,4 +1,4 @@
-"""Uploads: open one or mount a blob, send a piece or all, ask how far it got, close, cancel. One request a flow.
+"""Uploads: open one or mount a blob, send a chunk or all, ask how far it got, close, cancel. One request a flow.
 
 Rules: distribution-spec, "Pushing blobs" (POST then PUT, single POST, in chunks), "Mounting a blob from another
 repository" (201: present, 202: an upload as any) and "Get blob upload status". A success that shows no sign of the blob
@@ -7,7 +7,7 @@ The order of these requests, and what is done when one breaks, is the business o
 
     POST ─ 202 ─► open(Location) ─ PUT ?digest + body ─► present
                       │  ▲
-                      │  └─ PATCH piece ─ 202 Location Range ─┐   GET ─ 204 Location Range: where it stands
+                      │  └─ PATCH chunk ─ 202 Location Range ─┐   GET ─ 204 Location Range: where it stands
                       └───────────────────────────────────────┘
 """
 
@@ -25,27 +25,27 @@ from oci_push.model.digest import Digest
 from oci_push.model.media import OCTET_STREAM
 from oci_push.model.reference import Repository
 from oci_push.protocol import endpoints
-from oci_push.protocol.blobs import check_digest, exists, what_of
+from oci_push.protocol.blobs import check_digest, exists
 from oci_push.protocol.call import EMPTY, Body, Call, Chunk, Flow, Reply
 from oci_push.protocol.existence import shows
 
 _RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(-?\d{1,18})")
 _ACCEPTED = frozenset({200, 201, 202, 204})
-_STANDING = frozenset({200, 202, 204})
+_STATUS_OK = frozenset({200, 202, 204})
 _DIGESTING_BYTES_PER_S = 20_000_000
 """How fast the slowest registry puts a finished upload away; it may read all of it again to do so."""
 
 
-class UploadMethod(enum.Enum):
+class UploadMethod(enum.StrEnum):
     """How the bytes of an upload travel."""
 
-    PUT = "put"
-    STREAM = "patch-stream"
-    CHUNKS = "patch-chunks"
+    MONOLITHIC = "put"
+    STREAMED = "patch-stream"
+    CHUNKED = "patch-chunks"
 
 
-class Upload(Struct, frozen=True):
-    """An open upload: its newest `location`, and the piece sizes the registry announced (0: none)."""
+class UploadSession(Struct, frozen=True):
+    """An open upload: its newest `location`, and the chunk sizes the registry announced (0: none)."""
 
     location: str
     chunk_min: int = 0
@@ -53,27 +53,27 @@ class Upload(Struct, frozen=True):
 
 
 class UploadStatus(Struct, frozen=True):
-    """Tell where an upload stands: how to go on, and how many bytes it holds; ``None`` where that is not sure."""
+    """Where an upload stands: how to go on, and how many bytes it holds; ``None`` where that is not sure."""
 
-    upload: Upload
+    upload: UploadSession
     stored: int | None
 
 
 class MountAnswer(Struct, frozen=True):
-    """Tell how a mount went: done, or not, with an upload to use instead, or refused outright."""
+    """How a mount went: done, or not, with an upload to use instead, or refused outright."""
 
     mounted: bool = False
-    upload: Upload | None = None
+    upload: UploadSession | None = None
 
 
-def start(repository: Repository, digest: Digest) -> Flow[Upload]:
+def start(repository: Repository, digest: Digest) -> Flow[UploadSession]:
     """Open an upload. Chunked uploads of other algorithms than sha256 announce theirs (end-4c)."""
     query = "" if digest.algorithm == "sha256" else f"digest-algorithm={digest.algorithm}"
     call = _opening(repository, digest, query, EMPTY, frozenset({202}))
     return opened((yield call), call.what)
 
 
-def post_whole(repository: Repository, blob: Descriptor, body: Body) -> Flow[Upload | None]:
+def post_whole(repository: Repository, blob: Descriptor, body: Body) -> Flow[UploadSession | None]:
     """Send a blob in the very request that opens its upload (end-4b); an upload is the answer of who cannot."""
     query = f"digest={blob.digest.algorithm}%3A{blob.digest.encoded}"
     call = _opening(repository, blob.digest, query, body, frozenset({201, 202}))
@@ -102,9 +102,9 @@ def mount(repository: Repository, blob: Descriptor, source: Repository | None) -
 
 
 def send_chunk(
-    repository: Repository, digest: Digest, upload: Upload, body: Body, offset: int | None
+    repository: Repository, digest: Digest, upload: UploadSession, body: Body, offset: int | None
 ) -> Flow[UploadStatus]:
-    """Send a piece that begins at `offset`, or with ``None`` a stream that names no range (end-5)."""
+    """Send a chunk that begins at `offset`, or with ``None`` a stream that names no range (end-5)."""
     headers = {"Content-Type": OCTET_STREAM}
     if offset is not None:
         headers["Content-Range"] = f"{offset}-{offset + body.size - 1}"
@@ -116,26 +116,26 @@ def send_chunk(
         ok_statuses=_ACCEPTED,  # ECR answers 201 where the specification says 202
         scopes=(endpoints.push_scope(repository),),
         idempotent=False,
-        what=what_of(repository, digest),
+        what=endpoints.blob_name(repository, digest),
     )
-    return _standing(reply, upload, what_of(repository, digest))
+    return _status(reply, upload, endpoints.blob_name(repository, digest))
 
 
-def ask(repository: Repository, digest: Digest, upload: Upload, *, urgent: bool = False) -> Flow[UploadStatus]:
+def ask(repository: Repository, digest: Digest, upload: UploadSession, *, urgent: bool = False) -> Flow[UploadStatus]:
     """Ask an upload how far it got (end-13). Quay names no new Location, and counts one byte too many: not sure."""
     reply = yield Call(
         "GET",
         upload.location,
-        ok_statuses=_STANDING,
+        ok_statuses=_STATUS_OK,
         scopes=(endpoints.push_scope(repository),),
-        what=what_of(repository, digest),
+        what=endpoints.blob_name(repository, digest),
         urgent=urgent,
     )
-    standing = _standing(reply, upload, what_of(repository, digest))
-    return standing if "location" in reply.headers else replace(standing, stored=None)
+    status = _status(reply, upload, endpoints.blob_name(repository, digest))
+    return status if "location" in reply.headers else replace(status, stored=None)
 
 
-def close(repository: Repository, blob: Descriptor, upload: Upload, body: Body, offset: int = 0) -> Flow[None]:
+def close(repository: Repository, blob: Descriptor, upload: UploadSession, body: Body, offset: int = 0) -> Flow[None]:
     """Close an upload with its last bytes, which begin at `offset`, or with none (end-6)."""
     headers = {"Content-Type": OCTET_STREAM}
     if offset and body.size:
@@ -148,7 +148,7 @@ def close(repository: Repository, blob: Descriptor, upload: Upload, body: Body, 
         ok_statuses=frozenset({200, 201, 204}),
         scopes=(endpoints.push_scope(repository),),
         idempotent=False,
-        what=what_of(repository, blob.digest),
+        what=endpoints.blob_name(repository, blob.digest),
         answer_s=blob.size / _DIGESTING_BYTES_PER_S,
     )
     reply = yield call
@@ -157,17 +157,17 @@ def close(repository: Repository, blob: Descriptor, upload: Upload, body: Body, 
 
 
 def send_in(
-    repository: Repository, blob: Descriptor, body: Body, upload: Upload, form: UploadMethod, chunk_bytes: int
+    repository: Repository, blob: Descriptor, body: Body, upload: UploadSession, method: UploadMethod, chunk_bytes: int
 ) -> Flow[None]:
     """Send a whole blob in one form, going on with nothing: what an examination of a registry does."""
     offset = 0
-    if form is UploadMethod.STREAM:
+    if method is UploadMethod.STREAMED:
         upload = (yield from send_chunk(repository, blob.digest, upload, body, None)).upload
         offset = blob.size
-    while form is UploadMethod.CHUNKS and offset < blob.size:
-        piece = Chunk(body, offset, min(chunk_bytes, blob.size - offset))
-        upload = (yield from send_chunk(repository, blob.digest, upload, piece, offset)).upload
-        offset += piece.size
+    while method is UploadMethod.CHUNKED and offset < blob.size:
+        chunk = Chunk(body, offset, min(chunk_bytes, blob.size - offset))
+        upload = (yield from send_chunk(repository, blob.digest, upload, chunk, offset)).upload
+        offset += chunk.size
     yield from close(repository, blob, upload, body if not offset else EMPTY, offset)
 
 
@@ -181,7 +181,7 @@ def cancel(repository: Repository, location: str, *, is_stale: bool = False) -> 
     for has_asked in (is_stale, True):
         if has_asked:
             try:
-                reply = yield Call("GET", location, ok_statuses=_STANDING, scopes=scopes, what=what, urgent=True)
+                reply = yield Call("GET", location, ok_statuses=_STATUS_OK, scopes=scopes, what=what, urgent=True)
             except NotFoundError:
                 return
             except OciPushError:
@@ -199,9 +199,9 @@ def cancel(repository: Repository, location: str, *, is_stale: bool = False) -> 
             return
 
 
-def opened(reply: Reply, what: str) -> Upload:
+def opened(reply: Reply, what: str) -> UploadSession:
     """Read the answer that opened an upload."""
-    return _limited(Upload(endpoints.location(reply, what)), reply)
+    return _limited(UploadSession(endpoints.location(reply, what)), reply)
 
 
 def stored_bytes(range_header: str) -> int | None:
@@ -222,15 +222,14 @@ def _see(repository: Repository, blob: Descriptor, reply: Reply, call: Call) -> 
     if shows(reply, blob.digest) or "docker-content-digest" in reply.headers:
         return
     if not (yield from exists(repository, blob)):
-        error = ProtocolViolationError(
+        raise ProtocolViolationError(
             f"{call.what}: the registry says that the blob is stored ({reply.status}), and does not have it",
             hint="something between here and the registry answers in its place",
             method=call.method,
             url=endpoints.bare(reply.url),
             status=reply.status,
+            transient=True,  # a front end may answer for a registry that is away for a moment
         )
-        error.transient = True  # a front end may answer for a registry that is away for a moment
-        raise error
 
 
 def _opening(repository: Repository, digest: Digest, query: str, body: Body, ok_statuses: frozenset[int]) -> Call:
@@ -240,17 +239,17 @@ def _opening(repository: Repository, digest: Digest, query: str, body: Body, ok_
         body=body,
         ok_statuses=ok_statuses,
         scopes=(endpoints.push_scope(repository),),
-        what=what_of(repository, digest),
+        what=endpoints.blob_name(repository, digest),
         opens=True,
     )
 
 
-def _standing(reply: Reply, upload: Upload, what: str) -> UploadStatus:
+def _status(reply: Reply, upload: UploadSession, what: str) -> UploadStatus:
     newest = endpoints.location(reply, what) if "location" in reply.headers else upload.location
     return UploadStatus(_limited(replace(upload, location=newest), reply), stored_bytes(reply.headers.get("range", "")))
 
 
-def _limited(upload: Upload, reply: Reply) -> Upload:
+def _limited(upload: UploadSession, reply: Reply) -> UploadSession:
     def number(name: str, known: int) -> int:
         text = reply.headers.get(name, "")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else known

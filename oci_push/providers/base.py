@@ -19,51 +19,46 @@ from oci_push.model.digest import Digest
 from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Call, Reply
+from oci_push.protocol.uploads import UploadMethod
 from oci_push.providers.ecr.replication_rules import Place, Rule
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.transport.credentials import CredentialProvider
 
-PUT = "put"
-STREAM = "patch-stream"
-CHUNKS = "patch-chunks"
 MIB = 1024 * 1024
 SELF = "<self>"
 """As `filler_user`: the token is sent as the user name as well."""
 
 
-class Quirks(Struct, frozen=True):
-    """State where a family differs from the specification or from the usual; sizes in bytes, 0 means no limit.
+class Capabilities(Struct, frozen=True):
+    """What a registry can do; the defaults are the specification's or the usual ones. Sizes in bytes, 0: no limit."""
 
-    `upload` is the form bodies travel in at first; one PUT works everywhere (distribution-spec, "POST then PUT").
-    `chunk_bytes` is the first piece size where pieces are needed (0: ours), `chunk_min_bytes` the least size of
-    all pieces but the last, `chunk_max_bytes` the largest; a registry's own ``OCI-Chunk-Min-Length`` comes on top.
-    `multi_tag` says whether one PUT for many tags is worth a try: only registries after distribution-spec 1.1.1
-    know it, the others ignore it, and no vendor of a hosted registry documents it.
-    `mounts` says whether blobs can be linked across repositories at all (distribution-spec, "Mounting a blob").
-    `anonymous_mount` says whether a mount without ``from`` is worth a try (same place, since 1.1).
-    `pieces` says whether a blob may be sent in pieces and an upload gone on with after a break.
-    `single_post` says whether a blob in the POST itself is worth a try (distribution-spec, "Single POST").
-    `delete_scope` says whether a token may be asked for with ``delete`` among the actions.
-    `filler_user` is the user name that goes with a token given alone; `SELF` stands for the token itself.
-    `hints` say, by status, what to do about an answer that means something particular there.
-    `manifests_per_s` bounds how many manifests are put in a second, all repositories of a host together.
-    """
-
-    upload: str = PUT
-    chunk_bytes: int = 0
+    upload: UploadMethod = UploadMethod.MONOLITHIC
+    """How a body travels at first; one PUT works everywhere (distribution-spec, "POST then PUT")."""
+    chunks: bool = True
+    """Whether a blob may be sent in chunks and an upload gone on with after a break."""
+    chunk_bytes: int = 16 * MIB
+    """The size of the first chunk."""
     chunk_min_bytes: int = 0
+    """The least size of all chunks but the last; a registry's own ``OCI-Chunk-Min-Length`` comes on top."""
     chunk_max_bytes: int = 0
-    multi_tag: bool = True
-    mounts: bool = True
-    anonymous_mount: bool = False
-    pieces: bool = True
+    """The largest chunk, and so the largest body."""
+    resumes: bool = False
+    """Whether it is known to keep what came of a body that broke."""
     single_post: bool = False
+    """Whether a blob in the POST itself is worth a try (distribution-spec, "Single POST")."""
+    mounts: bool = True
+    """Whether blobs can be linked across repositories at all (distribution-spec, "Mounting a blob")."""
+    anonymous_mount: bool = False
+    """Whether a mount without ``from`` is worth a try (same place, since 1.1)."""
+    multi_tag: bool = True
+    """Whether one PUT for many tags is worth a try: only registries after distribution-spec 1.1.1 know it, the others
+    ignore it, and no vendor of a hosted registry documents it."""
     delete_scope: bool = True
-    filler_user: str = ""
-    hints: Mapping[int, str] = field(default_factory=dict)
+    """Whether a token may be asked for with ``delete`` among the actions."""
     manifests_per_s: float = 0.0
+    """How many manifests may be put in a second, all repositories of a host together; 0: any number."""
 
 
 class Cloud(Struct, frozen=True):
@@ -99,11 +94,11 @@ class ManagementApi(Protocol):
         ...
 
     def present(self, context: Context, repository: Repository, digests: Iterable[Digest]) -> frozenset[Digest] | None:
-        """Say in one request which blobs are there; ``None`` when that is not to be learnt this way."""
+        """Ask in one request which blobs are there; ``None`` when that is not to be learnt this way."""
         ...
 
     def can_mount(self, context: Context) -> bool:
-        """Say whether this registry links blobs across its repositories."""
+        """Return whether this registry links blobs across its repositories."""
         ...
 
     def explain(self, context: Context, repository: Repository, error: OciPushError) -> OciPushError:
@@ -112,7 +107,7 @@ class ManagementApi(Protocol):
 
 
 class ReplicaState(Struct, frozen=True):
-    """Tell how far a copy is that the registry makes itself: ``IN_PROGRESS``, ``COMPLETE`` or ``FAILED``, and why."""
+    """How far a copy is that the registry makes itself: ``IN_PROGRESS``, ``COMPLETE`` or ``FAILED``, and why."""
 
     place: Place
     status: str
@@ -123,7 +118,7 @@ class Replication(Protocol):
     """See and set the copies that a registry makes of itself."""
 
     def home(self, context: Context) -> Place:
-        """Say which registry this is."""
+        """Return which registry this is."""
         ...
 
     def rules(self, context: Context) -> tuple[Rule, ...]:
@@ -135,7 +130,7 @@ class Replication(Protocol):
         ...
 
     def states(self, context: Context, repository: Repository, digest: Digest) -> tuple[ReplicaState, ...]:
-        """Say how far an image's copies are; nothing is listed before the registry has begun."""
+        """Return how far an image's copies are; nothing is listed before the registry has begun."""
         ...
 
 
@@ -151,24 +146,28 @@ MakeCloudServices: TypeAlias = Callable[[RegistryEndpoint, Cloud], CloudServices
 
 
 class Family(Struct, frozen=True):
-    """One family of registries: how its hosts are told, its facts, and what stands behind a registry of it.
+    """One family of registries: how its hosts are told, what they can do, and what stands behind a registry of it.
 
     `suffixes` are whole hosts, or with a leading dot their ends; `is_host` decides where those cannot. `labels` are for
     products that people run themselves, under names like ``harbor.example.com``: a guess, so such a family states
     nothing that would do harm to another registry of that name. `api` is the host that requests go to, where that is
-    not the one in references. `make_cloud_side` is asked where logins may come from a cloud.
+    not the one in references. `make_cloud_side` is asked where logins may come from a cloud. `filler_user` is the user
+    name that goes with a token given alone; `SELF` stands for the token itself. `hints` say, by status, what to do
+    about an answer that means something particular there.
     """
 
     name: str
-    quirks: Quirks
+    capabilities: Capabilities
     suffixes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     is_host: Callable[[str], bool] | None = None
     api: str = ""
     make_cloud_side: MakeCloudServices | None = None
+    filler_user: str = ""
+    hints: Mapping[int, str] = field(default_factory=dict)
 
     def matches(self, host: str) -> bool:
-        """Say whether ``name[:port]`` is one of this family's hosts."""
+        """Return whether ``name[:port]`` is one of this family's hosts."""
         if self.is_host is not None:
             return self.is_host(host)
         bare = host.split(":")[0].lower()
@@ -187,7 +186,7 @@ class Family(Struct, frozen=True):
 
 def complete(credential: Credential, family: Family) -> Credential:
     """Return a login that is only a token the user name that the family takes with it."""
-    user = family.quirks.filler_user
+    user = family.filler_user
     if credential.username or not credential.password or not user:
         return credential
     return replace(credential, username=credential.password.reveal() if user == SELF else user)

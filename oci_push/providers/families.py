@@ -6,9 +6,10 @@ What stands behind a cloud's registry is a module of its own, imported when a re
 
 from __future__ import annotations
 
+from oci_push.errors import ConfigError
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import DOCKER_HUB, canonical_host
-from oci_push.providers.base import MIB, SELF, Cloud, CloudServices, Family, Quirks
+from oci_push.providers.base import MIB, SELF, Capabilities, Cloud, CloudServices, Family
 from oci_push.providers.ecr import host as ecr_host
 
 
@@ -46,18 +47,15 @@ FAMILIES: tuple[Family, ...] = (
     # there.
     Family(
         "dockerhub",
-        Quirks(
-            multi_tag=False,
-            hints={
-                401: "the Hub lets an account push under its own name and its organisations' only: docker.io/NAME/…",
-                403: "the token needs Read & Write, and the repository must let the account push;"
-                " the tag may also be immutable",
-                429: "log in, so that the account's limit counts and not the address's; oci-push doctor shows"
-                " what is left",
-            },
-        ),
+        Capabilities(multi_tag=False),
         is_host=lambda host: canonical_host(host) == DOCKER_HUB,
         api="registry-1.docker.io",
+        hints={
+            401: "the Hub lets an account push under its own name and its organisations' only: docker.io/NAME/…",
+            403: "the token needs Read & Write, and the repository must let the account push;"
+            " the tag may also be immutable",
+            429: "log in, so that the account's limit counts and not the address's; oci-push doctor shows what is left",
+        },
     ),
     # Amazon ECR's private registries: hosts, how the data plane differs, and AWS behind them.
     # Pieces are at least 5 MiB except the last (ECR API, UploadLayerPart). Ten manifests a second is what an account
@@ -65,7 +63,7 @@ FAMILIES: tuple[Family, ...] = (
     # says wrongly how far it got (aws/containers-roadmap, issue 2831).
     Family(
         "ecr",
-        Quirks(multi_tag=False, pieces=False, chunk_bytes=10 * MIB, chunk_min_bytes=5 * MIB, manifests_per_s=10),
+        Capabilities(multi_tag=False, chunks=False, chunk_bytes=10 * MIB, chunk_min_bytes=5 * MIB, manifests_per_s=10),
         is_host=lambda host: ecr_host.parse(host) is not None,
         make_cloud_side=_ecr,
     ),
@@ -74,7 +72,7 @@ FAMILIES: tuple[Family, ...] = (
     # account uses (ECR Public API reference), and reading needs none.
     Family(
         "ecr-public",
-        Quirks(multi_tag=False, mounts=False, pieces=False, chunk_bytes=10 * MIB, chunk_min_bytes=5 * MIB),
+        Capabilities(multi_tag=False, mounts=False, chunks=False, chunk_bytes=10 * MIB, chunk_min_bytes=5 * MIB),
         ("public.ecr.aws",),
         make_cloud_side=_ecr_public,
     ),
@@ -82,37 +80,30 @@ FAMILIES: tuple[Family, ...] = (
     # refused (Artifact Registry documentation, "Docker").
     Family(
         "google",
-        Quirks(
-            multi_tag=False,
-            pieces=False,
-            filler_user="oauth2accesstoken",
-            hints={
-                403: "the account needs the role Artifact Registry Writer (roles/artifactregistry.writer) on the"
-                " repository; images lie below LOCATION-docker.pkg.dev/PROJECT/REPOSITORY/",
-                404: "an Artifact Registry repository must exist before the push:"
-                " gcloud artifacts repositories create NAME --repository-format=docker --location=LOCATION",
-            },
-        ),
+        Capabilities(multi_tag=False, chunks=False),
         (".pkg.dev", ".gcr.io", "gcr.io"),
         make_cloud_side=_google,
+        filler_user="oauth2accesstoken",
+        hints={
+            403: "the account needs the role Artifact Registry Writer (roles/artifactregistry.writer) on the"
+            " repository; images lie below LOCATION-docker.pkg.dev/PROJECT/REPOSITORY/",
+            404: "an Artifact Registry repository must exist before the push:"
+            " gcloud artifacts repositories create NAME --repository-format=docker --location=LOCATION",
+        },
     ),
     # Azure Container Registry. Its front end takes pieces of 4 MiB at least (the Azure SDK's size); larger is fine,
     # and on the Basic tier a body of some 20 MB is answered 413 (goharbor/harbor issue 23015). Locked images answer
     # 405 or 409.
     Family(
         "azure",
-        Quirks(
-            multi_tag=False,
-            chunk_bytes=16 * MIB,
-            chunk_min_bytes=4 * MIB,
-            filler_user="00000000-0000-0000-0000-000000000000",
-            hints={
-                403: "the identity needs the role AcrPush on the registry, and the registry's firewall must let it in",
-                405: "the image or repository is locked: az acr repository update --write-enabled true",
-            },
-        ),
+        Capabilities(multi_tag=False, chunk_bytes=16 * MIB, chunk_min_bytes=4 * MIB),
         (".azurecr.io", ".azurecr.cn", ".azurecr.us"),
         make_cloud_side=_azure,
+        filler_user="00000000-0000-0000-0000-000000000000",
+        hints={
+            403: "the identity needs the role AcrPush on the registry, and the registry's firewall must let it in",
+            405: "the image or repository is locked: az acr repository update --write-enabled true",
+        },
     ),
     # GitHub's ghcr.io: a ranged PATCH over 4 MiB is answered 416, so pieces, where needed, stay below.
     # Several ranged pieces are reported to lose data there, so they are the last way, after one PUT and one stream
@@ -120,19 +111,14 @@ FAMILIES: tuple[Family, ...] = (
     # with the Container registry"); the user name beside a token is not looked at.
     Family(
         "github",
-        Quirks(
-            multi_tag=False,
-            pieces=False,
-            chunk_bytes=4 * MIB - 4096,
-            chunk_max_bytes=4 * MIB - 4096,
-            filler_user="token",
-            hints={
-                403: "the token needs write:packages, as a classic token or a workflow's GITHUB_TOKEN, and the package"
-                " must allow the repository it comes from",
-                413: "ghcr.io takes layers of 10 GB at most, each within 10 minutes",
-            },
-        ),
+        Capabilities(multi_tag=False, chunks=False, chunk_bytes=4 * MIB - 4096, chunk_max_bytes=4 * MIB - 4096),
         ("ghcr.io",),
+        filler_user="token",
+        hints={
+            403: "the token needs write:packages, as a classic token or a workflow's GITHUB_TOKEN, and the package"
+            " must allow the repository it comes from",
+            413: "ghcr.io takes layers of 10 GB at most, each within 10 minutes",
+        },
     ),
     # GitLab's registries: gitlab.com's, and others that carry ``gitlab`` in their name. They behave as distribution
     # does.
@@ -142,16 +128,14 @@ FAMILIES: tuple[Family, ...] = (
     # looked at).
     Family(
         "gitlab",
-        Quirks(
-            multi_tag=False,
-            filler_user="gitlab-ci-token",
-            hints={
-                403: "the token needs read_registry and write_registry, its owner the Developer role, and the tag must"
-                " not be protected; images lie below the path of an existing project",
-            },
-        ),
+        Capabilities(multi_tag=False),
         ("registry.gitlab.com",),
         labels=("gitlab",),
+        filler_user="gitlab-ci-token",
+        hints={
+            403: "the token needs read_registry and write_registry, its owner the Developer role, and the tag must"
+            " not be protected; images lie below the path of an existing project",
+        },
     ),
     # Quay: quay.io, and others that carry ``quay`` in their name.
     # A mount without ``from`` gains nothing there (it answers 202 like a plain POST), and a token request whose scope
@@ -160,33 +144,28 @@ FAMILIES: tuple[Family, ...] = (
     # accounts", "OAuth"). An organisation over its quota is 403, a registry in read-only mode 405.
     Family(
         "quay",
-        Quirks(
-            multi_tag=False,
-            delete_scope=False,
-            filler_user="$oauthtoken",
-            hints={
-                401: "does the repository exist, or may this robot create it? its name is organisation+robot",
-                403: "the organisation's quota may be used up, or the robot needs Write on the repository",
-                405: "this Quay is in read-only mode",
-            },
-        ),
+        Capabilities(multi_tag=False, delete_scope=False),
         ("quay.io",),
         labels=("quay",),
+        filler_user="$oauthtoken",
+        hints={
+            401: "does the repository exist, or may this robot create it? its name is organisation+robot",
+            403: "the organisation's quota may be used up, or the robot needs Write on the repository",
+            405: "this Quay is in read-only mode",
+        },
     ),
     # DigitalOcean: ``registry.digitalocean.com/REGISTRY/…``, distribution with one registry for each account or plan.
     # An API token is both user name and password (DigitalOcean documentation, "Use Docker to manage images"), and so
     # is what ``doctl registry docker-config`` writes.
     Family(
         "digitalocean",
-        Quirks(
-            multi_tag=False,
-            filler_user=SELF,
-            hints={
-                401: "the API token needs write access to registries; it is both the user name and the password",
-                403: "the first part of the image's name is the registry's own name, and its plan may be full",
-            },
-        ),
+        Capabilities(multi_tag=False),
         ("registry.digitalocean.com",),
+        filler_user=SELF,
+        hints={
+            401: "the API token needs write access to registries; it is both the user name and the password",
+            403: "the first part of the image's name is the registry's own name, and its plan may be full",
+        },
     ),
     # Cloudflare's registry in a Worker (``serverless-registry``): pieces of 5 MiB at least and 100 MB a request at
     # most.
@@ -195,7 +174,7 @@ FAMILIES: tuple[Family, ...] = (
     # can be told.
     Family(
         "cloudflare",
-        Quirks(multi_tag=False, chunk_bytes=50 * MIB, chunk_min_bytes=5 * MIB, chunk_max_bytes=100_000_000),
+        Capabilities(multi_tag=False, chunk_bytes=50 * MIB, chunk_min_bytes=5 * MIB, chunk_max_bytes=100_000_000),
         (".workers.dev",),
     ),
     # JFrog Artifactory (``jfrog.io``, or ``artifactory`` in the name), and Bintray, whose hosts it followed.
@@ -205,17 +184,13 @@ FAMILIES: tuple[Family, ...] = (
     # (JFrog documentation, "Docker Registry"). Writing over a tag needs the permission to delete.
     Family(
         "artifactory",
-        Quirks(
-            multi_tag=False,
-            mounts=False,
-            hints={
-                403: "the user needs Deploy on the repository, and Delete to write over a tag",
-                404: "the repository's key is a sub-domain, a port or the first part of the image's name,"
-                " by its settings",
-            },
-        ),
+        Capabilities(multi_tag=False, mounts=False),
         (".jfrog.io", ".bintray.io"),
         labels=("artifactory",),
+        hints={
+            403: "the user needs Deploy on the repository, and Delete to write over a tag",
+            404: "the repository's key is a sub-domain, a port or the first part of the image's name, by its settings",
+        },
     ),
     # Harbor: hosts that carry ``harbor`` in their name, and its demonstration site.
     # It is distribution behind a proxy of its own: a mount without ``from`` is an ordinary upload, ``from`` without
@@ -225,18 +200,16 @@ FAMILIES: tuple[Family, ...] = (
     # "Robot accounts", "OIDC").
     Family(
         "harbor",
-        Quirks(
-            multi_tag=False,
-            hints={
-                401: "is the project there, and a member's or robot's role Developer at least? a robot's name is"
-                " robot$project+name, with a dollar sign that a shell takes for a variable",
-                403: "the project's storage quota may be used up, or the robot has no push permission",
-                404: "the project, the first part of the image's name, must exist before the push",
-                412: "an immutability rule or a policy of the project refuses this",
-            },
-        ),
+        Capabilities(multi_tag=False),
         (".goharbor.io",),
         labels=("harbor",),
+        hints={
+            401: "is the project there, and a member's or robot's role Developer at least? a robot's name is"
+            " robot$project+name, with a dollar sign that a shell takes for a variable",
+            403: "the project's storage quota may be used up, or the robot has no push permission",
+            404: "the project, the first part of the image's name, must exist before the push",
+            412: "an immutability rule or a policy of the project refuses this",
+        },
     ),
     # Sonatype Nexus: hosts that carry ``nexus`` in their name.
     # A repository has a port or sub-domain of its own, or since 3.83 stands first in the image's name. Bearer tokens
@@ -244,43 +217,45 @@ FAMILIES: tuple[Family, ...] = (
     # Registry"). A repository that does not allow redeploying answers 400, one that is read-only ``UNSUPPORTED``.
     Family(
         "nexus",
-        Quirks(
-            multi_tag=False,
-            hints={
-                400: "a repository whose deployment policy is read-only or without redeploy takes no tag twice",
-                401: "is the Docker Bearer Token Realm active (Security, Realms), and is this a hosted"
-                " repository's port?",
-                403: "the user needs nx-repository-view-docker-NAME-edit; push to a hosted repository, not to a group",
-            },
-        ),
+        Capabilities(multi_tag=False),
         (),
         labels=("nexus",),
+        hints={
+            400: "a repository whose deployment policy is read-only or without redeploy takes no tag twice",
+            401: "is the Docker Bearer Token Realm active (Security, Realms), and is this a hosted repository's port?",
+            403: "the user needs nx-repository-view-docker-NAME-edit; push to a hosted repository, not to a group",
+        },
     ),
     # Mirantis Secure Registry, once Docker Trusted Registry: hosts that carry ``dtr`` or ``msr`` in their name.
     # Distribution behind Mirantis' own login: a user name with a password or an access token (Mirantis documentation,
     # "Access tokens"). A repository must exist, unless the registry is set to create one on push.
     Family(
         "dtr",
-        Quirks(
-            multi_tag=False,
-            hints={
-                401: "does the repository exist? it is not created by a push unless the registry is set so",
-                403: "the user needs read-write access to the repository; a tag may also be immutable",
-            },
-        ),
+        Capabilities(multi_tag=False),
         (),
         labels=("dtr", "msr"),
+        hints={
+            401: "does the repository exist? it is not created by a push unless the registry is set so",
+            403: "the user needs read-write access to the repository; a tag may also be immutable",
+        },
     ),
     # zot: hosts that carry ``zot`` in their name. It follows the newest specification.
     # Since 2.1.16 it takes many tags in one PUT, and it finds a blob in any repository that the user may read,
     # ``from`` or not (project-zot/zot ``pkg/api/routes.go``).
-    Family("zot", Quirks(anonymous_mount=True), (), labels=("zot",)),
+    Family("zot", Capabilities(anonymous_mount=True), (), labels=("zot",)),
     # Any registry that speaks the distribution API and is nobody's family; always the last entry. What nobody has
     # described is asked: both tries cost little.
-    Family("other", Quirks(anonymous_mount=True, single_post=True), is_host=bool),
+    Family("other", Capabilities(anonymous_mount=True, single_post=True), is_host=bool),
 )
 
 
-def find_family(host: str) -> Family:
-    """Return the family that a registry's ``name[:port]`` belongs to; the last one takes what nobody else does."""
-    return next(family for family in FAMILIES if family.matches(host))
+def find_family(host: str, name: str = "") -> Family:
+    """Return the family of that name, or where none is named the one that a registry's ``name[:port]`` belongs to.
+
+    The last one takes what nobody else does. Raises `ConfigError` for a name that no family has.
+    """
+    for family in FAMILIES:
+        if family.name == name if name else family.matches(host):
+            return family
+    known = ", ".join(family.name for family in FAMILIES)
+    raise ConfigError(f"{host}: no family of registries is called {name!r}", hint=f"known: {known}")

@@ -1,163 +1,162 @@
 """What one registry has shown to be able to do, shared by all of a run's repositories on it.
 
-Starts from the provider's facts, then from what earlier runs learnt, and learns from answers: what is refused is not
-tried again. Every fact may be outdated, so using one that is wrong costs a request and never the push.
+Starts from its family's capabilities, then from what earlier runs and the doctor have learnt, and learns from answers:
+what is refused is not tried again. Each may be outdated, so using one that is wrong costs a request and never the push.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.errors import RegistryError
 from oci_push.model.reference import Repository
-from oci_push.protocol.uploads import Upload, UploadMethod
+from oci_push.protocol.uploads import UploadMethod, UploadSession
+from oci_push.providers.base import MIB, Capabilities
 from oci_push.transport.limits import Rate
 
-MIB = 1024 * 1024
 WHOLE_BYTES = 16 * MIB
 """Up to this size a blob goes in one request: sending it again costs less than asking how far it got."""
 LAST_BYTES = 4 * MIB
-"""A last piece of at most this size travels in the request that closes the upload, and saves a round trip."""
+"""A last chunk of at most this size travels in the request that closes the upload, and saves a round trip."""
 PROBE_BYTES = 16 * 1024
 """A blob of at most this size is worth losing to learn whether the registry takes blobs in one request."""
 SINGLE_BYTES = MIB
-PIECE_S = 7.5
-"""How long a piece should take: what a break costs at most, and what a round trip between two is spread over."""
+CHUNK_S = 7.5
+"""How long a chunk should take: what a break costs at most, and what a round trip between two is spread over."""
 
-_FIRST_PIECE = 16 * MIB
-_LEAST_PIECE = 8 * MIB
-_MOST_PIECE = 512 * MIB
+_LEAST_CHUNK = 8 * MIB
+_MOST_CHUNK = 512 * MIB
 _GROWTH = 8
 _LEAST_AFTER_413 = 256 * 1024
-_LEARNT = ("pieces", "piece_limit", "multi_tag", "anonymous_mount", "single_post", "resuming")
-_FORM_REFUSED = frozenset({400, 404, 405, 415, 416, 422, 501})
+_METHOD_REFUSED = frozenset({400, 404, 405, 415, 416, 422, 501})
+_REMEMBERED_AS = {
+    "upload": "form",
+    "chunks": "pieces",
+    "chunk_min_bytes": "chunk_min_bytes",
+    "chunk_max_bytes": "piece_limit",
+    "resumes": "resuming",
+    "single_post": "single_post",
+    "mounts": "mount",
+    "anonymous_mount": "anonymous_mount",
+    "multi_tag": "multi_tag",
+}
+"""The name under which each capability is kept between runs; the doctor uses the same names."""
+_METHODS = {method.value: method for method in UploadMethod}
+_ANSWERS = {"yes": True, "no": False}
 
 
-class Facts(Struct, frozen=True):
-    """State what is known of a registry before it is asked anything; sizes in bytes, 0: none.
+def recall(family: Capabilities, find: Callable[[str], str | None]) -> Capabilities:
+    """Return a family's capabilities with what `find` remembers put in; what makes no sense is passed over."""
+    learnt: dict[str, object] = {}
+    for field, name in _REMEMBERED_AS.items():
+        text = find(name) or ""
+        if isinstance(getattr(family, field), bool):
+            value: object = _ANSWERS.get(text)
+        elif field == "upload":
+            value = _METHODS.get(text)
+        else:
+            value = int(text) if text.isascii() and text.isdigit() else None
+        if value is not None:
+            learnt[field] = value
+    # Chunks that are taken one after the other, which is what the doctor tries, say nothing of going on after a break.
+    learnt["chunks"] = family.chunks and learnt.get("chunks", True)
+    return replace(family, **learnt)
 
-    `pieces` says that a blob may be sent in pieces and an upload gone on with; `single_post` that a blob in the request
-    which opens its upload is worth a try. `manifests_per_s` bounds how many manifests are put, 0: not.
-    """
 
-    method: UploadMethod = UploadMethod.PUT
-    multi_tag: bool = True
-    anonymous_mount: bool = False
-    pieces: bool = True
-    first_piece: int = 0
-    least_piece: int = 0
-    most_piece: int = 0
-    single_post: bool = False
-    manifests_per_s: float = 0.0
+class LearntCapabilities:
+    """What is known of a registry now; plain attributes, since a race only costs one request.
 
-
-class Abilities:
-    """The current knowledge; plain attributes, since a race only costs one request.
-
-    `find` and `note` reach what earlier runs learnt, by name; `lasts` says that what is noted will be found again.
+    `find` and `note` reach what is kept between runs, by name; `lasts` says that what is noted will be found again.
+    Without `mount` the user wants no mounts.
     """
 
     def __init__(
-        self, facts: Facts, *, find: Callable[[str], str | None], note: Callable[[str, str], None], lasts: bool
+        self,
+        family: Capabilities,
+        *,
+        find: Callable[[str], str | None],
+        note: Callable[[str, str], None],
+        lasts: bool,
+        mount: bool = True,
     ) -> None:
+        self.known = recall(family, find)
+        if not mount:
+            self.known = replace(self.known, mounts=False, anonymous_mount=False)
+        self._single_bytes = -1
+        if self.known.single_post and find(_REMEMBERED_AS["single_post"]):
+            self._single_bytes = SINGLE_BYTES
+        elif self.known.single_post and lasts:
+            self._single_bytes = PROBE_BYTES
         self._note = note
-        known = {name: find(name) for name in _LEARNT}
-        self.method = facts.method
-        self.multi_tag = known["multi_tag"] == "yes" or (facts.multi_tag and known["multi_tag"] != "no")
-        self.pieces = facts.pieces and known["pieces"] != "no"
-        anywhere = known["anonymous_mount"]
-        self.anonymous_mount = anywhere == "yes" or (facts.anonymous_mount and anywhere != "no")
-        self._single_post = known["single_post"] or ("ask" if facts.single_post and lasts else "no")
-        self.resumes = known["resuming"] == "yes"
-        """Whether it is known to keep what came of a body that broke."""
-        self._first = facts.first_piece or _FIRST_PIECE
-        self._least = facts.least_piece
-        limit = known["piece_limit"] or ""
-        self._limit = int(limit) if limit.isdigit() else facts.most_piece
-        self.manifest_rate = Rate(facts.manifests_per_s) if facts.manifests_per_s else None
+        self.manifest_rate = Rate(family.manifests_per_s) if family.manifests_per_s else None
         self.denied_sources: set[Repository] = set()
         self._bytes_per_s = 0.0
         self._refused: set[UploadMethod] = set()
 
-    def form_for(self, size: int, upload: Upload) -> UploadMethod:
-        """Choose how a blob of this size travels."""
-        most = self._most(upload)
-        if (most and size > most) or (self.pieces and size > WHOLE_BYTES):
-            return UploadMethod.CHUNKS if UploadMethod.CHUNKS not in self._refused else self.method
-        return self.method
+    def learn(self, field: str, value: bool | int) -> None:
+        """Note what an answer has shown of one capability, for this run and for later ones; once is enough."""
+        if getattr(self.known, field) != value:
+            self.known = replace(self.known, **{field: value})
+            self._note(_REMEMBERED_AS[field], _text(value))
+
+    def learn_single_post(self, *, works: bool) -> None:
+        """Note whether a blob was taken in the request that opens its upload, which was only worth a try before."""
+        self._single_bytes = SINGLE_BYTES if works else -1
+        self._note(_REMEMBERED_AS["single_post"], _text(works))
 
     def takes_in_one_request(self, size: int) -> bool:
-        """Say whether a blob should be sent in the request that opens its upload."""
-        return size <= {"yes": SINGLE_BYTES, "ask": PROBE_BYTES}.get(self._single_post, -1)
+        """Return whether a blob should be sent in the request that opens its upload."""
+        return size <= self._single_bytes
 
-    def learn_one_request(self, *, works: bool) -> None:
-        """Note whether that worked."""
-        self._single_post = "yes" if works else "no"
-        self._note("single_post", self._single_post)
-
-    def learn_no_multi_tag(self) -> None:
-        """Note that several tags in one request are not understood."""
-        self.multi_tag = False
-        self._note("multi_tag", "no")
-
-    def learn_no_anonymous_mount(self) -> None:
-        """Note that a mount without a source is refused."""
-        self.anonymous_mount = False
-        self._note("anonymous_mount", "no")
-
-    def learn_resuming(self, *, works: bool) -> None:
-        """Note whether what came of a body that broke was kept."""
-        if self.resumes is not works:
-            self.resumes = works
-            self._note("resuming", "yes" if works else "no")
-
-    def chunk_bytes(self, upload: Upload) -> int:
-        """Choose the size of the next piece: as much as leaves in `PIECE_S`, within what the registry takes."""
-        wanted = int(min(max(self._bytes_per_s * PIECE_S, _LEAST_PIECE), _MOST_PIECE)) if self._bytes_per_s else 0
-        size = max(wanted or self._first, upload.chunk_min, self._least)
+    def method_for(self, size: int, upload: UploadSession) -> UploadMethod:
+        """Choose how a blob of this size travels."""
         most = self._most(upload)
-        return min(size, most) if most else size
+        must_split = (most and size > most) or (self.known.chunks and size > WHOLE_BYTES)
+        return UploadMethod.CHUNKED if must_split and UploadMethod.CHUNKED not in self._refused else self.known.upload
+
+    def chunk_bytes(self, upload: UploadSession) -> int:
+        """Choose the size of the next chunk: as much as leaves in `CHUNK_S`, within what the registry takes."""
+        wanted = int(min(max(self._bytes_per_s * CHUNK_S, _LEAST_CHUNK), _MOST_CHUNK)) if self._bytes_per_s else 0
+        size = max(wanted or self.known.chunk_bytes, upload.chunk_min, self.known.chunk_min_bytes)
+        return min(size, self._most(upload) or size)
 
     def measure(self, size: int, seconds: float) -> float:
-        """Note how long a piece took; give the speed in bytes a second. Growth is bounded: one piece may be luck."""
+        """Note how long a chunk took; return the speed in bytes a second. Growth is bounded: one chunk may be luck."""
         speed = size / max(seconds, 0.001)
-        self._bytes_per_s = min(speed, _GROWTH * max(size, _LEAST_PIECE) / PIECE_S)
+        self._bytes_per_s = min(speed, _GROWTH * max(size, _LEAST_CHUNK) / CHUNK_S)
         return speed
 
-    def refuses_size(self, tried: UploadMethod, size: int, upload: Upload) -> bool:
-        """Learn from a 413 for a body of this size; say whether smaller ones are left to try."""
-        least = max(_LEAST_AFTER_413, self._least, upload.chunk_min)
-        if UploadMethod.CHUNKS in self._refused or (size <= least and tried is UploadMethod.CHUNKS):
+    def refuses_size(self, tried: UploadMethod, size: int, upload: UploadSession) -> bool:
+        """Learn from a 413 for a body of this size; return whether smaller ones are left to try."""
+        least = max(_LEAST_AFTER_413, self.known.chunk_min_bytes, upload.chunk_min)
+        if UploadMethod.CHUNKED in self._refused or (size <= least and tried is UploadMethod.CHUNKED):
             return False
         if size <= least:
-            self.method = (
-                UploadMethod.CHUNKS
-            )  # too small to be too large: worth one more try, and not worth remembering
+            # Too small to be too large: worth one more try, and not worth remembering.
+            self.known = replace(self.known, upload=UploadMethod.CHUNKED)
             return True
-        # From a whole blob the first step leads to our own first piece at most: halving gigabytes takes long.
+        # From a whole blob the first step leads to our own first chunk at most: halving gigabytes takes long.
         half = max(least, size // 2)
-        self._limit = min(half, self._first) if tried is not UploadMethod.CHUNKS else half
-        self._note("piece_limit", str(self._limit))
+        self.learn("chunk_max_bytes", half if tried is UploadMethod.CHUNKED else min(half, self.known.chunk_bytes))
         return True
 
-    def refuses_form(self, tried: UploadMethod, error: RegistryError) -> bool:
-        """Learn from the refusal of an upload's first bytes; say whether another form is left to try."""
-        if error.status not in _FORM_REFUSED and "UNSUPPORTED" not in error.codes:
+    def refuses_method(self, tried: UploadMethod, error: RegistryError) -> bool:
+        """Learn from the refusal of an upload's first bytes; return whether another method is left to try."""
+        if error.status not in _METHOD_REFUSED and "UNSUPPORTED" not in error.codes:
             return False
         self._refused.add(tried)
-        if tried is UploadMethod.CHUNKS:
-            self.pieces = False
-            self._note("pieces", "no")
-        left = [
-            method
-            for method in (self.method, UploadMethod.PUT, UploadMethod.STREAM, UploadMethod.CHUNKS)
-            if method not in self._refused
-        ]
+        if tried is UploadMethod.CHUNKED:
+            self.learn("chunks", False)
+        left = [method for method in (self.known.upload, *UploadMethod) if method not in self._refused]
         if left:
-            self.method = left[0]
+            self.known = replace(self.known, upload=left[0])
         return bool(left)
 
-    def _most(self, upload: Upload) -> int:
-        return min((limit for limit in (upload.chunk_max, self._limit) if limit), default=0)
+    def _most(self, upload: UploadSession) -> int:
+        return min((limit for limit in (upload.chunk_max, self.known.chunk_max_bytes) if limit), default=0)
+
+
+def _text(value: bool | int) -> str:
+    return str(value) if not isinstance(value, bool) else "yes" if value else "no"

@@ -1,7 +1,7 @@
 """Sealing: what an upload's URL is kept as between runs.
 
 The URL of an open upload may carry a signed state, which is as good as a login to whoever reads it. It is kept
-encrypted, under a key in a file beside the memory that only its owner may read. That guards a copy of the memory
+encrypted, under a key in a file beside the cache that only its owner may read. That guards a copy of the cache
 (a bug report, a dump); who can read all of the user's files can read the logins in them as well.
 """
 

@@ -17,10 +17,9 @@ from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.endpoints import pull_scope, push_scope
-from oci_push.protocol.uploads import UploadMethod
 from oci_push.providers.base import Cloud, CloudServices
 from oci_push.providers.families import find_family
-from oci_push.registry.capabilities import Abilities, Facts
+from oci_push.registry.capabilities import LearntCapabilities
 from oci_push.registry.in_flight import InFlight
 from oci_push.registry.referrers_list import ReferrersList
 from oci_push.registry.repository import RepositoryClient
@@ -57,22 +56,22 @@ class RegistryClients:
         home: Path | None = None,
         renewing: Callable[[RegistryEndpoint], CredentialProvider | None] = lambda _: None,
     ) -> None:
-        self._scope = context
+        self._context = context
         self._settings = settings
         self._blob_retry = blob_retry
         self._random = random
         self._emit = emit
-        self._memory = cache or NoCache()
-        self._journal = upload_store
+        self._cache = cache or NoCache()
+        self._upload_store = upload_store
         self._mount = mount
-        self._under_way = InFlight()
+        self._in_flight = InFlight()
         self._bandwidth = Bandwidth(settings.limit_bytes_per_s)
-        self._gates: SingleFlight[str, ConcurrencyLimiter] = SingleFlight()
+        self._limiters: SingleFlight[str, ConcurrencyLimiter] = SingleFlight()
         self._sessions: SingleFlight[RegistryEndpoint, Session] = SingleFlight()
         self._listings: SingleFlight[str, ReferrersList] = SingleFlight()
-        self._abilities: SingleFlight[str, Abilities] = SingleFlight()
+        self._learnt: SingleFlight[str, LearntCapabilities] = SingleFlight()
         self._outside: SingleFlight[RegistryEndpoint, Session] = SingleFlight()
-        self._sides: SingleFlight[RegistryEndpoint, CloudServices] = SingleFlight()
+        self._services: SingleFlight[RegistryEndpoint, CloudServices] = SingleFlight()
         self._home = home
         self._renewing = renewing
 
@@ -85,16 +84,16 @@ class RegistryClients:
         return RepositoryClient(
             self.session(endpoint),
             repository,
-            self._abilities.get(endpoint.host, lambda: self._learn(endpoint.host)),
+            self._capabilities(endpoint.host),
             self.side(endpoint).control,
             call_retry=self._settings.call_retry,
             blob_retry=self._blob_retry,
             random=self._random,
             emit=self._emit,
-            cache=self._memory,
-            upload_store=self._journal,
+            cache=self._cache,
+            upload_store=self._upload_store,
             listing=self._listings.get(endpoint.host, ReferrersList),
-            in_flight=self._under_way if self._mount and self.can_mount(endpoint) else None,
+            in_flight=self._in_flight if self.can_mount(endpoint) else None,
         )
 
     def want(
@@ -104,14 +103,13 @@ class RegistryClients:
         self.session(endpoint).auth.want(tuple(push_scope(r) for r in push) + tuple(pull_scope(r) for r in pull))
 
     def can_mount(self, endpoint: RegistryEndpoint) -> bool:
-        """Say whether this registry links blobs across repositories at all; what was measured goes before the facts."""
-        measured = self._memory.find_ability(endpoint.host, "mount")
-        return find_family(endpoint.host).quirks.mounts if measured is None else measured == "yes"
+        """Return whether this registry links blobs across repositories at all, and the user wants it to."""
+        return self._capabilities(endpoint.host).known.mounts
 
     def side(self, endpoint: RegistryEndpoint) -> CloudServices:
         """Return what stands behind a registry; where that is nothing, its login alone."""
         provider = find_family(endpoint.host)
-        return self._sides.get(
+        return self._services.get(
             endpoint,
             lambda: (
                 provider.cloud_services(endpoint, self._cloud(endpoint))
@@ -124,7 +122,7 @@ class RegistryClients:
         side = self.side(endpoint)
         host = side.control.real_host(context) if side.control else endpoint.host
         resolved = replace(endpoint, host=host)
-        self._sides.get(resolved, lambda: side)  # what was learnt (a token, a role's session) serves both
+        self._services.get(resolved, lambda: side)  # what was learnt (a token, a role's session) serves both
         return resolved
 
     def distance_s(self, endpoint: RegistryEndpoint) -> float | None:
@@ -148,13 +146,13 @@ class RegistryClients:
         return Session(
             endpoint,
             provider.api_host(endpoint.host),
-            self._scope,
+            self._context,
             self._settings,
             self._random,
             self._emit,
             credentials,
-            provider.quirks.hints,
-            limiter=self._gates.get(endpoint.host, lambda: ConcurrencyLimiter(self._settings.near_requests)),
+            provider.hints,
+            limiter=self._limiters.get(endpoint.host, lambda: ConcurrencyLimiter(self._settings.near_requests)),
             bandwidth=self._bandwidth,
         )
 
@@ -162,7 +160,7 @@ class RegistryClients:
         return Cloud(
             self._settings.env,
             self._home,
-            self._scope.clock,
+            self._context.clock,
             partial(self._fetch, endpoint),
             retry=self._settings.call_retry,
             random=self._random,
@@ -179,33 +177,17 @@ class RegistryClients:
         return self._outside.get(outside, lambda: self._open_outside(outside)).fetch(context, call)
 
     def _open_outside(self, outside: RegistryEndpoint) -> Session:
-        return Session(outside, outside.host, self._scope, self._settings, self._random, self._emit)
+        return Session(outside, outside.host, self._context, self._settings, self._random, self._emit)
 
-    def _learn(self, host: str) -> Abilities:
-        """Return what is known of a registry: its family's facts, and what earlier runs and the doctor have seen."""
-
-        def find(name: str) -> str | None:
-            return self._memory.find_ability(host, name)
-
-        quirks = find_family(host).quirks
-        method, least = find("form") or "", find("chunk_min_bytes") or ""
-        abilities = Abilities(
-            Facts(
-                method=UploadMethod(method)
-                if method in {one.value for one in UploadMethod}
-                else UploadMethod(quirks.upload),
-                multi_tag=quirks.multi_tag,
-                anonymous_mount=quirks.anonymous_mount,
-                pieces=quirks.pieces,
-                first_piece=quirks.chunk_bytes,
-                least_piece=int(least) if least.isascii() and least.isdigit() else quirks.chunk_min_bytes,
-                most_piece=quirks.chunk_max_bytes,
-                single_post=quirks.single_post,
-                manifests_per_s=quirks.manifests_per_s,
+    def _capabilities(self, host: str) -> LearntCapabilities:
+        """Return what is known of a registry; what is learnt is shared by all of its repositories."""
+        return self._learnt.get(
+            host,
+            lambda: LearntCapabilities(
+                find_family(host).capabilities,
+                find=lambda name: self._cache.find_ability(host, name),
+                note=lambda name, value: self._cache.remember_ability(host, name, value),
+                lasts=self._upload_store is not None,
+                mount=self._mount,
             ),
-            find=find,
-            note=lambda name, value: self._memory.remember_ability(host, name, value),
-            lasts=self._journal is not None,
         )
-        abilities.anonymous_mount = abilities.anonymous_mount and self._mount
-        return abilities

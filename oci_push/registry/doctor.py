@@ -20,12 +20,12 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Repository
-from oci_push.protocol import manifests, probes, referrers, uploads
+from oci_push.protocol import blobs, manifests, referrers, uploads
 from oci_push.protocol.call import BytesBody, Flow
 from oci_push.protocol.endpoints import push_scope
 from oci_push.protocol.ping import ping
-from oci_push.protocol.uploads import Upload, UploadMethod
-from oci_push.providers.base import Quirks
+from oci_push.protocol.uploads import UploadMethod, UploadSession
+from oci_push.providers.base import Capabilities
 from oci_push.runtime.context import Context
 from oci_push.transport.session import Session
 
@@ -34,14 +34,14 @@ SCRATCH = "oci-push-doctor"
 MOUNT_SCRATCH = f"{SCRATCH}-mount"
 _ARTIFACT = "application/vnd.oci-push.doctor"
 TAG, MORE_TAGS = "doctor", ("doctor-1", "doctor-2")
-SMALL_PIECE, LARGE_PIECE = 64 * 1024, 5 * 1024 * 1024
+SMALL_CHUNK, LARGE_CHUNK = 64 * 1024, 5 * 1024 * 1024
 """Piece sizes tried: the second is the least that S3 behind a registry takes, tried where the first is refused."""
 SKEW_S = 60.0
 """Clocks further apart than this make tokens and signatures fail (distribution allows as much)."""
 _CLEANING_S = 60.0
 
 
-class CheckOutcome(enum.Enum):
+class CheckOutcome(enum.StrEnum):
     """What became of one question."""
 
     OK = "ok"
@@ -54,7 +54,7 @@ class Finding(Struct, frozen=True):
     """Answer one question; a `FAILED` one keeps images from being pushed, a `NO` is only worth knowing."""
 
     name: str
-    verdict: CheckOutcome
+    outcome: CheckOutcome
     text: str = ""
 
 
@@ -66,9 +66,9 @@ class Examination(Struct):
     left: list[str] = field(default_factory=list)
     error: OciPushError | None = None
 
-    def add(self, name: str, verdict: CheckOutcome, text: str = "") -> None:
+    def add(self, name: str, outcome: CheckOutcome, text: str = "") -> None:
         """Note an answer."""
-        self.findings.append(Finding(name, verdict, text))
+        self.findings.append(Finding(name, outcome, text))
 
     def note(self, name: str, ability: str, is_able: bool, text: str = "") -> None:
         """Note whether the registry can do something."""
@@ -85,10 +85,12 @@ def scratch_repositories(host: str, namespace: str) -> tuple[Repository, Reposit
 class Doctor:
     """Examine one registry over one session; `examine` may be called once."""
 
-    def __init__(self, session: Session, quirks: Quirks, repositories: tuple[Repository, Repository]) -> None:
+    def __init__(
+        self, session: Session, capabilities: Capabilities, repositories: tuple[Repository, Repository]
+    ) -> None:
         self._session = session
         self._here, self._there = repositories
-        self._delete = "delete" if quirks.delete_scope else "pull,push"
+        self._delete = "delete" if capabilities.delete_scope else "pull,push"
         self._manifests: list[str] = []
         self._blobs: list[tuple[Repository, Digest]] = []
         self._uploads: list[tuple[Repository, str]] = []
@@ -128,18 +130,18 @@ class Doctor:
     def _enter(self, context: Context) -> None:
         session = self._session
         session.auth.want((push_scope(self._here), push_scope(self._there)))
-        pong = self._require("login", lambda: session.run(context, ping(self._here.host)))
+        version = self._require("login", lambda: session.run(context, ping(self._here.host)))
         credential = session.auth.credential(context)
         who = f"user {credential.shown_user or '(token)'} from {credential.source}" if credential else "nobody"
         self._found.add(
             "login", CheckOutcome.OK, f"{who}; {session.auth.view().scheme or 'the registry asks for no login'}"
         )
-        if pong.moment is None:
+        if version.moment is None:
             self._found.add("clock", CheckOutcome.UNKNOWN, "the registry does not tell the time")
         else:
-            skew = pong.moment - context.clock.now()
-            verdict = CheckOutcome.OK if abs(skew) < SKEW_S else CheckOutcome.NO
-            self._found.add("clock", verdict, f"the registry's is {skew:+.0f} s from ours")
+            skew = version.moment - context.clock.now()
+            outcome = CheckOutcome.OK if abs(skew) < SKEW_S else CheckOutcome.NO
+            self._found.add("clock", outcome, f"the registry's is {skew:+.0f} s from ours")
         opened = self._require("push", lambda: session.run(context, uploads.start(self._here, Digest.of(b""))))
         session.run(context, uploads.cancel(self._here, opened.location))
         told = [f"at least {opened.chunk_min}"] * bool(opened.chunk_min)
@@ -149,11 +151,11 @@ class Doctor:
 
     def _measure(self, context: Context) -> None:
         works = []
-        for form, name in ((UploadMethod.PUT, "upload by PUT"), (UploadMethod.STREAM, "upload by PATCH")):
-            error = self._upload(context, _content(form.value, 4096), form, SMALL_PIECE)
+        for method, name in ((UploadMethod.MONOLITHIC, "upload by PUT"), (UploadMethod.STREAMED, "upload by PATCH")):
+            error = self._upload(context, _content(method.value, 4096), method, SMALL_CHUNK)
             self._found.add(name, CheckOutcome.NO if error else CheckOutcome.OK, _reason(error))
-            works += [form] * (error is None)
-        works += [UploadMethod.CHUNKS] * self._pieces(context)
+            works += [method] * (error is None)
+        works += [UploadMethod.CHUNKED] * self._chunks(context)
         self._single_post(context)
         if not works:
             self._found.add("image", CheckOutcome.FAILED, "no form of upload works")
@@ -165,13 +167,13 @@ class Doctor:
         self._many_tags(context, image)
         self._referrers(context, image, works[0])
 
-    def _pieces(self, context: Context) -> bool:
+    def _chunks(self, context: Context) -> bool:
         error = None
-        for piece in (SMALL_PIECE, LARGE_PIECE):
-            error = self._upload(context, _content(f"pieces of {piece}", piece + 1024), UploadMethod.CHUNKS, piece)
+        for chunk in (SMALL_CHUNK, LARGE_CHUNK):
+            error = self._upload(context, _content(f"pieces of {chunk}", chunk + 1024), UploadMethod.CHUNKED, chunk)
             if error is None:
-                self._found.note("upload in pieces", "pieces", True, f"of {piece // 1024} KiB")
-                self._found.abilities["chunk_min_bytes"] = str(piece if piece > SMALL_PIECE else 0)
+                self._found.note("upload in pieces", "pieces", True, f"of {chunk // 1024} KiB")
+                self._found.abilities["chunk_min_bytes"] = str(chunk if chunk > SMALL_CHUNK else 0)
                 return True
         self._found.note("upload in pieces", "pieces", False, _reason(error))
         return False
@@ -191,11 +193,11 @@ class Doctor:
         text = "" if opened is None else "an upload was opened instead"
         self._found.note("upload by POST", "single_post", opened is None, text)
 
-    def _image(self, context: Context, form: UploadMethod) -> Manifest:
+    def _image(self, context: Context, method: UploadMethod) -> Manifest:
         layer = bytes(1024)  # a tar without entries
         config = _json({"architecture": "amd64", "os": "linux", "rootfs": _root_of(layer)})
         for content in (layer, config):
-            error = self._upload(context, content, form, LARGE_PIECE)
+            error = self._upload(context, content, method, LARGE_CHUNK)
             if error is not None:
                 raise error
         image = _manifest(_described(config, media.OCI_CONFIG), _described(layer, media.OCI_LAYER))
@@ -230,29 +232,29 @@ class Doctor:
         self._manifests += sorted(made)
         self._found.note("many tags at once", "multi_tag", made == set(MORE_TAGS))
 
-    def _referrers(self, context: Context, image: Manifest, form: UploadMethod) -> None:
+    def _referrers(self, context: Context, image: Manifest, method: UploadMethod) -> None:
         try:
-            error = self._upload(context, referrers.EMPTY_JSON, form, LARGE_PIECE)
+            error = self._upload(context, referrers.EMPTY_JSON, method, LARGE_CHUNK)
             if error is not None:
                 raise error
             referrer = referrers.make_referrer(image.descriptor(), _ARTIFACT, {})
             noted = self._session.run(context, manifests.put(self._here, referrer, str(referrer.digest)))
             self._manifests.append(str(referrer.digest))
-            listed = self._session.run(context, probes.referrers(self._here, image.digest))
+            listed = self._session.run(context, referrers.count_listed(self._here, image.digest))
         except RegistryError as error:
             self._found.note("referrers", "referrers", False, _reason(error))
             return
         text = "" if noted else "a client keeps the list itself, under a tag"
         self._found.note("referrers", "referrers", noted and bool(listed), text)
 
-    def _upload(self, context: Context, content: bytes, form: UploadMethod, piece: int) -> RegistryError | None:
-        """Send a blob in one form; give what kept it from working."""
+    def _upload(self, context: Context, content: bytes, method: UploadMethod, chunk: int) -> RegistryError | None:
+        """Send a blob in one form; return what kept it from working."""
         blob = _described(content)
-        upload: Upload | None = None
+        upload: UploadSession | None = None
         try:
             upload = self._session.run(context, uploads.start(self._here, blob.digest))
             self._uploads.append((self._here, upload.location))
-            self._session.run(context, uploads.send_in(self._here, blob, BytesBody(content), upload, form, piece))
+            self._session.run(context, uploads.send_in(self._here, blob, BytesBody(content), upload, method, chunk))
         except RegistryError as error:
             return error
         self._uploads.pop()
@@ -265,7 +267,7 @@ class Doctor:
             self._takes(context, uploads.cancel(repository, location))
         kept = []
         for target in reversed(self._manifests):
-            is_gone = self._takes(context, probes.delete_manifest(self._here, target, self._delete))
+            is_gone = self._takes(context, manifests.delete(self._here, target, self._delete))
             if not is_gone and ":" in target:  # a tag goes with its manifest where it does not go alone
                 kept.append(target)
         self._found.note("deleting", "delete", not kept, "" if self._manifests else "nothing was there to delete")
@@ -273,7 +275,7 @@ class Doctor:
         left = [
             digest
             for repository, digest in self._blobs
-            if not self._takes(context, probes.delete_blob(repository, digest, self._delete))
+            if not self._takes(context, blobs.delete(repository, digest, self._delete))
         ]
         if left:
             self._found.left.append(f"{len(left)} blobs of some kB, for the registry's own clearing away")

@@ -22,7 +22,7 @@ _POLL_S = 0.25
 
 
 class InFlight:
-    """Know which repository of a registry has a blob, or will have it soon; shared by all threads of a run.
+    """Which repository of a registry has a blob, or will have it soon; shared by all threads of a run.
 
     A thread that has a blob in hand waits for no other blob, so nobody waits in a circle.
     """

@@ -23,7 +23,7 @@ from oci_push.events import Emit, RetryScheduled
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Repository
-from oci_push.protocol import manifests
+from oci_push.protocol import endpoints, manifests
 from oci_push.protocol.call import BytesBody
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import Action, RetryPolicy, RetryState, decide
@@ -63,7 +63,7 @@ class ManifestPush:
         self._has_been_refused = False
 
     def run(self, context: Context, policy: RetryPolicy, random: Callable[[], float]) -> bool:
-        """Come back when the manifest is there; say whether its subject has been dealt with, as far as was told.
+        """Come back when the manifest is there; return whether its subject has been dealt with, as far as was told.
 
         All requests spend one budget: a PUT, and after it a look where that is needed.
         """
@@ -85,16 +85,14 @@ class ManifestPush:
                     return False
                 if isinstance(failure, NetworkError):
                     self._session.gave_up(failure)
-                failure = context.reason or failure  # a cancel broke the connection: it is the reason, not that
-                failure.in_doubt = self._in_doubt
-                raise failure
-            what = f"{self._repository}{'@' if ':' in self._target else ':'}{self._target}"
+                # A cancel broke the connection: it is the reason, not that.
+                raise (context.reason or failure).with_doubt(self._in_doubt)
+            what = endpoints.manifest_name(self._repository, self._target)
             self._emit(RetryScheduled(what, str(failure), retried.attempt, retried.wait_s))
             try:
                 context.sleep(retried.wait_s)
             except OciPushError as stopped:
-                stopped.in_doubt = self._in_doubt
-                raise
+                raise stopped.with_doubt(self._in_doubt) from stopped
 
     def _put(self, context: Context) -> bool:
         self._body.has_left = False
@@ -121,7 +119,7 @@ class ManifestPush:
         return self._there not in (None, self._before)
 
     def _is_alias(self) -> bool:
-        """Say whether the right bytes are there under a name of another algorithm, which no repeating changes."""
+        """Return whether the right bytes are there under a name of another algorithm, which no repeating changes."""
         return self._there == Digest.of(self._manifest.raw) != self._manifest.digest
 
     def _repair(self, context: Context) -> bool:
@@ -133,7 +131,7 @@ class ManifestPush:
         return True
 
     def _may_repeat(self, failure: OciPushError) -> bool:
-        """Say whether to go on after a failure: in doubt, where it may pass, and once where it may be garbled."""
+        """Return whether to go on after a failure: in doubt, where it may pass, and once where it may be garbled."""
         if self._in_doubt or decide(failure) is Action.REPEAT:
             return True
         is_garbled = isinstance(failure, RegistryError) and not _GARBLED.isdisjoint(failure.codes)
@@ -142,7 +140,7 @@ class ManifestPush:
 
 
 def proves_nothing(error: OciPushError) -> bool:
-    """Say whether a request that has left may have been carried out all the same."""
+    """Return whether a request that has left may have been carried out all the same."""
     if isinstance(error, RateLimitedError):
         return False
     if isinstance(error, RegistryError):

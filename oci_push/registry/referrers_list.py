@@ -65,9 +65,9 @@ class ReferrersList:
                     seen = 0
                     wanted = referrers.with_entry(children, manifest)
                     before = found.digest if found else None
-                    placing = ManifestPush(session, repository, wanted, tag, before=before, emit=emit)
+                    pushing = ManifestPush(session, repository, wanted, tag, before=before, emit=emit)
                     try:
-                        placing.run(context, policy, random)
+                        pushing.run(context, policy, random)
                     except ProtocolViolationError as error:
                         if not error.in_doubt:
                             raise

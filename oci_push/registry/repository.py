@@ -16,21 +16,21 @@ from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference, Repository
 from oci_push.protocol import blobs, endpoints, manifests, referrers, uploads
 from oci_push.protocol.call import Body, Call
-from oci_push.protocol.uploads import Upload, UploadMethod
+from oci_push.protocol.uploads import UploadMethod, UploadSession
 from oci_push.providers.base import ManagementApi
-from oci_push.registry import abandoned_uploads as farewell
-from oci_push.registry.capabilities import Abilities
+from oci_push.registry import abandoned_uploads
+from oci_push.registry.capabilities import LearntCapabilities
 from oci_push.registry.in_flight import InFlight
 from oci_push.registry.manifest_push import ManifestPush, WatchedBody, proves_nothing
 from oci_push.registry.referrers_list import ReferrersList
 from oci_push.registry.upload import BlobUpload, Sent
-from oci_push.registry.upload_store import Entry, UploadStore
+from oci_push.registry.upload_store import StoredUpload, UploadStore
 from oci_push.runtime.cache import Cache
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.transport.session import Session
 
-_SURVEY_FROM = 10
+_PREFETCH_FROM = 10
 """From how many blobs on one question to the vendor's interface beats a question for each."""
 
 
@@ -44,7 +44,7 @@ class RepositoryClient:
         self,
         session: Session,
         repository: Repository,
-        abilities: Abilities,
+        capabilities: LearntCapabilities,
         control: ManagementApi | None = None,
         *,
         call_retry: RetryPolicy,
@@ -58,11 +58,11 @@ class RepositoryClient:
     ) -> None:
         self.session = session
         self.repository = repository
-        self._abilities = abilities
-        self._memory = cache
-        self._journal = upload_store
-        self._control = control
-        self._surveyed: dict[Digest, bool] = {}
+        self._capabilities = capabilities
+        self._cache = cache
+        self._upload_store = upload_store
+        self._management = control
+        self._prefetched: dict[Digest, bool] = {}
         self._call_retry = call_retry
         self._blob_retry = blob_retry
         self._random = random
@@ -90,34 +90,34 @@ class RepositoryClient:
 
     def has_blob(self, context: Context, blob: Descriptor) -> bool:
         """Ask whether a blob is there."""
-        known = self._surveyed.pop(blob.digest, None)
+        known = self._prefetched.pop(blob.digest, None)
         if known is not None:
             return known
         return self.session.run(context, blobs.exists(self.repository, blob))
 
     def prepare(self, context: Context) -> None:
         """Make the repository if it is missing and its access says so."""
-        if self._control is not None:
-            self._control.prepare(context, self.repository)
+        if self._management is not None:
+            self._management.prepare(context, self.repository)
 
-    def survey(self, context: Context, blobs: Sequence[Descriptor]) -> None:
+    def prefetch_existing(self, context: Context, blobs: Sequence[Descriptor]) -> None:
         """Ask for many blobs at once where the vendor lets us; each answer is used once, by `has_blob`."""
-        if self._control is not None and len(blobs) >= _SURVEY_FROM:
-            there = self._control.present(context, self.repository, (blob.digest for blob in blobs))
+        if self._management is not None and len(blobs) >= _PREFETCH_FROM:
+            there = self._management.present(context, self.repository, (blob.digest for blob in blobs))
             if there is not None:
-                self._surveyed = {blob.digest: blob.digest in there for blob in blobs}
+                self._prefetched = {blob.digest: blob.digest in there for blob in blobs}
 
-    def is_surveyed(self, blob: Descriptor) -> bool:
-        """Say whether `has_blob` would answer without a request."""
-        return blob.digest in self._surveyed
+    def is_prefetched(self, blob: Descriptor) -> bool:
+        """Return whether `has_blob` would answer without a request."""
+        return blob.digest in self._prefetched
 
     def can_mount(self, context: Context) -> bool:
-        """Say whether mounting is worth a try, as far as the vendor's interface knows."""
-        return self._control is None or self._control.can_mount(context)
+        """Return whether mounting is worth a try, as far as the vendor's interface knows."""
+        return self._management is None or self._management.can_mount(context)
 
     def explain(self, context: Context, error: OciPushError) -> OciPushError:
         """Find out what a vague failure was about, where the vendor's interface can tell."""
-        return error if self._control is None else self._control.explain(context, self.repository, error)
+        return error if self._management is None else self._management.explain(context, self.repository, error)
 
     @contextmanager
     def open_blob(self, context: Context, blob: Descriptor, start: int = 0) -> Iterator[Iterator[bytes]]:
@@ -128,7 +128,7 @@ class RepositoryClient:
             headers={"Range": f"bytes={start}-"} if start else {},
             ok_statuses=frozenset({200, 206}) if start else frozenset({200}),
             scopes=(endpoints.pull_scope(self.repository),),
-            what=f"{self.repository}: blob {blob.digest}",
+            what=endpoints.blob_name(self.repository, blob.digest),
         )
         with self.session.download(context, call) as (status, blocks):
             # A registry that knows no ranges sends the whole.
@@ -136,25 +136,25 @@ class RepositoryClient:
 
     def mount(self, context: Context, blob: Descriptor, source: Repository | None) -> uploads.MountAnswer:
         """Try to link a blob from another repository, or with ``None`` from anywhere; a refusal is an answer."""
-        if source in self._abilities.denied_sources:
+        if source in self._capabilities.denied_sources:
             return uploads.MountAnswer()
         try:
             answer = self.session.run(context, uploads.mount(self.repository, blob, source))
         except RegistryError as error:
             if source is None:
-                self._abilities.learn_no_anonymous_mount()
+                self._capabilities.learn("anonymous_mount", False)
             elif isinstance(error, DeniedError):
-                self._abilities.denied_sources.add(source)  # what may not be read once may not be read for each blob
+                self._capabilities.denied_sources.add(source)  # what may not be read once may not be read for each blob
             answer = uploads.MountAnswer()
         if source is not None and not answer.mounted:
-            self._memory.forget_blob(source.host, source.path, blob.digest)
+            self._cache.forget_blob(source.host, source.path, blob.digest)
             if self._under_way is not None:
                 self._under_way.refused(self.session.endpoint, source, blob.digest)
         return answer
 
     @contextmanager
     def turn(self, context: Context, blob: Descriptor) -> Iterator[Repository | None]:
-        """Wait while another push of this run brings the blob to this registry; gives where it can be mounted from."""
+        """Wait while another push of this run brings the blob here; return where it can be mounted from."""
         if self._under_way is None:
             yield None
             return
@@ -163,33 +163,33 @@ class RepositoryClient:
             yield elsewhere if is_worth_it else None
 
     def may_mount_from_anywhere(self, blob: Descriptor) -> bool:
-        """Say whether a mount without a source is worth a try: one that finds nothing opens an upload all the same."""
-        in_one_request = self._abilities.takes_in_one_request(blob.size)
-        return self._abilities.anonymous_mount and not in_one_request and not self.has_upload(blob)
+        """Return whether a mount without a source is worth a try: without a find it opens an upload."""
+        in_one_request = self._capabilities.takes_in_one_request(blob.size)
+        return self._capabilities.known.anonymous_mount and not in_one_request and not self.has_upload(blob)
 
     def has_upload(self, blob: Descriptor) -> bool:
-        """Say whether an earlier run left an upload of this blob that may be gone on with."""
-        if self._journal is None:
+        """Return whether an earlier run left an upload of this blob that may be gone on with."""
+        if self._upload_store is None:
             return False
-        return self._journal.cache.find_upload(self._host, self.repository.path, blob.digest) is not None
+        return self._upload_store.cache.find_upload(self._host, self.repository.path, blob.digest) is not None
 
-    def upload(self, context: Context, blob: Descriptor, body: Body, upload: Upload | None = None) -> Sent:
+    def upload(self, context: Context, blob: Descriptor, body: Body, upload: UploadSession | None = None) -> Sent:
         """Send a blob, repeating what may be repeated; `upload` is a session that a mount left open."""
         sending = BlobUpload(
             self.session,
             self.repository,
             blob,
             body,
-            self._abilities,
+            self._capabilities,
             given=upload,
             entry=self._claim(blob, upload),
             emit=self._emit,
         )
         return sending.run(context, self._blob_retry, self._random)
 
-    def cancel(self, context: Context, upload: Upload, *, is_stale: bool = False) -> None:
+    def cancel(self, context: Context, upload: UploadSession, *, is_stale: bool = False) -> None:
         """Close an upload that will not be finished; never raises. `is_stale`: its Location may be an old one."""
-        farewell.close(self.session, context, self.repository, upload, is_stale=is_stale)
+        abandoned_uploads.close(self.session, context, self.repository, upload, is_stale=is_stale)
 
     def drop_upload(self, context: Context, blob: Descriptor) -> None:
         """Close what an earlier run left open of a blob that is there by now."""
@@ -203,8 +203,8 @@ class RepositoryClient:
         entry.release()
 
     def forget_blob(self, blob: Descriptor) -> None:
-        """Drop the memory that this repository holds a blob: it does not."""
-        self._memory.forget_blob(self._host, self.repository.path, blob.digest)
+        """Forget that this repository holds a blob: it does not."""
+        self._cache.forget_blob(self._host, self.repository.path, blob.digest)
 
     def check_push(self, context: Context, digest: Digest) -> None:
         """Raise what a push would meet, by opening an upload and closing it again; `digest` may be any."""
@@ -220,34 +220,32 @@ class RepositoryClient:
         `before` is what the tag named, if that is known. Raises an error that is `in_doubt` where the tag may be
         neither there nor here.
         """
-        if self._abilities.manifest_rate is not None:
-            self._abilities.manifest_rate.wait(context)
-        placing = ManifestPush(self.session, self.repository, manifest, target, before=before, emit=self._emit)
-        self._list(context, manifest, handled=placing.run(context, self._call_retry, self._random))
+        if self._capabilities.manifest_rate is not None:
+            self._capabilities.manifest_rate.wait(context)
+        pushing = ManifestPush(self.session, self.repository, manifest, target, before=before, emit=self._emit)
+        self._list(context, manifest, handled=pushing.run(context, self._call_retry, self._random))
 
     def put_with_tags(self, context: Context, manifest: Manifest, tags: tuple[str, ...]) -> frozenset[str]:
-        """Store a manifest and ask for all tags at once; gives those made, none where it is not known."""
-        if not self._abilities.multi_tag:
+        """Store a manifest and ask for all tags at once; return those made, none where it is not known."""
+        if not self._capabilities.known.multi_tag:
             return frozenset()
         body = WatchedBody(manifest.raw)
         try:
             made = self.session.run(context, manifests.put_with_tags(self.repository, manifest, tags, body))
         except OciPushError as error:
-            error.in_doubt = body.has_left and proves_nothing(error)
-            if not isinstance(error, RegistryError) or error.status not in (400, 404, 405, 414, 431):
-                raise
-            if "MANIFEST_BLOB_UNKNOWN" in error.codes:
-                raise
+            is_unknown = isinstance(error, RegistryError) and error.status in (400, 404, 405, 414, 431)
+            if not is_unknown or (isinstance(error, RegistryError) and "MANIFEST_BLOB_UNKNOWN" in error.codes):
+                raise error.with_doubt(body.has_left and proves_nothing(error)) from error
             made = manifests.Made()
         if not made.tags:
-            self._abilities.learn_no_multi_tag()
+            self._capabilities.learn("multi_tag", False)
         else:
             self._list(context, manifest, handled=made.subject)
         return made.tags
 
     def delete_tag(self, context: Context, tag: str) -> None:
         """Delete a tag by its name; raises where the registry cannot."""
-        self.session.run(context, manifests.delete_tag(self.repository, tag))
+        self.session.run(context, manifests.delete(self.repository, tag))
 
     def _list(self, context: Context, manifest: Manifest, *, handled: bool) -> None:
         if manifest.subject is None or handled or manifest.digest in self._listed:
@@ -264,23 +262,22 @@ class RepositoryClient:
             )
         except OciPushError as error:
             # The manifest and its tag are there; only the list of its subject is not.
-            error.in_doubt = error.is_stored = True
-            raise
+            raise error.with_doubt(True, is_stored=True) from error
         self._listed.add(manifest.digest)
 
     @property
     def _host(self) -> str:
         return self.session.endpoint.host
 
-    def _claim(self, blob: Descriptor, upload: Upload | None) -> Entry | None:
-        """Take the journal's entry of a blob that will go in pieces; others are sent again rather than gone on with."""
-        if self._journal is None:
+    def _claim(self, blob: Descriptor, upload: UploadSession | None) -> StoredUpload | None:
+        """Take the stored upload of a blob that will go in chunks; others are sent again rather than gone on with."""
+        if self._upload_store is None:
             return None
-        # What an earlier run sent in pieces for the registry's own limit is noted, though that limit is told later.
-        form = self._abilities.form_for(blob.size, upload or Upload(""))
-        if form is not UploadMethod.CHUNKS and not self.has_upload(blob):
+        # What an earlier run sent in chunks for the registry's own limit is noted, though that limit is told later.
+        form = self._capabilities.method_for(blob.size, upload or UploadSession(""))
+        if form is not UploadMethod.CHUNKED and not self.has_upload(blob):
             return None
-        return self._journal.claim(self._host, self.repository, blob)
+        return self._upload_store.claim(self._host, self.repository, blob)
 
 
 def _after(start: int, blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -1,18 +1,13 @@
 """One blob on its way into one repository, through everything that may break on the way.
 
 A single request with a body is all or nothing: where it breaks, nobody knows what is kept. So a small blob goes in one
-request and is sent again; a large one goes in pieces, and a break costs no more than what the registry had not yet
-confirmed. The same way leads on after the process was killed (`upload_store`). Four states, and what moves between
-them; after a failure the session is always asked, and what it says is believed only where it is sure::
+request and is sent again; a large one goes in chunks, and a break costs no more than what the registry had not yet
+confirmed. The same way leads on after the process was killed (`upload_store`). `upload_states` draws the states and
+what moves an upload between them. Here is what brings those events about: in each state one thing is done, and after a
+failure the session is asked, unless the answer says to begin anew; what it says is believed only where it is sure.
 
-    Opening ── 202 ──► Sending ── piece taken ──► Sending ── closed ──► Done      (201 to the opening request: Done)
-       ▲ ▲                │ broken, 5xx, 416
-       │ └─ form or size  ▼
-       │    refused    InDoubt ── sure standing ──► Sending
-       └── not sure, 404 ─┤
-                          └── nothing to ask, but the blob is there ──► Done
-
-A stop (signal, time limit) in any state looks first, too: `farewell` keeps what the registry keeps and closes the rest.
+A stop (signal, time limit) in any state looks first, too: `abandoned_uploads` keeps what the registry keeps and closes
+the rest.
 """
 
 from __future__ import annotations
@@ -35,11 +30,26 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.reference import Repository
 from oci_push.protocol import blobs, uploads
 from oci_push.protocol.call import EMPTY, Body, Chunk
-from oci_push.protocol.uploads import Upload, UploadMethod, UploadStatus
-from oci_push.registry import abandoned_uploads as farewell
-from oci_push.registry.capabilities import LAST_BYTES, Abilities
-from oci_push.registry.upload_states import Done, InDoubt, Opening, Sending, State
-from oci_push.registry.upload_store import Entry
+from oci_push.protocol.uploads import UploadMethod, UploadSession, UploadStatus
+from oci_push.registry import abandoned_uploads
+from oci_push.registry.capabilities import LAST_BYTES, LearntCapabilities
+from oci_push.registry.upload_states import (
+    Broke,
+    Done,
+    Event,
+    InDoubt,
+    Left,
+    Opened,
+    Opening,
+    Resumed,
+    Sending,
+    Stands,
+    State,
+    Stored,
+    Taken,
+    after,
+)
+from oci_push.registry.upload_store import StoredUpload
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import Action, RetryPolicy, RetryState, decide
 from oci_push.transport.session import Session
@@ -48,7 +58,7 @@ _PROGRESS_BYTES = 4 * 1024 * 1024
 
 
 class Sent(Struct, frozen=True):
-    """Tell what an upload cost: `bytes_sent` over all attempts; `bytes_found` had come in an earlier run."""
+    """What an upload cost: `bytes_sent` over all attempts; `bytes_found` had come in an earlier run."""
 
     bytes_sent: int
     attempts: int
@@ -58,7 +68,7 @@ class Sent(Struct, frozen=True):
 class _Tried(Struct, frozen=True):
     """What the last request with a body was."""
 
-    method: UploadMethod = UploadMethod.PUT
+    method: UploadMethod = UploadMethod.MONOLITHIC
     size: int = 0
     is_closing: bool = False
 
@@ -75,20 +85,20 @@ class BlobUpload:
         repository: Repository,
         blob: Descriptor,
         body: Body,
-        abilities: Abilities,
+        capabilities: LearntCapabilities,
         *,
-        given: Upload | None,
-        entry: Entry | None,
+        given: UploadSession | None,
+        entry: StoredUpload | None,
         emit: Emit,
     ) -> None:
         self._session = session
         self._repository = repository
         self._blob = blob
         self._body = body
-        self._abilities = abilities
+        self._capabilities = capabilities
         self._entry = entry
         self._emit = emit
-        self._state: State = Sending(given) if given else Opening()
+        self._state: State = after(Opening(), Opened(given)) if given else Opening()
         self._tried = _Tried()
         self._total = 0
         self._found = 0
@@ -97,7 +107,7 @@ class BlobUpload:
         self._refusals = 0
 
     def run(self, context: Context, policy: RetryPolicy, random: Callable[[], float]) -> Sent:
-        """Send the blob and close its upload. All its requests spend one budget; a piece that arrived refills it."""
+        """Send the blob and close its upload. All its requests spend one budget; a chunk that arrived refills it."""
         policy = self._session.bounded(policy)
         retry_state = RetryState(
             policy, context.clock, random, has_answered=self._session.has_answered, behind_proxy=True
@@ -105,11 +115,13 @@ class BlobUpload:
         try:
             self._take_up(context)
             while not isinstance(self._state, Done):
+                before = self._state
                 try:
                     context.check()
-                    self._state = self._go_on(context, self._state, retry_state)
+                    self._move(self._do_next(context, before, retry_state))
                 except OciPushError as error:
-                    self._recover(context, retry_state, error)
+                    self._move(Broke(self._tried.size, self._tried.is_closing))
+                    self._recover(context, before, error, retry_state)
             if self._entry:
                 self._entry.forget()
         except BaseException as error:
@@ -124,33 +136,42 @@ class BlobUpload:
                 self._entry.release()
         return Sent(self._total, retry_state.attempt, self._found)
 
+    def _move(self, event: Event) -> None:
+        self._state = after(self._state, event)
+        self._note()
+
+    def _note(self) -> None:
+        """Note for a later run how far the upload is."""
+        if self._entry and isinstance(self._state, Sending):
+            self._entry.note(self._state.upload, self._state.confirmed)
+
     def _take_up(self, context: Context) -> None:
         """Go on with what an earlier run has left, rather than with an upload that was opened just now."""
         found = self._entry.find() if self._entry else None
         if found is None:
-            self._note(self._state)
+            self._note()
             return
         if isinstance(self._state, Sending):
-            farewell.close(self._session, context, self._repository, self._state.upload)
-        upload, confirmed = found
+            abandoned_uploads.close(self._session, context, self._repository, self._state.upload)
+            self._move(Left())
         # What was killed may have sent more than it could write down.
-        self._state = InDoubt(upload, confirmed, self._blob.size, is_left=True)
+        self._move(Resumed(*found, self._blob.size))
 
-    def _go_on(self, context: Context, state: State, retry_state: RetryState) -> State:
-        """Do what is next in a state, one request or a few, and give the state after it."""
+    def _do_next(self, context: Context, state: State, retry_state: RetryState) -> Event:
+        """Do what is next in a state, one request or a few, and return what came of it."""
         match state:
             case Opening():
-                return self._note(self._open(context))
+                return self._open(context)
             case InDoubt():
-                return self._note(self._ask(context, state, retry_state))
+                return self._ask(context, state, retry_state)
             case Sending():
                 return self._send(context, state, retry_state)
             case Done():
-                return state
+                return Stored()
 
-    def _open(self, context: Context) -> State:
+    def _open(self, context: Context) -> Event:
         """Open an upload, or send a small blob in the very request where the registry takes it."""
-        if self._abilities.takes_in_one_request(self._blob.size):
+        if self._capabilities.takes_in_one_request(self._blob.size):
             body = _Counted(self, context, self._body, 0)
             try:
                 upload = self._session.run_without_retry(
@@ -161,92 +182,94 @@ class BlobUpload:
                     raise
                 if _is_about_bytes(error):
                     raise
-                self._abilities.learn_one_request(works=False)
+                self._capabilities.learn_single_post(works=False)
             else:
-                self._abilities.learn_one_request(works=upload is None)
-                return Done() if upload is None else Sending(upload)
-        return Sending(self._session.run_without_retry(context, uploads.start(self._repository, self._blob.digest)))
+                self._capabilities.learn_single_post(works=upload is None)
+                return Stored() if upload is None else Opened(upload)
+        return Opened(self._session.run_without_retry(context, uploads.start(self._repository, self._blob.digest)))
 
-    def _ask(self, context: Context, doubt: InDoubt, retry_state: RetryState) -> State:
+    def _ask(self, context: Context, doubt: InDoubt, retry_state: RetryState) -> Event:
         """Find out where the upload stands, if it does. A registry that cannot say costs this request and no more."""
-        standing: UploadStatus | None = None
+        status: UploadStatus | None = None
         is_gone = False
         try:
-            standing = self._session.run_without_retry(
+            status = self._session.run_without_retry(
                 context, uploads.ask(self._repository, self._blob.digest, doubt.upload)
             )
         except RegistryError as error:
             if decide(error) is Action.REPEAT:
                 raise
             is_gone = error.status == 404
-        if standing is not None and standing.stored is not None and standing.stored <= doubt.reached:
-            self._abilities.learn_resuming(works=True)
-            self._arrived(standing.stored, retry_state)
-            if doubt.is_left:
-                self._found = standing.stored
-                self._emit(UploadResumed(self._repository, self._blob.digest, standing.stored, self._blob.size))
-            return Sending(standing.upload, standing.stored, is_continued=True)
+        if status is not None and status.stored is not None and status.stored <= doubt.reached:
+            self._capabilities.learn("resumes", True)
+            self._arrived(status.stored, retry_state)
+            if doubt.is_found:
+                self._found = status.stored
+                self._emit(UploadResumed(self._repository, self._blob.digest, status.stored, self._blob.size))
+            return Stands(status.upload, status.stored)
         if (
-            standing is None
+            status is None
             and doubt.is_closing
             # Its last answer may be all that was lost.
             and self._session.run(context, blobs.exists(self._repository, self._blob))
         ):
-            return Done()
+            return Stored()
         if is_gone and not doubt.is_closing:
-            self._abilities.learn_resuming(works=False)
-        if doubt.is_left:
-            kept = farewell.what_of(self._repository, self._blob)
-            self._emit(
-                LogMessage(
-                    f"{kept}: the registry did not keep what an earlier run had sent; all of it is sent", "warning"
-                )
-            )
-        return self._anew(context, Sending(standing.upload) if standing else doubt, cancel=not is_gone)
+            self._capabilities.learn("resumes", False)
+        if doubt.is_found:
+            lost = "the registry did not keep what an earlier run had sent; all of it is sent"
+            self._emit(LogMessage(f"{abandoned_uploads.what_of(self._repository, self._blob)}: {lost}", "warning"))
+        if not is_gone:
+            upload = status.upload if status else doubt.upload
+            abandoned_uploads.close(self._session, context, self._repository, upload, is_stale=status is None)
+        return self._begin_anew()
 
-    def _send(self, context: Context, state: Sending, retry_state: RetryState) -> State:
-        """Send the next piece, or close the upload with what is left."""
+    def _send(self, context: Context, state: Sending, retry_state: RetryState) -> Event:
+        """Send the next chunk, or close the upload with what is left."""
         left = self._blob.size - state.confirmed
-        method = self._abilities.form_for(self._blob.size, state.upload) if self._blob.size else UploadMethod.PUT
-        if method is UploadMethod.STREAM and not state.confirmed:
+        method = UploadMethod.MONOLITHIC
+        if self._blob.size:
+            method = self._capabilities.method_for(self._blob.size, state.upload)
+        if method is UploadMethod.STREAMED and not state.confirmed:
             return self._patch(context, state, retry_state, _Tried(method, self._blob.size))
-        if method is UploadMethod.CHUNKS or state.confirmed:
-            size = self._abilities.chunk_bytes(state.upload)
+        if method is UploadMethod.CHUNKED or state.confirmed:
+            size = self._capabilities.chunk_bytes(state.upload)
             if left > min(size, LAST_BYTES):
                 return self._patch(context, state, retry_state, _Tried(method, min(size, left)))
         body = _Counted(self, context, Chunk(self._body, state.confirmed, left), state.confirmed) if left else EMPTY
         self._tried = _Tried(method, left, is_closing=True)
         closing = uploads.close(self._repository, self._blob, state.upload, body, state.confirmed)
         self._session.run_without_retry(context, closing)
-        return Done()
+        return Stored()
 
-    def _patch(self, context: Context, state: Sending, retry_state: RetryState, tried: _Tried) -> State:
+    def _patch(self, context: Context, state: Sending, retry_state: RetryState, tried: _Tried) -> Event:
         body = _Counted(self, context, Chunk(self._body, state.confirmed, tried.size), state.confirmed)
         self._tried = tried
-        offset = None if tried.method is UploadMethod.STREAM and not state.confirmed else state.confirmed
+        offset = None if tried.method is UploadMethod.STREAMED and not state.confirmed else state.confirmed
         flow = uploads.send_chunk(self._repository, self._blob.digest, state.upload, body, offset)
-        standing = self._session.run_without_retry(context, flow)
-        self._session.note_speed(self._abilities.measure(tried.size, body.seconds))
-        # Only a Range that ends inside this piece is believed: ECR's stands still after the first one.
-        stored, end = standing.stored, state.confirmed + tried.size
+        status = self._session.run_without_retry(context, flow)
+        self._session.note_speed(self._capabilities.measure(tried.size, body.seconds))
+        # Only a Range that ends inside this chunk is believed: ECR's stands still after the first one.
+        stored, end = status.stored, state.confirmed + tried.size
         confirmed = stored if stored is not None and state.confirmed < stored < end else end
         self._arrived(confirmed, retry_state)
-        return self._note(Sending(standing.upload, confirmed, state.is_continued))
+        return Taken(status.upload, confirmed)
 
-    def _recover(self, context: Context, retry_state: RetryState, error: OciPushError) -> None:
-        """Decide how to go on after a failure, and wait; raises it where it is final."""
-        before, tried = self._state, self._tried
-        if isinstance(before, Sending):
-            reached = before.confirmed + tried.size
-            self._state = InDoubt(before.upload, before.confirmed, reached, tried.is_closing)
+    def _recover(self, context: Context, before: State, error: OciPushError, retry_state: RetryState) -> None:
+        """Decide how to go on after a failure in the state `before`, and wait; raises it where it is final.
+
+        Where nothing else is done, the session is in doubt and will be asked.
+        """
         context.check()
         action = decide(error)
         if isinstance(before, Sending):
-            if isinstance(error, RegistryError) and self._adapt(context, before, action, error):
+            if isinstance(error, RegistryError) and self._adapts(before, action, error):
+                if not before.confirmed:
+                    self._close_and_begin_anew(context, before)
                 return
             if action is Action.STOP and before.is_continued and _is_about_bytes(error):
                 # What is wrong may be in the part that came before: all of it is sent once more.
-                self._state = self._anew(context, before, cancel=True)
+                self._close_and_begin_anew(context, before)
                 return
         if action not in (Action.REPEAT, Action.ASK, Action.RESTART):
             raise error
@@ -258,48 +281,41 @@ class BlobUpload:
         if isinstance(before, Sending):
             is_second = action is Action.ASK and self._disputed == before.confirmed
             self._disputed = before.confirmed if action is Action.ASK else -1
-            if is_second or (action is Action.RESTART and not tried.is_closing):
-                self._state = self._anew(context, before, cancel=is_second)
+            if is_second:
+                self._close_and_begin_anew(context, before)
+            elif action is Action.RESTART and not self._tried.is_closing:
+                self._move(self._begin_anew())
         if action is not Action.ASK:
-            what = f"{self._repository}: blob {self._blob.digest.short}"
+            what = abandoned_uploads.what_of(self._repository, self._blob)
             self._emit(RetryScheduled(what, str(error), retried.attempt, retried.wait_s))
             context.sleep(retried.wait_s)
 
-    def _adapt(self, context: Context, before: Sending, action: Action, error: RegistryError) -> bool:
-        """Send smaller pieces, or in another form, where the answer asks for that; say whether it does.
+    def _adapts(self, before: Sending, action: Action, error: RegistryError) -> bool:
+        """Return whether the answer asks for smaller chunks, or for another method, and there is one left to try.
 
-        One refusal of a first piece says little, unless it says that pieces are not known: a second one, in a session
+        One refusal of a first chunk says little, unless it says that chunks are not known: a second one, in a session
         of its own, is a fact.
         """
         if error.status == 413:
-            if not self._abilities.refuses_size(self._tried.method, self._tried.size, before.upload):
-                return False
-            if not before.confirmed:
-                self._state = self._anew(context, before, cancel=True)
-            return True
+            return self._capabilities.refuses_size(self._tried.method, self._tried.size, before.upload)
         if before.confirmed or before.is_continued or action is Action.REPEAT or _is_about_bytes(error):
             return False
-        is_piece = error.method == "PATCH" and action is not Action.ADAPT
-        if is_piece and not self._refusals:
+        is_chunk = error.method == "PATCH" and action is not Action.ADAPT
+        if is_chunk and not self._refusals:
             self._refusals += 1
-            if action is not Action.STOP or error.status not in (400, 409, 422):
-                return False
-            self._state = self._anew(context, before, cancel=True)
-            return True
-        if not (is_piece or action is Action.ADAPT) or not self._abilities.refuses_form(self._tried.method, error):
-            return False
-        self._state = self._anew(context, before, cancel=True)
-        return True
+            return action is Action.STOP and error.status in (400, 409, 422)
+        is_about_method = is_chunk or action is Action.ADAPT
+        return is_about_method and self._capabilities.refuses_method(self._tried.method, error)
 
-    def _anew(self, context: Context, state: Sending | InDoubt, *, cancel: bool) -> State:
-        """Leave a session behind, closed where it can be, and begin at byte 0."""
-        self._state = Opening()
+    def _begin_anew(self) -> Event:
+        """Forget the session, which is gone or closed: byte 0 is next."""
         self._found = 0
         self._disputed = -1
-        if cancel:
-            stale = isinstance(state, InDoubt)
-            farewell.close(self._session, context, self._repository, state.upload, is_stale=stale)
-        return Opening()
+        return Left()
+
+    def _close_and_begin_anew(self, context: Context, state: Sending) -> None:
+        self._move(self._begin_anew())
+        abandoned_uploads.close(self._session, context, self._repository, state.upload)
 
     def _leave(self, context: Context, error: BaseException) -> None:
         """Look after the session that is left behind: keep what a later run can go on with, else close it."""
@@ -309,7 +325,7 @@ class BlobUpload:
         is_ours = context.is_cancelled or isinstance(error, Cancelled | DeadlineError)
         may_go_on = is_ours or (isinstance(error, OciPushError) and decide(error) is Action.REPEAT)
         is_refused = isinstance(error, RegistryError) and 400 <= error.status < 500 and not may_go_on
-        left = farewell.AbandonedUpload(
+        left = abandoned_uploads.AbandonedUpload(
             self._session,
             self._repository,
             self._blob,
@@ -323,18 +339,13 @@ class BlobUpload:
             if self._entry:
                 self._entry.forget()
             return
-        left.keep(context, self._entry, self._abilities, self._emit)
+        left.keep(context, self._entry, self._capabilities, self._emit)
 
     def _arrived(self, confirmed: int, retry_state: RetryState) -> None:
         self._refusals = 0
         if confirmed > self._best:
             self._best = confirmed
             retry_state.got_on()
-
-    def _note(self, state: State) -> State:
-        if self._entry and isinstance(state, Sending):
-            self._entry.note(state.upload, state.confirmed)
-        return state
 
     def count(self, size: int) -> None:
         """Add to what has been sent."""

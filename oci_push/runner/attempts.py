@@ -11,7 +11,7 @@ import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.engine.plan import Target
+from oci_push.engine.plan import PushTarget
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, image_id_of, perform
 from oci_push.errors import ConfigError, DeadlineError, OciPushError
@@ -40,7 +40,7 @@ class AttemptOutcome(Struct, frozen=True):
     last: UnitResult
     error: OciPushError | None
     resolved: ResolvedPush | None = None
-    targets: tuple[Target, ...] = ()
+    targets: tuple[PushTarget, ...] = ()
 
 
 class PushAttempts:
@@ -120,7 +120,7 @@ class PushAttempts:
         unit = push_unit(resolved, source, registries)
         return perform(unit, self._pusher.knowing(registries), context, self._emit)
 
-    def _targets(self, resolved: ResolvedPush) -> tuple[Target, ...]:
+    def _targets(self, resolved: ResolvedPush) -> tuple[PushTarget, ...]:
         return tuple(
             self._pusher.target(one.repository, resolved.tags, one.endpoint)
             for one in resolved.targets

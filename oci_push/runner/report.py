@@ -255,12 +255,12 @@ class ImagePlan(Struct, frozen=True):
             tuple(derive(PlannedBlob, blob) for blob in graph.blobs),
             tuple(
                 PlannedTarget(
-                    leg.target.repository,
-                    leg.target.tags,
-                    plan.legs[leg.after].target.repository if leg.after is not None else None,
-                    dict(leg.mounts),
+                    work.target.repository,
+                    work.target.tags,
+                    plan.repositories[work.after].target.repository if work.after is not None else None,
+                    dict(work.mount_candidates),
                 )
-                for leg in plan.legs
+                for work in plan.repositories
             ),
         )
 

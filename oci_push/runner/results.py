@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
-from oci_push.engine.plan import Target
+from oci_push.engine.plan import PushTarget
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import OciPushError
@@ -68,7 +68,7 @@ class StepResult(Struct, frozen=True):
     hooks: tuple[HookResult, ...] = ()
     notes: tuple[Annotation, ...] = ()
     aborts: bool = False
-    targets: tuple[Target, ...] = ()
+    targets: tuple[PushTarget, ...] = ()
 
 
 class Pushes(Struct, frozen=True):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Protocol
 
+from oci_push.errors import ContentMismatchError
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.manifest import Manifest
@@ -19,65 +19,62 @@ BLOCK_BYTES = 512 * 1024
 """How much is read at a time; between 256 KiB and 1 MiB the registry, not we, is the limit."""
 
 
-class Source(Protocol):
+class Spool(Protocol):
+    """The temporary files that go with a source."""
+
+    def close(self) -> None:
+        """Remove them; idempotent."""
+        ...
+
+
+class ImageReader(ABC):
     """Read one image, index or artifact. Methods may be called from several threads at once.
 
-    `name` is how messages call it, as the user wrote it. All reads raise `SourceError` (or
-    `ContentMismatchError`) naming the file and the member.
+    `name` is how messages call it, as the user wrote it. All reads raise `SourceError` (or `ContentMismatchError`)
+    naming the file and the member. `spool` holds the temporary files that go with the source.
     """
 
-    @property
-    def name(self) -> str:
-        """Return the source as the user wrote it."""
-        ...
+    def __init__(self, name: str, spool: Spool) -> None:
+        self.name = name
+        self._spool = spool
 
     @property
     def origin(self) -> tuple[RegistryEndpoint, Repository] | None:
-        """Return the registry and repository it is read from, where blobs can be mounted from; else ``None``."""
-        ...
+        """Return the registry and repository it is read from, where blobs can be mounted from; ``None`` for a file."""
+        return None
 
     @property
     def is_ready(self) -> bool:
-        """Say whether the root is known without long work; where not, it is worth asking first who may push."""
-        ...
+        """Return whether the root is known without long work; where not, it is worth asking first who may push."""
+        return True
 
     @property
     def compresses(self) -> bool:
-        """Say whether there are layers that are compressed before they are sent."""
-        ...
+        """Return whether there are layers that are compressed before they are sent."""
+        return False
 
+    @abstractmethod
     def root(self, context: Context, platform: Platform | None = None) -> Descriptor:
         """Find the manifest or index that the reference names. May compress layers to learn their digests.
 
         Where there are several, `platform` says which; it does not choose inside an index.
         """
-        ...
 
+    @abstractmethod
     def manifest(self, context: Context, descriptor: Descriptor) -> Manifest:
         """Read and check a manifest or index: size, digest and form."""
-        ...
 
+    @abstractmethod
     def blob(self, context: Context, descriptor: Descriptor) -> Body:
         """Return a body that can be opened again; its size is checked, its digest not (see `verified`)."""
-        ...
 
     def close(self) -> None:
         """Remove temporary files and close what is open; idempotent."""
-        ...
-
-
-class Spool(Protocol):
-    """Temporary space for bytes that cannot be read twice; bounded, and removed at the end."""
-
-    def file(self) -> AbstractContextManager[Path]:
-        """Return the path of a new empty file."""
-        ...
+        self._spool.close()
 
 
 def verified(body: Body, descriptor: Descriptor, what: str) -> Iterator[bytes | memoryview]:
     """Return the blocks of `body` and raise `ContentMismatchError` at the end if they are not `descriptor`'s."""
-    from oci_push.errors import ContentMismatchError
-
     running = descriptor.digest.new_hash()
     size = 0
     for block in body.blocks():

@@ -46,7 +46,7 @@ class Compressor(Struct, frozen=True):
     context_bytes: int = 0
 
     def threads(self, wanted: int) -> int:
-        """Say how many threads may work at once: high levels of zstd take 65 MiB each."""
+        """Return how many threads may work at once: high levels of zstd take 65 MiB each."""
         return max(1, min(wanted, _CONTEXTS_BYTES // max(1, self.context_bytes)))
 
 

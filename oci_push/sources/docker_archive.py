@@ -20,15 +20,14 @@ from oci_push.events import Emit, LayerCompressed
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.manifest import Manifest, encode
 from oci_push.model.platform import Platform
-from oci_push.model.reference import Repository
 from oci_push.protocol.call import Body
 from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.archive_images import ArchiveImage, diff_ids_of
+from oci_push.sources.base import ImageReader
 from oci_push.sources.codecs import HEAD_BYTES, LARGE_WINDOW_BYTES, WindowError, expanded, told
 from oci_push.sources.compress import Compressed, Compressor, check_diff_id, compress, make_compressor
 from oci_push.sources.files import FileBody, SpoolSpace
@@ -42,32 +41,23 @@ _SENT_AS_STORED = frozenset({"gzip", "zstd"})
 """Compressions that manifests have a media type for."""
 
 
-class DockerArchiveSource:
+class DockerArchiveSource(ImageReader):
     """Read one image of a docker-archive as a manifest that we build; thread-safe."""
 
     def __init__(
         self, view: View, image: ArchiveImage, settings: SourceSettings, spool: SpoolSpace, emit: Emit
     ) -> None:
+        super().__init__(view.name, spool)
         self._view = view
         self._image = image
         self._settings = settings
-        self._spool = spool
+        self._spool: SpoolSpace = spool
         self._emit = emit
         self._built: SingleFlight[str, Manifest] = SingleFlight()
         self._bodies: dict[Digest, Body] = {}
         self._large = threading.Lock()
         self._stored: dict[Digest, tuple[FileBody, Digest]] = {}
         self._compressed: SingleFlight[tuple[Digest, FileBody], Compressed] = SingleFlight()
-
-    @property
-    def name(self) -> str:
-        """Return the source as the user wrote it."""
-        return self._view.name
-
-    @property
-    def origin(self) -> tuple[RegistryEndpoint, Repository] | None:
-        """Nothing can be mounted from a file."""
-        return None
 
     @property
     def is_ready(self) -> bool:
@@ -139,10 +129,6 @@ class DockerArchiveSource:
             )
         return made.body
 
-    def close(self) -> None:
-        """Remove temporary files."""
-        self._spool.close()
-
     def _build(self, context: Context) -> Manifest:
         raw = read_small(self._view, self._image.config, self._settings.limits)
         if raw is None:
@@ -191,9 +177,12 @@ class DockerArchiveSource:
                 return self._describe(inner, body, diff_id, width)
             except ContentMismatchError as error:
                 elsewhere = self._image.foreign.get(str(diff_id))
-                if elsewhere is not None:
-                    error.hint = f"its bytes are at {elsewhere.urls[0]}; without --foreign-layers they are not sent"
-                raise
+                if elsewhere is None:
+                    raise
+                place = elsewhere.urls[0]
+                raise error.with_hint(
+                    f"its bytes are at {place}; without --foreign-layers they are not sent"
+                ) from error
 
         ordered = sorted(ours, key=lambda pair: -pair[1].size)
         outcomes = run_all(

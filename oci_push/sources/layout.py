@@ -10,12 +10,12 @@ from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.manifest import Manifest, load_json
 from oci_push.model.platform import Platform
-from oci_push.model.reference import Reference, Repository
+from oci_push.model.reference import Reference
 from oci_push.protocol.call import Body, BytesBody
 from oci_push.runtime.context import Context
+from oci_push.sources.base import ImageReader
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.platforms import PlatformSearch, is_attached
 from oci_push.sources.readers import View, read_small
@@ -26,34 +26,14 @@ _MOST_LISTED, _LONGEST = 20, 100
 _IMAGE_NAME = "io.containerd.image.name"
 
 
-class LayoutSource:
+class LayoutSource(ImageReader):
     """Read one image of a layout. `ref` is a ref name, a ``@digest``, or empty where there is one image."""
 
     def __init__(self, view: View, ref: str, limits: Limits, spool: SpoolSpace) -> None:
+        super().__init__(view.name, spool)
         self._view = view
         self._ref = ref
         self._limits = limits
-        self._spool = spool
-
-    @property
-    def name(self) -> str:
-        """Return the source as the user wrote it."""
-        return self._view.name
-
-    @property
-    def origin(self) -> tuple[RegistryEndpoint, Repository] | None:
-        """Nothing can be mounted from a file."""
-        return None
-
-    @property
-    def is_ready(self) -> bool:
-        """A layout has all its digests."""
-        return True
-
-    @property
-    def compresses(self) -> bool:
-        """What is here is sent as it is."""
-        return False
 
     def root(self, context: Context, platform: Platform | None = None) -> Descriptor:
         """Choose the manifest that the reference names, or of several the one that has an image for `platform`."""
@@ -105,10 +85,6 @@ class LayoutSource:
                 f"{self.name}: {path} has {body.size} bytes, its manifest says {descriptor.size}"
             )
         return body
-
-    def close(self) -> None:
-        """Remove temporary files."""
-        self._spool.close()
 
 
 def blob_path(digest: Digest) -> str:
@@ -178,7 +154,7 @@ def _is_named(entry: Descriptor, ref: str) -> bool:
 
 
 def same_name(name: str, ref: str) -> bool:
-    """Say whether `ref` means the image called `name`: the same text, its tag, or the same familiar reference."""
+    """Return whether `ref` means the image called `name`: the same text, its tag, or the same familiar reference."""
     if name == ref or (":" in name.rpartition("/")[2] and name.rpartition(":")[2] == ref):
         return True
     try:

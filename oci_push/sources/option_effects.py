@@ -25,7 +25,7 @@ _FAMILIES = {
 
 
 def about_layers(settings: SourceSettings, layers: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Say which layer is not compressed as asked; a layer is its name and ``gzip``, ``zstd`` or ``tar``."""
+    """Yield a sentence on a layer not compressed as asked; each is a name and ``gzip``, ``zstd`` or ``tar``."""
     wanted = "tar" if settings.compression == "none" else settings.compression
     if "compression" not in settings.asked:
         return
@@ -37,13 +37,13 @@ def about_layers(settings: SourceSettings, layers: Iterable[tuple[str, str]]) ->
 
 
 def about_level(settings: SourceSettings, name: str, *, compresses: bool) -> Iterator[str]:
-    """Say that nothing is compressed at any level."""
+    """Yield a sentence on that nothing is compressed at any level."""
     if "level" in settings.asked and not compresses:
         yield f"--compression-level {settings.level}: no layer of {name} is compressed here, all are sent as they are"
 
 
 def about_image(settings: SourceSettings, manifests: Iterable[Manifest]) -> Iterator[str]:
-    """Say which layer or manifest of an image is not as asked."""
+    """Yield a sentence on which layer or manifest of an image is not as asked."""
     nodes = tuple(manifests)
     layers = ((str(one.digest), _KINDS[one.media_type]) for n in nodes for one in n.layers if one.media_type in _KINDS)
     yield from about_layers(settings, layers)
@@ -51,7 +51,7 @@ def about_image(settings: SourceSettings, manifests: Iterable[Manifest]) -> Iter
 
 
 def about_form(settings: SourceSettings, nodes: Iterable[Manifest]) -> Iterator[str]:
-    """Say which manifest is not of the family asked for."""
+    """Yield a sentence on which manifest is not of the family asked for."""
     family = _FAMILIES.get(settings.format) if "format" in settings.asked else None
     other = next((node for node in nodes if family is not None and node.media_type not in family), None)
     if other is not None:

@@ -46,7 +46,7 @@ class Reader(Protocol):
 
 
 def is_attached(descriptor: Descriptor) -> bool:
-    """Say whether this is about an image and none itself: an attestation, a signature, another artifact."""
+    """Return whether this is about an image and none itself: an attestation, a signature, another artifact."""
     platform = descriptor.platform
     return bool(
         _REFERENCE_TYPE in descriptor.annotations
@@ -76,7 +76,7 @@ class PlatformSearch:
     """Look for the image of one platform below descriptors; `seen` are the platforms that were met."""
 
     def __init__(self, context: Context, source: Reader, wanted: Platform | None) -> None:
-        self._scope = context
+        self._context = context
         self._source = source
         self._wanted = wanted
         self._indexes: set[Digest] = set()
@@ -96,7 +96,7 @@ class PlatformSearch:
         return no_image(self._source.name, self._wanted, self.seen)
 
     def _find(self, node: Descriptor, outer: Platform | None, depth: int) -> Descriptor | None:
-        self._scope.check()
+        self._context.check()
         self._count += 1
         if depth > MAX_DEPTH:
             raise SourceError(f"{self._source.name}: indexes are nested more than {MAX_DEPTH} deep")
@@ -111,7 +111,7 @@ class PlatformSearch:
             return None
         self._indexes.add(node.digest)
         try:
-            children = self._source.manifest(self._scope, node).children
+            children = self._source.manifest(self._context, node).children
         except SourceError as problem:
             if depth == 0:
                 raise
@@ -127,10 +127,10 @@ class PlatformSearch:
     def of_config(self, image: Descriptor) -> Platform | None:
         """Read from an image's config which platform it is for."""
         try:
-            config = self._source.manifest(self._scope, image).config
+            config = self._source.manifest(self._context, image).config
             if config is None or config.size > _MAX_CONFIG_BYTES:
                 return None
-            raw = b"".join(bytes(block) for block in self._source.blob(self._scope, config).blocks())
+            raw = b"".join(bytes(block) for block in self._source.blob(self._context, config).blocks())
         except SourceError as problem:
             self._unread = self._unread or problem
             return None

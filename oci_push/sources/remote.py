@@ -18,7 +18,7 @@ from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import Action, RetryPolicy, decide
 from oci_push.runtime.single_flight import SingleFlight
-from oci_push.sources.base import verified
+from oci_push.sources.base import ImageReader, verified
 from oci_push.sources.files import SpooledBody, SpoolSpace
 
 _MOST_WAIT_S = RetryPolicy().server_cap_s
@@ -26,36 +26,22 @@ _MOST_BREAKS = 4
 """How often in a row a download may break without having got on."""
 
 
-class RemoteSource:
+class RemoteSource(ImageReader):
     """Read one image of a repository; with `spool` each blob is downloaded once and kept, for several targets."""
 
     def __init__(self, client: RepositoryClient, reference: Reference, spool: SpoolSpace, *, keep: bool) -> None:
+        super().__init__(str(reference), spool)
         self._client = client
         self._reference = reference
-        self._spool = spool
+        self._spool: SpoolSpace = spool
         self._keep = keep
         self._manifests: SingleFlight[str, Manifest] = SingleFlight()
         self._kept: SingleFlight[Digest, SpooledBody] = SingleFlight()
 
     @property
-    def name(self) -> str:
-        """Return the reference."""
-        return str(self._reference)
-
-    @property
     def origin(self) -> tuple[RegistryEndpoint, Repository] | None:
         """Blobs can be mounted from here on the same registry."""
         return self._client.session.endpoint, self._reference.repository
-
-    @property
-    def is_ready(self) -> bool:
-        """A registry has all its digests."""
-        return True
-
-    @property
-    def compresses(self) -> bool:
-        """What is here is sent as it is."""
-        return False
 
     def root(self, context: Context, platform: Platform | None = None) -> Descriptor:
         """Fetch what the reference points at."""
@@ -76,10 +62,6 @@ class RemoteSource:
         if not self._keep:
             return body
         return self._kept.get(descriptor.digest, lambda: self._download(context, body))
-
-    def close(self) -> None:
-        """Remove temporary files."""
-        self._spool.close()
 
     def _fetch(self, context: Context, reference: Reference) -> Manifest:
         return self._manifests.get(reference.target, lambda: self._client.fetch(context, reference))

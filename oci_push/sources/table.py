@@ -14,7 +14,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.source import SourceSpec
 from oci_push.runtime.context import Context
 from oci_push.sources import archive_images, docker_archive, layout
-from oci_push.sources.base import Source
+from oci_push.sources.base import ImageReader
 from oci_push.sources.files import FileBody, SpoolSpace
 from oci_push.sources.option_effects import about_form
 from oci_push.sources.readers import FolderView, TarView, View, open_tar, read_small
@@ -23,7 +23,7 @@ from oci_push.sources.settings import SourceSettings
 
 def open_source(
     spec: SourceSpec, settings: SourceSettings, *, context: Context, emit: Emit, stdin: BinaryIO | None = None
-) -> Source:
+) -> ImageReader:
     """Open a source that is a file, a folder or stdin; ``registry`` is opened by who has connections."""
     spool = SpoolSpace(settings.temp_folder, settings.spool_bytes)
     try:
@@ -65,7 +65,7 @@ def _view(
     return open_tar(spec.path, file, spool, context, settings.limits)
 
 
-def _by_content(view: View, spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, emit: Emit) -> Source:
+def _by_content(view: View, spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, emit: Emit) -> ImageReader:
     limits = settings.limits
     has_layout = spec.kind != "docker-archive" or isinstance(view, TarView)
     has_layout = has_layout and read_small(view, "oci-layout", limits) is not None
@@ -84,7 +84,7 @@ def _by_content(view: View, spec: SourceSpec, settings: SourceSettings, spool: S
 
 
 def _is_complete(view: View, ref: str, *, settings: SourceSettings) -> bool:
-    """Say whether the OCI half of a Docker 25+ archive can be used: it keeps the image's true digests.
+    """Return whether the OCI half of a Docker 25+ archive can be used: it keeps the image's true digests.
 
     Not where its layers lie there uncompressed, as the classic image store writes them: those are compressed,
     unless the user said not to.
@@ -125,5 +125,5 @@ def _is_complete(view: View, ref: str, *, settings: SourceSettings) -> bool:
 
 
 def path_exists(text: str) -> bool:
-    """Say whether a file or folder of this name exists; the usual `is_path`."""
+    """Return whether a file or folder of this name exists; the usual `is_path`."""
     return bool(text) and os.path.exists(text)

@@ -19,7 +19,7 @@ from oci_push.protocol import tokens
 from oci_push.protocol.call import Call, Flow, Reply
 from oci_push.protocol.challenge import Challenge, canonical, covers
 from oci_push.protocol.error_responses import parse_body
-from oci_push.protocol.tokens import Token
+from oci_push.protocol.tokens import BearerToken
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
@@ -46,7 +46,7 @@ class AuthView(Struct, frozen=True):
     tokens: tuple[TokenView, ...] = ()
 
 
-RunFlow = Callable[[Context, Flow[Token]], Token]
+RunFlow = Callable[[Context, Flow[BearerToken]], BearerToken]
 
 
 class Authenticator:
@@ -69,7 +69,7 @@ class Authenticator:
         self._wanted: tuple[str, ...] = ()
         self._one_by_one = False
         self._challenge: Challenge | None = None
-        self._tokens: SingleFlight[tuple[str, ...], Token] = SingleFlight()
+        self._tokens: SingleFlight[tuple[str, ...], BearerToken] = SingleFlight()
         self._shown: tuple[str, Credential] | None = None
         self._worked: Credential | None = None
 
@@ -196,7 +196,7 @@ class Authenticator:
             hint="Basic and Bearer are supported",
         )
 
-    def _token(self, scope: Context, known: Challenge, needed: tuple[str, ...], lasts_s: float) -> Token:
+    def _token(self, scope: Context, known: Challenge, needed: tuple[str, ...], lasts_s: float) -> BearerToken:
         if self._one_by_one:
             return self._fetch(scope, known, canonical(needed))
         for _, token in self._tokens.items():
@@ -217,7 +217,7 @@ class Authenticator:
             # A server that refuses the whole because of one part (a mount source) is asked for less.
             return self._fetch(scope, known, narrow)
 
-    def _fetch(self, scope: Context, known: Challenge, scopes: tuple[str, ...]) -> Token:
+    def _fetch(self, scope: Context, known: Challenge, scopes: tuple[str, ...]) -> BearerToken:
         check_hop(self._origin, known.parameters["realm"])
         return self._tokens.get(
             scopes,
@@ -225,7 +225,7 @@ class Authenticator:
             lambda token: token.is_fresh(self._clock.monotonic(), _RENEW_S),
         )
 
-    def _ask(self, scope: Context, known: Challenge, scopes: tuple[str, ...]) -> Token:
+    def _ask(self, scope: Context, known: Challenge, scopes: tuple[str, ...]) -> BearerToken:
         credential = self._logins.credential(scope)
         try:
             token = self._run(scope, tokens.request(known, scopes, credential, self._clock.monotonic()))

@@ -27,8 +27,7 @@ from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.protocol import error_responses as faults
 from oci_push.protocol.call import Call, Flow, Reply
 from oci_push.protocol.endpoints import bare, learn_query
-from oci_push.protocol.limits import rate_limits
-from oci_push.protocol.warnings import warnings
+from oci_push.protocol.notices import rate_limits, warnings
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import Retried, RetryPolicy, RetryState, attempts
 from oci_push.transport.auth import Authenticator
@@ -360,17 +359,17 @@ class Session:
             call = replace(call, what=f"{call.what or bare(call.url)}{at}")
         error = faults.error_for(call, reply, context.clock.now)
         if self._is_elsewhere(reply):
-            if reply.status in (401, 403):
-                error.hint = f"{self.endpoint.host} sent us there; that place gets no login, and its own is not used"
-            return error
-        error.hint = self._hints.get(reply.status, error.hint)
+            hint = f"{self.endpoint.host} sent us there; that place gets no login, and its own is not used"
+            return error.with_hint(hint) if reply.status in (401, 403) else error
+        error = error.with_hint(self._hints.get(reply.status, error.hint))
         if isinstance(error, DeniedError) and (shortfall := self.auth.shortfall(call.scopes)):
-            error.message += f"; {shortfall}"
+            error = error.with_more(f"; {shortfall}")
         if reply.status == 401 and (who := self.auth.presented()):
-            error.message += f"; logged in as {who}"
+            error = error.with_more(f"; logged in as {who}")
         if reply.status == 400 and self._origin[0] == "http" and not error.codes:
             # What a TLS port says to plain http; to a HEAD it says so without a word.
-            error.hint = "if this registry speaks TLS, give --ca-file or --skip-tls-verify, or plain_http: false"
+            hint = "if this registry speaks TLS, give --ca-file or --skip-tls-verify, or plain_http: false"
+            error = error.with_hint(hint)
         now = context.clock.monotonic()
         if isinstance(error, RateLimitedError) or error.retry_after_s is not None:
             self.limiter.slow_down(now)

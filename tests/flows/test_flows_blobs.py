@@ -9,7 +9,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.protocol import blobs, uploads
 from oci_push.protocol.call import Reply
-from oci_push.protocol.uploads import Upload
+from oci_push.protocol.uploads import UploadSession
 
 REPOSITORY = Repository("registry.test", "team/app")
 DATA = b"0123456789"
@@ -68,7 +68,7 @@ def test_a_500_is_transient_and_keeps_status_and_url() -> None:
 def test_a_mount_asks_for_both_scopes_and_its_202_is_a_session() -> None:
     source = Repository("registry.test", "base/image")
     answer, calls = drive(uploads.mount(REPOSITORY, BLOB, source), reply(202, location="/up/1"))
-    assert answer.upload == Upload("https://registry.test/up/1")
+    assert answer.upload == UploadSession("https://registry.test/up/1")
     assert calls[0].scopes == ("repository:team/app:pull,push", "repository:base/image:pull")
     assert calls[0].url.endswith(f"?mount={BLOB.digest}&from=base/image")
 

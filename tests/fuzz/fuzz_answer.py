@@ -11,7 +11,7 @@ from oci_push.protocol import tokens
 from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.challenge import Challenge
 from oci_push.protocol.error_responses import error_for
-from oci_push.protocol.warnings import warnings
+from oci_push.protocol.notices import warnings
 
 CHALLENGE = Challenge("bearer", {"realm": "https://auth.test/token", "service": "s"})
 

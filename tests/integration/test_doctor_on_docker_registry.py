@@ -10,7 +10,7 @@ from certificates import Authority
 from registries import DebianRegistry, Mode
 
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
-from oci_push.providers.base import Quirks
+from oci_push.providers.base import Capabilities
 from oci_push.registry.clients import RegistryClients
 from oci_push.registry.doctor import Doctor, Examination, scratch_repositories
 from oci_push.runtime.clock import SystemClock
@@ -39,7 +39,7 @@ def examine(endpoint: RegistryEndpoint) -> Examination:
     connections = RegistryClients(context, settings, blob_retry=once, random=lambda: 0.5, emit=lambda _: None)
     try:
         repositories = scratch_repositories(endpoint.host, "doctor")
-        return Doctor(connections.session(endpoint), Quirks(), repositories).examine(context)
+        return Doctor(connections.session(endpoint), Capabilities(), repositories).examine(context)
     finally:
         connections.close()
 

@@ -10,7 +10,7 @@ from ecrfront import Refusal, host_of
 from ecrworld import AWAY, HOME, EcrWorld, repository
 from images import Layout, layer, make_layout
 
-from oci_push.engine.plan import Target
+from oci_push.engine.plan import PushTarget
 from oci_push.engine.regions import in_regions
 from oci_push.errors import ImmutableTagError, NotFoundError, OciPushError
 from oci_push.events import LogMessage, RetryScheduled
@@ -295,7 +295,7 @@ def test_an_integration_moves_to_other_regions_with_its_identity(ecr: EcrWorld, 
     ecr.create(AWAY, "moved/app")
     places = in_regions(repository(HOME, "moved/app"), _access(), (HOME, AWAY))
     with ecr.pusher() as pusher:
-        targets: list[Target] = [pusher.target(there, ("1",), endpoint) for there, endpoint in places]
+        targets: list[PushTarget] = [pusher.target(there, ("1",), endpoint) for there, endpoint in places]
         with pusher.open(f"oci:{image.path}", pusher.context, targets=2) as source:
             results = pusher.execute(pusher.plan(source, targets, pusher.context), source, pusher.context)
 

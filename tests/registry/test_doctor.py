@@ -14,7 +14,7 @@ from pushing import QUICK
 
 from oci_push.events import ignore
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
-from oci_push.providers.base import Quirks
+from oci_push.providers.base import Capabilities
 from oci_push.registry.clients import RegistryClients
 from oci_push.registry.doctor import CheckOutcome, Doctor, Examination, scratch_repositories
 from oci_push.runtime.clock import Clock, FakeClock, SystemClock
@@ -30,18 +30,22 @@ LOGIN = Credential("sandbox", Secret("sandbox"), source="test")
 
 
 def examine(
-    address: str, *, credential: Credential | None = None, clock: Clock | None = None, quirks: Quirks | None = None
+    address: str,
+    *,
+    credential: Credential | None = None,
+    clock: Clock | None = None,
+    capabilities: Capabilities | None = None,
 ) -> Examination:
     context = Context(clock or SystemClock())
     settings = TransportSettings(call_retry=QUICK)
     clients = RegistryClients(context, settings, blob_retry=QUICK, random=lambda: 0.5, emit=ignore)
     with contextlib.closing(clients):
         session = clients.session(RegistryEndpoint(address, credential, TlsConfig(plain_http=True)))
-        return Doctor(session, quirks or Quirks(), scratch_repositories(address, "team")).examine(context)
+        return Doctor(session, capabilities or Capabilities(), scratch_repositories(address, "team")).examine(context)
 
 
 def verdicts(found: Examination) -> dict[str, CheckOutcome]:
-    return {finding.name: finding.verdict for finding in found.findings}
+    return {finding.name: finding.outcome for finding in found.findings}
 
 
 def text(found: Examination, name: str) -> str:
@@ -134,7 +138,7 @@ def test_one_token_serves_the_whole_examination_but_deletion() -> None:
 
 def test_where_asking_for_delete_fails_everything_it_is_asked_for_only_when_the_registry_names_it() -> None:
     with Sandbox(options=SandboxOptions(auth="bearer")) as sandbox:
-        examine(sandbox.address, credential=LOGIN, quirks=Quirks(delete_scope=False))
+        examine(sandbox.address, credential=LOGIN, capabilities=Capabilities(delete_scope=False))
         requests = sandbox.traffic.requests
         refused = next(n for n, r in enumerate(requests) if r.method == "DELETE" and r.status == 401)
         assert not [r for r in requests[:refused] if r.path.startswith("/token") and "delete" in r.path]

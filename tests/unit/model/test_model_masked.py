@@ -203,7 +203,7 @@ def test_json_is_masked_in_its_texts_alone() -> None:
 def test_an_error_shows_no_secret_whoever_made_its_text() -> None:
     secret = Secret("told-in-an-error")
     error = RegistryError(f"a {secret.reveal()}", hint=f"b {secret.reveal()}", url=f"http://x/{secret.reveal()}")
-    error.message += f"; c {secret.reveal()}"
+    error = error.with_more(f"; c {secret.reveal()}")
     told = f"{error} {error.hint} {error.url} {error.args} {Diagnostic(f'd {secret.reveal()}')}"
     assert "told-in-an-error" not in told
     assert "told-in-an-error" not in str(CredentialsError(secret.reveal()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from oci_push.errors import ConfigError
 from oci_push.model.endpoint import Credential
 from oci_push.protocol.uploads import UploadMethod
 from oci_push.providers.base import Family, complete
@@ -83,20 +84,20 @@ def test_other_registries_are_reached_where_references_say(host: str) -> None:
 
 @pytest.mark.parametrize("provider", FAMILIES, ids=lambda provider: provider.name)
 def test_facts_hang_together(provider: Family) -> None:
-    quirks = provider.quirks
-    assert UploadMethod(quirks.upload)
-    assert not quirks.chunk_bytes or quirks.chunk_bytes >= quirks.chunk_min_bytes
-    assert not quirks.chunk_max_bytes or quirks.chunk_bytes <= quirks.chunk_max_bytes
+    capabilities = provider.capabilities
+    assert isinstance(capabilities.upload, UploadMethod)
+    assert not capabilities.chunk_bytes or capabilities.chunk_bytes >= capabilities.chunk_min_bytes
+    assert not capabilities.chunk_max_bytes or capabilities.chunk_bytes <= capabilities.chunk_max_bytes
 
 
 @pytest.mark.case("CH-017")
 def test_ecr_pieces_are_never_under_its_least_size() -> None:
-    assert find_family("123456789012.dkr.ecr.eu-west-1.amazonaws.com").quirks.chunk_min_bytes == 5 * 1024 * 1024
+    assert find_family("123456789012.dkr.ecr.eu-west-1.amazonaws.com").capabilities.chunk_min_bytes == 5 * 1024 * 1024
 
 
 @pytest.mark.case("CH-016")
 def test_google_takes_bodies_in_one_request() -> None:
-    assert find_family("europe-docker.pkg.dev").quirks.upload == UploadMethod.PUT.value
+    assert find_family("europe-docker.pkg.dev").capabilities.upload == UploadMethod.MONOLITHIC
 
 
 @pytest.mark.parametrize(
@@ -122,4 +123,14 @@ def test_a_user_name_that_is_the_token_is_not_shown() -> None:
 
 
 def test_quay_is_never_asked_for_the_delete_action() -> None:
-    assert not find_family("quay.io").quirks.delete_scope
+    assert not find_family("quay.io").capabilities.delete_scope
+
+
+def test_a_family_that_is_named_goes_before_the_host() -> None:
+    assert find_family("reg.example", "harbor").name == "harbor"
+
+
+def test_a_family_that_nobody_knows_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ConfigError, match="no family of registries is called 'habor'") as caught:
+        find_family("reg.example", "habor")
+    assert "harbor" in str(caught.value.hint)

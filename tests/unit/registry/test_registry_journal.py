@@ -12,8 +12,8 @@ import pytest
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
-from oci_push.protocol.uploads import Upload
-from oci_push.registry.upload_store import Entry, UploadStore
+from oci_push.protocol.uploads import UploadSession
+from oci_push.registry.upload_store import StoredUpload, UploadStore
 from oci_push.runtime.cache import UPLOAD_S, SqliteCache
 from oci_push.runtime.clock import FakeClock
 
@@ -40,7 +40,7 @@ def upload_store(cache: SqliteCache, tmp_path: Path) -> UploadStore:
     return UploadStore(cache, tmp_path)
 
 
-def take(upload_store: UploadStore, repository: Repository = REPOSITORY, blob: Descriptor = BLOB) -> Entry:
+def take(upload_store: UploadStore, repository: Repository = REPOSITORY, blob: Descriptor = BLOB) -> StoredUpload:
     entry = upload_store.claim(HOST, repository, blob)
     assert entry is not None
     return entry
@@ -48,13 +48,13 @@ def take(upload_store: UploadStore, repository: Repository = REPOSITORY, blob: D
 
 def test_what_one_run_noted_the_next_one_finds(upload_store: UploadStore, cache: SqliteCache, tmp_path: Path) -> None:
     first = take(upload_store)
-    first.note(Upload(SECRET, 5, 7), 60)
+    first.note(UploadSession(SECRET, 5, 7), 60)
     first.release()
-    assert take(UploadStore(cache, tmp_path)).find() == (Upload(SECRET, 5, 7), 60)
+    assert take(UploadStore(cache, tmp_path)).find() == (UploadSession(SECRET, 5, 7), 60)
 
 
 def test_a_note_is_in_the_file_before_the_run_ends(upload_store: UploadStore, tmp_path: Path, clock: FakeClock) -> None:
-    take(upload_store).note(Upload(SECRET), 60)
+    take(upload_store).note(UploadSession(SECRET), 60)
     with closing(SqliteCache(tmp_path / "memory.sqlite3", clock, pytest.fail)) as another:
         assert another.find_upload(HOST, "team/app", BLOB.digest) is not None
 
@@ -69,7 +69,7 @@ def test_two_runs_never_go_on_with_one_upload(upload_store: UploadStore, cache: 
 def test_a_url_that_carries_a_secret_is_in_no_file(
     upload_store: UploadStore, cache: SqliteCache, tmp_path: Path
 ) -> None:
-    take(upload_store).note(Upload(SECRET), 60)
+    take(upload_store).note(UploadSession(SECRET), 60)
     cache.close()
     for path in tmp_path.iterdir():
         assert b"signed-and-secret" not in path.read_bytes()
@@ -78,7 +78,7 @@ def test_a_url_that_carries_a_secret_is_in_no_file(
 
 def test_a_note_copied_to_another_blob_or_repository_is_none(upload_store: UploadStore, cache: SqliteCache) -> None:
     first = take(upload_store)
-    first.note(Upload(SECRET), 60)
+    first.note(UploadSession(SECRET), 60)
     noted = cache.find_upload(HOST, "team/app", BLOB.digest)
     assert noted is not None
     cache.note_upload(HOST, "team/other", BLOB.digest, noted)
@@ -88,29 +88,29 @@ def test_a_note_copied_to_another_blob_or_repository_is_none(upload_store: Uploa
 @pytest.mark.parametrize("damage", [b"", b"short", b"A" * 43 + b"="], ids=["empty", "short", "another"])
 def test_a_lost_key_costs_the_upload_and_is_replaced(upload_store: UploadStore, tmp_path: Path, damage: bytes) -> None:
     entry = take(upload_store)
-    entry.note(Upload(SECRET), 60)
+    entry.note(UploadSession(SECRET), 60)
     (tmp_path / "uploads.key").write_bytes(damage)
     assert entry.find() is None
-    entry.note(Upload(SECRET), 70)
-    assert entry.find() == (Upload(SECRET), 70)
+    entry.note(UploadSession(SECRET), 70)
+    assert entry.find() == (UploadSession(SECRET), 70)
 
 
 def test_an_upload_of_long_ago_is_not_gone_on_with(upload_store: UploadStore, clock: FakeClock) -> None:
     entry = take(upload_store)
-    entry.note(Upload(SECRET), 60)
+    entry.note(UploadSession(SECRET), 60)
     clock.time += UPLOAD_S + 1
     assert entry.find() is None
 
 
 def test_more_bytes_than_the_blob_has_are_not_believed(upload_store: UploadStore) -> None:
     entry = take(upload_store)
-    entry.note(Upload(SECRET), 101)
+    entry.note(UploadSession(SECRET), 101)
     assert entry.find() is None
 
 
 def test_a_finished_upload_is_forgotten(upload_store: UploadStore) -> None:
     entry = take(upload_store)
-    entry.note(Upload(SECRET), 60)
+    entry.note(UploadSession(SECRET), 60)
     entry.forget()
     assert entry.find() is None
 
@@ -123,5 +123,5 @@ def test_where_nothing_can_be_written_nothing_is_resumed_and_nothing_fails(cache
 def test_a_key_that_cannot_be_made_fails_nothing(upload_store: UploadStore, tmp_path: Path) -> None:
     entry = take(upload_store)
     (tmp_path / "uploads.key").mkdir()
-    entry.note(Upload(SECRET), 60)
+    entry.note(UploadSession(SECRET), 60)
     assert entry.find() is None

@@ -9,7 +9,7 @@ import pytest
 from oci_push.errors import CredentialsError
 from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.protocol.call import Call, Flow, Reply
-from oci_push.protocol.tokens import Token, basic
+from oci_push.protocol.tokens import BearerToken, basic
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
@@ -48,7 +48,7 @@ def _password(credential: Credential | None) -> str:
     return credential.password.reveal()
 
 
-def _no_tokens(context: Context, flow: Flow[Token]) -> Token:
+def _no_tokens(context: Context, flow: Flow[BearerToken]) -> BearerToken:
     raise AssertionError("no token server is asked")
 
 
@@ -197,12 +197,12 @@ def test_a_call_sent_with_an_old_login_is_sent_again_with_the_one_in_use() -> No
 def test_a_token_server_that_refuses_a_login_which_worked_gets_a_new_one_once() -> None:
     clock, make, asked = FakeClock(), Maker(), list[str]()
 
-    def run(context: Context, flow: Flow[Token]) -> Token:
+    def run(context: Context, flow: Flow[BearerToken]) -> BearerToken:
         asked.append(next(flow).headers["Authorization"])
         flow.close()
         if len(asked) == 2:
             raise CredentialsError("refused")
-        return Token(Secret(f"bearer-{len(asked)}"), CALL.scopes, clock.monotonic() + 60)
+        return BearerToken(Secret(f"bearer-{len(asked)}"), CALL.scopes, clock.monotonic() + 60)
 
     auth = Authenticator(RegistryEndpoint("registry.test"), RefreshingCredential(clock, make), ORIGIN, clock, run)
     context = Context(clock)

@@ -1,8 +1,10 @@
-"""Rate limits that a server tells of in headers, as one line for people.
+"""What a registry says beside its answers, in headers: rate limits, as one line for people, and warnings.
 
 Docker Hub sends ``RateLimit-Limit: 100;w=21600`` and ``RateLimit-Remaining`` with a window in seconds, and says in
 ``Docker-RateLimit-Source`` whom it counts (Docker documentation, "Usage and limits"). GitLab sends the same names
 without a window, GitHub and Artifactory ``X-RateLimit-…``, Azure ``x-ms-ratelimit-remaining-calls-per-second``.
+
+Warnings: distribution-spec, "Warnings".
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from oci_push.protocol.call import Reply
 
 _FIELD = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*(?:[;,].*)?")
 _WINDOW = re.compile(r";\s*w=(\d{1,9})")
+_WARNING = re.compile(r'299 - "((?:[^"\\]|\\.)*)"')
+_MOST_BYTES = 4096
 _AZURE = "x-ms-ratelimit-remaining-calls-per-second"
 
 
@@ -31,6 +35,13 @@ def rate_limits(reply: Reply) -> str:
         told += f", {_number(remaining)} left"
     source = quoted(reply.headers.get("docker-ratelimit-source", ""), 64)
     return f"{told}, counted for {source}" if source else told
+
+
+def warnings(reply: Reply) -> tuple[str, ...]:
+    """Return the texts of ``Warning: 299 - "…"``; other forms are none of the specification's and passed over."""
+    found = (_WARNING.fullmatch(value.strip()) for value in reply.values("warning") if len(value) <= _MOST_BYTES)
+    texts = (re.sub(r"\\(.)", r"\1", match[1]) for match in found if match)
+    return tuple(shown for text in texts if (shown := quoted(text, _MOST_BYTES)))
 
 
 def _header(reply: Reply, name: str) -> str:

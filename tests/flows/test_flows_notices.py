@@ -11,7 +11,7 @@ from scripted import drive, reply
 from oci_push.errors import NotFoundError, ProtocolViolationError
 from oci_push.protocol.call import Call
 from oci_push.protocol.error_responses import error_for
-from oci_push.protocol.limits import rate_limits
+from oci_push.protocol.notices import rate_limits
 from oci_push.protocol.ping import ping
 from oci_push.protocol.tokens import granted
 from oci_push.secret import Secret
