@@ -16,10 +16,9 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from oci_push.engine.push import PushResult
-from oci_push.engine.pusher import Environment, Options, Pusher
-from oci_push.engine.regions import REPLICATION_S, ecr_accesses, fan_out, follow
+from oci_push.engine.pusher import REPLICATION_S, Environment, Options, Pusher
+from oci_push.engine.regions import ecr_accesses, fan_out, follow
 from oci_push.engine.replicate import ReplicaResult
-from oci_push.engine.unit import PushUnit, UnitTarget, perform
 from oci_push.errors import ConfigError
 from oci_push.events import Emit, ignore
 from oci_push.model.identity import AwsIdentity, EcrCreation
@@ -64,6 +63,8 @@ def push(
     options = options or Options()
     if create_repositories is not None:
         options = replace(options, endpoints={**ecr_accesses(parsed, create_repositories), **options.endpoints})
+    from oci_push.engine.unit import PushUnit, UnitTarget, perform  # the commands load this file for less
+
     pusher = Pusher(context, options, this_environment(), emit)
     with contextlib.closing(pusher):
         targets = tuple(UnitTarget(one.repository, one.tags) for one in parsed)

@@ -27,7 +27,7 @@ Misuse of our own functions is ``ValueError``, ``TypeError`` or ``RuntimeError``
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 from msgspec import Struct
@@ -217,3 +217,14 @@ class Cancelled(OciPushError):
     def __init__(self, message: str = "cancelled", *, signal_number: int = 2) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+def exit_code(errors: Sequence[OciPushError | None]) -> int:
+    """Choose a command's exit code: the one failure's own, 1 for several targets of which some failed."""
+    failed = [error for error in errors if error is not None]
+    if not failed:
+        return 0
+    stopped = next((error.exit_code for error in failed if error.exit_code > 128), 0)
+    if stopped:
+        return stopped
+    return failed[0].exit_code if len(errors) == 1 else 1

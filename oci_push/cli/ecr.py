@@ -17,9 +17,9 @@ from oci_push.cli.output import say, say_form, say_json, start_debug_log
 from oci_push.cli.push import make_pusher
 from oci_push.cli.render.lines import LineRenderer
 from oci_push.cli.render.replicas import show_replicas
-from oci_push.engine.pusher import Pusher
-from oci_push.engine.regions import REPLICATION_S, follow
-from oci_push.errors import ConfigError
+from oci_push.engine.pusher import REPLICATION_S, Pusher
+from oci_push.engine.regions import follow
+from oci_push.errors import ConfigError, exit_code
 from oci_push.events import LogMessage
 from oci_push.forms import VERSION
 from oci_push.language.replication import load_rules
@@ -38,7 +38,7 @@ from oci_push.providers.ecr.replication_rules import (
     rule_problems,
     settle,
 )
-from oci_push.runner.report import ReplicaForm, ReplicationReport, exit_code
+from oci_push.runner.report import ReplicaForm, ReplicationReport
 from oci_push.runtime.context import Context
 
 ecr = typer.Typer(no_args_is_help=True, help="Amazon ECR's own settings.")

@@ -22,8 +22,8 @@ from oci_push.cli.render.replicas import show_replicas
 from oci_push.cli.render.tags import show_tags
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import PushOptions, PushResult
-from oci_push.engine.pusher import Options, Pusher
-from oci_push.engine.regions import REPLICATION_S, ecr_accesses, fan_out, serve_everywhere
+from oci_push.engine.pusher import REPLICATION_S, Options, Pusher
+from oci_push.engine.regions import ecr_accesses, fan_out, serve_everywhere
 from oci_push.engine.replicate import ReplicaResult
 from oci_push.engine.unit import image_id_of
 from oci_push.errors import ConfigError, OciPushError

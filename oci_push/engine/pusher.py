@@ -50,6 +50,8 @@ from oci_push.transport.session import TransportSettings
 
 ANNOTATIONS_TYPE = "application/vnd.oci-push.annotations.v1"
 """The artifact type of annotations that are attached to an image."""
+REPLICATION_S = 1800.0
+"""How long a region is waited for where nobody says otherwise; most copies take minutes (ECR user guide)."""
 _ANY_DIGEST = Digest.of(b"")
 _MEMORY_FILE = "memory.sqlite3"
 

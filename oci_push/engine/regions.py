@@ -19,9 +19,6 @@ from oci_push.providers.ecr.host import move
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
 
-REPLICATION_S = 1800.0
-"""How long a region is waited for where nobody says otherwise; most copies take minutes (ECR user guide)."""
-
 
 def in_regions(
     repository: Repository, endpoint: RegistryEndpoint, regions: Sequence[str]

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import PushOptions, PushResult
-from oci_push.engine.pusher import Pusher
-from oci_push.engine.regions import REPLICATION_S, serve_everywhere
+from oci_push.engine.pusher import REPLICATION_S, Pusher
+from oci_push.engine.regions import serve_everywhere
 from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import OciPushError
 from oci_push.events import Emit

@@ -16,7 +16,7 @@ from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import ReplicaResult
 from oci_push.engine.transfer import BlobResult
-from oci_push.errors import OciPushError
+from oci_push.errors import OciPushError, exit_code
 from oci_push.events import Event
 from oci_push.forms import VERSION, ErrorForm, Version, derive
 from oci_push.language.resolving import ResolveContext
@@ -341,17 +341,6 @@ def plan_schema() -> dict[str, object]:
 def events_schema() -> dict[str, object]:
     """Return the JSON Schema of events."""
     return forms.schema("oci-push events", EventForm)
-
-
-def exit_code(errors: list[OciPushError | None]) -> int:
-    """Choose a command's exit code: the one failure's own, 1 for several targets of which some failed."""
-    failed = [error for error in errors if error is not None]
-    if not failed:
-        return 0
-    stopped = next((error.exit_code for error in failed if error.exit_code > 128), 0)
-    if stopped:
-        return stopped
-    return failed[0].exit_code if len(errors) == 1 else 1
 
 
 def write_report(path: Path, form: Struct) -> None:
