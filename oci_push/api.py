@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from oci_push.engine.push import PushResult
+from oci_push.engine.pusher import REPLICATION_S, Environment, Options, Pusher
 from oci_push.errors import ConfigError
 from oci_push.events import Emit, ignore
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, check_tag, shown
-from oci_push.runner.pusher import REPLICATION_S, Environment, Options, Pusher
 from oci_push.runtime.clock import Clock, SystemClock
 from oci_push.runtime.context import Context
 from oci_push.secret import learn_logins
@@ -62,20 +62,22 @@ def push(
     parsed = parse_destinations(destinations, tags)
     options = options or Options()
     if regions:
-        from oci_push.runner.regions import fan_out
+        from oci_push.engine.regions import fan_out
 
         parsed = fan_out(parsed, regions)
     if create_repositories is not None:
-        from oci_push.runner.regions import ecr_accesses
+        from oci_push.engine.regions import ecr_accesses
 
         options = replace(options, endpoints={**ecr_accesses(parsed, create_repositories), **options.endpoints})
+    from oci_push.engine.unit import PushUnit, UnitTarget, perform  # the commands load this file for less
+
     pusher = Pusher(context, options, this_environment(), emit)
     with contextlib.closing(pusher):
-        targets = pusher.targets(parsed)
-        with pusher.open(source, context, targets=len(targets)) as opened:
-            pusher.check(opened, targets, context, wanted)
-            plan = pusher.plan(opened, targets, context, wanted)
-            return pusher.execute(plan, opened, context)
+        targets = tuple(UnitTarget(one.repository, one.tags) for one in parsed)
+        done = perform(PushUnit(source, targets, platform=wanted), pusher, context, emit)
+    if done.error is not None and not done.results:
+        raise done.error
+    return done.results
 
 
 def replicate(
@@ -93,7 +95,7 @@ def replicate(
     Without `regions` those count that the registry's replication rules name; where no rule covers one of
     `regions`, the image is copied there. Raises `OciPushError` for what concerns all of them.
     """
-    from oci_push.runner.regions import follow
+    from oci_push.engine.regions import follow
 
     try:
         named = Reference.parse(reference)

@@ -5,6 +5,7 @@ Events never hold secrets, as `discreet` stands before whoever listens, and URLs
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeAlias, TypeVar
 
@@ -12,18 +13,28 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.model.digest import Digest
+from oci_push.model.outcomes import BlobOutcome, ManifestOutcome, ReplicaOutcome, Status, TagOutcome
 from oci_push.model.reference import Repository
 from oci_push.secret import masked
 
 
-class Note(Struct, frozen=True):
+def _tag(name: str) -> str:
+    """Return what an event is called in JSON: ``blob_done``."""
+    return re.sub("(?<=.)(?=[A-Z])", "_", name).lower()
+
+
+class _Event(Struct, frozen=True, tag=_tag):
+    """Base of all; `type` says in JSON which one it is."""
+
+
+class LogMessage(_Event, frozen=True):
     """Say something a person should read: `level` is ``info`` or ``warning``."""
 
     text: str
     level: str = "info"
 
 
-class SourceOpened(Struct, frozen=True):
+class SourceOpened(_Event, frozen=True):
     """An image's structure is known: what it is, how many distinct blobs it has and their bytes."""
 
     source: str
@@ -33,7 +44,7 @@ class SourceOpened(Struct, frozen=True):
     size_bytes: int
 
 
-class LayerCompressed(Struct, frozen=True):
+class LayerCompressed(_Event, frozen=True):
     """A layer that was stored uncompressed has been compressed, or was known from an earlier run."""
 
     diff_id: Digest
@@ -42,14 +53,14 @@ class LayerCompressed(Struct, frozen=True):
     from_memory: bool
 
 
-class TargetStarted(Struct, frozen=True):
+class TargetStarted(_Event, frozen=True):
     """Work on one target repository begins."""
 
     repository: Repository
     tags: tuple[str, ...]
 
 
-class BlobProgress(Struct, frozen=True):
+class BlobProgress(_Event, frozen=True):
     """Bytes of a blob have gone out; `sent_bytes` counts from the blob's start."""
 
     repository: Repository
@@ -58,7 +69,7 @@ class BlobProgress(Struct, frozen=True):
     size_bytes: int
 
 
-class UploadResumed(Struct, frozen=True):
+class UploadResumed(_Event, frozen=True):
     """An upload that an earlier run left open goes on: `offset_bytes` of the blob are there already."""
 
     repository: Repository
@@ -67,35 +78,35 @@ class UploadResumed(Struct, frozen=True):
     size_bytes: int
 
 
-class BlobDone(Struct, frozen=True):
-    """A blob is in the repository; `outcome` is ``exists``, ``mounted``, ``uploaded`` or ``skipped``."""
+class BlobDone(_Event, frozen=True):
+    """A blob is in the repository."""
 
     repository: Repository
     digest: Digest
     size_bytes: int
-    outcome: str
+    outcome: BlobOutcome
     mounted_from: str = ""
 
 
-class ManifestDone(Struct, frozen=True):
-    """A manifest is in the repository; `outcome` is ``exists`` or ``pushed``."""
+class ManifestDone(_Event, frozen=True):
+    """A manifest is in the repository."""
 
     repository: Repository
     digest: Digest
-    outcome: str
+    outcome: ManifestOutcome
 
 
-class TagDone(Struct, frozen=True):
+class TagDone(_Event, frozen=True):
     """A tag points at the image; `outcome` is ``pushed`` or ``unchanged``."""
 
     repository: Repository
     tag: str
     digest: Digest
     size_bytes: int
-    outcome: str
+    outcome: TagOutcome
 
 
-class TargetFinished(Struct, frozen=True):
+class TargetFinished(_Event, frozen=True):
     """Work on one target repository has ended; `error` is empty on success."""
 
     repository: Repository
@@ -103,16 +114,16 @@ class TargetFinished(Struct, frozen=True):
     error: str = ""
 
 
-class ReplicaDone(Struct, frozen=True):
-    """A copy in another region is there and checked, or is not; `outcome` is ``replicated``, ``copied``, ``failed``."""
+class ReplicaDone(_Event, frozen=True):
+    """A copy in another region is there and checked, or is not."""
 
     repository: Repository
     digest: Digest
-    outcome: str
+    outcome: ReplicaOutcome
     error: str = ""
 
 
-class RetryScheduled(Struct, frozen=True):
+class RetryScheduled(_Event, frozen=True):
     """Something failed in a way that may pass and is tried again after `wait_s` seconds."""
 
     what: str
@@ -121,7 +132,7 @@ class RetryScheduled(Struct, frozen=True):
     wait_s: float
 
 
-class StepStarted(Struct, frozen=True):
+class StepStarted(_Event, frozen=True):
     """A pipeline step begins (or begins again: `attempt` counts from 1)."""
 
     name: str
@@ -132,18 +143,18 @@ class StepStarted(Struct, frozen=True):
     timeout_s: float | None = None
 
 
-class StepFinished(Struct, frozen=True):
-    """A pipeline step has ended with `result` (success, failure, skipped, terminated)."""
+class StepFinished(_Event, frozen=True):
+    """A pipeline step has ended with `result`."""
 
     name: str
     title: str
-    result: str
+    result: Status
     reason: str = ""
     seconds: float = 0.0
     step_type: str = "push"
 
 
-class Within(Struct, frozen=True):
+class Within(_Event, frozen=True):
     """Something happened inside a pipeline step, which may run beside others."""
 
     step: str
@@ -152,7 +163,7 @@ class Within(Struct, frozen=True):
 
 Event: TypeAlias = (
     Within
-    | Note
+    | LogMessage
     | SourceOpened
     | LayerCompressed
     | TargetStarted

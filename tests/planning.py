@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from program import program
+from published import check_json
+
+from oci_push.runner.report import PipelinePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +53,6 @@ def plan(folder: Path, text: str, *arguments: str, registries: object = None, va
     config = {"registries": registries or [], "variables": given, "secrets": secrets}
     (folder / "oci-push.yaml").write_text(json.dumps(config), encoding="utf-8")
     done = program("plan", str(file), "--json", *arguments, cwd=Path.cwd(), code=None, HOME=str(folder / "home"))
+    if done.stdout:
+        check_json(done.stdout, PipelinePlan)
     return Planned(done.returncode, json.loads(done.stdout or "{}"), done.stderr)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import yaml
 from program import program
+from published import check_json
+
+from oci_push.forms import ValidationForm
 
 CASES = Path(__file__).with_name("pipelines") / "push-step-cases.yaml"
 _LONG = ("@@REPEAT:x:12001@@", "x" * 12_001)
@@ -52,8 +55,9 @@ def validate(folder: Path, text: str | bytes, *arguments: str, config: str | Non
     if config is not None:
         (folder / "oci-push.yaml").write_text(config, encoding="utf-8")
     code, output = run_validate(folder, str(file), "--json", *arguments)
+    check_json(output, ValidationForm)
     found = json.loads(output)
-    assert list(found) == ["valid", "errors", "warnings"]
+    assert list(found) == ["version", "valid", "errors", "warnings"]
     return Validated(code, found["valid"], tuple(found["errors"]), tuple(found["warnings"]))
 
 

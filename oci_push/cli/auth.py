@@ -16,6 +16,7 @@ from oci_push.cli.output import say, say_json, start_debug_log
 from oci_push.cli.push import make_pusher
 from oci_push.cli.tables import fields
 from oci_push.cli.targets import Target
+from oci_push.engine.pusher import Pusher
 from oci_push.errors import CredentialsError, OciPushError
 from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.reference import Repository
@@ -23,7 +24,6 @@ from oci_push.protocol import manifests
 from oci_push.protocol.endpoints import bare, push_scope
 from oci_push.protocol.ping import ping
 from oci_push.providers.families import find_family
-from oci_push.runner.pusher import Pusher
 from oci_push.runtime.context import Context
 from oci_push.transport.auth import AuthView
 from oci_push.transport.session import Session

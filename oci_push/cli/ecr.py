@@ -13,11 +13,14 @@ from msgspec.structs import replace
 from oci_push.cli import options
 from oci_push.cli.failures import run_command
 from oci_push.cli.options import Common, split_regions
-from oci_push.cli.output import say, say_json, start_debug_log
+from oci_push.cli.output import say, say_form, say_json, start_debug_log
 from oci_push.cli.progress import LineRenderer, show_replicas
 from oci_push.cli.push import make_pusher
+from oci_push.engine.pusher import REPLICATION_S, Pusher
+from oci_push.engine.regions import follow
 from oci_push.errors import ConfigError, exit_code
-from oci_push.events import Note
+from oci_push.events import LogMessage
+from oci_push.forms import VERSION
 from oci_push.language.replication import load_rules
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import AwsIdentity
@@ -34,9 +37,7 @@ from oci_push.providers.ecr.replication_rules import (
     rule_problems,
     settle,
 )
-from oci_push.runner.pusher import REPLICATION_S, Pusher
-from oci_push.runner.regions import follow
-from oci_push.runner.report import replica_to_json
+from oci_push.runner.report import ReplicaForm, ReplicationReport
 from oci_push.runtime.context import Context
 
 ecr = typer.Typer(no_args_is_help=True, help="Amazon ECR's own settings.")
@@ -147,7 +148,7 @@ def wait(
             inner = context.child(seconds=timeout, what="waiting for replication")
             results = follow(inner, pusher, named, identity, split_regions(regions), emit)
         if as_json:
-            say_json({"replicas": [replica_to_json(result) for result in results]})
+            say_form(ReplicationReport(VERSION, tuple(ReplicaForm.of(result) for result in results)))
         show_replicas(results, is_quiet=as_json)
         return exit_code([result.error for result in results])
 
@@ -195,7 +196,7 @@ def _show_difference(home: Place, difference: Difference) -> None:
 
 
 def _say(text: str, level: str) -> None:
-    LineRenderer()(Note(text, level))
+    LineRenderer()(LogMessage(text, level))
 
 
 def _place(place: Place) -> dict[str, str]:

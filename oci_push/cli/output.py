@@ -20,6 +20,9 @@ import threading
 from collections.abc import Iterator
 from typing import TextIO
 
+from msgspec import Struct
+
+from oci_push import forms
 from oci_push.model.display import clean, clean_json
 from oci_push.secret import Json
 
@@ -37,6 +40,11 @@ def say_text(text: str) -> None:
 def say_json(value: Json) -> None:
     """Print a result as JSON."""
     _put(sys.stdout, f"{clean_json(value)}\n")
+
+
+def say_form(form: Struct) -> None:
+    """Print a result's published form as JSON."""
+    say_json(forms.to_builtins(form))
 
 
 def tell(line: str) -> None:

@@ -20,7 +20,7 @@ from oci_push.language.parse import read_pipeline
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import MAX_WAIT_S, Pipeline, flatten
 from oci_push.model.identity import EcrCreation
-from oci_push.runner.idle import Pushes
+from oci_push.runner.results import Pushes
 from oci_push.runner.simulated_results import SimulatedResults
 from oci_push.runtime.clock import Clock
 from oci_push.sources.table import path_exists

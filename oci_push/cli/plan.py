@@ -8,7 +8,7 @@ import typer
 
 from oci_push.cli.failures import run_command, show_error
 from oci_push.cli.options import ConfigOptions, takes
-from oci_push.cli.output import say, say_json, tell
+from oci_push.cli.output import say, say_form, tell
 from oci_push.cli.pipeline_inputs import (
     PipelineFile,
     PipelineOptions,
@@ -18,11 +18,11 @@ from oci_push.cli.pipeline_inputs import (
     tell_warnings,
 )
 from oci_push.errors import ConfigError
-from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import Pipeline, flatten, type_of
+from oci_push.model.outcomes import Status
 from oci_push.runner.hooks import ELECTED
-from oci_push.runner.schedule import SUCCESS
-from oci_push.runner.simulate import Assumed, PlannedStep, Simulation, simulate
+from oci_push.runner.report import PipelinePlan
+from oci_push.runner.simulate import Assumed, Simulation, simulate
 from oci_push.runner.simulated_results import SimulatedResults
 from oci_push.runtime.context import Context
 
@@ -48,10 +48,10 @@ def plan(
         )
         done = simulate(inputs.pipeline, inputs.resolve_context, assumed)
         if as_json:
-            say_json(simulation_to_json(done, inputs.resolve_context))
+            say_form(PipelinePlan.of(done, inputs.resolve_context))
         else:
             tell_warnings(inputs.warnings)
-            _print(done, inputs.resolve_context)
+            _print(done)
             tell_idle(done.pushes)
             _tell_commands(done, inputs.pipeline, inputs.simulated_results)
         if done.problems:
@@ -69,45 +69,13 @@ def _tell_commands(done: Simulation, pipeline: Pipeline, assumed: SimulatedResul
     }
     for owner, hook in elected.items():
         name = f"{owner}.{ELECTED}" if owner else ELECTED
-        if hook and hook.commands and name in done.events and assumed.of_hook(owner, ELECTED) == SUCCESS:
+        if hook and hook.commands and name in done.events and assumed.of_hook(owner, ELECTED) == Status.SUCCESS:
             tell(
                 f"note: {name}: its shell commands are taken to succeed; run does them only with --allow-exec, or fails"
             )
 
 
-def simulation_to_json(done: Simulation, resolve_context: ResolveContext) -> dict[str, object]:
-    """Return the plan's JSON; waits and limits in seconds, events in time order."""
-    return {
-        "steps": [step_to_json(step, resolve_context) for step in done.steps],
-        "build_status": done.status,
-        "exit_code": done.exit_code,
-        "events": done.events,
-    }
-
-
-def step_to_json(planned: PlannedStep, resolve_context: ResolveContext) -> dict[str, object]:
-    """Return one step; `source` is ``step:NAME``, a whole reference or a file, `image` the SOURCE it is read from."""
-    step, resolved = planned.step, planned.resolved
-    return {
-        "name": step.name,
-        "type": type_of(step),
-        "stage": step.settings.stage or "default",
-        "group": planned.group,
-        "decision": "run" if planned.runs else "skip",
-        "reason": planned.reason or None,
-        "source": resolved.source.text if resolved else None,
-        "image": (resolved.source.source or None) if resolved else resolve_context.candidates.get(step.name),
-        "registry": resolved.registry if resolved else None,
-        "pull_registry": (resolved.source.registry or None) if resolved else None,
-        "targets": list(resolved.references()) if resolved else [],
-        "attempts": planned.attempts,
-        "waits_s": list(planned.waits_s),
-        "timeout_s": step.settings.timeout_s,
-        "result": planned.result,
-    }
-
-
-def _print(done: Simulation, resolve_context: ResolveContext) -> None:
+def _print(done: Simulation) -> None:
     stage = ""
     for planned in done.steps:
         step = planned.step

@@ -34,8 +34,8 @@ class LineRenderer:
         while isinstance(event, events.Within):
             prefix += f"[{event.step}] "
             event = event.event
-        loud = isinstance(event, events.Note | events.RetryScheduled) and not (
-            isinstance(event, events.Note) and event.level == "info"
+        loud = isinstance(event, events.LogMessage | events.RetryScheduled) and not (
+            isinstance(event, events.LogMessage) and event.level == "info"
         )
         if self._quiet and not loud:
             return
@@ -60,7 +60,7 @@ def _lines(event: Event) -> Iterable[str]:
 
 def _line(event: Event) -> str:
     match event:
-        case events.Note(text=text, level=level):
+        case events.LogMessage(text=text, level=level):
             return f"warning: {text}" if level == "warning" else text
         case events.SourceOpened():
             return f"Image {event.root} ({event.blobs} blobs, {size(event.size_bytes)}) from {event.source}"

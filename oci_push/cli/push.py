@@ -15,10 +15,11 @@ from oci_push.api import parse_destinations, this_environment
 from oci_push.cli.failures import run_command, show_error
 from oci_push.cli.inputs import described_endpoints
 from oci_push.cli.options import Common, Family, split_regions, takes
-from oci_push.cli.output import say, say_json, start_debug_log
+from oci_push.cli.output import say, say_form, start_debug_log
 from oci_push.cli.progress import LineRenderer, show_replicas, show_tags, size
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import PushOptions, PushResult
+from oci_push.engine.pusher import REPLICATION_S, Options, Pusher
 from oci_push.errors import ConfigError, OciPushError, exit_code
 from oci_push.events import Emit
 from oci_push.model.endpoint import RegistryEndpoint
@@ -26,7 +27,6 @@ from oci_push.model.identity import EcrCreation
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.source import KNOWN_FORMS
-from oci_push.runner.pusher import REPLICATION_S, Options, Pusher
 from oci_push.runtime.context import Context
 from oci_push.sources.settings import SourceSettings
 from oci_push.transport.session import TransportSettings
@@ -80,12 +80,12 @@ def push(
         wanted = _platform(platform)
         listed = split_regions(regions)
         if listed and not wait_replication:
-            from oci_push.runner.regions import fan_out
+            from oci_push.engine.regions import fan_out
 
             destinations = fan_out(destinations, listed)
         endpoints = described_endpoints(source, destinations, common, env)
         if common.create_repository or wait_replication:
-            from oci_push.runner.regions import ecr_accesses
+            from oci_push.engine.regions import ecr_accesses
 
             creation = EcrCreation() if common.create_repository else None
             endpoints = {**endpoints, **ecr_accesses(destinations, creation, endpoints)}
@@ -104,9 +104,10 @@ def push(
                 if plan:
                     show_plan(planned, as_json=common.as_json)
                     if common.report:
-                        from oci_push.runner.report import write_report
+                        from oci_push.runner.report import ImagePlan, write_report
 
-                        write_report(common.report, {"source": source, "status": "planned", **plan_to_json(planned)})
+                        shown = ImagePlan.of(planned)
+                        write_report(common.report, replace(shown, source=source, status="planned"))
                     return 0
                 results = pusher.execute(planned, opened, context)
             replicas: list[ReplicaResult] = []
@@ -121,7 +122,7 @@ def push(
             return show_results(source, results, replicas, trouble, report=common.report, as_json=common.as_json)
         finally:
             if common.export and form:
-                from oci_push.runner.exports import write_exports
+                from oci_push.variables.exports import write_exports
 
                 write_exports(common.export, form, _members(results, planned.graph.root))
 
@@ -130,7 +131,7 @@ def push(
 
 def _members(results: Sequence[PushResult], root: Manifest) -> Mapping[str, Mapping[str, str]]:
     """Return what push steps export, of each destination that was pushed to: of ``push``, ``push_2`` and so on."""
-    from oci_push.runner.attempts import image_id_of
+    from oci_push.engine.unit import image_id_of
     from oci_push.runner.outputs import push_members
 
     image_id = image_id_of(root)
@@ -185,7 +186,7 @@ def wait_everywhere(
     found: list[ReplicaResult],
 ) -> None:
     """Wait, for each repository that was pushed to, until the other regions serve the image; fills `found`."""
-    from oci_push.runner.regions import serve_everywhere
+    from oci_push.engine.regions import serve_everywhere
 
     inner = context.child(seconds=REPLICATION_S, what="waiting for replication")
     for work, result in zip(plan.repositories, results, strict=True):
@@ -205,11 +206,12 @@ def show_results(
     """Print each tag with its digest, and each failure; give the exit code."""
     failures = [*(result.error for result in results), *(replica.error for replica in replicas)]
     code = exit_code(failures) or exit_code([trouble])
-    value = _results_to_json(source, code, results, replicas, trouble) if report or as_json else {}
     if as_json:
-        say_json(value)
+        from oci_push.runner.report import PushReport
+
+        say_form(PushReport.of(source, results, replicas, trouble))
     for result in results:
-        done = [tag.tag for tag in result.tags if tag.outcome in ("pushed", "unchanged")]
+        done = [tag.tag for tag in result.tags if tag.outcome.is_there]
         if not as_json:
             for name in done:
                 say(f"{result.repository}:{name}@{result.root}")
@@ -220,36 +222,19 @@ def show_results(
     if trouble is not None:
         show_error(trouble)
     if report:
-        from oci_push.runner.report import write_report
+        from oci_push.runner.report import PushReport, write_report
 
-        write_report(report, value)
+        write_report(report, PushReport.of(source, results, replicas, trouble))
     return code
-
-
-def _results_to_json(
-    source: str,
-    code: int,
-    results: Sequence[PushResult],
-    replicas: Sequence[ReplicaResult],
-    trouble: OciPushError | None,
-) -> dict[str, object]:
-    from oci_push.runner.report import error_to_json, push_to_json, replica_to_json
-
-    return {
-        "source": source,
-        "status": "success" if code == 0 else "failure",
-        "exit_code": code,
-        "targets": [push_to_json(result) for result in results],
-        **({"replicas": [replica_to_json(replica) for replica in replicas]} if replicas else {}),
-        **({"error": error_to_json(trouble)} if trouble is not None else {}),
-    }
 
 
 def show_plan(plan: PushPlan, *, as_json: bool) -> None:
     """Print the very object that would be executed."""
     graph = plan.graph
     if as_json:
-        say_json(plan_to_json(plan))
+        from oci_push.runner.report import ImagePlan
+
+        say_form(ImagePlan.of(plan))
         return
     say(f"image {graph.root.digest} ({graph.root.media_type})")
     say(f"  {len(graph.nodes)} manifests, {len(graph.blobs)} blobs, {size(graph.size_bytes)}")
@@ -259,26 +244,6 @@ def show_plan(plan: PushPlan, *, as_json: bool) -> None:
         for blob in work.blobs:
             asked = ", ".join(str(r) for r in work.mount_candidates.get(blob.digest, ()))
             say(f"  blob {blob.digest} {size(blob.size)}" + (f", mount from {asked}" if asked else ""))
-
-
-def plan_to_json(plan: PushPlan) -> dict[str, object]:
-    """Return a plan as JSON values."""
-    graph = plan.graph
-    return {
-        "digest": str(graph.root.digest),
-        "media_type": graph.root.media_type,
-        "manifests": [str(node.digest) for node in graph.nodes],
-        "blobs": [{"digest": str(b.digest), "size": b.size, "media_type": b.media_type} for b in graph.blobs],
-        "targets": [
-            {
-                "repository": str(work.target.repository),
-                "tags": list(work.target.tags),
-                "after": str(plan.repositories[work.after].target.repository) if work.after is not None else None,
-                "mounts": {str(digest): [str(r) for r in asked] for digest, asked in work.mount_candidates.items()},
-            }
-            for work in plan.repositories
-        ],
-    }
 
 
 def _platform(texts: list[str] | None) -> Platform | None:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from oci_push.api import this_environment
 from oci_push.cli.failures import run_command, show_error
 from oci_push.cli.options import Common, takes
-from oci_push.cli.output import say, say_json, start_debug_log, tell
+from oci_push.cli.output import say, say_form, start_debug_log, tell
 from oci_push.cli.pipeline_inputs import (
     Inputs,
     PipelineFile,
@@ -30,14 +30,14 @@ from oci_push.cli.push import make_pusher
 from oci_push.errors import ConfigError
 from oci_push.language.resolving import raise_together
 from oci_push.model.identity import AwsIdentity, EcrCreation
-from oci_push.runner.exports import write_exports
-from oci_push.runner.report import run_to_json, write_report
+from oci_push.model.outcomes import Status
+from oci_push.runner.report import PipelineReport, write_report
 from oci_push.runner.results import RunReport
 from oci_push.runner.run import Runner
 from oci_push.runner.settings import RunSettings
 from oci_push.runner.simulate import simulate
 from oci_push.runtime.context import Context
-from oci_push.variables.exports import check_export_names
+from oci_push.variables.exports import check_export_names, write_exports
 
 
 @takes(PipelineOptions, Common)
@@ -98,7 +98,7 @@ def run(
         _show(done, as_json=common.as_json)
         try:
             if common.report:
-                write_report(common.report, run_to_json(done))
+                write_report(common.report, PipelineReport.of(done))
         finally:
             if common.export and form:
                 write_exports(common.export, form, inputs.resolve_context.variables.exports())
@@ -124,18 +124,18 @@ def _check_effects(common: Common, inputs: Inputs, settings: RunSettings) -> str
 
 def _show(done: RunReport, *, as_json: bool) -> None:
     if as_json:
-        say_json(run_to_json(done))
+        say_form(PipelineReport.of(done))
     for step in done.steps:
         for result in step.pushed:
             for tag in result.tags:
-                if tag.outcome in ("pushed", "unchanged") and not as_json:
+                if tag.outcome.is_there and not as_json:
                     say(f"{result.repository}:{tag.tag}@{result.root}")
         if step.error is not None:
             show_error(step.error, before=f"step {step.name}: ")
             for result in step.pushed:
                 if result.error is not None:
                     show_tags(result)
-        elif step.status == "failure" and step.type != "parallel":
+        elif step.status is Status.FAILURE and step.type != "parallel":
             tell(f"error: step {step.name}: {step.reason}")
     tell_idle(done.pushes)
     tell(f"Build finished: {done.status}")

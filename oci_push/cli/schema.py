@@ -1,4 +1,4 @@
-"""`oci-push schema`: the files that people write, each as a JSON Schema, for editors."""
+"""`oci-push schema`: the files that people write, and the JSON that comes out, each as a JSON Schema."""
 
 from __future__ import annotations
 
@@ -14,10 +14,18 @@ from oci_push.errors import ConfigError
 from oci_push.language.config_schema import config_schema
 from oci_push.language.language_schema import language_schema
 from oci_push.language.replication import replication_schema
+from oci_push.runner.report import events_schema, plan_schema, report_schema
 from oci_push.runtime.context import Context
 
 FORMS: Mapping[str, Callable[[], Mapping[str, object]]] = MappingProxyType(
-    {"pipeline": language_schema, "config": config_schema, "replication": replication_schema}
+    {
+        "pipeline": language_schema,
+        "config": config_schema,
+        "replication": replication_schema,
+        "report": report_schema,
+        "plan": plan_schema,
+        "events": events_schema,
+    }
 )
 """The schema of each form, by the name that it is asked for with."""
 

@@ -14,11 +14,11 @@ from oci_push.cli import inputs
 from oci_push.cli.options import ConfigOptions
 from oci_push.credentials.files import AuthFiles
 from oci_push.credentials.format import AuthKey
+from oci_push.engine.pusher import Pusher
 from oci_push.errors import ConfigError
 from oci_push.language.integrations import Config, Integration
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import DOCKER_HUB, Reference, Repository, is_host, shown
-from oci_push.runner.pusher import Pusher
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.commands import command_runner
 

@@ -16,9 +16,9 @@ from msgspec import Struct, field
 from oci_push.cli.failures import run_command
 from oci_push.cli.inputs import CONFIG_NAME, given_source, pairs, read_bytes, read_config, tell_found
 from oci_push.cli.options import ConfigOptions, takes
-from oci_push.cli.output import say, say_json
+from oci_push.cli.output import say, say_form
 from oci_push.errors import ConfigError, Diagnostic
-from oci_push.language.diagnostics import to_json
+from oci_push.forms import ValidationForm
 from oci_push.language.integrations import Config
 from oci_push.language.parse import read_pipeline
 from oci_push.language.schema_registries import Known, KnownRegistry
@@ -58,7 +58,7 @@ def validate(
         errors = tuple(dict.fromkeys(problem for one in checked for problem in one.errors))
         warnings = tuple(dict.fromkeys(problem for one in checked for problem in one.warnings))
         if as_json:
-            say_json(to_json(_name(pipelines[0]), errors, warnings))
+            say_form(ValidationForm.of(_name(pipelines[0]), errors, warnings))
         else:
             tell_found(*(one.config for one in checked))
             _print(checked, errors, warnings)

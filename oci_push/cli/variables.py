@@ -17,11 +17,11 @@ from oci_push.cli.options import ConfigOptions, takes
 from oci_push.cli.output import say, say_json
 from oci_push.errors import ConfigError
 from oci_push.language.integrations import Config
-from oci_push.runner.git import git_environment, git_reader
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.commands import command_runner
 from oci_push.runtime.context import Context
 from oci_push.variables.dotenv import parse_dotenv
+from oci_push.variables.git import git_environment, git_reader
 from oci_push.variables.lookup import Variables, VariableSource
 from oci_push.variables.system import MEANINGS, Build, GitFacts, ReadGit, system_sources
 

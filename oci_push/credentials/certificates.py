@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from oci_push.errors import ConfigError
-from oci_push.events import Emit, Note
+from oci_push.events import Emit, LogMessage
 from oci_push.model.endpoint import TlsConfig
 
 SYSTEM_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
@@ -42,7 +42,7 @@ def add_certificates(tls: TlsConfig, host: str, folders: Iterable[Path], emit: E
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as problem:
-            emit(Note(f"{folder / host}: certificates are not used ({problem.strerror or problem})", "warning"))
+            emit(LogMessage(f"{folder / host}: certificates are not used ({problem.strerror or problem})", "warning"))
             continue
         return _add(tls, folder / host, names, emit)
     return tls
@@ -57,7 +57,11 @@ def _readable(folder: Path, names: list[str], emit: Emit) -> list[str]:
         try:
             (folder / name).open("rb").close()
         except OSError as problem:
-            emit(Note(f"{folder / name}: cannot be read ({problem.strerror or problem}) and is not used", "warning"))
+            emit(
+                LogMessage(
+                    f"{folder / name}: cannot be read ({problem.strerror or problem}) and is not used", "warning"
+                )
+            )
             stem = name.rpartition(".")[0]
             left_out |= {name} if name.endswith(".crt") else {f"{stem}.cert", f"{stem}.key"}
     return [name for name in names if name not in left_out]
@@ -71,7 +75,7 @@ def _add(tls: TlsConfig, folder: Path, names: list[str], emit: Emit) -> TlsConfi
     if not pairs or tls.cert_file:
         return tls
     if len(pairs) > 1:
-        emit(Note(f"{folder}: has {len(pairs)} client certificates, {pairs[0]}.cert is used", "warning"))
+        emit(LogMessage(f"{folder}: has {len(pairs)} client certificates, {pairs[0]}.cert is used", "warning"))
     return replace(tls, cert_file=str(folder / f"{pairs[0]}.cert"), key_file=str(folder / f"{pairs[0]}.key"))
 
 

@@ -24,7 +24,7 @@ from msgspec import Struct
 from oci_push.credentials.format import AuthFile, AuthKey, holds_login
 from oci_push.credentials.helpers import MissingHelperError, ask_helper
 from oci_push.errors import CredentialsError
-from oci_push.events import Emit, Note
+from oci_push.events import Emit, LogMessage
 from oci_push.model.endpoint import Credential
 from oci_push.model.reference import DOCKER_HUB, Repository, canonical_host
 from oci_push.runtime.commands import RunCommand
@@ -232,7 +232,7 @@ class AuthFiles:
             is_new = text not in self._warned
             self._warned.add(text)
         if is_new:
-            self._emit(Note(text, "warning"))
+            self._emit(LogMessage(text, "warning"))
 
 
 def _unreadable(path: Path, problem: OSError) -> CredentialsError:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from oci_push.errors import SourceError
-from oci_push.events import Emit, Note, SourceOpened
+from oci_push.events import Emit, LogMessage, SourceOpened
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -55,7 +55,7 @@ def walk(
     blobs = _distinct(nodes, source.name, foreign=foreign)
     graph = ImageGraph(root, nodes, blobs)
     for stray in _strays(nodes):
-        emit(Note(f"{source.name}: {stray.digest} is of type {stray.media_type}, no manifest: it goes as a blob"))
+        emit(LogMessage(f"{source.name}: {stray.digest} is of type {stray.media_type}, no manifest: it goes as a blob"))
     emit(SourceOpened(source.name, root.digest, len(nodes), len(blobs), graph.size_bytes))
     return graph
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 
 from oci_push.errors import OciPushError
-from oci_push.events import Emit, Note
+from oci_push.events import Emit, LogMessage
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.manifest import Manifest
@@ -59,7 +59,11 @@ def _tell(context: Context, client: RepositoryClient, nodes: Sequence[Manifest],
         more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
         told.append(f"the tag{'s' * (len(left) > 1)} {', '.join(left[:_MOST_NAMED])}{more}")
     if told:
-        emit(Note(f"{client.repository}: {' and '.join(told)} stay behind: only the image itself is copied", "warning"))
+        emit(
+            LogMessage(
+                f"{client.repository}: {' and '.join(told)} stay behind: only the image itself is copied", "warning"
+            )
+        )
 
 
 def _referrers(context: Context, client: RepositoryClient, subject: Digest) -> int:

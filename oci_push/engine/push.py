@@ -15,18 +15,17 @@ from msgspec import Struct
 from oci_push.engine.left_behind import tell_what_stays
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.repository_push import RepositoryPush, Step
-from oci_push.engine.tags import TagOutcome, TagResult
+from oci_push.engine.tags import TagResult
 from oci_push.engine.transfer import BlobResult
 from oci_push.engine.verify import verify
 from oci_push.errors import OciPushError
 from oci_push.events import Emit
 from oci_push.model.digest import Digest
-from oci_push.model.endpoint import RegistryEndpoint
+from oci_push.model.outcomes import TagOutcome
 from oci_push.model.reference import Repository
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
-from oci_push.secret import repr_without
 from oci_push.sources.base import ImageReader
 
 _ROLLBACK_S = 30.0
@@ -41,7 +40,7 @@ class PushOptions(Struct, frozen=True):
 
 
 class PushResult(Struct, frozen=True):
-    """What became of one repository; `error` is ``None`` on success, `endpoint` how it was reached.
+    """What became of one repository; `error` is ``None`` on success.
 
     `verified` says that all of it was read back; `repaired` is what had to be sent again for that.
     """
@@ -56,10 +55,6 @@ class PushResult(Struct, frozen=True):
     seconds: float = 0.0
     verified: bool = False
     repaired: tuple[Digest, ...] = ()
-    endpoint: RegistryEndpoint | None = None
-
-    def __repr__(self) -> str:
-        return repr_without(self, "endpoint")
 
 
 def push(
@@ -138,5 +133,4 @@ def _result(one: RepositoryPush) -> PushResult:
         one.seconds,
         one.is_verified,
         tuple(dict.fromkeys(one.repaired)),
-        target.endpoint,
     )

@@ -7,7 +7,6 @@ that could not be moved (ECR user guide, "Private image replication": immutable 
 
 from __future__ import annotations
 
-import enum
 import threading
 from collections.abc import Callable, Sequence
 
@@ -17,9 +16,10 @@ from oci_push.engine.graph import walk
 from oci_push.engine.plan import PushTarget, plan_push
 from oci_push.engine.push import push
 from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTagError, OciPushError, RegistryError
-from oci_push.events import Emit, Note, ReplicaDone, ignore
+from oci_push.events import Emit, LogMessage, ReplicaDone, ignore
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint
+from oci_push.model.outcomes import ReplicaOutcome
 from oci_push.model.reference import Reference, Repository
 from oci_push.providers.base import Replication
 from oci_push.providers.ecr.host import move
@@ -42,16 +42,6 @@ class Original(Struct, frozen=True):
     repository: Repository
     root: Digest
     tags: tuple[str, ...]
-
-
-class ReplicaOutcome(enum.StrEnum):
-    """How an image came to be in one place, or that it did not."""
-
-    REPLICATED = "replicated"
-    """By the registry itself."""
-    COPIED = "copied"
-    """By us."""
-    FAILED = "failed"
 
 
 class ReplicaResult(Struct, frozen=True):
@@ -183,7 +173,7 @@ class _Replication:
             source_access = nearest(finished, self._clients.distance_s)
             source_repository = Repository(source_access.host, original.repository.path)
             self._emit(
-                Note(f"Copying {original.repository}@{original.root.short} from {source_access.host} to {place}")
+                LogMessage(f"Copying {original.repository}@{original.root.short} from {source_access.host} to {place}")
             )
             client = self._clients.repository(source_access, source_repository)
             reference = Reference(source_repository, "", original.root)
@@ -220,7 +210,7 @@ class _Replication:
             if place.account == self._replication.home(context).account:
                 return self._result(context, place, ReplicaOutcome.FAILED, error)
             self._emit(
-                Note(f"{repository}: cannot be looked at with this login, so its tags are not checked", "warning")
+                LogMessage(f"{repository}: cannot be looked at with this login, so its tags are not checked", "warning")
             )
         except OciPushError as error:
             return self._result(context, place, ReplicaOutcome.FAILED, error)

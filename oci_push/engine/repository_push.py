@@ -11,13 +11,14 @@ from functools import cached_property
 from typing import TypeAlias, TypeVar
 
 from oci_push.engine.plan import PushPlan, RepositoryPlan
-from oci_push.engine.tags import TagOutcome, TagResult, TagSnapshot
-from oci_push.engine.transfer import BlobOutcome, BlobResult, send, transfer
+from oci_push.engine.tags import TagResult, TagSnapshot
+from oci_push.engine.transfer import BlobResult, send, transfer
 from oci_push.errors import ImmutableTagError, OciPushError, RegistryError, UploadRejectedError
-from oci_push.events import BlobDone, Emit, ManifestDone, Note, TagDone, TargetFinished, TargetStarted
+from oci_push.events import BlobDone, Emit, LogMessage, ManifestDone, TagDone, TargetFinished, TargetStarted
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
+from oci_push.model.outcomes import BlobOutcome, ManifestOutcome, TagOutcome
 from oci_push.registry.clients import RegistryClients
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
@@ -87,7 +88,7 @@ class RepositoryPush:
         for blob in self.work.blobs:
             self.blobs[blob.digest] = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
             self.emit(BlobDone(self.client.repository, blob.digest, blob.size, BlobOutcome.EXISTS))
-        self.emit(ManifestDone(self.client.repository, self.root.digest, "exists"))
+        self.emit(ManifestDone(self.client.repository, self.root.digest, ManifestOutcome.EXISTS))
 
     def put_root(self, context: Context) -> None:
         """Store the root by its digest alone, if it is not there."""
@@ -133,7 +134,7 @@ class RepositoryPush:
         self.blobs[blob.digest] = send(context, self.client, self.source, blob, None)
         self.repaired.append(blob.digest)
         what = f"{self.client.repository}: blob {blob.digest.short}"
-        self.emit(Note(f"{what}: was said to be there and was not; sent", "warning"))
+        self.emit(LogMessage(f"{what}: was said to be there and was not; sent", "warning"))
 
     def each(
         self, context: Context, items: Sequence[T], act: Callable[[Context, T], None], *, stop_on_error: bool = True
@@ -173,7 +174,7 @@ class RepositoryPush:
 
     def _put_by_digest(self, context: Context, node: Manifest) -> None:
         self.put(context, node, str(node.digest))
-        self.emit(ManifestDone(self.client.repository, node.digest, "pushed"))
+        self.emit(ManifestDone(self.client.repository, node.digest, ManifestOutcome.PUSHED))
 
     def _put_root_with_tags(self, context: Context) -> None:
         """Store the root with all its tags in one request where that is known, else with its first tag."""
@@ -192,7 +193,7 @@ class RepositoryPush:
             return
         if not made:
             self._put_tag(context, tags[0])
-        self.emit(ManifestDone(self.client.repository, self.root.digest, "pushed"))
+        self.emit(ManifestDone(self.client.repository, self.root.digest, ManifestOutcome.PUSHED))
 
     def _put_batch(self, context: Context, batch: tuple[str, ...]) -> frozenset[str]:
         """Set several tags in one request; return those made, none where the registry does not know that."""

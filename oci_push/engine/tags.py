@@ -6,35 +6,16 @@ cannot do that, the tag stays and is reported. What cannot be known is said to b
 
 from __future__ import annotations
 
-import enum
-
 from msgspec import Struct
 
 from oci_push.errors import NotFoundError, OciPushError, RegistryError
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
+from oci_push.model.outcomes import TagOutcome
 from oci_push.model.reference import Reference
 from oci_push.registry.manifest_push import SETTLE_S
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
-
-
-class TagOutcome(enum.StrEnum):
-    """What became of one tag."""
-
-    PUSHED = "pushed"
-    UNCHANGED = "unchanged"
-    FAILED = "failed"
-    """It is where it was."""
-    NOT_REACHED = "not reached"
-    RESTORED = "restored"
-    """It had moved and should not have, and is where it was again."""
-    REMOVED = "removed"
-    """It was new and should not exist, and does not any more."""
-    LEFT = "left"
-    """It could not be put back."""
-    UNKNOWN = "unknown"
-    """It may have moved, and the registry could not be asked."""
 
 
 class TagResult(Struct, frozen=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -18,20 +17,12 @@ from oci_push.errors import (
 from oci_push.events import BlobDone, Emit
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
+from oci_push.model.outcomes import BlobOutcome
 from oci_push.model.reference import Repository
 from oci_push.protocol.uploads import UploadSession
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.sources.base import ImageReader, verified
-
-
-class BlobOutcome(enum.StrEnum):
-    """How a blob came to be in a repository."""
-
-    EXISTS = "exists"
-    MOUNTED = "mounted"
-    UPLOADED = "uploaded"
-    SKIPPED = "skipped"
 
 
 class BlobResult(Struct, frozen=True):

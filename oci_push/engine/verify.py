@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from oci_push.engine.repository_push import RepositoryPush
-from oci_push.engine.tags import TagOutcome, TagResult
+from oci_push.engine.tags import TagResult
 from oci_push.engine.transfer import is_there
 from oci_push.errors import RegistryError
-from oci_push.events import Note
+from oci_push.events import LogMessage
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
+from oci_push.model.outcomes import TagOutcome
 from oci_push.model.reference import Reference
 from oci_push.runtime.context import Context
 
@@ -39,7 +40,7 @@ def verify(push: RepositoryPush, context: Context) -> None:
     for node in gone:  # children before parents, as the graph lists them
         push.put(context, node, str(node.digest))
         push.repaired.append(node.digest)
-        push.emit(Note(f"{repository}: manifest {node.digest}: was not there; sent", "warning"))
+        push.emit(LogMessage(f"{repository}: manifest {node.digest}: was not there; sent", "warning"))
     for blob in _missing(push, context, lost, has_blob):
         raise _unstable(f"{repository}: blob {blob.digest}")
     for node in _missing(push, context, gone, has_manifest):
@@ -48,7 +49,7 @@ def verify(push: RepositoryPush, context: Context) -> None:
     push.is_verified = True
     repaired = f", {len(push.repaired)} of them sent again" if push.repaired else ""
     counts = f"{len(tags)} tags, {len(push.nodes)} manifests, {len(blobs)} blobs"
-    push.emit(Note(f"{repository}: verified: {counts}{repaired}"))
+    push.emit(LogMessage(f"{repository}: verified: {counts}{repaired}"))
 
 
 def _missing(
@@ -70,7 +71,7 @@ def _read_back(push: RepositoryPush, context: Context, tag: str) -> None:
     if there is None:
         push.put(context, push.root, tag)
         push.repaired.append(push.root.digest)
-        push.emit(Note(f"{reference}: was not there; set", "warning"))
+        push.emit(LogMessage(f"{reference}: was not there; set", "warning"))
         there = _where(push, context, tag)
     if there not in (push.root.digest, Digest.of(push.root.raw)):  # the digest's algorithm may be the registry's choice
         push.tags[tag] = TagResult(tag, TagOutcome.LEFT, f"it names {there or 'nothing'}, not the image")

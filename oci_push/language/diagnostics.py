@@ -63,25 +63,6 @@ class Diagnostics:
             raise ConfigError(problems=self.errors)
 
 
-def to_json(file: str, errors: Iterable[Diagnostic], warnings: Iterable[Diagnostic]) -> dict[str, object]:
-    """Return the form of ``validate --json``; a problem without a file is one of `file`."""
-    failed, warned = [problem_to_json(p, file) for p in errors], [problem_to_json(p, file) for p in warnings]
-    return {"valid": not failed, "errors": failed, "warnings": warned}
-
-
-def problem_to_json(problem: Diagnostic, file: str) -> dict[str, object]:
-    """Return one problem; `code` is null where the vendor has no number for it."""
-    return {
-        "file": problem.file or file,
-        "line": problem.line,
-        "column": problem.column,
-        "path": problem.path,
-        "code": problem.code or None,
-        "message": problem.message,
-        "hint": problem.hint,
-    }
-
-
 def must(key: str, wanted: str, node: Node, *, secret: bool = False) -> str:
     """Say what `key` must be, and what it is where that helps and is no secret."""
     message = f'"{key}" must {wanted}'

@@ -13,7 +13,7 @@ import contextlib
 from msgspec import Struct
 
 from oci_push.errors import OciPushError, RegistryError
-from oci_push.events import Emit, Note
+from oci_push.events import Emit, LogMessage
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.reference import Repository
 from oci_push.protocol import uploads
@@ -77,7 +77,7 @@ class AbandonedUpload(Struct, frozen=True):
             if self.is_broken and error.status == 404:
                 capabilities.learn("resumes", False)
             if self.reached:
-                emit(Note(f"{what}: the registry has not kept what was sent; the next push sends all of it"))
+                emit(LogMessage(f"{what}: the registry has not kept what was sent; the next push sends all of it"))
             return
         except OciPushError:
             self._keep_unseen(entry, capabilities, emit)
@@ -86,12 +86,12 @@ class AbandonedUpload(Struct, frozen=True):
             close(self.session, context, self.repository, status.upload)
             entry.forget()
             if self.confirmed:
-                emit(Note(f"{what}: the registry does not say what it has kept; the next push sends all of it"))
+                emit(LogMessage(f"{what}: the registry does not say what it has kept; the next push sends all of it"))
             return
         entry.note(status.upload, status.stored)
         capabilities.learn("resumes", True)
         arrived = f"{status.stored / 1e6:.1f} of {self.blob.size / 1e6:.1f} MB have arrived"
-        emit(Note(f"{what}: {arrived}; the same command goes on from there"))
+        emit(LogMessage(f"{what}: {arrived}; the same command goes on from there"))
 
     def _keep_unseen(self, entry: StoredUpload, capabilities: LearntCapabilities, emit: Emit) -> None:
         """Keep the note where nobody could be asked: bytes may be there, and a later run asks."""
@@ -99,4 +99,8 @@ class AbandonedUpload(Struct, frozen=True):
         if not self.reached:
             return
         then = "goes on from what it has kept" if capabilities.known.resumes else "asks what it has kept"
-        emit(Note(f"{what_of(self.repository, self.blob)}: the registry cannot be asked now; the same command {then}"))
+        emit(
+            LogMessage(
+                f"{what_of(self.repository, self.blob)}: the registry cannot be asked now; the same command {then}"
+            )
+        )

@@ -25,7 +25,7 @@ from oci_push.errors import (
     RegistryError,
     UploadRejectedError,
 )
-from oci_push.events import BlobProgress, Emit, Note, RetryScheduled, UploadResumed
+from oci_push.events import BlobProgress, Emit, LogMessage, RetryScheduled, UploadResumed
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.reference import Repository
 from oci_push.protocol import blobs, uploads
@@ -218,7 +218,7 @@ class BlobUpload:
             self._capabilities.learn("resumes", False)
         if doubt.is_found:
             lost = "the registry did not keep what an earlier run had sent; all of it is sent"
-            self._emit(Note(f"{abandoned_uploads.what_of(self._repository, self._blob)}: {lost}", "warning"))
+            self._emit(LogMessage(f"{abandoned_uploads.what_of(self._repository, self._blob)}: {lost}", "warning"))
         if not is_gone:
             upload = status.upload if status else doubt.upload
             abandoned_uploads.close(self._session, context, self._repository, upload, is_stale=status is None)

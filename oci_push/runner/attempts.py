@@ -1,4 +1,4 @@
-"""One push step's attempts: resolve, pull, plan, execute, and again as its `retry` block says.
+"""One push step's attempts: resolve it, have the unit performed, and again as its `retry` block says.
 
 The time limit starts with the step and covers reading the source and all waits. A failure of the configuration, an
 exceeded limit and a cancel are final; everything else may be tried again.
@@ -11,18 +11,17 @@ import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.engine.push import PushResult
-from oci_push.engine.replicate import ReplicaResult
+from oci_push.engine.plan import PushTarget
+from oci_push.engine.pusher import Pusher
+from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, image_id_of, perform
 from oci_push.errors import ConfigError, DeadlineError, OciPushError
-from oci_push.events import Emit, Note, RetryScheduled, StepStarted
+from oci_push.events import Emit, LogMessage, RetryScheduled, StepStarted
 from oci_push.language.resolve import ResolvedPush, resolve_build, resolve_push
 from oci_push.language.resolve_source import ImageSource
 from oci_push.language.resolving import Pushed, ResolveContext
 from oci_push.language.steps import BuildStep, PushStep, Retry, wait_s
-from oci_push.model.manifest import Manifest
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.runner.outputs import push_members
-from oci_push.runner.pusher import REPLICATION_S, Pusher
-from oci_push.runner.regions import serve_everywhere
 from oci_push.runner.simulate import step_variables
 from oci_push.runtime.context import Context
 
@@ -30,22 +29,17 @@ _LARGEST_DATE_S = 250_000_000_000.0
 
 
 class AttemptOutcome(Struct, frozen=True):
-    """Tell what the attempts of a step came to; `members` are what later steps can know of the push."""
+    """What the attempts of a step came to: the last one's result, and the error that counts for the step.
+
+    `targets` are how its repositories were reached; there are none where it failed.
+    """
 
     attempts: int
     waits_s: tuple[float, ...]
-    pushed: tuple[PushResult, ...]
+    last: UnitResult
     error: OciPushError | None
     resolved: ResolvedPush | None = None
-    image_id: str = ""
-    replicas: tuple[ReplicaResult, ...] = ()
-
-
-class _Tried(Struct, frozen=True):
-    pushed: tuple[PushResult, ...]
-    image_id: str
-    error: OciPushError | None
-    replicas: tuple[ReplicaResult, ...] = ()
+    targets: tuple[PushTarget, ...] = ()
 
 
 class PushAttempts:
@@ -66,11 +60,11 @@ class PushAttempts:
         inner = context.child(seconds=settings.timeout_s, what=f"step {self._step.name}")
         started = context.clock.monotonic()
         waits: list[float] = []
-        tried = _Tried((), "", None)
+        tried = UnitResult()
         resolved: ResolvedPush | None = None
         attempt = 0
         if settings.timeout_s:
-            self._emit(Note(_countdown(settings.timeout_s, context.clock.now())))
+            self._emit(LogMessage(_countdown(settings.timeout_s, context.clock.now())))
         try:
             while True:
                 attempt += 1
@@ -90,15 +84,16 @@ class PushAttempts:
         if failure is not None and context.reason is not None:
             failure = context.reason  # what a cancel breaks on its way fails for other reasons too
         elif isinstance(failure, DeadlineError) and settings.timeout_s:
-            self._emit(Note("Timeout exceeded. Step execution will be terminated", "warning"))
-            self._emit(Note("Trying to terminate step execution"))
-            self._emit(Note("Step termination completed"))
+            self._emit(LogMessage("Timeout exceeded. Step execution will be terminated", "warning"))
+            self._emit(LogMessage("Trying to terminate step execution"))
+            self._emit(LogMessage("Step termination completed"))
             failure = DeadlineError(
                 f"step {self._step.name}: time limit of {settings.timeout_s:g} s exceeded "
                 f"(ended after {context.clock.monotonic() - started:.1f} s)",
                 hint="raise timeout: of the step, or see what took the time in the log",
             )
-        return AttemptOutcome(attempt, tuple(waits), tried.pushed, failure, resolved, tried.image_id, tried.replicas)
+        targets = self._targets(resolved) if resolved is not None and failure is None else ()
+        return AttemptOutcome(attempt, tuple(waits), tried, failure, resolved, targets)
 
     def _resolve(self, attempt: int) -> ResolvedPush:
         variables = self._context.variables.overlay(step_variables(self._step, attempt))
@@ -107,74 +102,71 @@ class PushAttempts:
             return resolve_build(self._step, resolve_context)
         return resolve_push(self._step, resolve_context)
 
-    def _try(self, resolved: ResolvedPush, context: Context) -> _Tried:
+    def _try(self, resolved: ResolvedPush, context: Context) -> UnitResult:
         """Push once; an image that cannot be read is looked for in the fallback registries."""
-        tried = self._from(resolved, resolved.source, context)
+        tried = self._perform(resolved, resolved.source, context)
         for source in resolved.source.instead:
-            if tried.error is None or tried.pushed or isinstance(tried.error, DeadlineError) or context.is_cancelled:
+            if tried.error is None or tried.results or isinstance(tried.error, DeadlineError) or context.is_cancelled:
                 break
-            self._emit(Note(f"{resolved.source.text} cannot be read ({tried.error}); trying {source.text}", "warning"))
-            tried = self._from(resolved, source, context)
+            self._emit(
+                LogMessage(f"{resolved.source.text} cannot be read ({tried.error}); trying {source.text}", "warning")
+            )
+            tried = self._perform(resolved, source, context)
         return tried
 
-    def _from(self, resolved: ResolvedPush, source: ImageSource, context: Context) -> _Tried:
-        pusher = self._pusher
-        repositories = [(target, target.repository) for target in resolved.targets if target.repository is not None]
-        try:
-            targets = tuple(pusher.target(place, resolved.tags, target.endpoint) for target, place in repositories)
-            with pusher.open(source.source, context, given=source.endpoint, targets=len(targets)) as opened:
-                pusher.check(opened, targets, context)
-                plan = pusher.plan(opened, targets, context)
-                image_id = image_id_of(plan.graph.root)
-                results = pusher.execute(plan, opened, context)
-        except OciPushError as problem:
-            return _Tried((), "", problem)
-        failed = next((result.error for result in results if result.error is not None), None)
-        done = _Tried(results, image_id, failed)
-        if failed is not None or resolved.served_in is None or pusher.is_rehearsal:
-            return done
-        return self._served(done, resolved.served_in, context)
+    def _perform(self, resolved: ResolvedPush, source: ImageSource, context: Context) -> UnitResult:
+        registries: dict[str, RegistryEndpoint] = {}
+        unit = push_unit(resolved, source, registries)
+        return perform(unit, self._pusher.knowing(registries), context, self._emit)
 
-    def _served(self, done: _Tried, regions: tuple[str, ...], context: Context) -> _Tried:
-        """Wait until every region serves what was pushed; a region that does not is the step's failure."""
-        found: list[ReplicaResult] = []
-        inner = context.child(seconds=REPLICATION_S, what="waiting for replication")
-        clients = self._pusher.clients
-        try:
-            for result in done.pushed:
-                if result.endpoint is not None:
-                    found += serve_everywhere(inner, clients, result.endpoint, result, regions, self._emit)
-        except OciPushError as problem:
-            return replace(done, error=problem, replicas=tuple(found))
-        failed = next((replica.error for replica in found if replica.error is not None), None)
-        return replace(done, error=failed, replicas=tuple(found))
+    def _targets(self, resolved: ResolvedPush) -> tuple[PushTarget, ...]:
+        return tuple(
+            self._pusher.target(one.repository, resolved.tags, one.endpoint)
+            for one in resolved.targets
+            if one.repository is not None
+        )
+
+
+def push_unit(resolved: ResolvedPush, source: ImageSource, registries: dict[str, RegistryEndpoint]) -> PushUnit:
+    """Return the unit of a resolved push from `source`; how the registries it names are reached goes to `registries`.
+
+    Pulling and pushing with one integration may differ in roles, so the names tell them apart.
+    """
+
+    def named(purpose: str, endpoint: RegistryEndpoint) -> str:
+        name = f"{purpose} {endpoint.name}@{endpoint.host}"
+        registries[name] = endpoint
+        return name
+
+    targets = tuple(
+        UnitTarget(one.repository, resolved.tags, named("push", one.endpoint))
+        for one in resolved.targets
+        if one.repository is not None
+    )
+    pulled = named("pull", source.endpoint) if source.endpoint is not None else ""
+    return PushUnit(source.source, targets, pulled, served_in=resolved.served_in)
 
 
 def exported(done: AttemptOutcome) -> dict[str, str]:
     """Return the members that a successful push has."""
-    if done.resolved is None or not done.pushed:
+    if done.resolved is None or not done.last.results:
         return {}
-    first = done.pushed[0]
-    return dict(push_members(done.resolved.registry, first.repository, first.root, done.image_id))
+    first = done.last.results[0]
+    return dict(push_members(done.resolved.registry, first.repository, first.root, done.last.image_id))
 
 
 def pushed_image(done: AttemptOutcome) -> Pushed | None:
     """Return what later steps push again when they name this one as their candidate."""
-    first = next(iter(done.pushed), None)
-    if first is None or first.endpoint is None or done.resolved is None:
+    if done.resolved is None or not done.last.results or not done.targets:
         return None
-    return Pushed(first.repository, first.root, first.endpoint, done.resolved.image_name)
+    first = done.last.results[0]
+    return Pushed(first.repository, first.root, done.targets[0].endpoint, done.resolved.image_name)
 
 
 def read_image_id(pusher: Pusher, source: ImageSource, context: Context) -> str:
     """Return the digest of an image's configuration, for members of build steps; raises `OciPushError`."""
     with pusher.open(source.source, context, given=source.endpoint) as opened:
         return image_id_of(opened.manifest(context, opened.root(context)))
-
-
-def image_id_of(root: Manifest) -> str:
-    """Return the digest of an image's configuration; an index has none and stands for itself."""
-    return str(root.config.digest if root.config else root.digest)
 
 
 def _may_retry(problem: OciPushError, attempt: int, retry: Retry) -> bool:

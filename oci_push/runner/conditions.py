@@ -14,13 +14,13 @@ from oci_push.expressions.syntax import parse
 from oci_push.language.branches import Decision, allows
 from oci_push.language.scalars import to_boolean
 from oci_push.language.steps import Branches, Condition, Conditions, Dependencies, Dependency, Flag, Text, When
-from oci_push.runner.schedule import SKIPPED
+from oci_push.model.outcomes import Status
 from oci_push.variables.derived import DERIVED
 from oci_push.variables.lookup import Variables, names_in
 
 _OF_GIT = ("CF_BRANCH", "CF_REVISION", "CF_BRANCH_TAG_NORMALIZED")
 _FINISHED = frozenset({"success", "failure", "skipped", "terminated"})
-_WITHOUT_RESULT = frozenset({"pending", SKIPPED})
+_WITHOUT_RESULT = frozenset({"pending", Status.SKIPPED})
 _ALWAYS_THERE = frozenset({"CF_BRANCH", "CF_REVISION", *(n for n, one in DERIVED.items() if one.base in _OF_GIT)})
 _STEP_NAMES = re.compile(r"\bsteps\.([\w-]+)|(?<![\w.\"'-])([\w-]+)\.result\b")
 _MOST_READ = 1024
@@ -116,7 +116,7 @@ class _Steps(Mapping[str, Value]):
         self._members = members
 
     def __getitem__(self, name: str) -> Value:
-        return {**self._members.get(name, {}), "name": name, "result": self._states[name]}
+        return {**self._members.get(name, {}), "name": name, "result": str(self._states[name])}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._states)
@@ -152,7 +152,7 @@ def _waits(wanted: Dependency, states: Mapping[str, str]) -> str:
     if state is None:
         return f"waits for step {name!r}, which does not exist"
     words = " or ".join(wanted.states)
-    never = " (it did not run)" if state == SKIPPED and "skipped" not in wanted.states else ""
+    never = " (it did not run)" if state == Status.SKIPPED and "skipped" not in wanted.states else ""
     return f"step {name!r} is {state}{never}, not {words}"
 
 

@@ -13,13 +13,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.errors import ConfigError, OciPushError
-from oci_push.events import Emit, Note
+from oci_push.events import Emit, LogMessage
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import Hook, Text, UnsupportedStep
+from oci_push.model.outcomes import Status
 from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.notes import NoteWriter
-from oci_push.runner.results import HookResult, Noted
-from oci_push.runner.schedule import FAILURE, SKIPPED, SUCCESS, Rules, Schedule
+from oci_push.runner.results import Annotation, HookResult
+from oci_push.runner.schedule import Rules, Schedule
 from oci_push.runner.settings import RunSettings
 from oci_push.runtime.context import Context
 from oci_push.runtime.shell import run_shell
@@ -32,7 +33,7 @@ _SHELL_OWN = re.compile(r"PATH|IFS|ENV|BASH_ENV|SHELLOPTS|BASHOPTS|PS4|LD_.*|DYL
 _MOST_VALUE_BYTES = 100_000  # Linux takes 128 KiB for name and value
 _NEEDS_LEAVE = "shell commands run only with --allow-exec"
 
-RunSteps = Callable[[Schedule, ResolveContext, Context], str]
+RunSteps = Callable[[Schedule, ResolveContext, Context], Status]
 """Drive a schedule of a hook's steps to its end and give its status."""
 
 
@@ -51,7 +52,7 @@ class HookRunner(Struct, frozen=True):
     run_steps: RunSteps
     image: str = ""
 
-    def run(self, hook: Hook | None, context: Context) -> tuple[HookResult | None, tuple[Noted, ...]]:
+    def run(self, hook: Hook | None, context: Context) -> tuple[HookResult | None, tuple[Annotation, ...]]:
         """Run a hook: notes last, so that they can hold what its steps export."""
         if hook is None:
             return None, ()
@@ -65,32 +66,32 @@ class HookRunner(Struct, frozen=True):
             if hook.commands:
                 return self._result(hook, what, *run_commands(hook.commands, what, self._shell(variables), context))
             if hook.steps:
-                self.emit(Note(f"{what} begins"))
+                self.emit(LogMessage(f"{what} begins"))
                 resolve_context = replace(self.resolve_context, variables=variables)
                 rules = Rules(hook.is_parallel, hook.fail_fast, hook.strict_fail_fast)
                 status = self.run_steps(
                     Schedule(hook.steps, rules, VariablesEvaluator(variables)), resolve_context, context
                 )
-                return self._result(hook, what, status, "" if status == SUCCESS else "one of its steps failed")
+                return self._result(hook, what, status, "" if status == Status.SUCCESS else "one of its steps failed")
         except OciPushError as problem:
-            return self._result(hook, what, FAILURE, str(problem))
-        return HookResult(hook.event, SUCCESS)
+            return self._result(hook, what, Status.FAILURE, str(problem))
+        return HookResult(hook.event, Status.SUCCESS)
 
-    def _result(self, hook: Hook, what: str, status: str, reason: str) -> HookResult:
-        if status == SKIPPED and hook.event == ELECTED:
-            status = FAILURE  # what was to come first has not happened
-        if status != SUCCESS:
-            self.emit(Note(f"{what} ended with {status}: {reason}", "warning"))
-        return HookResult(hook.event, status, reason)
+    def _result(self, hook: Hook, what: str, status: Status, reason: str) -> HookResult:
+        if status == Status.SKIPPED and hook.event == ELECTED:
+            status = Status.FAILURE  # what was to come first has not happened
+        if status != Status.SUCCESS:
+            self.emit(LogMessage(f"{what} ended with {status}: {reason}", "warning"))
+        return HookResult(hook.event, status, reason or None)
 
-    def _write(self, hook: Hook, variables: Variables) -> tuple[Noted, ...]:
+    def _write(self, hook: Hook, variables: Variables) -> tuple[Annotation, ...]:
         evaluator = VariablesEvaluator(variables)
         names = evaluator.names(self.states, self.workflow)
         writer = NoteWriter(variables, evaluator, names, self.settings.read_file, self.emit, self.image)
         try:
             return writer.write(hook.notes, hook.event)
         except OciPushError as problem:
-            self.emit(Note(f"{self.owner}: notes of {hook.event} cannot be made: {problem}", "warning"))
+            self.emit(LogMessage(f"{self.owner}: notes of {hook.event} cannot be made: {problem}", "warning"))
             return ()
 
     def _shell(self, variables: Variables) -> Shell:
@@ -111,7 +112,7 @@ class Shell(Struct, frozen=True):
     def run(self, commands: tuple[Text, ...], context: Context) -> int:
         """Run commands as one script that ends at the first failure; gives its exit code."""
         script = "\n".join(self.variables.interpolate(command.text).text for command in commands)
-        return run_shell(script, self._environment(), context, lambda line: self.emit(Note(f"  {line}")))
+        return run_shell(script, self._environment(), context, lambda line: self.emit(LogMessage(f"  {line}")))
 
     def _environment(self) -> dict[str, str]:
         env = dict(self.settings.env)
@@ -129,20 +130,20 @@ class Shell(Struct, frozen=True):
         return env
 
 
-def run_commands(commands: tuple[Text, ...], what: str, shell: Shell, context: Context) -> tuple[str, str]:
+def run_commands(commands: tuple[Text, ...], what: str, shell: Shell, context: Context) -> tuple[Status, str]:
     """Run commands; gives a status and the reason for it."""
     if not shell.settings.allow_exec:
-        return SKIPPED, _NEEDS_LEAVE
-    shell.emit(Note(f"{what}: runs {len(commands)} commands"))
+        return Status.SKIPPED, _NEEDS_LEAVE
+    shell.emit(LogMessage(f"{what}: runs {len(commands)} commands"))
     try:
         code = shell.run(commands, context)
     except OSError as problem:
-        return FAILURE, f"the shell cannot be run ({problem.strerror})"
-    return (SUCCESS, "") if code == 0 else (FAILURE, f"its commands ended with exit code {code}")
+        return Status.FAILURE, f"the shell cannot be run ({problem.strerror})"
+    return (Status.SUCCESS, "") if code == 0 else (Status.FAILURE, f"its commands ended with exit code {code}")
 
 
-def run_foreign(step: UnsupportedStep, shell: Shell, context: Context) -> tuple[str, str]:
+def run_foreign(step: UnsupportedStep, shell: Shell, context: Context) -> tuple[Status, str]:
     """Run a step of another type inside a hook: its commands, on this machine; its image has no meaning here."""
     if not step.commands:
-        return SKIPPED, f"type {step.type} is not run by oci-push"
+        return Status.SKIPPED, f"type {step.type} is not run by oci-push"
     return run_commands(step.commands, f"step {step.name}", shell, context)

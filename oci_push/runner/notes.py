@@ -7,12 +7,11 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from oci_push.events import Emit
-from oci_push.events import Note as Said
+from oci_push.events import Emit, LogMessage
 from oci_push.expressions.javascript.values import Value
 from oci_push.language.steps import Evaluate, NoteEntry, Notes, NoteValue, Text
 from oci_push.runner.conditions import VariablesEvaluator
-from oci_push.runner.results import Noted, Plain
+from oci_push.runner.results import Annotation, Plain
 from oci_push.variables.lookup import Variables
 
 _FILE = "file:"
@@ -33,22 +32,22 @@ class NoteWriter(Struct, frozen=True):
     emit: Emit
     image: str = ""
 
-    def write(self, notes: Notes, event: str) -> tuple[Noted, ...]:
+    def write(self, notes: Notes, event: str) -> tuple[Annotation, ...]:
         """Evaluate all notes of a hook; an expression that cannot be evaluated leaves its key without a value."""
-        found: list[Noted] = []
+        found: list[Annotation] = []
         for metadata in notes.metadata:
             image = self._text(metadata.image)
-            found.extend(Noted("image", image, note.key, self._value(note), event) for note in metadata.notes)
+            found.extend(Annotation("image", image, note.key, self._value(note), event) for note in metadata.notes)
         for annotation in notes.annotations:
             kind, entity = self._entity(annotation.entity_type, annotation.entity_id)
             display = self._text(annotation.display) if annotation.display else None
             found.extend(
-                Noted(kind, entity, note.key, self._value(note), event, note.key == display)
+                Annotation(kind, entity, note.key, self._value(note), event, note.key == display)
                 for note in annotation.notes
             )
         for removal in notes.removals:
             kind, entity = self._entity(removal.entity_type, removal.entity_id)
-            found.extend(Noted(kind, entity, key, event=event, is_removal=True) for key in removal.keys)
+            found.extend(Annotation(kind, entity, key, event=event, is_removal=True) for key in removal.keys)
         return tuple(found)
 
     def _entity(self, kind: Text | None, entity: Text | None) -> tuple[str, str]:
@@ -61,13 +60,14 @@ class NoteWriter(Struct, frozen=True):
         return self.variables.interpolate(text.text).text
 
     def _value(self, note: NoteEntry) -> Plain:
-        return self._plain(note.key, note.value)
+        value = self._plain(note.key, note.value)
+        return int(value) if isinstance(value, float) and value.is_integer() else value
 
     def _plain(self, key: str, value: NoteValue) -> Plain:
         if isinstance(value, Evaluate):
             found = self.evaluator.evaluate(value.expression.text, self.names)
             if found.error:
-                self.emit(Said(f"{key}: {value.expression.text} cannot be evaluated: {found.error}", "warning"))
+                self.emit(LogMessage(f"{key}: {value.expression.text} cannot be evaluated: {found.error}", "warning"))
                 return None
             return found.result if not isinstance(found.result, Mapping) else None
         if not isinstance(value, Text):

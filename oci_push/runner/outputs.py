@@ -13,7 +13,7 @@ from oci_push.variables.lookup import Variables
 
 def step_outputs(step: Step, result: str, variables: Variables) -> dict[str, str]:
     """Return what every step has, with a build's image as the pipeline names it."""
-    found = {"name": step.name, "type": type_of(step), "result": result}
+    found = {"name": step.name, "type": type_of(step), "result": str(result)}
     if step.settings.description:
         found["description"] = variables.interpolate(step.settings.description.text).text
     if isinstance(step, BuildStep) and step.image_name:

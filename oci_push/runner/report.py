@@ -1,126 +1,348 @@
-"""Reports: what a push or a run did, in its one serial form, JSON."""
+"""Reports and plans: what commands print with ``--json`` and write with ``--report``, each form made in one place.
+
+Sizes are in bytes, times in seconds. A form is an own structure where the published JSON differs from our values.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
+from msgspec import UNSET, Struct, UnsetType
+
+from oci_push import forms
+from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import PushResult
 from oci_push.engine.replicate import ReplicaResult
-from oci_push.engine.transfer import BlobOutcome
-from oci_push.errors import OciPushError
+from oci_push.engine.transfer import BlobResult
+from oci_push.errors import OciPushError, exit_code
+from oci_push.events import Event
+from oci_push.forms import VERSION, ErrorForm, Version, derive
+from oci_push.language.resolving import ResolveContext
+from oci_push.language.steps import type_of
+from oci_push.model.digest import Digest
 from oci_push.model.display import clean_json
-from oci_push.runner.results import HookResult, Noted, RunReport, StepResult
+from oci_push.model.outcomes import BlobOutcome, ReplicaOutcome, Status, TagOutcome
+from oci_push.model.reference import Repository
+from oci_push.runner.results import Annotation, HookResult, RunReport, StepResult
+from oci_push.runner.simulate import PlannedStep, Simulation
 from oci_push.runtime.files import write_result
 
 
-def push_to_json(result: PushResult) -> dict[str, object]:
-    """Return one repository's result; sizes in bytes, times in seconds."""
-    by_outcome = {outcome.value: 0 for outcome in BlobOutcome}
-    for blob in result.blobs:
-        by_outcome[blob.outcome.value] += 1
-    return {
-        "repository": str(result.repository),
-        "digest": str(result.root),
-        "media_type": result.media_type,
-        "size": result.root_size,
-        "tags": [{"tag": tag.tag, "outcome": tag.outcome, "error": tag.error or None} for tag in result.tags],
-        "blobs": [
-            {
-                "digest": str(blob.digest),
-                "size": blob.size,
-                "outcome": blob.outcome.value,
-                "bytes_sent": blob.bytes_sent,
-                "bytes_found": blob.bytes_found,
-                "mounted_from": blob.mounted_from or None,
-            }
-            for blob in result.blobs
-        ],
-        "counts": by_outcome,
-        "bytes_sent": sum(blob.bytes_sent for blob in result.blobs),
-        "bytes_resent": sum(blob.bytes_resent for blob in result.blobs),
-        "bytes_found": sum(blob.bytes_found for blob in result.blobs),
-        "verified": result.verified,
-        "repaired": [str(digest) for digest in result.repaired],
-        "seconds": round(result.seconds, 3),
-        "error": error_to_json(result.error),
-    }
+class TagForm(Struct, frozen=True):
+    """What became of one tag."""
+
+    tag: str
+    outcome: TagOutcome
+    error: str | None
 
 
-def run_to_json(report: RunReport) -> dict[str, object]:
-    """Return a pipeline's run."""
-    return {
-        "build_status": report.status,
-        "exit_code": report.exit_code,
-        "seconds": round(report.seconds, 3),
-        "push_steps": {"total": report.pushes.total, "ran": report.pushes.ran},
-        "steps": [step_to_json(step) for step in report.steps],
-        "hooks": [_hook_to_json(hook) for hook in report.hooks],
-        "notes": [_note_to_json(note) for note in report.notes],
-    }
+class BlobForm(Struct, frozen=True):
+    """What became of one blob; `bytes_found` were there already from an upload that had broken off."""
+
+    digest: Digest
+    size: int
+    outcome: BlobOutcome
+    bytes_sent: int
+    bytes_found: int
+    mounted_from: str | None
+
+    @classmethod
+    def of(cls, blob: BlobResult) -> BlobForm:
+        """Return a blob's result."""
+        return derive(cls, blob, mounted_from=blob.mounted_from or None)
 
 
-def step_to_json(step: StepResult) -> dict[str, object]:
-    """Return one step; `notes` are metadata and annotations, `waits_s` the seconds between attempts."""
-    return {
-        "name": step.name,
-        "type": step.type,
-        "title": step.title or step.name,
-        "stage": step.stage or "default",
-        "group": step.group,
-        "status": step.status,
-        "attempts": step.attempts,
-        "waits_s": list(step.waits_s),
-        "reason": step.reason or None,
-        "seconds": round(step.seconds, 3),
-        "error": error_to_json(step.error),
-        "targets": [push_to_json(result) for result in step.pushed],
-        "replicas": [replica_to_json(replica) for replica in step.replicas],
-        "hooks": [_hook_to_json(hook) for hook in step.hooks],
-        "notes": [_note_to_json(note) for note in step.notes],
-    }
+_SUMS = ("bytes_sent", "bytes_resent", "bytes_found")
 
 
-def _hook_to_json(hook: HookResult) -> dict[str, object]:
-    return {"event": hook.event, "status": hook.status, "reason": hook.reason or None}
+class TargetForm(Struct, frozen=True):
+    """What became of one repository; `counts` are of blobs by outcome."""
+
+    repository: Repository
+    digest: Digest
+    media_type: str
+    size: int
+    tags: tuple[TagForm, ...]
+    blobs: tuple[BlobForm, ...]
+    counts: dict[str, int]
+    bytes_sent: int
+    bytes_resent: int
+    bytes_found: int
+    verified: bool
+    repaired: tuple[Digest, ...]
+    seconds: float
+    error: ErrorForm | None
+
+    @classmethod
+    def of(cls, result: PushResult) -> TargetForm:
+        """Return one repository's result."""
+        outcomes = [blob.outcome for blob in result.blobs]
+        return derive(
+            cls,
+            result,
+            digest=result.root,
+            size=result.root_size,
+            tags=tuple(derive(TagForm, tag, error=tag.error or None) for tag in result.tags),
+            blobs=tuple(BlobForm.of(blob) for blob in result.blobs),
+            counts={outcome.value: outcomes.count(outcome) for outcome in BlobOutcome},
+            **{name: sum(getattr(blob, name) for blob in result.blobs) for name in _SUMS},
+            seconds=round(result.seconds, 3),
+            error=ErrorForm.or_none(result.error),
+        )
 
 
-def _note_to_json(note: Noted) -> dict[str, object]:
-    value = note.value
-    return {
-        "entity_type": note.entity_type,
-        "entity_id": note.entity_id,
-        "key": note.key,
-        "value": int(value) if isinstance(value, float) and value.is_integer() else value,
-        "event": note.event,
-        "display": note.is_display,
-        "removed": note.is_removal,
-    }
+class ReplicaForm(Struct, frozen=True):
+    """What became of one copy in another region or account."""
+
+    repository: Repository
+    region: str
+    account: str
+    outcome: ReplicaOutcome
+    seconds: float
+    error: ErrorForm | None
+
+    @classmethod
+    def of(cls, result: ReplicaResult) -> ReplicaForm:
+        """Return one place's result."""
+        place, error = result.place, ErrorForm.or_none(result.error)
+        seconds = round(result.seconds, 3)
+        return derive(cls, result, region=place.region, account=place.account, seconds=seconds, error=error)
 
 
-def replica_to_json(result: ReplicaResult) -> dict[str, object]:
-    """Return one place's result; times in seconds."""
-    return {
-        "repository": str(result.repository),
-        "region": result.place.region,
-        "account": result.place.account,
-        "outcome": result.outcome,
-        "seconds": round(result.seconds, 3),
-        "error": error_to_json(result.error),
-    }
+class PushReport(Struct, frozen=True):
+    """What ``oci-push push`` did; `error` is of all repositories, `replicas` are there if waited for."""
+
+    version: Version
+    source: str
+    status: Literal["success", "failure"]
+    exit_code: int
+    targets: tuple[TargetForm, ...]
+    replicas: tuple[ReplicaForm, ...] | UnsetType = UNSET
+    error: ErrorForm | UnsetType = UNSET
+
+    @classmethod
+    def of(
+        cls, source: str, results: Sequence[PushResult], replicas: Sequence[ReplicaResult], error: OciPushError | None
+    ) -> PushReport:
+        """Return a push's report, with the exit code that follows from its results."""
+        code = exit_code([*(one.error for one in results), *(one.error for one in replicas)]) or exit_code([error])
+        return cls(
+            VERSION,
+            source,
+            "failure" if code else "success",
+            code,
+            tuple(TargetForm.of(one) for one in results),
+            tuple(ReplicaForm.of(one) for one in replicas) or UNSET,
+            ErrorForm.of(error) if error is not None else UNSET,
+        )
 
 
-def error_to_json(error: OciPushError | None) -> dict[str, object] | None:
-    """Return an error's class, message and hint."""
-    if error is None:
-        return None
-    return {
-        "type": type(error).__name__,
-        "message": str(error),
-        "hint": error.hint,
-        "exit_code": error.exit_code,
-    }
+class ReplicationReport(Struct, frozen=True):
+    """What ``oci-push ecr replicate`` found."""
+
+    version: Version
+    replicas: tuple[ReplicaForm, ...]
 
 
-def write_report(path: Path, value: object) -> None:
-    """Write JSON, masked, in one move; raises `ConfigError`."""
-    write_result(path, clean_json(value) + "\n", "the report")
+class StepForm(Struct, frozen=True):
+    """What became of one step; `notes` are metadata and annotations, `waits_s` the times between attempts."""
+
+    name: str
+    type: str
+    title: str
+    stage: str
+    group: int
+    status: Status
+    attempts: int
+    waits_s: tuple[float, ...]
+    reason: str | None
+    seconds: float
+    error: ErrorForm | None
+    targets: tuple[TargetForm, ...]
+    replicas: tuple[ReplicaForm, ...]
+    hooks: tuple[HookResult, ...]
+    notes: tuple[Annotation, ...]
+
+    @classmethod
+    def of(cls, step: StepResult) -> StepForm:
+        """Return a step's result."""
+        return derive(
+            cls,
+            step,
+            title=step.title or step.name,
+            stage=step.stage or "default",
+            reason=step.reason or None,
+            seconds=round(step.seconds, 3),
+            error=ErrorForm.or_none(step.error),
+            targets=tuple(TargetForm.of(one) for one in step.pushed),
+            replicas=tuple(ReplicaForm.of(one) for one in step.replicas),
+        )
+
+
+class PushCounts(Struct, frozen=True):
+    """How many steps of a pipeline push, and how many of them ran."""
+
+    total: int
+    ran: int
+
+
+class PipelineReport(Struct, frozen=True):
+    """What ``oci-push run`` did."""
+
+    version: Version
+    build_status: Status
+    exit_code: int
+    seconds: float
+    push_steps: PushCounts
+    steps: tuple[StepForm, ...]
+    hooks: tuple[HookResult, ...]
+    notes: tuple[Annotation, ...]
+
+    @classmethod
+    def of(cls, report: RunReport) -> PipelineReport:
+        """Return a run's report."""
+        return derive(
+            cls,
+            report,
+            version=VERSION,
+            build_status=report.status,
+            seconds=round(report.seconds, 3),
+            push_steps=derive(PushCounts, report.pushes),
+            steps=tuple(StepForm.of(one) for one in report.steps),
+        )
+
+
+class PlannedBlob(Struct, frozen=True):
+    """One blob of an image."""
+
+    digest: Digest
+    size: int
+    media_type: str
+
+
+class PlannedTarget(Struct, frozen=True):
+    """The work for one repository; `after` is the one that must be pushed first, `mounts` whom to ask for a blob."""
+
+    repository: Repository
+    tags: tuple[str, ...]
+    after: Repository | None
+    mounts: dict[Digest, tuple[Repository, ...]]
+
+
+class ImagePlan(Struct, frozen=True):
+    """What ``oci-push push --plan`` would do; a report of it has `source` and `status` too."""
+
+    version: Version
+    digest: Digest
+    media_type: str
+    manifests: tuple[Digest, ...]
+    blobs: tuple[PlannedBlob, ...]
+    targets: tuple[PlannedTarget, ...]
+    source: str | UnsetType = UNSET
+    status: Literal["planned"] | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, plan: PushPlan) -> ImagePlan:
+        """Return the form of the plan that would be executed."""
+        graph = plan.graph
+        return cls(
+            VERSION,
+            graph.root.digest,
+            graph.root.media_type,
+            tuple(node.digest for node in graph.nodes),
+            tuple(derive(PlannedBlob, blob) for blob in graph.blobs),
+            tuple(
+                PlannedTarget(
+                    work.target.repository,
+                    work.target.tags,
+                    plan.repositories[work.after].target.repository if work.after is not None else None,
+                    dict(work.mount_candidates),
+                )
+                for work in plan.repositories
+            ),
+        )
+
+
+class PlannedStepForm(Struct, frozen=True):
+    """What would become of a step; `source` is ``step:NAME``, a reference or a file, `image` where it is read from."""
+
+    name: str
+    type: str
+    stage: str
+    group: int
+    decision: Literal["run", "skip"]
+    reason: str | None
+    source: str | None
+    image: str | None
+    registry: str | None
+    pull_registry: str | None
+    targets: tuple[str, ...]
+    attempts: int
+    waits_s: tuple[float, ...]
+    timeout_s: float | None
+    result: Status
+
+    @classmethod
+    def of(cls, planned: PlannedStep, resolve_context: ResolveContext) -> PlannedStepForm:
+        """Return a step of a simulated run."""
+        step, resolved = planned.step, planned.resolved
+        return derive(
+            cls,
+            planned,
+            name=step.name,
+            type=type_of(step),
+            stage=step.settings.stage or "default",
+            decision="run" if planned.runs else "skip",
+            reason=planned.reason or None,
+            source=resolved.source.text if resolved else None,
+            image=(resolved.source.source or None) if resolved else resolve_context.candidates.get(step.name),
+            registry=resolved.registry if resolved else None,
+            pull_registry=(resolved.source.registry or None) if resolved else None,
+            targets=resolved.references() if resolved else (),
+            timeout_s=step.settings.timeout_s,
+        )
+
+
+class PipelinePlan(Struct, frozen=True):
+    """What ``oci-push plan`` shows; `events` are names of steps and hooks in the order in which they end."""
+
+    version: Version
+    steps: tuple[PlannedStepForm, ...]
+    build_status: Status
+    exit_code: int
+    events: tuple[str, ...]
+
+    @classmethod
+    def of(cls, done: Simulation, resolve_context: ResolveContext) -> PipelinePlan:
+        """Return a simulated run."""
+        steps = tuple(PlannedStepForm.of(step, resolve_context) for step in done.steps)
+        return cls(VERSION, steps, done.status, done.exit_code, tuple(done.events))
+
+
+class EventForm(Struct, frozen=True):
+    """One event on a line of its own."""
+
+    version: Version
+    event: Event
+
+
+def report_schema() -> dict[str, object]:
+    """Return the JSON Schema of what ``--report`` writes, and of ``--json`` of push, run and ecr replicate."""
+    return forms.schema("oci-push report", PushReport, PipelineReport, ReplicationReport)
+
+
+def plan_schema() -> dict[str, object]:
+    """Return the JSON Schema of ``oci-push plan --json`` and of ``oci-push push --plan --json``."""
+    return forms.schema("oci-push plan", PipelinePlan, ImagePlan)
+
+
+def events_schema() -> dict[str, object]:
+    """Return the JSON Schema of events."""
+    return forms.schema("oci-push events", EventForm)
+
+
+def write_report(path: Path, form: Struct) -> None:
+    """Write a form's JSON, masked, in one move; raises `ConfigError`."""
+    write_result(path, clean_json(forms.to_builtins(form)) + "\n", "the report")

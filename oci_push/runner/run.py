@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
+from oci_push.engine.pusher import Pusher
 from oci_push.errors import Cancelled
 from oci_push.events import Emit, StepFinished, discreet
 from oci_push.language.resolve import title_of
 from oci_push.language.resolving import Pushed, ResolveContext, raise_together
 from oci_push.language.steps import Pipeline, Text, type_of
+from oci_push.model.outcomes import Status
 from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.hooks import ELECTED, HookRunner
-from oci_push.runner.idle import count_pushes
-from oci_push.runner.pusher import Pusher
-from oci_push.runner.results import RunReport, StepResult
-from oci_push.runner.schedule import FAILURE, PENDING, RUNNING, SKIPPED, SUCCESS, TERMINATED, Entry, Rules, Schedule
+from oci_push.runner.results import RunReport, StepResult, count_pushes
+from oci_push.runner.schedule import Entry, Rules, Schedule
 from oci_push.runner.settings import MAX_STEPS_AT_ONCE, RunSettings
 from oci_push.runner.simulate import settled, simulate
-from oci_push.runner.steps import Moment, StepRunner
+from oci_push.runner.steps import PipelineState, StepRunner
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import TaskGroup
 from oci_push.variables.lookup import names_in
@@ -58,40 +58,40 @@ class Runner:
         )
         told, notes = hooks.run(pipeline.hook(ELECTED), context)
         done = [told] if told else []
-        if told is not None and told.status != SUCCESS:
+        if told is not None and told.status != Status.SUCCESS:
             schedule.abort(f"the pipeline's hook on_elected ended with {told.status}")
-        stepping = self._stepping(self._context, needs_ids=_needed_ids(pipeline))
-        results = self._drive(schedule, stepping, context)
+        steps = self._step_runner(self._context, needs_ids=_needed_ids(pipeline))
+        results = self._drive(schedule, steps, context)
         pushes = count_pushes(schedule.entries(), lambda step: assumed.pushes(step, evaluator))
         has_failed = pushes.fails(required=assumed.requires_push)
-        status = FAILURE if has_failed else schedule.status()
+        status = Status.FAILURE if has_failed else schedule.status()
         found = list(notes)
         hooks = replace(hooks, workflow=schedule.workflow())
-        for event in ("on_success" if status == SUCCESS else "on_fail", "on_finish"):
+        for event in ("on_success" if status == Status.SUCCESS else "on_fail", "on_finish"):
             told, written = hooks.run(pipeline.hook(event), context) if not context.is_cancelled else (None, ())
             done += [told] if told else []
             found += written
         context.expire()  # a step's own scope may have noticed first that the time is over
-        code = context.reason.exit_code if context.reason is not None else int(status != SUCCESS)
+        code = context.reason.exit_code if context.reason is not None else int(status != Status.SUCCESS)
         rows = tuple(_row(entry, results, self._context) for entry in schedule.entries())
         return RunReport(rows, code, status, tuple(done), tuple(found), context.clock.monotonic() - started, pushes)
 
-    def _drive(self, schedule: Schedule, stepping: StepRunner, context: Context) -> dict[str, StepResult]:
+    def _drive(self, schedule: Schedule, steps: StepRunner, context: Context) -> dict[str, StepResult]:
         """Start what is ready and take in what ends, until nothing is left."""
-        crew: TaskGroup[StepResult] = TaskGroup(context, limit=MAX_STEPS_AT_ONCE)
+        tasks: TaskGroup[StepResult] = TaskGroup(context, limit=MAX_STEPS_AT_ONCE)
         results: dict[str, StepResult] = {}
         while True:
             started = schedule.ready()
             self._tell_skipped(schedule)
-            is_beside = len(started) > 1 or not crew.is_idle
+            is_beside = len(started) > 1 or not tasks.is_idle
             for entry in started:
-                moment = Moment(dict(schedule.states), schedule.workflow(entry), entry.group, is_beside)
-                crew.start(entry.name, lambda s, e=entry, m=moment: stepping.run(e.step, m, s))  # type: ignore[misc]
+                state = PipelineState(dict(schedule.states), schedule.workflow(entry), entry.group, is_beside)
+                tasks.start(entry.name, lambda s, e=entry, m=state: steps.run(e.step, m, s))  # type: ignore[misc]
             for name in schedule.to_cancel():
-                crew.cancel(name, Cancelled("another step failed"))
-            if crew.is_idle:
+                tasks.cancel(name, Cancelled("another step failed"))
+            if tasks.is_idle:
                 break
-            name, outcome = crew.wait()
+            name, outcome = tasks.wait()
             result = outcome.get()
             results[name] = result
             schedule.finish(name, result.status, str(result.error) if result.error else result.reason)
@@ -101,11 +101,11 @@ class Runner:
                 schedule.stop("cancelled")
         return results
 
-    def _run_hook_steps(self, schedule: Schedule, resolve_context: ResolveContext, context: Context) -> str:
-        self._drive(schedule, self._stepping(resolve_context, in_hook=True), context)
+    def _run_hook_steps(self, schedule: Schedule, resolve_context: ResolveContext, context: Context) -> Status:
+        self._drive(schedule, self._step_runner(resolve_context, in_hook=True), context)
         return schedule.status()
 
-    def _stepping(
+    def _step_runner(
         self, resolve_context: ResolveContext, *, needs_ids: frozenset[str] = frozenset(), in_hook: bool = False
     ) -> StepRunner:
         return StepRunner(
@@ -122,14 +122,14 @@ class Runner:
     def _tell_skipped(self, schedule: Schedule) -> None:
         for entry in schedule.take_skipped():
             title = title_of(entry.name, entry.step.settings, self._context)
-            self._emit(StepFinished(entry.name, title, SKIPPED, entry.reason, step_type=type_of(entry.step)))
+            self._emit(StepFinished(entry.name, title, Status.SKIPPED, entry.reason, step_type=type_of(entry.step)))
 
 
 def _row(entry: Entry, results: dict[str, StepResult], resolve_context: ResolveContext) -> StepResult:
     known = results.get(entry.name)
     if known is not None:
         return known
-    state = TERMINATED if entry.state in (PENDING, RUNNING) else entry.state
+    state = Status.TERMINATED if entry.state in (Status.PENDING, Status.RUNNING) else entry.state
     settings = entry.step.settings
     title = title_of(entry.name, settings, resolve_context)
     return StepResult(entry.name, state, type_of(entry.step), settings.stage, title, entry.group, reason=entry.reason)

@@ -17,11 +17,10 @@ from msgspec import Struct, field
 
 from oci_push.language.branches import Decision
 from oci_push.language.steps import Conditions, Flag, ParallelStep, Pipeline, Step, SuccessCriteria, When
+from oci_push.model.outcomes import Status
 
-PENDING, RUNNING = "pending", "running"
-SUCCESS, FAILURE, SKIPPED, TERMINATED = "success", "failure", "skipped", "terminated"
-_OVER = frozenset({SUCCESS, FAILURE, SKIPPED, TERMINATED})
-_FAILED = frozenset({FAILURE, TERMINATED})
+_OVER = frozenset({Status.SUCCESS, Status.FAILURE, Status.SKIPPED, Status.TERMINATED})
+_FAILED = frozenset({Status.FAILURE, Status.TERMINATED})
 
 
 class ConditionEvaluator(Protocol):
@@ -64,7 +63,7 @@ class Entry(Struct, eq=False):
     step: Step
     parent: Entry | None
     index: int
-    state: str = PENDING
+    state: Status = Status.PENDING
     reason: str = ""
     group: int = 0
     children: list[Entry] = field(default_factory=list)
@@ -102,7 +101,7 @@ class Schedule:
 
     def __init__(self, steps: tuple[Step, ...], rules: Rules, evaluator: ConditionEvaluator) -> None:
         self._rules = rules
-        self._judge = evaluator
+        self._evaluator = evaluator
         self._roots = [_entry(step, None, index) for index, step in enumerate(steps)]
         self._by_name = {entry.name: entry for root in self._roots for entry in root.walk()}
         self._states = {name: entry.state for name, entry in self._by_name.items()}
@@ -113,7 +112,7 @@ class Schedule:
         self._unfinished = len(self._roots)
         self._running: dict[str, Entry] = {}
         self._waiting = {entry.name: entry for entry in self._roots}
-        self._to_judge = dict.fromkeys(self._waiting)
+        self._to_evaluate = dict.fromkeys(self._waiting)
         self._waiters = _waiters(self._roots)
         self._newly_skipped: list[Entry] = []
         self._stopped = ""
@@ -146,10 +145,10 @@ class Schedule:
             pass
         return started
 
-    def finish(self, name: str, state: str, reason: str = "") -> None:
+    def finish(self, name: str, state: Status, reason: str = "") -> None:
         """Note a started step's result."""
         entry = self._by_name[name]
-        if state == SKIPPED:
+        if state == Status.SKIPPED:
             entry.is_blocked, entry.roots = True, (name,)
         self._set(entry, state, reason)
         self._conclude(entry.outermost())
@@ -168,27 +167,27 @@ class Schedule:
         """Return the running steps that an abort of a parallel pipeline ends."""
         if not (self._has_aborted and self._rules.is_parallel):
             return []
-        return [entry.name for entry in self.entries() if entry.state == RUNNING and not entry.children]
+        return [entry.name for entry in self.entries() if entry.state == Status.RUNNING and not entry.children]
 
-    def status(self) -> str:
+    def status(self) -> Status:
         """Return the build status, ``success`` or ``failure``."""
         if self._has_aborted or self._is_cancelled:
-            return FAILURE
+            return Status.FAILURE
         criteria = self._rules.success_criteria
         if criteria is not None and self._unmet(criteria, self._roots):
-            return FAILURE
-        return FAILURE if any(self._fails_strictly(entry) for entry in self.entries()) else SUCCESS
+            return Status.FAILURE
+        return Status.FAILURE if any(self._fails_strictly(entry) for entry in self.entries()) else Status.SUCCESS
 
-    def workflow(self, asking: Entry | None = None) -> str:
+    def workflow(self, asking: Entry | None = None) -> Status:
         """Return ``workflow.result`` as a condition of the step `asking` sees it."""
         if self._is_cancelled:
-            return TERMINATED
+            return Status.TERMINATED
         if self._failures:
-            return FAILURE
+            return Status.FAILURE
         if not self._rules.is_parallel:
-            return SUCCESS if asking is not None or self.is_over else RUNNING
+            return Status.SUCCESS if asking is not None or self.is_over else Status.RUNNING
         others = self._unfinished - (0 if asking is None or asking.outermost().is_over else 1)
-        return SUCCESS if others == 0 else RUNNING
+        return Status.SUCCESS if others == 0 else Status.RUNNING
 
     def _advance(self, started: list[Entry]) -> bool:
         """Take one round; says whether another may find more."""
@@ -202,7 +201,7 @@ class Schedule:
     def _advance_sequence(self, started: list[Entry]) -> None:
         while self._position < len(self._roots):
             entry = self._roots[self._position]
-            if entry.state == PENDING:
+            if entry.state == Status.PENDING:
                 verdict = self._stop_verdict() if self._stopped else self._verdict(entry)
                 if verdict.runs:
                     self._start([entry], started)
@@ -217,8 +216,10 @@ class Schedule:
             for entry in list(self._waiting.values()):
                 self._skip(entry, self._stop_verdict())
             return
-        judged = [self._waiting[name] for name in self._to_judge if name in self._waiting]
-        self._to_judge = {name: None for name in self._to_judge if _asks_more(self._by_name[name].step.settings.when)}
+        judged = [self._waiting[name] for name in self._to_evaluate if name in self._waiting]
+        self._to_evaluate = {
+            name: None for name in self._to_evaluate if _asks_more(self._by_name[name].step.settings.when)
+        }
         able = [entry for entry in judged if self._verdict(entry).runs]
         if able:
             self._start(sorted(able, key=lambda entry: entry.index), started)
@@ -232,7 +233,7 @@ class Schedule:
             self._group += 1
         for entry in entries:
             entry.group = self._group
-            self._set(entry, RUNNING)
+            self._set(entry, Status.RUNNING)
         for entry in entries:
             if not isinstance(entry.step, ParallelStep):
                 started.append(entry)
@@ -247,7 +248,7 @@ class Schedule:
 
     def _conclude(self, entry: Entry) -> None:
         """Draw the conclusions from what has finished of one of the pipeline's own steps."""
-        if entry.state == RUNNING and entry.children:
+        if entry.state == Status.RUNNING and entry.children:
             self._settle(entry)
         if entry.is_over:
             self._running.pop(entry.name, None)
@@ -256,30 +257,30 @@ class Schedule:
     def _settle(self, entry: Entry) -> None:
         """Return a parallel step its result once all its children have theirs."""
         for child in entry.children:
-            if child.state == RUNNING and child.children:
+            if child.state == Status.RUNNING and child.children:
                 self._settle(child)
         if not all(child.is_over for child in entry.children):
             return
         unmet = self._unmet(entry.step.success_criteria, entry.children) if isinstance(entry.step, ParallelStep) else ""
         if not unmet:
-            self._set(entry, SUCCESS)
-        elif self._judge.flag(entry.step.settings.fail_fast) is False:
-            self._set(entry, SUCCESS, f"{unmet}, which fail_fast: false lets pass")
-        elif all(child.state == TERMINATED for child in entry.children if child.has_failed):
-            self._set(entry, TERMINATED, unmet)
+            self._set(entry, Status.SUCCESS)
+        elif self._evaluator.flag(entry.step.settings.fail_fast) is False:
+            self._set(entry, Status.SUCCESS, f"{unmet}, which fail_fast: false lets pass")
+        elif all(child.state == Status.TERMINATED for child in entry.children if child.has_failed):
+            self._set(entry, Status.TERMINATED, unmet)
         else:
-            self._set(entry, FAILURE, unmet)
+            self._set(entry, Status.FAILURE, unmet)
 
     def _unmet(self, criteria: SuccessCriteria | None, entries: list[Entry]) -> str:
         """Say why entries do not count as successful together, or nothing."""
         for entry in entries:
             is_named = criteria is not None and criteria.only is not None and entry.name in criteria.only
-            is_let_pass = not is_named and self._judge.flag(entry.step.settings.fail_fast) is False
+            is_let_pass = not is_named and self._evaluator.flag(entry.step.settings.fail_fast) is False
             if entry.has_failed and _counts(criteria, entry) and not is_let_pass:
                 return f"step {entry.name!r} ended with {entry.state}"
         if criteria is None:
             return ""
-        verdict = self._judge.holds(criteria.conditions, self._states, self.workflow())
+        verdict = self._evaluator.holds(criteria.conditions, self._states, self.workflow())
         return "" if verdict.runs else f"success_criteria: {verdict.reason}"
 
     def _abort_after(self, entry: Entry) -> None:
@@ -290,8 +291,8 @@ class Schedule:
             self._stopped = self._stopped or f"step {entry.name!r} ended with {entry.state}"
 
     def _fails_fast(self, entry: Entry) -> bool:
-        own = self._judge.flag(entry.step.settings.fail_fast)
-        root = self._judge.flag(self._rules.fail_fast)
+        own = self._evaluator.flag(entry.step.settings.fail_fast)
+        root = self._evaluator.flag(self._rules.fail_fast)
         return own if own is not None else root if root is not None else True
 
     def _fails_strictly(self, entry: Entry) -> bool:
@@ -300,11 +301,11 @@ class Schedule:
         criteria = parent.success_criteria if isinstance(parent, ParallelStep) else self._rules.success_criteria
         if not entry.has_failed or entry.children or self._fails_fast(entry) or not _counts(criteria, entry):
             return False
-        own = self._judge.flag(entry.step.settings.strict_fail_fast)
-        return bool(own if own is not None else self._judge.flag(self._rules.strict_fail_fast))
+        own = self._evaluator.flag(entry.step.settings.strict_fail_fast)
+        return bool(own if own is not None else self._evaluator.flag(self._rules.strict_fail_fast))
 
     def _verdict(self, entry: Entry) -> Decision:
-        return self._judge.allows(entry.step.settings.when, self._states, self.workflow(entry))
+        return self._evaluator.allows(entry.step.settings.when, self._states, self.workflow(entry))
 
     def _stop_verdict(self) -> Decision:
         return Decision(False, self._stopped, is_unknown=True)
@@ -322,7 +323,7 @@ class Schedule:
                 continue
             opened.add(name)
             stack.pop()
-            if self._by_name[name].state == PENDING:
+            if self._by_name[name].state == Status.PENDING:
                 self._skip(self._by_name[name], verdicts[name])
 
     def _skip(self, entry: Entry, verdict: Decision) -> None:
@@ -330,24 +331,26 @@ class Schedule:
         is_blocked = verdict.is_unknown or any(one.is_blocked or not one.is_over for one in behind)
         roots = tuple(dict.fromkeys(root for one in behind for root in one.roots))
         causes = [
-            f"step {one.name!r} is skipped: {one.reason}" for one in behind if one.state == SKIPPED and one.reason
+            f"step {one.name!r} is skipped: {one.reason}"
+            for one in behind
+            if one.state == Status.SKIPPED and one.reason
         ]
         reason = causes[0] if len(verdict.steps) == 1 and causes else "; ".join([verdict.reason, *causes])
         self._newly_skipped.append(entry)
         for each in entry.walk():
             each.is_blocked, each.roots = is_blocked, roots
-            self._set(each, SKIPPED, reason if each is entry else f"step {entry.name!r} is skipped: {reason}")
+            self._set(each, Status.SKIPPED, reason if each is entry else f"step {entry.name!r} is skipped: {reason}")
 
-    def _set(self, entry: Entry, state: str, reason: str = "") -> None:
+    def _set(self, entry: Entry, state: Status, reason: str = "") -> None:
         entry.state, entry.reason = state, reason
         self._states[entry.name] = state
         self._changes += 1
         self._failures += entry.has_failed
-        self._to_judge.update(dict.fromkeys(self._waiters.get(entry.name, ())))
+        self._to_evaluate.update(dict.fromkeys(self._waiters.get(entry.name, ())))
         if entry.parent is None:
             self._waiting.pop(entry.name, None)
             self._unfinished -= entry.is_over
-            if state == RUNNING:
+            if state == Status.RUNNING:
                 self._running[entry.name] = entry
 
 

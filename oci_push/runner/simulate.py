@@ -9,11 +9,12 @@ from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.resolve import ResolvedPush, resolve_build, resolve_push
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import MAX_WAIT_S, BuildStep, Hook, Pipeline, PushStep, Step, UnsupportedStep, wait_s
+from oci_push.model.outcomes import Status
 from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.given_images import count_given
-from oci_push.runner.idle import Pushes, count_pushes
 from oci_push.runner.outputs import planned_members
-from oci_push.runner.schedule import FAILURE, PENDING, SKIPPED, SUCCESS, TERMINATED, Entry, Rules, Schedule
+from oci_push.runner.results import Pushes, count_pushes
+from oci_push.runner.schedule import Entry, Rules, Schedule
 from oci_push.runner.simulated_results import TIMEOUT, SimulatedResults
 
 
@@ -25,7 +26,7 @@ class PlannedStep(Struct):
 
     step: Step
     group: int = 0
-    result: str = PENDING
+    result: Status = Status.PENDING
     reason: str = ""
     resolved: ResolvedPush | None = None
     attempts: int = 0
@@ -36,14 +37,14 @@ class PlannedStep(Struct):
     @property
     def runs(self) -> bool:
         """Say whether its work would be begun."""
-        return self.result != SKIPPED and not self.is_kept_back
+        return self.result != Status.SKIPPED and not self.is_kept_back
 
 
 class Simulation(Struct):
     """A simulated run: steps in file order, `events` in time order (hooks as ``STEP.EVENT``)."""
 
     steps: list[PlannedStep] = field(default_factory=list)
-    status: str = SUCCESS
+    status: Status = Status.SUCCESS
     problems: list[Diagnostic] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     pushes: Pushes = field(default_factory=Pushes)
@@ -51,7 +52,7 @@ class Simulation(Struct):
     @property
     def exit_code(self) -> int:
         """Return what the run would exit with."""
-        return 2 if self.problems else int(self.status != SUCCESS)
+        return 2 if self.problems else int(self.status != Status.SUCCESS)
 
 
 class Assumed(Struct, frozen=True):
@@ -67,15 +68,15 @@ class Assumed(Struct, frozen=True):
     checks_all: bool = False
     requires_push: bool | None = None
 
-    def of_foreign(self, step: UnsupportedStep) -> tuple[str, str]:
+    def of_foreign(self, step: UnsupportedStep) -> tuple[Status, str]:
         """Return the result of a step of another type, which is not run here, and the reason for it."""
         reason = f"type {step.type} is not run by oci-push"
         if step.is_done and not self.results.is_given(step):
-            return SUCCESS, "the image of its build stands for it"
+            return Status.SUCCESS, "the image of its build stands for it"
         if not (self.results.is_given(step) or self.foreign_succeeds):
-            return SKIPPED, reason
+            return Status.SKIPPED, reason
         result = self.results.of(step.name)
-        return (FAILURE if result == TIMEOUT else result), f"assumed; {reason}"
+        return (Status.FAILURE if result == TIMEOUT else Status(result)), f"assumed; {reason}"
 
     def pushes(self, step: Step, evaluator: VariablesEvaluator) -> bool:
         """Say whether a step pushes an image, which a build step does where that was asked for."""
@@ -110,8 +111,8 @@ class _Simulator:
         self._names: dict[str, str] = {}
         self._context = replace(resolve_context, image_names=self._names)
         self._assumed = assumed
-        self._judge = VariablesEvaluator(resolve_context.variables)
-        self._schedule = Schedule(pipeline.steps, Rules.of(pipeline), self._judge)
+        self._evaluator = VariablesEvaluator(resolve_context.variables)
+        self._schedule = Schedule(pipeline.steps, Rules.of(pipeline), self._evaluator)
         self._done = Simulation()
         self._planned: dict[str, PlannedStep] = {}
 
@@ -120,21 +121,23 @@ class _Simulator:
             self._schedule.abort("the pipeline's hook on_elected ended with failure")
         while running := self._schedule.ready():
             self._end(running)
-        self._done.pushes = count_pushes(self._schedule.entries(), lambda step: self._assumed.pushes(step, self._judge))
+        self._done.pushes = count_pushes(
+            self._schedule.entries(), lambda step: self._assumed.pushes(step, self._evaluator)
+        )
         has_failed = self._done.pushes.fails(required=self._assumed.requires_push)
-        self._done.status = FAILURE if has_failed else self._schedule.status()
-        event = "on_success" if self._done.status == SUCCESS else "on_fail"
+        self._done.status = Status.FAILURE if has_failed else self._schedule.status()
+        event = "on_success" if self._done.status == Status.SUCCESS else "on_fail"
         for name in (event, "on_finish"):
             self._hook("", self._pipeline.hook(name), name)
         for entry in self._schedule.entries():
             planned = self._planned.setdefault(entry.name, PlannedStep(entry.step))
             planned.group, planned.result, planned.reason = entry.group, entry.state, entry.reason
             if planned.problem:
-                planned.result, planned.reason = FAILURE, planned.problem
+                planned.result, planned.reason = Status.FAILURE, planned.problem
         if self._assumed.checks_all:
             self._resolve_waiting()
         if self._done.problems:
-            self._done.status = FAILURE
+            self._done.status = Status.FAILURE
         self._done.steps = [self._planned[entry.name] for entry in self._schedule.entries()]
         return self._done
 
@@ -142,9 +145,9 @@ class _Simulator:
         """End all that runs; failures first, for they may end the others."""
         results = [(entry, *self._result(entry)) for entry in running]
         ended: frozenset[str] = frozenset()
-        for entry, result, reason in sorted(results, key=lambda one: one[1] == SUCCESS):
+        for entry, result, reason in sorted(results, key=lambda one: one[1] == Status.SUCCESS):
             if entry.name in ended and not self._assumed.results.is_given(entry.step):
-                result, reason = TERMINATED, "another step failed"
+                result, reason = Status.TERMINATED, "another step failed"
             planned = self._planned.get(entry.name)
             resolved = planned.resolved if planned else None
             self._context.variables.export(
@@ -153,7 +156,7 @@ class _Simulator:
             self._schedule.finish(entry.name, result, reason)
             ended = ended or frozenset(self._schedule.to_cancel())
 
-    def _result(self, entry: Entry) -> tuple[str, str]:
+    def _result(self, entry: Entry) -> tuple[Status, str]:
         step = entry.step
         planned = self._planned[entry.name] = PlannedStep(step)
         if isinstance(step, UnsupportedStep):
@@ -162,35 +165,35 @@ class _Simulator:
         if not self._hook(step.name, hooks.hook("on_elected"), "on_elected"):
             self._schedule.abort(f"hook on_elected of step {step.name!r} ended with failure")
             planned.is_kept_back = True
-            return FAILURE, "hook on_elected ended with failure"
+            return Status.FAILURE, "hook on_elected ended with failure"
         planned.resolved, planned.problem = self._resolve(step)
         if planned.resolved:
             self._names[step.name] = planned.resolved.image_name
         result, reason = self._attempts(step, planned)
         self._done.events.append(step.name)
-        for event in ("on_success" if result == SUCCESS else "on_fail", "on_finish"):
+        for event in ("on_success" if result == Status.SUCCESS else "on_fail", "on_finish"):
             self._hook(step.name, hooks.hook(event), event)
         return result, reason
 
-    def _attempts(self, step: Step, planned: PlannedStep) -> tuple[str, str]:
+    def _attempts(self, step: Step, planned: PlannedStep) -> tuple[Status, str]:
         retry = step.settings.retry
         waits: list[float] = []
         while True:
             attempt = len(waits) + 1
             result = self._assumed.results.of(step.name, attempt)
-            if result != FAILURE or attempt >= retry.max_attempts:
+            if result != Status.FAILURE or attempt >= retry.max_attempts:
                 break
             waits.append(wait_s(retry, attempt, self._assumed.max_wait_s))
         planned.attempts, planned.waits_s = attempt, tuple(waits)
-        reasons = {TIMEOUT: "its time limit is exceeded", SUCCESS: ""}
-        return (FAILURE if result == TIMEOUT else result), reasons.get(result, "assumed")
+        reasons = {TIMEOUT: "its time limit is exceeded", Status.SUCCESS: ""}
+        return (Status.FAILURE if result == TIMEOUT else Status(result)), reasons.get(result, "assumed")
 
     def _resolve(self, step: Step) -> tuple[ResolvedPush | None, str]:
         resolve_context = replace(self._context, variables=self._context.variables.overlay(step_variables(step)))
         try:
             if isinstance(step, PushStep):
                 return resolve_push(step, resolve_context), ""
-            if isinstance(step, BuildStep) and self._assumed.pushes(step, self._judge):
+            if isinstance(step, BuildStep) and self._assumed.pushes(step, self._evaluator):
                 return resolve_build(step, resolve_context), ""
         except ConfigError as problem:
             self._done.problems.extend(problem.problems)
@@ -201,9 +204,9 @@ class _Simulator:
         """Resolve what was skipped only because a step it waits for came to something else."""
         for entry in self._schedule.entries():
             when = entry.step.settings.when
-            if entry.state == SKIPPED and when.dependencies is not None and not entry.children:
+            if entry.state == Status.SKIPPED and when.dependencies is not None and not entry.children:
                 alone = replace(when, dependencies=None)
-                if self._judge.allows(alone, self._schedule.states, self._schedule.workflow(entry)).runs:
+                if self._evaluator.allows(alone, self._schedule.states, self._schedule.workflow(entry)).runs:
                     self._resolve(entry.step)
 
     def _hook(self, owner: str, hook: Hook | None, event: str) -> bool:
@@ -211,10 +214,10 @@ class _Simulator:
         if hook is None or not (hook.commands or hook.steps or hook.notes != type(hook.notes)()):
             return True
         self._done.events.append(f"{owner}.{event}" if owner else event)
-        if self._assumed.results.of_hook(owner, event) == SUCCESS:
+        if self._assumed.results.of_hook(owner, event) == Status.SUCCESS:
             return True
         return bool(hook.steps) and all(self._is_let_pass(step, hook) for step in hook.steps)
 
     def _is_let_pass(self, step: Step, hook: Hook) -> bool:
-        own = self._judge.flag(step.settings.fail_fast)
-        return (own if own is not None else self._judge.flag(hook.fail_fast)) is False
+        own = self._evaluator.flag(step.settings.fail_fast)
+        return (own if own is not None else self._evaluator.flag(hook.fail_fast)) is False

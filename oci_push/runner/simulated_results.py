@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from oci_push.errors import ConfigError
 from oci_push.language.steps import HOOK_EVENTS, ParallelStep, Pipeline, Step, UnsupportedStep, flatten
-from oci_push.runner.schedule import FAILURE, SUCCESS, TERMINATED
+from oci_push.model.outcomes import Status
 
 TIMEOUT = "timeout"
-RESULTS = (SUCCESS, FAILURE, TIMEOUT, TERMINATED)
+RESULTS = (Status.SUCCESS, Status.FAILURE, TIMEOUT, Status.TERMINATED)
 
 
 class SimulatedResults(Struct, frozen=True):
@@ -60,7 +60,7 @@ class SimulatedResults(Struct, frozen=True):
 
     def of(self, name: str, attempt: int = 1) -> str:
         """Return the result of an attempt, counting from 1; the last one given holds for all that follow."""
-        results = self.results.get(name, (SUCCESS,))
+        results = self.results.get(name, (Status.SUCCESS,))
         return results[min(attempt, len(results)) - 1]
 
     def of_hook(self, owner: str, event: str) -> str:

@@ -7,25 +7,25 @@ from collections.abc import Mapping, MutableMapping
 from msgspec import Struct
 from msgspec.structs import replace
 
+from oci_push.engine.pusher import Pusher
 from oci_push.errors import OciPushError
-from oci_push.events import Emit, Event, Note, StepFinished, Within
+from oci_push.events import Emit, Event, LogMessage, StepFinished, Within
 from oci_push.language.resolve import title_of
 from oci_push.language.resolve_source import build_source
 from oci_push.language.resolving import Pushed, ResolveContext
 from oci_push.language.steps import BuildStep, PushStep, Step, Text, UnsupportedStep, type_of
+from oci_push.model.outcomes import Status
 from oci_push.runner.attempts import PushAttempts, exported, pushed_image, read_image_id
 from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.hooks import ELECTED, HookRunner, RunSteps, Shell, run_foreign
 from oci_push.runner.outputs import step_outputs
-from oci_push.runner.pusher import Pusher
-from oci_push.runner.results import Noted, StepResult
-from oci_push.runner.schedule import FAILURE, SKIPPED, SUCCESS, TERMINATED
+from oci_push.runner.results import Annotation, StepResult
 from oci_push.runner.settings import RunSettings
 from oci_push.runner.simulate import step_variables
 from oci_push.runtime.context import Context
 
 
-class Moment(Struct, frozen=True):
+class PipelineState(Struct, frozen=True):
     """What a step sees of the pipeline when it starts; `is_beside` says that others run at the same time."""
 
     states: Mapping[str, str]
@@ -49,44 +49,44 @@ class StepRunner(Struct, frozen=True):
     needs_ids: frozenset[str] = frozenset()
     in_hook: bool = False
 
-    def run(self, step: Step, moment: Moment, context: Context) -> StepResult:
+    def run(self, step: Step, state: PipelineState, context: Context) -> StepResult:
         """Run a step to its end; raises nothing for what goes wrong with it."""
         clock = context.clock
         started = clock.monotonic()
-        emit = self._speaking(step, moment)
+        emit = self._speaking(step, state)
         title = title_of(step.name, step.settings, self.resolve_context)
-        result = self._life(step, moment, context, emit, title)
+        result = self._life(step, state, context, emit, title)
         result = replace(
             result,
             type=type_of(step),
             stage=step.settings.stage,
             title=title,
-            group=moment.group,
+            group=state.group,
             seconds=clock.monotonic() - started,
         )
         said = str(result.error) if result.error else result.reason
         emit(StepFinished(step.name, title, result.status, said, result.seconds, result.type))
         return result
 
-    def _life(self, step: Step, moment: Moment, context: Context, emit: Emit, title: str) -> StepResult:
+    def _life(self, step: Step, state: PipelineState, context: Context, emit: Emit, title: str) -> StepResult:
         variables = self.resolve_context.variables.overlay(step_variables(step))
         resolve_context = replace(self.resolve_context, variables=variables)
         if isinstance(step, UnsupportedStep) and not self.in_hook:
             return self._foreign(step)
         hooks = HookRunner(
-            step.name, resolve_context, self.settings, emit, moment.states, moment.workflow, self.run_steps
+            step.name, resolve_context, self.settings, emit, state.states, state.workflow, self.run_steps
         )
         first, notes = hooks.run(step.settings.hook(ELECTED), context)
-        if first is not None and first.status != SUCCESS:
+        if first is not None and first.status != Status.SUCCESS:
             reason = f"hook on_elected ended with {first.status}: {first.reason}"
-            return StepResult(step.name, FAILURE, reason=reason, hooks=(first,), notes=notes, aborts=True)
+            return StepResult(step.name, Status.FAILURE, reason=reason, hooks=(first,), notes=notes, aborts=True)
         result = self._work(step, resolve_context, context, emit, title)
         members = {**step_outputs(step, result.status, variables), **self._own_members(step, result)}
         self.resolve_context.variables.export(step.name, members)
-        hooks = replace(hooks, states={**moment.states, step.name: result.status}, image=members.get("imageId", ""))
+        hooks = replace(hooks, states={**state.states, step.name: result.status}, image=members.get("imageId", ""))
         done = [first] if first else []
         found = list(notes)
-        for event in ("on_success" if result.status == SUCCESS else "on_fail", "on_finish"):
+        for event in ("on_success" if result.status == Status.SUCCESS else "on_fail", "on_finish"):
             if context.is_cancelled:
                 break
             told, written = hooks.run(step.settings.hook(event), context)
@@ -105,23 +105,30 @@ class StepRunner(Struct, frozen=True):
         if isinstance(step, BuildStep) and not self.settings.as_assumed().pushes(step, evaluator):
             return self._build(step, resolve_context, context, emit)
         if not isinstance(step, PushStep | BuildStep):
-            return StepResult(step.name, SKIPPED)
-        attempts = PushAttempts(self.pusher.speaking(emit), step, resolve_context, emit, self.settings.max_wait_s)
+            return StepResult(step.name, Status.SKIPPED)
+        attempts = PushAttempts(self.pusher, step, resolve_context, emit, self.settings.max_wait_s)
         done = attempts.run(context, title, step.settings.stage)
-        status = SUCCESS if done.error is None else TERMINATED if done.error.exit_code > 128 else FAILURE
-        image = pushed_image(done) if status == SUCCESS else None
+        status = (
+            Status.SUCCESS
+            if done.error is None
+            else Status.TERMINATED
+            if done.error.exit_code > 128
+            else Status.FAILURE
+        )
+        image = pushed_image(done) if status == Status.SUCCESS else None
         if image is not None:
             self.pushed[step.name] = image
-        if status == SUCCESS:
+        if status == Status.SUCCESS:
             self.resolve_context.variables.export(step.name, exported(done))
         return StepResult(
             step.name,
             status,
             attempts=done.attempts,
             waits_s=done.waits_s,
-            pushed=done.pushed,
-            replicas=done.replicas,
+            pushed=done.last.results,
+            replicas=done.last.replicas,
             error=done.error,
+            targets=done.targets,
         )
 
     def _build(self, step: BuildStep, resolve_context: ResolveContext, context: Context, emit: Emit) -> StepResult:
@@ -133,9 +140,9 @@ class StepRunner(Struct, frozen=True):
                 source = build_source(step, Text(f"${{{{{step.name}}}}}", step.location), resolve_context)
                 image_id = read_image_id(self.pusher.speaking(emit), source, context)
             except OciPushError as problem:
-                return StepResult(step.name, FAILURE, error=problem)
+                return StepResult(step.name, Status.FAILURE, error=problem)
             self.resolve_context.variables.export(step.name, {"imageId": image_id})
-        return StepResult(step.name, SUCCESS, reason=reason)
+        return StepResult(step.name, Status.SUCCESS, reason=reason)
 
     def _foreign(self, step: UnsupportedStep) -> StepResult:
         status, reason = self.settings.as_assumed().of_foreign(step)
@@ -144,24 +151,25 @@ class StepRunner(Struct, frozen=True):
         return StepResult(step.name, status, reason=reason)
 
     def _own_members(self, step: Step, result: StepResult) -> Mapping[str, str]:
-        return self.resolve_context.variables.exports().get(step.name, {}) if result.status == SUCCESS else {}
+        return self.resolve_context.variables.exports().get(step.name, {}) if result.status == Status.SUCCESS else {}
 
-    def _attach(self, result: StepResult, notes: list[Noted], context: Context, emit: Emit) -> None:
+    def _attach(self, result: StepResult, notes: list[Annotation], context: Context, emit: Emit) -> None:
         """Attach what was noted about the image to it, as a referrer; a registry that refuses is only told about."""
-        if not self.settings.annotate_referrer or result.status != SUCCESS or not result.pushed:
+        if not self.settings.annotate_referrer or result.status != Status.SUCCESS or not result.pushed:
             return
         values = {note.key: _shown(note) for note in notes if note.entity_type == "image" and not note.is_removal}
         if not values:
             return
+        endpoints = {target.repository: target.endpoint for target in result.targets}
         for pushed in result.pushed:
             try:
-                digest = self.pusher.attach(pushed, values, context)
-                emit(Note(f"Annotations attached to {pushed.repository} as {digest}"))
+                digest = self.pusher.attach(pushed, endpoints[pushed.repository], values, context)
+                emit(LogMessage(f"Annotations attached to {pushed.repository} as {digest}"))
             except OciPushError as problem:
-                emit(Note(f"annotations could not be attached to {pushed.repository}: {problem}", "warning"))
+                emit(LogMessage(f"annotations could not be attached to {pushed.repository}: {problem}", "warning"))
 
-    def _speaking(self, step: Step, moment: Moment) -> Emit:
-        if not moment.is_beside:
+    def _speaking(self, step: Step, state: PipelineState) -> Emit:
+        if not state.is_beside:
             return self.emit
 
         def emit(event: Event) -> None:
@@ -170,10 +178,8 @@ class StepRunner(Struct, frozen=True):
         return emit
 
 
-def _shown(note: Noted) -> str:
+def _shown(note: Annotation) -> str:
     value = note.value
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
     return "" if value is None else str(value)

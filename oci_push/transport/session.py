@@ -21,7 +21,7 @@ from oci_push.errors import (
     RateLimitedError,
     RegistryError,
 )
-from oci_push.events import Emit, Note, RetryScheduled, ignore
+from oci_push.events import Emit, LogMessage, RetryScheduled, ignore
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.protocol.call import Call, Flow, Reply
 from oci_push.protocol.endpoints import bare, learn_query
@@ -164,7 +164,7 @@ class Session:
         return _ONCE if self._is_away else policy
 
     def gave_up(self, error: OciPushError) -> None:
-        """Note that something was tried as often as it may be, and that nothing answers or only failures do."""
+        """Remember that something was tried as often as it may be, and that nothing answers or only failures do."""
         if error.transient and error.attempts > 1:
             self._is_away = True
 
@@ -369,7 +369,7 @@ class Session:
         for text in warnings(reply):
             if text not in self._warnings and len(self._warnings) < _MAX_WARNINGS:
                 self._warnings.add(text)
-                self._emit(Note(f"{self.endpoint.host} warns: {text}", "warning"))
+                self._emit(LogMessage(f"{self.endpoint.host} warns: {text}", "warning"))
 
     def _measure(self) -> None:
         # Round trips cost nothing nearby and everything far away: more requests at once only there.

@@ -20,6 +20,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("secret",),
     ("errors",),
     ("model",),
+    ("forms",),
     ("runtime",),
     ("protocol", "events"),
     ("transport",),
@@ -38,10 +39,21 @@ LADDER: tuple[tuple[str, ...], ...] = (
 `runtime` stands on `model`, as its memory keeps digests."""
 
 BESIDE = {
-    "expressions": {"secret", "errors", "model", "runtime"},
-    "variables": {"secret", "errors", "model", "runtime", "expressions"},
-    "language": {"secret", "errors", "model", "runtime", "protocol", "events", "expressions", "variables", "providers"},
-    "sandbox": {"secret", "errors", "model", "runtime", "protocol", "events"},
+    "expressions": {"secret", "errors", "forms", "model", "runtime"},
+    "variables": {"secret", "errors", "forms", "model", "runtime", "expressions"},
+    "language": {
+        "secret",
+        "errors",
+        "forms",
+        "model",
+        "runtime",
+        "protocol",
+        "events",
+        "expressions",
+        "variables",
+        "providers",
+    },
+    "sandbox": {"secret", "errors", "forms", "model", "runtime", "protocol", "events"},
 }
 """Rooms that stand beside the ladder: what they see. They are seen from `runner` upwards."""
 

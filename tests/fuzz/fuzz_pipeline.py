@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fuzzing import run
 
-from oci_push.language.diagnostics import to_json
+from oci_push.forms import ValidationForm
 from oci_push.language.parse import read_pipeline
 from oci_push.language.schema_registries import Known, KnownRegistry
 from oci_push.language.steps import flatten, type_of
@@ -26,7 +26,7 @@ def target(data: bytes) -> None:
             assert problem.message
             assert 1 <= problem.line <= lines + 1
             assert problem.column >= 1
-        to_json("fuzz.yml", reading.errors, reading.warnings)
+        ValidationForm.of("fuzz.yml", reading.errors, reading.warnings)
         if reading.pipeline is not None:
             assert all(type_of(step) is not None for step in flatten(reading.pipeline.steps))
 

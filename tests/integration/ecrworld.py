@@ -20,10 +20,10 @@ from programs import clean_environment
 from registries import DebianRegistry
 
 from oci_push.engine.push import PushResult
+from oci_push.engine.pusher import Environment, Options, Pusher
 from oci_push.events import Event
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.model.reference import Destination, Repository
-from oci_push.runner.pusher import Environment, Options, Pusher
 from oci_push.runtime.clock import Clock, FakeClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy

@@ -11,7 +11,7 @@ from ecrfront import host_of
 from ecrworld import HOME, EcrWorld, repository
 
 from oci_push.errors import ConfigError, CredentialsError, DeadlineError, NetworkError
-from oci_push.events import Note
+from oci_push.events import LogMessage
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.providers.base import Cloud, CloudServices
@@ -169,7 +169,7 @@ def test_reading_the_public_registry_needs_no_login(ecr: EcrWorld, tmp_path: Pat
     side, context = _side(ecr, "public.ecr.aws", None, tmp_path), Context(ecr.clock)
 
     assert [side.credentials.credential(context) for _ in range(2)] == [None, None]
-    (note,) = [event for event in ecr.events if isinstance(event, Note)]
+    (note,) = [event for event in ecr.events if isinstance(event, LogMessage)]
     assert "going on without a login" in note.text
     assert len(ecr.aws.named("GetAuthorizationToken")) == 1
 

@@ -11,12 +11,12 @@ from ecrworld import AWAY, HOME, EcrWorld, repository
 from images import Layout, layer, make_layout
 
 from oci_push.engine.plan import PushTarget
-from oci_push.engine.transfer import BlobOutcome
+from oci_push.engine.regions import in_regions
 from oci_push.errors import ImmutableTagError, NotFoundError, OciPushError
-from oci_push.events import Note, RetryScheduled
+from oci_push.events import LogMessage, RetryScheduled
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import AwsIdentity, EcrCreation
-from oci_push.runner.regions import in_regions
+from oci_push.model.outcomes import BlobOutcome
 from oci_push.runtime.clock import FakeClock
 from oci_push.secret import Secret
 
@@ -181,7 +181,7 @@ def test_a_missing_repository_is_created_with_its_settings(ecr: EcrWorld, image:
     assert sent["encryptionConfiguration"] == {"encryptionType": "KMS", "kmsKey": "alias/images"}
     assert sent["tags"] == [{"Key": "team", "Value": "a"}]
     assert [one["lifecyclePolicyText"] for one in ecr.aws.sent("PutLifecyclePolicy")] == [POLICY]
-    assert Note(f"{host_of(HOME)}/made/app: repository created") in ecr.events
+    assert LogMessage(f"{host_of(HOME)}/made/app: repository created") in ecr.events
 
 
 def test_a_repository_that_another_push_created_meanwhile_is_success(ecr: EcrWorld, image: Layout) -> None:

@@ -13,14 +13,14 @@ from ecrworld import AWAY, HOME, EcrWorld, repository
 from images import Layout, layer, make_layout
 
 from oci_push import api
+from oci_push.engine.pusher import Options
 from oci_push.engine.replicate import Original, ReplicaResult, replicate
 from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTagError
-from oci_push.events import Note
+from oci_push.events import LogMessage
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.providers.ecr.replication_rules import Place
-from oci_push.runner.pusher import Options
 from oci_push.runtime.clock import FakeClock
 from oci_push.transport.session import TransportSettings
 
@@ -167,7 +167,7 @@ def test_another_accounts_tags_that_may_not_be_read_are_a_warning(ecr: EcrWorld,
 
     assert (result.outcome, result.error) == ("replicated", None)
     warning = f"{host_of(AWAY, PARTNER)}/partner/app: cannot be looked at with this login, so its tags are not checked"
-    assert Note(warning, "warning") in ecr.events
+    assert LogMessage(warning, "warning") in ecr.events
 
 
 def test_a_status_that_may_not_be_read_fails_the_places_that_were_waited_for(ecr: EcrWorld, image: Layout) -> None:

@@ -16,10 +16,10 @@ from proxy import TcpProxy
 from registries import DebianRegistry, Mode
 
 from oci_push.api import push
+from oci_push.engine.pusher import Environment, Options, Pusher
 from oci_push.errors import Cancelled
-from oci_push.events import BlobProgress, Event, Note, RetryScheduled
+from oci_push.events import BlobProgress, Event, LogMessage, RetryScheduled
 from oci_push.model.reference import Destination, Reference
-from oci_push.runner.pusher import Environment, Options, Pusher
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
@@ -147,7 +147,7 @@ def test_a_stop_in_the_middle_of_a_piece_says_that_it_was_not_kept(
     notes: list[str] = []
 
     def listen(event: Event) -> None:
-        if isinstance(event, Note):
+        if isinstance(event, LogMessage):
             notes.append(event.text)
         if isinstance(event, BlobProgress) and event.sent_bytes > SIZE // 2:
             context.cancel(Cancelled())

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, layer
+from published import check_events, check_form, check_results
 
 from oci_push.engine.push import PushOptions, PushResult
+from oci_push.engine.pusher import Environment, Options, Pusher
 from oci_push.events import Event, ignore, tee
 from oci_push.model import media
 from oci_push.model.digest import Digest
@@ -19,7 +21,7 @@ from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination
-from oci_push.runner.pusher import Environment, Options, Pusher
+from oci_push.runner.report import ImagePlan
 from oci_push.runtime.clock import Clock, SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
@@ -99,7 +101,11 @@ class Pushing:
         with pusher.open(text, pusher.context, targets=len(targets)) as source:
             pusher.check(source, targets, pusher.context)
             plan = pusher.plan(source, targets, pusher.context, self.platform)
-            return pusher.execute(plan, source, pusher.context)
+            results = pusher.execute(plan, source, pusher.context)
+        check_form(ImagePlan.of(plan))
+        check_events(self.events)
+        check_results(results)
+        return results
 
 
 def _text(source: Layout | str) -> str:

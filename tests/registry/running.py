@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from published import check_events, check_run
+
+from oci_push.engine.pusher import Environment, Options, Pusher
 from oci_push.events import Event, Within
 from oci_push.language.config import load_config
 from oci_push.language.parse import parse_pipeline
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import flatten
-from oci_push.runner.pusher import Environment, Options, Pusher
 from oci_push.runner.results import RunReport, StepResult
 from oci_push.runner.run import Runner
 from oci_push.runner.settings import RunSettings
@@ -66,7 +68,10 @@ class Running:
         around = Environment({}, Path("/nonexistent"), 0, lambda: 0.5)
         run_settings = replace(self.settings, assumed=SimulatedResults.parse(self.assume, pipeline))
         with contextlib.closing(Pusher(context, options, around, self.events.append)) as pusher:
-            return Runner(pusher, resolve_context, run_settings, self.events.append).run(pipeline, context)
+            report = Runner(pusher, resolve_context, run_settings, self.events.append).run(pipeline, context)
+        check_run(report)
+        check_events(self.events)
+        return report
 
     def texts(self) -> list[str]:
         """Give the texts of notes, those of steps that run beside others included."""

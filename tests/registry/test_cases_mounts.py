@@ -12,10 +12,10 @@ from images import Layout, layer, make_layout
 from pushing import LOGIN, Pushing, difference, is_whole
 
 from oci_push.engine.push import PushResult
-from oci_push.engine.transfer import BlobOutcome
 from oci_push.errors import ContentMismatchError, OciPushError, UnavailableError
 from oci_push.events import Event, TargetFinished
 from oci_push.model.digest import Digest
+from oci_push.model.outcomes import BlobOutcome
 from oci_push.runtime.cache import SqliteCache
 from oci_push.runtime.clock import SystemClock
 

@@ -19,7 +19,6 @@ from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, config_of, docker_archive, layer, make_layout, tar_of
 from pushing import Pushing, difference, is_whole, public
 
-from oci_push.engine.transfer import BlobOutcome
 from oci_push.errors import (
     Cancelled,
     ConfigError,
@@ -29,10 +28,11 @@ from oci_push.errors import (
     OciPushError,
     SourceError,
 )
-from oci_push.events import BlobDone, BlobProgress, LayerCompressed, Note, RetryScheduled
+from oci_push.events import BlobDone, BlobProgress, LayerCompressed, LogMessage, RetryScheduled
 from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
+from oci_push.model.outcomes import BlobOutcome
 from oci_push.model.platform import Platform
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
@@ -163,7 +163,7 @@ def test_a_warning_is_passed_on_once_though_all_is_well(image: Layout) -> None:
     with Sandbox(options=SandboxOptions(warning='the "old" plan ends')) as sandbox:
         pushing = Pushing()
         assert error_of(pushing.push(image, f"{sandbox.address}/a:1")) is None
-        notes = [event.text for event in pushing.events if isinstance(event, Note)]
+        notes = [event.text for event in pushing.events if isinstance(event, LogMessage)]
         assert notes == [f'{sandbox.address} warns: the "old" plan ends']
 
 

@@ -20,7 +20,7 @@ from oci_push.errors import (
     UnavailableError,
     UploadRejectedError,
 )
-from oci_push.events import BlobDone, Note
+from oci_push.events import BlobDone, LogMessage
 from oci_push.model.digest import Digest
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
@@ -122,7 +122,7 @@ def test_a_missing_digest_header_is_accepted_in_silence(image: Layout) -> None:
         pushing = Pushing()
         assert error_of(pushing.push(image, f"{sandbox.address}/a:1")) is None
         assert is_whole(sandbox, "a", "1", image)
-    assert [e for e in pushing.events if isinstance(e, Note)] == []
+    assert [e for e in pushing.events if isinstance(e, LogMessage)] == []
 
 
 @pytest.mark.case("UP-023", "MF-007")

@@ -14,6 +14,7 @@ from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import layer, make_layout
 
+from oci_push.engine.pusher import Environment, Options, Pusher
 from oci_push.errors import CredentialsError, OciPushError
 from oci_push.events import ignore
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
@@ -21,7 +22,6 @@ from oci_push.model.identity import AzureIdentity, GoogleIdentity, Identity
 from oci_push.model.reference import Destination
 from oci_push.protocol.ping import ping
 from oci_push.registry.clients import RegistryClients
-from oci_push.runner.pusher import Environment, Options, Pusher
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy

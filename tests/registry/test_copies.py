@@ -11,7 +11,7 @@ from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, layer
 from pushing import Pushing, is_whole
 
-from oci_push.events import Note
+from oci_push.events import LogMessage
 from oci_push.model.manifest import Manifest
 
 
@@ -31,7 +31,7 @@ def with_companions(sandbox: Sandbox, image: Layout, folder: Path, tags: tuple[s
 
 
 def notes(pushing: Pushing) -> list[str]:
-    return [event.text for event in pushing.events if isinstance(event, Note) and "stay behind" in event.text]
+    return [event.text for event in pushing.events if isinstance(event, LogMessage) and "stay behind" in event.text]
 
 
 @pytest.mark.parametrize("referrers", [True, False], ids=["registry's list", "list under a tag"])

@@ -14,11 +14,11 @@ from images import Layout, LayoutWriter, noise
 from pushing import Pushing, is_whole
 
 from oci_push.engine.push import PushResult
+from oci_push.engine.pusher import Pusher
 from oci_push.errors import Cancelled
 from oci_push.events import Event, TargetFinished
 from oci_push.model import media
 from oci_push.model.reference import Destination
-from oci_push.runner.pusher import Pusher
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all

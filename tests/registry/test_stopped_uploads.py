@@ -16,7 +16,7 @@ from pushing import Pushing, is_whole
 
 from oci_push.engine.push import PushResult
 from oci_push.errors import Cancelled, OciPushError
-from oci_push.events import Note, UploadResumed
+from oci_push.events import LogMessage, UploadResumed
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
@@ -60,7 +60,7 @@ def sent(sandbox: Sandbox) -> int:
 
 
 def notes(pushing: Pushing) -> list[str]:
-    return [event.text for event in pushing.events if isinstance(event, Note) and "blob" in event.text]
+    return [event.text for event in pushing.events if isinstance(event, LogMessage) and "blob" in event.text]
 
 
 @pytest.mark.parametrize(("nth", "size"), [(1, 2 * MIB), (2, FIRST + MIB)], ids=["first piece", "second piece"])

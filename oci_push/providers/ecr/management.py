@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from oci_push.errors import DeniedError, NetworkError, NotFoundError, OciPushError, RegistryError, UploadRejectedError
-from oci_push.events import Note
+from oci_push.events import LogMessage
 from oci_push.model.digest import Digest
 from oci_push.model.identity import EcrCreation
 from oci_push.model.reference import Repository
@@ -94,7 +94,7 @@ class EcrManagement:
             if "RepositoryAlreadyExistsException" in error.codes:
                 return True  # another push was faster
             raise
-        self._cloud.emit(Note(f"{repository}: repository created"))
+        self._cloud.emit(LogMessage(f"{repository}: repository created"))
         if creation.lifecycle_policy:
             self._call(
                 context,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from oci_push.errors import CredentialsError, RegistryError
-from oci_push.events import Note
+from oci_push.events import LogMessage
 from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.identity import AwsIdentity
 from oci_push.providers.base import Cloud, CloudServices
@@ -57,7 +57,7 @@ class _PublicCredentials:
         except (CredentialsError, RegistryError) as error:
             if self._required:
                 raise
-            self._cloud.emit(Note(f"{error}; going on without a login, which is enough for reading"))
+            self._cloud.emit(LogMessage(f"{error}; going on without a login, which is enough for reading"))
             return FixedCredential(None)
         return leased
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from oci_push.errors import CredentialsError, Diagnostic, RegistryError
-from oci_push.events import Event, Note, RetryScheduled, Within, discreet
+from oci_push.events import Event, LogMessage, RetryScheduled, Within, discreet
 from oci_push.model.display import clean, clean_json, quoted
 from oci_push.model.endpoint import Credential
 from oci_push.secret import Secret, learn_logins, masked, masked_json
@@ -213,5 +213,5 @@ def test_events_reach_nobody_with_a_secret() -> None:
     secret = Secret("told-in-an-event").reveal()
     heard: list[Event] = []
     discreet(heard.append)(Within(f"s {secret}", RetryScheduled(secret, f"why {secret}", 1, 2.0)))
-    discreet(heard.append)(Note(f"n {secret}"))
-    assert heard == [Within("s ***", RetryScheduled("***", "why ***", 1, 2.0)), Note("n ***")]
+    discreet(heard.append)(LogMessage(f"n {secret}"))
+    assert heard == [Within("s ***", RetryScheduled("***", "why ***", 1, 2.0)), LogMessage("n ***")]

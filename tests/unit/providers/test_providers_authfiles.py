@@ -11,7 +11,7 @@ import pytest
 
 from oci_push.credentials.files import HELPER_AGE_S, AuthFiles, read_file
 from oci_push.errors import CredentialsError
-from oci_push.events import Event, Note
+from oci_push.events import Event, LogMessage
 from oci_push.model.reference import Repository
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.commands import Finished
@@ -248,7 +248,7 @@ class TestHelpers:
         files = home.files()
         assert files.find(Repository.parse("reg.example/app"), home.context) is None
         assert files.find(Repository.parse("reg.example/app"), home.context) is None
-        assert [type(event) for event in home.events] == [Note]
+        assert [type(event) for event in home.events] == [LogMessage]
 
     def test_missing_store_is_an_error_where_docker_noted_the_login(self, home: Home) -> None:
         home.write(DOCKER, {"credsStore": "desktop", "auths": {"reg.example": {}}})
@@ -398,7 +398,7 @@ class TestDamage:
             assert found is not None
             assert found.credential.username == "me"
         (note,) = home.events
-        assert isinstance(note, Note)
+        assert isinstance(note, LogMessage)
         assert f"{home.folder / RUNTIME}: cannot be read" in note.text
 
     def refusing(self, home: Home, problem: OSError, name: str) -> AuthFiles:

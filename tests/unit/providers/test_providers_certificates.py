@@ -8,7 +8,7 @@ import pytest
 
 from oci_push.credentials.certificates import SYSTEM_FOLDERS, add_certificates, certificate_folders
 from oci_push.errors import ConfigError
-from oci_push.events import Event, Note
+from oci_push.events import Event, LogMessage
 from oci_push.model.endpoint import TlsConfig
 from oci_push.transport.tls import make_context
 
@@ -81,7 +81,7 @@ def test_of_several_pairs_the_first_is_used_with_a_warning(tmp_path: Path, event
     folder = put(tmp_path / HOST, "a.cert", "a.key", "b.cert", "b.key")
     tls = add_certificates(TlsConfig(), HOST, [tmp_path], events.append)
     assert tls.cert_file == str(folder / "a.cert")
-    assert [event.level for event in events if isinstance(event, Note)] == ["warning"]
+    assert [event.level for event in events if isinstance(event, LogMessage)] == ["warning"]
 
 
 class Unreadable(type(Path())):  # type: ignore[misc]
@@ -96,7 +96,7 @@ def test_unreadable_folder_is_passed_over_with_a_warning(tmp_path: Path, events:
     put(tmp_path / "two" / HOST, "two.crt")
     tls = add_certificates(TlsConfig(), HOST, [Unreadable(tmp_path / "one"), tmp_path / "two"], events.append)
     assert len(tls.more_ca_files) == 1
-    assert [event.text for event in events if isinstance(event, Note)] == [
+    assert [event.text for event in events if isinstance(event, LogMessage)] == [
         f"{tmp_path / 'one' / HOST}: certificates are not used (Permission denied)"
     ]
 
@@ -131,5 +131,5 @@ def test_a_file_that_cannot_be_read_is_left_out_and_told(name: str, tmp_path: Pa
     assert tls.more_ca_files == (str(folder / "ca.crt"),)
     assert bool(tls.cert_file) == name.endswith(".crt")
     (note,) = events
-    assert isinstance(note, Note)
+    assert isinstance(note, LogMessage)
     assert f"{folder / name}: cannot be read" in note.text

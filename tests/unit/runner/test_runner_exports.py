@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from oci_push.errors import ConfigError
-from oci_push.runner.exports import write_exports
-from oci_push.variables.exports import ExportForm
+from oci_push.variables.exports import ExportForm, write_exports
 
 STEPS = {"push": {"imageId": "sha256:1"}}
 

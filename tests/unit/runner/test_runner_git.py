@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from oci_push.runner.git import TIME_LIMIT_S, git_environment, git_reader
 from oci_push.runtime.clock import FakeClock, SystemClock
 from oci_push.runtime.commands import Finished, command_runner
+from oci_push.variables.git import TIME_LIMIT_S, git_environment, git_reader
 from oci_push.variables.system import GitFacts
 
 WHO = {

@@ -10,7 +10,7 @@ from images import LayoutWriter
 
 from oci_push.engine.graph import ImageGraph, walk
 from oci_push.errors import SourceError
-from oci_push.events import Event, Note, ignore
+from oci_push.events import Event, LogMessage, ignore
 from oci_push.model import media
 from oci_push.model.platform import Platform
 from oci_push.model.source import SourceSpec
@@ -175,7 +175,7 @@ def test_what_is_no_manifest_goes_as_a_blob_and_is_told(writer: LayoutWriter) ->
     stray = writer.put(b"{}", "application/vnd.example.data+json")
     found = graph(writer.path, writer.index(image(writer, 1), stray), events=events)
     assert stray["digest"] in [str(blob.digest) for blob in found.blobs]
-    assert any("goes as a blob" in event.text for event in events if isinstance(event, Note))
+    assert any("goes as a blob" in event.text for event in events if isinstance(event, LogMessage))
 
 
 @pytest.mark.parametrize(

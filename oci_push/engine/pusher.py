@@ -21,7 +21,7 @@ from oci_push.engine.graph import ImageGraph, walk
 from oci_push.engine.plan import PushPlan, PushTarget, plan_push
 from oci_push.engine.push import PushOptions, PushResult, push
 from oci_push.errors import ConfigError, CredentialsError, OciPushError
-from oci_push.events import Emit, Event, Note, discreet, ignore
+from oci_push.events import Emit, Event, LogMessage, discreet, ignore
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
@@ -112,10 +112,13 @@ class Pusher:
         folder = self._cache_folder()
         self._memory: Cache = NoCache()
         if folder:
-            self._memory = SqliteCache(folder / _MEMORY_FILE, context.clock, lambda text: emit(Note(text, "warning")))
+            self._memory = SqliteCache(
+                folder / _MEMORY_FILE, context.clock, lambda text: emit(LogMessage(text, "warning"))
+            )
         # A rehearsal's registry has an address that will mean another one tomorrow.
         lasts = folder is not None and not options.rehearsal
         self._told: list[Event] = []
+        self._registries: Mapping[str, RegistryEndpoint] = {}
         self._renewing: dict[RegistryEndpoint, CredentialProvider] = {}
         self._connections = RegistryClients(
             context,
@@ -138,8 +141,20 @@ class Pusher:
     def speaking(self, emit: Emit) -> Pusher:
         """Return the same pusher telling its events to somebody else; everything else is shared. It is not closed."""
         other = copy.copy(self)
-        other._emit = emit
+        other._emit = discreet(emit)
         return other
+
+    def knowing(self, registries: Mapping[str, RegistryEndpoint]) -> Pusher:
+        """Return the same pusher with names for registries; everything else is shared. It is not closed."""
+        other = copy.copy(self)
+        other._registries = registries
+        return other
+
+    def named(self, registry: str) -> RegistryEndpoint | None:
+        """Return how a registry that a unit names is reached; nothing for the empty name. Raises `ConfigError`."""
+        if registry and registry not in self._registries:
+            raise ConfigError(f"registry {registry!r} is not known here", hint="describe it in oci-push.yaml")
+        return self._registries.get(registry)
 
     def endpoint(self, repository: Repository, given: RegistryEndpoint | None = None) -> RegistryEndpoint:
         """Decide how a repository's registry is reached: given, configured, or found in files."""
@@ -213,23 +228,27 @@ class Pusher:
                 errors.append(error)
         raise errors[0]
 
-    def execute(self, plan: PushPlan, source: ImageReader, context: Context) -> tuple[PushResult, ...]:
-        """Do what a plan says, and remember what the repositories now hold."""
+    def execute(
+        self, plan: PushPlan, source: ImageReader, context: Context, options: PushOptions | None = None
+    ) -> tuple[PushResult, ...]:
+        """Do what a plan says, and remember what the repositories now hold; `options` replace those of the run."""
         for work in plan.repositories:
             mounts = tuple({r: None for asked in work.mount_candidates.values() for r in asked})
             self._connections.want(work.target.endpoint, push=(work.target.repository,), pull=mounts)
-        results = push(plan, source, self._connections, context, self._emit, self._options.push_options)
+        results = push(plan, source, self._connections, context, self._emit, options or self._options.push_options)
         for work, result in zip(plan.repositories, results, strict=True):
             if result.error is None and not self._options.rehearsal:
                 for blob in work.blobs:
                     self._memory.remember_blob(work.target.endpoint.host, result.repository.path, blob.digest)
         return results
 
-    def attach(self, pushed: PushResult, annotations: Mapping[str, str], context: Context) -> Digest:
+    def attach(
+        self, pushed: PushResult, endpoint: RegistryEndpoint, annotations: Mapping[str, str], context: Context
+    ) -> Digest:
         """Attach annotations to a pushed image as an artifact that refers to it; the image itself stays as it is."""
         subject = Descriptor(pushed.media_type, pushed.root, pushed.root_size)
         referrer = referrers.make_referrer(subject, ANNOTATIONS_TYPE, annotations)
-        client = self._connections.repository(pushed.endpoint or self.endpoint(pushed.repository), pushed.repository)
+        client = self._connections.repository(endpoint, pushed.repository)
         if not client.has_blob(context, referrers.EMPTY):
             client.upload(context, referrers.EMPTY, BytesBody(referrers.EMPTY_JSON))
         client.put_manifest(context, referrer, str(referrer.digest))
@@ -252,7 +271,7 @@ class Pusher:
         for problem in problems:
             if not self._options.is_lenient:
                 raise ConfigError(problem, hint=asked.HINT)
-            self._emit(Note(problem, "warning"))
+            self._emit(LogMessage(problem, "warning"))
 
     def targets(
         self, destinations: Sequence[Destination], given: RegistryEndpoint | None = None

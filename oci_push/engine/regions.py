@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from oci_push.engine.push import PushResult
+from oci_push.engine.pusher import Pusher
 from oci_push.engine.replicate import Original, ReplicaResult, replicate
 from oci_push.errors import ConfigError, NotFoundError
 from oci_push.events import Emit
@@ -16,7 +17,6 @@ from oci_push.model.reference import Destination, Reference, Repository
 from oci_push.providers.ecr import host as ecr_host
 from oci_push.providers.ecr.host import move
 from oci_push.registry.clients import RegistryClients
-from oci_push.runner.pusher import Pusher
 from oci_push.runtime.context import Context
 
 

@@ -1,0 +1,94 @@
+"""One push as plain data, and doing it: the seam between deciding what is pushed and pushing it.
+
+A unit names registries and never holds a login: the pusher that performs it knows how each is reached. Unit and result
+can be written as JSON and read back (`oci_push.forms`), so that another process may do the work.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oci_push.engine.plan import PushPlan
+from oci_push.engine.push import PushOptions, PushResult
+from oci_push.engine.pusher import REPLICATION_S, Pusher
+from oci_push.engine.regions import serve_everywhere
+from oci_push.engine.replicate import ReplicaResult
+from oci_push.errors import OciPushError
+from oci_push.events import Emit
+from oci_push.model.manifest import Manifest
+from oci_push.model.platform import Platform
+from oci_push.model.reference import Repository
+from oci_push.runtime.context import Context
+
+
+class UnitTarget(Struct, frozen=True):
+    """A repository and its tags; `registry` is a name that the pusher knows, empty for what it finds by host."""
+
+    repository: Repository
+    tags: tuple[str, ...]
+    registry: str = ""
+
+
+class PushUnit(Struct, frozen=True):
+    """One push. `source` is a SOURCE as on the command line, `registry` names what it is pulled from, as in a target.
+
+    `platform` is the only image of an index that goes out, empty for all. `served_in` are regions that must serve the
+    image in the end, none named: those of the registry's replication rules; ``None`` where nothing is waited for.
+    `options` replace those of the pusher.
+    """
+
+    source: str
+    targets: tuple[UnitTarget, ...]
+    registry: str = ""
+    platform: Platform | None = None
+    served_in: tuple[str, ...] | None = None
+    options: PushOptions | None = None
+
+
+class UnitResult(Struct, frozen=True):
+    """What became of a unit; `error` is the first, whatever it belongs to. `image_id` is the configuration's digest."""
+
+    results: tuple[PushResult, ...] = ()
+    image_id: str = ""
+    error: OciPushError | None = None
+    replicas: tuple[ReplicaResult, ...] = ()
+
+
+def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> UnitResult:
+    """Open the source, plan, execute, and wait for regions; what goes wrong is in the result."""
+    pusher = pusher.speaking(emit)
+    try:
+        targets = tuple(pusher.target(one.repository, one.tags, pusher.named(one.registry)) for one in unit.targets)
+        given = pusher.named(unit.registry)
+        with pusher.open(unit.source, context, given=given, targets=len(targets)) as opened:
+            pusher.check(opened, targets, context, unit.platform)
+            plan = pusher.plan(opened, targets, context, unit.platform)
+            results = pusher.execute(plan, opened, context, unit.options)
+    except OciPushError as problem:
+        return UnitResult(error=problem)
+    failed = next((result.error for result in results if result.error is not None), None)
+    done = UnitResult(results, image_id_of(plan.graph.root), failed)
+    if failed is not None or unit.served_in is None or pusher.is_rehearsal:
+        return done
+    return _served(done, plan, pusher, unit.served_in, context, emit)
+
+
+def _served(
+    done: UnitResult, plan: PushPlan, pusher: Pusher, regions: tuple[str, ...], context: Context, emit: Emit
+) -> UnitResult:
+    """Wait until every region serves what was pushed; a region that does not is the unit's failure."""
+    found: list[ReplicaResult] = []
+    inner = context.child(seconds=REPLICATION_S, what="waiting for replication")
+    try:
+        for work, result in zip(plan.repositories, done.results, strict=True):
+            found += serve_everywhere(inner, pusher.clients, work.target.endpoint, result, regions, emit)
+    except OciPushError as problem:
+        return replace(done, error=problem, replicas=tuple(found))
+    failed = next((replica.error for replica in found if replica.error is not None), None)
+    return replace(done, error=failed, replicas=tuple(found))
+
+
+def image_id_of(root: Manifest) -> str:
+    """Return the digest of an image's configuration; an index has none and stands for itself."""
+    return str(root.config.digest if root.config else root.digest)

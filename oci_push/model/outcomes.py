@@ -1,0 +1,62 @@
+"""What things came to, in the words of reports and events: steps, tags, blobs, manifests, copies."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a step is, and what it, a hook or a build came to."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    SKIPPED = "skipped"
+    TERMINATED = "terminated"
+
+
+class TagOutcome(StrEnum):
+    """What became of a tag.
+
+    FAILED and NOT_REACHED: it is where it was. Where it had moved and should not have: RESTORED is where it was again,
+    REMOVED was new, LEFT could not be put back, UNKNOWN may have moved and the registry could not be asked.
+    """
+
+    PUSHED = "pushed"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    NOT_REACHED = "not reached"
+    RESTORED = "restored"
+    REMOVED = "removed"
+    LEFT = "left"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_there(self) -> bool:
+        """Say whether the tag names the image."""
+        return self in (TagOutcome.PUSHED, TagOutcome.UNCHANGED)
+
+
+class BlobOutcome(StrEnum):
+    """How a blob came to be in a repository."""
+
+    EXISTS = "exists"
+    MOUNTED = "mounted"
+    UPLOADED = "uploaded"
+    SKIPPED = "skipped"
+
+
+class ManifestOutcome(StrEnum):
+    """How a manifest came to be in a repository."""
+
+    EXISTS = "exists"
+    PUSHED = "pushed"
+
+
+class ReplicaOutcome(StrEnum):
+    """What became of a copy in another region: made by the registry, by us, or not."""
+
+    REPLICATED = "replicated"
+    COPIED = "copied"
+    FAILED = "failed"
