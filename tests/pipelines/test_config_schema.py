@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from invoking import invoke
+from program import program
 
 from oci_push.errors import ConfigError
 from oci_push.language.config import load_config
@@ -20,15 +20,15 @@ VALIDATOR = jsonschema.Draft7Validator(config_schema())
 
 @pytest.mark.parametrize("name", ["pipeline", "config", "replication"])
 def test_each_form_is_printed_as_a_schema(tmp_path: Path, name: str) -> None:
-    jsonschema.Draft7Validator.check_schema(json.loads(invoke(tmp_path, "schema", name).output))
+    jsonschema.Draft7Validator.check_schema(json.loads(program("schema", name, cwd=tmp_path).stdout))
 
 
 def test_without_a_name_the_pipelines_schema_is_printed(tmp_path: Path) -> None:
-    assert invoke(tmp_path, "schema").output == invoke(tmp_path, "schema", "pipeline").output
+    assert program("schema", cwd=tmp_path).stdout == program("schema", "pipeline", cwd=tmp_path).stdout
 
 
 def test_a_form_that_is_none_is_refused(tmp_path: Path) -> None:
-    assert "forms: pipeline, config" in invoke(tmp_path, "schema", "recipe", code=2).errors
+    assert "forms: pipeline, config" in program("schema", "recipe", code=2, cwd=tmp_path).stderr
 
 
 def test_the_schema_of_rules_is_a_schema() -> None:

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from equipment.sandbox import Sandbox
 from images import Layout
 from program import program
-
-from oci_push.sandbox.server import Sandbox
 
 MANIFESTS = r"/manifests/"
 

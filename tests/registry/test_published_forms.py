@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from equipment.sandbox import Sandbox
 from images import LayoutWriter, layer
-from invoking import invoke
 from msgspec import Struct
+from program import program
 from published import SCHEMAS, check_events, check_json
 
 from oci_push import events
@@ -19,7 +20,6 @@ from oci_push.model.digest import Digest
 from oci_push.model.outcomes import BlobOutcome, ManifestOutcome, ReplicaOutcome, Status, TagOutcome
 from oci_push.model.reference import Reference, Repository
 from oci_push.runner.report import ImagePlan, PipelineReport, PushReport
-from oci_push.sandbox.server import Sandbox
 
 APP, DIGEST = Repository("registry.example", "team/app"), Digest.of(b"")
 EVENTS = (
@@ -85,15 +85,17 @@ def test_a_push_prints_and_writes_the_form_of_its_schema(tmp_path: Path) -> None
     writer.close(writer.image(layer(1), layer(2)))
     with Sandbox() as sandbox:
         where = (f"oci:{tmp_path / 'image'}", f"{sandbox.address}/app:1", "--no-memory", "--json")
-        planned = invoke(tmp_path, "push", *where, "--plan", "--report", "plan.json")
-        pushed = invoke(tmp_path, "push", *where, "--report", "report.json")
-        failed = invoke(tmp_path, "push", where[0], f"{sandbox.address}/app:1", "localhost:1/app:1", "--json", code=1)
-    for text in (planned.output, (tmp_path / "plan.json").read_text()):
+        planned = program("push", *where, "--plan", "--report", "plan.json", cwd=tmp_path)
+        pushed = program("push", *where, "--report", "report.json", cwd=tmp_path)
+        failed = program(
+            "push", where[0], f"{sandbox.address}/app:1", "localhost:1/app:1", "--json", code=1, cwd=tmp_path
+        )
+    for text in (planned.stdout, (tmp_path / "plan.json").read_text()):
         check_json(text, ImagePlan)
-    for text in (pushed.output, (tmp_path / "report.json").read_text(), failed.output):
+    for text in (pushed.stdout, (tmp_path / "report.json").read_text(), failed.stdout):
         check_json(text, PushReport)
     assert json.loads((tmp_path / "plan.json").read_text())["status"] == "planned"
-    assert list(json.loads(pushed.output)) == ["version", "source", "status", "exit_code", "targets"]
+    assert list(json.loads(pushed.stdout)) == ["version", "source", "status", "exit_code", "targets"]
 
 
 def test_a_run_prints_and_writes_the_form_of_its_schema(tmp_path: Path) -> None:
@@ -103,6 +105,6 @@ def test_a_run_prints_and_writes_the_form_of_its_schema(tmp_path: Path) -> None:
         "version: '1.0'\nsteps:\n  p: {type: push, candidate: 'oci:image', image_name: team/app, registry: r.example}\n"
     )
     (tmp_path / "p.yml").write_text(text)
-    done = invoke(tmp_path, "run", "p.yml", "--sandbox", "--no-memory", "--json", "--report", "report.json")
-    check_json(done.output, PipelineReport)
-    assert json.loads(done.output) == json.loads((tmp_path / "report.json").read_text())
+    done = program("run", "p.yml", "--sandbox", "--no-memory", "--json", "--report", "report.json", cwd=tmp_path)
+    check_json(done.stdout, PipelineReport)
+    assert json.loads(done.stdout) == json.loads((tmp_path / "report.json").read_text())

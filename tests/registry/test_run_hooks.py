@@ -11,7 +11,7 @@ from equipment.faults import Answer, Fault, FaultScript
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import Layout, layer, make_layout
-from invoking import invoke
+from program import program
 from running import Running, statuses, step
 
 from oci_push.model.digest import Digest
@@ -206,7 +206,7 @@ def test_a_plan_says_which_commands_it_takes_to_succeed(assumed: list[str], is_t
     text = one("", root="hooks: {on_elected: [echo hi], on_finish: [echo bye]}")
     (tmp_path / "p.yml").write_text(text)
     given = ["--var", "IMAGE=oci:image", "--var", "REG=127.0.0.1:9", *assumed]
-    done = invoke(tmp_path, "plan", "p.yml", *given)
+    done = program("plan", "p.yml", *given, cwd=tmp_path)
     note = "note: on_elected: its shell commands are taken to succeed; run does them only with --allow-exec"
-    assert (note in done.errors) == is_told
-    assert "on_finish: its" not in done.errors
+    assert (note in done.stderr) == is_told
+    assert "on_finish: its" not in done.stderr

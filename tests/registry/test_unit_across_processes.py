@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, layer
 from msgspec.structs import replace
-from oci_push.sandbox.options import SandboxOptions
 
 from oci_push import forms
 from oci_push.engine.pusher import Environment, Options, Pusher
@@ -24,7 +25,6 @@ from oci_push.model.reference import Repository
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.sandbox.server import Sandbox
 from oci_push.secret import Secret
 from oci_push.transport.session import TransportSettings
 

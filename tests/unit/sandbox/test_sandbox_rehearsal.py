@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from invoking import invoke
+from program import program
 from sandboxclient import CONFIG, Client, digest_of, image
 
 from oci_push.sandbox.server import RehearsalRegistry
@@ -52,13 +52,13 @@ def test_there_is_nothing_outside_the_api(client, path: str):
 def test_a_port_that_is_taken_is_an_error_with_a_hint(tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = invoke(tmp_path, "sandbox", "--port", str(port), code=2)
-    assert f"port {port} cannot be used" in done.errors
-    assert "choose another --port" in done.errors
+        done = program("sandbox", "--port", str(port), code=2, cwd=tmp_path)
+    assert f"port {port} cannot be used" in done.stderr
+    assert "choose another --port" in done.stderr
 
 
 def test_a_folder_that_cannot_be_used_is_an_error_with_a_hint(tmp_path: Path):
     (tmp_path / "file").touch()
-    done = invoke(tmp_path, "sandbox", "--root", "file/below", code=2)
-    assert "file/below cannot be used" in done.errors
-    assert "choose another --root" in done.errors
+    done = program("sandbox", "--root", "file/below", code=2, cwd=tmp_path)
+    assert "file/below cannot be used" in done.stderr
+    assert "choose another --root" in done.stderr
