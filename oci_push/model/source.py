@@ -18,7 +18,7 @@ from oci_push.model.reference import DOCKER_HUB, Reference, is_host, shown
 IsPath = Callable[[str], bool]
 
 
-class UploadMethod(Struct, frozen=True):
+class SourceForm(Struct, frozen=True):
     """One form of a SOURCE: its scheme, empty where it has none, the kind it means, and how it is written."""
 
     scheme: str
@@ -27,13 +27,13 @@ class UploadMethod(Struct, frozen=True):
 
 
 FORMS = (
-    UploadMethod("oci:", "oci", "oci:DIR[:REF]"),
-    UploadMethod("oci-archive:", "oci-archive", "oci-archive:FILE[:REF]"),
-    UploadMethod("docker-archive:", "docker-archive", "docker-archive:FILE[:REF]"),
-    UploadMethod("docker://", "registry", "docker://HOST/REPO[:TAG]"),
-    UploadMethod("", "registry", "HOST/REPO[:TAG] where HOST has a dot, a port or is localhost"),
-    UploadMethod("", "file", "a path (told by its content)"),
-    UploadMethod("", "stdin", "- for a tar on stdin"),
+    SourceForm("oci:", "oci", "oci:DIR[:REF]"),
+    SourceForm("oci-archive:", "oci-archive", "oci-archive:FILE[:REF]"),
+    SourceForm("docker-archive:", "docker-archive", "docker-archive:FILE[:REF]"),
+    SourceForm("docker://", "registry", "docker://HOST/REPO[:TAG]"),
+    SourceForm("", "registry", "HOST/REPO[:TAG] where HOST has a dot, a port or is localhost"),
+    SourceForm("", "file", "a path (told by its content)"),
+    SourceForm("", "stdin", "- for a tar on stdin"),
 )
 KNOWN_FORMS = ", ".join(form.written for form in FORMS)
 """The forms as help texts and errors list them."""

@@ -255,7 +255,7 @@ class Schedule:
             self._abort_after(entry)
 
     def _settle(self, entry: Entry) -> None:
-        """Return a parallel step its result once all its children have theirs."""
+        """Give a parallel step its result once all its children have theirs."""
         for child in entry.children:
             if child.state == Status.RUNNING and child.children:
                 self._settle(child)

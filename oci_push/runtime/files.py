@@ -77,7 +77,7 @@ class Lock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Return the lock up and remove its file; idempotent."""
+        """Give the lock up and remove its file; idempotent."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor < 0:
             return

@@ -50,7 +50,7 @@ _MAX_ERROR_BYTES = 64 * 1024
 _MAX_WARNINGS = 20
 _ANSWER_S = 300.0
 """How long the body of an answer may take, all of it: one that comes byte by byte never stalls."""
-_LINGER_S = 1.0
+_LINGER_S = 3.0
 _ONCE = RetryPolicy(attempts=1)
 _FAR_OFF = "it asks to be left alone for longer than is waited here (Retry-After); try again later"
 _ASSUMED_BYTES_PER_S = 1_000_000.0
