@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from msgspec import Struct
@@ -116,6 +116,10 @@ class Pool:
             except BaseException:
                 connection.close()
                 raise
+            finally:
+                if isinstance(request.body, Generator):
+                    # What it is read from, another registry's answer say, is let go now and not by the collector.
+                    request.body.close()
         return Response(self, connection, context, request, head.status_code, list(head.headers))
 
     def close(self) -> None:

@@ -1,0 +1,70 @@
+"""The pool: what a request's body is read from is let go when the request has ended, however it did."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from oci_push.runtime.clock import FakeClock
+from oci_push.runtime.context import Context
+from oci_push.transport.connection import Connection, Patience
+from oci_push.transport.network_errors import Trouble
+from oci_push.transport.pool import Pool, Request, Response
+from oci_push.transport.sockets import Stream
+
+URL = "http://registry.example/v2/"
+
+
+class OneWay:
+    """A dialer that gives connections over a pair of sockets, whose other end is `theirs`."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = socket.socketpair()
+
+    def dial(self, context: Context, where: tuple[str, str, int], connect_s: float) -> Connection:
+        """Return the connection."""
+        return Connection(Stream(self.ours))
+
+    def proxy(self, where: tuple[str, str, int]) -> None:
+        """Return none."""
+
+
+def endless(closed: list[bool], before: Callable[[], None]) -> Iterator[bytes]:
+    """Give blocks until it is closed, and note that."""
+    try:
+        before()
+        while True:
+            yield b"x" * 65_536
+    finally:
+        closed.append(True)
+
+
+def put(dialer: OneWay, body: Iterator[bytes]) -> Response:
+    request = Request("PUT", URL, {"Content-Length": "10000000"}, body, Patience(5.0, 5.0), 5.0)
+    return Pool(dialer).send(Context(FakeClock()), request)  # type: ignore[arg-type]
+
+
+def test_the_body_of_a_request_that_broke_is_closed_at_once() -> None:
+    closed: list[bool] = []
+    dialer = OneWay()
+    with pytest.raises(Trouble) as broken:
+        put(dialer, endless(closed, dialer.theirs.close))
+    # The traceback still holds the body: nothing else would close it as long as somebody looks at the error.
+    assert broken.tb is not None
+    assert closed == [True]
+
+
+def test_the_body_of_a_request_that_was_answered_early_is_closed_at_once() -> None:
+    closed: list[bool] = []
+    dialer = OneWay()
+
+    def refuse() -> None:
+        dialer.theirs.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        dialer.theirs.close()
+
+    body = endless(closed, refuse)
+    response = put(dialer, body)
+    assert (response.status, closed) == (413, [True])
+    response.close()
