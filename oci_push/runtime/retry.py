@@ -192,6 +192,7 @@ def attempts(
         try:
             return action(retry_state.attempt)
         except OciPushError as error:
+            context.check()  # what a stop breaks is not tried again, and is not said to be
             retried = retry_state.spend(error) if decide(error) is Action.REPEAT else None
             if retried is None:
                 raise

@@ -226,3 +226,17 @@ def test_cancelled_scope_begins_no_attempt() -> None:
     with pytest.raises(Cancelled):
         attempts(context, RetryState(RetryPolicy(), clock, lambda: 0.0), action)
     assert action.calls == []
+
+
+def test_what_a_stop_breaks_is_not_told_as_a_failure_that_will_be_tried_again() -> None:
+    clock = FakeClock()
+    context = Context(clock)
+    told: list[Retried] = []
+
+    def broken_by_the_stop(_: int) -> None:
+        context.cancel(Cancelled("stopped by SIGINT", signal_number=2))
+        raise NetworkError("the connection was closed before an answer came")
+
+    with pytest.raises(Cancelled):
+        attempts(context, RetryState(RetryPolicy(), clock, lambda: 0.0), broken_by_the_stop, on_retry=told.append)
+    assert told == []
