@@ -20,14 +20,13 @@ def test_a_source_that_refuses_a_blob_is_blamed_and_the_target_is_asked_once(sta
     refused = Fault(method="GET", path="/app/blobs/", times=0, action=Answer(status))
     with Sandbox(faults=FaultScript([refused])) as source, Sandbox() as target:
         Pushing().push(image, f"{source.address}/app:1")
-        # One at a time: a sibling that is stopped while it opens its upload now and then leaves it open.
-        (result,) = Pushing(at_once=1).push(f"docker://{source.address}/app:1", f"{target.address}/copy:1")
+        (result,) = Pushing().push(f"docker://{source.address}/app:1", f"{target.address}/copy:1")
 
         assert isinstance(result.error, SourceError)
         assert f"{source.address}/app: blob sha256:" in str(result.error)
         opened = target.traffic.select(method="POST", path_pattern="/uploads/")
-        closed = target.traffic.select(method="DELETE", path_pattern="/uploads/")
-        assert len(opened) == len(closed)
+        # Closed by us, or by the registry, whose own way with a body that breaks off leaves nothing to close.
+        assert not target.store.uploads()
         assert len(opened) <= len(image.blobs)
         assert tuple(target.store.tags("copy")) == ()
 
