@@ -15,8 +15,8 @@ from oci_push.cli.options import ConfigOptions, split_regions
 from oci_push.cli.output import tell, warn
 from oci_push.cli.variables import VariableFiles, VariableOption, gather_variables
 from oci_push.errors import ConfigError, Diagnostic
-from oci_push.language.integrations import add_stand_ins
 from oci_push.language.parse import read_pipeline
+from oci_push.language.registry_choice import add_stand_ins
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import MAX_WAIT_S, Pipeline, flatten
 from oci_push.model.identity import EcrCreation

@@ -21,7 +21,7 @@ from oci_push.errors import ConfigError, Diagnostic
 from oci_push.forms import ValidationForm
 from oci_push.language.integrations import Config
 from oci_push.language.parse import read_pipeline
-from oci_push.language.schema_registries import Known, KnownRegistry
+from oci_push.language.schema_registries import Known
 from oci_push.runtime.context import Context
 from oci_push.variables.lookup import Variables, VariableSource
 from oci_push.variables.system import MEANINGS
@@ -134,8 +134,7 @@ def _known(config: Config, given: Mapping[str, str]) -> Known:
         except ConfigError:  # a circle; it is said when the variable is used
             return token
 
-    registries = tuple(KnownRegistry(one.name, one.provider, one.domain, one.is_default) for one in config.integrations)
-    return Known(registries, lookup)
+    return Known(config, lookup)
 
 
 def _ordered(problems: Iterable[Diagnostic]) -> list[Diagnostic]:

@@ -42,7 +42,7 @@ def find_bad_patterns(branches: Branches, path: str) -> tuple[Diagnostic, ...]:
     """Report the items that match no branch whatever its name is; `path` leads to the branches in the file."""
     listed = [*_places("only", branches.only), *_places("ignore", branches.ignore)]
     return tuple(
-        Diagnostic(message, item.location.file, item.location.line, item.location.column, f"{path}.{place}", hint=hint)
+        item.location.problem(message, path=f"{path}.{place}", hint=hint)
         for place, item in listed
         for message, hint in _complaints(item.text)
     )

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.errors import Diagnostic
 from oci_push.language.config_schema import CREATION, PROVIDER_ALIASES, REGISTRY
 from oci_push.language.config_values import SecretSource, Values
 from oci_push.language.diagnostics import Diagnostics
@@ -173,9 +172,7 @@ class _Keys(Struct, frozen=True):
     def miss(self, message: str) -> None:
         """Note what keeps the registry from being logged in to, because the file was only found."""
         hint = f"name the file, if you trust it: --config {self.location.file}"
-        self.values.missing.append(
-            Diagnostic(message, self.location.file, self.location.line, self.location.column, hint=hint)
-        )
+        self.values.missing.append(self.location.problem(message, hint=hint))
 
 
 def _trust(keys: _Keys) -> TlsConfig:

@@ -97,9 +97,7 @@ class Values(Struct, frozen=True):
         return path
 
     def _miss(self, node: Scalar, message: str, hint: str) -> None:
-        self.missing.append(
-            Diagnostic(message, node.location.file, node.location.line, node.location.column, hint=hint)
-        )
+        self.missing.append(node.location.problem(message, hint=hint))
 
 
 class SecretSource(Struct, frozen=True):

@@ -27,15 +27,15 @@ class Diagnostics:
 
     def error(self, location: Location, path: str, message: str, *, code: int = 0, hint: str | None = None) -> None:
         """Add what makes the file unusable; `code` is the vendor's number."""
-        self.errors.append(Diagnostic(message, location.file, location.line, location.column, path, code, hint))
+        self.errors.append(location.problem(message, path=path, code=code, hint=hint))
 
     def warn(self, location: Location, path: str, message: str, *, code: int = 0, hint: str | None = None) -> None:
         """Add what is strange but has a meaning."""
-        self.warnings.append(Diagnostic(message, location.file, location.line, location.column, path, code, hint))
+        self.warnings.append(location.problem(message, path=path, code=code, hint=hint))
 
     def refused_upstream(self, location: Location, path: str, message: str, *, code: int = 0, hint: str) -> None:
         """Add what is fine here and an error for the vendor's validator, in its words; `hint` says what we do."""
-        self.upstream.append(Diagnostic(message, location.file, location.line, location.column, path, code, hint))
+        self.upstream.append(location.problem(message, path=path, code=code, hint=hint))
 
     def bare_variables(self, found: Iterable[Scalar]) -> None:
         """Add variables without quotes in flow collections: text here, as the vendor's page writes them; no YAML."""

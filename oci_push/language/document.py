@@ -39,11 +39,15 @@ _HINTS = {
 
 
 class Location(Struct, frozen=True):
-    """Name a place in a file; line and column count from 1."""
+    """A place in a file; line and column count from 1."""
 
     file: str
     line: int
     column: int
+
+    def problem(self, message: str, *, path: str = "", code: int = 0, hint: str | None = None) -> Diagnostic:
+        """Return what is wrong here; `path` is the dotted way to the value, `code` the vendor's number."""
+        return Diagnostic(message, self.file, self.line, self.column, path, code, hint)
 
 
 _TAGGED: dict[str, tuple[type, ...]] = {
@@ -317,7 +321,7 @@ class _Builder:
         self._problem(location, f"{short} does not fit here", f"remove {short}")
 
     def _problem(self, location: Location, message: str, hint: str | None = None) -> None:
-        self.problems.append(Diagnostic(message, self._path, location.line, location.column, hint=hint))
+        self.problems.append(location.problem(message, hint=hint))
 
 
 def _decoded(raw: bytes, path: str) -> str:
@@ -368,4 +372,4 @@ def _hint(problem: yaml.MarkedYAMLError, lines: list[str], line: int) -> str | N
 
 
 def _error(path: str, line: int, column: int, message: str, hint: str | None = None) -> ConfigError:
-    return ConfigError(problems=[Diagnostic(message, path, line, column, hint=hint)])
+    return ConfigError(problems=[Location(path, line, column).problem(message, hint=hint)])

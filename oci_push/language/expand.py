@@ -257,11 +257,8 @@ def _variables(node: Node | None, diagnostics: Diagnostics) -> tuple[dict[str, s
         if not isinstance(key, Scalar) or not key.text:
             diagnostics.warn(item.location, "spec.variables", "a variable has key and value", hint="it is ignored")
         elif boolean(child(item, "encrypted")):
-            location, hint = key.location, f"give it: --var {key.text}=VALUE"
-            message = f"variable {key.text} is encrypted in this export"
-            lacking[key.text] = Diagnostic(
-                message, location.file, location.line, location.column, "spec.variables", hint=hint
-            )
+            message, hint = f"variable {key.text} is encrypted in this export", f"give it: --var {key.text}=VALUE"
+            lacking[key.text] = key.location.problem(message, path="spec.variables", hint=hint)
         elif isinstance(value, Scalar) and value.value is not None:
             values[key.text] = value.text
     return values, lacking

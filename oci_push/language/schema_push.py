@@ -1,29 +1,14 @@
-"""What the keys of a step say together, where each by itself is fine; with the AWS keys of a push step.
-
-The vendor's number is 206 for all that concerns region, role and session length.
-"""
+"""What the keys of a step say together, where each by itself is fine."""
 
 from __future__ import annotations
 
 import re
 
-from msgspec import Struct
-
 from oci_push.language.diagnostics import Diagnostics, with_value
 from oci_push.language.document import Node, Scalar, YamlMapping
 from oci_push.language.hooks import NOTES
-from oci_push.language.registry_rules import (
-    AWS_CODE,
-    INVALID_REGION,
-    INVALID_ROLE,
-    not_for,
-    refuse_duration,
-    refuse_region,
-    refuse_role,
-)
 from oci_push.language.scalars import items, matches, number, text
 from oci_push.language.schema_steps import PROVIDER_PATTERN
-from oci_push.language.steps import Text
 from oci_push.model.reference import check_tag
 
 PROVIDERS = ("docker", "standard", "ecr")
@@ -115,86 +100,3 @@ def _ignored(step: YamlMapping, keys: tuple[str, ...], because: str, path: str, 
         entry = step.entry(key)
         if entry is not None:
             diagnostics.warn(entry.key.location, f"{path}.{key}", f'"{key}" is ignored with {because}')
-
-
-_VENDORS_REGIONS = frozenset(
-    f"{area}-{number}"
-    for area, numbers in {
-        "us-east": "12",
-        "us-west": "12",
-        "af-south": "1",
-        "ap-east": "1",
-        "ap-south": "1",
-        "ap-northeast": "123",
-        "ap-southeast": "12",
-        "ca-central": "1",
-        "eu-central": "1",
-        "eu-west": "123",
-        "eu-north": "1",
-        "me-south": "1",
-        "sa-east": "1",
-    }.items()
-    for number in numbers
-)
-"""The vendor's closed list, which lacks many regions."""
-
-
-class PushNode(Struct, frozen=True):
-    """A step and its path; `is_ecr` is ``provider: ecr``."""
-
-    step: YamlMapping
-    path: str
-    is_ecr: bool
-
-
-def check_aws(aws: PushNode, provider: str | None, diagnostics: Diagnostics, *, role_of: str = "") -> None:
-    """Check the keys for a registry of type `provider`: ``undefined`` where none is named, nothing where unknown.
-
-    `role_of` is the type of the registry that is used although none is named.
-    """
-    _check_region(aws, provider, diagnostics)
-    role = text(aws.step.get("role_arn"))
-    if role is not None:
-        _check_role(aws, role, provider if role_of == "" else role_of, diagnostics)
-    _check_duration(aws, diagnostics, has_role=role is not None)
-
-
-def _check_region(aws: PushNode, provider: str | None, diagnostics: Diagnostics) -> None:
-    region = text(aws.step.get("region"))
-    if region is None:
-        return
-    path = f"{aws.path}.region"
-    is_variable = region.text.startswith("${{") and "}}" in region.text
-    refusal = refuse_region(region.text)
-    if not is_variable and "${{" not in region.text and refusal is not None:
-        refusal.tell(region.location, path, diagnostics)
-        return
-    if not is_variable and region.text not in _VENDORS_REGIONS:
-        hint = "every region of the usual shape is accepted here"
-        diagnostics.refused_upstream(region.location, path, INVALID_REGION, code=AWS_CODE, hint=hint)
-    elif aws.is_ecr:
-        message, hint = not_for("undefined", "region").message, "provider: ecr needs no registry"
-        diagnostics.refused_upstream(region.location, path, message, code=AWS_CODE, hint=hint)
-    if provider is not None and provider != "ecr" and not aws.is_ecr:
-        not_for(provider, "region").tell(region.location, path, diagnostics)
-
-
-def _check_role(aws: PushNode, role: Text, provider: str | None, diagnostics: Diagnostics) -> None:
-    path = f"{aws.path}.role_arn"
-    if "${{" in role.text:
-        hint = "it is checked here when the variable has a value"
-        diagnostics.refused_upstream(role.location, path, INVALID_ROLE, code=AWS_CODE, hint=hint)
-    elif (refusal := refuse_role(role.text)) is not None:
-        refusal.tell(role.location, path, diagnostics)
-    if provider not in (None, "ecr", "undefined") and not aws.is_ecr:
-        not_for(provider, "role_arn").tell(role.location, path, diagnostics)
-
-
-def _check_duration(aws: PushNode, diagnostics: Diagnostics, *, has_role: bool) -> None:
-    node = aws.step.get("aws_duration_seconds")
-    seconds = number(node)
-    if node is None or seconds is None:
-        return
-    refusal = refuse_duration(seconds, has_role=has_role)
-    if refusal is not None:
-        refusal.tell(node.location, f"{aws.path}.aws_duration_seconds", diagnostics)

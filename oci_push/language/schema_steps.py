@@ -143,7 +143,7 @@ def _login(username: Text | None = None, password: Text | None = None) -> tuple[
 
 
 def _push(
-    candidate: Text,
+    candidate: Text | None = None,
     image_name: Text | None = None,
     tag: Text | None = None,
     tags: tuple[Text, ...] = (),
@@ -152,11 +152,11 @@ def _push(
     registry_context: Text | None = None,
     provider: Text | None = None,
 ) -> PushStep:
-    """Build a push step whose name, settings and AWS keys are still to come."""
+    """Return a push step whose name, settings and AWS keys are still to come."""
     return PushStep(
         "",
-        candidate.location,
-        candidate,
+        _NOWHERE,
+        candidate or Text("", _NOWHERE),
         image_name=image_name,
         tags=((tag,) if tag else ()) + tags,
         registry=registry,

@@ -12,7 +12,7 @@ from oci_push.language.integrations import Integration
 from oci_push.language.parse import parse_pipeline, read_pipeline
 from oci_push.language.resolve import resolve_push
 from oci_push.language.resolving import ResolveContext
-from oci_push.language.schema_registries import Known, KnownRegistry
+from oci_push.language.schema_registries import Known
 from oci_push.language.steps import PushStep
 from oci_push.model.identity import AwsIdentity
 from oci_push.variables.lookup import Variables
@@ -111,7 +111,7 @@ def test_what_a_step_says_of_aws_is_checked_with_its_place(step: str, message: s
 def test_a_run_refuses_in_the_words_and_with_the_number_of_validate(registry: str, step: str) -> None:
     config = load_config(f"registries: [{registry}]", "c.yaml", {}, Path.read_text)
     text = f"version: '1.0'\nsteps: {{p: {{type: push, candidate: a, registry: e, {step}}}}}"
-    known = Known(tuple(KnownRegistry(one.name, one.provider, one.domain) for one in config.integrations), {}.get)
+    known = Known(config, {}.get)
     (told,) = read_pipeline(text, "p", known).errors
     (push,) = parse_pipeline(text, "p").steps
     assert isinstance(push, PushStep)
