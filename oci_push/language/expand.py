@@ -16,7 +16,7 @@ from oci_push.errors import Diagnostic
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Location, Node, Scalar, YamlEntry, YamlMapping, YamlSequence
 from oci_push.language.scalars import boolean, child, items, step_type
-from oci_push.language.schema_steps import ROOT
+from oci_push.language.step_rules import ROOT
 from oci_push.language.steps import KNOWN_TYPES
 
 Change: TypeAlias = Callable[[Node], Node]

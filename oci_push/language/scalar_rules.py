@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct, field
 
@@ -24,16 +24,17 @@ from oci_push.language.steps import Flag, Text
 
 
 class Anything(Struct, frozen=True):
-    """Accept any value; `schema` is what editors are told."""
+    """Any value; `schema` is what editors are told, `into` makes the value of the node."""
 
     schema: Mapping[str, object] = field(default_factory=dict)
+    into: Callable[[Node], object] | None = None
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Accept it."""
 
-    def read(self, node: Node) -> Node:
-        """Return the node itself."""
-        return node
+    def read(self, node: Node) -> object:
+        """Return the value, or the node itself."""
+        return self.into(node) if self.into else node
 
     def to_json(self) -> dict[str, object]:
         """Return what editors are told."""

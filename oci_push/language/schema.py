@@ -78,10 +78,14 @@ class Items(Struct, Generic[T], frozen=True):
 
 
 class Entries(Struct, Generic[T], frozen=True):
-    """Want a mapping from names that match `pattern` to values that obey `rule`; `words` say so to people."""
+    """A mapping from names that match `pattern`, or are among `names`, to values that obey `rule`.
+
+    `words` say so to people.
+    """
 
     rule: NodeRule[object]
     pattern: str = ""
+    names: tuple[str, ...] = ()
     into: Callable[..., T | None] = _ignored
     words: str = "be an object"
 
@@ -95,6 +99,8 @@ class Entries(Struct, Generic[T], frozen=True):
             if self.pattern and not matches(self.pattern, name):
                 hint = f"names match {self.pattern}"
                 diagnostics.error(entry.key.location, f"{path}.{name}", f'"{name}" is not allowed', hint=hint)
+            elif self.names and name not in self.names:
+                diagnostics.error(entry.key.location, f"{path}.{name}", not_allowed(name, self.names))
             else:
                 self.rule.check(name, entry.value, f"{path}.{name}", diagnostics)
 
@@ -104,7 +110,10 @@ class Entries(Struct, Generic[T], frozen=True):
         return tuple(value for value in made if value is not None)
 
     def to_json(self) -> dict[str, object]:
-        """Return an object with any names."""
+        """Return an object with any names, or those that there are."""
+        if self.names:
+            properties = {name: self.rule.to_json() for name in self.names}
+            return {"type": "object", "properties": properties, "additionalProperties": False}
         names = {"propertyNames": {"pattern": self.pattern}} if self.pattern else {}
         return {"type": "object", "additionalProperties": self.rule.to_json(), **names}
 
@@ -208,6 +217,25 @@ class Fields(Struct, Generic[T], frozen=True):
             **({"required": required} if required else {}),
             **({"not": {"anyOf": twice}} if twice else {}),
         }
+
+
+class Shared(Struct, Generic[T], frozen=True):
+    """A rule that stands in many places and is written once in a JSON Schema, under a name."""
+
+    name: str
+    rule: NodeRule[T]
+
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
+        """Check by the rule."""
+        self.rule.check(key, node, path, diagnostics)
+
+    def read(self, node: Node) -> T:
+        """Read by the rule."""
+        return self.rule.read(node)
+
+    def to_json(self) -> dict[str, object]:
+        """Return where it is written."""
+        return {"$ref": f"#/$defs/{self.name}"}
 
 
 class OneOf(Struct, Generic[T], frozen=True):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from oci_push.language.diagnostics import Diagnostics, with_value
-from oci_push.language.document import Node, Scalar, YamlMapping
-from oci_push.language.hooks import NOTES
+from oci_push.language.document import Scalar, YamlMapping
 from oci_push.language.scalars import items, matches, number, text
 from oci_push.language.schema_steps import PROVIDER_PATTERN
 from oci_push.model.reference import check_tag
@@ -84,15 +83,6 @@ def check_old_hooks(step: YamlMapping, path: str, diagnostics: Diagnostics) -> N
         return
     message = 'Either old "on_success/on_fail/on_finish" or new "hooks" should be used'
     diagnostics.error(old.key.location, path, message, hint=f"move {old.key.text} into hooks")
-
-
-def check_annotation_keys(node: Node | None, path: str, diagnostics: Diagnostics) -> None:
-    """Warn about annotation keys that do not begin with a letter, which the vendor documents and does not check."""
-    written = () if node is None else NOTES.read(node).annotations
-    for note in (note for annotation in written for note in annotation.notes):
-        if not _LETTERS_FIRST.match(note.key):
-            message = f'annotation key "{note.key}" should begin with a letter'
-            diagnostics.warn(note.location, f"{path}.annotations", message)
 
 
 def _ignored(step: YamlMapping, keys: tuple[str, ...], because: str, path: str, diagnostics: Diagnostics) -> None:

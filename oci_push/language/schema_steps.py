@@ -6,20 +6,21 @@ than one value to judge and are left to `schema_check`.
 
 from __future__ import annotations
 
+import math
 import re
 
 from msgspec import Struct
 
 from oci_push.language.diagnostics import Diagnostics, with_value
 from oci_push.language.document import Location, Node, Scalar
-from oci_push.language.hooks import NOTES
+from oci_push.language.note_rules import NOTES
 from oci_push.language.scalar_rules import Anything, Boolean, Choice, Number, String
-from oci_push.language.scalars import VARIABLE, text
-from oci_push.language.schema import Entries, Field, Fields, Items, OneOf
-from oci_push.language.steps import AwsKeys, BuildStep, Flag, Pipeline, PushStep, Retry, Settings, SuccessCriteria, Text
+from oci_push.language.scalars import text, word
+from oci_push.language.schema import Field, Fields, Items, OneOf, Shared
+from oci_push.language.steps import AwsKeys, BuildStep, Flag, PushStep, Retry, Settings, Text
 from oci_push.language.when import SUCCESS_CRITERIA, WHEN
 
-_NOWHERE = Location("", 0, 0)
+NOWHERE = Location("", 0, 0)
 PROVIDER_PATTERN = "^standard|docker|ecr$"
 """The vendor's pattern, ungrouped as it is: it lets ``my-ecr`` through, which `schema_check` warns about."""
 _TIMEOUT = r"^\d*\.?\d*[smh]$"
@@ -50,13 +51,15 @@ class Timeout(Struct, frozen=True):
             diagnostics.warn(node.location, path, message)
 
     def read(self, node: Node) -> float | None:
-        """Return seconds; nothing for no limit and for what is written wrong."""
+        """Return seconds, infinity for no limit, and nothing for what is written wrong."""
+        if isinstance(node, Scalar) and node.value is None:
+            return math.inf
         written = text(node)
         match = _TIMEOUT_PARTS.fullmatch(written.text) if written else None
         if match is None:
             return None
         seconds = float(match[1]) * UNITS[match[2]] if match[1] not in ("", ".") else 0.0
-        return min(seconds, MAX_TIMEOUT_S) or None
+        return min(seconds, MAX_TIMEOUT_S) or math.inf
 
     def to_json(self) -> dict[str, object]:
         """Return the pattern."""
@@ -116,22 +119,24 @@ COMMON: dict[str, Field] = {
     "type": Field(Anything({"type": "string"}), "What the step does; without it a step is freestyle."),
     "description": Field(String(), "Free text."),
     "title": Field(String(), "The name shown, instead of the step's own."),
-    "stage": Field(Anything({"type": "string"}), "The stage it is shown under, one of the root's stages."),
-    "env": Field(_ENV, "An entry for a dashboard of deployments; not environment variables. No effect here."),
+    "stage": Field(Anything({"type": "string"}, word), "The stage it is shown under, one of the root's stages."),
+    "env": Field(
+        Shared("env", _ENV), "An entry for a dashboard of deployments; not environment variables. No effect here."
+    ),
     "fail_fast": Field(Boolean(), "Whether its failure stops the pipeline.", default=True),
     "strict_fail_fast": Field(
         Boolean(strict=True), "Whether the build fails after all, where its failure does not stop it.", default=False
     ),
-    "when": Field(WHEN, "When it runs; all parts must hold."),
-    "retry": Field(RETRY, "How often it is tried again after a failure."),
+    "when": Field(Shared("when", WHEN), "When it runs; all parts must hold."),
+    "retry": Field(Shared("retry", RETRY), "How often it is tried again after a failure."),
     "timeout": Field(
         Timeout(), "How long it may take, all attempts together: 90s, 1.5h.", lenient=True, attribute="timeout_s"
     ),
-    "docker_machine": Field(_MACHINE, "No effect here."),
-    "debug": Field(_DEBUG, "Breakpoints. No effect here."),
-    "on_success": Field(NOTES, "Notes written after success; hooks are the newer form."),
-    "on_fail": Field(NOTES, "Notes written after a failure; hooks are the newer form."),
-    "on_finish": Field(NOTES, "Notes written at the end; hooks are the newer form."),
+    "docker_machine": Field(Shared("docker_machine", _MACHINE), "No effect here."),
+    "debug": Field(Shared("debug", _DEBUG), "Breakpoints. No effect here."),
+    "on_success": Field(Shared("notes", NOTES), "Notes written after success; hooks are the newer form."),
+    "on_fail": Field(Shared("notes", NOTES), "Notes written after a failure; hooks are the newer form."),
+    "on_finish": Field(Shared("notes", NOTES), "Notes written at the end; hooks are the newer form."),
     "hooks": Field(_SHOWN_LATER, "What is done before and after it."),
     "arguments": Field(_SHOWN_LATER, "Keys of the step once more; these win."),
 }
@@ -155,8 +160,8 @@ def _push(
     """Return a push step whose name, settings and AWS keys are still to come."""
     return PushStep(
         "",
-        _NOWHERE,
-        candidate or Text("", _NOWHERE),
+        NOWHERE,
+        candidate or Text("", NOWHERE),
         image_name=image_name,
         tags=((tag,) if tag else ()) + tags,
         registry=registry,
@@ -203,7 +208,9 @@ PUSH: Fields[None] = Fields(
     ALIASES,
 )
 
-SETTINGS = PUSH.part(Settings, "title", "description", "when", "retry", "timeout", "fail_fast", "strict_fail_fast")
+SETTINGS = PUSH.part(
+    Settings, "title", "description", "stage", "when", "retry", "timeout", "fail_fast", "strict_fail_fast"
+)
 AWS_KEYS = PUSH.part(
     AwsKeys, "accessKeyId", "secretAccessKey", "region", "role_arn", "aws_session_name", "aws_duration_seconds"
 )
@@ -215,7 +222,7 @@ PUSH_STEP = PUSH.part(
 PARALLEL: Fields[None] = Fields(
     {
         **COMMON,
-        "steps": Field(_SHOWN_LATER, "The steps that start together.", required=True),
+        "steps": Field(_SHOWN_LATER, "The steps that start together."),
         "success_criteria": Field(SUCCESS_CRITERIA, "What makes the group successful."),
     },
     ALIASES,
@@ -248,7 +255,7 @@ def _build(
 ) -> BuildStep:
     """Build a build step whose name and settings are still to come."""
     tags = ((tag,) if tag else ()) + tags
-    return BuildStep("", _NOWHERE, Settings(), image_name, tags, registry, disable_push, tag_policy != "original")
+    return BuildStep("", NOWHERE, Settings(), image_name, tags, registry, disable_push, tag_policy != "original")
 
 
 BUILD_STEP = BUILD.part(_build, "image_name", "tag", "tags", "registry", "disable_push", "tag_policy")
@@ -257,61 +264,30 @@ FREESTYLE: Fields[None] = Fields(
     {
         **COMMON,
         "image": Field(String(), "The image it runs in.", required=True),
+        "commands": Field(Items(String()), "What it does; run in hooks only, with --allow-exec.", lenient=True),
         "debug": Field(_FREESTYLE_DEBUG, "Breakpoints. No effect here."),
     },
     ALIASES,
     is_open=True,
 )
 
+
+def _commands(commands: tuple[Text, ...] = ()) -> tuple[Text, ...]:
+    return commands
+
+
+COMMANDS = FREESTYLE.part(_commands, "commands")
+
 # These two types have timeouts of their own forms.
 _OWN_TIMEOUT = {**COMMON, "timeout": Field(Anything())}
 UNSUPPORTED: Fields[None] = Fields(COMMON, ALIASES, is_open=True)
-TABLES: dict[str, Fields[None]] = {
+KEYS: dict[str, Fields[None]] = {
     "push": PUSH,
     "parallel": PARALLEL,
     "build": BUILD,
     "freestyle": FREESTYLE,
     "pending-approval": Fields(_OWN_TIMEOUT, ALIASES, is_open=True),
     "deploy": Fields(_OWN_TIMEOUT, ALIASES, is_open=True),
+    "": UNSUPPORTED,
 }
-
-# Any string and any object pass, as upstream; a string that is no boolean means the default.
-_ROOT_FAIL_FAST: OneOf[object] = OneOf((Boolean(), String(), Entries(Anything())))
-ROOT: Fields[None] = Fields(
-    {
-        "version": Field(Anything({"enum": ["1.0", 1.0, 1, "1"]}), "Always '1.0'.", required=True),
-        "steps": Field(_SHOWN_LATER, "The steps, in order.", required=True),
-        "stages": Field(Items(String()), "Names that steps' stage: may have, in the order shown."),
-        "mode": Field(Choice(("sequential", "parallel")), "In order, or by conditions.", default="sequential"),
-        "fail_fast": Field(_ROOT_FAIL_FAST, "fail_fast of every step that has none.", default=True),
-        "strict_fail_fast": Field(Boolean(strict=True), "strict_fail_fast of every step that has none.", default=False),
-        "success_criteria": Field(SUCCESS_CRITERIA, "What makes the build successful."),
-        "hooks": Field(_SHOWN_LATER, "What is done before and after the pipeline."),
-        "build_version": Field(Choice(("v1", "v2")), "No effect here."),
-        "indicators": Field(Items(Anything()), "A place for YAML anchors."),
-        "services": Field(Entries(Anything()), "No effect here."),
-    }
-)
-
-
-def _pipeline(
-    stages: tuple[Text, ...] = (),
-    mode: str = "",
-    fail_fast: Flag = None,
-    strict_fail_fast: Flag = None,
-    success_criteria: SuccessCriteria | None = None,
-) -> Pipeline:
-    """Build a pipeline whose path, steps and hooks are still to come; a word that is no boolean says nothing."""
-    is_said = isinstance(fail_fast, bool) or (isinstance(fail_fast, Text) and VARIABLE.fullmatch(fail_fast.text))
-    return Pipeline(
-        "",
-        (),
-        tuple(stage.text for stage in stages),
-        is_parallel=mode == "parallel",
-        fail_fast=fail_fast if is_said else None,
-        strict_fail_fast=strict_fail_fast,
-        success_criteria=success_criteria,
-    )
-
-
-PIPELINE = ROOT.part(_pipeline, "stages", "mode", "fail_fast", "strict_fail_fast", "success_criteria")
+"""The keys of each type, the last of all others; `step_rules` puts the rule for hooks in."""

@@ -160,7 +160,6 @@ class Hook(Struct, frozen=True):
     """
 
     event: str
-    location: Location
     commands: tuple[Text, ...] = ()
     steps: tuple[Step, ...] = ()
     is_parallel: bool = False
@@ -267,20 +266,18 @@ Step: TypeAlias = PushStep | BuildStep | ParallelStep | UnsupportedStep
 
 
 class Pipeline(Struct, frozen=True):
-    """A pipeline: steps in file order, the root's settings, and what is strange about the file.
+    """A pipeline: steps in file order and the root's settings.
 
     `variables` are those that it brings along, `lacking` why others that it has are not known.
     """
 
     path: str
     steps: tuple[Step, ...]
-    stages: tuple[str, ...] = ()
     is_parallel: bool = False
     fail_fast: Flag = None
     strict_fail_fast: Flag = None
     success_criteria: SuccessCriteria | None = None
     hooks: tuple[Hook, ...] = ()
-    warnings: tuple[Diagnostic, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     lacking: Mapping[str, Diagnostic] = field(default_factory=dict)
 

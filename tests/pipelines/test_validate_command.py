@@ -159,3 +159,16 @@ def test_the_command_loads_no_http_client(command: str) -> None:
     code = f"import sys, oci_push.cli.{command}; print([m for m in ('httpx', 'boto3', 'ssl') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("commands", "message"),
+    [
+        ("echo hi", '"commands" must be an array. Current value: echo hi'),
+        ("[echo, 5]", '"1" must be a string. Current'),
+    ],
+)
+def test_commands_that_would_be_dropped_are_warned_about(commands: str, message: str, tmp_path: Path) -> None:
+    done = validate(tmp_path, f"version: '1.0'\nsteps: {{s: {{image: a, commands: {commands}}}}}\n")
+    assert done.valid
+    assert done.messages("warnings").startswith(message)
