@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from oci_push.language.scalars import any_case
-from oci_push.language.schema import Fields, Shared
+from oci_push.language.schema import Fields
 from oci_push.language.schema_steps import COMMON
-from oci_push.language.step_rules import FORBIDDEN, HOOKS, NAMES, ROOT, RUN_TYPES, STEPS, TABLES, HookRule
+from oci_push.language.step_rules import FORBIDDEN, NAMES, ROOT, RUN_TYPES, SHARED, STEPS, TABLES
 from oci_push.language.steps import HOOK_EVENTS, KNOWN_TYPES
 
 Schema: TypeAlias = dict[str, object]
@@ -26,15 +26,13 @@ def language_schema() -> Schema:
     properties = _properties(root)
     properties["version"] = {**properties["version"], "enum": ["1.0", "1", 1]}
     properties["steps"] = {**_steps(), "description": properties["steps"]["description"]}
-    shared = [field.rule for field in COMMON.values() if isinstance(field.rule, Shared)] + [HOOKS]
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Pipeline of push steps",
         "description": "A pipeline file as oci-push reads it. What a schema cannot say, `oci-push validate` checks.",
         **root,
         "$defs": {
-            **{rule.name: rule.rule.to_json() for rule in shared},
-            "hook": HookRule().to_json(),
+            **{rule.name: rule.rule.to_json() for rule in SHARED},
             "hookStep": {"allOf": [_reference("step"), {"properties": dict.fromkeys(FORBIDDEN, False)}]},
             "step": _step(),
             "push": _typed("push"),

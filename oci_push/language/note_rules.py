@@ -12,7 +12,7 @@ from oci_push.language.diagnostics import Diagnostics, must
 from oci_push.language.document import Node, Scalar, YamlMapping
 from oci_push.language.scalar_rules import String
 from oci_push.language.scalars import number, text
-from oci_push.language.schema import Entries, Field, Fields, Items
+from oci_push.language.schema import Also, ByShape, Entries, Field, Fields, Into, Items
 from oci_push.language.steps import Annotation, Evaluate, ImageNotes, NoteEntry, Notes, NoteValue, Removal, Text
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def _removal(entity_type: Text | None = None, entity_id: Text | None = None, key
     return Removal(entity_type, entity_id, tuple(key.text for key in keys))
 
 
-def _together(metadata: tuple[ImageNotes, ...] = (), annotations: Notes = _NOTHING) -> Notes:
+def together(metadata: tuple[ImageNotes, ...] = (), annotations: Notes = _NOTHING) -> Notes:
     return replace(annotations, metadata=metadata)
 
 
@@ -92,29 +92,20 @@ _PAIRS = Entries(NoteValueRule(), pattern=KEY, into=_pair)
 _WORD = String(pattern=KEY)
 
 
-class NoteItemRule(Struct, frozen=True):
-    """A key alone, or keys with values; those of an annotation begin with a letter, which the vendor does not check."""
-
-    is_annotation: bool = False
-
-    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
-        """Check one item of a list of notes."""
-        (_PAIRS if isinstance(node, YamlMapping) else _WORD).check(key, node, path, diagnostics)
-        for note in self.read(node) if self.is_annotation else ():
-            if not _LETTERS_FIRST.match(note.key):
-                message = f'annotation key "{note.key}" should begin with a letter'
-                diagnostics.warn(note.location, path, message)
-
-    def read(self, node: Node) -> tuple[NoteEntry, ...]:
-        """Return the keys with their values."""
-        return (NoteEntry(node.text, None, node.location),) if isinstance(node, Scalar) else _PAIRS.read(node)
-
-    def to_json(self) -> dict[str, object]:
-        """Return both forms."""
-        return {"anyOf": [_WORD.to_json(), _PAIRS.to_json()]}
+def _key_alone(key: Text | None) -> tuple[NoteEntry, ...]:
+    return () if key is None else (NoteEntry(key.text, None, key.location),)
 
 
-_NOTES, _ANNOTATION_NOTES = Items(NoteItemRule()), Items(NoteItemRule(is_annotation=True))
+def _check_letters(node: Node, path: str, diagnostics: Diagnostics) -> None:
+    """Warn about annotation keys that do not begin with a letter, which the vendor documents and does not check."""
+    for note in _NOTE.read(node):
+        if not _LETTERS_FIRST.match(note.key):
+            diagnostics.warn(note.location, path, f'annotation key "{note.key}" should begin with a letter')
+
+
+_NOTE = ByShape("object", _PAIRS, Into(_WORD, _key_alone))
+_NOTES = Items(_NOTE)
+_ANNOTATION_NOTES = Items(Also(_NOTE, _check_letters))
 METADATA = Fields(
     {
         "set": Field(
@@ -152,5 +143,5 @@ NOTES = Fields(
         "metadata": Field(METADATA, "Notes about images."),
         "annotations": Field(ANNOTATIONS, "Notes about the build, a pipeline, a project or an image."),
     },
-    into=_together,
+    into=together,
 )

@@ -121,22 +121,22 @@ COMMON: dict[str, Field] = {
     "title": Field(String(), "The name shown, instead of the step's own."),
     "stage": Field(Anything({"type": "string"}, word), "The stage it is shown under, one of the root's stages."),
     "env": Field(
-        Shared("env", _ENV), "An entry for a dashboard of deployments; not environment variables. No effect here."
+        Shared(_ENV, "env"), "An entry for a dashboard of deployments; not environment variables. No effect here."
     ),
     "fail_fast": Field(Boolean(), "Whether its failure stops the pipeline.", default=True),
     "strict_fail_fast": Field(
         Boolean(strict=True), "Whether the build fails after all, where its failure does not stop it.", default=False
     ),
-    "when": Field(Shared("when", WHEN), "When it runs; all parts must hold."),
-    "retry": Field(Shared("retry", RETRY), "How often it is tried again after a failure."),
+    "when": Field(Shared(WHEN, "when"), "When it runs; all parts must hold."),
+    "retry": Field(Shared(RETRY, "retry"), "How often it is tried again after a failure."),
     "timeout": Field(
         Timeout(), "How long it may take, all attempts together: 90s, 1.5h.", lenient=True, attribute="timeout_s"
     ),
-    "docker_machine": Field(Shared("docker_machine", _MACHINE), "No effect here."),
-    "debug": Field(Shared("debug", _DEBUG), "Breakpoints. No effect here."),
-    "on_success": Field(Shared("notes", NOTES), "Notes written after success; hooks are the newer form."),
-    "on_fail": Field(Shared("notes", NOTES), "Notes written after a failure; hooks are the newer form."),
-    "on_finish": Field(Shared("notes", NOTES), "Notes written at the end; hooks are the newer form."),
+    "docker_machine": Field(Shared(_MACHINE, "docker_machine"), "No effect here."),
+    "debug": Field(Shared(_DEBUG, "debug"), "Breakpoints. No effect here."),
+    "on_success": Field(Shared(NOTES, "notes"), "Notes written after success; hooks are the newer form."),
+    "on_fail": Field(Shared(NOTES, "notes"), "Notes written after a failure; hooks are the newer form."),
+    "on_finish": Field(Shared(NOTES, "notes"), "Notes written at the end; hooks are the newer form."),
     "hooks": Field(_SHOWN_LATER, "What is done before and after it."),
     "arguments": Field(_SHOWN_LATER, "Keys of the step once more; these win."),
 }

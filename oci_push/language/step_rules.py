@@ -10,16 +10,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.language.diagnostics import Diagnostics, must
 from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence
-from oci_push.language.note_rules import NOTES
+from oci_push.language.note_rules import NOTES, together
 from oci_push.language.scalar_rules import Anything, Boolean, Choice, String
 from oci_push.language.scalars import VARIABLE, child, step_type
-from oci_push.language.schema import Entries, Field, Fields, Items, NodeRule, OneOf, Shared
+from oci_push.language.schema import Also, ByShape, Entries, Field, Fields, Into, Items, OneOf, Shared
 from oci_push.language.schema_push import check_old_hooks, check_push, check_retry
 from oci_push.language.schema_steps import (
     AWS_KEYS,
@@ -37,6 +38,8 @@ from oci_push.language.steps import (
     KNOWN_TYPES,
     Flag,
     Hook,
+    ImageNotes,
+    Notes,
     ParallelStep,
     Pipeline,
     Step,
@@ -185,66 +188,23 @@ def inherited(steps: tuple[Step, ...], timeout_s: float | None = None, stage: st
     return tuple(found)
 
 
-class ActionsRule(Struct, frozen=True):
-    """What a hook does: a list of commands, one step, or steps."""
-
-    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
-        """Check the form that the value has."""
-        self._rule(node).check(key, node, path, diagnostics)
-
-    def read(self, node: Node) -> Hook:
-        """Return the hook, still without its event; a step that stands alone has no name yet."""
-        found = self._rule(node).read(node)
-        if isinstance(found, Hook):
-            return found
-        return Hook("", commands=found) if isinstance(found, tuple) else Hook("", steps=(found,) if found else ())
-
-    def _rule(self, node: Node) -> NodeRule[Hook | Step | tuple[Text, ...] | None]:
-        if isinstance(node, YamlSequence):
-            return _COMMANDS
-        return StepRule("hook") if child(node, "steps") is None else _STEPS_OF_HOOK
-
-    def to_json(self) -> dict[str, object]:
-        """Return the forms, told apart as they are read."""
-        steps = {"if": {"required": ["steps"]}, "then": _STEPS_OF_HOOK.to_json(), "else": StepRule("hook").to_json()}
-        return {"if": {"type": "array"}, "then": _COMMANDS.to_json(), "else": {"type": "object", **steps}}
-
-
-class HookRule(Struct, frozen=True):
-    """What is done at one event: actions, notes, or both."""
-
-    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
-        """Check the form that the value has."""
-        if not _has_notes(node):
-            ActionsRule().check(key, node, path, diagnostics)
-            return
-        _WITH_NOTES.check(key, node, path, diagnostics)
-        inner = child(node, "exec")
-        if isinstance(inner, YamlSequence) and (child(node, "metadata") or child(node, "annotations")):
-            hint = "the documentation shows it, and the commands are read"
-            diagnostics.refused_upstream(inner.location, f"{path}.exec", '"value" must be an object', hint=hint)
-
-    def read(self, node: Node) -> Hook:
-        """Return the hook, still without its event."""
-        if not _has_notes(node):
-            return ActionsRule().read(node)
-        inner = child(node, "exec")
-        return replace(Hook("") if inner is None else ActionsRule().read(inner), notes=NOTES.read(node))
-
-    def to_json(self) -> dict[str, object]:
-        """Return both forms, told apart as they are read."""
-        with_notes: dict[str, object] = {"anyOf": [{"required": [key]} for key in _WITH_NOTES.fields]}
-        return {"if": {"type": "object", **with_notes}, "then": _WITH_NOTES.to_json(), "else": ActionsRule().to_json()}
-
-
-def _has_notes(node: Node) -> bool:
-    return any(child(node, key) is not None for key in _WITH_NOTES.fields)
-
-
 def _steps_of_hook(
     steps: tuple[Step, ...] = (), mode: str = "", fail_fast: Flag = None, strict_fail_fast: Flag = None
 ) -> Hook:
     return Hook("", (), steps, mode == "parallel", fail_fast, strict_fail_fast)
+
+
+def _with_notes(
+    exec: Hook | None = None, metadata: tuple[ImageNotes, ...] = (), annotations: Notes | None = None
+) -> Hook:
+    return replace(exec or Hook(""), notes=together(metadata, annotations or Notes()))
+
+
+def _check_exec(node: Node, path: str, diagnostics: Diagnostics) -> None:
+    inner = child(node, "exec")
+    if isinstance(inner, YamlSequence) and (child(node, "metadata") or child(node, "annotations")):
+        hint = "the documentation shows it, and the commands are read"
+        diagnostics.refused_upstream(inner.location, f"{path}.exec", '"value" must be an object', hint=hint)
 
 
 def _at_event(event: Scalar, hook: Hook) -> Hook:
@@ -258,7 +218,6 @@ def _old_hooks(step: YamlMapping) -> tuple[Hook, ...]:
     return tuple(Hook(event, notes=NOTES.read(node)) for event in HOOK_EVENTS if (node := step.get(event)) is not None)
 
 
-_COMMANDS = Items(String())
 _STEPS_OF_HOOK = Fields(
     {
         "steps": Field(Entries(StepRule("hook"), into=_named), "Steps of the hook.", required=True),
@@ -268,8 +227,25 @@ _STEPS_OF_HOOK = Fields(
     },
     into=_steps_of_hook,
 )
-_WITH_NOTES: Fields[None] = Fields({"exec": Field(ActionsRule(), "What is done."), **NOTES.fields})
-HOOKS = Shared("hooks", Entries(Shared("hook", HookRule()), names=HOOK_EVENTS, into=_at_event))
+_ACTIONS = ByShape(
+    "array",
+    Into(Items(String()), lambda commands: Hook("", commands)),
+    ByShape(
+        "object",
+        _STEPS_OF_HOOK,
+        Into(StepRule("hook"), lambda step: Hook("", steps=(step,) if step else ())),
+        keys=("steps",),
+    ),
+)
+_WITH_NOTES = Fields({"exec": Field(_ACTIONS, "What is done."), **NOTES.fields}, into=_with_notes)
+_HOOK = ByShape("object", Also(_WITH_NOTES, _check_exec), _ACTIONS, keys=tuple(_WITH_NOTES.fields))
+HOOKS = Shared(Entries(Shared(_HOOK, "hook"), names=HOOK_EVENTS, into=_at_event), "hooks")
+SHARED: tuple[Shared[Any], ...] = (
+    *(one.rule for one in COMMON.values() if isinstance(one.rule, Shared)),
+    HOOKS,
+    Shared(_HOOK, "hook"),
+)
+"""The rules that a JSON Schema writes once."""
 
 TABLES: dict[str, Fields[None]] = {
     kind: replace(table, fields={**table.fields, "hooks": replace(COMMON["hooks"], rule=HOOKS)})
