@@ -8,7 +8,7 @@ recurses: a file that is nested deep enough would end the process.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct, field
@@ -101,9 +101,13 @@ class YamlMapping(Struct, frozen=True):
         found = self.entry(name)
         return found.value if found else None
 
-    def keys(self) -> tuple[str, ...]:
-        """List the keys' texts."""
-        return tuple(entry.key.text for entry in self.entries)
+    def without(self, *names: str) -> YamlMapping:
+        """Return the mapping without some of its keys."""
+        return YamlMapping(self.location, tuple(entry for entry in self.entries if entry.key.text not in names))
+
+    def mapped(self, change: Callable[[YamlEntry], Node]) -> YamlMapping:
+        """Return the mapping with each value changed."""
+        return YamlMapping(self.location, tuple(YamlEntry(entry.key, change(entry)) for entry in self.entries))
 
 
 Node: TypeAlias = Scalar | YamlSequence | YamlMapping

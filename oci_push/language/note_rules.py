@@ -52,6 +52,7 @@ def _removal(entity_type: Text | None = None, entity_id: Text | None = None, key
 
 
 def together(metadata: tuple[ImageNotes, ...] = (), annotations: Notes = _NOTHING) -> Notes:
+    """Return the notes of both keys as one."""
     return replace(annotations, metadata=metadata)
 
 

@@ -53,16 +53,18 @@ class NodeRule(Protocol[T_co]):
 
 
 class Items(Struct, Generic[T], frozen=True):
-    """Want a list whose items obey `rule`."""
+    """A list whose items obey `rule`; `secret` keeps a wrong value out of messages."""
 
     rule: NodeRule[T | None]
     least: int = 0
+    secret: bool = False
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check the list, then its items, which are named by their index."""
         if not isinstance(node, YamlSequence):
-            hint = f"write it as a list: [{node.text}]" if isinstance(node, Scalar) and node.value else None
-            diagnostics.error(node.location, path, must(key, "be an array", node), hint=hint)
+            written = node.text if isinstance(node, Scalar) and node.value and not self.secret else ""
+            hint = f"write it as a list: [{written}]" if written else None
+            diagnostics.error(node.location, path, must(key, "be an array", node, secret=self.secret), hint=hint)
             return
         if len(node.items) < self.least:
             diagnostics.error(node.location, path, f'"{key}" must contain at least {self.least} items')
@@ -87,14 +89,18 @@ class Entries(Struct, Generic[T], frozen=True):
     rule: NodeRule[object]
     pattern: str = ""
     names: tuple[str, ...] = ()
+    least: int = 0
+    secret: bool = False
     into: Callable[..., T | None] = _ignored
     words: str = "be an object"
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check names and values."""
         if not isinstance(node, YamlMapping):
-            diagnostics.error(node.location, path, must(key, self.words, node))
+            diagnostics.error(node.location, path, must(key, self.words, node, secret=self.secret))
             return
+        if len(node.entries) < self.least:
+            diagnostics.error(node.location, path, f'"{key}" must contain at least {self.least} items')
         for entry in node.entries:
             name = entry.key.text
             if self.pattern and not matches(self.pattern, name):

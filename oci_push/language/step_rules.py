@@ -113,7 +113,7 @@ def _without_forbidden(node: YamlMapping, path: str, diagnostics: Diagnostics) -
         if (key := entry.key.text) in FORBIDDEN:
             hint = "a step inside a hook cannot have it"
             diagnostics.error(entry.key.location, f"{path}.{key}", f'"{key}" is not allowed', hint=hint)
-    return YamlMapping(node.location, tuple(entry for entry in node.entries if entry.key.text not in FORBIDDEN))
+    return node.without(*FORBIDDEN)
 
 
 def _check_keys(name: str, node: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
@@ -132,8 +132,7 @@ def _check_keys(name: str, node: YamlMapping, path: str, diagnostics: Diagnostic
 
 def _check_parallel(name: str, node: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
     own = Diagnostics()
-    kept = tuple(entry for entry in node.entries if entry.key.text != "steps")
-    _check_keys(name, YamlMapping(node.location, kept), path, own)
+    _check_keys(name, node.without("steps"), path, own)
     diagnostics.add(own, as_warnings=True)  # upstream swallows them, and its documentation counts on that
     for key in ("hooks", *HOOK_EVENTS[1:]):
         entry = node.entry(key)
