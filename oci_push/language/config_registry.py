@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.language.config_schema import CREATION, PROVIDER_ALIASES, REGISTRY
-from oci_push.language.config_values import SecretSource, Values
+from oci_push.language.config_values import SecretSource, ValueReader
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Location, Node, Scalar, YamlMapping
 from oci_push.language.integrations import PROVIDERS, Integration
@@ -34,7 +34,7 @@ from oci_push.secret import Secret
 class RegistryReader:
     """Turn checked mappings into integrations; what is wrong still goes to the diagnostics of `values`."""
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: ValueReader) -> None:
         self._values = values
 
     def integration(self, node: Node, path: str) -> Integration | None:
@@ -109,7 +109,7 @@ class RegistryReader:
 class _Keys(Struct, frozen=True):
     """The keys of one registry, or of what creates its repositories, by their names in `table`."""
 
-    values: Values
+    values: ValueReader
     path: str
     location: Location
     table: Fields[None]
@@ -136,7 +136,7 @@ class _Keys(Struct, frozen=True):
         return text
 
     def secret(self, *keys: str) -> SecretSource | None:
-        """Find where a secret is, to be read when it is used; ``NAME_file`` and ``NAME_path`` name a file."""
+        """Return where a secret is, which is read when it is used; ``NAME_file`` and ``NAME_path`` name a file."""
         choices: list[tuple[Scalar, str]] = []
         for key in keys:
             for name in (f"{key}_file", f"{key}_path", key):
@@ -187,7 +187,7 @@ def _trust(keys: _Keys) -> TlsConfig:
 
 
 def _is_loose(keys: _Keys, domain: str, address: str) -> bool:
-    """Say whether a file that was only found changes how a registry is reached, and so who could read its login."""
+    """Return whether a file that was only found changes how a registry is reached, and so who could read its login."""
     if keys.values.origin.is_named:
         return False
     keeps = is_loopback(domain) or not any(

@@ -90,14 +90,14 @@ class YamlMapping(Struct, frozen=True):
     entries: tuple[YamlEntry, ...]
 
     def entry(self, name: str) -> YamlEntry | None:
-        """Find a key by its text."""
+        """Return a key and its value, by the text of the key."""
         for entry in self.entries:
             if entry.key.text == name:
                 return entry
         return None
 
     def get(self, name: str) -> Node | None:
-        """Find a key's value."""
+        """Return a key's value."""
         found = self.entry(name)
         return found.value if found else None
 
@@ -157,7 +157,7 @@ def to_plain(node: Node) -> object:
 
 
 class _StandIn(Struct, frozen=True):
-    """Hide the braces of ``${{NAME}}`` from YAML, to which they begin a mapping inside ``[ ]`` and ``{ }``.
+    """Hides the braces of ``${{NAME}}`` from YAML, to which they begin a mapping inside ``[ ]`` and ``{ }``.
 
     Each is replaced by one character that the text does not hold, so that every place stays where it is.
     """
@@ -167,26 +167,26 @@ class _StandIn(Struct, frozen=True):
 
     @classmethod
     def for_text(cls, text: str) -> _StandIn:
-        """Choose characters from the private area."""
+        """Return characters from the private area."""
         used = set(text)
         free = [char for code in range(0xE000, 0xF8FF) if (char := chr(code)) not in used]
         return cls(free[0], free[1]) if len(free) > 1 else cls("{", "}")
 
     def put(self, text: str) -> str:
-        """Replace the braces of variables."""
+        """Return a text without the braces of variables."""
         return _TOKEN.sub(lambda found: f"${self.opening * 2}{found[1]}{self.closing * 2}", text)
 
     def is_in(self, text: str) -> bool:
-        """Say whether a text holds a variable."""
+        """Return whether a text holds a variable."""
         return self.opening != "{" and self.opening in text
 
     def back(self, text: str) -> str:
-        """Put the braces back."""
+        """Return a text with the braces back."""
         return text.replace(self.opening, "{").replace(self.closing, "}")
 
 
 class _Open(Struct):
-    """Collect a collection's children; a mapping's keys and values take turns. `height` is the deepest child's."""
+    """A collection's children so far; a mapping's keys and values take turns. `height` is the deepest child's."""
 
     location: Location
     is_mapping: bool
@@ -206,7 +206,7 @@ class _Anchored(Struct, frozen=True):
 
 
 class _Builder:
-    """Make nodes of events, without recursion. Aliases share nodes, and are counted like what they stand for."""
+    """Makes nodes of events, without recursion. Aliases share nodes, and are counted like what they stand for."""
 
     def __init__(self, path: str, stand_in: _StandIn) -> None:
         self._path = path

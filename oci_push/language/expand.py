@@ -35,7 +35,7 @@ _OF_THE_GROUP = ("title", "description", "stage", "when", "success_criteria")
 
 
 def expand(root: YamlMapping, diagnostics: Diagnostics) -> YamlMapping:
-    """Rewrite a whole pipeline; adds what cannot be rewritten to `diagnostics`."""
+    """Return a whole pipeline rewritten; adds what cannot be rewritten to `diagnostics`."""
     mode = root.get("mode")
     rewriter = _Rewriter(diagnostics, is_parallel=isinstance(mode, Scalar) and mode.value == "parallel")
     return _replaced(
@@ -72,7 +72,7 @@ class _Rewriter(Struct, frozen=True):
         )
 
     def _flattened(self, step: YamlMapping, path: str) -> YamlMapping:
-        """Assign what stands under `arguments` over the step's own keys. Types of others keep theirs."""
+        """Return a step with what stands under `arguments` over the step's own keys. Types of others keep theirs."""
         inside = step.get("arguments")
         if inside is None or step_type(step) not in KNOWN_TYPES:
             return step
@@ -162,7 +162,7 @@ def _replaced(node: YamlMapping, changes: Mapping[str, Change]) -> YamlMapping:
 
 
 def _over(below: Iterable[YamlEntry], above: Iterable[YamlEntry]) -> tuple[YamlEntry, ...]:
-    """Lay entries over others; lists called ``environment`` are kept both."""
+    """Return entries laid over others; lists called ``environment`` are kept both."""
     found = {entry.key.text: entry for entry in below}
     for entry in above:
         name = entry.key.text

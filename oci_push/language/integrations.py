@@ -117,7 +117,7 @@ class Config(Struct, frozen=True):
                 source.learn()
 
     def find(self, name: str) -> Integration | None:
-        """Find an integration by name."""
+        """Return an integration by name."""
         return next((one for one in (*self.integrations, *self.stand_ins) if one.name == name), None)
 
     def default(self) -> Integration | None:

@@ -13,7 +13,7 @@ from oci_push.language.document import Node, Scalar, YamlMapping
 from oci_push.language.scalar_rules import String
 from oci_push.language.scalars import number, text
 from oci_push.language.schema import Also, ByShape, Entries, Field, Fields, Into, Items
-from oci_push.language.steps import Annotation, Evaluate, ImageNotes, NoteEntry, Notes, NoteValue, Removal, Text
+from oci_push.language.steps import EntityNotes, Evaluate, ImageNotes, NoteEntry, Notes, NoteValue, Removal, Text
 
 T = TypeVar("T")
 KEY = "^[A-Za-z0-9_]+$"
@@ -43,8 +43,8 @@ def _annotation(
     entity_id: Text | None = None,
     notes: tuple[tuple[NoteEntry, ...], ...] = (),
     display: Text | None = None,
-) -> Annotation:
-    return Annotation(entity_type, entity_id, _flat(notes), display)
+) -> EntityNotes:
+    return EntityNotes(entity_type, entity_id, _flat(notes), display)
 
 
 def _removal(entity_type: Text | None = None, entity_id: Text | None = None, keys: tuple[Text, ...] = ()) -> Removal:
@@ -63,7 +63,7 @@ _EVALUATE = Fields(
 
 
 class NoteValueRule(Struct, frozen=True):
-    """Want text, a number, a boolean, or ``{evaluate: EXPRESSION}``."""
+    """A text, a number, a boolean, or ``{evaluate: EXPRESSION}``."""
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check the value."""

@@ -33,7 +33,7 @@ class Reading(Struct, frozen=True):
 
 
 def parse_pipeline(text: str | bytes, path: str) -> Pipeline:
-    """Read a pipeline; raises one `ConfigError` with everything that is wrong with it."""
+    """Return a pipeline; raises one `ConfigError` with everything that is wrong with it."""
     reading = read_pipeline(text, path)
     if reading.pipeline is None:
         raise ConfigError(problems=reading.errors)

@@ -61,7 +61,7 @@ class ChosenRegistry(Struct, frozen=True):
 
     @property
     def is_known(self) -> bool:
-        """Say whether it is, or may yet turn out to be, a registry."""
+        """Return whether it is, or may yet turn out to be, a registry."""
         return bool(self.integration or self.host or self.is_own_ecr or self.is_later)
 
 
@@ -69,7 +69,7 @@ LATER = ChosenRegistry("", is_later=True)
 
 
 def choose_registry(named: Text | None, config: Config, fill: Fill, provider: str = "") -> ChosenRegistry:
-    """Decide which registry is meant; where none is named that is the default one, or Docker Hub as for docker."""
+    """Return which registry is meant; where none is named that is the default one, or Docker Hub as for docker."""
     if provider == "ecr":
         return ChosenRegistry("", is_own_ecr=True)
     if named is None:
@@ -131,7 +131,7 @@ def not_for(provider: str, key: str) -> str:
 
 
 def begins_with_variable(text: str) -> bool:
-    """Say whether the vendor leaves a value to the run."""
+    """Return whether the vendor leaves a value to the run."""
     return text.startswith("${{") and "}}" in text
 
 
@@ -234,7 +234,7 @@ _REGION = "us-east-1"
 
 
 def add_stand_ins(pipeline: Pipeline, config: Config, variables: Variables) -> tuple[Config, tuple[str, ...]]:
-    """Describe each registry that steps name and nobody describes, for a rehearsal; return their names as well."""
+    """Return a configuration that describes what steps name and nobody describes, for a rehearsal, and those names."""
 
     def fill(text: Text) -> str | None:
         try:

@@ -23,7 +23,7 @@ from oci_push.providers.ecr.replication_rules import Place, Rule, rule_problems,
 
 
 def load_rules(text: str | bytes, path: str, home: Place) -> tuple[Rule, ...]:
-    """Read rules for the registry `home` and check every limit; raises `ConfigError` with all that is wrong."""
+    """Return the rules for the registry `home`; raises `ConfigError` with all that is wrong, limits included."""
     root = load(text, path).root
     diagnostics = Diagnostics()
     RULES.check("value", root, "", diagnostics)

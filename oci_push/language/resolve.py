@@ -45,7 +45,7 @@ class ResolvedPush(Struct, frozen=True):
 
 
 def resolve_push(step: PushStep, context: ResolveContext) -> ResolvedPush:
-    """Decide everything about a push step; raises `ConfigError` with the place in the file."""
+    """Return everything about a push step; raises `ConfigError` with the place in the file."""
     registry = resolve_registry(step, context)
     source = resolve_source(step, context)
     name = context.use(step.image_name) if step.image_name else source.name
@@ -61,7 +61,7 @@ def resolve_push(step: PushStep, context: ResolveContext) -> ResolvedPush:
 
 
 def resolve_build(step: BuildStep, context: ResolveContext) -> ResolvedPush:
-    """Decide how a build step's image is pushed: to its `registry` or the default one, as ``image_name:tag``."""
+    """Return how a build step's image is pushed: to its `registry` or the default one, as ``image_name:tag``."""
     registry = named_registry(step.registry, step.location, context)
     here = Text(f"${{{{{step.name}}}}}", step.location)
     source = build_source(step, here, context)
@@ -95,7 +95,7 @@ def _resolved(
 def _target(
     endpoint: RegistryEndpoint, prefix: str, name: str, location: Location, context: ResolveContext
 ) -> ResolvedTarget:
-    """Put host, prefix and name together; the prefix always comes first, even where the name begins with it."""
+    """Return host, prefix and name together; the prefix always comes first, even where the name begins with it."""
     path = name.removeprefix(f"{endpoint.host}/")
     full = f"{prefix}/{path}" if prefix else path
     shown = f"{endpoint.host}/{full}"

@@ -40,7 +40,7 @@ class ImageSource(Struct, frozen=True):
 
 
 def resolve_source(step: PushStep, context: ResolveContext) -> ImageSource:
-    """Decide the image of a push step; raises `ConfigError` with the place in the file."""
+    """Return the image of a push step; raises `ConfigError` with the place in the file."""
     named = only_name(step.candidate.text)
     if named is not None:
         owner = named if named in context.steps else context.owner_of(named)
@@ -75,7 +75,7 @@ def resolve_source(step: PushStep, context: ResolveContext) -> ImageSource:
 
 
 def _read(text: str, read: Callable[[str, IsPath], Spec], where: Text, context: ResolveContext) -> Spec:
-    """Take a SOURCE apart, and say of one that is wrong where it is written."""
+    """Return a SOURCE taken apart, and say of one that is wrong where it is written."""
     try:
         return read(text, context.is_path)
     except ConfigError as problem:
@@ -147,7 +147,7 @@ def _image(reference: Reference, pull: Integration | None, context: ResolveConte
 
 
 def _fallbacks(reference: Reference, pull: Integration | None, context: ResolveContext) -> tuple[ImageSource, ...]:
-    """List the registries to pull from when this one keeps failing; the path in them is the same."""
+    """Return the registries to pull from when this one keeps failing; the path in them is the same."""
     found: list[ImageSource] = []
     seen = {pull.name} if pull else set()
     while pull is not None and pull.fallback and pull.fallback not in seen:

@@ -82,7 +82,7 @@ class ResolveContext(Struct, frozen=True):
         return None if self.is_later(value) else value
 
     def is_later(self, text: str) -> bool:
-        """Say whether a used text still holds something that only a run can know; a value may just look like that."""
+        """Return whether a used text still holds what only a run can know; a value may just look like that."""
         return self.is_plan and any(name in self.steps or self.owner_of(name) for name in names_in(text))
 
     def owner_of(self, name: str) -> str:

@@ -42,7 +42,7 @@ class Anything(Struct, frozen=True):
 
 
 class String(Struct, frozen=True):
-    """Want a string that is not empty; `secret` keeps its value out of messages.
+    """A string that is not empty; `secret` keeps its value out of messages.
 
     `named` replaces the pattern by words in the message.
     """
@@ -83,7 +83,7 @@ class String(Struct, frozen=True):
 
 
 class Number(Struct, frozen=True):
-    """Want a finite number; text that is one counts, as in joi. `positive` wants more than zero."""
+    """A finite number; text that is one counts, as in joi. `positive` wants more than zero."""
 
     positive: bool = False
 
@@ -108,7 +108,7 @@ class Number(Struct, frozen=True):
 
 
 class Boolean(Struct, frozen=True):
-    """Want a boolean or a variable; unless `strict`, words and 1 and 0 count, in any letter case."""
+    """A boolean or a variable; unless `strict`, words and 1 and 0 count, in any letter case."""
 
     strict: bool = False
     variable: bool = True
@@ -135,7 +135,7 @@ class Boolean(Struct, frozen=True):
 
 
 class Choice(Struct, frozen=True):
-    """Want one of a closed list of strings."""
+    """One of a closed list of strings."""
 
     values: tuple[str, ...]
 
@@ -164,7 +164,7 @@ class Choice(Struct, frozen=True):
 
 
 class PlainText(Struct, frozen=True):
-    """Want a text as it is written, be it number or boolean for YAML; null is nothing. ``${NAME}`` may stand in it.
+    """A text as it is written, be it number or boolean for YAML; null is nothing. ``${NAME}`` may stand in it.
 
     What holds a variable is judged by `pattern` and `choices` when that has been replaced. `words` say what is wanted.
     """

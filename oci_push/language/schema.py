@@ -140,7 +140,7 @@ class Field(Struct, frozen=True):
 
 
 class Fields(Struct, Generic[T], frozen=True):
-    """Want a mapping with these keys and, unless `is_open`, no others. `aliases` are older spellings.
+    """A mapping with these keys and, unless `is_open`, no others. `aliases` are older spellings.
 
     `secret` keeps a wrong value out of messages. `into` makes the value; `words` say what is wanted instead of the
     vendor's. With `is_cased` a key may be written in camelCase too; with `is_choice` exactly one key must be there.
@@ -318,7 +318,7 @@ class Into(Struct, Generic[Part, T], frozen=True):
 
 
 class OneOf(Struct, Generic[T], frozen=True):
-    """Want a value that obeys one of several rules; a wrong one is told why each refuses it."""
+    """A value that obeys one of several rules; a wrong one is told why each refuses it."""
 
     rules: tuple[NodeRule[T], ...]
 

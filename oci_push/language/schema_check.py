@@ -148,7 +148,7 @@ class _Graph(Struct, frozen=True):
     groups: dict[str, str]
 
     def blockers(self, step: str) -> list[str]:
-        """List the outermost steps that must have started before `step` can; a pending one suffices for some."""
+        """Return the outermost steps that must have started before `step` can; a pending one suffices for some."""
         found = self.waits.get(step)
         if found is None:
             return []
@@ -194,7 +194,7 @@ def _blocked(graph: _Graph) -> dict[str, None]:
 
 
 def hint_for_step(named: str, builds: Sequence[str]) -> str:
-    """Say which build steps a candidate could mean that names none."""
+    """Return which build steps a candidate could mean that names none."""
     near = difflib.get_close_matches(named, builds, 1)
     meant = f"did you mean {near[0]!r}?" if near else f"build steps: {', '.join(builds) or 'none'}"
     return f"no step is called {named!r}; {meant}"

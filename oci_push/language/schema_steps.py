@@ -33,7 +33,7 @@ _SHOWN_LATER = Anything({"type": "object"})
 
 
 class Timeout(Struct, frozen=True):
-    """Want a number with a unit, or null for no limit."""
+    """A number with a unit, or null for no limit."""
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check the form, and warn about what has it and still means something unexpected."""
@@ -67,7 +67,7 @@ class Timeout(Struct, frozen=True):
 
 
 def _retry(attempts: float | None = None, delay_s: float | None = None, factor: float | None = None) -> Retry:
-    """Build a retry block; the documented maxima bound it, the minima do not."""
+    """Return a retry block; the documented maxima bound it, the minima do not."""
     given = Retry(int(attempts or 1), 5.0 if delay_s is None else delay_s, 1.0 if factor is None else factor)
     return Retry(min(10, max(1, given.max_attempts)), min(60.0, given.delay_s), min(5.0, given.factor))
 
@@ -253,7 +253,7 @@ def _build(
     disable_push: Flag = None,
     tag_policy: str = "",
 ) -> BuildStep:
-    """Build a build step whose name and settings are still to come."""
+    """Return a build step whose name and settings are still to come."""
     tags = ((tag,) if tag else ()) + tags
     return BuildStep("", NOWHERE, Settings(), image_name, tags, registry, disable_push, tag_policy != "original")
 

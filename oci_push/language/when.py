@@ -74,7 +74,7 @@ def _children(only: tuple[Text, ...] | None = None, ignore: tuple[Text, ...] = (
 def _criteria(
     steps: SuccessCriteria | tuple[Text, ...] = _ALL_CHILDREN, conditions: Conditions = _NO_CONDITIONS
 ) -> SuccessCriteria:
-    """Put the parts together; a plain list of names means `only`."""
+    """Return the parts as one; a plain list of names means `only`."""
     children = steps if isinstance(steps, SuccessCriteria) else _children(steps)
     return replace(children, conditions=conditions)
 
@@ -169,7 +169,7 @@ def check_conditions(pipeline: Pipeline, diagnostics: Diagnostics) -> None:
 
 
 def find_fault(text: str) -> tuple[str, str] | None:
-    """Say why an expression is always wrong, and what to write instead; nothing if it may be right."""
+    """Return why an expression is always wrong, and what to write instead; nothing if it may be right."""
     filled = VARIABLE.sub(_STAND_IN, text)
     try:
         for one in parse(to_units(filled).strip(BLANKS)):
