@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from oci_push.language.document import Node, Scalar, YamlEntry, YamlMapping, YamlSequence
-from oci_push.language.steps import Flag, Text
+from oci_push.language.steps import HOOK_EVENTS, Flag, Text
 from oci_push.language.yaml_scalars import Timestamp
 
 VARIABLE = re.compile(r"\$\{{2}(.+?)\}{2}")
@@ -140,3 +140,17 @@ def walk_steps(steps: Node | None, path: str) -> Iterator[tuple[YamlEntry, str]]
         where = f"{path}.{entry.key.text}"
         yield entry, where
         yield from walk_steps(child(entry.value, "steps"), f"{where}.steps")
+
+
+def walk_hooks(owner: YamlMapping, path: str) -> Iterator[tuple[Node, str]]:
+    """Yield the steps that stand in the hooks of a step or of the pipeline, of all levels, with the path of each."""
+    for event in HOOK_EVENTS:
+        hook, where = child(owner.get("hooks"), event), f"{path}.hooks.{event}".lstrip(".")
+        inner = child(hook, "exec")
+        if inner is not None:
+            hook, where = inner, f"{where}.exec"
+        steps = child(hook, "steps")
+        if steps is None and hook is not None:
+            yield hook, where
+        for step, at in walk_steps(steps, f"{where}.steps"):
+            yield step.value, at

@@ -25,6 +25,7 @@ from oci_push.language.scalars import (
     shown,
     step_type,
     text,
+    walk_hooks,
     walk_steps,
     word,
 )
@@ -47,6 +48,7 @@ def check_pipeline(root: YamlMapping, diagnostics: Diagnostics) -> None:
         diagnostics.warn(fail_fast.location, "fail_fast", message, hint="true is taken; write true or false")
     declared = tuple(item.text for item in items(root.get("stages")) if isinstance(item, Scalar))
     _check_stages(root.get("steps"), "steps", declared, diagnostics)
+    _check_stages_inside(root, "", declared, diagnostics)
     _check_names(tuple((entry.key, path) for entry, path in walk_steps(root.get("steps"), "steps")), diagnostics)
     check_order(root, diagnostics)
 
@@ -60,10 +62,21 @@ def _check_stages(steps: Node | None, path: str, declared: tuple[str, ...], diag
             own.error(stage.location, f"{where}.stage", must("stage", "be one of []", stage), hint=hint)
         elif stage is not None:
             Choice(declared).check("stage", stage, f"{where}.stage", own)
-        is_group = isinstance(entry.value, YamlMapping) and step_type(entry.value) == "parallel"
-        diagnostics.add(own, as_warnings=is_group)
-        if is_group:
-            _check_stages(child(entry.value, "steps"), f"{where}.steps", declared, diagnostics)
+        diagnostics.add(own, as_warnings=_is_group(entry.value))
+        _check_stages_inside(entry.value, where, declared, diagnostics)
+
+
+def _check_stages_inside(owner: Node, path: str, declared: tuple[str, ...], diagnostics: Diagnostics) -> None:
+    """Check the stages of a group's steps, and those of groups in hooks; steps that stand in hooks have none."""
+    if _is_group(owner):
+        _check_stages(child(owner, "steps"), f"{path}.steps", declared, diagnostics)
+    for step, at in walk_hooks(owner, path) if isinstance(owner, YamlMapping) else ():
+        if _is_group(step):
+            _check_stages(child(step, "steps"), f"{at}.steps", declared, diagnostics)
+
+
+def _is_group(step: Node) -> bool:
+    return isinstance(step, YamlMapping) and step_type(step) == "parallel"
 
 
 def _check_version(root: YamlMapping, diagnostics: Diagnostics) -> None:

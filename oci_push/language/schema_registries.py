@@ -32,9 +32,9 @@ from oci_push.language.registry_choice import (
     refuse_context,
     refuse_registry,
 )
-from oci_push.language.scalars import VARIABLE, child, step_type, text, texts, walk_steps
+from oci_push.language.scalars import VARIABLE, step_type, text, texts, walk_hooks, walk_steps
 from oci_push.language.schema_steps import AWS_KEYS, PUSH_STEP
-from oci_push.language.steps import HOOK_EVENTS, AwsKeys, PushStep, Text
+from oci_push.language.steps import AwsKeys, PushStep, Text
 from oci_push.providers.ecr.host import is_region
 
 _MIXED = re.compile(r"\t\s|\s\t")
@@ -124,16 +124,9 @@ def check_without_registries(root: YamlMapping, diagnostics: Diagnostics) -> Non
 
 def _check_hooks(owner: YamlMapping, path: str, known: Known, diagnostics: Diagnostics) -> None:
     inside = Diagnostics()
-    for event in HOOK_EVENTS:
-        hook = child(owner.get("hooks"), event)
-        where = f"{path}.hooks.{event}".lstrip(".")
-        if child(hook, "exec") is not None:
-            hook, where = child(hook, "exec"), f"{where}.exec"
-        steps = child(hook, "steps")
-        found = _mappings(walk_steps(steps, f"{where}.steps")) if steps is not None else iter([(hook, where)])
-        for step, at in found:
-            if isinstance(step, YamlMapping):
-                _Checker(known, inside).step(step, at)
+    for step, at in walk_hooks(owner, path):
+        if isinstance(step, YamlMapping):
+            _Checker(known, inside).step(step, at)
     diagnostics.warnings.extend([*inside.errors, *inside.warnings])
 
 

@@ -15,13 +15,12 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.language.diagnostics import Diagnostics, must
+from oci_push.language.diagnostics import Diagnostics, must, with_value
 from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence
 from oci_push.language.note_rules import NOTES, together
 from oci_push.language.scalar_rules import Anything, Boolean, Choice, String
-from oci_push.language.scalars import VARIABLE, child, step_type
+from oci_push.language.scalars import VARIABLE, child, items, matches, number, step_type, text
 from oci_push.language.schema import Also, ByShape, Entries, Field, Fields, Into, Items, OneOf, Shared
-from oci_push.language.schema_push import check_old_hooks, check_push, check_retry
 from oci_push.language.schema_steps import (
     AWS_KEYS,
     BUILD_STEP,
@@ -30,6 +29,7 @@ from oci_push.language.schema_steps import (
     KEYS,
     NOWHERE,
     PARALLEL,
+    PROVIDER_PATTERN,
     PUSH_STEP,
     SETTINGS,
 )
@@ -48,12 +48,16 @@ from oci_push.language.steps import (
     UnsupportedStep,
 )
 from oci_push.language.when import SUCCESS_CRITERIA
+from oci_push.model.reference import check_tag
 
 FORBIDDEN = ("debug", "on_start", "on_finish", "on_fail", "hooks", "stage")
 """What a step in a hook must not have; ``on_success`` is not among them, as upstream."""
 RUN_TYPES = ("push", "parallel", "build")
 MAX_NAME = 150
 NAMES: Mapping[str, object] = {"pattern": r"^[^.#$\[\]]*$", "minLength": 1, "maxLength": MAX_NAME}
+_PROVIDERS = ("docker", "standard", "ecr")
+_LETTERS_FIRST = re.compile(r"[A-Za-z]")
+_RANGES = (("maxAttempts", 1, 10, ""), ("delay", 5, 60, " seconds"), ("exponentialFactor", 1, 5, ""))
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
 
 
@@ -77,7 +81,7 @@ class StepRule(Struct, frozen=True):
             _check_parallel(key, node, path, diagnostics)
         elif kind in KNOWN_TYPES:
             _check_keys(key, node, path, diagnostics)
-            check_old_hooks(node, path, diagnostics)
+            _check_old_hooks(node, path, diagnostics)
 
     def read(self, node: Node) -> Step | None:
         """Return the step, still without its name."""
@@ -125,9 +129,9 @@ def _check_keys(name: str, node: YamlMapping, path: str, diagnostics: Diagnostic
         table = TABLES[""]
     table.check(name, node, path, diagnostics)
     if kind == "push":
-        check_push(node, path, diagnostics)
+        _check_push(node, path, diagnostics)
     if kind in RUN_TYPES:
-        check_retry(node, path, diagnostics)
+        _check_retry(node, path, diagnostics)
 
 
 def _check_parallel(name: str, node: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
@@ -167,6 +171,83 @@ def _check_type(kind: str, node: YamlMapping, path: str, diagnostics: Diagnostic
         diagnostics.warn(given.location, where, message)
     elif not _VERSION.fullmatch(version):
         diagnostics.warn(given.location, where, f'Invalid semantic version "{version}" for step.')
+
+
+def _check_push(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
+    """Warn about keys of a push step that do not go together or have no effect."""
+    provider = step.get("provider")
+    name = provider.value if isinstance(provider, Scalar) else None
+    if provider is not None and isinstance(name, str) and name not in _PROVIDERS and matches(PROVIDER_PATTERN, name):
+        message = f'"provider" is read as docker. Current value: {name}'
+        diagnostics.warn(provider.location, f"{path}.provider", message, hint="write docker or ecr")
+    tag, tags = step.entry("tag"), step.entry("tags")
+    if tag is not None and tags is not None:
+        hint = "put them all into tags"
+        diagnostics.warn(tag.key.location, f"{path}.tag", '"tag" and "tags" are both given; both are pushed', hint=hint)
+    if name == "ecr":
+        _ignored(step, ("registry", "credentials"), "provider: ecr", path, diagnostics)
+    if name in ("docker", "standard"):
+        _ignored(step, ("accessKeyId", "secretAccessKey", "region"), f"provider: {name}", path, diagnostics)
+    if step.entry("role_arn") is None:
+        _ignored(step, ("aws_session_name",), "no role_arn", path, diagnostics)
+    _check_reference(step, path, diagnostics)
+
+
+def _check_reference(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
+    """Warn about names and tags that no registry takes; with variables in them nobody can know."""
+    name = text(step.get("image_name"))
+    if name is not None and "${{" not in name.text and name.text != name.text.lower():
+        message = f'"image_name" must be in lower case. Current value: {name.text} '
+        diagnostics.warn(name.location, f"{path}.image_name", message, hint=f"write {name.text.lower()}")
+    tags = step.get("tags")
+    listed = [(node, f"{path}.tags.{index}") for index, node in enumerate(items(tags))]
+    for node, where in ((step.get("tag"), f"{path}.tag"), *listed):
+        tag = text(node)
+        if tag is None or "${{" in tag.text:
+            continue
+        try:
+            check_tag(tag.text)
+        except ValueError as problem:
+            diagnostics.warn(tag.location, where, str(problem))
+
+
+def _check_retry(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
+    """Warn about numbers beyond the documented ranges, of which the upper ends are enforced."""
+    retry = step.get("retry")
+    if not isinstance(retry, YamlMapping):
+        return
+    for key, least, most, unit in _RANGES:
+        node = retry.get(key)
+        value = number(node)
+        if node is None or value is None or value <= 0:
+            continue
+        if value > most:
+            said = f"is more than {most}{unit}; {most} is taken"
+        elif key == "maxAttempts" and value != int(value):
+            said = f"is no whole number; {max(1, int(value))} is taken"
+        elif value < least:
+            said = f"is less than the documented {least}{unit}"
+        else:
+            continue
+        diagnostics.warn(node.location, f"{path}.retry.{key}", with_value(f'"{key}" {said}', node))
+
+
+def _check_old_hooks(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
+    """Refuse notes written in the old place beside hooks for the same events."""
+    hooks = step.get("hooks")
+    events = ("on_success", "on_fail", "on_finish")
+    old = next((step.entry(event) for event in events if step.entry(event)), None)
+    if old is None or not isinstance(hooks, YamlMapping) or not any(hooks.entry(event) for event in events):
+        return
+    message = 'Either old "on_success/on_fail/on_finish" or new "hooks" should be used'
+    diagnostics.error(old.key.location, path, message, hint=f"move {old.key.text} into hooks")
+
+
+def _ignored(step: YamlMapping, keys: tuple[str, ...], because: str, path: str, diagnostics: Diagnostics) -> None:
+    for key in keys:
+        entry = step.entry(key)
+        if entry is not None:
+            diagnostics.warn(entry.key.location, f"{path}.{key}", f'"{key}" is ignored with {because}')
 
 
 def _parallel(steps: tuple[Step, ...] = (), success_criteria: SuccessCriteria | None = None) -> ParallelStep:
