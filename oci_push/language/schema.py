@@ -191,10 +191,11 @@ class Fields(Struct, Generic[T], frozen=True):
             diagnostics.error(node.location, path, message, hint="keep one of them")
 
     def read(self, node: Node) -> T:
-        """Return what `into` makes of the values, given by their attributes; what is not there is not given."""
+        """Return what `into` makes of the values, by their attributes; what is wrong or not there is not given."""
         values = {
-            self.fields[name].attribute or name: self.fields[name].rule.read(value)
-            for name, value in self.nodes(node).items()
+            self.fields[name].attribute or name: value
+            for name, inner in self.nodes(node).items()
+            if (value := self.fields[name].rule.read(inner)) is not None
         }
         return self.into(**values)
 

@@ -15,7 +15,7 @@ from oci_push.language.diagnostics import Diagnostics, with_value
 from oci_push.language.document import Location, Node, Scalar
 from oci_push.language.note_rules import NOTES
 from oci_push.language.scalar_rules import Anything, Boolean, Choice, Number, String
-from oci_push.language.scalars import text, word
+from oci_push.language.scalars import number, text, word
 from oci_push.language.schema import Field, Fields, Items, OneOf, Shared
 from oci_push.language.steps import AwsKeys, BuildStep, Flag, PushStep, Retry, Settings, Text
 from oci_push.language.when import SUCCESS_CRITERIA, WHEN
@@ -66,22 +66,63 @@ class Timeout(Struct, frozen=True):
         return {"anyOf": [{"type": "null"}, {"type": "string", "pattern": _TIMEOUT}]}
 
 
-def _retry(attempts: float | None = None, delay_s: float | None = None, factor: float | None = None) -> Retry:
-    """Return a retry block; the documented maxima bound it, the minima do not."""
-    given = Retry(int(attempts or 1), 5.0 if delay_s is None else delay_s, 1.0 if factor is None else factor)
-    return Retry(min(10, max(1, given.max_attempts)), min(60.0, given.delay_s), min(5.0, given.factor))
+class Bounded(Struct, frozen=True):
+    """A number of a retry block, from `least` to `most` by the documentation; only `most` bounds what is taken."""
+
+    least: float
+    most: float
+    unit: str = ""
+    is_whole: bool = False
+
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
+        """Check that it is a positive number, and warn about one that is not taken as it is, or is too small."""
+        _POSITIVE.check(key, node, path, diagnostics)
+        value = number(node)
+        if value is None or value <= 0:
+            return
+        if value > self.most:
+            said = f"is more than {self.most:g}{self.unit}; {self.most:g} is taken"
+        elif self.is_whole and value != int(value):
+            said = f"is no whole number; {self.read(node)} is taken"
+        elif value < self.least:
+            said = f"is less than the documented {self.least:g}{self.unit}"
+        else:
+            return
+        diagnostics.warn(node.location, path, with_value(f'"{key}" {said}', node))
+
+    def read(self, node: Node) -> float | None:
+        """Return the number that is taken."""
+        value = number(node)
+        if value is None:
+            return None
+        value = min(value, self.most)
+        return max(1, int(value)) if self.is_whole else value
+
+    def to_json(self) -> dict[str, object]:
+        """Return a positive number."""
+        return _POSITIVE.to_json()
 
 
 _POSITIVE = Number(positive=True)
 RETRY = Fields(
     {
-        "maxAttempts": Field(_POSITIVE, "Attempts in all, 1 to 10; 1 means no retry.", default=1, attribute="attempts"),
-        "delay": Field(_POSITIVE, "Seconds before the second attempt, up to 60.", default=5, attribute="delay_s"),
+        "maxAttempts": Field(
+            Bounded(1.0, 10.0, is_whole=True),
+            "Attempts in all, 1 to 10; 1 means no retry.",
+            default=1,
+            attribute="max_attempts",
+        ),
+        "delay": Field(
+            Bounded(5.0, 60.0, " seconds"),
+            "Seconds before the second attempt, up to 60.",
+            default=5,
+            attribute="delay_s",
+        ),
         "exponentialFactor": Field(
-            _POSITIVE, "Each wait is the one before to this power, 1 to 5.", default=1, attribute="factor"
+            Bounded(1.0, 5.0), "Each wait is the one before to this power, 1 to 5.", default=1, attribute="factor"
         ),
     },
-    into=_retry,
+    into=Retry,
 )
 _ENV: Fields[None] = Fields(
     {

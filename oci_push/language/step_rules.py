@@ -15,11 +15,11 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.language.diagnostics import Diagnostics, must, with_value
+from oci_push.language.diagnostics import Diagnostics, must
 from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence
 from oci_push.language.note_rules import NOTES, together
 from oci_push.language.scalar_rules import Anything, Boolean, Choice, String
-from oci_push.language.scalars import VARIABLE, child, items, matches, number, step_type, text
+from oci_push.language.scalars import VARIABLE, child, items, matches, step_type, text
 from oci_push.language.schema import Also, ByShape, Entries, Field, Fields, Into, Items, OneOf, Shared
 from oci_push.language.schema_steps import (
     AWS_KEYS,
@@ -57,7 +57,6 @@ MAX_NAME = 150
 NAMES: Mapping[str, object] = {"pattern": r"^[^.#$\[\]]*$", "minLength": 1, "maxLength": MAX_NAME}
 _PROVIDERS = ("docker", "standard", "ecr")
 _LETTERS_FIRST = re.compile(r"[A-Za-z]")
-_RANGES = (("maxAttempts", 1, 10, ""), ("delay", 5, 60, " seconds"), ("exponentialFactor", 1, 5, ""))
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
 
 
@@ -130,8 +129,6 @@ def _check_keys(name: str, node: YamlMapping, path: str, diagnostics: Diagnostic
     table.check(name, node, path, diagnostics)
     if kind == "push":
         _check_push(node, path, diagnostics)
-    if kind in RUN_TYPES:
-        _check_retry(node, path, diagnostics)
 
 
 def _check_parallel(name: str, node: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
@@ -209,27 +206,6 @@ def _check_reference(step: YamlMapping, path: str, diagnostics: Diagnostics) -> 
             check_tag(tag.text)
         except ValueError as problem:
             diagnostics.warn(tag.location, where, str(problem))
-
-
-def _check_retry(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
-    """Warn about numbers beyond the documented ranges, of which the upper ends are enforced."""
-    retry = step.get("retry")
-    if not isinstance(retry, YamlMapping):
-        return
-    for key, least, most, unit in _RANGES:
-        node = retry.get(key)
-        value = number(node)
-        if node is None or value is None or value <= 0:
-            continue
-        if value > most:
-            said = f"is more than {most}{unit}; {most} is taken"
-        elif key == "maxAttempts" and value != int(value):
-            said = f"is no whole number; {max(1, int(value))} is taken"
-        elif value < least:
-            said = f"is less than the documented {least}{unit}"
-        else:
-            continue
-        diagnostics.warn(node.location, f"{path}.retry.{key}", with_value(f'"{key}" {said}', node))
 
 
 def _check_old_hooks(step: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
