@@ -46,6 +46,10 @@ class Store:
         self._lock = threading.RLock()
         self._contents: dict[str, _Contents] = {}
         self._repositories = set(layout.find_repositories(root))
+        self._holders: dict[str, set[str]] = {}
+        for repository in self._repositories:
+            for digest in layout.find_blobs(root, repository):
+                self._note_holder(digest, repository)
 
     def repositories(self) -> tuple[str, ...]:
         """Return the names of all repositories, sorted."""
@@ -78,6 +82,7 @@ class Store:
             target = self.blob_path(repository, digest)
             target.parent.mkdir(parents=True, exist_ok=True)
             file.replace(target)
+            self._note_holder(str(digest), repository)
 
     def link_blob(self, source: str, target: str, digest: Digest) -> bool:
         """Put a blob of one repository into another too; return whether it was there."""
@@ -85,6 +90,7 @@ class Store:
             if not self.blob_exists(source, digest):
                 return False
             self._create(target)
+            self._note_holder(str(digest), target)
             there = self.blob_path(target, digest)
             if there.exists():
                 return True
@@ -97,9 +103,10 @@ class Store:
                 temporary.replace(there)
             return True
 
-    def find_blob(self, digest: Digest) -> tuple[str, ...]:
-        """Return the repositories that hold a blob, sorted."""
-        return tuple(name for name in self.repositories() if self.blob_exists(name, digest))
+    def holders(self, digest: str) -> tuple[str, ...]:
+        """Return the repositories that may hold a blob, sorted: those that did, and no others."""
+        with self._lock:
+            return tuple(sorted(self._holders.get(digest, ())))
 
     def remove_blob(self, repository: str, digest: Digest) -> bool:
         """Delete a blob that is not a manifest; say whether it was there."""
@@ -135,6 +142,7 @@ class Store:
             digest = stored.descriptor.digest
             if digest not in contents.manifests:
                 layout.replace(self.blob_path(repository, digest), raw)
+                self._note_holder(str(digest), repository)
             contents.manifests[digest] = stored
             contents.tags.update(dict.fromkeys(tags, digest))
             self._write(repository)
@@ -169,9 +177,13 @@ class Store:
             self.blob_path(repository, digest).unlink(missing_ok=True)
             return True
 
+    def _note_holder(self, digest: str, repository: str) -> None:
+        self._holders.setdefault(digest, set()).add(repository)
+
     def _create(self, repository: str) -> None:
-        layout.create(self._root, repository)
-        self._repositories.add(repository)
+        if repository not in self._repositories:
+            layout.create(self._root, repository)
+            self._repositories.add(repository)
 
     def _of(self, repository: str) -> _Contents:
         contents = self._contents.get(repository)
