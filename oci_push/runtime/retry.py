@@ -156,12 +156,11 @@ class RetryState:
         self._failed = 0
         self._since = self._clock.monotonic()
 
-    def spend(self, error: OciPushError) -> Retried | None:
-        """Count a failure; give the wait before the next attempt, or ``None`` when this one was the last."""
+    def spend(self, error: OciPushError) -> Retried | OciPushError:
+        """Count a failure; return the wait before the next attempt, or the error to raise when this was the last."""
         self._failed += 1
         if self._is_spent(error):
-            error.attempts = self.attempt
-            return None
+            return error.with_attempts(self.attempt)
         self.attempt += 1
         return Retried(self.attempt - 1, self._policy.wait_s(self._failed, error, self._random), error)
 
@@ -193,8 +192,8 @@ def attempts(
             return action(retry_state.attempt)
         except OciPushError as error:
             context.check()  # what a stop breaks is not tried again, and is not said to be
-            retried = retry_state.spend(error) if decide(error) is Action.REPEAT else None
-            if retried is None:
-                raise
+            retried = retry_state.spend(error) if decide(error) is Action.REPEAT else error
+            if isinstance(retried, OciPushError):
+                raise retried from error.__cause__
         on_retry(retried)
         context.sleep(retried.wait_s)
