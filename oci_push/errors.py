@@ -86,7 +86,7 @@ class OciPushError(Exception):
 
 
 class Diagnostic(Struct, frozen=True):
-    """Describe one thing wrong in an input file.
+    """One thing wrong in an input file.
 
     `line` and `column` count from 1 and are 0 where the file has no such place. `path` is the dotted way to
     the value (``steps.p.tag``), `code` the vendor's numeric code or 0.

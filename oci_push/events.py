@@ -28,7 +28,7 @@ class _Event(Struct, frozen=True, tag=_tag):
 
 
 class LogMessage(_Event, frozen=True):
-    """Say something a person should read: `level` is ``info`` or ``warning``."""
+    """Something that a person should read: `level` is ``info`` or ``warning``."""
 
     text: str
     level: str = "info"

@@ -31,7 +31,7 @@ VERSION: Version = 1
 
 
 class ErrorForm(Struct, frozen=True):
-    """An error as data: its class, what `str` says of it, its hint and its exit code.
+    """An error as data: its class, its message, its hint and its exit code.
 
     `problems` are the places of a configuration error; reports leave them out.
     """

@@ -12,14 +12,14 @@ from oci_push.language.steps import MAX_WAIT_S, BuildStep, Hook, Pipeline, PushS
 from oci_push.model.outcomes import Status
 from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.given_images import count_given
-from oci_push.runner.outputs import planned_members
+from oci_push.runner.outputs import planned_outputs
 from oci_push.runner.results import Pushes, count_pushes
 from oci_push.runner.schedule import Entry, Rules, Schedule
 from oci_push.runner.simulated_results import TIMEOUT, SimulatedResults
 
 
 class PlannedStep(Struct):
-    """Tell what would become of one step; `waits_s` are those between attempts, in seconds.
+    """What would become of one step; `waits_s` are those between attempts, in seconds.
 
     `problem` is what keeps its target from being resolved; `is_kept_back` says that its hook on_elected failed.
     """
@@ -36,7 +36,7 @@ class PlannedStep(Struct):
 
     @property
     def runs(self) -> bool:
-        """Say whether its work would be begun."""
+        """Return whether its work would be begun."""
         return self.result != Status.SKIPPED and not self.is_kept_back
 
 
@@ -79,7 +79,7 @@ class Assumed(Struct, frozen=True):
         return (Status.FAILURE if result == TIMEOUT else Status(result)), f"assumed; {reason}"
 
     def pushes(self, step: Step, evaluator: VariablesEvaluator) -> bool:
-        """Say whether a step pushes an image, which a build step does where that was asked for."""
+        """Return whether a step pushes an image, which a build step does where that was asked for."""
         if isinstance(step, BuildStep):
             return self.auto_push and evaluator.flag(step.disable_push) is not True
         return isinstance(step, PushStep)
@@ -151,7 +151,7 @@ class _Simulator:
             planned = self._planned.get(entry.name)
             resolved = planned.resolved if planned else None
             self._context.variables.export(
-                entry.name, planned_members(entry.step, result, self._context.variables, resolved)
+                entry.name, planned_outputs(entry.step, result, self._context.variables, resolved)
             )
             self._schedule.finish(entry.name, result, reason)
             ended = ended or frozenset(self._schedule.to_cancel())
@@ -210,7 +210,7 @@ class _Simulator:
                     self._resolve(entry.step)
 
     def _hook(self, owner: str, hook: Hook | None, event: str) -> bool:
-        """Note a hook; says whether it lets go on."""
+        """Note a hook; return whether it lets go on."""
         if hook is None or not (hook.commands or hook.steps or hook.notes != type(hook.notes)()):
             return True
         self._done.events.append(f"{owner}.{event}" if owner else event)

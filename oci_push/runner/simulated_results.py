@@ -55,7 +55,7 @@ class SimulatedResults(Struct, frozen=True):
                 )
 
     def is_given(self, step: Step) -> bool:
-        """Say whether something is assumed of a step."""
+        """Return whether something is assumed of a step."""
         return step.name in self.results
 
     def of(self, name: str, attempt: int = 1) -> str:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Action(enum.Enum):
-    """Say what is done about a failure. A single call knows only `REPEAT`; everything else ends it."""
+    """What is done about a failure. A single call knows only `REPEAT`; everything else ends it."""
 
     STOP = "stop"
     REPEAT = "repeat"
@@ -58,7 +58,7 @@ class Rule(Struct, frozen=True):
     only: bool = False
 
     def matches(self, error: RegistryError) -> bool:
-        """Say whether the rule is about this answer."""
+        """Return whether the rule is about this answer."""
         if self.statuses and error.status not in self.statuses:
             return False
         if self.methods and error.method not in self.methods:
@@ -111,7 +111,7 @@ class RetryPolicy(Struct, frozen=True):
     patience_s: float = 0.0
 
     def wait_s(self, failed_attempts: int, error: OciPushError, random: Callable[[], float]) -> float:
-        """Return the wait after the n-th failure; `random` gives numbers from 0 up to 1."""
+        """Return the wait after the n-th failure; `random` returns numbers from 0 up to 1."""
         asked = error.retry_after_s if isinstance(error, RegistryError) else None
         doubled = self.base_s * 2.0 ** min(failed_attempts - 1, 64)  # beyond 1023 a float overflows
         jittered = min(self.cap_s, doubled) * random()
@@ -119,7 +119,7 @@ class RetryPolicy(Struct, frozen=True):
 
 
 class Retried(Struct, frozen=True):
-    """Tell that an attempt failed and another follows after `wait_s` seconds."""
+    """An attempt that failed and another follows after `wait_s` seconds."""
 
     attempt: int
     wait_s: float

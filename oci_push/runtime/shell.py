@@ -13,7 +13,7 @@ _MAX_LINE = 64 * 1024
 
 
 def run_shell(script: str, env: Mapping[str, str], context: Context, on_line: Callable[[str], None]) -> int:
-    """Run a script with ``sh -e`` and give its exit code; raises what ended `context`, and ``OSError``.
+    """Run a script with ``sh -e`` and return its exit code; raises what ended `context`, and ``OSError``.
 
     The script travels in the environment, since arguments are seen by every user of the machine. The commands have a
     process group of their own, all of which is killed when the scope ends.

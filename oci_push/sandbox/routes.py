@@ -125,7 +125,7 @@ def find_target(path: str) -> Target | None:
 
 
 def is_name(text: str) -> bool:
-    """Say whether this may be a repository's name."""
+    """Return whether this may be a repository's name."""
     try:
         Repository("sandbox", text)
     except ValueError:

@@ -23,7 +23,7 @@ from oci_push.sandbox.uploads import UploadInfo, Uploads
 
 
 class StoredManifest(Struct, frozen=True):
-    """Describe a manifest that is held: what a referrers list says of it, and what it is a referrer of."""
+    """A manifest that is held: what a referrers list says of it, and what it is a referrer of."""
 
     descriptor: Descriptor
     subject: Digest | None = None
@@ -61,7 +61,7 @@ class Store:
         return self._uploads.all()
 
     def blob_exists(self, repository: str, digest: Digest | str) -> bool:
-        """Say whether a repository holds these bytes, as blob or as manifest."""
+        """Return whether a repository holds these bytes, as blob or as manifest."""
         return self.blob_size(repository, digest) is not None
 
     def blob_size(self, repository: str, digest: Digest | str) -> int | None:
@@ -109,7 +109,7 @@ class Store:
             return tuple(sorted(self._holders.get(digest, ())))
 
     def remove_blob(self, repository: str, digest: Digest) -> bool:
-        """Delete a blob that is not a manifest; say whether it was there."""
+        """Delete a blob that is not a manifest; return whether it was there."""
         with self._lock:
             if digest in self._of(repository).manifests:
                 return False
@@ -126,7 +126,7 @@ class Store:
             return self.blob_path(repository, found.descriptor.digest).read_bytes() if found else None
 
     def find_manifest(self, repository: str, reference: Digest | str) -> StoredManifest | None:
-        """Describe a manifest named by tag or digest."""
+        """Return the manifest named by tag or digest."""
         with self._lock:
             contents = self._of(repository)
             if isinstance(reference, str) and ":" not in reference:
@@ -153,12 +153,12 @@ class Store:
             return tuple(sorted(self._of(repository).tags))
 
     def manifests(self, repository: str) -> tuple[StoredManifest, ...]:
-        """Describe every manifest of a repository, in the order in which they came."""
+        """Return every manifest of a repository, in the order in which they came."""
         with self._lock:
             return tuple(self._of(repository).manifests.values())
 
     def remove_tag(self, repository: str, tag: str) -> bool:
-        """Delete a tag and leave its manifest; say whether it was there."""
+        """Delete a tag and leave its manifest; return whether it was there."""
         with self._lock:
             contents = self._of(repository)
             if contents.tags.pop(tag, None) is None:
@@ -167,7 +167,7 @@ class Store:
             return True
 
     def remove_manifest(self, repository: str, digest: Digest) -> bool:
-        """Delete a manifest and every tag of it; say whether it was there."""
+        """Delete a manifest and every tag of it; return whether it was there."""
         with self._lock:
             contents = self._of(repository)
             if contents.manifests.pop(digest, None) is None:
