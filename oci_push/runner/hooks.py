@@ -22,8 +22,8 @@ from oci_push.runner.notes import NoteWriter
 from oci_push.runner.results import Annotation, HookResult
 from oci_push.runner.schedule import Rules, Schedule
 from oci_push.runner.settings import RunSettings
+from oci_push.runtime.commands import run_shell
 from oci_push.runtime.context import Context
-from oci_push.runtime.shell import run_shell
 from oci_push.variables.lookup import Variables
 
 ELECTED = "on_elected"

@@ -121,25 +121,25 @@ class NoCache:
         """Do nothing."""
 
     def find_mounts(self, registry: str, digest: Digest, near: str, limit: int = 2) -> tuple[str, ...]:
-        """Return nothing."""
+        """Know nothing."""
         return ()
 
     def find(self, diff_id: Digest, settings_key: str) -> tuple[Digest, int] | None:
-        """Return nothing."""
+        """Know nothing."""
         return None
 
     def store(self, diff_id: Digest, settings_key: str, digest: Digest, size: int) -> None:
         """Do nothing."""
 
     def find_capability(self, registry: str, name: str) -> str | None:
-        """Return nothing."""
+        """Know nothing."""
         return None
 
     def remember_capability(self, registry: str, name: str, value: str) -> None:
         """Do nothing."""
 
     def find_upload(self, registry: str, repository: str, digest: Digest) -> OpenUpload | None:
-        """Return nothing."""
+        """Know nothing."""
         return None
 
     def note_upload(self, registry: str, repository: str, digest: Digest, upload: OpenUpload) -> None:
