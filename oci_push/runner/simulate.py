@@ -15,7 +15,7 @@ from oci_push.runner.given_images import count_given
 from oci_push.runner.outputs import planned_outputs
 from oci_push.runner.results import Pushes, count_pushes
 from oci_push.runner.schedule import Entry, Rules, Schedule
-from oci_push.runner.simulated_results import TIMEOUT, SimulatedResults
+from oci_push.runner.simulated_results import AssumedResult, SimulatedResults
 
 
 class PlannedStep(Struct):
@@ -75,8 +75,7 @@ class Assumed(Struct, frozen=True):
             return Status.SUCCESS, "the image of its build stands for it"
         if not (self.results.is_given(step) or self.foreign_succeeds):
             return Status.SKIPPED, reason
-        result = self.results.of(step.name)
-        return (Status.FAILURE if result == TIMEOUT else Status(result)), f"assumed; {reason}"
+        return self.results.of(step.name).status, f"assumed; {reason}"
 
     def pushes(self, step: Step, evaluator: VariablesEvaluator) -> bool:
         """Return whether a step pushes an image, which a build step does where that was asked for."""
@@ -181,12 +180,12 @@ class _Simulator:
         while True:
             attempt = len(waits) + 1
             result = self._assumed.results.of(step.name, attempt)
-            if result != Status.FAILURE or attempt >= retry.max_attempts:
+            if result is not AssumedResult.FAILURE or attempt >= retry.max_attempts:
                 break
             waits.append(wait_s(retry, attempt, self._assumed.max_wait_s))
         planned.attempts, planned.waits_s = attempt, tuple(waits)
-        reasons = {TIMEOUT: "its time limit is exceeded", Status.SUCCESS: ""}
-        return (Status.FAILURE if result == TIMEOUT else Status(result)), reasons.get(result, "assumed")
+        reasons = {AssumedResult.TIMEOUT: "its time limit is exceeded", AssumedResult.SUCCESS: ""}
+        return result.status, reasons.get(result, "assumed")
 
     def _resolve(self, step: Step) -> tuple[ResolvedPush | None, str]:
         resolve_context = replace(self._context, variables=self._context.variables.overlay(step_variables(step)))
@@ -214,7 +213,7 @@ class _Simulator:
         if hook is None or not (hook.commands or hook.steps or hook.notes != type(hook.notes)()):
             return True
         self._done.events.append(f"{owner}.{event}" if owner else event)
-        if self._assumed.results.of_hook(owner, event) == Status.SUCCESS:
+        if self._assumed.results.of_hook(owner, event) is AssumedResult.SUCCESS:
             return True
         return bool(hook.steps) and all(self._is_let_pass(step, hook) for step in hook.steps)
 

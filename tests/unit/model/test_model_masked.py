@@ -229,6 +229,11 @@ def test_an_error_shows_no_secret_whoever_made_its_text() -> None:
     assert "told-in-an-error" not in str(CredentialsError(secret.reveal()))
 
 
+def test_an_event_is_masked_once_however_many_ask_for_it() -> None:
+    heard = discreet(lambda _: None)
+    assert discreet(heard) is heard
+
+
 def test_events_reach_nobody_with_a_secret() -> None:
     secret = Secret("told-in-an-event").reveal()
     heard: list[Event] = []
