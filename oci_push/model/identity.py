@@ -20,7 +20,7 @@ MIN_DURATION_S, MAX_DURATION_S = 900, 3600
 
 
 class EcrCreation(Struct, frozen=True):
-    """How a missing ECR repository is created.
+    """Say that a missing ECR repository is created, and how.
 
     `mutability` is one of ECR's words (``MUTABLE``, ``IMMUTABLE``, ``IMMUTABLE_WITH_EXCLUSION``, …) or empty;
     `exclusions` are its wildcard filters. `lifecycle_policy` is JSON text.
@@ -36,7 +36,7 @@ class EcrCreation(Struct, frozen=True):
 
 
 class AwsIdentity(Struct, frozen=True):
-    """Who asks ECR for a login and where; without keys AWS's default chain is asked.
+    """Say who asks ECR for a login and where; without keys AWS's default chain is asked.
 
     `account` is the registry's account where it is not the caller's own. `role_arn` is assumed with STS, under
     `session_name`, for `duration_s` seconds.
@@ -56,13 +56,13 @@ class AwsIdentity(Struct, frozen=True):
 
 
 class GoogleIdentity(Struct, frozen=True):
-    """Who asks Google for a token: `keyfile` is the JSON text of a key; without it the ambient identity is used."""
+    """Say who asks Google for a token: `keyfile` is the JSON text of a key; without it the ambient identity is used."""
 
     keyfile: Secret | None = None
 
 
 class AzureIdentity(Struct, frozen=True):
-    """Who asks Azure for a registry token: a service principal, a federated one, or the managed identity."""
+    """Say who asks Azure for a registry token: a service principal, a federated one, or the managed identity."""
 
     tenant_id: str = ""
     client_id: str = ""

@@ -164,7 +164,7 @@ def pushed_image(done: AttemptOutcome) -> Pushed | None:
 
 
 def read_image_id(pusher: Pusher, source: ImageSource, context: Context) -> str:
-    """Return the digest of an image's configuration, for outputs of build steps; raises `OciPushError`."""
+    """Return the digest of an image's configuration, for members of build steps; raises `OciPushError`."""
     with pusher.open(source.source, context, given=source.endpoint) as opened:
         return image_id_of(opened.manifest(context, opened.root(context)))
 
