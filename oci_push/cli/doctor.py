@@ -50,7 +50,7 @@ def doctor(
             kind = find_family(endpoint.host, endpoint.family)
             found = Doctor(session, kind.capabilities, (here, there)).examine(context)
             for name, value in found.abilities.items():
-                pusher.cache.remember_ability(endpoint.host, name, value)
+                pusher.cache.remember_capability(endpoint.host, name, value)
         if as_json:
             say_json(_to_json(endpoint.host, kind.name, here, found))
         else:

@@ -69,7 +69,7 @@ def _tell_commands(done: Simulation, pipeline: Pipeline, assumed: SimulatedResul
     }
     for owner, hook in elected.items():
         name = f"{owner}.{ELECTED}" if owner else ELECTED
-        if hook and hook.commands and name in done.events and assumed.of_hook(owner, ELECTED) == Status.SUCCESS:
+        if hook and hook.commands and name in done.events and assumed.of_hook(owner, ELECTED).status == Status.SUCCESS:
             tell(
                 f"note: {name}: its shell commands are taken to succeed; run does them only with --allow-exec, or fails"
             )

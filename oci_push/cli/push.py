@@ -132,11 +132,11 @@ def push(
 def _members(results: Sequence[PushResult], root: Manifest) -> Mapping[str, Mapping[str, str]]:
     """Return what push steps export, of each destination that was pushed to: of ``push``, ``push_2`` and so on."""
     from oci_push.engine.unit import image_id_of
-    from oci_push.runner.outputs import push_members
+    from oci_push.runner.outputs import push_outputs
 
     image_id = image_id_of(root)
     return {
-        "push" if number == 1 else f"push_{number}": push_members(
+        "push" if number == 1 else f"push_{number}": push_outputs(
             result.repository.host, result.repository, result.root, image_id
         )
         for number, result in enumerate(results, 1)

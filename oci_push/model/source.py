@@ -126,7 +126,7 @@ def read_source(text: str, is_path: IsPath) -> SourceSpec | None:
 
 
 def looks_like_path(text: str) -> bool:
-    """Say whether a text is written as a path: it begins as one, or ends as an archive does."""
+    """Return whether a text is written as a path: it begins as one, or ends as an archive does."""
     return text.startswith(_PATH_STARTS) or text in (".", "..") or bool(_DRIVE.match(text) or _ARCHIVE.search(text))
 
 
@@ -181,7 +181,7 @@ def _split_ref(text: str, is_path: IsPath) -> tuple[str, str]:
 
 
 def is_reference(text: str) -> bool:
-    """Say whether a text could be read as a reference, Docker Hub's short names among them."""
+    """Return whether a text could be read as a reference, Docker Hub's short names among them."""
     try:
         Reference.parse(text)
     except ValueError:

@@ -180,8 +180,8 @@ class RegistryClients:
             host,
             lambda: LearntCapabilities(
                 find_family(host, endpoint.family).capabilities,
-                find=lambda name: self._shared.cache.find_ability(host, name),
-                note=lambda name, value: self._shared.cache.remember_ability(host, name, value),
+                find=lambda name: self._shared.cache.find_capability(host, name),
+                note=lambda name, value: self._shared.cache.remember_capability(host, name, value),
                 lasts=self._shared.upload_store is not None,
                 mount=self._mount,
             ),

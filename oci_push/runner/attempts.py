@@ -21,7 +21,7 @@ from oci_push.language.resolve_source import ImageSource
 from oci_push.language.resolving import Pushed, ResolveContext
 from oci_push.language.steps import BuildStep, PushStep, Retry, wait_s
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.runner.outputs import push_members
+from oci_push.runner.outputs import push_outputs
 from oci_push.runner.simulate import step_variables
 from oci_push.runtime.context import Context
 
@@ -148,11 +148,11 @@ def push_unit(resolved: ResolvedPush, source: ImageSource, registries: dict[str,
 
 
 def exported(done: AttemptOutcome) -> dict[str, str]:
-    """Return the members that a successful push has."""
+    """Return the outputs that a successful push has."""
     if done.resolved is None or not done.last.results:
         return {}
     first = done.last.results[0]
-    return dict(push_members(done.resolved.registry, first.repository, first.root, done.last.image_id))
+    return dict(push_outputs(done.resolved.registry, first.repository, first.root, done.last.image_id))
 
 
 def pushed_image(done: AttemptOutcome) -> Pushed | None:
