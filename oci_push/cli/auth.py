@@ -10,11 +10,10 @@ from typing import Annotated
 import typer
 
 from oci_push.cli import targets
-from oci_push.cli.failures import run_command
-from oci_push.cli.options import Connection, Family, takes
-from oci_push.cli.output import say, say_json, start_debug_log
-from oci_push.cli.push import make_pusher
-from oci_push.cli.tables import fields
+from oci_push.cli.command import run_command, takes
+from oci_push.cli.options import AsJson, Connection, Family
+from oci_push.cli.output import fields, say, say_json
+from oci_push.cli.progress import LineRenderer
 from oci_push.cli.targets import Target
 from oci_push.engine.pusher import Pusher
 from oci_push.errors import CredentialsError, OciPushError
@@ -41,20 +40,18 @@ def auth(
     reference: Annotated[
         str, typer.Argument(metavar="REF|INTEGRATION", help="HOST[:PORT]/REPO[:TAG], or a registry of oci-push.yaml.")
     ],
-    as_json: targets.AsJson = False,
+    as_json: AsJson = False,
     family: Family = "",
     *,
     connection: Connection,
 ) -> None:
     """Explain how a repository's registry lets us in: which login, which flow, which scope; never the secret."""
-    # Somebody waits at the prompt: a registry that is away is said to be, not waited for.
-    common = connection.common(retries=1)
-    if connection.debug:
-        start_debug_log()
 
     def work(context: Context) -> int:
+        # Somebody waits at the prompt: a registry that is away is said to be, not waited for.
+        common = connection.common(retries=1)
         target = targets.of_family(targets.image_target(reference, targets.read_config(connection)), family)
-        with contextlib.closing(make_pusher(context, common, quiet=True)) as pusher:
+        with contextlib.closing(common.pusher(context, LineRenderer(quiet=True))) as pusher:
             explained = _explain(pusher, target, context)
         if as_json:
             say_json(explained.to_json())

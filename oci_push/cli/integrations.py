@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from oci_push.cli import targets
-from oci_push.cli.failures import run_command
+from oci_push.cli.command import run_command
 from oci_push.cli.importing import Imported, Written, read_registries, write_registries
 from oci_push.cli.output import say_text, tell, warn
 from oci_push.credentials.files import read_file

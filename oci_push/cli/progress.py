@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from oci_push import events
-from oci_push.cli.failures import show_error
+from oci_push.cli.command import show_error
 from oci_push.cli.output import say, tell
-from oci_push.engine.push import PushResult
+from oci_push.engine.push import PushResult, ReplicaResult
 from oci_push.events import Event
 from oci_push.model.reference import DOCKER_HUB, Repository
-
-if TYPE_CHECKING:
-    from oci_push.engine.replicate import ReplicaResult
 
 _NOT_MOVED = ("failed", "not reached", "restored", "removed")
 _TOLD = ("restored", "removed", "left", "unknown")

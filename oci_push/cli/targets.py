@@ -23,7 +23,6 @@ from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.commands import command_runner
 
 AuthFile = Annotated[Path | None, typer.Option("--authfile", metavar="FILE", help="Use this login file and no other.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 class Target(Struct, frozen=True):

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from oci_push.engine.graph import walk
 from oci_push.engine.plan import PushTarget, plan_push
-from oci_push.engine.push import push
+from oci_push.engine.push import ReplicaResult, push
 from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTagError, OciPushError, RegistryError
 from oci_push.events import Emit, LogMessage, ReplicaDone, ignore
 from oci_push.model.digest import Digest
@@ -42,16 +42,6 @@ class Original(Struct, frozen=True):
     repository: Repository
     root: Digest
     tags: tuple[str, ...]
-
-
-class ReplicaResult(Struct, frozen=True):
-    """What became of one place."""
-
-    place: Place
-    repository: Repository
-    outcome: ReplicaOutcome
-    error: OciPushError | None = None
-    seconds: float = 0.0
 
 
 def replicate(

@@ -13,8 +13,9 @@ from ecrworld import AWAY, HOME, EcrWorld, repository
 from images import Layout, layer, make_layout
 
 from oci_push import api
+from oci_push.engine.push import ReplicaResult
 from oci_push.engine.pusher import Options
-from oci_push.engine.replicate import Original, ReplicaResult, replicate
+from oci_push.engine.replicate import Original, replicate
 from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTagError
 from oci_push.events import LogMessage
 from oci_push.model.digest import Digest
