@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 from msgspec import Struct
@@ -45,14 +45,30 @@ class Command(TyperCommand):
         return left
 
 
+class Option(Struct, frozen=True):
+    """An option as it is declared: `help`, and the `name` where it is not that of the parameter that is annotated."""
+
+    help: str
+    name: str = ""
+    short: str = ""
+    metavar: str | None = None
+    min: float | None = None
+    callback: Callable[[bool], None] | None = None
+
+    def named(self, parameter: str) -> Any:
+        """Return the option as Typer declares one."""
+        names = (self.name or f"--{parameter.replace('_', '-')}", *filter(None, [self.short]))
+        return typer.Option(*names, help=self.help, metavar=self.metavar, min=self.min, callback=self.callback)
+
+
 def takes(*groups: type[Struct]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a command's last parameters, one for each of `groups`, into options: one for each of their fields.
+    """Declare a command; its last parameters, one for each of `groups`, become options: one for each of their fields.
 
     A group with a method `check` is checked before the command begins.
     """
     options = [
         {
-            name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name])
+            name: _parameter(name, hints[name], default)
             for name, default in zip(group.__struct_fields__, group.__struct_defaults__, strict=True)
         }
         for group in groups
@@ -61,8 +77,7 @@ def takes(*groups: type[Struct]) -> Callable[[Callable[..., None]], Callable[...
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         parameters = list(inspect.signature(command, eval_str=True).parameters.values())
-        own, last = parameters[: -len(groups)], parameters[-len(groups) :]
-        own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+        own, last = parameters[: len(parameters) - len(groups)], parameters[len(parameters) - len(groups) :]
 
         def taking(**given: Any) -> None:
             for parameter, group, names in zip(last, groups, options, strict=True):
@@ -72,13 +87,23 @@ def takes(*groups: type[Struct]) -> Callable[[Callable[..., None]], Callable[...
                 given[parameter.name] = made
             command(**given)
 
-        every = [*own, *(option for names in options for option in names.values())]
+        every = [_parameter(one.name, one.annotation, one.default) for one in own]
+        every += [option for names in options for option in names.values()]
         taking.__signature__ = inspect.Signature(every, return_annotation=None)  # type: ignore[attr-defined]  # for typer
         taking.__annotations__ = {one.name: one.annotation for one in every}
         taking.__name__, taking.__doc__ = command.__name__, command.__doc__
         return taking
 
     return decorate
+
+
+def _parameter(name: str, annotation: Any, default: object) -> inspect.Parameter:
+    """Return a parameter for Typer, its `Option` turned into one of Typer's."""
+    if get_origin(annotation) is Annotated:
+        kind, *extras = get_args(annotation)
+        named = [one.named(name) if isinstance(one, Option) else one for one in extras]
+        annotation = Annotated[(kind, *named)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def run_command(work: Callable[[Context], int], *, what: str, timeout_s: float | None = None) -> None:

@@ -10,7 +10,7 @@ import typer
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from oci_push.cli.command import run_command, takes
+from oci_push.cli.command import Option, run_command, takes
 from oci_push.cli.inputs import read_bytes
 from oci_push.cli.options import AsJson, CaFile, Common, Debug, Quiet, split_regions
 from oci_push.cli.output import say, say_form, say_json, warn
@@ -44,9 +44,9 @@ ecr.add_typer(replication, name="replication")
 class Caller(Struct, frozen=True):
     """Who asks AWS."""
 
-    profile: Annotated[str, typer.Option("--profile", help="Profile of AWS's configuration.")] = ""
-    role_arn: Annotated[str, typer.Option("--role-arn", metavar="ARN", help="Assume this role first.")] = ""
-    external_id: Annotated[str, typer.Option("--external-id", help="What the role's trust policy asks for.")] = ""
+    profile: Annotated[str, Option("Profile of AWS's configuration.")] = ""
+    role_arn: Annotated[str, Option("Assume this role first.", metavar="ARN")] = ""
+    external_id: Annotated[str, Option("What the role's trust policy asks for.")] = ""
     debug: Debug = False
 
     def identity(self, region: str = "") -> AwsIdentity:
@@ -57,9 +57,7 @@ class Caller(Struct, frozen=True):
 class RegionalCaller(Caller, frozen=True):
     """Who asks AWS, and about the registry of which region."""
 
-    region: Annotated[
-        str, typer.Option("--region", help="The registry's region; else AWS_REGION or the profile's.")
-    ] = ""
+    region: Annotated[str, Option("The registry's region; else AWS_REGION or the profile's.")] = ""
 
     def endpoint(self) -> RegistryEndpoint:
         """Return the registry; raises `ConfigError` where no region is known."""
@@ -94,7 +92,7 @@ def show(as_json: AsJson = False, *, caller: RegionalCaller) -> None:
 @takes(RegionalCaller)
 def set_rules(
     file: Annotated[Path, typer.Argument(metavar="RULES.yml", help="The rules, all of them: others are removed.")],
-    plan: Annotated[bool, typer.Option("--plan", help="Show the difference and write nothing.")] = False,
+    plan: Annotated[bool, Option("Show the difference and write nothing.")] = False,
     *,
     caller: RegionalCaller,
 ) -> None:
@@ -130,10 +128,9 @@ def set_rules(
 def wait(
     reference: Annotated[str, typer.Argument(metavar="REF", help="HOST/REPO:TAG or HOST/REPO@DIGEST.")],
     regions: Annotated[
-        list[str] | None,
-        typer.Option("--regions", metavar="A,B", help="Wait for these; else for all that the rules name."),
+        list[str] | None, Option("Wait for these; else for all that the rules name.", metavar="A,B")
     ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait.")] = REPLICATION_S,
+    timeout: Annotated[float, Option("Seconds to wait.", min=1)] = REPLICATION_S,
     ca_file: CaFile = "",
     as_json: AsJson = False,
     quiet: Quiet = False,

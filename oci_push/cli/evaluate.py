@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from msgspec import Struct
 
-from oci_push.cli.command import run_command
+from oci_push.cli.command import Option, run_command, takes
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_json, tell
 from oci_push.cli.variable_inputs import Var, given_source, pairs
@@ -26,14 +26,15 @@ _WIDTH = 78
 _RESULT = "result"
 
 
+@takes()
 def evaluate_command(
     expression: Annotated[str, typer.Argument(metavar="EXPRESSION", help="As under when: condition:.")],
     var: Var = None,
     step: Annotated[
         list[str] | None,
-        typer.Option("--step", metavar="NAME[.MEMBER]=VALUE", help="Set a step's result, or another member of it."),
+        Option("Set a step's result, or another member of it.", metavar="NAME[.MEMBER]=VALUE"),
     ] = None,
-    workflow: Annotated[str, typer.Option("--workflow", metavar="RESULT", help="Set workflow.result.")] = "running",
+    workflow: Annotated[str, Option("Set workflow.result.", metavar="RESULT")] = "running",
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a condition: print true or false, and say why.

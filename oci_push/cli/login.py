@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from oci_push.api import this_environment
 from oci_push.cli import options, targets
-from oci_push.cli.command import reported, run_command, takes
+from oci_push.cli.command import Option, reported, run_command, takes
 from oci_push.cli.options import Common, ConfigOptions, Connection, Family
 from oci_push.cli.output import say, tell, warn
 from oci_push.cli.progress import LineRenderer
@@ -39,7 +39,7 @@ _SCRATCH = "oci-push-login"
 @takes(Connection)
 def login(
     registry: Registry,
-    username: Annotated[str, typer.Option("--username", "-u", help="Asked for at a terminal.")] = "",
+    username: Annotated[str, Option("Asked for at a terminal.", short="-u")] = "",
     password_stdin: options.PasswordStdin = False,
     authfile: targets.AuthFile = None,
     family: Family = "",

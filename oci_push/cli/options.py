@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
+from oci_push.cli.command import Option
 from oci_push.cli.output import start_debug_log
 from oci_push.errors import ConfigError
 from oci_push.model.endpoint import Credential, TlsConfig
@@ -46,33 +46,27 @@ def _debug(wanted: bool) -> None:
         start_debug_log()
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-CaFile = Annotated[str, typer.Option("--ca-file", metavar="PEM", help="Trust these CAs as well.")]
-Debug = Annotated[bool, typer.Option("--debug", callback=_debug, help="Log every request (never a secret) to stderr.")]
-Family = Annotated[
-    str,
-    typer.Option("--family", metavar="NAME", help="What the registry is, where its host does not tell: harbor, …"),
-]
-NoMemory = Annotated[bool, typer.Option("--no-memory", help="Neither use nor keep facts from earlier runs.")]
-PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")]
-Username = Annotated[str, typer.Option("--username", "-u", help="Log in as this user, with --password-stdin.")]
+AsJson = Annotated[bool, Option("Print the result as JSON.", name="--json")]
+CaFile = Annotated[str, Option("Trust these CAs as well.", metavar="PEM")]
+Debug = Annotated[bool, Option("Log every request (never a secret) to stderr.", callback=_debug)]
+Family = Annotated[str, Option("What the registry is, where its host does not tell: harbor, …", metavar="NAME")]
+NoMemory = Annotated[bool, Option("Neither use nor keep facts from earlier runs.")]
+PasswordStdin = Annotated[bool, Option("Read the password from stdin.")]
+Quiet = Annotated[bool, Option("Print only results and errors.", short="-q")]
+Username = Annotated[str, Option("Log in as this user, with --password-stdin.", short="-u")]
 
 
 class ConfigOptions(Struct, frozen=True):
     """Which oci-push.yaml is read, and what one that was found may use."""
 
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="oci-push.yaml that is trusted; also OCI_PUSH_CONFIG."),
-    ] = None
+    config: Annotated[Path | None, Option("oci-push.yaml that is trusted; also OCI_PUSH_CONFIG.", metavar="FILE")] = (
+        None
+    )
     allow_env: Annotated[
         list[str] | None,
-        typer.Option(
-            "--allow-env",
+        Option(
+            "Let an oci-push.yaml that was found, not named, use this environment variable (for this registry only).",
             metavar="NAME[@HOST]",
-            help="Let an oci-push.yaml that was found, not named, use this environment variable"
-            " (for this registry only).",
         ),
     ] = None
 
@@ -92,13 +86,11 @@ class ConfigOptions(Struct, frozen=True):
 class Connection(ConfigOptions, frozen=True):
     """How registries are reached that oci-push.yaml does not describe; for every command that asks one."""
 
-    plain_http: Annotated[
-        bool, typer.Option("--plain-http", help="Talk http to every registry (loopback does so anyway).")
-    ] = False
-    skip_verify: Annotated[bool, typer.Option("--skip-tls-verify", help="Do not check certificates.")] = False
+    plain_http: Annotated[bool, Option("Talk http to every registry (loopback does so anyway).")] = False
+    skip_verify: Annotated[bool, Option("Do not check certificates.", name="--skip-tls-verify")] = False
     ca_file: CaFile = ""
-    cert_file: Annotated[str, typer.Option("--cert-file", metavar="PEM", help="Client certificate.")] = ""
-    key_file: Annotated[str, typer.Option("--key-file", metavar="PEM", help="Its key.")] = ""
+    cert_file: Annotated[str, Option("Client certificate.", metavar="PEM")] = ""
+    key_file: Annotated[str, Option("Its key.", metavar="PEM")] = ""
     debug: Debug = False
 
     def common(self, **more: Any) -> Common:
@@ -135,52 +127,35 @@ class Common(Connection, frozen=True):
     username: Username = ""
     password_stdin: PasswordStdin = False
     compression: Annotated[
-        str, typer.Option(metavar="gzip|zstd|none", help="For layers stored uncompressed; gzip if not given.")
+        str, Option("For layers stored uncompressed; gzip if not given.", metavar="gzip|zstd|none")
     ] = ""
-    level: Annotated[int, typer.Option("--compression-level", help="0: the algorithm's usual one.")] = 0
-    format: Annotated[
-        str, typer.Option("--format", metavar="auto|docker|oci", help="Of manifests built for a docker-archive.")
-    ] = "auto"
-    tmpdir: Annotated[Path | None, typer.Option("--tmpdir", help="Folder for temporary files.")] = None
-    no_mount: Annotated[bool, typer.Option("--no-mount", help="Never mount blobs from other repositories.")] = False
+    compression_level: Annotated[int, Option("0: the algorithm's usual one.")] = 0
+    format: Annotated[str, Option("Of manifests built for a docker-archive.", metavar="auto|docker|oci")] = "auto"
+    tmpdir: Annotated[Path | None, Option("Folder for temporary files.")] = None
+    no_mount: Annotated[bool, Option("Never mount blobs from other repositories.")] = False
     no_memory: NoMemory = False
-    jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=0, help="Requests at once to one registry; 0: by distance.")
-    ] = 0
-    retries: Annotated[int, typer.Option("--retries", min=0, help="How often a request or upload is repeated.")] = 4
-    foreign_layers: Annotated[
-        bool, typer.Option("--foreign-layers", help="Send layers marked as not to be distributed, too.")
-    ] = False
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Read back every tag, ask for every blob, send what is missing.")
-    ] = False
-    all_or_nothing: Annotated[
-        bool, typer.Option("--all-or-nothing", help="Move no tag unless all can; put back those that have moved.")
-    ] = False
-    limit_rate: Annotated[
-        str, typer.Option("--limit-rate", metavar="RATE", help="Bytes a second for the whole run: 500k, 10M, 1G.")
-    ] = ""
-    create_repository: Annotated[
-        bool, typer.Option("--create-repository", help="ECR: create repositories that are missing.")
-    ] = False
+    jobs: Annotated[int, Option("Requests at once to one registry; 0: by distance.", short="-j", min=0)] = 0
+    retries: Annotated[int, Option("How often a request or upload is repeated.", min=0)] = 4
+    foreign_layers: Annotated[bool, Option("Send layers marked as not to be distributed, too.")] = False
+    verify: Annotated[bool, Option("Read back every tag, ask for every blob, send what is missing.")] = False
+    all_or_nothing: Annotated[bool, Option("Move no tag unless all can; put back those that have moved.")] = False
+    limit_rate: Annotated[str, Option("Bytes a second for the whole run: 500k, 10M, 1G.", metavar="RATE")] = ""
+    create_repository: Annotated[bool, Option("ECR: create repositories that are missing.")] = False
     wait_replication: Annotated[
         bool,
-        typer.Option(
-            "--wait-replication",
-            help="ECR: push once, and end when every region of the registry's rules (or of --regions) serves it,"
-            " copying if need be.",
+        Option(
+            "ECR: push once, and end when every region of the registry's rules (or of --regions) serves it,"
+            " copying if need be."
         ),
     ] = False
-    report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write what was done as JSON.")] = None
+    report: Annotated[Path | None, Option("Write what was done as JSON.", metavar="FILE")] = None
     export: Annotated[
-        Path | None,
-        typer.Option("--export", metavar="FILE", help="Write what was pushed as variables, also to $GITHUB_OUTPUT."),
+        Path | None, Option("Write what was pushed as variables, also to $GITHUB_OUTPUT.", metavar="FILE")
     ] = None
-    export_format: Annotated[
-        str,
-        typer.Option("--export-format", metavar="dotenv|github|gitlab", help="By default told by the file and the CI."),
-    ] = ""
-    timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds for the whole command; 0: none.")] = 0
+    export_format: Annotated[str, Option("By default told by the file and the CI.", metavar="dotenv|github|gitlab")] = (
+        ""
+    )
+    timeout: Annotated[float, Option("Seconds for the whole command; 0: none.", min=0)] = 0
     quiet: Quiet = False
 
     def check(self) -> None:
@@ -190,12 +165,12 @@ class Common(Connection, frozen=True):
             raise ConfigError(f"--compression {self.compression!r} is not known", hint="gzip, zstd or none")
         if self.format not in ("auto", "docker", "oci"):
             raise ConfigError(f"--format {self.format!r} is not known", hint="auto, docker or oci")
-        if self.level and self.compression == "none":
+        if self.compression_level and self.compression == "none":
             raise ConfigError("--compression-level has no effect with --compression none", hint="leave out one of them")
-        if self.level:
+        if self.compression_level:
             from oci_push.sources.compress import check_level
 
-            check_level(self.compression or "gzip", self.level)
+            check_level(self.compression or "gzip", self.compression_level)
         if self.format == "docker" and self.compression == "zstd":
             raise ConfigError(
                 "--format docker has no effect with --compression zstd: docker's manifests do not know zstd",
@@ -216,7 +191,7 @@ class Common(Connection, frozen=True):
         from oci_push.transport.session import TransportSettings
 
         environment = this_environment()
-        asked = {"compression": self.compression, "level": self.level, "format": self.format != "auto"}
+        asked = {"compression": self.compression, "level": self.compression_level, "format": self.format != "auto"}
         retry = RetryPolicy(attempts=self.retries + 1, patience_s=_PATIENCE_S * self.retries)
         options = Options(
             tls=self.tls(),
@@ -224,7 +199,7 @@ class Common(Connection, frozen=True):
             sources=SourceSettings(
                 temp_folder=self.tmpdir,
                 compression=self.compression or "gzip",
-                level=self.level,
+                level=self.compression_level,
                 format=self.format,
                 asked=frozenset(name for name, is_given in asked.items() if is_given),
             ),
@@ -295,7 +270,7 @@ class Delivery(Struct, frozen=True):
 
     regions: Annotated[
         list[str] | None,
-        typer.Option("--regions", metavar="A,B", help="ECR: push to these AWS regions as well, all at once."),
+        Option("ECR: push to these AWS regions, all at once; push keeps the destination's own.", metavar="A,B"),
     ] = None
     as_json: AsJson = False
 

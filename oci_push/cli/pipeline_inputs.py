@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.api import this_environment
+from oci_push.cli.command import Option
 from oci_push.cli.inputs import read_bytes, read_config, tell_found
 from oci_push.cli.options import CONFIG_NAME, ConfigOptions
 from oci_push.cli.output import tell, warn
@@ -31,37 +32,29 @@ PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE.yml", help="The 
 class PipelineOptions(VariableOptions, frozen=True):
     """What `run` and `plan` can be told of a pipeline."""
 
-    candidate: Annotated[
-        list[str] | None, typer.Option("--candidate", metavar="STEP=SOURCE", help="The image of a build step.")
-    ] = None
+    candidate: Annotated[list[str] | None, Option("The image of a build step.", metavar="STEP=SOURCE")] = None
     assume: Annotated[
         list[str] | None,
-        typer.Option(
-            "--assume",
-            metavar="STEP=RESULT",
-            help="What a step comes to: success, failure, timeout or terminated; "
+        Option(
+            "What a step comes to: success, failure, timeout or terminated; "
             "failure,success is a result for each attempt. STEP.on_elected names a hook.",
+            metavar="STEP=RESULT",
         ),
     ] = None
-    foreign: Annotated[
-        str,
-        typer.Option("--foreign", metavar="skip|success", help="What steps of types that are not run here count as."),
-    ] = "skip"
-    auto_push: Annotated[
-        bool, typer.Option("--auto-push", help="Push the images of build steps too, unless they say disable_push.")
-    ] = False
+    foreign: Annotated[str, Option("What steps of types that are not run here count as.", metavar="skip|success")] = (
+        "skip"
+    )
+    auto_push: Annotated[bool, Option("Push the images of build steps too, unless they say disable_push.")] = False
     require_push: Annotated[
         bool | None,
-        typer.Option(
-            "--require-push/--no-require-push",
-            help="Fail a run in which no push step ran, or let it pass;"
-            " by default only where a step's own when: said no.",
+        Option(
+            "Fail a run in which no push step ran, or let it pass; by default only where a step's own when: said no.",
+            name="--require-push/--no-require-push",
         ),
     ] = None
-    max_retry_wait: Annotated[
-        float,
-        typer.Option("--max-retry-wait", metavar="SECONDS", min=0, help="The longest wait of a retry: block."),
-    ] = MAX_WAIT_S
+    max_retry_wait: Annotated[float, Option("The longest wait of a retry: block.", metavar="SECONDS", min=0)] = (
+        MAX_WAIT_S
+    )
 
     def check(self) -> None:
         """Refuse values outside the closed list."""

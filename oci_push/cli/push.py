@@ -11,7 +11,7 @@ import typer
 from msgspec.structs import replace
 
 from oci_push.api import parse_destinations, this_environment
-from oci_push.cli.command import run_command, show_error, takes
+from oci_push.cli.command import Option, run_command, show_error, takes
 from oci_push.cli.options import Common, Delivery, Family, split_regions
 from oci_push.cli.output import say, say_form
 from oci_push.cli.progress import LineRenderer, show_replicas, show_tags, size
@@ -28,11 +28,9 @@ from oci_push.runtime.context import Context
 def push(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help=f"{KNOWN_FORMS}.")],
     destination: Annotated[list[str], typer.Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
-    tag: Annotated[list[str] | None, typer.Option("--tag", "-t", help="One more tag for every destination.")] = None,
-    platform: Annotated[
-        list[str] | None, typer.Option("--platform", metavar="OS/ARCH[/VARIANT]", help="Only this image of an index.")
-    ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Show what would be done and write nothing.")] = False,
+    tag: Annotated[list[str] | None, Option("One more tag for every destination.", short="-t")] = None,
+    platform: Annotated[list[str] | None, Option("Only this image of an index.", metavar="OS/ARCH[/VARIANT]")] = None,
+    plan: Annotated[bool, Option("Show what would be done and write nothing.")] = False,
     family: Family = "",
     *,
     common: Common,

@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from msgspec.structs import replace
 
 from oci_push.api import this_environment
-from oci_push.cli.command import run_command, show_error, takes
+from oci_push.cli.command import Option, run_command, show_error, takes
 from oci_push.cli.options import Common, Delivery
 from oci_push.cli.output import say, say_form, tell
 from oci_push.cli.pipeline_inputs import (
@@ -40,13 +39,9 @@ from oci_push.variables.exports import check_export_names, write_exports
 @takes(PipelineOptions, Common, Delivery)
 def run(
     pipeline: PipelineFile,
-    sandbox: Annotated[bool, typer.Option("--sandbox", help="Push into a registry inside this process.")] = False,
-    allow_exec: Annotated[
-        bool, typer.Option("--allow-exec", help="Run the shell commands of hooks on this machine.")
-    ] = False,
-    annotate_referrer: Annotated[
-        bool, typer.Option("--annotate-referrer", help="Attach what is noted about a pushed image to it.")
-    ] = False,
+    sandbox: Annotated[bool, Option("Push into a registry inside this process.")] = False,
+    allow_exec: Annotated[bool, Option("Run the shell commands of hooks on this machine.")] = False,
+    annotate_referrer: Annotated[bool, Option("Attach what is noted about a pushed image to it.")] = False,
     *,
     given: PipelineOptions,
     common: Common,

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from msgspec import Struct, field
 
-from oci_push.cli.command import run_command, takes
+from oci_push.cli.command import Option, run_command, takes
 from oci_push.cli.inputs import read_bytes, read_config, tell_found
 from oci_push.cli.options import CONFIG_NAME, AsJson, ConfigOptions
 from oci_push.cli.output import say, say_form
@@ -38,9 +38,7 @@ def validate(
         list[Path], typer.Argument(metavar="PIPELINE.yml...", help="Pipeline files; - reads one from stdin.")
     ],
     var: Var = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse also what only the vendor's own validator refuses.")
-    ] = False,
+    strict: Annotated[bool, Option("Refuse also what only the vendor's own validator refuses.")] = False,
     as_json: AsJson = False,
     *,
     config: ConfigOptions,

@@ -7,9 +7,9 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Annotated
 
-import typer
 from msgspec import Struct
 
+from oci_push.cli.command import Option
 from oci_push.cli.inputs import read_bytes
 from oci_push.cli.output import tell
 from oci_push.errors import ConfigError
@@ -21,7 +21,7 @@ from oci_push.variables.git import git_environment, git_reader
 from oci_push.variables.lookup import Variables, VariableSource, names_in
 from oci_push.variables.system import Build, ReadGit, system_sources
 
-Var = Annotated[list[str] | None, typer.Option("--var", metavar="NAME=VALUE", help="Set a variable.")]
+Var = Annotated[list[str] | None, Option("Set a variable.", metavar="NAME=VALUE")]
 _MOST_EVENT_BYTES = 25 * 1024 * 1024  # GitHub sends no larger ones
 
 
@@ -29,9 +29,7 @@ class VariableOptions(Struct, frozen=True):
     """Variables that are given by hand."""
 
     var: Var = None
-    var_file: Annotated[
-        list[Path] | None, typer.Option("--var-file", metavar="FILE", help="Set the variables of a dotenv file.")
-    ] = None
+    var_file: Annotated[list[Path] | None, Option("Set the variables of a dotenv file.", metavar="FILE")] = None
 
 
 def pairs(texts: Sequence[str] | None, option: str, form: str) -> dict[str, str]:
