@@ -29,7 +29,7 @@ from oci_push.secret import learn_logins
 
 
 def this_environment() -> Environment:
-    """Take this process's environment, home folder, user, randomness and stdin."""
+    """Return this process's environment, home folder, user, randomness and stdin."""
     for name, value in os.environ.items():
         if name.lower().endswith(("_proxy", "_repository_url")):  # of clones that CI services have made
             learn_logins(value)

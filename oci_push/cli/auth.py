@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import enum
 from datetime import UTC, datetime
 from typing import Annotated
@@ -51,7 +50,7 @@ def auth(
         # Somebody waits at the prompt: a registry that is away is said to be, not waited for.
         common = connection.common(retries=1)
         target = targets.of_family(targets.image_target(reference, targets.read_config(connection)), family)
-        with contextlib.closing(common.pusher(context, LineRenderer(quiet=True))) as pusher:
+        with common.pusher(context, LineRenderer(quiet=True)) as pusher:
             explained = _explain(pusher, target, context)
         if as_json:
             say_json(explained.to_json())
@@ -78,7 +77,7 @@ class _Explained:
         return self.session.auth.view()
 
     def shortfall(self) -> str:
-        """Say what a push needs and the token does not open."""
+        """Return what a push needs and the token does not open."""
         return self.session.auth.shortfall((push_scope(self.repository),))
 
     def exit_code(self) -> int:

@@ -31,7 +31,7 @@ class Command(TyperCommand):
     """Typer's command, which refuses empty values (of variables that are not set) and numbers that are none."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # its base's own
-        """Look at what was typed, then let Typer read it."""
+        """Refuse what no option can mean, of what was typed and of what Typer makes of it."""
         typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
         left = super().parse_args(ctx, args)
         for option in self.params:

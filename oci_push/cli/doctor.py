@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Annotated
 
 import typer
@@ -39,7 +38,7 @@ def doctor(
     def work(context: Context) -> int:
         common = connection.common(username=username, password_stdin=password_stdin, no_memory=no_memory)
         named = targets.of_family(targets.image_target(reference, targets.read_config(connection)), family)
-        with contextlib.closing(common.pusher(context, LineRenderer(quiet=as_json))) as pusher:
+        with common.pusher(context, LineRenderer(quiet=as_json)) as pusher:
             target = targets.reached(pusher, named, "oci-push-doctor")
             endpoint = target.endpoint
             here, there = scratch_repositories(endpoint.host, target.namespace)

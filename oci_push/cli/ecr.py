@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -74,7 +73,7 @@ def show(as_json: AsJson = False, *, caller: RegionalCaller) -> None:
     """Print the registry's replication rules."""
 
     def work(context: Context) -> int:
-        with contextlib.closing(Common(no_memory=True).pusher(context, LineRenderer(quiet=as_json))) as pusher:
+        with Common(no_memory=True).pusher(context, LineRenderer(quiet=as_json)) as pusher:
             seen = _replication(pusher, caller.endpoint())
             home, rules = seen.home(context), seen.rules(context)
         if as_json:
@@ -100,7 +99,7 @@ def set_rules(
 
     def work(context: Context) -> int:
         raw = read_bytes(file)
-        with contextlib.closing(Common(no_memory=True).pusher(context, LineRenderer())) as pusher:
+        with Common(no_memory=True).pusher(context, LineRenderer()) as pusher:
             endpoint = caller.endpoint()
             host = ecr_host.parse(endpoint.host)
             wanted = load_rules(raw, str(file), Place(host.region, host.account) if host else Place("", ""))
@@ -141,7 +140,7 @@ def wait(
 
     def work(context: Context) -> int:
         emit = LineRenderer(quiet=quiet or as_json)
-        with contextlib.closing(Common(ca_file=ca_file, no_memory=True).pusher(context, emit)) as pusher:
+        with Common(ca_file=ca_file, no_memory=True).pusher(context, emit) as pusher:
             inner = context.child(seconds=timeout, what="waiting for replication")
             results = follow(inner, pusher, reference, caller.identity(), split_regions(regions), emit)
         if as_json:

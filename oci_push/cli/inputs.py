@@ -1,4 +1,4 @@
-"""Files that commands read: the pipeline, and the configuration with the registries it describes."""
+"""Files that commands read: oci-push.yaml with the registries it describes, and files as bytes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_config(pipeline: Path | None, given: ConfigOptions, env: Mapping[str, s
 
 
 def tell_found(*configs: Config) -> None:
-    """Say once of each configuration that was found, not named, that it is used."""
+    """Print once, of each configuration that was found, not named, that it is used."""
     for notice in dict.fromkeys(config.notice for config in configs if config.notice):
         tell(notice)
 

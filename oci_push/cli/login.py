@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,7 +57,7 @@ def login(
     def work(context: Context) -> int:
         # Somebody waits at the prompt: a registry that is away is said to be, not waited for.
         common = connection.common(retries=1)
-        with contextlib.closing(common.pusher(context, LineRenderer())) as pusher:
+        with common.pusher(context, LineRenderer()) as pusher:
             target = targets.reached(pusher, named, _SCRATCH)
             reached = target.endpoint
             session = pusher.clients.session(reached)
@@ -95,9 +94,7 @@ def logout(
         place = ecr_host.parse(target.endpoint.host)
         if place is not None and not place.is_known:
             # The login is kept under the account's own host, which only AWS can tell.
-            with contextlib.closing(
-                Common(no_memory=True, retries=1).pusher(context, LineRenderer(quiet=True))
-            ) as pusher:
+            with Common(no_memory=True, retries=1).pusher(context, LineRenderer(quiet=True)) as pusher:
                 target = targets.reached(pusher, target, _SCRATCH)
         environment = this_environment()
         run = command_runner(environment.env, context.clock)

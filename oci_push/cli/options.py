@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -181,7 +182,8 @@ class Common(Connection, frozen=True):
         if self.export_format and not self.export:
             raise ConfigError("--export-format needs --export FILE")
 
-    def pusher(self, context: Context, emit: Emit, **more: Any) -> Pusher:
+    @contextmanager
+    def pusher(self, context: Context, emit: Emit, **more: Any) -> Iterator[Pusher]:
         """Return a pusher in this process's environment with these options; `more` are fields of `Options`."""
         from oci_push import __version__
         from oci_push.api import this_environment
@@ -217,7 +219,11 @@ class Common(Connection, frozen=True):
             remember=not self.no_memory,
             foreign_layers=self.foreign_layers,
         )
-        return Pusher(context, replace(options, **more), environment, emit)
+        pusher = Pusher(context, replace(options, **more), environment, emit)
+        try:
+            yield pusher
+        finally:
+            pusher.close()
 
     def creation(self) -> EcrCreation | None:
         """Return how repositories that are missing are created, if they are."""

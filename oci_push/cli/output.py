@@ -77,7 +77,7 @@ def fields(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 
 def start_debug_log() -> None:
-    """Tell the core's log."""
+    """Print the core's log."""
     log = logging.getLogger("oci_push")
     log.setLevel(logging.DEBUG)
     for other in [handler for handler in log.handlers if isinstance(handler, _DebugLog)]:
@@ -110,15 +110,15 @@ class Door(io.TextIOBase):
 
     @property
     def errors(self) -> str:  # type: ignore[override]  # the base class has a plain attribute
-        """Say that what the encoding lacks is escaped."""
+        """Return what becomes of characters that the encoding lacks: they are escaped."""
         return "backslashreplace"
 
     def writable(self) -> bool:
-        """Say yes, also where nothing arrives."""
+        """Return true, also where nothing arrives."""
         return True
 
     def isatty(self) -> bool:
-        """Say whether a terminal is behind it."""
+        """Return whether a terminal is behind it."""
         return self._stream is not None and self._stream.isatty()
 
     def fileno(self) -> int:
@@ -182,7 +182,7 @@ def open_doors() -> None:
 
 
 def lost_results() -> OSError | None:
-    """Say why a result could not be printed, if one could not."""
+    """Return why a result could not be printed, if one could not."""
     sys.stdout.flush()
     return sys.stdout.trouble if isinstance(sys.stdout, Door) else None
 

@@ -131,7 +131,7 @@ def read_inputs(
 
 
 def tell_idle(pushes: Pushes) -> None:
-    """Say how many push steps ran, where not all did, and why the others did not."""
+    """Print how many push steps ran, where not all did, and why the others did not."""
     if not pushes.idle:
         return
     tell(f"{pushes.ran} of {pushes.total} push steps ran")

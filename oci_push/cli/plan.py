@@ -41,7 +41,7 @@ def plan(pipeline: PipelineFile, *, config: ConfigOptions, given: PipelineOption
 
 
 def _tell_commands(done: Simulation, pipeline: Pipeline, assumed: SimulatedResults) -> None:
-    """Say which hooks that can end a run count as done here, though `run` would not do them unasked."""
+    """Print which hooks that can end a run count as done here, though `run` would not do them unasked."""
     elected = {"": pipeline.hook(ELECTED)} | {
         step.name: step.settings.hook(ELECTED) for step in flatten(pipeline.steps)
     }

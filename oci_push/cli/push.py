@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -76,8 +75,7 @@ def push(
             is_final=True,
         )
         emit = LineRenderer(quiet=common.quiet or delivery.as_json)
-        pusher = common.pusher(context, emit, endpoints=endpoints, login_host=common.login_host(hosts))
-        with contextlib.closing(pusher):
+        with common.pusher(context, emit, endpoints=endpoints, login_host=common.login_host(hosts)) as pusher:
             if plan:
                 show_plan(source, plan_unit(unit, pusher, context), common.report, as_json=delivery.as_json)
                 return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,8 +67,7 @@ def run(
         login_host = _check_effects(common, inputs, settings)
         with _stand_in(sandbox) as address:
             emit = LineRenderer(quiet=common.quiet or delivery.as_json)
-            pusher = common.pusher(context, emit, rehearsal=address, login_host=login_host, is_lenient=True)
-            with contextlib.closing(pusher):
+            with common.pusher(context, emit, rehearsal=address, login_host=login_host, is_lenient=True) as pusher:
                 done = Runner(pusher, inputs.resolve_context, settings, emit).run(inputs.pipeline, context)
         _show(done, as_json=delivery.as_json)
         try:
@@ -84,7 +82,7 @@ def run(
 
 
 def _check_effects(common: Common, inputs: Inputs, settings: RunSettings) -> str:
-    """See that options which are for some registries have one to be for; gives the host that ``--username`` is for."""
+    """Refuse options for some registries where there are none such; return the host that ``--username`` is for."""
     if not (common.username or common.create_repository):
         return ""
     apart = replace(inputs.resolve_context, variables=inputs.resolve_context.variables.inside_hooks())

@@ -114,7 +114,7 @@ def _check(path: Path, config: ConfigOptions, var: list[str] | None, *, strict: 
 
 
 def _known(config: Config, given: Mapping[str, str]) -> Known:
-    """Make what pipelines are checked against. Git is not asked: a variable that only a run has counts as known."""
+    """Return what pipelines are checked against. Git is not asked: a variable that only a run has counts as known."""
     variables = Variables(
         [
             given_source("--var", given),

@@ -33,7 +33,7 @@ class VariableOptions(Struct, frozen=True):
 
 
 def pairs(texts: Sequence[str] | None, option: str, form: str) -> dict[str, str]:
-    """Take ``NAME=VALUE`` options apart; the last of one name wins."""
+    """Return the values of ``NAME=VALUE`` options by name; the last of one name wins."""
     found = {}
     for text in texts or ():
         name, equals, value = text.partition("=")
@@ -44,7 +44,7 @@ def pairs(texts: Sequence[str] | None, option: str, form: str) -> dict[str, str]
 
 
 def given_source(option: str, values: Mapping[str, str]) -> VariableSource:
-    """Make a source of what an option gave: literal, as a CI puts strangers' words there; a note says so."""
+    """Return what an option gave as a source: literal, as a CI puts strangers' words there; a note says so."""
     for name, value in values.items():
         if names_in(value) and not name.startswith("secrets."):
             tell(f"note: {option}: the ${{{{…}}}} in the value of {name} stays as it is written")
@@ -60,7 +60,7 @@ def gather_variables(
     own: Mapping[str, str] | None = None,
     read_git: ReadGit | None = None,
 ) -> Variables:
-    """Bring all sources together, in order of precedence; raises `ConfigError` for options and files that are wrong.
+    """Return all sources together, in order of precedence; raises `ConfigError` for options and files that are wrong.
 
     A later option wins over an earlier one. `own` are those that a pipeline brings along. `read_git` asks git, about
     the working folder if it is not given.

@@ -62,7 +62,7 @@ def _row(variables: Variables, name: str, meaning: str) -> _Row:
 
 
 def _others(variables: Variables) -> tuple[_Row, ...]:
-    """List what the user has set besides; their values stay unsaid, as they may be passwords."""
+    """Return what the user has set besides; without values, as they may be passwords."""
     own = [name for source in variables.sources if source.may_name_secrets for name in source.values]
     return tuple(_Row(name, None, variables.origin(name), "") for name in dict.fromkeys(own) if name not in MEANINGS)
 

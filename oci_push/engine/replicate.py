@@ -36,7 +36,7 @@ _COPIES_AT_ONCE = 4
 
 
 class Original(Struct, frozen=True):
-    """Name an image in the registry it is copied from: by digest, with the tags that count."""
+    """An image in the registry it is copied from: by digest, with the tags that count."""
 
     endpoint: RegistryEndpoint
     repository: Repository
