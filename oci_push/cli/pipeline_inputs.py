@@ -64,7 +64,7 @@ class PipelineOptions(VariableOptions, frozen=True):
     def settings(self, assumed: SimulatedResults, **more: Any) -> RunSettings:
         """Return what these options say of a run; `more` are its fields that a plan has not."""
         return RunSettings(
-            assumed=assumed,
+            assumed,
             foreign_succeeds=self.foreign == "success",
             auto_push=self.auto_push,
             max_wait_s=self.max_retry_wait,

@@ -24,7 +24,7 @@ def plan(pipeline: PipelineFile, *, config: ConfigOptions, given: PipelineOption
         inputs = read_inputs(
             pipeline, config, given, context.clock, for_run=False, with_login=False, **delivery.resolving()
         )
-        done = simulate(inputs.pipeline, inputs.resolve_context, given.settings(inputs.simulated_results).as_assumed())
+        done = simulate(inputs.pipeline, inputs.resolve_context, given.settings(inputs.simulated_results))
         if delivery.as_json:
             say_form(PipelinePlan.of(done, inputs.resolve_context))
         else:

@@ -86,7 +86,7 @@ def _check_effects(common: Common, inputs: Inputs, settings: RunSettings) -> str
     if not (common.username or common.create_repository):
         return ""
     apart = replace(inputs.resolve_context, variables=inputs.resolve_context.variables.inside_hooks())
-    planned = simulate(inputs.pipeline, apart, settings.as_assumed())
+    planned = simulate(inputs.pipeline, apart, settings)
     raise_together(planned.problems)
     pushes = [step.resolved for step in planned.steps if step.resolved]
     endpoints = [target.endpoint for push in pushes for target in push.targets]
