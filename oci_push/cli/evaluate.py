@@ -11,9 +11,8 @@ import typer
 from msgspec import Struct
 
 from oci_push.cli.command import Option, run_command, takes
-from oci_push.cli.options import AsJson
+from oci_push.cli.options import AsJson, Var, given_source, pairs
 from oci_push.cli.output import say, say_json, tell
-from oci_push.cli.variable_inputs import Var, given_source, pairs
 from oci_push.errors import ConfigError
 from oci_push.expressions.evaluate import Evaluated, Value, evaluate
 from oci_push.expressions.javascript.values import number_to_text

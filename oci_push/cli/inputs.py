@@ -14,8 +14,6 @@ from oci_push.language.config_values import NAMED, Allowed, ConfigOrigin
 from oci_push.language.integrations import Config
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.model.reference import Destination, Reference
-from oci_push.model.source import parse_source
-from oci_push.sources.table import path_exists
 
 _ALLOWED_BY = "OCI_PUSH_ALLOW_ENV"
 _MOST_BYTES = 64 * 1024 * 1024
@@ -47,6 +45,9 @@ def described_endpoints(
     Options of the command line go before the file. One that was found and may not read its secrets is told of and left
     out; of one that was named, that is an error.
     """
+    from oci_push.model.source import parse_source
+    from oci_push.sources.table import path_exists
+
     config = read_config(None, common, env)
     spec = parse_source(source, path_exists)
     hosts = [one.repository.host for one in destinations]

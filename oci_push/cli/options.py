@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from oci_push.cli.command import Option
-from oci_push.cli.output import start_debug_log
+from oci_push.cli.output import start_debug_log, tell
 from oci_push.errors import ConfigError
 from oci_push.model.endpoint import Credential, TlsConfig
 from oci_push.model.identity import EcrCreation
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from oci_push.events import Emit
     from oci_push.runtime.context import Context
     from oci_push.variables.exports import ExportForm
+    from oci_push.variables.lookup import VariableSource
 
 CONFIG_NAME = "oci-push.yaml"
 _NAMED_BY = "OCI_PUSH_CONFIG"
@@ -55,6 +56,7 @@ NoMemory = Annotated[bool, Option("Neither use nor keep facts from earlier runs.
 PasswordStdin = Annotated[bool, Option("Read the password from stdin.")]
 Quiet = Annotated[bool, Option("Print only results and errors.", short="-q")]
 Username = Annotated[str, Option("Log in as this user, with --password-stdin.", short="-u")]
+Var = Annotated[list[str] | None, Option("Set a variable.", metavar="NAME=VALUE")]
 
 
 class ConfigOptions(Struct, frozen=True):
@@ -318,6 +320,27 @@ def split_regions(texts: Sequence[str] | None) -> tuple[str, ...]:
         if not is_region(name):
             raise ConfigError(f"--regions: {name!r} is not an AWS region", hint="such as eu-west-1,us-east-1")
     return found
+
+
+def pairs(texts: Sequence[str] | None, option: str, form: str) -> dict[str, str]:
+    """Return the values of ``NAME=VALUE`` options by name; the last of one name wins."""
+    found = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"{option} {text!r}: expected {form}")
+        found[name.strip()] = value
+    return found
+
+
+def given_source(option: str, values: Mapping[str, str]) -> VariableSource:
+    """Return what an option gave as a source: literal, as a CI puts strangers' words there; a note says so."""
+    from oci_push.variables.lookup import VariableSource, names_in
+
+    for name, value in values.items():
+        if names_in(value) and not name.startswith("secrets."):
+            tell(f"note: {option}: the ${{{{…}}}} in the value of {name} stays as it is written")
+    return VariableSource(option, values, is_literal=True, is_own=True)
 
 
 def own_config(env: Mapping[str, str]) -> Path | None:

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from oci_push.api import this_environment
 from oci_push.cli.command import Option
 from oci_push.cli.inputs import read_bytes, read_config, tell_found
-from oci_push.cli.options import CONFIG_NAME, ConfigOptions
+from oci_push.cli.options import CONFIG_NAME, ConfigOptions, pairs
 from oci_push.cli.output import tell, warn
-from oci_push.cli.variable_inputs import VariableOptions, gather_variables, pairs
+from oci_push.cli.variable_inputs import VariableOptions, gather_variables
 from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.integrations import add_stand_ins
 from oci_push.language.parse import read_pipeline

@@ -15,9 +15,8 @@ from msgspec import Struct, field
 
 from oci_push.cli.command import Option, run_command, takes
 from oci_push.cli.inputs import read_bytes, read_config, tell_found
-from oci_push.cli.options import CONFIG_NAME, AsJson, ConfigOptions
+from oci_push.cli.options import CONFIG_NAME, AsJson, ConfigOptions, Var, given_source, pairs
 from oci_push.cli.output import say, say_form
-from oci_push.cli.variable_inputs import Var, given_source, pairs
 from oci_push.errors import ConfigError, Diagnostic
 from oci_push.forms import ValidationForm
 from oci_push.language.integrations import Config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_hex
 from typing import Annotated
@@ -11,17 +11,16 @@ from msgspec import Struct
 
 from oci_push.cli.command import Option
 from oci_push.cli.inputs import read_bytes
-from oci_push.cli.output import tell
+from oci_push.cli.options import Var, given_source, pairs
 from oci_push.errors import ConfigError
 from oci_push.language.integrations import Config
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.commands import command_runner
 from oci_push.variables.dotenv import parse_dotenv
 from oci_push.variables.git import git_environment, git_reader
-from oci_push.variables.lookup import Variables, VariableSource, names_in
+from oci_push.variables.lookup import Variables, VariableSource
 from oci_push.variables.system import Build, ReadGit, system_sources
 
-Var = Annotated[list[str] | None, Option("Set a variable.", metavar="NAME=VALUE")]
 _MOST_EVENT_BYTES = 25 * 1024 * 1024  # GitHub sends no larger ones
 
 
@@ -30,25 +29,6 @@ class VariableOptions(Struct, frozen=True):
 
     var: Var = None
     var_file: Annotated[list[Path] | None, Option("Set the variables of a dotenv file.", metavar="FILE")] = None
-
-
-def pairs(texts: Sequence[str] | None, option: str, form: str) -> dict[str, str]:
-    """Return the values of ``NAME=VALUE`` options by name; the last of one name wins."""
-    found = {}
-    for text in texts or ():
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise ConfigError(f"{option} {text!r}: expected {form}")
-        found[name.strip()] = value
-    return found
-
-
-def given_source(option: str, values: Mapping[str, str]) -> VariableSource:
-    """Return what an option gave as a source: literal, as a CI puts strangers' words there; a note says so."""
-    for name, value in values.items():
-        if names_in(value) and not name.startswith("secrets."):
-            tell(f"note: {option}: the ${{{{…}}}} in the value of {name} stays as it is written")
-    return VariableSource(option, values, is_literal=True, is_own=True)
 
 
 def gather_variables(
