@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from oci_push.api import replicate as replicate
     from oci_push.engine.push import PushOptions as PushOptions
     from oci_push.engine.push import PushResult as PushResult
+    from oci_push.engine.push import ReplicaResult as ReplicaResult
     from oci_push.engine.pusher import Options as Options
-    from oci_push.engine.replicate import ReplicaResult as ReplicaResult
     from oci_push.engine.tags import TagResult as TagResult
     from oci_push.engine.transfer import BlobResult as BlobResult
     from oci_push.errors import Cancelled as Cancelled
@@ -58,8 +58,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "oci_push.api": "push replicate",
-    "oci_push.engine.push": "PushOptions PushResult",
-    "oci_push.engine.replicate": "ReplicaResult",
+    "oci_push.engine.push": "PushOptions PushResult ReplicaResult",
     "oci_push.engine.tags": "TagResult",
     "oci_push.engine.transfer": "BlobResult",
     "oci_push.errors": (

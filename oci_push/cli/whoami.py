@@ -9,10 +9,9 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from oci_push.cli import targets
-from oci_push.cli.failures import run_command
-from oci_push.cli.options import ConfigOptions, takes
-from oci_push.cli.output import say, say_json
-from oci_push.cli.tables import table
+from oci_push.cli.command import run_command, takes
+from oci_push.cli.options import AsJson, ConfigOptions
+from oci_push.cli.output import say, say_json, table
 from oci_push.credentials.files import AuthFiles
 from oci_push.credentials.format import AuthKey
 from oci_push.errors import ConfigError, CredentialsError
@@ -38,7 +37,7 @@ def whoami(
         list[str] | None, typer.Argument(metavar="[HOST|INTEGRATION]...", help="Only these; all that are known.")
     ] = None,
     authfile: targets.AuthFile = None,
-    as_json: targets.AsJson = False,
+    as_json: AsJson = False,
     *,
     config: ConfigOptions,
 ) -> None:

@@ -185,7 +185,7 @@ class Pusher:
             self._emit(event)
 
     def _renewed(self, repository: Repository, first: Credential, family: str) -> CredentialProvider:
-        """Make the source of a login that a helper gave: the helper is asked again when it has aged or is refused."""
+        """Return the source of a login that a helper gave: the helper is asked again when it has aged or is refused."""
         known = [first]
 
         def make(context: Context) -> Lease:
@@ -276,13 +276,13 @@ class Pusher:
     def targets(
         self, destinations: Sequence[Destination], given: RegistryEndpoint | None = None
     ) -> tuple[PushTarget, ...]:
-        """Join destinations with how they are reached."""
+        """Return destinations with how they are reached."""
         return tuple(self.target(d.repository, d.tags, given) for d in destinations)
 
     def target(
         self, repository: Repository, tags: tuple[str, ...], given: RegistryEndpoint | None = None
     ) -> PushTarget:
-        """Join one repository with how it is reached, which in a rehearsal is the sandbox."""
+        """Return one repository with how it is reached, which in a rehearsal is the sandbox."""
         if not self._options.rehearsal:
             endpoint = self.endpoint(repository, given)
             resolved = self._connections.resolve(endpoint, self.context)
@@ -332,7 +332,7 @@ class Pusher:
 
     @property
     def is_rehearsal(self) -> bool:
-        """Say whether a sandbox stands in for every target."""
+        """Return whether a sandbox stands in for every target."""
         return bool(self._options.rehearsal)
 
     @property

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from oci_push.engine.push import PushResult
+from oci_push.engine.push import PushResult, ReplicaResult
 from oci_push.engine.pusher import Pusher
-from oci_push.engine.replicate import Original, ReplicaResult, replicate
+from oci_push.engine.replicate import Original, replicate
 from oci_push.errors import ConfigError, NotFoundError
 from oci_push.events import Emit
 from oci_push.model.endpoint import RegistryEndpoint
@@ -89,9 +89,16 @@ def serve_everywhere(
 
 
 def follow(
-    context: Context, pusher: Pusher, reference: Reference, identity: AwsIdentity, regions: Sequence[str], emit: Emit
+    context: Context, pusher: Pusher, text: str, identity: AwsIdentity, regions: Sequence[str], emit: Emit
 ) -> tuple[ReplicaResult, ...]:
-    """Wait until each region serves an image that is in the registry; of a tag, what it names when this begins."""
+    """Wait until each region serves an image that is in the registry; of a tag, what it names when this begins.
+
+    Raises `ConfigError` for a `text` that is no reference, and `OciPushError` for what concerns all regions.
+    """
+    try:
+        reference = Reference.parse(text)
+    except ValueError as problem:
+        raise ConfigError(f"reference {text!r}: {problem}") from problem
     if ecr_host.parse(reference.repository.host) is None:
         raise ConfigError(f"{reference}: is not in a private ECR registry, so its replication cannot be followed")
     given = RegistryEndpoint(reference.repository.host, identity=identity)

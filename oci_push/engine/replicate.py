@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from oci_push.engine.graph import walk
 from oci_push.engine.plan import PushTarget, plan_push
-from oci_push.engine.push import push
+from oci_push.engine.push import ReplicaResult, push
 from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTagError, OciPushError, RegistryError
 from oci_push.events import Emit, LogMessage, ReplicaDone, ignore
 from oci_push.model.digest import Digest
@@ -36,22 +36,12 @@ _COPIES_AT_ONCE = 4
 
 
 class Original(Struct, frozen=True):
-    """Name an image in the registry it is copied from: by digest, with the tags that count."""
+    """An image in the registry it is copied from: by digest, with the tags that count."""
 
     endpoint: RegistryEndpoint
     repository: Repository
     root: Digest
     tags: tuple[str, ...]
-
-
-class ReplicaResult(Struct, frozen=True):
-    """What became of one place."""
-
-    place: Place
-    repository: Repository
-    outcome: ReplicaOutcome
-    error: OciPushError | None = None
-    seconds: float = 0.0
 
 
 def replicate(

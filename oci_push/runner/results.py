@@ -12,8 +12,7 @@ from typing import TypeAlias
 from msgspec import Struct, field
 
 from oci_push.engine.plan import PushTarget
-from oci_push.engine.push import PushResult
-from oci_push.engine.replicate import ReplicaResult
+from oci_push.engine.push import PushResult, ReplicaResult
 from oci_push.errors import OciPushError
 from oci_push.language.steps import Step
 from oci_push.model.outcomes import Status

@@ -58,10 +58,12 @@ class Simulation(Struct):
 class Assumed(Struct, frozen=True):
     """What is assumed of a run: results, whether steps of other types count as successful, pushes of builds.
 
-    With `checks_all` steps that only wait for another result of a step are resolved too, so that mistakes show early.
+    `requires_push` fails a run in which no push step ran, or lets it pass; where nothing is said it fails, unless a
+    step's own conditions wanted it so. With `checks_all` steps that only wait for another result of a step are resolved
+    too, so that mistakes show early.
     """
 
-    results: SimulatedResults
+    results: SimulatedResults = field(default_factory=lambda: SimulatedResults({}))
     foreign_succeeds: bool = False
     auto_push: bool = False
     max_wait_s: float = MAX_WAIT_S

@@ -102,7 +102,7 @@ class StepRunner(Struct, frozen=True):
             status, reason = run_foreign(step, Shell(resolve_context.variables, self.settings, emit), context)
             return StepResult(step.name, status, reason=reason)
         evaluator = VariablesEvaluator(resolve_context.variables)
-        if isinstance(step, BuildStep) and not self.settings.as_assumed().pushes(step, evaluator):
+        if isinstance(step, BuildStep) and not self.settings.pushes(step, evaluator):
             return self._build(step, resolve_context, context, emit)
         if not isinstance(step, PushStep | BuildStep):
             return StepResult(step.name, Status.SKIPPED)
@@ -145,7 +145,7 @@ class StepRunner(Struct, frozen=True):
         return StepResult(step.name, Status.SUCCESS, reason=reason)
 
     def _foreign(self, step: UnsupportedStep) -> StepResult:
-        status, reason = self.settings.as_assumed().of_foreign(step)
+        status, reason = self.settings.of_foreign(step)
         outputs = step_outputs(step, status, self.resolve_context.variables)
         self.resolve_context.variables.export(step.name, outputs)
         return StepResult(step.name, status, reason=reason)

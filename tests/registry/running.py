@@ -66,7 +66,7 @@ class Running:
             transport=TransportSettings(call_retry=ONCE, stall_s=self.stall_s),
         )
         around = Environment({}, Path("/nonexistent"), 0, lambda: 0.5)
-        run_settings = replace(self.settings, assumed=SimulatedResults.parse(self.assume, pipeline))
+        run_settings = replace(self.settings, results=SimulatedResults.parse(self.assume, pipeline))
         with contextlib.closing(Pusher(context, options, around, self.events.append)) as pusher:
             report = Runner(pusher, resolve_context, run_settings, self.events.append).run(pipeline, context)
         check_run(report)
