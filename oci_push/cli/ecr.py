@@ -23,26 +23,17 @@ from oci_push.events import LogMessage
 from oci_push.forms import VERSION
 from oci_push.language.replication import load_rules
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.identity import AwsIdentity
 from oci_push.model.reference import Reference
-from oci_push.providers.base import Replication
-from oci_push.providers.ecr import host as ecr_host
-from oci_push.providers.ecr.aws import region_of
-from oci_push.providers.ecr.replication_rules import (
-    USUAL_RULES,
-    Difference,
-    Place,
-    Rule,
-    compare,
-    rule_problems,
-    settle,
-)
+from oci_push.providers.families import known_regional
+from oci_push.providers.replication import Difference, Place, Replication, Rule, compare, settle
 from oci_push.runner.report import ReplicaForm, ReplicationReport
 from oci_push.runtime.context import Context
 
 ecr = typer.Typer(no_args_is_help=True, help="Amazon ECR's own settings.")
 replication = typer.Typer(no_args_is_help=True, help="Copies of a registry in other regions.")
 ecr.add_typer(replication, name="replication")
+
+_CLOUD = known_regional("ecr")
 
 Region = Annotated[str, typer.Option("--region", help="The registry's region; else AWS_REGION or the profile's.")]
 Profile = Annotated[str, typer.Option("--profile", help="Profile of AWS's configuration.")]
@@ -61,12 +52,11 @@ def show(
     debug: options.Debug = False,
 ) -> None:
     """Print the registry's replication rules."""
-    identity = AwsIdentity(region=region, profile=profile, role_arn=role_arn, external_id=external_id)
 
     def work(context: Context) -> int:
         pusher = make_pusher(context, Common(no_memory=True), quiet=as_json)
         with contextlib.closing(pusher):
-            seen = _replication(pusher, identity)
+            seen = _replication(pusher, _endpoint(region, profile, role_arn, external_id))
             home, rules = seen.home(context), seen.rules(context)
         if as_json:
             say_json({"registry": _place(home), "rules": [_rule(rule) for rule in rules]})
@@ -90,7 +80,6 @@ def set_rules(
     debug: options.Debug = False,
 ) -> None:
     """Replace the registry's replication rules by those of a file; shows the difference first."""
-    identity = AwsIdentity(region=region, profile=profile, role_arn=role_arn, external_id=external_id)
 
     def work(context: Context) -> int:
         try:
@@ -99,17 +88,17 @@ def set_rules(
             raise ConfigError(f"{file}: cannot be read ({problem.strerror})") from problem
         pusher = make_pusher(context, Common(no_memory=True), quiet=False)
         with contextlib.closing(pusher):
-            endpoint = _access(identity)
-            host = ecr_host.parse(endpoint.host)
-            wanted = load_rules(text, str(file), Place(host.region, host.account) if host else Place("", ""))
-            seen = _replication(pusher, identity)
+            endpoint = _endpoint(region, profile, role_arn, external_id)
+            seen = _replication(pusher, endpoint)
+            here = Place(_CLOUD.region_of(endpoint.host), _CLOUD.account_of(endpoint.host))
+            wanted = load_rules(text, str(file), here, seen.limits)
             home = seen.home(context)
             wanted = settle(wanted, home)
-            problems = [problem for rule in wanted for problem in rule_problems(rule, home)]
+            problems = [problem for rule in wanted for problem in seen.limits.rule_problems(rule, home)]
             if problems:
                 raise ConfigError(f"{file}: {'; '.join(problems)}")
-            if len(wanted) > USUAL_RULES:
-                _say(f"{len(wanted)} rules: registries that are not raised to it take {USUAL_RULES}", "warning")
+            if len(wanted) > (usual := seen.limits.usual_rules):
+                _say(f"{len(wanted)} rules: registries that are not raised to it take {usual}", "warning")
             difference = compare(seen.rules(context), wanted)
             _show_difference(home, difference)
             if plan or not (difference.added or difference.removed):
@@ -138,7 +127,7 @@ def wait(
     debug: options.Debug = False,
 ) -> None:
     """Wait until every region serves an image; copy it where no rule covers a region that was asked for."""
-    identity = AwsIdentity(profile=profile, role_arn=role_arn, external_id=external_id)
+    identity = replace(_CLOUD.IDENTITY(), profile=profile, role_arn=role_arn, external_id=external_id)
 
     def work(context: Context) -> int:
         named = _reference(reference)
@@ -161,17 +150,16 @@ def _run(work: Callable[[Context], int], what: str, *, debug: bool) -> None:
     run_command(work, what=what)
 
 
-def _access(identity: AwsIdentity) -> RegistryEndpoint:
-    region = identity.region or region_of(identity.profile)
+def _endpoint(region: str, profile: str, role_arn: str, external_id: str) -> RegistryEndpoint:
+    region = region or _CLOUD.default_region(profile)
     if not region:
         raise ConfigError("no AWS region is known", hint="give --region or AWS_REGION")
-    identity = replace(identity, region=region)
-    return RegistryEndpoint(ecr_host.registry_host(identity), identity=identity)
+    identity = replace(_CLOUD.IDENTITY(), region=region, profile=profile, role_arn=role_arn, external_id=external_id)
+    return RegistryEndpoint(identity.host, identity=identity)
 
 
-def _replication(pusher: Pusher, identity: AwsIdentity) -> Replication:
-    endpoint = _access(identity)
-    found = pusher.clients.side(endpoint).replication
+def _replication(pusher: Pusher, endpoint: RegistryEndpoint) -> Replication:
+    found = pusher.clients.cloud_services(endpoint).replication
     if found is None:
         raise ConfigError(f"{endpoint.host} is not an ECR registry", hint="give the name of an AWS region")
     return found

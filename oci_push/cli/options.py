@@ -16,7 +16,7 @@ from msgspec.structs import asdict
 from oci_push.errors import ConfigError
 from oci_push.model.endpoint import Credential, TlsConfig
 from oci_push.protocol.credentials import basic_password, basic_user
-from oci_push.providers.ecr.host import is_region
+from oci_push.providers.families import is_region
 from oci_push.runtime.files import check_writable
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.secret import Secret

@@ -19,7 +19,7 @@ from oci_push.language.integrations import add_stand_ins
 from oci_push.language.parse import read_pipeline
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import MAX_WAIT_S, Pipeline, flatten
-from oci_push.model.identity import EcrCreation
+from oci_push.model.identity import RepositoryCreation
 from oci_push.runner.results import Pushes
 from oci_push.runner.simulated_results import SimulatedResults
 from oci_push.runtime.clock import Clock
@@ -95,7 +95,7 @@ def read_inputs(
     clock: Clock,
     *,
     wait_replication: bool = False,
-    creation: EcrCreation | None = None,
+    creation: RepositoryCreation | None = None,
     with_login: bool,
     for_run: bool = True,
 ) -> Inputs:

@@ -23,7 +23,7 @@ from oci_push.engine.pusher import REPLICATION_S, Options, Pusher
 from oci_push.errors import ConfigError, OciPushError, exit_code
 from oci_push.events import Emit
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.identity import EcrCreation
+from oci_push.model.identity import RepositoryCreation
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.source import KNOWN_FORMS
@@ -85,10 +85,10 @@ def push(
             destinations = fan_out(destinations, listed)
         endpoints = described_endpoints(source, destinations, common, env)
         if common.create_repository or wait_replication:
-            from oci_push.engine.regions import ecr_accesses
+            from oci_push.engine.regions import managed_endpoints
 
-            creation = EcrCreation() if common.create_repository else None
-            endpoints = {**endpoints, **ecr_accesses(destinations, creation, endpoints)}
+            creation = RepositoryCreation() if common.create_repository else None
+            endpoints = {**endpoints, **managed_endpoints(destinations, creation, endpoints)}
         hosts = tuple(dict.fromkeys(one.repository.host for one in destinations))
         if family:
             known = {host: endpoints.get(host) or RegistryEndpoint(host) for host in hosts}

@@ -16,14 +16,23 @@ from oci_push.language.config_values import Allowed, SecretSource
 from oci_push.language.document import Location
 from oci_push.language.steps import BuildStep, Pipeline, PushStep, Step, Text, flatten
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
-from oci_push.model.identity import AwsIdentity, AzureIdentity, GoogleIdentity, Identity
+from oci_push.model.identity import CloudIdentity
 from oci_push.model.reference import is_host
 from oci_push.protocol.credentials import basic_password, basic_user
-from oci_push.providers.ecr import host as ecr_host
+from oci_push.providers.families import known_regional
 from oci_push.secret import Secret
 from oci_push.variables.lookup import Variables
 
-PROVIDERS = ("dockerhub", "ecr", "gcr", "gar", "acr", "bintray", "other")
+PROVIDERS = {
+    "dockerhub": "dockerhub",
+    "ecr": "ecr",
+    "gcr": "google",
+    "gar": "google",
+    "acr": "azure",
+    "bintray": "artifactory",
+    "other": "other",
+}
+"""The vendor's words for who runs a registry, and the family whose cloud is asked for logins."""
 
 
 class Integration(Struct, frozen=True):
@@ -42,7 +51,7 @@ class Integration(Struct, frozen=True):
     location: Location
     username: str = ""
     password: SecretSource | None = None
-    identity: Identity | None = None
+    identity: CloudIdentity | None = None
     secrets: Mapping[str, SecretSource] = field(default_factory=dict)
     tls: TlsConfig = field(default_factory=TlsConfig)
     is_default: bool = False
@@ -62,9 +71,7 @@ class Integration(Struct, frozen=True):
         problems = self.unplaced + (self.unread if with_login else ())
         if problems:
             raise ConfigError(problems=problems)
-        host = self.domain
-        if not host and isinstance(self.identity, AwsIdentity):
-            host = ecr_host.registry_host(self.identity)
+        host = self.domain or (self.identity.host if self.identity else "")
         bare = RegistryEndpoint(
             host, None, self.tls, self.name, self.address, self.identity, self.is_alone, self.family
         )
@@ -77,20 +84,10 @@ class Integration(Struct, frozen=True):
             credential = Credential(user, basic_password(password.reveal(), source), source=source)
         else:
             credential = None
-        return replace(bare, credential=credential, identity=self._whole_identity())
-
-    def _whole_identity(self) -> Identity | None:
-        found = {name: secret for name, source in self.secrets.items() if (secret := source.read())}
-        match self.identity:
-            case AwsIdentity() as aws:
-                key, token = found.get("secret_access_key"), found.get("session_token")
-                return replace(aws, secret_access_key=key, session_token=token)
-            case GoogleIdentity() as google:
-                return replace(google, keyfile=found.get("keyfile"))
-            case AzureIdentity() as azure:
-                return replace(azure, client_secret=found.get("client_secret"))
-            case None:
-                return None
+        identity = self.identity
+        if identity is not None:
+            identity = replace(identity, **{name: source.read() or None for name, source in self.secrets.items()})
+        return replace(bare, credential=credential, identity=identity)
 
 
 class Config(Struct, frozen=True):
@@ -183,7 +180,7 @@ def _value(text: Text, variables: Variables) -> str:
 def _stand_in(name: str, text: Text, step: Step) -> Integration:
     aws = step.aws if isinstance(step, PushStep) else None
     if aws is not None and (aws.region or aws.role_arn):
-        return Integration(name, "ecr", "", text.location, identity=AwsIdentity(region=_REGION))
+        return Integration(name, "ecr", "", text.location, identity=known_regional("ecr").IDENTITY(region=_REGION))
     is_context = isinstance(step, PushStep) and text is step.registry_context
     host = _NOT_IN_HOSTS.sub("-", name.lower()).strip("-") or "registry"
     # A dot makes it a host; one that is only pulled with stands beside the candidate's own.

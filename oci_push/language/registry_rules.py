@@ -14,11 +14,12 @@ from msgspec import Struct
 from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Location
-from oci_push.model.identity import MAX_DURATION_S, MIN_DURATION_S
-from oci_push.providers.ecr.host import is_region
-from oci_push.providers.ecr.rules import is_role_arn
+from oci_push.providers.base import RegionalProvider
+from oci_push.providers.families import is_region, known_regional
 
 AWS_CODE = 206
+AWS_PROVIDER = "ecr"
+"""The language's word for the registries that `region`, `role_arn` and the like are about, and our family's name."""
 NONE_ADDED = "You have not added a registry integration."
 INVALID_REGION, INVALID_ROLE = "aws region is invalid", "Invalid role_arn"
 _RETIRED = ("cfcr", "r.cfcr.io")
@@ -42,6 +43,11 @@ class RegistryRefusal(Struct, frozen=True):
     def tell(self, location: Location, path: str, diagnostics: Diagnostics) -> None:
         """Add it to what is told together."""
         diagnostics.error(location, path, self.message, code=self.code, hint=self.hint)
+
+
+def aws_cloud() -> RegionalProvider:
+    """Return what is known of the cloud behind the language's word."""
+    return known_regional(AWS_PROVIDER)
 
 
 def does_not_exist(name: str) -> str:
@@ -79,7 +85,7 @@ def refuse_role(role: str) -> RegistryRefusal | None:
     """Refuse what names no IAM role."""
     return (
         None
-        if is_role_arn(role)
+        if aws_cloud().is_role(role)
         else RegistryRefusal(INVALID_ROLE, "a role looks like arn:aws:iam::123456789012:role/NAME")
     )
 
@@ -89,10 +95,11 @@ def refuse_duration(seconds: float, *, has_role: bool) -> RegistryRefusal | None
     if not has_role:
         message = "aws_duration_seconds is only relevant when using role chaining"
         return RegistryRefusal(message, "give the role: role_arn: ARN")
-    if MIN_DURATION_S <= seconds <= MAX_DURATION_S:
+    least, most = aws_cloud().SESSION_S
+    if least <= seconds <= most:
         return None
     message = "When using role chaining, the duration of the role session must be between 15 minutes and 1 hour"
-    return RegistryRefusal(message, f"write a number from {MIN_DURATION_S} to {MAX_DURATION_S}")
+    return RegistryRefusal(message, f"write a number from {least} to {most}")
 
 
 def not_for(provider: str, key: str) -> RegistryRefusal:

@@ -8,7 +8,9 @@ from msgspec.structs import replace
 from oci_push.language.document import Location
 from oci_push.language.integrations import Integration, names_host
 from oci_push.language.registry_rules import (
+    AWS_PROVIDER,
     NONE_ADDED,
+    aws_cloud,
     does_not_exist,
     not_for,
     refuse_region,
@@ -18,11 +20,10 @@ from oci_push.language.registry_rules import (
 from oci_push.language.resolving import ResolveContext, error, is_later, use
 from oci_push.language.steps import AwsKeys, PushStep, Text
 from oci_push.model.endpoint import Credential, RegistryEndpoint
-from oci_push.model.identity import AwsIdentity
+from oci_push.model.identity import RegionalIdentity
 from oci_push.model.reference import DOCKER_HUB
 from oci_push.protocol.credentials import basic_password, basic_user
-from oci_push.providers.ecr import host as ecr_host
-from oci_push.providers.ecr.rules import identity_problems
+from oci_push.providers.families import regional
 from oci_push.secret import Secret
 
 
@@ -45,7 +46,7 @@ def resolve_registry(step: PushStep, resolve_context: ResolveContext) -> Registr
 
 
 def _of_step(step: PushStep, resolve_context: ResolveContext) -> Registry:
-    if step.provider == "ecr":
+    if step.provider == AWS_PROVIDER:
         return _inline_ecr(step, resolve_context)
     credential = None
     if step.credentials:
@@ -61,12 +62,12 @@ def named_registry(named: Text | None, location: Location, resolve_context: Reso
 
 
 def _creating(registry: Registry, resolve_context: ResolveContext) -> Registry:
-    """Let missing repositories of ECR be created, where the whole run was told to."""
+    """Let missing repositories be created, where the whole run was told to."""
     if resolve_context.creation is None:
         return registry
     endpoints = tuple(
         replace(one, identity=replace(one.identity, creation=one.identity.creation or resolve_context.creation))
-        if isinstance(one.identity, AwsIdentity)
+        if one.identity and one.identity.can_create
         else one
         for one in registry.endpoints
     )
@@ -114,7 +115,7 @@ def _integration(
     found: Integration, resolve_context: ResolveContext, credential: Credential | None, aws: AwsKeys
 ) -> Registry:
     endpoint = found.endpoint(with_login=resolve_context.with_login)
-    if found.provider != "ecr" or not isinstance(endpoint.identity, AwsIdentity):
+    if found.provider != AWS_PROVIDER or not isinstance(endpoint.identity, RegionalIdentity):
         _refuse_aws(found.provider, aws)
         return Registry(found.name, found.prefix, (replace(endpoint, credential=credential or endpoint.credential),))
     identity = _with_role(endpoint.identity, aws, resolve_context)
@@ -129,7 +130,7 @@ def _integration(
     endpoints = tuple(
         replace(
             endpoint,
-            host=ecr_host.in_region(found.domain, region) if found.domain else _host_of(identity, region),
+            host=aws_cloud().host_in(found.domain, region) if found.domain else _host_of(identity, region),
             credential=credential,
             identity=replace(identity, region=region),
         )
@@ -141,19 +142,19 @@ def _integration(
 def _host(
     host: str, location: Location, resolve_context: ResolveContext, credential: Credential | None, aws: AwsKeys
 ) -> Registry:
-    place = ecr_host.parse(host)
-    if place is None:
+    cloud = regional(host)
+    if cloud is None:
         if aws.role_arn is not None:
             raise error(aws.role_arn.location, f"role_arn needs an ECR registry, and {host} is none")
         return Registry(
             host, "", (RegistryEndpoint(host, credential, name=location_name(location) if credential else ""),)
         )
-    region = _region(aws.region, resolve_context) if aws.region else place.region
+    region = _region(aws.region, resolve_context) if aws.region else cloud.region_of(host)
     identity = _with_role(
-        _with_keys(AwsIdentity(region=region, account=place.account), aws, resolve_context), aws, resolve_context
+        _with_keys(replace(cloud.identity_at(host), region=region), aws, resolve_context), aws, resolve_context
     )
     _checked(identity, location, resolve_context)
-    return Registry(host, "", (RegistryEndpoint(ecr_host.in_region(host, region), credential, identity=identity),))
+    return Registry(host, "", (RegistryEndpoint(cloud.host_in(host, region), credential, identity=identity),))
 
 
 def _inline_ecr(step: PushStep, resolve_context: ResolveContext) -> Registry:
@@ -162,7 +163,9 @@ def _inline_ecr(step: PushStep, resolve_context: ResolveContext) -> Registry:
         hint = "write region: eu-west-1 beside provider: ecr"
         raise error(step.location, f"step {step.name!r}: provider: ecr needs a region", hint, 206)
     regions = (_region(aws.region, resolve_context),) if aws.region else resolve_context.regions
-    identity = _with_role(_with_keys(AwsIdentity(region=regions[0]), aws, resolve_context), aws, resolve_context)
+    identity = _with_role(
+        _with_keys(aws_cloud().IDENTITY(region=regions[0]), aws, resolve_context), aws, resolve_context
+    )
     _checked(identity, step.location, resolve_context)
     endpoints = tuple(
         RegistryEndpoint(
@@ -173,7 +176,7 @@ def _inline_ecr(step: PushStep, resolve_context: ResolveContext) -> Registry:
     return Registry(endpoints[0].host, "", endpoints)
 
 
-def _with_keys(identity: AwsIdentity, aws: AwsKeys, resolve_context: ResolveContext) -> AwsIdentity:
+def _with_keys(identity: RegionalIdentity, aws: AwsKeys, resolve_context: ResolveContext) -> RegionalIdentity:
     if aws.access_key_id is None or aws.secret_access_key is None:
         one = aws.access_key_id or aws.secret_access_key
         if one is not None:
@@ -183,33 +186,36 @@ def _with_keys(identity: AwsIdentity, aws: AwsKeys, resolve_context: ResolveCont
     return replace(identity, access_key_id=use(aws.access_key_id, resolve_context), secret_access_key=secret)
 
 
-def _with_role(identity: AwsIdentity, aws: AwsKeys, resolve_context: ResolveContext) -> AwsIdentity:
+def _with_role(identity: RegionalIdentity, aws: AwsKeys, resolve_context: ResolveContext) -> RegionalIdentity:
     if aws.role_arn is None:
         return identity
     role = use(aws.role_arn, resolve_context)
     refusal = None if is_later(role, resolve_context) else refuse_role(role)
     if refusal is not None:
         raise refusal.at(aws.role_arn.location)
-    duration = int(aws.duration_s) if aws.duration_s else identity.duration_s
-    name = use(aws.session_name, resolve_context) if aws.session_name else identity.session_name
+    given: dict[str, object] = {"role_arn": role, "account": ""}
+    if aws.duration_s:
+        given["duration_s"] = int(aws.duration_s)
+    if aws.session_name:
+        given["session_name"] = use(aws.session_name, resolve_context)
     return _checked(
-        replace(identity, role_arn=role, session_name=name, duration_s=duration, account=""),
+        replace(identity, **given),
         aws.role_arn.location,
         resolve_context,
     )
 
 
-def _checked(identity: AwsIdentity, location: Location, resolve_context: ResolveContext) -> AwsIdentity:
-    """Raise what AWS would refuse, as far as it is known already."""
-    if not any(is_later(text, resolve_context) for text in (identity.region, identity.role_arn, identity.session_name)):
-        problems = identity_problems(identity)
+def _checked(identity: RegionalIdentity, location: Location, resolve_context: ResolveContext) -> RegionalIdentity:
+    """Raise what the cloud would refuse, as far as it is known already."""
+    if not any(is_later(text, resolve_context) for text in identity.judged):
+        problems = identity.problems()
         if problems:
             raise error(location, problems[0], "; ".join(problems[1:]) or None, 206)
     return identity
 
 
 def _regions(
-    found: Integration, identity: AwsIdentity, aws: AwsKeys, resolve_context: ResolveContext
+    found: Integration, identity: RegionalIdentity, aws: AwsKeys, resolve_context: ResolveContext
 ) -> tuple[str, ...]:
     if aws.region is not None:
         return (_region(aws.region, resolve_context),)
@@ -217,10 +223,9 @@ def _regions(
     return resolve_context.regions or found.regions or ((own,) if own else ())
 
 
-def _home(found: Integration, identity: AwsIdentity) -> str:
+def _home(found: Integration, identity: RegionalIdentity) -> str:
     """Return the integration's own region: what it says, or its domain does."""
-    place = ecr_host.parse(found.domain)
-    return identity.region or (place.region if place else "")
+    return identity.region or aws_cloud().region_of(found.domain)
 
 
 def _region(text: Text, resolve_context: ResolveContext) -> str:
@@ -231,9 +236,9 @@ def _region(text: Text, resolve_context: ResolveContext) -> str:
     return region
 
 
-def _host_of(identity: AwsIdentity, region: str) -> str:
-    """Return the host of an identity in a region; an account that only AWS can tell is found out by the push."""
-    return ecr_host.registry_host(replace(identity, region=region))
+def _host_of(identity: RegionalIdentity, region: str) -> str:
+    """Return the host of an identity in a region; an account that only the cloud can tell is found out by the push."""
+    return replace(identity, region=region).host
 
 
 def _refuse_aws(provider: str, aws: AwsKeys) -> None:

@@ -12,7 +12,7 @@ from oci_push.language.integrations import Config
 from oci_push.language.steps import BuildStep, Text
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.identity import EcrCreation
+from oci_push.model.identity import RepositoryCreation
 from oci_push.model.reference import Repository
 from oci_push.variables.lookup import Variables, names_in
 
@@ -49,7 +49,7 @@ class ResolveContext(Struct, frozen=True):
     image_names: Mapping[str, str] = field(default_factory=dict)
     regions: tuple[str, ...] = ()
     wait_replication: bool = False
-    creation: EcrCreation | None = None
+    creation: RepositoryCreation | None = None
     with_login: bool = True
     wants_images: bool = True
     is_plan: bool = False

@@ -1,8 +1,5 @@
 """Azure Container Registry, and the tokens it takes.
 
-Its front end takes pieces of 4 MiB at least (the Azure SDK's size); larger is fine, and on the Basic tier a body of
-some 20 MB is answered 413 (goharbor/harbor issue 23015). Locked images answer 405 or 409.
-
 Logins (Azure Container Registry documentation, "Authentication options", and Azure/acr ``docs/AAD-OAuth.md``):
 
 * user and password: an administrator's, a repository token's, or a service principal's id and secret;
@@ -19,13 +16,14 @@ import binascii
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlencode
 
 from msgspec import Struct
 
 from oci_push.errors import CredentialsError
 from oci_push.model.endpoint import Credential, RegistryEndpoint
-from oci_push.model.identity import AzureIdentity
+from oci_push.model.identity import CloudIdentity
 from oci_push.protocol.credentials import basic_password, bearer_token
 from oci_push.providers.base import Cloud, CloudServices
 from oci_push.providers.tokenfetch import check_endpoint, get_metadata, post_form, token_in
@@ -56,6 +54,23 @@ _CLOUDS = {
     ".azurecr.cn": _National("https://login.chinacloudapi.cn", "https://management.chinacloudapi.cn"),
     ".azurecr.us": _National("https://login.microsoftonline.us", "https://management.usgovcloudapi.net"),
 }
+
+
+class AzureIdentity(CloudIdentity, frozen=True):
+    """Who asks Azure for a registry token: a service principal, a federated one, or the managed identity."""
+
+    tenant_id: str = ""
+    client_id: str = ""
+    client_secret: Secret | None = None
+    federated_token_file: str = ""
+    secrets: ClassVar[tuple[str, ...]] = ("client_secret",)
+
+    def __str__(self) -> str:
+        """Return the client, or that the machine is asked."""
+        return f"client {self.client_id}" if self.client_id else "Azure managed identity"
+
+
+IDENTITY: type[CloudIdentity] = AzureIdentity
 
 
 def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:

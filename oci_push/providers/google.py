@@ -1,8 +1,7 @@
 """Google Artifact Registry and Container Registry, and the access tokens they take.
 
-Uploads are monolithic only: PATCH with Content-Range is refused (Artifact Registry documentation, "Docker").
-
-Access tokens, as user ``oauth2accesstoken`` (same documentation, "Set up authentication for Docker"), come from
+Access tokens, as user ``oauth2accesstoken`` (Artifact Registry documentation, "Set up authentication for Docker"), come
+from
 
 * a service account's key: a JWT signed with RS256, for a token (Google Identity, "Using OAuth 2.0 for Server to
   Server Applications", and RFC 7523). The key itself never leaves this machine;
@@ -24,11 +23,12 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from oci_push.errors import CredentialsError
 from oci_push.model.endpoint import Credential, RegistryEndpoint
-from oci_push.model.identity import GoogleIdentity
+from oci_push.model.identity import CloudIdentity
 from oci_push.model.manifest import load_json
 from oci_push.protocol.credentials import refresh_token
 from oci_push.providers.base import Cloud, CloudServices
@@ -50,6 +50,20 @@ _METADATA_HOST = "metadata.google.internal"
 _METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
 _KEY_HINT = "give the JSON text of a service account's key, or of a workload identity configuration"
 _REFUSED_HINT = "is the key still active, and this machine's clock right? (gcloud iam service-accounts keys list)"
+
+
+class GoogleIdentity(CloudIdentity, frozen=True):
+    """Who asks Google for a token: `keyfile` is the JSON text of a key; without it the ambient identity is used."""
+
+    keyfile: Secret | None = None
+    secrets: ClassVar[tuple[str, ...]] = ("keyfile",)
+
+    def __str__(self) -> str:
+        """Return what is asked."""
+        return "Google key file" if self.keyfile else "Google default credentials"
+
+
+IDENTITY: type[CloudIdentity] = GoogleIdentity
 
 
 def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:

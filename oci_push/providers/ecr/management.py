@@ -1,4 +1,4 @@
-"""ECR's own interface, as far as a push gains by it: repositories, many blobs at once, mounting, clear errors.
+"""ECR's management API, as far as a push gains by it: repositories, many blobs at once, mounting, clear errors.
 
 Blobs and manifests travel by the distribution API: raw bytes over one connection instead of base64 in JSON.
 """
@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from oci_push.errors import DeniedError, NetworkError, NotFoundError, OciPushError, RegistryError, UploadRejectedError
 from oci_push.events import LogMessage
 from oci_push.model.digest import Digest
-from oci_push.model.identity import EcrCreation
 from oci_push.model.reference import Repository
 from oci_push.providers.base import Cloud
 from oci_push.providers.ecr.aws import Aws
 from oci_push.providers.ecr.credentials import EcrCredentials
+from oci_push.providers.ecr.identity import EcrCreation
 from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
 

@@ -14,7 +14,7 @@ from oci_push.language.resolve import resolve_push
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.schema_registries import Known, KnownRegistry
 from oci_push.language.steps import PushStep
-from oci_push.model.identity import AwsIdentity
+from oci_push.providers.ecr.identity import AwsIdentity
 from oci_push.variables.lookup import Variables
 
 FIPS = "123456789012.dkr.ecr-fips.us-east-1.amazonaws.com"
