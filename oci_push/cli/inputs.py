@@ -69,11 +69,10 @@ def described_endpoints(
     """
     if find_config(None, common.config, env)[0] is None:
         return {}
-    from oci_push.model.source import parse_source
-    from oci_push.sources.table import path_exists
+    from oci_push.sources.table import GRAMMAR
 
     config = read_config(None, common, env)
-    spec = parse_source(source, path_exists)
+    spec = GRAMMAR.parse(source)
     hosts = [one.repository.host for one in destinations]
     if spec.kind == "registry":
         hosts.append(Reference.parse(spec.path).repository.host)

@@ -23,7 +23,7 @@ from oci_push.model.identity import RepositoryCreation
 from oci_push.runner.results import Pushes
 from oci_push.runner.simulated_results import SimulatedResults
 from oci_push.runtime.clock import Clock
-from oci_push.sources.table import path_exists
+from oci_push.sources.table import GRAMMAR
 
 PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE.yml", help="The pipeline file; - reads stdin.")]
 Candidates = Annotated[
@@ -124,7 +124,7 @@ def read_inputs(
         gathered,
         parsed.builds(),
         {**settings.candidates, **candidates},
-        path_exists,
+        GRAMMAR,
         steps=known,
         regions=split_regions(given.regions),
         wait_replication=wait_replication,

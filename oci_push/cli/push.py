@@ -26,9 +26,9 @@ from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import RepositoryCreation
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
-from oci_push.model.source import KNOWN_FORMS
 from oci_push.runtime.context import Context
 from oci_push.sources.settings import SourceSettings
+from oci_push.sources.table import GRAMMAR
 from oci_push.transport.session import TransportSettings
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def push(
     source: Annotated[
         str,
-        typer.Argument(metavar="SOURCE", help=f"{KNOWN_FORMS}."),
+        typer.Argument(metavar="SOURCE", help=f"{GRAMMAR.known}."),
     ],
     destination: Annotated[list[str], typer.Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
     tag: Annotated[list[str] | None, typer.Option("--tag", "-t", help="One more tag for every destination.")] = None,
