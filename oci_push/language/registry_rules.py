@@ -62,7 +62,7 @@ def unknown_registry(name: str, known: Sequence[str]) -> RegistryRefusal:
 
 
 def hint_for_unknown(name: str, known: Sequence[str]) -> str:
-    """Say what may be meant by a registry that nobody describes."""
+    """Return what may be meant by a registry that nobody describes."""
     if name.lower() in _RETIRED:
         return (
             f"{name} was the vendor's own registry, which is closed; describe the one that took its place:"

@@ -41,7 +41,7 @@ class Manifest(Struct, frozen=True):
 
     @property
     def is_index(self) -> bool:
-        """Say whether this lists other manifests."""
+        """Return whether this lists other manifests."""
         return self.media_type in media.INDEXES
 
     @property

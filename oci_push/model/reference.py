@@ -32,12 +32,12 @@ def canonical_host(host: str) -> str:
 
 
 def is_tag(text: str) -> bool:
-    """Say whether `text` is a tag by the specification's grammar."""
+    """Return whether `text` is a tag by the specification's grammar."""
     return _TAG.fullmatch(text) is not None
 
 
 def is_host(text: str) -> bool:
-    """Say whether a first path component is a registry host: it has a dot or a port, or is localhost."""
+    """Return whether a first path component is a registry host: it has a dot or a port, or is localhost."""
     return ("." in text or ":" in text or text == "localhost") and _HOST.fullmatch(text) is not None
 
 

@@ -68,7 +68,7 @@ class Cloud(Struct, frozen=True):
     """What a run gives its providers for getting logins.
 
     `fetch` sends one call to an absolute URL (a token endpoint, an instance's metadata), without credentials of its
-    own and with the run's proxies and limits; an unexpected status is a `RegistryError`. Bound it by a child scope.
+    own and with the run's proxies and limits; an unexpected status is a `RegistryError`. Bound it by a child context.
     `retry`, `random` and `emit` are for a provider that sends its requests through its vendor's library.
     """
 
@@ -93,7 +93,7 @@ class ManagementApi(Protocol):
         ...
 
     def prepare(self, context: Context, repository: Repository) -> None:
-        """Make a repository that is missing, where the access says so."""
+        """Create a repository that is missing, where the access says so."""
         ...
 
     def present(self, context: Context, repository: Repository, digests: Iterable[Digest]) -> frozenset[Digest] | None:

@@ -32,7 +32,7 @@ _EARLY_SHARE = 0.1
 
 
 class Endpoints(Struct, frozen=True):
-    """Say which of AWS's endpoints are meant; ``None`` leaves it to the environment."""
+    """Which of AWS's endpoints are meant; ``None`` leaves it to the environment."""
 
     region: str
     fips: bool | None = None
@@ -208,7 +208,7 @@ def _usable(key_id: str, secret: str, token: str | None, where: str) -> tuple[st
 
 
 def region_of(profile: str) -> str:
-    """Find the region that environment or profile name, or nothing."""
+    """Return the region that environment or profile name, or nothing."""
     from boto3.session import Session
     from botocore.exceptions import BotoCoreError
 

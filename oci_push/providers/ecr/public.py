@@ -68,7 +68,7 @@ class _PublicCredentials:
 
 
 def _is_configured(cloud: Cloud) -> bool:
-    """Say whether somebody set up AWS here; a read must not wait for an instance's metadata that is not there."""
+    """Return whether somebody set up AWS here; a read must not wait for an instance's metadata that is not there."""
     folder = cloud.home / ".aws" if cloud.home else None
     return any(cloud.env.get(name) for name in _SIGNS) or (folder is not None and folder.is_dir())
 
