@@ -90,7 +90,7 @@ def set_rules(
         with contextlib.closing(pusher):
             endpoint = _endpoint(region, profile, role_arn, external_id)
             seen = _replication(pusher, endpoint)
-            here = Place(_CLOUD.region_of(endpoint.host), _CLOUD.account_of(endpoint.host))
+            here = Place(_CLOUD.identity_at(endpoint.host).region, _CLOUD.account_of(endpoint.host))
             wanted = load_rules(text, str(file), here, seen.limits)
             home = seen.home(context)
             wanted = settle(wanted, home)

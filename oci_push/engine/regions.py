@@ -43,7 +43,7 @@ def fan_out(destinations: Sequence[Destination], regions: Sequence[str]) -> tupl
     found: list[Destination] = []
     for each in destinations:
         cloud = regional(each.repository.host)
-        own = (cloud.region_of(each.repository.host),) if cloud else ()
+        own = (cloud.identity_at(each.repository.host).region,) if cloud else ()
         moved = in_regions(each.repository, RegistryEndpoint(each.repository.host), (*own, *regions))
         found += [Destination(repository, each.tags) for repository, _ in moved]
     return tuple(found)

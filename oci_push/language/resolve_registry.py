@@ -149,7 +149,7 @@ def _host(
         return Registry(
             host, "", (RegistryEndpoint(host, credential, name=location_name(location) if credential else ""),)
         )
-    region = _region(aws.region, resolve_context) if aws.region else cloud.region_of(host)
+    region = _region(aws.region, resolve_context) if aws.region else cloud.identity_at(host).region
     identity = _with_role(
         _with_keys(replace(cloud.identity_at(host), region=region), aws, resolve_context), aws, resolve_context
     )
@@ -225,7 +225,7 @@ def _regions(
 
 def _home(found: Integration, identity: RegionalIdentity) -> str:
     """Return the integration's own region: what it says, or its domain does."""
-    return identity.region or aws_cloud().region_of(found.domain)
+    return identity.region or aws_cloud().identity_at(found.domain).region
 
 
 def _region(text: Text, resolve_context: ResolveContext) -> str:

@@ -97,7 +97,7 @@ class ManagementApi(Protocol):
         ...
 
     def present(self, context: Context, repository: Repository, digests: Iterable[Digest]) -> frozenset[Digest] | None:
-        """Ask in one request which blobs are there; ``None`` when that is not to be learnt this way."""
+        """Return which blobs are there, asked in one request; ``None`` when that is not to be learnt this way."""
         ...
 
     def can_mount(self, context: Context) -> bool:
@@ -166,11 +166,7 @@ class RegionalProvider(CloudProvider, Protocol):
         ...
 
     def identity_at(self, host: str) -> RegionalIdentity:
-        """Return who asks at a host where nobody says more."""
-        ...
-
-    def region_of(self, host: str) -> str:
-        """Return the region that a host lies in; empty for other registries."""
+        """Return who asks at a host where nobody says more: its region and account, empty for other registries'."""
         ...
 
     def account_of(self, host: str) -> str:

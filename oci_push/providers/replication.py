@@ -84,7 +84,7 @@ class Replication(Protocol):
         ...
 
     def rules(self, context: Context) -> tuple[Rule, ...]:
-        """Read the rules."""
+        """Return the rules."""
         ...
 
     def set_rules(self, context: Context, rules: tuple[Rule, ...]) -> None:

@@ -24,7 +24,7 @@ from oci_push.sources.settings import Limits, Opening
 
 
 class View(Protocol):
-    """Find files by their path in the image's folder or archive."""
+    """Files by their path in the image's folder or archive."""
 
     @property
     def name(self) -> str:
@@ -37,7 +37,7 @@ class View(Protocol):
 
 
 def read_small(view: View, path: str, limits: Limits) -> bytes | None:
-    """Read a small file (JSON) whole; over the limit is an error."""
+    """Return a small file (JSON) whole; over the limit is an error."""
     body = view.find(path)
     if body is None:
         return None
@@ -102,7 +102,7 @@ class TarView:
 
 
 def open_tar(name: str, file: BinaryIO, spool: SpoolSpace, context: Context, limits: Limits) -> TarView:
-    """View a tar that may be compressed, or not seekable: then it is spooled once."""
+    """Return the view of a tar that may be compressed, or not seekable: then it is spooled once."""
     if file.seekable():
         head = next(_blocks(file, name, HEAD_BYTES), b"")
         file.seek(0)

@@ -45,7 +45,7 @@ class EcrManagement:
             self._prepared.get(repository.path, lambda: self._prepare(context, repository, creation))
 
     def present(self, context: Context, repository: Repository, digests: Iterable[Digest]) -> frozenset[Digest] | None:
-        """Ask for up to a hundred blobs in one request (BatchCheckLayerAvailability)."""
+        """Return which are there, asking for up to a hundred in one request (BatchCheckLayerAvailability)."""
         found: set[Digest] = set()
         wanted = list(digests)
         try:
@@ -59,11 +59,11 @@ class EcrManagement:
         return frozenset(found)
 
     def can_mount(self, context: Context) -> bool:
-        """Read the account's setting BLOB_MOUNTING; where it may not be read, a mount is worth its try."""
+        """Return the account's setting BLOB_MOUNTING; where it may not be read, a mount is worth its try."""
         return self._mounting.get("", lambda: self._read_mounting(context)) != "DISABLED"
 
     def explain(self, context: Context, repository: Repository, error: OciPushError) -> OciPushError:
-        """Tell a missing repository from other failures: ECR answers 404 or just closes the connection."""
+        """Return an error that says so where the repository is missing: ECR answers 404 or just hangs up."""
         if not isinstance(error, NotFoundError | NetworkError | UploadRejectedError):
             return error
         try:

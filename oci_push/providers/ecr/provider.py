@@ -24,7 +24,7 @@ DOMAIN = "amazonaws.com"
 
 
 def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
-    """Ask AWS as the given identity; nobody given and no login found, as AWS's default chain says.
+    """Return AWS as the given identity sees it; nobody given and no login found, as its default chain says.
 
     Account, region and the kind of endpoint come from the host, never from the environment.
     """
@@ -55,12 +55,6 @@ def identity_at(host: str) -> RegionalIdentity:
     """Return who asks at a host where nobody says more: AWS's default chain, for its region and account."""
     place = ecr_host.parse(host)
     return AwsIdentity(region=place.region, account=place.account) if place else AwsIdentity()
-
-
-def region_of(host: str) -> str:
-    """Return the region that a host lies in; empty for other registries."""
-    place = ecr_host.parse(host)
-    return place.region if place else ""
 
 
 def account_of(host: str) -> str:

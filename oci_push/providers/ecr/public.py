@@ -31,7 +31,7 @@ _SIGNS = (
 
 
 class _PublicCredentials:
-    """Return AWS's login, or nobody's where no identity was asked for and AWS gives none: then only reading works."""
+    """AWS's login, or nobody's where no identity was asked for and AWS gives none: then only reading works."""
 
     def __init__(self, endpoint: RegistryEndpoint, aws: Aws, cloud: Cloud) -> None:
         self._host = endpoint.host
@@ -74,7 +74,7 @@ def _is_configured(cloud: Cloud) -> bool:
 
 
 def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices:
-    """Ask AWS as the given identity, or as its default chain says."""
+    """Return logins as the given identity, or as AWS's default chain says."""
     identity = endpoint.identity if isinstance(endpoint.identity, AwsIdentity) else AwsIdentity()
     aws = Aws(replace(identity, region=_REGION, account=""), Endpoints(_REGION), cloud, endpoint.host)
     return CloudServices(_PublicCredentials(endpoint, aws, cloud))

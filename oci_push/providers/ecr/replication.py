@@ -32,7 +32,7 @@ class EcrReplication:
         return Place(host.region, host.account)
 
     def rules(self, context: Context) -> tuple[Rule, ...]:
-        """Read the rules."""
+        """Return the rules."""
         answer = self._aws.call(context, "ecr", "DescribeRegistry")
         return tuple(_read(rule) for rule in answer.get("replicationConfiguration", {}).get("rules", ()))
 
@@ -46,7 +46,7 @@ class EcrReplication:
         return in_region(endpoint, place.region, place.account)
 
     def states(self, context: Context, repository: Repository, digest: Digest) -> tuple[ReplicaState, ...]:
-        """Ask DescribeImageReplicationStatus; an index is asked for by the index's own digest."""
+        """Return what DescribeImageReplicationStatus says; an index is asked for by the index's own digest."""
         answer = self._aws.call(
             context,
             "ecr",
