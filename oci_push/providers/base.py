@@ -121,7 +121,7 @@ class CloudProvider(Protocol):
     """A cloud that hands out logins for its registries; a module of its own is one."""
 
     @property
-    def IDENTITY(self) -> type[CloudIdentity]:  # a module's constant
+    def IDENTITY(self) -> type[CloudIdentity]:
         """The class of those who ask it."""
         ...
 
@@ -133,24 +133,16 @@ class CloudProvider(Protocol):
 class RegionalProvider(CloudProvider, Protocol):
     """A cloud with a registry in each region; hosts, regions and roles are judged without asking it."""
 
+    DOMAIN: str
+    """The domain that logins go to where no host is known."""
+    SESSION_S: tuple[int, int]
+    """The least and the greatest length of a role's session in seconds."""
+    CREATION: Callable[..., RepositoryCreation]
+    """The class of what is said of new repositories; its fields are keys of ``oci-push.yaml``."""
+
     @property
     def IDENTITY(self) -> type[RegionalIdentity]:
         """The class of those who ask it."""
-        ...
-
-    @property
-    def DOMAIN(self) -> str:
-        """The domain that logins go to where no host is known."""
-        ...
-
-    @property
-    def SESSION_S(self) -> tuple[int, int]:
-        """How long the session of a role may be, in seconds."""
-        ...
-
-    @property
-    def CREATION(self) -> Callable[..., RepositoryCreation]:
-        """The class of what is said of new repositories; its fields are keys of ``oci-push.yaml``."""
         ...
 
     def is_region(self, text: str) -> bool:

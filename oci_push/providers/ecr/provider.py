@@ -5,10 +5,12 @@ What the data plane differs in is in the table of families; AWS itself is loaded
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec.structs import replace
 
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.identity import RegionalIdentity
+from oci_push.model.identity import RegionalIdentity, RepositoryCreation
 from oci_push.providers.base import Cloud, CloudServices
 from oci_push.providers.ecr import host as ecr_host
 from oci_push.providers.ecr.host import host_in as host_in
@@ -19,7 +21,7 @@ from oci_push.providers.ecr.identity import in_region as in_region
 from oci_push.providers.ecr.identity import is_role as is_role
 
 IDENTITY: type[RegionalIdentity] = AwsIdentity
-CREATION = EcrCreation
+CREATION: Callable[..., RepositoryCreation] = EcrCreation
 DOMAIN = "amazonaws.com"
 
 
