@@ -20,7 +20,7 @@ from oci_push.engine.pusher import REPLICATION_S, Environment, Options, Pusher
 from oci_push.engine.unit import PushUnit, UnitTarget, perform
 from oci_push.errors import ConfigError
 from oci_push.events import Emit, ignore
-from oci_push.model.identity import AwsIdentity, EcrCreation
+from oci_push.model.identity import CloudIdentity, RepositoryCreation
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, check_tag, shown
 from oci_push.runtime.clock import Clock, SystemClock
@@ -44,7 +44,7 @@ def push(
     tags: Sequence[str] = (),
     platform: str = "",
     regions: Sequence[str] = (),
-    create_repositories: EcrCreation | None = None,
+    create_repositories: RepositoryCreation | None = None,
     options: Options | None = None,
     emit: Emit = ignore,
     clock: Clock | None = None,
@@ -63,9 +63,9 @@ def push(
 
         parsed = fan_out(parsed, regions)
     if create_repositories is not None:
-        from oci_push.engine.regions import ecr_accesses
+        from oci_push.engine.regions import managed_endpoints
 
-        options = replace(options, endpoints={**ecr_accesses(parsed, create_repositories), **options.endpoints})
+        options = replace(options, endpoints={**managed_endpoints(parsed, create_repositories), **options.endpoints})
     pusher = Pusher(context, options, this_environment(), emit)
     with contextlib.closing(pusher):
         targets = tuple(UnitTarget(one.repository, one.tags) for one in parsed)
@@ -79,7 +79,7 @@ def replicate(
     reference: str,
     *,
     regions: Sequence[str] = (),
-    identity: AwsIdentity | None = None,
+    identity: CloudIdentity | None = None,
     timeout_s: float = REPLICATION_S,
     options: Options | None = None,
     emit: Emit = ignore,
@@ -96,7 +96,7 @@ def replicate(
     pusher = Pusher(context, options or Options(), this_environment(), emit)
     with contextlib.closing(pusher):
         inner = context.child(seconds=timeout_s, what="waiting for replication")
-        return follow(inner, pusher, reference, identity or AwsIdentity(), regions, emit)
+        return follow(inner, pusher, reference, identity, regions, emit)
 
 
 def parse_destinations(texts: Sequence[str], tags: Sequence[str]) -> tuple[Destination, ...]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from oci_push.cli.command import Option, run_command, takes
 from oci_push.cli.inputs import read_bytes
@@ -20,24 +20,18 @@ from oci_push.errors import ConfigError, exit_code
 from oci_push.forms import VERSION, to_builtins
 from oci_push.language.replication import load_rules
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.identity import AwsIdentity
-from oci_push.providers.base import Replication
-from oci_push.providers.ecr import host as ecr_host
-from oci_push.providers.ecr.aws import region_of
-from oci_push.providers.ecr.replication_rules import (
-    USUAL_RULES,
-    Difference,
-    Place,
-    compare,
-    rule_problems,
-    settle,
-)
+from oci_push.model.identity import CloudIdentity
+from oci_push.providers.families import known_regional
+from oci_push.providers.replication import Difference, Place, Replication, compare, settle
 from oci_push.runner.report import ReplicaForm, ReplicationReport
 from oci_push.runtime.context import Context
 
 ecr = typer.Typer(no_args_is_help=True, help="Amazon ECR's own settings.")
 replication = typer.Typer(no_args_is_help=True, help="Copies of a registry in other regions.")
 ecr.add_typer(replication, name="replication")
+
+
+_CLOUD = known_regional("ecr")
 
 
 class Caller(Struct, frozen=True):
@@ -48,9 +42,10 @@ class Caller(Struct, frozen=True):
     external_id: Annotated[str, Option("What the role's trust policy asks for.")] = ""
     debug: Debug = False
 
-    def identity(self, region: str = "") -> AwsIdentity:
+    def identity(self, region: str = "") -> CloudIdentity:
         """Return the identity that these options say."""
-        return AwsIdentity(region=region, profile=self.profile, role_arn=self.role_arn, external_id=self.external_id)
+        given = {"profile": self.profile, "role_arn": self.role_arn, "external_id": self.external_id}
+        return replace(_CLOUD.IDENTITY(region=region), **given)
 
 
 class RegionalCaller(Caller, frozen=True):
@@ -60,11 +55,11 @@ class RegionalCaller(Caller, frozen=True):
 
     def endpoint(self) -> RegistryEndpoint:
         """Return the registry; raises `ConfigError` where no region is known."""
-        region = self.region or region_of(self.profile)
+        region = self.region or _CLOUD.default_region(self.profile)
         if not region:
             raise ConfigError("no AWS region is known", hint="give --region or AWS_REGION")
         identity = self.identity(region)
-        return RegistryEndpoint(ecr_host.registry_host(identity), identity=identity)
+        return RegistryEndpoint(identity.host, identity=identity)
 
 
 @replication.command()
@@ -101,16 +96,16 @@ def set_rules(
         raw = read_bytes(file)
         with Common(no_memory=True).pusher(context, LineRenderer()) as pusher:
             endpoint = caller.endpoint()
-            host = ecr_host.parse(endpoint.host)
-            wanted = load_rules(raw, str(file), Place(host.region, host.account) if host else Place("", ""))
             seen = _replication(pusher, endpoint)
+            here = Place(_CLOUD.identity_at(endpoint.host).region, _CLOUD.account_of(endpoint.host))
+            wanted = load_rules(raw, str(file), here, seen.limits)
             home = seen.home(context)
             wanted = settle(wanted, home)
-            problems = [problem for rule in wanted for problem in rule_problems(rule, home)]
+            problems = [problem for rule in wanted for problem in seen.limits.rule_problems(rule, home)]
             if problems:
                 raise ConfigError(f"{file}: {'; '.join(problems)}")
-            if len(wanted) > USUAL_RULES:
-                warn(f"{len(wanted)} rules: registries that are not raised to it take {USUAL_RULES}")
+            if len(wanted) > (usual := seen.limits.usual_rules):
+                warn(f"{len(wanted)} rules: registries that are not raised to it take {usual}")
             difference = compare(seen.rules(context), wanted)
             _show_difference(home, difference)
             if plan or not (difference.added or difference.removed):
@@ -152,7 +147,7 @@ def wait(
 
 
 def _replication(pusher: Pusher, endpoint: RegistryEndpoint) -> Replication:
-    found = pusher.clients.side(endpoint).replication
+    found = pusher.clients.cloud_services(endpoint).replication
     if found is None:
         raise ConfigError(f"{endpoint.host} is not an ECR registry", hint="give the name of an AWS region")
     return found

@@ -45,11 +45,10 @@ def described_endpoints(
     Options of the command line go before the file. One that was found and may not read its secrets is told of and left
     out; of one that was named, that is an error.
     """
-    from oci_push.model.source import parse_source
-    from oci_push.sources.table import path_exists
+    from oci_push.sources.table import GRAMMAR
 
     config = read_config(None, common, env)
-    spec = parse_source(source, path_exists)
+    spec = GRAMMAR.parse(source)
     hosts = [one.repository.host for one in destinations]
     if spec.kind == "registry":
         hosts.append(Reference.parse(spec.path).repository.host)

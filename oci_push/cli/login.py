@@ -23,8 +23,7 @@ from oci_push.model.endpoint import Credential
 from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.protocol.ping import ping
 from oci_push.providers.base import complete
-from oci_push.providers.ecr import host as ecr_host
-from oci_push.providers.families import find_family
+from oci_push.providers.families import find_family, regional
 from oci_push.runtime.commands import command_runner
 from oci_push.runtime.context import Context
 
@@ -91,9 +90,9 @@ def logout(
 
     def work(context: Context) -> int:
         target = targets.registry_target(registry, targets.read_config(config))
-        place = ecr_host.parse(target.endpoint.host)
-        if place is not None and not place.is_known:
-            # The login is kept under the account's own host, which only AWS can tell.
+        cloud = regional(target.endpoint.host)
+        if cloud is not None and not cloud.account_of(target.endpoint.host):
+            # The login is kept under the account's own host, which only the cloud can tell.
             with Common(no_memory=True, retries=1).pusher(context, LineRenderer(quiet=True)) as pusher:
                 target = targets.reached(pusher, target, _SCRATCH)
         environment = this_environment()

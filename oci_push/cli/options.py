@@ -20,9 +20,9 @@ from oci_push.cli.command import Option
 from oci_push.cli.output import start_debug_log, tell
 from oci_push.errors import ConfigError
 from oci_push.model.endpoint import Credential, TlsConfig
-from oci_push.model.identity import EcrCreation
+from oci_push.model.identity import RepositoryCreation
 from oci_push.protocol.credentials import basic_password, basic_user
-from oci_push.providers.ecr.host import is_region
+from oci_push.providers.families import is_region
 from oci_push.runtime.files import check_writable
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.secret import Secret
@@ -227,9 +227,9 @@ class Common(Connection, frozen=True):
         finally:
             pusher.close()
 
-    def creation(self) -> EcrCreation | None:
+    def creation(self) -> RepositoryCreation | None:
         """Return how repositories that are missing are created, if they are."""
-        return EcrCreation() if self.create_repository else None
+        return RepositoryCreation() if self.create_repository else None
 
     def resolving(self) -> dict[str, Any]:
         """Return what these options say in a pipeline's `ResolveContext`."""

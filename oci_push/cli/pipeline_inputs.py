@@ -24,7 +24,7 @@ from oci_push.runner.results import Pushes
 from oci_push.runner.settings import RunSettings
 from oci_push.runner.simulated_results import SimulatedResults
 from oci_push.runtime.clock import Clock
-from oci_push.sources.table import path_exists
+from oci_push.sources.table import GRAMMAR
 
 PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE.yml", help="The pipeline file; - reads stdin.")]
 
@@ -120,7 +120,7 @@ def read_inputs(
         gathered,
         parsed.builds(),
         {**settings.candidates, **candidates},
-        path_exists,
+        GRAMMAR,
         steps=known,
         with_login=with_login,
         wants_images=for_run,

@@ -19,13 +19,13 @@ from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform, plan
 from oci_push.errors import ConfigError, exit_code
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.platform import Platform
-from oci_push.model.source import KNOWN_FORMS
 from oci_push.runtime.context import Context
+from oci_push.sources.table import GRAMMAR
 
 
 @takes(Common, Delivery)
 def push(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help=f"{KNOWN_FORMS}.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help=f"{GRAMMAR.known}.")],
     destination: Annotated[list[str], typer.Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
     tag: Annotated[list[str] | None, Option("One more tag for every destination.", short="-t")] = None,
     platform: Annotated[list[str] | None, Option("Only this image of an index.", metavar="OS/ARCH[/VARIANT]")] = None,
@@ -60,9 +60,9 @@ def push(
 
             endpoints = described_endpoints(source, destinations, common, env)
         if common.create_repository or common.wait_replication:
-            from oci_push.engine.regions import ecr_accesses
+            from oci_push.engine.regions import managed_endpoints
 
-            endpoints = {**endpoints, **ecr_accesses(destinations, common.creation(), endpoints)}
+            endpoints = {**endpoints, **managed_endpoints(destinations, common.creation(), endpoints)}
         hosts = tuple(dict.fromkeys(one.repository.host for one in destinations))
         if family:
             known = {host: endpoints.get(host) or RegistryEndpoint(host) for host in hosts}

@@ -24,7 +24,6 @@ from oci_push.cli.pipeline_inputs import (
 from oci_push.cli.progress import LineRenderer, show_tags
 from oci_push.errors import ConfigError
 from oci_push.language.resolving import raise_together
-from oci_push.model.identity import AwsIdentity
 from oci_push.model.outcomes import Status
 from oci_push.runner.report import PipelineReport, write_report
 from oci_push.runner.results import RunReport
@@ -90,7 +89,7 @@ def _check_effects(common: Common, inputs: Inputs, settings: RunSettings) -> str
     raise_together(planned.problems)
     pushes = [step.resolved for step in planned.steps if step.resolved]
     endpoints = [target.endpoint for push in pushes for target in push.targets]
-    if common.create_repository and not any(isinstance(one.identity, AwsIdentity) for one in endpoints):
+    if common.create_repository and not any(one.identity and one.identity.can_create for one in endpoints):
         raise ConfigError("--create-repository: no step pushes to ECR", hint="leave it out")
     without = (one.host for one in endpoints if not (one.credential or one.identity or one.is_alone))
     return common.login_host(tuple(dict.fromkeys(without)))

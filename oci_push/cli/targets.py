@@ -105,7 +105,7 @@ def image_target(text: str, config: Config) -> Target:
 
 
 def reached(pusher: Pusher, target: Target, otherwise: str) -> Target:
-    """Return a target as it is really reached: login and certificates looked up, and an account that only AWS knows.
+    """Return a target as it is really reached: with login and certificates, and an account that only the cloud knows.
 
     `otherwise` is the repository to look a login up for where the target names none.
     """

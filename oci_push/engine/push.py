@@ -23,7 +23,7 @@ from oci_push.events import Emit
 from oci_push.model.digest import Digest
 from oci_push.model.outcomes import ReplicaOutcome, TagOutcome
 from oci_push.model.reference import Repository
-from oci_push.providers.ecr.replication_rules import Place
+from oci_push.providers.replication import Place
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all

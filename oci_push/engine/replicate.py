@@ -21,9 +21,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.outcomes import ReplicaOutcome
 from oci_push.model.reference import Reference, Repository
-from oci_push.providers.base import Replication
-from oci_push.providers.ecr.host import move
-from oci_push.providers.ecr.replication_rules import Place, destinations
+from oci_push.providers.replication import Place, Replication, destinations
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
@@ -55,7 +53,7 @@ def replicate(
 
     The scope's end is the result of the places that were waited for, not an error of the whole.
     """
-    replication = clients.side(original.endpoint).replication
+    replication = clients.cloud_services(original.endpoint).replication
     if replication is None:
         raise ConfigError(
             f"{original.endpoint.host}: its replication cannot be followed",
@@ -211,7 +209,7 @@ class _Replication:
     def _there(self, place: Place) -> tuple[RegistryEndpoint, Repository]:
         original = self._original
         try:
-            endpoint = move(original.endpoint, place.region, place.account)
+            endpoint = self._replication.moved(original.endpoint, place)
         except ValueError as problem:
             raise ConfigError(f"{original.repository}: {problem}") from problem
         return endpoint, Repository(endpoint.host, original.repository.path)

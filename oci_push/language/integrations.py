@@ -14,12 +14,20 @@ from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.config_values import Allowed, SecretSource
 from oci_push.language.document import Location
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
-from oci_push.model.identity import AwsIdentity, AzureIdentity, GoogleIdentity, Identity
+from oci_push.model.identity import CloudIdentity
 from oci_push.protocol.credentials import basic_password, basic_user
-from oci_push.providers.ecr import host as ecr_host
 from oci_push.secret import Secret
 
-PROVIDERS = ("dockerhub", "ecr", "gcr", "gar", "acr", "bintray", "other")
+PROVIDERS = {
+    "dockerhub": "dockerhub",
+    "ecr": "ecr",
+    "gcr": "google",
+    "gar": "google",
+    "acr": "azure",
+    "bintray": "artifactory",
+    "other": "other",
+}
+"""The vendor's words for who runs a registry, and the family whose cloud is asked for logins."""
 
 
 class Integration(Struct, frozen=True):
@@ -38,7 +46,7 @@ class Integration(Struct, frozen=True):
     location: Location
     username: str = ""
     password: SecretSource | None = None
-    identity: Identity | None = None
+    identity: CloudIdentity | None = None
     secrets: Mapping[str, SecretSource] = field(default_factory=dict)
     tls: TlsConfig = field(default_factory=TlsConfig)
     is_default: bool = False
@@ -58,9 +66,7 @@ class Integration(Struct, frozen=True):
         problems = self.unplaced + (self.unread if with_login else ())
         if problems:
             raise ConfigError(problems=problems)
-        host = self.domain
-        if not host and isinstance(self.identity, AwsIdentity):
-            host = ecr_host.registry_host(self.identity)
+        host = self.domain or (self.identity.host if self.identity else "")
         bare = RegistryEndpoint(
             host, None, self.tls, self.name, self.address, self.identity, self.is_alone, self.family
         )
@@ -73,20 +79,10 @@ class Integration(Struct, frozen=True):
             credential = Credential(user, basic_password(password.reveal(), source), source=source)
         else:
             credential = None
-        return replace(bare, credential=credential, identity=self._whole_identity())
-
-    def _whole_identity(self) -> Identity | None:
-        found = {name: secret for name, source in self.secrets.items() if (secret := source.read())}
-        match self.identity:
-            case AwsIdentity() as aws:
-                key, token = found.get("secret_access_key"), found.get("session_token")
-                return replace(aws, secret_access_key=key, session_token=token)
-            case GoogleIdentity() as google:
-                return replace(google, keyfile=found.get("keyfile"))
-            case AzureIdentity() as azure:
-                return replace(azure, client_secret=found.get("client_secret"))
-            case None:
-                return None
+        identity = self.identity
+        if identity is not None:
+            identity = replace(identity, **{name: source.read() or None for name, source in self.secrets.items()})
+        return replace(bare, credential=credential, identity=identity)
 
 
 class Config(Struct, frozen=True):

@@ -18,13 +18,14 @@ from oci_push.errors import ConfigError
 from oci_push.language.document import Location
 from oci_push.language.integrations import Config, Integration
 from oci_push.language.steps import AwsKeys, BuildStep, Pipeline, PushStep, Step, Text, flatten
-from oci_push.model.identity import MAX_DURATION_S, MIN_DURATION_S, AwsIdentity
 from oci_push.model.reference import DOCKER_HUB, is_host
-from oci_push.providers.ecr import host as ecr_host
-from oci_push.providers.ecr.rules import identity_problems, is_role_arn
+from oci_push.providers.base import RegionalProvider
+from oci_push.providers.families import is_region, known_regional, regional
 from oci_push.variables.lookup import Variables
 
 AWS_CODE = 206
+AWS_PROVIDER = "ecr"
+"""The language's word for the registries that `region`, `role_arn` and the like are about, and our family's name."""
 NONE_ADDED = "You have not added a registry integration."
 INVALID_REGION, INVALID_ROLE = "aws region is invalid", "Invalid role_arn"
 _RETIRED = ("cfcr", "r.cfcr.io")
@@ -68,9 +69,14 @@ class ChosenRegistry(Struct, frozen=True):
 LATER = ChosenRegistry("", is_later=True)
 
 
+def aws_cloud() -> RegionalProvider:
+    """Return what is known of the cloud behind the language's word."""
+    return known_regional(AWS_PROVIDER)
+
+
 def choose_registry(named: Text | None, config: Config, fill: Fill, provider: str = "") -> ChosenRegistry:
     """Return which registry is meant; where none is named that is the default one, or Docker Hub as for docker."""
-    if provider == "ecr":
+    if provider == AWS_PROVIDER:
         return ChosenRegistry("", is_own_ecr=True)
     if named is None:
         default = config.default()
@@ -165,7 +171,7 @@ def _hint_for_unknown(name: str, known: Sequence[str]) -> str:
 def _refuse_aws(
     chosen: ChosenRegistry, named: Text | None, aws: AwsKeys, fill: Fill, at: Location, regions: Sequence[str]
 ) -> Iterator[RegistryRefusal]:
-    is_ecr_host = ecr_host.parse(chosen.host) is not None
+    is_ecr_host = bool(chosen.host) and regional(chosen.host) is not None
     if chosen.host and named is not None and not is_ecr_host:
         if aws.role_arn is not None:
             message = f"role_arn needs an ECR registry, and {chosen.host} is none"
@@ -177,12 +183,18 @@ def _refuse_aws(
     if chosen.is_own_ecr or is_ecr_host:
         yield from _refuse_half_keys(aws)
     # Nothing is said of a type that only a run knows.
-    provider = "ecr" if chosen.is_own_ecr or is_ecr_host or chosen.is_later else "undefined"
+    provider = AWS_PROVIDER if chosen.is_own_ecr or is_ecr_host or chosen.is_later else "undefined"
     if chosen.integration is not None:
         provider = chosen.integration.provider
     shapes = (
-        ("region", aws.region, ecr_host.is_region, INVALID_REGION, "a region looks like eu-west-1"),
-        ("role_arn", aws.role_arn, is_role_arn, INVALID_ROLE, "a role looks like arn:aws:iam::123456789012:role/NAME"),
+        ("region", aws.region, is_region, INVALID_REGION, "a region looks like eu-west-1"),
+        (
+            "role_arn",
+            aws.role_arn,
+            aws_cloud().is_role,
+            INVALID_ROLE,
+            "a role looks like arn:aws:iam::123456789012:role/NAME",
+        ),
     )
     for key, given, is_right, message, hint in shapes:
         if given is None:
@@ -190,7 +202,7 @@ def _refuse_aws(
         value = fill(given)
         if value is not None and not is_right(value):
             yield RegistryRefusal(key, given.location, message, hint, may_pass="${{" in given.text)
-        elif provider != "ecr" and (chosen.is_known or key == "region"):
+        elif provider != AWS_PROVIDER and (chosen.is_known or key == "region"):
             hint = "name an ECR registry in registry:, or write provider: ecr"
             yield RegistryRefusal(key, given.location, not_for(provider, key), hint)
     yield from _refuse_session(aws, fill, at)
@@ -212,21 +224,20 @@ def _refuse_session(aws: AwsKeys, fill: Fill, at: Location) -> Iterator[Registry
     """
     name = fill(aws.session_name) if aws.role_arn is not None and aws.session_name is not None else None
     if name is not None and aws.session_name is not None:
-        for problem in identity_problems(AwsIdentity(session_name=name)):
+        for problem in aws_cloud().IDENTITY(session_name=name).problems():  # type: ignore[call-arg]
             may_pass = "${{" in aws.session_name.text
             yield RegistryRefusal("aws_session_name", aws.session_name.location, problem, may_pass=may_pass)
     key, seconds = "aws_duration_seconds", aws.duration_s
+    least, most = aws_cloud().SESSION_S
     if seconds is None:
         return
     if aws.role_arn is None:
         yield RegistryRefusal(
             key, at, f"{key} is only relevant when using role chaining", "give the role: role_arn: ARN"
         )
-    elif not MIN_DURATION_S <= seconds <= MAX_DURATION_S:
+    elif not least <= seconds <= most:
         message = "When using role chaining, the duration of the role session must be between 15 minutes and 1 hour"
-        yield RegistryRefusal(
-            key, aws.role_arn.location, message, f"write a number from {MIN_DURATION_S} to {MAX_DURATION_S}"
-        )
+        yield RegistryRefusal(key, aws.role_arn.location, message, f"write a number from {least} to {most}")
 
 
 _NOT_IN_HOSTS = re.compile(r"[^a-z0-9-]+")
@@ -266,7 +277,7 @@ def _named(step: Step) -> tuple[Text, ...]:
 def _stand_in(name: str, text: Text, step: Step) -> Integration:
     aws = step.aws if isinstance(step, PushStep) else None
     if aws is not None and (aws.region or aws.role_arn):
-        return Integration(name, "ecr", "", text.location, identity=AwsIdentity(region=_REGION))
+        return Integration(name, AWS_PROVIDER, "", text.location, identity=aws_cloud().IDENTITY(region=_REGION))
     is_context = isinstance(step, PushStep) and text is step.registry_context
     host = _NOT_IN_HOSTS.sub("-", name.lower()).strip("-") or "registry"
     # A dot makes it a host; one that is only pulled with stands beside the candidate's own.

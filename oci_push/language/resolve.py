@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from oci_push.language.document import Location
 from oci_push.language.resolve_registry import Registry, named_registry, resolve_registry
-from oci_push.language.resolve_source import ImageSource, build_source, resolve_source
+from oci_push.language.resolve_source import StepImage, build_source, resolve_source
 from oci_push.language.resolving import ResolveContext, error
 from oci_push.language.steps import BuildStep, PushStep, Settings, Text
 from oci_push.model.endpoint import RegistryEndpoint
@@ -32,7 +32,7 @@ class ResolvedPush(Struct, frozen=True):
 
     name: str
     title: str
-    source: ImageSource
+    source: StepImage
     targets: tuple[ResolvedTarget, ...]
     tags: tuple[str, ...]
     registry: str
@@ -80,7 +80,7 @@ def _resolved(
     name: str,
     settings: Settings,
     registry: Registry,
-    source: ImageSource,
+    source: StepImage,
     image_name: str,
     where: Location,
     tags: tuple[str, ...],

@@ -7,13 +7,13 @@ from msgspec.structs import replace
 
 from oci_push.language.document import Location
 from oci_push.language.integrations import Integration
-from oci_push.language.registry_choice import ChosenRegistry, choose_registry, refuse_registry
+from oci_push.language.registry_choice import AWS_PROVIDER, ChosenRegistry, aws_cloud, choose_registry, refuse_registry
 from oci_push.language.resolving import ResolveContext, raise_together
 from oci_push.language.steps import AwsKeys, PushStep, Text
 from oci_push.model.endpoint import Credential, RegistryEndpoint
-from oci_push.model.identity import AwsIdentity
+from oci_push.model.identity import RegionalIdentity
 from oci_push.protocol.credentials import basic_password, basic_user
-from oci_push.providers.ecr import host as ecr_host
+from oci_push.providers.families import regional
 from oci_push.secret import Secret
 
 _NO_KEYS = AwsKeys()
@@ -63,12 +63,12 @@ def _chosen(
 
 
 def _creating(registry: Registry, context: ResolveContext) -> Registry:
-    """Let missing repositories of ECR be created, where the whole run was told to."""
+    """Let missing repositories be created, where the whole run was told to."""
     if context.creation is None:
         return registry
     endpoints = tuple(
         replace(one, identity=replace(one.identity, creation=one.identity.creation or context.creation))
-        if isinstance(one.identity, AwsIdentity)
+        if one.identity and one.identity.can_create
         else one
         for one in registry.endpoints
     )
@@ -85,21 +85,23 @@ def _registry(
     """Return how a registry is reached; `credential` wins over an integration's own."""
     if chosen.integration is not None:
         return _integration(chosen.integration, context, credential, aws)
-    place = ecr_host.parse(chosen.host)
-    if place is None:
+    cloud = regional(chosen.host) if chosen.host else None
+    if cloud is None:
         # The name of a login that is written in a pipeline keeps it apart from others on its host.
         name = f"{location.file}:{location.line}" if credential else ""
         host = chosen.host or chosen.name
         return Registry(host, "", (RegistryEndpoint(host, credential, name=name),))
-    region = context.use(aws.region) if aws.region else place.region
-    identity = _with_role(_with_keys(AwsIdentity(region=region, account=place.account), aws, context), aws, context)
-    host = ecr_host.in_region(chosen.host, region)
-    return Registry(chosen.host, "", (RegistryEndpoint(host, credential, identity=identity),))
+    own = cloud.identity_at(chosen.host)
+    region = context.use(aws.region) if aws.region else own.region
+    identity = _with_role(_with_keys(replace(own, region=region), aws, context), aws, context)
+    return Registry(
+        chosen.host, "", (RegistryEndpoint(cloud.host_in(chosen.host, region), credential, identity=identity),)
+    )
 
 
 def _integration(found: Integration, context: ResolveContext, credential: Credential | None, aws: AwsKeys) -> Registry:
     endpoint = found.endpoint(with_login=context.with_login)
-    if not isinstance(endpoint.identity, AwsIdentity):
+    if found.provider != AWS_PROVIDER or not isinstance(endpoint.identity, RegionalIdentity):
         return Registry(found.name, found.prefix, (replace(endpoint, credential=credential or endpoint.credential),))
     identity = _with_role(endpoint.identity, aws, context)
     regions = _regions(found, identity, aws, context)
@@ -113,7 +115,7 @@ def _integration(found: Integration, context: ResolveContext, credential: Creden
     endpoints = tuple(
         replace(
             endpoint,
-            host=ecr_host.in_region(found.domain, region) if found.domain else _host_of(identity, region),
+            host=aws_cloud().host_in(found.domain, region) if found.domain else _host_of(identity, region),
             credential=credential,
             identity=replace(identity, region=region),
         )
@@ -125,7 +127,7 @@ def _integration(found: Integration, context: ResolveContext, credential: Creden
 def _own_ecr(step: PushStep, context: ResolveContext) -> Registry:
     aws = step.aws
     regions = (context.use(aws.region),) if aws.region else context.regions
-    identity = _with_role(_with_keys(AwsIdentity(region=regions[0]), aws, context), aws, context)
+    identity = _with_role(_with_keys(aws_cloud().IDENTITY(region=regions[0]), aws, context), aws, context)
     endpoints = tuple(
         RegistryEndpoint(
             _host_of(identity, region), name=f"step {step.name}", identity=replace(identity, region=region)
@@ -135,38 +137,36 @@ def _own_ecr(step: PushStep, context: ResolveContext) -> Registry:
     return Registry(endpoints[0].host, "", endpoints)
 
 
-def _with_keys(identity: AwsIdentity, aws: AwsKeys, context: ResolveContext) -> AwsIdentity:
+def _with_keys(identity: RegionalIdentity, aws: AwsKeys, context: ResolveContext) -> RegionalIdentity:
     if aws.access_key_id is None or aws.secret_access_key is None:
         return identity
     secret = Secret(context.use(aws.secret_access_key))
     return replace(identity, access_key_id=context.use(aws.access_key_id), secret_access_key=secret)
 
 
-def _with_role(identity: AwsIdentity, aws: AwsKeys, context: ResolveContext) -> AwsIdentity:
+def _with_role(identity: RegionalIdentity, aws: AwsKeys, context: ResolveContext) -> RegionalIdentity:
     if aws.role_arn is None:
         return identity
-    return replace(
-        identity,
-        role_arn=context.use(aws.role_arn),
-        session_name=context.use(aws.session_name) if aws.session_name else identity.session_name,
-        duration_s=int(aws.duration_s) if aws.duration_s else identity.duration_s,
-        account="",
-    )
+    given: dict[str, object] = {"role_arn": context.use(aws.role_arn), "account": ""}
+    if aws.duration_s:
+        given["duration_s"] = int(aws.duration_s)
+    if aws.session_name:
+        given["session_name"] = context.use(aws.session_name)
+    return replace(identity, **given)
 
 
-def _regions(found: Integration, identity: AwsIdentity, aws: AwsKeys, context: ResolveContext) -> tuple[str, ...]:
+def _regions(found: Integration, identity: RegionalIdentity, aws: AwsKeys, context: ResolveContext) -> tuple[str, ...]:
     if aws.region is not None:
         return (context.use(aws.region),)
     own = _home(found, identity)
     return context.regions or found.regions or ((own,) if own else ())
 
 
-def _home(found: Integration, identity: AwsIdentity) -> str:
+def _home(found: Integration, identity: RegionalIdentity) -> str:
     """Return the integration's own region: what it says, or its domain does."""
-    place = ecr_host.parse(found.domain)
-    return identity.region or (place.region if place else "")
+    return identity.region or aws_cloud().identity_at(found.domain).region
 
 
-def _host_of(identity: AwsIdentity, region: str) -> str:
+def _host_of(identity: RegionalIdentity, region: str) -> str:
     """Return the host of an identity in a region; an account that only AWS can tell is found out by the push."""
-    return ecr_host.registry_host(replace(identity, region=region))
+    return replace(identity, region=region).host

@@ -16,15 +16,15 @@ from oci_push.language.schema_check import hint_for_step
 from oci_push.language.steps import BuildStep, PushStep, Text
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import DOCKER_HUB, Reference, Repository
-from oci_push.model.source import IsPath, SourceSpec, is_reference, looks_like_path, parse_source, read_source
+from oci_push.model.source import SourceSpec, is_reference, looks_like_path
 from oci_push.variables.lookup import only_name
 
 Spec = TypeVar("Spec", SourceSpec, SourceSpec | None)
 _IMAGE_OUTPUTS = frozenset({"", "imageId", "imageName", "imageTagName", "imageRepoDigest"})
 
 
-class ImageSource(Struct, frozen=True):
-    """Where an image comes from.
+class StepImage(Struct, frozen=True):
+    """The image of a push step: where it comes from.
 
     `text` is for people: ``step:NAME`` or a whole reference or a file. `source` is the SOURCE to open, empty while
     nobody has said where a build step's image is. `registry` is the integration it is pulled with. `name` is the image
@@ -36,10 +36,10 @@ class ImageSource(Struct, frozen=True):
     endpoint: RegistryEndpoint | None = None
     registry: str = ""
     name: str = ""
-    instead: tuple[ImageSource, ...] = ()
+    instead: tuple[StepImage, ...] = ()
 
 
-def resolve_source(step: PushStep, context: ResolveContext) -> ImageSource:
+def resolve_source(step: PushStep, context: ResolveContext) -> StepImage:
     """Return the image of a push step; raises `ConfigError` with the place in the file."""
     named = only_name(step.candidate.text)
     if named is not None:
@@ -55,12 +55,12 @@ def resolve_source(step: PushStep, context: ResolveContext) -> ImageSource:
             )
     text = context.use(step.candidate)
     if context.is_later(text):
-        return ImageSource(text, "", name=text)
+        return StepImage(text, "", name=text)
     given = context.candidates.get(text)
     spec = (
-        _read(text, read_source, step.candidate, context)
+        _read(text, context.grammar.read, step.candidate)
         if given is None
-        else _read(given, parse_source, step.candidate, context)
+        else _read(given, context.grammar.parse, step.candidate)
     )
     if spec is None:
         return _remote(text, step, context)  # the language's rule: without a host it is Docker Hub's
@@ -71,13 +71,13 @@ def resolve_source(step: PushStep, context: ResolveContext) -> ImageSource:
         raise error(
             step.candidate.location, f"candidate {text!r} is a path that exists, and a name of an image too", hint
         )
-    return ImageSource(spec.text, spec.text)
+    return StepImage(spec.text, spec.text)
 
 
-def _read(text: str, read: Callable[[str, IsPath], Spec], where: Text, context: ResolveContext) -> Spec:
+def _read(text: str, read: Callable[[str], Spec], where: Text) -> Spec:
     """Return a SOURCE taken apart, and say of one that is wrong where it is written."""
     try:
-        return read(text, context.is_path)
+        return read(text)
     except ConfigError as problem:
         raise error(where.location, f"candidate: {problem.message}", problem.hint) from problem
 
@@ -88,7 +88,7 @@ def _hint_for(named: str, context: ResolveContext) -> str:
     return f"{hint_for_step(named, tuple(context.builds))}; or give the variable: --var {named}=VALUE"
 
 
-def build_source(build: BuildStep, where: Text, context: ResolveContext) -> ImageSource:
+def build_source(build: BuildStep, where: Text, context: ResolveContext) -> StepImage:
     """Return the image of a build step, which somebody must have named, except in a plan."""
     source = context.candidates.get(build.name, "")
     if not source and context.wants_images:
@@ -98,11 +98,11 @@ def build_source(build: BuildStep, where: Text, context: ResolveContext) -> Imag
             f"give one: --candidate {build.name}=oci:DIR, or candidates: in oci-push.yaml",
         )
     if source:
-        _read(source, read_source, where, context)  # one that does not exist yet may be there when it is opened
-    return ImageSource(f"step:{build.name}", source, name=context.use(build.image_name) if build.image_name else "")
+        _read(source, context.grammar.read, where)  # one that does not exist yet may be there when it is opened
+    return StepImage(f"step:{build.name}", source, name=context.use(build.image_name) if build.image_name else "")
 
 
-def _pushed(name: str, where: Text, context: ResolveContext) -> ImageSource:
+def _pushed(name: str, where: Text, context: ResolveContext) -> StepImage:
     """Return the image that an earlier push step has pushed."""
     pushed = context.pushed.get(name)
     if pushed is None and not context.is_plan:
@@ -110,12 +110,12 @@ def _pushed(name: str, where: Text, context: ResolveContext) -> ImageSource:
             where.location, f"candidate {where.text}: step {name!r} has pushed no image", "it must run before this one"
         )
     if pushed is None:
-        return ImageSource(f"step:{name}", "", name=context.image_names.get(name, where.text))
+        return StepImage(f"step:{name}", "", name=context.image_names.get(name, where.text))
     reference = Reference(pushed.repository, "", pushed.digest)
-    return ImageSource(f"step:{name}", f"docker://{reference}", pushed.endpoint, name=pushed.name)
+    return StepImage(f"step:{name}", f"docker://{reference}", pushed.endpoint, name=pushed.name)
 
 
-def _remote(text: str, step: PushStep, context: ResolveContext) -> ImageSource:
+def _remote(text: str, step: PushStep, context: ResolveContext) -> StepImage:
     try:
         reference = Reference.parse(text)
     except ValueError as problem:
@@ -136,19 +136,19 @@ def _remote(text: str, step: PushStep, context: ResolveContext) -> ImageSource:
     return replace(found, instead=_fallbacks(reference, pull, context))
 
 
-def _image(reference: Reference, pull: Integration | None, context: ResolveContext) -> ImageSource:
+def _image(reference: Reference, pull: Integration | None, context: ResolveContext) -> StepImage:
     path = reference.repository.path
     if reference.repository.host == DOCKER_HUB:
         path = path.removeprefix("library/")
     endpoint = pull.endpoint(with_login=context.with_login) if pull else None
     if endpoint is not None:
         endpoint = replace(endpoint, host=reference.repository.host)
-    return ImageSource(str(reference), f"docker://{reference}", endpoint, pull.name if pull else "", path)
+    return StepImage(str(reference), f"docker://{reference}", endpoint, pull.name if pull else "", path)
 
 
-def _fallbacks(reference: Reference, pull: Integration | None, context: ResolveContext) -> tuple[ImageSource, ...]:
+def _fallbacks(reference: Reference, pull: Integration | None, context: ResolveContext) -> tuple[StepImage, ...]:
     """Return the registries to pull from when this one keeps failing; the path in them is the same."""
-    found: list[ImageSource] = []
+    found: list[StepImage] = []
     seen = {pull.name} if pull else set()
     while pull is not None and pull.fallback and pull.fallback not in seen:
         pull = context.config.find(pull.fallback)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -12,8 +12,9 @@ from oci_push.language.integrations import Config
 from oci_push.language.steps import BuildStep, Text
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.identity import EcrCreation
+from oci_push.model.identity import RepositoryCreation
 from oci_push.model.reference import Repository
+from oci_push.model.source import SourceGrammar
 from oci_push.variables.lookup import Variables, names_in
 
 
@@ -30,7 +31,7 @@ class Pushed(Struct, frozen=True):
 
 
 class ResolveContext(Struct, frozen=True):
-    """What resolving looks things up in; `is_path` says whether a file exists.
+    """What resolving looks things up in; `grammar` says what a SOURCE means.
 
     `candidates` are the SOURCEs of build steps; `pushed` grows while a run goes on, in a plan `image_names`. `steps`
     are the names of all steps. `regions` replace those of ECR integrations, and `wait_replication` waits for them as
@@ -43,13 +44,13 @@ class ResolveContext(Struct, frozen=True):
     variables: Variables
     builds: Mapping[str, BuildStep]
     candidates: Mapping[str, str]
-    is_path: Callable[[str], bool]
+    grammar: SourceGrammar
     steps: frozenset[str] = frozenset()
     pushed: Mapping[str, Pushed] = field(default_factory=dict)
     image_names: Mapping[str, str] = field(default_factory=dict)
     regions: tuple[str, ...] = ()
     wait_replication: bool = False
-    creation: EcrCreation | None = None
+    creation: RepositoryCreation | None = None
     with_login: bool = True
     wants_images: bool = True
     is_plan: bool = False

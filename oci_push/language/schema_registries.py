@@ -35,7 +35,7 @@ from oci_push.language.registry_choice import (
 from oci_push.language.scalars import VARIABLE, step_type, text, texts, walk_hooks, walk_steps
 from oci_push.language.schema_steps import AWS_KEYS, PUSH_STEP
 from oci_push.language.steps import AwsKeys, PushStep, Text
-from oci_push.providers.ecr.host import is_region
+from oci_push.providers.families import is_region
 
 _MIXED = re.compile(r"\t\s|\s\t")
 _VENDORS_HOST = re.compile(

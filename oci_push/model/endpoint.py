@@ -7,7 +7,7 @@ import ipaddress
 
 from msgspec import Struct, field
 
-from oci_push.model.identity import Identity
+from oci_push.model.identity import CloudIdentity
 from oci_push.secret import Secret
 
 
@@ -64,7 +64,7 @@ class RegistryEndpoint(Struct, frozen=True):
     tls: TlsConfig = field(default_factory=TlsConfig)
     name: str = ""
     address: str = ""
-    identity: Identity | None = None
+    identity: CloudIdentity | None = None
     is_alone: bool = False
     family: str = ""
 

@@ -20,8 +20,8 @@ from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTa
 from oci_push.events import LogMessage
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
-from oci_push.model.identity import AwsIdentity, EcrCreation
-from oci_push.providers.ecr.replication_rules import Place
+from oci_push.providers.ecr.identity import AwsIdentity, EcrCreation
+from oci_push.providers.replication import Place
 from oci_push.runtime.clock import FakeClock
 from oci_push.transport.session import TransportSettings
 

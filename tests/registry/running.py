@@ -23,7 +23,7 @@ from oci_push.runner.simulated_results import SimulatedResults
 from oci_push.runtime.clock import Clock, FakeClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.sources.table import path_exists
+from oci_push.sources.table import GRAMMAR
 from oci_push.transport.session import TransportSettings
 from oci_push.variables.lookup import Variables, VariableSource
 
@@ -57,7 +57,7 @@ class Running:
             self.variables,
             pipeline.builds(),
             self.candidates,
-            path_exists,
+            GRAMMAR,
             steps=frozenset(step.name for step in flatten(pipeline.steps)),
         )
         options = Options(
