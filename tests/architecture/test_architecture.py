@@ -58,6 +58,8 @@ BESIDE = {
 """Rooms that stand beside the ladder: what they see. They are seen from `runner` upwards."""
 
 HOMES = {
+    "httpx": ("oci_push/transport/",),
+    "httpcore": ("oci_push/transport/",),
     "boto3": ("oci_push/providers/ecr/aws.py",),
     "h11": ("oci_push/transport/connection.py",),
     "botocore": ("oci_push/providers/ecr/aws.py", "oci_push/providers/ecr/error_responses.py"),
