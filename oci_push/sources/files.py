@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +86,8 @@ class SpoolSpace:
 
     def new(self) -> IO[bytes]:
         """Open an empty file, mode 0600; raises `SourceError` when no folder allows it."""
+        import tempfile  # and with it shutil and its compressors: most images need no file
+
         try:
             file = tempfile.TemporaryFile(dir=self._folder, prefix="oci-push-", buffering=0)  # noqa: SIM115
         except OSError as problem:

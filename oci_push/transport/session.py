@@ -5,7 +5,6 @@ Redirects are followed here, as only here is known who may see credentials.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -28,6 +27,7 @@ from oci_push.protocol.endpoints import bare, learn_query
 from oci_push.protocol.error_responses import error_for
 from oci_push.protocol.notices import rate_limits, warnings
 from oci_push.runtime.context import Context
+from oci_push.runtime.log import Log
 from oci_push.runtime.retry import Retried, RetryPolicy, RetryState, attempts
 from oci_push.transport.auth import Authenticator
 from oci_push.transport.connection import Patience
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from oci_push.transport.probe import Probe
 
 T = TypeVar("T")
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_HOPS = 10
 _MAX_ERROR_BYTES = 64 * 1024

@@ -1,0 +1,20 @@
+"""Python's log, for whoever listens: nobody does who has not imported `logging`, and then it need not be loaded."""
+
+from __future__ import annotations
+
+import sys
+
+
+class Log:
+    """A logger of the standard library by its name, looked up when something is told."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def debug(self, text: str, *values: object) -> None:
+        """Tell a line whose ``%s`` are `values`."""
+        logging = sys.modules.get("logging")
+        if logging is not None:
+            logging.getLogger(self._name).debug(text, *values)
