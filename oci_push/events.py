@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.model.digest import Digest
-from oci_push.model.outcomes import BlobOutcome, ManifestOutcome, ReplicaOutcome, Status, TagOutcome
+from oci_push.model.outcomes import BlobKind, BlobOutcome, ManifestOutcome, ReplicaOutcome, Status, TagOutcome
 from oci_push.model.reference import Repository
 from oci_push.secret import masked
 
@@ -28,7 +28,7 @@ class _Event(Struct, frozen=True, tag=_tag):
 
 
 class LogMessage(_Event, frozen=True):
-    """Something that a person should read: `level` is ``info`` or ``warning``."""
+    """Something that a person should read: `level` is ``info``, ``warning`` or, from the command line, ``error``."""
 
     text: str
     level: str = "info"
@@ -42,6 +42,18 @@ class SourceOpened(_Event, frozen=True):
     manifests: int
     blobs: int
     size_bytes: int
+
+
+class LayerReading(_Event, frozen=True):
+    """A layer of an archive is being read before anything is sent: `read_bytes` of `size_bytes` that are stored.
+
+    It is compressed on the way, or only checked and hashed. It comes a few times a second from a layer that takes long.
+    """
+
+    diff_id: Digest
+    read_bytes: int
+    size_bytes: int
+    is_compressed: bool
 
 
 class LayerCompressed(_Event, frozen=True):
@@ -60,8 +72,20 @@ class TargetStarted(_Event, frozen=True):
     tags: tuple[str, ...]
 
 
+class BlobStarted(_Event, frozen=True):
+    """Work on a blob begins, which may come to sending it."""
+
+    repository: Repository
+    digest: Digest
+    size_bytes: int
+    kind: BlobKind
+
+
 class BlobProgress(_Event, frozen=True):
-    """Bytes of a blob have gone out; `sent_bytes` counts from the blob's start."""
+    """Bytes of a blob have gone out; `sent_bytes` counts from the blob's start, and goes back when some are lost.
+
+    It comes a few times a second from each blob that is being sent.
+    """
 
     repository: Repository
     digest: Digest
@@ -86,6 +110,7 @@ class BlobDone(_Event, frozen=True):
     size_bytes: int
     outcome: BlobOutcome
     mounted_from: str = ""
+    kind: BlobKind = BlobKind.LAYER
 
 
 class ManifestDone(_Event, frozen=True):
@@ -124,7 +149,10 @@ class ReplicaDone(_Event, frozen=True):
 
 
 class RetryScheduled(_Event, frozen=True):
-    """Something failed in a way that may pass and is tried again after `wait_s` seconds."""
+    """Something failed in a way that may pass and is tried again after `wait_s` seconds.
+
+    `what` begins with the repository it belongs to, if to one, and goes on as a reference or after a colon.
+    """
 
     what: str
     why: str
@@ -165,8 +193,10 @@ Event: TypeAlias = (
     Within
     | LogMessage
     | SourceOpened
+    | LayerReading
     | LayerCompressed
     | TargetStarted
+    | BlobStarted
     | BlobProgress
     | UploadResumed
     | BlobDone
@@ -202,7 +232,7 @@ def discreet(emit: Emit) -> Emit:
 def _masked(event: E) -> E:
     if isinstance(event, Within):
         return replace(event, step=masked(event.step), event=_masked(event.event))
-    if isinstance(event, BlobProgress):  # the one that comes often, and holds no text
+    if isinstance(event, BlobProgress | LayerReading):  # those that come often, and hold no text
         return event
     texts = {name: value for name in event.__struct_fields__ if isinstance(value := getattr(event, name), str)}
     changed = {name: shown for name, value in texts.items() if (shown := masked(value)) != value}

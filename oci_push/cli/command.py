@@ -15,8 +15,9 @@ from typing import Any, get_type_hints
 
 from msgspec import Struct
 
-from oci_push.cli.output import tell
-from oci_push.errors import Cancelled, ConfigError, OciPushError
+from oci_push.cli.ci import Place
+from oci_push.cli.output import issue, tell
+from oci_push.errors import Cancelled, ConfigError, Diagnostic, OciPushError
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import attend
@@ -102,11 +103,12 @@ def show_error(error: OciPushError, *, before: str = "") -> None:
     """Print an error and its hint; a configuration error's problems one a line. `before` says what it belongs to."""
     if isinstance(error, ConfigError) and len(error.problems) > 1:
         for problem in error.problems:
-            tell(f"error: {problem}")
-            if problem.hint:
-                tell(f"  hint: {problem.hint}")
+            issue("error", str(problem), problem.hint, _place(problem))
         return
     before = "" if str(error).startswith(before) else before
-    tell(f"error: {before}{error}")
-    if error.hint:
-        tell(f"  hint: {error.hint}")
+    place = _place(error.problems[0]) if isinstance(error, ConfigError) else Place()
+    issue("error", f"{before}{error}", error.hint, place)
+
+
+def _place(problem: Diagnostic) -> Place:
+    return Place(problem.file, problem.line, problem.column)

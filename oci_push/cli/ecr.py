@@ -12,7 +12,8 @@ from oci_push.cli.command import run_command, takes
 from oci_push.cli.inputs import read_bytes
 from oci_push.cli.options import AsJson, CaFile, Common, Debug, Quiet, split_regions
 from oci_push.cli.output import say, say_form, say_json, warn
-from oci_push.cli.progress import LineRenderer, show_replicas
+from oci_push.cli.progress import LineRenderer
+from oci_push.cli.results import show_replicas
 from oci_push.cli.words import LOGIN, SAFETY, SPEED, TARGET, Argument, Option
 from oci_push.engine.pusher import REPLICATION_S, Pusher
 from oci_push.engine.regions import follow

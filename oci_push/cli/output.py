@@ -4,6 +4,9 @@
 `model.display`), so no caller needs to know who wrote a text. `open_doors` puts a `Door` in the place of both streams,
 which cleans what others print: usage errors, which repeat the user's words, warnings and tracebacks.
 
+What stands still on a terminal is text that is written over again and again: a `Picture` at the foot of a door's
+stream, above which every line goes that is printed meanwhile.
+
 A stream that is closed, full or no longer read never disturbs the work: what cannot be printed is dropped, and
 `lost_results` says so at the end, for the exit code.
 """
@@ -17,15 +20,27 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from msgspec import Struct
 
 from oci_push import forms
+from oci_push.cli.ci import Ci, Place, find_ci
 from oci_push.model.display import clean, clean_json
 from oci_push.secret import Json
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from oci_push.events import Event
+
 _DEBUG = "oci-push --debug"
+_NOWHERE = Place()
+_TO_LINES_END, _TO_THE_END = "\x1b[K", "\x1b[J"
+_AT_ONCE, _DONE = "\x1b[?2026h", "\x1b[?2026l"
+"""What a terminal that knows it (mode 2026) shows as one change; others pass over it."""
 
 
 def say(line: str = "") -> None:
@@ -50,14 +65,99 @@ def say_form(form: Struct) -> None:
 
 def tell(line: str) -> None:
     """Print one line for people, on stderr."""
-    _put(sys.stderr, f"{clean(line)}\n")
+    door = sys.stderr
+    if isinstance(door, Door) and door.takes_events:
+        from oci_push.events import LogMessage
+
+        tell_event(LogMessage(line))
+    else:
+        _put(sys.stderr, f"{clean(line)}\n")
 
 
-def warn(text: str, hint: str | None = None) -> None:
+def tell_event(event: Event) -> None:
+    """Print an event as one line of JSON, on stderr."""
+    from oci_push.runner.report import EventForm
+    from oci_push.runtime.clock import SystemClock
+
+    form = EventForm(forms.VERSION, event, round(SystemClock().now(), 3))
+    _put(sys.stderr, f"{clean_json(forms.to_builtins(form), indent=None)}\n")
+
+
+def warn(text: str, hint: str | None = None, place: Place = _NOWHERE) -> None:
     """Print a warning, and what to do about it."""
-    tell(f"warning: {text}")
-    if hint:
-        tell(f"  hint: {hint}")
+    issue("warning", text, hint, place)
+
+
+def issue(level: str, text: str, hint: str | None = None, place: Place = _NOWHERE) -> None:
+    """Print an ``error`` or a ``warning`` and what to do about it, so that a CI that reads along annotates it."""
+    door = sys.stderr
+    whole = f"{text}\nhint: {hint}" if hint else text
+    if isinstance(door, Door) and door.takes_events:
+        from oci_push.events import LogMessage
+
+        tell_event(LogMessage(whole, level))
+    elif isinstance(door, Door) and (command := door.ci.issue(level, whole, place)):
+        _put(sys.stderr, f"{command}\n")
+    else:
+        tell(f"{level}: {text}")
+        if hint:
+            tell(f"  hint: {hint}")
+
+
+def tell_section(title: str, now: float, *, begins: bool) -> None:
+    """Begin or end a part of the log that the CI can fold, if it can; `now` is in seconds since 1970."""
+    door = sys.stderr
+    if isinstance(door, Door) and not door.takes_events:
+        mark = door.ci.opened(title, now) if begins else door.ci.closed(title, now)
+        if mark:
+            _put(sys.stderr, f"{mark}\n")
+
+
+def speak_json() -> None:
+    """Make stderr a stream of events: from now on every line for people is one, too."""
+    if isinstance(sys.stderr, Door):
+        sys.stderr.takes_events = True
+
+
+def is_terminal(env: Mapping[str, str]) -> bool:
+    """Return whether stderr is a terminal on which lines can be written over."""
+    return isinstance(sys.stderr, Door) and sys.stderr.isatty() and env.get("TERM", "dumb") != "dumb"
+
+
+def is_unicode() -> bool:
+    """Return whether stderr takes every sign."""
+    return sys.stderr is not None and (sys.stderr.encoding or "").lower().startswith("utf")
+
+
+def show_picture(picture: Picture | None) -> None:
+    """Put a picture at the foot of stderr, draw the one that is there again, or take it away."""
+    if isinstance(sys.stderr, Door):
+        sys.stderr.show(picture)
+
+
+def terminal_size() -> os.terminal_size:
+    """Return how large the window is that stderr is shown in."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return os.terminal_size((80, 24))
+
+
+def console(width: int, env: Mapping[str, str]) -> Console:
+    """Return what renders for a terminal of this width, into a text; colours are those that `env` speaks of."""
+    from rich.console import Console  # loaded for a display only
+
+    return Console(
+        file=io.StringIO(),
+        force_terminal=True,
+        width=width,
+        height=100,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        legacy_windows=False,
+        _environ={name: value for name, value in env.items() if name not in ("COLUMNS", "LINES")},
+    )
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -95,13 +195,31 @@ def start_debug_log() -> None:
     log.addHandler(handler)
 
 
-class Door(io.TextIOBase):
-    """Stand in for a stream: clean each line that is written, and fail at nothing. `trouble` is what went wrong."""
+class Picture(Protocol):
+    """What stands at the foot of a terminal; its texts are clean."""
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def over(self) -> str:
+        """Return what moves the cursor from below the picture to its first character."""
+        ...
+
+    def drawn(self) -> str:
+        """Return the picture as whole lines, and note its size."""
+        ...
+
+
+class Door(io.TextIOBase):
+    """Stand in for a stream: clean each line that is written, and fail at nothing. `trouble` is what went wrong.
+
+    `ci` reads along, and what `takes_events` gets its lines as JSON.
+    """
+
+    def __init__(self, stream: TextIO | None, ci: Ci | None = None) -> None:
         self._stream = stream
         self._lock = threading.RLock()
         self._begun = ""
+        self._picture: Picture | None = None
+        self.ci = ci or Ci()
+        self.takes_events = False
         self.trouble: OSError | None = None
 
     @property
@@ -142,8 +260,18 @@ class Door(io.TextIOBase):
             if self._stream is None:
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             if self.trouble is None:
-                self._stream.write(text)
+                picture = self._picture
+                self._stream.write(_above(picture, text) if picture is not None else text)
                 self._stream.flush()
+
+    def show(self, picture: Picture | None) -> None:
+        """Draw a picture below all that is printed; without one, take away what is there."""
+        with self._lock:
+            before, self._picture = self._picture, picture
+            if picture is not None:
+                self.put("")
+            elif before is not None:
+                self.put(f"{before.over()}{_TO_THE_END}")
 
     def flush(self) -> None:
         """Print what a line has so far."""
@@ -179,7 +307,8 @@ def open_doors() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.stdout, sys.stderr = Door(sys.stdout), Door(sys.stderr)
+    ci = find_ci(os.environ)
+    sys.stdout, sys.stderr = Door(sys.stdout, ci), Door(sys.stderr, ci)
 
 
 def lost_results() -> OSError | None:
@@ -194,3 +323,10 @@ def _put(stream: TextIO | None, text: str) -> None:
     elif stream is not None:
         stream.write(text)
         stream.flush()
+
+
+def _above(picture: Picture, text: str) -> str:
+    """Return what writes a text where a picture is, and the picture below: in place, so that nothing flickers."""
+    over = picture.over()
+    lines = f"{text}{picture.drawn()}".replace("\n", f"{_TO_LINES_END}\n")
+    return f"{_AT_ONCE}{over}{lines}{_TO_THE_END}{_DONE}"

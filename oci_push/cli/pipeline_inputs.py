@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.api import this_environment
+from oci_push.cli.ci import Place
 from oci_push.cli.inputs import read_bytes, read_config, tell_found
 from oci_push.cli.options import CONFIG_NAME, ConfigOptions, pairs
 from oci_push.cli.output import tell, warn
@@ -149,4 +150,4 @@ def tell_idle(pushes: Pushes) -> None:
 def tell_warnings(warnings: tuple[Diagnostic, ...]) -> None:
     """Print what is strange about the files."""
     for problem in dict.fromkeys(warnings):
-        warn(str(problem), problem.hint)
+        warn(str(problem), problem.hint, Place(problem.file, problem.line, problem.column))

@@ -1,102 +1,181 @@
-"""Plain lines for a CI log, in the words people know from ``docker push``: what happens, and what became of it."""
+"""Lines for a log: what happens that is worth a line, and every ten seconds of long work how far it is.
+
+What was there already, was mounted, or had been compressed before is counted, and told in the line that ends a
+repository: an image of two hundred layers fills no screen with what did not happen.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
 
 from oci_push import events
-from oci_push.cli.command import show_error
-from oci_push.cli.output import say, tell
-from oci_push.engine.push import PushResult, ReplicaResult
+from oci_push.cli.output import issue, tell, tell_section
+from oci_push.cli.tally import Tally, Target, unwrapped
+from oci_push.cli.wording import counted, duration, familiar, short, size
 from oci_push.events import Event
-from oci_push.model.reference import DOCKER_HUB, Repository
+from oci_push.model.outcomes import BlobOutcome, TagOutcome
+from oci_push.runtime.clock import Clock, SystemClock
 
-_NOT_MOVED = ("failed", "not reached", "restored", "removed")
-_TOLD = ("restored", "removed", "left", "unknown")
+BEAT_S = 10.0
+"""How often long work says how far it is."""
+_LASTING = (
+    events.LogMessage
+    | events.SourceOpened
+    | events.UploadResumed
+    | events.ReplicaDone
+    | events.RetryScheduled
+    | events.StepStarted
+    | events.StepFinished
+)
+"""What is told in lines above a display that shows the rest."""
 
 
 class LineRenderer:
-    """Write one line for each event that a person wants to see; whole lines, from any thread."""
+    """Write a line for each event that a person wants to see; whole lines, from any thread.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    A `quiet` one writes only what went wrong. `beside_display` leaves out what a display shows. What is counted is in
+    `tally`.
+    """
+
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        beside_display: bool = False,
+        tally: Tally | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._quiet = quiet
+        self._beside_display = beside_display
+        self._tally = tally or Tally()
+        self._clock = clock or SystemClock()
+        self._began = self._clock.monotonic()
         self._lock = threading.Lock()
         self._stage = ""
+        self._open = ""
 
     def __call__(self, event: Event) -> None:
-        """Print an event, or nothing."""
-        prefix = ""
-        while isinstance(event, events.Within):
-            prefix += f"[{event.step}] "
-            event = event.event
-        loud = isinstance(event, events.LogMessage | events.RetryScheduled) and not (
-            isinstance(event, events.LogMessage) and event.level == "info"
+        """Count an event, and print it or nothing."""
+        steps, event = unwrapped(event)
+        now = self._clock.monotonic()
+        self._tally.add(event, steps[-1] if steps else "", now)
+        if isinstance(event, events.BlobProgress | events.LayerReading):
+            return
+        is_loud = isinstance(event, events.RetryScheduled) or (
+            isinstance(event, events.LogMessage) and event.level != "info"
         )
-        if self._quiet and not loud:
+        is_lasting = isinstance(event, _LASTING) or (isinstance(event, events.TargetFinished) and event.error)
+        if (self._quiet and not is_loud) or (self._beside_display and not is_lasting):
             return
-        lines = [line for line in _lines(event) if line]
-        if not lines:
-            return
+        prefix = "".join(f"[{step}] " for step in steps)
         with self._lock:
-            if isinstance(event, events.StepStarted) and event.stage != self._stage:
-                self._stage = event.stage
-                tell(f"Stage: {event.stage or 'default'}")
-            for line in lines:
-                tell(prefix + line)
+            if isinstance(event, events.LogMessage) and event.level != "info":
+                issue(event.level, f"{prefix}{event.text}")
+                return
+            if isinstance(event, events.StepStarted):
+                self._begin_step(event, is_alone=not steps)
+            line = self._line(event, now)
+            if line:
+                tell(f"{prefix}{line}")
+            if isinstance(event, events.StepFinished) and event.name == self._open:
+                tell_section(event.title, self._clock.now(), begins=False)
+                self._open = ""
 
+    def beat(self) -> None:
+        """Say how far the work is, if any is under way."""
+        now = self._clock.monotonic()
+        with self._tally.lock:
+            self._tally.look(now)
+            state = how_far(self._tally)
+        with self._lock:
+            tell(f"... {duration(now - self._began)}: {state}")
 
-def _lines(event: Event) -> Iterable[str]:
-    if isinstance(event, events.TargetStarted):
-        yield from (f"Tagging image as: {familiar(event.repository)}:{tag}" for tag in event.tags)
-        yield f"The push refers to repository [{familiar(event.repository)}]"
-    else:
-        yield _line(event)
+    def _begin_step(self, event: events.StepStarted, *, is_alone: bool) -> None:
+        if event.stage != self._stage:
+            self._stage = event.stage
+            tell(f"Stage: {event.stage or 'default'}")
+        # Lines of steps that run beside one another are mixed: no part of them could be folded.
+        if is_alone and not self._open:
+            self._open = event.name
+            tell_section(event.title, self._clock.now(), begins=True)
 
-
-def _line(event: Event) -> str:
-    match event:
-        case events.LogMessage(text=text, level=level):
-            return f"warning: {text}" if level == "warning" else text
-        case events.SourceOpened():
-            return f"Image {event.root} ({event.blobs} blobs, {size(event.size_bytes)}) from {event.source}"
-        case events.LayerCompressed():
-            how = "compressed before" if event.from_memory else "compressed"
-            return f"Layer '{event.diff_id.short}' {how} to {size(event.size_bytes)}"
-        case events.UploadResumed():
-            there, whole = size(event.offset_bytes), size(event.size_bytes)
-            return f"Layer '{event.digest.short}' goes on at {there} of {whole}, where an earlier run had stopped"
-        case events.BlobDone():
-            return f"Layer '{event.digest.short}' {_outcome(event)}"
-        case events.TagDone():
-            same = " (unchanged)" if event.outcome == "unchanged" else ""
-            return f"{event.tag}: digest: {event.digest} size: {event.size_bytes}{same}"
-        case events.TargetFinished():
-            if event.error:
+    def _line(self, event: Event, now: float) -> str:
+        match event:
+            case events.LogMessage(text=text):
+                return text
+            case events.SourceOpened():
+                what = f"{counted(event.blobs, 'blob')}, {size(event.size_bytes)}"
+                return f"Image {short(event.root)} ({what}) from {event.source}"
+            case events.LayerCompressed(from_memory=False):
+                return f"layer {event.diff_id.short}: compressed to {size(event.size_bytes)}"
+            case events.TargetStarted():
+                return f"Pushing to {familiar(event.repository)}"
+            case events.UploadResumed():
+                kind = self._tally.kind_of(event.repository, event.digest)
+                there, whole = size(event.offset_bytes), size(event.size_bytes)
+                return f"{kind} {event.digest.short} goes on at {there} of {whole}, where an earlier run had stopped"
+            case events.BlobDone(outcome=BlobOutcome.UPLOADED):
+                where = f" to {familiar(event.repository)}" if len(self._tally.targets) > 1 else ""
+                return f"{event.kind} {event.digest.short}: pushed {size(event.size_bytes)}{where}"
+            case events.TagDone():
+                place = f"{familiar(event.repository)}:{event.tag}"
+                same = event.outcome is TagOutcome.UNCHANGED
+                return f"Tag {place} is {short(event.digest)} already" if same else f"Tagged {place}"
+            case events.TargetFinished():
+                return self._finished_target(event, now)
+            case events.ReplicaDone():
+                return "" if event.error else f"{event.repository}@{short(event.digest)}: {event.outcome}"
+            case events.RetryScheduled():
+                why = event.why if event.why.startswith(event.what) else f"{event.what}: {event.why}"
+                return f"warning: {why}; attempt {event.attempt} failed, the next follows in {event.wait_s:.1f} s"
+            case events.StepStarted():
+                again = f" (attempt {event.attempt} of {event.max_attempts})" if event.attempt > 1 else ""
+                return f"Running push step: {event.title}{again}"
+            case events.StepFinished():
+                return _finished_step(event)
+            case _:
                 return ""
-            return f"Storing new pushed image: {familiar(event.repository)}@{event.digest}"
-        case events.ReplicaDone():
-            return "" if event.error else f"{event.repository}@{event.digest.short}: {event.outcome}"
-        case events.RetryScheduled():
-            why = event.why if event.why.startswith(event.what) else f"{event.what}: {event.why}"
-            return f"warning: {why}; attempt {event.attempt} failed, the next follows in {event.wait_s:.1f} s"
-        case events.StepStarted():
-            again = f" (attempt {event.attempt} of {event.max_attempts})" if event.attempt > 1 else ""
-            return f"Running push step: {event.title}{again}"
-        case events.StepFinished():
-            return _finished(event)
-        case _:
-            return ""
+
+    def _finished_target(self, event: events.TargetFinished, now: float) -> str:
+        name = familiar(event.repository)
+        if event.error:
+            return f"Push to {name} failed"
+        target = self._tally.targets.get(event.repository)
+        what = f": {came(target)}, {duration(now - target.started)}" if target is not None else ""
+        return f"Pushed {name}@{short(event.digest)}{what}"
 
 
-def _outcome(event: events.BlobDone) -> str:
-    words = {"exists": "already exists", "uploaded": "successfully pushed", "skipped": "skipped"}
-    if event.outcome == "mounted":
-        return f"mounted from {event.mounted_from}"
-    return words.get(event.outcome, event.outcome)
+def came(target: Target) -> str:
+    """Return by which ways blobs have come to a repository."""
+    ways = (
+        (target.sent, f"{target.sent} sent ({size(target.sent_bytes)})"),
+        (target.mounted, f"{target.mounted} mounted"),
+        (target.there, f"{target.there} there"),
+    )
+    return ", ".join(text for count, text in ways if count) or "nothing sent"
 
 
-def _finished(event: events.StepFinished) -> str:
+def how_far(tally: Tally) -> str:
+    """Return how far the work is, in one line."""
+    retries = f", {counted(tally.retries, 'retry', 'retries')}" if tally.retries else ""
+    targets = tally.under_way
+    if targets:
+        blobs = sum(one.done_blobs for one in targets), sum(one.blobs for one in targets)
+        there, whole = sum(map(tally.position_of, targets)), sum(one.size_bytes for one in targets)
+        where = familiar(targets[0].repository) if len(targets) == 1 else counted(len(targets), "", "repositories")
+        rate = f", {size(tally.per_s)}/s" if tally.moving else ""
+        left = tally.left_s
+        rest = f", {duration(left)} left" if left is not None and tally.moving else ""
+        return f"{where}: {blobs[0]} of {blobs[1]} blobs, {size(there)} of {size(whole)}{rate}{rest}{retries}"
+    if tally.reading:
+        found = tally.reading.values()
+        act = "compressing" if any(one.is_compressed for one in found) else "reading"
+        read, whole = sum(one.read_bytes for one in found), sum(one.size_bytes for one in found)
+        return f"{act} {counted(len(found), 'layer')}, {size(read)} of {size(whole)}{retries}"
+    return f"{'reading the image' if tally.image is None else 'at work'}{retries}"
+
+
+def _finished_step(event: events.StepFinished) -> str:
     if event.result == "success" and event.step_type == "push":
         return f"Successfully ran push step: {event.title}"
     if event.result == "success":
@@ -104,37 +183,3 @@ def _finished(event: events.StepFinished) -> str:
     if event.result == "skipped":
         return f"Skipped step: {event.title} ({event.reason})"
     return f"Step ended with {event.result}: {event.title}" + (f" ({event.reason})" if event.reason else "")
-
-
-def familiar(repository: Repository) -> str:
-    """Return a repository's name, Docker Hub's with its host, as the vendor's log does."""
-    return f"{DOCKER_HUB}/{repository.familiar}" if repository.host == DOCKER_HUB else str(repository)
-
-
-def size(count: int) -> str:
-    """Return a number of bytes for people."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return ""
-
-
-def show_tags(result: PushResult) -> None:
-    """Print the tags that are where they were, and by name each that was moved or may have been."""
-    missing = [tag.tag for tag in result.tags if tag.outcome in _NOT_MOVED]
-    if missing:
-        tell(f"  tags not pushed to {result.repository}: {', '.join(missing)}")
-    for tag in result.tags:
-        if tag.outcome in _TOLD:
-            tell(f"  tag {tag.tag}: {tag.outcome}" + (f" ({tag.error})" if tag.error else ""))
-
-
-def show_replicas(results: Sequence[ReplicaResult], *, is_quiet: bool) -> None:
-    """Print each place that serves the image on stdout, unless `is_quiet`, and each failure on stderr."""
-    for result in results:
-        if result.error is not None:
-            show_error(result.error)
-        elif not is_quiet:
-            say(f"{result.repository} {result.outcome}")

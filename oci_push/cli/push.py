@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from msgspec.structs import replace
 
 from oci_push.api import parse_destinations, this_environment
-from oci_push.cli.command import run_command, show_error, takes
+from oci_push.cli.command import run_command, takes
 from oci_push.cli.options import Common, Delivery, Family, split_regions
 from oci_push.cli.output import say, say_form
-from oci_push.cli.progress import LineRenderer, show_replicas, show_tags, size
+from oci_push.cli.reporting import Follower, Reporting
+from oci_push.cli.wording import size
 from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform, plan_unit
@@ -22,8 +23,11 @@ from oci_push.model.platform import Platform
 from oci_push.runtime.context import Context
 from oci_push.sources.table import GRAMMAR
 
+if TYPE_CHECKING:
+    from oci_push.runner.report import PushReport
 
-@takes(Common, Delivery)
+
+@takes(Common, Delivery, Reporting)
 def push(
     source: Annotated[str, Argument(metavar="SOURCE", help=f"{GRAMMAR.known}.")],
     destination: Annotated[list[str], Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
@@ -36,6 +40,7 @@ def push(
     *,
     common: Common,
     delivery: Delivery,
+    reporting: Reporting,
 ) -> None:
     """Push an image to one or several repositories, with one or several tags each.
 
@@ -48,6 +53,7 @@ def push(
         if plan and common.export:
             raise ConfigError("--export has no effect with --plan: nothing is pushed", hint="leave out one of them")
         env = this_environment().env
+        reporting.check_with(common, env, is_plan=plan)
         form = common.export_form(env)
         destinations = parse_destinations(destination, tag or [])
         wanted = _platform(platform)
@@ -76,16 +82,18 @@ def push(
             served_in=regions if common.wait_replication else None,
             is_final=True,
         )
-        emit = LineRenderer(quiet=common.quiet or delivery.as_json)
-        with common.pusher(context, emit, endpoints=endpoints, login_host=common.login_host(hosts)) as pusher:
+        is_quiet = common.quiet or delivery.as_json
+        login_host = common.login_host(hosts)
+        with (
+            reporting.following(context.clock, env, is_quiet=is_quiet, title=f"Push {source}") as follower,
+            common.pusher(context, follower.emit, endpoints=endpoints, login_host=login_host) as pusher,
+        ):
             if plan:
                 show_plan(source, plan_unit(unit, pusher, context), common.report, as_json=delivery.as_json)
                 return 0
-            done = perform(unit, pusher, context, emit)
-        if done.error is not None and not done.results:
-            raise done.error
+            done = perform(unit, pusher, context, follower.emit)
         try:
-            return show_result(source, done, common.report, as_json=delivery.as_json)
+            return _finish(source, done, follower, common, reporting, env, as_json=delivery.as_json)
         finally:
             if common.export and form:
                 from oci_push.variables.exports import write_exports
@@ -108,28 +116,34 @@ def _exported(done: UnitResult) -> Mapping[str, Mapping[str, str]]:
     }
 
 
-def show_result(source: str, done: UnitResult, report: Path | None, *, as_json: bool) -> int:
-    """Print each tag with its digest, and each failure, and write the report; return the exit code."""
-    if as_json or report:
-        from oci_push.runner.report import PushReport, write_report
+def _finish(
+    source: str,
+    done: UnitResult,
+    follower: Follower,
+    common: Common,
+    reporting: Reporting,
+    env: Mapping[str, str],
+    *,
+    as_json: bool,
+) -> int:
+    """Print and write what became of a push; return the exit code."""
+    from oci_push.cli.results import rows_of_push, show_errors, show_tags_of
 
-        form = PushReport.of(source, done.results, done.replicas, done.trouble)
-        if as_json:
-            say_form(form)
-    for result in done.results:
-        for tag in result.tags:
-            if tag.outcome.is_there and not as_json:
-                say(f"{result.repository}:{tag.tag}@{result.root}")
-        if result.error is not None:
-            show_error(result.error)
-            show_tags(result)
-    show_replicas(done.replicas, is_quiet=as_json)
-    if done.trouble is not None:
-        show_error(done.trouble)
-    if report:
-        write_report(report, form)
-    errors = [*(one.error for one in done.results), *(one.error for one in done.replicas)]
-    return exit_code(errors) or exit_code([done.trouble])
+    def report() -> PushReport:
+        from oci_push.runner.report import PushReport
+
+        return PushReport.of(source, done.results, done.replicas, done.trouble)
+
+    rows = rows_of_push(done.results, follower.tally)
+    if as_json:
+        say_form(report())
+    if not as_json:
+        show_tags_of(done.results, done.replicas)
+    reporting.show_rows(rows, env, is_quiet=common.quiet or as_json)
+    errors = show_errors(done)
+    reporting.finish(common, env, title=f"Push {source}", rows=rows, errors=[("", one) for one in errors], form=report)
+    ended = [*(one.error for one in done.results), *(one.error for one in done.replicas)]
+    return exit_code(ended) or exit_code([done.trouble])
 
 
 def show_plan(source: str, plan: PushPlan, report: Path | None, *, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from oci_push.api import this_environment
 from oci_push.cli.command import run_command, show_error, takes
 from oci_push.cli.options import Common, Delivery
-from oci_push.cli.output import say, say_form, tell
+from oci_push.cli.output import issue, say_form, tell
 from oci_push.cli.pipeline_inputs import (
     Inputs,
     PipelineFile,
@@ -21,12 +21,12 @@ from oci_push.cli.pipeline_inputs import (
     tell_idle,
     tell_warnings,
 )
-from oci_push.cli.progress import LineRenderer, show_tags
+from oci_push.cli.reporting import Follower, Reporting
 from oci_push.cli.words import OUTPUT, SAFETY, Option
-from oci_push.errors import ConfigError
+from oci_push.errors import ConfigError, OciPushError
 from oci_push.language.resolving import raise_together
 from oci_push.model.outcomes import Status
-from oci_push.runner.report import PipelineReport, write_report
+from oci_push.runner.report import PipelineReport
 from oci_push.runner.results import RunReport
 from oci_push.runner.run import Runner
 from oci_push.runner.settings import RunSettings
@@ -35,7 +35,7 @@ from oci_push.runtime.context import Context
 from oci_push.variables.exports import check_export_names, write_exports
 
 
-@takes(PipelineOptions, Common, Delivery)
+@takes(PipelineOptions, Common, Delivery, Reporting)
 def run(
     pipeline: PipelineFile,
     sandbox: Annotated[bool, Option("Push into a registry inside this process.", under=SAFETY)] = False,
@@ -47,11 +47,13 @@ def run(
     given: PipelineOptions,
     common: Common,
     delivery: Delivery,
+    reporting: Reporting,
 ) -> None:
     """Run a pipeline: its push steps, in order or in parallel, with their conditions, retries, limits and hooks."""
 
     def work(context: Context) -> int:
         env = this_environment().env
+        reporting.check_with(common, env)
         form = common.export_form(env)
         resolving = {**common.resolving(), **delivery.resolving()}
         inputs = read_inputs(pipeline, common, given, context.clock, for_run=True, with_login=not sandbox, **resolving)
@@ -67,14 +69,15 @@ def run(
             read_file=_read_text,
         )
         login_host = _check_effects(common, inputs, settings)
-        with _stand_in(sandbox) as address:
-            emit = LineRenderer(quiet=common.quiet or delivery.as_json)
-            with common.pusher(context, emit, rehearsal=address, login_host=login_host, is_lenient=True) as pusher:
-                done = Runner(pusher, inputs.resolve_context, settings, emit).run(inputs.pipeline, context)
-        _show(done, as_json=delivery.as_json)
+        is_quiet = common.quiet or delivery.as_json
+        with (
+            _stand_in(sandbox) as address,
+            reporting.following(context.clock, env, is_quiet=is_quiet) as follower,
+            common.pusher(context, follower.emit, rehearsal=address, login_host=login_host, is_lenient=True) as pusher,
+        ):
+            done = Runner(pusher, inputs.resolve_context, settings, follower.emit).run(inputs.pipeline, context)
         try:
-            if common.report:
-                write_report(common.report, PipelineReport.of(done))
+            _finish(str(pipeline), done, follower, common, reporting, env, as_json=delivery.as_json)
         finally:
             if common.export and form:
                 write_exports(common.export, form, inputs.resolve_context.variables.exports())
@@ -98,21 +101,54 @@ def _check_effects(common: Common, inputs: Inputs, settings: RunSettings) -> str
     return common.login_host(tuple(dict.fromkeys(without)))
 
 
-def _show(done: RunReport, *, as_json: bool) -> None:
+def _finish(
+    pipeline: str,
+    done: RunReport,
+    follower: Follower,
+    common: Common,
+    reporting: Reporting,
+    env: Mapping[str, str],
+    *,
+    as_json: bool,
+) -> None:
+    """Print and write what became of a run."""
+    from oci_push.cli.results import rows_of_run, show_tags_of
+
+    rows = rows_of_run(done.steps, follower.tally)
     if as_json:
         say_form(PipelineReport.of(done))
+    else:
+        for step in done.steps:
+            show_tags_of(step.pushed, ())
+    reporting.show_rows(rows, env, is_quiet=common.quiet or as_json)
+    _show_failures(done)
+    failed = [
+        (step.name, step.error or OciPushError(step.reason))
+        for step in done.steps
+        if step.error is not None or (step.status is Status.FAILURE and step.type != "parallel")
+    ]
+    reporting.finish(
+        common,
+        env,
+        title=f"{pipeline}: {done.status}",
+        rows=rows,
+        errors=failed,
+        skipped=[(step.name, step.reason) for step in done.steps if step.status is Status.SKIPPED],
+        form=lambda: PipelineReport.of(done),
+    )
+
+
+def _show_failures(done: RunReport) -> None:
+    from oci_push.cli.results import show_tags
+
     for step in done.steps:
-        for result in step.pushed:
-            for tag in result.tags:
-                if tag.outcome.is_there and not as_json:
-                    say(f"{result.repository}:{tag.tag}@{result.root}")
         if step.error is not None:
             show_error(step.error, before=f"step {step.name}: ")
             for result in step.pushed:
                 if result.error is not None:
                     show_tags(result)
         elif step.status is Status.FAILURE and step.type != "parallel":
-            tell(f"error: step {step.name}: {step.reason}")
+            issue("error", f"step {step.name}: {step.reason}")
     tell_idle(done.pushes)
     tell(f"Build finished: {done.status}")
 

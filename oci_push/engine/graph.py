@@ -12,6 +12,7 @@ from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
+from oci_push.model.outcomes import BlobKind
 from oci_push.model.platform import Platform
 from oci_push.runtime.context import Context
 from oci_push.sources.base import ImageReader
@@ -32,6 +33,13 @@ class ImageGraph(Struct, frozen=True):
     def size_bytes(self) -> int:
         """Return the sum of all distinct blobs."""
         return sum(blob.size for blob in self.blobs)
+
+    def kinds(self) -> dict[Digest, BlobKind]:
+        """Return what each blob is in its manifest; one that is a configuration somewhere is one."""
+        found = {blob.digest: BlobKind.OTHER for blob in self.blobs}
+        found.update((layer.digest, BlobKind.LAYER) for node in self.nodes for layer in node.layers)
+        found.update((node.config.digest, BlobKind.CONFIG) for node in self.nodes if node.config is not None)
+        return found
 
 
 def walk(

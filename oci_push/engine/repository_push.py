@@ -40,6 +40,7 @@ class RepositoryPush:
         self.work = work
         self.root = plan.graph.root
         self.nodes = plan.graph.nodes
+        self._kinds = plan.graph.kinds()
         self.source = source
         self.emit = emit
         self.blobs: dict[Digest, BlobResult] = {}
@@ -87,7 +88,8 @@ class RepositoryPush:
             return
         for blob in self.work.blobs:
             self.blobs[blob.digest] = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
-            self.emit(BlobDone(self.client.repository, blob.digest, blob.size, BlobOutcome.EXISTS))
+            kind = self._kinds[blob.digest]
+            self.emit(BlobDone(self.client.repository, blob.digest, blob.size, BlobOutcome.EXISTS, kind=kind))
         self.emit(ManifestDone(self.client.repository, self.root.digest, ManifestOutcome.EXISTS))
 
     def put_root(self, context: Context) -> None:
@@ -156,7 +158,8 @@ class RepositoryPush:
                 self.snapshot.ask(inner, item, once=True)
                 return
             asked = candidates.get(item.digest, ())
-            self.blobs[item.digest] = transfer(inner, self.client, self.source, item, asked, self.emit)
+            kind = self._kinds[item.digest]
+            self.blobs[item.digest] = transfer(inner, self.client, self.source, item, asked, self.emit, kind)
 
         # Largest first: a blob cannot be split over connections, so the longest decides when all are done. Beside them
         # the tags are asked for, which costs no time here, and is the only way to tell later what a push has moved.

@@ -14,10 +14,10 @@ from oci_push.errors import (
     RegistryError,
     UploadRejectedError,
 )
-from oci_push.events import BlobDone, Emit
+from oci_push.events import BlobDone, BlobStarted, Emit
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.model.outcomes import BlobOutcome
+from oci_push.model.outcomes import BlobKind, BlobOutcome
 from oci_push.model.reference import Repository
 from oci_push.protocol.uploads import UploadSession
 from oci_push.registry.repository import RepositoryClient
@@ -45,15 +45,17 @@ def transfer(
     blob: Descriptor,
     mount_candidates: Sequence[Repository],
     emit: Emit,
+    kind: BlobKind = BlobKind.LAYER,
 ) -> BlobResult:
-    """Bring one blob into the client's repository, by the cheapest way that works."""
+    """Bring one blob into the client's repository, by the cheapest way that works; `kind` is for who listens."""
     started = context.clock.monotonic()
+    emit(BlobStarted(client.repository, blob.digest, blob.size, kind))
     with client.turn(context, blob) as elsewhere:
         candidates = tuple(dict.fromkeys((*((elsewhere,) if elsewhere else ()), *mount_candidates)))
         result = _bring(context, client, source, blob, candidates)
     if result.outcome is not BlobOutcome.UPLOADED:
         client.drop_upload(context, blob)
-    emit(BlobDone(client.repository, blob.digest, blob.size, result.outcome, result.mounted_from))
+    emit(BlobDone(client.repository, blob.digest, blob.size, result.outcome, result.mounted_from, kind))
     return replace(result, seconds=context.clock.monotonic() - started)
 
 

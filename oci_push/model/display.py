@@ -54,9 +54,9 @@ def defused(line: str) -> str:
     return _COMMANDS.sub(_broken, line)
 
 
-def clean_json(value: Json) -> str:
+def clean_json(value: Json, *, indent: int | None = 2) -> str:
     """Write JSON, masked and printable; what must not stand in a log is escaped, which its readers undo."""
-    text = json.dumps(masked_json(value), indent=2, ensure_ascii=False)
+    text = json.dumps(masked_json(value), indent=indent, ensure_ascii=False)
     text = "".join(char if char == "\n" or is_shown(char) else _json_escape(char) for char in text)
     return "\n".join(_COMMANDS.sub(_escaped, line) for line in text.split("\n"))
 

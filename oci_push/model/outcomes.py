@@ -38,6 +38,14 @@ class TagOutcome(StrEnum):
         return self in (TagOutcome.PUSHED, TagOutcome.UNCHANGED)
 
 
+class BlobKind(StrEnum):
+    """What a blob is in its image; OTHER is what an index lists that is no manifest."""
+
+    LAYER = "layer"
+    CONFIG = "config"
+    OTHER = "blob"
+
+
 class BlobOutcome(StrEnum):
     """How a blob came to be in a repository."""
 

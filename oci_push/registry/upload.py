@@ -12,7 +12,7 @@ the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -33,6 +33,7 @@ from oci_push.protocol.call import EMPTY, Body, Chunk
 from oci_push.protocol.uploads import UploadMethod, UploadSession, UploadStatus
 from oci_push.registry import abandoned_uploads
 from oci_push.registry.capabilities import LAST_BYTES, LearntCapabilities
+from oci_push.registry.counted_body import CountedBody
 from oci_push.registry.upload_states import (
     Broke,
     Done,
@@ -53,8 +54,6 @@ from oci_push.registry.upload_store import StoredUpload
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import Action, RetryPolicy, RetryState, decide
 from oci_push.transport.session import Session
-
-_PROGRESS_BYTES = 4 * 1024 * 1024
 
 
 class Sent(Struct, frozen=True):
@@ -172,7 +171,7 @@ class BlobUpload:
     def _open(self, context: Context) -> Event:
         """Open an upload, or send a small blob in the very request where the registry takes it."""
         if self._capabilities.takes_in_one_request(self._blob.size):
-            body = _Counted(self, context, self._body, 0)
+            body = self._counted(context, self._body, 0)
             try:
                 upload = self._session.run_without_retry(
                     context, uploads.post_whole(self._repository, self._blob, body)
@@ -236,14 +235,14 @@ class BlobUpload:
             size = self._capabilities.chunk_bytes(state.upload)
             if left > min(size, LAST_BYTES):
                 return self._patch(context, state, retry_state, _Tried(method, min(size, left)))
-        body = _Counted(self, context, Chunk(self._body, state.confirmed, left), state.confirmed) if left else EMPTY
+        body = self._counted(context, Chunk(self._body, state.confirmed, left), state.confirmed) if left else EMPTY
         self._tried = _Tried(method, left, is_closing=True)
         closing = uploads.close(self._repository, self._blob, state.upload, body, state.confirmed)
         self._session.run_without_retry(context, closing)
         return Stored()
 
     def _patch(self, context: Context, state: Sending, retry_state: RetryState, tried: _Tried) -> Event:
-        body = _Counted(self, context, Chunk(self._body, state.confirmed, tried.size), state.confirmed)
+        body = self._counted(context, Chunk(self._body, state.confirmed, tried.size), state.confirmed)
         self._tried = tried
         offset = None if tried.method is UploadMethod.STREAMED and not state.confirmed else state.confirmed
         flow = uploads.send_chunk(self._repository, self._blob.digest, state.upload, body, offset)
@@ -347,47 +346,15 @@ class BlobUpload:
             self._best = confirmed
             retry_state.got_on()
 
-    def count(self, size: int) -> None:
-        """Add to what has been sent."""
-        self._total += size
+    def _counted(self, context: Context, body: Body, offset: int) -> CountedBody:
+        return CountedBody(body, offset, context.clock, self._count)
 
-    def tell(self, offset: int) -> None:
-        """Tell listeners how far the blob is."""
-        self._emit(BlobProgress(self._repository, self._blob.digest, offset, self._blob.size))
+    def _count(self, size: int, position: int, *, is_told: bool) -> None:
+        """Add to what has been sent, and tell listeners how far the blob is."""
+        self._total += size
+        if is_told:
+            self._emit(BlobProgress(self._repository, self._blob.digest, position, self._blob.size))
 
 
 def _is_about_bytes(error: OciPushError) -> bool:
     return isinstance(error, RegistryError) and not {"DIGEST_INVALID", "SIZE_INVALID"}.isdisjoint(error.codes)
-
-
-class _Counted:
-    """Count what goes out of a part that begins at `offset`, time it, and tell about it now and then."""
-
-    def __init__(self, upload: BlobUpload, context: Context, body: Body, offset: int) -> None:
-        self._upload = upload
-        self._clock = context.clock
-        self._body = body
-        self._offset = offset
-        self._started = 0.0
-
-    @property
-    def size(self) -> int:
-        """Return the part's size."""
-        return self._body.size
-
-    @property
-    def seconds(self) -> float:
-        """Return the time since its first byte was asked for; waiting for one's turn is not among it."""
-        return self._clock.monotonic() - self._started
-
-    def blocks(self, start: int = 0) -> Iterator[bytes | memoryview]:
-        """Pass the blocks on."""
-        self._started = self._clock.monotonic()
-        position = told = self._offset + start
-        for block in self._body.blocks(start):
-            yield block
-            position += len(block)
-            self._upload.count(len(block))
-            if position - told >= _PROGRESS_BYTES:
-                told = position
-                self._upload.tell(position)

@@ -321,10 +321,11 @@ class PipelinePlan(Struct, frozen=True):
 
 
 class EventForm(Struct, frozen=True):
-    """One event on a line of its own."""
+    """One event on a line of its own; `time` is in seconds since 1970."""
 
     version: Version
     event: Event
+    time: float | UnsetType = UNSET
 
 
 def report_schema() -> dict[str, object]:

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from oci_push.errors import OciPushError
+from oci_push.runtime.clock import Clock
 from oci_push.runtime.context import Context
 
 T = TypeVar("T")
@@ -130,6 +131,31 @@ class TaskGroup(Generic[T]):
                 continue
             del self._scopes[name]
             return name, outcome
+
+
+class Ticker:
+    """Call `act` every `every_s` on a thread of its own until `stop`, which waits for a call that is under way."""
+
+    def __init__(self, clock: Clock, act: Callable[[], None], every_s: float) -> None:
+        self._clock = clock
+        self._act = act
+        self._every_s = every_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="oci-push-ticks", daemon=True)
+
+    def start(self) -> None:
+        """Begin; the first call comes after `every_s`."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; there is no call afterwards."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._clock.wait(self._stopped, self._every_s):
+            self._act()
 
 
 def attend(work: Callable[[], T], on_tick: Callable[[], None]) -> Outcome[T]:

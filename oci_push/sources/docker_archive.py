@@ -16,7 +16,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from oci_push.errors import ConfigError, ContentMismatchError, SourceError
-from oci_push.events import Emit, LayerCompressed
+from oci_push.events import Emit, LayerCompressed, LayerReading
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -39,6 +39,7 @@ from oci_push.sources.settings import SourceSettings
 T = TypeVar("T")
 _SENT_AS_STORED = frozenset({"gzip", "zstd"})
 """Compressions that manifests have a media type for."""
+_TELL_S = 0.2
 
 
 class DockerArchiveSource(ImageReader):
@@ -234,10 +235,10 @@ class DockerArchiveSource(ImageReader):
         stored, raw = hashlib.sha256(), diff_id.new_hash()
 
         def blocks() -> Iterator[bytes]:
-            for block in body.blocks():
+            for block in self._told(context, body, diff_id, is_compressed=False):
                 context.check()
                 stored.update(block)
-                yield bytes(block)
+                yield block
 
         source = blocks()
         for out in self._plain(source, body, window):
@@ -261,11 +262,22 @@ class DockerArchiveSource(ImageReader):
 
     def _compress(self, context: Context, body: FileBody, diff_id: Digest, width: int) -> Compressed:
         def make(window: int) -> Compressed:
-            blocks = self._plain((bytes(block) for block in body.blocks()), body, window)
+            blocks = self._plain(self._told(context, body, diff_id, is_compressed=True), body, window)
             inside = 1 if window > LARGE_WINDOW_BYTES else width  # memory is for the window then
             return compress(context, blocks, diff_id, self._compressor(), self._spool, body.what, inside)
 
         return self._compressed.get((diff_id, body), lambda: self._one_large_window(make))
+
+    def _told(self, context: Context, body: FileBody, diff_id: Digest, *, is_compressed: bool) -> Iterator[bytes]:
+        """Return what is stored of a layer, telling listeners a few times a second how far it is."""
+        read, told_at = 0, context.clock.monotonic()
+        for block in body.blocks():
+            yield bytes(block)
+            read += len(block)
+            now = context.clock.monotonic()
+            if now - told_at >= _TELL_S:
+                told_at = now
+                self._emit(LayerReading(diff_id, read, body.size, is_compressed))
 
     def _threads(self) -> int:
         return self._compressor().threads(self._settings.threads)

@@ -179,6 +179,7 @@ VENDORS_WORDS = {
     "oci_push/cli/ecr.py": "the command's name",
     "oci_push/cli/app.py": "the same",
     "oci_push/cli/integrations.py": "other programs' words for registries",
+    "oci_push/cli/ci.py": "CI services, one of which has the name of a cloud",
     "oci_push/variables/": "CI services, one of which has the name of a cloud",
     "oci_push/transport/redirects.py": "where clouds tell an instance of itself: no server may send us there",
     "oci_push/__init__.py": "the public names of values that only one cloud takes",

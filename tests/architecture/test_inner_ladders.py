@@ -33,7 +33,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     # What decides (schedule, conditions, simulation) knows nothing of those that do.
     "runner": (("*",), ("attempts", "report"), ("hooks",), ("steps",), ("run",)),
     # What is printed; options and the frame of a command; what several commands share, and the commands.
-    "cli": (("output", "words"), ("command", "options"), ("*",)),
+    "cli": (("ci", "words"), ("output",), ("command", "options"), ("*",)),
 }
 """Lowest rung first; `*` is whatever no other rung names."""
 

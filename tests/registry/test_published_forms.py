@@ -17,7 +17,7 @@ from oci_push import events
 from oci_push.errors import OciPushError
 from oci_push.forms import ErrorForm, decode, encode
 from oci_push.model.digest import Digest
-from oci_push.model.outcomes import BlobOutcome, ManifestOutcome, ReplicaOutcome, Status, TagOutcome
+from oci_push.model.outcomes import BlobKind, BlobOutcome, ManifestOutcome, ReplicaOutcome, Status, TagOutcome
 from oci_push.model.reference import Reference, Repository
 from oci_push.runner.report import ImagePlan, PipelineReport, PushReport
 
@@ -25,8 +25,10 @@ APP, DIGEST = Repository("registry.example", "team/app"), Digest.of(b"")
 EVENTS = (
     events.LogMessage("text", "warning"),
     events.SourceOpened("image.tar", DIGEST, 1, 2, 3),
+    events.LayerReading(DIGEST, 1, 3, True),
     events.LayerCompressed(DIGEST, DIGEST, 3, True),
     events.TargetStarted(APP, ("1", "latest")),
+    events.BlobStarted(APP, DIGEST, 2, BlobKind.CONFIG),
     events.BlobProgress(APP, DIGEST, 1, 2),
     events.UploadResumed(APP, DIGEST, 1, 2),
     events.BlobDone(APP, DIGEST, 2, BlobOutcome.MOUNTED, "registry.example/other"),

@@ -1,0 +1,242 @@
+"""What is under way, counted from events: for whoever shows it a few times a second, or says so now and then."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from oci_push import events
+from oci_push.events import Event
+from oci_push.model.digest import Digest
+from oci_push.model.outcomes import BlobKind, BlobOutcome
+from oci_push.model.reference import Repository
+
+_WINDOW_S = 10.0
+"""A rate is that of this last time: long enough to be calm, short enough to follow the line."""
+
+
+class Rate:
+    """Bytes a second over a short past; `sample` is called at each look."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(self, now: float) -> None:
+        self._seen: deque[tuple[float, int]] = deque([(now, 0)])
+
+    def sample(self, now: float, total: int) -> None:
+        """Note how many bytes there are by now, and forget what is long past."""
+        self._seen.append((now, total))
+        while len(self._seen) > 2 and self._seen[1][0] <= now - _WINDOW_S:
+            self._seen.popleft()
+
+    def per_s(self) -> float:
+        """Return the rate as of the last sample; 0 before there are two."""
+        (start, first), (end, last) = self._seen[0], self._seen[-1]
+        return (last - first) / (end - start) if end > start else 0.0
+
+
+class Moving:
+    """One blob on its way to one repository; `went_out` are bytes of it over the line, more than once some of them."""
+
+    __slots__ = ("digest", "kind", "rate", "repository", "sent_bytes", "size_bytes", "started", "went_out")
+
+    def __init__(self, begun: events.BlobStarted, now: float) -> None:
+        self.repository = begun.repository
+        self.digest = begun.digest
+        self.kind = begun.kind
+        self.started = now
+        self.size_bytes = begun.size_bytes
+        self.sent_bytes = 0
+        self.went_out = 0
+        self.rate = Rate(now)
+
+
+class Target:
+    """One repository that is pushed to: how much of the image has come there, and by which way."""
+
+    __slots__ = (
+        "blobs",
+        "done_blobs",
+        "done_bytes",
+        "error",
+        "is_finished",
+        "mounted",
+        "repository",
+        "resumed",
+        "sent",
+        "sent_bytes",
+        "size_bytes",
+        "started",
+        "step",
+        "tagged",
+        "tags",
+        "there",
+    )
+
+    def __init__(self, begun: events.TargetStarted, step: str, image: events.SourceOpened | None, now: float) -> None:
+        self.repository = begun.repository
+        self.tags = begun.tags
+        self.step = step
+        self.started = now
+        self.blobs = image.blobs if image else 0
+        self.size_bytes = image.size_bytes if image else 0
+        self.done_blobs = self.done_bytes = 0
+        self.sent = self.mounted = self.there = self.resumed = 0
+        self.sent_bytes = 0
+        self.tagged: list[str] = []
+        self.is_finished = False
+        self.error = ""
+
+
+class Tally:
+    """Count events; `lock` is held for a moment by each, and by whoever looks at several numbers at once.
+
+    A repository that is pushed to a second time, by another step, is counted anew; its retries are counted on.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.targets: dict[Repository, Target] = {}
+        self.moving: dict[tuple[Repository, Digest], Moving] = {}
+        self.reading: dict[Digest, events.LayerReading] = {}
+        self.image: events.SourceOpened | None = None
+        self._images: dict[str, events.SourceOpened] = {}
+        self._retried: dict[str, int] = {}  # by what was tried again
+        self._went_out = 0
+        self._rate: Rate | None = None
+
+    def add(self, event: Event, step: str, now: float) -> None:
+        """Count an event, which is of this step, if of any; `now` is on the monotonic clock."""
+        with self.lock:
+            match event:
+                case events.BlobProgress() | events.UploadResumed():
+                    self._progress(event)
+                case events.LayerReading():
+                    self.reading[event.diff_id] = event
+                case events.LayerCompressed():
+                    self.reading.pop(event.diff_id, None)
+                case events.SourceOpened():
+                    self.image = self._images[step] = event
+                    self.reading.clear()
+                case events.TargetStarted():
+                    self.targets.pop(event.repository, None)  # the newest is last
+                    self.targets[event.repository] = Target(event, step, self._images.get(step), now)
+                    self._rate = self._rate or Rate(now)
+                case events.BlobStarted():
+                    self.moving[event.repository, event.digest] = Moving(event, now)
+                case events.BlobDone():
+                    self._done(event)
+                case events.TagDone():
+                    if event.repository in self.targets:
+                        self.targets[event.repository].tagged.append(event.tag)
+                case events.TargetFinished():
+                    self._finished(event)
+                case events.RetryScheduled():
+                    self._retried[event.what] = self._retried.get(event.what, 0) + 1
+                case _:
+                    pass
+
+    def look(self, now: float) -> None:
+        """Take samples for the rates."""
+        with self.lock:
+            for one in self.moving.values():
+                one.rate.sample(now, one.went_out)
+            if self._rate is not None:
+                self._rate.sample(now, self._went_out)
+
+    def retries_of(self, repository: Repository) -> int:
+        """Return how often something of a repository was tried again."""
+        with self.lock:
+            return sum(count for what, count in self._retried.items() if _is_of(what, str(repository)))
+
+    @property
+    def retries(self) -> int:
+        """Return how often anything was tried again."""
+        return sum(self._retried.values())
+
+    def kind_of(self, repository: Repository, digest: Digest) -> BlobKind:
+        """Return what a blob that is under way is."""
+        found = self.moving.get((repository, digest))
+        return found.kind if found else BlobKind.LAYER
+
+    @property
+    def under_way(self) -> list[Target]:
+        """Return the repositories that are being pushed to."""
+        return [one for one in self.targets.values() if not one.is_finished]
+
+    @property
+    def per_s(self) -> float:
+        """Return the bytes a second that go out, over all."""
+        return self._rate.per_s() if self._rate is not None else 0.0
+
+    @property
+    def went_out(self) -> int:
+        """Return the bytes of blobs that have gone out, over all."""
+        return self._went_out
+
+    def blobs_of(self, target: Target) -> list[Moving]:
+        """Return what is on its way to a repository."""
+        return [one for one in self.moving.values() if one.repository == target.repository]
+
+    def position_of(self, target: Target) -> int:
+        """Return how many of the image's bytes a repository has."""
+        return target.done_bytes + sum(one.sent_bytes for one in self.blobs_of(target))
+
+    @property
+    def left_s(self) -> float | None:
+        """Return the seconds that the rest will take at this rate; ``None`` where nobody can tell."""
+        rest = sum(one.size_bytes - self.position_of(one) for one in self.under_way)
+        return rest / self.per_s if rest > 0 and self.per_s > 0 else None
+
+    def _progress(self, event: events.BlobProgress | events.UploadResumed) -> None:
+        one = self.moving.get((event.repository, event.digest))
+        if one is None:
+            return
+        if isinstance(event, events.UploadResumed):
+            one.sent_bytes = event.offset_bytes
+            if event.repository in self.targets:
+                self.targets[event.repository].resumed += 1
+            return
+        # What goes back was lost and goes out again.
+        self._count(one, max(0, event.sent_bytes - one.sent_bytes))
+        one.sent_bytes = event.sent_bytes
+
+    def _count(self, one: Moving, size: int) -> None:
+        one.went_out += size
+        self._went_out += size
+        if one.repository in self.targets:
+            self.targets[one.repository].sent_bytes += size
+
+    def _done(self, event: events.BlobDone) -> None:
+        one = self.moving.pop((event.repository, event.digest), None)
+        if one is not None and event.outcome is BlobOutcome.UPLOADED:
+            self._count(one, max(0, event.size_bytes - one.sent_bytes))
+        target = self.targets.get(event.repository)
+        if target is None:
+            return
+        target.done_blobs += 1
+        target.done_bytes += event.size_bytes
+        target.sent += event.outcome is BlobOutcome.UPLOADED
+        target.mounted += event.outcome is BlobOutcome.MOUNTED
+        target.there += event.outcome is BlobOutcome.EXISTS
+
+    def _finished(self, event: events.TargetFinished) -> None:
+        for key in [key for key in self.moving if key[0] == event.repository]:
+            del self.moving[key]
+        target = self.targets.get(event.repository)
+        if target is not None:
+            target.is_finished, target.error = True, event.error
+
+
+def unwrapped(event: Event) -> tuple[list[str], Event]:
+    """Return what happened and the steps it happened in, the outermost first."""
+    steps = []
+    while isinstance(event, events.Within):
+        steps.append(event.step)
+        event = event.event
+    return steps, event
+
+
+def _is_of(what: str, repository: str) -> bool:
+    """Return whether something belongs to a repository: it is a reference to it, or a part of it."""
+    return what == repository or what.startswith((f"{repository}:", f"{repository}@"))
