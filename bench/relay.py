@@ -1,0 +1,122 @@
+"""A relay that makes a registry distant without root: it holds every byte for half a round trip in each direction.
+
+`python -m bench.relay REGISTRY_PORT RTT_MS` prints its own port, runs until SIGTERM, and then prints what it saw as
+JSON: connections, and the seconds from the first connection to the last byte of an answer. SIGUSR2 makes it hold
+nothing, for preparations; SIGUSR1 ends that, and what it saw so far is forgotten.
+
+It limits no rate. A new connection's first bytes wait one round trip more, counted from its start, as behind a real
+handshake; what it cannot show is TCP at a distance: slow start and the buffers of the sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Callable
+
+_PIECE = 256 * 1024
+_PIECES_IN_FLIGHT = 1024
+
+
+class Relay:
+    """All connections of one relay."""
+
+    def __init__(self, registry_port: int, rtt_s: float) -> None:
+        self._registry_port = registry_port
+        self._usual_rtt_s = self._rtt_s = rtt_s
+        self._began_at = 0.0
+        self._answered_at = 0.0
+        self._connections = 0
+        self._running: set[asyncio.Task[None]] = set()
+
+    def summary(self) -> dict[str, float]:
+        """Return the number of connections and the seconds between the first one and the last answer."""
+        return {"connections": self._connections, "span_s": max(0.0, self._answered_at - self._began_at)}
+
+    def hurry(self) -> None:
+        """Hold nothing from now on."""
+        self._rtt_s = 0.0
+
+    def begin(self) -> None:
+        """Hold as told at first, and count anew."""
+        self._rtt_s = self._usual_rtt_s
+        self._began_at, self._answered_at, self._connections = 0.0, 0.0, 0
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take a connection; its task is kept, as the loop itself keeps none."""
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        now = asyncio.get_running_loop().time
+        opened_at = now()
+        self._began_at = self._began_at or opened_at
+        self._connections += 1
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._registry_port)
+
+        def answered() -> None:
+            self._answered_at = now()
+
+        ready_at = opened_at + self._rtt_s
+        try:
+            await asyncio.gather(
+                self._carry(reader, far_writer, ready_at, lambda: None),
+                self._carry(far_reader, writer, 0.0, answered),
+            )
+        except OSError:
+            pass  # one side is gone, which is what the other is told by the close below
+        finally:
+            far_writer.close()
+            writer.close()
+
+    async def _carry(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, ready_at: float, arrived: Callable[[], None]
+    ) -> None:
+        """Carry one direction to its end; nothing sets out before `ready_at`."""
+        now = asyncio.get_running_loop().time
+        under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_PIECES_IN_FLIGHT)
+
+        async def collect() -> None:
+            data = b"-"
+            while data:
+                try:
+                    data = await source.read(_PIECE)
+                except OSError:
+                    data = b""
+                await under_way.put((max(now(), ready_at) + self._rtt_s / 2, data))
+
+        collecting = asyncio.ensure_future(collect())
+        try:
+            while True:
+                due_at, data = await under_way.get()
+                if (wait_s := due_at - now()) > 0:
+                    await asyncio.sleep(wait_s)
+                if not data:
+                    sink.write_eof()
+                    return
+                sink.write(data)
+                await sink.drain()
+                arrived()
+        finally:
+            collecting.cancel()
+
+
+async def serve(registry_port: int, rtt_s: float) -> None:
+    """Relay until SIGTERM."""
+    relay = Relay(registry_port, rtt_s)
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, relay.begin)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, relay.hurry)
+    server = await asyncio.start_server(relay.accept, "127.0.0.1", 0, limit=4 * _PIECE, backlog=256)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await ended.wait()
+    server.close()
+    print(json.dumps(relay.summary()), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2]) / 1000))
