@@ -54,7 +54,7 @@ def main() -> int:
     if shutil.which("docker-registry") is None:
         not_run.append("all rows with a registry: docker-registry is not on PATH")
         rows = [row for row in rows if row.kind.is_start]
-    means, why = best_means()
+    means, why = (options.distance, "as was asked for") if options.distance else best_means()
     distance = f"{means} ({why})" if why else means
 
     facts = machine.describe()
@@ -102,12 +102,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("mode", nargs="?", choices=MODES, default="quick", help="quick (4 minutes) or full (12)")
     parser.add_argument("--row", action="append", default=[], help="only rows with this in their key; repeat for more")
     parser.add_argument("--rival", action="append", default=[], help="only this rival; repeat for more")
-    parser.add_argument("--out", type=Path, default=PROJECT / "bench" / "results", help="folder for the results")
+    parser.add_argument("--distance", choices=("netem", "tunnel", "relay"), help="not the best that works here")
+    parser.add_argument("--out", type=Path, help="folder for the results; bench/results of a whole full run")
     parser.add_argument("--scale", type=float, help="size of large layers beside the usual one")
     parser.add_argument("--images", type=Path, default=PROJECT / "build" / "bench", help="folder of the images")
     beside = Path(sys.executable).with_name("oci-push")
     parser.add_argument("--program", default=str(beside), help="the oci-push to measure")
-    return parser.parse_args()
+    options = parser.parse_args()
+    is_whole = options.mode == "full" and not options.row and not options.rival
+    options.out = options.out or PROJECT / ("bench/results" if is_whole else "build/bench")
+    return options
 
 
 def _programs(row: Row, ours: Program, rivals: list[Program]) -> list[Program]:
@@ -115,12 +119,13 @@ def _programs(row: Row, ours: Program, rivals: list[Program]) -> list[Program]:
 
 
 def _write(report: Report, folder: Path) -> None:
+    # The names do not tell the mode: what README shows is what was measured last.
     folder.mkdir(parents=True, exist_ok=True)
     encoded = msgspec.json.format(msgspec.json.encode(report), indent=1)
-    (folder / f"{report.mode}.json").write_bytes(encoded + b"\n")
-    (folder / f"{report.mode}.md").write_text(results.table(report))
-    (folder / f"{report.mode}.svg").write_text(plot.draw(report))
-    print(f"written: {os.path.relpath(folder)}/{report.mode}.json, .md, .svg")
+    (folder / "measured.json").write_bytes(encoded + b"\n")
+    (folder / "measured.md").write_text(results.table(report))
+    (folder / "measured.svg").write_text(plot.draw(report))
+    print(f"written: {os.path.relpath(folder)}/measured.json, .md, .svg")
 
 
 if __name__ == "__main__":

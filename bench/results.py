@@ -126,7 +126,7 @@ def table(report: Report) -> str:
         if result.row.group != group:
             group = result.row.group
             lines.append(f"| **{group}** | | | | | | | | | |")
-        lines += _lines(result)
+        lines += _lines(result, has_usual_size=report.mode == "full")
     notes = [f"- {result.row.title}, {result.row.group}: {note}" for result in report.results for note in result.notes]
     return "\n".join([*lines, *(["", *notes] if notes else [])]) + "\n"
 
@@ -145,18 +145,14 @@ def summary(result: Result) -> str:
     return text
 
 
-def _lines(result: Result) -> list[str]:
+def _lines(result: Result, *, has_usual_size: bool) -> list[str]:
+    """Return a line for each program, ours first and then the fastest; only ours has ratios and goals."""
+    order = sorted(result.runs, key=lambda runs: (not runs.is_ours, runs.spread().median))
     lines = []
-    for number, runs in enumerate(sorted(result.runs, key=lambda runs: (not runs.is_ours, runs.spread().median))):
-        ratio, goal = "", ""
-        if runs.is_ours:
-            if result.ratio is not None and result.best is not None:
-                ratio = f"{result.ratio.median:.2f} of {result.best.program}"
-                goal = f"{result.goal:g}" if result.goal is not None else ""
-            if result.each_ms is not None:
-                ratio += f"{', ' if ratio else ''}{result.each_ms:.2f} ms each"
-                goal += f"{', ' if goal else ''}{result.row.goal_each_ms:g} ms"
-        traffic = runs.traffic
+    for number, runs in enumerate(order):
+        ratio, goal = _ratio_and_goal(result) if runs.is_ours else ("", "")
+        cpu_goal = result.row.goal_cpu_s if runs.is_ours and has_usual_size else None
+        peak_goal = result.row.goal_peak_mib if runs.is_ours else None
         cells = [
             result.row.title if number == 0 else "",
             f"**{runs.program}**" if runs.is_ours else runs.program,
@@ -164,13 +160,31 @@ def _lines(result: Result) -> list[str]:
             str(len(runs.costs)),
             ratio,
             goal,
-            str(traffic.requests) if traffic else "",
-            f"{traffic.round_trips:.1f}" if traffic else "",
-            f"{runs.spread(lambda cost: cost.cpu_s).median:.2f}",
-            f"{runs.spread(lambda cost: cost.peak_mib).median:.0f}",
+            str(runs.traffic.requests) if runs.traffic else "",
+            f"{runs.traffic.round_trips:.1f}" if runs.traffic else "",
+            f"{runs.spread(lambda cost: cost.cpu_s).median:.2f}{_bracketed(cpu_goal)}",
+            f"{runs.spread(lambda cost: cost.peak_mib).median:.0f}{_bracketed(peak_goal)}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def _ratio_and_goal(result: Result) -> tuple[str, str]:
+    """Return both as they stand in the table; a row can be about a ratio, about the time for each unit, or both."""
+    ratios, goals = [], []
+    if result.ratio is not None and result.best is not None:
+        ratios.append(f"{result.ratio.median:.2f} of {result.best.program}")
+        if result.goal is not None:
+            goals.append(f"{result.goal:g}")
+    if result.each_ms is not None:
+        ratios.append(f"{result.each_ms:.2f} ms each")
+        goals.append(f"{result.row.goal_each_ms:g} ms")
+    return ", ".join(ratios), ", ".join(goals)
+
+
+def _bracketed(goal: float | None) -> str:
+    """Return a goal as it stands behind a figure."""
+    return "" if goal is None else f" (≤ {goal:g})"
 
 
 def _seconds(spread: Spread) -> str:

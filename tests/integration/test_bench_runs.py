@@ -29,11 +29,11 @@ def test_the_bench_measures_and_says_what_it_could_not_run(tmp_path: Path) -> No
     assert "distance: " in done.stdout
     assert "not run: no-such-rival: no rival of this bench" in done.stdout
 
-    report = json.loads((tmp_path / "results" / "quick.json").read_text())
+    report = json.loads((tmp_path / "results" / "measured.json").read_text())
     assert [result["row"]["key"] for result in report["results"]] == ["version", "many-near", "new-tag-80"]
     pushed = report["results"][1]["runs"]
     assert [runs["program"] for runs in pushed] == ["oci-push"]
     # 60 layers and a config, none of which is there, and a manifest: asked for, sent, and each takes two requests.
     assert pushed[0]["traffic"]["requests"] > 2 * 61
-    assert (tmp_path / "results" / "quick.svg").read_text().startswith("<svg")
-    assert "| **oci-push** |" in (tmp_path / "results" / "quick.md").read_text()
+    assert (tmp_path / "results" / "measured.svg").read_text().startswith("<svg")
+    assert "| **oci-push** |" in (tmp_path / "results" / "measured.md").read_text()

@@ -71,6 +71,13 @@ def test_the_table_says_what_was_not_run_and_what_failed() -> None:
     assert any("10.00 ms each | 6 ms" in line for line in lines)
 
 
+def test_goals_of_processor_time_are_for_layers_of_their_usual_size() -> None:
+    row = msgspec.structs.replace(COLD, goal_cpu_s=0.3, goal_peak_mib=60)
+    quick = report(Result(row, RESULT.runs))
+    assert "| 1.00 | 40 (≤ 60) |" in table(quick)
+    assert "| 1.00 (≤ 0.3) | 40 (≤ 60) |" in table(msgspec.structs.replace(quick, mode="full"))
+
+
 def test_the_picture_is_xml_with_a_mark_for_each_row_that_has_a_ratio() -> None:
     root = ElementTree.fromstring(plot.draw(report(RESULT, ALONE, UNMEASURED)))
     words = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
