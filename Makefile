@@ -29,7 +29,7 @@ help:
 	@echo 'make format   put the code into shape'
 	@echo 'make demo     run a pipeline against a registry in one process'
 	@echo 'make sweep    break every request of a push in every way, large images too (an hour)'
-	@echo 'make bench    measure beside every rival on PATH (minutes; BENCH=full: 12)'
+	@echo 'make bench    measure beside every rival on PATH (5 minutes; BENCH=full: 12)'
 	@echo 'make clean    remove what the targets above have made'
 
 setup: $(READY)

@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import msgspec
 
 from bench import machine, plot, results
 from bench.comparison import Comparison, Effort
-from bench.distance import best_means
+from bench.distance import Means, best_means
 from bench.images import Images
 from bench.programs import OciPush, Program, Python, found_rivals
 from bench.registry import Trust
@@ -38,7 +39,7 @@ class Mode(msgspec.Struct, frozen=True):
 
 
 MODES = {
-    "quick": Mode(0.1, Effort(rounds=(1, 3), row_s=2.0, once_s=4.0, limit_s=15.0, traffic_rtt_ms=40)),
+    "quick": Mode(0.1, Effort(rounds=(1, 3), row_s=2.0, once_s=4.0, limit_s=30.0, traffic_rtt_ms=40)),
     "full": Mode(1.0, Effort(rounds=(3, 9), row_s=7.0, once_s=8.0, limit_s=120.0, traffic_rtt_ms=60)),
 }
 
@@ -50,7 +51,7 @@ def main() -> int:
     mode = MODES[options.mode]
     rows = [row for row in ROWS if not options.row or any(part in row.key for part in options.row)]
     rivals, not_run = found_rivals(options.rival)
-    ours = OciPush(options.program)
+    ours = OciPush(str(Path(options.program).absolute()))
     if shutil.which("docker-registry") is None:
         not_run.append("all rows with a registry: docker-registry is not on PATH")
         rows = [row for row in rows if row.kind.is_start]
@@ -64,25 +65,10 @@ def main() -> int:
         print(f"not run: {what}")
     print("making images", flush=True)
     scale = options.scale or mode.scale
-    images = Images(options.images / f"images-{scale:g}", scale)
+    images = Images(options.images.absolute() / f"images-{scale:g}", scale)
     images.make(sorted({row.image for row in rows if row.image}))
 
-    found: list[Result] = []
-    failures: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="oci-push-bench-", ignore_cleanup_errors=True) as folder:
-        around = Surroundings(ours, images, Trust.make(Path(folder) / "trust"), Path(folder))
-        for row in rows:
-            began = time.monotonic()
-            comparison = Comparison(row, _programs(row, ours, rivals), around, mode.effort)
-            result = comparison.measure(means)
-            found.append(result)
-            failures += comparison.failures
-            print(f"{results.summary(result)}   [{time.monotonic() - began:.0f} s]", flush=True)
-            for note in result.notes:
-                print(f"  {note}")
-            for failure in comparison.failures:
-                print(f"  FAILED {failure}", flush=True)
-
+    found, failures = _measure(rows, ours, rivals, images, mode.effort, means)
     report = Report(
         mode=options.mode,
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -97,9 +83,30 @@ def main() -> int:
     return 1 if failures else 0
 
 
+def _measure(
+    rows: Sequence[Row], ours: OciPush, rivals: Sequence[Program], images: Images, effort: Effort, means: Means
+) -> tuple[list[Result], list[str]]:
+    """Measure row by row and print each; return the results and what failed."""
+    found: list[Result] = []
+    failures: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="oci-push-bench-", ignore_cleanup_errors=True) as folder:
+        around = Surroundings(ours, images, Trust.make(Path(folder) / "trust"), Path(folder))
+        for row in rows:
+            began = time.monotonic()
+            bounds = [Python()] if row.kind.is_start else []
+            comparison = Comparison(row, [*bounds, ours, *rivals], around, effort)
+            result = comparison.measure(means)
+            found.append(result)
+            failures += comparison.failures
+            print(f"{results.summary(result)}   [{time.monotonic() - began:.0f} s]", flush=True)
+            for line in (*result.notes, *(f"FAILED {failure}" for failure in comparison.failures)):
+                print(f"  {line}", flush=True)
+    return found, failures
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("mode", nargs="?", choices=MODES, default="quick", help="quick (4 minutes) or full (12)")
+    parser.add_argument("mode", nargs="?", choices=MODES, default="quick", help="quick (5 minutes) or full (12)")
     parser.add_argument("--row", action="append", default=[], help="only rows with this in their key; repeat for more")
     parser.add_argument("--rival", action="append", default=[], help="only this rival; repeat for more")
     parser.add_argument("--distance", choices=("netem", "tunnel", "relay"), help="not the best that works here")
@@ -112,10 +119,6 @@ def _options() -> argparse.Namespace:
     is_whole = options.mode == "full" and not options.row and not options.rival
     options.out = options.out or PROJECT / ("bench/results" if is_whole else "build/bench")
     return options
-
-
-def _programs(row: Row, ours: Program, rivals: list[Program]) -> list[Program]:
-    return [*([Python()] if row.kind.is_start else []), ours, *rivals]
 
 
 def _write(report: Report, folder: Path) -> None:

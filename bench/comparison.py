@@ -115,31 +115,24 @@ class Comparison:
         self._notes.append(f"{what} failed")
 
     def _count(self, program: Program) -> None:
-        """Push once through a relay that adds nothing, and once through one that adds a known round trip."""
-        plain = msgspec.structs.replace(self._row, tls=False, key=f"{self._row.key}-counted")
+        """Push once more, by plain http and through a relay, which counts the round trips."""
+        key = f"{self._row.key}-counted"
+        row = msgspec.structs.replace(self._row, tls=False, key=key)
+        relays = RelayLine(self._effort.traffic_rtt_ms)
         try:
-            requests, near = self._traffic_over(plain, program, 0.0)
-            _, far = self._traffic_over(plain, program, self._effort.traffic_rtt_ms)
+            with Scene(row, self._around, relays) as scene, scene.ready(program) as prepared:
+                if prepared is None:
+                    return
+                before = sum(registry.requests() for registry in prepared.registries)
+                measuring.run(prepared.commands, (), prepared.env, self._effort.limit_s)
+                requests = sum(registry.requests() for registry in prepared.registries) - before
         except RunError as error:
             self._fail(f"{program.name}, counted", error)
-            return
         except TooSlowError:
             self._notes.append(f"{program.name}'s round trips took too long to be counted")
-            return
-        trips = (far["span_s"] - near["span_s"]) / (self._effort.traffic_rtt_ms / 1000)
-        self._traffic[program.name] = Traffic(requests, int(near["connections"]), max(0.0, trips))
-
-    def _traffic_over(self, row: Row, program: Program, rtt_ms: float) -> tuple[int, dict[str, float]]:
-        """Return the number of requests, and the sums of what the relays saw."""
-        way = RelayLine(rtt_ms)
-        key = f"{row.key}-{rtt_ms:g}-{program.name.replace(' ', '-')}"
-        with Scene(msgspec.structs.replace(row, key=key), self._around, way) as scene, scene.ready(program) as prepared:
-            if prepared is None:
-                raise RunError("cannot do what it just did")
-            before = sum(registry.requests() for registry in prepared.registries)
-            measuring.run(prepared.commands, (), prepared.env, self._effort.limit_s)
-            requests = sum(registry.requests() for registry in prepared.registries) - before
-        return requests, {
-            "connections": sum(each["connections"] for each in way.summaries),
-            "span_s": max(each["span_s"] for each in way.summaries),
-        }
+        else:
+            self._traffic[program.name] = Traffic(
+                requests,
+                sum(each["connections"] for each in relays.summaries),
+                max(each["round_trips"] for each in relays.summaries),
+            )

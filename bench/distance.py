@@ -114,7 +114,7 @@ class RelayLine(Line):
     def __init__(self, rtt_ms: float) -> None:
         self._rtt_ms = rtt_ms
         self._relays: dict[int, tuple[subprocess.Popen[str], int]] = {}
-        self.summaries: list[dict[str, float]] = []
+        self.summaries: list[dict[str, int]] = []
 
     def __exit__(self, *_: object) -> None:
         for child, _port in self._relays.values():

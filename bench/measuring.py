@@ -7,6 +7,7 @@ import selectors
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -92,21 +93,20 @@ def clean_environment(home: Path, additions: Mapping[str, str]) -> dict[str, str
 
 
 def _run_one(command: Command, env: Mapping[str, str], end: float) -> Cost:
+    limit_s = max(0.001, end - time.monotonic())
+    words = (sys.executable, "-I", "-S", str(Path(__file__).with_name("child.py")), str(limit_s), *command)
     with tempfile.TemporaryFile() as said:
-        began = time.perf_counter()
-        child = _start(command, env, said.fileno())
-        signal.signal(signal.SIGALRM, lambda *_: os.kill(child.pid, signal.SIGKILL))
-        signal.setitimer(signal.ITIMER_REAL, max(0.001, end - time.monotonic()))
-        # Not `child.wait`: it does not tell what the child used.
-        _, status, usage = os.wait4(child.pid, 0)
-        wall_s = time.perf_counter() - began
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode == -signal.SIGKILL and time.monotonic() >= end:
+        done = subprocess.run(
+            words, env=env, cwd=env["HOME"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, check=False
+        )
+        if done.returncode != 0:
+            raise RunError(f"{' '.join(command)[:500]}: {_end_of(said.fileno())}")
+        wall_s, cpu_s, peak_kib, how = done.stdout.decode().split()
+        if how == "late":
             raise TooSlowError
-        if child.returncode != 0:
-            raise RunError(f"{' '.join(command)[:500]}: exit {child.returncode}: {_end_of(said.fileno())}")
-    return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+        if how != "0":
+            raise RunError(f"{' '.join(command)[:500]}: exit {how}: {_end_of(said.fileno())}")
+    return Cost(float(wall_s), float(cpu_s), float(peak_kib) / 1024)
 
 
 def _start(command: Command, env: Mapping[str, str], said: int) -> subprocess.Popen[bytes]:

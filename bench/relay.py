@@ -1,8 +1,11 @@
 """A relay that makes a registry distant without root: it holds every byte for half a round trip in each direction.
 
-`python -m bench.relay REGISTRY_PORT RTT_MS` prints its own port, runs until SIGTERM, and then prints what it saw as
-JSON: connections, and the seconds from the first connection to the last byte of an answer. SIGUSR2 makes it hold
-nothing, for preparations; SIGUSR1 ends that, and what it saw so far is forgotten.
+`python -m bench.relay REGISTRY_PORT RTT_MS` prints its own port, runs until SIGTERM, and then prints as JSON how many
+connections and round trips it saw. SIGUSR2 makes it hold nothing, for preparations; SIGUSR1 ends that, and what it saw
+so far is forgotten.
+
+Round trips are counted by what could have been waited for: a request is one later than the latest of all answers that
+have arrived, on whatever connection, when it sets out. Opening a connection is one as well.
 
 It limits no rate. A new connection's first bytes wait one round trip more, counted from its start, as behind a real
 handshake; what it cannot show is TCP at a distance: slow start and the buffers of the sockets.
@@ -26,14 +29,14 @@ class Relay:
     def __init__(self, registry_port: int, rtt_s: float) -> None:
         self._registry_port = registry_port
         self._usual_rtt_s = self._rtt_s = rtt_s
-        self._began_at = 0.0
-        self._answered_at = 0.0
         self._connections = 0
+        self._latest = 0
+        """The round trip of the latest answer that has arrived."""
         self._running: set[asyncio.Task[None]] = set()
 
-    def summary(self) -> dict[str, float]:
-        """Return the number of connections and the seconds between the first one and the last answer."""
-        return {"connections": self._connections, "span_s": max(0.0, self._answered_at - self._began_at)}
+    def summary(self) -> dict[str, int]:
+        """Return what was seen since the last `begin`."""
+        return {"connections": self._connections, "round_trips": self._latest}
 
     def hurry(self) -> None:
         """Hold nothing from now on."""
@@ -42,7 +45,7 @@ class Relay:
     def begin(self) -> None:
         """Hold as told at first, and count anew."""
         self._rtt_s = self._usual_rtt_s
-        self._began_at, self._answered_at, self._connections = 0.0, 0.0, 0
+        self._connections = self._latest = 0
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take a connection; its task is kept, as the loop itself keeps none."""
@@ -51,20 +54,25 @@ class Relay:
         task.add_done_callback(self._running.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        now = asyncio.get_running_loop().time
-        opened_at = now()
-        self._began_at = self._began_at or opened_at
+        ready_at = asyncio.get_running_loop().time() + self._rtt_s
         self._connections += 1
+        opening = current = self._latest + 1
+        is_asking = False
+
+        def asks() -> None:
+            nonlocal current, is_asking
+            if not is_asking:  # else it is more of the same request
+                current, is_asking = max(opening, self._latest) + 1, True
+
+        def answers() -> None:
+            nonlocal is_asking
+            self._latest, is_asking = max(self._latest, current), False
+
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._registry_port)
-
-        def answered() -> None:
-            self._answered_at = now()
-
-        ready_at = opened_at + self._rtt_s
         try:
             await asyncio.gather(
-                self._carry(reader, far_writer, ready_at, lambda: None),
-                self._carry(far_reader, writer, 0.0, answered),
+                self._carry(reader, far_writer, ready_at, sets_out=asks),
+                self._carry(far_reader, writer, 0.0, arrives=answers),
             )
         except OSError:
             pass  # one side is gone, which is what the other is told by the close below
@@ -73,7 +81,13 @@ class Relay:
             writer.close()
 
     async def _carry(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, ready_at: float, arrived: Callable[[], None]
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        ready_at: float,
+        *,
+        sets_out: Callable[[], None] = lambda: None,
+        arrives: Callable[[], None] = lambda: None,
     ) -> None:
         """Carry one direction to its end; nothing sets out before `ready_at`."""
         now = asyncio.get_running_loop().time
@@ -86,6 +100,8 @@ class Relay:
                     data = await source.read(_PIECE)
                 except OSError:
                     data = b""
+                if data:
+                    sets_out()
                 await under_way.put((max(now(), ready_at) + self._rtt_s / 2, data))
 
         collecting = asyncio.ensure_future(collect())
@@ -97,9 +113,9 @@ class Relay:
                 if not data:
                     sink.write_eof()
                     return
+                arrives()
                 sink.write(data)
                 await sink.drain()
-                arrived()
         finally:
             collecting.cancel()
 

@@ -29,7 +29,7 @@ class Traffic(msgspec.Struct, frozen=True):
 
     requests: int
     connections: int
-    round_trips: float
+    round_trips: int
 
 
 class Runs(msgspec.Struct, frozen=True):
@@ -161,7 +161,7 @@ def _lines(result: Result, *, has_usual_size: bool) -> list[str]:
             ratio,
             goal,
             str(runs.traffic.requests) if runs.traffic else "",
-            f"{runs.traffic.round_trips:.1f}" if runs.traffic else "",
+            str(runs.traffic.round_trips) if runs.traffic else "",
             f"{runs.spread(lambda cost: cost.cpu_s).median:.2f}{_bracketed(cpu_goal)}",
             f"{runs.spread(lambda cost: cost.peak_mib).median:.0f}{_bracketed(peak_goal)}",
         ]
