@@ -88,7 +88,23 @@ class NamespaceLine(Line):
         self._closing.close()
 
     def _delay_by_kernel(self) -> None:
-        _run(*("ip", "-n", self._near, "link", "add", "bench0", "type", "veth", "peer", "bench1", "netns", self._far))
+        _run(
+            *(
+                "ip",
+                "-n",
+                self._near,
+                "link",
+                "add",
+                "bench0",
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "bench1",
+                "netns",
+                self._far,
+            )
+        )
         for namespace, device, address in ((self._near, "bench0", NEAR_ADDRESS), (self._far, "bench1", FAR_ADDRESS)):
             _run("ip", "-n", namespace, "addr", "add", f"{address}/24", "dev", device)
             _run("ip", "-n", namespace, "link", "set", device, "up")

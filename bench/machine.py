@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -17,7 +16,7 @@ def describe() -> dict[str, str]:
     return {
         "processor": f"{_processor()}, {len(os.sched_getaffinity(0))} cores, {_memory_gib():.0f} GiB",
         "system": f"{_system()}, Linux {platform.release()}, {platform.machine()}",
-        "python": f"{platform.python_implementation()} {platform.python_version()} ({sys.executable})",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
         "commit": _commit(),
         "load before": " ".join(f"{value:.2f}" for value in os.getloadavg()),
         "peak memory": f"reads no lower than {_least_peak_mib():.0f} MiB",
