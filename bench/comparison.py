@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from bench import measuring
-from bench.distance import Means, RelayLine, line
+from bench.distance import Means, counted_line, line
 from bench.measuring import Cost, RunError, TooSlowError
 from bench.programs import FromStorage, Program
 from bench.results import Result, Runs, Traffic
@@ -62,7 +62,7 @@ class Comparison:
         if self._row.counted:
             for program in self._programs:
                 if not isinstance(program, FromStorage):  # filling a storage again would take longer than the row
-                    self._count(program)
+                    self._count(program, means)
         runs = [
             Runs(program.name, program.is_ours, tuple(costs), self._traffic.get(program.name))
             for program in self._programs
@@ -114,17 +114,17 @@ class Comparison:
         self.failures.append(f"{self._row.key}: {what}: {error}")
         self._notes.append(f"{what} failed")
 
-    def _count(self, program: Program) -> None:
-        """Push once more, by plain http and through a relay, which counts the round trips."""
+    def _count(self, program: Program, means: Means) -> None:
+        """Push once more, by plain http and over a line that counts."""
         key = f"{self._row.key}-counted"
         row = msgspec.structs.replace(self._row, tls=False, key=key)
-        relays = RelayLine(self._effort.traffic_rtt_ms)
+        counted = counted_line(self._effort.traffic_rtt_ms, means)
         try:
-            with Scene(row, self._around, relays) as scene, scene.ready(program) as prepared:
+            with Scene(row, self._around, counted) as scene, scene.ready(program) as prepared:
                 if prepared is None:
                     return
                 before = sum(registry.requests() for registry in prepared.registries)
-                measuring.run(prepared.commands, (), prepared.env, self._effort.limit_s)
+                measuring.run(prepared.commands, counted.client_prefix, prepared.env, self._effort.limit_s)
                 requests = sum(registry.requests() for registry in prepared.registries) - before
         except RunError as error:
             self._fail(f"{program.name}, counted", error)
@@ -133,6 +133,6 @@ class Comparison:
         else:
             self._traffic[program.name] = Traffic(
                 requests,
-                sum(each["connections"] for each in relays.summaries),
-                max(each["round_trips"] for each in relays.summaries),
+                sum(each["connections"] for each in counted.summaries),
+                max(each["round_trips"] for each in counted.summaries),
             )

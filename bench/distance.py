@@ -124,39 +124,87 @@ class NamespaceLine(Line):
                 child.terminate()
 
 
-class RelayLine(Line):
-    """A relay process for each registry; `summaries` are there once the line is down."""
+class _Relays:
+    """The relay processes of a line, one for each registry."""
 
-    def __init__(self, rtt_ms: float) -> None:
-        self._rtt_ms = rtt_ms
+    def __init__(self, prefix: tuple[str, ...], host: str, rtt_ms: float, line_rtt_ms: float) -> None:
+        self._prefix = prefix
+        self._host = host
+        self._times = (str(rtt_ms), str(line_rtt_ms))
         self._relays: dict[int, tuple[subprocess.Popen[str], int]] = {}
-        self.summaries: list[dict[str, int]] = []
 
-    def __exit__(self, *_: object) -> None:
-        for child, _port in self._relays.values():
-            child.terminate()
-            out, _ = child.communicate()
-            if out:
-                self.summaries.append(json.loads(out))
+    def reach(self, port: int) -> int:
+        if port not in self._relays:
+            words = (*self._prefix, sys.executable, "-m", "bench.relay", self._host, str(port), *self._times)
+            child = subprocess.Popen(words, cwd=_PROJECT, stdout=subprocess.PIPE, text=True)
+            assert child.stdout is not None
+            self._relays[port] = (child, int(child.stdout.readline()))
+        return self._relays[port][1]
 
     @contextmanager
-    def beside(self) -> Iterator[tuple[str, ...]]:
+    def preparing(self) -> Iterator[None]:
+        """Hold nothing within; what passes is not counted."""
         self._tell(signal.SIGUSR2)
-        yield ()
+        yield
         self._tell(signal.SIGUSR1)
+
+    def stop(self) -> list[dict[str, int]]:
+        """End them and return what each saw."""
+        said = []
+        for child, _port in self._relays.values():
+            child.terminate()
+            said.append(child.communicate()[0])
+        return [json.loads(text) for text in said if text]
 
     def _tell(self, word: signal.Signals) -> None:
         for child, _port in self._relays.values():
             child.send_signal(word)
         time.sleep(0.05)  # they answer nothing, and nothing is timed meanwhile
 
+
+class RelayLine(Line):
+    """A relay that holds bytes, for each registry; `summaries` are there once the line is down."""
+
+    def __init__(self, rtt_ms: float) -> None:
+        self._relays = _Relays((), self.host, rtt_ms, 0)
+        self.summaries: list[dict[str, int]] = []
+
+    def __exit__(self, *_: object) -> None:
+        self.summaries = self._relays.stop()
+
+    @contextmanager
+    def beside(self) -> Iterator[tuple[str, ...]]:
+        with self._relays.preparing():
+            yield ()
+
     def reach(self, port: int) -> int:
-        if port not in self._relays:
-            words = (sys.executable, "-m", "bench.relay", str(port), str(self._rtt_ms))
-            child = subprocess.Popen(words, cwd=_PROJECT, stdout=subprocess.PIPE, text=True)
-            assert child.stdout is not None
-            self._relays[port] = (child, int(child.stdout.readline()))
-        return self._relays[port][1]
+        return self._relays.reach(port)
+
+
+class CountedLine(NamespaceLine):
+    """Two namespaces, and at the far end of the line a relay before each registry that only counts."""
+
+    def __init__(self, rtt_ms: float, means: Means) -> None:
+        super().__init__(rtt_ms, means)
+        self._relays = _Relays(self.registry_prefix, self.host, 0, rtt_ms)
+        self.summaries: list[dict[str, int]] = []
+
+    def __exit__(self, *_: object) -> None:
+        self.summaries = self._relays.stop()
+        super().__exit__()
+
+    @contextmanager
+    def beside(self) -> Iterator[tuple[str, ...]]:
+        with self._relays.preparing():
+            yield self.registry_prefix
+
+    def reach(self, port: int) -> int:
+        return self._relays.reach(port)
+
+
+def counted_line(rtt_ms: float, means: Means) -> RelayLine | CountedLine:
+    """Return a line that counts what passes. Only behind a real one do programs see in connecting how far it is."""
+    return RelayLine(rtt_ms) if means == "relay" else CountedLine(rtt_ms, means)
 
 
 def line(rtt_ms: float, means: Means) -> Line:

@@ -1,11 +1,12 @@
 """A relay that makes a registry distant without root: it holds every byte for half a round trip in each direction.
 
-`python -m bench.relay REGISTRY_PORT RTT_MS` prints its own port, runs until SIGTERM, and then prints as JSON how many
-connections and round trips it saw. SIGUSR2 makes it hold nothing, for preparations; SIGUSR1 ends that, and what it saw
-so far is forgotten.
+`python -m bench.relay HOST REGISTRY_PORT RTT_MS LINE_RTT_MS` prints its own port, runs until SIGTERM, and then prints
+as JSON how many connections and round trips it saw. SIGUSR2 makes it hold nothing, for preparations; SIGUSR1 ends that,
+and what it saw so far is forgotten.
 
 Round trips are counted by what could have been waited for: a request is one later than the latest of all answers that
-have arrived, on whatever connection, when it sets out. Opening a connection is one as well.
+have arrived, on whatever connection, when it sets out. Opening a connection is one as well. Where there is a line of
+LINE_RTT_MS before the relay, which then holds nothing itself, an answer has arrived that much later.
 
 It limits no rate. A new connection's first bytes wait one round trip more, counted from its start, as behind a real
 handshake; what it cannot show is TCP at a distance: slow start and the buffers of the sockets.
@@ -26,17 +27,22 @@ _PIECES_IN_FLIGHT = 1024
 class Relay:
     """All connections of one relay."""
 
-    def __init__(self, registry_port: int, rtt_s: float) -> None:
+    def __init__(self, host: str, registry_port: int, rtt_s: float, line_rtt_s: float) -> None:
+        self._host = host
         self._registry_port = registry_port
+        self._line_rtt_s = line_rtt_s
         self._usual_rtt_s = self._rtt_s = rtt_s
         self._connections = 0
         self._latest = 0
-        """The round trip of the latest answer that has arrived."""
+        """The round trip of the latest answer that has arrived at the client."""
+        self._last = 0
+        """The same of those that are still on their way to it."""
+        self._era = 0
         self._running: set[asyncio.Task[None]] = set()
 
     def summary(self) -> dict[str, int]:
         """Return what was seen since the last `begin`."""
-        return {"connections": self._connections, "round_trips": self._latest}
+        return {"connections": self._connections, "round_trips": self._last}
 
     def hurry(self) -> None:
         """Hold nothing from now on."""
@@ -45,7 +51,8 @@ class Relay:
     def begin(self) -> None:
         """Hold as told at first, and count anew."""
         self._rtt_s = self._usual_rtt_s
-        self._connections = self._latest = 0
+        self._connections = self._latest = self._last = 0
+        self._era += 1
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take a connection; its task is kept, as the loop itself keeps none."""
@@ -66,9 +73,15 @@ class Relay:
 
         def answers() -> None:
             nonlocal is_asking
-            self._latest, is_asking = max(self._latest, current), False
+            is_asking = False
+            self._last = max(self._last, current)
+            asyncio.get_running_loop().call_later(self._line_rtt_s, self._arrive, current, self._era)
 
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._registry_port)
+        try:
+            far_reader, far_writer = await asyncio.open_connection(self._host, self._registry_port)
+        except OSError:
+            writer.close()  # the registry has just been stopped
+            return
         try:
             await asyncio.gather(
                 self._carry(reader, far_writer, ready_at, sets_out=asks),
@@ -79,6 +92,10 @@ class Relay:
         finally:
             far_writer.close()
             writer.close()
+
+    def _arrive(self, trip: int, era: int) -> None:
+        if era == self._era:  # else it was an answer to a preparation
+            self._latest = max(self._latest, trip)
 
     async def _carry(
         self,
@@ -120,14 +137,14 @@ class Relay:
             collecting.cancel()
 
 
-async def serve(registry_port: int, rtt_s: float) -> None:
+async def serve(host: str, registry_port: int, rtt_s: float, line_rtt_s: float) -> None:
     """Relay until SIGTERM."""
-    relay = Relay(registry_port, rtt_s)
+    relay = Relay(host, registry_port, rtt_s, line_rtt_s)
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, relay.begin)
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, relay.hurry)
-    server = await asyncio.start_server(relay.accept, "127.0.0.1", 0, limit=4 * _PIECE, backlog=256)
+    server = await asyncio.start_server(relay.accept, host, 0, limit=4 * _PIECE, backlog=256)
     print(server.sockets[0].getsockname()[1], flush=True)
     await ended.wait()
     server.close()
@@ -135,4 +152,4 @@ async def serve(registry_port: int, rtt_s: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2]) / 1000))
+    asyncio.run(serve(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]) / 1000, float(sys.argv[4]) / 1000))
