@@ -13,6 +13,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 4
 # `make check ONLY=tests/unit/model` narrows the tests; the format, lint and type gates always run on everything.
 ONLY ?=
+BENCH ?= quick
 
 PROGRAMS := docker-registry skopeo umoci
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile
@@ -28,7 +29,7 @@ help:
 	@echo 'make format   put the code into shape'
 	@echo 'make demo     run a pipeline against a registry in one process'
 	@echo 'make sweep    break every request of a push in every way, large images too (an hour)'
-	@echo 'make bench    compare the speed of a push with other programs'
+	@echo 'make bench    measure beside every rival on PATH (5 minutes; BENCH=full: 12)'
 	@echo 'make clean    remove what the targets above have made'
 
 setup: $(READY)
@@ -64,8 +65,9 @@ demo: $(READY)
 sweep: $(READY) programs
 	@$(PYTEST) --timeout 3600 --sweep all tests/sweep tests/integration/test_sweep_docker_registry.py
 
+# `make bench BENCH=full`; also `BENCH='quick --row many'`: see bench/README.md.
 bench: $(READY) programs
-	@$(PY) bench/compare.py
+	@$(PY) -m bench $(BENCH)
 
 clean:
 	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
