@@ -80,13 +80,14 @@ def view_of(opening: Opening, wants: str = "") -> View:
     from oci_push.sources.tars import open_tar  # a folder needs none of what reads tars
 
     limits = opening.settings.limits
+    path = Path(spec.path)
     if wants == "stdin":
         stream = opening.stdin or (sys.stdin.buffer if sys.stdin else None)
         if stream is None:
             raise SourceError("source -: stdin is closed", hint="pipe the archive in, or name its file")
         return open_tar("stdin", stream, opening.spool, opening.context, limits)
     try:
-        file = Path(spec.path).open("rb")
+        file = path.open("rb")
     except FileNotFoundError as problem:
         # Other programs write oci://HOST/REPO for a registry.
         hint = f"a registry is written docker:{spec.path}" if spec.text.startswith("oci://") else None
