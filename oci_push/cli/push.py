@@ -29,7 +29,7 @@ from oci_push.model.platform import Platform
 from oci_push.model.source import KNOWN_FORMS
 from oci_push.runtime.context import Context
 from oci_push.sources.settings import SourceSettings
-from oci_push.transport.session import TransportSettings
+from oci_push.transport.settings import TransportSettings
 
 if TYPE_CHECKING:
     from oci_push.engine.replicate import ReplicaResult
@@ -160,7 +160,7 @@ def make_pusher(context: Context, common: Common, *, quiet: bool, emit: Emit | N
         ),
         transport=TransportSettings(
             near_requests=common.jobs or 4,
-            far_requests=common.jobs or 16,
+            far_requests=common.jobs or 32,
             call_retry=common.retry(),
             limit_bytes_per_s=common.limit_bytes_per_s(),
             user_agent=f"oci-push/{__version__}",
