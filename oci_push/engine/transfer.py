@@ -51,8 +51,10 @@ def transfer(
     """Bring one blob into the client's repository, by the cheapest way that works; without `ask` it is not there."""
     started = context.clock.monotonic()
     with client.turn(context, blob) as elsewhere:
-        candidates = tuple(dict.fromkeys((*((elsewhere,) if elsewhere else ()), *mount_candidates)))
-        result = _bring(context, client, source, blob, candidates, ask=ask)
+        is_here = elsewhere == client.repository
+        near = (elsewhere,) if elsewhere and not is_here else ()
+        candidates = tuple(dict.fromkeys((*near, *mount_candidates)))
+        result = _bring(context, client, source, blob, candidates, ask=ask or is_here)
     if result.outcome is not BlobOutcome.UPLOADED:
         client.drop_upload(context, blob)
     emit(BlobDone(client.repository, blob.digest, blob.size, result.outcome, result.mounted_from))
