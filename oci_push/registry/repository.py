@@ -158,7 +158,8 @@ class RepositoryClient:
             yield None
             return
         with self._in_flight.turn(context, self.session.endpoint, self.repository, blob) as elsewhere:
-            yield elsewhere if elsewhere == self.repository or self.can_mount(context) else None
+            is_of_use = elsewhere in (None, self.repository) or self.can_mount(context)
+            yield elsewhere if is_of_use else None
 
     def may_mount_from_anywhere(self, blob: Descriptor) -> bool:
         """Return whether a mount without a source is worth a try: without a find it opens an upload."""

@@ -28,10 +28,14 @@ _POLL_S = 0.25
 
 
 class Request(Struct, frozen=True):
-    """One request: `url` as it was given, byte for byte; `body` is read once; `connect_s` bounds a new connection."""
+    """One request: `url` as it was given, byte for byte, and `where` it goes; `body` is read once.
+
+    `connect_s` bounds a new connection.
+    """
 
     method: str
     url: str
+    where: Origin
     headers: Mapping[str, str]
     body: Iterable[bytes | memoryview] | None
     patience: Patience
@@ -40,7 +44,7 @@ class Request(Struct, frozen=True):
     def fields(self) -> list[tuple[bytes, bytes]]:
         """Return the headers as they are sent; a request that usually has a body says that it has none."""
         lengths = {"Content-Length": "0"} if self.body is None and self.method in ("POST", "PUT", "PATCH") else {}
-        together = {"Host": host_header(origin(self.url)), **lengths, **self.headers}
+        together = {"Host": host_header(self.where), **lengths, **self.headers}
         return [(name.encode("ascii"), value.encode("ascii")) for name, value in together.items()]
 
 
@@ -54,6 +58,7 @@ class Response:
         self, pool: Pool, connection: Connection, context: Context, request: Request, status: int, fields: Fields
     ) -> None:
         self.url = request.url
+        self._where = request.where
         self.status = status
         self.headers = _decoded(fields)
         self.reply: Reply | None = None
@@ -87,7 +92,7 @@ class Response:
         """Give the connection back, for the next request if nothing of this answer is left in it."""
         if not self._is_closed:
             self._is_closed = True
-            self._pool.put(self._context, origin(self.url), self._connection)
+            self._pool.put(self._context, self._where, self._connection)
 
 
 class Pool:
@@ -135,7 +140,7 @@ class Pool:
 
     def send(self, context: Context, request: Request) -> Response:
         """Send one request and return its answer, whose body is still to be read; raises `Trouble`."""
-        where = origin(request.url)
+        where = request.where
         fields = request.fields()
         with self.placed(request.url):
             connection = self._take(context, where) or self._dialer.dial(context, where, request.connect_s)

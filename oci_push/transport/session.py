@@ -35,7 +35,7 @@ from oci_push.transport.dialing import Dialer
 from oci_push.transport.limits import Bandwidth, ConcurrencyLimiter
 from oci_push.transport.network_errors import Kind, Trouble, network_error, trouble_of
 from oci_push.transport.pool import Pool, Request, Response, check_headers, leave_secrets_behind
-from oci_push.transport.redirects import check_hop, join, origin
+from oci_push.transport.redirects import Origin, check_hop, join, origin
 from oci_push.transport.settings import TransportSettings
 
 if TYPE_CHECKING:
@@ -261,27 +261,30 @@ class Session:
                 return response
 
     def _follow(self, context: Context, call: Call, authorization: str | None) -> Response:
-        url = call.url if "://" in call.url.partition("?")[0] else self._base + call.url
-        method = call.method
-        first = origin(url, what := call.what or bare(call.url))
+        is_ours = "://" not in call.url.partition("?")[0]
+        url = self._base + call.url if is_ours else call.url
+        method, what = call.method, call.what or bare(call.url)
+        target = first = self._origin if is_ours else check_hop(self._origin, url, what)
         for _ in range(_MAX_HOPS):
-            target = check_hop(self._origin, url, what)
             headers = dict(call.headers)
             if target != first:
                 leave_secrets_behind(call, headers, bare(url))
             if authorization and target == self._origin:
                 headers["Authorization"] = authorization
-            response = self._request(context, call, method, url, headers)
+            response = self._request(context, call, method, url, target, headers)
             location = response.header("location")
             if response.status not in _REDIRECTS or location is None:
                 return response
             response.close()
             url = join(url, location)
+            target = check_hop(self._origin, url, what)
             if response.status == 303:
                 method = "GET"
         raise ProtocolViolationError(f"{what}: more than {_MAX_HOPS} redirects", method=method)
 
-    def _request(self, context: Context, call: Call, method: str, url: str, headers: dict[str, str]) -> Response:
+    def _request(
+        self, context: Context, call: Call, method: str, url: str, where: Origin, headers: dict[str, str]
+    ) -> Response:
         body = call.body if method == call.method else None
         if body is not None:
             headers["Content-Length"] = str(body.size)
@@ -290,6 +293,7 @@ class Session:
         request = Request(
             method,
             url,
+            where,
             {"User-Agent": self._settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*", **headers},
             None if body is None else self._bandwidth.paced(body, context),
             Patience(self._settings.stall_s, self._settings.stall_s + call.answer_s),
@@ -297,7 +301,8 @@ class Session:
         )
         response = self._pool.send(context, request)
         self.has_answered = self.has_answered or not self._is_elsewhere(response)
-        _log.debug("%s %s -> %s", method, bare(url), response.status)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s %s -> %s", method, bare(url), response.status)
         return response
 
     @contextmanager
@@ -332,7 +337,7 @@ class Session:
 
     def _is_elsewhere(self, answer: Response | Reply) -> bool:
         """Say whether an answer came from another origin than the registry's, whither the registry has sent us."""
-        return origin(answer.url) != self._origin
+        return not answer.url.startswith(f"{self._base}/") and origin(answer.url) != self._origin
 
     def _error(self, context: Context, call: Call, reply: Reply) -> RegistryError:
         if self._is_elsewhere(reply) and (at := f" at {bare(reply.url)}") and not call.what.endswith(bare(reply.url)):

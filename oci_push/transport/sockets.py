@@ -101,7 +101,7 @@ class Stream:
         """Read what is there, waiting for the first byte at most `timeout_s` in which no byte moves."""
         return self._moving(context, lambda: self._sock.recv(most), timeout_s)
 
-    def write(self, context: Context, data: bytes | memoryview, timeout_s: float) -> None:
+    def write(self, context: Context, data: bytes | bytearray | memoryview, timeout_s: float) -> None:
         """Send all of `data`; `timeout_s` is how long no byte may move."""
         view = memoryview(data)
         while view:

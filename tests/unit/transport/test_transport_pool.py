@@ -12,6 +12,7 @@ from oci_push.runtime.context import Context
 from oci_push.transport.connection import Connection, Patience
 from oci_push.transport.network_errors import Trouble
 from oci_push.transport.pool import Pool, Request, Response
+from oci_push.transport.redirects import origin
 from oci_push.transport.sockets import Stream
 
 URL = "http://registry.example/v2/"
@@ -42,7 +43,7 @@ def endless(closed: list[bool], before: Callable[[], None]) -> Iterator[bytes]:
 
 
 def put(dialer: OneWay, body: Iterator[bytes]) -> Response:
-    request = Request("PUT", URL, {"Content-Length": "10000000"}, body, Patience(5.0, 5.0), 5.0)
+    request = Request("PUT", URL, origin(URL), {"Content-Length": "10000000"}, body, Patience(5.0, 5.0), 5.0)
     return Pool(dialer).send(Context(FakeClock()), request)  # type: ignore[arg-type]
 
 
@@ -68,3 +69,27 @@ def test_the_body_of_a_request_that_was_answered_early_is_closed_at_once() -> No
     response = put(dialer, body)
     assert (response.status, closed) == (413, [True])
     response.close()
+
+
+class Written(Stream):
+    """Be a connection to a registry that has answered already, and keep what is written, call by call."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+
+    def read(self, context: Context, most: int, timeout_s: float) -> bytes:
+        return b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
+
+    def write(self, context: Context, data: bytes | bytearray | memoryview, timeout_s: float) -> None:
+        self.parts.append(bytes(data))
+
+
+@pytest.mark.parametrize(("blocks", "calls"), [([], 1), ([b"small"], 1), ([b"x" * 100_000], 2), ([b"x", b"y"], 2)])
+def test_a_small_request_is_written_in_one_go(blocks: list[bytes], calls: int) -> None:
+    stream = Written()
+    size = str(sum(map(len, blocks))).encode()
+    headers = [(b"Host", b"registry.example"), (b"Content-Length", size), (b"Accept", b"*/*")]
+    connection = Connection(stream)
+    connection.send(Context(FakeClock()), b"PUT", "/v2/", headers, blocks, Patience(5.0, 5.0))
+    assert len(stream.parts) == calls
+    assert b"".join(stream.parts).endswith(b"\r\n\r\n" + b"".join(blocks))
