@@ -108,9 +108,8 @@ class Pool:
 
     def open(self, context: Context, where: Origin, connect_s: float) -> None:
         """Open a connection for a request to come; raises `Trouble`."""
-        with self._changed:
-            self._opening[where] += 1
-        self._open(context, where, connect_s)
+        with self.placed(f"{base_of(where)}/"):
+            self._keep(where, self._dialer.dial(context, where, connect_s), context.clock.monotonic())
 
     def open_ahead(self, context: Context, where: Origin, count: int, connect_s: float) -> None:
         """Begin to open connections, until `count` are idle or under way, and come back at once.
@@ -120,23 +119,19 @@ class Pool:
         """
 
         def job() -> None:
-            with suppress(Trouble, OciPushError):
-                self._open(context, where, connect_s)
+            try:
+                with suppress(Trouble, OciPushError):
+                    self.open(context, where, connect_s)
+            finally:
+                with self._changed:
+                    self._opening[where] -= 1
+                    self._changed.notify_all()
 
         with self._changed:
             count = max(0, count - len(self._idle.get(where, ())) - self._opening[where])
             self._opening[where] += count
         for _ in range(count):
             start("connect", job)
-
-    def _open(self, context: Context, where: Origin, connect_s: float) -> None:
-        try:
-            with self.placed(f"{base_of(where)}/"):
-                self._keep(where, self._dialer.dial(context, where, connect_s), context.clock.monotonic())
-        finally:
-            with self._changed:
-                self._opening[where] -= 1
-                self._changed.notify_all()
 
     def send(self, context: Context, request: Request) -> Response:
         """Send one request and return its answer, whose body is still to be read; raises `Trouble`."""

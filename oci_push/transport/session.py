@@ -86,6 +86,7 @@ class Session:
         self._emit = emit
         self._context = context
         self._expected = 0
+        self._connecting = 0
         self._dialer = Dialer(endpoint, self._origin, settings.env, settings.network, self._measured)
         self._is_proxied = self._dialer.proxy(self._origin) is not None
         self.limits = ""
@@ -140,8 +141,10 @@ class Session:
     def connect(self, context: Context) -> None:
         """Open the first connection, if there is none yet, and so learn how far the registry is; tell no failure."""
         if self._dialer.connect_s is None and not self._is_proxied:
+            self._connecting += 1
             with suppress(Trouble, OciPushError):
                 self._pool.open(context, self._origin, self._settings.connect_s)
+            self._connecting -= 1
 
     def run(self, context: Context, flow: Flow[T]) -> T:
         """Drive a flow to its result; calls that may be repeated are, by the call policy."""
@@ -377,6 +380,6 @@ class Session:
 
     def _open_ahead(self) -> None:
         if self.is_far and self._expected:
-            count = min(self._expected, self.limiter.limit) - self.limiter.busy
+            count = min(self._expected, self.limiter.limit) - self.limiter.busy - self._connecting
             self._pool.open_ahead(self._context, self._origin, count, self._settings.connect_s)
             self._expected = 0

@@ -13,7 +13,7 @@ from certificates import Authority
 from equipment.options import SandboxOptions
 from equipment.rounds import Line
 from equipment.sandbox import Sandbox
-from images import Layout, layer, make_layout
+from images import Layout, layer, make_layout, make_raw_layout, noise
 from pushing import LOGIN, Pushing, is_whole
 
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
@@ -115,3 +115,11 @@ def test_the_line_counts_what_waits_for_an_answer(image: Layout) -> None:
     with Sandbox() as sandbox:
         took = rounds(sandbox, image, "a:1", far(at_once=1), most_connections=2)
         assert took == CONNECTING + sandbox.traffic.count()
+
+
+def test_a_blob_of_two_pieces_has_no_idle_round_trip_after_the_last(tmp_path: Path) -> None:
+    # Connect, look, ask for the blob, open, a piece, close with the rest, set the tag.
+    large = make_raw_layout(tmp_path / "large", noise(30 << 20))
+    with Sandbox() as sandbox:
+        assert rounds(sandbox, large, "a:1") == CONNECTING + 6
+        assert is_whole(sandbox, "a", "1", large)
