@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from oci_push.api import replicate as replicate
     from oci_push.engine.push import PushOptions as PushOptions
     from oci_push.engine.push import PushResult as PushResult
+    from oci_push.engine.push import ReplicaResult as ReplicaResult
     from oci_push.engine.pusher import Options as Options
-    from oci_push.engine.replicate import ReplicaResult as ReplicaResult
     from oci_push.engine.tags import TagResult as TagResult
     from oci_push.engine.transfer import BlobResult as BlobResult
     from oci_push.errors import Cancelled as Cancelled
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from oci_push.model.endpoint import Credential as Credential
     from oci_push.model.endpoint import RegistryEndpoint as RegistryEndpoint
     from oci_push.model.endpoint import TlsConfig as TlsConfig
-    from oci_push.model.identity import AwsIdentity as AwsIdentity
-    from oci_push.model.identity import EcrCreation as EcrCreation
     from oci_push.model.outcomes import BlobOutcome as BlobOutcome
     from oci_push.model.outcomes import ReplicaOutcome as ReplicaOutcome
     from oci_push.model.outcomes import TagOutcome as TagOutcome
     from oci_push.model.reference import Reference as Reference
     from oci_push.model.reference import Repository as Repository
+    from oci_push.providers.ecr.identity import AwsIdentity as AwsIdentity
+    from oci_push.providers.ecr.identity import EcrCreation as EcrCreation
     from oci_push.runtime.retry import RetryPolicy as RetryPolicy
     from oci_push.secret import Secret as Secret
     from oci_push.sources.settings import SourceSettings as SourceSettings
@@ -58,8 +58,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "oci_push.api": "push replicate",
-    "oci_push.engine.push": "PushOptions PushResult",
-    "oci_push.engine.replicate": "ReplicaResult",
+    "oci_push.engine.push": "PushOptions PushResult ReplicaResult",
     "oci_push.engine.tags": "TagResult",
     "oci_push.engine.transfer": "BlobResult",
     "oci_push.errors": (
@@ -70,10 +69,10 @@ _HOMES = {
     "oci_push.events": "Emit Event",
     "oci_push.model.digest": "Digest",
     "oci_push.model.endpoint": "Credential RegistryEndpoint TlsConfig",
-    "oci_push.model.identity": "AwsIdentity EcrCreation",
     "oci_push.model.outcomes": "BlobOutcome ReplicaOutcome TagOutcome",
     "oci_push.model.reference": "Reference Repository",
     "oci_push.engine.pusher": "Options",
+    "oci_push.providers.ecr.identity": "AwsIdentity EcrCreation",
     "oci_push.runtime.retry": "RetryPolicy",
     "oci_push.secret": "Secret",
     "oci_push.sources.settings": "SourceSettings",

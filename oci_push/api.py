@@ -1,7 +1,7 @@
 """What a library user calls, and the composition root: here environment, clock and randomness come in.
 
-`push` is the walk of one image from file to tags: open the source, plan, execute, results. The command line calls
-the same `Pusher` and prints.
+`push` is the walk of one image from file to tags: open the source, plan, execute, results. The command line has
+the same `PushUnit` performed, and prints.
 """
 
 from __future__ import annotations
@@ -12,27 +12,24 @@ import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from oci_push.engine.push import PushResult
+from oci_push.engine.push import PushResult, ReplicaResult
 from oci_push.engine.pusher import REPLICATION_S, Environment, Options, Pusher
+from oci_push.engine.unit import PushUnit, UnitTarget, perform
 from oci_push.errors import ConfigError
 from oci_push.events import Emit, ignore
-from oci_push.model.identity import AwsIdentity, EcrCreation
+from oci_push.model.identity import CloudIdentity, RepositoryCreation
 from oci_push.model.platform import Platform
-from oci_push.model.reference import Destination, Reference, check_tag, shown
+from oci_push.model.reference import Destination, check_tag, shown
 from oci_push.runtime.clock import Clock, SystemClock
 from oci_push.runtime.context import Context
 from oci_push.secret import learn_logins
 
-if TYPE_CHECKING:
-    from oci_push.engine.replicate import ReplicaResult
-
 
 def this_environment() -> Environment:
-    """Take this process's environment, home folder, user, randomness and stdin."""
+    """Return this process's environment, home folder, user, randomness and stdin."""
     for name, value in os.environ.items():
         if name.lower().endswith(("_proxy", "_repository_url")):  # of clones that CI services have made
             learn_logins(value)
@@ -47,7 +44,7 @@ def push(
     tags: Sequence[str] = (),
     platform: str = "",
     regions: Sequence[str] = (),
-    create_repositories: EcrCreation | None = None,
+    create_repositories: RepositoryCreation | None = None,
     options: Options | None = None,
     emit: Emit = ignore,
     clock: Clock | None = None,
@@ -66,11 +63,9 @@ def push(
 
         parsed = fan_out(parsed, regions)
     if create_repositories is not None:
-        from oci_push.engine.regions import ecr_accesses
+        from oci_push.engine.regions import managed_endpoints
 
-        options = replace(options, endpoints={**ecr_accesses(parsed, create_repositories), **options.endpoints})
-    from oci_push.engine.unit import PushUnit, UnitTarget, perform  # the commands load this file for less
-
+        options = replace(options, endpoints={**managed_endpoints(parsed, create_repositories), **options.endpoints})
     pusher = Pusher(context, options, this_environment(), emit)
     with contextlib.closing(pusher):
         targets = tuple(UnitTarget(one.repository, one.tags) for one in parsed)
@@ -84,7 +79,7 @@ def replicate(
     reference: str,
     *,
     regions: Sequence[str] = (),
-    identity: AwsIdentity | None = None,
+    identity: CloudIdentity | None = None,
     timeout_s: float = REPLICATION_S,
     options: Options | None = None,
     emit: Emit = ignore,
@@ -97,15 +92,11 @@ def replicate(
     """
     from oci_push.engine.regions import follow
 
-    try:
-        named = Reference.parse(reference)
-    except ValueError as problem:
-        raise ConfigError(f"reference {reference!r}: {problem}") from problem
     context = Context(clock or SystemClock(), what="replicate")
     pusher = Pusher(context, options or Options(), this_environment(), emit)
     with contextlib.closing(pusher):
         inner = context.child(seconds=timeout_s, what="waiting for replication")
-        return follow(inner, pusher, named, identity or AwsIdentity(), regions, emit)
+        return follow(inner, pusher, reference, identity, regions, emit)
 
 
 def parse_destinations(texts: Sequence[str], tags: Sequence[str]) -> tuple[Destination, ...]:

@@ -61,6 +61,14 @@ class OciPushError(Exception):
         """Return the same error with another hint."""
         return self._changed(hint=hint and masked(hint))
 
+    def with_attempts(self, attempts: int) -> Self:
+        """Return the same error, saying how often the thing was tried."""
+        return self._changed(attempts=attempts)
+
+    def with_exit_code(self, exit_code: int) -> Self:
+        """Return the same error, ending a command with another code."""
+        return self._changed(exit_code=exit_code)
+
     def with_doubt(self, in_doubt: bool, *, is_stored: bool = False) -> Self:
         """Return the same error, saying whether what failed may have been done all the same."""
         return self._changed(in_doubt=in_doubt, is_stored=is_stored)
@@ -78,7 +86,7 @@ class OciPushError(Exception):
 
 
 class Diagnostic(Struct, frozen=True):
-    """Describe one thing wrong in an input file.
+    """One thing wrong in an input file.
 
     `line` and `column` count from 1 and are 0 where the file has no such place. `path` is the dotted way to
     the value (``steps.p.tag``), `code` the vendor's numeric code or 0.
@@ -198,11 +206,11 @@ class NetworkError(OciPushError):
     """
 
     exit_code = 6
-    is_away = True
 
-    def __init__(self, message: str, *, hint: str | None = None, transient: bool = True) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, transient: bool = True, is_away: bool = True) -> None:
         super().__init__(message, hint=hint)
         self.transient = transient
+        self.is_away = is_away
 
 
 class DeadlineError(OciPushError):

@@ -28,7 +28,7 @@ class _Event(Struct, frozen=True, tag=_tag):
 
 
 class LogMessage(_Event, frozen=True):
-    """Say something a person should read: `level` is ``info`` or ``warning``."""
+    """Something that a person should read: `level` is ``info`` or ``warning``."""
 
     text: str
     level: str = "info"
@@ -184,9 +184,19 @@ Emit: TypeAlias = Callable[[Event], None]
 E = TypeVar("E", bound=Event)
 
 
+class _Discreet:
+    """A listener to events without secrets; `inner` gets them."""
+
+    def __init__(self, inner: Emit) -> None:
+        self.inner = inner
+
+    def __call__(self, event: Event) -> None:
+        self.inner(_masked(event))
+
+
 def discreet(emit: Emit) -> Emit:
     """Return a listener that passes events on without the secrets that titles, answers and commands repeat."""
-    return lambda event: emit(_masked(event))
+    return emit if isinstance(emit, _Discreet) else _Discreet(emit)
 
 
 def _masked(event: E) -> E:

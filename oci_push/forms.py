@@ -31,7 +31,7 @@ VERSION: Version = 1
 
 
 class ErrorForm(Struct, frozen=True):
-    """An error as data: its class, what `str` says of it, its hint and its exit code.
+    """An error as data: its class, its message, its hint and its exit code.
 
     `problems` are the places of a configuration error; reports leave them out.
     """
@@ -60,8 +60,7 @@ class ErrorForm(Struct, frozen=True):
         made: OciPushError = kind(self.message)
         if isinstance(made, ConfigError) and self.problems:
             made = ConfigError(self.message, problems=self.problems)
-        made.hint, made.exit_code = self.hint, self.exit_code
-        return made
+        return made.with_hint(self.hint).with_exit_code(self.exit_code)
 
 
 class ProblemForm(Struct, frozen=True):

@@ -31,6 +31,7 @@ MASK = "***"
 _MOST = 2048
 _LEAST, _LEAST_INSIDE, _LEAST_LINE, _HEAD = 4, 6, 12, 16
 _MOST_REST = 256
+_START = 4
 _LEAST_TOKEN, _DIGIT = 20, re.compile("[0-9]")
 _COMMON_WORDS = """
 access admin administrator anonymous auth basic bearer branch build builder changeit changeme container default
@@ -148,12 +149,15 @@ def _raw(text: str) -> bytes:
 
 
 class _Known:
-    """The secrets of this process; the one that was used the longest time ago makes room for a new one."""
+    """The secrets of this process; the one that was used the longest time ago makes room for a new one.
+
+    A run of many uploads knows a thousand, and masks every line: spellings are found by how their anchors begin.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._by_text: dict[str, tuple[_Form, ...]] = {}
-        self._forms: tuple[_Form, ...] | None = None
+        self._by_start: dict[str, list[_Form]] = {}
 
     def add(self, text: str) -> None:
         """Make a text known, or the most recently used one."""
@@ -161,33 +165,47 @@ class _Known:
             forms = self._by_text.pop(text, None)
             if forms is None:
                 forms = tuple(_forms(text))
-                self._forms = None
+                for form in forms:
+                    self._by_start.setdefault(form.start, []).append(form)
             self._by_text[text] = forms
             if len(self._by_text) > _MOST:
-                del self._by_text[next(iter(self._by_text))]
+                self._forget(self._by_text.pop(next(iter(self._by_text))))
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Return where known secrets stand in `text`; they may overlap."""
-        with self._lock:
-            if self._forms is None:
-                self._forms = tuple(form for forms in self._by_text.values() for form in forms)
-            forms = self._forms
         lowered = text.lower()
+        with self._lock:
+            if len(self._by_start) > len(lowered):
+                # The last one is empty, as the start of an anchor too short for one.
+                starts = self._by_start.keys() & {lowered[at : at + _START] for at in range(len(lowered) + 1)}
+            else:
+                starts = {start for start in self._by_start if start in lowered}
+            forms = [form for start in starts for form in self._by_start[start] if form.anchor in lowered]
         for form in forms:
-            if form.anchor in lowered:
-                yield from form.spans(text)
+            yield from form.spans(text)
+
+    def _forget(self, forms: tuple[_Form, ...]) -> None:
+        for form in forms:
+            left = self._by_start[form.start]
+            left.remove(form)
+            if not left:
+                del self._by_start[form.start]
 
 
 class _Form:
-    """One spelling of a secret; `anchor` is in lower case and in every text that holds it, and quickly looked for."""
+    """One spelling of a secret; `anchor` is in lower case and in every text that holds it, and quickly looked for.
 
-    __slots__ = ("_head", "_is_word", "_pattern", "_rest", "anchor")
+    `start` is how a long enough anchor begins, else nothing.
+    """
+
+    __slots__ = ("_head", "_is_word", "_pattern", "_rest", "anchor", "start")
 
     def __init__(self, text: str, *, is_word: bool = False) -> None:
         self._head, self._rest = text[:_HEAD], text[_HEAD:]
         self._is_word = is_word
         self._pattern: re.Pattern[str] | None = None
         self.anchor = max(re.findall("[0-9A-Za-z]+", self._head), key=len, default="").lower()
+        self.start = self.anchor[:_START] if len(self.anchor) >= _START else ""
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         if self._pattern is None:

@@ -138,7 +138,7 @@ def _make(named: str, *, with_completion: bool) -> typer.Typer:
     """Build Typer's application; of the commands that are not `named` it knows the name and the summary alone."""
     import typer
 
-    from oci_push.cli.given import Command
+    from oci_push.cli.command import Command
 
     app = typer.Typer(
         name="oci-push",

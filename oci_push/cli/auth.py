@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import enum
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from msgspec import Struct
 
 from oci_push.cli import targets
-from oci_push.cli.failures import run_command
-from oci_push.cli.options import Connection, Family, takes
-from oci_push.cli.output import say, say_json, start_debug_log
-from oci_push.cli.push import make_pusher
-from oci_push.cli.tables import fields
+from oci_push.cli.command import run_command, takes
+from oci_push.cli.options import AsJson, Connection, Family
+from oci_push.cli.output import fields, say, say_json
+from oci_push.cli.progress import LineRenderer
 from oci_push.cli.targets import Target
 from oci_push.engine.pusher import Pusher
 from oci_push.errors import CredentialsError, OciPushError
@@ -26,7 +25,6 @@ from oci_push.protocol.ping import ping
 from oci_push.providers.families import find_family
 from oci_push.runtime.context import Context
 from oci_push.transport.auth import AuthView
-from oci_push.transport.session import Session
 
 
 class Action(enum.Enum):
@@ -41,20 +39,18 @@ def auth(
     reference: Annotated[
         str, typer.Argument(metavar="REF|INTEGRATION", help="HOST[:PORT]/REPO[:TAG], or a registry of oci-push.yaml.")
     ],
-    as_json: targets.AsJson = False,
+    as_json: AsJson = False,
     family: Family = "",
     *,
     connection: Connection,
 ) -> None:
     """Explain how a repository's registry lets us in: which login, which flow, which scope; never the secret."""
-    # Somebody waits at the prompt: a registry that is away is said to be, not waited for.
-    common = connection.common(retries=1)
-    if connection.debug:
-        start_debug_log()
 
     def work(context: Context) -> int:
+        # Somebody waits at the prompt: a registry that is away is said to be, not waited for.
+        common = connection.common(retries=1)
         target = targets.of_family(targets.image_target(reference, targets.read_config(connection)), family)
-        with contextlib.closing(make_pusher(context, common, quiet=True)) as pusher:
+        with common.pusher(context, LineRenderer(quiet=True)) as pusher:
             explained = _explain(pusher, target, context)
         if as_json:
             say_json(explained.to_json())
@@ -66,28 +62,23 @@ def auth(
     run_command(work, what="auth")
 
 
-class _Explained:
-    def __init__(self, endpoint: RegistryEndpoint, repository: Repository, session: Session, now: float) -> None:
-        self.endpoint = endpoint
-        self.repository = repository
-        self.session = session
-        self.now = now
-        self.considered: list[tuple[str, str]] = []
-        self.credential: Credential | None = None
-        self.error: OciPushError | None = None
+class _Explained(Struct, frozen=True):
+    """What was found out; `shortfall` is what a push needs and the token does not open."""
 
-    @property
-    def view(self) -> AuthView:
-        return self.session.auth.view()
-
-    def shortfall(self) -> str:
-        """Say what a push needs and the token does not open."""
-        return self.session.auth.shortfall((push_scope(self.repository),))
+    endpoint: RegistryEndpoint
+    repository: Repository
+    url: str
+    view: AuthView
+    shortfall: str
+    now: float
+    considered: tuple[tuple[str, str], ...]
+    credential: Credential | None
+    error: OciPushError | None
 
     def exit_code(self) -> int:
         if self.error is not None:
             return self.error.exit_code
-        return CredentialsError.exit_code if self.shortfall() else 0
+        return CredentialsError.exit_code if self.shortfall else 0
 
     def flow(self) -> str:
         view = self.view
@@ -102,7 +93,7 @@ class _Explained:
     def rows(self) -> list[tuple[str, str]]:
         provider = find_family(self.endpoint.host, self.endpoint.family)
         rows = [
-            ("registry", f"{self.endpoint.host} ({provider.name}), reached at {self.session.base}"),
+            ("registry", f"{self.endpoint.host} ({provider.name}), reached at {self.url}"),
             ("repository", self.repository.path),
             ("login", "not known" if self.error and self.credential is None else _said(self.credential)),
             *(("considered", f"{place}: {verdict}") for place, verdict in self.considered),
@@ -116,8 +107,7 @@ class _Explained:
                 ("scope granted", granted),
                 ("expires", f"in {token.left_s:.0f} s, at {ends:%H:%M:%S} UTC, and is then renewed"),
             ]
-        shortfall = self.shortfall()
-        result = f"may not push: {shortfall}" if shortfall else "accepted"
+        result = f"may not push: {self.shortfall}" if self.shortfall else "accepted"
         rows.append(("result", str(self.error) if self.error else result))
         if self.error and self.error.hint:
             rows.append(("hint", self.error.hint))
@@ -128,7 +118,7 @@ class _Explained:
         return {
             "registry": self.endpoint.host,
             "family": find_family(self.endpoint.host, self.endpoint.family).name,
-            "url": self.session.base,
+            "url": self.url,
             "repository": self.repository.path,
             "user": self.credential.shown_user if self.credential else None,
             "source": self.credential.source if self.credential else None,
@@ -144,39 +134,39 @@ class _Explained:
                 }
                 for token in view.tokens
             ],
-            "accepted": self.error is None and not self.shortfall(),
+            "accepted": self.error is None and not self.shortfall,
             "error": str(self.error) if self.error else None,
         }
 
 
 def _explain(pusher: Pusher, target: Target, context: Context) -> _Explained:
     given = target.endpoint
-    refused: OciPushError | None = None
+    error: OciPushError | None = None
     try:
         target = targets.reached(pusher, target, "oci-push-explain")
-    except OciPushError as error:
+    except OciPushError as problem:
         context.check()
-        refused = error
+        error = problem
     endpoint, repository = target.endpoint, target.repository("oci-push-explain")
-    session = pusher.clients.session(endpoint)
-    explained = _Explained(endpoint, repository, session, context.clock.now())
+    session, needed = pusher.clients.session(endpoint), (push_scope(repository),)
+    considered: list[tuple[str, str]] = []
     if given.credential is None and given.identity is None:
         for one in pusher.credentials.explain(repository, context):
             place = f"{one.candidate.file}, {one.candidate.kind} {one.candidate.key}".rstrip()
-            explained.considered.append((place, one.verdict))
-    explained.error = refused
-    if refused is not None:
-        return explained
-    try:
-        explained.credential = session.auth.credential(context)
-        session.auth.want((push_scope(repository),))
-        session.run(context, ping(endpoint.host))
-        # Reading a tag with what a push would need: the token is the one that a push gets, and nothing is written.
-        session.run(context, manifests.head(repository, target.tag or "latest", push=True))
-    except OciPushError as error:
-        context.check()
-        explained.error = error
-    return explained
+            considered.append((place, one.verdict))
+    credential = None
+    if error is None:
+        try:
+            credential = session.auth.credential(context)
+            session.auth.want(needed)
+            session.run(context, ping(endpoint.host))
+            # Reading a tag with what a push would need: the token is the one that a push gets, and nothing is written.
+            session.run(context, manifests.head(repository, target.tag or "latest", push=True))
+        except OciPushError as problem:
+            context.check()
+            error = problem
+    view, shortfall, now = session.auth.view(), session.auth.shortfall(needed), context.clock.now()
+    return _Explained(endpoint, repository, session.base, view, shortfall, now, tuple(considered), credential, error)
 
 
 def _said(login: Credential | None) -> str:

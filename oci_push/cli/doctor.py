@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Annotated
 
 import typer
 
 from oci_push.cli import options, targets
-from oci_push.cli.failures import run_command, show_error
-from oci_push.cli.options import Connection, Family, takes
-from oci_push.cli.output import say, say_json, start_debug_log, tell
-from oci_push.cli.push import make_pusher
-from oci_push.cli.tables import table
+from oci_push.cli.command import run_command, show_error, takes
+from oci_push.cli.options import AsJson, Connection, Family
+from oci_push.cli.output import say, say_json, table, tell
+from oci_push.cli.progress import LineRenderer
 from oci_push.model.reference import Repository
 from oci_push.providers.families import find_family
 from oci_push.registry.doctor import Doctor, Examination, scratch_repositories
@@ -24,10 +22,10 @@ def doctor(
     reference: Annotated[
         str, typer.Argument(metavar="REF|INTEGRATION", help="HOST[:PORT]/REPO, or a registry of oci-push.yaml.")
     ],
-    as_json: targets.AsJson = False,
+    as_json: AsJson = False,
     username: options.Username = "",
     password_stdin: options.PasswordStdin = False,
-    no_memory: options.NoCache = False,
+    no_memory: options.NoMemory = False,
     family: Family = "",
     *,
     connection: Connection,
@@ -36,13 +34,11 @@ def doctor(
 
     What is measured is remembered for a week, and later pushes go by it.
     """
-    common = connection.common(username=username, password_stdin=password_stdin, no_memory=no_memory)
-    if connection.debug:
-        start_debug_log()
 
     def work(context: Context) -> int:
+        common = connection.common(username=username, password_stdin=password_stdin, no_memory=no_memory)
         named = targets.of_family(targets.image_target(reference, targets.read_config(connection)), family)
-        with contextlib.closing(make_pusher(context, common, quiet=as_json)) as pusher:
+        with common.pusher(context, LineRenderer(quiet=as_json)) as pusher:
             target = targets.reached(pusher, named, "oci-push-doctor")
             endpoint = target.endpoint
             here, there = scratch_repositories(endpoint.host, target.namespace)
@@ -50,7 +46,7 @@ def doctor(
             kind = find_family(endpoint.host, endpoint.family)
             found = Doctor(session, kind.capabilities, (here, there)).examine(context)
             for name, value in found.abilities.items():
-                pusher.cache.remember_ability(endpoint.host, name, value)
+                pusher.cache.remember_capability(endpoint.host, name, value)
         if as_json:
             say_json(_to_json(endpoint.host, kind.name, here, found))
         else:

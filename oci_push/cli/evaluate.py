@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from msgspec import Struct
 
-from oci_push.cli.failures import run_command
-from oci_push.cli.inputs import given_source, pairs
+from oci_push.cli.command import Option, run_command, takes
+from oci_push.cli.options import AsJson, Var, given_source, pairs
 from oci_push.cli.output import say, say_json, tell
 from oci_push.errors import ConfigError
 from oci_push.expressions.evaluate import Evaluated, Value, evaluate
@@ -25,15 +25,16 @@ _WIDTH = 78
 _RESULT = "result"
 
 
+@takes()
 def evaluate_command(
     expression: Annotated[str, typer.Argument(metavar="EXPRESSION", help="As under when: condition:.")],
-    var: Annotated[list[str] | None, typer.Option("--var", metavar="NAME=VALUE", help="Set a variable.")] = None,
+    var: Var = None,
     step: Annotated[
         list[str] | None,
-        typer.Option("--step", metavar="NAME[.MEMBER]=VALUE", help="Set a step's result, or another member of it."),
+        Option("Set a step's result, or another member of it.", metavar="NAME[.MEMBER]=VALUE"),
     ] = None,
-    workflow: Annotated[str, typer.Option("--workflow", metavar="RESULT", help="Set workflow.result.")] = "running",
-    as_json: Annotated[bool, typer.Option("--json", help="Print value, error and hint as JSON.")] = False,
+    workflow: Annotated[str, Option("Set workflow.result.", metavar="RESULT")] = "running",
+    as_json: AsJson = False,
 ) -> None:
     """Evaluate a condition: print true or false, and say why.
 
@@ -42,7 +43,7 @@ def evaluate_command(
     """
 
     def work(context: Context) -> int:
-        known = _Known.of(pairs(var or [], "--var", "NAME=VALUE"), step or [], workflow)
+        known = _Known.of(pairs(var, "--var", "NAME=VALUE"), step, workflow)
         done = known.variables.interpolate(expression)
         found = evaluate(done.text, known.names)
         if as_json:
@@ -61,7 +62,7 @@ class _Known(Struct, frozen=True):
     names: Mapping[str, Value]
 
     @classmethod
-    def of(cls, values: dict[str, str], steps: list[str], workflow: str) -> _Known:
+    def of(cls, values: dict[str, str], steps: list[str] | None, workflow: str) -> _Known:
         variables = Variables([given_source("--var", values)])
         members: dict[str, dict[str, str]] = {}
         for name, value in pairs(steps, "--step", "NAME=RESULT or NAME.MEMBER=VALUE").items():

@@ -1,27 +1,21 @@
-"""Files that commands read: the pipeline, and the configuration with the registries it describes."""
+"""Files that commands read: oci-push.yaml with the registries it describes, and files as bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from oci_push.cli.options import Common, ConfigOptions, read_stdin
+from oci_push.cli.options import Common, ConfigOptions, own_config, read_stdin
 from oci_push.cli.output import tell, warn
 from oci_push.errors import ConfigError
+from oci_push.language.config_values import NAMED, Allowed, ConfigOrigin
+from oci_push.language.integrations import Config
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.model.reference import Destination, Reference
 
-if TYPE_CHECKING:
-    from oci_push.language.config_values import ConfigOrigin
-    from oci_push.language.integrations import Config
-    from oci_push.variables.lookup import VariableSource
-
-CONFIG_NAME = "oci-push.yaml"
-_NAMED_BY, _ALLOWED_BY = "OCI_PUSH_CONFIG", "OCI_PUSH_ALLOW_ENV"
-_HERE = "in the working folder"
+_ALLOWED_BY = "OCI_PUSH_ALLOW_ENV"
 _MOST_BYTES = 64 * 1024 * 1024
 
 
@@ -31,30 +25,14 @@ def read_config(pipeline: Path | None, given: ConfigOptions, env: Mapping[str, s
     One that was found beside the pipeline or in the working folder may only read what ``--allow-env``,
     ``OCI_PUSH_ALLOW_ENV`` and the user's own configuration let it read, and its `notice` says that it is used.
     """
-    from oci_push.language.config_values import NAMED
-    from oci_push.language.integrations import Config
-
-    path, where = find_config(pipeline, given.config, env)
+    path, where = given.find(pipeline, env)
     if path is None:
         return Config()
-    return _found(path, where, _own_place(env), env, given.allow_env or ()) if where else _load(path, env, NAMED)
-
-
-def find_config(pipeline: Path | None, given: Path | None, env: Mapping[str, str]) -> tuple[Path | None, str]:
-    """Return where the configuration is, if anywhere, and where it was found; that is empty of one which is trusted."""
-    named = given or (Path(env[_NAMED_BY]) if env.get(_NAMED_BY) else None)
-    if named:
-        return named, ""
-    own = _own_place(env)
-    for place, where in ((pipeline.parent if pipeline else None, "beside the pipeline"), (Path(), _HERE)):
-        found = place / CONFIG_NAME if place is not None else None
-        if found is not None and _is_file(found) and not (own is not None and found.samefile(own)):
-            return found, where
-    return own, ""
+    return _found(path, where, own_config(env), env, given.allow_env or ()) if where else _load(path, env, NAMED)
 
 
 def tell_found(*configs: Config) -> None:
-    """Say once of each configuration that was found, not named, that it is used."""
+    """Print once, of each configuration that was found, not named, that it is used."""
     for notice in dict.fromkeys(config.notice for config in configs if config.notice):
         tell(notice)
 
@@ -67,13 +45,10 @@ def described_endpoints(
     Options of the command line go before the file. One that was found and may not read its secrets is told of and left
     out; of one that was named, that is an error.
     """
-    if find_config(None, common.config, env)[0] is None:
-        return {}
-    from oci_push.model.source import parse_source
-    from oci_push.sources.table import path_exists
+    from oci_push.sources.table import GRAMMAR
 
     config = read_config(None, common, env)
-    spec = parse_source(source, path_exists)
+    spec = GRAMMAR.parse(source)
     hosts = [one.repository.host for one in destinations]
     if spec.kind == "registry":
         hosts.append(Reference.parse(spec.path).repository.host)
@@ -103,8 +78,6 @@ def described_endpoints(
 
 
 def _found(path: Path, where: str, own: Path | None, env: Mapping[str, str], allowed: Sequence[str]) -> Config:
-    from oci_push.language.config_values import NAMED, Allowed, ConfigOrigin
-
     may = Allowed.parse_list(allowed, "--allow-env") | Allowed.parse_list([env.get(_ALLOWED_BY, "")], _ALLOWED_BY)
     if own is not None:
         may |= _load(own, env, NAMED).allowed
@@ -116,27 +89,12 @@ def _found(path: Path, where: str, own: Path | None, env: Mapping[str, str], all
     return replace(_load(path, env, origin), notice=notice)
 
 
-def _own_place(env: Mapping[str, str]) -> Path | None:
-    """Return the user's own configuration, if there is one."""
-    user = env.get("XDG_CONFIG_HOME") or (f"{env['HOME']}/.config" if env.get("HOME") else "")
-    place = Path(user) / "oci-push" / CONFIG_NAME
-    return place if user and _is_file(place) else None
-
-
 def _load(path: Path, env: Mapping[str, str], origin: ConfigOrigin) -> Config:
     from oci_push.language.config import load_config
 
     config = load_config(read_bytes(path), str(path), env, lambda file: file.read_text(encoding="utf-8"), origin)
     config.learn_secrets()
     return config
-
-
-def _is_file(place: Path) -> bool:
-    """Say whether a usual place holds a file; one that may not even be looked at holds none."""
-    try:
-        return place.is_file()
-    except OSError:
-        return False
 
 
 def read_bytes(path: Path) -> bytes:
@@ -147,24 +105,3 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as problem:
         raise ConfigError(f"{path}: cannot be read ({problem.strerror})", hint="check the file's name") from problem
-
-
-def pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
-    """Take ``NAME=VALUE`` options apart; the last of one name wins."""
-    found = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise ConfigError(f"{option} {text!r}: expected {form}")
-        found[name.strip()] = value
-    return found
-
-
-def given_source(option: str, values: Mapping[str, str]) -> VariableSource:
-    """Make a source of what an option gave: literal, as a CI puts strangers' words there; a note says so."""
-    from oci_push.variables.lookup import VariableSource, names_in
-
-    for name, value in values.items():
-        if names_in(value) and not name.startswith("secrets."):
-            tell(f"note: {option}: the ${{{{…}}}} in the value of {name} stays as it is written")
-    return VariableSource(option, values, is_literal=True, is_own=True)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import enum
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from oci_push.cli import targets
-from oci_push.cli.failures import run_command
-from oci_push.cli.importing import Imported, Written, read_registries, write_registries
+from oci_push.cli.command import run_command
 from oci_push.cli.output import say_text, tell, warn
 from oci_push.credentials.files import read_file
+from oci_push.credentials.format import AuthFile, AuthKey, holds_login
 from oci_push.credentials.writing import writable_places
 from oci_push.errors import ConfigError
+from oci_push.language.importing import Imported, Value, Written, read_registries, write_registries
+from oci_push.model.reference import DOCKER_HUB
 from oci_push.runtime.context import Context
 from oci_push.runtime.files import PRIVATE, write_whole
 
@@ -78,9 +82,32 @@ def _read(path: Path, *, is_in_use: bool) -> tuple[Imported, ...]:
             f"{path}: is not JSON", hint="Terraform's own language is turned into JSON by: terraform show -json"
         ) from None
     try:
-        return read_registries(value, raw, str(path), is_in_use=is_in_use)
+        if isinstance(value, dict) and {"auths", "credHelpers", "credsStore"} & set(value):
+            return tuple(_of_docker(AuthFile.parse(raw, str(path)), is_in_use=is_in_use))
+        return read_registries(value)
     except ValueError as problem:
         raise ConfigError(f"{path}: {problem}") from problem
+
+
+def _of_docker(file: AuthFile, *, is_in_use: bool) -> Iterator[Imported]:
+    """Return the registries of docker's ``config.json``; `is_in_use` says that oci-push finds the file by itself."""
+    keys = {(key.host, key.path): (key, text) for text in (*file.helpers, *file.auths) for key in [AuthKey.parse(text)]}
+    for (host, path), (key, text) in sorted(keys.items()):
+        fields: dict[str, Value] = {} if host == DOCKER_HUB else {"domain": host}
+        if path:
+            fields["repository_prefix"] = path
+        provider = "dockerhub" if host == DOCKER_HUB else "other"
+        name = re.sub(r"[^a-z0-9]+", "-", f"{host}/{path}".lower()).strip("-") if provider == "other" else "dockerhub"
+        credential = file.credential(text) if text in file.auths and holds_login(file.auths[text]) else None
+        if credential is None or credential.password is None:
+            home = f"its login stays in {file.name}, key {key.text}"
+            yield Imported(name, provider, fields, has_own_login=True, home=home)
+            continue
+        home = f"user {credential.shown_user}: the login stays in {file.name}, where oci-push finds it"
+        if credential.shown_user == credential.username:
+            fields["username"] = credential.username
+        secrets = {"password": credential.password}
+        yield Imported(name, provider, fields, secrets, has_own_login=is_in_use, home=home)
 
 
 def _write(output: Path, text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +12,10 @@ from msgspec.structs import replace
 
 from oci_push.api import this_environment
 from oci_push.cli import options, targets
-from oci_push.cli.failures import reported, run_command
-from oci_push.cli.options import Common, ConfigOptions, Connection, Family, takes
-from oci_push.cli.output import say, start_debug_log, tell, warn
-from oci_push.cli.push import make_pusher
+from oci_push.cli.command import Option, reported, run_command, takes
+from oci_push.cli.options import Common, ConfigOptions, Connection, Family
+from oci_push.cli.output import say, tell, warn
+from oci_push.cli.progress import LineRenderer
 from oci_push.cli.targets import Target
 from oci_push.credentials.writing import Changed, choose_file, remove_login, store_login, writable_places
 from oci_push.errors import ConfigError, CredentialsError, DeniedError
@@ -24,8 +23,7 @@ from oci_push.model.endpoint import Credential
 from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.protocol.ping import ping
 from oci_push.providers.base import complete
-from oci_push.providers.ecr import host as ecr_host
-from oci_push.providers.families import find_family
+from oci_push.providers.families import find_family, regional
 from oci_push.runtime.commands import command_runner
 from oci_push.runtime.context import Context
 
@@ -39,7 +37,7 @@ _SCRATCH = "oci-push-login"
 @takes(Connection)
 def login(
     registry: Registry,
-    username: Annotated[str, typer.Option("--username", "-u", help="Asked for at a terminal.")] = "",
+    username: Annotated[str, Option("Asked for at a terminal.", short="-u")] = "",
     password_stdin: options.PasswordStdin = False,
     authfile: targets.AuthFile = None,
     family: Family = "",
@@ -47,10 +45,6 @@ def login(
     connection: Connection,
 ) -> None:
     """Log in to a registry and keep the login; an integration's is got from where oci-push.yaml says."""
-    # Somebody waits at the prompt: a registry that is away is said to be, not waited for.
-    common = connection.common(retries=1)
-    if connection.debug:
-        start_debug_log()
     with reported():
         named = targets.of_family(targets.registry_target(registry, targets.read_config(connection)), family)
         if named.integration is None:
@@ -60,7 +54,9 @@ def login(
             raise ConfigError(f"registry {registry!r} has its login in oci-push.yaml", hint="leave out --username")
 
     def work(context: Context) -> int:
-        with contextlib.closing(make_pusher(context, common, quiet=False)) as pusher:
+        # Somebody waits at the prompt: a registry that is away is said to be, not waited for.
+        common = connection.common(retries=1)
+        with common.pusher(context, LineRenderer()) as pusher:
             target = targets.reached(pusher, named, _SCRATCH)
             reached = target.endpoint
             session = pusher.clients.session(reached)
@@ -94,10 +90,10 @@ def logout(
 
     def work(context: Context) -> int:
         target = targets.registry_target(registry, targets.read_config(config))
-        place = ecr_host.parse(target.endpoint.host)
-        if place is not None and not place.is_known:
-            # The login is kept under the account's own host, which only AWS can tell.
-            with contextlib.closing(make_pusher(context, Common(no_memory=True, retries=1), quiet=True)) as pusher:
+        cloud = regional(target.endpoint.host)
+        if cloud is not None and not cloud.account_of(target.endpoint.host):
+            # The login is kept under the account's own host, which only the cloud can tell.
+            with Common(no_memory=True, retries=1).pusher(context, LineRenderer(quiet=True)) as pusher:
                 target = targets.reached(pusher, target, _SCRATCH)
         environment = this_environment()
         run = command_runner(environment.env, context.clock)

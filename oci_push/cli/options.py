@@ -1,96 +1,290 @@
-"""Options that several commands share: each is declared once, as a field of a group that commands take by its class."""
+"""Options that several commands share: declared once, with help, default and check, and what each becomes inside.
+
+A command takes a group by its class (`command.takes`). An option that is added to `ConfigOptions`, `Connection` or
+`Common` is one of every command that takes it; one of `Delivery` is one of `push`, `run` and `plan`.
+"""
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
+from oci_push.cli.command import Option
+from oci_push.cli.output import start_debug_log, tell
 from oci_push.errors import ConfigError
 from oci_push.model.endpoint import Credential, TlsConfig
+from oci_push.model.identity import RepositoryCreation
 from oci_push.protocol.credentials import basic_password, basic_user
-from oci_push.providers.ecr.host import is_region
+from oci_push.providers.families import is_region
 from oci_push.runtime.files import check_writable
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.secret import Secret
 
 if TYPE_CHECKING:
+    from oci_push.engine.pusher import Pusher
+    from oci_push.events import Emit
+    from oci_push.runtime.context import Context
     from oci_push.variables.exports import ExportForm
+    from oci_push.variables.lookup import VariableSource
 
-PlainHttp = Annotated[bool, typer.Option("--plain-http", help="Talk http to every registry (loopback does so anyway).")]
-SkipVerify = Annotated[bool, typer.Option("--skip-tls-verify", help="Do not check certificates.")]
-CaFile = Annotated[str, typer.Option("--ca-file", metavar="PEM", help="Trust these CAs as well.")]
-CertFile = Annotated[str, typer.Option("--cert-file", metavar="PEM", help="Client certificate.")]
-KeyFile = Annotated[str, typer.Option("--key-file", metavar="PEM", help="Its key.")]
-Username = Annotated[str, typer.Option("--username", "-u", help="Log in as this user, with --password-stdin.")]
-PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")]
-Family = Annotated[
-    str,
-    typer.Option("--family", metavar="NAME", help="What the registry is, where its host does not tell: harbor, …"),
-]
-Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write what was done as JSON.")]
-Compression = Annotated[
-    str, typer.Option(metavar="gzip|zstd|none", help="For layers stored uncompressed; gzip if not given.")
-]
-Level = Annotated[int, typer.Option("--compression-level", help="0: the algorithm's usual one.")]
-Format = Annotated[
-    str, typer.Option("--format", metavar="auto|docker|oci", help="Of manifests built for a docker-archive.")
-]
-TmpDir = Annotated[Path | None, typer.Option("--tmpdir", help="Folder for temporary files.")]
-NoMount = Annotated[bool, typer.Option("--no-mount", help="Never mount blobs from other repositories.")]
-NoCache = Annotated[bool, typer.Option("--no-memory", help="Neither use nor keep facts from earlier runs.")]
-ForeignLayers = Annotated[
-    bool, typer.Option("--foreign-layers", help="Send layers marked as not to be distributed, too.")
-]
-Verify = Annotated[
-    bool, typer.Option("--verify", help="Read back every tag, ask for every blob, send what is missing.")
-]
-AllOrNothing = Annotated[
-    bool, typer.Option("--all-or-nothing", help="Move no tag unless all can; put back those that have moved.")
-]
-LimitRate = Annotated[
-    str, typer.Option("--limit-rate", metavar="RATE", help="Bytes a second for the whole run: 500k, 10M, 1G.")
-]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Requests at once to one registry; 0: by distance.")]
-Retries = Annotated[int, typer.Option("--retries", min=0, help="How often a request or upload is repeated.")]
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="oci-push.yaml that is trusted; also OCI_PUSH_CONFIG.")
-]
-AllowEnv = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow-env",
-        metavar="NAME[@HOST]",
-        help="Let an oci-push.yaml that was found, not named, use this environment variable (for this registry only).",
-    ),
-]
-CreateRepository = Annotated[
-    bool, typer.Option("--create-repository", help="ECR: create repositories that are missing.")
-]
-Export = Annotated[
-    Path | None,
-    typer.Option("--export", metavar="FILE", help="Write what was pushed as variables, also to $GITHUB_OUTPUT."),
-]
-ExportFormat = Annotated[
-    str, typer.Option("--export-format", metavar="dotenv|github|gitlab", help="By default told by the file and the CI.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Timeout = Annotated[float, typer.Option("--timeout", min=0, help="Seconds for the whole command; 0: none.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Log every request (never a secret) to stderr.")]
-
+CONFIG_NAME = "oci-push.yaml"
+_NAMED_BY = "OCI_PUSH_CONFIG"
+_HERE = "in the working folder"
 _PATIENCE_S = 15.0
+"""How long a registry that went away is waited for, for each of ``--retries``."""
+_PASSWORD_BYTES = 64 * 1024
 _RATE = re.compile(r"(\d+(?:\.\d+)?)([kKmMgG]?)")
 
 
-_PASSWORD_BYTES = 64 * 1024
+def _debug(wanted: bool) -> None:
+    if wanted:
+        start_debug_log()
+
+
+AsJson = Annotated[bool, Option("Print the result as JSON.", name="--json")]
+CaFile = Annotated[str, Option("Trust these CAs as well.", metavar="PEM")]
+Debug = Annotated[bool, Option("Log every request (never a secret) to stderr.", callback=_debug)]
+Family = Annotated[str, Option("What the registry is, where its host does not tell: harbor, …", metavar="NAME")]
+NoMemory = Annotated[bool, Option("Neither use nor keep facts from earlier runs.")]
+PasswordStdin = Annotated[bool, Option("Read the password from stdin.")]
+Quiet = Annotated[bool, Option("Print only results and errors.", short="-q")]
+Username = Annotated[str, Option("Log in as this user, with --password-stdin.", short="-u")]
+Var = Annotated[list[str] | None, Option("Set a variable.", metavar="NAME=VALUE")]
+
+
+class ConfigOptions(Struct, frozen=True):
+    """Which oci-push.yaml is read, and what one that was found may use."""
+
+    config: Annotated[Path | None, Option("oci-push.yaml that is trusted; also OCI_PUSH_CONFIG.", metavar="FILE")] = (
+        None
+    )
+    allow_env: Annotated[
+        list[str] | None,
+        Option(
+            "Let an oci-push.yaml that was found, not named, use this environment variable (for this registry only).",
+            metavar="NAME[@HOST]",
+        ),
+    ] = None
+
+    def find(self, pipeline: Path | None, env: Mapping[str, str]) -> tuple[Path | None, str]:
+        """Return where the configuration is, if anywhere, and where it was found: empty of one that is trusted."""
+        named = self.config or (Path(env[_NAMED_BY]) if env.get(_NAMED_BY) else None)
+        if named:
+            return named, ""
+        own = own_config(env)
+        for place, where in ((pipeline.parent if pipeline else None, "beside the pipeline"), (Path(), _HERE)):
+            found = place / CONFIG_NAME if place is not None else None
+            if found is not None and _is_file(found) and not (own is not None and found.samefile(own)):
+                return found, where
+        return own, ""
+
+
+class Connection(ConfigOptions, frozen=True):
+    """How registries are reached that oci-push.yaml does not describe; for every command that asks one."""
+
+    plain_http: Annotated[bool, Option("Talk http to every registry (loopback does so anyway).")] = False
+    skip_verify: Annotated[bool, Option("Do not check certificates.", name="--skip-tls-verify")] = False
+    ca_file: CaFile = ""
+    cert_file: Annotated[str, Option("Client certificate.", metavar="PEM")] = ""
+    key_file: Annotated[str, Option("Its key.", metavar="PEM")] = ""
+    debug: Debug = False
+
+    def common(self, **more: Any) -> Common:
+        """Return all options that a push has, with the usual values for those that are not given."""
+        made = Common(**asdict(self), **more)
+        made.check()
+        return made
+
+    def check(self) -> None:
+        """Refuse options that take the effect from one another."""
+        if self.key_file and not self.cert_file:
+            raise ConfigError("--key-file needs --cert-file")
+        tls = {"--ca-file": self.ca_file, "--cert-file": self.cert_file, "--key-file": self.key_file}
+        given = [name for name, value in (*tls.items(), ("--skip-tls-verify", self.skip_verify)) if value]
+        if self.plain_http and given:
+            raise ConfigError(f"{given[0]} has no effect with --plain-http", hint="leave out one of them")
+        if self.skip_verify and self.ca_file:
+            raise ConfigError("--ca-file has no effect with --skip-tls-verify", hint="leave out --skip-tls-verify")
+
+    def tls(self) -> TlsConfig:
+        """Return the connection settings for registries that have none of their own."""
+        return TlsConfig(
+            plain_http=True if self.plain_http else None,
+            skip_verify=self.skip_verify,
+            ca_file=self.ca_file,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+        )
+
+
+class Common(Connection, frozen=True):
+    """What `push` and `run` can be told."""
+
+    username: Username = ""
+    password_stdin: PasswordStdin = False
+    compression: Annotated[
+        str, Option("For layers stored uncompressed; gzip if not given.", metavar="gzip|zstd|none")
+    ] = ""
+    compression_level: Annotated[int, Option("0: the algorithm's usual one.")] = 0
+    format: Annotated[str, Option("Of manifests built for a docker-archive.", metavar="auto|docker|oci")] = "auto"
+    tmpdir: Annotated[Path | None, Option("Folder for temporary files.")] = None
+    no_mount: Annotated[bool, Option("Never mount blobs from other repositories.")] = False
+    no_memory: NoMemory = False
+    jobs: Annotated[int, Option("Requests at once to one registry; 0: by distance.", short="-j", min=0)] = 0
+    retries: Annotated[int, Option("How often a request or upload is repeated.", min=0)] = 4
+    foreign_layers: Annotated[bool, Option("Send layers marked as not to be distributed, too.")] = False
+    verify: Annotated[bool, Option("Read back every tag, ask for every blob, send what is missing.")] = False
+    all_or_nothing: Annotated[bool, Option("Move no tag unless all can; put back those that have moved.")] = False
+    limit_rate: Annotated[str, Option("Bytes a second for the whole run: 500k, 10M, 1G.", metavar="RATE")] = ""
+    create_repository: Annotated[bool, Option("ECR: create repositories that are missing.")] = False
+    wait_replication: Annotated[
+        bool,
+        Option(
+            "ECR: push once, and end when every region of the registry's rules (or of --regions) serves it,"
+            " copying if need be."
+        ),
+    ] = False
+    report: Annotated[Path | None, Option("Write what was done as JSON.", metavar="FILE")] = None
+    export: Annotated[
+        Path | None, Option("Write what was pushed as variables, also to $GITHUB_OUTPUT.", metavar="FILE")
+    ] = None
+    export_format: Annotated[str, Option("By default told by the file and the CI.", metavar="dotenv|github|gitlab")] = (
+        ""
+    )
+    timeout: Annotated[float, Option("Seconds for the whole command; 0: none.", min=0)] = 0
+    quiet: Quiet = False
+
+    def check(self) -> None:
+        """Refuse values outside the closed lists, and options that take the effect from one another."""
+        Connection.check(self)
+        if self.compression not in ("", "gzip", "zstd", "none"):
+            raise ConfigError(f"--compression {self.compression!r} is not known", hint="gzip, zstd or none")
+        if self.format not in ("auto", "docker", "oci"):
+            raise ConfigError(f"--format {self.format!r} is not known", hint="auto, docker or oci")
+        if self.compression_level and self.compression == "none":
+            raise ConfigError("--compression-level has no effect with --compression none", hint="leave out one of them")
+        if self.compression_level:
+            from oci_push.sources.compress import check_level
+
+            check_level(self.compression or "gzip", self.compression_level)
+        if self.format == "docker" and self.compression == "zstd":
+            raise ConfigError(
+                "--format docker has no effect with --compression zstd: docker's manifests do not know zstd",
+                hint="leave out --format, or give --compression gzip",
+            )
+        if bool(self.username) != self.password_stdin:
+            raise ConfigError("--username and --password-stdin go together")
+        if self.export_format and not self.export:
+            raise ConfigError("--export-format needs --export FILE")
+
+    @contextmanager
+    def pusher(self, context: Context, emit: Emit, **more: Any) -> Iterator[Pusher]:
+        """Return a pusher in this process's environment with these options; `more` are fields of `Options`."""
+        from oci_push import __version__
+        from oci_push.api import this_environment
+        from oci_push.engine.push import PushOptions
+        from oci_push.engine.pusher import Options, Pusher
+        from oci_push.sources.settings import SourceSettings
+        from oci_push.transport.settings import TransportSettings
+
+        environment = this_environment()
+        asked = {"compression": self.compression, "level": self.compression_level, "format": self.format != "auto"}
+        retry = RetryPolicy(attempts=self.retries + 1, patience_s=_PATIENCE_S * self.retries)
+        options = Options(
+            tls=self.tls(),
+            credential=self._credential(),
+            sources=SourceSettings(
+                temp_folder=self.tmpdir,
+                compression=self.compression or "gzip",
+                level=self.compression_level,
+                format=self.format,
+                asked=frozenset(name for name, is_given in asked.items() if is_given),
+            ),
+            transport=TransportSettings(
+                near_requests=self.jobs or 4,
+                far_requests=self.jobs or 32,
+                call_retry=retry,
+                limit_bytes_per_s=self._limit_bytes_per_s(),
+                user_agent=f"oci-push/{__version__}",
+                env=environment.env,
+            ),
+            blob_retry=retry,
+            push_options=PushOptions(self.verify, self.all_or_nothing),
+            mount=not self.no_mount,
+            remember=not self.no_memory,
+            foreign_layers=self.foreign_layers,
+        )
+        pusher = Pusher(context, replace(options, **more), environment, emit)
+        try:
+            yield pusher
+        finally:
+            pusher.close()
+
+    def creation(self) -> RepositoryCreation | None:
+        """Return how repositories that are missing are created, if they are."""
+        return RepositoryCreation() if self.create_repository else None
+
+    def resolving(self) -> dict[str, Any]:
+        """Return what these options say in a pipeline's `ResolveContext`."""
+        return {"wait_replication": self.wait_replication, "creation": self.creation()}
+
+    def export_form(self, env: Mapping[str, str]) -> ExportForm | None:
+        """Choose the form of ``--export``, and see that both its file and the report's can be written."""
+        check_writable(self.report, "--report")
+        check_writable(self.export, "--export")
+        if not self.export:
+            return None
+        from oci_push.variables.exports import choose_form
+
+        return choose_form(str(self.export), self.export_format, env)
+
+    def login_host(self, hosts: Sequence[str]) -> str:
+        """Return the one host that ``--username`` is for; raises `ConfigError` where there are several, or none."""
+        if not self.username or len(hosts) == 1:
+            return next(iter(hosts), "") if self.username else ""
+        if not hosts:
+            raise ConfigError("--username: every registry has a login of its own", hint="leave it out")
+        raise ConfigError(
+            f"--username: {len(hosts)} registries want a login ({', '.join(hosts)}), and one password is for one",
+            hint="log in to them: oci-push login HOST; or describe them in oci-push.yaml",
+        )
+
+    def _credential(self) -> Credential | None:
+        """Read the password, if one was announced."""
+        if not self.username:
+            return None
+        return Credential(basic_user(self.username, "--username"), read_password(), source="--username")
+
+    def _limit_bytes_per_s(self) -> float:
+        """Read ``--limit-rate``, whose suffixes are curl's; 0 where there is none."""
+        match = _RATE.fullmatch(self.limit_rate)
+        rate = float(match[1]) * 1024 ** " kmg".index(match[2].lower() or " ") if match else 0.0
+        if self.limit_rate and not rate:
+            raise ConfigError(
+                f"--limit-rate {self.limit_rate!r} is no rate", hint="give bytes a second, as in 500k, 10M or 1.5G"
+            )
+        return rate
+
+
+class Delivery(Struct, frozen=True):
+    """What `push`, `run` and `plan` can be told."""
+
+    regions: Annotated[
+        list[str] | None,
+        Option("ECR: push to these AWS regions, all at once; push keeps the destination's own.", metavar="A,B"),
+    ] = None
+    as_json: AsJson = False
+
+    def resolving(self) -> dict[str, Any]:
+        """Return what these options say in a pipeline's `ResolveContext`."""
+        return {"regions": split_regions(self.regions)}
 
 
 def read_password() -> Secret:
@@ -119,175 +313,46 @@ def read_stdin(what: str, most_bytes: int) -> bytes:
     return raw
 
 
-def split_regions(texts: str | Sequence[str] | None) -> tuple[str, ...]:
+def split_regions(texts: Sequence[str] | None) -> tuple[str, ...]:
     """Read ``a,b`` of ``--regions``, given once or often; repeated names count once. Raises `ConfigError`."""
-    text = texts if isinstance(texts, str) else ",".join(texts or ())
-    found = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    found = tuple(dict.fromkeys(part.strip() for part in ",".join(texts or ()).split(",") if part.strip()))
     for name in found:
         if not is_region(name):
             raise ConfigError(f"--regions: {name!r} is not an AWS region", hint="such as eu-west-1,us-east-1")
     return found
 
 
-class ConfigOptions(Struct, frozen=True):
-    """Which oci-push.yaml is read, and what one that was found may use."""
-
-    config: ConfigFile = None
-    allow_env: AllowEnv = None
-
-
-class Connection(ConfigOptions, frozen=True):
-    """How registries are reached that oci-push.yaml does not describe; for every command that asks one."""
-
-    plain_http: PlainHttp = False
-    skip_verify: SkipVerify = False
-    ca_file: CaFile = ""
-    cert_file: CertFile = ""
-    key_file: KeyFile = ""
-    debug: Debug = False
-
-    def common(self, **more: Any) -> Common:
-        """Return all options that a push has, with the usual values for those that are not given."""
-        return Common(**asdict(self), **more)
-
-    def tls(self) -> TlsConfig:
-        """Return the connection settings for registries that have none of their own."""
-        if self.key_file and not self.cert_file:
-            raise ConfigError("--key-file needs --cert-file")
-        return TlsConfig(
-            plain_http=True if self.plain_http else None,
-            skip_verify=self.skip_verify,
-            ca_file=self.ca_file,
-            cert_file=self.cert_file,
-            key_file=self.key_file,
-        )
+def pairs(texts: Sequence[str] | None, option: str, form: str) -> dict[str, str]:
+    """Return the values of ``NAME=VALUE`` options by name; the last of one name wins."""
+    found = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"{option} {text!r}: expected {form}")
+        found[name.strip()] = value
+    return found
 
 
-class Common(Connection, frozen=True):
-    """What `push` and `run` can be told."""
+def given_source(option: str, values: Mapping[str, str]) -> VariableSource:
+    """Return what an option gave as a source: literal, as a CI puts strangers' words there; a note says so."""
+    from oci_push.variables.lookup import VariableSource, names_in
 
-    username: Username = ""
-    password_stdin: PasswordStdin = False
-    compression: Compression = ""
-    level: Level = 0
-    format: Format = "auto"
-    tmpdir: TmpDir = None
-    no_mount: NoMount = False
-    no_memory: NoCache = False
-    jobs: Jobs = 0
-    retries: Retries = 4
-    foreign_layers: ForeignLayers = False
-    verify: Verify = False
-    all_or_nothing: AllOrNothing = False
-    limit_rate: LimitRate = ""
-    create_repository: CreateRepository = False
-    report: Report = None
-    export: Export = None
-    export_format: ExportFormat = ""
-    as_json: AsJson = False
-    timeout: Timeout = 0
-    quiet: Quiet = False
-
-    def credential(self) -> Credential | None:
-        """Read the password, if one was announced."""
-        if not self.password_stdin and not self.username:
-            return None
-        if not (self.password_stdin and self.username):
-            raise ConfigError("--username and --password-stdin go together")
-        return Credential(basic_user(self.username, "--username"), read_password(), source="--username")
-
-    def login_host(self, hosts: Sequence[str]) -> str:
-        """Return the one host that ``--username`` is for; raises `ConfigError` where there are several, or none."""
-        if not self.username or len(hosts) == 1:
-            return next(iter(hosts), "") if self.username else ""
-        if not hosts:
-            raise ConfigError("--username: every registry has a login of its own", hint="leave it out")
-        raise ConfigError(
-            f"--username: {len(hosts)} registries want a login ({', '.join(hosts)}), and one password is for one",
-            hint="log in to them: oci-push login HOST; or describe them in oci-push.yaml",
-        )
-
-    def export_form(self, env: Mapping[str, str]) -> ExportForm | None:
-        """Choose the form of ``--export``, and see that both its file and the report's can be written."""
-        if self.export_format and not self.export:
-            raise ConfigError("--export-format needs --export FILE")
-        check_writable(self.report, "--report")
-        check_writable(self.export, "--export")
-        if not self.export:
-            return None
-        from oci_push.variables.exports import choose_form
-
-        return choose_form(str(self.export), self.export_format, env)
-
-    def retry(self) -> RetryPolicy:
-        """Return the policy of requests and uploads; a registry that goes away is waited for, in proportion."""
-        return RetryPolicy(attempts=self.retries + 1, patience_s=_PATIENCE_S * self.retries)
-
-    def limit_bytes_per_s(self) -> float:
-        """Read ``--limit-rate``, whose suffixes are curl's; 0 where there is none."""
-        match = _RATE.fullmatch(self.limit_rate)
-        rate = float(match[1]) * 1024 ** " kmg".index(match[2].lower() or " ") if match else 0.0
-        if self.limit_rate and not rate:
-            raise ConfigError(
-                f"--limit-rate {self.limit_rate!r} is no rate", hint="give bytes a second, as in 500k, 10M or 1.5G"
-            )
-        return rate
-
-    def check(self) -> None:
-        """Refuse values outside the closed lists, and options that take the effect from one another."""
-        if self.compression not in ("", "gzip", "zstd", "none"):
-            raise ConfigError(f"--compression {self.compression!r} is not known", hint="gzip, zstd or none")
-        if self.format not in ("auto", "docker", "oci"):
-            raise ConfigError(f"--format {self.format!r} is not known", hint="auto, docker or oci")
-        if self.level and self.compression == "none":
-            raise ConfigError("--compression-level has no effect with --compression none", hint="leave out one of them")
-        if self.level:
-            from oci_push.sources.compress import check_level
-
-            check_level(self.compression or "gzip", self.level)
-        if self.format == "docker" and self.compression == "zstd":
-            raise ConfigError(
-                "--format docker has no effect with --compression zstd: docker's manifests do not know zstd",
-                hint="leave out --format, or give --compression gzip",
-            )
-        tls = {"--ca-file": self.ca_file, "--cert-file": self.cert_file, "--key-file": self.key_file}
-        given = [name for name, value in (*tls.items(), ("--skip-tls-verify", self.skip_verify)) if value]
-        if self.plain_http and given:
-            raise ConfigError(f"{given[0]} has no effect with --plain-http", hint="leave out one of them")
-        if self.skip_verify and self.ca_file:
-            raise ConfigError("--ca-file has no effect with --skip-tls-verify", hint="leave out --skip-tls-verify")
-
-    def asked(self) -> frozenset[str]:
-        """Say which of the options about making an image were given."""
-        values = {"compression": self.compression, "level": self.level, "format": self.format != "auto"}
-        return frozenset(name for name, value in values.items() if value)
+    for name, value in values.items():
+        if names_in(value) and not name.startswith("secrets."):
+            tell(f"note: {option}: the ${{{{…}}}} in the value of {name} stays as it is written")
+    return VariableSource(option, values, is_literal=True, is_own=True)
 
 
-def takes(*groups: type[Struct]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a command's last parameters, one for each of `groups`, into options: one for each of their fields."""
-    options = [
-        {
-            name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name])
-            for name, default in zip(group.__struct_fields__, group.__struct_defaults__, strict=True)
-        }
-        for group in groups
-        for hints in [get_type_hints(group, include_extras=True)]
-    ]
+def own_config(env: Mapping[str, str]) -> Path | None:
+    """Return the user's own configuration, if there is one."""
+    user = env.get("XDG_CONFIG_HOME") or (f"{env['HOME']}/.config" if env.get("HOME") else "")
+    place = Path(user) / "oci-push" / CONFIG_NAME
+    return place if user and _is_file(place) else None
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        parameters = list(inspect.signature(command, eval_str=True).parameters.values())
-        own, last = parameters[: -len(groups)], parameters[-len(groups) :]
-        own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
 
-        def taking(**given: Any) -> None:
-            for parameter, group, names in zip(last, groups, options, strict=True):
-                given[parameter.name] = group(**{name: given.pop(name) for name in names if name in given})
-            command(**given)
-
-        every = [*own, *(option for names in options for option in names.values())]
-        taking.__signature__ = inspect.Signature(every, return_annotation=None)  # type: ignore[attr-defined]  # for typer
-        taking.__annotations__ = {one.name: one.annotation for one in every}
-        taking.__name__, taking.__doc__ = command.__name__, command.__doc__
-        return taking
-
-    return decorate
+def _is_file(place: Path) -> bool:
+    """Return whether a usual place holds a file; one that may not even be looked at holds none."""
+    try:
+        return place.is_file()
+    except OSError:
+        return False

@@ -17,7 +17,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from msgspec import Struct
@@ -59,8 +59,25 @@ def warn(text: str, hint: str | None = None) -> None:
         tell(f"  hint: {hint}")
 
 
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Return the lines of a table; the last column is not padded."""
+    widths = [max(len(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
+    for row in ([head.upper() for head in heads], *rows):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def fields(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Return lines of a name and a text; a name that repeats is left blank, as before further lines."""
+    width = max((len(name) for name, _ in rows), default=0)
+    before = ""
+    for name, text in rows:
+        for line in text.splitlines() or [""]:
+            yield f"{'' if name == before else name:<{width}}  {line}".rstrip()
+            before = name
+
+
 def start_debug_log() -> None:
-    """Tell the core's log."""
+    """Print the core's log."""
     log = logging.getLogger("oci_push")
     log.setLevel(logging.DEBUG)
     for other in [handler for handler in log.handlers if isinstance(handler, _DebugLog)]:
@@ -93,15 +110,15 @@ class Door(io.TextIOBase):
 
     @property
     def errors(self) -> str:  # type: ignore[override]  # the base class has a plain attribute
-        """Say that what the encoding lacks is escaped."""
+        """Return what becomes of characters that the encoding lacks: they are escaped."""
         return "backslashreplace"
 
     def writable(self) -> bool:
-        """Say yes, also where nothing arrives."""
+        """Return true, also where nothing arrives."""
         return True
 
     def isatty(self) -> bool:
-        """Say whether a terminal is behind it."""
+        """Return whether a terminal is behind it."""
         return self._stream is not None and self._stream.isatty()
 
     def fileno(self) -> int:
@@ -165,7 +182,7 @@ def open_doors() -> None:
 
 
 def lost_results() -> OSError | None:
-    """Say why a result could not be printed, if one could not."""
+    """Return why a result could not be printed, if one could not."""
     sys.stdout.flush()
     return sys.stdout.trouble if isinstance(sys.stdout, Door) else None
 

@@ -3,80 +3,74 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.api import this_environment
-from oci_push.cli.inputs import CONFIG_NAME, pairs, read_bytes, read_config, tell_found
-from oci_push.cli.options import ConfigOptions, split_regions
+from oci_push.cli.command import Option
+from oci_push.cli.inputs import read_bytes, read_config, tell_found
+from oci_push.cli.options import CONFIG_NAME, ConfigOptions, pairs
 from oci_push.cli.output import tell, warn
-from oci_push.cli.variables import VariableFiles, VariableOption, gather_variables
+from oci_push.cli.variable_inputs import VariableOptions, gather_variables
 from oci_push.errors import ConfigError, Diagnostic
-from oci_push.language.integrations import add_stand_ins
 from oci_push.language.parse import read_pipeline
+from oci_push.language.registry_choice import add_stand_ins
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import MAX_WAIT_S, Pipeline, flatten
-from oci_push.model.identity import EcrCreation
 from oci_push.runner.results import Pushes
+from oci_push.runner.settings import RunSettings
 from oci_push.runner.simulated_results import SimulatedResults
 from oci_push.runtime.clock import Clock
-from oci_push.sources.table import path_exists
+from oci_push.sources.table import GRAMMAR
 
 PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE.yml", help="The pipeline file; - reads stdin.")]
-Candidates = Annotated[
-    list[str] | None, typer.Option("--candidate", metavar="STEP=SOURCE", help="The image of a build step.")
-]
-Assume = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--assume",
-        metavar="STEP=RESULT",
-        help="What a step comes to: success, failure, timeout or terminated; "
-        "failure,success is a result for each attempt. STEP.on_elected names a hook.",
-    ),
-]
-Foreign = Annotated[
-    str,
-    typer.Option("--foreign", metavar="skip|success", help="What steps of types that are not run here count as."),
-]
-AutoPush = Annotated[
-    bool, typer.Option("--auto-push", help="Push the images of build steps too, unless they say disable_push.")
-]
-RequirePush = Annotated[
-    bool | None,
-    typer.Option(
-        "--require-push/--no-require-push",
-        help="Fail a run in which no push step ran, or let it pass; by default only where a step's own when: said no.",
-    ),
-]
-MaxWait = Annotated[
-    float, typer.Option("--max-retry-wait", metavar="SECONDS", min=0, help="The longest wait of a retry: block.")
-]
-Regions = Annotated[
-    list[str] | None,
-    typer.Option("--regions", metavar="A,B", help="AWS regions that every push to ECR goes to, all at once."),
-]
-WaitReplication = Annotated[
-    bool,
-    typer.Option("--wait-replication", help="End a push to ECR only when every region serves it, copying if need be."),
-]
 
 
-class PipelineOptions(Struct, frozen=True):
+class PipelineOptions(VariableOptions, frozen=True):
     """What `run` and `plan` can be told of a pipeline."""
 
-    candidate: Candidates = None
-    var: VariableOption = None
-    var_file: VariableFiles = None
-    assume: Assume = None
-    foreign: Foreign = "skip"
-    auto_push: AutoPush = False
-    require_push: RequirePush = None
-    regions: Regions = None
-    max_retry_wait: MaxWait = MAX_WAIT_S
+    candidate: Annotated[list[str] | None, Option("The image of a build step.", metavar="STEP=SOURCE")] = None
+    assume: Annotated[
+        list[str] | None,
+        Option(
+            "What a step comes to: success, failure, timeout or terminated; "
+            "failure,success is a result for each attempt. STEP.on_elected names a hook.",
+            metavar="STEP=RESULT",
+        ),
+    ] = None
+    foreign: Annotated[str, Option("What steps of types that are not run here count as.", metavar="skip|success")] = (
+        "skip"
+    )
+    auto_push: Annotated[bool, Option("Push the images of build steps too, unless they say disable_push.")] = False
+    require_push: Annotated[
+        bool | None,
+        Option(
+            "Fail a run in which no push step ran, or let it pass; by default only where a step's own when: said no.",
+            name="--require-push/--no-require-push",
+        ),
+    ] = None
+    max_retry_wait: Annotated[float, Option("The longest wait of a retry: block.", metavar="SECONDS", min=0)] = (
+        MAX_WAIT_S
+    )
+
+    def check(self) -> None:
+        """Refuse values outside the closed list."""
+        if self.foreign not in ("skip", "success"):
+            raise ConfigError(f"--foreign {self.foreign!r} is not known", hint="skip or success")
+
+    def settings(self, assumed: SimulatedResults, **more: Any) -> RunSettings:
+        """Return what these options say of a run; `more` are its fields that a plan has not."""
+        return RunSettings(
+            assumed,
+            foreign_succeeds=self.foreign == "success",
+            auto_push=self.auto_push,
+            max_wait_s=self.max_retry_wait,
+            requires_push=self.require_push,
+            **more,
+        )
 
 
 class Inputs(Struct, frozen=True):
@@ -94,12 +88,14 @@ def read_inputs(
     given: PipelineOptions,
     clock: Clock,
     *,
-    wait_replication: bool = False,
-    creation: EcrCreation | None = None,
+    for_run: bool,
     with_login: bool,
-    for_run: bool = True,
+    **resolving: Any,
 ) -> Inputs:
-    """Read and check it all; raises `ConfigError` with everything that is wrong."""
+    """Read and check it all; raises `ConfigError` with everything that is wrong.
+
+    `resolving` are fields of `ResolveContext` that options give.
+    """
     env = this_environment().env
     name = "<stdin>" if str(pipeline) == "-" else str(pipeline)
     reading = read_pipeline(read_bytes(pipeline), name)
@@ -110,11 +106,11 @@ def read_inputs(
     tell_found(settings)
     settings = replace(settings, lacking={**parsed.lacking, **settings.lacking})
     known = frozenset(step.name for step in flatten(parsed.steps))
-    candidates = pairs(given.candidate or [], "--candidate", "STEP=SOURCE")
+    candidates = pairs(given.candidate, "--candidate", "STEP=SOURCE")
     for step in candidates:
         if step not in known:
             raise ConfigError(f"--candidate {step}: the pipeline has no step {step!r}")
-    gathered = gather_variables(given.var or [], given.var_file or [], settings, env, clock, own=parsed.variables)
+    gathered = gather_variables(given, settings, env, clock, own=parsed.variables)
     if for_run and not with_login:
         settings, missing = add_stand_ins(parsed, settings, gathered)
         for one in missing:
@@ -124,31 +120,18 @@ def read_inputs(
         gathered,
         parsed.builds(),
         {**settings.candidates, **candidates},
-        path_exists,
+        GRAMMAR,
         steps=known,
-        regions=split_regions(given.regions),
-        wait_replication=wait_replication,
-        creation=creation,
         with_login=with_login,
         wants_images=for_run,
+        **resolving,
     )
-    return Inputs(
-        parsed,
-        resolve_context,
-        SimulatedResults.parse(given.assume or [], parsed),
-        (*settings.warnings, *reading.warnings),
-    )
-
-
-def check_foreign(value: str) -> bool:
-    """Say whether steps of other types count as successful; raises `ConfigError` for another word."""
-    if value not in ("skip", "success"):
-        raise ConfigError(f"--foreign {value!r} is not known", hint="skip or success")
-    return value == "success"
+    assumed = SimulatedResults.parse(given.assume or [], parsed)
+    return Inputs(parsed, resolve_context, assumed, (*settings.warnings, *reading.warnings))
 
 
 def tell_idle(pushes: Pushes) -> None:
-    """Say how many push steps ran, where not all did, and why the others did not."""
+    """Print how many push steps ran, where not all did, and why the others did not."""
     if not pushes.idle:
         return
     tell(f"{pushes.ran} of {pushes.total} push steps ran")

@@ -2,52 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from oci_push.cli.failures import run_command, show_error
-from oci_push.cli.options import ConfigOptions, takes
+from oci_push.cli.command import run_command, show_error, takes
+from oci_push.cli.options import ConfigOptions, Delivery
 from oci_push.cli.output import say, say_form, tell
-from oci_push.cli.pipeline_inputs import (
-    PipelineFile,
-    PipelineOptions,
-    check_foreign,
-    read_inputs,
-    tell_idle,
-    tell_warnings,
-)
+from oci_push.cli.pipeline_inputs import PipelineFile, PipelineOptions, read_inputs, tell_idle, tell_warnings
 from oci_push.errors import ConfigError
 from oci_push.language.steps import Pipeline, flatten, type_of
 from oci_push.model.outcomes import Status
 from oci_push.runner.hooks import ELECTED
 from oci_push.runner.report import PipelinePlan
-from oci_push.runner.simulate import Assumed, Simulation, simulate
+from oci_push.runner.simulate import Simulation, simulate
 from oci_push.runner.simulated_results import SimulatedResults
 from oci_push.runtime.context import Context
 
 
-@takes(ConfigOptions, PipelineOptions)
-def plan(
-    pipeline: PipelineFile,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
-    *,
-    config: ConfigOptions,
-    given: PipelineOptions,
-) -> None:
+@takes(ConfigOptions, PipelineOptions, Delivery)
+def plan(pipeline: PipelineFile, *, config: ConfigOptions, given: PipelineOptions, delivery: Delivery) -> None:
     """Show what a pipeline would do: order, skips and why, targets, attempts. No registry is contacted."""
 
     def work(context: Context) -> int:
-        inputs = read_inputs(pipeline, config, given, context.clock, with_login=False, for_run=False)
-        assumed = Assumed(
-            inputs.simulated_results,
-            check_foreign(given.foreign),
-            given.auto_push,
-            given.max_retry_wait,
-            requires_push=given.require_push,
+        inputs = read_inputs(
+            pipeline, config, given, context.clock, for_run=False, with_login=False, **delivery.resolving()
         )
-        done = simulate(inputs.pipeline, inputs.resolve_context, assumed)
-        if as_json:
+        done = simulate(inputs.pipeline, inputs.resolve_context, given.settings(inputs.simulated_results))
+        if delivery.as_json:
             say_form(PipelinePlan.of(done, inputs.resolve_context))
         else:
             tell_warnings(inputs.warnings)
@@ -63,13 +41,13 @@ def plan(
 
 
 def _tell_commands(done: Simulation, pipeline: Pipeline, assumed: SimulatedResults) -> None:
-    """Say which hooks that can end a run count as done here, though `run` would not do them unasked."""
+    """Print which hooks that can end a run count as done here, though `run` would not do them unasked."""
     elected = {"": pipeline.hook(ELECTED)} | {
         step.name: step.settings.hook(ELECTED) for step in flatten(pipeline.steps)
     }
     for owner, hook in elected.items():
         name = f"{owner}.{ELECTED}" if owner else ELECTED
-        if hook and hook.commands and name in done.events and assumed.of_hook(owner, ELECTED) == Status.SUCCESS:
+        if hook and hook.commands and name in done.events and assumed.of_hook(owner, ELECTED).status == Status.SUCCESS:
             tell(
                 f"note: {name}: its shell commands are taken to succeed; run does them only with --allow-exec, or fails"
             )

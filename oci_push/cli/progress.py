@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from oci_push import events
-from oci_push.cli.failures import show_error
+from oci_push.cli.command import show_error
 from oci_push.cli.output import say, tell
-from oci_push.engine.push import PushResult
+from oci_push.engine.push import PushResult, ReplicaResult
 from oci_push.events import Event
 from oci_push.model.reference import DOCKER_HUB, Repository
-
-if TYPE_CHECKING:
-    from oci_push.engine.replicate import ReplicaResult
 
 _NOT_MOVED = ("failed", "not reached", "restored", "removed")
 _TOLD = ("restored", "removed", "left", "unknown")
@@ -111,12 +107,12 @@ def _finished(event: events.StepFinished) -> str:
 
 
 def familiar(repository: Repository) -> str:
-    """Write Docker Hub's repositories with their host, as the vendor's log does."""
+    """Return a repository's name, Docker Hub's with its host, as the vendor's log does."""
     return f"{DOCKER_HUB}/{repository.familiar}" if repository.host == DOCKER_HUB else str(repository)
 
 
 def size(count: int) -> str:
-    """Write bytes for people."""
+    """Return a number of bytes for people."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000 or unit == "GB":
@@ -126,7 +122,7 @@ def size(count: int) -> str:
 
 
 def show_tags(result: PushResult) -> None:
-    """List the tags that are where they were, and by name each that was moved or may have been."""
+    """Print the tags that are where they were, and by name each that was moved or may have been."""
     missing = [tag.tag for tag in result.tags if tag.outcome in _NOT_MOVED]
     if missing:
         tell(f"  tags not pushed to {result.repository}: {', '.join(missing)}")

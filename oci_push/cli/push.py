@@ -2,72 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from msgspec.structs import replace
 
-from oci_push import __version__
 from oci_push.api import parse_destinations, this_environment
-from oci_push.cli.failures import run_command, show_error
-from oci_push.cli.inputs import described_endpoints
-from oci_push.cli.options import Common, Family, split_regions, takes
-from oci_push.cli.output import say, say_form, start_debug_log
+from oci_push.cli.command import Option, run_command, show_error, takes
+from oci_push.cli.options import Common, Delivery, Family, split_regions
+from oci_push.cli.output import say, say_form
 from oci_push.cli.progress import LineRenderer, show_replicas, show_tags, size
 from oci_push.engine.plan import PushPlan
-from oci_push.engine.push import PushOptions, PushResult
-from oci_push.engine.pusher import REPLICATION_S, Options, Pusher
-from oci_push.errors import ConfigError, OciPushError, exit_code
-from oci_push.events import Emit
+from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform, plan_unit
+from oci_push.errors import ConfigError, exit_code
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.identity import EcrCreation
-from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
-from oci_push.model.source import KNOWN_FORMS
 from oci_push.runtime.context import Context
-from oci_push.sources.settings import SourceSettings
-from oci_push.transport.settings import TransportSettings
-
-if TYPE_CHECKING:
-    from oci_push.engine.replicate import ReplicaResult
+from oci_push.sources.table import GRAMMAR
 
 
-@takes(Common)
+@takes(Common, Delivery)
 def push(
-    source: Annotated[
-        str,
-        typer.Argument(metavar="SOURCE", help=f"{KNOWN_FORMS}."),
-    ],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help=f"{GRAMMAR.known}.")],
     destination: Annotated[list[str], typer.Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
-    tag: Annotated[list[str] | None, typer.Option("--tag", "-t", help="One more tag for every destination.")] = None,
-    platform: Annotated[
-        list[str] | None, typer.Option("--platform", metavar="OS/ARCH[/VARIANT]", help="Only this image of an index.")
-    ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Show what would be done and write nothing.")] = False,
-    regions: Annotated[
-        list[str] | None,
-        typer.Option("--regions", metavar="A,B", help="ECR: push to these regions as well, all at once."),
-    ] = None,
-    wait_replication: Annotated[
-        bool,
-        typer.Option(
-            "--wait-replication",
-            help="ECR: push once, and end when every region of the registry's rules (or of --regions) serves it.",
-        ),
-    ] = False,
+    tag: Annotated[list[str] | None, Option("One more tag for every destination.", short="-t")] = None,
+    platform: Annotated[list[str] | None, Option("Only this image of an index.", metavar="OS/ARCH[/VARIANT]")] = None,
+    plan: Annotated[bool, Option("Show what would be done and write nothing.")] = False,
     family: Family = "",
     *,
     common: Common,
+    delivery: Delivery,
 ) -> None:
     """Push an image to one or several repositories, with one or several tags each.
 
     A registry that oci-push.yaml describes is reached and logged in to as it says there.
     """
-    if common.debug:
-        start_debug_log()
 
     def work(context: Context) -> int:
         if common.password_stdin and source == "-":
@@ -78,164 +49,100 @@ def push(
         form = common.export_form(env)
         destinations = parse_destinations(destination, tag or [])
         wanted = _platform(platform)
-        listed = split_regions(regions)
-        if listed and not wait_replication:
+        regions = split_regions(delivery.regions)
+        if regions and not common.wait_replication:
             from oci_push.engine.regions import fan_out
 
-            destinations = fan_out(destinations, listed)
-        endpoints = described_endpoints(source, destinations, common, env)
-        if common.create_repository or wait_replication:
-            from oci_push.engine.regions import ecr_accesses
+            destinations = fan_out(destinations, regions)
+        endpoints: Mapping[str, RegistryEndpoint] = {}
+        if common.find(None, env)[0] is not None:
+            from oci_push.cli.inputs import described_endpoints
 
-            creation = EcrCreation() if common.create_repository else None
-            endpoints = {**endpoints, **ecr_accesses(destinations, creation, endpoints)}
+            endpoints = described_endpoints(source, destinations, common, env)
+        if common.create_repository or common.wait_replication:
+            from oci_push.engine.regions import managed_endpoints
+
+            endpoints = {**endpoints, **managed_endpoints(destinations, common.creation(), endpoints)}
         hosts = tuple(dict.fromkeys(one.repository.host for one in destinations))
         if family:
             known = {host: endpoints.get(host) or RegistryEndpoint(host) for host in hosts}
             endpoints = {**endpoints, **{host: replace(one, family=family) for host, one in known.items()}}
-        quiet = common.quiet or common.as_json
-        pusher = make_pusher(context, common, quiet=quiet, endpoints=endpoints, login_host=common.login_host(hosts))
-        with contextlib.closing(pusher):
-            targets = pusher.targets(destinations)
-            with pusher.open(source, context, targets=len(targets)) as opened:
-                if not plan:
-                    pusher.check(opened, targets, context, wanted)
-                planned = pusher.plan(opened, targets, context, wanted)
-                if plan:
-                    show_plan(planned, as_json=common.as_json)
-                    if common.report:
-                        from oci_push.runner.report import ImagePlan, write_report
-
-                        shown = ImagePlan.of(planned)
-                        write_report(common.report, replace(shown, source=source, status="planned"))
-                    return 0
-                results = pusher.execute(planned, opened, context)
-            replicas: list[ReplicaResult] = []
-            trouble: OciPushError | None = None
-            if wait_replication:
-                emit = LineRenderer(quiet=quiet)
-                try:
-                    wait_everywhere(context, pusher, planned, results, listed, emit, replicas)
-                except OciPushError as error:  # what was pushed is told all the same
-                    trouble = error
+        unit = PushUnit(
+            source,
+            tuple(UnitTarget(one.repository, one.tags) for one in destinations),
+            platform=wanted,
+            served_in=regions if common.wait_replication else None,
+            is_final=True,
+        )
+        emit = LineRenderer(quiet=common.quiet or delivery.as_json)
+        with common.pusher(context, emit, endpoints=endpoints, login_host=common.login_host(hosts)) as pusher:
+            if plan:
+                show_plan(source, plan_unit(unit, pusher, context), common.report, as_json=delivery.as_json)
+                return 0
+            done = perform(unit, pusher, context, emit)
+        if done.error is not None and not done.results:
+            raise done.error
         try:
-            return show_results(source, results, replicas, trouble, report=common.report, as_json=common.as_json)
+            return show_result(source, done, common.report, as_json=delivery.as_json)
         finally:
             if common.export and form:
                 from oci_push.variables.exports import write_exports
 
-                write_exports(common.export, form, _members(results, planned.graph.root))
+                write_exports(common.export, form, _exported(done))
 
     run_command(work, what="push", timeout_s=common.timeout or None)
 
 
-def _members(results: Sequence[PushResult], root: Manifest) -> Mapping[str, Mapping[str, str]]:
+def _exported(done: UnitResult) -> Mapping[str, Mapping[str, str]]:
     """Return what push steps export, of each destination that was pushed to: of ``push``, ``push_2`` and so on."""
-    from oci_push.engine.unit import image_id_of
-    from oci_push.runner.outputs import push_members
+    from oci_push.runner.outputs import push_outputs
 
-    image_id = image_id_of(root)
     return {
-        "push" if number == 1 else f"push_{number}": push_members(
-            result.repository.host, result.repository, result.root, image_id
+        "push" if number == 1 else f"push_{number}": push_outputs(
+            result.repository.host, result.repository, result.root, done.image_id
         )
-        for number, result in enumerate(results, 1)
+        for number, result in enumerate(done.results, 1)
         if result.error is None
     }
 
 
-def make_pusher(context: Context, common: Common, *, quiet: bool, emit: Emit | None = None, **more: object) -> Pusher:
-    """Join the options of the command line with this process's surroundings; `emit` replaces lines on stderr."""
-    common.check()
-    environment = this_environment()
-    made = Options(
-        tls=common.tls(),
-        credential=common.credential(),
-        sources=SourceSettings(
-            temp_folder=common.tmpdir,
-            compression=common.compression or "gzip",
-            level=common.level,
-            format=common.format,
-            asked=common.asked(),
-        ),
-        transport=TransportSettings(
-            near_requests=common.jobs or 4,
-            far_requests=common.jobs or 32,
-            call_retry=common.retry(),
-            limit_bytes_per_s=common.limit_bytes_per_s(),
-            user_agent=f"oci-push/{__version__}",
-            env=environment.env,
-        ),
-        blob_retry=common.retry(),
-        push_options=PushOptions(common.verify, common.all_or_nothing),
-        mount=not common.no_mount,
-        remember=not common.no_memory,
-        foreign_layers=common.foreign_layers,
-    )
-    made = replace(made, **more)
-    return Pusher(context, made, environment, emit or LineRenderer(quiet=quiet))
+def show_result(source: str, done: UnitResult, report: Path | None, *, as_json: bool) -> int:
+    """Print each tag with its digest, and each failure, and write the report; return the exit code."""
+    if as_json or report:
+        from oci_push.runner.report import PushReport, write_report
 
-
-def wait_everywhere(
-    context: Context,
-    pusher: Pusher,
-    plan: PushPlan,
-    results: Sequence[PushResult],
-    regions: Sequence[str],
-    emit: Emit,
-    found: list[ReplicaResult],
-) -> None:
-    """Wait, for each repository that was pushed to, until the other regions serve the image; fills `found`."""
-    from oci_push.engine.regions import serve_everywhere
-
-    inner = context.child(seconds=REPLICATION_S, what="waiting for replication")
-    for work, result in zip(plan.repositories, results, strict=True):
-        if result.error is None:
-            found += serve_everywhere(inner, pusher.clients, work.target.endpoint, result, regions, emit)
-
-
-def show_results(
-    source: str,
-    results: Sequence[PushResult],
-    replicas: Sequence[ReplicaResult],
-    trouble: OciPushError | None,
-    *,
-    report: Path | None,
-    as_json: bool,
-) -> int:
-    """Print each tag with its digest, and each failure; give the exit code."""
-    failures = [*(result.error for result in results), *(replica.error for replica in replicas)]
-    code = exit_code(failures) or exit_code([trouble])
-    if as_json:
-        from oci_push.runner.report import PushReport
-
-        say_form(PushReport.of(source, results, replicas, trouble))
-    for result in results:
-        done = [tag.tag for tag in result.tags if tag.outcome.is_there]
-        if not as_json:
-            for name in done:
-                say(f"{result.repository}:{name}@{result.root}")
+        form = PushReport.of(source, done.results, done.replicas, done.trouble)
+        if as_json:
+            say_form(form)
+    for result in done.results:
+        for tag in result.tags:
+            if tag.outcome.is_there and not as_json:
+                say(f"{result.repository}:{tag.tag}@{result.root}")
         if result.error is not None:
             show_error(result.error)
             show_tags(result)
-    show_replicas(replicas, is_quiet=as_json)
-    if trouble is not None:
-        show_error(trouble)
+    show_replicas(done.replicas, is_quiet=as_json)
+    if done.trouble is not None:
+        show_error(done.trouble)
     if report:
-        from oci_push.runner.report import PushReport, write_report
+        write_report(report, form)
+    errors = [*(one.error for one in done.results), *(one.error for one in done.replicas)]
+    return exit_code(errors) or exit_code([done.trouble])
 
-        write_report(report, PushReport.of(source, results, replicas, trouble))
-    return code
 
+def show_plan(source: str, plan: PushPlan, report: Path | None, *, as_json: bool) -> None:
+    """Print the very object that would be executed, and write it as the report."""
+    if as_json or report:
+        from oci_push.runner.report import ImagePlan, write_report
 
-def show_plan(plan: PushPlan, *, as_json: bool) -> None:
-    """Print the very object that would be executed."""
-    graph = plan.graph
+        form = ImagePlan.of(plan)
+        if as_json:
+            say_form(form)
+        if report:
+            write_report(report, replace(form, source=source, status="planned"))
     if as_json:
-        from oci_push.runner.report import ImagePlan
-
-        say_form(ImagePlan.of(plan))
         return
+    graph = plan.graph
     say(f"image {graph.root.digest} ({graph.root.media_type})")
     say(f"  {len(graph.nodes)} manifests, {len(graph.blobs)} blobs, {size(graph.size_bytes)}")
     for work in plan.repositories:

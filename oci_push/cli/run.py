@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from msgspec.structs import replace
 
 from oci_push.api import this_environment
-from oci_push.cli.failures import run_command, show_error
-from oci_push.cli.options import Common, takes
-from oci_push.cli.output import say, say_form, start_debug_log, tell
+from oci_push.cli.command import Option, run_command, show_error, takes
+from oci_push.cli.options import Common, Delivery
+from oci_push.cli.output import say, say_form, tell
 from oci_push.cli.pipeline_inputs import (
     Inputs,
     PipelineFile,
     PipelineOptions,
-    WaitReplication,
-    check_foreign,
     read_inputs,
     tell_idle,
     tell_warnings,
 )
 from oci_push.cli.progress import LineRenderer, show_tags
-from oci_push.cli.push import make_pusher
 from oci_push.errors import ConfigError
 from oci_push.language.resolving import raise_together
-from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.model.outcomes import Status
 from oci_push.runner.report import PipelineReport, write_report
 from oci_push.runner.results import RunReport
@@ -40,62 +34,41 @@ from oci_push.runtime.context import Context
 from oci_push.variables.exports import check_export_names, write_exports
 
 
-@takes(PipelineOptions, Common)
+@takes(PipelineOptions, Common, Delivery)
 def run(
     pipeline: PipelineFile,
-    sandbox: Annotated[bool, typer.Option("--sandbox", help="Push into a registry inside this process.")] = False,
-    allow_exec: Annotated[
-        bool, typer.Option("--allow-exec", help="Run the shell commands of hooks on this machine.")
-    ] = False,
-    annotate_referrer: Annotated[
-        bool, typer.Option("--annotate-referrer", help="Attach what is noted about a pushed image to it.")
-    ] = False,
-    wait_replication: WaitReplication = False,
+    sandbox: Annotated[bool, Option("Push into a registry inside this process.")] = False,
+    allow_exec: Annotated[bool, Option("Run the shell commands of hooks on this machine.")] = False,
+    annotate_referrer: Annotated[bool, Option("Attach what is noted about a pushed image to it.")] = False,
     *,
     given: PipelineOptions,
     common: Common,
+    delivery: Delivery,
 ) -> None:
     """Run a pipeline: its push steps, in order or in parallel, with their conditions, retries, limits and hooks."""
-    if common.debug:
-        start_debug_log()
 
     def work(context: Context) -> int:
         env = this_environment().env
         form = common.export_form(env)
-        inputs = read_inputs(
-            pipeline,
-            common,
-            given,
-            context.clock,
-            wait_replication=wait_replication,
-            creation=EcrCreation() if common.create_repository else None,
-            with_login=not sandbox,
-        )
+        resolving = {**common.resolving(), **delivery.resolving()}
+        inputs = read_inputs(pipeline, common, given, context.clock, for_run=True, with_login=not sandbox, **resolving)
         inputs.simulated_results.check_run(inputs.pipeline)
         if form:
             check_export_names(inputs.resolve_context.steps)
         tell_warnings(inputs.warnings)
-        settings = RunSettings(
-            assumed=inputs.simulated_results,
-            foreign_succeeds=check_foreign(given.foreign),
-            auto_push=given.auto_push,
+        settings = given.settings(
+            inputs.simulated_results,
             allow_exec=allow_exec,
             annotate_referrer=annotate_referrer,
-            max_wait_s=given.max_retry_wait,
-            requires_push=given.require_push,
             env=env,
             read_file=_read_text,
         )
-        quiet = common.quiet or common.as_json
         login_host = _check_effects(common, inputs, settings)
         with _stand_in(sandbox) as address:
-            emit = LineRenderer(quiet=quiet)
-            pusher = make_pusher(
-                context, common, quiet=quiet, emit=emit, rehearsal=address, login_host=login_host, is_lenient=True
-            )
-            with contextlib.closing(pusher):
+            emit = LineRenderer(quiet=common.quiet or delivery.as_json)
+            with common.pusher(context, emit, rehearsal=address, login_host=login_host, is_lenient=True) as pusher:
                 done = Runner(pusher, inputs.resolve_context, settings, emit).run(inputs.pipeline, context)
-        _show(done, as_json=common.as_json)
+        _show(done, as_json=delivery.as_json)
         try:
             if common.report:
                 write_report(common.report, PipelineReport.of(done))
@@ -108,15 +81,15 @@ def run(
 
 
 def _check_effects(common: Common, inputs: Inputs, settings: RunSettings) -> str:
-    """See that options which are for some registries have one to be for; gives the host that ``--username`` is for."""
+    """Refuse options for some registries where there are none such; return the host that ``--username`` is for."""
     if not (common.username or common.create_repository):
         return ""
     apart = replace(inputs.resolve_context, variables=inputs.resolve_context.variables.inside_hooks())
-    planned = simulate(inputs.pipeline, apart, settings.as_assumed())
+    planned = simulate(inputs.pipeline, apart, settings)
     raise_together(planned.problems)
     pushes = [step.resolved for step in planned.steps if step.resolved]
     endpoints = [target.endpoint for push in pushes for target in push.targets]
-    if common.create_repository and not any(isinstance(one.identity, AwsIdentity) for one in endpoints):
+    if common.create_repository and not any(one.identity and one.identity.can_create for one in endpoints):
         raise ConfigError("--create-repository: no step pushes to ECR", hint="leave it out")
     without = (one.host for one in endpoints if not (one.credential or one.identity or one.is_alone))
     return common.login_host(tuple(dict.fromkeys(without)))

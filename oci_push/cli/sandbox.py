@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from oci_push.cli.failures import run_command
+from oci_push.cli.command import run_command
 from oci_push.cli.output import say
 from oci_push.errors import Cancelled, ConfigError
 from oci_push.runtime.context import Context

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from oci_push.cli.failures import run_command
+from oci_push.cli.command import run_command
 from oci_push.cli.output import say_json
 from oci_push.errors import ConfigError
 from oci_push.language.config_schema import config_schema

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.api import this_environment
 from oci_push.cli import inputs
+from oci_push.cli.command import Option
 from oci_push.cli.options import ConfigOptions
 from oci_push.credentials.files import AuthFiles
 from oci_push.credentials.format import AuthKey
@@ -22,8 +22,7 @@ from oci_push.model.reference import DOCKER_HUB, Reference, Repository, is_host,
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.commands import command_runner
 
-AuthFile = Annotated[Path | None, typer.Option("--authfile", metavar="FILE", help="Use this login file and no other.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+AuthFile = Annotated[Path | None, Option("Use this login file and no other.", name="--authfile", metavar="FILE")]
 
 
 class Target(Struct, frozen=True):
@@ -106,7 +105,7 @@ def image_target(text: str, config: Config) -> Target:
 
 
 def reached(pusher: Pusher, target: Target, otherwise: str) -> Target:
-    """Return a target as it is really reached: login and certificates looked up, and an account that only AWS knows.
+    """Return a target as it is really reached: with login and certificates, and an account that only the cloud knows.
 
     `otherwise` is the repository to look a login up for where the target names none.
     """

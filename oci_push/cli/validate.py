@@ -13,15 +13,15 @@ from typing import Annotated
 import typer
 from msgspec import Struct, field
 
-from oci_push.cli.failures import run_command
-from oci_push.cli.inputs import CONFIG_NAME, given_source, pairs, read_bytes, read_config, tell_found
-from oci_push.cli.options import ConfigOptions, takes
+from oci_push.cli.command import Option, run_command, takes
+from oci_push.cli.inputs import read_bytes, read_config, tell_found
+from oci_push.cli.options import CONFIG_NAME, AsJson, ConfigOptions, Var, given_source, pairs
 from oci_push.cli.output import say, say_form
 from oci_push.errors import ConfigError, Diagnostic
 from oci_push.forms import ValidationForm
 from oci_push.language.integrations import Config
 from oci_push.language.parse import read_pipeline
-from oci_push.language.schema_registries import Known, KnownRegistry
+from oci_push.language.schema_registries import Known
 from oci_push.runtime.context import Context
 from oci_push.variables.lookup import Variables, VariableSource
 from oci_push.variables.system import MEANINGS
@@ -36,11 +36,9 @@ def validate(
     pipelines: Annotated[
         list[Path], typer.Argument(metavar="PIPELINE.yml...", help="Pipeline files; - reads one from stdin.")
     ],
-    var: Annotated[list[str] | None, typer.Option("--var", metavar="NAME=VALUE", help="Set a variable.")] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse also what only the vendor's own validator refuses.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,
+    var: Var = None,
+    strict: Annotated[bool, Option("Refuse also what only the vendor's own validator refuses.")] = False,
+    as_json: AsJson = False,
     *,
     config: ConfigOptions,
 ) -> None:
@@ -54,7 +52,7 @@ def validate(
 
     def work(context: Context) -> int:
         with _no_collecting():
-            checked = [_check(path, config, var or [], strict=strict) for path in dict.fromkeys(pipelines)]
+            checked = [_check(path, config, var, strict=strict) for path in dict.fromkeys(pipelines)]
         errors = tuple(dict.fromkeys(problem for one in checked for problem in one.errors))
         warnings = tuple(dict.fromkeys(problem for one in checked for problem in one.warnings))
         if as_json:
@@ -88,7 +86,7 @@ class _Checked(Struct, frozen=True):
     config: Config = field(default_factory=Config)
 
 
-def _check(path: Path, config: ConfigOptions, var: list[str], *, strict: bool) -> _Checked:
+def _check(path: Path, config: ConfigOptions, var: list[str] | None, *, strict: bool) -> _Checked:
     name = _name(path)
     known, settings = None, Config()
     errors: tuple[Diagnostic, ...] = ()
@@ -115,7 +113,7 @@ def _check(path: Path, config: ConfigOptions, var: list[str], *, strict: bool) -
 
 
 def _known(config: Config, given: Mapping[str, str]) -> Known:
-    """Make what pipelines are checked against. Git is not asked: a variable that only a run has counts as known."""
+    """Return what pipelines are checked against. Git is not asked: a variable that only a run has counts as known."""
     variables = Variables(
         [
             given_source("--var", given),
@@ -134,8 +132,7 @@ def _known(config: Config, given: Mapping[str, str]) -> Known:
         except ConfigError:  # a circle; it is said when the variable is used
             return token
 
-    registries = tuple(KnownRegistry(one.name, one.provider, one.domain, one.is_default) for one in config.integrations)
-    return Known(registries, lookup)
+    return Known(config, lookup)
 
 
 def _ordered(problems: Iterable[Diagnostic]) -> list[Diagnostic]:

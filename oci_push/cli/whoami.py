@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, assert_never
+from typing import Annotated
 
 import typer
 from msgspec import Struct
 from msgspec.structs import asdict
 
 from oci_push.cli import targets
-from oci_push.cli.failures import run_command
-from oci_push.cli.options import ConfigOptions, takes
-from oci_push.cli.output import say, say_json
-from oci_push.cli.tables import table
+from oci_push.cli.command import run_command, takes
+from oci_push.cli.options import AsJson, ConfigOptions
+from oci_push.cli.output import say, say_json, table
 from oci_push.credentials.files import AuthFiles
 from oci_push.credentials.format import AuthKey
 from oci_push.errors import ConfigError, CredentialsError
 from oci_push.language.integrations import Config, Integration
 from oci_push.model.endpoint import Credential
-from oci_push.model.identity import AwsIdentity, AzureIdentity, GoogleIdentity, Identity
 from oci_push.model.reference import Repository
 from oci_push.runtime.context import Context
 
@@ -38,7 +36,7 @@ def whoami(
         list[str] | None, typer.Argument(metavar="[HOST|INTEGRATION]...", help="Only these; all that are known.")
     ] = None,
     authfile: targets.AuthFile = None,
-    as_json: targets.AsJson = False,
+    as_json: AsJson = False,
     *,
     config: ConfigOptions,
 ) -> None:
@@ -103,7 +101,7 @@ def _of_integration(found: Integration) -> _Row:
     if endpoint.credential is not None:
         return _Row(host, endpoint.credential.shown_user, _kind(endpoint.credential), source, found.name)
     if endpoint.identity is not None:
-        return _Row(host, _described(endpoint.identity), "cloud identity", source, found.name)
+        return _Row(host, str(endpoint.identity), "cloud identity", source, found.name)
     return _Row(host, "", "nobody", f"{source}; login files are asked", found.name)
 
 
@@ -111,15 +109,3 @@ def _kind(credential: Credential) -> str:
     return (
         "identity token" if credential.identity_token else "bearer token" if credential.registry_token else "password"
     )
-
-
-def _described(identity: Identity) -> str:
-    match identity:
-        case AwsIdentity(role_arn=role, access_key_id=key, profile=profile):
-            return role or (f"access key {key}" if key else f"profile {profile}" if profile else "AWS default chain")
-        case GoogleIdentity(keyfile=keyfile):
-            return "Google key file" if keyfile else "Google default credentials"
-        case AzureIdentity(client_id=client):
-            return f"client {client}" if client else "Azure managed identity"
-        case _:
-            assert_never(identity)

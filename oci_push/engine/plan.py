@@ -20,7 +20,7 @@ SMALL_BYTES = 256 * 1024
 
 
 class PushTarget(Struct, frozen=True):
-    """Name a repository, how it is reached, and the tags it gets; no tags: by digest only."""
+    """A repository, how it is reached, and the tags it gets; no tags: by digest only."""
 
     endpoint: RegistryEndpoint
     repository: Repository

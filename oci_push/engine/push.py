@@ -21,8 +21,9 @@ from oci_push.engine.verify import verify
 from oci_push.errors import OciPushError
 from oci_push.events import Emit
 from oci_push.model.digest import Digest
-from oci_push.model.outcomes import TagOutcome
+from oci_push.model.outcomes import ReplicaOutcome, TagOutcome
 from oci_push.model.reference import Repository
+from oci_push.providers.replication import Place
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
@@ -55,6 +56,16 @@ class PushResult(Struct, frozen=True):
     seconds: float = 0.0
     verified: bool = False
     repaired: tuple[Digest, ...] = ()
+
+
+class ReplicaResult(Struct, frozen=True):
+    """What became of one place that is to serve the image as well; `error` is ``None`` where it does."""
+
+    place: Place
+    repository: Repository
+    outcome: ReplicaOutcome
+    error: OciPushError | None = None
+    seconds: float = 0.0
 
 
 def push(

@@ -26,13 +26,14 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.platform import Platform
-from oci_push.model.reference import Destination, Reference, Repository
-from oci_push.model.source import SourceSpec, parse_source
+from oci_push.model.reference import Destination, Repository
+from oci_push.model.source import SourceSpec
 from oci_push.protocol import referrers
 from oci_push.protocol.call import BytesBody
 from oci_push.providers.base import complete
 from oci_push.providers.families import find_family
 from oci_push.registry.clients import RegistryClients
+from oci_push.registry.repository import RepositoryClient
 from oci_push.registry.upload_store import UploadStore
 from oci_push.runtime.cache import Cache, NoCache, SqliteCache
 from oci_push.runtime.commands import command_runner
@@ -40,9 +41,8 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sources import option_effects as asked
 from oci_push.sources.base import ImageReader
-from oci_push.sources.files import SpoolSpace
 from oci_push.sources.settings import SourceSettings
-from oci_push.sources.table import open_source, path_exists
+from oci_push.sources.table import GRAMMAR, open_source
 from oci_push.transport.credentials import CredentialProvider, Lease, RefreshingCredential
 from oci_push.transport.settings import TransportSettings
 
@@ -185,7 +185,7 @@ class Pusher:
             self._emit(event)
 
     def _renewed(self, repository: Repository, first: Credential, family: str) -> CredentialProvider:
-        """Make the source of a login that a helper gave: the helper is asked again when it has aged or is refused."""
+        """Return the source of a login that a helper gave: the helper is asked again when it has aged or is refused."""
         known = [first]
 
         def make(context: Context) -> Lease:
@@ -259,7 +259,7 @@ class Pusher:
         self, text: str, context: Context, *, given: RegistryEndpoint | None = None, targets: int = 1
     ) -> Iterator[ImageReader]:
         """Open a SOURCE; `targets` above one makes a registry's blobs be downloaded once and kept."""
-        source = self._open(parse_source(text, path_exists), context, given, targets)
+        source = self._open(GRAMMAR.parse(text), context, given, targets)
         try:
             settings = self._options.sources
             self._tell_asked(asked.about_level(settings, source.name, compresses=source.compresses))
@@ -276,13 +276,13 @@ class Pusher:
     def targets(
         self, destinations: Sequence[Destination], given: RegistryEndpoint | None = None
     ) -> tuple[PushTarget, ...]:
-        """Join destinations with how they are reached."""
+        """Return destinations with how they are reached."""
         return tuple(self.target(d.repository, d.tags, given) for d in destinations)
 
     def target(
         self, repository: Repository, tags: tuple[str, ...], given: RegistryEndpoint | None = None
     ) -> PushTarget:
-        """Join one repository with how it is reached, which in a rehearsal is the sandbox."""
+        """Return one repository with how it is reached, which in a rehearsal is the sandbox."""
         if not self._options.rehearsal:
             endpoint = self.endpoint(repository, given)
             resolved = self._connections.resolve(endpoint, self.context)
@@ -302,14 +302,13 @@ class Pusher:
         settings = replace(
             self._options.sources, digest_cache=self._memory, foreign_layers=self._options.foreign_layers
         )
-        if spec.kind != "registry":
-            return open_source(spec, settings, context=context, emit=self._emit, stdin=self._stdin)
-        from oci_push.sources.remote import RemoteSource
 
-        reference = Reference.parse(spec.path)
-        client = self._connections.repository(self.endpoint(reference.repository, given), reference.repository)
-        spool = SpoolSpace(settings.temp_folder, settings.spool_bytes)
-        return RemoteSource(client, reference, spool, keep=targets > 1)
+        def connect(repository: Repository) -> RepositoryClient:
+            return self._connections.repository(self.endpoint(repository, given), repository)
+
+        return open_source(
+            spec, settings, context=context, emit=self._emit, stdin=self._stdin, connect=connect, keeps=targets > 1
+        )
 
     def _remembered(
         self, graph: ImageGraph, targets: Sequence[PushTarget]
@@ -335,7 +334,7 @@ class Pusher:
 
     @property
     def is_rehearsal(self) -> bool:
-        """Say whether a sandbox stands in for every target."""
+        """Return whether a sandbox stands in for every target."""
         return bool(self._options.rehearsal)
 
     @property

@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from oci_push.engine.push import PushResult
+from oci_push.engine.push import PushResult, ReplicaResult
 from oci_push.engine.pusher import Pusher
-from oci_push.engine.replicate import Original, ReplicaResult, replicate
+from oci_push.engine.replicate import Original, replicate
 from oci_push.errors import ConfigError, NotFoundError
 from oci_push.events import Emit
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.identity import AwsIdentity, EcrCreation
+from oci_push.model.identity import CloudIdentity, RepositoryCreation
 from oci_push.model.reference import Destination, Reference, Repository
-from oci_push.providers.ecr import host as ecr_host
-from oci_push.providers.ecr.host import move
+from oci_push.providers.families import regional
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
 
@@ -27,10 +26,15 @@ def in_regions(
 
     Pushed together, the copies share one source: it is read, and its layers compressed, once.
     """
+    cloud = regional(endpoint.host)
+    if cloud is None:
+        raise ConfigError(
+            f"{repository}: {endpoint.host} is not an ECR registry, so it has no regions", hint=_HINT_REGIONS
+        )
     try:
-        moved = [move(endpoint, region) for region in dict.fromkeys(regions)]
+        moved = [cloud.in_region(endpoint, region) for region in dict.fromkeys(regions)]
     except ValueError as problem:
-        raise ConfigError(f"{repository}: {problem}", hint="regions are for ECR's private registries only") from problem
+        raise ConfigError(f"{repository}: {problem}", hint=_HINT_REGIONS) from problem
     return tuple((Repository(there.host, repository.path), there) for there in moved)
 
 
@@ -38,36 +42,38 @@ def fan_out(destinations: Sequence[Destination], regions: Sequence[str]) -> tupl
     """Add, for each destination, the same repository in further regions; its own region stays the first."""
     found: list[Destination] = []
     for each in destinations:
-        host = ecr_host.parse(each.repository.host)
-        own = (host.region,) if host else ()
+        cloud = regional(each.repository.host)
+        own = (cloud.identity_at(each.repository.host).region,) if cloud else ()
         moved = in_regions(each.repository, RegistryEndpoint(each.repository.host), (*own, *regions))
         found += [Destination(repository, each.tags) for repository, _ in moved]
     return tuple(found)
 
 
-def ecr_accesses(
+def managed_endpoints(
     destinations: Sequence[Destination],
-    creation: EcrCreation | None,
+    creation: RepositoryCreation | None,
     known: Mapping[str, RegistryEndpoint] | None = None,
 ) -> dict[str, RegistryEndpoint]:
-    """Reach each destination's registry as AWS's default chain says, with ECR's own interface beside it.
+    """Return how each destination's registry is reached with its cloud's management API beside it, by host.
 
-    `known` are accesses by host that say more of who asks.
+    `known` says more of who asks; else the cloud's default chain does. Raises `ConfigError` where there is no such API.
     """
     found: dict[str, RegistryEndpoint] = {}
     for each in destinations:
         host = each.repository.host
-        if ecr_host.parse(host) is None:
-            raise ConfigError(f"{each.repository}: {host} is not a private ECR registry", hint=_HINT_ECR)
+        cloud = regional(host)
+        if cloud is None:
+            raise ConfigError(f"{each.repository}: {host} is not a private ECR registry", hint=_HINT_MANAGED)
         endpoint = (known or {}).get(host) or RegistryEndpoint(host)
-        identity = endpoint.identity if isinstance(endpoint.identity, AwsIdentity) else AwsIdentity()
+        identity = endpoint.identity if isinstance(endpoint.identity, cloud.IDENTITY) else cloud.IDENTITY()
         found[host] = replace(
             endpoint, credential=None, identity=replace(identity, creation=creation or identity.creation)
         )
     return found
 
 
-_HINT_ECR = "--create-repository and --wait-replication are for ECR's private registries; push elsewhere separately"
+_HINT_REGIONS = "regions are for ECR's private registries only"
+_HINT_MANAGED = "--create-repository and --wait-replication are for ECR's private registries; push elsewhere separately"
 
 
 def serve_everywhere(
@@ -89,12 +95,20 @@ def serve_everywhere(
 
 
 def follow(
-    context: Context, pusher: Pusher, reference: Reference, identity: AwsIdentity, regions: Sequence[str], emit: Emit
+    context: Context, pusher: Pusher, text: str, identity: CloudIdentity | None, regions: Sequence[str], emit: Emit
 ) -> tuple[ReplicaResult, ...]:
-    """Wait until each region serves an image that is in the registry; of a tag, what it names when this begins."""
-    if ecr_host.parse(reference.repository.host) is None:
+    """Wait until each region serves an image that is in the registry; of a tag, what it names when this begins.
+
+    Raises `ConfigError` for a `text` that is no reference, and `OciPushError` for what concerns all regions.
+    """
+    try:
+        reference = Reference.parse(text)
+    except ValueError as problem:
+        raise ConfigError(f"reference {text!r}: {problem}") from problem
+    cloud = regional(reference.repository.host)
+    if cloud is None:
         raise ConfigError(f"{reference}: is not in a private ECR registry, so its replication cannot be followed")
-    given = RegistryEndpoint(reference.repository.host, identity=identity)
+    given = RegistryEndpoint(reference.repository.host, identity=identity or cloud.IDENTITY())
     (target,) = pusher.targets((Destination(reference.repository),), given)
     client = pusher.clients.repository(target.endpoint, target.repository)
     head = client.head(context, reference.target)

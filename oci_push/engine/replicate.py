@@ -14,16 +14,14 @@ from msgspec import Struct
 
 from oci_push.engine.graph import walk
 from oci_push.engine.plan import PushTarget, plan_push
-from oci_push.engine.push import push
+from oci_push.engine.push import ReplicaResult, push
 from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTagError, OciPushError, RegistryError
 from oci_push.events import Emit, LogMessage, ReplicaDone, ignore
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.outcomes import ReplicaOutcome
 from oci_push.model.reference import Reference, Repository
-from oci_push.providers.base import Replication
-from oci_push.providers.ecr.host import move
-from oci_push.providers.ecr.replication_rules import Place, destinations
+from oci_push.providers.replication import Place, Replication, destinations
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
@@ -36,22 +34,12 @@ _COPIES_AT_ONCE = 4
 
 
 class Original(Struct, frozen=True):
-    """Name an image in the registry it is copied from: by digest, with the tags that count."""
+    """An image in the registry it is copied from: by digest, with the tags that count."""
 
     endpoint: RegistryEndpoint
     repository: Repository
     root: Digest
     tags: tuple[str, ...]
-
-
-class ReplicaResult(Struct, frozen=True):
-    """What became of one place."""
-
-    place: Place
-    repository: Repository
-    outcome: ReplicaOutcome
-    error: OciPushError | None = None
-    seconds: float = 0.0
 
 
 def replicate(
@@ -65,7 +53,7 @@ def replicate(
 
     The scope's end is the result of the places that were waited for, not an error of the whole.
     """
-    replication = clients.side(original.endpoint).replication
+    replication = clients.cloud_services(original.endpoint).replication
     if replication is None:
         raise ConfigError(
             f"{original.endpoint.host}: its replication cannot be followed",
@@ -221,7 +209,7 @@ class _Replication:
     def _there(self, place: Place) -> tuple[RegistryEndpoint, Repository]:
         original = self._original
         try:
-            endpoint = move(original.endpoint, place.region, place.account)
+            endpoint = self._replication.moved(original.endpoint, place)
         except ValueError as problem:
             raise ConfigError(f"{original.repository}: {problem}") from problem
         return endpoint, Repository(endpoint.host, original.repository.path)

@@ -6,20 +6,22 @@ can be written as JSON and read back (`oci_push.forms`), so that another process
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.engine.plan import PushPlan
-from oci_push.engine.push import PushOptions, PushResult
+from oci_push.engine.plan import PushPlan, PushTarget
+from oci_push.engine.push import PushOptions, PushResult, ReplicaResult
 from oci_push.engine.pusher import REPLICATION_S, Pusher
-from oci_push.engine.regions import serve_everywhere
-from oci_push.engine.replicate import ReplicaResult
 from oci_push.errors import OciPushError
 from oci_push.events import Emit
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.runtime.context import Context
+from oci_push.sources.base import ImageReader
 
 
 class UnitTarget(Struct, frozen=True):
@@ -35,6 +37,7 @@ class PushUnit(Struct, frozen=True):
 
     `platform` is the only image of an index that goes out, empty for all. `served_in` are regions that must serve the
     image in the end, none named: those of the registry's replication rules; ``None`` where nothing is waited for.
+    `is_final` says that nobody tries again: what was pushed is waited for although another target has failed.
     `options` replace those of the pusher.
     """
 
@@ -43,6 +46,7 @@ class PushUnit(Struct, frozen=True):
     registry: str = ""
     platform: Platform | None = None
     served_in: tuple[str, ...] | None = None
+    is_final: bool = False
     options: PushOptions | None = None
 
 
@@ -54,39 +58,60 @@ class UnitResult(Struct, frozen=True):
     error: OciPushError | None = None
     replicas: tuple[ReplicaResult, ...] = ()
 
+    @property
+    def trouble(self) -> OciPushError | None:
+        """Return the error if it belongs neither to one repository nor to one region."""
+        own = {*(str(one.error) for one in self.results), *(str(one.error) for one in self.replicas)}
+        return None if str(self.error) in own else self.error
+
 
 def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> UnitResult:
     """Open the source, plan, execute, and wait for regions; what goes wrong is in the result."""
     pusher = pusher.speaking(emit)
     try:
-        targets = tuple(pusher.target(one.repository, one.tags, pusher.named(one.registry)) for one in unit.targets)
-        given = pusher.named(unit.registry)
-        with pusher.open(unit.source, context, given=given, targets=len(targets)) as opened:
-            pusher.check(opened, targets, context, unit.platform)
-            plan = pusher.plan(opened, targets, context, unit.platform)
-            results = pusher.execute(plan, opened, context, unit.options)
+        with _opened(unit, pusher, context) as (source, targets):
+            pusher.check(source, targets, context, unit.platform)
+            plan = pusher.plan(source, targets, context, unit.platform)
+            results = pusher.execute(plan, source, context, unit.options)
     except OciPushError as problem:
         return UnitResult(error=problem)
     failed = next((result.error for result in results if result.error is not None), None)
     done = UnitResult(results, image_id_of(plan.graph.root), failed)
-    if failed is not None or unit.served_in is None or pusher.is_rehearsal:
+    if (failed is not None and not unit.is_final) or unit.served_in is None or pusher.is_rehearsal:
         return done
     return _served(done, plan, pusher, unit.served_in, context, emit)
+
+
+def plan_unit(unit: PushUnit, pusher: Pusher, context: Context) -> PushPlan:
+    """Return what `perform` would execute; nothing is written, and no registry is asked whether it would take it."""
+    with _opened(unit, pusher, context) as (source, targets):
+        return pusher.plan(source, targets, context, unit.platform)
+
+
+@contextmanager
+def _opened(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tuple[ImageReader, tuple[PushTarget, ...]]]:
+    targets = tuple(pusher.target(one.repository, one.tags, pusher.named(one.registry)) for one in unit.targets)
+    given = pusher.named(unit.registry)
+    with pusher.open(unit.source, context, given=given, targets=len(targets)) as source:
+        yield source, targets
 
 
 def _served(
     done: UnitResult, plan: PushPlan, pusher: Pusher, regions: tuple[str, ...], context: Context, emit: Emit
 ) -> UnitResult:
     """Wait until every region serves what was pushed; a region that does not is the unit's failure."""
+    from oci_push.engine.regions import serve_everywhere  # few pushes wait
+
     found: list[ReplicaResult] = []
     inner = context.child(seconds=REPLICATION_S, what="waiting for replication")
     try:
         for work, result in zip(plan.repositories, done.results, strict=True):
-            found += serve_everywhere(inner, pusher.clients, work.target.endpoint, result, regions, emit)
+            if result.error is None:
+                found += serve_everywhere(inner, pusher.clients, work.target.endpoint, result, regions, emit)
     except OciPushError as problem:
         return replace(done, error=problem, replicas=tuple(found))
     failed = next((replica.error for replica in found if replica.error is not None), None)
-    return replace(done, error=failed, replicas=tuple(found))
+    return replace(done, error=done.error or failed, replicas=tuple(found))
 
 
 def image_id_of(root: Manifest) -> str:

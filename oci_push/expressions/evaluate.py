@@ -1,4 +1,4 @@
-"""What an expression gives: the instructions are carried out on a stack, with strict types and no coercion.
+"""The value of an expression: the instructions are carried out on a stack, with strict types and no coercion.
 
 Any error makes an expression false; it is told beside the value and never raised. Which types an operator takes, the
 order in which faults are met and the words of the messages are those of the vendor's public evaluator.
@@ -56,7 +56,7 @@ class Evaluated(Struct, frozen=True):
 
     @property
     def truth(self) -> bool:
-        """Tell whether a condition with this value holds."""
+        """Return whether a condition with this value holds."""
         return not self.error and is_true(self.result)
 
 

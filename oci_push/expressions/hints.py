@@ -39,7 +39,7 @@ _SIGNATURES = {
 
 
 def find_hint(text: str, error: str, position: int, names: Mapping[str, Value]) -> str:
-    """Say what to write instead, or nothing.
+    """Return what to write instead, or nothing.
 
     `text` is the expression and `position` the place of the error in it; without an error, what is true but surely not
     meant is looked for.

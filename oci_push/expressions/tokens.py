@@ -37,7 +37,7 @@ class Scanner:
 
     @property
     def is_done(self) -> bool:
-        """Tell whether nothing is left."""
+        """Return whether nothing is left."""
         return self.at >= len(self._units)
 
     def peek(self) -> str:
@@ -45,7 +45,7 @@ class Scanner:
         return self._units[self.at : self.at + 1]
 
     def peek_after_blanks(self) -> str:
-        """Skip blanks and give the next character."""
+        """Skip blanks and return the next character."""
         self._match(_BLANKS)
         return self.peek()
 
@@ -71,7 +71,7 @@ class Scanner:
         return char if char in UNARY and self.take(char) else ""
 
     def is_at_name(self) -> bool:
-        """Tell whether a name comes next."""
+        """Return whether a name comes next."""
         return _NAME.match(self._units, self.at) is not None
 
     def name(self) -> str:

@@ -39,10 +39,10 @@ def allows(branches: Branches, branch: str | None) -> Decision:
 
 
 def find_bad_patterns(branches: Branches, path: str) -> tuple[Diagnostic, ...]:
-    """Report the items that match no branch whatever its name is; `path` leads to the branches in the file."""
+    """Return a warning for each item that no branch can match; `path` leads to the branches in the file."""
     listed = [*_places("only", branches.only), *_places("ignore", branches.ignore)]
     return tuple(
-        Diagnostic(message, item.location.file, item.location.line, item.location.column, f"{path}.{place}", hint=hint)
+        item.location.problem(message, path=f"{path}.{place}", hint=hint)
         for place, item in listed
         for message, hint in _complaints(item.text)
     )
@@ -104,7 +104,7 @@ def _complaints(item: str) -> Iterator[tuple[str, str]]:
 
 
 class Decision(Struct, frozen=True):
-    """Say whether a step runs; `reason` says why not.
+    """Whether a step runs; `reason` says why not.
 
     `steps` are those without a result that keep it from running; `is_unknown` says that a value does that nobody knows.
     Where there is neither, the step's own conditions say no.

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.config_registry import RegistryReader
 from oci_push.language.config_schema import CONFIG, unnest
-from oci_push.language.config_values import NAMED, Allowed, ConfigOrigin, Values
+from oci_push.language.config_values import NAMED, Allowed, ConfigOrigin, ValueReader
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Node, Scalar, YamlEntry, YamlMapping, load
 from oci_push.language.integrations import Config, Integration
@@ -23,7 +23,7 @@ ReadText = Callable[[Path], str]
 def load_config(
     text: str | bytes, path: str, env: Mapping[str, str], read: ReadText, origin: ConfigOrigin = NAMED
 ) -> Config:
-    """Read ``oci-push.yaml``; raises one `ConfigError` with everything that is wrong with it.
+    """Return what an ``oci-push.yaml`` says; raises one `ConfigError` with everything that is wrong with it.
 
     `env` fills ``${NAME}``; `read` reads the files that keys such as `password_file` name, when they are used.
     `origin` says what of both it may have.
@@ -33,13 +33,13 @@ def load_config(
     root = loaded.root
     diagnostics.bare_variables(loaded.bare)
     origin = replace(origin, folder=Path(path).parent)
-    config = _Reader(Values(env, read, origin, diagnostics)).config(root, path)
+    config = _Reader(ValueReader(env, read, origin, diagnostics)).config(root, path)
     diagnostics.raise_errors()
     return config
 
 
 class _Reader:
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: ValueReader) -> None:
         self._values = values
         self._diagnostics = values.diagnostics
         self._lacking: dict[str, Diagnostic] = {}
@@ -119,7 +119,7 @@ class _Reader:
             seen.append(current.fallback)
 
     def _strings(self, node: Node | None, path: str, names: str | None = None) -> dict[str, str]:
-        """Read a mapping of strings; with `names`, why one has no value is kept under its name after these words."""
+        """Return a mapping of strings; with `names`, why one has no value is kept under its name after these words."""
         found = {}
         for entry in entries(node):
             if isinstance(entry.value, Scalar):

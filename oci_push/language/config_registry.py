@@ -7,35 +7,25 @@ from collections.abc import Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.errors import Diagnostic
 from oci_push.language.config_schema import CREATION, PROVIDER_ALIASES, REGISTRY
-from oci_push.language.config_values import SecretSource, Values
+from oci_push.language.config_values import SecretSource, ValueReader
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Location, Node, Scalar, YamlMapping
 from oci_push.language.integrations import PROVIDERS, Integration
 from oci_push.language.scalars import boolean, entries, items
 from oci_push.language.schema import Fields
 from oci_push.model.endpoint import TlsConfig, is_loopback
-from oci_push.model.identity import (
-    MAX_DURATION_S,
-    SESSION_NAME,
-    AwsIdentity,
-    AzureIdentity,
-    EcrCreation,
-    GoogleIdentity,
-    Identity,
-)
+from oci_push.model.identity import CloudIdentity, RepositoryCreation
 from oci_push.model.reference import DOCKER_HUB, Repository
-from oci_push.providers.ecr.host import is_region
-from oci_push.providers.ecr.rules import identity_problems
-from oci_push.providers.families import FAMILY_NAMES
+from oci_push.providers.base import Family, RegionalProvider
+from oci_push.providers.families import FAMILY_NAMES, find_family
 from oci_push.secret import Secret
 
 
 class RegistryReader:
     """Turn checked mappings into integrations; what is wrong still goes to the diagnostics of `values`."""
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: ValueReader) -> None:
         self._values = values
 
     def integration(self, node: Node, path: str) -> Integration | None:
@@ -56,18 +46,23 @@ class RegistryReader:
         if provider not in PROVIDERS and provider in FAMILY_NAMES:
             provider, family = "other", family or provider
         regions = keys.texts("regions")
-        region = keys.text("region") or ("" if provider != "ecr" or keys.text("domain") else next(iter(regions), ""))
+        of_provider = find_family("", PROVIDERS.get(provider, "other"))
+        cloud, kind = of_provider.regional, of_provider.identity
+        region = keys.text("region") or ("" if cloud is None or keys.text("domain") else next(iter(regions), ""))
         domain = _domain(provider, keys, name, region)
         address = keys.text("address")
         prefix, fallback = keys.text("repository_prefix").strip("/"), keys.text("fallback_registry")
         account = keys.text("account")
         # What follows serves the login, which plans and rehearsals do without.
         is_loose = _is_loose(keys, domain, address)
-        inside = keys.apart("" if is_loose else domain or ("amazonaws.com" if provider == "ecr" else ""))
-        identity, secrets = _identity(provider, inside, region, account)
-        if provider == "ecr" and not keys.values.missing:
-            _check_ecr(identity, secrets, regions, inside)
-        password = None if provider == "ecr" else inside.secret("password", "token")
+        inside = keys.apart("" if is_loose else domain or (cloud.DOMAIN if cloud else ""))
+        identity: CloudIdentity | None = None
+        secrets: Mapping[str, SecretSource] = {}
+        if kind is not None:
+            identity, secrets = _identity(kind, cloud, inside, {"region": region, "account": account})
+        if cloud is not None and identity is not None and not keys.values.missing:
+            _check_identity(identity, cloud, secrets, regions, inside)
+        password = None if cloud is not None else inside.secret("password", "token")
         tls = _trust(inside)
         if is_loose and identity is not None and password is None:
             message = (
@@ -88,7 +83,7 @@ class RegistryReader:
             provider,
             domain,
             node.location,
-            _user(provider, inside),
+            "" if cloud is not None else inside.text("username") or _filler(provider, of_provider),
             password,
             identity,
             secrets,
@@ -110,7 +105,7 @@ class RegistryReader:
 class _Keys(Struct, frozen=True):
     """The keys of one registry, or of what creates its repositories, by their names in `table`."""
 
-    values: Values
+    values: ValueReader
     path: str
     location: Location
     table: Fields[None]
@@ -137,7 +132,7 @@ class _Keys(Struct, frozen=True):
         return text
 
     def secret(self, *keys: str) -> SecretSource | None:
-        """Find where a secret is, to be read when it is used; ``NAME_file`` and ``NAME_path`` name a file."""
+        """Return where a secret is, which is read when it is used; ``NAME_file`` and ``NAME_path`` name a file."""
         choices: list[tuple[Scalar, str]] = []
         for key in keys:
             for name in (f"{key}_file", f"{key}_path", key):
@@ -173,9 +168,7 @@ class _Keys(Struct, frozen=True):
     def miss(self, message: str) -> None:
         """Note what keeps the registry from being logged in to, because the file was only found."""
         hint = f"name the file, if you trust it: --config {self.location.file}"
-        self.values.missing.append(
-            Diagnostic(message, self.location.file, self.location.line, self.location.column, hint=hint)
-        )
+        self.values.missing.append(self.location.problem(message, hint=hint))
 
 
 def _trust(keys: _Keys) -> TlsConfig:
@@ -190,7 +183,7 @@ def _trust(keys: _Keys) -> TlsConfig:
 
 
 def _is_loose(keys: _Keys, domain: str, address: str) -> bool:
-    """Say whether a file that was only found changes how a registry is reached, and so who could read its login."""
+    """Return whether a file that was only found changes how a registry is reached, and so who could read its login."""
     if keys.values.origin.is_named:
         return False
     keeps = is_loopback(domain) or not any(
@@ -199,75 +192,75 @@ def _is_loose(keys: _Keys, domain: str, address: str) -> bool:
     return bool(address) or not keeps or "ca" in keys.found
 
 
-def _user(provider: str, keys: _Keys) -> str:
-    if provider == "ecr":
-        return ""
-    # Without a user name the registry's family may know the one that goes with a token.
-    return keys.text("username") or ("oauth2accesstoken" if provider in ("gcr", "gar") else "")
+def _filler(provider: str, family: Family) -> str:
+    """Return the user name that goes with a token, where the host is not asked whose registry it is."""
+    return family.filler_user if provider in ("gcr", "gar") else ""
+
+
+_KEYS = {"session_name": "aws_session_name", "duration_s": "aws_duration_seconds", "creation": "create_repository"}
+"""The keys of an identity's fields, where they are not the fields' own names."""
 
 
 def _identity(
-    provider: str, keys: _Keys, region: str, account: str
-) -> tuple[Identity | None, Mapping[str, SecretSource]]:
-    """Return who asks a cloud for a login, without secrets, and where those are, by the identity's field."""
-    wanted: tuple[str, ...] = ()
-    identity: Identity | None = None
-    if provider == "ecr":
-        wanted = ("secret_access_key", "session_token")
-        identity = AwsIdentity(
-            region=region,
-            access_key_id=keys.text("access_key_id"),
-            profile=keys.text("profile"),
-            account=account,
-            role_arn=keys.text("role_arn"),
-            session_name=keys.text("aws_session_name") or SESSION_NAME,
-            duration_s=keys.number("aws_duration_seconds", MAX_DURATION_S),
-            external_id=keys.text("external_id"),
-            creation=_creation(keys),
-        )
-    elif provider in ("gcr", "gar"):
-        wanted = ("keyfile",)
-        identity = GoogleIdentity()
-    elif provider == "acr":
-        wanted = ("client_secret",)
-        identity = AzureIdentity(
-            keys.text("tenant_id"), keys.text("client_id"), federated_token_file=keys.file_path("federated_token_file")
-        )
-    found = {name: source for name in wanted if (source := keys.secret(name)) is not None}
-    return identity, found
+    kind: type[CloudIdentity], cloud: RegionalProvider | None, keys: _Keys, known: Mapping[str, object]
+) -> tuple[CloudIdentity, Mapping[str, SecretSource]]:
+    """Return who asks a cloud for a login, without secrets, and where those are, by the identity's field.
+
+    `known` are fields that are read already.
+    """
+    default = kind()
+    found: dict[str, object] = {}
+    secrets: dict[str, SecretSource] = {}
+    for name in kind.__struct_fields__:
+        key = _KEYS.get(name, name)
+        if name in kind.secrets:
+            secret = keys.secret(key)
+            if secret is not None:
+                secrets[name] = secret
+        elif name in known:
+            found[name] = known[name]
+        elif name == "creation":
+            found[name] = _creation(cloud, keys) if cloud else None
+        elif isinstance(getattr(default, name), int):
+            found[name] = keys.number(key, getattr(default, name))
+        else:
+            found[name] = keys.file_path(key) if name.endswith("_file") else keys.text(key)
+    return replace(default, **{name: value for name, value in found.items() if value != ""}), secrets
 
 
-def _check_ecr(
-    identity: Identity | None, secrets: Mapping[str, SecretSource], regions: tuple[str, ...], keys: _Keys
+def _check_identity(
+    identity: CloudIdentity,
+    cloud: RegionalProvider,
+    secrets: Mapping[str, SecretSource],
+    regions: tuple[str, ...],
+    keys: _Keys,
 ) -> None:
-    """Add what AWS would refuse, as far as everything that was written could be read."""
-    if not isinstance(identity, AwsIdentity):
-        return
-    problems = [f"region {region!r} is not an AWS region" for region in regions if not is_region(region)]
+    """Add what the cloud would refuse, as far as everything that was written could be read."""
+    problems = [f"region {region!r} is not an AWS region" for region in regions if not cloud.is_region(region)]
     if not keys.values.missing:
-        written = Secret("written") if "secret_access_key" in secrets else None
-        problems = [*identity_problems(replace(identity, secret_access_key=written)), *problems]
+        written = dict.fromkeys(secrets, Secret("written"))
+        problems = [*replace(identity, **written).problems(), *problems]
     for problem in dict.fromkeys(problems):
         keys.error(keys.location, problem)
 
 
-def _creation(keys: _Keys) -> EcrCreation | None:
+def _creation(cloud: RegionalProvider, keys: _Keys) -> RepositoryCreation | None:
     node = keys.found.get("create_repository")
     if not isinstance(node, YamlMapping):
-        return EcrCreation() if keys.flag("create_repository", default=False) else None
+        return cloud.CREATION() if keys.flag("create_repository", default=False) else None
     known = CREATION.nodes(node)
     inside = _Keys(keys.values, f"{keys.path}.create_repository", node.location, CREATION, known)
     policy = known.get("lifecycle_policy")
-    return EcrCreation(
-        inside.flag("scan_on_push", default=False),
-        inside.text("mutability").upper(),
-        inside.texts("exclusions"),
-        inside.text("encryption").upper(),
-        inside.text("kms_key"),
-        tuple(
+    return cloud.CREATION(
+        scan_on_push=inside.flag("scan_on_push", default=False),
+        mutability=inside.text("mutability").upper(),
+        exclusions=inside.texts("exclusions"),
+        encryption=inside.text("encryption").upper(),
+        kms_key=inside.text("kms_key"),
+        tags=tuple(
             (pair.key.text, pair.value.text) for pair in entries(known.get("tags")) if isinstance(pair.value, Scalar)
         ),
-        (keys.values.file(policy, "lifecycle_policy") or "") if isinstance(policy, Scalar) else "",
+        lifecycle_policy=(keys.values.file(policy, "lifecycle_policy") or "") if isinstance(policy, Scalar) else "",
     )
 
 

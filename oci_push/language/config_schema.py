@@ -111,14 +111,12 @@ def unnest(root: Node) -> Node:
     """Return the document with what stands under ``spec.PROVIDER`` of a registry in the registry itself."""
     if not isinstance(root, YamlMapping):
         return root
-    return YamlMapping(
-        root.location,
-        tuple(
-            YamlEntry(entry.key, YamlSequence(entry.value.location, tuple(_flat(item) for item in entry.value.items)))
+    return root.mapped(
+        lambda entry: (
+            YamlSequence(entry.value.location, tuple(_flat(item) for item in entry.value.items))
             if entry.key.text == "registries" and isinstance(entry.value, YamlSequence)
-            else entry
-            for entry in root.entries
-        ),
+            else entry.value
+        )
     )
 
 

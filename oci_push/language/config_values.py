@@ -1,6 +1,6 @@
 """Values in ``oci-push.yaml``: ``${NAME}`` from the environment, secrets from files, paths beside the file.
 
-Whether a value may be read at all is asked of the configuration's `Origin`, here and nowhere else.
+Whether a value may be read at all is asked of the configuration's `ConfigOrigin`, here and nowhere else.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 ReadText = Callable[[Path], str]
 
 
-class Values(Struct, frozen=True):
-    """Read values; `missing` collects what could not be read, for whoever turns out to need it.
+class ValueReader(Struct, frozen=True):
+    """Reads values; `missing` collects what could not be read, for whoever turns out to need it.
 
     `host` is the registry that the values are for, where variables may be allowed for that one alone.
     """
@@ -38,12 +38,12 @@ class Values(Struct, frozen=True):
     host: str = ""
     missing: list[Diagnostic] = field(default_factory=list)
 
-    def apart(self, host: str = "") -> Values:
+    def apart(self, host: str = "") -> ValueReader:
         """Return the same for a host, with a list of its own of what is missing."""
         return replace(self, host=host, missing=[])
 
     def expanded(self, node: Scalar) -> str | None:
-        """Replace ``${NAME}``; return nothing, and note it, when one is not set or may not be used."""
+        """Return a text with ``${NAME}`` replaced, or nothing, and note it, when one is not set or may not be used."""
         names = tuple(dict.fromkeys(_ENVIRONMENT.findall(node.text)))
         before = len(self.missing)
         for name in names:
@@ -63,7 +63,7 @@ class Values(Struct, frozen=True):
         return _ENVIRONMENT.sub(lambda match: self.env[match[1]], node.text)
 
     def file(self, node: Scalar, key: str) -> str | None:
-        """Read the file that a value names, without the line end at its end; return nothing, and note it, if not."""
+        """Return the text of the file that a value names, without the last line end, or nothing, and note why."""
         path = self._place(node, key)
         if path is None:
             return None
@@ -97,18 +97,16 @@ class Values(Struct, frozen=True):
         return path
 
     def _miss(self, node: Scalar, message: str, hint: str) -> None:
-        self.missing.append(
-            Diagnostic(message, node.location.file, node.location.line, node.location.column, hint=hint)
-        )
+        self.missing.append(node.location.problem(message, hint=hint))
 
 
 class SecretSource(Struct, frozen=True):
-    """Say where a secret is, and read it when it is used: the first of `choices` that is not empty.
+    """Where a secret is, which is read when it is used: the first of `choices` that is not empty.
 
     A choice is a value and the key of a file that it names, or nothing for a value that is the secret.
     """
 
-    values: Values
+    values: ValueReader
     choices: tuple[tuple[Scalar, str], ...]
     _kept: SingleFlight[str, Secret] = field(default_factory=SingleFlight)
 
@@ -134,7 +132,7 @@ class SecretSource(Struct, frozen=True):
                 self.read()
 
     def is_from_environment(self) -> bool:
-        """Say whether nothing but environment variables can be in it."""
+        """Return whether nothing but environment variables can be in it."""
         return all(not key and not _ENVIRONMENT.sub("", node.text).strip() for node, key in self.choices)
 
     def _read(self) -> Secret:
@@ -153,7 +151,7 @@ _FORM = "NAME, or NAME@HOST for one registry alone; several with commas"
 
 
 class Allowed(Struct, frozen=True):
-    """Name an environment variable that found configurations may use; with a `host`, as that registry's login only."""
+    """An environment variable that found configurations may use; with a `host`, as that registry's login only."""
 
     name: str
     host: str = ""
@@ -188,11 +186,11 @@ class ConfigOrigin(Struct, frozen=True):
     allowed: frozenset[Allowed] = frozenset()
 
     def may_use(self, name: str, host: str = "") -> bool:
-        """Say whether it may read an environment variable, to be used for a registry's `host` where one is given."""
+        """Return whether it may read an environment variable, to be used for a registry's `host` where one is given."""
         return self.is_named or Allowed(name) in self.allowed or (bool(host) and Allowed(name, host) in self.allowed)
 
     def may_read(self, path: Path) -> bool:
-        """Say whether it may read a file; links are followed, so that one that leads out of the folder is outside."""
+        """Return whether it may read a file; links are followed, so that one out of the folder is outside."""
         return self.is_named or path.resolve().is_relative_to(self.folder.resolve())
 
 

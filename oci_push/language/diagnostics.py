@@ -18,7 +18,7 @@ _FAR = 5
 
 
 class Diagnostics:
-    """Collect problems in the order in which they are found."""
+    """Problems in the order in which they are found."""
 
     def __init__(self) -> None:
         self.errors: list[Diagnostic] = []
@@ -27,15 +27,15 @@ class Diagnostics:
 
     def error(self, location: Location, path: str, message: str, *, code: int = 0, hint: str | None = None) -> None:
         """Add what makes the file unusable; `code` is the vendor's number."""
-        self.errors.append(Diagnostic(message, location.file, location.line, location.column, path, code, hint))
+        self.errors.append(location.problem(message, path=path, code=code, hint=hint))
 
     def warn(self, location: Location, path: str, message: str, *, code: int = 0, hint: str | None = None) -> None:
         """Add what is strange but has a meaning."""
-        self.warnings.append(Diagnostic(message, location.file, location.line, location.column, path, code, hint))
+        self.warnings.append(location.problem(message, path=path, code=code, hint=hint))
 
     def refused_upstream(self, location: Location, path: str, message: str, *, code: int = 0, hint: str) -> None:
         """Add what is fine here and an error for the vendor's validator, in its words; `hint` says what we do."""
-        self.upstream.append(Diagnostic(message, location.file, location.line, location.column, path, code, hint))
+        self.upstream.append(location.problem(message, path=path, code=code, hint=hint))
 
     def bare_variables(self, found: Iterable[Scalar]) -> None:
         """Add variables without quotes in flow collections: text here, as the vendor's page writes them; no YAML."""
@@ -64,26 +64,26 @@ class Diagnostics:
 
 
 def must(key: str, wanted: str, node: Node, *, secret: bool = False) -> str:
-    """Say what `key` must be, and what it is where that helps and is no secret."""
+    """Return what `key` must be, and what it is where that helps and is no secret."""
     message = f'"{key}" must {wanted}'
     return message if secret else with_value(message, node)
 
 
 def with_value(message: str, node: Node) -> str:
-    """Add the value, unless it is false for JavaScript; the blank at the end is the vendor's."""
+    """Return a message with the value, unless it is false for JavaScript; the blank at the end is the vendor's."""
     if not isinstance(node, Scalar) or not node.value or node.value != node.value:
         return message
     return f"{message}. Current value: {cut(shown(node))} "
 
 
 def not_allowed(key: str, allowed: tuple[str, ...]) -> str:
-    """Say that a key is unknown, and which one was probably meant."""
+    """Return that a key is unknown, and which one was probably meant."""
     near = suggest(key, allowed)
     return f'"{key}" is not allowed. Did you mean "{near}"?' if near else f'"{key}" is not allowed'
 
 
 def suggest(key: str, allowed: tuple[str, ...]) -> str:
-    """Find the key meant: the shortest that begins with `key`, else the nearest within four edits; or nothing."""
+    """Return the key meant: the shortest that begins with `key`, else the nearest within four edits; or nothing."""
     longer = sorted((name for name in allowed if name.startswith(key)), key=len)
     if longer:
         return longer[0]
@@ -92,7 +92,7 @@ def suggest(key: str, allowed: tuple[str, ...]) -> str:
 
 
 def distance(one: str, other: str) -> int:
-    """Count the edits between two words (Levenshtein), up to the number from which on nobody asks."""
+    """Return the number of edits between two words (Levenshtein), up to the number from which on nobody asks."""
     row = list(range(len(other) + 1))
     for i, a in enumerate(one, 1):
         last, row[0] = row[0], i
@@ -104,5 +104,5 @@ def distance(one: str, other: str) -> int:
 
 
 def cut(text: str) -> str:
-    """Shorten what is quoted of a file."""
+    """Return, shortened, what is quoted of a file."""
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

@@ -8,7 +8,7 @@ recurses: a file that is nested deep enough would end the process.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct, field
@@ -39,11 +39,15 @@ _HINTS = {
 
 
 class Location(Struct, frozen=True):
-    """Name a place in a file; line and column count from 1."""
+    """A place in a file; line and column count from 1."""
 
     file: str
     line: int
     column: int
+
+    def problem(self, message: str, *, path: str = "", code: int = 0, hint: str | None = None) -> Diagnostic:
+        """Return what is wrong here; `path` is the dotted way to the value, `code` the vendor's number."""
+        return Diagnostic(message, self.file, self.line, self.column, path, code, hint)
 
 
 _TAGGED: dict[str, tuple[type, ...]] = {
@@ -86,20 +90,24 @@ class YamlMapping(Struct, frozen=True):
     entries: tuple[YamlEntry, ...]
 
     def entry(self, name: str) -> YamlEntry | None:
-        """Find a key by its text."""
+        """Return a key and its value, by the text of the key."""
         for entry in self.entries:
             if entry.key.text == name:
                 return entry
         return None
 
     def get(self, name: str) -> Node | None:
-        """Find a key's value."""
+        """Return a key's value."""
         found = self.entry(name)
         return found.value if found else None
 
-    def keys(self) -> tuple[str, ...]:
-        """List the keys' texts."""
-        return tuple(entry.key.text for entry in self.entries)
+    def without(self, *names: str) -> YamlMapping:
+        """Return the mapping without some of its keys."""
+        return YamlMapping(self.location, tuple(entry for entry in self.entries if entry.key.text not in names))
+
+    def mapped(self, change: Callable[[YamlEntry], Node]) -> YamlMapping:
+        """Return the mapping with each value changed."""
+        return YamlMapping(self.location, tuple(YamlEntry(entry.key, change(entry)) for entry in self.entries))
 
 
 Node: TypeAlias = Scalar | YamlSequence | YamlMapping
@@ -149,7 +157,7 @@ def to_plain(node: Node) -> object:
 
 
 class _StandIn(Struct, frozen=True):
-    """Hide the braces of ``${{NAME}}`` from YAML, to which they begin a mapping inside ``[ ]`` and ``{ }``.
+    """Hides the braces of ``${{NAME}}`` from YAML, to which they begin a mapping inside ``[ ]`` and ``{ }``.
 
     Each is replaced by one character that the text does not hold, so that every place stays where it is.
     """
@@ -159,26 +167,26 @@ class _StandIn(Struct, frozen=True):
 
     @classmethod
     def for_text(cls, text: str) -> _StandIn:
-        """Choose characters from the private area."""
+        """Return characters from the private area."""
         used = set(text)
         free = [char for code in range(0xE000, 0xF8FF) if (char := chr(code)) not in used]
         return cls(free[0], free[1]) if len(free) > 1 else cls("{", "}")
 
     def put(self, text: str) -> str:
-        """Replace the braces of variables."""
+        """Return a text without the braces of variables."""
         return _TOKEN.sub(lambda found: f"${self.opening * 2}{found[1]}{self.closing * 2}", text)
 
     def is_in(self, text: str) -> bool:
-        """Say whether a text holds a variable."""
+        """Return whether a text holds a variable."""
         return self.opening != "{" and self.opening in text
 
     def back(self, text: str) -> str:
-        """Put the braces back."""
+        """Return a text with the braces back."""
         return text.replace(self.opening, "{").replace(self.closing, "}")
 
 
 class _Open(Struct):
-    """Collect a collection's children; a mapping's keys and values take turns. `height` is the deepest child's."""
+    """A collection's children so far; a mapping's keys and values take turns. `height` is the deepest child's."""
 
     location: Location
     is_mapping: bool
@@ -198,7 +206,7 @@ class _Anchored(Struct, frozen=True):
 
 
 class _Builder:
-    """Make nodes of events, without recursion. Aliases share nodes, and are counted like what they stand for."""
+    """Makes nodes of events, without recursion. Aliases share nodes, and are counted like what they stand for."""
 
     def __init__(self, path: str, stand_in: _StandIn) -> None:
         self._path = path
@@ -317,7 +325,7 @@ class _Builder:
         self._problem(location, f"{short} does not fit here", f"remove {short}")
 
     def _problem(self, location: Location, message: str, hint: str | None = None) -> None:
-        self.problems.append(Diagnostic(message, self._path, location.line, location.column, hint=hint))
+        self.problems.append(location.problem(message, hint=hint))
 
 
 def _decoded(raw: bytes, path: str) -> str:
@@ -368,4 +376,4 @@ def _hint(problem: yaml.MarkedYAMLError, lines: list[str], line: int) -> str | N
 
 
 def _error(path: str, line: int, column: int, message: str, hint: str | None = None) -> ConfigError:
-    return ConfigError(problems=[Diagnostic(message, path, line, column, hint=hint)])
+    return ConfigError(problems=[Location(path, line, column).problem(message, hint=hint)])

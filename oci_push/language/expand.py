@@ -7,6 +7,7 @@ vendor's public validator refuses `scale` and `matrix`, which its documentation 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
@@ -15,22 +16,31 @@ from msgspec import Struct, field
 from oci_push.errors import Diagnostic
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Location, Node, Scalar, YamlEntry, YamlMapping, YamlSequence
-from oci_push.language.scalars import boolean, child, items, step_type
-from oci_push.language.schema_steps import ROOT
+from oci_push.language.scalar_rules import Anything
+from oci_push.language.scalars import boolean, child, entries, items, step_type
+from oci_push.language.schema import Entries, Fields, Items
+from oci_push.language.step_rules import ROOT
 from oci_push.language.steps import KNOWN_TYPES
 
 Change: TypeAlias = Callable[[Node], Node]
 _NEEDED = {"push": "candidate", "build": "image_name", "freestyle": "image"}
 _MAX_COMBINATIONS = 1000
+_ANY_KEYS: Fields[None] = Fields({}, is_open=True, secret=True)
+_SCALE: Entries[None] = Entries(_ANY_KEYS, least=1, secret=True)
+_MATRIX: Entries[None] = Entries(Items(Anything(), least=1, secret=True), secret=True)
+_Child: TypeAlias = tuple[Scalar, Location, Iterable[YamlEntry]]
+"""A step that an expansion makes: its name, its place, and the keys that are its own."""
 _OF_THE_GROUP = ("title", "description", "stage", "when", "success_criteria")
 """Keys that a group of expanded steps has as a whole; `when` is decided once, before any child."""
 
 
 def expand(root: YamlMapping, diagnostics: Diagnostics) -> YamlMapping:
-    """Rewrite a whole pipeline; adds what cannot be rewritten to `diagnostics`."""
+    """Return a whole pipeline rewritten; adds what cannot be rewritten to `diagnostics`."""
     mode = root.get("mode")
     rewriter = _Rewriter(diagnostics, is_parallel=isinstance(mode, Scalar) and mode.value == "parallel")
-    return _replaced(root, {"steps": lambda node: rewriter.steps(node, "steps"), "hooks": rewriter.root_hooks})
+    return _replaced(
+        root, {"steps": lambda node: rewriter.steps(node, "steps"), "hooks": lambda node: rewriter.hooks(node, "hooks")}
+    )
 
 
 class _Rewriter(Struct, frozen=True):
@@ -38,18 +48,10 @@ class _Rewriter(Struct, frozen=True):
     is_parallel: bool
 
     def steps(self, node: Node, path: str, *, in_group: bool = False) -> Node:
-        if not isinstance(node, YamlMapping):
-            return node
-        return YamlMapping(
-            node.location,
-            tuple(
-                YamlEntry(e.key, self._step(e.value, f"{path}.{e.key.text}", e.key, in_group=in_group))
-                for e in node.entries
-            ),
-        )
+        return _each(node, path, lambda entry, where: self._step(entry.value, where, entry.key, in_group=in_group))
 
-    def root_hooks(self, node: Node) -> Node:
-        return self._hooks(node, "hooks")
+    def hooks(self, node: Node, path: str) -> Node:
+        return _each(node, path, lambda entry, where: self._hook(entry.value, where))
 
     def _step(self, node: Node, path: str, name: Scalar, *, in_group: bool = False) -> Node:
         if not isinstance(node, YamlMapping):
@@ -65,20 +67,17 @@ class _Rewriter(Struct, frozen=True):
             step,
             {
                 "steps": lambda inner: self.steps(inner, f"{path}.steps", in_group=True),
-                "hooks": lambda inner: self._hooks(inner, f"{path}.hooks"),
+                "hooks": lambda inner: self.hooks(inner, f"{path}.hooks"),
             },
         )
 
     def _flattened(self, step: YamlMapping, path: str) -> YamlMapping:
-        """Assign what stands under `arguments` over the step's own keys. Types of others keep theirs."""
+        """Return a step with what stands under `arguments` over the step's own keys. Types of others keep theirs."""
         inside = step.get("arguments")
         if inside is None or step_type(step) not in KNOWN_TYPES:
             return step
-        own = tuple(entry for entry in step.entries if entry.key.text != "arguments")
-        if not isinstance(inside, YamlMapping):
-            self.diagnostics.error(inside.location, f"{path}.arguments", '"arguments" must be an object')
-            return YamlMapping(step.location, own)
-        return YamlMapping(step.location, _over(own, inside.entries))
+        _ANY_KEYS.check("arguments", inside, f"{path}.arguments", self.diagnostics)
+        return YamlMapping(step.location, _over(step.without("arguments").entries, entries(inside)))
 
     def _say_not_flattened(self, written: YamlMapping, step: YamlMapping, path: str) -> None:
         """Note that upstream does not see what stands under `arguments` in a parallel step's children."""
@@ -87,14 +86,6 @@ class _Rewriter(Struct, frozen=True):
             hint = "arguments are read on every level here"
             where = f"{path}.{needed}"
             self.diagnostics.refused_upstream(written.location, where, f'"{needed}" is required', hint=hint)
-
-    def _hooks(self, node: Node, path: str) -> Node:
-        if not isinstance(node, YamlMapping):
-            return node
-        return YamlMapping(
-            node.location,
-            tuple(YamlEntry(e.key, self._hook(e.value, f"{path}.{e.key.text}")) for e in node.entries),
-        )
 
     def _hook(self, node: Node, path: str) -> Node:
         if not isinstance(node, YamlMapping):
@@ -118,10 +109,10 @@ class _Rewriter(Struct, frozen=True):
             )
         if len(which) == 2:
             self.diagnostics.error(key.location, path, '"scale" and "matrix" exclude each other')
-        common = tuple(e for e in step.entries if e.key.text not in ("scale", "matrix", *_OF_THE_GROUP))
+        common = step.without("scale", "matrix", *_OF_THE_GROUP).entries
         own = tuple(e for e in step.entries if e.key.text in _OF_THE_GROUP)
-        node = step.get(which[0])
-        children = self._scaled(node, path) if which[0] == "scale" else self._combined(node, path, name)
+        expand = self._scaled if which[0] == "scale" else self._combined
+        children = expand(step.get(which[0]), f"{path}.{which[0]}", name)
         stage = tuple(e for e in own if e.key.text == "stage")
         steps = tuple(
             YamlEntry(child, YamlMapping(location, _over(common + stage, over))) for child, location, over in children
@@ -133,60 +124,45 @@ class _Rewriter(Struct, frozen=True):
         )
         return YamlMapping(step.location, group)
 
-    def _scaled(self, node: Node | None, path: str) -> Iterator[tuple[Scalar, Location, tuple[YamlEntry, ...]]]:
-        where = f"{path}.scale"
-        if not isinstance(node, YamlMapping):
-            if node is not None:
-                self.diagnostics.error(node.location, where, '"scale" must be an object')
-            return
-        if not node.entries:
-            self.diagnostics.error(node.location, where, '"scale" must contain at least 1 items')
-        for entry in node.entries:
+    def _scaled(self, node: Node | None, path: str, name: Scalar) -> Iterator[_Child]:
+        if node is not None:
+            _SCALE.check("scale", node, path, self.diagnostics)
+        for entry in entries(node):
             if isinstance(entry.value, YamlMapping):
-                over = self._flattened(entry.value, f"{where}.{entry.key.text}")
+                over = self._flattened(entry.value, f"{path}.{entry.key.text}")
                 yield entry.key, entry.value.location, over.entries
-            else:
-                name = entry.key.text
-                self.diagnostics.error(entry.value.location, f"{where}.{name}", f'"{name}" must be an object')
 
-    def _combined(
-        self, node: Node | None, path: str, name: Scalar
-    ) -> Iterator[tuple[Scalar, Location, tuple[YamlEntry, ...]]]:
-        where = f"{path}.matrix"
-        if not isinstance(node, YamlMapping):
-            if node is not None:
-                self.diagnostics.error(node.location, where, '"matrix" must be an object')
+    def _combined(self, node: Node | None, path: str, name: Scalar) -> Iterator[_Child]:
+        if node is None:
             return
-        axes: list[list[YamlEntry]] = []
-        count = 1
-        for entry in node.entries:
-            key = entry.key.text
-            if not isinstance(entry.value, YamlSequence):
-                self.diagnostics.error(entry.value.location, f"{where}.{key}", f'"{key}" must be an array')
-                return
-            if not entry.value.items:
-                self.diagnostics.error(entry.value.location, f"{where}.{key}", f'"{key}" must contain at least 1 items')
-                return
-            axes.append([YamlEntry(entry.key, item) for item in entry.value.items])
-            count *= len(entry.value.items)
-        if not axes or count > _MAX_COMBINATIONS:
-            message = f'"matrix" must give 1 to {_MAX_COMBINATIONS} steps, not {count if axes else 0}'
-            self.diagnostics.error(node.location, where, message)
+        found = Diagnostics()
+        _MATRIX.check("matrix", node, path, found)
+        self.diagnostics.add(found)
+        if found.errors:
+            return
+        axes = [[YamlEntry(axis.key, item) for item in items(axis.value)] for axis in entries(node)]
+        count = math.prod(map(len, axes)) if axes else 0
+        if not 0 < count <= _MAX_COMBINATIONS:
+            message = f'"matrix" must give 1 to {_MAX_COMBINATIONS} steps, not {count}'
+            self.diagnostics.error(node.location, path, message)
             return
         for number, combination in enumerate(itertools.product(*axes), 1):
             yield _key(f"{name.text}_{number}", name.location), node.location, combination
 
 
-def _replaced(node: YamlMapping, changes: dict[str, Change]) -> YamlMapping:
-    entries = tuple(
-        YamlEntry(entry.key, changes[entry.key.text](entry.value)) if entry.key.text in changes else entry
-        for entry in node.entries
-    )
-    return YamlMapping(node.location, entries)
+def _each(node: Node, path: str, change: Callable[[YamlEntry, str], Node]) -> Node:
+    """Return a mapping with each value changed, given its entry and path; anything else as it is."""
+    if not isinstance(node, YamlMapping):
+        return node
+    return node.mapped(lambda entry: change(entry, f"{path}.{entry.key.text}"))
+
+
+def _replaced(node: YamlMapping, changes: Mapping[str, Change]) -> YamlMapping:
+    return node.mapped(lambda entry: changes[entry.key.text](entry.value) if entry.key.text in changes else entry.value)
 
 
 def _over(below: Iterable[YamlEntry], above: Iterable[YamlEntry]) -> tuple[YamlEntry, ...]:
-    """Lay entries over others; lists called ``environment`` are kept both."""
+    """Return entries laid over others; lists called ``environment`` are kept both."""
     found = {entry.key.text: entry for entry in below}
     for entry in above:
         name = entry.key.text
@@ -257,11 +233,8 @@ def _variables(node: Node | None, diagnostics: Diagnostics) -> tuple[dict[str, s
         if not isinstance(key, Scalar) or not key.text:
             diagnostics.warn(item.location, "spec.variables", "a variable has key and value", hint="it is ignored")
         elif boolean(child(item, "encrypted")):
-            location, hint = key.location, f"give it: --var {key.text}=VALUE"
-            message = f"variable {key.text} is encrypted in this export"
-            lacking[key.text] = Diagnostic(
-                message, location.file, location.line, location.column, "spec.variables", hint=hint
-            )
+            message, hint = f"variable {key.text} is encrypted in this export", f"give it: --var {key.text}=VALUE"
+            lacking[key.text] = key.location.problem(message, path="spec.variables", hint=hint)
         elif isinstance(value, Scalar) and value.value is not None:
             values[key.text] = value.text
     return values, lacking

@@ -5,8 +5,7 @@ How they are read from ``oci-push.yaml`` is in `config` and `config_registry`.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -14,16 +13,21 @@ from msgspec.structs import replace
 from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.config_values import Allowed, SecretSource
 from oci_push.language.document import Location
-from oci_push.language.steps import BuildStep, Pipeline, PushStep, Step, Text, flatten
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
-from oci_push.model.identity import AwsIdentity, AzureIdentity, GoogleIdentity, Identity
-from oci_push.model.reference import is_host
+from oci_push.model.identity import CloudIdentity
 from oci_push.protocol.credentials import basic_password, basic_user
-from oci_push.providers.ecr import host as ecr_host
 from oci_push.secret import Secret
-from oci_push.variables.lookup import Variables
 
-PROVIDERS = ("dockerhub", "ecr", "gcr", "gar", "acr", "bintray", "other")
+PROVIDERS = {
+    "dockerhub": "dockerhub",
+    "ecr": "ecr",
+    "gcr": "google",
+    "gar": "google",
+    "acr": "azure",
+    "bintray": "artifactory",
+    "other": "other",
+}
+"""The vendor's words for who runs a registry, and the family whose cloud is asked for logins."""
 
 
 class Integration(Struct, frozen=True):
@@ -42,7 +46,7 @@ class Integration(Struct, frozen=True):
     location: Location
     username: str = ""
     password: SecretSource | None = None
-    identity: Identity | None = None
+    identity: CloudIdentity | None = None
     secrets: Mapping[str, SecretSource] = field(default_factory=dict)
     tls: TlsConfig = field(default_factory=TlsConfig)
     is_default: bool = False
@@ -62,9 +66,7 @@ class Integration(Struct, frozen=True):
         problems = self.unplaced + (self.unread if with_login else ())
         if problems:
             raise ConfigError(problems=problems)
-        host = self.domain
-        if not host and isinstance(self.identity, AwsIdentity):
-            host = ecr_host.registry_host(self.identity)
+        host = self.domain or (self.identity.host if self.identity else "")
         bare = RegistryEndpoint(
             host, None, self.tls, self.name, self.address, self.identity, self.is_alone, self.family
         )
@@ -77,20 +79,10 @@ class Integration(Struct, frozen=True):
             credential = Credential(user, basic_password(password.reveal(), source), source=source)
         else:
             credential = None
-        return replace(bare, credential=credential, identity=self._whole_identity())
-
-    def _whole_identity(self) -> Identity | None:
-        found = {name: secret for name, source in self.secrets.items() if (secret := source.read())}
-        match self.identity:
-            case AwsIdentity() as aws:
-                key, token = found.get("secret_access_key"), found.get("session_token")
-                return replace(aws, secret_access_key=key, session_token=token)
-            case GoogleIdentity() as google:
-                return replace(google, keyfile=found.get("keyfile"))
-            case AzureIdentity() as azure:
-                return replace(azure, client_secret=found.get("client_secret"))
-            case None:
-                return None
+        identity = self.identity
+        if identity is not None:
+            identity = replace(identity, **{name: source.read() or None for name, source in self.secrets.items()})
+        return replace(bare, credential=credential, identity=identity)
 
 
 class Config(Struct, frozen=True):
@@ -121,7 +113,7 @@ class Config(Struct, frozen=True):
                 source.learn()
 
     def find(self, name: str) -> Integration | None:
-        """Find an integration by name."""
+        """Return an integration by name."""
         return next((one for one in (*self.integrations, *self.stand_ins) if one.name == name), None)
 
     def default(self) -> Integration | None:
@@ -132,59 +124,3 @@ class Config(Struct, frozen=True):
         """Return the primary integration of a host."""
         same = [one for one in self.integrations if one.domain == host]
         return next((one for one in same if one.is_primary), next(iter(same), None))
-
-
-def names_host(text: str) -> str:
-    """Return the host when a `registry:` value is one (it has a dot or a port, or is localhost), else nothing."""
-    bare = text.removeprefix("https://").removeprefix("http://").rstrip("/")
-    return bare if is_host(bare) else ""
-
-
-_NOT_IN_HOSTS = re.compile(r"[^a-z0-9-]+")
-_REGION = "us-east-1"
-
-
-def add_stand_ins(pipeline: Pipeline, config: Config, variables: Variables) -> tuple[Config, tuple[str, ...]]:
-    """Describe each registry that steps name and nobody describes; return their names as well."""
-    found: dict[str, Integration] = {}
-    for step in _steps(pipeline):
-        for text in _named(step):
-            name = _value(text, variables)
-            if name and name not in found and config.find(name) is None and not names_host(name):
-                found[name] = _stand_in(name, text, step)
-    return replace(config, stand_ins=tuple(found.values())), tuple(found)
-
-
-def _steps(pipeline: Pipeline) -> Iterator[Step]:
-    hooks = list(pipeline.hooks)
-    for step in flatten(pipeline.steps):
-        yield step
-        hooks += step.settings.hooks
-    for hook in hooks:
-        yield from flatten(hook.steps)
-
-
-def _named(step: Step) -> Iterator[Text]:
-    if isinstance(step, PushStep):
-        yield from (text for text in (step.registry, step.registry_context) if text is not None)
-    elif isinstance(step, BuildStep) and step.registry is not None:
-        yield step.registry
-
-
-def _value(text: Text, variables: Variables) -> str:
-    """Return a registry's name, or nothing where it is only known later or is wrong, which is told when it is used."""
-    try:
-        done = variables.interpolate(text.text)
-    except ConfigError:
-        return ""
-    return "" if done.undefined else done.text
-
-
-def _stand_in(name: str, text: Text, step: Step) -> Integration:
-    aws = step.aws if isinstance(step, PushStep) else None
-    if aws is not None and (aws.region or aws.role_arn):
-        return Integration(name, "ecr", "", text.location, identity=AwsIdentity(region=_REGION))
-    is_context = isinstance(step, PushStep) and text is step.registry_context
-    host = _NOT_IN_HOSTS.sub("-", name.lower()).strip("-") or "registry"
-    # A dot makes it a host; one that is only pulled with stands beside the candidate's own.
-    return Integration(name, "other", "" if is_context else f"{host}.stand-in", text.location)

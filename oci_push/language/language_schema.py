@@ -7,22 +7,17 @@ YAML servers know best.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TypeAlias
 
-from oci_push.language.hooks import FORBIDDEN, GROUP, NOTES, WITH_NOTES
 from oci_push.language.scalars import any_case
 from oci_push.language.schema import Fields
-from oci_push.language.schema_check import MAX_NAME, RUN_TYPES
-from oci_push.language.schema_steps import BUILD, COMMON, FREESTYLE, PARALLEL, PUSH, ROOT, UNSUPPORTED
+from oci_push.language.schema_steps import COMMON
+from oci_push.language.step_rules import FORBIDDEN, NAMES, ROOT, RUN_TYPES, SHARED, STEPS, TABLES
 from oci_push.language.steps import HOOK_EVENTS, KNOWN_TYPES
 
 Schema: TypeAlias = dict[str, object]
 
-_SHARED = ("env", "when", "retry", "docker_machine", "debug")
-"""Keys that several types of steps have, written out once."""
 _OPEN_TIMEOUTS = ("pending-approval", "deploy")
-_NAMES: Schema = {"pattern": r"^[^.#$\[\]]*$", "minLength": 1, "maxLength": MAX_NAME}
 
 
 def language_schema() -> Schema:
@@ -31,34 +26,26 @@ def language_schema() -> Schema:
     properties = _properties(root)
     properties["version"] = {**properties["version"], "enum": ["1.0", "1", 1]}
     properties["steps"] = {**_steps(), "description": properties["steps"]["description"]}
-    properties["hooks"] = {**_reference("hooks"), "description": properties["hooks"]["description"]}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Pipeline of push steps",
         "description": "A pipeline file as oci-push reads it. What a schema cannot say, `oci-push validate` checks.",
         **root,
         "$defs": {
-            **{key: _description_free(COMMON[key].rule.to_json()) for key in _SHARED},
-            "notes": NOTES.to_json(),
-            "hooks": {
-                "type": "object",
-                "properties": {event: _reference("hook") for event in HOOK_EVENTS},
-                "additionalProperties": False,
-            },
-            "hook": _hook(),
+            **{rule.name: rule.rule.to_json() for rule in SHARED},
             "hookStep": {"allOf": [_reference("step"), {"properties": dict.fromkeys(FORBIDDEN, False)}]},
             "step": _step(),
-            "push": _typed("push", PUSH),
-            "build": _typed("build", BUILD),
-            "freestyle": _typed("freestyle", FREESTYLE),
-            "unsupported": _typed("", UNSUPPORTED),
+            "push": _typed("push"),
+            "build": _typed("build"),
+            "freestyle": _typed("freestyle"),
+            "unsupported": _typed(""),
             "parallel": _parallel(),
         },
     }
 
 
 def _step() -> Schema:
-    """Choose by type; a type of others is accepted with any keys."""
+    """Return a step by its type; a type of others is accepted with any keys."""
     named = {"push": "push", "build": "build", "parallel": "parallel", "freestyle": "freestyle"}
     rest = sorted(KNOWN_TYPES - set(named) - set(_OPEN_TIMEOUTS))
     choices: list[Schema] = [
@@ -81,11 +68,11 @@ def _step() -> Schema:
     return {"type": "object", "properties": {"type": type_of}, "allOf": choices}
 
 
-def _typed(kind: str, table: Fields[None]) -> Schema:
+def _typed(kind: str) -> Schema:
     """Return a step type: what is required may stand in `arguments`, `scale` and `matrix` too."""
+    table = TABLES[kind]
     schema = table.to_json()
     properties = _properties(schema)
-    _point(properties)
     inside = {**schema, "properties": {k: v for k, v in properties.items() if k != "arguments"}}
     inside.pop("required", None)
     properties["arguments"] = {**inside, "description": properties["arguments"]["description"]}
@@ -113,7 +100,7 @@ def _aliased(required: list[str], table: Fields[None]) -> list[Schema]:
 
 
 def _old_and_new(other: object) -> Schema:
-    """Describe what must not be: notes in the old place beside hooks for the same events."""
+    """Return what must not be: notes in the old place beside hooks for the same events."""
     events = HOOK_EVENTS[1:]
     old: Schema = {"anyOf": [{"required": [event]} for event in events]}
     new: Schema = {"required": ["hooks"], "properties": {"hooks": {"type": "object", **old}}}
@@ -122,8 +109,8 @@ def _old_and_new(other: object) -> Schema:
 
 
 def _parallel() -> Schema:
-    """Describe a group: mistakes in its own keys are warnings, so they are only explained."""
-    about = {key: {"description": field.about} for key, field in PARALLEL.fields.items()}
+    """Return a group: mistakes in its own keys are warnings, so they are only explained."""
+    about = {key: {"description": field.about} for key, field in TABLES["parallel"].fields.items()}
     return {
         "type": "object",
         "properties": {**about, "steps": {**_steps(), "minProperties": 1, **about["steps"]}},
@@ -131,39 +118,8 @@ def _parallel() -> Schema:
     }
 
 
-def _hook() -> Schema:
-    commands: Schema = {"type": "array", "items": {"type": "string", "minLength": 1}}
-    group = GROUP.to_json()
-    _properties(group)["steps"] = {"type": "object", "additionalProperties": _reference("hookStep")}
-    actions: Schema = {
-        "if": {"type": "array"},
-        "then": commands,
-        "else": {
-            "type": "object",
-            "if": {"required": ["steps"]},
-            "then": group,
-            "else": _reference("hookStep"),
-        },
-    }
-    notes = NOTES.to_json()
-    _properties(notes)["exec"] = actions
-    with_notes: Schema = {"anyOf": [{"required": [key]} for key in WITH_NOTES]}
-    return {"if": {"type": "object", **with_notes}, "then": notes, "else": actions}
-
-
 def _steps() -> Schema:
-    return {"type": "object", "propertyNames": dict(_NAMES), "additionalProperties": _reference("step")}
-
-
-def _point(properties: dict[str, Schema]) -> None:
-    """Replace what several types share by references."""
-    for key in (*_SHARED, *HOOK_EVENTS[1:], "hooks"):
-        name = "notes" if key in HOOK_EVENTS else key
-        if key in properties:
-            kept: Schema = {
-                part: properties[key][part] for part in ("description", "default") if part in properties[key]
-            }
-            properties[key] = {**_reference(name), **kept}
+    return {**STEPS.to_json(), "propertyNames": dict(NAMES)}
 
 
 def _properties(schema: Schema) -> dict[str, Schema]:
@@ -174,7 +130,3 @@ def _properties(schema: Schema) -> dict[str, Schema]:
 
 def _reference(name: str) -> Schema:
     return {"$ref": f"#/$defs/{name}"}
-
-
-def _description_free(schema: Mapping[str, object]) -> Schema:
-    return {key: value for key, value in schema.items() if key != "description"}

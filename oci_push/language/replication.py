@@ -19,11 +19,11 @@ from oci_push.language.scalar_rules import Boolean, PlainText
 from oci_push.language.scalars import child, items
 from oci_push.language.schema import Field, Fields, Items
 from oci_push.language.steps import Flag
-from oci_push.providers.ecr.replication_rules import Place, Rule, rule_problems, rules_problems
+from oci_push.providers.replication import Place, ReplicationLimits, Rule
 
 
-def load_rules(text: str | bytes, path: str, home: Place) -> tuple[Rule, ...]:
-    """Read rules for the registry `home` and check every limit; raises `ConfigError` with all that is wrong."""
+def load_rules(text: str | bytes, path: str, home: Place, limits: ReplicationLimits) -> tuple[Rule, ...]:
+    """Return the rules for the registry `home`; raises `ConfigError` with all that is wrong, limits included."""
     root = load(text, path).root
     diagnostics = Diagnostics()
     RULES.check("value", root, "", diagnostics)
@@ -32,9 +32,9 @@ def load_rules(text: str | bytes, path: str, home: Place) -> tuple[Rule, ...]:
         rule = _RULE.read(node)
         if isinstance(node, YamlMapping) and all(place.region for place in rule.destinations):
             found.append(rule)
-            for problem in rule_problems(rule, home):
+            for problem in limits.rule_problems(rule, home):
                 diagnostics.error(node.location, "rules", problem)
-    for problem in rules_problems(tuple(found)):
+    for problem in limits.rules_problems(tuple(found)):
         diagnostics.error(root.location, "rules", problem)
     diagnostics.raise_errors()
     return tuple(found)

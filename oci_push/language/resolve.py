@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from oci_push.language.document import Location
 from oci_push.language.resolve_registry import Registry, named_registry, resolve_registry
-from oci_push.language.resolve_source import ImageSource, build_source, resolve_source
-from oci_push.language.resolving import ResolveContext, error, is_later, use
+from oci_push.language.resolve_source import StepImage, build_source, resolve_source
+from oci_push.language.resolving import ResolveContext, error
 from oci_push.language.steps import BuildStep, PushStep, Settings, Text
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import DOCKER_HUB, Repository, check_tag
@@ -32,7 +32,7 @@ class ResolvedPush(Struct, frozen=True):
 
     name: str
     title: str
-    source: ImageSource
+    source: StepImage
     targets: tuple[ResolvedTarget, ...]
     tags: tuple[str, ...]
     registry: str
@@ -44,11 +44,11 @@ class ResolvedPush(Struct, frozen=True):
         return tuple(f"{target.name}:{tag}" for target in self.targets for tag in self.tags)
 
 
-def resolve_push(step: PushStep, resolve_context: ResolveContext) -> ResolvedPush:
-    """Decide everything about a push step; raises `ConfigError` with the place in the file."""
-    registry = resolve_registry(step, resolve_context)
-    source = resolve_source(step, resolve_context)
-    name = use(step.image_name, resolve_context) if step.image_name else source.name
+def resolve_push(step: PushStep, context: ResolveContext) -> ResolvedPush:
+    """Return everything about a push step; raises `ConfigError` with the place in the file."""
+    registry = resolve_registry(step, context)
+    source = resolve_source(step, context)
+    name = context.use(step.image_name) if step.image_name else source.name
     if not name:
         hint = "write image_name: OWNER/NAME"
         raise error(
@@ -57,53 +57,49 @@ def resolve_push(step: PushStep, resolve_context: ResolveContext) -> ResolvedPus
             hint,
         )
     where = step.image_name.location if step.image_name else step.candidate.location
-    return _resolved(
-        step.name, step.settings, registry, source, name, where, _tags(step.tags, resolve_context), resolve_context
-    )
+    return _resolved(step.name, step.settings, registry, source, name, where, _tags(step.tags, context), context)
 
 
-def resolve_build(step: BuildStep, resolve_context: ResolveContext) -> ResolvedPush:
-    """Decide how a build step's image is pushed: to its `registry` or the default one, as ``image_name:tag``."""
-    registry = named_registry(step.registry, step.location, resolve_context)
+def resolve_build(step: BuildStep, context: ResolveContext) -> ResolvedPush:
+    """Return how a build step's image is pushed: to its `registry` or the default one, as ``image_name:tag``."""
+    registry = named_registry(step.registry, step.location, context)
     here = Text(f"${{{{{step.name}}}}}", step.location)
-    source = build_source(step, here, resolve_context)
+    source = build_source(step, here, context)
     if not source.name:
         raise error(step.location, f"step {step.name!r}: image_name is required")
-    tags = tuple(dict.fromkeys(step.cased(tag) for tag in _tags(step.tags_or_default, resolve_context)))
-    return _resolved(step.name, step.settings, registry, source, source.name, step.location, tags, resolve_context)
+    tags = tuple(dict.fromkeys(step.cased(tag) for tag in _tags(step.tags_or_default, context)))
+    return _resolved(step.name, step.settings, registry, source, source.name, step.location, tags, context)
 
 
-def title_of(name: str, settings: Settings, resolve_context: ResolveContext) -> str:
+def title_of(name: str, settings: Settings, context: ResolveContext) -> str:
     """Return what a step is called in the log: its title, or its name."""
-    return resolve_context.variables.interpolate(settings.title.text).text if settings.title else name
+    return context.variables.interpolate(settings.title.text).text if settings.title else name
 
 
 def _resolved(
     name: str,
     settings: Settings,
     registry: Registry,
-    source: ImageSource,
+    source: StepImage,
     image_name: str,
     where: Location,
     tags: tuple[str, ...],
-    resolve_context: ResolveContext,
+    context: ResolveContext,
 ) -> ResolvedPush:
-    targets = tuple(
-        _target(endpoint, registry.prefix, image_name, where, resolve_context) for endpoint in registry.endpoints
-    )
-    title = title_of(name, settings, resolve_context)
+    targets = tuple(_target(endpoint, registry.prefix, image_name, where, context) for endpoint in registry.endpoints)
+    title = title_of(name, settings, context)
     own_name = image_name.removeprefix(f"{registry.endpoints[0].host}/")
     return ResolvedPush(name, title, source, targets, tags, registry.name, own_name, registry.served_in)
 
 
 def _target(
-    endpoint: RegistryEndpoint, prefix: str, name: str, location: Location, resolve_context: ResolveContext
+    endpoint: RegistryEndpoint, prefix: str, name: str, location: Location, context: ResolveContext
 ) -> ResolvedTarget:
-    """Put host, prefix and name together; the prefix always comes first, even where the name begins with it."""
+    """Return host, prefix and name together; the prefix always comes first, even where the name begins with it."""
     path = name.removeprefix(f"{endpoint.host}/")
     full = f"{prefix}/{path}" if prefix else path
     shown = f"{endpoint.host}/{full}"
-    if is_later(shown, resolve_context):
+    if context.is_later(shown):
         return ResolvedTarget(endpoint, shown, None)
     if "@" in path or ":" in path.rpartition("/")[2]:
         raise error(location, f"image_name {name!r} holds a tag or digest", "put the tag into tag: or tags:")
@@ -120,13 +116,13 @@ def _target(
     return ResolvedTarget(endpoint, str(repository), repository)
 
 
-def _tags(texts: tuple[Text, ...], resolve_context: ResolveContext) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_tag(text, resolve_context) for text in texts)) or (_DEFAULT_TAG,)
+def _tags(texts: tuple[Text, ...], context: ResolveContext) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_tag(text, context) for text in texts)) or (_DEFAULT_TAG,)
 
 
-def _tag(text: Text, resolve_context: ResolveContext) -> str:
-    value = use(text, resolve_context)
-    if is_later(value, resolve_context):
+def _tag(text: Text, context: ResolveContext) -> str:
+    value = context.use(text)
+    if context.is_later(value):
         return value
     try:
         return check_tag(value)

@@ -6,24 +6,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.language.document import Location
-from oci_push.language.integrations import Integration, names_host
-from oci_push.language.registry_rules import (
-    NONE_ADDED,
-    does_not_exist,
-    not_for,
-    refuse_region,
-    refuse_role,
-    unknown_registry,
-)
-from oci_push.language.resolving import ResolveContext, error, is_later, use
+from oci_push.language.integrations import Integration
+from oci_push.language.registry_choice import AWS_PROVIDER, ChosenRegistry, aws_cloud, choose_registry, refuse_registry
+from oci_push.language.resolving import ResolveContext, raise_together
 from oci_push.language.steps import AwsKeys, PushStep, Text
 from oci_push.model.endpoint import Credential, RegistryEndpoint
-from oci_push.model.identity import AwsIdentity
-from oci_push.model.reference import DOCKER_HUB
+from oci_push.model.identity import RegionalIdentity
 from oci_push.protocol.credentials import basic_password, basic_user
-from oci_push.providers.ecr import host as ecr_host
-from oci_push.providers.ecr.rules import identity_problems
+from oci_push.providers.families import regional
 from oci_push.secret import Secret
+
+_NO_KEYS = AwsKeys()
 
 
 class Registry(Struct, frozen=True):
@@ -39,88 +32,81 @@ class Registry(Struct, frozen=True):
     served_in: tuple[str, ...] | None = None
 
 
-def resolve_registry(step: PushStep, resolve_context: ResolveContext) -> Registry:
-    """Decide the registry of a push step; raises `ConfigError` with the place in the file."""
-    return _creating(_of_step(step, resolve_context), resolve_context)
-
-
-def _of_step(step: PushStep, resolve_context: ResolveContext) -> Registry:
-    if step.provider == "ecr":
-        return _inline_ecr(step, resolve_context)
+def resolve_registry(step: PushStep, context: ResolveContext) -> Registry:
+    """Return the registry of a push step; raises `ConfigError` with the place in the file."""
+    chosen = _chosen(step.registry, context, step.location, step.provider, step.aws)
+    if chosen.is_own_ecr:
+        return _creating(_own_ecr(step, context), context)
     credential = None
     if step.credentials:
-        user, password = (use(text, resolve_context) for text in step.credentials)
+        user, password = (context.use(text) for text in step.credentials)
         where = f"credentials of step {step.name!r}"
         credential = Credential(basic_user(user, where), basic_password(password, where), source=where)
-    return _named(step.registry, step.location, resolve_context, credential=credential, aws=step.aws)
+    location = step.location if step.registry is None else step.registry.location
+    return _creating(_registry(chosen, location, context, credential, step.aws), context)
 
 
-def named_registry(named: Text | None, location: Location, resolve_context: ResolveContext) -> Registry:
-    """Decide the registry that a text names, or the default one."""
-    return _creating(_named(named, location, resolve_context), resolve_context)
+def named_registry(named: Text | None, location: Location, context: ResolveContext) -> Registry:
+    """Return the registry that a text names, or the default one."""
+    return _creating(_registry(_chosen(named, context, location), location, context), context)
 
 
-def _creating(registry: Registry, resolve_context: ResolveContext) -> Registry:
-    """Let missing repositories of ECR be created, where the whole run was told to."""
-    if resolve_context.creation is None:
+def _chosen(
+    named: Text | None, context: ResolveContext, at: Location, provider: str = "", aws: AwsKeys | None = None
+) -> ChosenRegistry:
+    """Return the registry that is meant; raises all that is refused of it."""
+    config, fill = context.config, context.use_now
+    chosen = choose_registry(named, config, fill, provider)
+    refusals = refuse_registry(chosen, named, config, fill, aws=aws, at=at, regions=context.regions)
+    raise_together([one.location.problem(one.message, code=one.code, hint=one.hint) for one in refusals])
+    return chosen
+
+
+def _creating(registry: Registry, context: ResolveContext) -> Registry:
+    """Let missing repositories be created, where the whole run was told to."""
+    if context.creation is None:
         return registry
     endpoints = tuple(
-        replace(one, identity=replace(one.identity, creation=one.identity.creation or resolve_context.creation))
-        if isinstance(one.identity, AwsIdentity)
+        replace(one, identity=replace(one.identity, creation=one.identity.creation or context.creation))
+        if one.identity and one.identity.can_create
         else one
         for one in registry.endpoints
     )
     return replace(registry, endpoints=endpoints)
 
 
-def _named(
-    named: Text | None,
+def _registry(
+    chosen: ChosenRegistry,
     location: Location,
-    resolve_context: ResolveContext,
-    *,
+    context: ResolveContext,
     credential: Credential | None = None,
-    aws: AwsKeys | None = None,
+    aws: AwsKeys = _NO_KEYS,
 ) -> Registry:
-    """Decide the registry that a text names, or the default one; `credential` wins over an integration's own."""
-    if named is None:
-        found = resolve_context.config.default()
-        if found is None:
-            # As docker does; the vendor's check calls it an error with number 200, which `validate` tells.
-            return Registry(
-                DOCKER_HUB,
-                "",
-                (RegistryEndpoint(DOCKER_HUB, credential, name="" if credential is None else location_name(location)),),
-            )
-        return _integration(found, resolve_context, credential, aws or AwsKeys())
-    name = use(named, resolve_context)
-    found = resolve_context.config.find(name)
-    if found is not None:
-        return _integration(found, resolve_context, credential, aws or AwsKeys())
-    host = names_host(name)
-    if host:
-        return _host(host, named.location, resolve_context, credential, aws or AwsKeys())
-    refusal = unknown_registry(name, [one.name for one in resolve_context.config.integrations])
-    if refusal.message == NONE_ADDED:  # validate shows the line beside it, a run has only the message
-        refusal = replace(refusal, message=f"{does_not_exist(name)} {NONE_ADDED}")
-    raise refusal.at(named.location)
+    """Return how a registry is reached; `credential` wins over an integration's own."""
+    if chosen.integration is not None:
+        return _integration(chosen.integration, context, credential, aws)
+    cloud = regional(chosen.host) if chosen.host else None
+    if cloud is None:
+        # The name of a login that is written in a pipeline keeps it apart from others on its host.
+        name = f"{location.file}:{location.line}" if credential else ""
+        host = chosen.host or chosen.name
+        return Registry(host, "", (RegistryEndpoint(host, credential, name=name),))
+    own = cloud.identity_at(chosen.host)
+    region = context.use(aws.region) if aws.region else own.region
+    identity = _with_role(_with_keys(replace(own, region=region), aws, context), aws, context)
+    return Registry(
+        chosen.host, "", (RegistryEndpoint(cloud.host_in(chosen.host, region), credential, identity=identity),)
+    )
 
 
-def location_name(location: Location) -> str:
-    """Name a login that is written in a pipeline, so that it is kept apart from others on its host."""
-    return f"{location.file}:{location.line}"
-
-
-def _integration(
-    found: Integration, resolve_context: ResolveContext, credential: Credential | None, aws: AwsKeys
-) -> Registry:
-    endpoint = found.endpoint(with_login=resolve_context.with_login)
-    if found.provider != "ecr" or not isinstance(endpoint.identity, AwsIdentity):
-        _refuse_aws(found.provider, aws)
+def _integration(found: Integration, context: ResolveContext, credential: Credential | None, aws: AwsKeys) -> Registry:
+    endpoint = found.endpoint(with_login=context.with_login)
+    if found.provider != AWS_PROVIDER or not isinstance(endpoint.identity, RegionalIdentity):
         return Registry(found.name, found.prefix, (replace(endpoint, credential=credential or endpoint.credential),))
-    identity = _with_role(endpoint.identity, aws, resolve_context)
-    regions = _regions(found, identity, aws, resolve_context)
+    identity = _with_role(endpoint.identity, aws, context)
+    regions = _regions(found, identity, aws, context)
     served_in: tuple[str, ...] | None = None
-    if found.replicate or resolve_context.wait_replication:
+    if found.replicate or context.wait_replication:
         home = _home(found, identity) or next(iter(regions), "")
         if aws.region is None:
             served_in, regions = tuple(region for region in regions if region != home), (home,)
@@ -129,7 +115,7 @@ def _integration(
     endpoints = tuple(
         replace(
             endpoint,
-            host=ecr_host.in_region(found.domain, region) if found.domain else _host_of(identity, region),
+            host=aws_cloud().host_in(found.domain, region) if found.domain else _host_of(identity, region),
             credential=credential,
             identity=replace(identity, region=region),
         )
@@ -138,32 +124,10 @@ def _integration(
     return Registry(found.name, found.prefix, endpoints, served_in)
 
 
-def _host(
-    host: str, location: Location, resolve_context: ResolveContext, credential: Credential | None, aws: AwsKeys
-) -> Registry:
-    place = ecr_host.parse(host)
-    if place is None:
-        if aws.role_arn is not None:
-            raise error(aws.role_arn.location, f"role_arn needs an ECR registry, and {host} is none")
-        return Registry(
-            host, "", (RegistryEndpoint(host, credential, name=location_name(location) if credential else ""),)
-        )
-    region = _region(aws.region, resolve_context) if aws.region else place.region
-    identity = _with_role(
-        _with_keys(AwsIdentity(region=region, account=place.account), aws, resolve_context), aws, resolve_context
-    )
-    _checked(identity, location, resolve_context)
-    return Registry(host, "", (RegistryEndpoint(ecr_host.in_region(host, region), credential, identity=identity),))
-
-
-def _inline_ecr(step: PushStep, resolve_context: ResolveContext) -> Registry:
+def _own_ecr(step: PushStep, context: ResolveContext) -> Registry:
     aws = step.aws
-    if aws.region is None and not resolve_context.regions:
-        hint = "write region: eu-west-1 beside provider: ecr"
-        raise error(step.location, f"step {step.name!r}: provider: ecr needs a region", hint, 206)
-    regions = (_region(aws.region, resolve_context),) if aws.region else resolve_context.regions
-    identity = _with_role(_with_keys(AwsIdentity(region=regions[0]), aws, resolve_context), aws, resolve_context)
-    _checked(identity, step.location, resolve_context)
+    regions = (context.use(aws.region),) if aws.region else context.regions
+    identity = _with_role(_with_keys(aws_cloud().IDENTITY(region=regions[0]), aws, context), aws, context)
     endpoints = tuple(
         RegistryEndpoint(
             _host_of(identity, region), name=f"step {step.name}", identity=replace(identity, region=region)
@@ -173,70 +137,36 @@ def _inline_ecr(step: PushStep, resolve_context: ResolveContext) -> Registry:
     return Registry(endpoints[0].host, "", endpoints)
 
 
-def _with_keys(identity: AwsIdentity, aws: AwsKeys, resolve_context: ResolveContext) -> AwsIdentity:
+def _with_keys(identity: RegionalIdentity, aws: AwsKeys, context: ResolveContext) -> RegionalIdentity:
     if aws.access_key_id is None or aws.secret_access_key is None:
-        one = aws.access_key_id or aws.secret_access_key
-        if one is not None:
-            raise error(one.location, "accessKeyId and secretAccessKey go together")
         return identity
-    secret = Secret(use(aws.secret_access_key, resolve_context))
-    return replace(identity, access_key_id=use(aws.access_key_id, resolve_context), secret_access_key=secret)
+    secret = Secret(context.use(aws.secret_access_key))
+    return replace(identity, access_key_id=context.use(aws.access_key_id), secret_access_key=secret)
 
 
-def _with_role(identity: AwsIdentity, aws: AwsKeys, resolve_context: ResolveContext) -> AwsIdentity:
+def _with_role(identity: RegionalIdentity, aws: AwsKeys, context: ResolveContext) -> RegionalIdentity:
     if aws.role_arn is None:
         return identity
-    role = use(aws.role_arn, resolve_context)
-    refusal = None if is_later(role, resolve_context) else refuse_role(role)
-    if refusal is not None:
-        raise refusal.at(aws.role_arn.location)
-    duration = int(aws.duration_s) if aws.duration_s else identity.duration_s
-    name = use(aws.session_name, resolve_context) if aws.session_name else identity.session_name
-    return _checked(
-        replace(identity, role_arn=role, session_name=name, duration_s=duration, account=""),
-        aws.role_arn.location,
-        resolve_context,
-    )
+    given: dict[str, object] = {"role_arn": context.use(aws.role_arn), "account": ""}
+    if aws.duration_s:
+        given["duration_s"] = int(aws.duration_s)
+    if aws.session_name:
+        given["session_name"] = context.use(aws.session_name)
+    return replace(identity, **given)
 
 
-def _checked(identity: AwsIdentity, location: Location, resolve_context: ResolveContext) -> AwsIdentity:
-    """Raise what AWS would refuse, as far as it is known already."""
-    if not any(is_later(text, resolve_context) for text in (identity.region, identity.role_arn, identity.session_name)):
-        problems = identity_problems(identity)
-        if problems:
-            raise error(location, problems[0], "; ".join(problems[1:]) or None, 206)
-    return identity
-
-
-def _regions(
-    found: Integration, identity: AwsIdentity, aws: AwsKeys, resolve_context: ResolveContext
-) -> tuple[str, ...]:
+def _regions(found: Integration, identity: RegionalIdentity, aws: AwsKeys, context: ResolveContext) -> tuple[str, ...]:
     if aws.region is not None:
-        return (_region(aws.region, resolve_context),)
+        return (context.use(aws.region),)
     own = _home(found, identity)
-    return resolve_context.regions or found.regions or ((own,) if own else ())
+    return context.regions or found.regions or ((own,) if own else ())
 
 
-def _home(found: Integration, identity: AwsIdentity) -> str:
+def _home(found: Integration, identity: RegionalIdentity) -> str:
     """Return the integration's own region: what it says, or its domain does."""
-    place = ecr_host.parse(found.domain)
-    return identity.region or (place.region if place else "")
+    return identity.region or aws_cloud().identity_at(found.domain).region
 
 
-def _region(text: Text, resolve_context: ResolveContext) -> str:
-    region = use(text, resolve_context)
-    refusal = None if is_later(region, resolve_context) else refuse_region(region)
-    if refusal is not None:
-        raise refusal.at(text.location)
-    return region
-
-
-def _host_of(identity: AwsIdentity, region: str) -> str:
+def _host_of(identity: RegionalIdentity, region: str) -> str:
     """Return the host of an identity in a region; an account that only AWS can tell is found out by the push."""
-    return ecr_host.registry_host(replace(identity, region=region))
-
-
-def _refuse_aws(provider: str, aws: AwsKeys) -> None:
-    for key, given in (("region", aws.region), ("role_arn", aws.role_arn)):
-        if given is not None:
-            raise not_for(provider, key).at(given.location)
+    return replace(identity, region=region).host

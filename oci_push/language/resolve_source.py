@@ -10,21 +10,21 @@ from msgspec.structs import replace
 
 from oci_push.errors import ConfigError
 from oci_push.language.integrations import Integration
-from oci_push.language.registry_rules import does_not_exist
-from oci_push.language.resolving import ResolveContext, error, is_later, owner_of, use
+from oci_push.language.registry_choice import refuse_context
+from oci_push.language.resolving import ResolveContext, error, hint_for_variable
 from oci_push.language.schema_check import hint_for_step
 from oci_push.language.steps import BuildStep, PushStep, Text
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import DOCKER_HUB, Reference, Repository
-from oci_push.model.source import IsPath, SourceSpec, is_reference, looks_like_path, parse_source, read_source
+from oci_push.model.source import SourceSpec, is_reference, looks_like_path
 from oci_push.variables.lookup import only_name
 
 Spec = TypeVar("Spec", SourceSpec, SourceSpec | None)
 _IMAGE_OUTPUTS = frozenset({"", "imageId", "imageName", "imageTagName", "imageRepoDigest"})
 
 
-class ImageSource(Struct, frozen=True):
-    """Where an image comes from.
+class StepImage(Struct, frozen=True):
+    """The image of a push step: where it comes from.
 
     `text` is for people: ``step:NAME`` or a whole reference or a file. `source` is the SOURCE to open, empty while
     nobody has said where a build step's image is. `registry` is the integration it is pulled with. `name` is the image
@@ -36,129 +36,122 @@ class ImageSource(Struct, frozen=True):
     endpoint: RegistryEndpoint | None = None
     registry: str = ""
     name: str = ""
-    instead: tuple[ImageSource, ...] = ()
+    instead: tuple[StepImage, ...] = ()
 
 
-def resolve_source(step: PushStep, resolve_context: ResolveContext) -> ImageSource:
-    """Decide the image of a push step; raises `ConfigError` with the place in the file."""
+def resolve_source(step: PushStep, context: ResolveContext) -> StepImage:
+    """Return the image of a push step; raises `ConfigError` with the place in the file."""
     named = only_name(step.candidate.text)
     if named is not None:
-        owner = named if named in resolve_context.steps else owner_of(named, resolve_context.steps)
+        owner = named if named in context.steps else context.owner_of(named)
         output = "" if named == owner else named.rpartition(".")[2]
-        if owner in resolve_context.builds and output in _IMAGE_OUTPUTS:
-            return build_source(resolve_context.builds[owner], step.candidate, resolve_context)
+        if owner in context.builds and output in _IMAGE_OUTPUTS:
+            return build_source(context.builds[owner], step.candidate, context)
         if owner and output in ("", "imageId", "imageRepoDigest"):
-            return _pushed(owner, step.candidate, resolve_context)
-        if (
-            not owner
-            and resolve_context.variables.lookup(named) is None
-            and named not in resolve_context.config.lacking
-        ):
+            return _pushed(owner, step.candidate, context)
+        if not owner and context.variables.lookup(named) is None and named not in context.config.lacking:
             raise error(
-                step.candidate.location, f"unresolved variable {step.candidate.text}", _hint_for(named, resolve_context)
+                step.candidate.location, f"unresolved variable {step.candidate.text}", _hint_for(named, context)
             )
-    text = use(step.candidate, resolve_context)
-    if is_later(text, resolve_context):
-        return ImageSource(text, "", name=text)
-    given = resolve_context.candidates.get(text)
+    text = context.use(step.candidate)
+    if context.is_later(text):
+        return StepImage(text, "", name=text)
+    given = context.candidates.get(text)
     spec = (
-        _read(text, read_source, step.candidate, resolve_context)
+        _read(text, context.grammar.read, step.candidate)
         if given is None
-        else _read(given, parse_source, step.candidate, resolve_context)
+        else _read(given, context.grammar.parse, step.candidate)
     )
     if spec is None:
-        return _remote(text, step, resolve_context)  # the language's rule: without a host it is Docker Hub's
+        return _remote(text, step, context)  # the language's rule: without a host it is Docker Hub's
     if spec.kind == "registry":
-        return _remote(spec.path, step, resolve_context)
+        return _remote(spec.path, step, context)
     if given is None and not looks_like_path(text) and is_reference(text) and spec.kind == "file":
         hint = f"write ./{text} for the path, docker://{Reference.parse(text)} for the image"
         raise error(
             step.candidate.location, f"candidate {text!r} is a path that exists, and a name of an image too", hint
         )
-    return ImageSource(spec.text, spec.text)
+    return StepImage(spec.text, spec.text)
 
 
-def _read(text: str, read: Callable[[str, IsPath], Spec], where: Text, resolve_context: ResolveContext) -> Spec:
-    """Take a SOURCE apart, and say of one that is wrong where it is written."""
+def _read(text: str, read: Callable[[str], Spec], where: Text) -> Spec:
+    """Return a SOURCE taken apart, and say of one that is wrong where it is written."""
     try:
-        return read(text, resolve_context.is_path)
+        return read(text)
     except ConfigError as problem:
         raise error(where.location, f"candidate: {problem.message}", problem.hint) from problem
 
 
-def _hint_for(named: str, resolve_context: ResolveContext) -> str:
+def _hint_for(named: str, context: ResolveContext) -> str:
     if "." in named:
-        return f"give it: --var {named}=VALUE, variables: in oci-push.yaml, or the environment"
-    return f"{hint_for_step(named, tuple(resolve_context.builds))}; or give the variable: --var {named}=VALUE"
+        return hint_for_variable(named)
+    return f"{hint_for_step(named, tuple(context.builds))}; or give the variable: --var {named}=VALUE"
 
 
-def build_source(build: BuildStep, where: Text, resolve_context: ResolveContext) -> ImageSource:
+def build_source(build: BuildStep, where: Text, context: ResolveContext) -> StepImage:
     """Return the image of a build step, which somebody must have named, except in a plan."""
-    source = resolve_context.candidates.get(build.name, "")
-    if not source and resolve_context.wants_images:
+    source = context.candidates.get(build.name, "")
+    if not source and context.wants_images:
         raise error(
             where.location,
             f"candidate {where.text} is built by step {build.name!r}, and no image was given for it",
             f"give one: --candidate {build.name}=oci:DIR, or candidates: in oci-push.yaml",
         )
     if source:
-        _read(source, read_source, where, resolve_context)  # one that does not exist yet may be there when it is opened
-    return ImageSource(
-        f"step:{build.name}", source, name=use(build.image_name, resolve_context) if build.image_name else ""
-    )
+        _read(source, context.grammar.read, where)  # one that does not exist yet may be there when it is opened
+    return StepImage(f"step:{build.name}", source, name=context.use(build.image_name) if build.image_name else "")
 
 
-def _pushed(name: str, where: Text, resolve_context: ResolveContext) -> ImageSource:
+def _pushed(name: str, where: Text, context: ResolveContext) -> StepImage:
     """Return the image that an earlier push step has pushed."""
-    pushed = resolve_context.pushed.get(name)
-    if pushed is None and not resolve_context.is_plan:
+    pushed = context.pushed.get(name)
+    if pushed is None and not context.is_plan:
         raise error(
             where.location, f"candidate {where.text}: step {name!r} has pushed no image", "it must run before this one"
         )
     if pushed is None:
-        return ImageSource(f"step:{name}", "", name=resolve_context.image_names.get(name, where.text))
+        return StepImage(f"step:{name}", "", name=context.image_names.get(name, where.text))
     reference = Reference(pushed.repository, "", pushed.digest)
-    return ImageSource(f"step:{name}", f"docker://{reference}", pushed.endpoint, name=pushed.name)
+    return StepImage(f"step:{name}", f"docker://{reference}", pushed.endpoint, name=pushed.name)
 
 
-def _remote(text: str, step: PushStep, resolve_context: ResolveContext) -> ImageSource:
+def _remote(text: str, step: PushStep, context: ResolveContext) -> StepImage:
     try:
         reference = Reference.parse(text)
     except ValueError as problem:
         hint = "write an image reference, ${{STEP}} of a build step, or oci:DIR"
         raise error(step.candidate.location, f"candidate {text!r}: {problem}", hint) from problem
-    pull = resolve_context.config.for_pull(reference.repository.host)
+    pull = context.config.for_pull(reference.repository.host)
     if step.registry_context is not None:
-        name = use(step.registry_context, resolve_context)
-        pull = resolve_context.config.find(name)
-        if pull is None and not is_later(name, resolve_context):
-            raise error(step.registry_context.location, f"registry_context: {does_not_exist(name)}", code=202)
+        refusal = refuse_context(step.registry_context, context.config, context.use_now)
+        if refusal is not None:
+            raise error(refusal.location, refusal.message, refusal.hint, refusal.code)
+        name = context.use(step.registry_context)
+        pull = context.config.find(name)
         if pull is not None and pull.provider != "ecr" and pull.domain not in ("", reference.repository.host):
             # Its login is for its own host: a candidate elsewhere must not get it.
             message = f"registry_context {name!r} is {pull.domain}, and the candidate is on {reference.repository.host}"
             raise error(step.registry_context.location, message, "name a registry of the candidate's own host")
-    found = _image(reference, pull, resolve_context)
-    return replace(found, instead=_fallbacks(reference, pull, resolve_context))
+    found = _image(reference, pull, context)
+    return replace(found, instead=_fallbacks(reference, pull, context))
 
 
-def _image(reference: Reference, pull: Integration | None, resolve_context: ResolveContext) -> ImageSource:
+def _image(reference: Reference, pull: Integration | None, context: ResolveContext) -> StepImage:
     path = reference.repository.path
     if reference.repository.host == DOCKER_HUB:
         path = path.removeprefix("library/")
-    endpoint = pull.endpoint(with_login=resolve_context.with_login) if pull else None
+    endpoint = pull.endpoint(with_login=context.with_login) if pull else None
     if endpoint is not None:
         endpoint = replace(endpoint, host=reference.repository.host)
-    return ImageSource(str(reference), f"docker://{reference}", endpoint, pull.name if pull else "", path)
+    return StepImage(str(reference), f"docker://{reference}", endpoint, pull.name if pull else "", path)
 
 
-def _fallbacks(
-    reference: Reference, pull: Integration | None, resolve_context: ResolveContext
-) -> tuple[ImageSource, ...]:
-    """List the registries to pull from when this one keeps failing; the path in them is the same."""
-    found: list[ImageSource] = []
+def _fallbacks(reference: Reference, pull: Integration | None, context: ResolveContext) -> tuple[StepImage, ...]:
+    """Return the registries to pull from when this one keeps failing; the path in them is the same."""
+    found: list[StepImage] = []
     seen = {pull.name} if pull else set()
     while pull is not None and pull.fallback and pull.fallback not in seen:
-        pull = resolve_context.config.find(pull.fallback)
+        pull = context.config.find(pull.fallback)
         if pull is None or not pull.domain:
             break
         seen.add(pull.name)
@@ -166,5 +159,5 @@ def _fallbacks(
         if pull.domain == DOCKER_HUB and "/" not in path:
             path = f"library/{path}"
         there = Reference(Repository(pull.domain, path), reference.tag, reference.digest)
-        found.append(_image(there, pull, resolve_context))
+        found.append(_image(there, pull, context))
     return tuple(found)

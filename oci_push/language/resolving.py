@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -12,8 +12,9 @@ from oci_push.language.integrations import Config
 from oci_push.language.steps import BuildStep, Text
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.identity import EcrCreation
+from oci_push.model.identity import RepositoryCreation
 from oci_push.model.reference import Repository
+from oci_push.model.source import SourceGrammar
 from oci_push.variables.lookup import Variables, names_in
 
 
@@ -30,7 +31,7 @@ class Pushed(Struct, frozen=True):
 
 
 class ResolveContext(Struct, frozen=True):
-    """What resolving looks things up in; `is_path` says whether a file exists.
+    """What resolving looks things up in; `grammar` says what a SOURCE means.
 
     `candidates` are the SOURCEs of build steps; `pushed` grows while a run goes on, in a plan `image_names`. `steps`
     are the names of all steps. `regions` replace those of ECR integrations, and `wait_replication` waits for them as
@@ -43,65 +44,65 @@ class ResolveContext(Struct, frozen=True):
     variables: Variables
     builds: Mapping[str, BuildStep]
     candidates: Mapping[str, str]
-    is_path: Callable[[str], bool]
+    grammar: SourceGrammar
     steps: frozenset[str] = frozenset()
     pushed: Mapping[str, Pushed] = field(default_factory=dict)
     image_names: Mapping[str, str] = field(default_factory=dict)
     regions: tuple[str, ...] = ()
     wait_replication: bool = False
-    creation: EcrCreation | None = None
+    creation: RepositoryCreation | None = None
     with_login: bool = True
     wants_images: bool = True
     is_plan: bool = False
 
+    def use(self, text: Text) -> str:
+        """Return a text with its variables replaced; raises `ConfigError` for one that nobody defines.
 
-def use(text: Text, resolve_context: ResolveContext) -> str:
-    """Replace the variables of a text; raises `ConfigError` for one that nobody defines.
+        In a plan outputs that a step will only have after it ran stay as they are written.
+        """
+        try:
+            done = self.variables.interpolate(text.text)
+        except ConfigError as problem:
+            raise error(text.location, str(problem), problem.hint) from problem
+        undefined = [name for name in done.undefined if not (self.is_plan and self.owner_of(name))]
+        if not undefined:
+            return done.text
+        lacking = self.config.lacking.get(undefined[0])
+        if lacking is not None:
+            hint = f"{lacking}; {lacking.hint}"
+        elif step := self.owner_of(undefined[0]):
+            hint = f"step {step!r} exports no such output, or has not run before this one"
+        else:
+            hint = hint_for_variable(undefined[0])
+        named = ", ".join(f"${{{{{name}}}}}" for name in undefined)
+        raise error(text.location, f"unresolved variable {named}", hint)
 
-    In a plan outputs that a step will only have after it ran stay as they are written.
-    """
-    try:
-        done = resolve_context.variables.interpolate(text.text)
-    except ConfigError as problem:
-        raise error(text.location, str(problem), problem.hint) from problem
-    undefined = [
-        name for name in done.undefined if not (resolve_context.is_plan and owner_of(name, resolve_context.steps))
-    ]
-    if not undefined:
-        return done.text
-    named = ", ".join(f"${{{{{name}}}}}" for name in undefined)
-    step = owner_of(undefined[0], resolve_context.steps)
-    lacking = resolve_context.config.lacking.get(undefined[0])
-    if lacking is not None:
-        hint = f"{lacking}; {lacking.hint}"
-    elif step:
-        hint = f"step {step!r} exports no such output, or has not run before this one"
-    else:
-        hint = f"give it: --var {undefined[0]}=VALUE, variables: in oci-push.yaml, or the environment"
-    raise error(text.location, f"unresolved variable {named}", hint)
+    def use_now(self, text: Text) -> str | None:
+        """Return what `use` does, or nothing where only a run can know it."""
+        value = self.use(text)
+        return None if self.is_later(value) else value
+
+    def is_later(self, text: str) -> bool:
+        """Return whether a used text still holds what only a run can know; a value may just look like that."""
+        return self.is_plan and any(name in self.steps or self.owner_of(name) for name in names_in(text))
+
+    def owner_of(self, name: str) -> str:
+        """Return the step whose output a variable is, or nothing."""
+        for text in (name.removeprefix("steps."), name):
+            step, dot, _ = text.partition(".")
+            if dot and step in self.steps:
+                return step
+        return ""
 
 
-def is_later(text: str, resolve_context: ResolveContext) -> bool:
-    """Say whether a used text still holds something that only a run can know; a value may just look like that."""
-    return resolve_context.is_plan and any(
-        name in resolve_context.steps or owner_of(name, resolve_context.steps) for name in names_in(text)
-    )
-
-
-def owner_of(name: str, steps: frozenset[str]) -> str:
-    """Return the step whose output a variable is, or nothing."""
-    for text in (name.removeprefix("steps."), name):
-        step, dot, _ = text.partition(".")
-        if dot and step in steps:
-            return step
-    return ""
+def hint_for_variable(name: str) -> str:
+    """Return where a variable that nobody defines can come from."""
+    return f"give it: --var {name}=VALUE, variables: in oci-push.yaml, or the environment"
 
 
 def error(location: Location, message: str, hint: str | None = None, code: int = 0) -> ConfigError:
-    """Make an error with a place in the file."""
-    return ConfigError(
-        problems=[Diagnostic(message, location.file, location.line, location.column, code=code, hint=hint)]
-    )
+    """Return an error with a place in the file."""
+    return ConfigError(problems=[location.problem(message, code=code, hint=hint)])
 
 
 def raise_together(problems: Sequence[Diagnostic]) -> None:

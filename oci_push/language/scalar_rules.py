@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct, field
 
@@ -24,16 +24,17 @@ from oci_push.language.steps import Flag, Text
 
 
 class Anything(Struct, frozen=True):
-    """Accept any value; `schema` is what editors are told."""
+    """Any value; `schema` is what editors are told, `into` makes the value of the node."""
 
     schema: Mapping[str, object] = field(default_factory=dict)
+    into: Callable[[Node], object] | None = None
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Accept it."""
 
-    def read(self, node: Node) -> Node:
-        """Return the node itself."""
-        return node
+    def read(self, node: Node) -> object:
+        """Return the value, or the node itself."""
+        return self.into(node) if self.into else node
 
     def to_json(self) -> dict[str, object]:
         """Return what editors are told."""
@@ -41,7 +42,7 @@ class Anything(Struct, frozen=True):
 
 
 class String(Struct, frozen=True):
-    """Want a string that is not empty; `secret` keeps its value out of messages.
+    """A string that is not empty; `secret` keeps its value out of messages.
 
     `named` replaces the pattern by words in the message.
     """
@@ -82,7 +83,7 @@ class String(Struct, frozen=True):
 
 
 class Number(Struct, frozen=True):
-    """Want a finite number; text that is one counts, as in joi. `positive` wants more than zero."""
+    """A finite number; text that is one counts, as in joi. `positive` wants more than zero."""
 
     positive: bool = False
 
@@ -107,7 +108,7 @@ class Number(Struct, frozen=True):
 
 
 class Boolean(Struct, frozen=True):
-    """Want a boolean or a variable; unless `strict`, words and 1 and 0 count, in any letter case."""
+    """A boolean or a variable; unless `strict`, words and 1 and 0 count, in any letter case."""
 
     strict: bool = False
     variable: bool = True
@@ -134,7 +135,7 @@ class Boolean(Struct, frozen=True):
 
 
 class Choice(Struct, frozen=True):
-    """Want one of a closed list of strings."""
+    """One of a closed list of strings."""
 
     values: tuple[str, ...]
 
@@ -163,7 +164,7 @@ class Choice(Struct, frozen=True):
 
 
 class PlainText(Struct, frozen=True):
-    """Want a text as it is written, be it number or boolean for YAML; null is nothing. ``${NAME}`` may stand in it.
+    """A text as it is written, be it number or boolean for YAML; null is nothing. ``${NAME}`` may stand in it.
 
     What holds a variable is judged by `pattern` and `choices` when that has been replaced. `words` say what is wanted.
     """

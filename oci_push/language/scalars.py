@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from oci_push.language.document import Node, Scalar, YamlEntry, YamlMapping, YamlSequence
-from oci_push.language.steps import Flag, Text
+from oci_push.language.steps import HOOK_EVENTS, Flag, Text
 from oci_push.language.yaml_scalars import Timestamp
 
 VARIABLE = re.compile(r"\$\{{2}(.+?)\}{2}")
@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"\s*[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\
 
 
 def js_length(text: str) -> int:
-    """Count UTF-16 units, as JavaScript does."""
+    """Return the number of UTF-16 units, as JavaScript does."""
     return len(text) + sum(char > "\uffff" for char in text)
 
 
@@ -30,7 +30,7 @@ def any_case(word: str) -> str:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Search as JavaScript does: ``$`` does not match before a last line break, and digits are ASCII."""
+    """Return whether JavaScript finds a pattern: ``$`` does not match before a last line break, digits are ASCII."""
     return re.search(pattern.replace("$", r"\Z"), text, re.ASCII) is not None
 
 
@@ -49,7 +49,7 @@ def shown(node: Scalar) -> str:
 
 
 def number(node: Node | None) -> float | None:
-    """Read a finite number, also out of text; a boolean is none."""
+    """Return a finite number, also out of text; a boolean is none."""
     if not isinstance(node, Scalar) or isinstance(node.value, bool) or not isinstance(node.value, int | float | str):
         return None
     if isinstance(node.value, str) and not _NUMBER.fullmatch(node.value):
@@ -59,7 +59,7 @@ def number(node: Node | None) -> float | None:
 
 
 def boolean(node: Node | None, *, strict: bool = False) -> bool | None:
-    """Read what joi takes for a boolean; with `strict`, a YAML boolean only."""
+    """Return what joi takes for a boolean; with `strict`, a YAML boolean only."""
     if not isinstance(node, Scalar):
         return None
     if isinstance(node.value, bool):
@@ -70,13 +70,13 @@ def boolean(node: Node | None, *, strict: bool = False) -> bool | None:
 
 
 def to_boolean(text: str) -> bool | None:
-    """Read a word that joi takes for a boolean, in any letter case."""
+    """Return a word that joi takes for a boolean, in any letter case."""
     word = text.lower()
     return word in _TRUE_WORDS if word in BOOLEAN_WORDS else None
 
 
 def is_variable(node: Node) -> bool:
-    """Say whether the whole value is ``${{…}}``, by the vendor's pattern."""
+    """Return whether the whole value is ``${{…}}``, by the vendor's pattern."""
     return isinstance(node, Scalar) and isinstance(node.value, str) and VARIABLE.fullmatch(node.value) is not None
 
 
@@ -135,8 +135,22 @@ def step_type(step: YamlMapping) -> str:
 
 
 def walk_steps(steps: Node | None, path: str) -> Iterator[tuple[YamlEntry, str]]:
-    """Walk the steps of all levels, parents first, with the path of each; whatever their types are."""
+    """Yield the steps of all levels, parents first, with the path of each; whatever their types are."""
     for entry in entries(steps):
         where = f"{path}.{entry.key.text}"
         yield entry, where
         yield from walk_steps(child(entry.value, "steps"), f"{where}.steps")
+
+
+def walk_hooks(owner: YamlMapping, path: str) -> Iterator[tuple[Node, str]]:
+    """Yield the steps that stand in the hooks of a step or of the pipeline, of all levels, with the path of each."""
+    for event in HOOK_EVENTS:
+        hook, where = child(owner.get("hooks"), event), f"{path}.hooks.{event}".lstrip(".")
+        inner = child(hook, "exec")
+        if inner is not None:
+            hook, where = inner, f"{where}.exec"
+        steps = child(hook, "steps")
+        if steps is None and hook is not None:
+            yield hook, where
+        for step, at in walk_steps(steps, f"{where}.steps"):
+            yield step.value, at

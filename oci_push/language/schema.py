@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from msgspec import Struct, field
 
 from oci_push.language.diagnostics import Diagnostics, must, not_allowed
 from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence
 from oci_push.language.scalars import (
+    child,
     entries,
     items,
     matches,
@@ -52,16 +53,18 @@ class NodeRule(Protocol[T_co]):
 
 
 class Items(Struct, Generic[T], frozen=True):
-    """Want a list whose items obey `rule`."""
+    """A list whose items obey `rule`; `secret` keeps a wrong value out of messages."""
 
     rule: NodeRule[T | None]
     least: int = 0
+    secret: bool = False
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check the list, then its items, which are named by their index."""
         if not isinstance(node, YamlSequence):
-            hint = f"write it as a list: [{node.text}]" if isinstance(node, Scalar) and node.value else None
-            diagnostics.error(node.location, path, must(key, "be an array", node), hint=hint)
+            written = node.text if isinstance(node, Scalar) and node.value and not self.secret else ""
+            hint = f"write it as a list: [{written}]" if written else None
+            diagnostics.error(node.location, path, must(key, "be an array", node, secret=self.secret), hint=hint)
             return
         if len(node.items) < self.least:
             diagnostics.error(node.location, path, f'"{key}" must contain at least {self.least} items')
@@ -78,23 +81,33 @@ class Items(Struct, Generic[T], frozen=True):
 
 
 class Entries(Struct, Generic[T], frozen=True):
-    """Want a mapping from names that match `pattern` to values that obey `rule`; `words` say so to people."""
+    """A mapping from names that match `pattern`, or are among `names`, to values that obey `rule`.
+
+    `words` say so to people.
+    """
 
     rule: NodeRule[object]
     pattern: str = ""
+    names: tuple[str, ...] = ()
+    least: int = 0
+    secret: bool = False
     into: Callable[..., T | None] = _ignored
     words: str = "be an object"
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check names and values."""
         if not isinstance(node, YamlMapping):
-            diagnostics.error(node.location, path, must(key, self.words, node))
+            diagnostics.error(node.location, path, must(key, self.words, node, secret=self.secret))
             return
+        if len(node.entries) < self.least:
+            diagnostics.error(node.location, path, f'"{key}" must contain at least {self.least} items')
         for entry in node.entries:
             name = entry.key.text
             if self.pattern and not matches(self.pattern, name):
                 hint = f"names match {self.pattern}"
                 diagnostics.error(entry.key.location, f"{path}.{name}", f'"{name}" is not allowed', hint=hint)
+            elif self.names and name not in self.names:
+                diagnostics.error(entry.key.location, f"{path}.{name}", not_allowed(name, self.names))
             else:
                 self.rule.check(name, entry.value, f"{path}.{name}", diagnostics)
 
@@ -104,7 +117,10 @@ class Entries(Struct, Generic[T], frozen=True):
         return tuple(value for value in made if value is not None)
 
     def to_json(self) -> dict[str, object]:
-        """Return an object with any names."""
+        """Return an object with any names, or those that there are."""
+        if self.names:
+            properties = {name: self.rule.to_json() for name in self.names}
+            return {"type": "object", "properties": properties, "additionalProperties": False}
         names = {"propertyNames": {"pattern": self.pattern}} if self.pattern else {}
         return {"type": "object", "additionalProperties": self.rule.to_json(), **names}
 
@@ -124,10 +140,10 @@ class Field(Struct, frozen=True):
 
 
 class Fields(Struct, Generic[T], frozen=True):
-    """Want a mapping with these keys and, unless `is_open`, no others. `aliases` are older spellings.
+    """A mapping with these keys and, unless `is_open`, no others. `aliases` are older spellings.
 
     `secret` keeps a wrong value out of messages. `into` makes the value; `words` say what is wanted instead of the
-    vendor's. With `is_cased` a key may be written in camelCase too.
+    vendor's. With `is_cased` a key may be written in camelCase too; with `is_choice` exactly one key must be there.
     """
 
     fields: Mapping[str, Field]
@@ -137,6 +153,7 @@ class Fields(Struct, Generic[T], frozen=True):
     into: Callable[..., T] = _ignored
     words: str = ""
     is_cased: bool = False
+    is_choice: bool = False
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check unknown keys with suggestions, values, and missing keys."""
@@ -166,12 +183,19 @@ class Fields(Struct, Generic[T], frozen=True):
         for name, wanted in self.fields.items():
             if wanted.required and name not in present:
                 diagnostics.error(node.location, f"{path}.{name}" if path else name, f'"{name}" is required')
+        peers = f"[{', '.join(self.fields)}]"
+        if self.is_choice and not present & self.fields.keys():
+            diagnostics.error(node.location, path, f'"{key}" must contain at least one of {peers}')
+        elif self.is_choice and len(present & self.fields.keys()) > 1:
+            message = f'"{key}" contains a conflict between exclusive peers {peers}'
+            diagnostics.error(node.location, path, message, hint="keep one of them")
 
     def read(self, node: Node) -> T:
-        """Return what `into` makes of the values, given by their attributes; what is not there is not given."""
+        """Return what `into` makes of the values, by their attributes; what is wrong or not there is not given."""
         values = {
-            self.fields[name].attribute or name: self.fields[name].rule.read(value)
-            for name, value in self.nodes(node).items()
+            self.fields[name].attribute or name: value
+            for name, inner in self.nodes(node).items()
+            if (value := self.fields[name].rule.read(inner)) is not None
         }
         return self.into(**values)
 
@@ -207,11 +231,95 @@ class Fields(Struct, Generic[T], frozen=True):
             "additionalProperties": self.is_open,
             **({"required": required} if required else {}),
             **({"not": {"anyOf": twice}} if twice else {}),
+            **({"minProperties": 1, "maxProperties": 1} if self.is_choice else {}),
         }
 
 
+class _Round(Struct, Generic[T], frozen=True):
+    """A rule round another one, which it is but for what it says itself."""
+
+    rule: NodeRule[T]
+
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
+        self.rule.check(key, node, path, diagnostics)
+
+    def read(self, node: Node) -> T:
+        return self.rule.read(node)
+
+    def to_json(self) -> dict[str, object]:
+        return self.rule.to_json()
+
+
+class Shared(_Round[T], frozen=True):
+    """A rule that stands in many places and is written once in a JSON Schema, under a name."""
+
+    name: str
+
+    def to_json(self) -> dict[str, object]:
+        """Return where it is written."""
+        return {"$ref": f"#/$defs/{self.name}"}
+
+
+class Also(_Round[T], frozen=True):
+    """A rule with one more check."""
+
+    also: Callable[[Node, str, Diagnostics], None]
+
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
+        """Check by the rule, then once more."""
+        self.rule.check(key, node, path, diagnostics)
+        self.also(node, path, diagnostics)
+
+
+class ByShape(Struct, Generic[T], frozen=True):
+    """A value that obeys `then` where it is of a `kind` and has one of `keys`, if there are any; else `otherwise`."""
+
+    kind: Literal["array", "object"]
+    then: NodeRule[T]
+    otherwise: NodeRule[T]
+    keys: tuple[str, ...] = ()
+
+    def rule(self, node: Node) -> NodeRule[T]:
+        """Return the rule for a value."""
+        fits = isinstance(node, YamlSequence if self.kind == "array" else YamlMapping)
+        has_key = not self.keys or any(child(node, key) is not None for key in self.keys)
+        return self.then if fits and has_key else self.otherwise
+
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
+        """Check by the rule for its shape."""
+        self.rule(node).check(key, node, path, diagnostics)
+
+    def read(self, node: Node) -> T:
+        """Return the value by the rule for its shape."""
+        return self.rule(node).read(node)
+
+    def to_json(self) -> dict[str, object]:
+        """Return both rules and what tells them apart."""
+        keys = {"anyOf": [{"required": [key]} for key in self.keys]} if self.keys else {}
+        return {"if": {"type": self.kind, **keys}, "then": self.then.to_json(), "else": self.otherwise.to_json()}
+
+
+class Into(Struct, Generic[Part, T], frozen=True):
+    """A rule whose value is made into another."""
+
+    rule: NodeRule[Part]
+    into: Callable[[Part], T]
+
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
+        """Check by the rule."""
+        self.rule.check(key, node, path, diagnostics)
+
+    def read(self, node: Node) -> T:
+        """Return what is made of the rule's value."""
+        return self.into(self.rule.read(node))
+
+    def to_json(self) -> dict[str, object]:
+        """Return the rule."""
+        return self.rule.to_json()
+
+
 class OneOf(Struct, Generic[T], frozen=True):
-    """Want a value that obeys one of several rules; a wrong one is told why each refuses it."""
+    """A value that obeys one of several rules; a wrong one is told why each refuses it."""
 
     rules: tuple[NodeRule[T], ...]
 

@@ -8,38 +8,32 @@ circle would keep a pipeline with ``mode: parallel`` from doing what it says, an
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
 from oci_push.language.diagnostics import Diagnostics, must
-from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence
-from oci_push.language.hooks import FORBIDDEN, check_hooks
-from oci_push.language.scalar_rules import Choice, Number, String
+from oci_push.language.document import Node, Scalar, YamlMapping
+from oci_push.language.scalar_rules import Choice, Number
 from oci_push.language.scalars import (
     boolean,
     child,
     entries,
     is_variable,
+    items,
     js_length,
     shown,
     step_type,
     text,
+    walk_hooks,
     walk_steps,
     word,
 )
-from oci_push.language.schema import Field, Fields
-from oci_push.language.schema_push import check_annotation_keys, check_old_hooks, check_push, check_retry
-from oci_push.language.schema_steps import ROOT, TABLES, UNSUPPORTED
-from oci_push.language.steps import HOOK_EVENTS, KNOWN_TYPES, Dependencies
+from oci_push.language.step_rules import MAX_NAME, ROOT
+from oci_push.language.steps import Dependencies
 from oci_push.language.when import WHEN
 from oci_push.variables.interpolation import only_name
 from oci_push.variables.system import MEANINGS
-
-MAX_NAME = 150
-_VERSION = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
-RUN_TYPES = ("push", "parallel", "build")
 
 
 def check_pipeline(root: YamlMapping, diagnostics: Diagnostics) -> None:
@@ -52,16 +46,37 @@ def check_pipeline(root: YamlMapping, diagnostics: Diagnostics) -> None:
     if fail_fast is not None and (is_object or is_word) and boolean(fail_fast) is None and not is_variable(fail_fast):
         message = must("fail_fast", "be a boolean", fail_fast)
         diagnostics.warn(fail_fast.location, "fail_fast", message, hint="true is taken; write true or false")
-    stages = root.get("stages")
-    declared = tuple(s.text for s in stages.items if isinstance(s, Scalar)) if isinstance(stages, YamlSequence) else ()
-    checker = _Checker(diagnostics, declared)
-    hooks, steps = root.get("hooks"), root.get("steps")
-    if hooks is not None:
-        checker.hooks(hooks, "hooks")
-    if steps is not None:
-        checker.steps(steps, "steps")
-        _check_names(tuple((entry.key, path) for entry, path in walk_steps(steps, "steps")), diagnostics)
-        check_order(root, diagnostics)
+    declared = tuple(item.text for item in items(root.get("stages")) if isinstance(item, Scalar))
+    _check_stages(root.get("steps"), "steps", declared, diagnostics)
+    _check_stages_inside(root, "", declared, diagnostics)
+    _check_names(tuple((entry.key, path) for entry, path in walk_steps(root.get("steps"), "steps")), diagnostics)
+    check_order(root, diagnostics)
+
+
+def _check_stages(steps: Node | None, path: str, declared: tuple[str, ...], diagnostics: Diagnostics) -> None:
+    """Check that stages are declared; like all that a parallel step says of itself, its own is a warning."""
+    for entry in entries(steps):
+        where, stage, own = f"{path}.{entry.key.text}", child(entry.value, "stage"), Diagnostics()
+        if isinstance(stage, Scalar) and not declared:
+            hint = f"declare it at the root: stages: [{stage.text}]"
+            own.error(stage.location, f"{where}.stage", must("stage", "be one of []", stage), hint=hint)
+        elif stage is not None:
+            Choice(declared).check("stage", stage, f"{where}.stage", own)
+        diagnostics.add(own, as_warnings=_is_group(entry.value))
+        _check_stages_inside(entry.value, where, declared, diagnostics)
+
+
+def _check_stages_inside(owner: Node, path: str, declared: tuple[str, ...], diagnostics: Diagnostics) -> None:
+    """Check the stages of a group's steps, and those of groups in hooks; steps that stand in hooks have none."""
+    if _is_group(owner):
+        _check_stages(child(owner, "steps"), f"{path}.steps", declared, diagnostics)
+    for step, at in walk_hooks(owner, path) if isinstance(owner, YamlMapping) else ():
+        if _is_group(step):
+            _check_stages(child(step, "steps"), f"{at}.steps", declared, diagnostics)
+
+
+def _is_group(step: Node) -> bool:
+    return isinstance(step, YamlMapping) and step_type(step) == "parallel"
 
 
 def _check_version(root: YamlMapping, diagnostics: Diagnostics) -> None:
@@ -98,122 +113,6 @@ def _check_names(names: tuple[tuple[Scalar, str], ...], diagnostics: Diagnostics
             f"this one has {js_length(longest[0].text)} characters",
         )
         diagnostics.error(longest[0].location, longest[1], message, hint=hint)
-
-
-class _Checker(Struct, frozen=True):
-    diagnostics: Diagnostics
-    stages: tuple[str, ...]
-
-    def steps(self, node: Node, path: str, *, in_group: bool = False) -> None:
-        if not isinstance(node, YamlMapping):
-            self.diagnostics.error(node.location, path, must("steps", "be an object", node))
-            return
-        for entry in node.entries:
-            self._step(entry.key.text, entry.value, f"{path}.{entry.key.text}", in_group=in_group)
-
-    def hooks(self, node: Node, path: str) -> None:
-        check_hooks(node, path, self.diagnostics, self._step_in_hook)
-        for entry in node.entries if isinstance(node, YamlMapping) else ():
-            check_annotation_keys(entry.value, f"{path}.{entry.key.text}", self.diagnostics)
-
-    def _step(self, name: str, node: Node, path: str, *, in_group: bool = False) -> None:
-        if not isinstance(node, YamlMapping):
-            self.diagnostics.error(node.location, path, must(name, "be an object", node))
-            return
-        kind = step_type(node)
-        self._type(kind, node, path)
-        if in_group and kind == "pending-approval":
-            self.diagnostics.error(node.location, f"{path}.type", '"type" can\'t be pending-approval')
-        if kind not in KNOWN_TYPES:
-            stage = node.get("stage")
-            if stage is not None:
-                self._stage(stage, f"{path}.stage", self.diagnostics)
-            return
-        if kind == "parallel":
-            self._parallel(name, node, path)
-            return
-        self._keys(name, node, path, self.diagnostics)
-        hooks = node.get("hooks")
-        if hooks is not None:
-            self.hooks(hooks, f"{path}.hooks")
-        check_old_hooks(node, path, self.diagnostics)
-        for event in HOOK_EVENTS:
-            check_annotation_keys(node.get(event), f"{path}.{event}", self.diagnostics)
-
-    def _step_in_hook(self, name: str, node: Node, path: str) -> None:
-        if isinstance(node, YamlMapping):
-            forbidden = [entry for entry in node.entries if entry.key.text in FORBIDDEN]
-            for entry in forbidden:
-                key, hint = entry.key.text, "a step inside a hook cannot have it"
-                self.diagnostics.error(entry.key.location, f"{path}.{key}", f'"{key}" is not allowed', hint=hint)
-            node = YamlMapping(node.location, tuple(entry for entry in node.entries if entry.key.text not in FORBIDDEN))
-        self._step(name, node, path)
-
-    def _parallel(self, name: str, node: YamlMapping, path: str) -> None:
-        own = Diagnostics()
-        self._keys(name, YamlMapping(node.location, tuple(e for e in node.entries if e.key.text != "steps")), path, own)
-        self.diagnostics.add(own, as_warnings=True)  # upstream swallows them, and its documentation counts on that
-        for key in ("hooks", *HOOK_EVENTS[1:]):
-            entry = node.entry(key)
-            if entry is not None:
-                message, hint = f'"{key}" of a parallel step is not run', "put it on the steps inside"
-                self.diagnostics.warn(entry.key.location, f"{path}.{key}", message, hint=hint)
-        steps = node.get("steps")
-        if not isinstance(steps, YamlMapping) or not steps.entries:
-            location, hint = steps.location if steps else node.location, "steps: is a mapping from names to steps"
-            message = '"steps" is required and must be an array of type steps'
-            self.diagnostics.error(location, f"{path}.steps", message, hint=hint)
-        else:
-            self.steps(steps, f"{path}.steps", in_group=True)
-
-    def _keys(self, name: str, node: YamlMapping, path: str, diagnostics: Diagnostics) -> None:
-        kind = step_type(node)
-        table = TABLES.get(kind, UNSUPPORTED)
-        if kind == "freestyle" and node.entry("type") is None and node.entry("image") is None:
-            hint = "a step without type is freestyle; write type: push" if node.entry("candidate") else None
-            diagnostics.error(node.location, f"{path}.image", '"image" is required', hint=hint)
-            table = UNSUPPORTED
-        if kind == "parallel":
-            table = Fields({**table.fields, "steps": Field(table.fields["steps"].rule)}, table.aliases)
-        table.check(name, node, path, diagnostics)
-        stage = node.get("stage")
-        if stage is not None:
-            self._stage(stage, f"{path}.stage", diagnostics)
-        if kind == "push":
-            check_push(node, path, diagnostics)
-        if kind in ("push", "build", "parallel"):
-            check_retry(node, path, diagnostics)
-
-    def _stage(self, node: Node, path: str, diagnostics: Diagnostics) -> None:
-        if self.stages or not isinstance(node, Scalar):
-            Choice(self.stages).check("stage", node, path, diagnostics)
-            return
-        hint = f"declare it at the root: stages: [{node.text}]"
-        diagnostics.error(node.location, path, must("stage", "be one of []", node), hint=hint)
-
-    def _type(self, kind: str, node: YamlMapping, path: str) -> None:
-        given = node.get("type")
-        if given is None or kind in KNOWN_TYPES:
-            return
-        where = f"{path}.type"
-        if not kind:
-            String().check("type", given, where, self.diagnostics)
-            return
-        base, colon, version = kind.partition(":")
-        known = base.lower()
-        if known in RUN_TYPES:
-            # Upstream finds no schema for these and checks nothing, so that a mistake shows when it is too late.
-            message = f'"type" must be one of [{known}]. Current value: {kind} '
-            self.diagnostics.error(given.location, where, message, hint=f"write type: {known}")
-        elif "${{" in kind:
-            return
-        elif not colon:
-            message = (
-                "Step version not specified. The latest version will be used, which may result in breaking changes."
-            )
-            self.diagnostics.warn(given.location, where, message)
-        elif not _VERSION.fullmatch(version):
-            self.diagnostics.warn(given.location, where, f'Invalid semantic version "{version}" for step.')
 
 
 _FEW_NAMES = 200
@@ -262,7 +161,7 @@ class _Graph(Struct, frozen=True):
     groups: dict[str, str]
 
     def blockers(self, step: str) -> list[str]:
-        """List the outermost steps that must have started before `step` can; a pending one suffices for some."""
+        """Return the outermost steps that must have started before `step` can; a pending one suffices for some."""
         found = self.waits.get(step)
         if found is None:
             return []
@@ -308,7 +207,7 @@ def _blocked(graph: _Graph) -> dict[str, None]:
 
 
 def hint_for_step(named: str, builds: Sequence[str]) -> str:
-    """Say which build steps a candidate could mean that names none."""
+    """Return which build steps a candidate could mean that names none."""
     near = difflib.get_close_matches(named, builds, 1)
     meant = f"did you mean {near[0]!r}?" if near else f"build steps: {', '.join(builds) or 'none'}"
     return f"no step is called {named!r}; {meant}"

@@ -15,12 +15,27 @@ from msgspec import Struct
 
 from oci_push.errors import Diagnostic
 from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Location, Node, Scalar, YamlEntry, YamlMapping
-from oci_push.language.integrations import names_host
-from oci_push.language.registry_rules import NONE_ADDED, does_not_exist, hint_for_unknown, unknown_registry
-from oci_push.language.scalars import VARIABLE, child, step_type, texts, walk_steps
-from oci_push.language.schema_push import PushNode, check_aws
-from oci_push.language.steps import HOOK_EVENTS, Text
+from oci_push.language.document import Location, YamlEntry, YamlMapping
+from oci_push.language.integrations import Config
+from oci_push.language.registry_choice import (
+    AWS_CODE,
+    INVALID_REGION,
+    INVALID_ROLE,
+    LATER,
+    NONE_ADDED,
+    ChosenRegistry,
+    RegistryRefusal,
+    begins_with_variable,
+    choose_registry,
+    does_not_exist,
+    not_for,
+    refuse_context,
+    refuse_registry,
+)
+from oci_push.language.scalars import VARIABLE, step_type, text, texts, walk_hooks, walk_steps
+from oci_push.language.schema_steps import AWS_KEYS, PUSH_STEP
+from oci_push.language.steps import AwsKeys, PushStep, Text
+from oci_push.providers.families import is_region
 
 _MIXED = re.compile(r"\t\s|\s\t")
 _VENDORS_HOST = re.compile(
@@ -29,20 +44,32 @@ _VENDORS_HOST = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 
-
-class KnownRegistry(Struct, frozen=True):
-    """What is known of one registry of the configuration."""
-
-    name: str
-    provider: str = ""
-    domain: str = ""
-    is_default: bool = False
+_VENDORS_REGIONS = frozenset(
+    f"{area}-{number}"
+    for area, numbers in {
+        "us-east": "12",
+        "us-west": "12",
+        "af-south": "1",
+        "ap-east": "1",
+        "ap-south": "1",
+        "ap-northeast": "123",
+        "ap-southeast": "12",
+        "ca-central": "1",
+        "eu-central": "1",
+        "eu-west": "123",
+        "eu-north": "1",
+        "me-south": "1",
+        "sa-east": "1",
+    }.items()
+    for number in numbers
+)
+"""The vendor's closed list, which lacks many regions."""
 
 
 class Known(Struct, frozen=True):
-    """What pipelines may refer to: registries in order, and `lookup`, which gives a variable's value."""
+    """What pipelines may refer to: a configuration's registries, and `lookup`, which gives a variable's value."""
 
-    registries: tuple[KnownRegistry, ...]
+    config: Config
     lookup: Callable[[str], str | None]
 
     def beside(self, variables: Mapping[str, str], lacking: Mapping[str, Diagnostic]) -> Known:
@@ -54,15 +81,17 @@ class Known(Struct, frozen=True):
                 return f"${{{{{name}}}}}"
             return variables.get(name) if found is None else found
 
-        return Known(self.registries, lookup)
+        return Known(self.config, lookup)
 
-    def find(self, name: str) -> KnownRegistry | None:
-        """Find a registry by name."""
-        return next((one for one in self.registries if one.name == name), None)
+    def fill(self, text: Text) -> str | None:
+        """Return a text with the values of variables, or nothing where one has none before a run."""
 
-    def default(self) -> KnownRegistry:
-        """Return the registry flagged default, else the first; there must be one."""
-        return next((one for one in self.registries if one.is_default), self.registries[0])
+        def value(found: re.Match[str]) -> str:
+            known = self.lookup(found[1].strip())
+            return found[0] if known is None else known
+
+        filled = VARIABLE.sub(value, text.text)
+        return None if "${{" in filled else filled
 
 
 def check_tabs(text: str, path: str, diagnostics: Diagnostics) -> None:
@@ -86,25 +115,18 @@ def check_registries(root: YamlMapping, known: Known, diagnostics: Diagnostics) 
 
 def check_without_registries(root: YamlMapping, diagnostics: Diagnostics) -> None:
     """Warn about AWS keys that no registry can make right, where the registries are not known."""
-    alone = Diagnostics()
+    checker = _Checker(Known(Config(), lambda _: None), Diagnostics())
     for step, path in _mappings(walk_steps(root.get("steps"), "steps")):
         if step_type(step) == "push":
-            check_aws(PushNode(step, path, is_ecr=False), None, alone)
-    diagnostics.warnings.extend(alone.errors)
+            checker.aws_alone(step, path)
+    diagnostics.warnings.extend(checker.diagnostics.errors)
 
 
 def _check_hooks(owner: YamlMapping, path: str, known: Known, diagnostics: Diagnostics) -> None:
     inside = Diagnostics()
-    for event in HOOK_EVENTS:
-        hook = child(owner.get("hooks"), event)
-        where = f"{path}.hooks.{event}".lstrip(".")
-        if child(hook, "exec") is not None:
-            hook, where = child(hook, "exec"), f"{where}.exec"
-        steps = child(hook, "steps")
-        found = _mappings(walk_steps(steps, f"{where}.steps")) if steps is not None else iter([(hook, where)])
-        for step, at in found:
-            if isinstance(step, YamlMapping):
-                _Checker(known, inside).step(step, at)
+    for step, at in walk_hooks(owner, path):
+        if isinstance(step, YamlMapping):
+            _Checker(known, inside).step(step, at)
     diagnostics.warnings.extend([*inside.errors, *inside.warnings])
 
 
@@ -119,74 +141,43 @@ class _Checker(Struct, frozen=True):
     def step(self, step: YamlMapping, path: str) -> None:
         kind = step_type(step)
         if kind == "push":
-            self._context(step, path)
             self._push(step, path)
         elif kind in ("build", "composition"):
             self._check_unsupported(step, path)
 
-    def _push(self, step: YamlMapping, path: str) -> None:
-        written = _text(step.get("registry"))
-        if written is None and step.entry("registry") is not None:
+    def aws_alone(self, node: YamlMapping, path: str) -> None:
+        aws = AWS_KEYS.read(node)
+        for one in refuse_registry(LATER, None, self.known.config, self.known.fill, aws=aws, at=node.location):
+            self._tell(one, node, path)
+
+    def _push(self, node: YamlMapping, path: str) -> None:
+        config, fill = self.known.config, self.known.fill
+        step, aws = PUSH_STEP.read(node), AWS_KEYS.read(node)
+        context = step.registry_context and refuse_context(step.registry_context, config, fill)
+        if context:
+            self._tell(context, node, path)
+        if step.registry is None and node.entry("registry") is not None:
             return  # said before: it is no text
-        is_ecr = _text(step.get("provider")) == "ecr"
-        aws = PushNode(step, path, is_ecr=is_ecr)
-        if is_ecr:
-            self._ecr_upstream(written, step, path)
-            check_aws(aws, None, self.diagnostics)
-            return
-        if written is None:
-            self._without(step, path, aws)
-            return
-        name = self._filled(written)
-        found = self.known.find(name) or self.known.find(written)
-        if found is not None:
-            self._say_variable(written, step, path)
-            check_aws(aws, found.provider, self.diagnostics)
-        elif _VENDORS_HOST.fullmatch(written):
-            return  # as upstream, whose further checks are skipped for hosts
-        elif names_host(name):
-            self._host_upstream(written, step, path)
-        else:
-            self._unknown(written, name, step, path, aws)
-
-    def _without(self, step: YamlMapping, path: str, aws: PushNode) -> None:
-        """Check a step that names no registry: the default one is used, or Docker Hub with credentials."""
-        if not self.known.registries:
-            if step.entry("credentials") is None:
-                unknown_registry("", ()).tell(step.location, f"{path}.registry", self.diagnostics)
-            else:
-                hint = "credentials alone mean Docker Hub here"
-                self.diagnostics.refused_upstream(step.location, f"{path}.registry", NONE_ADDED, code=200, hint=hint)
-            check_aws(aws, "undefined", self.diagnostics)
-            return
-        default = self.known.default()
-        self._say_default(default, step, path)
-        check_aws(aws, "undefined", self.diagnostics, role_of=default.provider)
-
-    def _say_default(self, default: KnownRegistry, step: YamlMapping, path: str) -> None:
-        if len(self.known.registries) > 1:
-            message = f"You are using the default registry integration '{default.name}'."
+        chosen = choose_registry(step.registry, config, fill, step.provider)
+        self._say_upstream(step, aws, chosen, node, path)
+        if step.registry is not None and not chosen.is_own_ecr:
+            self._say_variable(step.registry, path)
+        elif chosen.integration is not None and len(config.integrations) > 1:
+            message = f"You are using the default registry integration '{chosen.name}'."
             hint = "name the registry to be sure: registry: NAME"
-            self.diagnostics.warn(step.location, f"{path}.registry", message, code=203, hint=hint)
+            self.diagnostics.warn(node.location, f"{path}.registry", message, code=203, hint=hint)
+        for one in refuse_registry(chosen, step.registry, config, fill, aws=aws, at=node.location):
+            self._tell(one, node, path)
 
-    def _unknown(self, written: str, name: str, step: YamlMapping, path: str, aws: PushNode) -> None:
-        location, where = _location(step, "registry"), f"{path}.registry"
-        if not self.known.registries:
-            unknown_registry(name, ()).tell(location, where, self.diagnostics)
-        elif _is_variable(written):
-            if "${{" in name:
-                self._say_variable(written, step, path)
-            else:
-                hint = f"{written} is {name!r}; {self._near(name)}"
-                self.diagnostics.warn(location, where, does_not_exist(name), code=202, hint=hint)
-        else:
-            message = does_not_exist(written)
-            self.diagnostics.error(location, where, message, code=202, hint=self._near(name))
-        check_aws(aws, None if _is_variable(written) else "undefined", self.diagnostics)
+    def _tell(self, refusal: RegistryRefusal, node: YamlMapping, path: str) -> None:
+        """Tell what a run would refuse; what another call may put right is a warning."""
+        tell = self.diagnostics.warn if refusal.may_pass else self.diagnostics.error
+        where = f"{path}.{refusal.key}"
+        tell(_location(node, refusal.key), where, refusal.message, code=refusal.code, hint=refusal.hint)
 
-    def _say_variable(self, written: str, step: YamlMapping, path: str) -> None:
+    def _say_variable(self, named: Text, path: str) -> None:
         """Warn about a variable that nothing defines so far."""
-        variable = VARIABLE.search(written) if _is_variable(written) else None
+        variable = VARIABLE.search(named.text)
         if variable is None or self.known.lookup(variable[1].strip()) is not None:
             return
         if "." in variable[1] and not variable[1].strip().startswith("secrets."):
@@ -196,88 +187,66 @@ class _Checker(Struct, frozen=True):
             " defining it."
         )
         hint = f"give it: --var {variable[1].strip()}=VALUE, or variables: in oci-push.yaml"
-        self.diagnostics.warn(_location(step, "registry"), f"{path}.registry", message, code=201, hint=hint)
+        self.diagnostics.warn(named.location, f"{path}.registry", message, code=201, hint=hint)
 
-    def _context(self, step: YamlMapping, path: str) -> None:
-        """Check the integration that the candidate is pulled with; no host will do there."""
-        written = _text(step.get("registry_context"))
-        if written is None:
+    def _say_upstream(self, step: PushStep, aws: AwsKeys, chosen: ChosenRegistry, node: YamlMapping, path: str) -> None:
+        """Note what the vendor refuses of a registry and its AWS keys, and a run does not."""
+        written = step.registry.text if step.registry else ""
+        if _VENDORS_HOST.fullmatch(written) or not chosen.is_known:
             return
-        name = self._filled(written)
-        if self.known.find(name) or self.known.find(written) or (_is_variable(written) and "${{" in name):
+        at, where, config = _location(node, "registry"), f"{path}.registry", self.known.config
+        if chosen.is_own_ecr:
+            hint = "provider: ecr needs no registry"
+        elif chosen.is_later:
+            hint = "it is checked here when the variable has a value"
+        else:
+            hint = "it is a host here" if step.registry else "without a registry Docker Hub is meant here"
+        if not config.integrations:
+            self._refused(Text("", at), where, NONE_ADDED, 200, hint)
+        elif written and not begins_with_variable(written) and config.find(written) is None:
+            self._refused(Text("", at), where, does_not_exist(written), 202, hint)
+        if chosen.host and step.registry:
             return
-        message = does_not_exist(written)
-        where, hint = f"{path}.registry_context", f"registry_context: {self._near(name)}"
-        self.diagnostics.error(_location(step, "registry_context"), where, message, code=202, hint=hint)
+        region, role = aws.region, aws.role_arn
+        if region and not begins_with_variable(region.text) and region.text not in _VENDORS_REGIONS:
+            hint = "every region of the usual shape is accepted here"
+            if is_region(region.text) or "${{" in region.text:
+                self._refused(region, f"{path}.region", INVALID_REGION, AWS_CODE, hint)
+        elif region and (chosen.is_own_ecr or (step.registry is None and _is_ecr(chosen))):
+            hint = "provider: ecr needs no registry" if chosen.is_own_ecr else "the default registry is ECR's"
+            self._refused(region, f"{path}.region", not_for("undefined", "region"), AWS_CODE, hint)
+        if role and "${{" in role.text:
+            hint = "it is checked here when the variable has a value"
+            self._refused(role, f"{path}.role_arn", INVALID_ROLE, AWS_CODE, hint)
 
     def _check_unsupported(self, step: YamlMapping, path: str) -> None:
         """Check steps that are not run here, whose registries matter to the vendor alone."""
-        hint = f"{step_type(step)} steps are not run here"
+        find, hint = self.known.config.find, f"{step_type(step)} steps are not run here"
         seen: set[str] = set()
-        for resolve_context in texts(step.get("registry_contexts")):
-            found, where = self.known.find(resolve_context.text), f"{path}.registry_contexts"
-            if _is_variable(resolve_context.text):
+        for context in texts(step.get("registry_contexts")):
+            found, where = find(context.text), f"{path}.registry_contexts"
+            if begins_with_variable(context.text):
                 continue
             if found is None:
-                self._refused(resolve_context, where, does_not_exist(resolve_context.text), 202, hint)
+                self._refused(context, where, does_not_exist(context.text), 202, hint)
             elif found.domain in seen:
                 message = f"Registry contexts contains registries with same domain '{found.domain}'"
-                self._refused(resolve_context, where, message, 207, hint)
+                self._refused(context, where, message, 207, hint)
             else:
                 seen.add(found.domain)
         for key in ("registry", "registry_context"):
-            written = _text(step.get(key))
-            is_host = key == "registry" and written is not None and _VENDORS_HOST.fullmatch(written) is not None
-            if written is None or is_host or _is_variable(written) or self.known.find(written) is not None:
+            written = text(step.get(key))
+            if written is None or begins_with_variable(written.text) or find(written.text) is not None:
                 continue
-            at = Text(written, _location(step, key))
-            self._refused(at, f"{path}.{key}", does_not_exist(written), 202, hint)
+            if key != "registry" or _VENDORS_HOST.fullmatch(written.text) is None:
+                self._refused(written, f"{path}.{key}", does_not_exist(written.text), 202, hint)
 
     def _refused(self, at: Text, path: str, message: str, code: int, hint: str) -> None:
         self.diagnostics.refused_upstream(at.location, path, message, code=code, hint=hint)
 
-    def _ecr_upstream(self, written: str | None, step: YamlMapping, path: str) -> None:
-        """Note what upstream says of ``provider: ecr``, where `registry` is ignored by its own documentation."""
-        location, where = _location(step, "registry"), f"{path}.registry"
-        hint = "provider: ecr needs no registry"
-        if written is not None and _VENDORS_HOST.fullmatch(written):
-            return
-        if not self.known.registries:
-            self.diagnostics.refused_upstream(location, where, NONE_ADDED, code=200, hint=hint)
-        elif written is not None and not _is_variable(written) and not self.known.find(written):
-            message = does_not_exist(written)
-            self.diagnostics.refused_upstream(location, where, message, code=202, hint=hint)
 
-    def _host_upstream(self, written: str, step: YamlMapping, path: str) -> None:
-        """Note that upstream takes no host without a dot, or with a short last label, for one."""
-        location, where, hint = _location(step, "registry"), f"{path}.registry", "it is a host here"
-        if not self.known.registries:
-            self.diagnostics.refused_upstream(location, where, NONE_ADDED, code=200, hint=hint)
-        elif _is_variable(written):
-            self._say_variable(written, step, path)
-        else:
-            message = does_not_exist(written)
-            self.diagnostics.refused_upstream(location, where, message, code=202, hint=hint)
-
-    def _near(self, name: str) -> str:
-        return hint_for_unknown(name, [one.name for one in self.known.registries])
-
-    def _filled(self, written: str) -> str:
-        """Put in the values of known variables; the others stay."""
-        return VARIABLE.sub(self._value, written)
-
-    def _value(self, found: re.Match[str]) -> str:
-        value = self.known.lookup(found[1].strip())
-        return found[0] if value is None else value
-
-
-def _is_variable(text: str) -> bool:
-    """Say whether upstream leaves a value to the run: it begins with a variable."""
-    return text.startswith("${{") and "}}" in text
-
-
-def _text(node: Node | None) -> str | None:
-    return node.value if isinstance(node, Scalar) and isinstance(node.value, str) and node.value else None
+def _is_ecr(chosen: ChosenRegistry) -> bool:
+    return chosen.integration is not None and chosen.integration.provider == "ecr"
 
 
 def _location(step: YamlMapping, key: str) -> Location:

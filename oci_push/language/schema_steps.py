@@ -6,20 +6,21 @@ than one value to judge and are left to `schema_check`.
 
 from __future__ import annotations
 
+import math
 import re
 
 from msgspec import Struct
 
 from oci_push.language.diagnostics import Diagnostics, with_value
 from oci_push.language.document import Location, Node, Scalar
-from oci_push.language.hooks import NOTES
+from oci_push.language.note_rules import NOTES
 from oci_push.language.scalar_rules import Anything, Boolean, Choice, Number, String
-from oci_push.language.scalars import VARIABLE, text
-from oci_push.language.schema import Entries, Field, Fields, Items, OneOf
-from oci_push.language.steps import AwsKeys, BuildStep, Flag, Pipeline, PushStep, Retry, Settings, SuccessCriteria, Text
+from oci_push.language.scalars import number, text, word
+from oci_push.language.schema import Field, Fields, Items, OneOf, Shared
+from oci_push.language.steps import AwsKeys, BuildStep, Flag, PushStep, Retry, Settings, Text
 from oci_push.language.when import SUCCESS_CRITERIA, WHEN
 
-_NOWHERE = Location("", 0, 0)
+NOWHERE = Location("", 0, 0)
 PROVIDER_PATTERN = "^standard|docker|ecr$"
 """The vendor's pattern, ungrouped as it is: it lets ``my-ecr`` through, which `schema_check` warns about."""
 _TIMEOUT = r"^\d*\.?\d*[smh]$"
@@ -32,7 +33,7 @@ _SHOWN_LATER = Anything({"type": "object"})
 
 
 class Timeout(Struct, frozen=True):
-    """Want a number with a unit, or null for no limit."""
+    """A number with a unit, or null for no limit."""
 
     def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
         """Check the form, and warn about what has it and still means something unexpected."""
@@ -50,35 +51,78 @@ class Timeout(Struct, frozen=True):
             diagnostics.warn(node.location, path, message)
 
     def read(self, node: Node) -> float | None:
-        """Return seconds; nothing for no limit and for what is written wrong."""
+        """Return seconds, infinity for no limit, and nothing for what is written wrong."""
+        if isinstance(node, Scalar) and node.value is None:
+            return math.inf
         written = text(node)
         match = _TIMEOUT_PARTS.fullmatch(written.text) if written else None
         if match is None:
             return None
         seconds = float(match[1]) * UNITS[match[2]] if match[1] not in ("", ".") else 0.0
-        return min(seconds, MAX_TIMEOUT_S) or None
+        return min(seconds, MAX_TIMEOUT_S) or math.inf
 
     def to_json(self) -> dict[str, object]:
         """Return the pattern."""
         return {"anyOf": [{"type": "null"}, {"type": "string", "pattern": _TIMEOUT}]}
 
 
-def _retry(attempts: float | None = None, delay_s: float | None = None, factor: float | None = None) -> Retry:
-    """Build a retry block; the documented maxima bound it, the minima do not."""
-    given = Retry(int(attempts or 1), 5.0 if delay_s is None else delay_s, 1.0 if factor is None else factor)
-    return Retry(min(10, max(1, given.max_attempts)), min(60.0, given.delay_s), min(5.0, given.factor))
+class Bounded(Struct, frozen=True):
+    """A number of a retry block, from `least` to `most` by the documentation; only `most` bounds what is taken."""
+
+    least: float
+    most: float
+    unit: str = ""
+    is_whole: bool = False
+
+    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
+        """Check that it is a positive number, and warn about one that is not taken as it is, or is too small."""
+        _POSITIVE.check(key, node, path, diagnostics)
+        value = number(node)
+        if value is None or value <= 0:
+            return
+        if value > self.most:
+            said = f"is more than {self.most:g}{self.unit}; {self.most:g} is taken"
+        elif self.is_whole and value != int(value):
+            said = f"is no whole number; {self.read(node)} is taken"
+        elif value < self.least:
+            said = f"is less than the documented {self.least:g}{self.unit}"
+        else:
+            return
+        diagnostics.warn(node.location, path, with_value(f'"{key}" {said}', node))
+
+    def read(self, node: Node) -> float | None:
+        """Return the number that is taken."""
+        value = number(node)
+        if value is None:
+            return None
+        value = min(value, self.most)
+        return max(1, int(value)) if self.is_whole else value
+
+    def to_json(self) -> dict[str, object]:
+        """Return a positive number."""
+        return _POSITIVE.to_json()
 
 
 _POSITIVE = Number(positive=True)
 RETRY = Fields(
     {
-        "maxAttempts": Field(_POSITIVE, "Attempts in all, 1 to 10; 1 means no retry.", default=1, attribute="attempts"),
-        "delay": Field(_POSITIVE, "Seconds before the second attempt, up to 60.", default=5, attribute="delay_s"),
+        "maxAttempts": Field(
+            Bounded(1.0, 10.0, is_whole=True),
+            "Attempts in all, 1 to 10; 1 means no retry.",
+            default=1,
+            attribute="max_attempts",
+        ),
+        "delay": Field(
+            Bounded(5.0, 60.0, " seconds"),
+            "Seconds before the second attempt, up to 60.",
+            default=5,
+            attribute="delay_s",
+        ),
         "exponentialFactor": Field(
-            _POSITIVE, "Each wait is the one before to this power, 1 to 5.", default=1, attribute="factor"
+            Bounded(1.0, 5.0), "Each wait is the one before to this power, 1 to 5.", default=1, attribute="factor"
         ),
     },
-    into=_retry,
+    into=Retry,
 )
 _ENV: Fields[None] = Fields(
     {
@@ -116,22 +160,24 @@ COMMON: dict[str, Field] = {
     "type": Field(Anything({"type": "string"}), "What the step does; without it a step is freestyle."),
     "description": Field(String(), "Free text."),
     "title": Field(String(), "The name shown, instead of the step's own."),
-    "stage": Field(Anything({"type": "string"}), "The stage it is shown under, one of the root's stages."),
-    "env": Field(_ENV, "An entry for a dashboard of deployments; not environment variables. No effect here."),
+    "stage": Field(Anything({"type": "string"}, word), "The stage it is shown under, one of the root's stages."),
+    "env": Field(
+        Shared(_ENV, "env"), "An entry for a dashboard of deployments; not environment variables. No effect here."
+    ),
     "fail_fast": Field(Boolean(), "Whether its failure stops the pipeline.", default=True),
     "strict_fail_fast": Field(
         Boolean(strict=True), "Whether the build fails after all, where its failure does not stop it.", default=False
     ),
-    "when": Field(WHEN, "When it runs; all parts must hold."),
-    "retry": Field(RETRY, "How often it is tried again after a failure."),
+    "when": Field(Shared(WHEN, "when"), "When it runs; all parts must hold."),
+    "retry": Field(Shared(RETRY, "retry"), "How often it is tried again after a failure."),
     "timeout": Field(
         Timeout(), "How long it may take, all attempts together: 90s, 1.5h.", lenient=True, attribute="timeout_s"
     ),
-    "docker_machine": Field(_MACHINE, "No effect here."),
-    "debug": Field(_DEBUG, "Breakpoints. No effect here."),
-    "on_success": Field(NOTES, "Notes written after success; hooks are the newer form."),
-    "on_fail": Field(NOTES, "Notes written after a failure; hooks are the newer form."),
-    "on_finish": Field(NOTES, "Notes written at the end; hooks are the newer form."),
+    "docker_machine": Field(Shared(_MACHINE, "docker_machine"), "No effect here."),
+    "debug": Field(Shared(_DEBUG, "debug"), "Breakpoints. No effect here."),
+    "on_success": Field(Shared(NOTES, "notes"), "Notes written after success; hooks are the newer form."),
+    "on_fail": Field(Shared(NOTES, "notes"), "Notes written after a failure; hooks are the newer form."),
+    "on_finish": Field(Shared(NOTES, "notes"), "Notes written at the end; hooks are the newer form."),
     "hooks": Field(_SHOWN_LATER, "What is done before and after it."),
     "arguments": Field(_SHOWN_LATER, "Keys of the step once more; these win."),
 }
@@ -143,7 +189,7 @@ def _login(username: Text | None = None, password: Text | None = None) -> tuple[
 
 
 def _push(
-    candidate: Text,
+    candidate: Text | None = None,
     image_name: Text | None = None,
     tag: Text | None = None,
     tags: tuple[Text, ...] = (),
@@ -152,11 +198,11 @@ def _push(
     registry_context: Text | None = None,
     provider: Text | None = None,
 ) -> PushStep:
-    """Build a push step whose name, settings and AWS keys are still to come."""
+    """Return a push step whose name, settings and AWS keys are still to come."""
     return PushStep(
         "",
-        candidate.location,
-        candidate,
+        NOWHERE,
+        candidate or Text("", NOWHERE),
         image_name=image_name,
         tags=((tag,) if tag else ()) + tags,
         registry=registry,
@@ -203,7 +249,9 @@ PUSH: Fields[None] = Fields(
     ALIASES,
 )
 
-SETTINGS = PUSH.part(Settings, "title", "description", "when", "retry", "timeout", "fail_fast", "strict_fail_fast")
+SETTINGS = PUSH.part(
+    Settings, "title", "description", "stage", "when", "retry", "timeout", "fail_fast", "strict_fail_fast"
+)
 AWS_KEYS = PUSH.part(
     AwsKeys, "accessKeyId", "secretAccessKey", "region", "role_arn", "aws_session_name", "aws_duration_seconds"
 )
@@ -215,7 +263,7 @@ PUSH_STEP = PUSH.part(
 PARALLEL: Fields[None] = Fields(
     {
         **COMMON,
-        "steps": Field(_SHOWN_LATER, "The steps that start together.", required=True),
+        "steps": Field(_SHOWN_LATER, "The steps that start together."),
         "success_criteria": Field(SUCCESS_CRITERIA, "What makes the group successful."),
     },
     ALIASES,
@@ -246,9 +294,9 @@ def _build(
     disable_push: Flag = None,
     tag_policy: str = "",
 ) -> BuildStep:
-    """Build a build step whose name and settings are still to come."""
+    """Return a build step whose name and settings are still to come."""
     tags = ((tag,) if tag else ()) + tags
-    return BuildStep("", _NOWHERE, Settings(), image_name, tags, registry, disable_push, tag_policy != "original")
+    return BuildStep("", NOWHERE, Settings(), image_name, tags, registry, disable_push, tag_policy != "original")
 
 
 BUILD_STEP = BUILD.part(_build, "image_name", "tag", "tags", "registry", "disable_push", "tag_policy")
@@ -257,61 +305,30 @@ FREESTYLE: Fields[None] = Fields(
     {
         **COMMON,
         "image": Field(String(), "The image it runs in.", required=True),
+        "commands": Field(Items(String()), "What it does; run in hooks only, with --allow-exec.", lenient=True),
         "debug": Field(_FREESTYLE_DEBUG, "Breakpoints. No effect here."),
     },
     ALIASES,
     is_open=True,
 )
 
+
+def _commands(commands: tuple[Text, ...] = ()) -> tuple[Text, ...]:
+    return commands
+
+
+COMMANDS = FREESTYLE.part(_commands, "commands")
+
 # These two types have timeouts of their own forms.
 _OWN_TIMEOUT = {**COMMON, "timeout": Field(Anything())}
 UNSUPPORTED: Fields[None] = Fields(COMMON, ALIASES, is_open=True)
-TABLES: dict[str, Fields[None]] = {
+KEYS: dict[str, Fields[None]] = {
     "push": PUSH,
     "parallel": PARALLEL,
     "build": BUILD,
     "freestyle": FREESTYLE,
     "pending-approval": Fields(_OWN_TIMEOUT, ALIASES, is_open=True),
     "deploy": Fields(_OWN_TIMEOUT, ALIASES, is_open=True),
+    "": UNSUPPORTED,
 }
-
-# Any string and any object pass, as upstream; a string that is no boolean means the default.
-_ROOT_FAIL_FAST: OneOf[object] = OneOf((Boolean(), String(), Entries(Anything())))
-ROOT: Fields[None] = Fields(
-    {
-        "version": Field(Anything({"enum": ["1.0", 1.0, 1, "1"]}), "Always '1.0'.", required=True),
-        "steps": Field(_SHOWN_LATER, "The steps, in order.", required=True),
-        "stages": Field(Items(String()), "Names that steps' stage: may have, in the order shown."),
-        "mode": Field(Choice(("sequential", "parallel")), "In order, or by conditions.", default="sequential"),
-        "fail_fast": Field(_ROOT_FAIL_FAST, "fail_fast of every step that has none.", default=True),
-        "strict_fail_fast": Field(Boolean(strict=True), "strict_fail_fast of every step that has none.", default=False),
-        "success_criteria": Field(SUCCESS_CRITERIA, "What makes the build successful."),
-        "hooks": Field(_SHOWN_LATER, "What is done before and after the pipeline."),
-        "build_version": Field(Choice(("v1", "v2")), "No effect here."),
-        "indicators": Field(Items(Anything()), "A place for YAML anchors."),
-        "services": Field(Entries(Anything()), "No effect here."),
-    }
-)
-
-
-def _pipeline(
-    stages: tuple[Text, ...] = (),
-    mode: str = "",
-    fail_fast: Flag = None,
-    strict_fail_fast: Flag = None,
-    success_criteria: SuccessCriteria | None = None,
-) -> Pipeline:
-    """Build a pipeline whose path, steps and hooks are still to come; a word that is no boolean says nothing."""
-    is_said = isinstance(fail_fast, bool) or (isinstance(fail_fast, Text) and VARIABLE.fullmatch(fail_fast.text))
-    return Pipeline(
-        "",
-        (),
-        tuple(stage.text for stage in stages),
-        is_parallel=mode == "parallel",
-        fail_fast=fail_fast if is_said else None,
-        strict_fail_fast=strict_fail_fast,
-        success_criteria=success_criteria,
-    )
-
-
-PIPELINE = ROOT.part(_pipeline, "stages", "mode", "fail_fast", "strict_fail_fast", "success_criteria")
+"""The keys of each type, the last of all others; `step_rules` puts the rule for hooks in."""

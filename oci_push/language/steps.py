@@ -45,7 +45,7 @@ Flag: TypeAlias = bool | Text | None
 
 
 class Retry(Struct, frozen=True):
-    """Bound a step's attempts: `max_attempts` in all, first wait `delay_s`, each next to the power of `factor`."""
+    """Bounds of a step's attempts: `max_attempts` in all, first wait `delay_s`, each next to the power of `factor`."""
 
     max_attempts: int = 1
     delay_s: float = 5.0
@@ -74,7 +74,7 @@ class Branches(Struct, frozen=True):
 
 
 class Dependency(Struct, frozen=True):
-    """Name a step waited for and the states of it that suffice."""
+    """A step waited for and the states of it that suffice."""
 
     name: Text
     states: tuple[str, ...] = ("success",)
@@ -128,7 +128,7 @@ class ImageNotes(Struct, frozen=True):
     notes: tuple[NoteEntry, ...]
 
 
-class Annotation(Struct, frozen=True):
+class EntityNotes(Struct, frozen=True):
     """Annotations to write on an entity; without an id it is this build."""
 
     entity_type: Text | None
@@ -149,7 +149,7 @@ class Notes(Struct, frozen=True):
     """What is written down beside images and builds, never into a manifest."""
 
     metadata: tuple[ImageNotes, ...] = ()
-    annotations: tuple[Annotation, ...] = ()
+    annotations: tuple[EntityNotes, ...] = ()
     removals: tuple[Removal, ...] = ()
 
 
@@ -160,7 +160,6 @@ class Hook(Struct, frozen=True):
     """
 
     event: str
-    location: Location
     commands: tuple[Text, ...] = ()
     steps: tuple[Step, ...] = ()
     is_parallel: bool = False
@@ -183,7 +182,7 @@ class Settings(Struct, frozen=True):
     hooks: tuple[Hook, ...] = ()
 
     def hook(self, event: str) -> Hook | None:
-        """Find the hook of an event."""
+        """Return the hook of an event."""
         return next((hook for hook in self.hooks if hook.event == event), None)
 
 
@@ -267,20 +266,18 @@ Step: TypeAlias = PushStep | BuildStep | ParallelStep | UnsupportedStep
 
 
 class Pipeline(Struct, frozen=True):
-    """A pipeline: steps in file order, the root's settings, and what is strange about the file.
+    """A pipeline: steps in file order and the root's settings.
 
     `variables` are those that it brings along, `lacking` why others that it has are not known.
     """
 
     path: str
     steps: tuple[Step, ...]
-    stages: tuple[str, ...] = ()
     is_parallel: bool = False
     fail_fast: Flag = None
     strict_fail_fast: Flag = None
     success_criteria: SuccessCriteria | None = None
     hooks: tuple[Hook, ...] = ()
-    warnings: tuple[Diagnostic, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     lacking: Mapping[str, Diagnostic] = field(default_factory=dict)
 
@@ -289,7 +286,7 @@ class Pipeline(Struct, frozen=True):
         return {step.name: step for step in flatten(self.steps) if isinstance(step, BuildStep)}
 
     def hook(self, event: str) -> Hook | None:
-        """Find the pipeline's hook of an event."""
+        """Return the pipeline's hook of an event."""
         return next((hook for hook in self.hooks if hook.event == event), None)
 
 
@@ -307,7 +304,7 @@ def type_of(step: Step) -> str:
 
 
 def flatten(steps: tuple[Step, ...]) -> list[Step]:
-    """List steps of all levels, parents before their children."""
+    """Return steps of all levels, parents before their children."""
     return list(_walk(steps))
 
 

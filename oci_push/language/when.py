@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.expressions.functions import get_function
@@ -17,10 +16,10 @@ from oci_push.expressions.javascript.values import BLANKS, ExpressionError, from
 from oci_push.expressions.syntax import Binary, ExpressionCall, Fail, Find, parse
 from oci_push.language.branches import find_bad_patterns
 from oci_push.language.diagnostics import Diagnostics
-from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence
+from oci_push.language.document import Scalar
 from oci_push.language.scalar_rules import Choice, String
 from oci_push.language.scalars import VARIABLE
-from oci_push.language.schema import Entries, Field, Fields, Items, OneOf
+from oci_push.language.schema import ByShape, Entries, Field, Fields, Into, Items, OneOf
 from oci_push.language.steps import (
     Branches,
     Condition,
@@ -75,7 +74,7 @@ def _children(only: tuple[Text, ...] | None = None, ignore: tuple[Text, ...] = (
 def _criteria(
     steps: SuccessCriteria | tuple[Text, ...] = _ALL_CHILDREN, conditions: Conditions = _NO_CONDITIONS
 ) -> SuccessCriteria:
-    """Put the parts together; a plain list of names means `only`."""
+    """Return the parts as one; a plain list of names means `only`."""
     children = steps if isinstance(steps, SuccessCriteria) else _children(steps)
     return replace(children, conditions=conditions)
 
@@ -108,42 +107,11 @@ _ALL_OR_ANY = Fields(
         "any": Field(Items(_DEPENDENCY, least=1), "One of these must hold."),
     },
     into=_dependencies,
+    is_choice=True,
 )
 
 
-class DependenciesRule(Struct, frozen=True):
-    """Want a list of steps waited for, or exactly one of `all` and `any`."""
-
-    def check(self, key: str, node: Node, path: str, diagnostics: Diagnostics) -> None:
-        """Check the form that the value has."""
-        if isinstance(node, YamlSequence):
-            Items(_DEPENDENCY, least=1).check(key, node, path, diagnostics)
-            return
-        _ALL_OR_ANY.check(key, node, path, diagnostics)
-        if not isinstance(node, YamlMapping):
-            return
-        given = [name for name in ("all", "any") if node.entry(name) is not None]
-        if not given:
-            diagnostics.error(node.location, path, f'"{key}" must contain at least one of [all, any]')
-        elif len(given) == 2:
-            message = f'"{key}" contains a conflict between exclusive peers [all, any]'
-            diagnostics.error(node.location, path, message, hint="keep one of them")
-
-    def read(self, node: Node) -> Dependencies:
-        """Return the steps waited for."""
-        if isinstance(node, YamlSequence):
-            return Dependencies(Items(_DEPENDENCY).read(node))
-        return _ALL_OR_ANY.read(node)
-
-    def to_json(self) -> dict[str, object]:
-        """Return both forms."""
-        return {
-            "anyOf": [
-                Items(_DEPENDENCY, least=1).to_json(),
-                {**_ALL_OR_ANY.to_json(), "minProperties": 1, "maxProperties": 1},
-            ]
-        }
-
+DEPENDENCIES = ByShape("array", Into(Items(_DEPENDENCY, least=1), Dependencies), _ALL_OR_ANY)
 
 WHEN = Fields(
     {
@@ -159,7 +127,7 @@ WHEN = Fields(
             attribute="branches",
         ),
         "condition": Field(CONDITION, "Run depending on expressions.", attribute="conditions"),
-        "steps": Field(DependenciesRule(), "Run depending on the states of other steps.", attribute="dependencies"),
+        "steps": Field(DEPENDENCIES, "Run depending on the states of other steps.", attribute="dependencies"),
     },
     into=When,
 )
@@ -201,7 +169,7 @@ def check_conditions(pipeline: Pipeline, diagnostics: Diagnostics) -> None:
 
 
 def find_fault(text: str) -> tuple[str, str] | None:
-    """Say why an expression is always wrong, and what to write instead; nothing if it may be right."""
+    """Return why an expression is always wrong, and what to write instead; nothing if it may be right."""
     filled = VARIABLE.sub(_STAND_IN, text)
     try:
         for one in parse(to_units(filled).strip(BLANKS)):

@@ -57,5 +57,5 @@ class Digest(Struct, frozen=True, order=True):
         return hashlib.new(self.algorithm)
 
     def matches(self, running: _Hash) -> bool:
-        """Say whether a finished hash equals this digest."""
+        """Return whether a finished hash equals this digest."""
         return running.hexdigest() == self.encoded

@@ -45,7 +45,7 @@ def plain(text: str) -> str:
 
 
 def is_shown(char: str) -> bool:
-    """Say whether a character has a picture of its own, or is the blank."""
+    """Return whether a character has a picture of its own, or is the blank."""
     return char.isprintable() and char not in _BLANK_LETTERS
 
 

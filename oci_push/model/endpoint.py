@@ -7,12 +7,12 @@ import ipaddress
 
 from msgspec import Struct, field
 
-from oci_push.model.identity import Identity
+from oci_push.model.identity import CloudIdentity
 from oci_push.secret import Secret
 
 
 class Credential(Struct, frozen=True):
-    """Say who we are: user and password, or an identity (refresh) token, or a ready bearer token.
+    """Who we are: user and password, or an identity (refresh) token, or a ready bearer token.
 
     `source` tells people where it was found (file and key, integration, flag); it is never a secret.
     """
@@ -35,7 +35,7 @@ class Credential(Struct, frozen=True):
 
 
 class TlsConfig(Struct, frozen=True):
-    """Say how the connection is protected: `plain_http`, or TLS with optional own CA, client pair, no checking.
+    """How the connection is protected: `plain_http`, or TLS with optional own CA, client pair, no checking.
 
     Paths are PEM files; `more_ca_files` are those of ``certs.d`` folders. `plain_http` ``None`` means: http for
     loopback names, https for everything else.
@@ -50,7 +50,7 @@ class TlsConfig(Struct, frozen=True):
 
 
 class RegistryEndpoint(Struct, frozen=True):
-    """Say how to talk to one registry: `host` is ``name[:port]`` as references spell it.
+    """How to talk to one registry: `host` is ``name[:port]`` as references spell it.
 
     `name` tells two logins on one host apart (an integration's name, else empty). `address` replaces the
     place connected to (``127.0.0.1:5000``) while names in URLs and certificates stay; used by rehearsals.
@@ -64,7 +64,7 @@ class RegistryEndpoint(Struct, frozen=True):
     tls: TlsConfig = field(default_factory=TlsConfig)
     name: str = ""
     address: str = ""
-    identity: Identity | None = None
+    identity: CloudIdentity | None = None
     is_alone: bool = False
     family: str = ""
 
@@ -80,7 +80,7 @@ class RegistryEndpoint(Struct, frozen=True):
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether ``name[:port]`` is this machine: localhost, its subdomains, 127/8 or ::1."""
+    """Return whether ``name[:port]`` is this machine: localhost, its subdomains, 127/8 or ::1."""
     name = host.rsplit("]", 1)[0].lstrip("[") if host.startswith("[") else host.split(":")[0].lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True

@@ -1,73 +1,52 @@
 """Who we are at a cloud: what a registry login is made from, where the registry wants one that a cloud hands out.
 
-Values only. An identity says *how* to get a login and never is one; the providers' files turn it into logins that
-expire and are renewed. Everything that is empty is left to the cloud's own default chain (environment, profile,
-web identity, instance metadata).
+Values only, and each cloud's own in its provider. An identity says *how* to get a login and never is one; the
+provider turns it into logins that expire and are renewed. What is empty is left to the cloud's own default chain.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import ClassVar
 
 from msgspec import Struct
 
-from oci_push.secret import Secret
 
-SESSION_NAME = "default-session-name"
-"""The name of a role's session where the pipeline gives none."""
-MIN_DURATION_S, MAX_DURATION_S = 900, 3600
-"""Bounds of a chained role's session in seconds (AWS STS, AssumeRole, "role chaining")."""
+class RepositoryCreation(Struct, frozen=True):
+    """That a missing repository is created, as the cloud does by default; a cloud's own class says more."""
 
 
-class EcrCreation(Struct, frozen=True):
-    """Say that a missing ECR repository is created, and how.
+class CloudIdentity(Struct, frozen=True, kw_only=True):
+    """Who asks one cloud for a login; the fields of a cloud's own class are keys of ``oci-push.yaml``.
 
-    `mutability` is one of ECR's words (``MUTABLE``, ``IMMUTABLE``, ``IMMUTABLE_WITH_EXCLUSION``, …) or empty;
-    `exclusions` are its wildcard filters. `lifecycle_policy` is JSON text.
+    `creation` lets missing repositories be created, where `can_create` says that the cloud's management API does so.
     """
 
-    scan_on_push: bool = False
-    mutability: str = ""
-    exclusions: tuple[str, ...] = ()
-    encryption: str = ""
-    kms_key: str = ""
-    tags: tuple[tuple[str, str], ...] = ()
-    lifecycle_policy: str = ""
+    creation: RepositoryCreation | None = None
+    can_create: ClassVar[bool] = False
+    secrets: ClassVar[tuple[str, ...]] = ()
+    """The fields that hold a `Secret` or nothing."""
+
+    def __str__(self) -> str:
+        """Return who that is, for people; never a secret."""
+        raise NotImplementedError
+
+    @property
+    def host(self) -> str:
+        """Return the host of this identity's own registry, empty where it has none."""
+        return ""
+
+    def problems(self) -> tuple[str, ...]:
+        """Return all that the cloud would refuse; each begins with the name of a key."""
+        return ()
 
 
-class AwsIdentity(Struct, frozen=True):
-    """Say who asks ECR for a login and where; without keys AWS's default chain is asked.
-
-    `account` is the registry's account where it is not the caller's own. `role_arn` is assumed with STS, under
-    `session_name`, for `duration_s` seconds.
-    """
+class RegionalIdentity(CloudIdentity, frozen=True, kw_only=True):
+    """Who asks a cloud that has a registry in each region; an empty `account` is the asking one's own."""
 
     region: str = ""
-    access_key_id: str = ""
-    secret_access_key: Secret | None = None
-    session_token: Secret | None = None
-    profile: str = ""
     account: str = ""
-    role_arn: str = ""
-    session_name: str = SESSION_NAME
-    duration_s: int = MAX_DURATION_S
-    external_id: str = ""
-    creation: EcrCreation | None = None
 
-
-class GoogleIdentity(Struct, frozen=True):
-    """Say who asks Google for a token: `keyfile` is the JSON text of a key; without it the ambient identity is used."""
-
-    keyfile: Secret | None = None
-
-
-class AzureIdentity(Struct, frozen=True):
-    """Say who asks Azure for a registry token: a service principal, a federated one, or the managed identity."""
-
-    tenant_id: str = ""
-    client_id: str = ""
-    client_secret: Secret | None = None
-    federated_token_file: str = ""
-
-
-Identity: TypeAlias = AwsIdentity | GoogleIdentity | AzureIdentity
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Return the texts that `problems` judges by their form."""
+        return (self.region,)

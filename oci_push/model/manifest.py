@@ -40,11 +40,6 @@ class Manifest(Struct, frozen=True):
         return hash(self.digest)
 
     @property
-    def is_index(self) -> bool:
-        """Say whether this lists other manifests."""
-        return self.media_type in media.INDEXES
-
-    @property
     def size(self) -> int:
         """Return the length of the raw bytes."""
         return len(self.raw)
@@ -55,7 +50,7 @@ class Manifest(Struct, frozen=True):
         return self.layers + ((self.config,) if self.config else ())
 
     def descriptor(self) -> Descriptor:
-        """Describe these bytes."""
+        """Return the descriptor of these bytes."""
         return Descriptor(self.media_type, self.digest, self.size, artifact_type=self.artifact_type)
 
     @classmethod

@@ -53,10 +53,10 @@ _LIKE_MANIFEST = re.compile(r"(?:^|[/.+-])(?:manifest|index)(?:$|[;.+-])", re.IG
 
 
 def is_other_manifest(media_type: str) -> bool:
-    """Say whether this is a kind of manifest or index that is not known here: it is never sent as anything else."""
+    """Return whether this is a kind of manifest or index that is not known here: it is never sent as anything else."""
     return media_type not in MANIFESTS and _LIKE_MANIFEST.search(media_type) is not None
 
 
 def is_foreign_layer(media_type: str) -> bool:
-    """Say whether a layer of this type is meant to be fetched from its URLs and not to be pushed."""
+    """Return whether a layer of this type is meant to be fetched from its URLs and not to be pushed."""
     return ".foreign." in media_type or ".nondistributable." in media_type

@@ -34,7 +34,7 @@ class TagOutcome(StrEnum):
 
     @property
     def is_there(self) -> bool:
-        """Say whether the tag names the image."""
+        """Return whether the tag names the image."""
         return self in (TagOutcome.PUSHED, TagOutcome.UNCHANGED)
 
 

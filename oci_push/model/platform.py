@@ -47,7 +47,7 @@ class Platform(Struct, frozen=True):
         return {key: value for key, value in pairs.items() if value}
 
     def satisfies(self, wanted: Platform) -> bool:
-        """Say whether a child of this platform is what `wanted` asks for; a variant counts only if asked for.
+        """Return whether a child of this platform is what `wanted` asks for; a variant counts only if asked for.
 
         A child that names no variant has its architecture's usual one (containerd's platform normalisation).
         """

@@ -26,18 +26,18 @@ MAX_NAME = 255
 
 
 def canonical_host(host: str) -> str:
-    """Fold the spellings of Docker Hub into one and give every other host in lower case, as names compare."""
+    """Fold the spellings of Docker Hub into one and return every other host in lower case, as names compare."""
     lowered = host.lower()
     return DOCKER_HUB if lowered in _HUB_NAMES else lowered
 
 
 def is_tag(text: str) -> bool:
-    """Say whether `text` is a tag by the specification's grammar."""
+    """Return whether `text` is a tag by the specification's grammar."""
     return _TAG.fullmatch(text) is not None
 
 
 def is_host(text: str) -> bool:
-    """Say whether a first path component is a registry host: it has a dot or a port, or is localhost."""
+    """Return whether a first path component is a registry host: it has a dot or a port, or is localhost."""
     return ("." in text or ":" in text or text == "localhost") and _HOST.fullmatch(text) is not None
 
 

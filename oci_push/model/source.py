@@ -1,8 +1,8 @@
-"""What a SOURCE text means: the one table of its forms, and the rule by which a text is one of them.
+"""What a SOURCE text means: the rule by which a text is one of the forms that are known.
 
-Nothing is guessed. A registry is named by ``docker://`` or by a first component with a dot, a port or ``localhost``;
+Nothing is guessed. A registry is named by its scheme or by a first component with a dot, a port or ``localhost``;
 a word that looks like a path is one, whether it exists or not; what is neither is an error that lists the forms.
-Who reads each kind is `sources.table`'s business.
+The forms themselves, and who reads each, are `sources.table`'s.
 """
 
 from __future__ import annotations
@@ -19,24 +19,16 @@ IsPath = Callable[[str], bool]
 
 
 class SourceForm(Struct, frozen=True):
-    """One form of a SOURCE: its scheme, empty where it has none, the kind it means, and how it is written."""
+    """One form of a SOURCE: its scheme, empty where it has none, the kind it means, and how it is written.
+
+    `is_image` says that an image reference comes after the scheme, and not ``PATH[:REF]``.
+    """
 
     scheme: str
     kind: str
     written: str
+    is_image: bool = False
 
-
-FORMS = (
-    SourceForm("oci:", "oci", "oci:DIR[:REF]"),
-    SourceForm("oci-archive:", "oci-archive", "oci-archive:FILE[:REF]"),
-    SourceForm("docker-archive:", "docker-archive", "docker-archive:FILE[:REF]"),
-    SourceForm("docker://", "registry", "docker://HOST/REPO[:TAG]"),
-    SourceForm("", "registry", "HOST/REPO[:TAG] where HOST has a dot, a port or is localhost"),
-    SourceForm("", "file", "a path (told by its content)"),
-    SourceForm("", "stdin", "- for a tar on stdin"),
-)
-KNOWN_FORMS = ", ".join(form.written for form in FORMS)
-"""The forms as help texts and errors list them."""
 
 _FOREIGN = {
     "containers-storage": "podman save --format oci-archive -o image.tar NAME, then push image.tar",
@@ -60,8 +52,7 @@ _ARCHIVE = re.compile(r"\.(?:tar|tgz|tzst|txz|tbz2?|tar\.(?:gz|zst|zstd|xz|bz2|l
 
 
 class SourceSpec(Struct, frozen=True):
-    """A SOURCE taken apart: `kind` is ``oci``, ``oci-archive``, ``docker-archive``, ``file`` (told by its
-    content), ``registry`` or ``stdin``; `text` is what the user wrote."""
+    """A SOURCE taken apart: `kind` is its form's, `text` what the user wrote."""
 
     kind: str
     path: str
@@ -69,64 +60,84 @@ class SourceSpec(Struct, frozen=True):
     text: str
 
 
-def parse_source(text: str, is_path: IsPath) -> SourceSpec:
-    """Take a SOURCE apart; `is_path` says whether a file or folder exists. Raises `ConfigError`."""
-    found = read_source(text, is_path)
-    if found is not None:
-        return found
-    told = f"source {shown(text)!r}"
-    scheme = _SCHEME.match(text)
-    unknown = f", and {scheme[0]} is no form that is known" if scheme else ""
-    if is_host(text.rstrip("/").partition(":")[0]):
-        raise ConfigError(
-            f"{told}: no such file or folder, and as a registry it lacks a repository", hint=f"write {KNOWN_FORMS}"
-        )
-    try:
-        reference = Reference.parse(text)
-    except ValueError:
-        raise ConfigError(
-            f"{told} is neither a file or folder that exists nor an image reference{unknown}",
-            hint=f"write {KNOWN_FORMS}",
-        ) from None
-    raise ConfigError(
-        f"{told}: no such file or folder, and it names no registry{unknown}",
-        hint=f"for the image of Docker Hub write docker://{reference}; the forms are {KNOWN_FORMS}",
-    )
+class SourceGrammar(Struct, frozen=True):
+    """The forms that are known, and `is_path`, which says whether a file or folder exists."""
 
+    forms: tuple[SourceForm, ...]
+    is_path: IsPath
 
-def read_source(text: str, is_path: IsPath) -> SourceSpec | None:
-    """Take a SOURCE apart; ``None`` for a word that is no path and names no registry. Raises `ConfigError`."""
-    if text == "-":
-        return SourceSpec("stdin", "-", "", text)
-    form = next((form for form in FORMS if form.scheme and text.startswith(form.scheme)), None)
-    if form is not None and form.kind == "registry":
-        _check(text, text.removeprefix(form.scheme))
-        return SourceSpec(form.kind, text.removeprefix(form.scheme), "", text)
-    if form is not None:
-        path, ref = _split_ref(text.removeprefix(form.scheme), is_path)
-        if not path:
-            raise ConfigError(f"source {text!r} names no file", hint=f"write {form.written}")
-        return SourceSpec(form.kind, path, ref, text)
-    if looks_like_path(text):
-        return SourceSpec("file", *_split_ref(text, is_path), text)
-    path, ref = _split_ref(text, is_path)
-    there, named = is_path(path), _names_registry(text)
-    if there and named and is_reference(text):
+    @property
+    def known(self) -> str:
+        """Return the forms as help texts and errors list them."""
+        return ", ".join(form.written for form in self.forms)
+
+    def parse(self, text: str) -> SourceSpec:
+        """Take a SOURCE apart. Raises `ConfigError`."""
+        found = self.read(text)
+        if found is not None:
+            return found
+        told = f"source {shown(text)!r}"
+        scheme = _SCHEME.match(text)
+        unknown = f", and {scheme[0]} is no form that is known" if scheme else ""
+        hint = f"write {self.known}"
+        if is_host(text.rstrip("/").partition(":")[0]):
+            raise ConfigError(f"{told}: no such file or folder, and as a registry it lacks a repository", hint=hint)
+        try:
+            reference = Reference.parse(text)
+        except ValueError:
+            problem = f"{told} is neither a file or folder that exists nor an image reference{unknown}"
+            raise ConfigError(problem, hint=hint) from None
         raise ConfigError(
-            f"source {text!r} is a path that exists, and an image on the registry {named} as well",
-            hint=f"write ./{text} for the path, docker://{text} for the image",
+            f"{told}: no such file or folder, and it names no registry{unknown}",
+            hint=f"for the image of Docker Hub write docker://{reference}; the forms are {self.known}",
         )
-    if there:
-        return SourceSpec("file", path, ref, text)
-    if named:
-        _check(text, text)
-        return SourceSpec("registry", text, "", text)
-    _refuse_scheme(text)
-    return None
+
+    def read(self, text: str) -> SourceSpec | None:
+        """Take a SOURCE apart; ``None`` for a word that is no path and names no registry. Raises `ConfigError`."""
+        if text == "-":
+            return SourceSpec("stdin", "-", "", text)
+        form = next((form for form in self.forms if form.scheme and text.startswith(form.scheme)), None)
+        if form is not None and form.is_image:
+            _check(text, text.removeprefix(form.scheme))
+            return SourceSpec(form.kind, text.removeprefix(form.scheme), "", text)
+        if form is not None:
+            path, ref = _split_ref(text.removeprefix(form.scheme), self.is_path)
+            if not path:
+                raise ConfigError(f"source {text!r} names no file", hint=f"write {form.written}")
+            return SourceSpec(form.kind, path, ref, text)
+        path, ref = _split_ref(text, self.is_path)
+        if looks_like_path(text):
+            return SourceSpec("file", path, ref, text)
+        there, named = self.is_path(path), _names_registry(text)
+        if there and named and is_reference(text):
+            raise ConfigError(
+                f"source {text!r} is a path that exists, and an image on the registry {named} as well",
+                hint=f"write ./{text} for the path, docker://{text} for the image",
+            )
+        if there:
+            return SourceSpec("file", path, ref, text)
+        if named:
+            _check(text, text)
+            return SourceSpec("registry", text, "", text)
+        self._refuse_scheme(text)
+        return None
+
+    def _refuse_scheme(self, text: str) -> None:
+        """Raise for the schemes of other programs, and for URLs of any."""
+        scheme = _SCHEME.match(text)
+        if scheme is None or is_host(text.rstrip("/")):
+            return
+        instead = _FOREIGN.get(scheme[1].lower())
+        if instead is None and not _URL.match(text) and "/" not in text:
+            return  # a name with a tag
+        raise ConfigError(
+            f"source {shown(text)!r}: {scheme[0]} is no form that is known, and no such path exists",
+            hint=f"{instead}; the forms are {self.known}" if instead else f"the forms are {self.known}",
+        )
 
 
 def looks_like_path(text: str) -> bool:
-    """Say whether a text is written as a path: it begins as one, or ends as an archive does."""
+    """Return whether a text is written as a path: it begins as one, or ends as an archive does."""
     return text.startswith(_PATH_STARTS) or text in (".", "..") or bool(_DRIVE.match(text) or _ARCHIVE.search(text))
 
 
@@ -134,20 +145,6 @@ def _names_registry(text: str) -> str:
     """Return the host that a text begins with; empty where it begins with none."""
     host, slash, rest = text.partition("/")
     return host if slash and rest and not rest.startswith("/") and is_host(host) else ""
-
-
-def _refuse_scheme(text: str) -> None:
-    """Raise for the schemes of other programs, and for URLs of any."""
-    scheme = _SCHEME.match(text)
-    if scheme is None or is_host(text.rstrip("/")):
-        return
-    instead = _FOREIGN.get(scheme[1].lower())
-    if instead is None and not _URL.match(text) and "/" not in text:
-        return  # a name with a tag
-    hint = f"{instead}; the forms are {KNOWN_FORMS}" if instead else f"the forms are {KNOWN_FORMS}"
-    raise ConfigError(
-        f"source {shown(text)!r}: {scheme[0]} is no form that is known, and no such path exists", hint=hint
-    )
 
 
 def _check(text: str, reference: str) -> None:
@@ -181,7 +178,7 @@ def _split_ref(text: str, is_path: IsPath) -> tuple[str, str]:
 
 
 def is_reference(text: str) -> bool:
-    """Say whether a text could be read as a reference, Docker Hub's short names among them."""
+    """Return whether a text could be read as a reference, Docker Hub's short names among them."""
     try:
         Reference.parse(text)
     except ValueError:

@@ -18,7 +18,7 @@ _FIELD = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*(?:[;,].*)?")
 _WINDOW = re.compile(r";\s*w=(\d{1,9})")
 _WARNING = re.compile(r'299 - "((?:[^"\\]|\\.)*)"')
 _MOST_BYTES = 4096
-_AZURE = "x-ms-ratelimit-remaining-calls-per-second"
+_CALLS_LEFT = "x-ms-ratelimit-remaining-calls-per-second"
 
 
 def warnings(reply: Reply) -> tuple[str, ...]:
@@ -32,7 +32,7 @@ def rate_limits(reply: Reply) -> str:
     """Say what an answer tells of limits (``rate limit 100 in 6 h, 76 left``); empty when it tells nothing."""
     limit, remaining = _header(reply, "limit"), _header(reply, "remaining")
     if not (limit or remaining):
-        left = _number(reply.headers.get(_AZURE, ""))
+        left = _number(reply.headers.get(_CALLS_LEFT, ""))
         return f"rate limit: {left} calls a second left" if left else ""
     window = _WINDOW.search(limit or remaining)
     told = f"rate limit {_number(limit)}" if limit else "rate limit"

@@ -1,8 +1,5 @@
 """Azure Container Registry, and the tokens it takes.
 
-Its front end takes pieces of 4 MiB at least (the Azure SDK's size); larger is fine, and on the Basic tier a body of
-some 20 MB is answered 413 (goharbor/harbor issue 23015). Locked images answer 405 or 409.
-
 Logins (Azure Container Registry documentation, "Authentication options", and Azure/acr ``docs/AAD-OAuth.md``):
 
 * user and password: an administrator's, a repository token's, or a service principal's id and secret;
@@ -18,17 +15,17 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlencode
 
 from msgspec import Struct
 
 from oci_push.errors import CredentialsError
 from oci_push.model.endpoint import Credential, RegistryEndpoint
-from oci_push.model.identity import AzureIdentity
+from oci_push.model.identity import CloudIdentity
 from oci_push.protocol.credentials import basic_password, bearer_token
 from oci_push.providers.base import Cloud, CloudServices
-from oci_push.providers.tokenfetch import check_endpoint, get_metadata, post_form, token_in
+from oci_push.providers.tokenfetch import TokenClient, check_endpoint, token_in
 from oci_push.runtime.context import Context
 from oci_push.secret import Secret
 from oci_push.transport.credentials import Lease, RefreshingCredential
@@ -58,66 +55,87 @@ _CLOUDS = {
 }
 
 
+class AzureIdentity(CloudIdentity, frozen=True):
+    """Who asks Azure for a registry token: a service principal, a federated one, or the managed identity."""
+
+    tenant_id: str = ""
+    client_id: str = ""
+    client_secret: Secret | None = None
+    federated_token_file: str = ""
+    secrets: ClassVar[tuple[str, ...]] = ("client_secret",)
+
+    def __str__(self) -> str:
+        """Return the client, or that the machine is asked."""
+        return f"client {self.client_id}" if self.client_id else "Azure managed identity"
+
+
+IDENTITY: type[CloudIdentity] = AzureIdentity
+
+
 def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
     """Return where logins come from; ``None`` where the access names no identity of this cloud."""
     identity = endpoint.identity
     if not isinstance(identity, AzureIdentity):
         return None
-    return CloudServices(RefreshingCredential(cloud.clock, lambda scope: _lease(identity, endpoint, cloud, scope)))
+
+    def lease(context: Context) -> Lease:
+        return _lease(identity, endpoint, TokenClient(cloud, context))
+
+    return CloudServices(RefreshingCredential(cloud.clock, lease))
 
 
-def _lease(identity: AzureIdentity, endpoint: RegistryEndpoint, cloud: Cloud, scope: Context) -> Lease:
+def _lease(identity: AzureIdentity, endpoint: RegistryEndpoint, tokens: TokenClient) -> Lease:
     if identity.client_secret and not identity.tenant_id:
         source = f"service principal {identity.client_id}"
         secret = basic_password(identity.client_secret.reveal(), source)
         return Lease(Credential(identity.client_id, secret, source=source))
-    exchanging = _Exchange(identity, endpoint, cloud)
+    exchanging = _Exchange(identity, endpoint, tokens)
     national = next((one for suffix, one in _CLOUDS.items() if endpoint.host.split(":")[0].endswith(suffix)), _PUBLIC)
     try:
-        return exchanging.lease(scope, national, national.audience)
+        return exchanging.lease(national, national.audience)
     except CredentialsError as refused:
         if exchanging.is_known:
             # A registry may be closed to tokens for the resource manager ("azureADAuthenticationAsArmPolicy").
-            return exchanging.lease(scope, national, _REGISTRY_AUDIENCE)
+            return exchanging.lease(national, _REGISTRY_AUDIENCE)
         raise refused
 
 
 class _Exchange:
-    """Get an access token for an audience, and the registry's refresh token for that."""
+    """The way to a registry's refresh token: an access token for an audience, exchanged for it."""
 
-    def __init__(self, identity: AzureIdentity, endpoint: RegistryEndpoint, cloud: Cloud) -> None:
-        env = cloud.env
+    def __init__(self, identity: AzureIdentity, endpoint: RegistryEndpoint, tokens: TokenClient) -> None:
+        env = self._env = tokens.cloud.env
         self._identity = identity
         self._endpoint = endpoint
-        self._cloud = cloud
+        self._tokens = tokens
         self._tenant = identity.tenant_id or env.get("AZURE_TENANT_ID", "")
         self._client = identity.client_id or env.get("AZURE_CLIENT_ID", "")
         self._file = identity.federated_token_file or env.get("AZURE_FEDERATED_TOKEN_FILE", "")
         self.is_known = False
         """Whether Entra has said who we are, so that it was the registry that refused."""
 
-    def lease(self, scope: Context, national: _National, audience: str) -> Lease:
-        """Get both tokens."""
+    def lease(self, national: _National, audience: str) -> Lease:
+        """Return the refresh token."""
         identity = self._identity
         if identity.client_secret:
             secret = basic_password(identity.client_secret.reveal(), f"service principal {self._client}")
             form: dict[str, str | Secret] = {"client_secret": secret}
-            token, source = self._by_form(scope, national, audience, form), f"service principal {self._client}"
+            token, source = self._by_form(national, audience, form), f"service principal {self._client}"
         elif self._file:
             form = {"client_assertion_type": _ASSERTION, "client_assertion": self._assertion()}
-            token, source = self._by_form(scope, national, audience, form), f"federated identity {self._client}"
+            token, source = self._by_form(national, audience, form), f"federated identity {self._client}"
         else:
-            token, source = self._managed(scope, audience), "managed identity"
+            token, source = self._managed(audience), "managed identity"
         self.is_known = True
-        return self._registry_token(scope, token, source)
+        return self._registry_token(token, source)
 
-    def _by_form(self, scope: Context, national: _National, audience: str, proof: Mapping[str, str | Secret]) -> Secret:
+    def _by_form(self, national: _National, audience: str, proof: Mapping[str, str | Secret]) -> Secret:
         if not self._tenant or not self._client:
             raise CredentialsError(
                 f"{self._endpoint.host}: a tenant and a client are needed to log in to Azure",
                 hint="set tenant_id and client_id, or AZURE_TENANT_ID and AZURE_CLIENT_ID",
             )
-        authority = (self._cloud.env.get("AZURE_AUTHORITY_HOST") or national.authority).rstrip("/")
+        authority = (self._env.get("AZURE_AUTHORITY_HOST") or national.authority).rstrip("/")
         what = f"Azure login of client {self._client}"
         form: dict[str, str | Secret] = {
             "grant_type": "client_credentials",
@@ -127,20 +145,14 @@ class _Exchange:
         }
         url = f"{authority}/{self._tenant}/oauth2/v2.0/token"
         hint = "check tenant and client, whether the secret has expired, and the federated credential's subject"
-        return token_in(post_form(self._cloud, scope, url, form, what, hint=hint), "access_token", what)
+        return token_in(self._tokens.post_form(url, form, what, hint=hint), "access_token", what)
 
     def _assertion(self) -> Secret:
-        try:
-            text = self._cloud.read_file(Path(self._file))
-        except (OSError, UnicodeDecodeError) as problem:
-            reason = getattr(problem, "strerror", None) or "it is not text"
-            raise CredentialsError(
-                f"federated token {self._file}: cannot be read ({reason})", hint="is the token's volume mounted?"
-            ) from None
-        return bearer_token(text, f"federated token {self._file}")
+        what = f"federated token {self._file}"
+        return bearer_token(self._tokens.read_file(self._file, what, "is the token's volume mounted?"), what)
 
-    def _managed(self, scope: Context, audience: str) -> Secret:
-        endpoint, secret = self._cloud.env.get("IDENTITY_ENDPOINT"), self._cloud.env.get("IDENTITY_HEADER")
+    def _managed(self, audience: str) -> Secret:
+        endpoint, secret = self._env.get("IDENTITY_ENDPOINT"), self._env.get("IDENTITY_HEADER")
         query = {"api-version": _APP_VERSION if endpoint else _IMDS_VERSION, "resource": audience}
         if self._client:
             query["client_id"] = self._client
@@ -148,9 +160,7 @@ class _Exchange:
         what = "managed identity endpoint"
         if endpoint:
             check_endpoint(endpoint, what)
-        answer = get_metadata(
-            self._cloud,
-            scope,
+        answer = self._tokens.get_metadata(
             f"{endpoint or _IMDS}?{urlencode(query)}",
             headers,
             what,
@@ -160,7 +170,7 @@ class _Exchange:
         )
         return token_in(answer, "access_token", what)
 
-    def _registry_token(self, scope: Context, token: Secret, source: str) -> Lease:
+    def _registry_token(self, token: Secret, source: str) -> Lease:
         host = self._endpoint.host
         what = f"{host}: exchange of the {source}'s token"
         form: dict[str, str | Secret] = {
@@ -170,9 +180,7 @@ class _Exchange:
             "access_token": token,
         }
         url = f"{self._endpoint.scheme}://{host}/oauth2/exchange"
-        answer = post_form(
-            self._cloud,
-            scope,
+        answer = self._tokens.post_form(
             url,
             form,
             what,
@@ -184,7 +192,7 @@ class _Exchange:
 
 
 def _life_s(token: Secret) -> float:
-    """Read how long a token lives from its own claims, both of the registry's clock."""
+    """Return how long a token lives in seconds, by its own claims, both of the registry's clock."""
     try:
         payload = token.reveal().split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

@@ -1,14 +1,14 @@
 """Providers: what is particular about one family of registries, as facts. The protocol knows none of their names.
 
 Where the registry belongs to a cloud, its family also knows who hands out logins (`CloudServices.credentials`) and the
-cloud's own interface to the registry (`CloudServices.control`).
+cloud's management API (`CloudServices.management`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -17,6 +17,7 @@ from oci_push.errors import OciPushError
 from oci_push.events import Emit, ignore
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import Credential, RegistryEndpoint
+from oci_push.model.identity import CloudIdentity, RegionalIdentity, RepositoryCreation
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.uploads import UploadMethod
@@ -26,7 +27,7 @@ from oci_push.runtime.retry import RetryPolicy
 from oci_push.transport.credentials import CredentialProvider
 
 if TYPE_CHECKING:
-    from oci_push.providers.ecr.replication_rules import Place, Rule
+    from oci_push.providers.replication import Replication
 
 MIB = 1024 * 1024
 SELF = "<self>"
@@ -67,7 +68,7 @@ class Cloud(Struct, frozen=True):
     """What a run gives its providers for getting logins.
 
     `fetch` sends one call to an absolute URL (a token endpoint, an instance's metadata), without credentials of its
-    own and with the run's proxies and limits; an unexpected status is a `RegistryError`. Bound it by a child scope.
+    own and with the run's proxies and limits; an unexpected status is a `RegistryError`. Bound it by a child context.
     `retry`, `random` and `emit` are for a provider that sends its requests through its vendor's library.
     """
 
@@ -92,11 +93,11 @@ class ManagementApi(Protocol):
         ...
 
     def prepare(self, context: Context, repository: Repository) -> None:
-        """Make a repository that is missing, where the access says so."""
+        """Create a repository that is missing, where the access says so."""
         ...
 
     def present(self, context: Context, repository: Repository, digests: Iterable[Digest]) -> frozenset[Digest] | None:
-        """Ask in one request which blobs are there; ``None`` when that is not to be learnt this way."""
+        """Return which blobs are there, asked in one request; ``None`` when that is not to be learnt this way."""
         ...
 
     def can_mount(self, context: Context) -> bool:
@@ -108,43 +109,69 @@ class ManagementApi(Protocol):
         ...
 
 
-class ReplicaState(Struct, frozen=True):
-    """How far a copy is that the registry makes itself: ``IN_PROGRESS``, ``COMPLETE`` or ``FAILED``, and why."""
-
-    place: Place
-    status: str
-    failure: str = ""
-
-
-class Replication(Protocol):
-    """See and set the copies that a registry makes of itself."""
-
-    def home(self, context: Context) -> Place:
-        """Return which registry this is."""
-        ...
-
-    def rules(self, context: Context) -> tuple[Rule, ...]:
-        """Read the rules."""
-        ...
-
-    def set_rules(self, context: Context, rules: tuple[Rule, ...]) -> None:
-        """Replace all rules."""
-        ...
-
-    def states(self, context: Context, repository: Repository, digest: Digest) -> tuple[ReplicaState, ...]:
-        """Return how far an image's copies are; nothing is listed before the registry has begun."""
-        ...
-
-
 class CloudServices(Struct, frozen=True):
     """What stands behind one `RegistryEndpoint`; made once for it and shared by all threads of a run."""
 
     credentials: CredentialProvider
-    control: ManagementApi | None = None
+    management: ManagementApi | None = None
     replication: Replication | None = None
 
 
-MakeCloudServices: TypeAlias = Callable[[RegistryEndpoint, Cloud], CloudServices | None]
+class CloudProvider(Protocol):
+    """A cloud that hands out logins for its registries; a module of its own is one."""
+
+    @property
+    def IDENTITY(self) -> type[CloudIdentity]:
+        """The class of those who ask it."""
+        ...
+
+    def cloud_services(self, endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
+        """Return what stands behind a registry, or ``None`` where `endpoint.credential` counts alone."""
+        ...
+
+
+class RegionalProvider(CloudProvider, Protocol):
+    """A cloud with a registry in each region; hosts, regions and roles are judged without asking it."""
+
+    DOMAIN: str
+    """The domain that logins go to where no host is known."""
+    SESSION_S: tuple[int, int]
+    """The least and the greatest length of a role's session in seconds."""
+    CREATION: Callable[..., RepositoryCreation]
+    """The class of what is said of new repositories; its fields are keys of ``oci-push.yaml``."""
+
+    @property
+    def IDENTITY(self) -> type[RegionalIdentity]:
+        """The class of those who ask it."""
+        ...
+
+    def is_region(self, text: str) -> bool:
+        """Return whether a text has the shape of a region's name."""
+        ...
+
+    def is_role(self, text: str) -> bool:
+        """Return whether a text names a role."""
+        ...
+
+    def default_region(self, profile: str) -> str:
+        """Return the region that environment or profile name, or nothing."""
+        ...
+
+    def identity_at(self, host: str) -> RegionalIdentity:
+        """Return who asks at a host where nobody says more: its region and account, empty for other registries'."""
+        ...
+
+    def account_of(self, host: str) -> str:
+        """Return the account of a host; empty where only the cloud can tell it."""
+        ...
+
+    def host_in(self, host: str, region: str, account: str = "") -> str:
+        """Return the host of the same registry elsewhere; other registries' hosts stay as they are."""
+        ...
+
+    def in_region(self, endpoint: RegistryEndpoint, region: str, account: str = "") -> RegistryEndpoint:
+        """Return how the same registry is reached elsewhere; raises ``ValueError`` where it cannot be."""
+        ...
 
 
 class Family(Struct, frozen=True):
@@ -153,7 +180,8 @@ class Family(Struct, frozen=True):
     `suffixes` are whole hosts, or with a leading dot their ends; `is_host` decides where those cannot. `labels` are for
     products that people run themselves, under names like ``harbor.example.com``: a guess, so such a family states
     nothing that would do harm to another registry of that name. `api` is the host that requests go to, where that is
-    not the one in references. `make_cloud_side` is asked where logins may come from a cloud. `filler_user` is the user
+    not the one in references. `cloud` loads the cloud that logins may come from, `regions` the
+    same where its registries lie in regions. `filler_user` is the user
     name that goes with a token given alone; `SELF` stands for the token itself. `hints` say, by status, what to do
     about an answer that means something particular there.
     """
@@ -164,7 +192,8 @@ class Family(Struct, frozen=True):
     labels: tuple[str, ...] = ()
     is_host: Callable[[str], bool] | None = None
     api: str = ""
-    make_cloud_side: MakeCloudServices | None = None
+    cloud: Callable[[], CloudProvider] | None = None
+    regions: Callable[[], RegionalProvider] | None = None
     filler_user: str = ""
     hints: Mapping[int, str] = field(default_factory=dict)
 
@@ -184,7 +213,19 @@ class Family(Struct, frozen=True):
     def cloud_services(self, endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
         """Return what stands behind the registry, or ``None`` where `endpoint.credential` counts alone."""
         # Not behind a host of another name that was only said to be one: logins are for the cloud's own.
-        return self.make_cloud_side(endpoint, cloud) if self.make_cloud_side and self.matches(endpoint.host) else None
+        load = self.regions or self.cloud
+        return load().cloud_services(endpoint, cloud) if load and self.matches(endpoint.host) else None
+
+    @property
+    def identity(self) -> type[CloudIdentity] | None:
+        """Return the class of those who ask its cloud for a login."""
+        load = self.regions or self.cloud
+        return load().IDENTITY if load else None
+
+    @property
+    def regional(self) -> RegionalProvider | None:
+        """Return its cloud, where that has regions."""
+        return self.regions() if self.regions else None
 
 
 def complete(credential: Credential, family: Family) -> Credential:

@@ -7,34 +7,33 @@ What stands behind a cloud's registry is a module of its own, imported when a re
 from __future__ import annotations
 
 from oci_push.errors import ConfigError
-from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import DOCKER_HUB, canonical_host
-from oci_push.providers.base import MIB, SELF, Capabilities, Cloud, CloudServices, Family
+from oci_push.providers.base import MIB, SELF, Capabilities, CloudProvider, Family, RegionalProvider
 from oci_push.providers.ecr import host as ecr_host
 
 
-def _ecr(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
-    from oci_push.providers.ecr.provider import cloud_services
+def _ecr() -> RegionalProvider:
+    from oci_push.providers.ecr import provider
 
-    return cloud_services(endpoint, cloud)
-
-
-def _ecr_public(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
-    from oci_push.providers.ecr.public import cloud_services
-
-    return cloud_services(endpoint, cloud)
+    return provider
 
 
-def _google(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
-    from oci_push.providers.google import cloud_services
+def _ecr_public() -> CloudProvider:
+    from oci_push.providers.ecr import public
 
-    return cloud_services(endpoint, cloud)
+    return public
 
 
-def _azure(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
-    from oci_push.providers.azure import cloud_services
+def _google() -> CloudProvider:
+    from oci_push.providers import google
 
-    return cloud_services(endpoint, cloud)
+    return google
+
+
+def _azure() -> CloudProvider:
+    from oci_push.providers import azure
+
+    return azure
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -65,7 +64,7 @@ FAMILIES: tuple[Family, ...] = (
         "ecr",
         Capabilities(multi_tag=False, chunks=False, chunk_bytes=10 * MIB, chunk_min_bytes=5 * MIB, manifests_per_s=10),
         is_host=lambda host: ecr_host.parse(host) is not None,
-        make_cloud_side=_ecr,
+        regions=_ecr,
     ),
     # Amazon ECR Public, ``public.ecr.aws``: pieces as in private ECR; mounts are reported to fail.
     # Source of the latter: aws/containers-roadmap issue 1459. Its logins come from us-east-1, whatever else the
@@ -74,7 +73,7 @@ FAMILIES: tuple[Family, ...] = (
         "ecr-public",
         Capabilities(multi_tag=False, mounts=False, chunks=False, chunk_bytes=10 * MIB, chunk_min_bytes=5 * MIB),
         ("public.ecr.aws",),
-        make_cloud_side=_ecr_public,
+        cloud=_ecr_public,
     ),
     # Google Artifact Registry and Container Registry. Uploads are monolithic only: PATCH with Content-Range is
     # refused (Artifact Registry documentation, "Docker").
@@ -82,7 +81,7 @@ FAMILIES: tuple[Family, ...] = (
         "google",
         Capabilities(multi_tag=False, chunks=False),
         (".pkg.dev", ".gcr.io", "gcr.io"),
-        make_cloud_side=_google,
+        cloud=_google,
         filler_user="oauth2accesstoken",
         hints={
             403: "the account needs the role Artifact Registry Writer (roles/artifactregistry.writer) on the"
@@ -98,7 +97,7 @@ FAMILIES: tuple[Family, ...] = (
         "azure",
         Capabilities(multi_tag=False, chunk_bytes=16 * MIB, chunk_min_bytes=4 * MIB),
         (".azurecr.io", ".azurecr.cn", ".azurecr.us"),
-        make_cloud_side=_azure,
+        cloud=_azure,
         filler_user="00000000-0000-0000-0000-000000000000",
         hints={
             403: "the identity needs the role AcrPush on the registry, and the registry's firewall must let it in",
@@ -261,3 +260,21 @@ def find_family(host: str, name: str = "") -> Family:
         if family.name == name if name else family.matches(host):
             return family
     raise ConfigError(f"{host}: no family of registries is called {name!r}", hint=f"known: {', '.join(FAMILY_NAMES)}")
+
+
+def regional(host: str, name: str = "") -> RegionalProvider | None:
+    """Return the cloud with regions that a host or a family's name belongs to."""
+    return find_family(host, name).regional
+
+
+def known_regional(name: str) -> RegionalProvider:
+    """Return the cloud with regions of a family; raises `ConfigError` where it has none."""
+    found = regional("", name)
+    if found is None:
+        raise ConfigError(f"registries of family {name!r} have no regions")
+    return found
+
+
+def is_region(text: str) -> bool:
+    """Return whether any cloud has a region of such a name."""
+    return any(family.regional.is_region(text) for family in FAMILIES if family.regional)

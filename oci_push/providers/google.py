@@ -1,8 +1,7 @@
 """Google Artifact Registry and Container Registry, and the access tokens they take.
 
-Uploads are monolithic only: PATCH with Content-Range is refused (Artifact Registry documentation, "Docker").
-
-Access tokens, as user ``oauth2accesstoken`` (same documentation, "Set up authentication for Docker"), come from
+Access tokens, as user ``oauth2accesstoken`` (Artifact Registry documentation, "Set up authentication for Docker"), come
+from
 
 * a service account's key: a JWT signed with RS256, for a token (Google Identity, "Using OAuth 2.0 for Server to
   Server Applications", and RFC 7523). The key itself never leaves this machine;
@@ -24,15 +23,16 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from oci_push.errors import CredentialsError
 from oci_push.model.endpoint import Credential, RegistryEndpoint
-from oci_push.model.identity import GoogleIdentity
+from oci_push.model.identity import CloudIdentity
 from oci_push.model.manifest import load_json
 from oci_push.protocol.credentials import refresh_token
 from oci_push.providers.base import Cloud, CloudServices
-from oci_push.providers.tokenfetch import get_metadata, get_text, post_form, post_json, seconds_in, text_in, token_in
+from oci_push.providers.tokenfetch import TokenClient, seconds_in, text_in, token_in
 from oci_push.runtime.context import Context
 from oci_push.secret import Secret
 from oci_push.transport.credentials import Lease, RefreshingCredential
@@ -52,30 +52,44 @@ _KEY_HINT = "give the JSON text of a service account's key, or of a workload ide
 _REFUSED_HINT = "is the key still active, and this machine's clock right? (gcloud iam service-accounts keys list)"
 
 
+class GoogleIdentity(CloudIdentity, frozen=True):
+    """Who asks Google for a token: `keyfile` is the JSON text of a key; without it the ambient identity is used."""
+
+    keyfile: Secret | None = None
+    secrets: ClassVar[tuple[str, ...]] = ("keyfile",)
+
+    def __str__(self) -> str:
+        """Return what is asked."""
+        return "Google key file" if self.keyfile else "Google default credentials"
+
+
+IDENTITY: type[CloudIdentity] = GoogleIdentity
+
+
 def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
     """Return where logins come from; ``None`` where the access names no identity of this cloud."""
     identity = endpoint.identity
     if not isinstance(identity, GoogleIdentity):
         return None
-    return CloudServices(RefreshingCredential(cloud.clock, lambda scope: _lease(identity, endpoint.name, cloud, scope)))
+
+    def lease(context: Context) -> Lease:
+        return _lease(identity, endpoint.name, TokenClient(cloud, context))
+
+    return CloudServices(RefreshingCredential(cloud.clock, lease))
 
 
-def _lease(identity: GoogleIdentity, name: str, cloud: Cloud, scope: Context) -> Lease:
+def _lease(identity: GoogleIdentity, name: str, tokens: TokenClient) -> Lease:
     if identity.keyfile:
         where = f"the keyfile of registry {name!r}" if name else "the keyfile"
-        return _by_file(identity.keyfile, where, cloud, scope)
-    found = _ambient_file(cloud)
-    return _by_file(found[0], found[1], cloud, scope) if found else _by_metadata(cloud, scope)
+        return _by_file(identity.keyfile, where, tokens)
+    found = _ambient_file(tokens)
+    return _by_file(found[0], found[1], tokens) if found else _by_metadata(tokens)
 
 
-def _ambient_file(cloud: Cloud) -> tuple[Secret, str] | None:
+def _ambient_file(tokens: TokenClient) -> tuple[Secret, str] | None:
+    cloud = tokens.cloud
     if named := cloud.env.get("GOOGLE_APPLICATION_CREDENTIALS"):
-        try:
-            return Secret(cloud.read_file(Path(named))), named
-        except (OSError, UnicodeDecodeError) as problem:
-            raise CredentialsError(
-                f"{named}: cannot be read ({_reason(problem)})", hint="GOOGLE_APPLICATION_CREDENTIALS names this file"
-            ) from None
+        return Secret(tokens.read_file(named, named, "GOOGLE_APPLICATION_CREDENTIALS names this file")), named
     folder = cloud.env.get("CLOUDSDK_CONFIG") or (str(cloud.home / ".config/gcloud") if cloud.home else "")
     path = Path(folder, "application_default_credentials.json")
     try:
@@ -84,15 +98,15 @@ def _ambient_file(cloud: Cloud) -> tuple[Secret, str] | None:
         return None
 
 
-def _by_file(text: Secret, where: str, cloud: Cloud, scope: Context) -> Lease:
+def _by_file(text: Secret, where: str, tokens: TokenClient) -> Lease:
     value = _parse(text, where)
     kind = value.get("type")
     if kind == "service_account":
-        return _by_key(value, where, cloud, scope)
+        return _by_key(value, where, tokens)
     if kind == "external_account":
-        return _by_exchange(value, where, cloud, scope)
+        return _by_exchange(value, where, tokens)
     if kind == "authorized_user":
-        return _by_refresh(value, where, cloud, scope)
+        return _by_refresh(value, where, tokens)
     raise CredentialsError(f"{where}: credentials of type {kind!r:.40} are not supported", hint=_KEY_HINT)
 
 
@@ -110,17 +124,17 @@ def _parse(text: Secret, where: str) -> Mapping[str, object]:
         raise CredentialsError(f"{where}: is not a JSON object", hint=_KEY_HINT) from None
 
 
-def _by_key(value: Mapping[str, object], where: str, cloud: Cloud, scope: Context) -> Lease:
+def _by_key(value: Mapping[str, object], where: str, tokens: TokenClient) -> Lease:
     account = text_in(value, "client_email", where)
     url = str(value.get("token_uri") or TOKEN_URL)
-    issued = int(cloud.clock.now())
+    issued = int(tokens.cloud.clock.now())
     header: dict[str, object] = {"alg": "RS256", "typ": "JWT"}
     if isinstance(value.get("private_key_id"), str):
         header["kid"] = value["private_key_id"]
     claims: dict[str, object] = {"iss": account, "scope": SCOPE, "aud": url, "iat": issued, "exp": issued + JWT_LIFE_S}
     assertion = _sign(header, claims, Secret(text_in(value, "private_key", where)), where)
     what = f"{where}: token for {account} from {_host(url)}"
-    answer = post_form(cloud, scope, url, {"grant_type": _JWT_GRANT, "assertion": assertion}, what, hint=_REFUSED_HINT)
+    answer = tokens.post_form(url, {"grant_type": _JWT_GRANT, "assertion": assertion}, what, hint=_REFUSED_HINT)
     return _token(answer, "access_token", what, f"service account {account}, {where}")
 
 
@@ -144,7 +158,7 @@ def _sign(header: Mapping[str, object], claims: Mapping[str, object], pem: Secre
     return Secret(f"{signed}.{_segment(key.sign(signed.encode(), PKCS1v15(), SHA256()))}")
 
 
-def _by_refresh(value: Mapping[str, object], where: str, cloud: Cloud, scope: Context) -> Lease:
+def _by_refresh(value: Mapping[str, object], where: str, tokens: TokenClient) -> Lease:
     form: dict[str, str | Secret] = {
         "grant_type": "refresh_token",
         "client_id": text_in(value, "client_id", where),
@@ -153,11 +167,11 @@ def _by_refresh(value: Mapping[str, object], where: str, cloud: Cloud, scope: Co
     }
     what = f"{where}: token from {_host(TOKEN_URL)}"
     url = str(value.get("token_uri") or TOKEN_URL)
-    answer = post_form(cloud, scope, url, form, what, hint="log in again: gcloud auth application-default login")
+    answer = tokens.post_form(url, form, what, hint="log in again: gcloud auth application-default login")
     return _token(answer, "access_token", what, f"gcloud's user, {where}")
 
 
-def _by_exchange(value: Mapping[str, object], where: str, cloud: Cloud, scope: Context) -> Lease:
+def _by_exchange(value: Mapping[str, object], where: str, tokens: TokenClient) -> Lease:
     url = text_in(value, "token_url", where)
     what = f"{where}: token from {_host(url)}"
     form: dict[str, str | Secret] = {
@@ -166,32 +180,27 @@ def _by_exchange(value: Mapping[str, object], where: str, cloud: Cloud, scope: C
         "scope": SCOPE,
         "requested_token_type": _ACCESS_TOKEN,
         "subject_token_type": text_in(value, "subject_token_type", where),
-        "subject_token": _subject(value, where, cloud, scope),
+        "subject_token": _subject(value, where, tokens),
     }
-    answer = post_form(cloud, scope, url, form, what, hint="does the pool's provider trust this token's issuer?")
+    answer = tokens.post_form(url, form, what, hint="does the pool's provider trust this token's issuer?")
     impersonation = value.get("service_account_impersonation_url")
     if not impersonation:
         return _token(answer, "access_token", what, f"workload identity, {where}")
-    return _impersonate(value, str(impersonation), token_in(answer, "access_token", what), where, cloud, scope)
+    return _impersonate(value, str(impersonation), token_in(answer, "access_token", what), where, tokens)
 
 
-def _subject(value: Mapping[str, object], where: str, cloud: Cloud, scope: Context) -> Secret:
+def _subject(value: Mapping[str, object], where: str, tokens: TokenClient) -> Secret:
     source = value.get("credential_source")
     source = source if isinstance(source, dict) else {}
     what = f"{where}: subject token"
     if isinstance(path := source.get("file"), str):
         what = f"{what} from {path}"
-        try:
-            text = cloud.read_file(Path(path))
-        except (OSError, UnicodeDecodeError) as problem:
-            raise CredentialsError(
-                f"{what}: cannot be read ({_reason(problem)})", hint="is the token's volume mounted?"
-            ) from None
+        text = tokens.read_file(path, what, "is the token's volume mounted?")
     elif isinstance(url := source.get("url"), str):
         what = f"{what} from {_host(url)}"
         headers = source.get("headers")
         given = {str(k): Secret(str(v)).reveal() for k, v in headers.items()} if isinstance(headers, dict) else {}
-        text = get_text(cloud, scope, url, given, what)
+        text = tokens.get_text(url, given, what)
     else:
         raise CredentialsError(
             f"{where}: its credential_source is neither a file nor a url",
@@ -207,16 +216,12 @@ def _subject(value: Mapping[str, object], where: str, cloud: Cloud, scope: Conte
     return refresh_token(text, what)  # of a kind that the pool's provider knows: a JWT, or an XML assertion in base64
 
 
-def _impersonate(
-    value: Mapping[str, object], url: str, token: Secret, where: str, cloud: Cloud, scope: Context
-) -> Lease:
+def _impersonate(value: Mapping[str, object], url: str, token: Secret, where: str, tokens: TokenClient) -> Lease:
     account = urlsplit(url).path.rpartition("/")[2].partition(":")[0]
     what = f"{where}: token for {account} from {_host(url)}"
     options = value.get("service_account_impersonation")
     life_s = seconds_in(options, "token_lifetime_seconds", 3600) if isinstance(options, dict) else 3600.0
-    answer = post_json(
-        cloud,
-        scope,
+    answer = tokens.post_json(
         url,
         {"scope": [SCOPE], "lifetime": f"{life_s:.0f}s"},
         token,
@@ -226,15 +231,13 @@ def _impersonate(
     credential = Credential(
         TOKEN_USER, token_in(answer, "accessToken", what), source=f"service account {account}, {where}"
     )
-    return Lease(credential, _until(text_in(answer, "expireTime", what), cloud.clock.now(), life_s))
+    return Lease(credential, _until(text_in(answer, "expireTime", what), tokens.cloud.clock.now(), life_s))
 
 
-def _by_metadata(cloud: Cloud, scope: Context) -> Lease:
-    host = cloud.env.get("GCE_METADATA_HOST") or _METADATA_HOST
+def _by_metadata(tokens: TokenClient) -> Lease:
+    host = tokens.cloud.env.get("GCE_METADATA_HOST") or _METADATA_HOST
     what = f"metadata server {host}"
-    answer = get_metadata(
-        cloud,
-        scope,
+    answer = tokens.get_metadata(
         f"http://{host}{_METADATA_PATH}",
         {"Metadata-Flavor": "Google"},
         what,
@@ -268,7 +271,3 @@ def _host(url: str) -> str:
         return urlsplit(url).netloc.rpartition("@")[2]
     except ValueError:
         return "an address that is not a URL"
-
-
-def _reason(problem: Exception) -> str:
-    return getattr(problem, "strerror", None) or "it is not text"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from msgspec.structs import replace
@@ -27,63 +28,74 @@ _METADATA_S = 3.0
 _FORM = "application/x-www-form-urlencoded"
 
 
-def post_form(
-    cloud: Cloud,
-    scope: Context,
-    url: str,
-    form: Mapping[str, str | Secret],
-    what: str,
-    *,
-    hint: str | None = None,
-    plain_http: bool = False,
-) -> Mapping[str, object]:
-    """Send a form by POST; `hint` says what to do when it is refused, `plain_http` that the user wants it so."""
-    if not plain_http:
-        check_endpoint(url, what)
-    fields = {name: value.reveal() if isinstance(value, Secret) else value for name, value in form.items() if value}
-    body = BytesBody(urlencode(fields).encode())
-    return _object(_send(cloud, scope, Call("POST", url, {"Content-Type": _FORM}, body), what, hint), what)
+class TokenClient:
+    """Asks the token endpoints of one cloud, for one login. `what` begins each message, `hint` ends those of refusals.
 
-
-def post_json(
-    cloud: Cloud, scope: Context, url: str, value: object, bearer: Secret, what: str, *, hint: str | None = None
-) -> Mapping[str, object]:
-    """Send JSON by POST, with a bearer token."""
-    check_endpoint(url, what)
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {bearer.reveal()}"}
-    return _object(
-        _send(cloud, scope, Call("POST", url, headers, BytesBody(json.dumps(value).encode())), what, hint), what
-    )
-
-
-def get_text(cloud: Cloud, scope: Context, url: str, headers: Mapping[str, str], what: str) -> str:
-    """Ask by GET and give the answer as it is."""
-    check_endpoint(url, what)
-    headers = dict(header(name, value, f"{what}: header") for name, value in headers.items())
-    reply = _send(cloud, scope, Call("GET", url, headers), what, None)
-    try:
-        return reply.body.decode()
-    except UnicodeDecodeError:
-        raise CredentialsError(f"{what}: its answer is not text") from None
-
-
-def get_metadata(
-    cloud: Cloud, scope: Context, url: str, headers: Mapping[str, str], what: str, *, absent: str, hint: str
-) -> Mapping[str, object]:
-    """Ask the instance's own metadata service, which is near or not there at all: once, and not for long.
-
-    `absent` is the message where nobody answers.
+    Every method raises `CredentialsError`, what may pass excepted.
     """
-    headers = dict(header(name, value, f"{what}: header") for name, value in headers.items())
-    call = Call("GET", url, headers, idempotent=False, limit=_LIMIT, what=what)
-    try:
-        reply = cloud.fetch(scope.child(seconds=_METADATA_S), call)
-    except (NetworkError, DeadlineError) as problem:
-        scope.check()
-        raise CredentialsError(absent, hint=hint) from problem
-    except RegistryError as error:
-        raise _refused(error, what, hint) from None
-    return _object(reply, what)
+
+    def __init__(self, cloud: Cloud, context: Context) -> None:
+        self.cloud = cloud
+        self._context = context
+
+    def post_form(
+        self, url: str, form: Mapping[str, str | Secret], what: str, hint: str, *, plain_http: bool = False
+    ) -> Mapping[str, object]:
+        """Return the answer to a form; `plain_http` says that the user wants it so."""
+        if not plain_http:
+            check_endpoint(url, what)
+        fields = {name: value.reveal() if isinstance(value, Secret) else value for name, value in form.items() if value}
+        call = Call("POST", url, {"Content-Type": _FORM}, BytesBody(urlencode(fields).encode()))
+        return _object(self._send(call, what, hint), what)
+
+    def post_json(self, url: str, value: object, bearer: Secret, what: str, hint: str) -> Mapping[str, object]:
+        """Return the answer to JSON that is sent with a bearer token."""
+        check_endpoint(url, what)
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {bearer.reveal()}"}
+        return _object(self._send(Call("POST", url, headers, BytesBody(json.dumps(value).encode())), what, hint), what)
+
+    def get_text(self, url: str, headers: Mapping[str, str], what: str) -> str:
+        """Return the answer to a GET as it is."""
+        check_endpoint(url, what)
+        headers = dict(header(name, value, f"{what}: header") for name, value in headers.items())
+        try:
+            return self._send(Call("GET", url, headers), what, None).body.decode()
+        except UnicodeDecodeError:
+            raise CredentialsError(f"{what}: its answer is not text") from None
+
+    def get_metadata(
+        self, url: str, headers: Mapping[str, str], what: str, *, absent: str, hint: str
+    ) -> Mapping[str, object]:
+        """Return what the instance's own metadata service says, which is near or not there: asked once and briefly.
+
+        `absent` is the message where nobody answers.
+        """
+        headers = dict(header(name, value, f"{what}: header") for name, value in headers.items())
+        call = Call("GET", url, headers, idempotent=False, limit=_LIMIT, what=what)
+        try:
+            reply = self.cloud.fetch(self._context.child(seconds=_METADATA_S), call)
+        except (NetworkError, DeadlineError) as problem:
+            self._context.check()
+            raise CredentialsError(absent, hint=hint) from problem
+        except RegistryError as error:
+            raise _refused(error, what, hint) from None
+        return _object(reply, what)
+
+    def read_file(self, path: str, what: str, hint: str) -> str:
+        """Return the text of a file."""
+        try:
+            return self.cloud.read_file(Path(path))
+        except (OSError, UnicodeDecodeError) as problem:
+            reason = getattr(problem, "strerror", None) or "it is not text"
+            raise CredentialsError(f"{what}: cannot be read ({reason})", hint=hint) from None
+
+    def _send(self, call: Call, what: str, hint: str | None) -> Reply:
+        try:
+            return self.cloud.fetch(self._context, replace(call, limit=_LIMIT, what=what))
+        except RegistryError as error:
+            if error.transient:
+                raise
+            raise _refused(error, what, hint) from None
 
 
 def text_in(value: Mapping[str, object], key: str, what: str) -> str:
@@ -125,15 +137,6 @@ def _is_link_local(host: str) -> bool:
         return ipaddress.ip_address(host).is_link_local
     except ValueError:
         return False
-
-
-def _send(cloud: Cloud, scope: Context, call: Call, what: str, hint: str | None) -> Reply:
-    try:
-        return cloud.fetch(scope, replace(call, limit=_LIMIT, what=what))
-    except RegistryError as error:
-        if error.transient:
-            raise
-        raise _refused(error, what, hint) from None
 
 
 def _refused(error: RegistryError, what: str, hint: str | None) -> CredentialsError:

@@ -86,7 +86,7 @@ class RegistryClients:
             repository,
             self._shared,
             self._capabilities(endpoint),
-            self.side(endpoint).control,
+            self.cloud_services(endpoint).management,
             self._listings.get(endpoint.host, ReferrersList),
             self._in_flight if self.can_mount(endpoint) else None,
         )
@@ -101,7 +101,7 @@ class RegistryClients:
         """Return whether this registry links blobs across repositories at all, and the user wants it to."""
         return self._capabilities(endpoint).known.mounts
 
-    def side(self, endpoint: RegistryEndpoint) -> CloudServices:
+    def cloud_services(self, endpoint: RegistryEndpoint) -> CloudServices:
         """Return what stands behind a registry; where that is nothing, its login alone."""
         provider = find_family(endpoint.host, endpoint.family)
         return self._services.get(
@@ -114,10 +114,10 @@ class RegistryClients:
 
     def resolve(self, endpoint: RegistryEndpoint, context: Context) -> RegistryEndpoint:
         """Return an access whose host is the real one, where the cloud has to be asked for a part of it."""
-        side = self.side(endpoint)
-        host = side.control.real_host(context) if side.control else endpoint.host
+        services = self.cloud_services(endpoint)
+        host = services.management.real_host(context) if services.management else endpoint.host
         resolved = replace(endpoint, host=host)
-        self._services.get(resolved, lambda: side)  # what was learnt (a token, a role's session) serves both
+        self._services.get(resolved, lambda: services)  # what was learnt (a token, a role's session) serves both
         return resolved
 
     def distance_s(self, endpoint: RegistryEndpoint) -> float | None:
@@ -132,8 +132,8 @@ class RegistryClients:
 
     def _open(self, endpoint: RegistryEndpoint) -> Session:
         provider = find_family(endpoint.host, endpoint.family)
-        fixed = FixedCredential(endpoint.credential) if endpoint.credential else self.side(endpoint).credentials
-        credentials = self._renewing(endpoint) or fixed
+        given = FixedCredential(endpoint.credential) if endpoint.credential else None
+        credentials = self._renewing(endpoint) or given or self.cloud_services(endpoint).credentials
         return Session(
             endpoint,
             provider.api_host(endpoint.host),
@@ -177,8 +177,8 @@ class RegistryClients:
             host,
             lambda: LearntCapabilities(
                 find_family(host, endpoint.family).capabilities,
-                find=lambda name: self._shared.cache.find_ability(host, name),
-                note=lambda name, value: self._shared.cache.remember_ability(host, name, value),
+                find=lambda name: self._shared.cache.find_capability(host, name),
+                note=lambda name, value: self._shared.cache.remember_capability(host, name, value),
                 lasts=self._shared.upload_store is not None,
                 mount=self._mount,
             ),

@@ -79,14 +79,14 @@ class ManifestPush:
             may_repeat = not is_over and self._may_repeat(failure)
             if self._in_doubt and self._is_there(around, urgent=is_over):
                 return False
-            retried = retry_state.spend(failure) if may_repeat and not self._is_alias() else None
-            if retried is None:
+            retried = retry_state.spend(failure) if may_repeat and not self._is_alias() else failure
+            if isinstance(retried, OciPushError):
                 if self._in_doubt and self._is_stray() and retry_state.attempt == 1 and self._repair(around):
                     return False
-                if isinstance(failure, NetworkError):
-                    self._session.gave_up(failure)
+                if isinstance(retried, NetworkError):
+                    self._session.gave_up(retried)
                 # A cancel broke the connection: it is the reason, not that.
-                raise (context.reason or failure).with_doubt(self._in_doubt)
+                raise (context.reason or retried).with_doubt(self._in_doubt)
             what = endpoints.manifest_name(self._repository, self._target)
             self._emit(RetryScheduled(what, str(failure), retried.attempt, retried.wait_s))
             try:

@@ -274,10 +274,10 @@ class BlobUpload:
         if action not in (Action.REPEAT, Action.ASK, Action.RESTART):
             raise error
         retried = retry_state.spend(error)
-        if retried is None:
-            if isinstance(error, NetworkError):
-                self._session.gave_up(error)
-            raise error
+        if isinstance(retried, OciPushError):
+            if isinstance(retried, NetworkError):
+                self._session.gave_up(retried)
+            raise retried
         if isinstance(before, Sending):
             is_second = action is Action.ASK and self._disputed == before.confirmed
             self._disputed = before.confirmed if action is Action.ASK else -1

@@ -17,11 +17,11 @@ from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, image_id_of, 
 from oci_push.errors import ConfigError, DeadlineError, OciPushError
 from oci_push.events import Emit, LogMessage, RetryScheduled, StepStarted
 from oci_push.language.resolve import ResolvedPush, resolve_build, resolve_push
-from oci_push.language.resolve_source import ImageSource
+from oci_push.language.resolve_source import StepImage
 from oci_push.language.resolving import Pushed, ResolveContext
 from oci_push.language.steps import BuildStep, PushStep, Retry, wait_s
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.runner.outputs import push_members
+from oci_push.runner.outputs import push_outputs
 from oci_push.runner.simulate import step_variables
 from oci_push.runtime.context import Context
 
@@ -114,7 +114,7 @@ class PushAttempts:
             tried = self._perform(resolved, source, context)
         return tried
 
-    def _perform(self, resolved: ResolvedPush, source: ImageSource, context: Context) -> UnitResult:
+    def _perform(self, resolved: ResolvedPush, source: StepImage, context: Context) -> UnitResult:
         registries: dict[str, RegistryEndpoint] = {}
         unit = push_unit(resolved, source, registries)
         return perform(unit, self._pusher.knowing(registries), context, self._emit)
@@ -127,7 +127,7 @@ class PushAttempts:
         )
 
 
-def push_unit(resolved: ResolvedPush, source: ImageSource, registries: dict[str, RegistryEndpoint]) -> PushUnit:
+def push_unit(resolved: ResolvedPush, source: StepImage, registries: dict[str, RegistryEndpoint]) -> PushUnit:
     """Return the unit of a resolved push from `source`; how the registries it names are reached goes to `registries`.
 
     Pulling and pushing with one integration may differ in roles, so the names tell them apart.
@@ -148,11 +148,11 @@ def push_unit(resolved: ResolvedPush, source: ImageSource, registries: dict[str,
 
 
 def exported(done: AttemptOutcome) -> dict[str, str]:
-    """Return the members that a successful push has."""
+    """Return the outputs that a successful push has."""
     if done.resolved is None or not done.last.results:
         return {}
     first = done.last.results[0]
-    return dict(push_members(done.resolved.registry, first.repository, first.root, done.last.image_id))
+    return dict(push_outputs(done.resolved.registry, first.repository, first.root, done.last.image_id))
 
 
 def pushed_image(done: AttemptOutcome) -> Pushed | None:
@@ -163,7 +163,7 @@ def pushed_image(done: AttemptOutcome) -> Pushed | None:
     return Pushed(first.repository, first.root, done.targets[0].endpoint, done.resolved.image_name)
 
 
-def read_image_id(pusher: Pusher, source: ImageSource, context: Context) -> str:
+def read_image_id(pusher: Pusher, source: StepImage, context: Context) -> str:
     """Return the digest of an image's configuration, for members of build steps; raises `OciPushError`."""
     with pusher.open(source.source, context, given=source.endpoint) as opened:
         return image_id_of(opened.manifest(context, opened.root(context)))

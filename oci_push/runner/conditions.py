@@ -19,8 +19,8 @@ from oci_push.variables.derived import DERIVED
 from oci_push.variables.lookup import Variables, names_in
 
 _OF_GIT = ("CF_BRANCH", "CF_REVISION", "CF_BRANCH_TAG_NORMALIZED")
-_FINISHED = frozenset({"success", "failure", "skipped", "terminated"})
-_WITHOUT_RESULT = frozenset({"pending", Status.SKIPPED})
+_FINISHED = frozenset({Status.SUCCESS, Status.FAILURE, Status.SKIPPED, Status.TERMINATED})
+_WITHOUT_RESULT = frozenset({Status.PENDING, Status.SKIPPED})
 _ALWAYS_THERE = frozenset({"CF_BRANCH", "CF_REVISION", *(n for n, one in DERIVED.items() if one.base in _OF_GIT)})
 _STEP_NAMES = re.compile(r"\bsteps\.([\w-]+)|(?<![\w.\"'-])([\w-]+)\.result\b")
 _MOST_READ = 1024
@@ -77,7 +77,7 @@ class VariablesEvaluator:
         return self._no(said, conditions.any, states)
 
     def _no(self, reason: str, conditions: tuple[Condition, ...], states: Mapping[str, str]) -> Decision:
-        """Say no, with the steps and variables in false conditions that have no value yet and should have one."""
+        """Return a no, with the steps and variables in false conditions that have no value yet and should have one."""
         text = "\n".join(condition.expression.text for condition in conditions)
         steps = tuple(name for name in _asked(text) if states.get(name) in _WITHOUT_RESULT)
         is_unknown = any(name in _ALWAYS_THERE and self._variables.lookup(name) is None for name in names_in(text))
@@ -109,14 +109,14 @@ class VariablesEvaluator:
 
 
 class _Steps(Mapping[str, Value]):
-    """The members of each step by its name, put together when it is asked for."""
+    """The outputs of each step by its name, put together when it is asked for."""
 
-    def __init__(self, states: Mapping[str, str], members: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(self, states: Mapping[str, str], outputs: Mapping[str, Mapping[str, str]]) -> None:
         self._states = states
-        self._members = members
+        self._outputs = outputs
 
     def __getitem__(self, name: str) -> Value:
-        return {**self._members.get(name, {}), "name": name, "result": str(self._states[name])}
+        return {**self._outputs.get(name, {}), "name": name, "result": str(self._states[name])}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._states)
@@ -152,7 +152,7 @@ def _waits(wanted: Dependency, states: Mapping[str, str]) -> str:
     if state is None:
         return f"waits for step {name!r}, which does not exist"
     words = " or ".join(wanted.states)
-    never = " (it did not run)" if state == Status.SKIPPED and "skipped" not in wanted.states else ""
+    never = " (it did not run)" if state == Status.SKIPPED and Status.SKIPPED not in wanted.states else ""
     return f"step {name!r} is {state}{never}, not {words}"
 
 

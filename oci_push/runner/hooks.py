@@ -22,8 +22,8 @@ from oci_push.runner.notes import NoteWriter
 from oci_push.runner.results import Annotation, HookResult
 from oci_push.runner.schedule import Rules, Schedule
 from oci_push.runner.settings import RunSettings
+from oci_push.runtime.commands import run_shell
 from oci_push.runtime.context import Context
-from oci_push.runtime.shell import run_shell
 from oci_push.variables.lookup import Variables
 
 ELECTED = "on_elected"
@@ -34,7 +34,7 @@ _MOST_VALUE_BYTES = 100_000  # Linux takes 128 KiB for name and value
 _NEEDS_LEAVE = "shell commands run only with --allow-exec"
 
 RunSteps = Callable[[Schedule, ResolveContext, Context], Status]
-"""Drive a schedule of a hook's steps to its end and give its status."""
+"""Drive a schedule of a hook's steps to its end and return its status."""
 
 
 class HookRunner(Struct, frozen=True):
@@ -110,7 +110,7 @@ class Shell(Struct, frozen=True):
     emit: Emit
 
     def run(self, commands: tuple[Text, ...], context: Context) -> int:
-        """Run commands as one script that ends at the first failure; gives its exit code."""
+        """Run commands as one script that ends at the first failure; return its exit code."""
         script = "\n".join(self.variables.interpolate(command.text).text for command in commands)
         return run_shell(script, self._environment(), context, lambda line: self.emit(LogMessage(f"  {line}")))
 
@@ -131,7 +131,7 @@ class Shell(Struct, frozen=True):
 
 
 def run_commands(commands: tuple[Text, ...], what: str, shell: Shell, context: Context) -> tuple[Status, str]:
-    """Run commands; gives a status and the reason for it."""
+    """Run commands; return a status and the reason for it."""
     if not shell.settings.allow_exec:
         return Status.SKIPPED, _NEEDS_LEAVE
     shell.emit(LogMessage(f"{what}: runs {len(commands)} commands"))

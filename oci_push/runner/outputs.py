@@ -1,4 +1,4 @@
-"""Members of steps: what later steps, conditions and exports can know of one."""
+"""Outputs of steps: what later steps, conditions and exports can know of one."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def step_outputs(step: Step, result: str, variables: Variables) -> dict[str, str
     return found
 
 
-def push_members(registry: str, repository: Repository, digest: Digest, image_id: str) -> Mapping[str, str]:
+def push_outputs(registry: str, repository: Repository, digest: Digest, image_id: str) -> Mapping[str, str]:
     """Return what a push has after it succeeded: `digest` is the manifest's, `image_id` the configuration's."""
     return {"registry": registry, "imageId": image_id, "imageRepoDigest": f"{repository.familiar}@{digest}"}
 
 
-def planned_members(step: Step, result: str, variables: Variables, resolved: ResolvedPush | None) -> dict[str, str]:
+def planned_outputs(step: Step, result: str, variables: Variables, resolved: ResolvedPush | None) -> dict[str, str]:
     """Return what a plan can know."""
     found = step_outputs(step, result, variables)
     if isinstance(step, PushStep) and resolved is not None:

@@ -13,8 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from oci_push import forms
 from oci_push.engine.plan import PushPlan
-from oci_push.engine.push import PushResult
-from oci_push.engine.replicate import ReplicaResult
+from oci_push.engine.push import PushResult, ReplicaResult
 from oci_push.engine.transfer import BlobResult
 from oci_push.errors import OciPushError, exit_code
 from oci_push.events import Event

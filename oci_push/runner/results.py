@@ -12,8 +12,7 @@ from typing import TypeAlias
 from msgspec import Struct, field
 
 from oci_push.engine.plan import PushTarget
-from oci_push.engine.push import PushResult
-from oci_push.engine.replicate import ReplicaResult
+from oci_push.engine.push import PushResult, ReplicaResult
 from oci_push.errors import OciPushError
 from oci_push.language.steps import Step
 from oci_push.model.outcomes import Status
@@ -72,7 +71,7 @@ class StepResult(Struct, frozen=True):
 
 
 class Pushes(Struct, frozen=True):
-    """Tell how many push steps there were and ran; `idle` are names and reasons of the others.
+    """How many push steps there were and ran; `idle` are names and reasons of the others.
 
     `roots` are the steps behind those; `is_blocked` says that no step's own conditions kept it from running.
     """
@@ -84,14 +83,14 @@ class Pushes(Struct, frozen=True):
     is_blocked: bool = False
 
     def fails(self, *, required: bool | None) -> bool:
-        """Say whether a run that pushed nothing failed by that; where nothing is said, unless somebody wanted it so."""
+        """Return whether a run failed by pushing nothing: as `required` says, or where nobody wanted it so."""
         if self.ran or required is False:
             return False
         return bool(required) or (self.total > 0 and self.is_blocked)
 
     @property
     def hint(self) -> str:
-        """Say what would make the steps run, where that is known."""
+        """Return what would make the steps run, where that is known."""
         assumed = " ".join(f"--assume {shlex.quote(f'{name}=success')}" for name in self.roots)
         if assumed:
             return f"say what steps that are not run here came to: {assumed}, or --foreign success for all"

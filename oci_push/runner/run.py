@@ -42,13 +42,13 @@ class Runner:
         Left out is what a condition skips, as far as that can be known.
         """
         apart = replace(self._context, variables=self._context.variables.inside_hooks())
-        assumed = replace(self._settings.as_assumed(), checks_all=True)
+        assumed = replace(self._settings, checks_all=True)
         raise_together(simulate(pipeline, apart, assumed).problems)
 
     def run(self, pipeline: Pipeline, context: Context) -> RunReport:
         """Run every step; a cancel still gives the report, with what was not reached. Raises `ConfigError`."""
         self.check(pipeline)
-        assumed = self._settings.as_assumed()
+        assumed = self._settings
         pipeline = settled(pipeline, self._context, assumed)
         started = context.clock.monotonic()
         evaluator = VariablesEvaluator(self._context.variables)

@@ -77,12 +77,12 @@ class Entry(Struct, eq=False):
 
     @property
     def is_over(self) -> bool:
-        """Say whether it has a result."""
+        """Return whether it has a result."""
         return self.state in _OVER
 
     @property
     def has_failed(self) -> bool:
-        """Say whether it ended badly."""
+        """Return whether it ended badly."""
         return self.state in _FAILED
 
     def outermost(self) -> Entry:
@@ -126,7 +126,7 @@ class Schedule:
 
     @property
     def is_over(self) -> bool:
-        """Say whether every step has a result."""
+        """Return whether every step has a result."""
         return self._unfinished == 0
 
     def entries(self) -> list[Entry]:
@@ -190,7 +190,7 @@ class Schedule:
         return Status.SUCCESS if others == 0 else Status.RUNNING
 
     def _advance(self, started: list[Entry]) -> bool:
-        """Take one round; says whether another may find more."""
+        """Take one round; return whether another may find more."""
         before = self._changes
         if self._rules.is_parallel:
             self._advance_by_conditions(started)
@@ -202,11 +202,11 @@ class Schedule:
         while self._position < len(self._roots):
             entry = self._roots[self._position]
             if entry.state == Status.PENDING:
-                verdict = self._stop_verdict() if self._stopped else self._verdict(entry)
-                if verdict.runs:
+                decision = self._stop_decision() if self._stopped else self._decide(entry)
+                if decision.runs:
                     self._start([entry], started)
                 else:
-                    self._skip(entry, verdict)
+                    self._skip(entry, decision)
             if not entry.is_over:
                 return
             self._position += 1
@@ -214,17 +214,17 @@ class Schedule:
     def _advance_by_conditions(self, started: list[Entry]) -> None:
         if self._stopped:
             for entry in list(self._waiting.values()):
-                self._skip(entry, self._stop_verdict())
+                self._skip(entry, self._stop_decision())
             return
         judged = [self._waiting[name] for name in self._to_evaluate if name in self._waiting]
         self._to_evaluate = {
             name: None for name in self._to_evaluate if _asks_more(self._by_name[name].step.settings.when)
         }
-        able = [entry for entry in judged if self._verdict(entry).runs]
+        able = [entry for entry in judged if self._decide(entry).runs]
         if able:
             self._start(sorted(able, key=lambda entry: entry.index), started)
         elif not self._running:
-            self._skip_all({entry.name: self._verdict(entry) for entry in self._waiting.values()})
+            self._skip_all({entry.name: self._decide(entry) for entry in self._waiting.values()})
 
     def _start(self, entries: list[Entry], started: list[Entry], *, same_group: bool = False) -> None:
         if not entries:
@@ -238,11 +238,11 @@ class Schedule:
             if not isinstance(entry.step, ParallelStep):
                 started.append(entry)
                 continue
-            verdicts = [(child, self._verdict(child)) for child in entry.children]
-            for child, verdict in verdicts:
-                if not verdict.runs:
-                    self._skip(child, verdict)
-            self._start([child for child, verdict in verdicts if verdict.runs], started, same_group=True)
+            decisions = [(child, self._decide(child)) for child in entry.children]
+            for child, decision in decisions:
+                if not decision.runs:
+                    self._skip(child, decision)
+            self._start([child for child, decision in decisions if decision.runs], started, same_group=True)
         for entry in () if same_group else entries:
             self._conclude(entry)  # none of a group's children may have started
 
@@ -255,7 +255,7 @@ class Schedule:
             self._abort_after(entry)
 
     def _settle(self, entry: Entry) -> None:
-        """Give a parallel step its result once all its children have theirs."""
+        """Set a parallel step's result once all its children have theirs."""
         for child in entry.children:
             if child.state == Status.RUNNING and child.children:
                 self._settle(child)
@@ -272,7 +272,7 @@ class Schedule:
             self._set(entry, Status.FAILURE, unmet)
 
     def _unmet(self, criteria: SuccessCriteria | None, entries: list[Entry]) -> str:
-        """Say why entries do not count as successful together, or nothing."""
+        """Return why entries do not count as successful together, or nothing."""
         for entry in entries:
             is_named = criteria is not None and criteria.only is not None and entry.name in criteria.only
             is_let_pass = not is_named and self._evaluator.flag(entry.step.settings.fail_fast) is False
@@ -280,8 +280,8 @@ class Schedule:
                 return f"step {entry.name!r} ended with {entry.state}"
         if criteria is None:
             return ""
-        verdict = self._evaluator.holds(criteria.conditions, self._states, self.workflow())
-        return "" if verdict.runs else f"success_criteria: {verdict.reason}"
+        decision = self._evaluator.holds(criteria.conditions, self._states, self.workflow())
+        return "" if decision.runs else f"success_criteria: {decision.reason}"
 
     def _abort_after(self, entry: Entry) -> None:
         if not entry.has_failed or self._has_aborted:
@@ -296,7 +296,7 @@ class Schedule:
         return own if own is not None else root if root is not None else True
 
     def _fails_strictly(self, entry: Entry) -> bool:
-        """Say whether a failure that stopped nothing fails the build; on a parallel step it never does."""
+        """Return whether a failure that stopped nothing fails the build; on a parallel step it never does."""
         parent = entry.parent.step if entry.parent else None
         criteria = parent.success_criteria if isinstance(parent, ParallelStep) else self._rules.success_criteria
         if not entry.has_failed or entry.children or self._fails_fast(entry) or not _counts(criteria, entry):
@@ -304,19 +304,19 @@ class Schedule:
         own = self._evaluator.flag(entry.step.settings.strict_fail_fast)
         return bool(own if own is not None else self._evaluator.flag(self._rules.strict_fail_fast))
 
-    def _verdict(self, entry: Entry) -> Decision:
+    def _decide(self, entry: Entry) -> Decision:
         return self._evaluator.allows(entry.step.settings.when, self._states, self.workflow(entry))
 
-    def _stop_verdict(self) -> Decision:
+    def _stop_decision(self) -> Decision:
         return Decision(False, self._stopped, is_unknown=True)
 
-    def _skip_all(self, verdicts: dict[str, Decision]) -> None:
+    def _skip_all(self, decisions: dict[str, Decision]) -> None:
         """Skip steps that wait for each other or for nothing that will come, those first that others wait for."""
-        stack = list(reversed(verdicts))
+        stack = list(reversed(decisions))
         opened: set[str] = set()
         while stack:
             name = stack[-1]
-            before = [one for one in verdicts[name].steps if one in verdicts and one not in opened]
+            before = [one for one in decisions[name].steps if one in decisions and one not in opened]
             if name not in opened and before:
                 stack += before
                 opened.add(name)
@@ -324,18 +324,18 @@ class Schedule:
             opened.add(name)
             stack.pop()
             if self._by_name[name].state == Status.PENDING:
-                self._skip(self._by_name[name], verdicts[name])
+                self._skip(self._by_name[name], decisions[name])
 
-    def _skip(self, entry: Entry, verdict: Decision) -> None:
-        behind = [self._by_name[name] for name in verdict.steps]
-        is_blocked = verdict.is_unknown or any(one.is_blocked or not one.is_over for one in behind)
+    def _skip(self, entry: Entry, decision: Decision) -> None:
+        behind = [self._by_name[name] for name in decision.steps]
+        is_blocked = decision.is_unknown or any(one.is_blocked or not one.is_over for one in behind)
         roots = tuple(dict.fromkeys(root for one in behind for root in one.roots))
         causes = [
             f"step {one.name!r} is skipped: {one.reason}"
             for one in behind
             if one.state == Status.SKIPPED and one.reason
         ]
-        reason = causes[0] if len(verdict.steps) == 1 and causes else "; ".join([verdict.reason, *causes])
+        reason = causes[0] if len(decision.steps) == 1 and causes else "; ".join([decision.reason, *causes])
         self._newly_skipped.append(entry)
         for each in entry.walk():
             each.is_blocked, each.roots = is_blocked, roots
@@ -355,7 +355,7 @@ class Schedule:
 
 
 def _asks_more(when: When) -> bool:
-    """Say whether a step that waits must be judged anew whatever changes, not only when a step it names does."""
+    """Return whether a step that waits must be judged anew whatever changes, not only when a step it names does."""
     return when.dependencies is None or when.conditions != Conditions()
 
 

@@ -12,14 +12,14 @@ from oci_push.language.steps import MAX_WAIT_S, BuildStep, Hook, Pipeline, PushS
 from oci_push.model.outcomes import Status
 from oci_push.runner.conditions import VariablesEvaluator
 from oci_push.runner.given_images import count_given
-from oci_push.runner.outputs import planned_members
+from oci_push.runner.outputs import planned_outputs
 from oci_push.runner.results import Pushes, count_pushes
 from oci_push.runner.schedule import Entry, Rules, Schedule
-from oci_push.runner.simulated_results import TIMEOUT, SimulatedResults
+from oci_push.runner.simulated_results import AssumedResult, SimulatedResults
 
 
 class PlannedStep(Struct):
-    """Tell what would become of one step; `waits_s` are those between attempts, in seconds.
+    """What would become of one step; `waits_s` are those between attempts, in seconds.
 
     `problem` is what keeps its target from being resolved; `is_kept_back` says that its hook on_elected failed.
     """
@@ -36,7 +36,7 @@ class PlannedStep(Struct):
 
     @property
     def runs(self) -> bool:
-        """Say whether its work would be begun."""
+        """Return whether its work would be begun."""
         return self.result != Status.SKIPPED and not self.is_kept_back
 
 
@@ -58,10 +58,12 @@ class Simulation(Struct):
 class Assumed(Struct, frozen=True):
     """What is assumed of a run: results, whether steps of other types count as successful, pushes of builds.
 
-    With `checks_all` steps that only wait for another result of a step are resolved too, so that mistakes show early.
+    `requires_push` fails a run in which no push step ran, or lets it pass; where nothing is said it fails, unless a
+    step's own conditions wanted it so. With `checks_all` steps that only wait for another result of a step are resolved
+    too, so that mistakes show early.
     """
 
-    results: SimulatedResults
+    results: SimulatedResults = field(default_factory=lambda: SimulatedResults({}))
     foreign_succeeds: bool = False
     auto_push: bool = False
     max_wait_s: float = MAX_WAIT_S
@@ -75,11 +77,10 @@ class Assumed(Struct, frozen=True):
             return Status.SUCCESS, "the image of its build stands for it"
         if not (self.results.is_given(step) or self.foreign_succeeds):
             return Status.SKIPPED, reason
-        result = self.results.of(step.name)
-        return (Status.FAILURE if result == TIMEOUT else Status(result)), f"assumed; {reason}"
+        return self.results.of(step.name).status, f"assumed; {reason}"
 
     def pushes(self, step: Step, evaluator: VariablesEvaluator) -> bool:
-        """Say whether a step pushes an image, which a build step does where that was asked for."""
+        """Return whether a step pushes an image, which a build step does where that was asked for."""
         if isinstance(step, BuildStep):
             return self.auto_push and evaluator.flag(step.disable_push) is not True
         return isinstance(step, PushStep)
@@ -151,7 +152,7 @@ class _Simulator:
             planned = self._planned.get(entry.name)
             resolved = planned.resolved if planned else None
             self._context.variables.export(
-                entry.name, planned_members(entry.step, result, self._context.variables, resolved)
+                entry.name, planned_outputs(entry.step, result, self._context.variables, resolved)
             )
             self._schedule.finish(entry.name, result, reason)
             ended = ended or frozenset(self._schedule.to_cancel())
@@ -181,12 +182,12 @@ class _Simulator:
         while True:
             attempt = len(waits) + 1
             result = self._assumed.results.of(step.name, attempt)
-            if result != Status.FAILURE or attempt >= retry.max_attempts:
+            if result is not AssumedResult.FAILURE or attempt >= retry.max_attempts:
                 break
             waits.append(wait_s(retry, attempt, self._assumed.max_wait_s))
         planned.attempts, planned.waits_s = attempt, tuple(waits)
-        reasons = {TIMEOUT: "its time limit is exceeded", Status.SUCCESS: ""}
-        return (Status.FAILURE if result == TIMEOUT else Status(result)), reasons.get(result, "assumed")
+        reasons = {AssumedResult.TIMEOUT: "its time limit is exceeded", AssumedResult.SUCCESS: ""}
+        return result.status, reasons.get(result, "assumed")
 
     def _resolve(self, step: Step) -> tuple[ResolvedPush | None, str]:
         resolve_context = replace(self._context, variables=self._context.variables.overlay(step_variables(step)))
@@ -210,11 +211,11 @@ class _Simulator:
                     self._resolve(entry.step)
 
     def _hook(self, owner: str, hook: Hook | None, event: str) -> bool:
-        """Note a hook; says whether it lets go on."""
+        """Note a hook; return whether it lets go on."""
         if hook is None or not (hook.commands or hook.steps or hook.notes != type(hook.notes)()):
             return True
         self._done.events.append(f"{owner}.{event}" if owner else event)
-        if self._assumed.results.of_hook(owner, event) == Status.SUCCESS:
+        if self._assumed.results.of_hook(owner, event) is AssumedResult.SUCCESS:
             return True
         return bool(hook.steps) and all(self._is_let_pass(step, hook) for step in hook.steps)
 

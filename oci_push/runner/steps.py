@@ -81,9 +81,9 @@ class StepRunner(Struct, frozen=True):
             reason = f"hook on_elected ended with {first.status}: {first.reason}"
             return StepResult(step.name, Status.FAILURE, reason=reason, hooks=(first,), notes=notes, aborts=True)
         result = self._work(step, resolve_context, context, emit, title)
-        members = {**step_outputs(step, result.status, variables), **self._own_members(step, result)}
-        self.resolve_context.variables.export(step.name, members)
-        hooks = replace(hooks, states={**state.states, step.name: result.status}, image=members.get("imageId", ""))
+        outputs = {**step_outputs(step, result.status, variables), **self._own_outputs(step, result)}
+        self.resolve_context.variables.export(step.name, outputs)
+        hooks = replace(hooks, states={**state.states, step.name: result.status}, image=outputs.get("imageId", ""))
         done = [first] if first else []
         found = list(notes)
         for event in ("on_success" if result.status == Status.SUCCESS else "on_fail", "on_finish"):
@@ -102,7 +102,7 @@ class StepRunner(Struct, frozen=True):
             status, reason = run_foreign(step, Shell(resolve_context.variables, self.settings, emit), context)
             return StepResult(step.name, status, reason=reason)
         evaluator = VariablesEvaluator(resolve_context.variables)
-        if isinstance(step, BuildStep) and not self.settings.as_assumed().pushes(step, evaluator):
+        if isinstance(step, BuildStep) and not self.settings.pushes(step, evaluator):
             return self._build(step, resolve_context, context, emit)
         if not isinstance(step, PushStep | BuildStep):
             return StepResult(step.name, Status.SKIPPED)
@@ -145,12 +145,12 @@ class StepRunner(Struct, frozen=True):
         return StepResult(step.name, Status.SUCCESS, reason=reason)
 
     def _foreign(self, step: UnsupportedStep) -> StepResult:
-        status, reason = self.settings.as_assumed().of_foreign(step)
-        members = step_outputs(step, status, self.resolve_context.variables)
-        self.resolve_context.variables.export(step.name, members)
+        status, reason = self.settings.of_foreign(step)
+        outputs = step_outputs(step, status, self.resolve_context.variables)
+        self.resolve_context.variables.export(step.name, outputs)
         return StepResult(step.name, status, reason=reason)
 
-    def _own_members(self, step: Step, result: StepResult) -> Mapping[str, str]:
+    def _own_outputs(self, step: Step, result: StepResult) -> Mapping[str, str]:
         return self.resolve_context.variables.exports().get(step.name, {}) if result.status == Status.SUCCESS else {}
 
     def _attach(self, result: StepResult, notes: list[Annotation], context: Context, emit: Emit) -> None:

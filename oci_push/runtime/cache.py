@@ -3,7 +3,7 @@
 Four kinds of facts: a repository held a blob (a place to mount it from); an uncompressed layer became a
 compressed one (so that a second push compresses nothing); a registry could or could not do something; an upload was
 open and this far. All may be outdated: whoever uses one must cope with its being wrong. Nothing secret is kept in the
-clear. The file itself, and what happens when it cannot be used, is `memory_file`.
+clear. The file itself, and what happens when it cannot be used, is `cache_file`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from oci_push.secret import repr_without
 DAY_S = 24 * 3600.0
 KEEP_S = 90 * DAY_S
 """How long a fact is kept after it was last seen."""
-ABILITY_S = 7 * DAY_S
-"""How long a registry's ability is believed: registries are updated."""
+CAPABILITY_S = 7 * DAY_S
+"""How long a capability of a registry is believed: registries are updated."""
 REFUSAL_S = DAY_S
 """How long that it cannot do something: what refused once may have been passing, and trying costs a request."""
 UPLOAD_S = DAY_S
@@ -90,11 +90,11 @@ class Cache(Protocol):
         """Note what a layer became."""
         ...
 
-    def find_ability(self, registry: str, name: str) -> str | None:
+    def find_capability(self, registry: str, name: str) -> str | None:
         """Return what was last learnt about a registry, if that is not too long ago."""
         ...
 
-    def remember_ability(self, registry: str, name: str, value: str) -> None:
+    def remember_capability(self, registry: str, name: str, value: str) -> None:
         """Note what a registry has shown."""
         ...
 
@@ -139,11 +139,11 @@ class NoCache:
     def store(self, diff_id: Digest, settings_key: str, digest: Digest, size: int) -> None:
         """Do nothing."""
 
-    def find_ability(self, registry: str, name: str) -> str | None:
+    def find_capability(self, registry: str, name: str) -> str | None:
         """Know nothing."""
         return None
 
-    def remember_ability(self, registry: str, name: str, value: str) -> None:
+    def remember_capability(self, registry: str, name: str, value: str) -> None:
         """Do nothing."""
 
     def find_upload(self, registry: str, repository: str, digest: Digest) -> OpenUpload | None:
@@ -217,17 +217,17 @@ class SqliteCache:
         row = (str(diff_id), settings_key, str(digest), size, self._clock.now())
         self._write("INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?, ?)", row, is_urgent=True)
 
-    def find_ability(self, registry: str, name: str) -> str | None:
-        """Return the value if it was noted within `ABILITY_S`, or within `REFUSAL_S` if it is a refusal or a limit."""
+    def find_capability(self, registry: str, name: str) -> str | None:
+        """Return the value if it was noted within `CAPABILITY_S`; a refusal or a limit within `REFUSAL_S`."""
         query = "SELECT value, seen FROM abilities WHERE registry = ? AND name = ? AND seen >= ?"
         now = self._clock.now()
-        for value, seen in self._read(query, (registry, name, now - ABILITY_S)):
+        for value, seen in self._read(query, (registry, name, now - CAPABILITY_S)):
             is_refusal = value == "no" or name.endswith("_limit")
             if not is_refusal or (isinstance(seen, float) and seen >= now - REFUSAL_S):
                 return str(value)
         return None
 
-    def remember_ability(self, registry: str, name: str, value: str) -> None:
+    def remember_capability(self, registry: str, name: str, value: str) -> None:
         """Note what a registry has shown."""
         self._write("INSERT OR REPLACE INTO abilities VALUES (?, ?, ?, ?)", (registry, name, value, self._clock.now()))
 
@@ -289,7 +289,7 @@ class SqliteCache:
             [
                 ("DELETE FROM blobs WHERE seen < ?", (now - KEEP_S,)),
                 ("DELETE FROM layers WHERE seen < ?", (now - KEEP_S,)),
-                ("DELETE FROM abilities WHERE seen < ?", (now - ABILITY_S,)),
+                ("DELETE FROM abilities WHERE seen < ?", (now - CAPABILITY_S,)),
                 ("DELETE FROM uploads WHERE seen < ?", (now - UPLOAD_S,)),
                 (most, (KEEP_BLOBS - 1,)),
                 ("DELETE FROM cleanings", ()),

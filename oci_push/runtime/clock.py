@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tell the time and wait; seconds everywhere."""
+    """The time, and waiting; seconds everywhere."""
 
     def monotonic(self) -> float:
         """Return seconds since some fixed moment; never goes back."""
@@ -19,7 +19,7 @@ class Clock(Protocol):
         ...
 
     def wait(self, flag: threading.Event, seconds: float | None) -> bool:
-        """Wait until `flag` is set or `seconds` have passed; say whether it is set."""
+        """Wait until `flag` is set or `seconds` have passed; return whether it is set."""
         ...
 
 

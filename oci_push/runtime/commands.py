@@ -1,25 +1,30 @@
-"""Other programs: one short run with bytes in and bytes out, bounded in time and size.
+"""Other programs: one short run with bytes in and bytes out, and shell commands of hooks with their output by lines.
 
-The core receives a `RunCommand`; `command_runner` makes the real one where the program is put together.
+The core receives a `RunCommand`, bounded in time and size; `command_runner` makes the real one where the program is put
+together. `run_shell` runs what the user allowed, for as long as its scope lasts.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+import signal
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import IO, TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 from oci_push.runtime.clock import Clock
+from oci_push.runtime.context import Context
 from oci_push.secret import repr_without
 
 if TYPE_CHECKING:
     import subprocess
 
 MAX_OUTPUT_BYTES = 1024 * 1024
+_SCRIPT = "OCI_PUSH_COMMANDS"
+_MAX_LINE = 64 * 1024
 
 
 class Finished(Struct, frozen=True):
@@ -105,3 +110,39 @@ def _read_both(process: subprocess.Popen[bytes], end: float, clock: Clock) -> tu
                     raise OSError(f"its output is over the limit of {MAX_OUTPUT_BYTES} bytes")
     stdout, stderr = outputs.values()
     return bytes(stdout), bytes(stderr)
+
+
+def run_shell(script: str, env: Mapping[str, str], context: Context, on_line: Callable[[str], None]) -> int:
+    """Run a script with ``sh -e`` and return its exit code; raises what ended `context`, and ``OSError``.
+
+    The script travels in the environment, since arguments are seen by every user of the machine. The commands have a
+    process group of their own, all of which is killed when the scope ends.
+    """
+    import subprocess  # few runs have hooks
+
+    process = subprocess.Popen(
+        ["/bin/sh", "-e", "-c", f'eval "${_SCRIPT}"'],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**env, _SCRIPT: script},
+        start_new_session=True,
+    )
+
+    def kill() -> None:
+        # The group may outlive its leader: something left running in the background holds the pipe open.
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            process.kill()
+
+    with process, context.blocked(kill):
+        try:
+            while process.stdout is not None and (line := process.stdout.readline(_MAX_LINE)):
+                on_line(line.decode(errors="replace").rstrip("\r\n"))
+            code = process.wait()
+        except BaseException:
+            kill()
+            raise
+    context.check()
+    return code

@@ -58,7 +58,7 @@ class Context:
 
     @property
     def is_cancelled(self) -> bool:
-        """Say whether this scope was asked to stop."""
+        """Return whether this scope was asked to stop."""
         return self._flag.is_set()
 
     def cancel(self, reason: OciPushError | None = None) -> None:

@@ -77,7 +77,7 @@ class Lock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Give the lock up and remove its file; idempotent."""
+        """Release the lock and remove its file; idempotent."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor < 0:
             return
@@ -110,7 +110,7 @@ def try_lock(path: Path) -> Lock | None:
 
 @contextmanager
 def folder_locked(folder: Path, context: Context, *, wait_s: float) -> Iterator[bool]:
-    """Change a folder's files alone among processes that ask for the same; gives False when `wait_s` was not enough.
+    """Change a folder's files alone among processes that ask for the same; yields False when `wait_s` was not enough.
 
     The folder is locked, not a file in it: files are replaced, and a lock would stay with the old one. Where the file
     system knows no locks, work goes on without. Raises ``OSError`` where the folder cannot be opened.

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Action(enum.Enum):
-    """Say what is done about a failure. A single call knows only `REPEAT`; everything else ends it."""
+    """What is done about a failure. A single call knows only `REPEAT`; everything else ends it."""
 
     STOP = "stop"
     REPEAT = "repeat"
@@ -58,7 +58,7 @@ class Rule(Struct, frozen=True):
     only: bool = False
 
     def matches(self, error: RegistryError) -> bool:
-        """Say whether the rule is about this answer."""
+        """Return whether the rule is about this answer."""
         if self.statuses and error.status not in self.statuses:
             return False
         if self.methods and error.method not in self.methods:
@@ -111,7 +111,7 @@ class RetryPolicy(Struct, frozen=True):
     patience_s: float = 0.0
 
     def wait_s(self, failed_attempts: int, error: OciPushError, random: Callable[[], float]) -> float:
-        """Return the wait after the n-th failure; `random` gives numbers from 0 up to 1."""
+        """Return the wait after the n-th failure; `random` returns numbers from 0 up to 1."""
         asked = error.retry_after_s if isinstance(error, RegistryError) else None
         doubled = self.base_s * 2.0 ** min(failed_attempts - 1, 64)  # beyond 1023 a float overflows
         jittered = min(self.cap_s, doubled) * random()
@@ -119,7 +119,7 @@ class RetryPolicy(Struct, frozen=True):
 
 
 class Retried(Struct, frozen=True):
-    """Tell that an attempt failed and another follows after `wait_s` seconds."""
+    """An attempt that failed and another follows after `wait_s` seconds."""
 
     attempt: int
     wait_s: float
@@ -156,12 +156,11 @@ class RetryState:
         self._failed = 0
         self._since = self._clock.monotonic()
 
-    def spend(self, error: OciPushError) -> Retried | None:
-        """Count a failure; give the wait before the next attempt, or ``None`` when this one was the last."""
+    def spend(self, error: OciPushError) -> Retried | OciPushError:
+        """Count a failure; return the wait before the next attempt, or the error to raise when this was the last."""
         self._failed += 1
         if self._is_spent(error):
-            error.attempts = self.attempt
-            return None
+            return error.with_attempts(self.attempt)
         self.attempt += 1
         return Retried(self.attempt - 1, self._policy.wait_s(self._failed, error, self._random), error)
 
@@ -193,8 +192,8 @@ def attempts(
             return action(retry_state.attempt)
         except OciPushError as error:
             context.check()  # what a stop breaks is not tried again, and is not said to be
-            retried = retry_state.spend(error) if decide(error) is Action.REPEAT else None
-            if retried is None:
-                raise
+            retried = retry_state.spend(error) if decide(error) is Action.REPEAT else error
+            if isinstance(retried, OciPushError):
+                raise retried from error.__cause__
         on_retry(retried)
         context.sleep(retried.wait_s)

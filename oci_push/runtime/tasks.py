@@ -40,7 +40,7 @@ def run_all(
     limit: int,
     stop_on_error: bool = False,
 ) -> list[Outcome[T]]:
-    """Run `jobs`, at most `limit` at once, and give their outcomes in the same order.
+    """Run `jobs`, at most `limit` at once, and return their outcomes in the same order.
 
     Each job gets one common child scope. With `stop_on_error` the first failure cancels the others and jobs
     not yet begun; their outcome is that same error. A cancel of `context` ends all of them the same way.
@@ -85,7 +85,7 @@ def first_error(outcomes: Sequence[Outcome[T]]) -> BaseException | None:
 
 
 class TaskGroup(Generic[T]):
-    """Run jobs as they come up, each on a thread and under a scope of its own, and give them back as they end.
+    """Run jobs as they come up, each on a thread and under a scope of its own, and return them as they end.
 
     At most `limit` run at once; the others wait for their turn. For one thread that starts and waits.
     """
@@ -98,7 +98,7 @@ class TaskGroup(Generic[T]):
 
     @property
     def is_idle(self) -> bool:
-        """Say whether every job has been given back."""
+        """Return whether every job has been given back."""
         return not self._scopes
 
     def start(self, name: str, job: Callable[[Context], T]) -> None:

@@ -81,8 +81,6 @@ class UploadEndpoints:
             digest = Digest.parse(wanted)
         except ValueError:
             return None  # distribution-spec, "Mounting a blob": what cannot be mounted falls back to an upload
-        if not exchange.first("from"):
-            sources = tuple(s for s in self._store.find_blob(digest) if s in sources)
         for source in sources:
             if self._store.link_blob(source, repository, digest):
                 return created(exchange, repository, digest)

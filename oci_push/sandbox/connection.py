@@ -192,7 +192,7 @@ class Connection(BaseHTTPRequestHandler):
                 self.connection.sendfile(file, response.file.start, count)
 
     def linger(self) -> None:
-        """Say that nothing more comes, and read for a moment what the client still sends."""
+        """End our side of the connection, and read for a moment what the client still sends."""
         self.wfile.flush()
         try:
             self.connection.shutdown(socket.SHUT_WR)

@@ -42,14 +42,20 @@ class Entry(Struct, frozen=True):
     tag: str = ""
 
 
-def folder(root: Path, repository: str) -> Path:
-    """Return the folder of a repository whose name has been checked."""
-    return root.joinpath(*(f"_{part}" if part in _RESERVED else part for part in repository.split("/")))
+def folder(root: Path, repository: str, *below: str) -> Path:
+    """Return the folder of a repository whose name has been checked, or what is `below` it."""
+    return root.joinpath(*(f"_{part}" if part in _RESERVED else part for part in repository.split("/")), *below)
 
 
 def blob_path(root: Path, repository: str, digest: Digest) -> Path:
     """Return the file of a blob or manifest."""
-    return folder(root, repository) / "blobs" / digest.algorithm / digest.encoded
+    return folder(root, repository, "blobs", digest.algorithm, digest.encoded)
+
+
+def find_blobs(root: Path, repository: str) -> Iterator[str]:
+    """Find the digests of every blob and manifest of a repository; other files there may be among them."""
+    for path in folder(root, repository, "blobs").glob("*/*"):
+        yield f"{path.parent.name}:{path.name}"
 
 
 def find_repositories(root: Path) -> Iterator[str]:
@@ -66,17 +72,17 @@ def find_repositories(root: Path) -> Iterator[str]:
 
 def create(root: Path, repository: str) -> None:
     """Make the folder of a repository unless it exists; ``oci-layout`` comes last and makes it count."""
-    place = folder(root, repository)
-    if (place / "oci-layout").exists():
+    mark = folder(root, repository, "oci-layout")
+    if mark.exists():
         return
-    (place / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+    folder(root, repository, "blobs", "sha256").mkdir(parents=True, exist_ok=True)
     write_index(root, repository, ())
-    replace(place / "oci-layout", _VERSION)
+    replace(mark, _VERSION)
 
 
 def read_index(root: Path, repository: str) -> tuple[Entry, ...]:
     """Read the manifests of a repository; lines that are no descriptors of manifests here are passed over."""
-    path = folder(root, repository) / "index.json"
+    path = folder(root, repository, "index.json")
     try:
         listed = load_json(path.read_bytes(), str(path)).get("manifests")
     except FileNotFoundError:
@@ -103,7 +109,7 @@ def write_index(root: Path, repository: str, entries: Iterable[Entry]) -> None:
             value["annotations"] = {REF_NAME: entry.tag}
         manifests.append(value)
     index = {"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": manifests}
-    replace(folder(root, repository) / "index.json", json.dumps(index, separators=(",", ":")).encode())
+    replace(folder(root, repository, "index.json"), json.dumps(index, separators=(",", ":")).encode())
 
 
 def replace(path: Path, data: bytes) -> None:

@@ -71,11 +71,11 @@ class Router:
         """Refuse a request that its sender may not make; here there is none."""
 
     def mount_sources(self, exchange: Exchange) -> tuple[str, ...]:
-        """Return the repositories that a blob may be mounted from: the one that is named, or any."""
+        """Return the repositories that a blob may be mounted from: the one that is named, or those that have it."""
         source = exchange.first("from")
         if source:
             return (source,) if is_name(source) else ()
-        return self._store.repositories()
+        return self._store.holders(exchange.first("mount"))
 
     def _dispatch(self, exchange: Exchange, target: Target) -> Response:
         repository, reference = target.repository, target.reference
@@ -125,7 +125,7 @@ def find_target(path: str) -> Target | None:
 
 
 def is_name(text: str) -> bool:
-    """Say whether this may be a repository's name."""
+    """Return whether this may be a repository's name."""
     try:
         Repository("sandbox", text)
     except ValueError:

@@ -23,7 +23,7 @@ from oci_push.sandbox.uploads import UploadInfo, Uploads
 
 
 class StoredManifest(Struct, frozen=True):
-    """Describe a manifest that is held: what a referrers list says of it, and what it is a referrer of."""
+    """A manifest that is held: what a referrers list says of it, and what it is a referrer of."""
 
     descriptor: Descriptor
     subject: Digest | None = None
@@ -46,6 +46,10 @@ class Store:
         self._lock = threading.RLock()
         self._contents: dict[str, _Contents] = {}
         self._repositories = set(layout.find_repositories(root))
+        self._holders: dict[str, set[str]] = {}
+        for repository in self._repositories:
+            for digest in layout.find_blobs(root, repository):
+                self._note_holder(digest, repository)
 
     def repositories(self) -> tuple[str, ...]:
         """Return the names of all repositories, sorted."""
@@ -57,7 +61,7 @@ class Store:
         return self._uploads.all()
 
     def blob_exists(self, repository: str, digest: Digest | str) -> bool:
-        """Say whether a repository holds these bytes, as blob or as manifest."""
+        """Return whether a repository holds these bytes, as blob or as manifest."""
         return self.blob_size(repository, digest) is not None
 
     def blob_size(self, repository: str, digest: Digest | str) -> int | None:
@@ -78,6 +82,7 @@ class Store:
             target = self.blob_path(repository, digest)
             target.parent.mkdir(parents=True, exist_ok=True)
             file.replace(target)
+            self._note_holder(str(digest), repository)
 
     def link_blob(self, source: str, target: str, digest: Digest) -> bool:
         """Put a blob of one repository into another too; return whether it was there."""
@@ -85,6 +90,7 @@ class Store:
             if not self.blob_exists(source, digest):
                 return False
             self._create(target)
+            self._note_holder(str(digest), target)
             there = self.blob_path(target, digest)
             if there.exists():
                 return True
@@ -97,12 +103,13 @@ class Store:
                 temporary.replace(there)
             return True
 
-    def find_blob(self, digest: Digest) -> tuple[str, ...]:
-        """Return the repositories that hold a blob, sorted."""
-        return tuple(name for name in self.repositories() if self.blob_exists(name, digest))
+    def holders(self, digest: str) -> tuple[str, ...]:
+        """Return the repositories that may hold a blob, sorted: those that did, and no others."""
+        with self._lock:
+            return tuple(sorted(self._holders.get(digest, ())))
 
     def remove_blob(self, repository: str, digest: Digest) -> bool:
-        """Delete a blob that is not a manifest; say whether it was there."""
+        """Delete a blob that is not a manifest; return whether it was there."""
         with self._lock:
             if digest in self._of(repository).manifests:
                 return False
@@ -119,7 +126,7 @@ class Store:
             return self.blob_path(repository, found.descriptor.digest).read_bytes() if found else None
 
     def find_manifest(self, repository: str, reference: Digest | str) -> StoredManifest | None:
-        """Describe a manifest named by tag or digest."""
+        """Return the manifest named by tag or digest."""
         with self._lock:
             contents = self._of(repository)
             if isinstance(reference, str) and ":" not in reference:
@@ -135,6 +142,7 @@ class Store:
             digest = stored.descriptor.digest
             if digest not in contents.manifests:
                 layout.replace(self.blob_path(repository, digest), raw)
+                self._note_holder(str(digest), repository)
             contents.manifests[digest] = stored
             contents.tags.update(dict.fromkeys(tags, digest))
             self._write(repository)
@@ -145,12 +153,12 @@ class Store:
             return tuple(sorted(self._of(repository).tags))
 
     def manifests(self, repository: str) -> tuple[StoredManifest, ...]:
-        """Describe every manifest of a repository, in the order in which they came."""
+        """Return every manifest of a repository, in the order in which they came."""
         with self._lock:
             return tuple(self._of(repository).manifests.values())
 
     def remove_tag(self, repository: str, tag: str) -> bool:
-        """Delete a tag and leave its manifest; say whether it was there."""
+        """Delete a tag and leave its manifest; return whether it was there."""
         with self._lock:
             contents = self._of(repository)
             if contents.tags.pop(tag, None) is None:
@@ -159,7 +167,7 @@ class Store:
             return True
 
     def remove_manifest(self, repository: str, digest: Digest) -> bool:
-        """Delete a manifest and every tag of it; say whether it was there."""
+        """Delete a manifest and every tag of it; return whether it was there."""
         with self._lock:
             contents = self._of(repository)
             if contents.manifests.pop(digest, None) is None:
@@ -169,9 +177,13 @@ class Store:
             self.blob_path(repository, digest).unlink(missing_ok=True)
             return True
 
+    def _note_holder(self, digest: str, repository: str) -> None:
+        self._holders.setdefault(digest, set()).add(repository)
+
     def _create(self, repository: str) -> None:
-        layout.create(self._root, repository)
-        self._repositories.add(repository)
+        if repository not in self._repositories:
+            layout.create(self._root, repository)
+            self._repositories.add(repository)
 
     def _of(self, repository: str) -> _Contents:
         contents = self._contents.get(repository)

@@ -27,7 +27,7 @@ _NOTE = ".json"
 
 
 class UploadInfo(Struct, frozen=True):
-    """Say of an open upload to which repository it belongs and how many bytes it holds."""
+    """An open upload: the repository that it is for, and how many bytes it holds."""
 
     id: str
     repository: str
@@ -60,7 +60,7 @@ class Upload:
 
     @contextmanager
     def alone(self, wait_s: float) -> Iterator[bool]:
-        """Keep other requests off; give whether that came about within `wait_s` seconds.
+        """Keep other requests off; yield whether that came about within `wait_s` seconds.
 
         A client that lost its connection comes back on another one, often before the first request's thread has
         worked off what had arrived; waiting for it makes the reported size true.
@@ -86,7 +86,7 @@ class Upload:
             self._algorithm, self.running = digest.algorithm, digest.new_hash()
 
     def matches(self, digest: Digest) -> bool:
-        """Say whether the bytes have this digest; reads them again when they were hashed another way."""
+        """Return whether the bytes have this digest; reads them again when they were hashed another way."""
         if digest.algorithm == self._algorithm:
             return digest.matches(self.running)
         running = digest.new_hash()

@@ -30,7 +30,7 @@ class ArchiveImage(Struct, frozen=True):
 
 
 def read_images(view: View, settings: SourceSettings) -> tuple[ArchiveImage, ...] | None:
-    """Read ``manifest.json``; ``None`` when there is none."""
+    """Return what ``manifest.json`` lists; ``None`` when there is none."""
     raw = read_small(view, "manifest.json", settings.limits)
     if raw is None:
         return None
@@ -44,7 +44,7 @@ def read_images(view: View, settings: SourceSettings) -> tuple[ArchiveImage, ...
 
 
 def choose(images: tuple[ArchiveImage, ...], ref: str, name: str) -> ArchiveImage:
-    """Find the image whose RepoTags hold `ref`, or the only one; entries of one config and layers are one image."""
+    """Return the image whose RepoTags hold `ref`, or the only one; entries of one config and layers are one image."""
     found = [image for image in images if not ref or any(same_name(tag, ref) for tag in image.tags)]
     found = [image for n, image in enumerate(images) if ref == f"@{n}"] or found
     if len({(image.config, image.layers) for image in found}) == 1:
@@ -71,7 +71,7 @@ def _image(item: object, name: str) -> ArchiveImage:
 
 
 def _foreign(listed: object, name: str) -> dict[str, Descriptor]:
-    """Read which layers are to be fetched from URLs of their own; the others of ``LayerSources`` are like any layer."""
+    """Return the layers that are fetched from URLs of their own; the others of ``LayerSources`` are like any layer."""
     if listed is None:
         return {}
     if not isinstance(listed, dict):
@@ -84,7 +84,7 @@ def _foreign(listed: object, name: str) -> dict[str, Descriptor]:
 
 
 def diff_ids_of(raw: bytes, name: str) -> tuple[Digest, ...]:
-    """Read from an image config which uncompressed layers it has; raises `SourceError`."""
+    """Return from an image config which uncompressed layers it has; raises `SourceError`."""
     try:
         rootfs = load_json(raw, "image config").get("rootfs")
         listed = rootfs.get("diff_ids", []) if isinstance(rootfs, dict) else None

@@ -28,7 +28,7 @@ class Spool(Protocol):
 
 
 class ImageReader(ABC):
-    """Read one image, index or artifact. Methods may be called from several threads at once.
+    """One image, index or artifact to be read. Methods may be called from several threads at once.
 
     `name` is how messages call it, as the user wrote it. All reads raise `SourceError` (or `ContentMismatchError`)
     naming the file and the member. `spool` holds the temporary files that go with the source.
@@ -59,14 +59,14 @@ class ImageReader(ABC):
 
     @abstractmethod
     def root(self, context: Context, platform: Platform | None = None) -> Descriptor:
-        """Find the manifest or index that the reference names. May compress layers to learn their digests.
+        """Return the manifest or index that the reference names. May compress layers to learn their digests.
 
         Where there are several, `platform` says which; it does not choose inside an index.
         """
 
     @abstractmethod
     def manifest(self, context: Context, descriptor: Descriptor) -> Manifest:
-        """Read and check a manifest or index: size, digest and form."""
+        """Return a manifest or index that is checked: size, digest and form."""
 
     @abstractmethod
     def blob(self, context: Context, descriptor: Descriptor) -> Body:

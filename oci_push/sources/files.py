@@ -52,7 +52,7 @@ class FileBody(Struct, frozen=True):
                 os.close(opened)
 
     def read(self) -> bytes:
-        """Read all of it; only for what is known to be small."""
+        """Return all of it; only for what is known to be small."""
         return b"".join(bytes(block) for block in self.blocks())
 
 

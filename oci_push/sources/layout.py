@@ -27,7 +27,7 @@ _IMAGE_NAME = "io.containerd.image.name"
 
 
 class LayoutSource(ImageReader):
-    """Read one image of a layout. `ref` is a ref name, a ``@digest``, or empty where there is one image."""
+    """One image of a layout. `ref` is a ref name, a ``@digest``, or empty where there is one image."""
 
     def __init__(self, view: View, ref: str, limits: Limits, spool: SpoolSpace) -> None:
         super().__init__(view.name, spool)
@@ -58,7 +58,7 @@ class LayoutSource(ImageReader):
         return entry.media_type in media.MANIFESTS and self.manifest(context, entry).subject is not None
 
     def manifest(self, context: Context, descriptor: Descriptor) -> Manifest:
-        """Read a manifest and check size, digest and form."""
+        """Return a manifest; checks size, digest and form."""
         context.check()
         what = f"{self.name}: manifest {descriptor.digest}"
         if descriptor.size > media.MAX_MANIFEST_BYTES:
@@ -96,7 +96,7 @@ def blob_path(digest: Digest) -> str:
 
 
 def index_entries(view: View, limits: Limits) -> tuple[Descriptor, ...]:
-    """Read what ``index.json`` lists; raises `SourceError`."""
+    """Return what ``index.json`` lists; raises `SourceError`."""
     raw = read_small(view, "index.json", limits)
     if raw is None:
         raise SourceError(f"{view.name}: has no index.json", hint="this is not an OCI image layout")
@@ -112,7 +112,7 @@ def index_entries(view: View, limits: Limits) -> tuple[Descriptor, ...]:
 def counted(
     entries: tuple[Descriptor, ...], ref: str, name: str, is_referrer: Callable[[Descriptor], bool]
 ) -> tuple[Descriptor, ...]:
-    """Find the entries that `ref` names, or all, each digest once; what is attached to an image counts only alone.
+    """Return the entries that `ref` names, or all, each digest once; what is attached to an image counts only alone.
 
     Raises `SourceError` where there is none.
     """
@@ -142,7 +142,7 @@ def only(found: tuple[Descriptor, ...], name: str) -> Descriptor:
 
 
 def listing(names: Iterable[str]) -> str:
-    """List names for people, the first ones: an archive may hold thousands, each as long as it likes."""
+    """Return names for people, the first ones: an archive may hold thousands, each as long as it likes."""
     distinct = list(dict.fromkeys(names))
     shown = [name if len(name) <= 3 * _LONGEST else f"{name[:_LONGEST]}…" for name in distinct[:_MOST_LISTED]]
     more = len(distinct) - len(shown)

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Protocol
 
 from oci_push.errors import SourceError
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.model.manifest import Manifest, load_json
+from oci_push.model.manifest import load_json
 from oci_push.model.platform import Platform
-from oci_push.protocol.call import Body
 from oci_push.runtime.context import Context
+from oci_push.sources.base import ImageReader
 
 MAX_DEPTH = 8
 """How deep indexes may lie in indexes."""
@@ -26,23 +25,6 @@ _MAX_CONFIG_BYTES = 8 * 1024 * 1024
 _REFERENCE_TYPE = "vnd.docker.reference.type"
 _REF_NAME = "org.opencontainers.image.ref.name"
 _ATTACHED = re.compile(r"sha256-[0-9a-f]{64}(?:\.\w+)?")
-
-
-class Reader(Protocol):
-    """Read manifests and blobs, as a source does."""
-
-    @property
-    def name(self) -> str:
-        """Return the source as the user wrote it."""
-        ...
-
-    def manifest(self, context: Context, descriptor: Descriptor) -> Manifest:
-        """Read and check a manifest."""
-        ...
-
-    def blob(self, context: Context, descriptor: Descriptor) -> Body:
-        """Return a blob."""
-        ...
 
 
 def is_attached(descriptor: Descriptor) -> bool:
@@ -57,7 +39,7 @@ def is_attached(descriptor: Descriptor) -> bool:
 
 
 def read_platform(config: bytes) -> Platform | None:
-    """Read from an image's config which platform it is for; ``None`` where it does not say."""
+    """Return from an image's config which platform it is for; ``None`` where it does not say."""
     try:
         platform = Platform.from_json(load_json(config, "config"))
     except ValueError:
@@ -66,7 +48,7 @@ def read_platform(config: bytes) -> Platform | None:
 
 
 def no_image(name: str, wanted: Platform | None, seen: Iterable[Platform]) -> SourceError:
-    """Make the error for a platform that was not found among those `seen`."""
+    """Return the error for a platform that was not found among those `seen`."""
     listed = ", ".join(dict.fromkeys(str(platform) for platform in seen))
     hint = f"it has: {listed}" if listed else "nothing in it says which platform it is for; leave out --platform"
     return SourceError(f"{name}: has no image for {wanted}", hint=hint)
@@ -75,7 +57,7 @@ def no_image(name: str, wanted: Platform | None, seen: Iterable[Platform]) -> So
 class PlatformSearch:
     """Look for the image of one platform below descriptors; `seen` are the platforms that were met."""
 
-    def __init__(self, context: Context, source: Reader, wanted: Platform | None) -> None:
+    def __init__(self, context: Context, source: ImageReader, wanted: Platform | None) -> None:
         self._context = context
         self._source = source
         self._wanted = wanted
@@ -92,7 +74,7 @@ class PlatformSearch:
         return found
 
     def missing(self) -> SourceError:
-        """Make the error for a platform that was not found."""
+        """Return the error for a platform that was not found."""
         return no_image(self._source.name, self._wanted, self.seen)
 
     def _find(self, node: Descriptor, outer: Platform | None, depth: int) -> Descriptor | None:
@@ -125,7 +107,7 @@ class PlatformSearch:
         return None
 
     def of_config(self, image: Descriptor) -> Platform | None:
-        """Read from an image's config which platform it is for."""
+        """Return from an image's config which platform it is for."""
         try:
             config = self._source.manifest(self._context, image).config
             if config is None or config.size > _MAX_CONFIG_BYTES:

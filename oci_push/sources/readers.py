@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -19,11 +20,11 @@ from oci_push.runtime.context import Context
 from oci_push.sources.base import BLOCK_BYTES
 from oci_push.sources.codecs import HEAD_BYTES, expanded, told
 from oci_push.sources.files import FileBody, SpoolSpace
-from oci_push.sources.settings import Limits
+from oci_push.sources.settings import Limits, Opening
 
 
 class View(Protocol):
-    """Find files by their path in the image's folder or archive."""
+    """Files by their path in the image's folder or archive."""
 
     @property
     def name(self) -> str:
@@ -36,7 +37,7 @@ class View(Protocol):
 
 
 def read_small(view: View, path: str, limits: Limits) -> bytes | None:
-    """Read a small file (JSON) whole; over the limit is an error."""
+    """Return a small file (JSON) whole; over the limit is an error."""
     body = view.find(path)
     if body is None:
         return None
@@ -101,7 +102,7 @@ class TarView:
 
 
 def open_tar(name: str, file: BinaryIO, spool: SpoolSpace, context: Context, limits: Limits) -> TarView:
-    """View a tar that may be compressed, or not seekable: then it is spooled once."""
+    """Return the view of a tar that may be compressed, or not seekable: then it is spooled once."""
     if file.seekable():
         head = next(_blocks(file, name, HEAD_BYTES), b"")
         file.seek(0)
@@ -114,6 +115,38 @@ def open_tar(name: str, file: BinaryIO, spool: SpoolSpace, context: Context, lim
         spool.write(spooled, block, name)
     spooled.seek(0)
     return TarView(name, spooled, limits)  # type: ignore[arg-type]  # IO[bytes] opened unbuffered is a BinaryIO
+
+
+def view_of(opening: Opening, wants: str = "") -> View:
+    """Return what is named: a ``file``, a ``folder`` or ``stdin`` if `wants` says so, else a file or folder.
+
+    Raises `SourceError` where it is another, not there, or no tar.
+    """
+    spec = opening.spec
+    if wants == "stdin":
+        stream = opening.stdin or (sys.stdin.buffer if sys.stdin else None)
+        if stream is None:
+            raise SourceError("source -: stdin is closed", hint="pipe the archive in, or name its file")
+        return open_tar("stdin", stream, opening.spool, opening.context, opening.settings.limits)
+    path = Path(spec.path)
+    if "\0" in spec.path:
+        raise SourceError(f"{spec.path!r}: a path cannot hold a zero byte")
+    if os.path.isdir(path):
+        if wants == "file":
+            raise SourceError(f"{spec.path}: is a folder, {spec.kind} wants a file", hint=f"write oci:{spec.path}")
+        return FolderView(spec.path, path)
+    try:
+        file = path.open("rb")
+    except FileNotFoundError as problem:
+        # Other programs write oci://HOST/REPO for a registry.
+        hint = f"a registry is written docker:{spec.path}" if spec.text.startswith("oci://") else None
+        raise SourceError(f"{spec.path}: no such file or folder", hint=hint) from problem
+    except OSError as problem:
+        raise SourceError(f"{spec.path}: cannot be read ({problem.strerror})") from problem
+    opening.spool.adopt(file)
+    if wants == "folder":
+        raise SourceError(f"{spec.path}: is a file, {spec.kind} wants a folder", hint=f"write oci-archive:{spec.path}")
+    return open_tar(spec.path, file, opening.spool, opening.context, opening.settings.limits)
 
 
 def normalise(path: str, name: str) -> str:

@@ -27,7 +27,7 @@ _MOST_BREAKS = 4
 
 
 class RemoteSource(ImageReader):
-    """Read one image of a repository; with `spool` each blob is downloaded once and kept, for several targets."""
+    """One image of a repository; with `spool` each blob is downloaded once and kept, for several targets."""
 
     def __init__(self, client: RepositoryClient, reference: Reference, spool: SpoolSpace, *, keep: bool) -> None:
         super().__init__(str(reference), spool)

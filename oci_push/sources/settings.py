@@ -1,13 +1,20 @@
-"""How sources read: where temporary bytes go, how layers are compressed, and every limit by name."""
+"""How sources are read: where temporary bytes go, how layers are compressed, every limit by name; what opens one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol, TypeAlias
 
 from msgspec import Struct, field
 
+from oci_push.events import Emit
 from oci_push.model.digest import Digest
+from oci_push.model.reference import Repository
+from oci_push.model.source import SourceSpec
+from oci_push.registry.repository import RepositoryClient
+from oci_push.runtime.context import Context
+from oci_push.sources.files import SpoolSpace
 
 
 class DigestCache(Protocol):
@@ -60,3 +67,19 @@ class SourceSettings(Struct, frozen=True):
     asked: frozenset[str] = frozenset()
     digest_cache: DigestCache | None = None
     limits: Limits = field(default_factory=Limits)
+
+
+Connect: TypeAlias = Callable[[Repository], RepositoryClient]
+
+
+class Opening(Struct, frozen=True):
+    """One source that is opened: what was asked for, and what it is read with."""
+
+    spec: SourceSpec
+    settings: SourceSettings
+    spool: SpoolSpace
+    context: Context
+    emit: Emit
+    stdin: BinaryIO | None = None
+    connect: Connect | None = None
+    keeps: bool = False

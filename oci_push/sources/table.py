@@ -1,88 +1,104 @@
-"""The sources: which class reads each kind. What a SOURCE text means is `model.source`."""
+"""The sources, as one table: each form of a SOURCE, and what opens it. A new one is an entry here.
+
+Help texts and errors list the forms as they stand in this table. What needs more than the layout to read is imported
+when such a source is opened.
+"""
 
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import BinaryIO
 
 from oci_push.errors import SourceError
 from oci_push.events import Emit
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.model.source import SourceSpec
+from oci_push.model.reference import Reference
+from oci_push.model.source import SourceForm, SourceGrammar, SourceSpec
 from oci_push.runtime.context import Context
 from oci_push.sources import layout
 from oci_push.sources.base import ImageReader
 from oci_push.sources.files import FileBody, SpoolSpace
 from oci_push.sources.option_effects import about_form
-from oci_push.sources.readers import FolderView, TarView, View, open_tar, read_small
-from oci_push.sources.settings import SourceSettings
+from oci_push.sources.readers import View, read_small, view_of
+from oci_push.sources.settings import Connect, Opening, SourceSettings
 
 
-def open_source(
-    spec: SourceSpec, settings: SourceSettings, *, context: Context, emit: Emit, stdin: BinaryIO | None = None
-) -> ImageReader:
-    """Open a source that is a file, a folder or stdin; ``registry`` is opened by who has connections."""
-    spool = SpoolSpace(settings.temp_folder, settings.spool_bytes)
-    try:
-        view = _view(spec, settings, spool, context, stdin)
-        return _by_content(view, spec, settings, spool, emit)
-    except BaseException:
-        spool.close()
-        raise
+class SourceKind(SourceForm, frozen=True, kw_only=True):
+    """One form of a SOURCE and what opens it."""
+
+    open: Callable[[Opening], ImageReader]
 
 
-def _view(
-    spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, context: Context, stdin: BinaryIO | None
-) -> View:
-    if spec.kind == "registry":
+def _registry(opening: Opening) -> ImageReader:
+    from oci_push.sources.remote import RemoteSource
+
+    if opening.connect is None:
         raise ValueError("a registry source is opened with connections")
-    if spec.kind == "stdin":
-        stream = stdin or (sys.stdin.buffer if sys.stdin else None)
-        if stream is None:
-            raise SourceError("source -: stdin is closed", hint="pipe the archive in, or name its file")
-        return open_tar("stdin", stream, spool, context, settings.limits)
-    path = Path(spec.path)
-    if "\0" in spec.path:
-        raise SourceError(f"{spec.path!r}: a path cannot hold a zero byte")
-    if os.path.isdir(path):
-        if spec.kind.endswith("archive"):
-            raise SourceError(f"{spec.path}: is a folder, {spec.kind} wants a file", hint=f"write oci:{spec.path}")
-        return FolderView(spec.path, path)
-    try:
-        file = path.open("rb")
-    except FileNotFoundError as problem:
-        # Other programs write oci://HOST/REPO for a registry.
-        hint = f"a registry is written docker:{spec.path}" if spec.text.startswith("oci://") else None
-        raise SourceError(f"{spec.path}: no such file or folder", hint=hint) from problem
-    except OSError as problem:
-        raise SourceError(f"{spec.path}: cannot be read ({problem.strerror})") from problem
-    spool.adopt(file)
-    if spec.kind == "oci":
-        raise SourceError(f"{spec.path}: is a file, oci wants a folder", hint=f"write oci-archive:{spec.path}")
-    return open_tar(spec.path, file, spool, context, settings.limits)
+    reference = Reference.parse(opening.spec.path)
+    client = opening.connect(reference.repository)
+    return RemoteSource(client, reference, opening.spool, keep=opening.keeps)
 
 
-def _by_content(view: View, spec: SourceSpec, settings: SourceSettings, spool: SpoolSpace, emit: Emit) -> ImageReader:
-    limits = settings.limits
-    if spec.kind.startswith("oci"):
-        return layout.LayoutSource(view, spec.ref, limits, spool)
+def _layout(opening: Opening, view: View) -> ImageReader:
+    return layout.LayoutSource(view, opening.spec.ref, opening.settings.limits, opening.spool)
+
+
+def by_content(opening: Opening, view: View) -> ImageReader:
+    """Open what holds an OCI layout, the ``manifest.json`` of docker save, or both."""
     from oci_push.sources import archive_images, docker_archive
 
-    has_layout = spec.kind != "docker-archive" or isinstance(view, TarView)
-    has_layout = has_layout and read_small(view, "oci-layout", limits) is not None
+    settings, ref = opening.settings, opening.spec.ref
+    has_layout = read_small(view, "oci-layout", settings.limits) is not None
     images = archive_images.read_images(view, settings)
-    if has_layout and (images is None or _is_complete(view, spec.ref, settings=settings)):
-        return layout.LayoutSource(view, spec.ref, limits, spool)
+    if has_layout and (images is None or _is_complete(view, ref, settings=settings)):
+        return _layout(opening, view)
     if images is not None:
-        chosen = archive_images.choose(images, spec.ref, view.name)
-        return docker_archive.DockerArchiveSource(view, chosen, settings, spool, emit)
+        chosen = archive_images.choose(images, ref, view.name)
+        return docker_archive.DockerArchiveSource(view, chosen, settings, opening.spool, opening.emit)
     raise SourceError(
         f"{view.name}: holds no image (neither an OCI layout nor manifest.json)",
         hint="give an OCI layout, an OCI archive or the output of docker save",
     )
+
+
+def _by(read: Callable[[Opening, View], ImageReader], wants: str = "") -> Callable[[Opening], ImageReader]:
+    return lambda opening: read(opening, view_of(opening, wants))
+
+
+SOURCES = (
+    SourceKind("oci:", "oci", "oci:DIR[:REF]", open=_by(_layout, "folder")),
+    SourceKind("oci-archive:", "oci-archive", "oci-archive:FILE[:REF]", open=_by(_layout, "file")),
+    SourceKind("docker-archive:", "docker-archive", "docker-archive:FILE[:REF]", open=_by(by_content, "file")),
+    SourceKind("docker://", "registry", "docker://HOST/REPO[:TAG]", is_image=True, open=_registry),
+    SourceKind("", "registry", "HOST/REPO[:TAG] where HOST has a dot, a port or is localhost", open=_registry),
+    SourceKind("", "file", "a path (told by its content)", open=_by(by_content)),
+    SourceKind("", "stdin", "- for a tar on stdin", open=_by(by_content, "stdin")),
+)
+
+
+def open_source(
+    spec: SourceSpec,
+    settings: SourceSettings,
+    *,
+    context: Context,
+    emit: Emit,
+    stdin: BinaryIO | None = None,
+    connect: Connect | None = None,
+    keeps: bool = False,
+) -> ImageReader:
+    """Open a source. `connect` gives the client of a repository; with `keeps` its blobs are downloaded once and kept.
+
+    Raises `SourceError`.
+    """
+    spool = SpoolSpace(settings.temp_folder, settings.spool_bytes)
+    opening = Opening(spec, settings, spool, context, emit, stdin, connect, keeps)
+    try:
+        return next(kind for kind in SOURCES if kind.kind == spec.kind).open(opening)
+    except BaseException:
+        spool.close()
+        raise
 
 
 def _is_complete(view: View, ref: str, *, settings: SourceSettings) -> bool:
@@ -127,5 +143,9 @@ def _is_complete(view: View, ref: str, *, settings: SourceSettings) -> bool:
 
 
 def path_exists(text: str) -> bool:
-    """Return whether a file or folder of this name exists; the usual `is_path`."""
+    """Return whether a file or folder of this name exists."""
     return bool(text) and os.path.exists(text)
+
+
+GRAMMAR = SourceGrammar(SOURCES, path_exists)
+"""What a SOURCE text means on this machine."""

@@ -97,9 +97,8 @@ def network_error(subject: str, trouble: Trouble, *, home: str) -> NetworkError:
         Kind.BROKE: (f"connection to {where} broke ({trouble.reason})", None),
     }
     message, advice = told[trouble.kind]
-    error = NetworkError(f"{subject}: {message}", hint=advice, transient=trouble.again)
-    error.is_away = not is_elsewhere and not trouble.at_proxy
-    return error
+    is_away = not is_elsewhere and not trouble.at_proxy
+    return NetworkError(f"{subject}: {message}", hint=advice, transient=trouble.again, is_away=is_away)
 
 
 _NO_TLS = frozenset({"wrong version number", "record layer failure", "packet length too long", "http request"})

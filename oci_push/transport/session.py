@@ -364,7 +364,7 @@ class Session:
         if error.retry_after_s is not None and error.retry_after_s <= self._settings.call_retry.server_cap_s:
             self.limiter.hold_until(now + error.retry_after_s)
         elif error.retry_after_s is not None:  # nobody waits, not even who only looks
-            error.hint = error.hint or _FAR_OFF
+            error = error.with_hint(error.hint or _FAR_OFF)
         return error
 
     def _pass_on(self, reply: Reply) -> None:

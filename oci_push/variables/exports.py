@@ -106,7 +106,7 @@ def _for_gitlab(name: str, value: str) -> str:
 
 
 def write_exports(path: Path, form: ExportForm, steps: Mapping[str, Mapping[str, str]]) -> None:
-    """Write the members of `steps`; raises `ConfigError`.
+    """Write the outputs of `steps`; raises `ConfigError`.
 
     GitHub's form is added to what the file holds already, as that file is shared. The others replace the file in one
     move, unless it is a device or a pipe. Others must be able to read them, so known secrets are taken out.

@@ -52,7 +52,7 @@ class Derived(Struct, frozen=True):
 
 
 class TemplateToken(Struct, frozen=True):
-    """Mark a ``${{NAME}}`` in a text, from `start` up to `end`; the name may be empty."""
+    """A ``${{NAME}}`` in a text, from `start` up to `end`; the name may be empty."""
 
     start: int
     end: int

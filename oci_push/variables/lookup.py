@@ -54,7 +54,7 @@ class VariableSource(Struct, frozen=True):
 
     @property
     def may_name_secrets(self) -> bool:
-        """Say whether ``secrets.CONTEXT.KEY`` is looked up here."""
+        """Return whether ``secrets.CONTEXT.KEY`` is looked up here."""
         return self.is_own or not self.is_literal
 
 
@@ -101,7 +101,7 @@ class Variables:
         return interpolate(text, self._find)
 
     def origin(self, name: str) -> str | None:
-        """Say where a value is from: ``--var``, ``GitHub Actions (GITHUB_REF_NAME)``, ``derived from CF_BRANCH``."""
+        """Return where a value is from: ``--var``, ``GitHub Actions (GITHUB_REF_NAME)``, ``derived from CF_BRANCH``."""
         if name in self._extra or self._output(name) is not None:
             return "the step" if name in self._extra else "an earlier step"
         for source in self._sources:
@@ -122,7 +122,7 @@ class Variables:
         return _Names(self)
 
     def export(self, step: str, outputs: Mapping[str, str]) -> None:
-        """Make a finished step's members known to later steps, all at once; ``output.VAR`` is one of them."""
+        """Make a finished step's outputs known to later steps, all at once; ``output.VAR`` is one of them."""
         self._outputs.add(step, outputs)
 
     def exports(self) -> Mapping[str, Mapping[str, str]]:

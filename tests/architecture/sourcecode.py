@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -122,3 +123,19 @@ def _read(path: Path) -> Module:
     name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
     text = path.read_text()
     return Module(name, path, text, ast.parse(text, str(path)))
+
+
+def names(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yield every name that code gives or uses, and every text of a single word, with its line."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
+                yield name, node.lineno
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name, node.lineno
+            case ast.keyword(arg=str(name)):
+                yield name, node.value.lineno
+            case ast.alias(name=name, asname=asname):
+                yield asname or name.rpartition(".")[2], node.lineno
+            case ast.Constant(value=str(text)) if re.fullmatch(r"[\w.:-]+", text):
+                yield text, node.lineno

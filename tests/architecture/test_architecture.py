@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 
 import pytest
-from sourcecode import PROJECT, imports, modules, own_imports, uses
+from sourcecode import PROJECT, imports, modules, names, own_imports, uses
 
 LADDER: tuple[tuple[str, ...], ...] = (
     ("secret",),
@@ -169,6 +169,44 @@ def test_public_names_have_a_docstring() -> None:
     refuse(f"{module.where}:{node.lineno} {node.name}" for module in modules() for node in _undocumented(module.tree))
 
 
+PROVIDERS_INTERFACE = {"base", "families", "replication"}
+"""The modules of `providers` that others see; the clouds' own are behind them."""
+
+VENDORS = {"acr", "amazon", "artifactory", "aws", "azure", "bintray", "cloudflare", "dockerhub", "ecr", "gar", "gcr"}
+VENDORS |= {"amazonaws", "digitalocean", "google", "googleapis", "harbor", "jfrog", "nexus", "quay"}
+VENDORS_WORDS = {
+    "oci_push/language/": "pipelines and oci-push.yaml have words of their own for some clouds",
+    "oci_push/cli/ecr.py": "the command's name",
+    "oci_push/cli/app.py": "the same",
+    "oci_push/cli/integrations.py": "other programs' words for registries",
+    "oci_push/variables/": "CI services, one of which has the name of a cloud",
+    "oci_push/transport/redirects.py": "where clouds tell an instance of itself: no server may send us there",
+    "oci_push/__init__.py": "the public names of values that only one cloud takes",
+}
+"""Where a vendor may be named outside of `providers`, and why. Sentences for people may do so anywhere."""
+
+
+def test_clouds_are_seen_only_through_the_interface_of_the_providers() -> None:
+    public = "oci_push.providers.ecr.identity"
+    refuse(
+        f"{module.where}:{line} imports {target}"
+        for module in modules()
+        for target, line in own_imports(module)
+        if module.room != "providers" and target.startswith("oci_push.providers.")
+        if target.split(".")[2] not in PROVIDERS_INTERFACE and (module.room, target) != ("", public)
+    )
+
+
+def test_nothing_outside_the_providers_knows_a_vendor_by_name() -> None:
+    refuse(
+        f"{module.where}:{line} {name}"
+        for module in modules()
+        if module.room != "providers" and not module.where.startswith(tuple(VENDORS_WORDS))
+        for name, line in names(module.tree)
+        if not VENDORS.isdisjoint(re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()))
+    )
+
+
 NOT_IN_THE_CORE = ("print", "input", "sys.exit", "sys.stdout", "sys.stderr", "sys.argv")
 """What only the command line does. Standard input may be a source."""
 
@@ -316,6 +354,12 @@ def test_uses_are_seen_under_any_name() -> None:
         "time.sleep(1)\nt.sleep(1)\nsleep(1)\nnap(1)\nscope.sleep(1)\n"
     )
     assert sorted(line for _, line in uses(tree, "time.sleep")) == [5, 6, 7, 8]
+
+
+def test_vendors_are_seen_in_names_and_in_single_words() -> None:
+    tree = ast.parse("class AwsKeys: pass\ndef f(ecr_host): return x.is_ecr == 'ecr'\nsay('for ECR only')\n")
+    assert {name for name, _ in names(tree)} >= {"AwsKeys", "ecr_host", "is_ecr", "ecr"}
+    assert "for ECR only" not in {name for name, _ in names(tree)}
 
 
 def _found(names: tuple[str, ...], *, except_in: tuple[str, ...]) -> Iterator[str]:

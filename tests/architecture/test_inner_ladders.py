@@ -8,6 +8,8 @@ from fnmatch import fnmatchcase
 import pytest
 from sourcecode import modules, own_imports
 
+from oci_push.cli.app import COMMANDS
+
 INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     # Values and one request; what a specification's section needs; what needs several sections.
     "protocol": (("call", "challenge", "credentials"), ("*",), ("referrers", "uploads")),
@@ -29,8 +31,8 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     "language": (("yaml_scalars",), ("document",), ("*",)),
     # What decides (schedule, conditions, simulation) knows nothing of those that do.
     "runner": (("*",), ("attempts", "report"), ("hooks",), ("steps",), ("run",)),
-    # How things are read and printed; the commands.
-    "cli": (("options", "output"), ("*",)),
+    # What is printed; options and the frame of a command; what several commands share, and the commands.
+    "cli": (("output",), ("command", "options"), ("*",)),
 }
 """Lowest rung first; `*` is whatever no other rung names."""
 
@@ -64,6 +66,11 @@ def test_modules_of_a_large_package_import_only_from_their_rung_or_below(package
         if rung_of(package, target) > rung_of(package, name)
     ]
     assert found == []
+
+
+def test_no_command_is_imported_by_another_module() -> None:
+    commands = {module for module, _, _ in COMMANDS.values()}
+    assert [f"{where} imports {target}" for where, _, target in inner_imports("cli") if target in commands] == []
 
 
 @pytest.mark.parametrize("package", INNER)

@@ -8,12 +8,17 @@ from __future__ import annotations
 from fuzzing import run
 
 from oci_push.forms import ValidationForm
+from oci_push.language.document import Location
+from oci_push.language.integrations import Config, Integration
 from oci_push.language.parse import read_pipeline
-from oci_push.language.schema_registries import Known, KnownRegistry
+from oci_push.language.schema_registries import Known
 from oci_push.language.steps import flatten, type_of
 
-_REGISTRIES = (KnownRegistry("hub", "dockerhub", "docker.io", is_default=True), KnownRegistry("ecr", "ecr"))
-_KNOWN = Known(_REGISTRIES, {"R": "hub", "S": "${{R}}", "H": "localhost:5000"}.get)
+_PLACE = Location("c.yaml", 1, 1)
+_HUB = Integration("hub", "dockerhub", "docker.io", _PLACE, is_default=True)
+_KNOWN = Known(
+    Config((_HUB, Integration("ecr", "ecr", "", _PLACE))), {"R": "hub", "S": "${{R}}", "H": "localhost:5000"}.get
+)
 
 
 def target(data: bytes) -> None:

@@ -8,16 +8,16 @@ from fuzzing import run
 
 from oci_push.errors import SourceError
 from oci_push.events import ignore
-from oci_push.model.source import parse_source
+from oci_push.model.source import SourceSpec
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.context import Context
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.readers import open_tar
-from oci_push.sources.settings import Limits, SourceSettings
-from oci_push.sources.table import _by_content
+from oci_push.sources.settings import Limits, Opening, SourceSettings
+from oci_push.sources.table import by_content
 
 SETTINGS = SourceSettings(spool_bytes=1 << 22, threads=1)
-SPEC = parse_source("docker-archive:x", lambda text: text == "x")
+SPEC = SourceSpec("docker-archive", "x", "", "docker-archive:x")
 
 
 def target(data: bytes) -> None:
@@ -32,7 +32,7 @@ def target(data: bytes) -> None:
             for path in ("index.json", "manifest.json", "a", "./a/b"):
                 found = view.find(path)
                 assert found is None or len(found.read()) == found.size
-            source = _by_content(view, SPEC, SETTINGS, spool, ignore)
+            source = by_content(Opening(SPEC, SETTINGS, spool, context, ignore), view)
             manifest = source.manifest(context, source.root(context))
             for blob in manifest.blobs:
                 assert sum(len(block) for block in source.blob(context, blob).blocks()) == blob.size

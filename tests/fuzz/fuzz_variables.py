@@ -10,8 +10,8 @@ import contextlib
 from fuzzing import run
 
 from oci_push.errors import ConfigError
+from oci_push.variables.ci_services import SERVICES
 from oci_push.variables.dotenv import format_dotenv, parse_dotenv
-from oci_push.variables.github_event import event_values
 from oci_push.variables.interpolation import MAX_CHARACTERS
 from oci_push.variables.lookup import Variables, names_in
 from oci_push.variables.repository_url import parse_repository_url
@@ -42,7 +42,7 @@ def _read_dotenv(text: str) -> None:
 
 
 def _read_event(text: str) -> None:
-    assert all(event_values(text).values())
+    assert all(value.text for value in SERVICES[0].values({}, text))
 
 
 def _read_url(text: str) -> None:

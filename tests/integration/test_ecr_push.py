@@ -15,8 +15,8 @@ from oci_push.engine.regions import in_regions
 from oci_push.errors import ImmutableTagError, NotFoundError, OciPushError
 from oci_push.events import LogMessage, RetryScheduled
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.identity import AwsIdentity, EcrCreation
 from oci_push.model.outcomes import BlobOutcome
+from oci_push.providers.ecr.identity import AwsIdentity, EcrCreation
 from oci_push.runtime.clock import FakeClock
 from oci_push.secret import Secret
 

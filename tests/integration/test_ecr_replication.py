@@ -13,14 +13,15 @@ from ecrworld import AWAY, HOME, EcrWorld, repository
 from images import Layout, layer, make_layout
 
 from oci_push import api
+from oci_push.engine.push import ReplicaResult
 from oci_push.engine.pusher import Options
-from oci_push.engine.replicate import Original, ReplicaResult, replicate
+from oci_push.engine.replicate import Original, replicate
 from oci_push.errors import ConfigError, DeadlineError, DeniedError, ImmutableTagError
 from oci_push.events import LogMessage
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
-from oci_push.model.identity import AwsIdentity, EcrCreation
-from oci_push.providers.ecr.replication_rules import Place
+from oci_push.providers.ecr.identity import AwsIdentity, EcrCreation
+from oci_push.providers.replication import Place
 from oci_push.runtime.clock import FakeClock
 from oci_push.transport.settings import TransportSettings
 
@@ -215,6 +216,25 @@ def test_a_push_ends_when_every_region_serves_it(ecr: EcrWorld, image: Layout, t
     assert done.stdout.splitlines() == [f"{target}@{image.digest}", f"{host_of(AWAY)}/all/app replicated"]
     (replica,) = json.loads(report.read_text())["replicas"]
     assert (replica["region"], replica["outcome"], replica["error"]) == (AWAY, "replicated", None)
+
+
+def test_what_was_pushed_is_waited_for_although_another_target_failed(
+    ecr: EcrWorld, image: Layout, tmp_path: Path
+) -> None:
+    ecr.create(HOME, "all/part")
+    ecr.create(AWAY, "all/part")
+    ecr.aws.rules[HOME] = RULES
+    ecr.aws.answers["DescribeImageReplicationStatus"] = _status(
+        "COMPLETE", then=lambda: ecr.front.replicate("all/part", HOME, AWAY)
+    )
+    report = tmp_path / "report.json"
+    good, bad = f"{host_of(HOME)}/all/part:1", f"{host_of(HOME)}/all/missing:1"
+    words = ("push", f"oci:{image.path}", good, bad, "--wait-replication", "--report", str(report))
+    done = ecr.run(*words, code=1)
+
+    assert done.stdout.splitlines() == [f"{good}@{image.digest}", f"{host_of(AWAY)}/all/part replicated"]
+    (replica,) = json.loads(report.read_text())["replicas"]
+    assert (replica["region"], replica["outcome"]) == (AWAY, "replicated")
 
 
 def test_what_was_pushed_is_told_although_replication_cannot_be_followed(ecr: EcrWorld, image: Layout) -> None:

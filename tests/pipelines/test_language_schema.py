@@ -66,6 +66,7 @@ def test_every_exception_is_one() -> None:
         "{type: push, scale: {one: {candidate: x}}}",
         "{type: push, candidate: a, hooks: {on_success: {exec: [echo], annotations: {set: [{annotations: [a]}]}}}}",
         "{type: build, image-name: a}",
+        "{image: a, commands: [echo], debug: {phases: {override: true}}}",
         "{type: my/step:1.0.0, anything: [1]}",
         "{type: push, candidate: a, aws_duration_seconds: '9e2', fail_fast: OFF}",
     ],

@@ -159,3 +159,37 @@ def test_the_command_loads_no_http_client(command: str) -> None:
     code = f"import sys, oci_push.cli.{command}; print([m for m in ('httpx', 'boto3', 'ssl') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("commands", "message"),
+    [
+        ("echo hi", '"commands" must be an array. Current value: echo hi'),
+        ("[echo, 5]", '"1" must be a string. Current'),
+    ],
+)
+def test_commands_that_would_be_dropped_are_warned_about(commands: str, message: str, tmp_path: Path) -> None:
+    done = validate(tmp_path, f"version: '1.0'\nsteps: {{s: {{image: a, commands: {commands}}}}}\n")
+    assert done.valid
+    assert done.messages("warnings").startswith(message)
+
+
+@pytest.mark.parametrize("step", ["type: push, candidate: a", "image: a", "type: composition"])
+def test_a_retry_block_out_of_range_is_warned_about_on_every_type(step: str, tmp_path: Path) -> None:
+    done = validate(tmp_path, f"version: '1.0'\nsteps: {{s: {{{step}, retry: {{maxAttempts: 11, delay: 4.5}}}}}}\n")
+    assert done.valid
+    assert done.messages("warnings").splitlines() == [
+        '"maxAttempts" is more than 10; 10 is taken. Current value: 11 ',
+        '"delay" is less than the documented 5 seconds. Current value: 4.5 ',
+    ]
+
+
+def test_all_axes_of_a_matrix_that_are_no_list_are_told_without_their_values(tmp_path: Path) -> None:
+    text = "version: '1.0'\nsteps: {p: {type: push, candidate: a, matrix: {tag: x, secretAccessKey: hunter2}}}\n"
+    done = validate(tmp_path, text)
+    found = {(one["path"], one["message"]) for one in done.errors}
+    assert found >= {
+        ("steps.p.matrix.tag", '"tag" must be an array'),
+        ("steps.p.matrix.secretAccessKey", '"secretAccessKey" must be an array'),
+    }
+    assert "hunter2" not in str(done)

@@ -23,7 +23,7 @@ from oci_push.runner.simulated_results import SimulatedResults
 from oci_push.runtime.clock import Clock, FakeClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.sources.table import path_exists
+from oci_push.sources.table import GRAMMAR
 from oci_push.transport.settings import TransportSettings
 from oci_push.variables.lookup import Variables, VariableSource
 
@@ -57,7 +57,7 @@ class Running:
             self.variables,
             pipeline.builds(),
             self.candidates,
-            path_exists,
+            GRAMMAR,
             steps=frozenset(step.name for step in flatten(pipeline.steps)),
         )
         options = Options(
@@ -66,7 +66,7 @@ class Running:
             transport=TransportSettings(call_retry=ONCE, stall_s=self.stall_s),
         )
         around = Environment({}, Path("/nonexistent"), 0, lambda: 0.5)
-        run_settings = replace(self.settings, assumed=SimulatedResults.parse(self.assume, pipeline))
+        run_settings = replace(self.settings, results=SimulatedResults.parse(self.assume, pipeline))
         with contextlib.closing(Pusher(context, options, around, self.events.append)) as pusher:
             report = Runner(pusher, resolve_context, run_settings, self.events.append).run(pipeline, context)
         check_run(report)

@@ -18,9 +18,11 @@ from oci_push.engine.pusher import Environment, Options, Pusher
 from oci_push.errors import CredentialsError, OciPushError
 from oci_push.events import ignore
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
-from oci_push.model.identity import AzureIdentity, GoogleIdentity, Identity
+from oci_push.model.identity import CloudIdentity
 from oci_push.model.reference import Destination
 from oci_push.protocol.ping import ping
+from oci_push.providers.azure import AzureIdentity
+from oci_push.providers.google import GoogleIdentity
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.context import Context
@@ -61,7 +63,7 @@ class Knock:
             self.context, settings, blob_retry=QUICK, random=lambda: 0.5, emit=ignore, home=Path("/nonexistent")
         )
 
-    def __call__(self, host: str, address: str, identity: Identity) -> None:
+    def __call__(self, host: str, address: str, identity: CloudIdentity) -> None:
         endpoint = RegistryEndpoint(host, tls=TlsConfig(plain_http=True), address=address, identity=identity)
         self.clients.session(endpoint).run(self.context, ping(host))
 
@@ -166,7 +168,7 @@ class TestGoogleKey:
                 self.refused(Knock(google_clock(google)), google, keyfile(google, google_endpoint))
             assert other.asked == []
 
-    def refused(self, knock: Knock, google: GoogleTokens, identity: Identity) -> None:
+    def refused(self, knock: Knock, google: GoogleTokens, identity: CloudIdentity) -> None:
         with Sandbox(options=google_registry(google)) as sandbox, contextlib.closing(knock.clients):
             knock(GAR, sandbox.address, identity)
 

@@ -168,6 +168,19 @@ def test_cleaning_happens_when_something_breaks_midway() -> None:
     assert found.left == []
 
 
+def test_where_no_way_of_uploading_works_it_fails(tmp_path: Path) -> None:
+    refused = [Fault(method, "/blobs/uploads/.+", times=0, action=Answer(400)) for method in ("PUT", "PATCH")]
+    with Sandbox(faults=FaultScript(refused)) as sandbox:
+        done = program("doctor", f"{sandbox.address}/team/app", "--json", cwd=tmp_path, code=5)
+        assert sandbox.traffic.count(method="PUT", path_pattern="/manifests/") == 0
+    value = json.loads(done.stdout)
+    found = {one["check"]: one for one in value["findings"]}
+    assert [found[f"upload {way}"]["result"] for way in ("by PUT", "by PATCH", "in pieces")] == ["no", "no", "no"]
+    assert (found["image"]["result"], "mount" in found) == ("failed", False)
+    assert value["error"].endswith("/team/oci-push-doctor: no form of upload works")
+    assert found["deleting"]["result"] == "ok"
+
+
 def test_the_hubs_rate_limit_headers_are_shown() -> None:
     limits = Headers({"RateLimit-Limit": "100;w=21600", "RateLimit-Remaining": "76;w=21600"})
     with Sandbox(faults=FaultScript([Fault("GET", "/v2/$", action=limits)])) as sandbox:

@@ -11,7 +11,7 @@ from program import program
 
 from oci_push.language.config import load_config
 from oci_push.language.integrations import Config, Integration
-from oci_push.model.identity import AzureIdentity
+from oci_push.providers.azure import AzureIdentity
 from oci_push.secret import Secret
 
 SECRET = "s3cret-of-somebody"

@@ -23,8 +23,10 @@ from pushing import QUICK
 from oci_push.errors import OciPushError
 from oci_push.events import Event
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
-from oci_push.model.identity import AzureIdentity, GoogleIdentity, Identity
+from oci_push.model.identity import CloudIdentity
 from oci_push.protocol.ping import ping
+from oci_push.providers.azure import AzureIdentity
+from oci_push.providers.google import GoogleIdentity
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.context import Context
@@ -306,29 +308,29 @@ def listening(parrot: Repeating) -> Iterator[Endpoint]:
         yield endpoint
 
 
-def google_identity(endpoint: Endpoint) -> Identity:
+def google_identity(endpoint: Endpoint) -> CloudIdentity:
     value = {**GoogleTokens().keyfile(f"{endpoint.url}/token"), "private_key_id": MARK, "extra": MARK}
     return GoogleIdentity(Secret(json.dumps(value)))
 
 
-def gcloud_identity(endpoint: Endpoint) -> Identity:
+def gcloud_identity(endpoint: Endpoint) -> CloudIdentity:
     value = {"type": "authorized_user", "client_id": "id", "client_secret": MARK, "refresh_token": MARK}
     return GoogleIdentity(Secret(json.dumps({**value, "token_uri": f"{endpoint.url}/token"})))
 
 
-def broken_identity(endpoint: Endpoint) -> Identity:
+def broken_identity(endpoint: Endpoint) -> CloudIdentity:
     return GoogleIdentity(Secret(f'{{"private_key": "{MARK}'))
 
 
-def damaged_key(endpoint: Endpoint) -> Identity:
+def damaged_key(endpoint: Endpoint) -> CloudIdentity:
     return GoogleIdentity(Secret(json.dumps({**GoogleTokens().keyfile("https://x"), "private_key": MARK})))
 
 
-def azure_identity(endpoint: Endpoint) -> Identity:
+def azure_identity(endpoint: Endpoint) -> CloudIdentity:
     return AzureIdentity("tenant", "app", Secret(MARK))
 
 
-def plain_azure_identity(endpoint: Endpoint) -> Identity:
+def plain_azure_identity(endpoint: Endpoint) -> CloudIdentity:
     return AzureIdentity("", "app", Secret(MARK))
 
 
@@ -356,7 +358,7 @@ def test_a_plain_login_shows_in_no_traceback_either(parrot: Repeating, caplog: p
 
 
 def refused(
-    host: str, endpoint: Endpoint, who: Identity | Credential, env: Mapping[str, str], events: list[Event]
+    host: str, endpoint: Endpoint, who: CloudIdentity | Credential, env: Mapping[str, str], events: list[Event]
 ) -> OciPushError:
     context = Context(FakeClock())
     settings = TransportSettings(call_retry=QUICK, env=env)

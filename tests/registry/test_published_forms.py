@@ -48,8 +48,7 @@ def test_every_kind_of_event_is_read_back_as_it_was() -> None:
 
 @pytest.mark.parametrize("kind", sorted((*OciPushError.__subclasses__(), OciPushError), key=str))
 def test_every_error_is_read_back_with_its_class_text_and_exit_code(kind: type[OciPushError]) -> None:
-    error = kind("it broke")
-    error.hint, error.attempts = "mend it", 3
+    error = kind("it broke").with_hint("mend it").with_attempts(3)
     again = decode(encode(error), OciPushError)
     assert (type(again), str(again), again.hint, again.exit_code) == (kind, str(error), "mend it", error.exit_code)
 

@@ -15,7 +15,7 @@ from images import layer, make_layout
 from program import program
 
 from oci_push.cli.app import command_of
-from oci_push.cli.options import Common
+from oci_push.cli.options import Common, ConfigOptions, Delivery
 from oci_push.secret import Secret
 
 PASSWORD = "hidden-word"
@@ -44,12 +44,31 @@ def write(folder: Path, one: str, other: str = "") -> None:
     (folder / "p.yml").write_text(STEPS % (one, other or one))
 
 
-def test_both_take_every_option_of_the_group() -> None:
+def options_of(name: str) -> set[str | None]:
+    app = typer.Typer()
+    app.command()(command_of(name))
+    return {parameter.name for parameter in typer.main.get_command(app).params}
+
+
+def test_commands_take_every_option_of_their_groups() -> None:
     for name in ("push", "run"):
-        app = typer.Typer()
-        app.command()(command_of(name))
-        known = {parameter.name for parameter in typer.main.get_command(app).params}
-        assert set(Common.__struct_fields__) <= known
+        assert set(Common.__struct_fields__) <= options_of(name)
+    for name in ("push", "run", "plan"):
+        assert {*ConfigOptions.__struct_fields__, *Delivery.__struct_fields__} <= options_of(name)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("run missing.yml --plain-http --ca-file ca.pem", "--ca-file has no effect with --plain-http"),
+        ("plan missing.yml --foreign fail", "--foreign 'fail' is not known"),
+        ("login reg.example --key-file key.pem", "--key-file needs --cert-file"),
+    ],
+)
+def test_options_are_checked_before_anything_is_read(words: str, message: str, tmp_path: Path) -> None:
+    done = program(*words.split(), code=2, cwd=tmp_path)
+    assert done.stderr.startswith(f"error: {message}")
+    assert "missing.yml" not in done.stderr
 
 
 def test_run_prints_json_and_nothing_else(folder: Path) -> None:

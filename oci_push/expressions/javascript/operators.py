@@ -107,7 +107,7 @@ def _check_types(operator: str, allowed: tuple[str, ...], *operands: Value) -> N
 
 
 def _is_of(type_name: str, wanted: str) -> bool:
-    """Tell whether a type will do; in JavaScript null is an object too."""
+    """Return whether a type will do; in JavaScript null is an object too."""
     if wanted == "nullableString":
         return type_name in ("string", "null")
     return type_name == wanted or (type_name == "null" and wanted == "object")

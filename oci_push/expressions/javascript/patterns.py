@@ -35,7 +35,7 @@ class Pattern(Struct, frozen=True):
     _is_unicode: bool
 
     def search(self, text: str) -> bool:
-        """Tell whether it matches anywhere in `text`; raises `PatternError` if that cannot be found out in time."""
+        """Return whether it matches anywhere in `text`; raises `PatternError` if that cannot be found out in time."""
         units = to_units(text)
         if len(units) > MAX_TEXT:
             raise PatternError(f"{self.source}: cannot be searched for in a text of more than {MAX_TEXT} characters")

@@ -30,7 +30,7 @@ _BASES = {"x": 16, "o": 8, "b": 2}
 
 
 class ExpressionError(Exception):
-    """Say why an expression has no value; `at` is the place in its trimmed units, where one is known."""
+    """Why an expression has no value; `at` is the place in its trimmed units, where one is known."""
 
     def __init__(self, message: str, at: int | None = None) -> None:
         super().__init__(message)

@@ -14,10 +14,9 @@ from msgspec import Struct
 
 from oci_push.errors import ConfigError, CredentialsError
 from oci_push.events import RetryScheduled
-from oci_push.model.identity import AwsIdentity
 from oci_push.protocol.credentials import bearer_token
 from oci_push.providers.base import Cloud
-from oci_push.providers.ecr.rules import identity_problems
+from oci_push.providers.ecr.identity import AwsIdentity
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import Retried, RetryState, attempts
 from oci_push.runtime.single_flight import SingleFlight
@@ -33,7 +32,7 @@ _EARLY_SHARE = 0.1
 
 
 class Endpoints(Struct, frozen=True):
-    """Say which of AWS's endpoints are meant; ``None`` leaves it to the environment."""
+    """Which of AWS's endpoints are meant; ``None`` leaves it to the environment."""
 
     region: str
     fips: bool | None = None
@@ -53,7 +52,7 @@ class Aws:
     """Call AWS; shared by threads. Nothing happens before the first call, not even the library's import."""
 
     def __init__(self, identity: AwsIdentity, endpoints: Endpoints, cloud: Cloud, what: str) -> None:
-        problems = identity_problems(identity)
+        problems = identity.problems()
         if problems:
             raise ConfigError(f"{what}: {'; '.join(problems)}")
         self._identity = identity
@@ -209,7 +208,7 @@ def _usable(key_id: str, secret: str, token: str | None, where: str) -> tuple[st
 
 
 def region_of(profile: str) -> str:
-    """Find the region that environment or profile name, or nothing."""
+    """Return the region that environment or profile name, or nothing."""
     from boto3.session import Session
     from botocore.exceptions import BotoCoreError
 

@@ -21,23 +21,15 @@ from oci_push.runtime.context import Context
 from oci_push.transport.credentials import Lease, RefreshingCredential
 
 
-class EcrCredentials:
-    """Return logins for a private registry, and learn on the way whose account the credentials belong to."""
+class EcrCredentials(RefreshingCredential):
+    """The logins of a private registry; on the way it is learnt whose account the credentials belong to."""
 
     def __init__(self, host: EcrHost, aws: Aws, cloud: Cloud) -> None:
+        super().__init__(cloud.clock, self._lease)
         self._host = host
         self._aws = aws
         self._cloud = cloud
-        self._leased = RefreshingCredential(cloud.clock, self._lease)
         self._caller = ""
-
-    def credential(self, context: Context) -> Credential:
-        """Return the token in use, or a new one."""
-        return self._leased.credential(context)
-
-    def refused(self, credential: Credential) -> bool:
-        """Forget a token."""
-        return self._leased.refused(credential)
 
     def host(self, context: Context) -> EcrHost:
         """Return the registry with its account; asks for a token, which names it, where the host leaves it open."""
@@ -62,7 +54,7 @@ _HINT_ACCOUNT = "name the registry's account or domain"
 
 
 def read_token(entry: Any, what: str) -> Credential:
-    """Read ``authorizationToken``, base64 of user and password; its length is nobody's promise."""
+    """Return the login in ``authorizationToken``, base64 of user and password; its length is nobody's promise."""
     try:
         user, _, password = base64.b64decode(entry["authorizationToken"], validate=True).decode("ascii").partition(":")
     except (binascii.Error, UnicodeDecodeError, ValueError, KeyError) as problem:

@@ -46,7 +46,7 @@ def code_of(problem: Exception) -> str:
 
 
 def translate(problem: Exception, what: str, action: str) -> OciPushError:
-    """Make our error of a library's; `what` is the object, `action` the IAM action (``ecr:CreateRepository``)."""
+    """Return our error for a library's; `what` is the object, `action` the IAM action (``ecr:CreateRepository``)."""
     if isinstance(problem, aws.ClientError):
         return _answered(problem, what, action)
     text = quoted(str(problem), _MOST_TEXT)

@@ -1,4 +1,4 @@
-"""ECR's own interface, as far as a push gains by it: repositories, many blobs at once, mounting, clear errors.
+"""ECR's management API, as far as a push gains by it: repositories, many blobs at once, mounting, clear errors.
 
 Blobs and manifests travel by the distribution API: raw bytes over one connection instead of base64 in JSON.
 """
@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from oci_push.errors import DeniedError, NetworkError, NotFoundError, OciPushError, RegistryError, UploadRejectedError
 from oci_push.events import LogMessage
 from oci_push.model.digest import Digest
-from oci_push.model.identity import EcrCreation
 from oci_push.model.reference import Repository
 from oci_push.providers.base import Cloud
 from oci_push.providers.ecr.aws import Aws
 from oci_push.providers.ecr.credentials import EcrCredentials
+from oci_push.providers.ecr.identity import EcrCreation
 from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
 
@@ -45,7 +45,7 @@ class EcrManagement:
             self._prepared.get(repository.path, lambda: self._prepare(context, repository, creation))
 
     def present(self, context: Context, repository: Repository, digests: Iterable[Digest]) -> frozenset[Digest] | None:
-        """Ask for up to a hundred blobs in one request (BatchCheckLayerAvailability)."""
+        """Return which are there, asking for up to a hundred in one request (BatchCheckLayerAvailability)."""
         found: set[Digest] = set()
         wanted = list(digests)
         try:
@@ -59,11 +59,11 @@ class EcrManagement:
         return frozenset(found)
 
     def can_mount(self, context: Context) -> bool:
-        """Read the account's setting BLOB_MOUNTING; where it may not be read, a mount is worth its try."""
+        """Return the account's setting BLOB_MOUNTING; where it may not be read, a mount is worth its try."""
         return self._mounting.get("", lambda: self._read_mounting(context)) != "DISABLED"
 
     def explain(self, context: Context, repository: Repository, error: OciPushError) -> OciPushError:
-        """Tell a missing repository from other failures: ECR answers 404 or just closes the connection."""
+        """Return an error that says so where the repository is missing: ECR answers 404 or just hangs up."""
         if not isinstance(error, NotFoundError | NetworkError | UploadRejectedError):
             return error
         try:

@@ -1,29 +1,40 @@
-"""Amazon ECR's private registries: hosts, how the data plane differs, and AWS behind them.
+"""Amazon ECR's private registries as a cloud: who asks, where the regions are, and AWS behind them.
 
-Pieces are at least 5 MiB except the last (ECR API, UploadLayerPart). Ten manifests a second is what an account may
-put in a region (ECR service quotas, PutImage), whichever way. An upload cannot be gone on with: its session says
-wrongly how far it got (aws/containers-roadmap, issue 2831).
+What the data plane differs in is in the table of families; AWS itself is loaded when a registry is reached.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec.structs import replace
 
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.identity import AwsIdentity
+from oci_push.model.identity import RegionalIdentity, RepositoryCreation
 from oci_push.providers.base import Cloud, CloudServices
 from oci_push.providers.ecr import host as ecr_host
-from oci_push.providers.ecr.aws import Aws, Endpoints
-from oci_push.providers.ecr.credentials import EcrCredentials
-from oci_push.providers.ecr.management import EcrManagement
-from oci_push.providers.ecr.replication import EcrReplication
+from oci_push.providers.ecr.host import host_in as host_in
+from oci_push.providers.ecr.host import is_region as is_region
+from oci_push.providers.ecr.identity import SESSION_S as SESSION_S
+from oci_push.providers.ecr.identity import AwsIdentity, EcrCreation
+from oci_push.providers.ecr.identity import in_region as in_region
+from oci_push.providers.ecr.identity import is_role as is_role
+
+IDENTITY: type[RegionalIdentity] = AwsIdentity
+CREATION: Callable[..., RepositoryCreation] = EcrCreation
+DOMAIN = "amazonaws.com"
 
 
 def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | None:
-    """Ask AWS as the given identity; nobody given and no login found, as AWS's default chain says.
+    """Return AWS as the given identity sees it; nobody given and no login found, as its default chain says.
 
     Account, region and the kind of endpoint come from the host, never from the environment.
     """
+    from oci_push.providers.ecr.aws import Aws, Endpoints
+    from oci_push.providers.ecr.credentials import EcrCredentials
+    from oci_push.providers.ecr.management import EcrManagement
+    from oci_push.providers.ecr.replication import EcrReplication
+
     host = ecr_host.parse(endpoint.host)
     identity = endpoint.identity
     if host is None or (identity is None and endpoint.credential is not None):
@@ -35,6 +46,27 @@ def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | 
     what = endpoint.host if host.is_known else f"ECR in {host.region}"
     aws = Aws(identity, endpoints, cloud, what)
     credentials = EcrCredentials(host, aws, cloud)
-    return CloudServices(
-        credentials, EcrManagement(credentials, aws, cloud, identity.creation), EcrReplication(credentials, aws)
-    )
+    creation = identity.creation
+    if creation is not None and not isinstance(creation, EcrCreation):
+        creation = EcrCreation()
+    management = EcrManagement(credentials, aws, cloud, creation)
+    return CloudServices(credentials, management, EcrReplication(credentials, aws))
+
+
+def identity_at(host: str) -> RegionalIdentity:
+    """Return who asks at a host where nobody says more: AWS's default chain, for its region and account."""
+    place = ecr_host.parse(host)
+    return AwsIdentity(region=place.region, account=place.account) if place else AwsIdentity()
+
+
+def account_of(host: str) -> str:
+    """Return the account of a host; empty where only AWS can tell it."""
+    place = ecr_host.parse(host)
+    return place.account if place and place.is_known else ""
+
+
+def default_region(profile: str) -> str:
+    """Return the region that environment or profile name, or nothing."""
+    from oci_push.providers.ecr.aws import region_of as known_region
+
+    return known_region(profile)

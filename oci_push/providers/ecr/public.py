@@ -1,7 +1,6 @@
-"""Amazon ECR Public, ``public.ecr.aws``: pieces as in private ECR; mounts are reported to fail.
+"""Amazon ECR Public, ``public.ecr.aws``, as a cloud.
 
-Source of the latter: aws/containers-roadmap issue 1459. Its logins come from us-east-1, whatever else the account
-uses (ECR Public API reference), and reading needs none.
+Its logins come from us-east-1, whatever else the account uses (ECR Public API reference), and reading needs none.
 """
 
 from __future__ import annotations
@@ -11,14 +10,16 @@ from msgspec.structs import replace
 from oci_push.errors import CredentialsError, RegistryError
 from oci_push.events import LogMessage
 from oci_push.model.endpoint import Credential, RegistryEndpoint
-from oci_push.model.identity import AwsIdentity
+from oci_push.model.identity import CloudIdentity
 from oci_push.providers.base import Cloud, CloudServices
 from oci_push.providers.ecr.aws import Aws, Endpoints
 from oci_push.providers.ecr.credentials import life_s, read_token
+from oci_push.providers.ecr.identity import AwsIdentity
 from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.transport.credentials import CredentialProvider, FixedCredential, Lease, RefreshingCredential
 
+IDENTITY: type[CloudIdentity] = AwsIdentity
 _REGION = "us-east-1"
 _SIGNS = (
     "AWS_ACCESS_KEY_ID",
@@ -30,7 +31,7 @@ _SIGNS = (
 
 
 class _PublicCredentials:
-    """Return AWS's login, or nobody's where no identity was asked for and AWS gives none: then only reading works."""
+    """AWS's login, or nobody's where no identity was asked for and AWS gives none: then only reading works."""
 
     def __init__(self, endpoint: RegistryEndpoint, aws: Aws, cloud: Cloud) -> None:
         self._host = endpoint.host
@@ -67,13 +68,13 @@ class _PublicCredentials:
 
 
 def _is_configured(cloud: Cloud) -> bool:
-    """Say whether somebody set up AWS here; a read must not wait for an instance's metadata that is not there."""
+    """Return whether somebody set up AWS here; a read must not wait for an instance's metadata that is not there."""
     folder = cloud.home / ".aws" if cloud.home else None
     return any(cloud.env.get(name) for name in _SIGNS) or (folder is not None and folder.is_dir())
 
 
 def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices:
-    """Ask AWS as the given identity, or as its default chain says."""
+    """Return logins as the given identity, or as AWS's default chain says."""
     identity = endpoint.identity if isinstance(endpoint.identity, AwsIdentity) else AwsIdentity()
     aws = Aws(replace(identity, region=_REGION, account=""), Endpoints(_REGION), cloud, endpoint.host)
     return CloudServices(_PublicCredentials(endpoint, aws, cloud))

@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from oci_push.model.digest import Digest
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import Repository
-from oci_push.providers.base import ReplicaState
+from oci_push.providers.ecr import replication_rules
 from oci_push.providers.ecr.aws import Aws
 from oci_push.providers.ecr.credentials import EcrCredentials
-from oci_push.providers.ecr.replication_rules import Place, Rule
+from oci_push.providers.ecr.identity import in_region
+from oci_push.providers.replication import Place, ReplicaState, ReplicationLimits, Rule
 from oci_push.runtime.context import Context
 
 
@@ -22,14 +24,15 @@ class EcrReplication:
     def __init__(self, credentials: EcrCredentials, aws: Aws) -> None:
         self._logins = credentials
         self._aws = aws
+        self.limits: ReplicationLimits = replication_rules
 
     def home(self, context: Context) -> Place:
-        """Say which registry this is."""
+        """Return which registry this is."""
         host = self._logins.host(context)
         return Place(host.region, host.account)
 
     def rules(self, context: Context) -> tuple[Rule, ...]:
-        """Read the rules."""
+        """Return the rules."""
         answer = self._aws.call(context, "ecr", "DescribeRegistry")
         return tuple(_read(rule) for rule in answer.get("replicationConfiguration", {}).get("rules", ()))
 
@@ -38,8 +41,12 @@ class EcrReplication:
         configuration = {"rules": [_write(rule) for rule in rules]}
         self._aws.call(context, "ecr", "PutReplicationConfiguration", replicationConfiguration=configuration)
 
+    def moved(self, endpoint: RegistryEndpoint, place: Place) -> RegistryEndpoint:
+        """Return how the same registry is reached in another place; raises ``ValueError`` where it cannot be."""
+        return in_region(endpoint, place.region, place.account)
+
     def states(self, context: Context, repository: Repository, digest: Digest) -> tuple[ReplicaState, ...]:
-        """Ask DescribeImageReplicationStatus; an index is asked for by the index's own digest."""
+        """Return what DescribeImageReplicationStatus says; an index is asked for by the index's own digest."""
         answer = self._aws.call(
             context,
             "ecr",

@@ -8,6 +8,7 @@ import logging
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,17 @@ def doors(monkeypatch: pytest.MonkeyPatch) -> tuple[io.StringIO, io.StringIO]:
     return streams
 
 
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
+    """Return the program's log, which is as it was afterwards."""
+    found = logging.getLogger("oci_push")
+    before = found.level
+    monkeypatch.setattr(found, "handlers", [])
+    yield found
+    found.setLevel(before)
+
+
+@pytest.mark.usefixtures("log")
 def test_every_way_of_printing_is_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
     secret = Secret("through-the-door").reveal()
     out, err = doors(monkeypatch)

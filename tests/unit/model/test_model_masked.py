@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import html
 import json
+import subprocess
+import sys
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -140,6 +142,24 @@ def test_a_secret_that_others_have_cut_is_found_by_its_beginning() -> None:
     assert masked("got 0123456789abcde") == "got 0123456789abcde"
 
 
+MANY = """
+from oci_push.secret import Secret, masked
+from base64 import b64encode
+for number in range(3000):
+    Secret(f"{number:05}-state-{number * 7919:09x}")
+Secret("+-=/+-=/")
+print(masked("at 02999-state-0016a61d9, 01500-state-000b54064 and +-=/+-=/"))
+print(masked("in " + b64encode(b"02999-state-0016a61d9").decode().rstrip("=")))
+print(masked("00001-state-000001eef"))
+"""
+
+
+def test_each_of_many_secrets_is_found_until_newer_ones_take_its_place() -> None:
+    """More of them than a line has characters, among them one that is all signs; in a process of their own."""
+    done = subprocess.run([sys.executable, "-c", MANY], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["at ***, *** and ***", "in ***", "00001-state-000001eef"]
+
+
 def test_text_is_masked_before_it_is_cut() -> None:
     Secret("cut-in-the-middle")
     assert quoted("say cut-in-the-middle", 10) == "say ***"
@@ -207,6 +227,11 @@ def test_an_error_shows_no_secret_whoever_made_its_text() -> None:
     told = f"{error} {error.hint} {error.url} {error.args} {Diagnostic(f'd {secret.reveal()}')}"
     assert "told-in-an-error" not in told
     assert "told-in-an-error" not in str(CredentialsError(secret.reveal()))
+
+
+def test_an_event_is_masked_once_however_many_ask_for_it() -> None:
+    heard = discreet(lambda _: None)
+    assert discreet(heard) is heard
 
 
 def test_events_reach_nobody_with_a_secret() -> None:

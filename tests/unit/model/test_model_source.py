@@ -7,9 +7,14 @@ import pytest
 from oci_push.errors import ConfigError
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Destination, shown
-from oci_push.model.source import FORMS, KNOWN_FORMS, parse_source
+from oci_push.model.source import IsPath, SourceGrammar, SourceSpec
+from oci_push.sources.table import GRAMMAR, SOURCES
 
 DIGEST = Digest.of(b"x")
+
+
+def parse_source(text: str, is_path: IsPath) -> SourceSpec:
+    return SourceGrammar(SOURCES, is_path).parse(text)
 
 
 def nowhere(_: str) -> bool:
@@ -84,14 +89,14 @@ def test_a_word_that_names_no_registry_is_never_docker_hubs(text: str, image: st
     with pytest.raises(ConfigError, match="no such file or folder, and it names no registry") as caught:
         parse_source(text, nowhere)
     assert f"docker://{image}" in str(caught.value.hint)
-    assert KNOWN_FORMS in str(caught.value.hint)
+    assert GRAMMAR.known in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("text", ["No Such Thing", "", " ", "a//b", "TEAM/App", "a:b:c", "::1/app", DIGEST.encoded])
 def test_nonsense_is_told_the_forms(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_source(text, nowhere)
-    assert KNOWN_FORMS in str(caught.value.hint)
+    assert GRAMMAR.known in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +123,7 @@ def test_an_unknown_scheme_is_an_error_that_says_what_to_do(text: str, scheme: s
         parse_source(text, nowhere)
     assert f" {scheme} " in str(caught.value)
     assert advice in str(caught.value.hint)
-    assert KNOWN_FORMS in str(caught.value.hint)
+    assert GRAMMAR.known in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("text", ["oci:", "oci-archive:", "docker-archive:", "docker://", "docker://a b", "docker://X"])
@@ -168,7 +173,7 @@ def test_what_is_a_path_and_a_registrys_image_is_not_guessed(text: str, path: st
 
 
 def test_every_form_is_listed() -> None:
-    assert all(form.written in KNOWN_FORMS for form in FORMS)
+    assert all(form.written in GRAMMAR.known for form in SOURCES)
 
 
 @pytest.mark.parametrize(

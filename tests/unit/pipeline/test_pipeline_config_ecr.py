@@ -12,9 +12,11 @@ from oci_push.language.integrations import Integration
 from oci_push.language.parse import parse_pipeline, read_pipeline
 from oci_push.language.resolve import resolve_push
 from oci_push.language.resolving import ResolveContext
-from oci_push.language.schema_registries import Known, KnownRegistry
+from oci_push.language.schema_registries import Known
 from oci_push.language.steps import PushStep
-from oci_push.model.identity import AwsIdentity
+from oci_push.model.source import SourceGrammar
+from oci_push.providers.ecr.identity import AwsIdentity
+from oci_push.sources.table import SOURCES
 from oci_push.variables.lookup import Variables
 
 FIPS = "123456789012.dkr.ecr-fips.us-east-1.amazonaws.com"
@@ -33,7 +35,7 @@ def targets(keys: str, step: str = "") -> list[str]:
     ).steps
     assert isinstance(push, PushStep)
     config = load_config(f"registries: [{{name: e, provider: ecr, {keys}}}]", "c.yaml", {}, Path.read_text)
-    done = resolve_push(push, ResolveContext(config, Variables(), {}, {}, lambda _: False))
+    done = resolve_push(push, ResolveContext(config, Variables(), {}, {}, SourceGrammar(SOURCES, lambda _: False)))
     return [*done.references(), *(f"| {region}" for region in done.served_in or ())]
 
 
@@ -111,12 +113,12 @@ def test_what_a_step_says_of_aws_is_checked_with_its_place(step: str, message: s
 def test_a_run_refuses_in_the_words_and_with_the_number_of_validate(registry: str, step: str) -> None:
     config = load_config(f"registries: [{registry}]", "c.yaml", {}, Path.read_text)
     text = f"version: '1.0'\nsteps: {{p: {{type: push, candidate: a, registry: e, {step}}}}}"
-    known = Known(tuple(KnownRegistry(one.name, one.provider, one.domain) for one in config.integrations), {}.get)
+    known = Known(config, {}.get)
     (told,) = read_pipeline(text, "p", known).errors
     (push,) = parse_pipeline(text, "p").steps
     assert isinstance(push, PushStep)
     with pytest.raises(ConfigError) as caught:
-        resolve_push(push, ResolveContext(config, Variables(), {}, {}, lambda _: False))
+        resolve_push(push, ResolveContext(config, Variables(), {}, {}, SourceGrammar(SOURCES, lambda _: False)))
     assert [(one.message, one.code, one.hint) for one in caught.value.problems] == [
         (told.message, told.code, told.hint)
     ]

@@ -13,6 +13,8 @@ from oci_push.language.resolve import ResolvedPush, resolve_push
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import ParallelStep, PushStep, flatten
 from oci_push.model.endpoint import RegistryEndpoint
+from oci_push.model.source import SourceGrammar
+from oci_push.sources.table import SOURCES
 from oci_push.variables.lookup import Variables, interpolate
 
 REGISTRIES = """
@@ -38,7 +40,7 @@ def resolve(step: str, *, settings: Config | None = None, **variables: str) -> R
         Variables.of(variables),
         pipeline.builds(),
         {"b": "oci:built"},
-        lambda _: False,
+        SourceGrammar(SOURCES, lambda _: False),
         steps=frozenset({"b", "p"}),
     )
     return resolve_push(push, resolve_context)

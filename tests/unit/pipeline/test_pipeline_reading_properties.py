@@ -5,12 +5,15 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence, load, to_plain
+from oci_push.language.document import Location, Node, Scalar, YamlMapping, YamlSequence, load, to_plain
+from oci_push.language.integrations import Config, Integration
 from oci_push.language.parse import read_pipeline
-from oci_push.language.schema_registries import Known, KnownRegistry
+from oci_push.language.schema_registries import Known
 from oci_push.language.yaml_scalars import resolve_plain
 
-KNOWN = Known((KnownRegistry("hub", "dockerhub", "docker.io"), KnownRegistry("ecr", "ecr")), {"R": "hub"}.get)
+_PLACE = Location("c.yaml", 1, 1)
+_CONFIG = Config((Integration("hub", "dockerhub", "docker.io", _PLACE), Integration("ecr", "ecr", "", _PLACE)))
+KNOWN = Known(_CONFIG, {"R": "hub"}.get)
 KEYS = st.sampled_from(
     [
         "version", "steps", "stages", "mode", "type", "candidate", "tag", "tags", "registry", "hooks", "on_success",

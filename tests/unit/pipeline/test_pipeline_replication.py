@@ -6,7 +6,8 @@ import pytest
 
 from oci_push.errors import ConfigError
 from oci_push.language.replication import load_rules
-from oci_push.providers.ecr.replication_rules import Place, Rule
+from oci_push.providers.ecr import replication_rules
+from oci_push.providers.replication import Place, Rule
 
 HOME = Place("eu-west-1", "123456789012")
 
@@ -21,14 +22,14 @@ rules:
     deletes: true
   - destinations: [{region: ap-south-1}]
 """
-    assert load_rules(text, "rules.yml", HOME) == (
+    assert load_rules(text, "rules.yml", HOME, replication_rules) == (
         Rule((Place("eu-central-1", ""), Place("us-east-1", "012345678901")), ("prod/", "team-a"), True),
         Rule((Place("ap-south-1", ""),)),
     )
 
 
 def test_an_empty_list_switches_replication_off() -> None:
-    assert load_rules("rules: []", "rules.yml", HOME) == ()
+    assert load_rules("rules: []", "rules.yml", HOME, replication_rules) == ()
 
 
 @pytest.mark.parametrize(
@@ -50,12 +51,12 @@ def test_an_empty_list_switches_replication_off() -> None:
 )
 def test_each_mistake_has_its_place(text: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_rules(text, "rules.yml", HOME)
+        load_rules(text, "rules.yml", HOME, replication_rules)
     assert problem in str(caught.value)
 
 
 def test_all_mistakes_are_told_at_once() -> None:
     text = "rules:\n  - destinations: [{region: nowhere}]\n    delete: 1\n  - destinations: []\n"
     with pytest.raises(ConfigError) as caught:
-        load_rules(text, "rules.yml", HOME)
+        load_rules(text, "rules.yml", HOME, replication_rules)
     assert len(caught.value.problems) == 3

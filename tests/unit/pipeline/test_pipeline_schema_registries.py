@@ -5,28 +5,31 @@ from __future__ import annotations
 import pytest
 
 from oci_push.errors import Diagnostic
+from oci_push.language.document import Location
+from oci_push.language.integrations import Config, Integration
 from oci_push.language.parse import Reading, read_pipeline
-from oci_push.language.schema_registries import Known, KnownRegistry
+from oci_push.language.schema_registries import Known
 
-HUB = KnownRegistry("hub", "dockerhub", "docker.io", is_default=True)
-ECR = KnownRegistry("ecr", "ecr", "123456789012.dkr.ecr.us-east-1.amazonaws.com")
-HUB_TOO = KnownRegistry("hub2", "dockerhub", "docker.io")
+PLACE = Location("c.yaml", 1, 1)
+HUB = Integration("hub", "dockerhub", "docker.io", PLACE, is_default=True)
+ECR = Integration("ecr", "ecr", "123456789012.dkr.ecr.us-east-1.amazonaws.com", PLACE)
+HUB_TOO = Integration("hub2", "dockerhub", "docker.io", PLACE)
 VARIABLES = {"R": "hub", "E": "ecr", "H": "localhost:5000", "BAD": "nope"}
 ROOT_HOOK = "hooks: {{on_success: {}}}\nsteps: {{}}"
 STEP_HOOK = "steps: {{p: {{type: push, candidate: a, registry: hub, hooks: {{on_fail: {}}}}}}}"
 ROLE = "arn:aws:iam::123456789012:role/x"
 
 
-def check(step: str, *registries: KnownRegistry) -> Reading:
+def check(step: str, *registries: Integration) -> Reading:
     """Check a pipeline with one push step; with hub and ecr where no registries are given."""
-    known = Known(registries or (ECR, HUB), VARIABLES.get)
+    known = Known(Config(registries or (ECR, HUB)), VARIABLES.get)
     return read_pipeline(f"version: '1.0'\nsteps:\n  p: {{type: push, candidate: a, {step}}}\n", "p.yml", known)
 
 
 def without(step: str) -> Reading:
     """Check where there are no registries at all."""
     text = f"version: '1.0'\nsteps:\n  p: {{type: push, candidate: a, {step}}}\n"
-    return read_pipeline(text, "p.yml", Known((), VARIABLES.get))
+    return read_pipeline(text, "p.yml", Known(Config(()), VARIABLES.get))
 
 
 def told(problems: tuple[Diagnostic, ...]) -> list[tuple[int, str]]:
@@ -37,7 +40,7 @@ def told(problems: tuple[Diagnostic, ...]) -> list[tuple[int, str]]:
     ("step", "code", "message"),
     [
         ("registry: nope", 202, "Registry 'nope' does not exist."),
-        ("registry: 'x-${{R}}'", 202, "Registry 'x-${{R}}' does not exist."),
+        ("registry: 'x-${{R}}'", 202, "Registry 'x-hub' does not exist."),
         ("registry: HUB", 202, "Registry 'HUB' does not exist."),
         ("registry: hub, registry_context: nope", 202, "Registry 'nope' does not exist."),
         ("registry: hub, registry_context: docker.io", 202, "Registry 'docker.io' does not exist."),
@@ -66,7 +69,7 @@ def test_what_is_refused(step: str, code: int, message: str) -> None:
     "step",
     [
         "registry: hub", "registry: '${{R}}'", "registry: docker.io",
-        "registry: 'https://reg.example.com:444/path'", "registry: 'localhost:5000'", "registry: localhost",
+        "registry: 'https://reg.example.com:444/'", "registry: 'localhost:5000'", "registry: localhost",
         "registry: '127.0.0.1:5000'", "registry: 'registry:5000'", "registry: '${{H}}'", "registry: '${{p.registry}}'",
         "registry: ecr, region: eu-south-1", "registry: ecr, region: us-gov-west-1", "registry: ecr, region: '${{X}}'",
         "registry: '${{E}}', region: eu-west-1", "registry: my.reg, region: eu-west-1, aws_duration_seconds: 5",
@@ -104,15 +107,27 @@ def test_one_registry_alone_needs_no_warning() -> None:
     assert told(check("tag: a", HUB).warnings) == []
 
 
-def test_a_region_needs_a_registry_by_name() -> None:
-    assert (206, "Unable to specify region with a registry of type: undefined") in told(
-        check("region: eu-west-1").errors
-    )
+@pytest.mark.parametrize(
+    ("registries", "provider"), [((), "undefined"), ((HUB,), "dockerhub"), ((HUB, ECR), "dockerhub"), ((ECR,), "")]
+)
+def test_a_region_needs_a_default_registry_of_ecr(registries: tuple[Integration, ...], provider: str) -> None:
+    reading = check("region: eu-west-1", *registries) if registries else without("region: eu-west-1")
+    said = [(206, f"Unable to specify region with a registry of type: {provider}")] if provider else []
+    assert told(reading.errors) == said
+    undefined = (206, "Unable to specify region with a registry of type: undefined")
+    assert (undefined in told(reading.upstream)) == (not provider)
 
 
-@pytest.mark.parametrize("step", ["registry: hub", "tag: a", "registry: '${{NOPE}}'"])
-def test_without_registries_a_push_has_nowhere_to_go(step: str) -> None:
-    assert told(without(step).errors) == [(200, "You have not added a registry integration.")]
+def test_without_registries_a_name_has_no_meaning() -> None:
+    message = "Registry 'hub' does not exist. You have not added a registry integration."
+    assert told(without("registry: hub").errors) == [(200, message)]
+
+
+@pytest.mark.parametrize("step", ["tag: a", "registry: '${{NOPE}}'"])
+def test_without_registries_the_vendor_refuses_what_a_run_may_push(step: str) -> None:
+    reading = without(step)
+    assert told(reading.errors) == []
+    assert told(reading.upstream) == [(200, "You have not added a registry integration.")]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +148,7 @@ steps:
       inner: {type: parallel, steps: {p: {type: push, arguments: {candidate: a, registry: nope, region: x}}}}
       grid: {type: push, candidate: a, matrix: {registry: [hub, nope2]}}
 """
-    reading = read_pipeline(text, "p.yml", Known((ECR, HUB), VARIABLES.get))
+    reading = read_pipeline(text, "p.yml", Known(Config((ECR, HUB)), VARIABLES.get))
     assert [one.path for one in reading.errors] == [
         "steps.fan.steps.inner.steps.p.registry",
         "steps.fan.steps.inner.steps.p.region",
@@ -152,7 +167,7 @@ steps:
 )
 @pytest.mark.parametrize("place", [ROOT_HOOK, STEP_HOOK])
 def test_steps_of_hooks_are_warned_about(hook: str, place: str) -> None:
-    reading = read_pipeline(f"version: '1.0'\n{place.format(hook)}", "p.yml", Known((ECR, HUB), VARIABLES.get))
+    reading = read_pipeline(f"version: '1.0'\n{place.format(hook)}", "p.yml", Known(Config((ECR, HUB)), VARIABLES.get))
     assert reading.errors == ()
     assert told(reading.warnings) == [(202, "Registry 'nope' does not exist.")]
 
@@ -163,7 +178,7 @@ def test_steps_of_hooks_are_warned_about(hook: str, place: str) -> None:
 )
 def test_tabs_beside_blanks_are_refused_where_registries_are_known(line: str, is_mixed: bool) -> None:
     text = f"version: '1.0'\n{line}\nsteps: {{}}\n"
-    with_known, plain = read_pipeline(text, "p.yml", Known((HUB,), {}.get)), read_pipeline(text, "p.yml")
+    with_known, plain = read_pipeline(text, "p.yml", Known(Config((HUB,)), {}.get)), read_pipeline(text, "p.yml")
     expected = [(400, "Your YAML contains both spaces and tabs.")] if is_mixed else []
     assert told(with_known.errors) == expected
     assert plain.errors == ()
@@ -195,7 +210,7 @@ def test_what_the_vendor_alone_refuses_is_kept_apart(step: str, code: int, messa
 )
 def test_registries_of_builds_matter_to_the_vendor_alone(keys: str, code: int, message: str) -> None:
     text = f"version: '1.0'\nsteps: {{b: {{type: build, image_name: a, {keys}}}}}"
-    reading = read_pipeline(text, "p.yml", Known((HUB, HUB_TOO), VARIABLES.get))
+    reading = read_pipeline(text, "p.yml", Known(Config((HUB, HUB_TOO)), VARIABLES.get))
     assert reading.errors == ()
     assert told(reading.upstream) == [(code, message)]
 

@@ -326,3 +326,12 @@ def test_a_breakpoint_may_override_a_freestyle_step() -> None:
     step = "{%simage: a, debug: {phases: {before: true, override: true}}}"
     assert not read_pipeline("version: '1.0'\nsteps:\n  a: " + step % "", "p.yml").errors
     assert read_pipeline("version: '1.0'\nsteps:\n  a: " + step % "type: push, candidate: x, ", "p.yml").errors
+
+
+@pytest.mark.parametrize("owner", ["steps: {}\nhooks:", "steps:\n  p:\n    type: push\n    candidate: a\n    hooks:"])
+def test_stages_of_groups_in_hooks_are_compared_with_those_declared(owner: str) -> None:
+    group = "{g: {type: parallel, steps: {a: {type: push, candidate: x, stage: nowhere}}}}"
+    text = f"version: '1.0'\nstages: [build]\n{owner} {{on_success: {{steps: {group}}}}}\n"
+    (problem,) = read_pipeline(text, "p.yml").errors
+    assert problem.message == '"stage" must be one of [build]. Current value: nowhere '
+    assert problem.path.endswith("hooks.on_success.steps.g.steps.a.stage")

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import pytest
 
 from oci_push.variables.ci_services import find_service
-from oci_push.variables.github_event import event_values
 from oci_push.variables.system import MEANINGS
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -197,6 +196,14 @@ def test_the_variables_of_a_ci_become_system_variables(case: str) -> None:
 )
 def test_no_ci_is_seen_where_there_is_none_of_the_table(env: Mapping[str, str]) -> None:
     assert find_service(env) is None
+
+
+def event_values(text: str) -> Mapping[str, str]:
+    service = find_service({"GITHUB_ACTIONS": "true"})
+    assert service is not None
+    found = service.values({}, text)
+    assert {value.origin for value in found} <= {"event"}
+    return {value.name: value.text for value in found}
 
 
 PULL_REQUEST = {

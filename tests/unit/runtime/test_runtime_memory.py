@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from oci_push.model.digest import Digest
-from oci_push.runtime.cache import ABILITY_S, DAY_S, KEEP_BLOBS, KEEP_S, REFUSAL_S, Cache, NoCache, SqliteCache
+from oci_push.runtime.cache import CAPABILITY_S, DAY_S, KEEP_BLOBS, KEEP_S, REFUSAL_S, Cache, NoCache, SqliteCache
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
@@ -127,27 +127,27 @@ class TestLayers:
         assert run.open().find(digest("diff"), "gzip-6") is None
 
 
-class TestAbilities:
+class TestCapabilities:
     @pytest.mark.parametrize(("name", "value"), [("multi_tag", "no"), ("piece_limit", "1024")])
     def test_what_a_registry_refused_is_tried_again_after_a_day(self, run: Run, name: str, value: str) -> None:
         cache = run.open()
-        cache.remember_ability(HOST, name, value)
+        cache.remember_capability(HOST, name, value)
         run.clock.time += REFUSAL_S
-        assert cache.find_ability(HOST, name) == value
+        assert cache.find_capability(HOST, name) == value
         run.clock.time += 1
-        assert cache.find_ability(HOST, name) is None
+        assert cache.find_capability(HOST, name) is None
 
     def test_last_value_is_believed_for_a_week(self, run: Run) -> None:
         cache = run.open()
-        cache.remember_ability(HOST, "multi_tag", "no")
-        cache.remember_ability(HOST, "multi_tag", "yes")
-        run.clock.time += ABILITY_S
-        assert cache.find_ability(HOST, "multi_tag") == "yes"
+        cache.remember_capability(HOST, "multi_tag", "no")
+        cache.remember_capability(HOST, "multi_tag", "yes")
+        run.clock.time += CAPABILITY_S
+        assert cache.find_capability(HOST, "multi_tag") == "yes"
         run.clock.time += 1
-        assert cache.find_ability(HOST, "multi_tag") is None
+        assert cache.find_capability(HOST, "multi_tag") is None
 
-    def test_unknown_ability_is_none(self, run: Run) -> None:
-        assert run.open().find_ability(HOST, "multi_tag") is None
+    def test_unknown_capability_is_none(self, run: Run) -> None:
+        assert run.open().find_capability(HOST, "multi_tag") is None
 
 
 class TestCleaning:
@@ -155,7 +155,7 @@ class TestCleaning:
         first = run.open()
         first.remember_blob(HOST, "old", digest("a"))
         first.store(digest("diff"), "gzip", digest("gz"), 1)
-        first.remember_ability(HOST, "x", "y")
+        first.remember_capability(HOST, "x", "y")
         first.close()
         run.clock.time += KEEP_S + 1
         second = run.open()
@@ -269,7 +269,7 @@ class TestFile:
         database.execute("CREATE TABLE future (something TEXT)")
         database.execute("PRAGMA user_version = 99")
         database.close()
-        assert run.open().find_ability(HOST, "x") is None
+        assert run.open().find_capability(HOST, "x") is None
         assert run.rows("future") == 0
         assert "newer version" in run.warnings[0]
 
@@ -321,7 +321,7 @@ class TestFile:
         done = threading.Event()
 
         def warn(text: str) -> None:
-            cache.find_ability(HOST, "x")
+            cache.find_capability(HOST, "x")
             done.set()
 
         cache = SqliteCache(run.path, run.clock, warn)
@@ -334,9 +334,9 @@ def test_switched_off_memory_has_the_same_methods_and_knows_nothing() -> None:
     cache.remember_blob(HOST, "a", digest("a"))
     cache.forget_blob(HOST, "a", digest("a"))
     cache.store(digest("d"), "s", digest("e"), 1)
-    cache.remember_ability(HOST, "x", "y")
+    cache.remember_capability(HOST, "x", "y")
     cache.close()
-    known = (cache.find_mounts(HOST, digest("a"), "x"), cache.find(digest("d"), "s"), cache.find_ability(HOST, "x"))
+    known = (cache.find_mounts(HOST, digest("a"), "x"), cache.find(digest("d"), "s"), cache.find_capability(HOST, "x"))
     assert known == ((), None, None)
 
 

@@ -30,6 +30,14 @@ def test_restart_finds_everything_again(serve, tmp_path):
     assert {str(m.descriptor.digest) for m in again.store.manifests("a")} == names
 
 
+def test_restart_mounts_what_was_there_without_being_told_from_where(serve, tmp_path):
+    _, client = serve(root=tmp_path)
+    blob = client.push_blob(b"layer", "a/blobs")
+    _, client = serve(root=tmp_path, anonymous_mount=True)
+    assert client.open("b", f"?mount={blob}").status == 201
+    assert client.ask("GET", f"/v2/b/blobs/{blob}").body == b"layer"
+
+
 def test_moved_tag_leaves_its_old_manifest(serve, tmp_path):
     _, client = serve(root=tmp_path)
     old = client.push_image("v1", layer=b"old")

@@ -15,18 +15,17 @@ from images import layer, make_layout, tar_folder
 
 from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.events import ignore
-from oci_push.model.source import parse_source
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.sources.settings import Limits, SourceSettings
-from oci_push.sources.table import open_source, path_exists
+from oci_push.sources.table import GRAMMAR, open_source
 
 SCOPE = Context(SystemClock())
 
 
 def root_of(text: str, settings: SourceSettings | None = None, stdin: bytes | None = None) -> str:
     """Give the digest of the image that a SOURCE names, all its blobs read."""
-    spec = parse_source(text, path_exists)
+    spec = GRAMMAR.parse(text)
     stream = io.BytesIO(stdin) if stdin is not None else None
     if stream is not None:
         stream.seekable = lambda: False  # type: ignore[method-assign]  # as a pipe is

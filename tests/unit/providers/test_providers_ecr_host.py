@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.identity import AwsIdentity, GoogleIdentity
 from oci_push.providers.ecr import host as ecr_host
-from oci_push.providers.ecr.host import UNKNOWN_ACCOUNT, EcrHost, is_region, move, registry_host
+from oci_push.providers.ecr.host import UNKNOWN_ACCOUNT, EcrHost, host_in, is_region
+from oci_push.providers.ecr.identity import AwsIdentity, in_region
+from oci_push.providers.google import GoogleIdentity
 
 A = "123456789012"
 
@@ -80,13 +81,13 @@ def test_what_cannot_be_a_region_is_none(text: str) -> None:
     ],
 )
 def test_an_identity_names_its_registry_as_far_as_it_can(identity: AwsIdentity, host: str) -> None:
-    assert registry_host(identity) == host
+    assert identity.host == host
 
 
 def test_moving_takes_host_and_identity_along_and_keeps_the_kind_of_endpoint() -> None:
     identity = AwsIdentity(region="us-east-1", account=A, role_arn="arn:aws:iam::1:role/x")
     endpoint = RegistryEndpoint(f"{A}.dkr.ecr-fips.us-east-1.amazonaws.com", identity=identity, name="prod")
-    moved = move(endpoint, "us-west-2")
+    moved = in_region(endpoint, "us-west-2")
     assert moved.host == f"{A}.dkr.ecr-fips.us-west-2.amazonaws.com"
     assert moved.identity == AwsIdentity(region="us-west-2", account=A, role_arn="arn:aws:iam::1:role/x")
     assert moved.name == "prod"
@@ -94,7 +95,7 @@ def test_moving_takes_host_and_identity_along_and_keeps_the_kind_of_endpoint() -
 
 def test_moving_to_another_account_and_partition_changes_both() -> None:
     endpoint = RegistryEndpoint(f"{A}.dkr.ecr.us-east-1.amazonaws.com", identity=AwsIdentity())
-    moved = move(endpoint, "cn-north-1", "210987654321")
+    moved = in_region(endpoint, "cn-north-1", "210987654321")
     assert moved.host == "210987654321.dkr.ecr.cn-north-1.amazonaws.com.cn"
     assert moved.identity == AwsIdentity(region="cn-north-1", account="210987654321")
 
@@ -105,10 +106,10 @@ def test_moving_to_another_account_and_partition_changes_both() -> None:
 )
 def test_what_cannot_be_moved_is_refused(host: str, region: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        move(RegistryEndpoint(host, identity=GoogleIdentity()), region)
+        in_region(RegistryEndpoint(host, identity=GoogleIdentity()), region)
 
 
 def test_a_port_stays_where_it_is() -> None:
     endpoint = RegistryEndpoint(f"{A}.dkr.ecr.us-east-1.amazonaws.com:8443", identity=AwsIdentity())
-    assert move(endpoint, "us-west-2").host == f"{A}.dkr.ecr.us-west-2.amazonaws.com:8443"
-    assert ecr_host.in_region(endpoint.host, "us-west-2") == f"{A}.dkr.ecr.us-west-2.amazonaws.com:8443"
+    assert in_region(endpoint, "us-west-2").host == f"{A}.dkr.ecr.us-west-2.amazonaws.com:8443"
+    assert host_in(endpoint.host, "us-west-2") == f"{A}.dkr.ecr.us-west-2.amazonaws.com:8443"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oci_push.model.identity import AwsIdentity, EcrCreation
-from oci_push.providers.ecr.rules import creation_problems, identity_problems
+from oci_push.providers.ecr.identity import AwsIdentity, EcrCreation
 from oci_push.secret import Secret
 
 ROLE = "arn:aws:iam::123456789012:role/path/name"
@@ -22,7 +21,7 @@ POLICY = '{"rules": [' + " " * 100 + "]}"
     ],
 )
 def test_what_aws_takes_passes(identity: AwsIdentity) -> None:
-    assert identity_problems(identity) == ()
+    assert identity.problems() == ()
 
 
 @pytest.mark.parametrize(
@@ -47,13 +46,13 @@ def test_what_aws_takes_passes(identity: AwsIdentity) -> None:
     ],
 )
 def test_each_limit_of_an_identity_is_checked(identity: AwsIdentity, message: str) -> None:
-    (problem,) = identity_problems(identity)
+    (problem,) = identity.problems()
     assert message in problem
 
 
 def test_all_problems_are_told_at_once_and_no_secret_is_in_them() -> None:
     identity = AwsIdentity(region="x", secret_access_key=Secret("hidden"), creation=EcrCreation(mutability="x"))
-    problems = identity_problems(identity)
+    problems = identity.problems()
     assert len(problems) == 3
     assert "hidden" not in " ".join(problems)
 
@@ -67,7 +66,7 @@ def test_all_problems_are_told_at_once_and_no_secret_is_in_them() -> None:
     ],
 )
 def test_settings_that_ecr_takes_pass(creation: EcrCreation) -> None:
-    assert creation_problems(creation) == ()
+    assert creation.problems() == ()
 
 
 @pytest.mark.parametrize(
@@ -88,5 +87,5 @@ def test_settings_that_ecr_takes_pass(creation: EcrCreation) -> None:
     ],
 )
 def test_each_limit_of_a_repositorys_settings_is_checked(creation: EcrCreation, message: str) -> None:
-    (problem,) = creation_problems(creation)
+    (problem,) = creation.problems()
     assert message in problem

@@ -1,8 +1,8 @@
 """Registries that are described elsewhere, as ``registries:`` of ``oci-push.yaml``. Values in, text out; no files.
 
-Three forms are read: docker's ``config.json``, what the vendor's API gives for its registry integrations (JSON), and
-Terraform's ``codefresh_registry`` blocks, in JSON configuration and as ``terraform show -json`` prints them. Secrets
-are written as ``${NAME}`` unless they are wanted in the file.
+Two forms are read: what the vendor's API gives for its registry integrations (JSON), and Terraform's
+``codefresh_registry`` blocks, in JSON configuration and as ``terraform show -json`` prints them. Secrets are written as
+``${NAME}`` unless they are wanted in the file.
 """
 
 from __future__ import annotations
@@ -15,34 +15,24 @@ from typing import TypeAlias
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from oci_push.credentials.format import AuthFile, AuthKey, holds_login
 from oci_push.language.schema import snake_case
-from oci_push.model.reference import DOCKER_HUB
 from oci_push.secret import Secret, repr_without
 
 Value: TypeAlias = str | bool
 
-_SECRET_OF = {
-    "password": "username",
-    "token": "username",
-    "keyfile": "",
-    "client_secret": "client_id",
-    "secret_access_key": "access_key_id",
+_USUAL_LOGIN = ("password", "username")
+_LOGINS = {
+    "bintray": ("token", "username"),
+    "gcr": ("keyfile", ""),
+    "gar": ("keyfile", ""),
+    "acr": ("client_secret", "client_id"),
+    "ecr": ("secret_access_key", "access_key_id"),
 }
-"""Secret fields, and the field without which they are not needed (empty: always)."""
-_WANTED = {
-    "dockerhub": ("password",),
-    "other": ("password",),
-    "standard": ("password",),
-    "bintray": ("token",),
-    "gcr": ("keyfile",),
-    "gar": ("keyfile",),
-    "acr": ("client_secret",),
-    "ecr": ("secret_access_key",),
-}
+"""What a provider's login is where it is not `_USUAL_LOGIN`: its secret, and who has it (empty: nobody is named)."""
+_SECRETS = tuple(dict.fromkeys(secret for secret, _ in (_USUAL_LOGIN, *_LOGINS.values())))
 _TEXTS = ("domain", "location", "region", "username", "client_id", "access_key_id", "repository_prefix")
-_FLAGS = ("default", "primary", "behind_firewall", "get_creds_from_service_account")
-_NOT_SAID = {"default": False, "primary": True, "behind_firewall": False, "get_creds_from_service_account": False}
+_FLAGS = {"default": False, "primary": True, "behind_firewall": False, "get_creds_from_service_account": False}
+"""Switches, and what each is where nothing is said."""
 _ENVIRONMENT = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _TERRAFORM_VARIABLE = re.compile(r"\$\{\s*var\.([A-Za-z_][A-Za-z0-9_-]*)\s*\}")
 _EXPRESSION = re.compile(r"[$%]\{.*\}", re.DOTALL)
@@ -76,13 +66,8 @@ class Written(Struct, frozen=True):
         return repr_without(self, "text")
 
 
-def read_registries(value: object, raw: bytes, name: str, *, is_in_use: bool) -> tuple[Imported, ...]:
-    """Tell the form of a parsed JSON document and read its registries; raises ``ValueError`` when it is none.
-
-    `raw` are its bytes, `name` its file, and `is_in_use` says that oci-push finds a docker file by itself.
-    """
-    if isinstance(value, dict) and {"auths", "credHelpers", "credsStore"} & set(value):
-        return tuple(_of_docker(AuthFile.parse(raw, name), is_in_use=is_in_use))
+def read_registries(value: object) -> tuple[Imported, ...]:
+    """Read the registries of a parsed JSON document; raises ``ValueError`` where it has neither form."""
     if isinstance(value, dict) and {"resource", "values", "planned_values"} & set(value):
         return tuple(_of_terraform(value))
     found = list(_listed(value))
@@ -109,26 +94,6 @@ def write_registries(found: Iterable[Imported], *, with_secrets: bool) -> Writte
         lines += [f"    {key}: {_scalar(value)}" for key, value in rows]
         lines += [f"    # {' '.join(note.split())}" for note in (*one.notes, *([one.home] if stays else []))]
     return Written("\n".join(lines) + "\n", tuple(dict.fromkeys(variables)), tuple(notes))
-
-
-def _of_docker(file: AuthFile, *, is_in_use: bool) -> Iterator[Imported]:
-    keys = {(key.host, key.path): (key, text) for text in (*file.helpers, *file.auths) for key in [AuthKey.parse(text)]}
-    for (host, path), (key, text) in sorted(keys.items()):
-        fields: dict[str, Value] = {} if host == DOCKER_HUB else {"domain": host}
-        if path:
-            fields["repository_prefix"] = path
-        provider = "dockerhub" if host == DOCKER_HUB else "other"
-        name = re.sub(r"[^a-z0-9]+", "-", f"{host}/{path}".lower()).strip("-") if provider == "other" else "dockerhub"
-        credential = file.credential(text) if text in file.auths and holds_login(file.auths[text]) else None
-        if credential is None or credential.password is None:
-            home = f"its login stays in {file.name}, key {key.text}"
-            yield Imported(name, provider, fields, has_own_login=True, home=home)
-            continue
-        home = f"user {credential.shown_user}: the login stays in {file.name}, where oci-push finds it"
-        if credential.shown_user == credential.username:
-            fields["username"] = credential.username
-        secrets = {"password": credential.password}
-        yield Imported(name, provider, fields, secrets, has_own_login=is_in_use, home=home)
 
 
 def _listed(value: object) -> Iterator[Mapping[str, object]]:
@@ -187,13 +152,13 @@ def _taken(name: str, provider: str, values: Mapping[str, object], identity: str
         if isinstance(given, str) and given:
             fields[key], note = _expression(name, key, given)
             notes += [note] if note else []
-    for key in _FLAGS:
+    for key, usual in _FLAGS.items():
         flag = values.get(key)
-        if isinstance(flag, bool) and flag is not _NOT_SAID[key]:
+        if isinstance(flag, bool) and flag is not usual:
             fields[key] = flag
     secrets = {
         key: Secret(given)
-        for key in _SECRET_OF
+        for key in _SECRETS
         if isinstance(given := values.get(key), str) and given.strip("*•") and not _is_foreign(given)
     }
     fallback = values.get("fallback_registry")
@@ -241,12 +206,10 @@ def _untangled(found: Iterable[Imported]) -> tuple[list[Imported], list[str]]:
 
 
 def _secret_fields(one: Imported) -> tuple[str, ...]:
-    wanted = _WANTED.get(one.provider, ("password",))
-    return tuple(
-        key
-        for key, beside in _SECRET_OF.items()
-        if key in one.secrets or (key in wanted and (not beside or beside in one.fields))
-    )
+    """Return the secrets that are known, and the one that a login with what is known needs."""
+    secret, who = _LOGINS.get(one.provider, _USUAL_LOGIN)
+    is_wanted = not who or who in one.fields
+    return tuple(key for key in _SECRETS if key in one.secrets or (key == secret and is_wanted))
 
 
 def _secret_text(one: Imported, key: str, *, with_secrets: bool) -> str:

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from oci_push.providers.ecr.replication_rules import (
-    Place,
-    Rule,
-    compare,
-    destinations,
-    rule_problems,
-    rules_problems,
-    settle,
-)
+from oci_push.providers.ecr.replication_rules import rule_problems, rules_problems
+from oci_push.providers.replication import Place, Rule, compare, destinations, settle
 
 HOME = Place("eu-west-1", "123456789012")
 AWAY = Place("us-east-1", "123456789012")
