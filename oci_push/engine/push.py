@@ -92,7 +92,7 @@ def push(
         one.attempt(inner, RepositoryPush.send_content, RepositoryPush.put_root, RepositoryPush.read_tags)
 
     def put_tags(one: RepositoryPush, inner: Context) -> None:
-        one.attempt(inner, RepositoryPush.put_tags, *checks)
+        one.attempt(inner, RepositoryPush.put_first_tag, RepositoryPush.put_tags, *checks)
 
     if options.all_or_nothing:
         _in_waves(context, pushes, push_without_tags)

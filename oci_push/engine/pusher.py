@@ -44,7 +44,7 @@ from oci_push.sources.base import ImageReader
 from oci_push.sources.settings import SourceSettings
 from oci_push.sources.table import GRAMMAR, open_source
 from oci_push.transport.credentials import CredentialProvider, Lease, RefreshingCredential
-from oci_push.transport.session import TransportSettings
+from oci_push.transport.settings import TransportSettings
 
 ANNOTATIONS_TYPE = "application/vnd.oci-push.annotations.v1"
 """The artifact type of annotations that are attached to an image."""
@@ -321,7 +321,10 @@ class Pusher:
             if not self._connections.can_mount(target.endpoint):
                 continue
             for blob in graph.blobs:
-                paths = self._memory.find_mounts(host, blob.digest, target.repository.path)
+                own = target.repository.path
+                paths = self._memory.find_mounts(host, blob.digest, own)
+                if self._memory.has_blob(host, own, blob.digest):
+                    paths = (own, *paths)
                 found[host, blob.digest] = tuple(Repository(target.repository.host, path) for path in paths)
         return found
 

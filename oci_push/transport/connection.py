@@ -18,6 +18,8 @@ from oci_push.transport.sockets import Stream
 
 Headers = list[tuple[bytes, bytes]]
 _READ_BYTES = 64 * 1024
+_PACKET_BYTES = 16 * 1024
+"""What is put together before it is sent; copying this much costs less than a system call."""
 _HEAD_BYTES = 512 * 1024
 _HEAD_S = 60.0
 """What the head of an answer may take once it has begun: interim answers (1xx) may come without end, and one byte a
@@ -39,6 +41,7 @@ class Connection:
         self._before_target = before_target
         self._headers = list(headers)
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_BYTES)
+        self._unsent = bytearray()
         self._is_clean = True
         self.idle_since = 0.0
 
@@ -62,7 +65,9 @@ class Connection:
             self._write(context, head, patience)
             for block in body:
                 self._write(context, h11.Data(data=block), patience)  # type: ignore[arg-type]  # only its length is asked
+                self._flush(context, patience)
             self._write(context, h11.EndOfMessage(), patience)
+            self._flush(context, patience)
         except _Cut as cut:
             # A registry may answer early (413, 401) and close: its answer is there, and says more than a broken pipe.
             try:
@@ -113,16 +118,30 @@ class Connection:
         self._stream.close()
 
     def _write(self, context: Context, event: h11.Request | h11.Data | h11.EndOfMessage, patience: Patience) -> None:
+        """Send an event, or keep it for `_flush` where it is small: head and body of a small request are one packet."""
         try:
             parts = self._h11.send_with_data_passthrough(event) or []
         except h11.LocalProtocolError:
             # Not chained: its text quotes what was to be sent.
             raise OciPushError("a request: its body has not the size that was announced") from None
         for part in parts:
-            try:
-                self._stream.write(context, part, patience.send_s)
-            except Trouble as trouble:
-                raise _Cut(trouble) from trouble
+            if len(self._unsent) + len(part) > _PACKET_BYTES:
+                self._flush(context, patience)
+            if len(part) > _PACKET_BYTES:
+                self._send(context, part, patience)
+            else:
+                self._unsent += part
+
+    def _flush(self, context: Context, patience: Patience) -> None:
+        if self._unsent:
+            kept, self._unsent = self._unsent, bytearray()
+            self._send(context, kept, patience)
+
+    def _send(self, context: Context, data: bytes | bytearray | memoryview, patience: Patience) -> None:
+        try:
+            self._stream.write(context, data, patience.send_s)
+        except Trouble as trouble:
+            raise _Cut(trouble) from trouble
 
     def _read_head(self, context: Context, patience: Patience) -> h11.Response:
         size, end = 0, 0.0

@@ -19,7 +19,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("credentials", "limits", "redirects", "tls", "tls_in_tls"),
         ("*",),
         ("sockets",),
-        ("connection", "socks"),
+        ("connection", "settings", "socks"),
         ("dialing",),
         ("pool",),
         ("session",),

@@ -14,7 +14,8 @@ from oci_push.protocol.call import Call, Reply
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.transport.session import Session, TransportSettings
+from oci_push.transport.session import Session
+from oci_push.transport.settings import TransportSettings
 
 OK = b"HTTP/1.1 200 OK\r\nX-Count: 1\r\nContent-Length: 2\r\n\r\nok"
 STALE = b"HTTP/1.1 201 Created\r\nX-Count: stale\r\nContent-Length: 0\r\n\r\n"
