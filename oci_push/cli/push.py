@@ -98,10 +98,8 @@ def push(
         with contextlib.closing(pusher):
             targets = pusher.targets(destinations)
             with pusher.open(source, context, targets=len(targets)) as opened:
-                if not plan:
-                    pusher.check(opened, targets, context, wanted)
-                planned = pusher.plan(opened, targets, context, wanted)
                 if plan:
+                    planned = pusher.plan(opened, targets, context, wanted)
                     show_plan(planned, as_json=common.as_json)
                     if common.report:
                         from oci_push.runner.report import ImagePlan, write_report
@@ -109,7 +107,7 @@ def push(
                         shown = ImagePlan.of(planned)
                         write_report(common.report, replace(shown, source=source, status="planned"))
                     return 0
-                results = pusher.execute(planned, opened, context)
+                planned, results = pusher.push(opened, targets, context, wanted)
             replicas: list[ReplicaResult] = []
             trouble: OciPushError | None = None
             if wait_replication:

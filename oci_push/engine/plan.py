@@ -59,6 +59,17 @@ def plan_push(
     `origin` is where a registry source is read from; `remembered` are repositories known from earlier runs,
     by registry host and blob.
     """
+    return PushPlan(graph, plan_repositories(graph.blobs, targets, origin=origin, remembered=remembered))
+
+
+def plan_repositories(
+    blobs: tuple[Descriptor, ...],
+    targets: Sequence[PushTarget],
+    *,
+    origin: tuple[RegistryEndpoint, Repository] | None,
+    remembered: Mapping[tuple[str, Digest], tuple[Repository, ...]],
+) -> tuple[RepositoryPlan, ...]:
+    """Return the plan for each repository that some blobs go to, as `plan_push` does for all of an image."""
     merged: dict[tuple[RegistryEndpoint, Repository], dict[str, None]] = {}
     for target in targets:
         merged.setdefault((target.endpoint, target.repository), {}).update(dict.fromkeys(target.tags))
@@ -69,11 +80,11 @@ def plan_push(
         near = [plans[first].target.repository] if first is not None else []
         near += [origin[1]] if origin is not None and origin[0].host == endpoint.host else []
         candidates: dict[Digest, tuple[Repository, ...]] = {}
-        for blob in graph.blobs:
+        for blob in blobs:
             known = (*near, *remembered.get((endpoint.host, blob.digest), ()))
             asked = tuple(dict.fromkeys(one for one in known if one != repository))
             if asked:
                 candidates[blob.digest] = asked[:1] if blob.size <= _SMALL_BYTES else asked
-        plans.append(RepositoryPlan(PushTarget(endpoint, repository, tuple(tags)), graph.blobs, candidates, first))
+        plans.append(RepositoryPlan(PushTarget(endpoint, repository, tuple(tags)), blobs, candidates, first))
         firsts.setdefault(endpoint, number)
-    return PushPlan(graph, tuple(plans))
+    return tuple(plans)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeAlias, TypeVar
 
+from msgspec import Struct, field
+
 from oci_push.engine.plan import PushPlan, RepositoryPlan
 from oci_push.engine.tags import TagResult, TagSnapshot
 from oci_push.engine.transfer import BlobResult, send, transfer
@@ -31,24 +33,39 @@ _TAGS_AT_ONCE = 10
 _PART_MISSING = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 
 
+class SentAhead(Struct):
+    """What came to one repository before its push began (`engine.ahead`); `error` is why no more did."""
+
+    blobs: dict[Digest, BlobResult] = field(default_factory=dict)
+    error: OciPushError | None = None
+    seconds: float = 0.0
+
+
 class RepositoryPush:
     """What the push to one repository needs, its steps, and what it has done so far, which is kept when one fails."""
 
     def __init__(
-        self, plan: PushPlan, work: RepositoryPlan, source: ImageReader, clients: RegistryClients, emit: Emit
+        self,
+        plan: PushPlan,
+        work: RepositoryPlan,
+        source: ImageReader,
+        clients: RegistryClients,
+        emit: Emit,
+        ahead: SentAhead | None = None,
     ) -> None:
         self.work = work
         self.root = plan.graph.root
         self.nodes = plan.graph.nodes
         self.source = source
         self.emit = emit
-        self.blobs: dict[Digest, BlobResult] = {}
+        self.blobs: dict[Digest, BlobResult] = ahead.blobs if ahead else {}
         self.tags: dict[str, TagResult] = {}
         self.repaired: list[Digest] = []
         self.is_verified = False
         self.error: OciPushError | None = None
-        self.seconds = 0.0
+        self.seconds = ahead.seconds if ahead else 0.0
         self._clients = clients
+        self._ahead = ahead
         self._refused: set[Digest] = set()
         self._has_root = False
 
@@ -78,14 +95,17 @@ class RepositoryPush:
 
     def send_content(self, context: Context) -> None:
         """Bring everything below the root into the repository, or find that the root is there already."""
-        self.emit(TargetStarted(self.work.target.repository, self.work.target.tags))
+        if self._ahead is None:
+            self.emit(TargetStarted(self.work.target.repository, self.work.target.tags))
+        elif self._ahead.error is not None:
+            raise self._ahead.error
         self.client.prepare(context)
         self._has_root = self.client.head(context, str(self.root.digest), push=True) is not None
         if not self._has_root:
             self._send_blobs(context)
             self._put_children(context)
             return
-        for blob in self.work.blobs:
+        for blob in self._waiting():
             self.blobs[blob.digest] = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
             self.emit(BlobDone(self.client.repository, blob.digest, blob.size, BlobOutcome.EXISTS))
         self.emit(ManifestDone(self.client.repository, self.root.digest, ManifestOutcome.EXISTS))
@@ -149,7 +169,8 @@ class RepositoryPush:
         candidates = self.work.mount_candidates
         if candidates and not self.client.can_mount(context):
             candidates = {}
-        self.client.prefetch_existing(context, self.work.blobs)
+        waiting = self._waiting()
+        self.client.prefetch_existing(context, waiting)
 
         def bring(inner: Context, item: Descriptor | str) -> None:
             if isinstance(item, str):
@@ -160,9 +181,13 @@ class RepositoryPush:
 
         # Largest first: a blob cannot be split over connections, so the longest decides when all are done. Beside them
         # the tags are asked for, which costs no time here, and is the only way to tell later what a push has moved.
-        largest_first = sorted(self.work.blobs, key=lambda blob: -blob.size)
+        largest_first = sorted(waiting, key=lambda blob: -blob.size)
         items: list[Descriptor | str] = [*largest_first, *self.work.target.tags]
         self.each(context, items, bring)
+
+    def _waiting(self) -> list[Descriptor]:
+        """List the blobs that nothing is known of yet."""
+        return [blob for blob in self.work.blobs if blob.digest not in self.blobs]
 
     def _put_children(self, context: Context) -> None:
         waiting = [node for node in self.nodes if node.digest != self.root.digest]

@@ -62,9 +62,7 @@ def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> Uni
         targets = tuple(pusher.target(one.repository, one.tags, pusher.named(one.registry)) for one in unit.targets)
         given = pusher.named(unit.registry)
         with pusher.open(unit.source, context, given=given, targets=len(targets)) as opened:
-            pusher.check(opened, targets, context, unit.platform)
-            plan = pusher.plan(opened, targets, context, unit.platform)
-            results = pusher.execute(plan, opened, context, unit.options)
+            plan, results = pusher.push(opened, targets, context, unit.platform, unit.options)
     except OciPushError as problem:
         return UnitResult(error=problem)
     failed = next((result.error for result in results if result.error is not None), None)

@@ -61,7 +61,7 @@ class ImageReader(ABC):
     def make(self, context: Context, tell: Tell) -> None:
         """Do the long work that `root` would wait for; `tell` is called with each blob that can be read by then.
 
-        It is called from any thread, and with each blob once.
+        It is called from any thread.
         """
         return
 

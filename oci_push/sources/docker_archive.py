@@ -161,6 +161,7 @@ class DockerArchiveSource(ImageReader):
         assert config_body is not None  # noqa: S101  # it was read above
         config_digest = Digest.of(raw)
         self._bodies[config_digest] = config_body
+        tell(Descriptor(media.OCI_CONFIG, config_digest, len(raw)))
         layers = self._layers(context, diff_ids, tell)
         has_zstd = any("zstd" in layer.media_type for layer in layers)
         self._check_form(has_zstd=has_zstd)
