@@ -177,7 +177,7 @@ class Session:
         return self._send(context, call, self._settings.call_retry, authenticated=False)
 
     @contextmanager
-    def download(self, context: Context, call: Call) -> Iterator[tuple[int, Iterator[bytes]]]:
+    def download(self, context: Context, call: Call) -> Iterator[tuple[int, Iterator[bytes | memoryview]]]:
         """Send a GET and give the answer's status, which is checked first, and its body block by block."""
         with self.limiter.inside(context), self._translated(call):
             response = self._exchange(context, call, authenticated=True)
