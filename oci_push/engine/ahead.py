@@ -24,6 +24,9 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.base import ImageReader
 
+_AT_ONCE = 16
+"""How many blobs may be on their way to one repository: each has a thread. How many requests is its session's limit."""
+
 
 def send_ahead(
     context: Context,
@@ -76,14 +79,13 @@ class _Lane:
 
     def end(self) -> None:
         """Let `run` end when all that waits has been sent."""
-        for _ in range(self._clients.width()):
+        for _ in range(_AT_ONCE):
             self.waiting.put(None)
 
     def run(self, context: Context) -> None:
         """Send what is told of until the end, several blobs at once; the first failure ends it."""
         began = context.clock.monotonic()
-        width = self._clients.width()
-        error = first_error(run_all(context, [self._send] * width, limit=width, stop_on_error=True))
+        error = first_error(run_all(context, [self._send] * _AT_ONCE, limit=_AT_ONCE, stop_on_error=True))
         if error is not None and not isinstance(error, OciPushError):
             raise error
         self.sent.error = error
