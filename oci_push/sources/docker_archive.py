@@ -193,8 +193,8 @@ class DockerArchiveSource(ImageReader):
             known[pair] = layer
             tell(_typed(layer, oci=self._settings.format == "oci"))
 
-        # Largest first: what decides when all is done is the longest of them on its way.
-        self._describe_all(context, sorted(ours, key=lambda pair: -pair[1].size), found)
+        # Smallest first: the line is soon in use, and the largest is compressed while it is busy.
+        self._describe_all(context, sorted(ours, key=lambda pair: pair[1].size), found)
         return [known[diff_id, body] if body is not None else referred[diff_id] for diff_id, body in pairs]
 
     def _describe_all(
