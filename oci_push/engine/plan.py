@@ -61,6 +61,17 @@ def plan_push(
     `origin` is where a registry source is read from; `remembered` are repositories known from earlier runs,
     by registry host and blob.
     """
+    return PushPlan(graph, plan_repositories(graph.blobs, targets, origin=origin, remembered=remembered))
+
+
+def plan_repositories(
+    blobs: tuple[Descriptor, ...],
+    targets: Sequence[PushTarget],
+    *,
+    origin: tuple[RegistryEndpoint, Repository] | None,
+    remembered: Mapping[tuple[str, Digest], tuple[Repository, ...]],
+) -> tuple[RepositoryPlan, ...]:
+    """Return the plan for each repository that some blobs go to, as `plan_push` does for all of an image."""
     merged: dict[tuple[RegistryEndpoint, Repository], dict[str, None]] = {}
     for target in targets:
         merged.setdefault((target.endpoint, target.repository), {}).update(dict.fromkeys(target.tags))
@@ -72,7 +83,7 @@ def plan_push(
         near += [origin[1]] if origin is not None and origin[0].host == endpoint.host else []
         candidates: dict[Digest, tuple[Repository, ...]] = {}
         expected: set[Digest] = set()
-        for blob in graph.blobs:
+        for blob in blobs:
             known = (*near, *remembered.get((endpoint.host, blob.digest), ()))
             if repository in known:
                 expected.add(blob.digest)
@@ -80,6 +91,6 @@ def plan_push(
             if asked:
                 candidates[blob.digest] = asked[:1] if blob.size <= SMALL_BYTES else asked
         target = PushTarget(endpoint, repository, tuple(tags))
-        plans.append(RepositoryPlan(target, graph.blobs, candidates, first, frozenset(expected)))
+        plans.append(RepositoryPlan(target, blobs, candidates, first, frozenset(expected)))
         firsts.setdefault(endpoint, number)
-    return PushPlan(graph, tuple(plans))
+    return tuple(plans)

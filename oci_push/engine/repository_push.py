@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeAlias, TypeVar
 
+from msgspec import Struct, field
+
 from oci_push.engine.plan import SMALL_BYTES, PushPlan, RepositoryPlan
 from oci_push.engine.tags import TagResult, TagSnapshot
 from oci_push.engine.transfer import BlobResult, send, transfer
@@ -33,24 +35,39 @@ _LARGE_AT_ONCE = 16
 _PART_MISSING = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 
 
+class SentAhead(Struct):
+    """What came to one repository before its push began (`engine.ahead`); `error` is why no more did."""
+
+    blobs: dict[Digest, BlobResult] = field(default_factory=dict)
+    error: OciPushError | None = None
+    seconds: float = 0.0
+
+
 class RepositoryPush:
     """What the push to one repository needs, its steps, and what it has done so far, which is kept when one fails."""
 
     def __init__(
-        self, plan: PushPlan, work: RepositoryPlan, source: ImageReader, clients: RegistryClients, emit: Emit
+        self,
+        plan: PushPlan,
+        work: RepositoryPlan,
+        source: ImageReader,
+        clients: RegistryClients,
+        emit: Emit,
+        ahead: SentAhead | None = None,
     ) -> None:
         self.work = work
         self.root = plan.graph.root
         self.nodes = plan.graph.nodes
         self.source = source
         self.emit = emit
-        self.blobs: dict[Digest, BlobResult] = {}
+        self.blobs: dict[Digest, BlobResult] = ahead.blobs if ahead else {}
         self.tags: dict[str, TagResult] = {}
         self.repaired: list[Digest] = []
         self.is_verified = False
         self.error: OciPushError | None = None
-        self.seconds = 0.0
+        self.seconds = ahead.seconds if ahead else 0.0
         self._clients = clients
+        self._ahead = ahead
         self._refused: set[Digest] = set()
         self._has_root = False
 
@@ -80,7 +97,10 @@ class RepositoryPush:
 
     def send_content(self, context: Context) -> None:
         """Bring everything below the root into the repository, or find that the root is there already."""
-        self.emit(TargetStarted(self.work.target.repository, self.work.target.tags))
+        if self._ahead is None:
+            self.emit(TargetStarted(self.work.target.repository, self.work.target.tags))
+        elif self._ahead.error is not None:
+            raise self._ahead.error
         self.client.prepare(context)
         self.client.session.expect(max(len(self.work.blobs), len(self.work.target.tags)))
         first = self.work.target.tags[:1]
@@ -89,7 +109,7 @@ class RepositoryPush:
             self._send_blobs(context)
             self._put_children(context)
             return
-        for blob in self.work.blobs:
+        for blob in self._waiting():
             self.blobs[blob.digest] = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
             self.emit(BlobDone(self.client.repository, blob.digest, blob.size, BlobOutcome.EXISTS))
         self.emit(ManifestDone(self.client.repository, self.root.digest, ManifestOutcome.EXISTS))
@@ -196,7 +216,8 @@ class RepositoryPush:
         candidates = self.work.mount_candidates
         if candidates and not self.client.can_mount(context):
             candidates = {}
-        self.client.prefetch_existing(context, self.work.blobs)
+        waiting = self._waiting()
+        self.client.prefetch_existing(context, waiting)
 
         may_be_there = self._may_be_there()
 
@@ -210,7 +231,7 @@ class RepositoryPush:
 
         # Largest first: a blob cannot be split over connections, so the longest decides when all are done. Beside them
         # the tags are asked for, which costs no time here, and is the only way to tell later what a push has moved.
-        largest_first = sorted(self.work.blobs, key=lambda blob: -blob.size)
+        largest_first = sorted(waiting, key=lambda blob: -blob.size)
         items: list[Descriptor | str] = [*largest_first, *self.work.target.tags[1:]]
         has_many_large = sum(blob.size > SMALL_BYTES for blob in largest_first) > _LARGE_AT_ONCE
         self.each(context, items, bring, at_once=_LARGE_AT_ONCE if has_many_large else None)
@@ -223,6 +244,10 @@ class RepositoryPush:
         """
         has_earlier = any(self.snapshot.before(tag) for tag in self.work.target.tags)
         return has_earlier or any(self.client.has_upload(b) for b in self.work.blobs if b.size > SMALL_BYTES)
+
+    def _waiting(self) -> list[Descriptor]:
+        """List the blobs that nothing is known of yet."""
+        return [blob for blob in self.work.blobs if blob.digest not in self.blobs]
 
     def _put_children(self, context: Context) -> None:
         waiting = [node for node in self.nodes if node.digest != self.root.digest]

@@ -119,7 +119,7 @@ class RepositoryClient:
         return error if self._management is None else self._management.explain(context, self.repository, error)
 
     @contextmanager
-    def open_blob(self, context: Context, blob: Descriptor, start: int = 0) -> Iterator[Iterator[bytes]]:
+    def open_blob(self, context: Context, blob: Descriptor, start: int = 0) -> Iterator[Iterator[bytes | memoryview]]:
         """Download a blob block by block from byte `start` on; the bytes are not checked here."""
         call = Call(
             "GET",
@@ -279,7 +279,7 @@ class RepositoryClient:
         return self._settings.upload_store.claim(self._host, self.repository, blob)
 
 
-def _after(start: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _after(start: int, blocks: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
     seen = 0
     for block in blocks:
         seen += len(block)

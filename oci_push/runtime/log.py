@@ -13,6 +13,12 @@ class Log:
     def __init__(self, name: str) -> None:
         self._name = name
 
+    @property
+    def is_heard(self) -> bool:
+        """Return whether somebody listens to `debug`."""
+        logging = sys.modules.get("logging")
+        return logging is not None and logging.getLogger(self._name).isEnabledFor(logging.DEBUG)
+
     def debug(self, text: str, *values: object) -> None:
         """Tell a line whose ``%s`` are `values`."""
         logging = sys.modules.get("logging")

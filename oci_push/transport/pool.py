@@ -77,8 +77,13 @@ class Response:
         with self._pool.placed(self.url):
             yield from self._connection.body(self._context, self._patience)
 
-    def large_blocks(self) -> Iterator[bytes]:
-        """Read the body in blocks of one size, as large as are worth being sent on; the last one may be smaller."""
+    def large_blocks(self) -> Iterator[bytes | memoryview]:
+        """Read the body of an answer to a GET in blocks worth being sent on; each may overwrite the one before."""
+        length = self.header("content-length")
+        if length is not None and self.header("transfer-encoding") is None:
+            with self._pool.placed(self.url):
+                yield from self._connection.body_of(int(length), self._context, self._patience, _LARGE_BYTES)
+            return
         kept = bytearray()
         for block in self.blocks():
             kept += block

@@ -175,7 +175,7 @@ class Session:
         return self._send(context, call, self._settings.call_retry, authenticated=False)
 
     @contextmanager
-    def download(self, context: Context, call: Call) -> Iterator[tuple[int, Iterator[bytes]]]:
+    def download(self, context: Context, call: Call) -> Iterator[tuple[int, Iterator[bytes | memoryview]]]:
         """Send a GET and give the answer's status, which is checked first, and its body block by block."""
         with self.limiter.inside(context), self._translated(call):
             response = self._exchange(context, call, authenticated=True)
@@ -304,7 +304,7 @@ class Session:
         )
         response = self._pool.send(context, request)
         self.has_answered = self.has_answered or not self._is_elsewhere(response)
-        if _log.isEnabledFor(logging.DEBUG):
+        if _log.is_heard:
             _log.debug("%s %s -> %s", method, bare(url), response.status)
         return response
 

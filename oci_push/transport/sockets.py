@@ -101,6 +101,10 @@ class Stream:
         """Read what is there, waiting for the first byte at most `timeout_s` in which no byte moves."""
         return self._moving(context, lambda: self._sock.recv(most), timeout_s)
 
+    def read_into(self, context: Context, view: memoryview, timeout_s: float) -> int:
+        """Read as `read` does, into `view`; return how many bytes came, 0 at the end."""
+        return self._moving(context, lambda: self._receive(view), timeout_s)
+
     def write(self, context: Context, data: bytes | bytearray | memoryview, timeout_s: float) -> None:
         """Send all of `data`; `timeout_s` is how long no byte may move."""
         view = memoryview(data)
@@ -193,6 +197,19 @@ class Stream:
             except (OSError, ValueError) as problem:
                 context.check()
                 raise trouble_of(problem) from problem
+
+    def _receive(self, view: memoryview) -> int:
+        """Receive into `view`: of TLS, which gives one record at a time, all that has come already."""
+        count = self._sock.recv_into(view)
+        if self._tls is None or not isinstance(self._sock, socket.socket):
+            return count
+        import ssl
+
+        self._sock.settimeout(0)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            while 0 < count < len(view) and (more := self._sock.recv_into(view[count:])):
+                count += more
+        return count
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):

@@ -99,9 +99,7 @@ class Pushing:
     def _push(self, pusher: Pusher, text: str, destinations: Sequence[Destination]) -> tuple[PushResult, ...]:
         targets = pusher.targets(destinations)
         with pusher.open(text, pusher.context, targets=len(targets)) as source:
-            pusher.check(source, targets, pusher.context)
-            plan = pusher.plan(source, targets, pusher.context, self.platform)
-            results = pusher.execute(plan, source, pusher.context)
+            plan, results = pusher.push(source, targets, pusher.context, self.platform)
         check_form(ImagePlan.of(plan))
         check_events(self.events)
         check_results(results)
