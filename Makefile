@@ -69,24 +69,22 @@ sweep: $(READY) programs
 bench: $(READY) programs
 	@$(PY) bench/compare.py
 
-WHEEL = build/wheel/oci_push-*-py3-none-any.whl
-
 pyz: $(READY)
-	@rm -rf build/wheel
-	@$(PY) -m hatchling build --target wheel --directory build/wheel
-	@$(PY) release/tree.py $(WHEEL) build/tree
+	@rm -rf build
+	@$(PY) -m hatchling build --target wheel --directory build
+	@$(PY) release/tree.py build/*.whl build/tree
 	@$(PY) release/onefile.py build/tree dist
 
 # From a commit alone: its time is that of all files, so that everybody who builds it gets the same bytes.
 release: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
 release: $(READY)
 	@test -z "$$(git status --porcelain)" || { echo 'commit or remove what `git status` shows' >&2; exit 1; }
-	@rm -rf dist
+	@rm -rf build dist
 	@$(PY) -m hatchling build --directory dist
-	@$(MAKE) pyz
+	@$(PY) release/tree.py dist/*.whl build/tree
+	@$(PY) release/onefile.py build/tree dist
 	@$(PY) release/sbom.py build/tree dist
 	@$(PY) release/sums.py dist
-	@ls -l dist
 
 clean:
 	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

@@ -10,9 +10,11 @@ from __future__ import annotations
 import compileall
 import os
 import py_compile
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,31 +47,42 @@ UNUSED = (
 )
 """What is left out, as patterns below the folder of packages. Licences and metadata stay."""
 
+NOT_COMPILED = re.compile(r"/(ensurepip|idlelib|lib2to3|pydoc_data|(site|dist)-packages|tests?|tkinter|turtledemo)/")
+"""What is not compiled of the standard library."""
+
 LAUNCHER = """\
 #!{python} -IS
 import sys
 
 # Without `site` there is only the standard library on the path: nothing else is searched, or can be slipped in.
 sys.path.append({lib!r})
+sys.pycache_prefix = {bytecode!r}
 from oci_push.cli.app import start
 
 start()
 """
 
 
-def make(source: str, folder: Path) -> None:
-    """Make the tree, replacing what is there; raises `subprocess.CalledProcessError` where pip fails."""
+def make(source: str, folder: Path, *, standard_library: bool = False) -> None:
+    """Make the tree, replacing what is there; raises `subprocess.CalledProcessError` where pip fails.
+
+    With `standard_library`, all bytecode is in ``FOLDER/bytecode``, also that of Python's own modules.
+    """
     shutil.rmtree(folder, ignore_errors=True)
-    lib = folder / "lib"
+    lib = folder.absolute() / "lib"
+    bytecode = str(lib.with_name("bytecode")) if standard_library else None
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--no-input"]
     quiet = ["--no-warn-script-location", "--root-user-action=ignore"]
     subprocess.run([*pip, "install", "--no-compile", *quiet, "--target", lib, source], check=True)
     prune(lib)
     strip(lib)
-    compile_all(lib)
+    sys.pycache_prefix = bytecode
+    compile_packages(lib)
+    if standard_library:
+        compile_standard_library()
     launcher = folder / "bin" / "oci-push"
     launcher.parent.mkdir()
-    launcher.write_text(LAUNCHER.format(python=sys.executable, lib=str(lib.absolute())), encoding="ascii")
+    launcher.write_text(LAUNCHER.format(python=sys.executable, lib=str(lib), bytecode=bytecode), encoding="ascii")
     launcher.chmod(0o755)
 
 
@@ -97,8 +110,8 @@ def strip(lib: Path) -> None:
         subprocess.run([program, "--strip-unneeded", *modules], check=True)
 
 
-def compile_all(lib: Path) -> None:
-    """Compile every module; what was compiled is taken as it is, whatever the time of its source says.
+def compile_packages(lib: Path) -> None:
+    """Compile what was installed; what was compiled is taken as it is, whatever the time of its source says.
 
     A layer or an archive gives files other times than they had, and a read-only folder cannot be compiled into. Traces
     name the modules as if `lib` were the root, so that the same sources give the same bytes anywhere.
@@ -108,11 +121,17 @@ def compile_all(lib: Path) -> None:
         raise SystemExit(f"{lib}: a module could not be compiled")
 
 
+def compile_standard_library() -> None:
+    """Compile Python's own modules, each for the source that it has now: an update of Python does not go unseen."""
+    mode = py_compile.PycInvalidationMode.TIMESTAMP
+    compileall.compile_dir(sysconfig.get_path("stdlib"), quiet=2, rx=NOT_COMPILED, invalidation_mode=mode)
+
+
 def size_bytes(folder: Path) -> int:
     """Return what the files below a folder hold."""
     return sum(os.lstat(path).st_size for path in folder.rglob("*") if not path.is_dir())
 
 
 if __name__ == "__main__":
-    make(sys.argv[1], Path(sys.argv[2]))
+    make(sys.argv[1], Path(sys.argv[2]), standard_library="--with-bytecode-of-standard-library" in sys.argv[3:])
     print(f"{sys.argv[2]}: {size_bytes(Path(sys.argv[2])) / 1e6:.1f} MB")
