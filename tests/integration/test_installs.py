@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -79,3 +80,4 @@ def test_an_empty_environment_gets_a_program_that_pushes(
     pushed = run([program, "run", ROOT / "fixtures/demo/pipeline.yml", "--sandbox"], env=env, cwd=ROOT)
     assert "/demo/hello:1.4.2@sha256:" in pushed.text
     assert "Build finished: success" in pushed.said
+    shutil.rmtree(tmp_path / "env")

@@ -15,6 +15,7 @@ import sysconfig
 import tarfile
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,10 +62,15 @@ class Made:
         return subprocess.run(command, cwd=self.project, env=self.env, capture_output=True, text=True, check=False)
 
 
+def _unmeasured(home: Path) -> dict[str, str]:
+    """Return a clean environment in which coverage does not count the copy of our code that is in a release."""
+    return {name: value for name, value in clean_environment(home).items() if not name.startswith("COVERAGE_")}
+
+
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("release")
-    env = clean_environment(folder / "home")
+    env = _unmeasured(folder / "home")
     (sdist,) = SdistBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])
     with tarfile.open(sdist) as archive:
         archive.extractall(folder, filter="data")
@@ -79,7 +85,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     found = Made(project, wheels, {**env, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)})
     done = found.release()
     assert done.returncode == 0, done.stdout + done.stderr
-    return found
+    yield found
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -165,7 +172,7 @@ class Images:
 
 
 @pytest.fixture(scope="module")
-def images(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Images:
+def images(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
     folder = tmp_path_factory.mktemp("images")
     buildah = Buildah(folder)
     buildah.base("localhost/python")
@@ -180,7 +187,9 @@ def images(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Images:
     shutil.copy2(made.file, shared / "oci-push.pyz")
     make_layout(shared / "image", layer(1), layer(2))
     buildah("push", "localhost/oci-push", f"oci:{shared}/ours:it")
-    return Images(buildah, buildah("from", "localhost/python"), buildah("from", "localhost/oci-push"), shared)
+    yield Images(buildah, buildah("from", "localhost/python"), buildah("from", "localhost/oci-push"), shared)
+    buildah("rm", "--all")
+    buildah("rmi", "--all")
 
 
 def _root(images: Images) -> str:
@@ -210,7 +219,7 @@ def test_the_one_file_says_what_to_do_where_nothing_can_be_written(images: Image
 def test_the_one_file_logs_in_to_amazon(made: Made, image: Layout, ecr: EcrWorld, tmp_path: Path) -> None:
     """What is left of botocore is enough for its search for keys, and for ECR's answer."""
     ecr.create(HOME, "onefile/app")
-    env = {**clean_environment(tmp_path / "home"), **ecr.environment, "SSL_CERT_FILE": str(ecr.authority.path)}
+    env = {**_unmeasured(tmp_path / "home"), **ecr.environment, "SSL_CERT_FILE": str(ecr.authority.path)}
     destination = f"{host_of(HOME)}/onefile/app:1"
     done = run([sys.executable, made.file, "push", f"oci:{image.path}", destination], env=env)
     assert done.text == f"{destination}@{image.digest}"
