@@ -106,7 +106,7 @@ def strip(lib: Path) -> None:
     """Take out of compiled modules what only a debugger reads (18 MB), where this machine has the program for that."""
     program = shutil.which("strip")
     modules = sorted(lib.rglob("*.so"))
-    if program and modules:
+    if program and modules and sys.platform == "linux":
         subprocess.run([program, "--strip-unneeded", *modules], check=True)
 
 

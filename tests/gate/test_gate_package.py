@@ -139,3 +139,7 @@ def test_an_install_stays_as_small_as_it_is_said_to_be() -> None:
     size_bytes = sum(Path(str(path)).stat().st_size for path in (*files, *ours))
     assert len(found) <= 29
     assert size_bytes <= 90_000_000
+    for page in ("README.md", "docs/install.md", "docs/dependencies.md"):
+        stated = re.findall(r"\b(8\d) MB", (ROOT / page).read_text())
+        assert stated, page
+        assert all(abs(float(text) * 1e6 - size_bytes) < 3_000_000 for text in stated), page
