@@ -43,7 +43,7 @@ def _check_python() -> None:
         ours = f"CPython {PYTHON} on {PLATFORM}"
         _fail(
             f"this file is for {ours}, and this is {sys.implementation.name} {found[0]} on {found[1]}",
-            f"run it with python{PYTHON}, take the file that was made for this Python, or install from PyPI",
+            f"run it with python{PYTHON}, take the file that was made for this Python, or install oci-push with pip",
         )
 
 

@@ -21,6 +21,8 @@ import pip
 from programs import Output, clean_environment, require, run
 
 _LEFT_OUT = (
+    "*.opt-?.pyc",
+    "_test*.so",
     "config-*",
     "dist-packages",
     "ensurepip",
@@ -46,6 +48,10 @@ class Buildah:
         """Run a command of buildah's; return what it prints."""
         places = ["--root", self._folder / "storage", "--runroot", self._folder / "run", "--storage-driver", "vfs"]
         return run([*self._before, "buildah", *places, *arguments], env=self._env).text
+
+    def remove(self) -> None:
+        """Remove all that it keeps, which is large."""
+        run([*self._before, "rm", "-rf", self._folder], env=self._env)
 
     def base(self, name: str) -> None:
         """Make an image of this machine's Python."""
