@@ -70,9 +70,9 @@ def _unpacked(root: str) -> str:
 
 
 def _check_owner(folder: str) -> None:
-    """Refuse a folder that another user could have filled: what lies in it is going to be executed."""
+    """Refuse a folder that another user than root could have filled: what lies in it is going to be executed."""
     found = os.lstat(folder)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
         raise PermissionError("is not a folder that this user alone can write to")
 
 
@@ -86,6 +86,7 @@ def _unpack(root: str, folder: str) -> None:
     try:
         with zipfile.ZipFile(sys.argv[0]) as outer, outer.open("lib.zip") as file, zipfile.ZipFile(file) as archive:
             archive.extractall(beside)
+        os.chmod(beside, 0o755)  # what root has unpacked, others may use, if the folder round it lets them
         os.rename(beside, folder)
     except OSError:
         if not os.path.lexists(folder):

@@ -142,4 +142,4 @@ def test_an_install_stays_as_small_as_it_is_said_to_be() -> None:
     for page in ("README.md", "docs/install.md", "docs/dependencies.md"):
         stated = re.findall(r"\b(8\d) MB", (ROOT / page).read_text())
         assert stated, page
-        assert all(abs(float(text) * 1e6 - size_bytes) < 3_000_000 for text in stated), page
+        assert all(abs(float(text) * 1e6 - size_bytes) < 5_000_000 for text in stated), page

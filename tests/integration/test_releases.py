@@ -216,6 +216,14 @@ def test_the_one_file_says_what_to_do_where_nothing_can_be_written(images: Image
     assert "hint: name a folder that you can write to: OCI_PUSH_UNPACK=DIR" in caught.value.said
 
 
+def test_the_one_file_uses_what_root_has_unpacked(made: Made, images: Images) -> None:
+    ready = images.shared / "ready"
+    ready.mkdir()
+    run([sys.executable, made.file, "--version"], env={**made.env, "OCI_PUSH_UNPACK": str(ready)})
+    words = ("python3", "/mnt/oci-push.pyz", "push", "--help")
+    assert "Usage: oci-push push" in images.run(images.base, *words, OCI_PUSH_UNPACK="/mnt/ready")
+
+
 def test_the_one_file_logs_in_to_amazon(made: Made, image: Layout, ecr: EcrWorld, tmp_path: Path) -> None:
     """What is left of botocore is enough for its search for keys, and for ECR's answer."""
     ecr.create(HOME, "onefile/app")
