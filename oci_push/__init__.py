@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from oci_push.sources.settings import SourceSettings as SourceSettings
     from oci_push.transport.settings import TransportSettings as TransportSettings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "oci_push.api": "push replicate",
