@@ -97,7 +97,8 @@ class LiveDisplay:
         with self._tally.lock:
             self._tally.look(now)
             room = max(1, min(rows - 2, _MOST_LINES) - 1)
-            lines = self._repositories(columns, room, now) if self._tally.under_way else self._reading(columns, room)
+            reading = self._reading(columns, room // 2 if self._tally.under_way else room)
+            lines = [*reading, *self._repositories(columns, room - len(reading), now)]
             return [*lines[:room], self._sum(columns, now)]
 
     def _repositories(self, columns: int, room: int, now: float) -> list[Text]:
@@ -124,10 +125,12 @@ class LiveDisplay:
 
     def _repository(self, target: Target, columns: int) -> Text:
         state = [f"{target.done_blobs}/{counted(target.blobs, 'blob')}"]
+        if target.image is None:
+            state = [counted(target.done_blobs, "blob")]
         state += [f"{count} {way}" for count, way in ((target.mounted, "mounted"), (target.there, "there")) if count]
         if target.tagged:
             state = [f"tagged {len(target.tagged)}/{len(target.tags)}"]
-        elif target.blobs and target.done_blobs >= target.blobs:
+        elif target.image is not None and target.done_blobs >= target.blobs:
             state = ["writing manifest"]
         said = clean(self._signs.dot.join(state))
         name = clean(f"[{target.step}] " * bool(target.step) + familiar(target.repository))
@@ -142,6 +145,9 @@ class LiveDisplay:
 
     def _reading(self, columns: int, room: int) -> list[Text]:
         found = list(self._tally.reading.values())
+        if not found:
+            is_begin = self._tally.image is None and not self._tally.targets
+            return [_text(("Reading the image", "bold"))] if is_begin else []
         lines = [
             self._measured(
                 f"  {'pack' if one.is_compressed else 'read'}   {one.diff_id.short}",
@@ -162,11 +168,13 @@ class LiveDisplay:
         tally = self._tally
         done = [one for one in tally.targets.values() if one.is_finished]
         words = [duration(now - self._began)]
-        if tally.under_way:
+        if tally.under_way and tally.is_known:
             there = sum(map(tally.position_of, tally.under_way))
             whole = sum(one.size_bytes for one in tally.under_way)
             words.append(f"{there * 100 // whole if whole else 100} %")
             words.append(part(there, whole))
+        elif tally.went_out:
+            words.append(f"{size(tally.went_out)} sent")
         if tally.moving and tally.per_s:
             words.append(f"{size(tally.per_s)}/s")
             left = tally.left_s

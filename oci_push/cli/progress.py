@@ -158,8 +158,8 @@ def came(target: Target) -> str:
 def how_far(tally: Tally) -> str:
     """Return how far the work is, in one line."""
     retries = f", {counted(tally.retries, 'retry', 'retries')}" if tally.retries else ""
-    targets = tally.under_way
-    if targets:
+    targets, reading = tally.under_way, _reading(tally)
+    if targets and tally.is_known:
         blobs = sum(one.done_blobs for one in targets), sum(one.blobs for one in targets)
         there, whole = sum(map(tally.position_of, targets)), sum(one.size_bytes for one in targets)
         where = familiar(targets[0].repository) if len(targets) == 1 else counted(len(targets), "", "repositories")
@@ -167,12 +167,19 @@ def how_far(tally: Tally) -> str:
         left = tally.left_s
         rest = f", {duration(left)} left" if left is not None and tally.moving else ""
         return f"{where}: {blobs[0]} of {blobs[1]} blobs, {size(there)} of {size(whole)}{rate}{rest}{retries}"
-    if tally.reading:
-        found = tally.reading.values()
-        act = "compressing" if any(one.is_compressed for one in found) else "reading"
-        read, whole = sum(one.read_bytes for one in found), sum(one.size_bytes for one in found)
-        return f"{act} {counted(len(found), 'layer')}, {size(read)} of {size(whole)}{retries}"
-    return f"{'reading the image' if tally.image is None else 'at work'}{retries}"
+    if targets:  # of an archive whose first layers go out while others are compressed
+        done = counted(sum(one.done_blobs for one in targets), "blob")
+        return f"{reading or 'reading the image'}; {done}, {size(tally.went_out)} sent{retries}"
+    return f"{reading or ('reading the image' if tally.image is None else 'at work')}{retries}"
+
+
+def _reading(tally: Tally) -> str:
+    found = tally.reading.values()
+    if not found:
+        return ""
+    act = "compressing" if any(one.is_compressed for one in found) else "reading"
+    read, whole = sum(one.read_bytes for one in found), sum(one.size_bytes for one in found)
+    return f"{act} {counted(len(found), 'layer')}, {size(read)} of {size(whole)}"
 
 
 def _finished_step(event: events.StepFinished) -> str:

@@ -55,17 +55,16 @@ class Target:
     """One repository that is pushed to: how much of the image has come there, and by which way."""
 
     __slots__ = (
-        "blobs",
         "done_blobs",
         "done_bytes",
         "error",
+        "image",
         "is_finished",
         "mounted",
         "repository",
         "resumed",
         "sent",
         "sent_bytes",
-        "size_bytes",
         "started",
         "step",
         "tagged",
@@ -78,14 +77,23 @@ class Target:
         self.tags = begun.tags
         self.step = step
         self.started = now
-        self.blobs = image.blobs if image else 0
-        self.size_bytes = image.size_bytes if image else 0
+        self.image = image
         self.done_blobs = self.done_bytes = 0
         self.sent = self.mounted = self.there = self.resumed = 0
         self.sent_bytes = 0
         self.tagged: list[str] = []
         self.is_finished = False
         self.error = ""
+
+    @property
+    def blobs(self) -> int:
+        """Return how many blobs the image has, as far as it is known."""
+        return self.image.blobs if self.image else 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the size of all of them."""
+        return self.image.size_bytes if self.image else 0
 
 
 class Tally:
@@ -116,8 +124,9 @@ class Tally:
                 case events.LayerCompressed():
                     self.reading.pop(event.diff_id, None)
                 case events.SourceOpened():
-                    self.image = self._images[step] = event
-                    self.reading.clear()
+                    self._opened(event, step)
+                case events.StepStarted():
+                    self._images.pop(step, None)
                 case events.TargetStarted():
                     self.targets.pop(event.repository, None)  # the newest is last
                     self.targets[event.repository] = Target(event, step, self._images.get(step), now)
@@ -186,7 +195,19 @@ class Tally:
     def left_s(self) -> float | None:
         """Return the seconds that the rest will take at this rate; ``None`` where nobody can tell."""
         rest = sum(one.size_bytes - self.position_of(one) for one in self.under_way)
-        return rest / self.per_s if rest > 0 and self.per_s > 0 else None
+        return rest / self.per_s if self.is_known and rest > 0 and self.per_s > 0 else None
+
+    @property
+    def is_known(self) -> bool:
+        """Return whether the images that are on their way are known, and not only layers that go ahead of them."""
+        return all(one.image is not None for one in self.under_way)
+
+    def _opened(self, event: events.SourceOpened, step: str) -> None:
+        self.image = self._images[step] = event
+        self.reading.clear()
+        for target in self.under_way:  # to which layers have gone before the image was known
+            if target.step == step and target.image is None:
+                target.image = event
 
     def _progress(self, event: events.BlobProgress | events.UploadResumed) -> None:
         one = self.moving.get((event.repository, event.digest))
