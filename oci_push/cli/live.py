@@ -33,6 +33,8 @@ _MOST_LINES = 24
 _NAME, _AMOUNT, _RATE = 19, 15, 10
 _BAR = (8, 40)
 """The widths of columns; a bar has what is left, within these bounds."""
+_SUM_BAR, _WIDE = 20, 80
+_LEAST_FIRST = ("amount", "time", "done", "rate", "retries", "left")
 
 
 class _Signs(Struct, frozen=True):
@@ -165,39 +167,44 @@ class LiveDisplay:
         return [_text((title, "bold")), *lines]
 
     def _sum(self, columns: int, now: float) -> Text:
+        """Return the last line; in a narrow window the words that matter least are left out."""
         tally = self._tally
-        done = [one for one in tally.targets.values() if one.is_finished]
-        words = [duration(now - self._began)]
+        words = {"time": duration(now - self._began)}
+        bar: list[tuple[str, str]] = []
         if tally.under_way and tally.is_known:
             there = sum(map(tally.position_of, tally.under_way))
             whole = sum(one.size_bytes for one in tally.under_way)
-            words.append(f"{there * 100 // whole if whole else 100} %")
-            words.append(part(there, whole))
+            words["share"] = f"{there * 100 // whole if whole else 100} %"
+            words["amount"] = part(there, whole)
+            bar = [*self._bar(there, whole, _SUM_BAR, "cyan"), ("  ", "")] if columns >= _WIDE else []
         elif tally.went_out:
-            words.append(f"{size(tally.went_out)} sent")
+            words["amount"] = f"{size(tally.went_out)} sent"
         if tally.moving and tally.per_s:
-            words.append(f"{size(tally.per_s)}/s")
-            left = tally.left_s
-            words += [f"{duration(left)} left"] if left is not None else []
+            words["rate"] = f"{size(tally.per_s)}/s"
+            if tally.left_s is not None:
+                words["left"] = f"{duration(tally.left_s)} left"
         if tally.retries:
-            words.append(counted(tally.retries, "retry", "retries"))
+            words["retries"] = counted(tally.retries, "retry", "retries")
+        done = sum(one.is_finished for one in tally.targets.values())
         if done:
-            words.append(counted(len(done), "repository", "repositories") + " done")
-        line = self._signs.dot.join(words)
-        while len(line) > columns - 1 and len(words) > 1:
-            words.pop(1)
-            line = self._signs.dot.join(words)
-        return _text((line, "cyan"))
+            words["done"] = f"{counted(done, 'repository', 'repositories')} done"
+        room = columns - 1 - sum(len(text) for text, _ in bar)
+        for name in _LEAST_FIRST:
+            if len(self._signs.dot.join(words.values())) > room:
+                words.pop(name, None)
+        return _text(*bar, (self._signs.dot.join(words.values()), "cyan"))
 
     def _measured(self, name: str, count: int, whole: int, rate: str, columns: int) -> Text:
-        """Return a name, a bar, an amount and a rate; in a narrow window without the bar."""
-        amount = f" {part(count, whole):>{_AMOUNT}} {rate:>{_RATE}}"
-        width = min(columns - 1 - len(name) - len(amount) - 1, _BAR[1])
+        """Return a name, a bar, an amount and a rate; in a narrow window without the bar, then without the rate."""
+        amount, speed = f" {part(count, whole):>{_AMOUNT}}", f" {rate:>{_RATE}}"
+        width = min(columns - 2 - len(name) - len(amount) - len(speed), _BAR[1])
         if width < _BAR[0]:
-            return _text((name, ""), (amount, ""))
+            return _text((name, ""), (amount, ""), (speed if width > -2 else "", ""))
+        return _text((name, ""), (" ", ""), *self._bar(count, whole, width, "green"), (amount + speed, ""))
+
+    def _bar(self, count: int, whole: int, width: int, style: str) -> list[tuple[str, str]]:
         filled = min(width, width * count // whole) if whole else width
-        bar = (self._signs.done * filled, "green"), (self._signs.rest * (width - filled), "dim")
-        return _text((name, ""), (" ", ""), *bar, (amount, ""))
+        return [(self._signs.done * filled, style), (self._signs.rest * (width - filled), "dim")]
 
 
 def _text(*parts: tuple[str, str]) -> Text:

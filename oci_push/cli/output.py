@@ -136,11 +136,12 @@ def show_picture(picture: Picture | None) -> None:
 
 
 def terminal_size() -> os.terminal_size:
-    """Return how large the window is that stderr is shown in."""
+    """Return how large the window is that stderr is shown in; one that does not say so is taken for a usual one."""
     try:
-        return os.get_terminal_size(sys.stderr.fileno())
+        found = os.get_terminal_size(sys.stderr.fileno())
     except (OSError, ValueError):
-        return os.terminal_size((80, 24))
+        found = os.terminal_size((0, 0))
+    return os.terminal_size((found.columns or 80, found.lines or 24))
 
 
 def console(width: int, env: Mapping[str, str]) -> Console:
