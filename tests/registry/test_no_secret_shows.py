@@ -119,6 +119,26 @@ def test_nothing_that_a_registry_repeats_is_shown(place: str, kind: str, tmp_pat
     assert done.returncode in (3, 4, 5, 6)
 
 
+FORMS = (("json", "markdown"), ("plain", "junit"))
+
+
+@pytest.mark.parametrize(("progress", "form"), FORMS)
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_of_it_is_in_events_summaries_and_annotations(
+    place: str, progress: str, form: str, tmp_path: Path
+) -> None:
+    with Parrot(place) as parrot:
+        env = plant(tmp_path, parrot.address, "auth")
+        env |= {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "exports.env")}
+        line = ("push", "oci:image", f"{parrot.address}/a:1", "--retries", "0", "--plain-http", "--progress", progress)
+        done = program(*line, "--report", "report.json", "--report-format", form, code=None, cwd=tmp_path, **env)
+        assert shows(parrot.heard)
+    assert shows(left(tmp_path, done)) == []
+    assert (tmp_path / "report.json").exists()
+    assert (tmp_path / "exports.env").exists()
+    assert done.returncode in (3, 4, 5, 6)
+
+
 @pytest.mark.parametrize("place", ["errors", "token"])
 def test_a_token_that_no_header_can_carry_goes_nowhere_and_is_its_files_fault(place: str, tmp_path: Path) -> None:
     with Parrot(place) as parrot:

@@ -9,7 +9,7 @@ import pytest
 from oci_push.errors import Cancelled, DeadlineError, NetworkError, SourceError
 from oci_push.runtime.clock import FakeClock, SystemClock
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import Outcome, attend, first_error, run_all
+from oci_push.runtime.tasks import Outcome, Ticker, attend, first_error, run_all
 
 
 @pytest.fixture
@@ -197,3 +197,27 @@ class TestAttend:
     def test_ticks_while_the_work_lasts(self) -> None:
         ticked = threading.Event()
         assert attend(lambda: ticked.wait(120), ticked.set).get()
+
+
+class TestTicker:
+    def test_calls_until_it_is_stopped_and_never_afterwards(self) -> None:
+        enough, calls = threading.Event(), 0
+
+        def tick() -> None:
+            nonlocal calls
+            calls += 1
+            if calls == 3:
+                enough.set()
+
+        clock = FakeClock()
+        ticker = Ticker(clock, tick, 10.0)
+        ticker.start()
+        assert enough.wait(120)
+        ticker.stop()
+        before = calls
+        assert clock.waits[:3] == [10.0] * 3
+        ticker.stop()
+        assert calls == before
+
+    def test_that_never_began_stops_at_once(self) -> None:
+        Ticker(FakeClock(), lambda: None, 1.0).stop()
