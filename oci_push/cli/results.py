@@ -6,6 +6,7 @@ Results for programs are the lines on stdout, the report, and the digest's file.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -17,7 +18,9 @@ from oci_push.engine.push import PushResult, ReplicaResult
 from oci_push.engine.unit import UnitResult
 from oci_push.errors import OciPushError
 from oci_push.model.outcomes import BlobOutcome
-from oci_push.runner.results import StepResult
+
+if TYPE_CHECKING:
+    from oci_push.runner.results import StepResult  # a push loads nothing of runs
 
 _NOT_MOVED = ("failed", "not reached", "restored", "removed")
 _TOLD = ("restored", "removed", "left", "unknown")
