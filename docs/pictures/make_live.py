@@ -2,16 +2,15 @@
 
 An image is pushed for real, to two registries inside the process, over a line of bounded rate. Its events (which blobs
 there are, what they are, which were there) are then shown as if they came at an even pace, so that the same program
-makes the same picture. With ``--check`` nothing is written, and the exit code says whether the picture is as it was.
+makes the same picture. With ``--check`` nothing is written, and the exit code says whether the picture's text is as it
+was; how letters are placed is up to rich.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import json
-import random
 import re
 import sys
 import tempfile
@@ -53,13 +52,13 @@ def make_layout(folder: Path, *sizes: int) -> str:
         (blobs / digest).write_bytes(data)
         return {"mediaType": f"application/vnd.oci.image.{media_type}", "digest": f"sha256:{digest}", "size": len(data)}
 
-    layers = [gzip.compress(random.Random(size).randbytes(size), 0, mtime=0) for size in sizes]
+    layers = [b"%08d" % size * (size // 8) for size in sizes]
     config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}
     manifest = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": add(json.dumps(config).encode(), "config.v1+json"),
-        "layers": [add(layer, "layer.v1.tar+gzip") for layer in layers],
+        "layers": [add(layer, "layer.v1.tar") for layer in layers],
     }
     index = {"schemaVersion": 2, "manifests": [add(json.dumps(manifest).encode(), "manifest.v1+json")]}
     (folder / "index.json").write_text(json.dumps(index))
@@ -147,11 +146,16 @@ def _moved(match: re.Match[str]) -> str:
     return f'x="{float(x) + shift:.1f}" y="{y}" textLength="{float(length) - shift:.1f}"{more}>'
 
 
+def texts(svg: str) -> list[str]:
+    """Return what stands in a picture."""
+    return [text for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg) if text.strip()]
+
+
 def main() -> int:
     """Write the picture, or compare it."""
     made = picture()
     if "--check" in sys.argv[1:]:
-        return int(not PICTURE.exists() or PICTURE.read_text(encoding="utf-8") != made)
+        return int(not PICTURE.exists() or texts(PICTURE.read_text(encoding="utf-8")) != texts(made))
     PICTURE.write_text(made, encoding="utf-8")
     return 0
 
