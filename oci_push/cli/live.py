@@ -109,13 +109,15 @@ class LiveDisplay:
         left = room - len(shown) - (len(shown) < len(targets))
         lines: list[Text] = []
         for number, target in enumerate(shown):
-            moving = [one for one in self._tally.blobs_of(target) if now - one.started >= _YOUNG_S]
+            old = [one for one in self._tally.blobs_of(target) if now - one.started >= _YOUNG_S]
+            moving = [one for one in old if one.sent_bytes]
+            waiting = len(old) - len(moving)
             share = left // (len(shown) - number)
             if len(moving) > share:
                 hidden, moving = len(moving) - max(0, share - 1), moving[: max(0, share - 1)]
             else:
                 hidden = 0
-            lines.append(self._repository(target, columns))
+            lines.append(self._repository(target, waiting, columns))
             lines += [self._blob(one, columns) for one in moving]
             if hidden and share:
                 lines.append(_text((f"  {self._signs.more} {counted(hidden, 'more blob')}", "dim")))
@@ -125,11 +127,12 @@ class LiveDisplay:
             lines.append(_text((f"{self._signs.more} {rest}", "dim")))
         return lines
 
-    def _repository(self, target: Target, columns: int) -> Text:
+    def _repository(self, target: Target, waiting: int, columns: int) -> Text:
         state = [f"{target.done_blobs}/{counted(target.blobs, 'blob')}"]
         if target.image is None:
             state = [counted(target.done_blobs, "blob")]
-        state += [f"{count} {way}" for count, way in ((target.mounted, "mounted"), (target.there, "there")) if count]
+        ways = ((target.mounted, "mounted"), (target.there, "there"), (waiting, "waiting"))
+        state += [f"{count} {way}" for count, way in ways if count]
         if target.tagged:
             state = [f"tagged {len(target.tagged)}/{len(target.tags)}"]
         elif target.image is not None and target.done_blobs >= target.blobs:
@@ -140,8 +143,6 @@ class LiveDisplay:
 
     def _blob(self, one: Moving, columns: int) -> Text:
         name = f"  {one.kind:<6} {one.digest.short}"
-        if not one.sent_bytes:
-            return _text((name, ""), (f" {size(one.size_bytes):>{_AMOUNT}}", ""), ("  waiting", "dim"))
         rate = one.rate.per_s()
         return self._measured(name, one.sent_bytes, one.size_bytes, f"{size(rate)}/s" if rate else "", columns)
 

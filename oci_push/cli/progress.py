@@ -74,7 +74,7 @@ class LineRenderer:
                 return
             if isinstance(event, events.StepStarted):
                 self._begin_step(event, is_alone=not steps)
-            line = self._line(event, now)
+            line = self._line(event, steps[-1] if steps else "", now)
             if line:
                 tell(f"{prefix}{line}")
             if isinstance(event, events.StepFinished) and event.name == self._open:
@@ -99,7 +99,7 @@ class LineRenderer:
             self._open = event.name
             tell_section(event.title, self._clock.now(), begins=True)
 
-    def _line(self, event: Event, now: float) -> str:
+    def _line(self, event: Event, step: str, now: float) -> str:
         match event:
             case events.LogMessage(text=text):
                 return text
@@ -115,7 +115,8 @@ class LineRenderer:
                 there, whole = size(event.offset_bytes), size(event.size_bytes)
                 return f"{kind} {event.digest.short} goes on at {there} of {whole}, where an earlier run had stopped"
             case events.BlobDone(outcome=BlobOutcome.UPLOADED):
-                where = f" to {familiar(event.repository)}" if len(self._tally.targets) > 1 else ""
+                is_one = self._tally.count_of(step) <= 1
+                where = "" if is_one else f" to {familiar(event.repository)}"
                 return f"{event.kind} {event.digest.short}: pushed {size(event.size_bytes)}{where}"
             case events.TagDone():
                 place = f"{familiar(event.repository)}:{event.tag}"

@@ -168,6 +168,11 @@ class Tally:
         found = self.moving.get((repository, digest))
         return found.kind if found else BlobKind.LAYER
 
+    def count_of(self, step: str) -> int:
+        """Return how many repositories a step has pushed to, or is pushing to; the empty name is that of no step."""
+        with self.lock:
+            return sum(one.step == step for one in self.targets.values())
+
     @property
     def under_way(self) -> list[Target]:
         """Return the repositories that are being pushed to."""

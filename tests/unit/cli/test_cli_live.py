@@ -164,6 +164,14 @@ def test_what_was_mounted_or_there_is_counted_and_the_end_is_told(monkeypatch: p
     assert shown.at(3)[1] == "registry.example.com/team/app  tagged 1/2"
 
 
+def test_blobs_that_wait_for_their_turn_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Shown(monkeypatch)
+    shown.tell(begun(3, 30 * MB), under_way(1, 10 * MB, MB), under_way(2, 10 * MB), under_way(3, 10 * MB))
+    lines = shown.at(1)
+    assert lines[1] == "registry.example.com/team/app  0/3 blobs · 2 waiting"
+    assert [line.split()[1] for line in lines[2:-1]] == ["6b86b273ff34"]
+
+
 def test_compressing_is_shown_beside_layers_that_go_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = Shown(monkeypatch, 60)
     assert shown.at(1) == ["Reading the image", "1.0 s"]

@@ -82,6 +82,13 @@ def test_lines_of_blobs_name_their_repository_where_there_are_several(monkeypatc
     ]
 
 
+def test_steps_that_push_to_one_each_need_no_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log(monkeypatch)
+    for step, target in (("a", APP), ("b", MIRROR)):
+        log.tell(*(Within(step, event) for event in (*begun(1, MB, target), *done(1, MB, target=target))))
+    assert log.lines()[-1] == "[b] layer 6b86b273ff34: pushed 1.0 MB"
+
+
 def test_long_work_says_how_far_it_is_with_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     log = Log(monkeypatch)
     log.tell(begun(3, 100 * MB), done(0, 0, BlobOutcome.EXISTS), under_way(1, 80 * MB), under_way(2, 20 * MB))
