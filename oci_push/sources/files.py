@@ -46,7 +46,7 @@ class FileBody(Struct, frozen=True):
                 position += count
                 yield view[:count]
         except OSError as problem:
-            raise SourceError(f"{self.what}: cannot be read ({problem.strerror})") from problem
+            raise unreadable(self.what, problem) from problem
         finally:
             if opened >= 0:
                 os.close(opened)
@@ -180,6 +180,14 @@ class SpoolWriter:
         return SpooledBody(self._file, tuple(self._runs), self._size, self._what)
 
 
+def unreadable(what: str, problem: OSError) -> SourceError:
+    """Return the error of a file that the system does not let us read."""
+    # Builders that run as root often write what nobody else may read; what pushes it runs as somebody else.
+    other = "this user may not: run as the one who wrote it, or let all read it there with chmod -R a+rX"
+    hint = other if problem.errno == errno.EACCES else None
+    return SourceError(f"{what}: cannot be read ({problem.strerror})", hint=hint)
+
+
 def _not_written(what: str, problem: OSError) -> SourceError:
     full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
     return SourceError(
@@ -191,4 +199,4 @@ def _not_written(what: str, problem: OSError) -> SourceError:
 def _elsewhere(problem: OSError) -> str:
     if problem.errno in (errno.EMFILE, errno.ENFILE):
         return "raise the limit of open files (ulimit -n)"
-    return "name another folder with --tmpdir or TMPDIR"
+    return "name another folder with --tmpdir or TMPDIR; in a container without one, mount a volume there"

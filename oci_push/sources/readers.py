@@ -19,7 +19,7 @@ from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.runtime.context import Context
 from oci_push.sources.base import BLOCK_BYTES
 from oci_push.sources.codecs import HEAD_BYTES, expanded, told
-from oci_push.sources.files import FileBody, SpoolSpace
+from oci_push.sources.files import FileBody, SpoolSpace, unreadable
 from oci_push.sources.settings import Limits, Opening
 
 
@@ -60,13 +60,16 @@ class FolderView:
         except UnicodeEncodeError:
             return None  # JSON can write names that no file can have
         if os.path.commonpath([full, self._root]) != self._root:
-            raise SourceError(f"{self.name}: {path} is a link that leads out of the folder")
+            raise SourceError(
+                f"{self.name}: {path} is a link that leads out of the folder",
+                hint="Bazel writes such layouts: copy it with cp -RL, which puts files in the place of links",
+            )
         try:
             found = os.stat(full)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as problem:
-            raise SourceError(f"{self.name}: {path} cannot be read ({problem.strerror})") from problem
+            raise unreadable(f"{self.name}: {path}", problem) from problem
         if not stat.S_ISREG(found.st_mode):
             return None
         return FileBody(full, 0, found.st_size, f"{self.name}: {path}")
@@ -142,7 +145,7 @@ def view_of(opening: Opening, wants: str = "") -> View:
         hint = f"a registry is written docker:{spec.path}" if spec.text.startswith("oci://") else None
         raise SourceError(f"{spec.path}: no such file or folder", hint=hint) from problem
     except OSError as problem:
-        raise SourceError(f"{spec.path}: cannot be read ({problem.strerror})") from problem
+        raise unreadable(spec.path, problem) from problem
     opening.spool.adopt(file)
     if wants == "folder":
         raise SourceError(f"{spec.path}: is a file, {spec.kind} wants a folder", hint=f"write oci-archive:{spec.path}")
