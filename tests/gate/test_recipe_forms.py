@@ -150,8 +150,9 @@ def test_no_recipe_has_a_password_on_a_command_line() -> None:
     allowed = (
         r'printf \'%s\' "\$REGISTRY_PASSWORD" \|',
         r'printf \'%s\' "\$\{REGISTRY_PASSWORD:-\}" \|',
+        r'printf \'%s\' "\$CI_REGISTRY_PASSWORD" \|',
         r'\[ -n "\$(REGISTRY_PASSWORD|\{REGISTRY_PASSWORD:-\})" \]',
-        r"REGISTRY_PASSWORD: \$(\{\{ inputs\.password \}\}|CI_REGISTRY_PASSWORD)$",
+        r"REGISTRY_PASSWORD: \$\{\{ inputs\.password \}\}$",
         r"- REGISTRY_PASSWORD=\$\{\{password\}\}$",
         r"password: \$\{\{ ?(REGISTRY_PASSWORD|github\.token) ?\}\}$",
     )

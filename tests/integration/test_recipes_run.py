@@ -127,7 +127,10 @@ def test_github_actions_installs_what_is_not_there(workshop: Workshop) -> None:
     assert done.out == "2: install oci-push == 0.2; id\n"
 
 
-def test_gitlab(workshop: Workshop, users: dict[str, str], real_images: RealImages, finish: Finish) -> None:
+@pytest.mark.parametrize("is_own", [True, False])
+def test_gitlab(
+    is_own: bool, workshop: Workshop, login: Mount, users: dict[str, str], real_images: RealImages, finish: Finish
+) -> None:
     ((pipeline,), (header, component)) = (
         workshop.documents(f"gitlab/{name}.yml") for name in ("gitlab-ci", "templates/push")
     )
@@ -137,13 +140,21 @@ def test_gitlab(workshop: Workshop, users: dict[str, str], real_images: RealImag
     inputs = {name: include["inputs"].get(name, about.get("default")) for name, about in declared.items()}
     assert set(include["inputs"]) <= set(inputs)
     (job,) = filled(component, GITLAB, inputs.__getitem__).values()
+    # To another registry goes what DOCKER_AUTH_CONFIG says, and never the job's own password.
+    other = {
+        "CI_REGISTRY": "registry.gitlab.example",
+        "CI_REGISTRY_PASSWORD": "job's own",
+        "DOCKER_AUTH_CONFIG": (login.source / "config.json").read_text(),
+    }
     project = {
         "CI_COMMIT_SHA": "0123abc",
         "CI_PROJECT_DIR": "/work",
+        "CI_REGISTRY": workshop.host,
         "CI_REGISTRY_IMAGE": f"{workshop.host}/gitlab/app",
         "CI_REGISTRY_PASSWORD": users[USER],
         "CI_REGISTRY_USER": USER,
         "GITLAB_CI": "true",
+        **({} if is_own else other),
     }
     env = {**project, **filled(job["variables"], SHELL, project.__getitem__)}
     # A variable may name another one that was filled in.
