@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +27,11 @@ from oci_push.runtime.context import Context
 from oci_push.secret import learn_logins
 
 
+def _chance() -> float:
+    """Return a number from 0 up to 1; what Python's `random` would give, without loading it."""
+    return int.from_bytes(os.urandom(6), "big") / (1 << 48)
+
+
 def this_environment() -> Environment:
     """Return this process's environment, home folder, user, randomness and stdin."""
     for name, value in os.environ.items():
@@ -35,7 +39,7 @@ def this_environment() -> Environment:
             learn_logins(value)
     home = os.environ.get("HOME")
     stdin = sys.stdin.buffer if sys.stdin else None
-    return Environment(dict(os.environ), Path(home) if home else None, os.getuid(), random.random, stdin)
+    return Environment(dict(os.environ), Path(home) if home else None, os.getuid(), _chance, stdin)
 
 
 def push(

@@ -6,6 +6,7 @@ person who asks for the version waits for Python and nothing else.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -15,36 +16,53 @@ TYPE_CHECKING = False  # importing `typing` to learn this would double the time 
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    import typer
-
 ABOUT = "Push container images to registries over HTTP: no daemon, no root."
 
-GROUPS: dict[str, dict[str, tuple[str, str, str]]] = {
+GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
     "Images": {
-        "push": ("push", "push", "Push an image to one or several repositories."),
+        "push": ("Push an image to one or several repositories.", "push:push"),
     },
     "Pipelines": {
-        "run": ("run", "run", "Run a pipeline's push steps."),
-        "plan": ("plan", "plan", "Show what a pipeline would do, without a registry."),
-        "validate": ("validate", "validate", "Check pipeline files, with line and column."),
-        "eval": ("evaluate", "evaluate_command", "Evaluate a condition, and say why."),
-        "variables": ("variables", "variables_command", "List a pipeline's variables and where they are from."),
-        "schema": ("schema", "schema", "Print JSON Schemas of pipelines and configurations, for editors."),
+        "run": ("Run a pipeline's push steps.", "run:run"),
+        "plan": ("Show what a pipeline would do, without a registry.", "plan:plan"),
+        "validate": ("Check pipeline files, with line and column.", "validate:validate"),
+        "eval": ("Evaluate a condition, and say why.", "evaluate:evaluate_command"),
+        "variables": ("List a pipeline's variables and where they are from.", "variables:variables_command"),
+        "schema": ("Print JSON Schemas of pipelines and configurations, for editors.", "schema:schema"),
     },
     "Logins": {
-        "login": ("login", "login", "Log in to a registry and keep the login."),
-        "logout": ("login", "logout", "Remove a login."),
-        "whoami": ("whoami", "whoami", "Show which user goes to which registry."),
-        "auth": ("auth", "auth", "Explain how a repository's registry lets us in."),
+        "login": ("Log in to a registry and keep the login.", "login:login"),
+        "logout": ("Remove a login.", "login:logout"),
+        "whoami": ("Show which user goes to which registry.", "whoami:whoami"),
+        "auth": (
+            "Explain how a repository's registry lets us in.",
+            {"explain": ("Tell which login, which flow and which scope; never the secret.", "auth:explain")},
+        ),
     },
     "Registries": {
-        "doctor": ("doctor", "doctor", "Examine a registry with real requests."),
-        "sandbox": ("sandbox", "sandbox", "Serve a registry on loopback, to rehearse with."),
-        "integrations": ("integrations", "integrations", "Take over registries that are described elsewhere."),
-        "ecr": ("ecr", "ecr", "Amazon ECR's own settings."),
+        "doctor": ("Examine a registry with real requests.", "doctor:doctor"),
+        "sandbox": ("Serve a registry on loopback, to rehearse with.", "sandbox:sandbox"),
+        "integrations": (
+            "Take over registries that are described elsewhere.",
+            {"import": ("Write them as oci-push.yaml.", "integrations:import_registries")},
+        ),
+        "ecr": (
+            "Amazon ECR's own settings.",
+            {
+                "replication": (
+                    "Copies of a registry in other regions.",
+                    {
+                        "show": ("Print the registry's replication rules.", "ecr:show"),
+                        "set": ("Replace the rules by those of a file.", "ecr:set_rules"),
+                        "wait": ("Wait until every region serves an image.", "ecr:wait"),
+                    },
+                )
+            },
+        ),
     },
 }
-"""What the root's help lists: module and function of each command, and a summary of at most 62 characters."""
+"""What the root's help lists: of each command a summary of at most 62 characters, and its module and function or a
+table of further commands."""
 
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
 _COMPLETION = ("--install-completion", "--show-completion")
@@ -62,6 +80,7 @@ def start() -> None:
 
     By then results are printed, files written and what was learnt is kept; nothing waits for the interpreter's end.
     """
+    gc.disable()  # what is imported stays: looking for garbage in it takes a twentieth of a start
     try:
         main()
         code = 0
@@ -116,12 +135,31 @@ def _show(text: str, code: int) -> NoReturn:
 def _run(words: list[str], *, is_completing: bool) -> None:
     if is_completing or words[0] in _COMPLETION:
         typed = os.environ.get("_TYPER_COMPLETE_ARGS", "") or os.environ.get("COMP_WORDS", "")
-        named = next((word for word in typed.split()[1:] if word in COMMANDS), "")
-        _make(named, with_completion=True)(prog_name="oci-push")
-    elif words[0] in COMMANDS:
-        _make(words[0], with_completion=False)(prog_name="oci-push")
-    else:
+        _by_typer(typed.split()[1:], with_completion=True)
+    elif words[0] not in COMMANDS:
         _refuse(words[0])
+    else:
+        _call(words)
+
+
+def _call(words: list[str]) -> None:
+    """Read plain words here, and leave everything else to Typer."""
+    place: Any = COMMANDS
+    left = words
+    while left and isinstance(place, dict) and left[0] in place:
+        place, left = place[left[0]][1], left[1:]
+    if isinstance(place, str):
+        from oci_push.cli.words import call, parameters, read
+
+        command = command_of(place)
+        takes = parameters(command)
+        given = read(takes, left)
+        if given is not None:
+            gc.freeze()
+            gc.enable()
+            call(command, takes, given)
+            return
+    _by_typer(words, with_completion=False)
 
 
 def root_help() -> str:
@@ -129,49 +167,26 @@ def root_help() -> str:
     width = max(map(len, COMMANDS))
     lines = ["Usage: oci-push COMMAND [ARGS]...", "", f"  {ABOUT}"]
     for title, group in GROUPS.items():
-        lines += ["", f"{title}:", *(f"  {name:{width}}  {summary}" for name, (_, _, summary) in group.items())]
+        lines += ["", f"{title}:", *(f"  {name:{width}}  {summary}" for name, (summary, _) in group.items())]
     lines += ["", "Options:", *(f"  {name:20}  {text}" for name, text in _OPTIONS)]
     return "\n".join(lines)
 
 
-def _make(named: str, *, with_completion: bool) -> typer.Typer:
-    """Build Typer's application; of the commands that are not `named` it knows the name and the summary alone."""
-    import typer
+def _by_typer(words: list[str], *, with_completion: bool) -> None:
+    from oci_push.cli.typed import application
 
-    from oci_push.cli.command import Command
-
-    app = typer.Typer(
-        name="oci-push",
-        help=ABOUT,
-        no_args_is_help=True,
-        add_completion=with_completion,
-        pretty_exceptions_enable=False,
-        rich_markup_mode=None,
-        context_settings={"help_option_names": list(_HELP)},
-    )
-    app.callback()(_root)
-    for name, (_, _, summary) in COMMANDS.items():
-        if name != named:
-            app.command(name, help=summary)(_root)
-            continue
-        found = command_of(name)
-        if isinstance(found, typer.Typer):
-            app.add_typer(found, name=name)
-        else:
-            app.command(name, cls=Command)(found)
-    return app
+    app = application(words, COMMANDS, command_of, about=ABOUT, help_names=_HELP, with_completion=with_completion)
+    gc.freeze()
+    gc.enable()
+    app(prog_name="oci-push")
 
 
-def command_of(name: str) -> Any:
-    """Return what a command calls, or its group of commands, importing it now."""
+def command_of(place: str) -> Any:
+    """Return what a command calls, by its module and function, importing it now."""
     import importlib
 
-    module, function, _ = COMMANDS[name]
+    module, _, function = place.partition(":")
     return getattr(importlib.import_module(f"oci_push.cli.{module}"), function)
-
-
-def _root() -> None:
-    """Push container images to registries over HTTP: no daemon, no root."""
 
 
 def _refuse(word: str) -> None:

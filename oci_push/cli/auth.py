@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import enum
 from datetime import UTC, datetime
 from typing import Annotated
 
-import typer
 from msgspec import Struct
 
 from oci_push.cli import targets
@@ -15,6 +13,7 @@ from oci_push.cli.options import AsJson, Connection, Family
 from oci_push.cli.output import fields, say, say_json
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.targets import Target
+from oci_push.cli.words import Argument
 from oci_push.engine.pusher import Pusher
 from oci_push.errors import CredentialsError, OciPushError
 from oci_push.model.endpoint import Credential, RegistryEndpoint
@@ -27,17 +26,10 @@ from oci_push.runtime.context import Context
 from oci_push.transport.auth import AuthView
 
 
-class Action(enum.Enum):
-    """What `auth` can do."""
-
-    EXPLAIN = "explain"
-
-
 @takes(Connection)
-def auth(
-    action: Annotated[Action, typer.Argument(metavar="explain")],
+def explain(
     reference: Annotated[
-        str, typer.Argument(metavar="REF|INTEGRATION", help="HOST[:PORT]/REPO[:TAG], or a registry of oci-push.yaml.")
+        str, Argument(metavar="REF|INTEGRATION", help="HOST[:PORT]/REPO[:TAG], or a registry of oci-push.yaml.")
     ],
     as_json: AsJson = False,
     family: Family = "",
@@ -59,7 +51,7 @@ def auth(
                 say(line)
         return explained.exit_code()
 
-    run_command(work, what="auth")
+    run_command(work, what="auth explain")
 
 
 class _Explained(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What is around every command: its options are read strictly, its work is run, and errors become exit codes.
+"""What is around every command: its options become groups, its work is run, and errors become exit codes.
 
 The only file that exits.
 """
@@ -6,59 +6,20 @@ The only file that exits.
 from __future__ import annotations
 
 import inspect
-import math
 import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
-import typer
 from msgspec import Struct
-from typer.core import TyperCommand
 
 from oci_push.cli.output import tell
 from oci_push.errors import Cancelled, ConfigError, OciPushError
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import attend
-
-_MAY_BE_EMPTY = ("allow_env",)  # a list of names, that may well hold none
-
-
-class Command(TyperCommand):
-    """Typer's command, which refuses empty values (of variables that are not set) and numbers that are none."""
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # its base's own
-        """Refuse what no option can mean, of what was typed and of what Typer makes of it."""
-        typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
-        left = super().parse_args(ctx, args)
-        for option in self.params:
-            name = option.name or ""
-            value = typed.get(name) if option.param_type_name == "option" else None
-            if name not in _MAY_BE_EMPTY and "" in (value if isinstance(value, list) else [value]):
-                raise typer.BadParameter("it is empty; is the variable set that it was made of?", ctx, option)
-            number = ctx.params.get(name)
-            if isinstance(number, float) and not math.isfinite(number):
-                raise typer.BadParameter(f"{number} is no number of seconds; 0 is none", ctx, option)
-        return left
-
-
-class Option(Struct, frozen=True):
-    """An option as it is declared: `help`, and the `name` where it is not that of the parameter that is annotated."""
-
-    help: str
-    name: str = ""
-    short: str = ""
-    metavar: str | None = None
-    min: float | None = None
-    callback: Callable[[bool], None] | None = None
-
-    def named(self, parameter: str) -> Any:
-        """Return the option as Typer declares one."""
-        names = (self.name or f"--{parameter.replace('_', '-')}", *filter(None, [self.short]))
-        return typer.Option(*names, help=self.help, metavar=self.metavar, min=self.min, callback=self.callback)
 
 
 def takes(*groups: type[Struct]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -68,7 +29,7 @@ def takes(*groups: type[Struct]) -> Callable[[Callable[..., None]], Callable[...
     """
     options = [
         {
-            name: _parameter(name, hints[name], default)
+            name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name])
             for name, default in zip(group.__struct_fields__, group.__struct_defaults__, strict=True)
         }
         for group in groups
@@ -87,23 +48,14 @@ def takes(*groups: type[Struct]) -> Callable[[Callable[..., None]], Callable[...
                 given[parameter.name] = made
             command(**given)
 
-        every = [_parameter(one.name, one.annotation, one.default) for one in own]
+        every = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
         every += [option for names in options for option in names.values()]
-        taking.__signature__ = inspect.Signature(every, return_annotation=None)  # type: ignore[attr-defined]  # for typer
+        taking.__signature__ = inspect.Signature(every, return_annotation=None)  # type: ignore[attr-defined]  # what `words` reads
         taking.__annotations__ = {one.name: one.annotation for one in every}
         taking.__name__, taking.__doc__ = command.__name__, command.__doc__
         return taking
 
     return decorate
-
-
-def _parameter(name: str, annotation: Any, default: object) -> inspect.Parameter:
-    """Return a parameter for Typer, its `Option` turned into one of Typer's."""
-    if get_origin(annotation) is Annotated:
-        kind, *extras = get_args(annotation)
-        named = [one.named(name) if isinstance(one, Option) else one for one in extras]
-        annotation = Annotated[(kind, *named)]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def run_command(work: Callable[[Context], int], *, what: str, timeout_s: float | None = None) -> None:
@@ -129,10 +81,10 @@ def run_command(work: Callable[[Context], int], *, what: str, timeout_s: float |
         signal.signal(number, on_signal)
     outcome = attend(lambda: work(context), on_tick)
     if outcome.error is None:
-        raise typer.Exit(outcome.get())
+        raise SystemExit(outcome.get())
     if isinstance(outcome.error, OciPushError):
         show_error(outcome.error)
-        raise typer.Exit(outcome.error.exit_code)
+        raise SystemExit(outcome.error.exit_code)
     raise outcome.error
 
 
@@ -143,7 +95,7 @@ def reported() -> Iterator[None]:
         yield
     except OciPushError as error:
         show_error(error)
-        raise typer.Exit(error.exit_code) from error
+        raise SystemExit(error.exit_code) from error
 
 
 def show_error(error: OciPushError, *, before: str = "") -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from oci_push.cli import options, targets
 from oci_push.cli.command import run_command, show_error, takes
 from oci_push.cli.options import AsJson, Connection, Family
 from oci_push.cli.output import say, say_json, table, tell
 from oci_push.cli.progress import LineRenderer
+from oci_push.cli.words import Argument
 from oci_push.model.reference import Repository
 from oci_push.providers.families import find_family
 from oci_push.registry.doctor import Doctor, Examination, scratch_repositories
@@ -20,7 +19,7 @@ from oci_push.runtime.context import Context
 @takes(Connection)
 def doctor(
     reference: Annotated[
-        str, typer.Argument(metavar="REF|INTEGRATION", help="HOST[:PORT]/REPO, or a registry of oci-push.yaml.")
+        str, Argument(metavar="REF|INTEGRATION", help="HOST[:PORT]/REPO, or a registry of oci-push.yaml.")
     ],
     as_json: AsJson = False,
     username: options.Username = "",

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from oci_push.cli.command import Option, run_command, takes
+from oci_push.cli.command import run_command, takes
 from oci_push.cli.inputs import read_bytes
 from oci_push.cli.options import AsJson, CaFile, Common, Debug, Quiet, split_regions
 from oci_push.cli.output import say, say_form, say_json, warn
 from oci_push.cli.progress import LineRenderer, show_replicas
+from oci_push.cli.words import LOGIN, SAFETY, SPEED, TARGET, Argument, Option
 from oci_push.engine.pusher import REPLICATION_S, Pusher
 from oci_push.engine.regions import follow
 from oci_push.errors import ConfigError, exit_code
@@ -26,20 +26,15 @@ from oci_push.providers.replication import Difference, Place, Replication, compa
 from oci_push.runner.report import ReplicaForm, ReplicationReport
 from oci_push.runtime.context import Context
 
-ecr = typer.Typer(no_args_is_help=True, help="Amazon ECR's own settings.")
-replication = typer.Typer(no_args_is_help=True, help="Copies of a registry in other regions.")
-ecr.add_typer(replication, name="replication")
-
-
 _CLOUD = known_regional("ecr")
 
 
 class Caller(Struct, frozen=True):
     """Who asks AWS."""
 
-    profile: Annotated[str, Option("Profile of AWS's configuration.")] = ""
-    role_arn: Annotated[str, Option("Assume this role first.", metavar="ARN")] = ""
-    external_id: Annotated[str, Option("What the role's trust policy asks for.")] = ""
+    profile: Annotated[str, Option("Profile of AWS's configuration.", under=LOGIN)] = ""
+    role_arn: Annotated[str, Option("Assume this role first.", metavar="ARN", under=LOGIN)] = ""
+    external_id: Annotated[str, Option("What the role's trust policy asks for.", under=LOGIN)] = ""
     debug: Debug = False
 
     def identity(self, region: str = "") -> CloudIdentity:
@@ -51,7 +46,7 @@ class Caller(Struct, frozen=True):
 class RegionalCaller(Caller, frozen=True):
     """Who asks AWS, and about the registry of which region."""
 
-    region: Annotated[str, Option("The registry's region; else AWS_REGION or the profile's.")] = ""
+    region: Annotated[str, Option("The registry's region; else AWS_REGION or the profile's.", under=LOGIN)] = ""
 
     def endpoint(self) -> RegistryEndpoint:
         """Return the registry; raises `ConfigError` where no region is known."""
@@ -62,7 +57,6 @@ class RegionalCaller(Caller, frozen=True):
         return RegistryEndpoint(identity.host, identity=identity)
 
 
-@replication.command()
 @takes(RegionalCaller)
 def show(as_json: AsJson = False, *, caller: RegionalCaller) -> None:
     """Print the registry's replication rules."""
@@ -82,11 +76,10 @@ def show(as_json: AsJson = False, *, caller: RegionalCaller) -> None:
     run_command(work, what="ecr replication show")
 
 
-@replication.command("set")
 @takes(RegionalCaller)
 def set_rules(
-    file: Annotated[Path, typer.Argument(metavar="RULES.yml", help="The rules, all of them: others are removed.")],
-    plan: Annotated[bool, Option("Show the difference and write nothing.")] = False,
+    file: Annotated[Path, Argument(metavar="RULES.yml", help="The rules, all of them: others are removed.")],
+    plan: Annotated[bool, Option("Show the difference and write nothing.", under=SAFETY)] = False,
     *,
     caller: RegionalCaller,
 ) -> None:
@@ -117,14 +110,13 @@ def set_rules(
     run_command(work, what="ecr replication set")
 
 
-@replication.command()
 @takes(Caller)
 def wait(
-    reference: Annotated[str, typer.Argument(metavar="REF", help="HOST/REPO:TAG or HOST/REPO@DIGEST.")],
+    reference: Annotated[str, Argument(metavar="REF", help="HOST/REPO:TAG or HOST/REPO@DIGEST.")],
     regions: Annotated[
-        list[str] | None, Option("Wait for these; else for all that the rules name.", metavar="A,B")
+        list[str] | None, Option("Wait for these; else for all that the rules name.", metavar="A,B", under=TARGET)
     ] = None,
-    timeout: Annotated[float, Option("Seconds to wait.", min=1)] = REPLICATION_S,
+    timeout: Annotated[float, Option("Seconds to wait.", min=1, under=SPEED)] = REPLICATION_S,
     ca_file: CaFile = "",
     as_json: AsJson = False,
     quiet: Quiet = False,

@@ -7,12 +7,12 @@ import math
 from collections.abc import Mapping
 from typing import Annotated
 
-import typer
 from msgspec import Struct
 
-from oci_push.cli.command import Option, run_command, takes
+from oci_push.cli.command import run_command, takes
 from oci_push.cli.options import AsJson, Var, given_source, pairs
 from oci_push.cli.output import say, say_json, tell
+from oci_push.cli.words import Argument, Option
 from oci_push.errors import ConfigError
 from oci_push.expressions.evaluate import Evaluated, Value, evaluate
 from oci_push.expressions.javascript.values import number_to_text
@@ -27,7 +27,7 @@ _RESULT = "result"
 
 @takes()
 def evaluate_command(
-    expression: Annotated[str, typer.Argument(metavar="EXPRESSION", help="As under when: condition:.")],
+    expression: Annotated[str, Argument(metavar="EXPRESSION", help="As under when: condition:.")],
     var: Var = None,
     step: Annotated[
         list[str] | None,

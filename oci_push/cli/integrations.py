@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import enum
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from oci_push.cli import targets
 from oci_push.cli.command import run_command
 from oci_push.cli.output import say_text, tell, warn
+from oci_push.cli.words import OUTPUT, Argument, Option
 from oci_push.credentials.files import read_file
 from oci_push.credentials.format import AuthFile, AuthKey, holds_login
 from oci_push.credentials.writing import writable_places
@@ -24,28 +22,19 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.files import PRIVATE, write_whole
 
 
-class Action(enum.Enum):
-    """What `integrations` can do."""
-
-    IMPORT = "import"
-
-
-def integrations(
-    action: Annotated[Action, typer.Argument(metavar="import")],
+def import_registries(
     files: Annotated[
         list[Path],
-        typer.Argument(
+        Argument(
             metavar="FILE...",
             help="docker's config.json, registries from Codefresh's API as JSON, or Terraform JSON"
             " (configuration, or what terraform show -json prints).",
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, a new file; else to stdout.")
+        Path | None, Option("Write here, a new file; else to stdout.", short="-o", metavar="FILE", under=OUTPUT)
     ] = None,
-    with_secrets: Annotated[
-        bool, typer.Option("--with-secrets", help="Write known secrets into the file, not as ${NAME}. Needs --output.")
-    ] = False,
+    with_secrets: Annotated[bool, Option("Write known secrets into the file, not as ${NAME}. Needs --output.")] = False,
 ) -> None:
     """Write registries that are described elsewhere as oci-push.yaml; secrets become environment variables."""
 
@@ -64,7 +53,7 @@ def integrations(
         _tell(written, len(found), output)
         return 0
 
-    run_command(work, what="integrations")
+    run_command(work, what="integrations import")
 
 
 def _read(path: Path, *, is_in_use: bool) -> tuple[Imported, ...]:

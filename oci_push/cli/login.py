@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from msgspec.structs import replace
 
 from oci_push.api import this_environment
 from oci_push.cli import options, targets
-from oci_push.cli.command import Option, reported, run_command, takes
+from oci_push.cli.command import reported, run_command, takes
 from oci_push.cli.options import Common, ConfigOptions, Connection, Family
 from oci_push.cli.output import say, tell, warn
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.targets import Target
+from oci_push.cli.words import LOGIN, Argument, Option
 from oci_push.credentials.writing import Changed, choose_file, remove_login, store_login, writable_places
 from oci_push.errors import ConfigError, CredentialsError, DeniedError
 from oci_push.model.endpoint import Credential
@@ -28,7 +28,7 @@ from oci_push.runtime.commands import command_runner
 from oci_push.runtime.context import Context
 
 Registry = Annotated[
-    str, typer.Argument(metavar="HOST|INTEGRATION", help="A registry's host, or a registry of oci-push.yaml.")
+    str, Argument(metavar="HOST|INTEGRATION", help="A registry's host, or a registry of oci-push.yaml.")
 ]
 _SCRATCH = "oci-push-login"
 """Stands for a repository where only a registry was named."""
@@ -37,7 +37,7 @@ _SCRATCH = "oci-push-login"
 @takes(Connection)
 def login(
     registry: Registry,
-    username: Annotated[str, Option("Asked for at a terminal.", short="-u")] = "",
+    username: Annotated[str, Option("Asked for at a terminal.", short="-u", under=LOGIN)] = "",
     password_stdin: options.PasswordStdin = False,
     authfile: targets.AuthFile = None,
     family: Family = "",
@@ -118,6 +118,8 @@ def _typed(host: str, family: str, username: str, *, password_stdin: bool) -> Cr
     if password_stdin:
         given = Credential(basic_user(username, "--username"), options.read_password(), source="--password-stdin")
     elif sys.stdin is not None and sys.stdin.isatty():
+        import typer  # asks at a terminal
+
         name = username or str(typer.prompt("Username", default=filler or None, err=True))
         typed = str(typer.prompt("Password or token", hide_input=True, err=True))
         password = basic_password(typed, "the terminal")

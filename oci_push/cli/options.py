@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from oci_push.cli.command import Option
 from oci_push.cli.output import start_debug_log, tell
+from oci_push.cli.words import LOGIN, OUTPUT, SAFETY, SOURCE, SPEED, TARGET, Option
 from oci_push.errors import ConfigError
 from oci_push.model.endpoint import Credential, TlsConfig
 from oci_push.model.identity import RepositoryCreation
@@ -48,28 +48,31 @@ def _debug(wanted: bool) -> None:
         start_debug_log()
 
 
-AsJson = Annotated[bool, Option("Print the result as JSON.", name="--json")]
-CaFile = Annotated[str, Option("Trust these CAs as well.", metavar="PEM")]
-Debug = Annotated[bool, Option("Log every request (never a secret) to stderr.", callback=_debug)]
-Family = Annotated[str, Option("What the registry is, where its host does not tell: harbor, …", metavar="NAME")]
-NoMemory = Annotated[bool, Option("Neither use nor keep facts from earlier runs.")]
-PasswordStdin = Annotated[bool, Option("Read the password from stdin.")]
-Quiet = Annotated[bool, Option("Print only results and errors.", short="-q")]
-Username = Annotated[str, Option("Log in as this user, with --password-stdin.", short="-u")]
+AsJson = Annotated[bool, Option("Print the result as JSON.", name="--json", under=OUTPUT)]
+CaFile = Annotated[str, Option("Trust these CAs as well.", metavar="PEM", under=LOGIN)]
+Debug = Annotated[bool, Option("Log every request (never a secret) to stderr.", acts=_debug, under=OUTPUT)]
+Family = Annotated[
+    str, Option("What the registry is, where its host does not tell: harbor, …", metavar="NAME", under=TARGET)
+]
+NoMemory = Annotated[bool, Option("Neither use nor keep facts from earlier runs.", under=SPEED)]
+PasswordStdin = Annotated[bool, Option("Read the password from stdin.", under=LOGIN)]
+Quiet = Annotated[bool, Option("Print only results and errors.", short="-q", under=OUTPUT)]
+Username = Annotated[str, Option("Log in as this user, with --password-stdin.", short="-u", under=LOGIN)]
 Var = Annotated[list[str] | None, Option("Set a variable.", metavar="NAME=VALUE")]
 
 
 class ConfigOptions(Struct, frozen=True):
     """Which oci-push.yaml is read, and what one that was found may use."""
 
-    config: Annotated[Path | None, Option("oci-push.yaml that is trusted; also OCI_PUSH_CONFIG.", metavar="FILE")] = (
-        None
-    )
+    config: Annotated[
+        Path | None, Option("oci-push.yaml that is trusted; also OCI_PUSH_CONFIG.", metavar="FILE", under=LOGIN)
+    ] = None
     allow_env: Annotated[
         list[str] | None,
         Option(
             "Let an oci-push.yaml that was found, not named, use this environment variable (for this registry only).",
             metavar="NAME[@HOST]",
+            under=LOGIN,
         ),
     ] = None
 
@@ -89,11 +92,11 @@ class ConfigOptions(Struct, frozen=True):
 class Connection(ConfigOptions, frozen=True):
     """How registries are reached that oci-push.yaml does not describe; for every command that asks one."""
 
-    plain_http: Annotated[bool, Option("Talk http to every registry (loopback does so anyway).")] = False
-    skip_verify: Annotated[bool, Option("Do not check certificates.", name="--skip-tls-verify")] = False
+    plain_http: Annotated[bool, Option("Talk http to every registry (loopback does so anyway).", under=LOGIN)] = False
+    skip_verify: Annotated[bool, Option("Do not check certificates.", name="--skip-tls-verify", under=LOGIN)] = False
     ca_file: CaFile = ""
-    cert_file: Annotated[str, Option("Client certificate.", metavar="PEM")] = ""
-    key_file: Annotated[str, Option("Its key.", metavar="PEM")] = ""
+    cert_file: Annotated[str, Option("Client certificate.", metavar="PEM", under=LOGIN)] = ""
+    key_file: Annotated[str, Option("Its key.", metavar="PEM", under=LOGIN)] = ""
     debug: Debug = False
 
     def common(self, **more: Any) -> Common:
@@ -130,35 +133,46 @@ class Common(Connection, frozen=True):
     username: Username = ""
     password_stdin: PasswordStdin = False
     compression: Annotated[
-        str, Option("For layers stored uncompressed; gzip if not given.", metavar="gzip|zstd|none")
+        str, Option("For layers stored uncompressed; gzip if not given.", metavar="gzip|zstd|none", under=SOURCE)
     ] = ""
-    compression_level: Annotated[int, Option("0: the algorithm's usual one.")] = 0
-    format: Annotated[str, Option("Of manifests built for a docker-archive.", metavar="auto|docker|oci")] = "auto"
-    tmpdir: Annotated[Path | None, Option("Folder for temporary files.")] = None
-    no_mount: Annotated[bool, Option("Never mount blobs from other repositories.")] = False
+    compression_level: Annotated[int, Option("0: the algorithm's usual one.", under=SOURCE)] = 0
+    format: Annotated[
+        str, Option("Of manifests built for a docker-archive.", metavar="auto|docker|oci", under=SOURCE)
+    ] = "auto"
+    tmpdir: Annotated[Path | None, Option("Folder for temporary files.", under=SOURCE)] = None
+    no_mount: Annotated[bool, Option("Never mount blobs from other repositories.", under=SPEED)] = False
     no_memory: NoMemory = False
-    jobs: Annotated[int, Option("Requests at once to one registry; 0: by distance.", short="-j", min=0)] = 0
-    retries: Annotated[int, Option("How often a request or upload is repeated.", min=0)] = 4
-    foreign_layers: Annotated[bool, Option("Send layers marked as not to be distributed, too.")] = False
-    verify: Annotated[bool, Option("Read back every tag, ask for every blob, send what is missing.")] = False
-    all_or_nothing: Annotated[bool, Option("Move no tag unless all can; put back those that have moved.")] = False
-    limit_rate: Annotated[str, Option("Bytes a second for the whole run: 500k, 10M, 1G.", metavar="RATE")] = ""
-    create_repository: Annotated[bool, Option("ECR: create repositories that are missing.")] = False
+    jobs: Annotated[
+        int, Option("Requests at once to one registry; 0: by distance.", short="-j", min=0, under=SPEED)
+    ] = 0
+    retries: Annotated[int, Option("How often a request or upload is repeated.", min=0, under=SPEED)] = 4
+    foreign_layers: Annotated[bool, Option("Send layers marked as not to be distributed, too.", under=SOURCE)] = False
+    verify: Annotated[bool, Option("Read back every tag, ask for every blob, send what is missing.", under=SAFETY)] = (
+        False
+    )
+    all_or_nothing: Annotated[
+        bool, Option("Move no tag unless all can; put back those that have moved.", under=SAFETY)
+    ] = False
+    limit_rate: Annotated[
+        str, Option("Bytes a second for the whole run: 500k, 10M, 1G.", metavar="RATE", under=SPEED)
+    ] = ""
+    create_repository: Annotated[bool, Option("ECR: create repositories that are missing.", under=TARGET)] = False
     wait_replication: Annotated[
         bool,
         Option(
             "ECR: push once, and end when every region of the registry's rules (or of --regions) serves it,"
-            " copying if need be."
+            " copying if need be.",
+            under=TARGET,
         ),
     ] = False
-    report: Annotated[Path | None, Option("Write what was done as JSON.", metavar="FILE")] = None
+    report: Annotated[Path | None, Option("Write what was done as JSON.", metavar="FILE", under=OUTPUT)] = None
     export: Annotated[
-        Path | None, Option("Write what was pushed as variables, also to $GITHUB_OUTPUT.", metavar="FILE")
+        Path | None, Option("Write what was pushed as variables, also to $GITHUB_OUTPUT.", metavar="FILE", under=OUTPUT)
     ] = None
-    export_format: Annotated[str, Option("By default told by the file and the CI.", metavar="dotenv|github|gitlab")] = (
-        ""
-    )
-    timeout: Annotated[float, Option("Seconds for the whole command; 0: none.", min=0)] = 0
+    export_format: Annotated[
+        str, Option("By default told by the file and the CI.", metavar="dotenv|github|gitlab", under=OUTPUT)
+    ] = ""
+    timeout: Annotated[float, Option("Seconds for the whole command; 0: none.", min=0, under=SPEED)] = 0
     quiet: Quiet = False
 
     def check(self) -> None:
@@ -192,7 +206,7 @@ class Common(Connection, frozen=True):
         from oci_push.engine.push import PushOptions
         from oci_push.engine.pusher import Options, Pusher
         from oci_push.sources.settings import SourceSettings
-        from oci_push.transport.session import TransportSettings
+        from oci_push.transport.settings import TransportSettings
 
         environment = this_environment()
         asked = {"compression": self.compression, "level": self.compression_level, "format": self.format != "auto"}
@@ -209,7 +223,7 @@ class Common(Connection, frozen=True):
             ),
             transport=TransportSettings(
                 near_requests=self.jobs or 4,
-                far_requests=self.jobs or 16,
+                far_requests=self.jobs or 32,
                 call_retry=retry,
                 limit_bytes_per_s=self._limit_bytes_per_s(),
                 user_agent=f"oci-push/{__version__}",
@@ -278,7 +292,11 @@ class Delivery(Struct, frozen=True):
 
     regions: Annotated[
         list[str] | None,
-        Option("ECR: push to these AWS regions, all at once; push keeps the destination's own.", metavar="A,B"),
+        Option(
+            "ECR: push to these AWS regions, all at once; push keeps the destination's own.",
+            metavar="A,B",
+            under=TARGET,
+        ),
     ] = None
     as_json: AsJson = False
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
-import logging
 import os
 import sys
 import threading
@@ -25,6 +24,8 @@ from msgspec import Struct
 from oci_push import forms
 from oci_push.model.display import clean, clean_json
 from oci_push.secret import Json
+
+_DEBUG = "oci-push --debug"
 
 
 def say(line: str = "") -> None:
@@ -77,21 +78,21 @@ def fields(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 
 def start_debug_log() -> None:
-    """Print the core's log."""
+    """Tell the core's log, a line for each record."""
+    import logging  # few runs are looked at so closely
+
+    class Teller(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            tell(self.format(record))
+
     log = logging.getLogger("oci_push")
     log.setLevel(logging.DEBUG)
-    for other in [handler for handler in log.handlers if isinstance(handler, _DebugLog)]:
+    for other in [handler for handler in log.handlers if handler.name == _DEBUG]:
         log.removeHandler(other)
-    log.addHandler(_DebugLog())
-
-
-class _DebugLog(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.setFormatter(logging.Formatter("%(relativeCreated)6d ms %(threadName)s %(message)s"))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        tell(self.format(record))
+    handler = Teller()
+    handler.set_name(_DEBUG)
+    handler.setFormatter(logging.Formatter("%(relativeCreated)6d ms %(threadName)s %(message)s"))
+    log.addHandler(handler)
 
 
 class Door(io.TextIOBase):

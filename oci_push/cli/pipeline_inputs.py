@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.api import this_environment
-from oci_push.cli.command import Option
 from oci_push.cli.inputs import read_bytes, read_config, tell_found
 from oci_push.cli.options import CONFIG_NAME, ConfigOptions, pairs
 from oci_push.cli.output import tell, warn
 from oci_push.cli.variable_inputs import VariableOptions, gather_variables
+from oci_push.cli.words import SAFETY, SOURCE, SPEED, TARGET, Argument, Option
 from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.parse import read_pipeline
 from oci_push.language.registry_choice import add_stand_ins
@@ -26,35 +25,41 @@ from oci_push.runner.simulated_results import SimulatedResults
 from oci_push.runtime.clock import Clock
 from oci_push.sources.table import GRAMMAR
 
-PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE.yml", help="The pipeline file; - reads stdin.")]
+PipelineFile = Annotated[Path, Argument(metavar="PIPELINE.yml", help="The pipeline file; - reads stdin.")]
 
 
 class PipelineOptions(VariableOptions, frozen=True):
     """What `run` and `plan` can be told of a pipeline."""
 
-    candidate: Annotated[list[str] | None, Option("The image of a build step.", metavar="STEP=SOURCE")] = None
+    candidate: Annotated[
+        list[str] | None, Option("The image of a build step.", metavar="STEP=SOURCE", under=SOURCE)
+    ] = None
     assume: Annotated[
         list[str] | None,
         Option(
             "What a step comes to: success, failure, timeout or terminated; "
             "failure,success is a result for each attempt. STEP.on_elected names a hook.",
             metavar="STEP=RESULT",
+            under=SAFETY,
         ),
     ] = None
     foreign: Annotated[str, Option("What steps of types that are not run here count as.", metavar="skip|success")] = (
         "skip"
     )
-    auto_push: Annotated[bool, Option("Push the images of build steps too, unless they say disable_push.")] = False
+    auto_push: Annotated[
+        bool, Option("Push the images of build steps too, unless they say disable_push.", under=TARGET)
+    ] = False
     require_push: Annotated[
         bool | None,
         Option(
             "Fail a run in which no push step ran, or let it pass; by default only where a step's own when: said no.",
             name="--require-push/--no-require-push",
+            under=SAFETY,
         ),
     ] = None
-    max_retry_wait: Annotated[float, Option("The longest wait of a retry: block.", metavar="SECONDS", min=0)] = (
-        MAX_WAIT_S
-    )
+    max_retry_wait: Annotated[
+        float, Option("The longest wait of a retry: block.", metavar="SECONDS", min=0, under=SPEED)
+    ] = MAX_WAIT_S
 
     def check(self) -> None:
         """Refuse values outside the closed list."""

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from msgspec.structs import replace
 
 from oci_push.api import parse_destinations, this_environment
-from oci_push.cli.command import Option, run_command, show_error, takes
+from oci_push.cli.command import run_command, show_error, takes
 from oci_push.cli.options import Common, Delivery, Family, split_regions
 from oci_push.cli.output import say, say_form
 from oci_push.cli.progress import LineRenderer, show_replicas, show_tags, size
+from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform, plan_unit
 from oci_push.errors import ConfigError, exit_code
@@ -25,11 +25,13 @@ from oci_push.sources.table import GRAMMAR
 
 @takes(Common, Delivery)
 def push(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help=f"{GRAMMAR.known}.")],
-    destination: Annotated[list[str], typer.Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
-    tag: Annotated[list[str] | None, Option("One more tag for every destination.", short="-t")] = None,
-    platform: Annotated[list[str] | None, Option("Only this image of an index.", metavar="OS/ARCH[/VARIANT]")] = None,
-    plan: Annotated[bool, Option("Show what would be done and write nothing.")] = False,
+    source: Annotated[str, Argument(metavar="SOURCE", help=f"{GRAMMAR.known}.")],
+    destination: Annotated[list[str], Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
+    tag: Annotated[list[str] | None, Option("One more tag for every destination.", short="-t", under=TARGET)] = None,
+    platform: Annotated[
+        list[str] | None, Option("Only this image of an index.", metavar="OS/ARCH[/VARIANT]", under=SOURCE)
+    ] = None,
+    plan: Annotated[bool, Option("Show what would be done and write nothing.", under=SAFETY)] = False,
     family: Family = "",
     *,
     common: Common,

@@ -10,7 +10,7 @@ from typing import Annotated
 from msgspec.structs import replace
 
 from oci_push.api import this_environment
-from oci_push.cli.command import Option, run_command, show_error, takes
+from oci_push.cli.command import run_command, show_error, takes
 from oci_push.cli.options import Common, Delivery
 from oci_push.cli.output import say, say_form, tell
 from oci_push.cli.pipeline_inputs import (
@@ -22,6 +22,7 @@ from oci_push.cli.pipeline_inputs import (
     tell_warnings,
 )
 from oci_push.cli.progress import LineRenderer, show_tags
+from oci_push.cli.words import OUTPUT, SAFETY, Option
 from oci_push.errors import ConfigError
 from oci_push.language.resolving import raise_together
 from oci_push.model.outcomes import Status
@@ -37,9 +38,11 @@ from oci_push.variables.exports import check_export_names, write_exports
 @takes(PipelineOptions, Common, Delivery)
 def run(
     pipeline: PipelineFile,
-    sandbox: Annotated[bool, Option("Push into a registry inside this process.")] = False,
-    allow_exec: Annotated[bool, Option("Run the shell commands of hooks on this machine.")] = False,
-    annotate_referrer: Annotated[bool, Option("Attach what is noted about a pushed image to it.")] = False,
+    sandbox: Annotated[bool, Option("Push into a registry inside this process.", under=SAFETY)] = False,
+    allow_exec: Annotated[bool, Option("Run the shell commands of hooks on this machine.", under=SAFETY)] = False,
+    annotate_referrer: Annotated[
+        bool, Option("Attach what is noted about a pushed image to it.", under=OUTPUT)
+    ] = False,
     *,
     given: PipelineOptions,
     common: Common,

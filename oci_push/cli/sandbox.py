@@ -5,18 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from oci_push.cli.command import run_command
 from oci_push.cli.output import say
+from oci_push.cli.words import Option
 from oci_push.errors import Cancelled, ConfigError
 from oci_push.runtime.context import Context
 from oci_push.sandbox.server import RehearsalRegistry
 
 
 def sandbox(
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 0,
-    root: Annotated[Path | None, typer.Option("--root", help="Keep images here, as OCI layouts.")] = None,
+    port: Annotated[int, Option("0: any free one.", metavar="PORT", min=0, max=65535)] = 0,
+    root: Annotated[Path | None, Option("Keep images here, as OCI layouts.", metavar="FOLDER")] = None,
 ) -> None:
     """Serve a registry on loopback until stopped."""
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Annotated
 
-import typer
-
 from oci_push.cli.command import run_command
 from oci_push.cli.output import say_json
+from oci_push.cli.words import Argument
 from oci_push.errors import ConfigError
 from oci_push.language.config_schema import config_schema
 from oci_push.language.language_schema import language_schema
@@ -31,7 +30,7 @@ FORMS: Mapping[str, Callable[[], Mapping[str, object]]] = MappingProxyType(
 
 
 def schema(
-    form: Annotated[str, typer.Argument(metavar="FORM", help=f"What is described: {', '.join(FORMS)}.")] = "pipeline",
+    form: Annotated[str, Argument(metavar="FORM", help=f"What is described: {', '.join(FORMS)}.")] = "pipeline",
 ) -> None:
     """Print the JSON Schema of a form, for editors that complete and explain keys.
 

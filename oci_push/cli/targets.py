@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from oci_push.api import this_environment
 from oci_push.cli import inputs
-from oci_push.cli.command import Option
 from oci_push.cli.options import ConfigOptions
+from oci_push.cli.words import LOGIN, Option
 from oci_push.credentials.files import AuthFiles
 from oci_push.credentials.format import AuthKey
 from oci_push.engine.pusher import Pusher
@@ -22,7 +22,9 @@ from oci_push.model.reference import DOCKER_HUB, Reference, Repository, is_host,
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.commands import command_runner
 
-AuthFile = Annotated[Path | None, Option("Use this login file and no other.", name="--authfile", metavar="FILE")]
+AuthFile = Annotated[
+    Path | None, Option("Use this login file and no other.", name="--authfile", metavar="FILE", under=LOGIN)
+]
 
 
 class Target(Struct, frozen=True):

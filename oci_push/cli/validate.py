@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from msgspec import Struct, field
 
-from oci_push.cli.command import Option, run_command, takes
+from oci_push.cli.command import run_command, takes
 from oci_push.cli.inputs import read_bytes, read_config, tell_found
 from oci_push.cli.options import CONFIG_NAME, AsJson, ConfigOptions, Var, given_source, pairs
 from oci_push.cli.output import say, say_form
+from oci_push.cli.words import SAFETY, Argument, Option
 from oci_push.errors import ConfigError, Diagnostic
 from oci_push.forms import ValidationForm
 from oci_push.language.integrations import Config
@@ -34,10 +34,10 @@ _LONGEST_LINE = 160
 @takes(ConfigOptions)
 def validate(
     pipelines: Annotated[
-        list[Path], typer.Argument(metavar="PIPELINE.yml...", help="Pipeline files; - reads one from stdin.")
+        list[Path], Argument(metavar="PIPELINE.yml...", help="Pipeline files; - reads one from stdin.")
     ],
     var: Var = None,
-    strict: Annotated[bool, Option("Refuse also what only the vendor's own validator refuses.")] = False,
+    strict: Annotated[bool, Option("Refuse also what only the vendor's own validator refuses.", under=SAFETY)] = False,
     as_json: AsJson = False,
     *,
     config: ConfigOptions,

@@ -9,9 +9,9 @@ from typing import Annotated
 
 from msgspec import Struct
 
-from oci_push.cli.command import Option
 from oci_push.cli.inputs import read_bytes
 from oci_push.cli.options import Var, given_source, pairs
+from oci_push.cli.words import Option
 from oci_push.errors import ConfigError
 from oci_push.language.integrations import Config
 from oci_push.runtime.clock import Clock

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
 from msgspec import Struct
 from msgspec.structs import asdict
 
@@ -12,6 +11,7 @@ from oci_push.cli import targets
 from oci_push.cli.command import run_command, takes
 from oci_push.cli.options import AsJson, ConfigOptions
 from oci_push.cli.output import say, say_json, table
+from oci_push.cli.words import Argument
 from oci_push.credentials.files import AuthFiles
 from oci_push.credentials.format import AuthKey
 from oci_push.errors import ConfigError, CredentialsError
@@ -33,7 +33,7 @@ class _Row(Struct, frozen=True):
 @takes(ConfigOptions)
 def whoami(
     registry: Annotated[
-        list[str] | None, typer.Argument(metavar="[HOST|INTEGRATION]...", help="Only these; all that are known.")
+        list[str] | None, Argument(metavar="[HOST|INTEGRATION]...", help="Only these; all that are known.")
     ] = None,
     authfile: targets.AuthFile = None,
     as_json: AsJson = False,

@@ -13,7 +13,6 @@ a folder that replace all of these places, as in podman and crane; when both are
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -29,10 +28,11 @@ from oci_push.model.endpoint import Credential
 from oci_push.model.reference import DOCKER_HUB, Repository, canonical_host
 from oci_push.runtime.commands import RunCommand
 from oci_push.runtime.context import Context
+from oci_push.runtime.log import Log
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.secret import repr_without
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 ReadFile: TypeAlias = Callable[[Path], bytes | None]
 Kind: TypeAlias = Literal["auths", "credHelpers", "credsStore"]

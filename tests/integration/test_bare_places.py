@@ -82,7 +82,7 @@ def test_what_needs_a_temporary_file_says_how_to_give_one_a_place(
 ) -> None:
     open_registry.forget()
     done = bare("push", *words, f"{open_registry.host}/bare/temporary:1", code=3, stdin="")
-    assert done.said.startswith("error: no temporary file can be made (No usable temporary directory found in")
+    assert "\nerror: no temporary file can be made (No usable temporary directory found in" in f"\n{done.said}"
     assert done.said.endswith(f"  hint: {NOTHING_WRITABLE}\n")
     assert [request for request in open_registry.requests() if request.method in ("PUT", "PATCH")] == []
 

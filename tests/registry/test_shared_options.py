@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 from equipment.faults import Fault, FaultScript, Stall
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import layer, make_layout
 from program import program
 
-from oci_push.cli.app import command_of
+from oci_push.cli.app import COMMANDS, command_of
 from oci_push.cli.options import Common, ConfigOptions, Delivery
+from oci_push.cli.words import parameters
 from oci_push.secret import Secret
 
 PASSWORD = "hidden-word"
@@ -44,10 +44,8 @@ def write(folder: Path, one: str, other: str = "") -> None:
     (folder / "p.yml").write_text(STEPS % (one, other or one))
 
 
-def options_of(name: str) -> set[str | None]:
-    app = typer.Typer()
-    app.command()(command_of(name))
-    return {parameter.name for parameter in typer.main.get_command(app).params}
+def options_of(name: str) -> set[str]:
+    return {parameter.name for parameter in parameters(command_of(COMMANDS[name][1]))}
 
 
 def test_commands_take_every_option_of_their_groups() -> None:

@@ -5,7 +5,6 @@ Blobs and manifests travel by the distribution API: raw bytes over one connectio
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 
 from oci_push.errors import DeniedError, NetworkError, NotFoundError, OciPushError, RegistryError, UploadRejectedError
@@ -17,9 +16,10 @@ from oci_push.providers.ecr.aws import Aws
 from oci_push.providers.ecr.credentials import EcrCredentials
 from oci_push.providers.ecr.identity import EcrCreation
 from oci_push.runtime.context import Context
+from oci_push.runtime.log import Log
 from oci_push.runtime.single_flight import SingleFlight
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 _MOST_DIGESTS = 100
 
 

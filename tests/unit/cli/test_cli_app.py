@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import subprocess
 import sys
@@ -10,7 +9,6 @@ from difflib import unified_diff
 from pathlib import Path
 
 import pytest
-import typer
 from images import layer, make_layout
 
 from oci_push import __version__
@@ -42,17 +40,10 @@ def test_help_lists_every_command_with_its_summary(
 ) -> None:
     assert call(monkeypatch, "--help") == 0
     told = capsys.readouterr().out
-    for name, (_, _, summary) in COMMANDS.items():
+    for name, (summary, _) in COMMANDS.items():
         assert any(line.split(None, 1) == [name, summary] for line in told.splitlines()), name
     assert all(f"{title}:" in told for title in GROUPS)
     assert max(map(len, told.splitlines())) <= 80
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_of_the_table_exists_and_helps(name: str) -> None:
-    module, function, _ = COMMANDS[name]
-    found = getattr(importlib.import_module(f"oci_push.cli.{module}"), function)
-    assert isinstance(found, typer.Typer) or found.__doc__
 
 
 def test_no_command_at_all_is_a_usage_error_that_helps(
@@ -105,8 +96,8 @@ version: "1.0"
 steps:
   it: {type: push, candidate: "oci:image", image_name: app, tag: "1", registry: 127.0.0.1:9}
 """
-MOST_OTHERS = 215
-"""Modules of Python and of libraries: 203 with Python 3.11, of which Typer, msgspec and h11 bring 183."""
+MOST_OTHERS = 165
+"""Modules of Python and of libraries: 154 with Python 3.11, of which msgspec and h11 bring most."""
 
 
 @pytest.mark.parametrize(
@@ -123,7 +114,7 @@ def test_a_command_loads_what_it_uses(command: tuple[str, ...], tmp_path: Path) 
     assert not changed, f"is it needed before the first request? if so, list it\n{changed}"
     others = sorted(found - set(ours))
     assert len(others) <= MOST_OTHERS + 20 * (command[0] == "run"), " ".join(others)
-    assert not set(others) & {"httpx", "ssl", "boto3", "zstandard", "pydantic", "email"}
+    assert not set(others) & {"httpx", "ssl", "boto3", "zstandard", "pydantic", "email", "typer", "logging"}
 
 
 @pytest.mark.parametrize(("word", "code"), [("--version", 0), ("frobnicate", 2)])

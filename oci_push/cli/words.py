@@ -1,0 +1,136 @@
+"""The words of a command line: the markers that options are declared with, and a reader of what is plain.
+
+A library for command lines takes as long to load as a small push takes in all. So a line of known options with good
+values is read here, and all else (help, completion, several short options in one word, mistakes and what is said of
+them) is left to Typer, for which `cli.typed` turns the same markers into its own. `read` returns ``None`` wherever it
+is not sure: it never reads what Typer would read otherwise.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias, get_args, get_origin
+
+from msgspec import Struct
+
+Command: TypeAlias = Callable[..., None]
+TARGET, SOURCE, LOGIN, SPEED, SAFETY, OUTPUT = "Target", "Source", "Login and TLS", "Speed", "Safety", "Output"
+"""The headings of help."""
+_NUMBER = re.compile(r"\d{1,15}(\.\d{1,15})?", re.ASCII)
+
+
+class Option(Struct, frozen=True):
+    """An option as it is declared: `help`, and the `name` where it is not that of the parameter that is annotated.
+
+    ``--yes/--no`` names both words of a choice. `min` and `max` bound a number; `acts` is called with a value that is
+    given; `under` is the heading of help that it stands under.
+    """
+
+    help: str
+    name: str = ""
+    short: str = ""
+    metavar: str = ""
+    min: float | None = None
+    max: float | None = None
+    acts: Callable[[Any], None] | None = None
+    under: str = "Options"
+
+
+class Argument(Struct, frozen=True):
+    """An argument as it is declared."""
+
+    help: str
+    metavar: str
+
+
+class Parameter:
+    """One parameter: `names` are an option's words, `kind` a value's type, `is_many` whether there may be several."""
+
+    __slots__ = ("default", "is_many", "kind", "marker", "name", "names")
+
+    def __init__(self, parameter: inspect.Parameter) -> None:
+        self.name = parameter.name
+        self.default = parameter.default
+        hint, self.marker = get_args(parameter.annotation)
+        self.names: tuple[str, ...] = ()
+        if isinstance(self.marker, Option):
+            long = self.marker.name or f"--{self.name.replace('_', '-')}"
+            self.names = (long, *filter(None, [self.marker.short]))
+        hint = next((one for one in get_args(hint) if one is not type(None)), hint) if _is_union(hint) else hint
+        self.is_many = get_origin(hint) is list
+        self.kind: type = get_args(hint)[0] if self.is_many else hint
+
+    @property
+    def is_required(self) -> bool:
+        """Return whether there must be a value."""
+        return self.default is inspect.Parameter.empty
+
+    def value(self, word: str) -> Any:
+        """Return the value of a word; ``None`` where it is not plainly one."""
+        if not word or (word.startswith("-") and word != "-"):
+            return None
+        if self.kind in (str, Path):
+            return self.kind(word)
+        number = _NUMBER.fullmatch(word)
+        if number is None or (self.kind is int and number[1]):
+            return None
+        value = self.kind(word)
+        least, most = (self.marker.min, self.marker.max) if isinstance(self.marker, Option) else (None, None)
+        is_outside = (least is not None and value < least) or (most is not None and value > most)
+        return None if is_outside else value
+
+
+def parameters(command: Command) -> list[Parameter]:
+    """Return what a command takes, in the order of its signature."""
+    return [Parameter(one) for one in inspect.signature(command, eval_str=True).parameters.values()]
+
+
+def read(takes: Sequence[Parameter], words: Sequence[str]) -> Mapping[str, Any] | None:
+    """Return what a line of words gives a command; ``None`` where Typer must look at it."""
+    named = {name: one for one in takes for name in one.names}
+    given: dict[str, Any] = {}
+    plain: list[str] = []
+    left = iter(words)
+    for word in left:
+        if not word.startswith("-") or word == "-":
+            plain.append(word)
+            continue
+        name, has_value, text = word.partition("=")
+        option = named.get(name)
+        if option is None or (has_value and (option.kind is bool or not name.startswith("--"))):
+            return None
+        value = True if option.kind is bool else option.value(text if has_value else next(left, ""))
+        if value is None:
+            return None
+        if option.is_many:
+            given.setdefault(option.name, []).append(value)
+        else:
+            given[option.name] = value
+    return given if _take_arguments(takes, plain, given) else None
+
+
+def call(command: Command, takes: Sequence[Parameter], given: Mapping[str, Any]) -> None:
+    """Call a command with what was read, after the options that act at once."""
+    for one in takes:
+        if isinstance(one.marker, Option) and one.marker.acts is not None and one.name in given:
+            one.marker.acts(given[one.name])
+    command(**given)
+
+
+def _take_arguments(takes: Sequence[Parameter], plain: list[str], given: dict[str, Any]) -> bool:
+    """Give the words that are no options to the arguments, of which only the last may take many."""
+    for argument in (one for one in takes if isinstance(one.marker, Argument)):
+        values = [argument.value(word) for word in (plain if argument.is_many else plain[:1])]
+        if None in values:
+            return False
+        if values:
+            given[argument.name] = values if argument.is_many else values[0]
+        plain = plain[len(values) :]
+    return not plain and not any(one.is_required and one.name not in given for one in takes)
+
+
+def _is_union(hint: Any) -> bool:
+    return type(None) in get_args(hint)
