@@ -2,7 +2,8 @@
 
 The root holds this machine's `/usr` and `/etc`, the Python that runs the tests, and the project; nothing else is there
 unless it is mounted: no home, no `/tmp`, no `/run`, no `/var`. It is made with mounts in a namespace of its own, by
-root or, where the kernel allows it, by any user. Capabilities are dropped.
+root or, where the kernel allows it, by any user. Capabilities are dropped. Without root, the user whom nobody knows is
+another name for the one who runs the tests.
 """
 
 from __future__ import annotations
@@ -98,15 +99,17 @@ class BarePlace:
         lines.append(f"ln -s /proc/self/fd {root}/dev/fd")
         for place, mount in sorted(binds.items()):
             lines += self._bind(mount.source, f"{root}{place}", is_read_only=mount.is_read_only)
-        lines += [before, f"mount -o remount,ro {root}"]
-        plain = ["/usr/bin/env", "-i", "-C", cwd, *(f"{name}={value}" for name, value in env.items()), *words]
+        lines += [before, f"mount -o remount,bind,ro {root}"]
+        enter = [shutil.which("chroot", path="/usr/sbin:/usr/bin") or "chroot", root]
+        drop = ["/usr/bin/setpriv", "--no-new-privs", "--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all"]
         if is_root:
-            who = ["--reuid", str(self.user), "--regid", str(self.group), "--clear-groups"]
-            plain = ["/usr/bin/setpriv", *who, "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", *plain]
+            drop += ["--reuid", str(self.user), "--regid", str(self.group), "--clear-groups"]
         else:
+            # The kernel makes no such namespace for whoever is in a chroot already.
             ids = [f"--map-user={self.user}", f"--map-group={self.group}"]
-            plain = ["/usr/bin/unshare", "--user", *ids, *plain]
-        lines.append(f"exec {shutil.which('chroot', path='/usr/sbin:/usr/bin')} {root} {shlex.join(plain)} {closed}")
+            enter = ["unshare", "--user", *ids, "--keep-caps", *enter]
+        plain = ["/usr/bin/env", "-i", "-C", cwd, *(f"{name}={value}" for name, value in env.items()), *words]
+        lines.append(f"exec {shlex.join([*enter, *drop, *plain])} {closed}")
         return "\n".join(lines)
 
     @staticmethod

@@ -7,6 +7,7 @@ needs none of them works, and what needs one says which, before anything is push
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -134,6 +135,8 @@ def test_a_pipeline_runs_with_nothing(bare: Bare, open_registry: DebianRegistry,
 def test_without_gits_word_a_variable_is_missing_and_the_reason_can_be_asked_for(
     path: str, reason: str, bare: Bare
 ) -> None:
+    if path and os.geteuid() != 0:
+        pytest.skip("only root can be another user than the folder's owner")
     # git answers nobody but the owner of a folder, which in a container is often another user.
     subprocess.run(["git", "init", "-q", bare.images], check=True)
     (bare.images / "pipeline.yml").write_text(PIPELINE.replace('"2"', "${{CF_BRANCH}}"))
@@ -159,7 +162,7 @@ def test_what_a_builder_lets_nobody_else_read_is_told_with_the_way_out(
     name: str, words: tuple[str, ...], bare: Bare, open_registry: DebianRegistry
 ) -> None:
     for path in bare.images.rglob(name):
-        path.chmod(0o600)
+        path.chmod(0)
     done = bare(*words, f"{open_registry.host}/bare/unreadable:1", code=3)
     assert "cannot be read (Permission denied)" in done.said
     assert (
