@@ -6,6 +6,7 @@ needs none of them works, and what needs one says which, before anything is push
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from bare import PROGRAM, BarePlace, Done, Mount
+from images import config_of, docker_archive, layer
 from real_images import RealImages
 from registries import DebianRegistry
 from skopeo import Skopeo
@@ -65,11 +67,17 @@ def bare(open_registry: DebianRegistry, real_images: RealImages, tmp_path: Path)
     return Bare(Workshop(tmp_path, real_images, open_registry.host))
 
 
-@pytest.mark.parametrize("source", ["oci:/images/layout", "oci:/images/several", "/images/oci-archive.tar"])
+SOURCES = ["oci:/images/layout", "oci:/images/several", "/images/oci-archive.tar", "/images/kaniko.tar"]
+
+
+@pytest.mark.parametrize("source", SOURCES)
 def test_an_image_that_is_compressed_is_pushed_with_nothing(
     source: str, bare: Bare, open_registry: DebianRegistry, skopeo: Skopeo
 ) -> None:
     target = f"{open_registry.host}/bare/{Path(source).stem}"
+    one = layer(1)
+    archive = docker_archive(("1.tar.gz", gzip.compress(one)), config=config_of(one), paths=["1.tar.gz"])
+    (bare.images / "kaniko.tar").write_bytes(archive)
 
     done = bare("push", source, f"{target}:1")
 
