@@ -8,6 +8,7 @@ another name for the one who runs the tests.
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import shutil
@@ -23,6 +24,31 @@ PROJECT = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).with_name("oci-push")
 _SYSTEM = ("/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _DEVICES = ("null", "zero", "random", "urandom")
+_USER_NAMESPACE = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+_SHARED = (PROJECT, Path(sys.prefix), Path(sys.base_prefix))
+_ROOT = next(
+    place for place in ("/mnt", "/media", "/srv") if not any(path.is_relative_to(place) for path in _SHARED)
+)  # folders that every Linux has; what is mounted there, nobody else sees
+
+
+def _apart(command: Sequence[str], given: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command that may mount, unseen by others."""
+    return subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", *_USER_NAMESPACE, *command],
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+    )
+
+
+@functools.cache
+def _refusal() -> str:
+    """Return what the kernel, or what guards it, says against mounting; nothing where it may be done."""
+    tried = _apart(["mount", "-t", "tmpfs", "none", _ROOT])
+    return tried.stderr.strip() if tried.returncode else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,58 +77,33 @@ class BarePlace:
     group: int = 0
 
     def run(
-        self,
-        words: Sequence[str | Path],
-        *,
-        env: Mapping[str, str],
-        cwd: str = "/",
-        stdin: str | None = None,
-        before: str = "",
+        self, words: Sequence[str | Path], *, env: Mapping[str, str], cwd: str = "/", stdin: str | None = None
     ) -> Done:
-        """Run a program there with no variable but `env`; `stdin` is closed when ``None``.
-
-        `before` is shell that runs where the mounts can be seen and the program has not begun.
-        """
-        command = [str(word) for word in words]
-        is_root = os.geteuid() == 0
-        apart = ["unshare", "--mount", "--propagation", "private", *([] if is_root else ["--user", "--map-root-user"])]
-        script = self._script(command, env, cwd, is_root=is_root, before=before, closed="<&-" if stdin is None else "")
-        done = subprocess.run(
-            [*apart, "/bin/sh", "-eu", "-c", script],
-            input=stdin or "",
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-        )
-        if done.stderr.startswith("unshare: unshare failed"):
-            pytest.skip(f"this kernel lets no test make a root of its own ({done.stderr.strip()})")
+        """Run a program there with no variable but `env`; `stdin` is closed when ``None``."""
+        if refusal := _refusal():
+            pytest.skip(f"this kernel lets no test make a root of its own: {refusal}")
+        script = self._script([str(word) for word in words], env, cwd, closed="<&-" if stdin is None else "")
+        done = _apart(["/bin/sh", "-eu", "-c", script], stdin or "")
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def _script(
-        self, words: list[str], env: Mapping[str, str], cwd: str, *, is_root: bool, before: str, closed: str
-    ) -> str:
-        # The mount point needs to be a folder that is there and that this shows nobody else.
-        root = "/mnt"
-        shared = {Path(sys.base_prefix), Path(sys.prefix), PROJECT}
-        binds = {str(path): Mount(path, is_read_only=True) for path in sorted(shared)} | dict(self.mounts)
-        lines = ["umask 022", f"mount -t tmpfs -o mode=755 none {root}"]
+    def _script(self, words: list[str], env: Mapping[str, str], cwd: str, *, closed: str) -> str:
+        binds = {str(path): Mount(path, is_read_only=True) for path in _SHARED} | dict(self.mounts)
+        lines = ["umask 022", f"mount -t tmpfs -o mode=755 none {_ROOT}"]
         for place in _SYSTEM:
             path = Path(place)
             if path.is_symlink():
-                lines.append(f"ln -s {os.readlink(path)} {root}{place}")
+                lines.append(f"ln -s {os.readlink(path)} {_ROOT}{place}")
             elif path.is_dir():
-                lines += self._bind(path, f"{root}{place}", is_read_only=True)
-        lines += [f"mkdir {root}/dev {root}/proc", f"mount --rbind /proc {root}/proc"]
-        lines += [f"touch {root}/dev/{name}; mount --bind /dev/{name} {root}/dev/{name}" for name in _DEVICES]
-        lines.append(f"ln -s /proc/self/fd {root}/dev/fd")
+                lines += self._bind(path, f"{_ROOT}{place}", is_read_only=True)
+        lines += [f"mkdir {_ROOT}/dev {_ROOT}/proc", f"mount --rbind /proc {_ROOT}/proc"]
+        lines += [f"touch {_ROOT}/dev/{name}; mount --bind /dev/{name} {_ROOT}/dev/{name}" for name in _DEVICES]
+        lines.append(f"ln -s /proc/self/fd {_ROOT}/dev/fd")
         for place, mount in sorted(binds.items()):
-            lines += self._bind(mount.source, f"{root}{place}", is_read_only=mount.is_read_only)
-        lines += [before, f"mount -o remount,bind,ro {root}"]
-        enter = [shutil.which("chroot", path="/usr/sbin:/usr/bin") or "chroot", root]
+            lines += self._bind(mount.source, f"{_ROOT}{place}", is_read_only=mount.is_read_only)
+        lines.append(f"mount -o remount,bind,ro {_ROOT}")
+        enter = [shutil.which("chroot", path="/usr/sbin:/usr/bin") or "chroot", _ROOT]
         drop = ["/usr/bin/setpriv", "--no-new-privs", "--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all"]
-        if is_root:
+        if os.geteuid() == 0:
             drop += ["--reuid", str(self.user), "--regid", str(self.group), "--clear-groups"]
         else:
             # The kernel makes no such namespace for whoever is in a chroot already.
