@@ -34,9 +34,11 @@ def repeated(name: str) -> set[int]:
         case "argo":
             return possible & set(json.loads(re.search(r"in (\[[^]]+\])", recipe)[1]))  # type: ignore[index]
         case "kubernetes":
-            rule = yaml.safe_load(recipe)["spec"]["podFailurePolicy"]["rules"][0]["onExitCodes"]
-            assert rule["operator"] == "NotIn"
-            return possible & set(rule["values"])
+            first, second = yaml.safe_load(recipe)["spec"]["podFailurePolicy"]["rules"]
+            # An evicted pod may end with any code: what is said of lost nodes has to come first.
+            assert (first["action"], list(first)[1]) == ("Ignore", "onPodConditions")
+            assert (second["action"], second["onExitCodes"]["operator"]) == ("FailJob", "NotIn")
+            return possible & set(second["onExitCodes"]["values"])
         case "buildkite":
             rules = yaml.safe_load(recipe)["steps"][1]["retry"]["automatic"]
             return possible & {one["exit_status"] for one in rules}
