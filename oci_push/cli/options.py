@@ -165,7 +165,9 @@ class Common(Connection, frozen=True):
             under=TARGET,
         ),
     ] = False
-    report: Annotated[Path | None, Option("Write what was done as JSON.", metavar="FILE", under=OUTPUT)] = None
+    report: Annotated[Path | None, Option("Write what was done; as JSON by default.", metavar="FILE", under=OUTPUT)] = (
+        None
+    )
     export: Annotated[
         Path | None, Option("Write what was pushed as variables, also to $GITHUB_OUTPUT.", metavar="FILE", under=OUTPUT)
     ] = None

@@ -39,11 +39,10 @@ def _speak(mode: str) -> None:
 
 
 class Follower(Struct, frozen=True):
-    """Who is told the events of a command, and what they came to; `mode` is how they are shown."""
+    """Who is told the events of a command, and what they came to."""
 
     emit: Emit
     tally: Tally
-    mode: str
 
 
 class Reporting(Struct, frozen=True):
@@ -99,7 +98,7 @@ class Reporting(Struct, frozen=True):
         if mode == "json":
             from oci_push.cli.ndjson import JsonLines
 
-            yield Follower(JsonLines(tally, clock), tally, mode)
+            yield Follower(JsonLines(tally, clock), tally)
             return
         lines = LineRenderer(quiet=mode == "none", beside_display=mode == "live", tally=tally, clock=clock)
         tick, every_s = _ticking(mode, lines, tally, clock, env)
@@ -110,7 +109,7 @@ class Reporting(Struct, frozen=True):
         if ticker is not None:
             ticker.start()
         try:
-            yield Follower(lines, tally, mode)
+            yield Follower(lines, tally)
         finally:
             if ticker is not None:
                 ticker.stop()

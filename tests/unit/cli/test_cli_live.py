@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import sys
 from collections.abc import Iterable
 
@@ -185,6 +186,15 @@ def test_compressing_is_shown_beside_layers_that_go_ahead(monkeypatch: pytest.Mo
     ]
 
 
+def test_many_layers_that_are_compressed_fill_no_more_than_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Shown(monkeypatch, 60, 12)
+    shown.tell([events.LayerReading(blob(n), MB, 4 * MB, False) for n in range(30)])
+    lines = shown.at(1)
+    assert lines[0] == "Reading the image"
+    assert lines[-2] == "  … 23 more layers"
+    assert len(lines) == 10
+
+
 def test_lines_are_printed_above_the_display_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = Shown(monkeypatch, 60)
     two_layers(shown)
@@ -282,3 +292,21 @@ def test_secrets_and_controls_of_strangers_are_not_drawn(monkeypatch: pytest.Mon
     shown.tell([events.TagDone(target, secret, blob(1), 1, TagOutcome.PUSHED)])
     shown.at(3)
     assert secret not in shown.terminal.written
+
+
+def test_nothing_of_rich_is_loaded_before_the_first_frame() -> None:
+    script = (
+        "import sys, oci_push.cli.push\n"
+        "from oci_push.cli.live import LiveDisplay\n"
+        "from oci_push.cli.tally import Tally\n"
+        "from oci_push.runtime.clock import FakeClock\n"
+        "clock = FakeClock(0.0)\n"
+        "display = LiveDisplay(Tally(), clock, {})\n"
+        "display.tick()\n"
+        "before = 'rich' in sys.modules\n"
+        "clock.time = 1.0\n"
+        "display.tick()\n"
+        "print(before, 'rich' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False True\n"
