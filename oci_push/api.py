@@ -20,12 +20,14 @@ def _chance() -> float:
 
 def this_environment() -> Environment:
     """Return this process's environment, home folder, user, randomness and stdin."""
-    for name, value in os.environ.items():
+    # Another thread of a program may take a variable away meanwhile.
+    env = {name: value for name in list(os.environ) if (value := os.environ.get(name)) is not None}
+    for name, value in env.items():
         if name.lower().endswith(("_proxy", "_repository_url")):  # of clones that CI services have made
             learn_logins(value)
-    home = os.environ.get("HOME")
+    home = env.get("HOME")
     stdin = getattr(sys.stdin, "buffer", None)  # notebooks have a stdin of another kind
-    return Environment(dict(os.environ), Path(home) if home else None, os.getuid(), _chance, stdin)
+    return Environment(env, Path(home) if home else None, os.getuid(), _chance, stdin)
 
 
 def parse_destinations(texts: Sequence[str], tags: Sequence[str]) -> tuple[Destination, ...]:

@@ -21,9 +21,20 @@ from equipment.sandbox import Sandbox
 from images import Layout, layer, make_layout
 from program import until
 from pushing import is_whole
+from wayproxy import WayProxy
 
 import oci_push
-from oci_push import Cancelled, DeadlineError, DeniedError, IncompleteError, OciPushError, PushReport, events
+from oci_push import (
+    Cancelled,
+    DeadlineError,
+    DeniedError,
+    IncompleteError,
+    OciPushError,
+    Options,
+    PushReport,
+    TlsConfig,
+    events,
+)
 from oci_push.events import Event
 
 pytestmark = pytest.mark.usefixtures("own_home")
@@ -295,6 +306,15 @@ def test_a_notebook_whose_stdin_has_no_bytes_can_push(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     assert oci_push.push(image.path, f"{sandbox.address}/app:1").status == "success"
+
+
+def test_the_proxies_of_the_environment_count(image: Layout, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    with WayProxy(sandbox.address) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://{proxy.host}")
+        options = Options(tls=TlsConfig(plain_http=True), remember=False)
+        oci_push.push(image.path, "registry.example.com/app:1", options=options)
+        assert proxy.asked[0].startswith("http://registry.example.com/v2/app/")
+    assert is_whole(sandbox, "app", "1", image)
 
 
 def test_a_call_leaves_nothing_open(image: Layout, sandbox: Sandbox) -> None:

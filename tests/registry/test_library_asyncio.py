@@ -207,6 +207,6 @@ def test_a_coroutine_that_is_thrown_away_stops_its_push(large: Layout, sandbox: 
         coroutine.send(None)
         await under_way.wait()
         coroutine.close()
+        await asyncio.to_thread(until, lambda: is_closed(sandbox))  # the loop still hears of the push
 
     asyncio.run(main())
-    until(lambda: is_closed(sandbox))

@@ -6,6 +6,8 @@ import ast
 import asyncio
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,21 @@ def test_a_block_of_the_page_runs_as_it_stands(
         exec(code, given)
     if "rehearse=True" not in text:
         assert sandbox.traffic.count(method="PUT", path_pattern="/manifests/", status=201) > 0
+
+
+def test_a_type_checker_finds_nothing_wrong_with_the_blocks_and_sees_what_is(tmp_path: Path) -> None:
+    for number, (kind, text) in enumerate(BLOCKS):
+        if not kind:
+            (tmp_path / f"block_{number}.py").write_text(text)
+    wrong = "import oci_push\n\n\nasync def main() -> int:\n    return await oci_push.aio.push('a', tagz=1)\n"
+    (tmp_path / "wrong.py").write_text(wrong)
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "."]
+    cache = Path(__file__).parents[2] / ".mypy_cache" / "library-page"
+    done = subprocess.run([*command, f"--cache-dir={cache}"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert [line.split(" error: ")[1] for line in done.stdout.splitlines() if " error: " in line] == [
+        'Incompatible return value type (got "PushReport", expected "int")  [return-value]',
+        'Unexpected keyword argument "tagz"  [call-arg]',
+    ], done.stdout + done.stderr
 
 
 def test_the_page_has_blocks_and_one_of_them_is_a_notebooks() -> None:
