@@ -237,6 +237,34 @@ def test_pushes_at_once_of_shared_layers_all_arrive(tmp_path: Path, sandbox: San
     assert sandbox.store.uploads() == ()
 
 
+def test_an_upload_that_a_stop_left_is_gone_on_with_by_one_of_those_that_push_at_once(
+    large: Layout, sandbox: Sandbox
+) -> None:
+    crawl(sandbox)
+    cancel = threading.Event()
+    with pytest.raises(Cancelled):
+        oci_push.push(large.path, f"{sandbox.address}/app:0", cancel=cancel, on_event=when_under_way(cancel.set))
+    (kept,) = sandbox.store.uploads()
+    sandbox.faults.clear()
+    resumed: list[int] = []
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, events.UploadResumed):
+            resumed.append(event.offset_bytes)
+
+    def one(number: int) -> None:
+        oci_push.push(large.path, f"{sandbox.address}/app:{number}", on_event=on_event)
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert resumed == [kept.size]
+    assert [is_whole(sandbox, "app", tag, large) for tag in ("1", "2")] == [True, True]
+    assert sandbox.store.uploads() == ()
+
+
 def test_one_event_cancels_many_pushes(large: Layout, sandbox: Sandbox) -> None:
     crawl(sandbox)
     cancel = threading.Event()
