@@ -7,22 +7,28 @@ raises on the main thread, stops the work as a cancel does.
 from __future__ import annotations
 
 import contextlib
+import enum
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, cast
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.api import this_environment
 from oci_push.engine.pusher import Options, Pusher
 from oci_push.errors import Cancelled
 from oci_push.events import Emit, Event, discreet, ignore
+from oci_push.model.digest import Digest
+from oci_push.model.reference import Repository
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import serve
+from oci_push.secret import masked
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Struct)
 
 OnEvent: TypeAlias = Callable[[Event], object]
 """What is called with each event; what it returns is ignored."""
@@ -66,6 +72,23 @@ def pusher_for(context: Context, options: Options | None, emit: Emit) -> Iterato
         options = replace(options, transport=replace(options.transport, env=environment.env))
     with contextlib.closing(Pusher(context, options, environment, emit)) as pusher:
         yield pusher
+
+
+def discreet_form(form: S) -> S:
+    """Return a report without the secrets that its texts repeat: sources, reasons, notes."""
+    return cast(S, _masked(form))  # of the same class, as every value inside it
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, enum.Enum | Digest | Repository):
+        return value
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, tuple):
+        return tuple(map(_masked, value))
+    if isinstance(value, Struct):
+        return replace(value, **{name: _masked(getattr(value, name)) for name in value.__struct_fields__})
+    return value
 
 
 def path_of(path: str | os.PathLike[str], what: str) -> str:

@@ -19,7 +19,7 @@ from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform, plan
 from oci_push.errors import IncompleteError, OciPushError
 from oci_push.events import Emit
 from oci_push.forms import VERSION
-from oci_push.library.calls import OnEvent, call, path_of, pusher_for
+from oci_push.library.calls import OnEvent, call, discreet_form, path_of, pusher_for
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import CloudIdentity, RepositoryCreation
 from oci_push.model.platform import Platform
@@ -166,7 +166,7 @@ def _unit(
 
 def _finished(source: str, done: UnitResult, context: Context) -> PushReport:
     """Return the report of a push that went well; raise what went wrong, with the report of the rest."""
-    report = PushReport.of(source, done.results, done.replicas, done.trouble)
+    report = discreet_form(PushReport.of(source, done.results, done.replicas, done.trouble))
     if done.error is None:
         return report
     if not done.results:

@@ -25,7 +25,7 @@ from oci_push.language.parse import read_pipeline
 from oci_push.language.registry_choice import add_stand_ins
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import Pipeline, flatten
-from oci_push.library.calls import OnEvent, call, path_of, pusher_for
+from oci_push.library.calls import OnEvent, call, discreet_form, path_of, pusher_for
 from oci_push.library.variables import gather
 from oci_push.model.outcomes import Status
 from oci_push.runner.report import PipelinePlan, PipelineReport
@@ -124,7 +124,7 @@ def plan_pipeline(
         env = this_environment().env
         inputs = _read(pipeline, config, variables, candidates, assume, env, context.clock, emit)
         done = simulate(inputs.pipeline, inputs.resolve_context, replace(settings, results=inputs.assumed))
-        found = PipelinePlan.of(done, inputs.resolve_context)
+        found = discreet_form(PipelinePlan.of(done, inputs.resolve_context))
         if done.problems:
             raise ConfigError(problems=tuple(dict.fromkeys(done.problems))).with_report(found)
         return found
@@ -197,7 +197,7 @@ def _config(config: str | os.PathLike[str] | None, env: Mapping[str, str]) -> Co
 
 def _finished(done: RunReport, context: Context) -> PipelineReport:
     """Return the report of a build that succeeded; raise why it did not, with the report."""
-    report = PipelineReport.of(done)
+    report = discreet_form(PipelineReport.of(done))
     if not done.exit_code:
         return report
     if context.reason is not None:

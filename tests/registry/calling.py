@@ -16,8 +16,11 @@ FORGETFUL = Options(remember=False)
 
 
 def crawl(sandbox: Sandbox) -> None:
-    """Let the large blob arrive so slowly that its push is under way until it is stopped."""
-    sandbox.faults.add(Fault("PATCH", action=Slow(MIB, 0.1), times=0))
+    """Let the large blob arrive slowly, so that its push is under way when it is stopped.
+
+    And no slower: what a closed connection still holds is read at the same speed, before the upload can be closed.
+    """
+    sandbox.faults.add(Fault("PATCH", action=Slow(MIB, 0.05), times=0))
 
 
 def when_under_way(act: Callable[[], None]) -> Callable[[Event], None]:

@@ -317,7 +317,7 @@ def test_a_program_that_takes_warnings_for_errors_sees_none(image: Layout, sandb
     code = (
         "import sys, oci_push; source, place = sys.argv[1:];"
         "oci_push.push(source, place + '/a:1', place + '/b:1');"
-        "import asyncio; asyncio.run(oci_push.aio.push(source, place + '/c:1', on_event=lambda _: None));"
+        "import asyncio; asyncio.run(oci_push.aio.push(source, place + '/c:1', on_event=lambda _: None), debug=False);"
         "import gc; gc.collect()"
     )
     done = subprocess.run(

@@ -132,7 +132,7 @@ def test_a_listener_that_would_have_to_be_awaited_is_refused(sandbox: Sandbox) -
 
 def test_many_pushes_at_once_leave_the_loop_free_and_all_arrive(tmp_path: Path, sandbox: Sandbox) -> None:
     base = layer(1, 400_000)
-    images = [make_layout(tmp_path / f"image-{n}", base, layer(10 + n)) for n in range(40)]
+    images = [make_layout(tmp_path / f"image-{n}", base, layer(10 + n)) for n in range(24)]
 
     async def main() -> list[int]:
         reports = await asyncio.gather(
@@ -140,7 +140,7 @@ def test_many_pushes_at_once_leave_the_loop_free_and_all_arrive(tmp_path: Path, 
         )
         return [report.exit_code for report in reports]
 
-    assert asyncio.run(main()) == [0] * 40
+    assert asyncio.run(main()) == [0] * 24
     assert all(is_whole(sandbox, "app", str(n), image) for n, image in enumerate(images))
 
 

@@ -147,3 +147,25 @@ def test_mistakes_of_the_files_are_told_with_their_places(files: Path, sandbox: 
     with pytest.raises(ConfigError, match=r"gone\.yml: cannot be read"):
         oci_push.plan_pipeline("p.yml", config="gone.yml")
     assert sandbox.traffic.requests == ()
+
+
+def test_a_secret_that_is_noted_of_an_image_is_not_in_the_report(files: Path, sandbox: Sandbox) -> None:
+    with (files / "c.yml").open("a") as file:
+        file.write("secrets: {store: {token: t0ken-planted}}\n")
+    (files / "q.yml").write_text("""
+version: '1.0'
+steps:
+  one:
+    type: push
+    candidate: 'oci:image'
+    registry: inner
+    image_name: app
+    tag: '1'
+    hooks:
+      on_success:
+        annotations:
+          set: [{entity_type: image, annotations: [{who: 'it is ${{secrets.store.token}}'}, {said: plain}]}]
+""")
+    report = oci_push.run_pipeline("q.yml", config="c.yml")
+    assert [note.value for note in report.steps[0].notes] == ["it is ***", "plain"]
+    assert "planted" not in repr(report)
