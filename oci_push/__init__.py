@@ -124,4 +124,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF, *_MODULES})
+    """Return what is public; packages of ours that have been loaded are not."""
+    return sorted({*_HOME_OF, *_MODULES, *(name for name in globals() if name.startswith("__"))})
