@@ -218,6 +218,20 @@ def test_misuse_is_told_at_once(call: Callable[[object], object], kind: type[Exc
         call(oci_push.push)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: oci_push.push("oci:image", "registry.example.com/a:1", regions=["eu-west-1"]),
+        lambda: oci_push.push("oci:image", "registry.example.com/a:1", create_repositories=oci_push.EcrCreation()),
+        lambda: oci_push.plan("oci:image", "registry.example.com/a:1", regions=["eu-west-1"]),
+        lambda: oci_push.replicate("registry.example.com/a:1"),
+    ],
+)
+def test_what_only_ecr_has_is_refused_elsewhere(call: Callable[[], object]) -> None:
+    with pytest.raises(oci_push.ConfigError, match="ECR"):
+        call()
+
+
 def test_pushes_at_once_of_shared_layers_all_arrive(tmp_path: Path, sandbox: Sandbox) -> None:
     base = layer(1, 400_000)
     images = [make_layout(tmp_path / f"image-{n}", base, layer(10 + n)) for n in range(6)]

@@ -169,3 +169,18 @@ steps:
     report = oci_push.run_pipeline("q.yml", config="c.yml")
     assert [note.value for note in report.steps[0].notes] == ["it is ***", "plain"]
     assert "planted" not in repr(report)
+
+
+def test_a_plan_with_steps_that_cannot_be_resolved_is_raised_with_the_plan(files: Path, sandbox: Sandbox) -> None:
+    with pytest.raises(ConfigError, match="'inner' does not exist") as caught:
+        oci_push.plan_pipeline("p.yml", variables={"VERSION": "1.4.2"})
+    assert [step.name for step in caught.value.report.steps] == ["build", "one", "two"]
+    assert sandbox.traffic.requests == ()
+
+
+def test_a_file_that_is_no_pipeline_is_refused_with_all_that_is_wrong(files: Path) -> None:
+    (files / "q.yml").write_text("steps: {one: {type: push}, two: {type: push}}\n")
+    with pytest.raises(ConfigError) as caught:
+        oci_push.run_pipeline("q.yml")
+    assert len(caught.value.problems) > 1
+    assert caught.value.report is None
