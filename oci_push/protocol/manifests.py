@@ -23,12 +23,12 @@ from oci_push.protocol.call import EMPTY, Body, BytesBody, Call, Flow, Reply
 from oci_push.protocol.error_responses import violation
 from oci_push.protocol.existence import look, shows
 
-_LINK = re.compile(r'<?([^<>;,\s]+)>?\s*;\s*rel="?next"?', re.IGNORECASE)
+_LINK = r'(?i)<?([^<>;,\s]+)>?\s*;\s*rel="?next"?'
 _MAX_PAGES = 10_000
 _MAX_TAGS = 200_000
 _IMMUTABLE = frozenset({"TAG_INVALID", "TAG_ALREADY_EXISTS", "MANIFEST_EXISTS", "PRECONDITION"})
 """What ECR, Quay, others and Harbor call a tag that exists and may not be moved."""
-_SAYS_IMMUTABLE = re.compile(r"exist|immutab|overwrit", re.IGNORECASE)
+_SAYS_IMMUTABLE = r"(?i)exist|immutab|overwrit"
 """How ECR tells that from a tag that is no good, which is TAG_INVALID everywhere else."""
 
 
@@ -193,7 +193,7 @@ def list_tags(repository: Repository, page: int = 0) -> Flow[tuple[str, ...]]:
         found.update(name for name in names if isinstance(name, str)) if isinstance(names, list) else None
         if len(found) > _MAX_TAGS:
             raise ProtocolViolationError(f"{what}: more than {_MAX_TAGS}", method="GET", status=reply.status)
-        link = _LINK.search(reply.headers.get("link", ""))
+        link = re.search(_LINK, reply.headers.get("link", ""))
         url = _next_page(reply, link[1], what) if link else ""
     return tuple(sorted(found))
 
@@ -237,7 +237,7 @@ def _put(repository: Repository, manifest: Manifest, target: str, query: str) ->
 
 def _refused(error: RegistryError, what: str, target: str, manifest: Manifest) -> RegistryError:
     codes = _IMMUTABLE.intersection(error.codes)
-    if codes == {"TAG_INVALID"} and not _SAYS_IMMUTABLE.search(error.message.rpartition(" answered ")[2]):
+    if codes == {"TAG_INVALID"} and not re.search(_SAYS_IMMUTABLE, error.message.rpartition(" answered ")[2]):
         return error
     if error.status in (400, 403, 409, 412) and codes and ":" not in target:
         return ImmutableTagError(
