@@ -7,6 +7,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import Annotated
 
+from msgspec import Struct
+
 from oci_push.cli.command import run_command
 from oci_push.cli.output import say_json
 from oci_push.cli.words import Argument
@@ -23,7 +25,7 @@ from oci_push.language.replication import replication_schema
 from oci_push.runner.report import events_schema, plan_schema, report_schema
 from oci_push.runtime.context import Context
 
-_LOOKS: Mapping[str, type] = {
+LOOKS: Mapping[str, type[Struct]] = {
     "inspect": Inspection,
     "diff": Diff,
     "check": Checkup,
@@ -34,7 +36,7 @@ _LOOKS: Mapping[str, type] = {
 }
 """What commands print that look and change, by the command."""
 
-FORMS: Mapping[str, Callable[[], Mapping[str, object]]] = MappingProxyType(
+FORMS: Mapping[str, Callable[[], dict[str, object]]] = MappingProxyType(
     {
         "pipeline": language_schema,
         "config": config_schema,
@@ -42,7 +44,7 @@ FORMS: Mapping[str, Callable[[], Mapping[str, object]]] = MappingProxyType(
         "report": report_schema,
         "plan": plan_schema,
         "events": events_schema,
-        **{name: partial(schema_of, f"oci-push {name} --json", kind) for name, kind in _LOOKS.items()},
+        **{name: partial(schema_of, f"oci-push {name} --json", kind) for name, kind in LOOKS.items()},
     }
 )
 """The schema of each form, by the name that it is asked for with."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oci_push.engine import tree
 from oci_push.engine.tree import Tree
@@ -135,8 +136,9 @@ def inspect(
     wanted = tree.image_configs(found.manifests.values())
     configs, failed = tree.each(context, wanted, lambda inner, one: tree.read_config(inner, source, one))
     attached = _attached(context, client, tuple(found.manifests)) if client else _Attached({}, {}, ())
+    root = replace(found.root, annotations={})  # what a layout's index.json says of it is not the image's
     view = _View(found, configs, failed, attached)
-    return Inspection(VERSION, source.name, client is not None, attached.notes, view.node(found.root, None))
+    return Inspection(VERSION, source.name, client is not None, attached.notes, view.node(root, None))
 
 
 class _View(Struct, frozen=True):
