@@ -22,7 +22,7 @@ from oci_push.errors import (
 )
 from oci_push.forms import VERSION, ErrorForm, Version
 from oci_push.model.digest import Digest
-from oci_push.model.reference import Reference, Repository, check_tag
+from oci_push.model.reference import Reference, Repository, check_tag, is_tag
 from oci_push.protocol import listings
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
@@ -217,11 +217,12 @@ def explained(error: RegistryError, one: Doomed) -> OciPushError:
 def _list(context: Context, client: RepositoryClient, *, must: bool) -> tuple[str, ...] | None:
     """List the tags; ``None`` where the registry does not, and it `must` not be."""
     try:
-        return client.session.run(context, listings.list_tags(client.repository, listings.PAGE))
+        found = client.session.run(context, listings.list_tags(client.repository, listings.PAGE))
     except RegistryError as error:
         if must or error.transient:
             raise
         return None
+    return tuple(name for name in found if is_tag(name))  # anything else would become a part of a URL
 
 
 def _tags(pattern: Pattern, listed: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
-from oci_push.model.reference import Reference, Repository
+from oci_push.model.reference import Reference, Repository, is_tag
 from oci_push.protocol import listings
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
@@ -108,7 +108,7 @@ def list_tags(context: Context, client: RepositoryClient, wanted: Wanted) -> Tag
     found = wanted.matching(names)
     total = len(names) if whole else None
     if wanted.sort is Sort.DATE:
-        dated = _dated(context, client, found)
+        dated = _dated(context, client, [name for name in found if is_tag(name)])
         dated.sort(key=_by_date)
         tags = {one.tag: one for one in dated}
         return TagList(VERSION, client.repository, total, tuple(tags[name] for name in wanted.cut(list(tags))))

@@ -159,3 +159,14 @@ def test_at_a_terminal_it_asks_first(answer: str, code: int, left: tuple[str, ..
         assert "Delete this? [y/N]" in done.stdout + done.stderr
         assert (done.returncode, sandbox.store.tags("team/app")) == (code, left), done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_name_that_is_no_tag_never_gets_into_a_url(sandbox: Sandbox, tmp_path: Path) -> None:
+    name = pushed(sandbox, make_layout(tmp_path / "image", layer(1)), "1")
+    names = json.dumps({"tags": ["1", "../../other/manifests/1", "1 x", "a?b"]}).encode()
+    answer = Answer(200, headers={"Content-Type": "application/json"}, body=names)
+    sandbox.faults.add(Fault(path="tags/list", action=answer, times=0))
+    program("delete", f"{name}:*", "--yes", cwd=tmp_path)
+    assert asked(sandbox)[1:] == ["HEAD team/app/manifests/1", "DELETE team/app/manifests/1"]
+    program("tags", name, "--sort", "date", cwd=tmp_path)
+    assert not sandbox.traffic.count(path_pattern="other|x$|b$")
