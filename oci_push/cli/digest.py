@@ -6,13 +6,14 @@ from typing import Annotated
 
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, show_error, takes
-from oci_push.cli.looking import Access, Looker, OnePlatform
+from oci_push.cli.looking import Access, OnePlatform
 from oci_push.cli.options import AsJson, Quiet
-from oci_push.cli.output import say, say_json
+from oci_push.cli.output import say, say_form
 from oci_push.cli.words import Argument
+from oci_push.engine.existence import Existence, Existing, NamedDigest, digest_of
 from oci_push.engine.tree import top
 from oci_push.errors import NotFoundError, OciPushError
-from oci_push.forms import VERSION, ErrorForm, to_builtins
+from oci_push.forms import VERSION, ErrorForm
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Reference
 from oci_push.runtime.context import Context
@@ -35,12 +36,13 @@ def digest(
         wanted = looking.platform(platform)
         with looking.looking(context, access, sources=[source]) as look:
             if wanted is None and looking.repository_of(source) is not None:
-                found = _head(look, looking.reference(source))
+                named = looking.reference(source)
+                found = digest_of(context, look.client(named.repository), named)
             else:
                 with look.image(source) as (image, _):
                     found = top(context, image, wanted).digest
         if as_json:
-            say_json({"version": VERSION, "name": source, "digest": str(found)})
+            say_form(NamedDigest(VERSION, source, found))
         else:
             say(str(found))
         return 0
@@ -68,14 +70,15 @@ def exists(
         with looking.looking(context, access, repositories=[one.repository for one in wanted]) as look:
             for one in wanted:
                 try:
-                    there.append(_head(look, one))
+                    there.append(digest_of(context, look.client(one.repository), one))
                     errors.append(None)
                 except OciPushError as error:
                     context.check()
                     there.append(None)
                     errors.append(None if isinstance(error, NotFoundError) else error)
         if as_json:
-            say_json({"version": VERSION, "images": [_form(*row) for row in zip(wanted, there, errors, strict=True)]})
+            rows = zip(wanted, there, errors, strict=True)
+            say_form(Existence(VERSION, tuple(_form(*row) for row in rows)))
         for name, found, failed in zip(wanted, there, errors, strict=True):
             if failed is not None:
                 show_error(failed, before=f"{name}: ")
@@ -86,19 +89,5 @@ def exists(
     run_command(work, what="exists", timeout_s=access.timeout_s)
 
 
-def _head(look: Looker, reference: Reference) -> Digest:
-    """Ask what a reference names; raises `NotFoundError` for nothing."""
-    there = look.client(reference.repository).head(look.context, reference.target)
-    if there is None or there.digest is None:
-        raise NotFoundError(f"{reference}: does not exist", hint="see what there is with oci-push tags")
-    return there.digest
-
-
-def _form(name: Reference, found: Digest | None, error: OciPushError | None) -> dict[str, object]:
-    failed = to_builtins(ErrorForm.or_none(error))
-    return {
-        "name": str(name),
-        "exists": None if error else found is not None,
-        "digest": str(found) if found else None,
-        "error": failed,
-    }
+def _form(name: Reference, found: Digest | None, error: OciPushError | None) -> Existing:
+    return Existing(str(name), None if error else found is not None, found, ErrorForm.or_none(error))

@@ -15,6 +15,7 @@ from oci_push.cli.words import Argument
 from oci_push.engine.change import Deletion, Tagging
 from oci_push.engine.checkup import Checkup
 from oci_push.engine.compare import Diff
+from oci_push.engine.existence import Existence, NamedDigest
 from oci_push.engine.inspect import Inspection
 from oci_push.engine.listing import RepositoryList, TagList
 from oci_push.errors import ConfigError
@@ -27,6 +28,8 @@ from oci_push.runtime.context import Context
 
 LOOKS: Mapping[str, type[Struct]] = {
     "inspect": Inspection,
+    "digest": NamedDigest,
+    "exists": Existence,
     "diff": Diff,
     "check": Checkup,
     "tags": TagList,

@@ -225,7 +225,7 @@ def _read(context: Context, source: ImageReader, blob: Descriptor, kind: str, ex
         return _compare(blocks(), what, kind, blob, expected, lambda: count)
     except OciPushError as error:
         if not tree.is_damage(error):
-            raise
+            raise (tree.registry_error(error) or error) from None
         return _Verdict((Damage(kind, blob.digest, str(error)),), count)
 
 

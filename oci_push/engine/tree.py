@@ -50,6 +50,12 @@ def is_damage(error: OciPushError) -> bool:
     return isinstance(error, NotFoundError | SourceError | ProtocolViolationError)
 
 
+def registry_error(error: OciPushError) -> RegistryError | None:
+    """Return the answer of a registry that a source tells of as its own error, for its class and exit code."""
+    cause = error.__cause__
+    return cause if isinstance(error, SourceError) and isinstance(cause, RegistryError) else None
+
+
 def top(context: Context, source: ImageReader, platform: Platform | None) -> Descriptor:
     """Return the root of a source, or the image below it that is for `platform`; raises `SourceError` for none."""
     root = source.root(context, platform)
@@ -110,7 +116,7 @@ def _or_damage(context: Context, read: Callable[[Context, Descriptor], T], thing
         return read(context, thing)
     except OciPushError as error:
         if not is_damage(error):
-            raise
+            raise (registry_error(error) or error) from None
         return error
 
 

@@ -17,6 +17,7 @@ from program import program
 from published import check_json
 
 from oci_push.engine.compare import Diff
+from oci_push.engine.existence import Existence, NamedDigest
 from oci_push.engine.inspect import Inspection
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
@@ -173,6 +174,17 @@ def test_exists_answers_by_its_exit_code(sandbox: Sandbox, tmp_path: Path) -> No
     assert {one.split()[0] for one in asked(sandbox)} == {"HEAD"}
     away = run("exists", f"{name}:2", "localhost:1/app:1", cwd=tmp_path, code=6)
     assert "localhost:1/app:1" in away.stderr
+
+
+def test_digests_and_existence_are_published_as_json(sandbox: Sandbox, tmp_path: Path) -> None:
+    layout = make_layout(tmp_path / "image", layer(1))
+    name = pushed(sandbox, layout, "1")
+    printed = run("digest", f"{name}:1", "--json", cwd=tmp_path).stdout
+    check_json(printed, NamedDigest)
+    assert json.loads(printed)["digest"] == layout.digest
+    printed = run("exists", f"{name}:1", f"{name}:2", "localhost:1/app", "--json", cwd=tmp_path, code=6).stdout
+    check_json(printed, Existence)
+    assert [one["exists"] for one in json.loads(printed)["images"]] == [True, False, None]
 
 
 def test_two_images_are_compared_by_platform(sandbox: Sandbox, tmp_path: Path) -> None:
