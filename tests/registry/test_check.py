@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from around import asked, pushed, two_platforms
+from around import asked, children_of, pushed, two_platforms
 from equipment.faults import Answer, Fault
 from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, config_of, docker_archive, layer, make_layout, tar_folder
@@ -145,3 +145,53 @@ def test_the_result_is_published_as_json(sandbox: Sandbox, tmp_path: Path) -> No
     printed = program("check", f"{name}:1", "--json", cwd=tmp_path, code=5).stdout
     check_json(printed, Checkup)
     assert [one["digest"] for one in json.loads(printed)["damage"]] == [next(iter(layout.blobs))]
+
+
+def test_a_root_that_is_not_its_digest_is_damage(sandbox: Sandbox, tmp_path: Path) -> None:
+    layout = two_platforms(tmp_path / "image")
+    name = pushed(sandbox, layout, "1")
+    _flip(sandbox.store.blob_path("team/app", layout.digest))
+    assert "expected" in check(f"{name}:1", cwd=tmp_path, code=5)
+    _flip(layout.path / "blobs/sha256" / layout.digest.partition(":")[2])
+    assert "1 thing wrong" in check("oci:image", cwd=tmp_path, code=3)
+
+
+def test_what_is_not_there_at_all_is_no_damage(sandbox: Sandbox, tmp_path: Path) -> None:
+    assert "404" in check(f"{sandbox.address}/team/app:1", cwd=tmp_path, code=5)
+    assert "wrong" not in check("oci:nowhere", cwd=tmp_path, code=3)
+
+
+def test_a_manifest_that_is_missing_is_named_and_the_rest_is_checked(sandbox: Sandbox, tmp_path: Path) -> None:
+    layout = two_platforms(tmp_path / "image")
+    name = pushed(sandbox, layout, "1")
+    gone = str(children_of(layout)[0]["digest"])
+    sandbox.store.remove_manifest("team/app", Digest.parse(gone))
+    text = check(f"{name}:1", cwd=tmp_path, code=5)
+    assert gone in text
+    assert "1 thing wrong" in text
+
+
+def test_layers_that_are_kept_elsewhere_are_counted_and_not_looked_for(tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "image")
+    ours, theirs = layer(1), layer(2)
+    stored = writer.put(gzip.compress(ours, mtime=0), media.OCI_LAYER_GZIP)
+    foreign = {
+        "mediaType": media.FOREIGN_LAYER_GZIP[1],
+        "digest": str(Digest.of(theirs)),
+        "size": len(theirs),
+        "urls": ["https://elsewhere.example/layer"],
+    }
+    config = writer.put(config_of(theirs, ours), media.OCI_CONFIG)
+    writer.close(writer.manifest({"config": config, "layers": [foreign, stored]}, media.OCI_MANIFEST))
+    assert "1 kept elsewhere, not looked at" in check("oci:image", cwd=tmp_path)
+
+
+def test_two_manifests_that_say_two_sizes_are_told_of(tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "image")
+    stored = writer.put(b"text", "text/plain")
+    config = writer.put(b"{}", media.OCI_EMPTY)
+    nodes = [
+        writer.manifest({"config": config, "layers": [{**stored, "size": size}]}, media.OCI_MANIFEST) for size in (4, 5)
+    ]
+    writer.close(writer.index(*nodes))
+    assert "is said to have 4 and 5 bytes" in check("oci:image", cwd=tmp_path, code=3)

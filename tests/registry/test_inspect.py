@@ -235,3 +235,38 @@ def test_what_cannot_be_meant_is_refused_with_a_hint(words: tuple[str, ...], tol
     failed = run(*words, cwd=tmp_path, code=2).stderr
     assert told in failed
     assert "hint: " in failed
+
+
+def test_attestations_in_an_index_say_what_they_are_about_and_are_not_compared(tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "image")
+    image = writer.image(layer(1))
+    about = writer.manifest({"config": writer.put(b"{}", media.OCI_EMPTY), "layers": []}, media.OCI_MANIFEST)
+    notes = {"vnd.docker.reference.digest": image["digest"], "vnd.docker.reference.type": "attestation-manifest"}
+    unknown = {"os": "unknown", "architecture": "unknown"}
+    writer.close(writer.index(image, {**about, "annotations": notes, "platform": unknown}))
+    lines = [line.strip() for line in run("inspect", "oci:image", cwd=tmp_path).stdout.splitlines()]
+    assert f"about {image['digest']}" in lines
+    make_layout(tmp_path / "plain", layer(1))
+    found = run("diff", "oci:image", "oci:plain", cwd=tmp_path).stdout
+    assert "unknown" not in found
+    assert "  platform linux/amd64: the same image" in found.splitlines()
+
+
+def test_a_fallback_tag_that_is_taken_by_an_image_is_a_note(tmp_path: Path) -> None:
+    layout = make_layout(tmp_path / "image", layer(1))
+    with Sandbox(options=SandboxOptions(referrers=False)) as sandbox:
+        name = pushed(sandbox, layout, "1", fallback_tag(Digest.parse(layout.digest)))
+        shown = run("inspect", f"{name}:1", cwd=tmp_path).stdout
+    assert "note: " in shown
+    assert "is no list of referrers" in shown
+
+
+def test_a_config_that_is_missing_or_no_json_is_a_problem_and_no_end(tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "image")
+    broken = writer.manifest({"config": writer.put(b"[]", media.OCI_CONFIG), "layers": []}, media.OCI_MANIFEST)
+    gone = writer.put(b'{"os":"linux"}', media.OCI_CONFIG)
+    missing = writer.manifest({"config": gone, "layers": []}, media.OCI_MANIFEST)
+    writer.close(writer.index(broken, missing))
+    (tmp_path / "image/blobs/sha256" / str(gone["digest"]).partition(":")[2]).unlink()
+    nodes = json.loads(run("inspect", "oci:image", "--json", cwd=tmp_path).stdout)["image"]["manifests"]
+    assert ["is not a JSON object" in nodes[0]["problem"], "is missing" in nodes[1]["problem"]] == [True, True]

@@ -170,3 +170,22 @@ def test_a_name_that_is_no_tag_never_gets_into_a_url(sandbox: Sandbox, tmp_path:
     assert asked(sandbox)[1:] == ["HEAD team/app/manifests/1", "DELETE team/app/manifests/1"]
     program("tags", name, "--sort", "date", cwd=tmp_path)
     assert not sandbox.traffic.count(path_pattern="other|x$|b$")
+
+
+def test_of_very_many_tags_it_says_that_some_were_not_looked_at(sandbox: Sandbox, tmp_path: Path) -> None:
+    layout = make_layout(tmp_path / "image", layer(1))
+    name = pushed(sandbox, layout, "1")
+    stored, raw = sandbox.store.find_manifest("team/app", "1"), sandbox.store.manifest("team/app", "1")
+    assert stored is not None
+    assert raw is not None
+    sandbox.store.add_manifest("team/app", stored, raw, tuple(f"n{number}" for number in range(1002)))
+    done = program("delete", f"{name}@{layout.digest}", "--dry-run", cwd=tmp_path)
+    assert "3 more tags of the repository were not looked at" in done.stderr
+    refused = program("delete", f"{name}:1", "--by-digest", "--yes", cwd=tmp_path, code=2)
+    assert "is named by n0, n1, " in refused.stderr
+    assert not sandbox.traffic.count(method="DELETE")
+
+
+@pytest.mark.parametrize("text", ["app:1", "localhost:1/App:1", "localhost:1/app:1@sha256:0", "localhost:1/app:.x"])
+def test_what_names_nothing_that_can_be_deleted_is_refused(text: str, tmp_path: Path) -> None:
+    assert "hint: write HOST" in program("delete", text, "--yes", cwd=tmp_path, code=2).stderr
