@@ -1,4 +1,4 @@
-"""Manifests and tags: ask, fetch, put under a digest, a tag or many tags at once, list.
+"""Manifests and tags: ask, fetch, put under a digest, a tag or many tags at once, delete.
 
 Rules: distribution-spec, "Pulling manifests", "Pushing Manifests", and after 1.1.1 "Pushing Manifests with
 Tags" (end-7b): a registry that knows ``?tag=`` names each tag it made in ``OCI-Tag``; a tag that is not named
@@ -8,7 +8,6 @@ was not made, and a registry that does not know it answers 201 without the heade
 from __future__ import annotations
 
 import re
-from urllib.parse import urljoin, urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,9 +22,6 @@ from oci_push.protocol.call import EMPTY, Body, BytesBody, Call, Flow, Reply
 from oci_push.protocol.error_responses import violation
 from oci_push.protocol.existence import look, shows
 
-_LINK = r'(?i)<?([^<>;,\s]+)>?\s*;\s*rel="?next"?'
-_MAX_PAGES = 10_000
-_MAX_TAGS = 200_000
 _IMMUTABLE = frozenset({"TAG_INVALID", "TAG_ALREADY_EXISTS", "MANIFEST_EXISTS", "PRECONDITION"})
 """What ECR, Quay, others and Harbor call a tag that exists and may not be moved."""
 _SAYS_IMMUTABLE = r"(?i)exist|immutab|overwrit"
@@ -172,45 +168,6 @@ def delete(repository: Repository, target: str, actions: str = "pull,push") -> F
         scopes=(f"repository:{repository.path}:{actions}",),
         what=endpoints.manifest_name(repository, target),
     )
-
-
-def list_tags(repository: Repository, page: int = 0) -> Flow[tuple[str, ...]]:
-    """List every tag, following ``Link`` and nothing else; sorted, without repeats."""
-    found: set[str] = set()
-    url = endpoints.tags(repository, page=page)
-    seen: set[str] = set()
-    what = f"{repository}: tags"
-    while url and url not in seen:
-        if len(seen) == _MAX_PAGES:
-            raise ProtocolViolationError(f"{what}: more than {_MAX_PAGES} pages", method="GET")
-        seen.add(url)
-        reply = yield Call("GET", url, scopes=(endpoints.pull_scope(repository),), what=what)
-        try:
-            value = load_json(reply.body, f"{repository}: tag list")
-        except ValueError as problem:
-            raise ProtocolViolationError(str(problem), method="GET", status=reply.status) from problem
-        names = value.get("tags")
-        found.update(name for name in names if isinstance(name, str)) if isinstance(names, list) else None
-        if len(found) > _MAX_TAGS:
-            raise ProtocolViolationError(f"{what}: more than {_MAX_TAGS}", method="GET", status=reply.status)
-        link = re.search(_LINK, reply.headers.get("link", ""))
-        url = _next_page(reply, link[1], what) if link else ""
-    return tuple(sorted(found))
-
-
-def _next_page(reply: Reply, link: str, what: str) -> str:
-    try:
-        url = urljoin(reply.url, link)
-        is_near = urlsplit(url)[:2] == urlsplit(reply.url)[:2]
-    except ValueError as problem:
-        raise ProtocolViolationError(f"{what}: the link to the next page is no URL", method="GET") from problem
-    if not is_near:
-        raise ProtocolViolationError(
-            f"{what}: the next page is said to be at {endpoints.bare(url)[:120]}; refused",
-            hint="a list goes on where it began; check the registry's external URL setting",
-            method="GET",
-        )
-    return url
 
 
 def _get(repository: Repository, target: str, *, push: bool = False, method: str = "GET", also: str = "") -> Call:

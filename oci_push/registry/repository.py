@@ -85,16 +85,16 @@ class RepositoryClient:
         """Count what refers to a manifest, with one try."""
         return self.session.run_without_retry(context, referrers.count(self.repository, subject))
 
-    def tags(self, context: Context) -> tuple[str, ...]:
-        """List all tags."""
-        return self.session.run(context, manifests.list_tags(self.repository))
+    def referrers(self, context: Context, subject: Digest, *, has_api: bool | None = None) -> referrers.Referrers:
+        """List what refers to a manifest, by the registry's list or by the one that clients keep under a tag."""
+        return self.session.run(context, referrers.find(self.repository, subject, has_api=has_api))
 
-    def has_blob(self, context: Context, blob: Descriptor) -> bool:
-        """Ask whether a blob is there."""
+    def has_blob(self, context: Context, blob: Descriptor, *, push: bool = True) -> bool:
+        """Ask whether a blob is there; without `push` by the right to read alone."""
         known = self._prefetched.pop(blob.digest, None)
         if known is not None:
             return known
-        return self.session.run(context, blobs.exists(self.repository, blob))
+        return self.session.run(context, blobs.exists(self.repository, blob, push=push))
 
     def prepare(self, context: Context) -> None:
         """Make the repository if it is missing and its access says so."""
@@ -251,6 +251,10 @@ class RepositoryClient:
     def delete_tag(self, context: Context, tag: str) -> None:
         """Delete a tag by its name; raises where the registry cannot."""
         self.session.run(context, manifests.delete(self.repository, tag))
+
+    def delete_manifest(self, context: Context, digest: Digest) -> None:
+        """Delete a manifest, and with it every tag that names it; raises where the registry cannot."""
+        self.session.run(context, manifests.delete(self.repository, str(digest)))
 
     def _list(self, context: Context, manifest: Manifest, *, handled: bool) -> None:
         if manifest.subject is None or handled or manifest.digest in self._listed:
