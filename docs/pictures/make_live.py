@@ -15,20 +15,25 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from msgspec.structs import replace
 from rich.console import Console
 from rich.text import Text
 
-from oci_push import Options, events, push
+from oci_push import events
+from oci_push.api import this_environment
 from oci_push.cli.live import LiveDisplay
 from oci_push.cli.tally import Tally
 from oci_push.cli.wording import short, size
+from oci_push.engine.pusher import Options, Pusher
+from oci_push.engine.unit import PushUnit, UnitTarget, perform
 from oci_push.events import Event
 from oci_push.model.outcomes import BlobOutcome
 from oci_push.model.reference import Repository
 from oci_push.runtime.clock import FakeClock
+from oci_push.runtime.context import Context
 from oci_push.sandbox.server import RehearsalRegistry
 from oci_push.transport.session import TransportSettings
 
@@ -72,11 +77,20 @@ def pushed() -> list[Event]:
     with tempfile.TemporaryDirectory() as place, RehearsalRegistry() as first, RehearsalRegistry() as second:
         options = Options(transport=TransportSettings(limit_bytes_per_s=RATE), remember=False)
         base, image = make_layout(Path(place, "base"), *BASE), make_layout(Path(place, "image"), *BASE, *OWN)
-        push(base, f"{first.address}/team/app:base", options=options, clock=FakeClock())
         names = dict(zip((first.address, second.address), HOSTS, strict=True))
-        targets = [f"{address}/team/app" for address in names]
-        push(image, *targets, tags=TAGS, options=options, clock=FakeClock(), emit=found.append)
+        push(base, [first.address], ("base",), options, events.ignore)
+        push(image, list(names), TAGS, options, found.append)
     return [_named(event, names) for event in found]
+
+
+def push(source: str, hosts: list[str], tags: tuple[str, ...], options: Options, emit: events.Emit) -> None:
+    """Push with a clock whose waits take no time."""
+    context = Context(FakeClock())
+    targets = tuple(UnitTarget(Repository(host, "team/app"), tags) for host in hosts)
+    with closing(Pusher(context, options, this_environment(), emit)) as pusher:
+        done = perform(PushUnit(source, targets), pusher, context, emit)
+    if done.error is not None:
+        raise done.error
 
 
 def _named(event: Event, names: dict[str, str]) -> Event:
