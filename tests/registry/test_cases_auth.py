@@ -72,6 +72,20 @@ def test_a_token_server_that_is_no_address_is_told_as_the_registrys_fault(
         assert error.hint
 
 
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_token_server_that_fails_is_asked_as_often_as_one_call_may_be(nth: int, status: int, image: Layout) -> None:
+    with Sandbox(options=BEARER) as sandbox:
+        ended = {"WWW-Authenticate": f'Bearer realm="{sandbox.url}/token",error="invalid_token"'}
+        sandbox.faults.add(Fault(path="^/token", nth=nth, times=0, action=Answer(status)))
+        sandbox.faults.add(Fault("POST", UPLOADS, times=0, action=Answer(401, ended)))
+        policy = RetryPolicy(attempts=4, base_s=0.001, cap_s=0.002)
+        pushing = Pushing(credential=LOGIN, policy=policy, at_once=1, mount=False)
+        error = error_of(pushing.push(image, f"{sandbox.address}/a:1"))
+        assert f"GET answered {status}; given up after 4 attempts" in str(error)
+        assert sandbox.traffic.count(path_pattern="^/token") == nth - 1 + 4
+
+
 @pytest.mark.parametrize("target", ["{path}", "/to ken"])
 def test_a_login_that_a_token_server_sends_elsewhere_is_not_called_refused(target: str, image: Layout) -> None:
     other = FaultScript([Fault(times=0, action=Answer(401))])
