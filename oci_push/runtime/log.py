@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import logging
+
+_DEBUG = 10
+"""``logging.DEBUG``."""
 
 
 class Log:
@@ -16,11 +24,16 @@ class Log:
     @property
     def is_heard(self) -> bool:
         """Return whether somebody listens to `debug`."""
-        logging = sys.modules.get("logging")
-        return logging is not None and logging.getLogger(self._name).isEnabledFor(logging.DEBUG)
+        logger = self._logger()
+        return logger is not None and logger.isEnabledFor(_DEBUG)
 
     def debug(self, text: str, *values: object) -> None:
         """Tell a line whose ``%s`` are `values`."""
-        logging = sys.modules.get("logging")
-        if logging is not None:
-            logging.getLogger(self._name).debug(text, *values)
+        logger = self._logger()
+        if logger is not None:
+            logger.debug(text, *values)
+
+    def _logger(self) -> logging.Logger | None:
+        """Return the logger; ``None`` also while another thread is still importing `logging`, as boto3 does."""
+        find: Callable[[str], logging.Logger] | None = getattr(sys.modules.get("logging"), "getLogger", None)
+        return None if find is None else find(self._name)
