@@ -15,7 +15,7 @@ WORKERS ?= 4
 ONLY ?=
 BENCH ?= quick
 
-PROGRAMS := buildah docker-registry skopeo umoci
+PROGRAMS := buildah docker-registry jq skopeo umoci
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile
 COVERAGE := --cov --cov-report=term $(if $(ONLY),,--cov-fail-under=95)
 

@@ -8,7 +8,6 @@ import json
 import os
 import pty
 import re
-import shutil
 import signal
 import struct
 import subprocess
@@ -303,35 +302,6 @@ def test_a_stop_with_the_display_on_leaves_whole_lines_and_no_display(sandbox: S
     assert "error: stopped by SIGINT" in lines
     assert not any("B/s" in line for line in lines)
     assert shown.screen.column == 0
-
-
-PAGE = (Path(__file__).parents[2] / "docs/output.md").read_text(encoding="utf-8")
-LINES = [
-    line.replace("\n", " ")
-    for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-    for line in re.sub(r"(?m)^#.*\n", "", block).replace("|\n", "| ").strip().splitlines()
-]
-
-
-@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
-@pytest.mark.parametrize("line", LINES)
-def test_lines_of_the_page_print_what_they_say(line: str, sandbox: Sandbox, folder: Path) -> None:
-    (folder / "bin").mkdir()
-    (folder / "bin/oci-push").write_text(f'#!/bin/sh\nexec {sys.executable} -m oci_push "$@" --no-memory\n')
-    (folder / "bin/oci-push").chmod(0o755)
-    line = line.replace("registry.example.com", sandbox.address)
-    env = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "HOME": str(folder)}
-    done = subprocess.run(["sh", "-c", line], cwd=folder, env=env, capture_output=True, text=True, check=True)
-    digest, name = root(folder), f"{sandbox.address}/app"
-    sent = sum(request.received_bytes for request in sandbox.traffic.requests if "/blobs/" in request.path)
-    expected = {
-        "cut": f"{digest}\n",
-        "repository)@": f"{name}@{digest}\n",
-        "bytes_sent": f"{sent}\n",
-        "select(.error)": "",
-        "tag_done": f"{name}:1 {digest}\n",
-    }
-    assert done.stdout == next(text for sign, text in expected.items() if sign in line)
 
 
 def test_the_picture_of_the_display_is_made_by_its_script() -> None:
