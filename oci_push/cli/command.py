@@ -99,14 +99,17 @@ def reported() -> Iterator[None]:
 
 
 def show_error(error: OciPushError, *, before: str = "") -> None:
-    """Print an error and its hint; a configuration error's problems one a line. `before` says what it belongs to."""
+    """Print an error, what to do, and where its code is explained; a configuration error's problems one a line.
+
+    `before` says what the error belongs to.
+    """
     if isinstance(error, ConfigError) and len(error.problems) > 1:
         for problem in error.problems:
             tell(f"error: {problem}")
             if problem.hint:
                 tell(f"  hint: {problem.hint}")
-        return
-    before = "" if str(error).startswith(before) else before
-    tell(f"error: {before}{error}")
-    if error.hint:
-        tell(f"  hint: {error.hint}")
+    else:
+        before = "" if str(error).startswith(before) else before
+        tell(f"error: {before}{error}")
+        tell(f"  hint: {error.advice}")
+    tell(f"  help: {error.code} {error.link}")
