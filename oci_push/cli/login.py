@@ -37,7 +37,7 @@ _SCRATCH = "oci-push-login"
 @takes(Connection)
 def login(
     registry: Registry,
-    username: Annotated[str, Option("Asked for at a terminal.", short="-u", under=LOGIN)] = "",
+    username: Annotated[str, Option("Asked for at a terminal.", short="-u", metavar="NAME", under=LOGIN)] = "",
     password_stdin: options.PasswordStdin = False,
     authfile: targets.AuthFile = None,
     family: Family = "",

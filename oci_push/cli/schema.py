@@ -9,7 +9,6 @@ from typing import Annotated
 from oci_push.cli.command import run_command
 from oci_push.cli.output import say_json
 from oci_push.cli.words import Argument
-from oci_push.errors import ConfigError
 from oci_push.language.config_schema import config_schema
 from oci_push.language.language_schema import language_schema
 from oci_push.language.replication import replication_schema
@@ -30,7 +29,9 @@ FORMS: Mapping[str, Callable[[], Mapping[str, object]]] = MappingProxyType(
 
 
 def schema(
-    form: Annotated[str, Argument(metavar="FORM", help=f"What is described: {', '.join(FORMS)}.")] = "pipeline",
+    form: Annotated[
+        str, Argument(metavar="FORM", help=f"What is described: {', '.join(FORMS)}.", choices=tuple(FORMS))
+    ] = "pipeline",
 ) -> None:
     """Print the JSON Schema of a form, for editors that complete and explain keys.
 
@@ -38,8 +39,6 @@ def schema(
     """
 
     def work(context: Context) -> int:
-        if form not in FORMS:
-            raise ConfigError(f"there is no schema of {form!r}", hint=f"forms: {', '.join(FORMS)}")
         say_json(FORMS[form]())
         return 0
 

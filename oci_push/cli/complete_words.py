@@ -1,0 +1,113 @@
+"""The words that shells complete, made from the commands by `make words`; `cli.complete` reads them."""
+
+# fmt: off
+# ruff: noqa: E501
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Values: TypeAlias = "str | tuple[str, ...] | None"
+
+COMMANDS: dict[str, tuple[str, tuple[tuple[Values, bool], ...] | None, tuple[int, ...]]] = {
+    'push': ('Push an image to one or several repositories.', (('source', False), ('host', True)), (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34)),
+    'run': ("Run a pipeline's push steps.", (('file', False),), (35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34)),
+    'plan': ('Show what a pipeline would do, without a registry.', (('file', False),), (4, 5, 38, 39, 40, 41, 42, 43, 44, 45, 33, 34)),
+    'validate': ('Check pipeline files, with line and column.', (('file', True),), (38, 46, 34, 4, 5)),
+    'eval': ('Evaluate a condition, and say why.', (('', False),), (38, 47, 48, 34)),
+    'variables': ("List a pipeline's variables and where they are from.", (), (34, 4, 5, 38, 39)),
+    'schema': ('Print JSON Schemas of pipelines and configurations, for editors.', ((('pipeline', 'config', 'replication', 'report', 'plan', 'events'), False),), ()),
+    'login': ('Log in to a registry and keep the login.', (('registry', False),), (49, 13, 50, 3, 4, 5, 6, 7, 8, 9, 10, 11)),
+    'logout': ('Remove a login.', (('registry', False),), (50, 4, 5)),
+    'whoami': ('Show which user goes to which registry.', (('registry', True),), (50, 34, 4, 5)),
+    'auth': ("Explain how a repository's registry lets us in.", None, ()),
+    'auth explain': ('Tell which login, which flow and which scope; never the secret.', (('registry', False),), (34, 3, 4, 5, 6, 7, 8, 9, 10, 11)),
+    'doctor': ('Examine this machine, or a registry with real requests.', (('registry', False),), (34, 12, 13, 19, 3, 4, 5, 6, 7, 8, 9, 10, 11)),
+    'sandbox': ('Serve a registry on loopback, to rehearse with.', (), (51, 52)),
+    'integrations': ('Take over registries that are described elsewhere.', None, ()),
+    'integrations import': ('Write them as oci-push.yaml.', (('file', True),), (53, 54)),
+    'ecr': ("Amazon ECR's own settings.", None, ()),
+    'ecr replication': ('Copies of a registry in other regions.', None, ()),
+    'ecr replication show': ("Print the registry's replication rules.", (), (34, 55, 56, 57, 11, 58)),
+    'ecr replication set': ('Replace the rules by those of a file.', (('file', False),), (59, 55, 56, 57, 11, 58)),
+    'ecr replication wait': ('Wait until every region serves an image.', (('', False),), (60, 61, 8, 34, 32, 55, 56, 57, 11)),
+    'init': ('Write an oci-push.yaml and a pipeline from what lies here.', (), (62, 63)),
+    'completion': ('Print the script that completes words in a shell.', ((('bash', 'zsh', 'fish'), False),), ()),
+    'man': ('Print the manual page.', (), ()),
+}
+"""By the words of each command: its summary, the arguments and which may repeat, its options."""
+OPTIONS: tuple[tuple[tuple[str, ...], Values, bool, str], ...] = (
+    (('--tag', '-t'), '', True, 'One more tag for every destination.'),
+    (('--platform',), '', True, 'Only this image of an index.'),
+    (('--plan',), None, False, 'Show what would be done and write nothing.'),
+    (('--family',), ('dockerhub', 'ecr', 'ecr-public', 'google', 'azure', 'github', 'gitlab', 'quay', 'digitalocean', 'cloudflare', 'artifactory', 'harbor', 'nexus', 'dtr', 'zot', 'other'), False, 'What the registry is, where its host does not tell: harbor, …'),
+    (('--config',), 'file', False, 'oci-push.yaml that is trusted; also OCI_PUSH_CONFIG.'),
+    (('--allow-env',), '', True, 'Let an oci-push.yaml that was found, not named, use this environment variable (for this registry only).'),
+    (('--plain-http',), None, False, 'Talk http to every registry (loopback does so anyway).'),
+    (('--skip-tls-verify',), None, False, 'Do not check certificates.'),
+    (('--ca-file',), 'file', False, 'Trust these CAs as well.'),
+    (('--cert-file',), 'file', False, 'Client certificate.'),
+    (('--key-file',), 'file', False, 'Its key.'),
+    (('--debug',), None, False, 'Log every request (never a secret) to stderr.'),
+    (('--username', '-u'), '', False, 'Log in as this user, with --password-stdin.'),
+    (('--password-stdin',), None, False, 'Read the password from stdin.'),
+    (('--compression',), ('gzip', 'zstd', 'none'), False, 'For layers stored uncompressed; gzip if not given.'),
+    (('--compression-level',), '', False, "0: the algorithm's usual one."),
+    (('--format',), ('auto', 'docker', 'oci'), False, 'Of manifests built for a docker-archive.'),
+    (('--tmpdir',), 'folder', False, 'Folder for temporary files.'),
+    (('--no-mount',), None, False, 'Never mount blobs from other repositories.'),
+    (('--no-memory',), None, False, 'Neither use nor keep facts from earlier runs.'),
+    (('--jobs', '-j'), '', False, 'Requests at once to one registry; 0: by distance.'),
+    (('--retries',), '', False, 'How often a request or upload is repeated.'),
+    (('--foreign-layers',), None, False, 'Send layers marked as not to be distributed, too.'),
+    (('--verify',), None, False, 'Read back every tag, ask for every blob, send what is missing.'),
+    (('--all-or-nothing',), None, False, 'Move no tag unless all can; put back those that have moved.'),
+    (('--limit-rate',), '', False, 'Bytes a second for the whole run: 500k, 10M, 1G.'),
+    (('--create-repository',), None, False, 'ECR: create repositories that are missing.'),
+    (('--wait-replication',), None, False, "ECR: push once, and end when every region of the registry's rules (or of --regions) serves it, copying if need be."),
+    (('--report',), 'file', False, 'Write what was done as JSON.'),
+    (('--export',), 'file', False, 'Write what was pushed as variables, also to $GITHUB_OUTPUT.'),
+    (('--export-format',), ('dotenv', 'github', 'gitlab'), False, 'By default told by the file and the CI.'),
+    (('--timeout',), '', False, 'Seconds for the whole command; 0: none.'),
+    (('--quiet', '-q'), None, False, 'Print only results and errors.'),
+    (('--regions',), '', True, "ECR: push to these AWS regions, all at once; push keeps the destination's own."),
+    (('--json',), None, False, 'Print the result as JSON.'),
+    (('--sandbox',), None, False, 'Push into a registry inside this process.'),
+    (('--allow-exec',), None, False, 'Run the shell commands of hooks on this machine.'),
+    (('--annotate-referrer',), None, False, 'Attach what is noted about a pushed image to it.'),
+    (('--var',), '', True, 'Set a variable.'),
+    (('--var-file',), 'file', True, 'Set the variables of a dotenv file.'),
+    (('--candidate',), '', True, 'The image of a build step.'),
+    (('--assume',), '', True, 'What a step comes to: success, failure, timeout or terminated; failure,success is a result for each attempt'),
+    (('--foreign',), ('skip', 'success'), False, 'What steps of types that are not run here count as.'),
+    (('--auto-push',), None, False, 'Push the images of build steps too, unless they say disable_push.'),
+    (('--require-push', '--no-require-push'), None, False, "Fail a run in which no push step ran, or let it pass; by default only where a step's own when: said no."),
+    (('--max-retry-wait',), '', False, 'The longest wait of a retry: block.'),
+    (('--strict',), None, False, "Refuse also what only the vendor's own validator refuses."),
+    (('--step',), '', True, "Set a step's result, or another member of it."),
+    (('--workflow',), '', False, 'Set workflow.result.'),
+    (('--username', '-u'), '', False, 'Asked for at a terminal.'),
+    (('--authfile',), 'file', False, 'Use this login file and no other.'),
+    (('--port',), '', False, '0: any free one.'),
+    (('--root',), 'folder', False, 'Keep images here, as OCI layouts.'),
+    (('--output', '-o'), 'file', False, 'Write here, a new file; else to stdout.'),
+    (('--with-secrets',), None, False, 'Write known secrets into the file, not as ${NAME}'),
+    (('--profile',), '', False, "Profile of AWS's configuration."),
+    (('--role-arn',), '', False, 'Assume this role first.'),
+    (('--external-id',), '', False, "What the role's trust policy asks for."),
+    (('--region',), '', False, "The registry's region; else AWS_REGION or the profile's."),
+    (('--plan',), None, False, 'Show the difference and write nothing.'),
+    (('--regions',), '', True, 'Wait for these; else for all that the rules name.'),
+    (('--timeout',), '', False, 'Seconds to wait.'),
+    (('--output-dir',), 'folder', False, 'Write into this folder, not into the working folder.'),
+    (('--stdout',), None, False, 'Print what would be written, and write nothing.'),
+)
+"""Words, kind of value (nothing of a flag), whether it may repeat, and what it does."""
+SCHEMES: tuple[tuple[str, str, str], ...] = (
+    ('oci:', 'folder', 'oci:DIR[:REF]'),
+    ('oci-archive:', 'file', 'oci-archive:FILE[:REF]'),
+    ('docker-archive:', 'file', 'docker-archive:FILE[:REF]'),
+    ('docker://', '', 'docker://HOST/REPO[:TAG]'),
+)
+"""Of sources: what they begin with, what follows, and how they are written."""
