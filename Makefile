@@ -14,7 +14,7 @@ WORKERS ?= 4
 # `make check ONLY=tests/unit/model` narrows the tests; the format, lint and type gates always run on everything.
 ONLY ?=
 
-PROGRAMS := docker-registry skopeo umoci
+PROGRAMS := docker-registry skopeo umoci zsh fish
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile
 COVERAGE := --cov --cov-report=term $(if $(ONLY),,--cov-fail-under=95)
 

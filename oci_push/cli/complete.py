@@ -138,7 +138,9 @@ def _values(kind: Values, text: str, env: Mapping[str, str]) -> Found:
     elif kind == "source":
         yield from _sources(text)
     elif kind == "registry":
-        yield from ((value, f"registry of {place}") for name, host, place in _registries(env) for value in (name, host))
+        yield from (
+            (value, f"registry of {place}") for name, host, place in _registries(env) for value in (name, host) if value
+        )
     elif kind == "host":
         yield from ((f"{host}/", f"{name} of {place}") for name, host, place in _registries(env) if host)
 
@@ -188,10 +190,12 @@ def _registries(env: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
         name = host = ""
         is_inside = False
         for line in [*lines, "end:"]:
-            key, colon, value = line.strip().removeprefix("- ").strip().partition(":")
+            words = line.strip()
+            is_item = words == "-" or words.startswith("- ")
+            key, colon, value = words.removeprefix("-").strip().partition(":")
             value = value.partition(" #")[0].strip().strip("\"'")
             is_top = line[:1] not in (" ", "-", "#", "")
-            if is_top or line.strip().startswith("- "):
+            if is_top or is_item:
                 if name:
                     yield name, "" if "${" in host else host, place
                 name = host = ""

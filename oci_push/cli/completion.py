@@ -16,14 +16,14 @@ from oci_push.sources.table import SOURCES
 _BASH = """\
 # Completion of oci-push for bash; in ~/.bashrc: source <(oci-push completion bash)
 _oci_push() {
-    local flags line
+    local flags line program=${COMP_WORDS[0]} typed=${COMP_LINE:0:COMP_POINT} breaks=$COMP_WORDBREAKS
     COMPREPLY=()
     {
         IFS= read -r flags
         while IFS= read -r line; do
             COMPREPLY+=("$line")
         done
-    } < <("${COMP_WORDS[0]}" WORD bash "${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" 2>/dev/null)
+    } < <("$program" @ASK@ bash "$typed" "$breaks" 2>/dev/null)
     if [[ $flags == *files* ]]; then
         compopt -o filenames 2>/dev/null
     fi
@@ -40,14 +40,14 @@ _ZSH = """\
 _oci_push() {
     local flags line
     local -a lines values shown how
-    lines=("${(@f)$("${words[1]}" WORD zsh "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)}")
+    lines=("${(@f)$("${words[1]}" @ASK@ zsh "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)}")
     flags=$lines[1]
     for line in "${(@)lines[2,-1]}"; do
         values+=("${line%%$'\\t'*}")
         [[ $line == *$'\\t' ]] && shown+=("${line%%$'\\t'*}") || shown+=("${line/$'\\t'/  -- }")
     done
     [[ $flags == *nospace* ]] && how+=(-S '')
-    (( $#values )) && compadd $how -l -d shown -a values
+    (( $#values )) && compadd "${how[@]}" -l -d shown -a values
 }
 if [[ $funcstack[1] == _oci_push ]]; then
     _oci_push "$@"
@@ -60,13 +60,14 @@ _FISH = """\
 function __oci_push
     set -l words (commandline -opc)
     set -l program $words[1]
+    set -l current (commandline -ct)
     set -e words[1]
-    command $program WORD fish $words (commandline -ct | string collect --allow-empty) 2>/dev/null
+    command $program @ASK@ fish $words "$current" 2>/dev/null
 end
 complete -c oci-push -f -a '(__oci_push)'
 """
 SCRIPTS: Mapping[str, str] = MappingProxyType({"bash": _BASH, "zsh": _ZSH, "fish": _FISH})
-"""By shell; WORD stands for the word that asks for candidates."""
+"""By shell; @ASK@ stands for the word that asks for candidates."""
 
 Values: TypeAlias = "str | tuple[str, ...] | None"
 _KINDS = {
@@ -87,7 +88,7 @@ def completion(shell: Annotated[str, Argument("For which shell.", metavar="SHELL
     """
 
     def work(context: Context) -> int:
-        say_text(SCRIPTS[shell].replace("WORD", COMPLETE))
+        say_text(SCRIPTS[shell].replace("@ASK@", COMPLETE))
         return 0
 
     run_command(work, what="completion")

@@ -60,7 +60,7 @@ def describe(command: Command) -> Described:
 def usage(takes: Sequence[Parameter]) -> str:
     """Return what is written after a command's name."""
     arguments = [one.metavar for one in takes if isinstance(one.marker, Argument)]
-    return " ".join([*(["[OPTIONS]"] if len(arguments) < len(takes) else []), *arguments])
+    return " ".join(["[OPTIONS]", *arguments])
 
 
 def written(one: Parameter) -> str:

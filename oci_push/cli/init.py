@@ -111,14 +111,15 @@ def _files(folder: Path, notes: list[str]) -> tuple[list[str], tuple[FoundImage,
         shown = str(path.relative_to(folder))
         found: list[FoundImage] = []
         if path.name == "oci-layout":
-            home = path.parent.relative_to(folder)
-            found = [*_of_layout(path.parent, str(home))]
+            shown = str(path.parent.relative_to(folder))
+            found = [*_of_layout(path.parent, shown)]
         elif path.suffix in (".tar", ".ociarchive") and _holds_image(path):
             found = [FoundImage(shown, path.stem)]
         elif _RECIPE.fullmatch(path.name):
             recipes.append(shown)
         for image in found:
-            if not _WRITABLE.fullmatch(image.source.removeprefix("oci:").replace(":", "", 1)):
+            ref = image.source.removeprefix("oci:")[len(shown) :].removeprefix(":")
+            if not (_WRITABLE.fullmatch(shown) and _WRITABLE.fullmatch(ref or "-")):
                 notes.append(f"{image.source!r} is left out: a SOURCE cannot be written with this name")
             elif len(images) == _MOST_IMAGES:
                 notes.append(f"there are more images than {_MOST_IMAGES}; the others are left out")

@@ -30,6 +30,16 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     "sources": (("base",), ("*",), ("layout", "remote"), ("archive_images",), ("docker_archive",), ("table",)),
     # Text with places; everything that gives it a meaning.
     "language": (("yaml_scalars",), ("document",), ("*",)),
+    # One repository's push; all of one image, and what is read back; a run's pushes; copies, and the unit of work.
+    "engine": (
+        ("*",),
+        ("repository_push",),
+        ("verify",),
+        ("push",),
+        ("pusher", "replicate"),
+        ("machine", "regions"),
+        ("unit",),
+    ),
     # What decides (schedule, conditions, simulation) knows nothing of those that do.
     "runner": (("*",), ("attempts", "report"), ("hooks",), ("steps",), ("run",)),
     # What is printed; options and the frame of a command; what several commands share, and the commands.

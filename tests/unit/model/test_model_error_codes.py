@@ -52,7 +52,7 @@ def test_every_class_has_a_code_and_says_what_to_do(kind: type[OciPushError]) ->
 
 def test_every_code_is_given_by_a_class_or_by_name() -> None:
     source = "\n".join(path.read_text() for path in (PROJECT / "oci_push").rglob("*.py"))
-    named = {code for code in CODES if source.count(f'"{code}"') > 1}
+    named = {code for code in CODES if len(re.findall(rf"""["']{code}["']""", source)) > 1}
     assert named == set(CODES)
     assert set(CODES) - {kind.code for kind in every_class()} - OF_THE_COMMAND_LINE == {
         *("OCP-NET-NAME", "OCP-NET-CONNECT", "OCP-NET-PROXY"),
