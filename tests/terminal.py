@@ -32,17 +32,19 @@ class Terminal:
         """Read until something was shown."""
         end = time.monotonic() + LIMIT_S
         while text not in self.shown:
-            ready, _, _ = select.select([self._fd], [], [], max(0, end - time.monotonic()))
-            assert ready, f"{text!r} was not shown in {self.shown!r}"
-            self._read()
+            assert self._read(end), f"{text!r} was not shown in {self.shown!r}"
 
     def end(self) -> int:
         """Read to the program's end, and return its exit code."""
-        while self._read():
+        end = time.monotonic() + LIMIT_S
+        while self._read(end):
             pass
         return self._process.wait(LIMIT_S)
 
-    def _read(self) -> bool:
+    def _read(self, end: float) -> bool:
+        """Read what there is; return false at the end of all, or of the time."""
+        if not select.select([self._fd], [], [], max(0, end - time.monotonic()))[0]:
+            return False
         try:
             read = os.read(self._fd, 65536)
         except OSError:  # Linux: nobody has the other side any more

@@ -18,7 +18,7 @@ PROGRAM = [sys.executable, "-m", "oci_push"]
 @pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["ctrl-c", "end of file"])
 def test_a_question_that_is_not_answered_ends_it_with_an_error(key: str, tmp_path: Path) -> None:
     with terminal([*PROGRAM, "login", "127.0.0.1:9"], tmp_path) as at:
-        at.wait("Username")
+        at.wait("Username: ")
         at.type(key)
         assert at.end() == 130
     assert "error: login: stopped at the question" in at.shown
@@ -32,9 +32,9 @@ def test_the_password_is_asked_for_and_not_shown(tmp_path: Path) -> None:
         Sandbox(options=options) as sandbox,
         terminal([*PROGRAM, "login", sandbox.address, "--plain-http"], tmp_path) as at,
     ):
-        at.wait("Username")
+        at.wait("Username: ")
         at.type("me\n")
-        at.wait("Password or token")
+        at.wait("Password or token: ")  # the blank comes when echoing is off and what was typed before is dropped
         at.type("geheim\n")
         assert at.end() == 0
         assert f"logged in to {sandbox.address} as me" in at.shown
