@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -61,9 +62,9 @@ def init(
             return 0
         folder = output_dir or Path()
         _write(folder, started)
-        pipeline = folder / PIPELINE_NAME
+        pipeline = shlex.quote(str(folder / PIPELINE_NAME))
         allowed = "".join(f" --allow-env {name}" for name in started.variables)
-        say(f"wrote {folder / CONFIG_NAME} and {pipeline}; look at both, then")
+        say(f"wrote {folder / CONFIG_NAME} and {folder / PIPELINE_NAME}; look at both, then")
         say(f"  oci-push plan {pipeline}")
         say(f"  oci-push run {pipeline} --sandbox")
         say(f"  oci-push run {pipeline}{allowed}")

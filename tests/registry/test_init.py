@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -219,6 +220,14 @@ def test_a_link_that_leads_nowhere_is_not_written_through(tmp_path: Path) -> Non
     program("init", cwd=tmp_path, code=2)
     assert not (tmp_path / "elsewhere").exists()
     assert not (tmp_path / "pipeline.yml").exists()
+
+
+def test_the_commands_that_it_prints_can_be_copied(tmp_path: Path) -> None:
+    done = program("init", "--output-dir", "my dir", cwd=tmp_path)
+    _, plan, rehearsal, _ = done.stdout.splitlines()
+    for line in (plan, rehearsal):
+        assert shlex.split(line)[0] == "oci-push"
+    program(*shlex.split(plan)[1:], cwd=tmp_path)
 
 
 def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
