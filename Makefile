@@ -13,14 +13,15 @@ READY := $(VENV)/.ready
 WORKERS ?= 4
 # `make check ONLY=tests/unit/model` narrows the tests; the format, lint and type gates always run on everything.
 ONLY ?=
+BENCH ?= quick
 
-PROGRAMS := docker-registry skopeo umoci zsh fish
+PROGRAMS := buildah docker-registry skopeo umoci zsh fish
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile
 COVERAGE := --cov --cov-report=term $(if $(ONLY),,--cov-fail-under=95)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup programs lint check test format words man demo sweep bench clean
+.PHONY: help setup programs lint check test format words man demo sweep bench pyz release clean
 
 help:
 	@echo 'make check    format, lint, types and the fast tests'
@@ -30,7 +31,9 @@ help:
 	@echo 'make man      write the manual page to build/oci-push.1'
 	@echo 'make demo     run a pipeline against a registry in one process'
 	@echo 'make sweep    break every request of a push in every way, large images too (an hour)'
-	@echo 'make bench    compare the speed of a push with other programs'
+	@echo 'make bench    measure beside every rival on PATH (5 minutes; BENCH=full: 12)'
+	@echo 'make pyz      write the program as one file into dist/, for this Python and platform'
+	@echo 'make release  write all that a release consists of into dist/; publishes nothing'
 	@echo 'make clean    remove what the targets above have made'
 
 setup: $(READY)
@@ -74,8 +77,26 @@ demo: $(READY)
 sweep: $(READY) programs
 	@$(PYTEST) --timeout 3600 --sweep all tests/sweep tests/integration/test_sweep_docker_registry.py
 
+# `make bench BENCH=full`; also `BENCH='quick --row many'`: see bench/README.md.
 bench: $(READY) programs
-	@$(PY) bench/compare.py
+	@$(PY) -m bench $(BENCH)
+
+pyz: $(READY)
+	@rm -rf build
+	@$(PY) -m hatchling build --target wheel --directory build
+	@$(PY) release/tree.py build/*.whl build/tree
+	@$(PY) release/onefile.py build/tree dist
+
+# From a commit alone: its time is that of all files, so that everybody who builds it gets the same bytes.
+release: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
+release: $(READY)
+	@test -z "$$(git status --porcelain)" || { echo 'commit or remove what `git status` shows' >&2; exit 1; }
+	@rm -rf build dist
+	@$(PY) -m hatchling build --directory dist
+	@$(PY) release/tree.py dist/*.whl build/tree
+	@$(PY) release/onefile.py build/tree dist
+	@$(PY) release/sbom.py build/tree dist
+	@$(PY) release/sums.py dist
 
 clean:
 	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

@@ -6,6 +6,7 @@ person who asks for the version waits for Python and nothing else.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -20,6 +21,13 @@ ABOUT = "Push container images to registries over HTTP: no daemon, no root."
 GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
     "Images": {
         "push": ("Push an image to one or several repositories.", "push:push"),
+        "inspect": ("Show what an image consists of, and what refers to it.", "inspect:inspect"),
+        "digest": ("Print the digest of what a reference names.", "digest:digest"),
+        "exists": ("Tell by the exit code whether images exist.", "digest:exists"),
+        "diff": ("Compare two images.", "diff:diff"),
+        "check": ("Check every digest, size and diff_id of an image.", "check:check"),
+        "tag": ("Give more tags to an image that is there.", "tag:tag"),
+        "delete": ("Delete tags or manifests, after a look at them.", "delete:delete"),
     },
     "Pipelines": {
         "run": ("Run a pipeline's push steps.", "run:run"),
@@ -39,6 +47,8 @@ GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
         ),
     },
     "Registries": {
+        "tags": ("List a repository's tags.", "tags:tags"),
+        "repos": ("List a registry's repositories, where it offers that.", "tags:repos"),
         "doctor": ("Examine this machine, or a registry with real requests.", "doctor:doctor"),
         "sandbox": ("Serve a registry on loopback, to rehearse with.", "sandbox:sandbox"),
         "integrations": (
@@ -83,6 +93,7 @@ def start() -> None:
 
     By then results are printed, files written and what was learnt is kept; nothing waits for the interpreter's end.
     """
+    gc.disable()  # what is imported stays: looking for garbage in it takes a twentieth of a start
     try:
         main()
         code = 0
@@ -152,10 +163,14 @@ def _call(words: list[str]) -> None:
         takes = parameters(command)
         given = read(takes, left)
         if given is not None:
+            gc.freeze()
+            gc.enable()
             call(command, takes, given)
             return
     from oci_push.cli.typed import application, run
 
+    gc.freeze()
+    gc.enable()
     run(application(words, COMMANDS, command_of, about=ABOUT, help_names=_HELP))
 
 

@@ -74,7 +74,7 @@ _KINDS = {
     **dict.fromkeys(("FILE", "FILE...", "PEM", "PIPELINE.yml", "PIPELINE.yml...", "RULES.yml"), "file"),
     "FOLDER": "folder",
     "SOURCE": "source",
-    "DESTINATION...": "host",
+    **dict.fromkeys(("DESTINATION...", "REF", "REF...", "REPO"), "host"),
     **dict.fromkeys(("HOST|INTEGRATION", "[HOST|INTEGRATION]...", "[REF|INTEGRATION]", "REF|INTEGRATION"), "registry"),
 }
 """What values are, by what help calls them; all others are nobody's to know."""

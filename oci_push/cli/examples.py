@@ -34,6 +34,33 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "oci-push push oci:image registry.example.com/team/app:1.4 --plan",
             ),
         ),
+        "inspect": (
+            Example(
+                "Platforms, layers, config and what refers to it", "oci-push inspect registry.example.com/team/app:1.4"
+            ),
+            Example("Of a layout in this folder, as JSON", "oci-push inspect oci:image --json"),
+        ),
+        "digest": (Example("What a tag names now", "oci-push digest registry.example.com/team/app:1.4"),),
+        "exists": (Example("Is it there already?", "oci-push exists registry.example.com/team/app:1.4"),),
+        "diff": (
+            Example(
+                "What a registry has, beside what lies here",
+                "oci-push diff registry.example.com/team/app:1.4 oci:image",
+            ),
+        ),
+        "check": (Example("Every byte of an image", "oci-push check registry.example.com/team/app:1.4"),),
+        "tag": (
+            Example(
+                "Move tags to a release, without its bytes", "oci-push tag registry.example.com/team/app:1.4 stable"
+            ),
+        ),
+        "delete": (
+            Example(
+                "See what would go, and delete nothing", "oci-push delete registry.example.com/team/app:1.4 --dry-run"
+            ),
+        ),
+        "tags": (Example("All of a repository", "oci-push tags registry.example.com/team/app"),),
+        "repos": (Example("Where the registry lists them", "oci-push repos registry.example.com"),),
         "run": (
             Example("Rehearse it, with a registry inside the process", "oci-push run pipeline.yml --sandbox"),
             Example(

@@ -7,7 +7,9 @@ when such a source is opened.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO
 
 from oci_push.errors import SourceError
@@ -19,9 +21,9 @@ from oci_push.model.source import SourceForm, SourceGrammar, SourceSpec
 from oci_push.runtime.context import Context
 from oci_push.sources import layout
 from oci_push.sources.base import ImageReader
-from oci_push.sources.files import FileBody, SpoolSpace
+from oci_push.sources.files import FileBody, SpoolSpace, unreadable
 from oci_push.sources.option_effects import about_form
-from oci_push.sources.readers import View, read_small, view_of
+from oci_push.sources.readers import FolderView, View, read_small
 from oci_push.sources.settings import Connect, Opening, SourceSettings
 
 
@@ -61,6 +63,41 @@ def by_content(opening: Opening, view: View) -> ImageReader:
         f"{view.name}: holds no image (neither an OCI layout nor manifest.json)",
         hint="give an OCI layout, an OCI archive or the output of docker save",
     )
+
+
+def view_of(opening: Opening, wants: str = "") -> View:
+    """Return what is named: a ``file``, a ``folder`` or ``stdin`` if `wants` says so, else a file or folder.
+
+    Raises `SourceError` where it is another, not there, or no tar.
+    """
+    spec = opening.spec
+    if "\0" in spec.path:
+        raise SourceError(f"{spec.path!r}: a path cannot hold a zero byte")
+    if wants != "stdin" and os.path.isdir(spec.path):
+        if wants == "file":
+            raise SourceError(f"{spec.path}: is a folder, {spec.kind} wants a file", hint=f"write oci:{spec.path}")
+        return FolderView(spec.path, Path(spec.path))
+    from oci_push.sources.tars import open_tar  # a folder needs none of what reads tars
+
+    limits = opening.settings.limits
+    path = Path(spec.path)
+    if wants == "stdin":
+        stream = opening.stdin or (sys.stdin.buffer if sys.stdin else None)
+        if stream is None:
+            raise SourceError("source -: stdin is closed", hint="pipe the archive in, or name its file")
+        return open_tar("stdin", stream, opening.spool, opening.context, limits)
+    try:
+        file = path.open("rb")
+    except FileNotFoundError as problem:
+        # Other programs write oci://HOST/REPO for a registry.
+        hint = f"a registry is written docker:{spec.path}" if spec.text.startswith("oci://") else None
+        raise SourceError(f"{spec.path}: no such file or folder", hint=hint) from problem
+    except OSError as problem:
+        raise unreadable(spec.path, problem) from problem
+    opening.spool.adopt(file)
+    if wants == "folder":
+        raise SourceError(f"{spec.path}: is a file, {spec.kind} wants a folder", hint=f"write oci-archive:{spec.path}")
+    return open_tar(spec.path, file, opening.spool, opening.context, limits)
 
 
 def _by(read: Callable[[Opening, View], ImageReader], wants: str = "") -> Callable[[Opening], ImageReader]:

@@ -19,7 +19,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("credentials", "limits", "redirects", "tls", "tls_in_tls"),
         ("*",),
         ("sockets",),
-        ("connection", "socks"),
+        ("connection", "settings", "socks"),
         ("dialing",),
         ("pool",),
         ("session",),
@@ -27,19 +27,19 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     # A blob's upload, one repository, all registries of a run.
     "registry": (("*",), ("upload",), ("repository",), ("clients",)),
     # Reading and compressing; the forms of images; the table that opens them.
-    "sources": (("base",), ("*",), ("layout", "remote"), ("archive_images",), ("docker_archive",), ("table",)),
-    # Text with places; everything that gives it a meaning.
-    "language": (("yaml_scalars",), ("document",), ("*",)),
-    # One repository's push; all of one image, and what is read back; a run's pushes; copies, and the unit of work.
+    "sources": (("base",), ("*",), ("layout", "remote", "tars"), ("archive_images",), ("docker_archive",), ("table",)),
+    # One blob, one tag, what a plan is; the push to one repository; to all of them; opening, planning and pushing.
     "engine": (
         ("*",),
         ("repository_push",),
         ("verify",),
         ("push",),
-        ("pusher", "replicate"),
-        ("machine", "regions"),
-        ("unit",),
+        ("ahead", "replicate"),
+        ("pusher", "regions"),
+        ("machine", "unit"),
     ),
+    # Text with places; everything that gives it a meaning.
+    "language": (("yaml_scalars",), ("document",), ("*",)),
     # What decides (schedule, conditions, simulation) knows nothing of those that do.
     "runner": (("*",), ("attempts", "report"), ("hooks",), ("steps",), ("run",)),
     # What is printed; options and the frame of a command; what several commands share, and the commands.

@@ -12,9 +12,9 @@ from oci_push.model.source import SourceSpec
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.context import Context
 from oci_push.sources.files import SpoolSpace
-from oci_push.sources.readers import open_tar
 from oci_push.sources.settings import Limits, Opening, SourceSettings
 from oci_push.sources.table import by_content
+from oci_push.sources.tars import open_tar
 
 SETTINGS = SourceSettings(spool_bytes=1 << 22, threads=1)
 SPEC = SourceSpec("docker-archive", "x", "", "docker-archive:x")

@@ -7,7 +7,7 @@ import pytest
 from oci_push.errors import UploadRejectedError
 from oci_push.protocol.uploads import UploadMethod, UploadSession
 from oci_push.providers.base import Capabilities
-from oci_push.registry.capabilities import LAST_BYTES, PROBE_BYTES, SINGLE_BYTES, WHOLE_BYTES, LearntCapabilities
+from oci_push.registry.capabilities import PROBE_BYTES, SINGLE_BYTES, WHOLE_BYTES, LearntCapabilities
 
 MIB = 1024 * 1024
 UPLOAD = UploadSession("https://registry.test/up")
@@ -59,6 +59,15 @@ def test_a_piece_takes_some_seconds_at_the_measured_speed() -> None:
     assert abilities.chunk_bytes(UPLOAD) == 60 * MIB
     abilities.measure(60 * MIB, 15.0)
     assert abilities.chunk_bytes(UPLOAD) == 30 * MIB
+
+
+def test_the_closing_request_carries_few_bytes_unless_the_whole_blob_leaves_in_seconds() -> None:
+    abilities = Host().run()
+    assert abilities.closing_bytes(40 * MIB, UPLOAD) == 16 * MIB  # how fast it is is not known
+    abilities.measure(16 * MIB, 2.0)
+    assert abilities.closing_bytes(60 * MIB, UPLOAD) == 60 * MIB
+    assert abilities.closing_bytes(60 * MIB + 1, UPLOAD) == 16 * MIB
+    assert abilities.closing_bytes(60 * MIB, UploadSession("https://r/u", chunk_max=5 * MIB)) == 5 * MIB
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0.01, 128 * MIB), (1000.0, 8 * MIB)])
@@ -177,5 +186,5 @@ def test_a_note_that_makes_no_sense_is_as_good_as_none() -> None:
     assert Host(piece_limit="many", pieces="perhaps").run().chunk_bytes(UPLOAD) == 16 * MIB
 
 
-def test_a_last_piece_is_smaller_than_any_piece() -> None:
-    assert Host().run().chunk_bytes(UPLOAD) > LAST_BYTES
+def test_a_last_piece_is_no_larger_than_the_first() -> None:
+    assert Host().run().chunk_bytes(UPLOAD) >= WHOLE_BYTES
