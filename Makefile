@@ -15,18 +15,20 @@ WORKERS ?= 4
 ONLY ?=
 BENCH ?= quick
 
-PROGRAMS := buildah docker-registry jq skopeo umoci
+PROGRAMS := buildah docker-registry fish jq skopeo umoci zsh
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile
 COVERAGE := --cov --cov-report=term $(if $(ONLY),,--cov-fail-under=95)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup programs lint check test format demo sweep bench pyz release clean
+.PHONY: help setup programs lint check test format words man demo sweep bench pyz release clean
 
 help:
 	@echo 'make check    format, lint, types and the fast tests'
 	@echo 'make test     all of that, plus tests against real registries and programs, with coverage'
 	@echo 'make format   put the code into shape'
+	@echo 'make words    write the table that completion reads, after a change of commands or options'
+	@echo 'make man      write the manual page to build/oci-push.1'
 	@echo 'make demo     run a pipeline against a registry in one process'
 	@echo 'make sweep    break every request of a push in every way, large images too (an hour)'
 	@echo 'make bench    measure beside every rival on PATH (5 minutes; BENCH=full: 12)'
@@ -60,6 +62,14 @@ test: programs lint
 format: $(READY)
 	@$(PY) -m ruff check --fix-only --exit-zero --quiet .
 	@$(PY) -m ruff format --quiet .
+
+words: $(READY)
+	@$(PY) -c 'from oci_push.cli.completion import source_of_table; print(source_of_table(), end="")' >$(VENV)/words.py
+	@mv $(VENV)/words.py oci_push/cli/complete_words.py
+
+man: $(READY)
+	@mkdir -p build
+	@$(VENV)/bin/oci-push man >build/oci-push.1
 
 demo: $(READY)
 	@$(VENV)/bin/oci-push run fixtures/demo/pipeline.yml --sandbox

@@ -20,6 +20,9 @@
     ├─ IncompleteError              exit 1    of several things, some failed; `report` tells each
     └─ Cancelled                    exit 130  asked to stop (143 for SIGTERM)
 
+Each has a code that is stable and can be searched for; `CODES` says what it means. Where one class has several, the
+one who raises it says which (`OciPushError.with_code`).
+
 A message starts with its object in lower case and has no full stop; the hint says what to do next. Much of what a
 message holds was written by others, so secrets are taken out here, for whoever reads it: a program of a user's that
 catches one of these sees no more than the command line prints.
@@ -28,12 +31,55 @@ Misuse of our own functions is ``ValueError``, ``TypeError`` or ``RuntimeError``
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self
 
 from msgspec import Struct
 
 from oci_push.secret import masked
+
+PAGE = "https://oci-push.readthedocs.io/en/stable/errors.html"
+"""Where `docs/errors.md` is read; each code is an anchor of it."""
+
+
+class Meaning(Struct, frozen=True):
+    """What a code stands for, and what to do where the error itself has no hint."""
+
+    title: str
+    hint: str
+
+
+CODES: Mapping[str, Meaning] = MappingProxyType(
+    {
+        "OCP-USAGE": Meaning("The command line is wrong", "see oci-push COMMAND --help"),
+        "OCP-CONFIG": Meaning("A file, variable or option is wrong", "mend the place that is named"),
+        "OCP-SOURCE": Meaning("The image cannot be read", "check its name, and that it is whole and can be read"),
+        "OCP-CONTENT": Meaning("The image is not what its manifest says", "build or copy it again"),
+        "OCP-LOGIN": Meaning("A login is missing or cannot be used", "see which one is used: oci-push whoami HOST"),
+        "OCP-REGISTRY": Meaning("The registry refused", "see what it can do: oci-push doctor HOST/REPO"),
+        "OCP-DENIED": Meaning("The login may not do this", "see what it was granted: oci-push auth explain HOST/REPO"),
+        "OCP-NOT-FOUND": Meaning("It is not there", "check the name; some registries want a repository made first"),
+        "OCP-REJECTED": Meaning("The registry does not take these bytes", "is a proxy limiting the size of requests?"),
+        "OCP-IMMUTABLE": Meaning(
+            "The tag may not be moved", "push under another tag, or make the repository's mutable"
+        ),
+        "OCP-RATE-LIMIT": Meaning("The registry wants less haste", "log in, wait, or give smaller --jobs"),
+        "OCP-UNAVAILABLE": Meaning("The registry has a failure of its own", "try again later, with larger --retries"),
+        "OCP-PROTOCOL": Meaning("The registry broke the specification", "is it a registry, and no web page or proxy?"),
+        "OCP-NET": Meaning("The connection broke", "try again; --retries says how often"),
+        "OCP-NET-NAME": Meaning("The host's name cannot be resolved", "check the name and this machine's DNS"),
+        "OCP-NET-CONNECT": Meaning("Nothing answers at the address", "is the registry up and reachable?"),
+        "OCP-NET-PROXY": Meaning("The proxy does not let us through", "see the proxies in use: oci-push doctor"),
+        "OCP-TLS-UNKNOWN-CA": Meaning("The certificate's authority is not known", "name its file with --ca-file"),
+        "OCP-TLS-CERTIFICATE": Meaning("The certificate cannot be accepted", "have the registry's certificate renewed"),
+        "OCP-TLS-NONE": Meaning("The server does not speak TLS", "if it is plain http, say --plain-http"),
+        "OCP-TIMEOUT": Meaning("A time limit ended the work", "give it more time; what arrived is not sent again"),
+        "OCP-STOPPED": Meaning("The work was asked to stop", "the same command goes on where this one stopped"),
+        "OCP-OTHER": Meaning("Something else went wrong", "run it again with --debug"),
+    }
+)
+"""Every code; a new one gets its section in `docs/errors.md`."""
 
 
 class OciPushError(Exception):
@@ -46,6 +92,7 @@ class OciPushError(Exception):
     """
 
     exit_code = 1
+    code = "OCP-OTHER"
     transient = False
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -56,6 +103,20 @@ class OciPushError(Exception):
         self.in_doubt = False
         self.is_stored = False
         self.report: Any = None
+
+    @property
+    def advice(self) -> str:
+        """Return what to do: the error's own hint, or that of its code."""
+        return self.hint or CODES[self.code].hint
+
+    @property
+    def link(self) -> str:
+        """Return where its code is explained."""
+        return link_of(self.code)
+
+    def with_code(self, code: str) -> Self:
+        """Return the same error with a code that says more than its class's."""
+        return self._changed(code=code)
 
     def with_more(self, text: str) -> Self:
         """Return the same error with `text` after its message."""
@@ -93,6 +154,11 @@ class OciPushError(Exception):
         return message if self.attempts == 1 else f"{message}; given up after {self.attempts} attempts"
 
 
+def link_of(code: str) -> str:
+    """Return where a code is explained."""
+    return f"{PAGE}#{code.lower()}"
+
+
 class Diagnostic(Struct, frozen=True):
     """One thing wrong in an input file.
 
@@ -119,6 +185,7 @@ class ConfigError(OciPushError):
     """Refuse a pipeline, a configuration file, a variable or an argument; carries every problem found."""
 
     exit_code = 2
+    code = "OCP-CONFIG"
 
     def __init__(self, message: str = "", *, problems: Iterable[Diagnostic] = (), hint: str | None = None) -> None:
         self.problems = tuple(problems) or (Diagnostic(message, hint=hint),)
@@ -129,16 +196,20 @@ class SourceError(OciPushError):
     """Report that an image could not be read where the user said it is."""
 
     exit_code = 3
+    code = "OCP-SOURCE"
 
 
 class ContentMismatchError(SourceError):
     """Report bytes whose size or digest is not what the manifest naming them says."""
+
+    code = "OCP-CONTENT"
 
 
 class CredentialsError(OciPushError):
     """Report that a login could not be found, read or used."""
 
     exit_code = 4
+    code = "OCP-LOGIN"
 
 
 class RegistryError(OciPushError):
@@ -150,6 +221,7 @@ class RegistryError(OciPushError):
     """
 
     exit_code = 5
+    code = "OCP-REGISTRY"
 
     def __init__(
         self,
@@ -178,33 +250,45 @@ class RegistryError(OciPushError):
 class DeniedError(RegistryError):
     """Report that the registry knows who we are, or that we are nobody, and says no."""
 
+    code = "OCP-DENIED"
+
 
 class NotFoundError(RegistryError):
     """Report that the repository, manifest, blob or upload does not exist there."""
+
+    code = "OCP-NOT-FOUND"
 
 
 class UploadRejectedError(RegistryError):
     """Report that the registry refused bytes in the form in which they were sent (400, 413, 416)."""
 
+    code = "OCP-REJECTED"
+
 
 class ImmutableTagError(RegistryError):
     """Report a tag that exists with another digest and may not be moved."""
+
+    code = "OCP-IMMUTABLE"
 
 
 class RateLimitedError(RegistryError):
     """Report that the registry asked us to slow down (429)."""
 
     transient = True
+    code = "OCP-RATE-LIMIT"
 
 
 class UnavailableError(RegistryError):
     """Report a failure on the registry's side that may pass: 408, 425, 499, and 5xx but for what lasts (501, 505)."""
 
     transient = True
+    code = "OCP-UNAVAILABLE"
 
 
 class ProtocolViolationError(RegistryError):
     """Report an answer that the distribution specification does not allow."""
+
+    code = "OCP-PROTOCOL"
 
 
 class NetworkError(OciPushError):
@@ -214,6 +298,7 @@ class NetworkError(OciPushError):
     """
 
     exit_code = 6
+    code = "OCP-NET"
 
     def __init__(self, message: str, *, hint: str | None = None, transient: bool = True, is_away: bool = True) -> None:
         super().__init__(message, hint=hint)
@@ -225,10 +310,13 @@ class DeadlineError(OciPushError):
     """Report that a time limit given by the user ended the work."""
 
     exit_code = 7
+    code = "OCP-TIMEOUT"
 
 
 class Cancelled(OciPushError):
     """Report that the work was asked to stop; `exit_code` is 128 plus the signal's number."""
+
+    code = "OCP-STOPPED"
 
     def __init__(self, message: str = "cancelled", *, signal_number: int = 2) -> None:
         super().__init__(message)
@@ -240,8 +328,9 @@ class IncompleteError(OciPushError):
 
     @classmethod
     def of(cls, what: str, errors: Sequence[OciPushError]) -> Self:
-        """Return the error of several; its text and hint are the first one's, after `what` was done of them."""
+        """Return the error of several; text, hint and code are the first one's, after `what` was done of them."""
         made = cls(f"{what}: {errors[0]}" if errors else what, hint=errors[0].hint if errors else None)
+        made = made.with_code(errors[0].code) if errors else made
         return made._changed(transient=bool(errors) and all(error.transient for error in errors))
 
 

@@ -31,7 +31,7 @@ VERSION: Version = 1
 
 
 class ErrorForm(Struct, frozen=True):
-    """An error as data: its class, its message, its hint and its exit code.
+    """An error as data: its class, its message, its hint and its exit code; `code` and `link` as people are told.
 
     `problems` are the places of a configuration error; reports leave them out.
     """
@@ -41,11 +41,13 @@ class ErrorForm(Struct, frozen=True):
     hint: str | None
     exit_code: int
     problems: tuple[Diagnostic, ...] | UnsetType = UNSET
+    code: str | UnsetType = UNSET
+    link: str | UnsetType = UNSET
 
     @classmethod
     def of(cls, error: OciPushError) -> ErrorForm:
         """Return an error as reports show it."""
-        return cls(type(error).__name__, str(error), error.hint, error.exit_code)
+        return cls(type(error).__name__, str(error), error.hint, error.exit_code, code=error.code, link=error.link)
 
     @classmethod
     def or_none(cls, error: OciPushError | None) -> ErrorForm | None:
@@ -60,6 +62,8 @@ class ErrorForm(Struct, frozen=True):
         made: OciPushError = kind(self.message)
         if isinstance(made, ConfigError) and self.problems:
             made = ConfigError(self.message, problems=self.problems)
+        if self.code in errors.CODES:
+            made = made.with_code(str(self.code))
         return made.with_hint(self.hint).with_exit_code(self.exit_code)
 
 

@@ -49,7 +49,7 @@ GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
     "Registries": {
         "tags": ("List a repository's tags.", "tags:tags"),
         "repos": ("List a registry's repositories, where it offers that.", "tags:repos"),
-        "doctor": ("Examine a registry with real requests.", "doctor:doctor"),
+        "doctor": ("Examine this machine, or a registry with real requests.", "doctor:doctor"),
         "sandbox": ("Serve a registry on loopback, to rehearse with.", "sandbox:sandbox"),
         "integrations": (
             "Take over registries that are described elsewhere.",
@@ -69,18 +69,22 @@ GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
             },
         ),
     },
+    "Setting up": {
+        "init": ("Write an oci-push.yaml and a pipeline from what lies here.", "init:init"),
+        "completion": ("Print the script that completes words in a shell.", "completion:completion"),
+        "man": ("Print the manual page.", "man:man"),
+    },
 }
 """What the root's help lists: of each command a summary of at most 62 characters, and its module and function or a
 table of further commands."""
 
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
-_COMPLETION = ("--install-completion", "--show-completion")
+COMPLETE = "__complete"
+"""The word that shells ask with what may come next; see `cli.complete`."""
 _HELP = ("-h", "--help")
 _OPTIONS = (
     ("-h, --help", "Show this; `oci-push COMMAND --help` tells more."),
     ("--version", "Print the version."),
-    ("--install-completion", "Set up completion for the current shell."),
-    ("--show-completion", "Print what sets it up."),
 )
 
 
@@ -109,10 +113,13 @@ def start() -> None:
 def main() -> None:
     """Run the program; where all went well but stdout did not take the results, end with 1."""
     words = sys.argv[1:]
-    completing = os.environ.get("_OCI_PUSH_COMPLETE", "")
-    if not completing and words[:1] == ["--version"]:
+    if words[:1] == [COMPLETE]:
+        from oci_push.cli.complete import answer
+
+        _show(answer(words[1:], os.environ), 0)
+    if words[:1] == ["--version"]:
         _show(f"oci-push {__version__}", 0)
-    if not completing and (not words or words[0] in _HELP):
+    if not words or words[0] in _HELP:
         _show(root_help(), 0 if words else 2)
     from oci_push.cli.output import lost_results, open_doors, tell
     from oci_push.secret import learn_logins
@@ -121,7 +128,7 @@ def main() -> None:
     for word in sys.argv:
         learn_logins(word)
     try:
-        _run(words, is_completing=bool(completing))
+        _call(words)
     except SystemExit as end:
         lost = lost_results()
         if lost is None:
@@ -141,22 +148,14 @@ def _show(text: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _run(words: list[str], *, is_completing: bool) -> None:
-    if is_completing or words[0] in _COMPLETION:
-        typed = os.environ.get("_TYPER_COMPLETE_ARGS", "") or os.environ.get("COMP_WORDS", "")
-        _by_typer(typed.split()[1:], with_completion=True)
-    elif words[0] not in COMMANDS:
-        _refuse(words[0])
-    else:
-        _call(words)
-
-
 def _call(words: list[str]) -> None:
     """Read plain words here, and leave everything else to Typer."""
     place: Any = COMMANDS
     left = words
     while left and isinstance(place, dict) and left[0] in place:
         place, left = place[left[0]][1], left[1:]
+    if isinstance(place, dict) and left and left[0] not in _HELP:
+        _refuse(words[: len(words) - len(left)], left[0], place)
     if isinstance(place, str):
         from oci_push.cli.words import call, parameters, read
 
@@ -168,7 +167,11 @@ def _call(words: list[str]) -> None:
             gc.enable()
             call(command, takes, given)
             return
-    _by_typer(words, with_completion=False)
+    from oci_push.cli.typed import application, run
+
+    gc.freeze()
+    gc.enable()
+    run(application(words, COMMANDS, command_of, about=ABOUT, help_names=_HELP))
 
 
 def root_help() -> str:
@@ -181,15 +184,6 @@ def root_help() -> str:
     return "\n".join(lines)
 
 
-def _by_typer(words: list[str], *, with_completion: bool) -> None:
-    from oci_push.cli.typed import application
-
-    app = application(words, COMMANDS, command_of, about=ABOUT, help_names=_HELP, with_completion=with_completion)
-    gc.freeze()
-    gc.enable()
-    app(prog_name="oci-push")
-
-
 def command_of(place: str) -> Any:
     """Return what a command calls, by its module and function, importing it now."""
     import importlib
@@ -198,15 +192,21 @@ def command_of(place: str) -> Any:
     return getattr(importlib.import_module(f"oci_push.cli.{module}"), function)
 
 
-def _refuse(word: str) -> None:
+def _refuse(above: list[str], word: str, table: dict[str, Any]) -> NoReturn:
+    """Tell that there is no such word in a table of commands, and which is near."""
     import difflib
 
     from oci_push.cli.output import tell
+    from oci_push.errors import link_of
 
+    known = (*table, *_HELP, *(() if above else ("--version",)))
     end = word.find("=") if word.startswith("--") else 2 if word.startswith("-") else -1
     name, value = (word[:end], word[end:].strip("=")) if end > 0 else (word, "")
-    near = difflib.get_close_matches(name, (*COMMANDS, *_HELP, "--version", *_COMPLETION), n=1)
+    near = difflib.get_close_matches(name, known, n=1)
     kind = "option" if word.startswith("-") else "command"
-    tell(f"error: no such {kind}: {name + '***' * bool(value)!r}")  # the value may be a password
-    tell(f"  hint: {f'did you mean {near[0]}?' if near else 'see oci-push --help'}")
+    shown = repr(name + "***" * bool(value))  # the value may be a password
+    whole = " ".join(["oci-push", *above])
+    tell(f"error: {whole} has no {kind} {shown}" if above else f"error: no such {kind}: {shown}")
+    tell(f"  hint: {f'did you mean {near[0]}?' if near else f'see {whole} --help'}")
+    tell(f"  help: OCP-USAGE {link_of('OCP-USAGE')}")
     sys.exit(2)

@@ -100,14 +100,18 @@ def reported() -> Iterator[None]:
 
 
 def show_error(error: OciPushError, *, before: str = "") -> None:
-    """Print an error and its hint; a configuration error's problems one a line. `before` says what it belongs to."""
+    """Print an error, what to do, and where its code is explained; a configuration error's problems one a line.
+
+    `before` says what the error belongs to.
+    """
     if isinstance(error, ConfigError) and len(error.problems) > 1:
         for problem in error.problems:
             issue("error", str(problem), problem.hint, _place(problem))
-        return
-    before = "" if str(error).startswith(before) else before
-    place = _place(error.problems[0]) if isinstance(error, ConfigError) else Place()
-    issue("error", f"{before}{error}", error.hint, place)
+    else:
+        before = "" if str(error).startswith(before) else before
+        place = _place(error.problems[0]) if isinstance(error, ConfigError) else Place()
+        issue("error", f"{before}{error}", error.advice, place)
+    tell(f"  help: {error.code} {error.link}")
 
 
 def _place(problem: Diagnostic) -> Place:

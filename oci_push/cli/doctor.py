@@ -1,15 +1,20 @@
-"""`oci-push doctor`: what stands between us and a registry, and what the registry can do."""
+"""`oci-push doctor`: this machine; or what stands between us and a registry, and what the registry can do."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
+from msgspec.structs import asdict
+
+from oci_push import __version__
+from oci_push.api import this_environment
 from oci_push.cli import options, targets
 from oci_push.cli.command import run_command, show_error, takes
 from oci_push.cli.options import AsJson, Connection, Family
 from oci_push.cli.output import say, say_json, table, tell
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.words import Argument
+from oci_push.errors import ConfigError
 from oci_push.model.reference import Repository
 from oci_push.providers.families import find_family
 from oci_push.registry.doctor import Doctor, Examination, scratch_repositories
@@ -19,8 +24,12 @@ from oci_push.runtime.context import Context
 @takes(Connection)
 def doctor(
     reference: Annotated[
-        str, Argument(metavar="REF|INTEGRATION", help="HOST[:PORT]/REPO, or a registry of oci-push.yaml.")
-    ],
+        str,
+        Argument(
+            metavar="[REF|INTEGRATION]",
+            help="HOST[:PORT]/REPO, or a registry of oci-push.yaml. Without it, this machine is examined.",
+        ),
+    ] = "",
     as_json: AsJson = False,
     username: options.Username = "",
     password_stdin: options.PasswordStdin = False,
@@ -29,12 +38,22 @@ def doctor(
     *,
     connection: Connection,
 ) -> None:
-    """Examine a registry with real requests, in scratch repositories beside the one named, and clean up.
+    """Examine this machine, or a registry with real requests.
 
-    What is measured is remembered for a week, and later pushes go by it.
+    Of the machine: temporary folder, limits, memory of earlier runs, proxies, clock, login files and helpers,
+    certificate authorities, libraries. Exit 1 where something will keep images from being pushed.
+
+    A registry is examined in scratch repositories beside the one named, which are cleaned up. What is measured is
+    remembered for a week, and later pushes go by it.
     """
 
     def work(context: Context) -> int:
+        if not reference:
+            own = {"username": username, "password_stdin": password_stdin, "no_memory": no_memory, "family": family}
+            given = [name for name, value in (*own.items(), *asdict(connection).items()) if value and name != "debug"]
+            if given:
+                raise ConfigError(f"--{given[0].replace('_', '-')} has no effect without a registry", hint="name one")
+            return _examine_machine(context, as_json=as_json)
         common = connection.common(username=username, password_stdin=password_stdin, no_memory=no_memory)
         named = targets.of_family(targets.image_target(reference, targets.read_config(connection)), family)
         with common.pusher(context, LineRenderer(quiet=as_json)) as pusher:
@@ -59,6 +78,25 @@ def doctor(
         return found.error.exit_code if found.error else 0
 
     run_command(work, what="doctor")
+
+
+def _examine_machine(context: Context, *, as_json: bool) -> int:
+    from oci_push.engine.machine import Machine, Verdict, examine_machine
+
+    environment = this_environment()
+    logins = targets.auth_files(None).places
+    found = examine_machine(Machine(environment.env, environment.home, context.clock, logins, __version__))
+    counts = {kind: sum(one.verdict is kind for one in found) for kind in Verdict}
+    if as_json:
+        say_json({"findings": [asdict(one) for one in found], **{str(kind): count for kind, count in counts.items()}})
+    else:
+        rows = [(one.check, one.verdict.value, one.text) for one in found]
+        for line, hint in zip(table(("check", "result", "detail"), rows), ["", *(f.hint for f in found)], strict=True):
+            say(line)
+            if hint:
+                say(f"  hint: {hint}")
+        say(f"{counts[Verdict.PROBLEM]} problems, {counts[Verdict.WARNING]} warnings")
+    return 1 if counts[Verdict.PROBLEM] else 0
 
 
 def _to_json(host: str, family: str, here: Repository, found: Examination) -> dict[str, object]:

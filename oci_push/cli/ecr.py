@@ -33,9 +33,9 @@ _CLOUD = known_regional("ecr")
 class Caller(Struct, frozen=True):
     """Who asks AWS."""
 
-    profile: Annotated[str, Option("Profile of AWS's configuration.", under=LOGIN)] = ""
+    profile: Annotated[str, Option("Profile of AWS's configuration.", metavar="NAME", under=LOGIN)] = ""
     role_arn: Annotated[str, Option("Assume this role first.", metavar="ARN", under=LOGIN)] = ""
-    external_id: Annotated[str, Option("What the role's trust policy asks for.", under=LOGIN)] = ""
+    external_id: Annotated[str, Option("What the role's trust policy asks for.", metavar="ID", under=LOGIN)] = ""
     debug: Debug = False
 
     def identity(self, region: str = "") -> CloudIdentity:
@@ -47,7 +47,9 @@ class Caller(Struct, frozen=True):
 class RegionalCaller(Caller, frozen=True):
     """Who asks AWS, and about the registry of which region."""
 
-    region: Annotated[str, Option("The registry's region; else AWS_REGION or the profile's.", under=LOGIN)] = ""
+    region: Annotated[
+        str, Option("The registry's region; else AWS_REGION or the profile's.", metavar="NAME", under=LOGIN)
+    ] = ""
 
     def endpoint(self) -> RegistryEndpoint:
         """Return the registry; raises `ConfigError` where no region is known."""

@@ -18,7 +18,7 @@ from oci_push.cli.progress import LineRenderer
 from oci_push.cli.targets import Target
 from oci_push.cli.words import LOGIN, Argument, Option
 from oci_push.credentials.writing import Changed, choose_file, remove_login, store_login, writable_places
-from oci_push.errors import ConfigError, CredentialsError, DeniedError
+from oci_push.errors import Cancelled, ConfigError, CredentialsError, DeniedError
 from oci_push.model.endpoint import Credential
 from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.protocol.ping import ping
@@ -37,7 +37,7 @@ _SCRATCH = "oci-push-login"
 @takes(Connection)
 def login(
     registry: Registry,
-    username: Annotated[str, Option("Asked for at a terminal.", short="-u", under=LOGIN)] = "",
+    username: Annotated[str, Option("Asked for at a terminal.", short="-u", metavar="NAME", under=LOGIN)] = "",
     password_stdin: options.PasswordStdin = False,
     authfile: targets.AuthFile = None,
     family: Family = "",
@@ -120,8 +120,11 @@ def _typed(host: str, family: str, username: str, *, password_stdin: bool) -> Cr
     elif sys.stdin is not None and sys.stdin.isatty():
         import typer  # asks at a terminal
 
-        name = username or str(typer.prompt("Username", default=filler or None, err=True))
-        typed = str(typer.prompt("Password or token", hide_input=True, err=True))
+        try:
+            name = username or str(typer.prompt("Username", default=filler or None, err=True))
+            typed = str(typer.prompt("Password or token", hide_input=True, err=True))
+        except typer.Abort:
+            raise Cancelled("login: stopped at the question").with_hint("nothing was kept") from None
         password = basic_password(typed, "the terminal")
         given = Credential("" if name == filler else name, password, source="the terminal")
     else:

@@ -22,7 +22,7 @@ from oci_push.errors import ConfigError
 from oci_push.model.endpoint import Credential, TlsConfig
 from oci_push.model.identity import RepositoryCreation
 from oci_push.protocol.credentials import basic_password, basic_user
-from oci_push.providers.families import is_region
+from oci_push.providers.families import FAMILY_NAMES, is_region
 from oci_push.runtime.files import check_writable
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.secret import Secret
@@ -52,12 +52,20 @@ AsJson = Annotated[bool, Option("Print the result as JSON.", name="--json", unde
 CaFile = Annotated[str, Option("Trust these CAs as well.", metavar="PEM", under=LOGIN)]
 Debug = Annotated[bool, Option("Log every request (never a secret) to stderr.", acts=_debug, under=OUTPUT)]
 Family = Annotated[
-    str, Option("What the registry is, where its host does not tell: harbor, …", metavar="NAME", under=TARGET)
+    str,
+    Option(
+        "What the registry is, where its host does not tell: harbor, …",
+        metavar="NAME",
+        choices=FAMILY_NAMES,
+        under=TARGET,
+    ),
 ]
 NoMemory = Annotated[bool, Option("Neither use nor keep facts from earlier runs.", under=SPEED)]
 PasswordStdin = Annotated[bool, Option("Read the password from stdin.", under=LOGIN)]
 Quiet = Annotated[bool, Option("Print only results and errors.", short="-q", under=OUTPUT)]
-Username = Annotated[str, Option("Log in as this user, with --password-stdin.", short="-u", under=LOGIN)]
+Username = Annotated[
+    str, Option("Log in as this user, with --password-stdin.", short="-u", metavar="NAME", under=LOGIN)
+]
 Var = Annotated[list[str] | None, Option("Set a variable.", metavar="NAME=VALUE")]
 
 
@@ -133,13 +141,14 @@ class Common(Connection, frozen=True):
     username: Username = ""
     password_stdin: PasswordStdin = False
     compression: Annotated[
-        str, Option("For layers stored uncompressed; gzip if not given.", metavar="gzip|zstd|none", under=SOURCE)
+        str,
+        Option("For layers stored uncompressed; gzip if not given.", choices=("gzip", "zstd", "none"), under=SOURCE),
     ] = ""
-    compression_level: Annotated[int, Option("0: the algorithm's usual one.", under=SOURCE)] = 0
+    compression_level: Annotated[int, Option("0: the algorithm's usual one.", metavar="LEVEL", under=SOURCE)] = 0
     format: Annotated[
-        str, Option("Of manifests built for a docker-archive.", metavar="auto|docker|oci", under=SOURCE)
+        str, Option("Of manifests built for a docker-archive.", choices=("auto", "docker", "oci"), under=SOURCE)
     ] = "auto"
-    tmpdir: Annotated[Path | None, Option("Folder for temporary files.", under=SOURCE)] = None
+    tmpdir: Annotated[Path | None, Option("Folder for temporary files.", metavar="FOLDER", under=SOURCE)] = None
     no_mount: Annotated[bool, Option("Never mount blobs from other repositories.", under=SPEED)] = False
     no_memory: NoMemory = False
     jobs: Annotated[
@@ -172,18 +181,14 @@ class Common(Connection, frozen=True):
         Path | None, Option("Write what was pushed as variables, also to $GITHUB_OUTPUT.", metavar="FILE", under=OUTPUT)
     ] = None
     export_format: Annotated[
-        str, Option("By default told by the file and the CI.", metavar="dotenv|github|gitlab", under=OUTPUT)
+        str, Option("By default told by the file and the CI.", choices=("dotenv", "github", "gitlab"), under=OUTPUT)
     ] = ""
     timeout: Annotated[float, Option("Seconds for the whole command; 0: none.", min=0, under=SPEED)] = 0
     quiet: Quiet = False
 
     def check(self) -> None:
-        """Refuse values outside the closed lists, and options that take the effect from one another."""
+        """Refuse options that take the effect from one another."""
         Connection.check(self)
-        if self.compression not in ("", "gzip", "zstd", "none"):
-            raise ConfigError(f"--compression {self.compression!r} is not known", hint="gzip, zstd or none")
-        if self.format not in ("auto", "docker", "oci"):
-            raise ConfigError(f"--format {self.format!r} is not known", hint="auto, docker or oci")
         if self.compression_level and self.compression == "none":
             raise ConfigError("--compression-level has no effect with --compression none", hint="leave out one of them")
         if self.compression_level:

@@ -44,9 +44,9 @@ class PipelineOptions(VariableOptions, frozen=True):
             under=SAFETY,
         ),
     ] = None
-    foreign: Annotated[str, Option("What steps of types that are not run here count as.", metavar="skip|success")] = (
-        "skip"
-    )
+    foreign: Annotated[
+        str, Option("What steps of types that are not run here count as.", choices=("skip", "success"))
+    ] = "skip"
     auto_push: Annotated[
         bool, Option("Push the images of build steps too, unless they say disable_push.", under=TARGET)
     ] = False
@@ -61,11 +61,6 @@ class PipelineOptions(VariableOptions, frozen=True):
     max_retry_wait: Annotated[
         float, Option("The longest wait of a retry: block.", metavar="SECONDS", min=0, under=SPEED)
     ] = MAX_WAIT_S
-
-    def check(self) -> None:
-        """Refuse values outside the closed list."""
-        if self.foreign not in ("skip", "success"):
-            raise ConfigError(f"--foreign {self.foreign!r} is not known", hint="skip or success")
 
     def settings(self, assumed: SimulatedResults, **more: Any) -> RunSettings:
         """Return what these options say of a run; `more` are its fields that a plan has not."""

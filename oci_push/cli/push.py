@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 def push(
     source: Annotated[str, Argument(metavar="SOURCE", help=f"{GRAMMAR.known}.")],
     destination: Annotated[list[str], Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
-    tag: Annotated[list[str] | None, Option("One more tag for every destination.", short="-t", under=TARGET)] = None,
+    tag: Annotated[
+        list[str] | None, Option("One more tag for every destination.", short="-t", metavar="TAG", under=TARGET)
+    ] = None,
     platform: Annotated[
         list[str] | None, Option("Only this image of an index.", metavar="OS/ARCH[/VARIANT]", under=SOURCE)
     ] = None,

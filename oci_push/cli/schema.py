@@ -18,7 +18,6 @@ from oci_push.engine.compare import Diff
 from oci_push.engine.existence import Existence, NamedDigest
 from oci_push.engine.inspect import Inspection
 from oci_push.engine.listing import RepositoryList, TagList
-from oci_push.errors import ConfigError
 from oci_push.forms import schema as schema_of
 from oci_push.language.config_schema import config_schema
 from oci_push.language.language_schema import language_schema
@@ -54,7 +53,9 @@ FORMS: Mapping[str, Callable[[], dict[str, object]]] = MappingProxyType(
 
 
 def schema(
-    form: Annotated[str, Argument(metavar="FORM", help=f"What is described: {', '.join(FORMS)}.")] = "pipeline",
+    form: Annotated[
+        str, Argument(metavar="FORM", help=f"What is described: {', '.join(FORMS)}.", choices=tuple(FORMS))
+    ] = "pipeline",
 ) -> None:
     """Print the JSON Schema of a form, for editors that complete and explain keys.
 
@@ -62,8 +63,6 @@ def schema(
     """
 
     def work(context: Context) -> int:
-        if form not in FORMS:
-            raise ConfigError(f"there is no schema of {form!r}", hint=f"forms: {', '.join(FORMS)}")
         say_json(FORMS[form]())
         return 0
 

@@ -1,65 +1,79 @@
-"""The command line as Typer sees it: what says help, completes words and explains mistakes."""
+"""The command line as Typer sees it: what says help and explains mistakes."""
 
 from __future__ import annotations
 
+import difflib
 import inspect
-import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, NoReturn
 
 import typer
 from typer.core import TyperCommand
 
-from oci_push.cli.words import (
-    LOGIN,
-    OUTPUT,
-    SAFETY,
-    SOURCE,
-    SPEED,
-    TARGET,
-    Argument,
-    Command,
-    Parameter,
-    call,
-    parameters,
-)
+from oci_push.cli.describe import describe
+from oci_push.cli.examples import EXAMPLES
+from oci_push.cli.output import tell
+from oci_push.cli.words import Argument, Command, Parameter, call, parameters
+from oci_push.errors import link_of
 
 _MAY_BE_EMPTY = ("allow_env",)  # a list of names, that may well hold none
-_HEADINGS = ("Arguments", TARGET, SOURCE, LOGIN, SPEED, SAFETY, OUTPUT, "Options")
-_METAVARS = {"int": "N", "float": "SECONDS", "Path": "PATH", "str": "TEXT"}
+_UsageError: Any = typer.BadParameter.__mro__[1]
+"""What Typer raises for all that is wrong with words; it has no public name."""
+
+
+class Mistake(typer.BadParameter):
+    """Tell of a value that cannot be meant so, and of the option or argument that it is for."""
+
+    def __init__(self, ctx: typer.Context, parameter: Parameter, problem: str, hint: str = "") -> None:
+        super().__init__(problem, ctx, param_hint=parameter.names[0] if parameter.names else parameter.metavar)
+        self.shown = f"{self.param_hint} {problem}"
+        self.hint = hint
 
 
 class StrictCommand(TyperCommand):
-    """Typer's command, which refuses empty values (of variables that are not set) and numbers that are none.
+    """Typer's command, which refuses values that are empty (of variables that are not set) or outside what is allowed.
 
-    Its help has the options under their headings.
+    Its help has the options under their headings, and examples.
     """
+
+    command: ClassVar[Command]
+    path: ClassVar[tuple[str, ...]]
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # its base's own
         """Look at what was typed, then let Typer read it."""
-        typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
-        left = super().parse_args(ctx, args)
-        for option in self.params:
-            name = option.name or ""
-            value = typed.get(name) if option.param_type_name == "option" else None
-            if name not in _MAY_BE_EMPTY and "" in (value if isinstance(value, list) else [value]):
-                raise typer.BadParameter("it is empty; is the variable set that it was made of?", ctx, option)
-            number = ctx.params.get(name)
-            if isinstance(number, float) and not math.isfinite(number):
-                raise typer.BadParameter(f"{number} is no number of seconds; 0 is none", ctx, option)
-        return left
+        try:
+            typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        except _UsageError as mistake:
+            mistake.ctx = ctx
+            raise
+        for one in parameters(self.command):
+            given = typed.get(one.name)
+            for word in given if isinstance(given, (list, tuple)) else [given]:
+                if word == "" and one.names and one.name not in _MAY_BE_EMPTY:
+                    raise Mistake(ctx, one, "is empty", "is the variable set that it was made of?")
+                problem, hint = one.refusal(word) if isinstance(word, str) and word else ("", "")
+                if problem:
+                    raise Mistake(ctx, one, problem, hint)
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """Write how it is called."""
+        formatter.write_usage(ctx.command_path, describe(self.command).usage)
 
     def format_options(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         """Write arguments and options under their headings."""
-        headings: dict[str, list[tuple[str, str]]] = {}
-        for one in self.get_params(ctx):
-            record = one.get_help_record(ctx)
-            if record is not None:
-                kind = "Arguments" if one.param_type_name == "argument" else "Options"
-                headings.setdefault(getattr(one, "rich_help_panel", None) or kind, []).append(record)
-        for heading in sorted(headings, key=_HEADINGS.index):
+        for heading, rows in describe(self.command).headings.items():
             with formatter.section(heading):
-                formatter.write_dl(headings[heading])
+                formatter.write_dl([(row.written, row.text) for row in rows])
+
+    def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """Write the examples, none of which is wrapped: they are there to be copied."""
+        examples = EXAMPLES.get(" ".join(self.path), ())
+        if examples:
+            with formatter.section("Examples"):
+                for number, example in enumerate(examples):
+                    formatter.write(f"{chr(10) if number else ''}  # {example.text}\n  {example.line}\n")
 
 
 def every_command(table: Mapping[str, Any], *above: str) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -78,7 +92,6 @@ def application(
     *,
     about: str,
     help_names: Sequence[str],
-    with_completion: bool,
 ) -> typer.Typer:
     """Build Typer's application; of the commands that are not `named` it knows the name and the summary alone.
 
@@ -88,7 +101,7 @@ def application(
         name="oci-push",
         help=about,
         no_args_is_help=True,
-        add_completion=with_completion,
+        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": list(help_names)},
@@ -97,16 +110,18 @@ def application(
     def nothing() -> None:
         """Stand for a command that is not called."""
 
-    def add(into: typer.Typer, table: Mapping[str, Any], named: Sequence[str]) -> None:
+    def add(into: typer.Typer, table: Mapping[str, Any], named: Sequence[str], *above: str) -> None:
         for name, (summary, place) in table.items():
-            if isinstance(place, str):
-                is_called = named[:1] == [name]
-                command = _for_typer(find(place)) if is_called else nothing
-                into.command(name, cls=StrictCommand, help=None if is_called else summary)(command)
-            else:
+            if not isinstance(place, str):
                 inner = typer.Typer(no_args_is_help=True, help=summary)
-                add(inner, place, named[1:] if named[:1] == [name] else [])
+                add(inner, place, named[1:] if named[:1] == [name] else [], *above, name)
                 into.add_typer(inner, name=name)
+            elif named[:1] == [name]:
+                command = find(place)
+                kind = type("Called", (StrictCommand,), {"command": staticmethod(command), "path": (*above, name)})
+                into.command(name, cls=kind)(_for_typer(command))
+            else:
+                into.command(name, help=summary, short_help=summary)(nothing)
 
     app.callback()(nothing)
     add(app, table, list(named))
@@ -132,18 +147,41 @@ def _for_typer(command: Command) -> Command:
 
 
 def _marked(parameter: inspect.Parameter) -> Any:
+    """Return what Typer reads a parameter by; what is said of it is ours."""
     read = Parameter(parameter)
-    hint, marker = parameter.annotation.__origin__, read.marker
-    if isinstance(marker, Argument):
-        return Annotated[hint, typer.Argument(metavar=marker.metavar, help=marker.help)]
-    return Annotated[
-        hint,
-        typer.Option(
-            *read.names,
-            help=marker.help,
-            metavar=None if read.kind is bool else marker.metavar or _METAVARS[read.kind.__name__],
-            min=marker.min,
-            max=marker.max,
-            rich_help_panel=marker.under,
-        ),
-    ]
+    hint = parameter.annotation.__origin__
+    if isinstance(read.marker, Argument):
+        return Annotated[hint, typer.Argument(metavar=read.metavar)]
+    return Annotated[hint, typer.Option(*read.names)]
+
+
+def run(app: typer.Typer) -> NoReturn:
+    """Run an application, and tell of a mistake in our words."""
+    try:
+        code = app(prog_name="oci-push", standalone_mode=False)
+    except _UsageError as mistake:
+        _tell(mistake)
+    except typer.Abort:
+        tell("aborted")
+        sys.exit(1)
+    else:
+        sys.exit(code or 0)
+
+
+def _tell(mistake: Any) -> NoReturn:
+    context = mistake.ctx
+    if type(mistake).__name__ == "NoArgsIsHelpError":
+        mistake.show()
+        sys.exit(2)
+    name = getattr(mistake, "option_name", "")
+    text = getattr(mistake, "shown", "") or mistake.format_message().partition(" (Possible")[0].rstrip(".")
+    text = text[:1].lower() + text[1:] if text[1:2].islower() else text
+    hint = getattr(mistake, "hint", "")
+    if name and context is not None:
+        known = [word for one in context.command.params for word in (*one.opts, *one.secondary_opts)]
+        near = difflib.get_close_matches(name, known, n=2, cutoff=0.7)
+        hint = f"did you mean {' or '.join(near)}?" if near and name not in known else ""
+    tell(f"error: {text}")
+    tell(f"  hint: {hint or f'see {context.command_path} --help'}")
+    tell(f"  help: OCP-USAGE {link_of('OCP-USAGE')}")
+    sys.exit(2)

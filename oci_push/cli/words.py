@@ -25,14 +25,15 @@ _NUMBER = re.compile(r"\d{1,15}(\.\d{1,15})?", re.ASCII)
 class Option(Struct, frozen=True):
     """An option as it is declared: `help`, and the `name` where it is not that of the parameter that is annotated.
 
-    ``--yes/--no`` names both words of a choice. `min` and `max` bound a number; `acts` is called with a value that is
-    given; `under` is the heading of help that it stands under.
+    ``--yes/--no`` names both words of a choice. `choices` are the only values, `min` and `max` bound a number; `acts`
+    is called with a value that is given; `under` is the heading of help that it stands under.
     """
 
     help: str
     name: str = ""
     short: str = ""
     metavar: str = ""
+    choices: tuple[str, ...] = ()
     min: float | None = None
     max: float | None = None
     acts: Callable[[Any], None] | None = None
@@ -44,6 +45,7 @@ class Argument(Struct, frozen=True):
 
     help: str
     metavar: str
+    choices: tuple[str, ...] = ()
 
 
 class Parameter:
@@ -54,7 +56,8 @@ class Parameter:
     def __init__(self, parameter: inspect.Parameter) -> None:
         self.name = parameter.name
         self.default = parameter.default
-        hint, self.marker = get_args(parameter.annotation)
+        hint, marker = get_args(parameter.annotation)
+        self.marker: Option | Argument = marker
         self.names: tuple[str, ...] = ()
         if isinstance(self.marker, Option):
             long = self.marker.name or f"--{self.name.replace('_', '-')}"
@@ -62,6 +65,18 @@ class Parameter:
         hint = next((one for one in get_args(hint) if one is not type(None)), hint) if _is_union(hint) else hint
         self.is_many = get_origin(hint) is list
         self.kind: type = get_args(hint)[0] if self.is_many else hint
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Return the only values, where there are such."""
+        return self.marker.choices
+
+    @property
+    def metavar(self) -> str:
+        """Return what help calls its value; empty of one that has none."""
+        if self.marker.metavar or self.kind is bool:
+            return self.marker.metavar
+        return "|".join(self.choices) or {int: "N", float: "SECONDS"}.get(self.kind, "")
 
     @property
     def is_required(self) -> bool:
@@ -73,14 +88,42 @@ class Parameter:
         if not word or (word.startswith("-") and word != "-"):
             return None
         if self.kind in (str, Path):
-            return self.kind(word)
+            return self.kind(word) if not self.choices or word in self.choices else None
         number = _NUMBER.fullmatch(word)
         if number is None or (self.kind is int and number[1]):
             return None
         value = self.kind(word)
+        return None if self._outside(value) else value
+
+    def refusal(self, word: str) -> tuple[str, str]:
+        """Return what is wrong with a word as a value, and what would be right; empty texts where it is good."""
+        if word in self.choices or self.kind in (bool, Path) or (self.kind is str and not self.choices):
+            return "", ""
+        if self.choices:
+            import difflib
+
+            near = difflib.get_close_matches(word, self.choices, n=1)
+            known = listed(self.choices)
+            return f"{word!r} is not known", f"did you mean {near[0]}? known: {known}" if near else known
+        try:
+            number = self.kind(word)
+        except ValueError:
+            return f"{word!r} is no {'whole ' * (self.kind is int)}number", ""
+        if number != number or number in (float("inf"), float("-inf")):
+            return f"{word} is no number of seconds; 0 is none", ""
+        outside = self._outside(number)
+        return (f"{word} is {outside}", "") if outside else ("", "")
+
+    def _outside(self, number: float) -> str:
         least, most = (self.marker.min, self.marker.max) if isinstance(self.marker, Option) else (None, None)
-        is_outside = (least is not None and value < least) or (most is not None and value > most)
-        return None if is_outside else value
+        if least is not None and number < least:
+            return f"less than {least:g}"
+        return f"more than {most:g}" if most is not None and number > most else ""
+
+
+def listed(texts: Sequence[str]) -> str:
+    """Return words as a sentence has them: ``a, b or c``."""
+    return " or ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
 
 
 def parameters(command: Command) -> list[Parameter]:

@@ -52,7 +52,8 @@ ANNOTATIONS_TYPE = "application/vnd.oci-push.annotations.v1"
 REPLICATION_S = 1800.0
 """How long a region is waited for where nobody says otherwise; most copies take minutes (ECR user guide)."""
 _ANY_DIGEST = Digest.of(b"")
-_MEMORY_FILE = "memory.sqlite3"
+MEMORY_FILE = "memory.sqlite3"
+"""What is remembered between runs, in `memory_folder`."""
 
 
 class Options(Struct, frozen=True):
@@ -90,6 +91,12 @@ class Environment(Struct, frozen=True):
     stdin: BinaryIO | None = None
 
 
+def memory_folder(env: Mapping[str, str], home: Path | None) -> Path | None:
+    """Return where facts are kept between runs; nowhere without a home."""
+    cache = env.get("XDG_CACHE_HOME") or (str(home / ".cache") if home else "")
+    return Path(cache) / "oci-push" if cache else None
+
+
 class Pusher:
     """Push images in one run; close it at the end. Safe to use from several threads."""
 
@@ -114,7 +121,7 @@ class Pusher:
         self._memory: Cache = NoCache()
         if folder:
             self._memory = SqliteCache(
-                folder / _MEMORY_FILE, context.clock, lambda text: emit(LogMessage(text, "warning"))
+                folder / MEMORY_FILE, context.clock, lambda text: emit(LogMessage(text, "warning"))
             )
         # A rehearsal's registry has an address that will mean another one tomorrow.
         lasts = folder is not None and not options.rehearsal
@@ -363,8 +370,7 @@ class Pusher:
         return found
 
     def _cache_folder(self) -> Path | None:
-        cache = self._env.get("XDG_CACHE_HOME") or (str(self._home / ".cache") if self._home else "")
-        return Path(cache) / "oci-push" if self._options.remember and cache else None
+        return memory_folder(self._env, self._home) if self._options.remember else None
 
     @property
     def is_rehearsal(self) -> bool:

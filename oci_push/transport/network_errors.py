@@ -98,10 +98,29 @@ def network_error(subject: str, trouble: Trouble, *, home: str) -> NetworkError:
     }
     message, advice = told[trouble.kind]
     is_away = not is_elsewhere and not trouble.at_proxy
-    return NetworkError(f"{subject}: {message}", hint=advice, transient=trouble.again, is_away=is_away)
+    error = NetworkError(f"{subject}: {message}", hint=advice, transient=trouble.again, is_away=is_away)
+    return error.with_code("OCP-NET-PROXY" if trouble.at_proxy else _code(trouble))
 
 
 _NO_TLS = frozenset({"wrong version number", "record layer failure", "packet length too long", "http request"})
+
+
+_CODES = {
+    Kind.NAME: "OCP-NET-NAME",
+    Kind.CONNECT: "OCP-NET-CONNECT",
+    Kind.NOT_TLS: "OCP-TLS-NONE",
+    Kind.PROXY: "OCP-NET-PROXY",
+    Kind.BROKE: "OCP-NET",
+}
+# How OpenSSL says that nobody we trust has signed (`X509_verify_cert_error_string`).
+_UNKNOWN_SIGNER = ("unable to get", "unable to verify", "self-signed", "self signed")
+
+
+def _code(trouble: Trouble) -> str:
+    if trouble.kind is Kind.UNTRUSTED:
+        is_unknown = trouble.reason.startswith(_UNKNOWN_SIGNER)
+        return "OCP-TLS-UNKNOWN-CA" if is_unknown else "OCP-TLS-CERTIFICATE"
+    return _CODES[trouble.kind]
 
 
 def _login_hint(trouble: Trouble) -> str:

@@ -180,6 +180,8 @@ VENDORS_WORDS = {
     "oci_push/language/": "pipelines and oci-push.yaml have words of their own for some clouds",
     "oci_push/cli/ecr.py": "the command's name",
     "oci_push/cli/app.py": "the same",
+    "oci_push/cli/examples.py": "the same",
+    "oci_push/cli/complete_words.py": "made from the commands and their choices",
     "oci_push/cli/integrations.py": "other programs' words for registries",
     "oci_push/cli/ci.py": "CI services, one of which has the name of a cloud",
     "oci_push/variables/": "CI services, one of which has the name of a cloud",

@@ -28,7 +28,7 @@ def test_without_a_name_the_pipelines_schema_is_printed(tmp_path: Path) -> None:
 
 
 def test_a_form_that_is_none_is_refused(tmp_path: Path) -> None:
-    assert "forms: pipeline, config" in program("schema", "recipe", code=2, cwd=tmp_path).stderr
+    assert "hint: pipeline, config" in program("schema", "recipe", code=2, cwd=tmp_path).stderr
 
 
 def test_the_schema_of_rules_is_a_schema() -> None:

@@ -42,9 +42,9 @@ def test_a_family_named_in_the_configuration_counts_as_well(
 
 
 def test_an_unknown_family_is_refused_before_anybody_is_asked(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
-    assert "no family of registries is called 'harbour'" in push(
-        sandbox, image, tmp_path, "--family", "harbour", code=2
-    )
+    said = push(sandbox, image, tmp_path, "--family", "harbour", code=2)
+    assert "--family 'harbour' is not known" in said
+    assert "did you mean harbor?" in said
     assert not sandbox.traffic.requests
 
 

@@ -149,8 +149,8 @@ def test_an_empty_value_is_refused(words: str, tmp_path: Path) -> None:
     with Sandbox() as sandbox:
         for given in ([words], [words.rstrip("="), ""]):
             done = program("push", "oci:layout", f"{sandbox.address}/a:1", *given, cwd=tmp_path, code=2)
-            assert f"'{words.rstrip('=')}'" in done.stderr
-            assert "it is empty; is the variable set that it was made of?" in done.stderr
+            assert f"error: {words.rstrip('=')} is empty\n" in done.stderr
+            assert "is the variable set that it was made of?" in done.stderr
         assert not sandbox.traffic.requests
 
 

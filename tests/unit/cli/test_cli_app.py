@@ -76,19 +76,6 @@ def test_the_value_of_an_unknown_option_is_not_shown(
         assert word[:2] in told
 
 
-@pytest.mark.parametrize(
-    ("typed", "offered"), [("oci-push val", "validate"), ("oci-push push --all-or", "--all-or-nothing")]
-)
-def test_completion_knows_commands_and_their_options(
-    typed: str, offered: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("_OCI_PUSH_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", typed)
-    monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
-    assert call(monkeypatch) == 0
-    assert offered in capsys.readouterr().out.split()
-
-
 def test_version_and_help_load_no_command_and_no_library() -> None:
     for word in ("--version", "--help"):
         found = loaded(word)

@@ -61,7 +61,7 @@ def by_typer(path: Sequence[str], words: Sequence[str]) -> dict[str, Any] | None
         called.append(given)
 
     taking.__signature__ = signature(command_of(place), eval_str=True)  # type: ignore[attr-defined]
-    app = application([*path], COMMANDS, lambda _: taking, about="", help_names=("-h", "--help"), with_completion=False)
+    app = application([*path], COMMANDS, lambda _: taking, about="", help_names=("-h", "--help"))
     with pytest.raises(SystemExit):
         app([*path, *words], prog_name="oci-push")
     if not called:
@@ -76,8 +76,9 @@ def lines(draw: st.DrawFn) -> tuple[tuple[str, ...], list[str]]:
     names = [name for one in TAKES[path] for name in one.names]
     names = [part for name in names for part in name.split("/")] or ["--none"]
     option = st.sampled_from(names)
-    joined = st.builds("{}={}".format, option, st.sampled_from(WORDS))
-    word = st.one_of(option, option, joined, st.sampled_from(WORDS), st.sampled_from(["a", "b.c/d:1"]))
+    value = st.sampled_from([*WORDS, *(choice for one in TAKES[path] for choice in one.choices)])
+    joined = st.builds("{}={}".format, option, value)
+    word = st.one_of(option, option, joined, value, st.sampled_from(["a", "b.c/d:1"]))
     return path, draw(st.lists(word, max_size=8))
 
 
@@ -99,11 +100,12 @@ def test_a_line_with_every_option_is_read_without_typer(path: tuple[str, ...]) -
     words = []
     for one in TAKES[path]:
         if isinstance(one.marker, Argument):
-            words.append("a")
+            words.append(one.choices[-1] if one.choices else "a")
             continue
         name = one.names[-1]
         if "/" not in name:
-            words += [name] if one.kind is bool else [name, {int: "2", float: "2.5"}.get(one.kind, "v")]
+            value = one.choices[-1] if one.choices else {int: "2", float: "2.5"}.get(one.kind, "v")
+            words += [name] if one.kind is bool else [name, value]
     plain = read(TAKES[path], words)
     assert plain is not None
     assert plain == by_typer(path, words)
@@ -121,6 +123,24 @@ def test_an_option_that_acts_does_so_when_it_is_given() -> None:
     for words in (["--debug"], []):
         call(debugging, parameters(debugging), read(parameters(debugging), words) or {})
     assert DONE == [True, True, False]
+
+
+def test_every_value_outside_the_choices_is_refused_with_those_that_there_are() -> None:
+    for takes in TAKES.values():
+        for one in takes:
+            if one.choices:
+                problem, hint = one.refusal("no-such-value")
+                assert one.value("no-such-value") is None
+                assert problem == "'no-such-value' is not known"
+                assert all(choice in hint for choice in one.choices)
+                assert [one.refusal(choice) for choice in one.choices] == [("", "")] * len(one.choices)
+
+
+def test_every_value_has_a_name_that_says_what_it_is() -> None:
+    bare = [
+        (path, one.names) for path, takes in TAKES.items() for one in takes if one.kind is not bool and not one.metavar
+    ]
+    assert bare == []
 
 
 def test_numbers_that_are_no_plain_ones_are_left_to_typer() -> None:

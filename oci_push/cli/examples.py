@@ -1,0 +1,142 @@
+"""The examples at the end of each command's help. A test runs them, with other registries in their places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from msgspec import Struct
+
+
+class Example(Struct, frozen=True):
+    """A line to be copied, and what it does."""
+
+    text: str
+    line: str
+
+
+EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
+    {
+        "push": (
+            Example(
+                "An OCI layout, under two tags", "oci-push push oci:image registry.example.com/team/app:1.4,latest"
+            ),
+            Example(
+                "What docker save or podman save wrote, to two registries at once",
+                "oci-push push image.tar registry.example.com/team/app:1.4 mirror.example.com/team/app:1.4",
+            ),
+            Example(
+                "From one registry to another",
+                "oci-push push docker://registry.example.com/team/app:1.4 mirror.example.com/team/app:1.4",
+            ),
+            Example(
+                "See what would be sent, and send nothing",
+                "oci-push push oci:image registry.example.com/team/app:1.4 --plan",
+            ),
+        ),
+        "inspect": (
+            Example(
+                "Platforms, layers, config and what refers to it", "oci-push inspect registry.example.com/team/app:1.4"
+            ),
+            Example("Of a layout in this folder, as JSON", "oci-push inspect oci:image --json"),
+        ),
+        "digest": (Example("What a tag names now", "oci-push digest registry.example.com/team/app:1.4"),),
+        "exists": (Example("Is it there already?", "oci-push exists registry.example.com/team/app:1.4"),),
+        "diff": (
+            Example(
+                "What a registry has, beside what lies here",
+                "oci-push diff registry.example.com/team/app:1.4 oci:image",
+            ),
+        ),
+        "check": (Example("Every byte of an image", "oci-push check registry.example.com/team/app:1.4"),),
+        "tag": (
+            Example(
+                "Move tags to a release, without its bytes", "oci-push tag registry.example.com/team/app:1.4 stable"
+            ),
+        ),
+        "delete": (
+            Example(
+                "See what would go, and delete nothing", "oci-push delete registry.example.com/team/app:1.4 --dry-run"
+            ),
+        ),
+        "tags": (Example("All of a repository", "oci-push tags registry.example.com/team/app"),),
+        "repos": (Example("Where the registry lists them", "oci-push repos registry.example.com"),),
+        "run": (
+            Example("Rehearse it, with a registry inside the process", "oci-push run pipeline.yml --sandbox"),
+            Example(
+                "Run it, and keep a report and the outputs of its steps",
+                "oci-push run pipeline.yml --report report.json --export outputs.env",
+            ),
+        ),
+        "plan": (
+            Example("What would run, in which order, and what would be skipped", "oci-push plan pipeline.yml"),
+            Example(
+                "The same on another branch, as JSON", "oci-push plan pipeline.yml --var CF_BRANCH=release/2 --json"
+            ),
+        ),
+        "validate": (
+            Example("All that is wrong, with line and column", "oci-push validate pipeline.yml"),
+            Example("Against another oci-push.yaml", "oci-push validate pipeline.yml --config oci-push.yaml"),
+        ),
+        "eval": (
+            Example(
+                "Would this branch be pushed?",
+                "oci-push eval \"match('${{CF_BRANCH}}', '^release/', false)\" --var CF_BRANCH=release/2",
+            ),
+        ),
+        "variables": (Example("What a pipeline of this folder would know", "oci-push variables"),),
+        "schema": (
+            Example(
+                "For an editor that completes keys of oci-push.yaml", "oci-push schema config > config.schema.json"
+            ),
+        ),
+        "login": (
+            Example(
+                "Where there is no terminal, the password comes from stdin",
+                'echo "$PASSWORD" | oci-push login registry.example.com --username alice --password-stdin',
+            ),
+            Example("A registry of oci-push.yaml, whose login that file names", "oci-push login demo"),
+        ),
+        "logout": (Example("Remove the login from the files and helpers", "oci-push logout registry.example.com"),),
+        "whoami": (
+            Example("All logins that are known", "oci-push whoami"),
+            Example("Who goes to this registry", "oci-push whoami registry.example.com"),
+        ),
+        "auth explain": (
+            Example("Which login is used, and why", "oci-push auth explain registry.example.com/team/app"),
+        ),
+        "doctor": (
+            Example("Look at this machine", "oci-push doctor"),
+            Example("Look at a registry, too", "oci-push doctor registry.example.com/team/app"),
+        ),
+        "sandbox": (
+            Example("A registry on port 5000 that keeps its images", "oci-push sandbox --port 5000 --root images"),
+        ),
+        "integrations import": (
+            Example(
+                "Registries of docker's logins", "oci-push integrations import config.json --output registries.yaml"
+            ),
+        ),
+        "ecr replication show": (Example("The rules of a region", "oci-push ecr replication show --region eu-west-1"),),
+        "ecr replication set": (
+            Example("See what would change", "oci-push ecr replication set rules.yml --region eu-west-1 --plan"),
+        ),
+        "ecr replication wait": (
+            Example(
+                "Until every region serves it",
+                "oci-push ecr replication wait 123456789012.dkr.ecr.eu-west-1.amazonaws.com/app:1.4",
+            ),
+        ),
+        "init": (
+            Example("See what would be written here", "oci-push init --stdout"),
+            Example("Write it to a folder", "oci-push init --output-dir ci"),
+        ),
+        "completion": (
+            Example("For bash, in ~/.bashrc", "source <(oci-push completion bash)"),
+            Example("For zsh, in ~/.zshrc after compinit", "source <(oci-push completion zsh)"),
+            Example("For fish", "oci-push completion fish > ~/.config/fish/completions/oci-push.fish"),
+        ),
+        "man": (Example("Read it", "oci-push man > oci-push.1"),),
+    }
+)
+"""By the words of the command."""
