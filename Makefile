@@ -21,13 +21,14 @@ COVERAGE := --cov --cov-report=term $(if $(ONLY),,--cov-fail-under=95)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup programs lint check test format demo sweep bench clean
+.PHONY: help setup programs lint check test format demo docs sweep bench clean
 
 help:
 	@echo 'make check    format, lint, types and the fast tests'
 	@echo 'make test     all of that, plus tests against real registries and programs, with coverage'
 	@echo 'make format   put the code into shape'
 	@echo 'make demo     run a pipeline against a registry in one process'
+	@echo 'make docs     write the documentation as a site into build/docs'
 	@echo 'make sweep    break every request of a push in every way, large images too (an hour)'
 	@echo 'make bench    measure beside every rival on PATH (5 minutes; BENCH=full: 12)'
 	@echo 'make clean    remove what the targets above have made'
@@ -61,6 +62,10 @@ format: $(READY)
 
 demo: $(READY)
 	@$(VENV)/bin/oci-push run fixtures/demo/pipeline.yml --sandbox
+
+docs: $(READY)
+	@$(PY) -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo 'build/docs/index.html'
 
 sweep: $(READY) programs
 	@$(PYTEST) --timeout 3600 --sweep all tests/sweep tests/integration/test_sweep_docker_registry.py
