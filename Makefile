@@ -15,13 +15,13 @@ WORKERS ?= 4
 ONLY ?=
 BENCH ?= quick
 
-PROGRAMS := docker-registry skopeo umoci
+PROGRAMS := buildah docker-registry skopeo umoci
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile
 COVERAGE := --cov --cov-report=term $(if $(ONLY),,--cov-fail-under=95)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup programs lint check test format demo docs sweep bench clean
+.PHONY: help setup programs lint check test format demo docs sweep bench pyz release clean
 
 help:
 	@echo 'make check    format, lint, types and the fast tests'
@@ -31,6 +31,8 @@ help:
 	@echo 'make docs     write the documentation as a site into build/docs'
 	@echo 'make sweep    break every request of a push in every way, large images too (an hour)'
 	@echo 'make bench    measure beside every rival on PATH (5 minutes; BENCH=full: 12)'
+	@echo 'make pyz      write the program as one file into dist/, for this Python and platform'
+	@echo 'make release  write all that a release consists of into dist/; publishes nothing'
 	@echo 'make clean    remove what the targets above have made'
 
 setup: $(READY)
@@ -73,6 +75,23 @@ sweep: $(READY) programs
 # `make bench BENCH=full`; also `BENCH='quick --row many'`: see bench/README.md.
 bench: $(READY) programs
 	@$(PY) -m bench $(BENCH)
+
+pyz: $(READY)
+	@rm -rf build
+	@$(PY) -m hatchling build --target wheel --directory build
+	@$(PY) release/tree.py build/*.whl build/tree
+	@$(PY) release/onefile.py build/tree dist
+
+# From a commit alone: its time is that of all files, so that everybody who builds it gets the same bytes.
+release: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
+release: $(READY)
+	@test -z "$$(git status --porcelain)" || { echo 'commit or remove what `git status` shows' >&2; exit 1; }
+	@rm -rf build dist
+	@$(PY) -m hatchling build --directory dist
+	@$(PY) release/tree.py dist/*.whl build/tree
+	@$(PY) release/onefile.py build/tree dist
+	@$(PY) release/sbom.py build/tree dist
+	@$(PY) release/sums.py dist
 
 clean:
 	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

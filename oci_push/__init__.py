@@ -52,9 +52,9 @@ if TYPE_CHECKING:
     from oci_push.runtime.retry import RetryPolicy as RetryPolicy
     from oci_push.secret import Secret as Secret
     from oci_push.sources.settings import SourceSettings as SourceSettings
-    from oci_push.transport.session import TransportSettings as TransportSettings
+    from oci_push.transport.settings import TransportSettings as TransportSettings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "oci_push.api": "push replicate",
@@ -76,7 +76,7 @@ _HOMES = {
     "oci_push.runtime.retry": "RetryPolicy",
     "oci_push.secret": "Secret",
     "oci_push.sources.settings": "SourceSettings",
-    "oci_push.transport.session": "TransportSettings",
+    "oci_push.transport.settings": "TransportSettings",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -22,7 +22,7 @@ from oci_push.cli.app import main
 
 
 def program(
-    *arguments: str, cwd: Path, code: int | None = 0, stdin: str | bytes = "", **env: str
+    *arguments: str, cwd: Path, code: int | None = 0, stdin: str = "", **env: str
 ) -> subprocess.CompletedProcess[str]:
     """Run it with an empty home in `cwd`, expecting an exit code, or with ``None`` any."""
     around = {"PATH": os.environ["PATH"], "HOME": str(cwd / "home"), "LC_ALL": "C.UTF-8", **env}
@@ -41,14 +41,14 @@ def program(
 
 @contextmanager
 def _process(
-    words: list[str], cwd: Path, env: dict[str, str], stdin: str | bytes
+    words: list[str], cwd: Path, env: dict[str, str], stdin: str
 ) -> Iterator[tuple[io.TextIOWrapper, io.TextIOWrapper]]:
     """Lend this process to the program, and take it back as it was."""
     streams, place, environment = (sys.stdin, sys.stdout, sys.stderr), Path.cwd(), dict(os.environ)
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     logs = [(log, log.level, log.handlers) for log in (logging.getLogger(), logging.getLogger("oci_push"))]
     out, errors = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
-    given = io.TextIOWrapper(io.BytesIO(stdin.encode() if isinstance(stdin, str) else stdin), encoding="utf-8")
+    given = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
     arguments, sys.argv = sys.argv, words
     try:
         sys.stdin, sys.stdout, sys.stderr = given, out, errors

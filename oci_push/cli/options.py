@@ -206,7 +206,7 @@ class Common(Connection, frozen=True):
         from oci_push.engine.push import PushOptions
         from oci_push.engine.pusher import Options, Pusher
         from oci_push.sources.settings import SourceSettings
-        from oci_push.transport.session import TransportSettings
+        from oci_push.transport.settings import TransportSettings
 
         environment = this_environment()
         asked = {"compression": self.compression, "level": self.compression_level, "format": self.format != "auto"}
@@ -223,7 +223,7 @@ class Common(Connection, frozen=True):
             ),
             transport=TransportSettings(
                 near_requests=self.jobs or 4,
-                far_requests=self.jobs or 16,
+                far_requests=self.jobs or 32,
                 call_retry=retry,
                 limit_bytes_per_s=self._limit_bytes_per_s(),
                 user_agent=f"oci-push/{__version__}",

@@ -15,8 +15,8 @@ from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import Repository
 
-_SMALL_BYTES = 256 * 1024
-"""A blob up to this size is sent as soon as one repository could not give it: asking another costs as much."""
+SMALL_BYTES = 256 * 1024
+"""A blob up to this size is sent rather than asked about: at 100 Mbit/s it is sent in 20 ms, a usual round trip."""
 
 
 class PushTarget(Struct, frozen=True):
@@ -30,14 +30,16 @@ class PushTarget(Struct, frozen=True):
 class RepositoryPlan(Struct, frozen=True):
     """The work for one repository.
 
-    `mount_candidates` are, for each blob, repositories worth asking for it, best first. `after` is the place of an
-    earlier repository on the same registry and login, which must end first, so that its blobs can be mounted here.
+    `mount_candidates` are, for each blob, repositories worth asking for it, best first. `expected` are blobs that an
+    earlier run brought here. `after` is the place of an earlier repository on the same registry and login, which must
+    end first, so that its blobs can be mounted here.
     """
 
     target: PushTarget
     blobs: tuple[Descriptor, ...]
     mount_candidates: Mapping[Digest, tuple[Repository, ...]]
     after: int | None = None
+    expected: frozenset[Digest] = frozenset()
 
 
 class PushPlan(Struct, frozen=True):
@@ -59,6 +61,17 @@ def plan_push(
     `origin` is where a registry source is read from; `remembered` are repositories known from earlier runs,
     by registry host and blob.
     """
+    return PushPlan(graph, plan_repositories(graph.blobs, targets, origin=origin, remembered=remembered))
+
+
+def plan_repositories(
+    blobs: tuple[Descriptor, ...],
+    targets: Sequence[PushTarget],
+    *,
+    origin: tuple[RegistryEndpoint, Repository] | None,
+    remembered: Mapping[tuple[str, Digest], tuple[Repository, ...]],
+) -> tuple[RepositoryPlan, ...]:
+    """Return the plan for each repository that some blobs go to, as `plan_push` does for all of an image."""
     merged: dict[tuple[RegistryEndpoint, Repository], dict[str, None]] = {}
     for target in targets:
         merged.setdefault((target.endpoint, target.repository), {}).update(dict.fromkeys(target.tags))
@@ -69,11 +82,15 @@ def plan_push(
         near = [plans[first].target.repository] if first is not None else []
         near += [origin[1]] if origin is not None and origin[0].host == endpoint.host else []
         candidates: dict[Digest, tuple[Repository, ...]] = {}
-        for blob in graph.blobs:
+        expected: set[Digest] = set()
+        for blob in blobs:
             known = (*near, *remembered.get((endpoint.host, blob.digest), ()))
+            if repository in known:
+                expected.add(blob.digest)
             asked = tuple(dict.fromkeys(one for one in known if one != repository))
             if asked:
-                candidates[blob.digest] = asked[:1] if blob.size <= _SMALL_BYTES else asked
-        plans.append(RepositoryPlan(PushTarget(endpoint, repository, tuple(tags)), graph.blobs, candidates, first))
+                candidates[blob.digest] = asked[:1] if blob.size <= SMALL_BYTES else asked
+        target = PushTarget(endpoint, repository, tuple(tags))
+        plans.append(RepositoryPlan(target, blobs, candidates, first, frozenset(expected)))
         firsts.setdefault(endpoint, number)
-    return PushPlan(graph, tuple(plans))
+    return tuple(plans)

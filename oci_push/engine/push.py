@@ -7,20 +7,23 @@ everywhere, and tags that have moved are put back when another repository fails.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
+from typing import TypeAlias
 
 from msgspec import Struct
 
 from oci_push.engine.left_behind import tell_what_stays
 from oci_push.engine.plan import PushPlan
-from oci_push.engine.repository_push import RepositoryPush, Step
+from oci_push.engine.repository_push import RepositoryPush, SentAhead, Step
 from oci_push.engine.tags import TagResult
 from oci_push.engine.transfer import BlobResult
 from oci_push.engine.verify import verify
 from oci_push.errors import OciPushError
 from oci_push.events import Emit
 from oci_push.model.digest import Digest
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.outcomes import ReplicaOutcome, TagOutcome
 from oci_push.model.reference import Repository
 from oci_push.providers.replication import Place
@@ -29,6 +32,7 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 from oci_push.sources.base import ImageReader
 
+Ahead: TypeAlias = Mapping[tuple[RegistryEndpoint, Repository], SentAhead]
 _ROLLBACK_S = 30.0
 """How long tags are put back after a cancel, which asked for an end and not for half of a push."""
 
@@ -75,13 +79,18 @@ def push(
     context: Context,
     emit: Emit,
     options: PushOptions | None = None,
+    ahead: Ahead = MappingProxyType({}),
 ) -> tuple[PushResult, ...]:
     """Push the plan's image to each of its repositories and return their results in the plan's order.
 
+    `ahead` is what came to some of them before (`engine.ahead`).
     Raises only what is no repository's own: a cancel of `context` still gives results, with the reason in each.
     """
     options = options or PushOptions()
-    pushes = [RepositoryPush(plan, work, source, clients, emit) for work in plan.repositories]
+    pushes = [
+        RepositoryPush(plan, work, source, clients, emit, ahead.get((work.target.endpoint, work.target.repository)))
+        for work in plan.repositories
+    ]
     checks = (verify,) if options.verify else ()
 
     def push_whole(one: RepositoryPush, inner: Context) -> None:
@@ -92,7 +101,7 @@ def push(
         one.attempt(inner, RepositoryPush.send_content, RepositoryPush.put_root, RepositoryPush.read_tags)
 
     def put_tags(one: RepositoryPush, inner: Context) -> None:
-        one.attempt(inner, RepositoryPush.put_tags, *checks)
+        one.attempt(inner, RepositoryPush.put_first_tag, RepositoryPush.put_tags, *checks)
 
     if options.all_or_nothing:
         _in_waves(context, pushes, push_without_tags)

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 from msgspec import Struct, field
@@ -17,9 +18,9 @@ from msgspec.structs import replace
 
 from oci_push.credentials.certificates import add_certificates, certificate_folders
 from oci_push.credentials.files import HELPER_AGE_S, AuthFiles
-from oci_push.engine.graph import ImageGraph, walk
-from oci_push.engine.plan import PushPlan, PushTarget, plan_push
-from oci_push.engine.push import PushOptions, PushResult, push
+from oci_push.engine.graph import walk
+from oci_push.engine.plan import PushPlan, PushTarget, RepositoryPlan, plan_push, plan_repositories
+from oci_push.engine.push import Ahead, PushOptions, PushResult, push
 from oci_push.errors import ConfigError, CredentialsError, OciPushError
 from oci_push.events import Emit, Event, LogMessage, discreet, ignore
 from oci_push.model.descriptor import Descriptor
@@ -44,7 +45,7 @@ from oci_push.sources.base import ImageReader
 from oci_push.sources.settings import SourceSettings
 from oci_push.sources.table import GRAMMAR, open_source
 from oci_push.transport.credentials import CredentialProvider, Lease, RefreshingCredential
-from oci_push.transport.session import TransportSettings
+from oci_push.transport.settings import TransportSettings
 
 ANNOTATIONS_TYPE = "application/vnd.oci-push.annotations.v1"
 """The artifact type of annotations that are attached to an image."""
@@ -207,7 +208,7 @@ class Pusher:
         graph = walk(context, source, platform=platform, foreign=self._options.foreign_layers, emit=self._emit)
         self._tell_asked(asked.about_image(self._options.sources, graph.nodes))
         origin = source.origin if self._options.mount else None
-        return plan_push(graph, targets, origin=origin, remembered=self._remembered(graph, targets))
+        return plan_push(graph, targets, origin=origin, remembered=self._remembered(graph.blobs, targets))
 
     def check(
         self, source: ImageReader, targets: Sequence[PushTarget], context: Context, platform: Platform | None = None
@@ -228,19 +229,52 @@ class Pusher:
                 errors.append(error)
         raise errors[0]
 
+    def push(
+        self,
+        source: ImageReader,
+        targets: Sequence[PushTarget],
+        context: Context,
+        platform: Platform | None = None,
+        options: PushOptions | None = None,
+    ) -> tuple[PushPlan, tuple[PushResult, ...]]:
+        """Check, plan and execute; what a source must make first goes out while it makes the rest."""
+        self.check(source, targets, context, platform)
+        ahead: Ahead = {}
+        if not source.is_ready:
+            from oci_push.engine.ahead import send_ahead
+
+            def plan_blobs(blobs: tuple[Descriptor, ...]) -> tuple[RepositoryPlan, ...]:
+                remembered = self._remembered(blobs, targets)
+                return self._wanting(plan_repositories(blobs, targets, origin=None, remembered=remembered))
+
+            ahead = send_ahead(context, source, plan_blobs, self._connections, self._emit)
+        plan = self.plan(source, targets, context, platform)
+        return plan, self.execute(plan, source, context, options, ahead)
+
     def execute(
-        self, plan: PushPlan, source: ImageReader, context: Context, options: PushOptions | None = None
+        self,
+        plan: PushPlan,
+        source: ImageReader,
+        context: Context,
+        options: PushOptions | None = None,
+        ahead: Ahead = MappingProxyType({}),
     ) -> tuple[PushResult, ...]:
         """Do what a plan says, and remember what the repositories now hold; `options` replace those of the run."""
-        for work in plan.repositories:
-            mounts = tuple({r: None for asked in work.mount_candidates.values() for r in asked})
-            self._connections.want(work.target.endpoint, push=(work.target.repository,), pull=mounts)
-        results = push(plan, source, self._connections, context, self._emit, options or self._options.push_options)
+        self._wanting(plan.repositories)
+        options = options or self._options.push_options
+        results = push(plan, source, self._connections, context, self._emit, options, ahead)
         for work, result in zip(plan.repositories, results, strict=True):
             if result.error is None and not self._options.rehearsal:
                 for blob in work.blobs:
                     self._memory.remember_blob(work.target.endpoint.host, result.repository.path, blob.digest)
         return results
+
+    def _wanting(self, works: tuple[RepositoryPlan, ...]) -> tuple[RepositoryPlan, ...]:
+        """Note which rights the work for each repository takes, so that one token has them all."""
+        for work in works:
+            mounts = tuple({r: None for asked in work.mount_candidates.values() for r in asked})
+            self._connections.want(work.target.endpoint, push=(work.target.repository,), pull=mounts)
+        return works
 
     def attach(
         self, pushed: PushResult, endpoint: RegistryEndpoint, annotations: Mapping[str, str], context: Context
@@ -311,7 +345,7 @@ class Pusher:
         )
 
     def _remembered(
-        self, graph: ImageGraph, targets: Sequence[PushTarget]
+        self, blobs: Sequence[Descriptor], targets: Sequence[PushTarget]
     ) -> Mapping[tuple[str, Digest], tuple[Repository, ...]]:
         found: dict[tuple[str, Digest], tuple[Repository, ...]] = {}
         if not self._options.mount or self._options.rehearsal:
@@ -320,8 +354,11 @@ class Pusher:
             host = target.endpoint.host
             if not self._connections.can_mount(target.endpoint):
                 continue
-            for blob in graph.blobs:
-                paths = self._memory.find_mounts(host, blob.digest, target.repository.path)
+            for blob in blobs:
+                own = target.repository.path
+                paths = self._memory.find_mounts(host, blob.digest, own)
+                if self._memory.has_blob(host, own, blob.digest):
+                    paths = (own, *paths)
                 found[host, blob.digest] = tuple(Repository(target.repository.host, path) for path in paths)
         return found
 

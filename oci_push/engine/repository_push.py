@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeAlias, TypeVar
 
-from oci_push.engine.plan import PushPlan, RepositoryPlan
+from msgspec import Struct, field
+
+from oci_push.engine.plan import SMALL_BYTES, PushPlan, RepositoryPlan
 from oci_push.engine.tags import TagResult, TagSnapshot
 from oci_push.engine.transfer import BlobResult, send, transfer
 from oci_push.errors import ImmutableTagError, OciPushError, RegistryError, UploadRejectedError
@@ -28,27 +30,44 @@ from oci_push.sources.base import ImageReader
 T = TypeVar("T")
 _TAGS_AT_ONCE = 10
 """What a registry that takes several tags in one PUT should accept (distribution-spec after 1.1.1)."""
+_LARGE_AT_ONCE = 16
+"""How many large blobs go at once: they fill the line, and each has a buffer."""
 _PART_MISSING = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
+
+
+class SentAhead(Struct):
+    """What came to one repository before its push began (`engine.ahead`); `error` is why no more did."""
+
+    blobs: dict[Digest, BlobResult] = field(default_factory=dict)
+    error: OciPushError | None = None
+    seconds: float = 0.0
 
 
 class RepositoryPush:
     """What the push to one repository needs, its steps, and what it has done so far, which is kept when one fails."""
 
     def __init__(
-        self, plan: PushPlan, work: RepositoryPlan, source: ImageReader, clients: RegistryClients, emit: Emit
+        self,
+        plan: PushPlan,
+        work: RepositoryPlan,
+        source: ImageReader,
+        clients: RegistryClients,
+        emit: Emit,
+        ahead: SentAhead | None = None,
     ) -> None:
         self.work = work
         self.root = plan.graph.root
         self.nodes = plan.graph.nodes
         self.source = source
         self.emit = emit
-        self.blobs: dict[Digest, BlobResult] = {}
+        self.blobs: dict[Digest, BlobResult] = ahead.blobs if ahead else {}
         self.tags: dict[str, TagResult] = {}
         self.repaired: list[Digest] = []
         self.is_verified = False
         self.error: OciPushError | None = None
-        self.seconds = 0.0
+        self.seconds = ahead.seconds if ahead else 0.0
         self._clients = clients
+        self._ahead = ahead
         self._refused: set[Digest] = set()
         self._has_root = False
 
@@ -78,17 +97,25 @@ class RepositoryPush:
 
     def send_content(self, context: Context) -> None:
         """Bring everything below the root into the repository, or find that the root is there already."""
-        self.emit(TargetStarted(self.work.target.repository, self.work.target.tags))
+        if self._ahead is None:
+            self.emit(TargetStarted(self.work.target.repository, self.work.target.tags))
+        elif self._ahead.error is not None:
+            raise self._ahead.error
         self.client.prepare(context)
-        self._has_root = self.client.head(context, str(self.root.digest), push=True) is not None
+        self.client.session.expect(max(len(self.work.blobs), len(self.work.target.tags)))
+        first = self.work.target.tags[:1]
+        self._has_root = self._look(context, *first)
         if not self._has_root:
             self._send_blobs(context)
             self._put_children(context)
             return
-        for blob in self.work.blobs:
+        for blob in self._waiting():
             self.blobs[blob.digest] = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
             self.emit(BlobDone(self.client.repository, blob.digest, blob.size, BlobOutcome.EXISTS))
         self.emit(ManifestDone(self.client.repository, self.root.digest, ManifestOutcome.EXISTS))
+        for tag in first:
+            if self.snapshot.before(tag) == self.root.digest:
+                self._tagged(tag, TagOutcome.UNCHANGED)
 
     def put_root(self, context: Context) -> None:
         """Store the root by its digest alone, if it is not there."""
@@ -100,18 +127,22 @@ class RepositoryPush:
         """Read what each tag names, for putting it back."""
         self.each(context, self.work.target.tags, self.snapshot.read)
 
+    def put_first_tag(self, context: Context) -> None:
+        """Set the first tag alone: what refuses it refuses all, and then no other has moved."""
+        for tag in self.work.target.tags[:1]:
+            if tag not in self.tags:
+                self._put_tag_unless_set(context, tag)
+
     def put_tags(self, context: Context) -> None:
         """Set every tag, and store the root with the first of them where it is not there yet.
 
-        The first one goes alone, since what refuses it refuses all. An image that was there already may have its
-        tags already: they are asked for, and nothing is sent.
+        The one that brings the root goes alone, since what refuses it refuses all. Where one names the image already,
+        the others may, too: they are asked for, and what is set is not sent.
         """
-        put_tag = self._put_tag_unless_set if self._has_root else self._put_tag
+        put_tag = self._put_tag_unless_set if self.tags else self._put_tag
         if not self._has_root:
             self._put_root_with_tags(context)
         left = [tag for tag in self.work.target.tags if tag not in self.tags]
-        if left and not self.tags:
-            put_tag(context, left.pop(0))
         self.each(context, left, put_tag, stop_on_error=False)
 
     def restore_tags(self, context: Context) -> None:
@@ -137,32 +168,86 @@ class RepositoryPush:
         self.emit(LogMessage(f"{what}: was said to be there and was not; sent", "warning"))
 
     def each(
-        self, context: Context, items: Sequence[T], act: Callable[[Context, T], None], *, stop_on_error: bool = True
+        self,
+        context: Context,
+        items: Sequence[T],
+        act: Callable[[Context, T], None],
+        *,
+        stop_on_error: bool = True,
+        at_once: int | None = None,
     ) -> None:
-        """Do something for each of `items` at once, and raise the first failure when all have ended."""
+        """Do something for each of `items` at once, and raise the first failure when all have ended.
+
+        There are as many threads as the registry gets requests at once, or `at_once` where that is fewer.
+        """
+        most = self.client.session.limiter.ceiling
         jobs = [lambda inner, item=item: act(inner, item) for item in items]
-        error = first_error(run_all(context, jobs, limit=self._clients.width(), stop_on_error=stop_on_error))
+        outcomes = run_all(context, jobs, limit=min(most, at_once or most), stop_on_error=stop_on_error)
+        error = first_error(outcomes)
         if error is not None:
             raise error
+
+    def _look(self, context: Context, tag: str = "") -> bool:
+        """Return whether the root is there: asked for by its tag, which may tell all there is to know, and its digest.
+
+        Far away both go at once, as a round trip costs more than a request; nearby one after the other.
+        """
+        session = self.client.session
+
+        def by_tag(inner: Context) -> Digest | None:
+            return self.snapshot.look(inner, tag)
+
+        def by_digest(inner: Context) -> bool:
+            return self.client.head(inner, str(self.root.digest), push=True) is not None
+
+        def by_digest_if_far(inner: Context) -> bool | None:
+            session.connect(inner)
+            return by_digest(inner) if session.is_far else None
+
+        if not tag:
+            return by_digest(context)
+        asked = run_all(context, [by_tag, by_digest_if_far], limit=2)
+        if asked[0].get() == self.root.digest:
+            return True
+        is_there = asked[1].get()
+        return by_digest(context) if is_there is None else bool(is_there)
 
     def _send_blobs(self, context: Context) -> None:
         candidates = self.work.mount_candidates
         if candidates and not self.client.can_mount(context):
             candidates = {}
-        self.client.prefetch_existing(context, self.work.blobs)
+        waiting = self._waiting()
+        self.client.prefetch_existing(context, waiting)
+
+        may_be_there = self._may_be_there()
 
         def bring(inner: Context, item: Descriptor | str) -> None:
             if isinstance(item, str):
                 self.snapshot.ask(inner, item, once=True)
                 return
-            asked = candidates.get(item.digest, ())
-            self.blobs[item.digest] = transfer(inner, self.client, self.source, item, asked, self.emit)
+            ask = may_be_there or item.size > SMALL_BYTES or item.digest in self.work.expected
+            others = candidates.get(item.digest, ())
+            self.blobs[item.digest] = transfer(inner, self.client, self.source, item, others, self.emit, ask=ask)
 
         # Largest first: a blob cannot be split over connections, so the longest decides when all are done. Beside them
         # the tags are asked for, which costs no time here, and is the only way to tell later what a push has moved.
-        largest_first = sorted(self.work.blobs, key=lambda blob: -blob.size)
-        items: list[Descriptor | str] = [*largest_first, *self.work.target.tags]
-        self.each(context, items, bring)
+        largest_first = sorted(waiting, key=lambda blob: -blob.size)
+        items: list[Descriptor | str] = [*largest_first, *self.work.target.tags[1:]]
+        has_many_large = sum(blob.size > SMALL_BYTES for blob in largest_first) > _LARGE_AT_ONCE
+        self.each(context, items, bring, at_once=_LARGE_AT_ONCE if has_many_large else None)
+
+    def _may_be_there(self) -> bool:
+        """Return whether small blobs are worth asking for: where nothing is known of the image, they are sent at once.
+
+        Another image under the tag is most often an earlier one, which has blobs in common with this one; and a push
+        that was killed has left some.
+        """
+        has_earlier = any(self.snapshot.before(tag) for tag in self.work.target.tags)
+        return has_earlier or any(self.client.has_upload(b) for b in self.work.blobs if b.size > SMALL_BYTES)
+
+    def _waiting(self) -> list[Descriptor]:
+        """List the blobs that nothing is known of yet."""
+        return [blob for blob in self.work.blobs if blob.digest not in self.blobs]
 
     def _put_children(self, context: Context) -> None:
         waiting = [node for node in self.nodes if node.digest != self.root.digest]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from oci_push.errors import NotFoundError, OciPushError, RegistryError
+from oci_push.errors import DeniedError, NotFoundError, OciPushError, RegistryError
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.outcomes import TagOutcome
 from oci_push.model.reference import Reference
+from oci_push.protocol.manifests import Head
 from oci_push.registry.manifest_push import SETTLE_S
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
@@ -54,6 +55,22 @@ class TagSnapshot:
             if not once and not isinstance(error, RegistryError):
                 raise
             return None
+        return self._noted(tag, there)
+
+    def look(self, context: Context, tag: str) -> Digest | None:
+        """Ask where a tag is as the first question of a push: what breaks or is denied here is so for all, and raised.
+
+        Another refusal may be about this question alone: then the registry does not say.
+        """
+        try:
+            there = self._client.head(context, tag, push=True)
+        except RegistryError as error:
+            if error.transient or isinstance(error, DeniedError):
+                raise
+            return None
+        return self._noted(tag, there)
+
+    def _noted(self, tag: str, there: Head | None) -> Digest | None:
         digest = there.digest if there else None
         self._before.setdefault(tag, digest)
         return digest

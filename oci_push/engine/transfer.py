@@ -45,12 +45,16 @@ def transfer(
     blob: Descriptor,
     mount_candidates: Sequence[Repository],
     emit: Emit,
+    *,
+    ask: bool = True,
 ) -> BlobResult:
-    """Bring one blob into the client's repository, by the cheapest way that works."""
+    """Bring one blob into the client's repository, by the cheapest way that works; without `ask` it is not there."""
     started = context.clock.monotonic()
     with client.turn(context, blob) as elsewhere:
-        candidates = tuple(dict.fromkeys((*((elsewhere,) if elsewhere else ()), *mount_candidates)))
-        result = _bring(context, client, source, blob, candidates)
+        is_here = elsewhere == client.repository
+        near = (elsewhere,) if elsewhere and not is_here else ()
+        candidates = tuple(dict.fromkeys((*near, *mount_candidates)))
+        result = _bring(context, client, source, blob, candidates, ask=ask or is_here)
     if result.outcome is not BlobOutcome.UPLOADED:
         client.drop_upload(context, blob)
     emit(BlobDone(client.repository, blob.digest, blob.size, result.outcome, result.mounted_from))
@@ -94,10 +98,16 @@ def send(
 
 
 def _bring(
-    context: Context, client: RepositoryClient, source: ImageReader, blob: Descriptor, candidates: Sequence[Repository]
+    context: Context,
+    client: RepositoryClient,
+    source: ImageReader,
+    blob: Descriptor,
+    candidates: Sequence[Repository],
+    *,
+    ask: bool,
 ) -> BlobResult:
     exists = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
-    if (not candidates or client.is_prefetched(blob)) and is_there(context, client, source, blob):
+    if (client.is_prefetched(blob) or (ask and not candidates)) and is_there(context, client, source, blob):
         return exists
     upload: UploadSession | None = None
     for candidate in candidates:
@@ -108,7 +118,7 @@ def _bring(
         if answer.mounted:
             return BlobResult(blob.digest, blob.size, BlobOutcome.MOUNTED, mounted_from=str(candidate))
         upload = answer.upload
-    if candidates and upload is None and is_there(context, client, source, blob):
+    if ask and candidates and upload is None and is_there(context, client, source, blob):
         return exists
     if upload is None and client.may_mount_from_anywhere(blob):
         # Opens an upload as a plain POST does, unless the registry finds the blob by itself.

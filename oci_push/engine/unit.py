@@ -70,9 +70,7 @@ def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> Uni
     pusher = pusher.speaking(emit)
     try:
         with _opened(unit, pusher, context) as (source, targets):
-            pusher.check(source, targets, context, unit.platform)
-            plan = pusher.plan(source, targets, context, unit.platform)
-            results = pusher.execute(plan, source, context, unit.options)
+            plan, results = pusher.push(source, targets, context, unit.platform, unit.options)
     except OciPushError as problem:
         return UnitResult(error=problem)
     failed = next((result.error for result in results if result.error is not None), None)

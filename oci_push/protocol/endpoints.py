@@ -83,7 +83,7 @@ def location(reply: Reply, what: str) -> str:
 
 def learn_query(url: str) -> None:
     """Make known what signs a URL that a server gave us: whoever has it may write there."""
-    for name, value in parse_qsl(urlsplit(url).query):
+    for name, value in parse_qsl(urlsplit(url).query) if "?" in url else ():
         is_ours = name in _OUR_QUERY or name.startswith("response-")
         if not is_ours and len(value) >= _LEAST_SIGNATURE and not value.startswith(("sha256:", "sha512:")):
             Secret(value)

@@ -17,9 +17,8 @@ from oci_push.providers.base import MIB, Capabilities
 from oci_push.transport.limits import Rate
 
 WHOLE_BYTES = 16 * MIB
-"""Up to this size a blob goes in one request: sending it again costs less than asking how far it got."""
-LAST_BYTES = 4 * MIB
-"""A last chunk of at most this size travels in the request that closes the upload, and saves a round trip."""
+"""Up to this size a blob goes in one request: sending it again costs less than asking how far it got. So does a last
+chunk, in the request that closes the upload, and saves a round trip."""
 PROBE_BYTES = 16 * 1024
 """A blob of at most this size is worth losing to learn whether the registry takes blobs in one request."""
 SINGLE_BYTES = MIB

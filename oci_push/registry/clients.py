@@ -31,7 +31,8 @@ from oci_push.runtime.single_flight import SingleFlight
 from oci_push.transport.credentials import CredentialProvider, FixedCredential
 from oci_push.transport.limits import Bandwidth, ConcurrencyLimiter
 from oci_push.transport.redirects import origin
-from oci_push.transport.session import Session, TransportSettings
+from oci_push.transport.session import Session
+from oci_push.transport.settings import TransportSettings
 
 
 class RegistryClients:
@@ -123,10 +124,6 @@ class RegistryClients:
         """Return the round trip to a registry in seconds, if it has been talked to directly."""
         session = self._sessions.peek(endpoint)
         return session.distance_s if session else None
-
-    def width(self) -> int:
-        """Return the number of threads worth having for one target; the session's gate bounds what they do."""
-        return self._settings.far_requests
 
     def close(self) -> None:
         """Close every session."""

@@ -28,8 +28,8 @@ class InFlight:
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._moving: set[tuple[RegistryEndpoint, Digest]] = set()
+        self._lock = threading.Lock()
+        self._moving: dict[tuple[RegistryEndpoint, Digest], threading.Event] = {}
         self._there: dict[tuple[RegistryEndpoint, Digest], Repository] = {}
         self._refusing: set[RegistryEndpoint] = set()
 
@@ -39,19 +39,22 @@ class InFlight:
     ) -> Iterator[Repository | None]:
         """Return the repository that has the blob by now, or ``None`` to whoever is to bring it to `repository`.
 
-        At the block's end it counts as being there, unless an exception ends it.
+        At the block's end it counts as being there, unless an exception ends it. Nobody waits for a small one.
         """
         key = (endpoint, blob.digest)
-        if blob.size <= _WORTH_BYTES or endpoint in self._refusing:
+        if endpoint in self._refusing:
             yield None
             return
-        with self._changed:
-            while key in self._moving:
-                self._changed.wait(_POLL_S)
-                context.check()
-            found = self._there.get(key)
-            if found is None:
-                self._moving.add(key)
+        ended = threading.Event()
+        while True:
+            with self._lock:
+                found = self._there.get(key)
+                is_waited_for = found is None and blob.size > _WORTH_BYTES
+                under_way = self._moving.setdefault(key, ended) if is_waited_for else ended
+            if under_way is ended:
+                break
+            under_way.wait(_POLL_S)
+            context.check()
         if found is not None:
             yield found
             return
@@ -60,14 +63,15 @@ class InFlight:
             yield None
             is_there = True
         finally:
-            with self._changed:
-                self._moving.discard(key)
+            with self._lock:
+                if self._moving.get(key) is ended:
+                    del self._moving[key]
                 if is_there:
                     self._there[key] = repository
-                self._changed.notify_all()
+            ended.set()
 
     def refused(self, endpoint: RegistryEndpoint, repository: Repository, digest: Digest) -> None:
         """Note that a registry does not link a blob that it has: nobody waits there any more."""
-        with self._changed:
+        with self._lock:
             if self._there.get((endpoint, digest)) == repository:
                 self._refusing.add(endpoint)

@@ -119,7 +119,7 @@ class RepositoryClient:
         return error if self._management is None else self._management.explain(context, self.repository, error)
 
     @contextmanager
-    def open_blob(self, context: Context, blob: Descriptor, start: int = 0) -> Iterator[Iterator[bytes]]:
+    def open_blob(self, context: Context, blob: Descriptor, start: int = 0) -> Iterator[Iterator[bytes | memoryview]]:
         """Download a blob block by block from byte `start` on; the bytes are not checked here."""
         call = Call(
             "GET",
@@ -153,13 +153,13 @@ class RepositoryClient:
 
     @contextmanager
     def turn(self, context: Context, blob: Descriptor) -> Iterator[Repository | None]:
-        """Wait while another push of this run brings the blob here; return where it can be mounted from."""
+        """Wait while another push of this run brings the blob to the registry; return where it is, to mount it from."""
         if self._in_flight is None:
             yield None
             return
         with self._in_flight.turn(context, self.session.endpoint, self.repository, blob) as elsewhere:
-            is_worth_it = elsewhere not in (None, self.repository) and self.can_mount(context)
-            yield elsewhere if is_worth_it else None
+            is_of_use = elsewhere in (None, self.repository) or self.can_mount(context)
+            yield elsewhere if is_of_use else None
 
     def may_mount_from_anywhere(self, blob: Descriptor) -> bool:
         """Return whether a mount without a source is worth a try: without a find it opens an upload."""
@@ -279,7 +279,7 @@ class RepositoryClient:
         return self._settings.upload_store.claim(self._host, self.repository, blob)
 
 
-def _after(start: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _after(start: int, blocks: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
     seen = 0
     for block in blocks:
         seen += len(block)

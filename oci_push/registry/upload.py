@@ -32,7 +32,7 @@ from oci_push.protocol import blobs, uploads
 from oci_push.protocol.call import EMPTY, Body, Chunk
 from oci_push.protocol.uploads import UploadMethod, UploadSession, UploadStatus
 from oci_push.registry import abandoned_uploads
-from oci_push.registry.capabilities import LAST_BYTES, LearntCapabilities
+from oci_push.registry.capabilities import WHOLE_BYTES, LearntCapabilities
 from oci_push.registry.upload_states import (
     Broke,
     Done,
@@ -234,7 +234,7 @@ class BlobUpload:
             return self._patch(context, state, retry_state, _Tried(method, self._blob.size))
         if method is UploadMethod.CHUNKED or state.confirmed:
             size = self._capabilities.chunk_bytes(state.upload)
-            if left > min(size, LAST_BYTES):
+            if left > min(size, WHOLE_BYTES):
                 return self._patch(context, state, retry_state, _Tried(method, min(size, left)))
         body = _Counted(self, context, Chunk(self._body, state.confirmed, left), state.confirmed) if left else EMPTY
         self._tried = _Tried(method, left, is_closing=True)

@@ -74,6 +74,10 @@ class Cache(Protocol):
         """Note that it does not."""
         ...
 
+    def has_blob(self, registry: str, repository: str, digest: Digest) -> bool:
+        """Return whether a repository held the blob."""
+        ...
+
     def find_mounts(self, registry: str, digest: Digest, near: str, limit: int = 2) -> tuple[str, ...]:
         """Return repositories that held the blob, `near` itself left out, most alike in name first."""
         ...
@@ -119,6 +123,10 @@ class NoCache:
 
     def forget_blob(self, registry: str, repository: str, digest: Digest) -> None:
         """Do nothing."""
+
+    def has_blob(self, registry: str, repository: str, digest: Digest) -> bool:
+        """Know nothing."""
+        return False
 
     def find_mounts(self, registry: str, digest: Digest, near: str, limit: int = 2) -> tuple[str, ...]:
         """Know nothing."""
@@ -176,6 +184,11 @@ class SqliteCache:
         """Note that it does not."""
         row = (registry, str(digest), repository)
         self._write("DELETE FROM blobs WHERE registry = ? AND digest = ? AND repository = ?", row)
+
+    def has_blob(self, registry: str, repository: str, digest: Digest) -> bool:
+        """Return whether that was noted within `KEEP_S`."""
+        query = "SELECT 1 FROM blobs WHERE registry = ? AND digest = ? AND repository = ? AND seen >= ?"
+        return bool(self._read(query, (registry, str(digest), repository, self._clock.now() - KEEP_S)))
 
     def find_mounts(self, registry: str, digest: Digest, near: str, limit: int = 2) -> tuple[str, ...]:
         """Order by the number of path components in common, then by how lately the blob was seen there."""

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from logging import Logger
+
+_DEBUG = 10  # what `logging` calls so
 
 
 class Log:
@@ -13,8 +19,19 @@ class Log:
     def __init__(self, name: str) -> None:
         self._name = name
 
+    @property
+    def is_heard(self) -> bool:
+        """Return whether somebody listens to `debug`."""
+        logger = self._logger()
+        return logger is not None and logger.isEnabledFor(_DEBUG)
+
     def debug(self, text: str, *values: object) -> None:
         """Tell a line whose ``%s`` are `values`."""
-        logging = sys.modules.get("logging")
-        if logging is not None:
-            logging.getLogger(self._name).debug(text, *values)
+        logger = self._logger()
+        if logger is not None:
+            logger.debug(text, *values)
+
+    def _logger(self) -> Logger | None:
+        # Another thread may be importing it at this moment (boto3 does); `getLogger` is defined last.
+        get = getattr(sys.modules.get("logging"), "getLogger", None)
+        return None if get is None else get(self._name)

@@ -132,6 +132,11 @@ class TaskGroup(Generic[T]):
             return name, outcome
 
 
+def start(name: str, job: Callable[[], None]) -> None:
+    """Run a job that nobody waits for, and that raises nothing."""
+    threading.Thread(target=job, name=f"oci-push-{name}", daemon=True).start()
+
+
 def attend(work: Callable[[], T], on_tick: Callable[[], None]) -> Outcome[T]:
     """Run `work` on a thread of its own and call `on_tick` often until it ends; for the main thread.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeAlias
 
 from oci_push.errors import ContentMismatchError
 from oci_push.model.descriptor import Descriptor
@@ -15,6 +15,7 @@ from oci_push.model.reference import Repository
 from oci_push.protocol.call import Body
 from oci_push.runtime.context import Context
 
+Tell: TypeAlias = Callable[[Descriptor], None]
 BLOCK_BYTES = 512 * 1024
 """How much is read at a time; between 256 KiB and 1 MiB the registry, not we, is the limit."""
 
@@ -57,6 +58,13 @@ class ImageReader(ABC):
         """See, before long work, that the image can be as asked; raises `ConfigError`, for a platform `SourceError`."""
         return
 
+    def make(self, context: Context, tell: Tell) -> None:
+        """Do the long work that `root` would wait for; `tell` is called with each blob that can be read by then.
+
+        It is called from any thread.
+        """
+        return
+
     @abstractmethod
     def root(self, context: Context, platform: Platform | None = None) -> Descriptor:
         """Return the manifest or index that the reference names. May compress layers to learn their digests.
@@ -75,6 +83,10 @@ class ImageReader(ABC):
     def close(self) -> None:
         """Remove temporary files and close what is open; idempotent."""
         self._spool.close()
+
+
+def tell_nobody(blob: Descriptor) -> None:
+    """Tell nobody: what `ImageReader.make` does when its blobs are asked for later."""
 
 
 def verified(body: Body, descriptor: Descriptor, what: str) -> Iterator[bytes | memoryview]:

@@ -3,27 +3,30 @@
 A layer is cut into segments of 4 MiB, each deflated on its own and ended by a full flush, all inside one gzip
 member with one CRC. Segments can so be made in any order by any thread. igzip (`isal`) does 570 MB/s a core
 where zlib does 100; its output differs, so the library is part of the key under which digests are remembered.
+
+All threads work on one layer after the other, so that the first is done, and on its way, while the next is made. Each
+has one buffer for the whole time: memory is the same for layers of any size and number.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
 from oci_push.errors import ConfigError, ContentMismatchError
 from oci_push.model.digest import Digest
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import run_all
+from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.files import SpooledBody, SpoolSpace
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-Blocks: TypeAlias = Iterable[bytes | memoryview]
 _SEGMENT = 4 * 1024 * 1024
 _PIECE = 512 * 1024
 _FAST_LEVELS = 3
@@ -109,93 +112,167 @@ def _deflate(level: int) -> tuple[str, Any]:
     return "zlib", zlib
 
 
+class Reader(Protocol):
+    """What a layer's uncompressed bytes are read from."""
+
+    def fill(self, view: memoryview) -> int:
+        """Write the next bytes into `view` and return how many: fewer than it holds only at the end."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open; idempotent."""
+        ...
+
+
+class Layer(Struct, frozen=True, eq=False):
+    """A layer to compress; `mismatch_hint` is what to say where its bytes are not those of `diff_id`."""
+
+    diff_id: Digest
+    what: str
+    reader: Reader
+    mismatch_hint: str = ""
+
+
 def compress(
     context: Context,
-    blocks: Blocks,
-    diff_id: Digest,
+    layers: Sequence[Layer],
     compressor: Compressor,
     spool: SpoolSpace,
-    what: str,
     threads: int,
-) -> Compressed:
-    """Compress one layer into the spool, checking its diff_id on the way; `threads` work on its segments."""
-    writer = spool.writer(f"{what} (compressed)")
-    raw, out, size, crc, length = diff_id.new_hash(), hashlib.sha256(), 0, 0, 0
-    gzip = compressor.suffix == "gzip"
+    done: Callable[[Layer, Compressed], None],
+) -> None:
+    """Compress layers into the spool, checking the diff_id of each, and call `done` for each as soon as it is made.
 
-    def write(data: bytes) -> None:
-        nonlocal size
-        out.update(data)
-        writer.write(data)
-        size += len(data)
+    `done` is called from one of `threads`. Raises `ContentMismatchError` for the first layer that is not its diff_id.
+    """
+    running = [_Running(layer, compressor, spool, done) for layer in layers]
 
-    if gzip:
-        write(_HEADER)
-    for group in _groups(blocks, threads):
-        context.check()
-        made = _segments(context, group, compressor, raw)
-        for data, segment in zip(group, made, strict=True):
-            crc = compressor.crc(data, crc) if gzip else 0
-            length += len(data)
-            for piece in segment:
-                write(piece)
-    if not gzip and not length:
-        for piece in compressor.segment(memoryview(b"")):
-            write(piece)  # no bytes at all are no zstd frame
-    if gzip:
-        write(_END + struct.pack("<II", crc & 0xFFFFFFFF, length & 0xFFFFFFFF))
-    check_diff_id(diff_id, raw, what)
-    digest = Digest("sha256", out.hexdigest())
-    return Compressed(diff_id, digest, size, writer.body())
+    def work(inner: Context) -> None:
+        buffer = memoryview(bytearray(_SEGMENT))
+        for layer in running:
+            layer.help(inner, buffer)
+
+    try:
+        error = first_error(run_all(context, [work] * threads, limit=threads, stop_on_error=True))
+    finally:
+        for layer in layers:
+            layer.reader.close()
+    if error is not None:
+        raise error
 
 
-def check_diff_id(diff_id: Digest, running: _Hash, what: str) -> None:
+class _Running:
+    """A layer that threads work on: read in order, deflated in any order, written in order."""
+
+    def __init__(
+        self, layer: Layer, compressor: Compressor, spool: SpoolSpace, done: Callable[[Layer, Compressed], None]
+    ) -> None:
+        self._layer = layer
+        self._compressor = compressor
+        self._writer = spool.writer(f"{layer.what} (compressed)")
+        self._done = done
+        self._is_gzip = compressor.suffix == "gzip"
+        self._reading = threading.Lock()
+        self._raw = layer.diff_id.new_hash()
+        self._crc = self._length = self._read = 0
+        self._is_read = False
+        self._turn = threading.Condition()
+        self._out = hashlib.sha256()
+        self._size = self._written = 0
+        self._error: BaseException | None = None
+
+    def help(self, context: Context, buffer: memoryview) -> None:
+        """Take segments, read into `buffer`, until all have been taken."""
+        try:
+            while True:
+                context.check()
+                with self._reading:
+                    if self._is_read:
+                        return
+                    number, data = self._read, self._next(buffer)
+                # Without any bytes zstd still makes a frame; gzip has its end.
+                is_empty = not data and (number > 0 or self._is_gzip)
+                self._write_in_turn(number, [] if is_empty else self._compressor.segment(data), len(data) < _SEGMENT)
+        except BaseException as error:
+            with self._turn:
+                self._error = self._error or error
+                self._turn.notify_all()
+            raise
+
+    def _next(self, buffer: memoryview) -> memoryview:
+        data = buffer[: self._layer.reader.fill(buffer)]
+        self._read += 1
+        self._is_read = len(data) < len(buffer)
+        if self._is_read:
+            self._layer.reader.close()
+        self._raw.update(data)
+        self._crc = self._compressor.crc(data, self._crc) if self._is_gzip else 0
+        self._length += len(data)
+        return data
+
+    def _write_in_turn(self, number: int, pieces: list[bytes], is_last: bool) -> None:
+        """Write a segment when all before it have been written; whoever writes the last one ends the layer."""
+        with self._turn:
+            while self._written != number:
+                if self._error is not None:
+                    raise self._error
+                self._turn.wait()
+        if number == 0 and self._is_gzip:
+            self._write(_HEADER)
+        for piece in pieces:
+            self._write(piece)
+        if is_last:
+            self._end()
+        with self._turn:
+            self._written += 1
+            self._turn.notify_all()
+
+    def _end(self) -> None:
+        if self._is_gzip:
+            self._write(_END + struct.pack("<II", self._crc & 0xFFFFFFFF, self._length & 0xFFFFFFFF))
+        layer = self._layer
+        check_diff_id(layer.diff_id, self._raw, layer.what, layer.mismatch_hint)
+        digest = Digest("sha256", self._out.hexdigest())
+        self._done(layer, Compressed(layer.diff_id, digest, self._size, self._writer.body()))
+
+    def _write(self, data: bytes) -> None:
+        self._out.update(data)
+        self._writer.write(data)
+        self._size += len(data)
+
+
+def check_diff_id(diff_id: Digest, running: _Hash, what: str, hint: str = "") -> None:
     """See that a layer's uncompressed bytes, hashed, are those that the config names; else `ContentMismatchError`."""
     if not diff_id.matches(running):
         raise ContentMismatchError(
             f"{what}: layer has diff_id {diff_id.algorithm}:{running.hexdigest()}, the image's config says {diff_id}",
-            hint="the archive is damaged, or its layers and config do not belong together",
+            hint=hint or "the archive is damaged, or its layers and config do not belong together",
         )
 
 
-def _segments(context: Context, group: list[memoryview], compressor: Compressor, raw: _Hash) -> list[list[bytes]]:
-    def hash_group() -> list[bytes]:
-        for data in group:
-            raw.update(data)
-        return []
+class BlockReader:
+    """Read a stream of blocks, as `Reader`."""
 
-    if len(group) == 1:
-        hash_group()
-        return [compressor.segment(group[0])]
-    jobs: list[Callable[[Context], list[bytes]]] = [lambda _: hash_group()]
-    jobs += [lambda _, data=data: compressor.segment(data) for data in group]  # type: ignore[misc]
-    return [outcome.get() for outcome in run_all(context, jobs, limit=len(jobs))][1:]
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._rest = memoryview(b"")
 
+    def fill(self, view: memoryview) -> int:
+        """Copy blocks into `view`."""
+        filled = 0
+        while filled < len(view):
+            if not self._rest:
+                block = next(self._blocks, None)
+                if block is None:
+                    break
+                self._rest = memoryview(block)
+            taken = min(len(self._rest), len(view) - filled)
+            view[filled : filled + taken] = self._rest[:taken]
+            self._rest, filled = self._rest[taken:], filled + taken
+        return filled
 
-def _groups(blocks: Blocks, width: int) -> Iterator[list[memoryview]]:
-    """Cut blocks into segments, `width` of them at a time, in buffers that each step overwrites.
-
-    Memory is so the same for a layer of any size; new buffers for each segment would be scattered over the heap.
-    """
-    buffers = [memoryview(bytearray(_SEGMENT)) for _ in range(width)]
-    group: list[memoryview] = []
-    used = 0
-    for block in blocks:
-        view = memoryview(block)
-        while view:
-            taken = min(len(view), _SEGMENT - used)
-            buffers[len(group)][used : used + taken] = view[:taken]
-            view, used = view[taken:], used + taken
-            if used == _SEGMENT:
-                group.append(buffers[len(group)])
-                used = 0
-            if len(group) == width:
-                yield group
-                group = []
-    if used:
-        group.append(buffers[len(group)][:used])
-    if group:
-        yield group
+    def close(self) -> None:
+        """Let the stream be: it ends with whatever it is made from."""
 
 
 def _pieces(data: memoryview) -> Iterator[memoryview]:

@@ -6,6 +6,7 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import IO
 
@@ -28,31 +29,49 @@ class FileBody(Struct, frozen=True):
 
     def blocks(self, start: int = 0) -> Iterator[bytes | memoryview]:
         """Read with one buffer that each step overwrites; a file that shrank raises `ContentMismatchError`."""
-        opened = -1
-        try:
-            if isinstance(self.file, str):
-                opened = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC)
-            descriptor = opened if isinstance(self.file, str) else self.file
-            position, end = self.offset + start, self.offset + self.size
-            view = memoryview(bytearray(min(BLOCK_BYTES, max(1, end - position))))
-            while position < end:
-                count = os.preadv(descriptor, [view[: min(len(view), end - position)]], position)
-                if count == 0:
-                    raise ContentMismatchError(
-                        f"{self.what}: ends after {position - self.offset} of {self.size} bytes",
-                        hint="the file was cut short or changed while it was read",
-                    )
-                position += count
+        with closing(FileReader(self, start)) as reader:
+            view = memoryview(bytearray(min(BLOCK_BYTES, max(1, self.size - start))))
+            while count := reader.fill(view):
                 yield view[:count]
-        except OSError as problem:
-            raise SourceError(f"{self.what}: cannot be read ({problem.strerror})") from problem
-        finally:
-            if opened >= 0:
-                os.close(opened)
 
     def read(self) -> bytes:
         """Return all of it; only for what is known to be small."""
         return b"".join(bytes(block) for block in self.blocks())
+
+
+class FileReader:
+    """Read a body's bytes from `start` on into buffers, one after the other; for one thread at a time."""
+
+    def __init__(self, body: FileBody, start: int = 0) -> None:
+        self._body = body
+        self._position = body.offset + start
+        self._opened = -1
+
+    def fill(self, view: memoryview) -> int:
+        """Fill `view` and return its length, or less at the end; a file that shrank raises `ContentMismatchError`."""
+        body, filled = self._body, 0
+        wanted = min(len(view), body.offset + body.size - self._position)
+        try:
+            if isinstance(body.file, str) and self._opened < 0:
+                self._opened = os.open(body.file, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = self._opened if isinstance(body.file, str) else body.file
+            while filled < wanted:
+                count = os.preadv(descriptor, [view[filled:wanted]], self._position)
+                if count == 0:
+                    raise ContentMismatchError(
+                        f"{body.what}: ends after {self._position - body.offset} of {body.size} bytes",
+                        hint="the file was cut short or changed while it was read",
+                    )
+                filled, self._position = filled + count, self._position + count
+        except OSError as problem:
+            raise SourceError(f"{body.what}: cannot be read ({problem.strerror})") from problem
+        return filled
+
+    def close(self) -> None:
+        """Close what was opened; idempotent."""
+        opened, self._opened = self._opened, -1
+        if opened >= 0:
+            os.close(opened)
 
 
 class SpooledBody(Struct, frozen=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from oci_push.errors import DeadlineError, ProtocolViolationError
@@ -35,10 +35,17 @@ class Dialer:
     """Connect for one session whose registry is `home`; used by many threads at once.
 
     `address` of `endpoint` is where the registry is reached instead of under its name. `connect_s` is what the quickest
-    connection to the registry took.
+    connection to the registry took, about a round trip; `on_measured` is called once that is known.
     """
 
-    def __init__(self, endpoint: RegistryEndpoint, home: Origin, env: Mapping[str, str], network: Network) -> None:
+    def __init__(
+        self,
+        endpoint: RegistryEndpoint,
+        home: Origin,
+        env: Mapping[str, str],
+        network: Network,
+        on_measured: Callable[[], None] = lambda: None,
+    ) -> None:
         self._endpoint = endpoint
         self._home = home
         self._env = env
@@ -46,6 +53,7 @@ class Dialer:
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = self._make_context(endpoint.tls) if home[0] == "https" else None
         self._reach: Reach | None = None
+        self._on_measured = on_measured
         self.connect_s: float | None = None
 
     def proxy(self, where: Origin) -> Proxy | None:
@@ -85,11 +93,14 @@ class Dialer:
             return self._connect(context, addresses, timeout_s)
         started = context.clock.monotonic()
         stream = self._connect(context, addresses, timeout_s)
-        took = context.clock.monotonic() - started
-        self.connect_s = took if self.connect_s is None else min(self.connect_s, took)
+        took = self._network.round_trip_s(stream.address, context.clock.monotonic() - started)
         with self._lock:
+            is_first = self.connect_s is None
+            self.connect_s = took if self.connect_s is None else min(self.connect_s, took)
             # A registry that was once found far away stays so: where it sends us must suit every one of its addresses.
             self._reach = min(reach(stream.address), Reach.NEVER if self._reach is None else self._reach)
+        if is_first:
+            self._on_measured()
         return stream
 
     def _connect(self, context: Context, addresses: tuple[Address, ...], timeout_s: float) -> Stream:

@@ -39,6 +39,16 @@ class ConcurrencyLimiter:
         """Return how many may be inside."""
         return self._limit
 
+    @property
+    def ceiling(self) -> int:
+        """Return how many may be inside when nothing was cut."""
+        return self._ceiling
+
+    @property
+    def busy(self) -> int:
+        """Return how many are inside."""
+        return self._inside
+
     def set_limit(self, limit: int) -> None:
         """Change how many may be inside at most; those who are stay, and a cut that was made stands."""
         with self._changed:

@@ -11,6 +11,7 @@ import enum
 import ipaddress
 import re
 import socket
+from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -62,6 +63,7 @@ def base_of(where: Origin) -> str:
     return f"{scheme}://{name}" if port == _PORTS[scheme] else f"{scheme}://{name}:{port}"
 
 
+@lru_cache(maxsize=64)
 def host_header(where: Origin) -> str:
     """Return what a request to an origin says in ``Host`` (RFC 9110 7.2); raise `ProtocolViolationError` if it cannot.
 

@@ -6,10 +6,9 @@ Redirects are followed here, as only here is known who may see credentials.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oci_push.errors import (
@@ -36,8 +35,8 @@ from oci_push.transport.dialing import Dialer
 from oci_push.transport.limits import Bandwidth, ConcurrencyLimiter
 from oci_push.transport.network_errors import Kind, Trouble, network_error, trouble_of
 from oci_push.transport.pool import Pool, Request, Response, check_headers, leave_secrets_behind
-from oci_push.transport.redirects import check_hop, join, origin
-from oci_push.transport.sockets import Network
+from oci_push.transport.redirects import Origin, check_hop, join, origin
+from oci_push.transport.settings import TransportSettings
 
 if TYPE_CHECKING:
     from oci_push.transport.probe import Probe
@@ -54,29 +53,8 @@ _LINGER_S = 3.0
 _ONCE = RetryPolicy(attempts=1)
 _FAR_OFF = "it asks to be left alone for longer than is waited here (Retry-After); try again later"
 _ASSUMED_BYTES_PER_S = 1_000_000.0
-
-
-class TransportSettings(Struct, frozen=True):
-    """What all sessions of a run share: timeouts in seconds, and how often a request is repeated.
-
-    `stall_s` is for how long no byte may move; how long a request may take in all is bounded by its scope alone.
-    `limit_bytes_per_s` bounds what the whole run sends in bodies; 0: no bound.
-    """
-
-    connect_s: float = 15.0
-    stall_s: float = 60.0
-    near_requests: int = 4
-    far_requests: int = 16
-    call_retry: RetryPolicy = field(default_factory=RetryPolicy)
-    limit_bytes_per_s: float = 0.0
-    user_agent: str = "oci-push"
-    env: Mapping[str, str] = field(default_factory=dict)
-    network: Network = field(default_factory=Network)
-
-    def __post_init__(self) -> None:
-        """Refuse a user agent that no header can carry; raises ``ValueError``."""
-        if not (self.user_agent.isascii() and self.user_agent.isprintable()):
-            raise ValueError("user_agent holds characters that no header can carry")
+_FAR_S = 0.002
+"""From this round trip on, waiting for one costs more than the work on a request."""
 
 
 class Session:
@@ -106,7 +84,10 @@ class Session:
         self._settings = settings
         self._random = random
         self._emit = emit
-        self._dialer = Dialer(endpoint, self._origin, settings.env, settings.network)
+        self._context = context
+        self._expected = 0
+        self._connecting = 0
+        self._dialer = Dialer(endpoint, self._origin, settings.env, settings.network, self._measured)
         self._is_proxied = self._dialer.proxy(self._origin) is not None
         self.limits = ""
         """What the registry last told of its rate limits, for people."""
@@ -114,7 +95,6 @@ class Session:
         self.limiter = limiter or ConcurrencyLimiter(settings.near_requests)
         self._bandwidth = bandwidth or Bandwidth(settings.limit_bytes_per_s)
         self._bytes_per_s = _ASSUMED_BYTES_PER_S
-        self._measured = False
         self._warnings: set[str] = set()
         self.has_answered = False
         self._is_away = False
@@ -148,6 +128,24 @@ class Session:
         """Return what connecting took, about a round trip; ``None`` before the first connection."""
         return self._dialer.connect_s
 
+    @property
+    def is_far(self) -> bool:
+        """Return whether a round trip to the registry takes long; not before the first connection, nor by a proxy."""
+        return self._dialer.connect_s is not None and self._dialer.connect_s >= _FAR_S
+
+    def expect(self, requests: int) -> None:
+        """Tell that so many requests will want to go at once soon: far away, connections for them are opened now."""
+        self._expected = requests
+        self._open_ahead()
+
+    def connect(self, context: Context) -> None:
+        """Open the first connection, if there is none yet, and so learn how far the registry is; tell no failure."""
+        if self._dialer.connect_s is None and not self._is_proxied:
+            self._connecting += 1
+            with suppress(Trouble, OciPushError):
+                self._pool.open(context, self._origin, self._settings.connect_s)
+            self._connecting -= 1
+
     def run(self, context: Context, flow: Flow[T]) -> T:
         """Drive a flow to its result; calls that may be repeated are, by the call policy."""
         return self._drive(context, flow, authenticated=True)
@@ -177,7 +175,7 @@ class Session:
         return self._send(context, call, self._settings.call_retry, authenticated=False)
 
     @contextmanager
-    def download(self, context: Context, call: Call) -> Iterator[tuple[int, Iterator[bytes]]]:
+    def download(self, context: Context, call: Call) -> Iterator[tuple[int, Iterator[bytes | memoryview]]]:
         """Send a GET and give the answer's status, which is checked first, and its body block by block."""
         with self.limiter.inside(context), self._translated(call):
             response = self._exchange(context, call, authenticated=True)
@@ -237,7 +235,6 @@ class Session:
                 reply = self._reply(context, response, limit if good else _MAX_ERROR_BYTES, peeks=call.peeks)
             finally:
                 response.close()
-        self._measure()
         if not self._is_elsewhere(reply):
             self._pass_on(reply)
         if not good:
@@ -267,27 +264,30 @@ class Session:
                 return response
 
     def _follow(self, context: Context, call: Call, authorization: str | None) -> Response:
-        url = call.url if "://" in call.url.partition("?")[0] else self._base + call.url
-        method = call.method
-        first = origin(url, what := call.what or bare(call.url))
+        is_ours = "://" not in call.url.partition("?")[0]
+        url = self._base + call.url if is_ours else call.url
+        method, what = call.method, call.what or bare(call.url)
+        target = first = self._origin if is_ours else check_hop(self._origin, url, what)
         for _ in range(_MAX_HOPS):
-            target = check_hop(self._origin, url, what)
             headers = dict(call.headers)
             if target != first:
                 leave_secrets_behind(call, headers, bare(url))
             if authorization and target == self._origin:
                 headers["Authorization"] = authorization
-            response = self._request(context, call, method, url, headers)
+            response = self._request(context, call, method, url, target, headers)
             location = response.header("location")
             if response.status not in _REDIRECTS or location is None:
                 return response
             response.close()
             url = join(url, location)
+            target = check_hop(self._origin, url, what)
             if response.status == 303:
                 method = "GET"
         raise ProtocolViolationError(f"{what}: more than {_MAX_HOPS} redirects", method=method)
 
-    def _request(self, context: Context, call: Call, method: str, url: str, headers: dict[str, str]) -> Response:
+    def _request(
+        self, context: Context, call: Call, method: str, url: str, where: Origin, headers: dict[str, str]
+    ) -> Response:
         body = call.body if method == call.method else None
         if body is not None:
             headers["Content-Length"] = str(body.size)
@@ -296,6 +296,7 @@ class Session:
         request = Request(
             method,
             url,
+            where,
             {"User-Agent": self._settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*", **headers},
             None if body is None else self._bandwidth.paced(body, context),
             Patience(self._settings.stall_s, self._settings.stall_s + call.answer_s),
@@ -303,7 +304,8 @@ class Session:
         )
         response = self._pool.send(context, request)
         self.has_answered = self.has_answered or not self._is_elsewhere(response)
-        _log.debug("%s %s -> %s", method, bare(url), response.status)
+        if _log.is_heard:
+            _log.debug("%s %s -> %s", method, bare(url), response.status)
         return response
 
     @contextmanager
@@ -338,7 +340,7 @@ class Session:
 
     def _is_elsewhere(self, answer: Response | Reply) -> bool:
         """Say whether an answer came from another origin than the registry's, whither the registry has sent us."""
-        return origin(answer.url) != self._origin
+        return not answer.url.startswith(f"{self._base}/") and origin(answer.url) != self._origin
 
     def _error(self, context: Context, call: Call, reply: Reply) -> RegistryError:
         if self._is_elsewhere(reply) and (at := f" at {bare(reply.url)}") and not call.what.endswith(bare(reply.url)):
@@ -371,9 +373,13 @@ class Session:
                 self._warnings.add(text)
                 self._emit(LogMessage(f"{self.endpoint.host} warns: {text}", "warning"))
 
-    def _measure(self) -> None:
-        # Round trips cost nothing nearby and everything far away: more requests at once only there.
-        if not self._measured and self._dialer.connect_s is not None:
-            self._measured = True
-            is_near, settings = self._dialer.connect_s < 0.002, self._settings
-            self.limiter.set_limit(settings.near_requests if is_near else settings.far_requests)
+    def _measured(self) -> None:
+        """Choose how many requests go at once: round trips cost nothing nearby and everything far away."""
+        self.limiter.set_limit(self._settings.far_requests if self.is_far else self._settings.near_requests)
+        self._open_ahead()
+
+    def _open_ahead(self) -> None:
+        if self.is_far and self._expected:
+            count = min(self._expected, self.limiter.limit) - self.limiter.busy - self._connecting
+            self._pool.open_ahead(self._context, self._origin, count, self._settings.connect_s)
+            self._expected = 0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from oci_push.runtime.context import Context
 from oci_push.transport.network_errors import Kind, Trouble, trouble_of
+from oci_push.transport.redirects import Reach, reach
 
 if TYPE_CHECKING:
     import ssl
@@ -43,6 +44,10 @@ class Network:
     def connect(self, sock: socket.socket, address: Address) -> None:
         """Connect a socket of the address's family."""
         sock.connect(address[1])
+
+    def round_trip_s(self, address: str, connect_s: float) -> float:
+        """Return how far an address is that took so long to connect to: this machine is near, however busy it is."""
+        return 0.0 if reach(address) is Reach.LOOPBACK else connect_s
 
     def lengthen(self, sock: socket.socket) -> None:
         """Return a connection over a long line a larger send buffer, where the kernel would not do so by itself."""
@@ -96,7 +101,11 @@ class Stream:
         """Read what is there, waiting for the first byte at most `timeout_s` in which no byte moves."""
         return self._moving(context, lambda: self._sock.recv(most), timeout_s)
 
-    def write(self, context: Context, data: bytes | memoryview, timeout_s: float) -> None:
+    def read_into(self, context: Context, view: memoryview, timeout_s: float) -> int:
+        """Read as `read` does, into `view`; return how many bytes came, 0 at the end."""
+        return self._moving(context, lambda: self._receive(view), timeout_s)
+
+    def write(self, context: Context, data: bytes | bytearray | memoryview, timeout_s: float) -> None:
         """Send all of `data`; `timeout_s` is how long no byte may move."""
         view = memoryview(data)
         while view:
@@ -133,7 +142,22 @@ class Stream:
 
         poller = select.poll()
         poller.register(self._sock.fileno(), select.POLLIN)
-        return bool(poller.poll(0))
+        return bool(poller.poll(0)) and not self._has_only_records()
+
+    def _has_only_records(self) -> bool:
+        """Read what TLS itself has to say, as of session tickets after a handshake; return whether that was all."""
+        if self._tls is None or not isinstance(self._sock, socket.socket):
+            return False
+        import ssl
+
+        try:
+            self._sock.settimeout(0)
+            self._sock.recv(1)
+        except ssl.SSLWantReadError:
+            return True
+        except (OSError, ValueError):
+            pass
+        return False
 
     def close(self) -> None:
         """Close the socket."""
@@ -173,6 +197,19 @@ class Stream:
             except (OSError, ValueError) as problem:
                 context.check()
                 raise trouble_of(problem) from problem
+
+    def _receive(self, view: memoryview) -> int:
+        """Receive into `view`: of TLS, which gives one record at a time, all that has come already."""
+        count = self._sock.recv_into(view)
+        if self._tls is None or not isinstance(self._sock, socket.socket):
+            return count
+        import ssl
+
+        self._sock.settimeout(0)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            while 0 < count < len(view) and (more := self._sock.recv_into(view[count:])):
+                count += more
+        return count
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):

@@ -33,6 +33,13 @@ class NestedTls:
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return b""
 
+    def recv_into(self, view: memoryview) -> int:
+        """Read what is there into `view`; 0 at the end."""
+        try:
+            return self._run(lambda: self._tls.read(len(view), view))  # type: ignore[return-value]  # a count where there is a buffer
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return 0
+
     def send(self, data: memoryview) -> int:
         """Take some of `data`; what the outer socket has no room for yet goes before anything else."""
         self._flush()

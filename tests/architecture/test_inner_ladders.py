@@ -19,7 +19,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("credentials", "limits", "redirects", "tls", "tls_in_tls"),
         ("*",),
         ("sockets",),
-        ("connection", "socks"),
+        ("connection", "settings", "socks"),
         ("dialing",),
         ("pool",),
         ("session",),
@@ -28,6 +28,16 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     "registry": (("*",), ("upload",), ("repository",), ("clients",)),
     # Reading and compressing; the forms of images; the table that opens them.
     "sources": (("base",), ("*",), ("layout", "remote", "tars"), ("archive_images",), ("docker_archive",), ("table",)),
+    # One blob, one tag, what a plan is; the push to one repository; to all of them; opening, planning and pushing.
+    "engine": (
+        ("*",),
+        ("repository_push",),
+        ("verify",),
+        ("push",),
+        ("ahead", "replicate"),
+        ("pusher", "regions"),
+        ("unit",),
+    ),
     # Text with places; everything that gives it a meaning.
     "language": (("yaml_scalars",), ("document",), ("*",)),
     # What decides (schedule, conditions, simulation) knows nothing of those that do.

@@ -27,7 +27,7 @@ from oci_push.model.reference import Destination, Repository
 from oci_push.runtime.clock import Clock, FakeClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.transport.session import TransportSettings
+from oci_push.transport.settings import TransportSettings
 
 HOME, AWAY = "eu-west-1", "us-east-1"
 """The two regions there are."""

@@ -17,7 +17,7 @@ from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.secret import Secret
-from oci_push.transport.session import TransportSettings
+from oci_push.transport.settings import TransportSettings
 
 DISTRIBUTION = {
     "pieces": "yes",

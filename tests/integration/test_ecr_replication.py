@@ -23,7 +23,7 @@ from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.providers.ecr.identity import AwsIdentity, EcrCreation
 from oci_push.providers.replication import Place
 from oci_push.runtime.clock import FakeClock
-from oci_push.transport.session import TransportSettings
+from oci_push.transport.settings import TransportSettings
 
 RULES = [{"destinations": [{"region": AWAY, "registryId": ACCOUNT}]}]
 

@@ -23,7 +23,7 @@ from oci_push.model.reference import Destination, Reference
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.transport.session import TransportSettings
+from oci_push.transport.settings import TransportSettings
 
 MIB = 1024 * 1024
 SIZE = 40 * MIB

@@ -46,8 +46,10 @@ class PageFolder:
             f"  - {{name: {host!r}, domain: {host!r}, address: {registry.address!r}, plain_http: true}}\n"
             for host in HOSTS
         )
-        self.config = folder.parent / f"{folder.name}.yaml"
-        self.config.write_text(f"registries:\n{described}variables: {{VERSION: 1.4.2}}\n")
+        self.config = folder / "oci-push.yaml"
+        self.config.write_text(
+            f"registries:\n{described}variables: {{VERSION: 1.4.2}}\ncandidates: {{build: oci:build/image}}\n"
+        )
 
     def run(self, command: str) -> tuple[str, str]:
         """Run one line as a shell would; return what it printed on stdout and stderr."""
@@ -60,8 +62,11 @@ class PageFolder:
         assert "…" not in command, f"{command}: cannot be run; mark the block as not run"
         if words[1] == "sandbox":
             return self._sandbox(words[1:]), ""
-        stdin = self._stdin(match["left"] or "", match["read"] or "")
-        done = program(*words[1:], cwd=self.folder, code=None, stdin=stdin, OCI_PUSH_CONFIG=str(self.config))
+        if match["left"] and match["left"].startswith("docker save"):
+            done = self._piped(words[1:])
+        else:
+            stdin = self._stdin(match["left"] or "", match["read"] or "")
+            done = program(*words[1:], cwd=self.folder, code=None, stdin=stdin, OCI_PUSH_CONFIG=str(self.config))
         self.code = done.returncode
         if match["write"]:
             (self.folder / match["write"].strip()).write_text(done.stdout)
@@ -76,13 +81,16 @@ class PageFolder:
         done = subprocess.run([sys.executable, "-c", text], cwd=self.folder, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
-    def _stdin(self, left: str, read: str) -> bytes:
-        if left.startswith(("docker save", "podman save")):
-            return (self.folder / "image.tar").read_bytes()
-        if left.startswith("echo "):
-            return b"a password\n"
+    def _piped(self, words: list[str]) -> subprocess.CompletedProcess[str]:
+        """Run it with an archive on stdin, which is a pipe that only a process has."""
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "OCI_PUSH_CONFIG": str(self.config)}
+        with (self.folder / "image.tar").open("rb") as archive:
+            command = [sys.executable, "-m", "oci_push", *words]
+            return subprocess.run(command, cwd=self.folder, env=env, stdin=archive, capture_output=True, text=True)
+
+    def _stdin(self, left: str, read: str) -> str:
         assert not left, f"{left}: not known; mark the block as not run"
-        return (self.folder / read.strip()).read_bytes() if read else b""
+        return (self.folder / read.strip()).read_text() if read else ""
 
     def _sandbox(self, words: list[str]) -> str:
         """Start what would go on for ever, at any free port; return its first line as if it were at the one wanted."""

@@ -26,7 +26,7 @@ from oci_push.runtime.clock import Clock, SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.secret import Secret
-from oci_push.transport.session import TransportSettings
+from oci_push.transport.settings import TransportSettings
 from oci_push.transport.sockets import Network
 
 LOGIN = Credential("sandbox", Secret("sandbox"), source="test")
@@ -99,9 +99,7 @@ class Pushing:
     def _push(self, pusher: Pusher, text: str, destinations: Sequence[Destination]) -> tuple[PushResult, ...]:
         targets = pusher.targets(destinations)
         with pusher.open(text, pusher.context, targets=len(targets)) as source:
-            pusher.check(source, targets, pusher.context)
-            plan = pusher.plan(source, targets, pusher.context, self.platform)
-            results = pusher.execute(plan, source, pusher.context)
+            plan, results = pusher.push(source, targets, pusher.context, self.platform)
         check_form(ImagePlan.of(plan))
         check_events(self.events)
         check_results(results)

@@ -24,7 +24,7 @@ from oci_push.runtime.clock import Clock, FakeClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sources.table import GRAMMAR
-from oci_push.transport.session import TransportSettings
+from oci_push.transport.settings import TransportSettings
 from oci_push.variables.lookup import Variables, VariableSource
 
 ONCE = RetryPolicy(attempts=1)

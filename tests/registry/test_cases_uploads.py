@@ -12,6 +12,7 @@ from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, layer, make_layout
 from pushing import LOGIN, Pushing, is_whole
 
+from oci_push.engine.plan import SMALL_BYTES
 from oci_push.errors import (
     Cancelled,
     ContentMismatchError,
@@ -35,19 +36,47 @@ def error_of(results: tuple[object, ...]) -> Exception | None:
 
 
 @pytest.mark.case("UP-001")
-def test_a_blob_that_is_there_counts_with_its_full_size_and_is_not_sent(sandbox: Sandbox, image: Layout) -> None:
+def test_a_blob_that_is_there_counts_with_its_full_size_and_is_not_sent(sandbox: Sandbox, tmp_path: Path) -> None:
+    image = make_layout(tmp_path / "large", layer(1, 600_000), layer(2, 700_000))
     Pushing().push(image, f"{sandbox.address}/a:1")
     sandbox.store.remove_manifest("a", Digest.parse(image.digest))
     sandbox.traffic.clear()
     again = Pushing()
     assert error_of(again.push(image, f"{sandbox.address}/a:1")) is None
+    large = {digest: size for digest, size in image.blobs.items() if size > SMALL_BYTES}
+    assert len(large) == 2
     done = {str(e.digest): (e.size_bytes, e.outcome) for e in again.events if isinstance(e, BlobDone)}
-    assert done == {digest: (size, "exists") for digest, size in image.blobs.items()}
+    assert {digest: done[digest] for digest in large} == {digest: (size, "exists") for digest, size in large.items()}
+    assert sandbox.traffic.received_bytes(path_pattern=UPLOADS) < SMALL_BYTES
+
+
+def test_a_small_blob_is_sent_unasked_where_nothing_is_known_of_the_image(sandbox: Sandbox, image: Layout) -> None:
+    Pushing().push(image, f"{sandbox.address}/a:1")
+    assert sandbox.traffic.count(method="HEAD", path_pattern="/blobs/") == 0
+
+
+def test_a_small_blob_is_asked_for_where_the_tag_names_another_image(sandbox: Sandbox, tmp_path: Path) -> None:
+    Pushing().push(make_layout(tmp_path / "one", layer(1), layer(2)), f"{sandbox.address}/a:1")
+    sandbox.traffic.clear()
+    Pushing().push(make_layout(tmp_path / "two", layer(1), layer(3)), f"{sandbox.address}/a:1")
+    assert sandbox.traffic.count(method="HEAD", path_pattern="/blobs/", status=200) == 1
+    assert sandbox.traffic.count(method="POST", path_pattern=UPLOADS) == 2
+
+
+def test_a_small_blob_is_asked_for_where_an_earlier_run_brought_it(
+    sandbox: Sandbox, image: Layout, tmp_path: Path
+) -> None:
+    Pushing(home=tmp_path / "home").push(image, f"{sandbox.address}/a:1")
+    sandbox.store.remove_manifest("a", Digest.parse(image.digest))
+    sandbox.traffic.clear()
+    assert error_of(Pushing(home=tmp_path / "home").push(image, f"{sandbox.address}/a:2")) is None
+    assert sandbox.traffic.count(method="HEAD", path_pattern="/blobs/", status=200) == len(image.blobs)
     assert sandbox.traffic.count(path_pattern=UPLOADS) == 0
 
 
 @pytest.mark.case("UP-003")
-def test_a_failing_existence_check_is_repeated_and_then_told_with_status_and_url(image: Layout) -> None:
+def test_a_failing_existence_check_is_repeated_and_then_told_with_status_and_url(tmp_path: Path) -> None:
+    image = make_layout(tmp_path / "large", layer(1, 600_000))
     with Sandbox(faults=FaultScript([Fault("HEAD", "/blobs/", times=0, action=Answer(500))])) as sandbox:
         error = error_of(Pushing(at_once=1).push(image, f"{sandbox.address}/a:1"))
         assert isinstance(error, UnavailableError)

@@ -14,7 +14,8 @@ from oci_push.protocol.call import Call, Reply
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
-from oci_push.transport.session import Session, TransportSettings
+from oci_push.transport.session import Session
+from oci_push.transport.settings import TransportSettings
 
 OK = b"HTTP/1.1 200 OK\r\nX-Count: 1\r\nContent-Length: 2\r\n\r\nok"
 STALE = b"HTTP/1.1 201 Created\r\nX-Count: stale\r\nContent-Length: 0\r\n\r\n"
@@ -24,11 +25,13 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nX-Count: 1\r\nTransfer-Encoding: chunked\r\n\r\n2
 class Wire:
     """Serve connections one request after the other: the n-th answer of the first connection, then `OK`.
 
-    `later` is sent beside it when the client has read the answer. `clients` counts them.
+    `later` is sent beside it when the client has read the answer. `is_cut` closes the first connection after its
+    answer. `clients` counts them.
     """
 
-    def __init__(self, first: bytes, later: bytes = b"") -> None:
+    def __init__(self, first: bytes, later: bytes = b"", *, is_cut: bool = False) -> None:
         self._first = first
+        self._is_cut = is_cut
         self._later = later
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
@@ -76,6 +79,9 @@ class Wire:
                     self.may_send_later.wait(30)
                     connection.sendall(self._later)
                     self.has_sent_later.set()
+                if is_first and self._is_cut:
+                    connection.close()
+                    return
                 is_first = False
         except OSError:
             return

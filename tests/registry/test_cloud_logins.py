@@ -28,7 +28,7 @@ from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.secret import Secret
-from oci_push.transport.session import TransportSettings
+from oci_push.transport.settings import TransportSettings
 
 ACR = "acme.azurecr.io"
 GAR = "europe-docker.pkg.dev"

@@ -23,7 +23,7 @@ from oci_push.registry.doctor import CheckOutcome, Doctor, Examination, scratch_
 from oci_push.runtime.clock import Clock, FakeClock, SystemClock
 from oci_push.runtime.context import Context
 from oci_push.secret import Secret
-from oci_push.transport.session import TransportSettings
+from oci_push.transport.settings import TransportSettings
 
 CAPABLE = SandboxOptions(multi_tag=True, anonymous_mount=True, single_post=True)
 LOGIN = Credential("sandbox", Secret("sandbox"), source="test")

@@ -31,7 +31,7 @@ from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.context import Context
 from oci_push.secret import Secret
-from oci_push.transport.session import TransportSettings
+from oci_push.transport.settings import TransportSettings
 
 MARK = "mark3d/s+cret"
 SIGNS = ("mark3d", "bWFyazNk", "hcmszZ", "tYXJrM2")

@@ -47,16 +47,19 @@ def push(pusher: Pusher, image: Layout, target: str, context: Context) -> PushRe
     return result
 
 
-def push_all(sandbox: Sandbox, images: list[Layout], pushing: Pushing | None = None) -> list[PushResult]:
-    """Push every image to a repository of its own, all at once and in one run."""
+def push_all(
+    sandbox: Sandbox, images: list[Layout], pushing: Pushing | None = None, *others: Sandbox, at_once: int = 64
+) -> list[PushResult]:
+    """Push every image to a repository of its own, in one run and as many at once as a pipeline does."""
     pushing = pushing or Pushing()
     with pushing.pusher() as pusher:
 
-        def one(context: Context, number: int) -> PushResult:
-            return push(pusher, images[number], f"{sandbox.address}/r{number}:1", context)
+        def one(context: Context, number: int, registry: Sandbox) -> PushResult:
+            return push(pusher, images[number], f"{registry.address}/r{number}:1", context)
 
-        jobs = [partial(one, number=number) for number in range(len(images))]
-        return [outcome.get() for outcome in run_all(pusher.context, jobs, limit=len(jobs))]
+        registries = (sandbox, *others)
+        jobs = [partial(one, number=number, registry=to) for number in range(len(images)) for to in registries]
+        return [outcome.get() for outcome in run_all(pusher.context, jobs, limit=at_once)]
 
 
 def times_sent(sandbox: Sandbox) -> float:
@@ -128,3 +131,39 @@ def test_two_registries_each_get_it_from_us(images: list[Layout]) -> None:
         for sandbox in (one, other):
             assert push(pusher, images[0], f"{sandbox.address}/a:1", pusher.context).error is None
             assert times_sent(sandbox) == 1
+
+
+@pytest.fixture(scope="module")
+def hundred(tmp_path_factory: pytest.TempPathFactory) -> list[Layout]:
+    folder = tmp_path_factory.mktemp("many")
+    return [shared(folder / str(number), number) for number in range(100)]
+
+
+def test_a_hundred_images_bring_their_layer_once_to_each_of_two_registries(hundred: list[Layout]) -> None:
+    with Sandbox() as one, Sandbox() as other:
+        results = push_all(one, hundred, None, other)
+        assert {result.error for result in results} == {None}
+        for sandbox in (one, other):
+            assert times_sent(sandbox) == 1
+            assert sandbox.traffic.count(method="POST", path_pattern="mount=.*from=", status=201) == 99
+            assert is_whole(sandbox, "r99", "1", hundred[99])
+
+
+def test_small_blobs_that_images_of_one_repository_share_are_sent_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    small = noise(5_000, 2)
+    pushed = []
+    with Pushing().pusher() as pusher:
+        for number in range(5):
+            writer = LayoutWriter(tmp_path / str(number))
+            config = writer.put(f'{{"os":"linux","n":{number}}}'.encode(), media.OCI_CONFIG)
+            value = {"config": config, "layers": [writer.put(small, media.OCI_LAYER)]}
+            image = writer.close(writer.manifest(value, media.OCI_MANIFEST))
+            pushed.append(push(pusher, image, f"{sandbox.address}/a:{number}", pusher.context))
+    assert [result.error for result in pushed] == [None] * 5
+    assert [size for size in sandbox.traffic.bodies_sent(path_pattern=UPLOADS) if size == len(small)] == [len(small)]
+
+
+def test_small_blobs_are_mounted_from_where_this_run_has_brought_them(sandbox: Sandbox, image: Layout) -> None:
+    Pushing().push_each(image, f"{sandbox.address}/a:1", f"{sandbox.address}/b:1")
+    assert is_whole(sandbox, "b", "1", image)
+    assert sandbox.traffic.bodies_sent(path_pattern="/v2/b/blobs/uploads/") == ()

@@ -22,7 +22,7 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 
 MIB = 1024 * 1024
-SIZE = 24 * MIB
+SIZE = 40 * MIB
 FIRST = 16 * MIB
 SLOW = Slow(MIB, 0.05)
 

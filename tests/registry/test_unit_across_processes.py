@@ -26,7 +26,7 @@ from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.secret import Secret
-from oci_push.transport.session import TransportSettings
+from oci_push.transport.settings import TransportSettings
 
 LOGIN = Credential("robot", Secret("planted-password"), source="test")
 GUARDED = SandboxOptions(auth="basic", username="robot", password=Secret("planted-password"))

@@ -7,7 +7,7 @@ import pytest
 from oci_push.errors import UploadRejectedError
 from oci_push.protocol.uploads import UploadMethod, UploadSession
 from oci_push.providers.base import Capabilities
-from oci_push.registry.capabilities import LAST_BYTES, PROBE_BYTES, SINGLE_BYTES, WHOLE_BYTES, LearntCapabilities
+from oci_push.registry.capabilities import PROBE_BYTES, SINGLE_BYTES, WHOLE_BYTES, LearntCapabilities
 
 MIB = 1024 * 1024
 UPLOAD = UploadSession("https://registry.test/up")
@@ -177,5 +177,5 @@ def test_a_note_that_makes_no_sense_is_as_good_as_none() -> None:
     assert Host(piece_limit="many", pieces="perhaps").run().chunk_bytes(UPLOAD) == 16 * MIB
 
 
-def test_a_last_piece_is_smaller_than_any_piece() -> None:
-    assert Host().run().chunk_bytes(UPLOAD) > LAST_BYTES
+def test_a_last_piece_is_no_larger_than_the_first() -> None:
+    assert Host().run().chunk_bytes(UPLOAD) >= WHOLE_BYTES

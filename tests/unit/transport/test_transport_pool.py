@@ -1,17 +1,22 @@
-"""The pool: what a request's body is read from is let go when the request has ended, however it did."""
+"""The pool: what a request's body is read from is let go when the request has ended, however it did; connections are
+opened ahead; a small request is written at once.
+"""
 
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from oci_push.runtime.clock import FakeClock
+from oci_push.errors import Cancelled
+from oci_push.runtime.clock import FakeClock, SystemClock
 from oci_push.runtime.context import Context
 from oci_push.transport.connection import Connection, Patience
-from oci_push.transport.network_errors import Trouble
+from oci_push.transport.network_errors import Kind, Trouble
 from oci_push.transport.pool import Pool, Request, Response
+from oci_push.transport.redirects import origin
 from oci_push.transport.sockets import Stream
 
 URL = "http://registry.example/v2/"
@@ -42,7 +47,7 @@ def endless(closed: list[bool], before: Callable[[], None]) -> Iterator[bytes]:
 
 
 def put(dialer: OneWay, body: Iterator[bytes]) -> Response:
-    request = Request("PUT", URL, {"Content-Length": "10000000"}, body, Patience(5.0, 5.0), 5.0)
+    request = Request("PUT", URL, origin(URL), {"Content-Length": "10000000"}, body, Patience(5.0, 5.0), 5.0)
     return Pool(dialer).send(Context(FakeClock()), request)  # type: ignore[arg-type]
 
 
@@ -68,3 +73,83 @@ def test_the_body_of_a_request_that_was_answered_early_is_closed_at_once() -> No
     response = put(dialer, body)
     assert (response.status, closed) == (413, [True])
     response.close()
+
+
+class Written(Stream):
+    """Be a connection to a registry that has answered already, and keep what is written, call by call."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+
+    def read(self, context: Context, most: int, timeout_s: float) -> bytes:
+        return b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
+
+    def write(self, context: Context, data: bytes | bytearray | memoryview, timeout_s: float) -> None:
+        self.parts.append(bytes(data))
+
+    def is_readable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("blocks", "calls"), [([], 1), ([b"small"], 1), ([b"x" * 100_000], 2), ([b"x", b"y"], 2)])
+def test_a_small_request_is_written_in_one_go(blocks: list[bytes], calls: int) -> None:
+    stream = Written()
+    size = str(sum(map(len, blocks))).encode()
+    headers = [(b"Host", b"registry.example"), (b"Content-Length", size), (b"Accept", b"*/*")]
+    connection = Connection(stream)
+    connection.send(Context(FakeClock()), b"PUT", "/v2/", headers, blocks, Patience(5.0, 5.0))
+    assert len(stream.parts) == calls
+    assert b"".join(stream.parts).endswith(b"\r\n\r\n" + b"".join(blocks))
+
+
+class Slow:
+    """A dialer whose first connection is not there before `gate` is open, and then only if it does not fail."""
+
+    def __init__(self, *, fails: bool) -> None:
+        self.count = 0
+        self.has_begun, self.gate = threading.Event(), threading.Event()
+        self._fails = fails
+
+    def dial(self, context: Context, where: tuple[str, str, int], connect_s: float) -> Connection:
+        """Return the connection."""
+        self.count += 1
+        if self.count == 1:
+            self.has_begun.set()
+            self.gate.wait(30)
+            if self._fails:
+                raise Trouble(Kind.CONNECT, "refused")
+        return Connection(Written())
+
+    def proxy(self, where: tuple[str, str, int]) -> None:
+        """Return none."""
+
+
+@pytest.mark.parametrize(("fails", "dialled"), [(False, 1), (True, 2)])
+def test_a_request_waits_for_a_connection_that_is_opened_ahead_and_opens_one_where_that_fails(
+    fails: bool, dialled: int
+) -> None:
+    dialer, context = Slow(fails=fails), Context(SystemClock())
+    pool = Pool(dialer)  # type: ignore[arg-type]
+    pool.open_ahead(context, origin(URL), 1, 5.0)
+    assert dialer.has_begun.wait(30)
+    statuses: list[int] = []
+    request = Request("GET", URL, origin(URL), {}, None, Patience(5.0, 5.0), 5.0)
+    thread = threading.Thread(target=lambda: statuses.append(pool.send(context, request).status))
+    thread.start()
+    dialer.gate.set()
+    thread.join(30)
+    assert (statuses, dialer.count) == ([201], dialled)
+
+
+def test_whoever_waits_for_a_connection_that_is_opened_ahead_can_be_cancelled() -> None:
+    dialer, context = Slow(fails=False), Context(SystemClock())
+    pool = Pool(dialer)  # type: ignore[arg-type]
+    pool.open_ahead(context, origin(URL), 1, 5.0)
+    assert dialer.has_begun.wait(30)
+    context.cancel(Cancelled())
+    with pytest.raises(Cancelled):
+        pool.send(context, Request("GET", URL, origin(URL), {}, None, Patience(5.0, 5.0), 5.0))
+    dialer.gate.set()

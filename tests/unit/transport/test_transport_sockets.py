@@ -1,15 +1,19 @@
-"""Sockets: how long silence lasts, and when a send buffer is asked for."""
+"""Sockets: how long silence lasts, when a send buffer is asked for, and what makes a connection over TLS unclean."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from certificates import Authority
 
 from oci_push.errors import DeadlineError
-from oci_push.runtime.clock import FakeClock
+from oci_push.runtime.clock import FakeClock, SystemClock
 from oci_push.runtime.context import Context
 from oci_push.transport.network_errors import Trouble
 from oci_push.transport.sockets import Stream, autotuned_bytes, send_buffer_helps
@@ -113,3 +117,34 @@ def test_the_limit_of_the_kernels_own_growth_is_read(text: str, found: int | Non
     (tmp_path / "tcp_wmem").write_text(text)
     assert autotuned_bytes(str(tmp_path / "tcp_wmem")) == found
     assert autotuned_bytes(str(tmp_path / "none")) is None
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> Iterator[tuple[Stream, ssl.SSLSocket]]:
+    """Give our end and the server's of a connection over TLS 1.3, after whose handshake it has sent session tickets."""
+    authority = Authority(tmp_path / "ca")
+    ours, theirs = socket.socketpair()
+    shaken: list[ssl.SSLSocket] = []
+    server = authority.issue("registry").server_context()
+    thread = threading.Thread(target=lambda: shaken.append(server.wrap_socket(theirs, server_side=True)))
+    thread.start()
+    trusting = ssl.create_default_context(cafile=str(authority.path))
+    stream = Stream(ours).start_tls(Context(SystemClock()), trusting, "localhost", 30.0)
+    thread.join(30)
+    with contextlib.closing(stream), shaken[0]:
+        yield stream, shaken[0]
+
+
+def test_session_tickets_leave_a_connection_clean(secure: tuple[Stream, ssl.SSLSocket]) -> None:
+    assert not secure[0].is_readable()
+    assert not secure[0].is_readable()
+
+
+def test_what_a_server_says_unasked_over_tls_does_not(secure: tuple[Stream, ssl.SSLSocket]) -> None:
+    secure[1].sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    assert secure[0].is_readable()
+
+
+def test_nor_does_the_end_of_a_connection_over_tls(secure: tuple[Stream, ssl.SSLSocket]) -> None:
+    secure[1].close()
+    assert secure[0].is_readable()
