@@ -37,3 +37,5 @@ html_theme_options = {
 highlight_language = "text"
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"
+# "--option" is no dash.
+smartquotes = False
