@@ -1,24 +1,25 @@
 """Push container images to registries over HTTP, without a daemon and without root.
 
-What a library user needs is here, and imported when it is first used::
+What a program needs is here, and imported when it is first used::
 
     import oci_push
 
-    results = oci_push.push("oci:build/image", "registry.example.com/team/app:1.4.2")
+    report = oci_push.push("oci:build/image", "registry.example.com/team/app:1.4.2")
+    print(report.targets[0].digest)
+
+Five functions: `push` and `plan` for an image, `run_pipeline` and `plan_pipeline` for a pipeline, `replicate` for ECR;
+`oci_push.aio` has the same for asyncio, `oci_push.events` what they tell while they work. Every failure that is
+expected is an `OciPushError`. What is named here and in these two modules is kept; everything else may change.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False  # what type checkers take for true; `typing` costs time, and --version needs nothing
 if TYPE_CHECKING:
-    from oci_push.api import push as push
-    from oci_push.api import replicate as replicate
+    from oci_push import aio as aio
+    from oci_push import events as events
     from oci_push.engine.push import PushOptions as PushOptions
-    from oci_push.engine.push import PushResult as PushResult
-    from oci_push.engine.push import ReplicaResult as ReplicaResult
     from oci_push.engine.pusher import Options as Options
-    from oci_push.engine.tags import TagResult as TagResult
-    from oci_push.engine.transfer import BlobResult as BlobResult
     from oci_push.errors import Cancelled as Cancelled
     from oci_push.errors import ConfigError as ConfigError
     from oci_push.errors import ContentMismatchError as ContentMismatchError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from oci_push.errors import DeniedError as DeniedError
     from oci_push.errors import Diagnostic as Diagnostic
     from oci_push.errors import ImmutableTagError as ImmutableTagError
+    from oci_push.errors import IncompleteError as IncompleteError
     from oci_push.errors import NetworkError as NetworkError
     from oci_push.errors import NotFoundError as NotFoundError
     from oci_push.errors import OciPushError as OciPushError
@@ -36,19 +38,41 @@ if TYPE_CHECKING:
     from oci_push.errors import SourceError as SourceError
     from oci_push.errors import UnavailableError as UnavailableError
     from oci_push.errors import UploadRejectedError as UploadRejectedError
-    from oci_push.events import Emit as Emit
     from oci_push.events import Event as Event
+    from oci_push.forms import ErrorForm as ErrorForm
+    from oci_push.forms import decode as decode
+    from oci_push.forms import encode as encode
+    from oci_push.library.images import plan as plan
+    from oci_push.library.images import push as push
+    from oci_push.library.images import replicate as replicate
+    from oci_push.library.pipelines import plan_pipeline as plan_pipeline
+    from oci_push.library.pipelines import run_pipeline as run_pipeline
     from oci_push.model.digest import Digest as Digest
     from oci_push.model.endpoint import Credential as Credential
     from oci_push.model.endpoint import RegistryEndpoint as RegistryEndpoint
     from oci_push.model.endpoint import TlsConfig as TlsConfig
     from oci_push.model.outcomes import BlobOutcome as BlobOutcome
+    from oci_push.model.outcomes import ManifestOutcome as ManifestOutcome
     from oci_push.model.outcomes import ReplicaOutcome as ReplicaOutcome
+    from oci_push.model.outcomes import Status as Status
     from oci_push.model.outcomes import TagOutcome as TagOutcome
     from oci_push.model.reference import Reference as Reference
     from oci_push.model.reference import Repository as Repository
     from oci_push.providers.ecr.identity import AwsIdentity as AwsIdentity
     from oci_push.providers.ecr.identity import EcrCreation as EcrCreation
+    from oci_push.runner.report import BlobForm as BlobForm
+    from oci_push.runner.report import ImagePlan as ImagePlan
+    from oci_push.runner.report import PipelinePlan as PipelinePlan
+    from oci_push.runner.report import PipelineReport as PipelineReport
+    from oci_push.runner.report import PlannedBlob as PlannedBlob
+    from oci_push.runner.report import PlannedStepForm as PlannedStepForm
+    from oci_push.runner.report import PlannedTarget as PlannedTarget
+    from oci_push.runner.report import PushReport as PushReport
+    from oci_push.runner.report import ReplicaForm as ReplicaForm
+    from oci_push.runner.report import ReplicationReport as ReplicationReport
+    from oci_push.runner.report import StepForm as StepForm
+    from oci_push.runner.report import TagForm as TagForm
+    from oci_push.runner.report import TargetForm as TargetForm
     from oci_push.runtime.retry import RetryPolicy as RetryPolicy
     from oci_push.secret import Secret as Secret
     from oci_push.sources.settings import SourceSettings as SourceSettings
@@ -56,23 +80,28 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
+_MODULES = ("aio", "events")
 _HOMES = {
-    "oci_push.api": "push replicate",
-    "oci_push.engine.push": "PushOptions PushResult ReplicaResult",
-    "oci_push.engine.tags": "TagResult",
-    "oci_push.engine.transfer": "BlobResult",
+    "oci_push.engine.push": "PushOptions",
+    "oci_push.engine.pusher": "Options",
     "oci_push.errors": (
         "Cancelled ConfigError ContentMismatchError CredentialsError DeadlineError DeniedError Diagnostic"
-        " ImmutableTagError NetworkError NotFoundError OciPushError ProtocolViolationError RateLimitedError"
-        " RegistryError SourceError UnavailableError UploadRejectedError"
+        " ImmutableTagError IncompleteError NetworkError NotFoundError OciPushError ProtocolViolationError"
+        " RateLimitedError RegistryError SourceError UnavailableError UploadRejectedError"
     ),
-    "oci_push.events": "Emit Event",
+    "oci_push.events": "Event",
+    "oci_push.forms": "ErrorForm decode encode",
+    "oci_push.library.images": "plan push replicate",
+    "oci_push.library.pipelines": "plan_pipeline run_pipeline",
     "oci_push.model.digest": "Digest",
     "oci_push.model.endpoint": "Credential RegistryEndpoint TlsConfig",
-    "oci_push.model.outcomes": "BlobOutcome ReplicaOutcome TagOutcome",
+    "oci_push.model.outcomes": "BlobOutcome ManifestOutcome ReplicaOutcome Status TagOutcome",
     "oci_push.model.reference": "Reference Repository",
-    "oci_push.engine.pusher": "Options",
     "oci_push.providers.ecr.identity": "AwsIdentity EcrCreation",
+    "oci_push.runner.report": (
+        "BlobForm ImagePlan PipelinePlan PipelineReport PlannedBlob PlannedStepForm PlannedTarget PushReport"
+        " ReplicaForm ReplicationReport StepForm TagForm TargetForm"
+    ),
     "oci_push.runtime.retry": "RetryPolicy",
     "oci_push.secret": "Secret",
     "oci_push.sources.settings": "SourceSettings",
@@ -83,14 +112,17 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split
 
 def __getattr__(name: str) -> object:
     """Import a public name from where it lives (PEP 562)."""
-    if name not in _HOME_OF:
+    if name not in _HOME_OF and name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     found: object = getattr(import_module(_HOME_OF[name]), name)
     globals()[name] = found
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF})
+    """Return what is public; packages of ours that have been loaded are not."""
+    return sorted({*_HOME_OF, *_MODULES, *(name for name in globals() if name.startswith("__"))})

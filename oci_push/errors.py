@@ -17,6 +17,7 @@
     │   └─ ProtocolViolationError             the registry broke the specification
     ├─ NetworkError                 exit 6    transient unless it is about trust
     ├─ DeadlineError                exit 7    a step or command ran out of time
+    ├─ IncompleteError              exit 1    of several things, some failed; `report` tells each
     └─ Cancelled                    exit 130  asked to stop (143 for SIGTERM)
 
 A message starts with its object in lower case and has no full stop; the hint says what to do next. Much of what a
@@ -28,7 +29,7 @@ Misuse of our own functions is ``ValueError``, ``TypeError`` or ``RuntimeError``
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Self
+from typing import Any, Self
 
 from msgspec import Struct
 
@@ -40,6 +41,8 @@ class OciPushError(Exception):
 
     `attempts` is how often the thing was tried when it was given up. `in_doubt` says that what failed may have been
     done all the same, in full or otherwise; `is_stored` that it has, and something that belongs to it has not.
+    `report` is what the library's functions would have returned: what was done before, and beside, the failure;
+    ``None`` where nothing was begun.
     """
 
     exit_code = 1
@@ -52,6 +55,7 @@ class OciPushError(Exception):
         self.attempts = 1
         self.in_doubt = False
         self.is_stored = False
+        self.report: Any = None
 
     def with_more(self, text: str) -> Self:
         """Return the same error with `text` after its message."""
@@ -72,6 +76,10 @@ class OciPushError(Exception):
     def with_doubt(self, in_doubt: bool, *, is_stored: bool = False) -> Self:
         """Return the same error, saying whether what failed may have been done all the same."""
         return self._changed(in_doubt=in_doubt, is_stored=is_stored)
+
+    def with_report(self, report: object) -> Self:
+        """Return the same error with the report of what was done all the same."""
+        return self._changed(report=report)
 
     def _changed(self, **changes: object) -> Self:
         """Return a new error: the old one may be raised elsewhere too, as the reason of a cancel is."""
@@ -225,6 +233,16 @@ class Cancelled(OciPushError):
     def __init__(self, message: str = "cancelled", *, signal_number: int = 2) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+class IncompleteError(OciPushError):
+    """Report that not all of several things was done; transient when each failure of them is."""
+
+    @classmethod
+    def of(cls, what: str, errors: Sequence[OciPushError]) -> Self:
+        """Return the error of several; its text and hint are the first one's, after `what` was done of them."""
+        made = cls(f"{what}: {errors[0]}" if errors else what, hint=errors[0].hint if errors else None)
+        return made._changed(transient=bool(errors) and all(error.transient for error in errors))
 
 
 def exit_code(errors: Sequence[OciPushError | None]) -> int:

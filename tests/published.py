@@ -10,6 +10,7 @@ import jsonschema
 from msgspec import Struct
 
 from oci_push import forms
+from oci_push.cli.schema import FORMS, LOOKS
 from oci_push.engine.push import PushResult
 from oci_push.events import BlobProgress, Event
 from oci_push.forms import ErrorForm, ValidationForm
@@ -32,6 +33,7 @@ SCHEMAS: Mapping[type[Struct], Callable[[], dict[str, object]]] = {
     PipelinePlan: plan_schema,
     EventForm: events_schema,
     ValidationForm: lambda: forms.schema("validation", ValidationForm),
+    **{kind: FORMS[name] for name, kind in LOOKS.items()},
 }
 
 

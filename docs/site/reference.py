@@ -129,6 +129,18 @@ def events() -> str:
     return schemas.printed(FORMS["events"]())
 
 
+def other_forms() -> str:
+    """Return the JSON of the commands that have no page of their own."""
+    others = [name for name in FORMS if name not in _WITH_PAGES]
+    return "\n".join(
+        f"## {name}\n\n" + re.sub(r"^## ", "### ", schemas.printed(FORMS[name]()), flags=re.MULTILINE)
+        for name in others
+    )
+
+
+_WITH_PAGES = ("pipeline", "config", "replication", "report", "plan", "events")
+
+
 # Errors
 
 
@@ -164,5 +176,6 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "report": report,
     "plan": plan,
     "events": events,
+    "other-forms": other_forms,
     "error-classes": error_classes,
 }

@@ -21,6 +21,13 @@ ABOUT = "Push container images to registries over HTTP: no daemon, no root."
 GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
     "Images": {
         "push": ("Push an image to one or several repositories.", "push:push"),
+        "inspect": ("Show what an image consists of, and what refers to it.", "inspect:inspect"),
+        "digest": ("Print the digest of what a reference names.", "digest:digest"),
+        "exists": ("Tell by the exit code whether images exist.", "digest:exists"),
+        "diff": ("Compare two images.", "diff:diff"),
+        "check": ("Check every digest, size and diff_id of an image.", "check:check"),
+        "tag": ("Give more tags to an image that is there.", "tag:tag"),
+        "delete": ("Delete tags or manifests, after a look at them.", "delete:delete"),
     },
     "Pipelines": {
         "run": ("Run a pipeline's push steps.", "run:run"),
@@ -40,6 +47,8 @@ GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
         ),
     },
     "Registries": {
+        "tags": ("List a repository's tags.", "tags:tags"),
+        "repos": ("List a registry's repositories, where it offers that.", "tags:repos"),
         "doctor": ("Examine a registry with real requests.", "doctor:doctor"),
         "sandbox": ("Serve a registry on loopback, to rehearse with.", "sandbox:sandbox"),
         "integrations": (

@@ -126,7 +126,8 @@ def _typed(host: str, family: str, username: str, *, password_stdin: bool) -> Cr
         given = Credential("" if name == filler else name, password, source="the terminal")
     else:
         raise ConfigError(
-            "login needs --password-stdin where there is no terminal", hint="--username NAME is wanted too"
+            "login needs --password-stdin where there is no terminal",
+            hint=None if username else "--username NAME is wanted too",
         )
     given = complete(given, kind)
     if not given.username:

@@ -48,6 +48,15 @@ def say_form(form: Struct) -> None:
     say_json(forms.to_builtins(form))
 
 
+def say_bytes(raw: bytes) -> None:
+    """Print bytes exactly as they are; at a terminal as text, cleaned, as they may hold what controls it."""
+    stream = sys.stdout
+    if isinstance(stream, Door) and not stream.isatty():
+        stream.put_bytes(raw)
+    else:
+        say_text(raw.decode("utf-8", "backslashreplace"))
+
+
 def tell(line: str) -> None:
     """Print one line for people, on stderr."""
     _put(sys.stderr, f"{clean(line)}\n")
@@ -144,6 +153,16 @@ class Door(io.TextIOBase):
             if self.trouble is None:
                 self._stream.write(text)
                 self._stream.flush()
+
+    def put_bytes(self, raw: bytes) -> None:
+        """Print bytes whose every one counts."""
+        with self._lock, self._noting():
+            if self._stream is None:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            if self.trouble is None:
+                self._stream.flush()
+                self._stream.buffer.write(raw)
+                self._stream.buffer.flush()
 
     def flush(self) -> None:
         """Print what a line has so far."""

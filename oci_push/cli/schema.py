@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Annotated
+
+from msgspec import Struct
 
 from oci_push.cli.command import run_command
 from oci_push.cli.output import say_json
 from oci_push.cli.words import Argument
+from oci_push.engine.change import Deletion, Tagging
+from oci_push.engine.checkup import Checkup
+from oci_push.engine.compare import Diff
+from oci_push.engine.existence import Existence, NamedDigest
+from oci_push.engine.inspect import Inspection
+from oci_push.engine.listing import RepositoryList, TagList
 from oci_push.errors import ConfigError
+from oci_push.forms import schema as schema_of
 from oci_push.language.config_schema import config_schema
 from oci_push.language.language_schema import language_schema
 from oci_push.language.replication import replication_schema
 from oci_push.runner.report import events_schema, plan_schema, report_schema
 from oci_push.runtime.context import Context
 
-FORMS: Mapping[str, Callable[[], Mapping[str, object]]] = MappingProxyType(
+LOOKS: Mapping[str, type[Struct]] = {
+    "inspect": Inspection,
+    "digest": NamedDigest,
+    "exists": Existence,
+    "diff": Diff,
+    "check": Checkup,
+    "tags": TagList,
+    "repos": RepositoryList,
+    "tag": Tagging,
+    "delete": Deletion,
+}
+"""What commands print that look and change, by the command."""
+
+FORMS: Mapping[str, Callable[[], dict[str, object]]] = MappingProxyType(
     {
         "pipeline": language_schema,
         "config": config_schema,
@@ -24,6 +47,7 @@ FORMS: Mapping[str, Callable[[], Mapping[str, object]]] = MappingProxyType(
         "report": report_schema,
         "plan": plan_schema,
         "events": events_schema,
+        **{name: partial(schema_of, f"oci-push {name} --json", kind) for name, kind in LOOKS.items()},
     }
 )
 """The schema of each form, by the name that it is asked for with."""

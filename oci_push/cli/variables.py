@@ -12,7 +12,8 @@ from oci_push.cli.command import run_command, takes
 from oci_push.cli.inputs import read_config, tell_found
 from oci_push.cli.options import AsJson, ConfigOptions
 from oci_push.cli.output import say, say_json
-from oci_push.cli.variable_inputs import VariableOptions, gather_variables, git_of
+from oci_push.cli.variable_inputs import VariableOptions, gather_variables
+from oci_push.library.variables import git_of
 from oci_push.runtime.context import Context
 from oci_push.variables.lookup import Variables
 from oci_push.variables.system import MEANINGS, GitFacts

@@ -32,13 +32,13 @@ _MOST_NAMED = 3
 def tell_what_stays(
     context: Context,
     clients: RegistryClients,
-    origin: tuple[RegistryEndpoint, Repository] | None,
+    origin: tuple[RegistryEndpoint, Repository],
     targets: Sequence[Repository],
     nodes: Sequence[Manifest],
     emit: Emit,
 ) -> None:
     """Say how many referrers of `nodes`, and tags about them, stay at `origin` and did not come along to `targets`."""
-    if origin is None or all(target == origin[1] for target in targets) or context.is_cancelled:
+    if all(target == origin[1] for target in targets) or context.is_cancelled:
         return
     with suppress(OciPushError):  # the end of the context: the images are where they should be
         _tell(context, clients.repository(*origin), nodes, emit)

@@ -10,27 +10,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
-from oci_push.engine.left_behind import tell_what_stays
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.repository_push import RepositoryPush, SentAhead, Step
 from oci_push.engine.tags import TagResult
 from oci_push.engine.transfer import BlobResult
-from oci_push.engine.verify import verify
 from oci_push.errors import OciPushError
 from oci_push.events import Emit
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.outcomes import ReplicaOutcome, TagOutcome
 from oci_push.model.reference import Repository
-from oci_push.providers.replication import Place
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 from oci_push.sources.base import ImageReader
+
+if TYPE_CHECKING:
+    from oci_push.providers.replication import Place
 
 Ahead: TypeAlias = Mapping[tuple[RegistryEndpoint, Repository], SentAhead]
 _ROLLBACK_S = 30.0
@@ -91,7 +91,11 @@ def push(
         RepositoryPush(plan, work, source, clients, emit, ahead.get((work.target.endpoint, work.target.repository)))
         for work in plan.repositories
     ]
-    checks = (verify,) if options.verify else ()
+    checks: tuple[Step, ...] = ()
+    if options.verify:
+        from oci_push.engine.verify import verify
+
+        checks = (verify,)
 
     def push_whole(one: RepositoryPush, inner: Context) -> None:
         one.attempt(inner, RepositoryPush.send_content, RepositoryPush.put_tags, *checks)
@@ -115,7 +119,10 @@ def push(
         _in_waves(context, pushes, push_whole)
 
     done = [one.work.target.repository for one in pushes if one.error is None]
-    tell_what_stays(context, clients, source.origin, done, plan.graph.nodes, emit)
+    if source.origin:
+        from oci_push.engine.left_behind import tell_what_stays  # only copies leave something behind
+
+        tell_what_stays(context, clients, source.origin, done, plan.graph.nodes, emit)
     return tuple(_result(one) for one in pushes)
 
 

@@ -97,7 +97,9 @@ class ResolveContext(Struct, frozen=True):
 
 def hint_for_variable(name: str) -> str:
     """Return where a variable that nobody defines can come from."""
-    return f"give it: --var {name}=VALUE, variables: in oci-push.yaml, or the environment"
+    given = f"give it: --var {name}=VALUE, variables: in oci-push.yaml, or the environment"
+    # These also come from the CI and git, and git is silent where it is missing or trusts the folder's owner not.
+    return f"{given}; `oci-push variables` tells why it is not known" if name.startswith("CF_") else given
 
 
 def error(location: Location, message: str, hint: str | None = None, code: int = 0) -> ConfigError:

@@ -15,15 +15,16 @@ from oci_push.protocol.error_responses import violation
 from oci_push.protocol.existence import look, shows
 
 
-def exists(repository: Repository, blob: Descriptor) -> Flow[bool]:
+def exists(repository: Repository, blob: Descriptor, *, push: bool = True) -> Flow[bool]:
     """Ask whether a blob is there; a size or digest that differs at a second look is the registry's fault and raised.
 
     The second look is a GET of the first byte. What shows neither size nor digest is somebody's page, and no blob.
+    Without `push` no right to write is asked for.
     """
     call = Call(
         "HEAD",
         endpoints.blob(repository, blob.digest),
-        scopes=(endpoints.push_scope(repository),),
+        scopes=((endpoints.push_scope if push else endpoints.pull_scope)(repository),),
         what=endpoints.blob_name(repository, blob.digest),
     )
 

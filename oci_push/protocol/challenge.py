@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct, field
 
 _NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
-_PIECE = re.compile(
+_PIECE = (
     rf'\s*(?P<name>{_NAME})\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>{_NAME}[^\s,]*))\s*(?:,|$)'
     rf"|\s*(?P<scheme>{_NAME})(?:\s+|,|$)|\s*,"
 )
@@ -29,10 +29,11 @@ class Challenge(Struct, frozen=True):
 def parse(headers: Iterable[str]) -> tuple[Challenge, ...]:
     """Read every challenge of every header value; what cannot be read ends the value, without an error."""
     found: list[tuple[str, dict[str, str]]] = []
+    piece = re.compile(_PIECE)
     for text in headers:
         position = 0
         while position < len(text):
-            match = _PIECE.match(text, position)
+            match = piece.match(text, position)
             if not match or match.end() == position:
                 break
             position = match.end()

@@ -13,10 +13,10 @@ from oci_push.errors import CredentialsError
 from oci_push.secret import Secret
 
 # More than token68: "=" anywhere, as some servers keep the padding of each part of a JWT.
-_BEARER = re.compile(r"[A-Za-z0-9._~+/=-]+")
-_REFRESH = re.compile(r"[\x21-\x7e]+")
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_BEARER = r"[A-Za-z0-9._~+/=-]+"
+_REFRESH = r"[\x21-\x7e]+"
+_HEADER_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_HEADER_VALUE = r"[\x20-\x7e\t]*"
 _IN_NO_LOGIN = ("\0", "\r", "\n")
 _BOM = "\ufeff"
 
@@ -59,7 +59,7 @@ def basic_user(text: str, where: str) -> str:
 def header(name: str, value: str, where: str) -> tuple[str, str]:
     """Read a header that somebody else named and filled; raises `CredentialsError`. It may be secret."""
     value = value.strip()
-    if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+    if not re.fullmatch(_HEADER_NAME, name) or not re.fullmatch(_HEADER_VALUE, value):
         raise CredentialsError(f"{where}: this is no header that can be sent", hint="is it whole, and on one line?")
     return name, value
 
@@ -72,12 +72,12 @@ def _check_text(text: str, what: str) -> None:
         raise CredentialsError(f"{what} is not text that can be sent", hint="write it as UTF-8") from None
 
 
-def _token(form: re.Pattern[str], text: str, where: str) -> Secret:
+def _token(form: str, text: str, where: str) -> Secret:
     text = text.strip().strip(_BOM).strip()
     found = Secret(text)  # known also where it is no good
     if not found:
         raise CredentialsError(f"{where}: the token is empty", hint="log in again")
-    if not form.fullmatch(text):
+    if not re.fullmatch(form, text):
         raise CredentialsError(
             f"{where}: the token holds characters that no token has (it is not shown)",
             hint="is it the right one, whole, alone and on one line? a blank, quote or line end inside does this",

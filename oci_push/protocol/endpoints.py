@@ -4,7 +4,7 @@ call the things that are there.
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from oci_push.errors import ProtocolViolationError
 from oci_push.model.digest import Digest
@@ -31,10 +31,9 @@ def manifest(repository: Repository, target: str, query: str = "") -> str:
     return f"/v2/{repository.path}/manifests/{target}" + (f"?{query}" if query else "")
 
 
-def tags(repository: Repository, last: str = "", page: int = 0) -> str:
+def tags(repository: Repository) -> str:
     """Return end-8."""
-    query = "&".join([f"n={page}"] * bool(page) + [f"last={quote(last)}"] * bool(last))
-    return f"/v2/{repository.path}/tags/list" + (f"?{query}" if query else "")
+    return f"/v2/{repository.path}/tags/list"
 
 
 def blob_name(repository: Repository, digest: Digest) -> str:

@@ -45,6 +45,8 @@ def error_for(call: Call, reply: Reply, now: Callable[[], float]) -> RegistryErr
     label = f"{reply.status} {codes[0]}" if codes else str(reply.status)
     message = f"{subject}: {call.method} answered {label}" + (f" ({text})" if text else "")
     kind, hint = _classify(reply.status, codes, text)
+    if reply.status == 403 and call.scopes and all(scope.endswith(":pull") for scope in call.scopes):
+        hint = "check that this login may read this repository"
     return kind(
         message,
         hint=hint,

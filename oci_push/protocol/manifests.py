@@ -1,4 +1,4 @@
-"""Manifests and tags: ask, fetch, put under a digest, a tag or many tags at once, list.
+"""Manifests and tags: ask, fetch, put under a digest, a tag or many tags at once, delete.
 
 Rules: distribution-spec, "Pulling manifests", "Pushing Manifests", and after 1.1.1 "Pushing Manifests with
 Tags" (end-7b): a registry that knows ``?tag=`` names each tag it made in ``OCI-Tag``; a tag that is not named
@@ -8,7 +8,6 @@ was not made, and a registry that does not know it answers 201 without the heade
 from __future__ import annotations
 
 import re
-from urllib.parse import urljoin, urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,12 +22,9 @@ from oci_push.protocol.call import EMPTY, Body, BytesBody, Call, Flow, Reply
 from oci_push.protocol.error_responses import violation
 from oci_push.protocol.existence import look, shows
 
-_LINK = re.compile(r'<?([^<>;,\s]+)>?\s*;\s*rel="?next"?', re.IGNORECASE)
-_MAX_PAGES = 10_000
-_MAX_TAGS = 200_000
 _IMMUTABLE = frozenset({"TAG_INVALID", "TAG_ALREADY_EXISTS", "MANIFEST_EXISTS", "PRECONDITION"})
 """What ECR, Quay, others and Harbor call a tag that exists and may not be moved."""
-_SAYS_IMMUTABLE = re.compile(r"exist|immutab|overwrit", re.IGNORECASE)
+_SAYS_IMMUTABLE = r"(?i)exist|immutab|overwrit"
 """How ECR tells that from a tag that is no good, which is TAG_INVALID everywhere else."""
 
 
@@ -174,45 +170,6 @@ def delete(repository: Repository, target: str, actions: str = "pull,push") -> F
     )
 
 
-def list_tags(repository: Repository, page: int = 0) -> Flow[tuple[str, ...]]:
-    """List every tag, following ``Link`` and nothing else; sorted, without repeats."""
-    found: set[str] = set()
-    url = endpoints.tags(repository, page=page)
-    seen: set[str] = set()
-    what = f"{repository}: tags"
-    while url and url not in seen:
-        if len(seen) == _MAX_PAGES:
-            raise ProtocolViolationError(f"{what}: more than {_MAX_PAGES} pages", method="GET")
-        seen.add(url)
-        reply = yield Call("GET", url, scopes=(endpoints.pull_scope(repository),), what=what)
-        try:
-            value = load_json(reply.body, f"{repository}: tag list")
-        except ValueError as problem:
-            raise ProtocolViolationError(str(problem), method="GET", status=reply.status) from problem
-        names = value.get("tags")
-        found.update(name for name in names if isinstance(name, str)) if isinstance(names, list) else None
-        if len(found) > _MAX_TAGS:
-            raise ProtocolViolationError(f"{what}: more than {_MAX_TAGS}", method="GET", status=reply.status)
-        link = _LINK.search(reply.headers.get("link", ""))
-        url = _next_page(reply, link[1], what) if link else ""
-    return tuple(sorted(found))
-
-
-def _next_page(reply: Reply, link: str, what: str) -> str:
-    try:
-        url = urljoin(reply.url, link)
-        is_near = urlsplit(url)[:2] == urlsplit(reply.url)[:2]
-    except ValueError as problem:
-        raise ProtocolViolationError(f"{what}: the link to the next page is no URL", method="GET") from problem
-    if not is_near:
-        raise ProtocolViolationError(
-            f"{what}: the next page is said to be at {endpoints.bare(url)[:120]}; refused",
-            hint="a list goes on where it began; check the registry's external URL setting",
-            method="GET",
-        )
-    return url
-
-
 def _get(repository: Repository, target: str, *, push: bool = False, method: str = "GET", also: str = "") -> Call:
     return Call(
         method,
@@ -237,7 +194,7 @@ def _put(repository: Repository, manifest: Manifest, target: str, query: str) ->
 
 def _refused(error: RegistryError, what: str, target: str, manifest: Manifest) -> RegistryError:
     codes = _IMMUTABLE.intersection(error.codes)
-    if codes == {"TAG_INVALID"} and not _SAYS_IMMUTABLE.search(error.message.rpartition(" answered ")[2]):
+    if codes == {"TAG_INVALID"} and not re.search(_SAYS_IMMUTABLE, error.message.rpartition(" answered ")[2]):
         return error
     if error.status in (400, 403, 409, 412) and codes and ":" not in target:
         return ImmutableTagError(

@@ -14,16 +14,16 @@ import re
 from oci_push.model.display import quoted
 from oci_push.protocol.call import Reply
 
-_FIELD = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*(?:[;,].*)?")
-_WINDOW = re.compile(r";\s*w=(\d{1,9})")
-_WARNING = re.compile(r'299 - "((?:[^"\\]|\\.)*)"')
+_FIELD = r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*(?:[;,].*)?"
+_WINDOW = r";\s*w=(\d{1,9})"
+_WARNING = r'299 - "((?:[^"\\]|\\.)*)"'
 _MOST_BYTES = 4096
 _CALLS_LEFT = "x-ms-ratelimit-remaining-calls-per-second"
 
 
 def warnings(reply: Reply) -> tuple[str, ...]:
     """Return the texts of ``Warning: 299 - "…"``; other forms are none of the specification's and passed over."""
-    found = (_WARNING.fullmatch(value.strip()) for value in reply.values("warning") if len(value) <= _MOST_BYTES)
+    found = (re.fullmatch(_WARNING, value.strip()) for value in reply.values("warning") if len(value) <= _MOST_BYTES)
     texts = (re.sub(r"\\(.)", r"\1", match[1]) for match in found if match)
     return tuple(shown for text in texts if (shown := quoted(text, _MOST_BYTES)))
 
@@ -34,7 +34,7 @@ def rate_limits(reply: Reply) -> str:
     if not (limit or remaining):
         left = _number(reply.headers.get(_CALLS_LEFT, ""))
         return f"rate limit: {left} calls a second left" if left else ""
-    window = _WINDOW.search(limit or remaining)
+    window = re.search(_WINDOW, limit or remaining)
     told = f"rate limit {_number(limit)}" if limit else "rate limit"
     if window:
         told += f" in {_span(int(window[1]))}"
@@ -53,7 +53,7 @@ def _header(reply: Reply, name: str) -> str:
 
 
 def _number(text: str) -> str:
-    match = _FIELD.fullmatch(text)
+    match = re.fullmatch(_FIELD, text)
     return match[1] if match else ""
 
 

@@ -11,6 +11,9 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from oci_push.errors import NotFoundError, ProtocolViolationError, RegistryError
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
@@ -24,7 +27,15 @@ EMPTY_JSON = b"{}"
 """The content of the empty descriptor (image-spec manifest.md, "Guidance for an Empty Descriptor")."""
 EMPTY = Descriptor(media.OCI_EMPTY, Digest.of(EMPTY_JSON), len(EMPTY_JSON))
 
+_MAX_REFERRERS = 10_000
 _NO_API = frozenset({400, 401, 403, 404, 405, 406, 501})
+
+
+class Referrers(Struct, frozen=True):
+    """What refers to a subject; `has_api` says that the registry keeps the list itself, not clients under a tag."""
+
+    entries: tuple[Descriptor, ...]
+    has_api: bool
 
 
 def make_referrer(subject: Descriptor, artifact_type: str, annotations: Mapping[str, str]) -> Manifest:
@@ -58,6 +69,33 @@ def has_api(repository: Repository, subject: Digest) -> Flow[bool]:
     return (yield from _api(repository, subject)) is not None
 
 
+def find(repository: Repository, subject: Digest, *, has_api: bool | None = None) -> Flow[Referrers]:
+    """List what refers to `subject`, page by page; `has_api` ``False``: the registry is known to keep no list."""
+    first = None if has_api is False else (yield from _api(repository, subject))
+    if first is None:
+        kept = yield from listed(repository, fallback_tag(subject))
+        return Referrers(kept.children if kept else (), has_api=False)
+    from oci_push.protocol.listings import MAX_PAGES, next_page  # a push never lists
+
+    call = _call(repository, subject)
+    found: dict[Digest, Descriptor] = {}
+    seen: set[str] = set()
+    reply = first
+    while True:
+        try:
+            entries = Manifest.parse(reply.body, media.OCI_INDEX).children
+        except ValueError as problem:
+            raise ProtocolViolationError(f"{call.what}: {problem}", method="GET", status=reply.status) from problem
+        found.update((one.digest, one) for one in entries)
+        url = next_page(call, reply)
+        if not url or url in seen:
+            return Referrers(tuple(found.values()), has_api=True)
+        if len(seen) == MAX_PAGES or len(found) > _MAX_REFERRERS:
+            raise ProtocolViolationError(f"{call.what}: more than {_MAX_REFERRERS}, or pages without end", method="GET")
+        seen.add(url)
+        reply = yield replace(call, url=url)
+
+
 def count(repository: Repository, subject: Digest) -> Flow[int]:
     """Count what refers to `subject`, on the first page of the registry's list or in the one that clients keep."""
     known = yield from count_listed(repository, subject)
@@ -80,15 +118,8 @@ def count_listed(repository: Repository, subject: Digest) -> Flow[int | None]:
 
 
 def _api(repository: Repository, subject: Digest) -> Flow[Reply | None]:
-    call = Call(
-        "GET",
-        f"/v2/{repository.path}/referrers/{subject}",
-        headers={"Accept": media.OCI_INDEX},
-        scopes=(endpoints.pull_scope(repository),),
-        what=f"{repository}: referrers of {subject}",
-    )
     try:
-        reply = yield call
+        reply = yield _call(repository, subject)
     except RegistryError as error:
         if error.status not in _NO_API:
             raise
@@ -96,6 +127,16 @@ def _api(repository: Repository, subject: Digest) -> Flow[Reply | None]:
     # A web page with status 200 is what a front end says to paths that it does not know.
     given = reply.headers.get("content-type", "").split(";")[0].strip()
     return reply if given == media.OCI_INDEX and urlsplit(reply.url).path.endswith(str(subject)) else None
+
+
+def _call(repository: Repository, subject: Digest) -> Call:
+    return Call(
+        "GET",
+        f"/v2/{repository.path}/referrers/{subject}",
+        headers={"Accept": media.OCI_INDEX},
+        scopes=(endpoints.pull_scope(repository),),
+        what=f"{repository}: referrers of {subject}",
+    )
 
 
 def listed(repository: Repository, tag: str) -> Flow[Manifest | None]:

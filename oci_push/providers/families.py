@@ -6,6 +6,8 @@ What stands behind a cloud's registry is a module of its own, imported when a re
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from oci_push.errors import ConfigError
 from oci_push.model.reference import DOCKER_HUB, canonical_host
 from oci_push.providers.base import MIB, SELF, Capabilities, CloudProvider, Family, RegionalProvider
@@ -251,6 +253,7 @@ FAMILIES: tuple[Family, ...] = (
 FAMILY_NAMES = tuple(family.name for family in FAMILIES)
 
 
+@lru_cache(maxsize=256)
 def find_family(host: str, name: str = "") -> Family:
     """Return the family of that name, or where none is named the one that a registry's ``name[:port]`` belongs to.
 

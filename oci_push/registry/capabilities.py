@@ -23,7 +23,8 @@ PROBE_BYTES = 16 * 1024
 """A blob of at most this size is worth losing to learn whether the registry takes blobs in one request."""
 SINGLE_BYTES = MIB
 CHUNK_S = 7.5
-"""How long a chunk should take: what a break costs at most, and what a round trip between two is spread over."""
+"""How long a chunk should take: what a break costs at most, and what a round trip between two is spread over. A blob
+that takes no longer needs none: its upload is closed with it."""
 
 _LEAST_CHUNK = 8 * MIB
 _MOST_CHUNK = 512 * MIB
@@ -120,6 +121,15 @@ class LearntCapabilities:
         wanted = int(min(max(self._bytes_per_s * CHUNK_S, _LEAST_CHUNK), _MOST_CHUNK)) if self._bytes_per_s else 0
         size = max(wanted or self.known.chunk_bytes, upload.chunk_min, self.known.chunk_min_bytes)
         return min(size, self._most(upload) or size)
+
+    def closing_bytes(self, size: int, upload: UploadSession) -> int:
+        """Return how many of a blob's last bytes may travel in the request that closes its upload.
+
+        Where that breaks, the session may be gone with all that it held: so only a few, unless the blob of `size` bytes
+        can be sent again in `CHUNK_S`. Each chunk before them costs a round trip in which nothing is sent.
+        """
+        chunk = self.chunk_bytes(upload)
+        return chunk if self._bytes_per_s and size <= chunk else min(chunk, WHOLE_BYTES)
 
     def measure(self, size: int, seconds: float) -> float:
         """Note how long a chunk took; return the speed in bytes a second. Growth is bounded: one chunk may be luck."""

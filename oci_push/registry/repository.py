@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -20,17 +21,18 @@ from oci_push.protocol import blobs, endpoints, manifests, referrers, uploads
 from oci_push.protocol.call import Body, Call
 from oci_push.protocol.uploads import UploadMethod, UploadSession
 from oci_push.providers.base import ManagementApi
-from oci_push.registry import abandoned_uploads
 from oci_push.registry.capabilities import LearntCapabilities
 from oci_push.registry.in_flight import InFlight
 from oci_push.registry.manifest_push import ManifestPush, WatchedBody, proves_nothing
 from oci_push.registry.referrers_list import ReferrersList
-from oci_push.registry.upload import BlobUpload, Sent
 from oci_push.registry.upload_store import StoredUpload, UploadStore
 from oci_push.runtime.cache import Cache
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.transport.session import Session
+
+if TYPE_CHECKING:
+    from oci_push.registry.upload import Sent
 
 _PREFETCH_FROM = 10
 """From how many blobs on one question to the vendor's interface beats a question for each."""
@@ -83,16 +85,16 @@ class RepositoryClient:
         """Count what refers to a manifest, with one try."""
         return self.session.run_without_retry(context, referrers.count(self.repository, subject))
 
-    def tags(self, context: Context) -> tuple[str, ...]:
-        """List all tags."""
-        return self.session.run(context, manifests.list_tags(self.repository))
+    def referrers(self, context: Context, subject: Digest, *, has_api: bool | None = None) -> referrers.Referrers:
+        """List what refers to a manifest, by the registry's list or by the one that clients keep under a tag."""
+        return self.session.run(context, referrers.find(self.repository, subject, has_api=has_api))
 
-    def has_blob(self, context: Context, blob: Descriptor) -> bool:
-        """Ask whether a blob is there."""
+    def has_blob(self, context: Context, blob: Descriptor, *, push: bool = True) -> bool:
+        """Ask whether a blob is there; without `push` by the right to read alone."""
         known = self._prefetched.pop(blob.digest, None)
         if known is not None:
             return known
-        return self.session.run(context, blobs.exists(self.repository, blob))
+        return self.session.run(context, blobs.exists(self.repository, blob, push=push))
 
     def prepare(self, context: Context) -> None:
         """Make the repository if it is missing and its access says so."""
@@ -174,6 +176,8 @@ class RepositoryClient:
 
     def upload(self, context: Context, blob: Descriptor, body: Body, upload: UploadSession | None = None) -> Sent:
         """Send a blob, repeating what may be repeated; `upload` is a session that a mount left open."""
+        from oci_push.registry.upload import BlobUpload  # not before it is known that something is missing
+
         sending = BlobUpload(
             self.session,
             self.repository,
@@ -188,6 +192,8 @@ class RepositoryClient:
 
     def cancel(self, context: Context, upload: UploadSession, *, is_stale: bool = False) -> None:
         """Close an upload that will not be finished; never raises. `is_stale`: its Location may be an old one."""
+        from oci_push.registry import abandoned_uploads
+
         abandoned_uploads.close(self.session, context, self.repository, upload, is_stale=is_stale)
 
     def drop_upload(self, context: Context, blob: Descriptor) -> None:
@@ -245,6 +251,10 @@ class RepositoryClient:
     def delete_tag(self, context: Context, tag: str) -> None:
         """Delete a tag by its name; raises where the registry cannot."""
         self.session.run(context, manifests.delete(self.repository, tag))
+
+    def delete_manifest(self, context: Context, digest: Digest) -> None:
+        """Delete a manifest, and with it every tag that names it; raises where the registry cannot."""
+        self.session.run(context, manifests.delete(self.repository, str(digest)))
 
     def _list(self, context: Context, manifest: Manifest, *, handled: bool) -> None:
         if manifest.subject is None or handled or manifest.digest in self._listed:

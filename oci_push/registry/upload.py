@@ -1,10 +1,11 @@
 """One blob on its way into one repository, through everything that may break on the way.
 
 A single request with a body is all or nothing: where it breaks, nobody knows what is kept. So a small blob goes in one
-request and is sent again; a large one goes in chunks, and a break costs no more than what the registry had not yet
-confirmed. The same way leads on after the process was killed (`upload_store`). `upload_states` draws the states and
-what moves an upload between them. Here is what brings those events about: in each state one thing is done, and after a
-failure the session is asked, unless the answer says to begin anew; what it says is believed only where it is sure.
+request and is sent again, as does one that is known to leave in seconds; a large one goes in chunks, and a break costs
+no more than what the registry had not yet confirmed. The same way leads on after the process was killed
+(`upload_store`). `upload_states` draws the states and what moves an upload between them. Here is what brings those
+events about: in each state one thing is done, and after a failure the session is asked, unless the answer says to begin
+anew; what it says is believed only where it is sure.
 
 A stop (signal, time limit) in any state looks first, too: `abandoned_uploads` keeps what the registry keeps and closes
 the rest.
@@ -32,7 +33,7 @@ from oci_push.protocol import blobs, uploads
 from oci_push.protocol.call import EMPTY, Body, Chunk
 from oci_push.protocol.uploads import UploadMethod, UploadSession, UploadStatus
 from oci_push.registry import abandoned_uploads
-from oci_push.registry.capabilities import WHOLE_BYTES, LearntCapabilities
+from oci_push.registry.capabilities import LearntCapabilities
 from oci_push.registry.upload_states import (
     Broke,
     Done,
@@ -232,10 +233,10 @@ class BlobUpload:
             method = self._capabilities.method_for(self._blob.size, state.upload)
         if method is UploadMethod.STREAMED and not state.confirmed:
             return self._patch(context, state, retry_state, _Tried(method, self._blob.size))
-        if method is UploadMethod.CHUNKED or state.confirmed:
-            size = self._capabilities.chunk_bytes(state.upload)
-            if left > min(size, WHOLE_BYTES):
-                return self._patch(context, state, retry_state, _Tried(method, min(size, left)))
+        in_chunks = method is UploadMethod.CHUNKED or state.confirmed
+        if in_chunks and left > self._capabilities.closing_bytes(self._blob.size, state.upload):
+            size = min(self._capabilities.chunk_bytes(state.upload), left)
+            return self._patch(context, state, retry_state, _Tried(method, size))
         body = _Counted(self, context, Chunk(self._body, state.confirmed, left), state.confirmed) if left else EMPTY
         self._tried = _Tried(method, left, is_closing=True)
         closing = uploads.close(self._repository, self._blob, state.upload, body, state.confirmed)

@@ -85,7 +85,10 @@ class CacheFile:
         with contextlib.suppress(Exception):
             self.close()
         reason = getattr(problem, "strerror", None) or str(problem)
-        self._warn(f"{self._path}: remembered facts are not used in this run ({reason})")
+        # A home that cannot be written to is usual in containers: what makes this silent is said with it.
+        is_place = isinstance(problem, OSError) and problem.errno is not None
+        other = "; XDG_CACHE_HOME names another folder, --no-memory does without" if is_place else ""
+        self._warn(f"{self._path}: remembered facts are not used in this run ({reason}){other}")
         return otherwise
 
     def _open(self) -> sqlite3.Connection:

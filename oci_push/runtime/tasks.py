@@ -18,6 +18,7 @@ from oci_push.errors import OciPushError
 from oci_push.runtime.context import Context
 
 T = TypeVar("T")
+E = TypeVar("E")
 
 
 class Outcome(Struct, Generic[T], frozen=True):
@@ -156,6 +157,53 @@ def attend(work: Callable[[], T], on_tick: Callable[[], None]) -> Outcome[T]:
         thread.join(0.05)
         on_tick()
     return outcome[0]
+
+
+def serve(
+    work: Callable[[Callable[[E], None]], T],
+    on_item: Callable[[E], object],
+    *,
+    on_tick: Callable[[], None],
+    on_break: Callable[[], None],
+) -> T:
+    """Run `work` on a thread of its own, and give what it puts to `on_item` on this one, one by one and in order.
+
+    `on_tick` is called often. What breaks in on this thread, Ctrl-C or an error of `on_item`, calls `on_break`, which
+    stops the work, and is raised when that has ended; a second Ctrl-C waits for nothing.
+    """
+    put: SimpleQueue[tuple[E] | Outcome[T]] = SimpleQueue()
+
+    def worker() -> None:
+        try:
+            outcome: Outcome[T] = Outcome(work(lambda item: put.put((item,))))
+        except BaseException as error:  # noqa: BLE001  # thread boundary: the error travels in the outcome
+            outcome = Outcome(error=error)
+        put.put(outcome)
+
+    def take(listener: Callable[[E], object]) -> Outcome[T]:
+        while True:
+            on_tick()
+            try:
+                taken = put.get(timeout=0.05)
+            except Empty:
+                continue
+            if isinstance(taken, Outcome):
+                return taken
+            listener(taken[0])
+
+    threading.Thread(target=worker, name="oci-push", daemon=True).start()
+    try:
+        outcome = take(on_item)
+    except BaseException:
+        on_break()
+        take(lambda _: None)
+        raise
+    return outcome.get()
+
+
+def go(work: Callable[[], None]) -> None:
+    """Run `work`, which raises nothing, on a thread of its own that nobody waits for here."""
+    threading.Thread(target=work, name="oci-push", daemon=True).start()
 
 
 def _join(thread: threading.Thread, context: Context) -> None:

@@ -64,7 +64,7 @@ class FileReader:
                     )
                 filled, self._position = filled + count, self._position + count
         except OSError as problem:
-            raise SourceError(f"{body.what}: cannot be read ({problem.strerror})") from problem
+            raise unreadable(body.what, problem) from problem
         return filled
 
     def close(self) -> None:
@@ -200,6 +200,14 @@ class SpoolWriter:
         return SpooledBody(self._file, tuple(self._runs), self._size, self._what)
 
 
+def unreadable(what: str, problem: OSError) -> SourceError:
+    """Return the error of a file that the system does not let us read."""
+    # Builders that run as root often write what nobody else may read; what pushes it runs as somebody else.
+    other = "this user may not: run as the one who wrote it, or let all read it there with chmod -R a+rX"
+    hint = other if problem.errno == errno.EACCES else None
+    return SourceError(f"{what}: cannot be read ({problem.strerror})", hint=hint)
+
+
 def _not_written(what: str, problem: OSError) -> SourceError:
     full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
     return SourceError(
@@ -211,4 +219,4 @@ def _not_written(what: str, problem: OSError) -> SourceError:
 def _elsewhere(problem: OSError) -> str:
     if problem.errno in (errno.EMFILE, errno.ENFILE):
         return "raise the limit of open files (ulimit -n)"
-    return "name another folder with --tmpdir or TMPDIR"
+    return "name another folder with --tmpdir or TMPDIR; in a container without one, mount a volume there"

@@ -24,7 +24,7 @@ MAX_MANIFESTS = 10_000
 _MAX_CONFIG_BYTES = 8 * 1024 * 1024
 _REFERENCE_TYPE = "vnd.docker.reference.type"
 _REF_NAME = "org.opencontainers.image.ref.name"
-_ATTACHED = re.compile(r"sha256-[0-9a-f]{64}(?:\.\w+)?")
+_ATTACHED = r"sha256-[0-9a-f]{64}(?:\.\w+)?"
 
 
 def is_attached(descriptor: Descriptor) -> bool:
@@ -33,7 +33,7 @@ def is_attached(descriptor: Descriptor) -> bool:
     return bool(
         _REFERENCE_TYPE in descriptor.annotations
         or descriptor.artifact_type
-        or _ATTACHED.fullmatch(descriptor.annotations.get(_REF_NAME, "").rpartition(":")[2])
+        or re.fullmatch(_ATTACHED, descriptor.annotations.get(_REF_NAME, "").rpartition(":")[2])
         or (platform is not None and (platform.os, platform.architecture) == ("unknown", "unknown"))
     )
 

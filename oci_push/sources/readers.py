@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from oci_push.errors import SourceError
-from oci_push.sources.files import FileBody
+from oci_push.sources.files import FileBody, unreadable
 from oci_push.sources.settings import Limits
 
 
@@ -49,13 +49,16 @@ class FolderView:
         except UnicodeEncodeError:
             return None  # JSON can write names that no file can have
         if os.path.commonpath([full, self._root]) != self._root:
-            raise SourceError(f"{self.name}: {path} is a link that leads out of the folder")
+            raise SourceError(
+                f"{self.name}: {path} is a link that leads out of the folder",
+                hint="Bazel writes such layouts: copy it with cp -RL, which puts files in the place of links",
+            )
         try:
             found = os.stat(full)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as problem:
-            raise SourceError(f"{self.name}: {path} cannot be read ({problem.strerror})") from problem
+            raise unreadable(f"{self.name}: {path}", problem) from problem
         if not stat.S_ISREG(found.st_mode):
             return None
         return FileBody(full, 0, found.st_size, f"{self.name}: {path}")

@@ -21,7 +21,7 @@ from oci_push.model.source import SourceForm, SourceGrammar, SourceSpec
 from oci_push.runtime.context import Context
 from oci_push.sources import layout
 from oci_push.sources.base import ImageReader
-from oci_push.sources.files import FileBody, SpoolSpace
+from oci_push.sources.files import FileBody, SpoolSpace, unreadable
 from oci_push.sources.option_effects import about_form
 from oci_push.sources.readers import FolderView, View, read_small
 from oci_push.sources.settings import Connect, Opening, SourceSettings
@@ -93,7 +93,7 @@ def view_of(opening: Opening, wants: str = "") -> View:
         hint = f"a registry is written docker:{spec.path}" if spec.text.startswith("oci://") else None
         raise SourceError(f"{spec.path}: no such file or folder", hint=hint) from problem
     except OSError as problem:
-        raise SourceError(f"{spec.path}: cannot be read ({problem.strerror})") from problem
+        raise unreadable(spec.path, problem) from problem
     opening.spool.adopt(file)
     if wants == "folder":
         raise SourceError(f"{spec.path}: is a file, {spec.kind} wants a folder", hint=f"write oci-archive:{spec.path}")

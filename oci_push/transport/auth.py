@@ -66,7 +66,7 @@ class Authenticator:
         self._clock = clock
         self._run = run
         self._lock = threading.Lock()
-        self._wanted: tuple[str, ...] = ()
+        self._wanted: dict[str, None] = {}  # scopes, in the order in which they were named
         self._one_by_one = False
         self._challenge: Challenge | None = None
         self._tokens: SingleFlight[tuple[str, ...], BearerToken] = SingleFlight()
@@ -76,7 +76,7 @@ class Authenticator:
     def want(self, scopes: tuple[str, ...]) -> None:
         """Name scopes that will be needed, so that one token covers them all; targets first."""
         with self._lock:
-            self._wanted = canonical(self._wanted + scopes)
+            self._wanted.update(dict.fromkeys(scopes))
 
     def view(self) -> AuthView:
         """Tell how the registry lets us in, without anything secret."""
@@ -181,7 +181,7 @@ class Authenticator:
                 self._one_by_one = True
                 return True
             with self._lock:
-                self._wanted = canonical(self._wanted + needed)
+                self._wanted.update(dict.fromkeys(needed))
         self._tokens.drop(used.scopes, used)
         return True
 
@@ -212,7 +212,7 @@ class Authenticator:
                     return token
                 self._tokens.drop(token.scopes, token)
         with self._lock:
-            union = canonical(self._wanted + needed)
+            union = canonical((*self._wanted, *needed))
         try:
             return self._fetch(scope, known, union)
         except (RegistryError, CredentialsError):

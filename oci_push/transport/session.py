@@ -257,8 +257,10 @@ class Session:
             # The challenge of another place would name a token server of its own, for our login.
             if not authenticated or tries == 2 or self._is_elsewhere(response):
                 return response
-            reply = self._reply(context, response, _MAX_ERROR_BYTES)
-            response.close()
+            try:
+                reply = self._reply(context, response, _MAX_ERROR_BYTES)
+            finally:
+                response.close()
             tries += 1
             if not self.auth.learn(context, call, reply, header):
                 return response

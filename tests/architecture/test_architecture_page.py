@@ -40,7 +40,7 @@ def test_every_file_and_module_that_is_named_exists(page) -> None:
     packages = {name.split(".")[0] for name in known}
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     missing = []
-    for name in re.findall(r"`([^`\n]+)`", text):
+    for name in re.findall(rf"`(?:{PACKAGE.name}\.)?([^`\n]+)`", text):
         dotted = re.fullmatch(r"(\w+)\.(\w+(?:\.\w+)*)", name)
         if re.fullmatch(r"(?:[\w-]+/)+[\w-]*\.py|(?:tests|docs|bench|[a-z]+)/|(?:\w+/)+test_\w+|tests(?:/\w+)+", name):
             places = (name.rstrip("/"), f"{name}.py")

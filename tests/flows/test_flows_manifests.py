@@ -10,7 +10,7 @@ from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, encode
 from oci_push.model.reference import Reference, Repository
-from oci_push.protocol import manifests
+from oci_push.protocol import listings, manifests
 from oci_push.protocol.call import Reply
 
 REPOSITORY = Repository("registry.test", "app")
@@ -106,7 +106,7 @@ def test_a_fetched_manifest_is_checked_against_the_digest_asked_for() -> None:
 def test_tags_are_followed_over_pages_by_link_alone() -> None:
     url = "https://registry.test/v2/app/tags/list"
     tags, calls = drive(
-        manifests.list_tags(REPOSITORY),
+        listings.list_tags(REPOSITORY),
         reply(200, b'{"tags":["b","a"]}', url, link='</v2/app/tags/list?last=b>; rel="next"'),
         reply(200, b'{"tags":null}', url),
     )
@@ -121,4 +121,4 @@ def test_tags_are_followed_over_pages_by_link_alone() -> None:
 def test_a_next_page_elsewhere_is_refused(link: str) -> None:
     url = "https://registry.test/v2/app/tags/list"
     with pytest.raises(ProtocolViolationError, match="next page"):
-        drive(manifests.list_tags(REPOSITORY), reply(200, b'{"tags":["a"]}', url, link=f'<{link}>; rel="next"'))
+        drive(listings.list_tags(REPOSITORY), reply(200, b'{"tags":["a"]}', url, link=f'<{link}>; rel="next"'))

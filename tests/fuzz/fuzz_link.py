@@ -9,7 +9,7 @@ from fuzzing import run
 from oci_push.errors import ProtocolViolationError
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Reply
-from oci_push.protocol.manifests import list_tags
+from oci_push.protocol.listings import list_tags
 
 URL = "https://registry.test/v2/app/tags/list"
 

@@ -12,7 +12,7 @@ from ecrfront import Refusal, host_of
 from ecrworld import AWAY, HOME, EcrWorld, repository
 from images import Layout, layer, make_layout
 
-from oci_push import api
+import oci_push
 from oci_push.engine.push import ReplicaResult
 from oci_push.engine.pusher import Options
 from oci_push.engine.replicate import Original, replicate
@@ -21,7 +21,6 @@ from oci_push.events import LogMessage
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.providers.ecr.identity import AwsIdentity, EcrCreation
-from oci_push.providers.replication import Place
 from oci_push.runtime.clock import FakeClock
 from oci_push.transport.settings import TransportSettings
 
@@ -188,11 +187,12 @@ def test_a_library_user_pushes_to_regions_and_waits(
     target = f"{host_of(HOME)}/library/app:1"
     tls = TlsConfig(ca_file=str(ecr.authority.path))
     options = Options(tls=tls, transport=TransportSettings(env=ecr.environment), remember=False)
-    pushed = api.push(f"oci:{image.path}", target, create_repositories=EcrCreation(), options=options)
-    (replica,) = api.replicate(target, regions=[AWAY], identity=AwsIdentity(creation=EcrCreation()), options=options)
+    pushed = oci_push.push(f"oci:{image.path}", target, create_repositories=EcrCreation(), options=options)
+    asking = AwsIdentity(creation=EcrCreation())
+    (replica,) = oci_push.replicate(target, regions=[AWAY], identity=asking, options=options).replicas
 
-    assert [result.error for result in pushed] == [None]
-    assert (replica.place, replica.outcome, replica.error) == (Place(AWAY, ACCOUNT), "copied", None)
+    assert [result.error for result in pushed.targets] == [None]
+    assert (replica.region, replica.account, replica.outcome, replica.error) == (AWAY, ACCOUNT, "copied", None)
     assert ecr.aws.named("CreateRepository") == [HOME, AWAY]
 
 

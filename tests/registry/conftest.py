@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from equipment.sandbox import Sandbox
-from images import Layout, layer, make_layout
+from images import Layout, layer, make_layout, make_raw_layout, noise
 
 
 @pytest.fixture
@@ -22,3 +22,17 @@ def sandbox() -> Iterator[Sandbox]:
     with Sandbox() as started:
         yield started
         assert started.problems == ()
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give this process an empty home: the library looks for logins there, and remembers."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "DOCKER_AUTH_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """Give an image whose one layer goes in pieces."""
+    return make_raw_layout(tmp_path_factory.mktemp("large") / "image", noise(24 * 1024 * 1024))

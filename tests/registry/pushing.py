@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from equipment.faults import Action, Fault
 from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, layer
 from published import check_events, check_form, check_results
@@ -31,6 +32,20 @@ from oci_push.transport.sockets import Network
 
 LOGIN = Credential("sandbox", Secret("sandbox"), source="test")
 QUICK = RetryPolicy(attempts=3, base_s=0.001, cap_s=0.002)
+
+
+def closing(image: Layout, action: Action, *, times: int = 1) -> Fault:
+    """Break the request that closes the upload of an image's largest blob; beyond its first chunk it carries the rest.
+
+    At the speed of loopback the rest is less than what leaves in `CHUNK_S`.
+    """
+    return Fault("PUT", closes(image), times=times, action=action)
+
+
+def closes(image: Layout) -> str:
+    """Return what is found in the path of that request only."""
+    largest = max(image.blobs, key=image.blobs.__getitem__)
+    return f"/blobs/uploads/.*{largest.partition(':')[2]}"
 
 
 @dataclass

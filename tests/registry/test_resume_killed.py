@@ -16,7 +16,7 @@ from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import Layout, make_raw_layout, noise
 from program import until
-from pushing import Pushing, is_whole
+from pushing import Pushing, closes, closing, is_whole
 
 from oci_push.errors import Cancelled
 from oci_push.events import UploadResumed
@@ -37,8 +37,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     return make_raw_layout(tmp_path_factory.mktemp("large") / "image", noise(SIZE))
 
 
-def second_piece(action: Slow | Stall | Answer, times: int = 1) -> FaultScript:
-    return FaultScript([Fault(method="PATCH", nth=2, times=times, action=action)])
+def last_piece(image: Layout, action: Slow | Stall | Answer, times: int = 1) -> FaultScript:
+    return FaultScript([closing(image, action, times=times)])
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def arrive(sandbox: Sandbox, size: int) -> None:
 
 @pytest.mark.case("CH-013")
 def test_a_killed_push_is_gone_on_with_where_the_registry_stands(image: Layout, tmp_path: Path) -> None:
-    with Sandbox(faults=second_piece(SLOW)) as sandbox:
+    with Sandbox(faults=last_piece(image, SLOW)) as sandbox:
         with pushing(sandbox, image, tmp_path) as first:
             arrive(sandbox, FIRST + 8 * MIB)
             first.send_signal(signal.SIGKILL)
@@ -84,7 +84,7 @@ def test_a_killed_push_is_gone_on_with_where_the_registry_stands(image: Layout, 
 
 
 def test_a_registry_that_was_restarted_meanwhile_is_gone_on_with(image: Layout, tmp_path: Path) -> None:
-    with Sandbox(tmp_path / "registry", faults=second_piece(SLOW)) as sandbox:
+    with Sandbox(tmp_path / "registry", faults=last_piece(image, SLOW)) as sandbox:
         port = int(sandbox.address.rpartition(":")[2])
         with pushing(sandbox, image, tmp_path) as first:
             arrive(sandbox, FIRST + MIB)
@@ -97,7 +97,7 @@ def test_a_registry_that_was_restarted_meanwhile_is_gone_on_with(image: Layout, 
 
 
 def test_an_upload_that_the_registry_dropped_is_begun_anew(image: Layout, tmp_path: Path) -> None:
-    with Sandbox(options=SandboxOptions(resume=False), faults=second_piece(SLOW)) as sandbox:
+    with Sandbox(options=SandboxOptions(resume=False), faults=last_piece(image, SLOW)) as sandbox:
         with pushing(sandbox, image, tmp_path) as first:
             arrive(sandbox, FIRST + MIB)
             first.send_signal(signal.SIGKILL)
@@ -110,9 +110,9 @@ def test_an_upload_that_the_registry_dropped_is_begun_anew(image: Layout, tmp_pa
 
 
 def test_sigterm_keeps_what_arrived_and_says_so(image: Layout, tmp_path: Path) -> None:
-    with Sandbox(faults=second_piece(Stall(60))) as sandbox:
+    with Sandbox(faults=last_piece(image, Stall(60))) as sandbox:
         with pushing(sandbox, image, tmp_path) as first:
-            assert sandbox.traffic.wait_until(lambda t: t.count(method="PATCH") == 2)
+            assert sandbox.traffic.wait_until(lambda t: t.count(method="PUT", path_pattern=closes(image)) == 1)
             first.send_signal(signal.SIGTERM)
             log = finish(first, 143)
         assert f"{FIRST / 1e6:.1f} of {SIZE / 1e6:.1f} MB have arrived" in log
@@ -121,8 +121,8 @@ def test_sigterm_keeps_what_arrived_and_says_so(image: Layout, tmp_path: Path) -
 
 
 def test_two_processes_do_not_go_on_with_one_upload(image: Layout, tmp_path: Path) -> None:
-    with Sandbox(faults=second_piece(Stall(60))) as sandbox, pushing(sandbox, image, tmp_path) as first:
-        assert sandbox.traffic.wait_until(lambda t: t.count(method="PATCH") == 2)
+    with Sandbox(faults=last_piece(image, Stall(60))) as sandbox, pushing(sandbox, image, tmp_path) as first:
+        assert sandbox.traffic.wait_until(lambda t: t.count(method="PUT", path_pattern=closes(image)) == 1)
         with pushing(sandbox, image, tmp_path) as second:
             finish(second)
         assert first.poll() is None
@@ -132,13 +132,13 @@ def test_two_processes_do_not_go_on_with_one_upload(image: Layout, tmp_path: Pat
 
 
 def test_an_upload_left_open_is_closed_when_its_blob_has_come_another_way(image: Layout, tmp_path: Path) -> None:
-    with Sandbox(faults=second_piece(Answer(403, code="DENIED"))) as sandbox:
+    with Sandbox(faults=last_piece(image, Answer(403, code="DENIED"))) as sandbox:
         with pushing(sandbox, image, tmp_path) as first:
             finish(first, 5)
         assert sandbox.store.uploads() == ()  # a refusal is final: nothing is kept
-        sandbox.faults.add(Fault(method="PATCH", nth=2, action=Stall(60)))
+        sandbox.faults.add(closing(image, Stall(60)))
         with pushing(sandbox, image, tmp_path) as second:
-            assert sandbox.traffic.wait_until(lambda t: t.count(method="PATCH") == 4)
+            assert sandbox.traffic.wait_until(lambda t: t.count(method="PUT", path_pattern=closes(image)) == 2)
             second.kill()
         Pushing().push(image, f"{sandbox.address}/b:1", f"{sandbox.address}/a:other")
         assert len(sandbox.store.uploads()) == 1
@@ -149,7 +149,7 @@ def test_an_upload_left_open_is_closed_when_its_blob_has_come_another_way(image:
 
 
 def test_another_registry_is_not_gone_on_with(image: Layout, tmp_path: Path) -> None:
-    with Sandbox(faults=second_piece(Answer(503), times=0)) as sandbox:
+    with Sandbox(faults=last_piece(image, Answer(503), times=0)) as sandbox:
         (result,) = Pushing(home=tmp_path).push(image, f"{sandbox.address}/a:1")
         assert result.error is not None
         assert [upload.size for upload in sandbox.store.uploads()] == [FIRST]

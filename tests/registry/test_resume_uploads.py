@@ -21,7 +21,7 @@ from equipment.faults import (
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import Layout, make_raw_layout, noise
-from pushing import LOGIN, Pushing, is_whole
+from pushing import LOGIN, Pushing, closing, is_whole
 
 from oci_push.engine.push import PushResult
 from oci_push.errors import NotFoundError, RegistryError, UnavailableError, UploadRejectedError
@@ -83,9 +83,34 @@ def test_a_large_blob_goes_in_pieces_without_being_asked_to(large: Layout) -> No
     with Sandbox() as sandbox:
         assert push(sandbox, large).error is None
         assert is_whole(sandbox, "a", "1", large)
-        assert [(m, size) for m, _, size, _ in pieces(sandbox)] == [
-            ("PATCH", 16 * MIB), ("PATCH", 24 * MIB), ("PUT", 0),
-        ]  # fmt: skip
+        assert [(m, size) for m, _, size, _ in pieces(sandbox)] == [("PATCH", 16 * MIB), ("PUT", 24 * MIB)]
+
+
+def test_once_the_speed_is_known_what_leaves_in_seconds_goes_in_one_request(tmp_path: Path) -> None:
+    image = make_raw_layout(tmp_path / "image", noise(40 * MIB), noise(20 * MIB, 2))
+    with Sandbox() as sandbox:
+        assert push(sandbox, image).error is None
+        assert is_whole(sandbox, "a", "1", image)
+        carried = [(m, size) for m, _, size, _ in pieces(sandbox)]
+        assert carried == [("PATCH", 16 * MIB), ("PUT", 24 * MIB), ("PUT", 20 * MIB)]
+
+
+def test_on_a_slow_line_only_a_few_bytes_are_at_stake_in_the_closing_request(large: Layout) -> None:
+    clock = FakeClock()
+    with Sandbox(clock=clock) as sandbox:
+        assert push(sandbox, large, Pushing(clock=clock, at_once=1, limit_bytes_per_s=2 * MIB)).error is None
+        assert is_whole(sandbox, "a", "1", large)
+        assert all(size <= 16 * MIB for _, _, size, _ in pieces(sandbox))
+        assert pieces(sandbox)[-1][0] == "PUT"
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_break_in_the_closing_request_goes_on_at_the_byte_where_it_broke(large: Layout, reset: bool) -> None:
+    with Sandbox(faults=FaultScript([closing(large, DropAfter(5 * MIB, reset=reset))])) as sandbox:
+        assert push(sandbox, large).error is None
+        assert is_whole(sandbox, "a", "1", large)
+        assert [size for _, _, size, _ in pieces(sandbox)] == [16 * MIB, 5 * MIB, 19 * MIB]
+        assert (sandbox.traffic.count(method="GET"), sessions(sandbox)) == (1, 1)
 
 
 @pytest.mark.parametrize("reset", [False, True])
@@ -331,17 +356,17 @@ def test_a_piece_that_is_too_large_is_halved_and_what_arrived_stays(large: Layou
 
 
 def test_silence_is_broken_off_and_gone_on_with(large: Layout) -> None:
-    script = FaultScript([fault("PATCH", Stall(60), nth=2)])
+    script = FaultScript([closing(large, Stall(60))])
     with Sandbox(faults=script) as sandbox:
         assert push(sandbox, large, Pushing(at_once=1, stall_s=2.0)).error is None
         assert is_whole(sandbox, "a", "1", large)
-        assert ("PATCH", f"{16 * MIB}-{40 * MIB - 1}", 24 * MIB, 202) in pieces(sandbox)
+        assert ("PUT", f"{16 * MIB}-{40 * MIB - 1}", 24 * MIB, 201) in pieces(sandbox)
 
 
 def is_left_alone(large: Layout, stall_s: float) -> bool:
     """Say whether a piece that takes twice as long as silence may last is sent without a break."""
     blocks = 24 * 4
-    script = FaultScript([fault("PATCH", Slow(256 * 1024, 2 * stall_s / blocks), nth=2)])
+    script = FaultScript([closing(large, Slow(256 * 1024, 2 * stall_s / blocks))])
     with Sandbox(faults=script) as sandbox:
         error = push(sandbox, large, Pushing(at_once=1, stall_s=stall_s)).error
         return error is None and sandbox.traffic.count(method="GET") == 0

@@ -117,9 +117,20 @@ def test_the_line_counts_what_waits_for_an_answer(image: Layout) -> None:
         assert took == CONNECTING + sandbox.traffic.count()
 
 
-def test_a_blob_of_two_pieces_has_no_idle_round_trip_after_the_last(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mebibytes", [30, 40])
+def test_a_blob_of_two_pieces_has_no_idle_round_trip_after_the_last(mebibytes: int, tmp_path: Path) -> None:
     # Connect, look, ask for the blob, open, a piece, close with the rest, set the tag.
-    large = make_raw_layout(tmp_path / "large", noise(30 << 20))
+    large = make_raw_layout(tmp_path / "large", noise(mebibytes << 20))
     with Sandbox() as sandbox:
         assert rounds(sandbox, large, "a:1") == CONNECTING + 6
+        assert is_whole(sandbox, "a", "1", large)
+
+
+def test_a_large_blob_has_no_idle_round_trip_at_all_once_the_speed_is_known(tmp_path: Path) -> None:
+    # One request at a time: of each blob ask for it, open and close its upload; a piece of the first one measures.
+    large = make_raw_layout(tmp_path / "large", noise(30 << 20), noise(20 << 20, 2))
+    with Sandbox() as sandbox:
+        took = rounds(sandbox, large, "a:1", far(at_once=1), most_connections=2)
+        assert took == CONNECTING + sandbox.traffic.count()
+        assert sandbox.traffic.count(method="PATCH") == 1
         assert is_whole(sandbox, "a", "1", large)

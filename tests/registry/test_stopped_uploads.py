@@ -12,7 +12,7 @@ from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import Layout, make_raw_layout, noise
 from program import until
-from pushing import Pushing, is_whole
+from pushing import Pushing, closing, is_whole
 
 from oci_push.engine.push import PushResult
 from oci_push.errors import Cancelled, OciPushError
@@ -25,6 +25,7 @@ MIB = 1024 * 1024
 SIZE = 40 * MIB
 FIRST = 16 * MIB
 SLOW = Slow(MIB, 0.05)
+FIRST_PIECE = Fault("PATCH", action=SLOW)
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +51,6 @@ def arrived(size: int) -> Callable[[Sandbox], bool]:
     return lambda sandbox: any(upload.size >= size for upload in sandbox.store.uploads())
 
 
-def slow(sandbox: Sandbox, nth: int) -> None:
-    sandbox.faults.add(Fault("PATCH", nth=nth, action=SLOW))
-
-
 def sent(sandbox: Sandbox) -> int:
     """Count the bytes of the large blob; the small one may go twice, when the registry is asked for one request."""
     return sum(r.received_bytes for r in sandbox.traffic.select(path_pattern="/uploads/") if r.received_bytes > 2)
@@ -63,12 +60,14 @@ def notes(pushing: Pushing) -> list[str]:
     return [event.text for event in pushing.events if isinstance(event, LogMessage) and "blob" in event.text]
 
 
-@pytest.mark.parametrize(("nth", "size"), [(1, 2 * MIB), (2, FIRST + MIB)], ids=["first piece", "second piece"])
+@pytest.mark.parametrize(
+    ("is_first", "size"), [(True, 2 * MIB), (False, FIRST + MIB)], ids=["first piece", "last piece"]
+)
 def test_what_arrived_of_a_piece_is_kept_said_and_not_sent_again(
-    nth: int, size: int, image: Layout, tmp_path: Path
+    is_first: bool, size: int, image: Layout, tmp_path: Path
 ) -> None:
     with Sandbox() as sandbox:
-        slow(sandbox, nth)
+        sandbox.faults.add(FIRST_PIECE if is_first else closing(image, SLOW))
         first = stop(sandbox, image, tmp_path, arrived(size))
         (left,) = sandbox.store.uploads()
         assert notes(first)[-1].endswith(
@@ -87,7 +86,7 @@ def test_what_arrived_of_a_piece_is_kept_said_and_not_sent_again(
 
 def test_a_registry_that_loses_what_broke_is_not_promised_for(image: Layout, tmp_path: Path) -> None:
     with Sandbox(options=SandboxOptions(resume=False)) as sandbox:
-        slow(sandbox, 2)
+        sandbox.faults.add(closing(image, SLOW))
         first = stop(sandbox, image, tmp_path, arrived(FIRST + MIB))
         assert notes(first)[-1].endswith("the registry has not kept what was sent; the next push sends all of it")
         second = Pushing(home=tmp_path)
@@ -98,7 +97,7 @@ def test_a_registry_that_loses_what_broke_is_not_promised_for(image: Layout, tmp
 
 def test_a_session_that_an_earlier_run_left_and_the_registry_dropped_is_told(image: Layout, tmp_path: Path) -> None:
     with Sandbox() as sandbox:
-        slow(sandbox, 2)
+        sandbox.faults.add(closing(image, SLOW))
         stop(sandbox, image, tmp_path, arrived(FIRST + MIB))
         sandbox.faults.add(Fault("GET", "/uploads/", action=Answer(404, code="BLOB_UPLOAD_UNKNOWN")))
         second = Pushing(home=tmp_path)
@@ -111,7 +110,7 @@ def test_a_session_that_an_earlier_run_left_and_the_registry_dropped_is_told(ima
 @pytest.mark.parametrize("home", [True, False], ids=["a piece", "without a memory"])
 def test_nothing_that_cannot_be_gone_on_with_is_left_open(home: bool, image: Layout, tmp_path: Path) -> None:
     with Sandbox() as sandbox:
-        slow(sandbox, 1)
+        sandbox.faults.add(FIRST_PIECE)
         if home:
             sandbox.faults.add(Fault("GET", "/uploads/", action=Answer(405)))
         stop(sandbox, image, tmp_path if home else None, arrived(2 * MIB))
@@ -141,7 +140,7 @@ def test_what_may_have_arrived_is_noted_where_the_registry_cannot_be_asked(
 
 def test_a_stop_between_two_pieces_keeps_them(image: Layout, tmp_path: Path) -> None:
     with Sandbox() as sandbox:
-        sandbox.faults.add(Fault("PATCH", nth=2, action=Answer(429, {"Retry-After": "60"})))
-        first = stop(sandbox, image, tmp_path, lambda s: s.traffic.count(method="PATCH", status=429) == 1)
+        sandbox.faults.add(closing(image, Answer(429, {"Retry-After": "60"})))
+        first = stop(sandbox, image, tmp_path, lambda s: s.traffic.count(method="PUT", status=429) == 1)
         assert f"{FIRST / 1e6:.1f} of" in notes(first)[-1]
         assert [upload.size for upload in sandbox.store.uploads()] == [FIRST]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import pytest
@@ -12,18 +14,21 @@ import pytest
 import oci_push
 
 _TEXT = """
-AwsIdentity BlobOutcome BlobResult Cancelled ConfigError ContentMismatchError Credential CredentialsError
-DeadlineError DeniedError Diagnostic Digest EcrCreation Emit Event ImmutableTagError NetworkError NotFoundError
-OciPushError Options ProtocolViolationError PushOptions PushResult RateLimitedError Reference RegistryEndpoint
-RegistryError ReplicaOutcome ReplicaResult Repository RetryPolicy Secret SourceError SourceSettings TagOutcome
-TagResult TlsConfig TransportSettings UnavailableError UploadRejectedError push replicate
+AwsIdentity BlobForm BlobOutcome Cancelled ConfigError ContentMismatchError Credential CredentialsError
+DeadlineError DeniedError Diagnostic Digest EcrCreation ErrorForm Event ImagePlan ImmutableTagError IncompleteError
+ManifestOutcome NetworkError NotFoundError OciPushError Options PipelinePlan PipelineReport PlannedBlob
+PlannedStepForm PlannedTarget ProtocolViolationError PushOptions PushReport RateLimitedError Reference
+RegistryEndpoint RegistryError ReplicaForm ReplicaOutcome ReplicationReport Repository RetryPolicy Secret
+SourceError SourceSettings Status StepForm TagForm TagOutcome TargetForm TlsConfig TransportSettings
+UnavailableError UploadRejectedError decode encode plan plan_pipeline push replicate run_pipeline
 """
 NAMES = frozenset(_TEXT.split())
 
 
 def test_the_public_names_are_these() -> None:
     assert set(oci_push._HOME_OF) == NAMES
-    assert set(dir(oci_push)) >= NAMES
+    assert set(oci_push._MODULES) == {"aio", "events"}
+    assert {name for name in dir(oci_push) if not name.startswith("__")} == {*NAMES, "aio", "events"}
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
@@ -37,7 +42,24 @@ def test_type_checkers_are_told_the_same() -> None:
     told = {
         alias.asname: node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names
     }
-    assert {name: home for name, home in told.items() if name} == oci_push._HOME_OF
+    modules = dict.fromkeys(oci_push._MODULES, "oci_push")
+    assert {name: home for name, home in told.items() if name} == oci_push._HOME_OF | modules
+
+
+@pytest.mark.parametrize("name", oci_push._MODULES)
+def test_a_public_module_is_there_without_an_import_of_its_own(name: str) -> None:
+    code = f"import oci_push; assert oci_push.{name}.__name__ == 'oci_push.{name}'"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", ["push", "plan", "replicate", "run_pipeline", "plan_pipeline"])
+def test_a_function_has_help_and_types_that_can_be_read_and_the_same_name_in_aio(name: str) -> None:
+    function = getattr(oci_push, name)
+    awaited = getattr(oci_push.aio, name)
+    assert len(inspect.getdoc(function) or "") > 100
+    assert typing.get_type_hints(function)["return"] is not None
+    assert inspect.signature(awaited).parameters == inspect.signature(function).parameters
+    assert inspect.iscoroutinefunction(awaited)
 
 
 def test_what_is_not_public_is_not_there() -> None:

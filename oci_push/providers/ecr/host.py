@@ -19,7 +19,7 @@ _HOST = re.compile(
     r"(?P<suffix>amazonaws\.(?:com(?:\.cn)?|eu)|on\.(?:aws|amazonwebservices\.com\.cn)|sc2s\.sgov\.gov|c2s\.ic\.gov"
     r"|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)"
 )
-_REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-[0-9]+")
+_REGION = r"[a-z]{2,4}(?:-[a-z]+)+-[0-9]+"
 _SUFFIXES = (
     ("cn-", "amazonaws.com.cn"),
     ("eusc-", "amazonaws.eu"),
@@ -79,7 +79,7 @@ def suffix_of(region: str) -> str:
 
 def is_region(text: str) -> bool:
     """Return whether a text has the shape of a region's name: ``eu-west-1``, ``us-gov-east-1``, ``eusc-de-east-1``."""
-    return _REGION.fullmatch(text) is not None
+    return re.fullmatch(_REGION, text) is not None
 
 
 def is_account(text: str) -> bool:

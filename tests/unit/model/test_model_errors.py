@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from oci_push.errors import Cancelled, RegistryError
+import pytest
+
+from oci_push.errors import (
+    Cancelled,
+    DeniedError,
+    IncompleteError,
+    NetworkError,
+    OciPushError,
+    RegistryError,
+    UnavailableError,
+)
 
 
 def test_a_reason_that_many_share_is_not_marked_by_one_of_them() -> None:
@@ -19,3 +29,25 @@ def test_what_is_added_keeps_the_rest() -> None:
     more = error.with_more("; as nobody").with_hint("other")
     assert (str(more), more.hint, more.status, more.codes) == ("a: refused; as nobody", "other", 403, ("DENIED",))
     assert (type(more), more.__cause__, str(error), error.hint) == (RegistryError, cause, "a: refused", "log in")
+
+
+@pytest.mark.parametrize(
+    ("errors", "may_pass"),
+    [
+        ((NetworkError("a: away"), UnavailableError("b: busy")), True),
+        ((NetworkError("a: away"), DeniedError("b: no")), False),
+    ],
+)
+def test_of_several_the_first_is_told_and_all_must_be_able_to_pass(
+    errors: tuple[OciPushError, ...], may_pass: bool
+) -> None:
+    error = IncompleteError.of("2 of 3 repositories failed", [errors[0].with_hint("look there"), *errors[1:]])
+    assert str(error) == "2 of 3 repositories failed: a: away"
+    assert (error.hint, error.transient, error.exit_code) == ("look there", may_pass, 1)
+
+
+def test_a_report_is_on_a_copy_and_the_error_itself_stays_as_it_was() -> None:
+    error = Cancelled()
+    told = error.with_report(("done",))
+    assert (told.report, error.report) == (("done",), None)
+    assert (type(told), str(told), told.exit_code) == (Cancelled, "cancelled", 130)

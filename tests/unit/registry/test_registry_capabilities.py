@@ -61,6 +61,15 @@ def test_a_piece_takes_some_seconds_at_the_measured_speed() -> None:
     assert abilities.chunk_bytes(UPLOAD) == 30 * MIB
 
 
+def test_the_closing_request_carries_few_bytes_unless_the_whole_blob_leaves_in_seconds() -> None:
+    abilities = Host().run()
+    assert abilities.closing_bytes(40 * MIB, UPLOAD) == 16 * MIB  # how fast it is is not known
+    abilities.measure(16 * MIB, 2.0)
+    assert abilities.closing_bytes(60 * MIB, UPLOAD) == 60 * MIB
+    assert abilities.closing_bytes(60 * MIB + 1, UPLOAD) == 16 * MIB
+    assert abilities.closing_bytes(60 * MIB, UploadSession("https://r/u", chunk_max=5 * MIB)) == 5 * MIB
+
+
 @pytest.mark.parametrize(("seconds", "expected"), [(0.01, 128 * MIB), (1000.0, 8 * MIB)])
 def test_one_piece_changes_the_next_within_bounds(seconds: float, expected: int) -> None:
     abilities = Host().run()

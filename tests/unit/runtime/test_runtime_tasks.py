@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from oci_push.errors import Cancelled, DeadlineError, NetworkError, SourceError
 from oci_push.runtime.clock import FakeClock, SystemClock
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import Outcome, attend, first_error, run_all
+from oci_push.runtime.tasks import Outcome, attend, first_error, go, run_all, serve
 
 
 @pytest.fixture
@@ -197,3 +198,66 @@ class TestAttend:
     def test_ticks_while_the_work_lasts(self) -> None:
         ticked = threading.Event()
         assert attend(lambda: ticked.wait(120), ticked.set).get()
+
+
+class TestServe:
+    def test_gives_what_is_put_to_the_thread_that_called_in_order_and_then_the_result(self) -> None:
+        taken: list[tuple[int, int]] = []
+
+        def work(put: Callable[[int], None]) -> str:
+            for number in range(5):
+                put(number)
+            return "done"
+
+        here = threading.get_ident()
+        done = serve(work, lambda n: taken.append((n, threading.get_ident())), on_tick=_nothing, on_break=_nothing)
+        assert done == "done"
+        assert taken == [(number, here) for number in range(5)]
+
+    def test_raises_the_error_of_the_work(self) -> None:
+        def fail(put: Callable[[object], None]) -> None:
+            raise SourceError("gone")
+
+        with pytest.raises(SourceError):
+            serve(fail, _ignored, on_tick=_nothing, on_break=_nothing)
+
+    def test_ticks_while_the_work_lasts(self) -> None:
+        ticked = threading.Event()
+        assert serve(lambda put: ticked.wait(120), _ignored, on_tick=ticked.set, on_break=_nothing)
+
+    @pytest.mark.parametrize("kind", [LookupError, KeyboardInterrupt])
+    def test_what_breaks_in_stops_the_work_is_waited_out_and_raised(self, kind: type[BaseException]) -> None:
+        stop, ended = threading.Event(), threading.Event()
+
+        def work(put: Callable[[int], None]) -> None:
+            put(1)
+            assert stop.wait(120)
+            put(2)  # nobody hears it
+            ended.set()
+
+        def on_item(number: int) -> None:
+            assert number == 1
+            raise kind("of the listener")
+
+        with pytest.raises(kind, match="of the listener"):
+            serve(work, on_item, on_tick=_nothing, on_break=stop.set)
+        assert ended.is_set()
+
+
+def test_what_goes_is_run_on_a_thread_of_its_own() -> None:
+    ran: list[int] = []
+    done = threading.Event()
+
+    def work() -> None:
+        ran.append(threading.get_ident())
+        done.set()
+
+    go(work)
+    assert done.wait(120)
+    assert ran != [threading.get_ident()]
+
+
+def _nothing() -> None: ...
+
+
+def _ignored(item: object) -> None: ...

@@ -1,0 +1,99 @@
+"""The library for asyncio: `push`, `plan`, `replicate`, `run_pipeline` and `plan_pipeline`, to be awaited.
+
+Each takes what the function of the same name takes and runs it on a thread of its own, so any number may go on at
+once. `on_event` is called on the event loop's thread, in the context of the task that awaits. Cancelling the task stops
+the work and waits until its uploads are closed, a few seconds at most; then ``asyncio.CancelledError`` is raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+from oci_push.events import Event
+from oci_push.library import images, pipelines
+from oci_push.runtime.tasks import go
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _EitherFlag(threading.Event):
+    """Set when it is, or when the caller's own is."""
+
+    def __init__(self, other: threading.Event | None) -> None:
+        super().__init__()
+        self._other = other
+
+    def is_set(self) -> bool:
+        return super().is_set() or (self._other is not None and self._other.is_set())
+
+
+def _awaited(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Return a function of the library as a coroutine function with the same parameters."""
+
+    @functools.wraps(function)
+    async def awaited(*args: P.args, **kwargs: P.kwargs) -> T:
+        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+        listener: Any = kwargs.pop("on_event", None)
+        if inspect.iscoroutinefunction(listener):
+            raise TypeError("on_event is called and not awaited: give a plain function")
+        own: Any = kwargs.pop("cancel", None)
+        flag = _EitherFlag(own)
+        ended: asyncio.Future[T] = loop.create_future()
+        ended.add_done_callback(lambda done: done.exception())  # where nobody waits any more, nothing is logged
+        broken: list[BaseException] = []
+
+        def hear(event: Event) -> None:
+            if broken:
+                return
+            try:
+                listener(event)
+            except BaseException as error:  # noqa: BLE001  # it is raised where the work is awaited
+                broken.append(error)
+                flag.set()
+
+        def tell(event: Event) -> None:
+            loop.call_soon_threadsafe(hear, event, context=context)
+
+        def work() -> None:
+            kwargs.update(cancel=flag, on_event=tell if listener is not None else None)
+            end: Callable[[], None]
+            try:
+                end = functools.partial(ended.set_result, function(*args, **kwargs))
+            except BaseException as error:  # noqa: BLE001  # thread boundary: the error travels to the loop
+                end = functools.partial(ended.set_exception, error)
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
+                loop.call_soon_threadsafe(end)
+
+        go(work)
+        stopped: asyncio.CancelledError | None = None
+        try:
+            while not ended.done():
+                try:
+                    await asyncio.wait([ended])
+                except asyncio.CancelledError as error:
+                    flag.set()
+                    stopped = stopped or error
+        finally:
+            flag.set()  # also where the coroutine is thrown away
+        if broken:
+            raise broken[0]
+        if stopped is not None:
+            raise stopped from ended.exception()
+        return ended.result()
+
+    return awaited
+
+
+push = _awaited(images.push)
+plan = _awaited(images.plan)
+replicate = _awaited(images.replicate)
+run_pipeline = _awaited(pipelines.run_pipeline)
+plan_pipeline = _awaited(pipelines.plan_pipeline)

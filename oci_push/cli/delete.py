@@ -1,0 +1,134 @@
+"""`oci-push delete`: tags and manifests of a registry, after a look at what would go."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+from oci_push.cli import looking
+from oci_push.cli.command import run_command, show_error, takes
+from oci_push.cli.looking import Access, Looker
+from oci_push.cli.options import AsJson
+from oci_push.cli.output import say, say_form, tell, warn
+from oci_push.cli.words import SAFETY, Argument, Option
+from oci_push.engine import change
+from oci_push.engine.change import Deleted, Deletion, Doomed, Pattern
+from oci_push.errors import ConfigError, OciPushError, exit_code
+from oci_push.forms import VERSION, ErrorForm
+from oci_push.model.reference import DOCKER_HUB, Repository, is_host, shown
+from oci_push.runtime.context import Context
+
+
+@takes(Access)
+def delete(
+    references: Annotated[
+        list[str], Argument(metavar="REF...", help="HOST[:PORT]/REPO:TAG, HOST/REPO:GLOB or HOST/REPO@DIGEST")
+    ],
+    yes: Annotated[bool, Option("Do not ask; needed where there is no terminal.", short="-y", under=SAFETY)] = False,
+    dry_run: Annotated[bool, Option("Show what would go, and delete nothing.", under=SAFETY)] = False,
+    by_digest: Annotated[
+        bool,
+        Option(
+            "Delete the manifests that the tags name, for registries that cannot delete a tag; refused where one"
+            " has a tag that is not named here.",
+            under=SAFETY,
+        ),
+    ] = False,
+    as_json: AsJson = False,
+    *,
+    access: Access,
+) -> None:
+    """Delete tags, or manifests by their digest; a glob stands for every tag that matches it.
+
+    All of it is looked up first and listed, and nothing is deleted where a part of it is not there. A manifest takes
+    every tag that names it along; those are listed too. Blobs are freed by the registry's own clearing away.
+    """
+
+    def work(context: Context) -> int:
+        patterns = [_pattern(text) for text in references]
+        if not (yes or dry_run) and not _at_terminal():
+            raise ConfigError(
+                "delete asks before it deletes, and there is no terminal", hint="give --yes, or --dry-run"
+            )
+        repositories = list(dict.fromkeys(one.repository for one in patterns))
+        with looking.looking(context, access, repositories=repositories) as look:
+            doomed = _find(look, repositories, patterns, by_digest=by_digest)
+            if not as_json or not (yes or dry_run):
+                _list(doomed, is_tried=dry_run)
+            if doomed and not (yes or dry_run) and not _agreed(len(doomed)):
+                tell("nothing was deleted")
+                return 1
+            errors = [None if dry_run else _delete(look, one, is_told=not as_json) for one in doomed]
+        if as_json:
+            rows = zip(doomed, errors, strict=True)
+            say_form(Deletion(VERSION, tuple(_form(one, error, is_tried=dry_run) for one, error in rows)))
+        return exit_code(errors)
+
+    run_command(work, what="delete", timeout_s=access.timeout_s)
+
+
+def _pattern(text: str) -> Pattern:
+    bare = text.removeprefix("docker://")
+    hint = f"write HOST[:PORT]/REPO:TAG or HOST[:PORT]/REPO@DIGEST, for Docker Hub {DOCKER_HUB}/REPO"
+    if not is_host(bare.partition("/")[0]) or "/" not in bare:
+        raise ConfigError(f"{shown(text)!r} names no repository of a registry", hint=hint)
+    try:
+        return Pattern.parse(bare)
+    except ValueError as problem:
+        raise ConfigError(f"{shown(text)!r}: {problem}", hint=hint) from problem
+
+
+def _find(
+    look: Looker, repositories: Sequence[Repository], patterns: Sequence[Pattern], *, by_digest: bool
+) -> list[Doomed]:
+    doomed: list[Doomed] = []
+    for repository in repositories:
+        mine = [one for one in patterns if one.repository == repository]
+        doomed += change.find(look.context, look.client(repository), mine, by_digest=by_digest)
+    return doomed
+
+
+def _list(doomed: Sequence[Doomed], *, is_tried: bool) -> None:
+    """Say what would go: on stdout where that is all that is wanted, else before it goes."""
+    put = say if is_tried else tell
+    if not doomed:
+        put("no tag matches: there is nothing to delete")
+    for one in doomed:
+        put(f"{one}  {one.digest}" if one.tag else str(one))
+        if one.others:
+            put(f"  and with it the tag{'s' * (len(one.others) > 1)} {', '.join(one.others)}")
+        if one.unseen > 0:
+            warn(f"{one}: {one.unseen} more tags of the repository were not looked at; any that name it go with it")
+        elif one.unseen < 0:
+            warn(f"{one}: the registry does not list its tags; any that name it go with it")
+
+
+def _at_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _agreed(count: int) -> bool:
+    import typer  # asks at a terminal
+
+    try:
+        return typer.confirm(f"Delete {'this' if count == 1 else f'these {count}'}?", default=False, err=True)
+    except typer.Abort:  # the end of input is no yes
+        return False
+
+
+def _delete(look: Looker, one: Doomed, *, is_told: bool) -> OciPushError | None:
+    try:
+        change.delete(look.context, look.client(one.repository), one)
+    except OciPushError as error:
+        look.context.check()
+        show_error(error, before=f"{one}: ")
+        return error
+    if is_told:
+        say(f"deleted {one}")
+    return None
+
+
+def _form(one: Doomed, error: OciPushError | None, *, is_tried: bool) -> Deleted:
+    outcome = "would delete" if is_tried else "failed" if error else "deleted"
+    return Deleted(one.repository, one.tag or None, one.digest, one.others, outcome, ErrorForm.or_none(error))

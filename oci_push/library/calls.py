@@ -1,0 +1,99 @@
+"""One call of the library: the work goes on on threads of its own, the caller's hears of it and may be interrupted.
+
+Nothing of the process is changed: no signal handler is set, nothing is printed, no log is set up. Ctrl-C, which Python
+raises on the main thread, stops the work as a cancel does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import TypeAlias, TypeVar, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oci_push.api import this_environment
+from oci_push.engine.pusher import Options, Pusher
+from oci_push.errors import Cancelled
+from oci_push.events import Emit, Event, discreet, ignore
+from oci_push.model.digest import Digest
+from oci_push.model.reference import Repository
+from oci_push.runtime.clock import SystemClock
+from oci_push.runtime.context import Context
+from oci_push.runtime.tasks import serve
+from oci_push.secret import masked
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Struct)
+
+OnEvent: TypeAlias = Callable[[Event], object]
+"""What is called with each event; what it returns is ignored."""
+
+
+def call(
+    work: Callable[[Context, Emit], T],
+    *,
+    what: str,
+    on_event: OnEvent | None,
+    cancel: threading.Event | None,
+    timeout_s: float | None = None,
+) -> T:
+    """Do `work` and come back with its result when all that it began has ended, its uploads closed among it.
+
+    `on_event` is called on this thread; what it raises stops the work and is raised here.
+    """
+    if timeout_s is not None and not timeout_s > 0:
+        raise ValueError(f"timeout_s is {timeout_s}: give seconds above 0, or None for no limit")
+    if cancel is not None and cancel.is_set():
+        raise Cancelled()
+    clock = SystemClock()
+    context = Context(clock, deadline=None if timeout_s is None else clock.monotonic() + timeout_s, what=what)
+
+    def on_tick() -> None:
+        context.expire()
+        if cancel is not None and cancel.is_set() and not context.is_cancelled:
+            context.cancel()
+
+    def on_break() -> None:
+        context.cancel(Cancelled("stopped, as what was waiting for it has ended"))
+
+    return serve(lambda put: work(context, discreet(put)), on_event or ignore, on_tick=on_tick, on_break=on_break)
+
+
+@contextlib.contextmanager
+def pusher_for(context: Context, options: Options | None, emit: Emit) -> Iterator[Pusher]:
+    """Return a pusher in this process's environment, whose proxies and clouds count where `options` name no other."""
+    options, environment = options or Options(), this_environment()
+    if not options.transport.env:
+        options = replace(options, transport=replace(options.transport, env=environment.env))
+    with contextlib.closing(Pusher(context, options, environment, emit)) as pusher:
+        yield pusher
+
+
+def discreet_form(form: S) -> S:
+    """Return a report without the secrets that its texts repeat: sources, reasons, notes."""
+    return cast(S, _masked(form))  # of the same class, as every value inside it
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, enum.Enum | Digest | Repository):
+        return value
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, tuple):
+        return tuple(map(_masked, value))
+    if isinstance(value, Struct):
+        return replace(value, **{name: _masked(getattr(value, name)) for name in value.__struct_fields__})
+    return value
+
+
+def path_of(path: str | os.PathLike[str], what: str) -> str:
+    """Return a path as text; raises ``TypeError`` for what is none."""
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is bytes, not text")
+    return text
