@@ -203,8 +203,10 @@ def _refuse(word: str) -> None:
 
     from oci_push.cli.output import tell
 
-    near = difflib.get_close_matches(word, (*COMMANDS, *_HELP, "--version", *_COMPLETION), n=1)
+    end = word.find("=") if word.startswith("--") else 2 if word.startswith("-") else -1
+    name, value = (word[:end], word[end:].strip("=")) if end > 0 else (word, "")
+    near = difflib.get_close_matches(name, (*COMMANDS, *_HELP, "--version", *_COMPLETION), n=1)
     kind = "option" if word.startswith("-") else "command"
-    tell(f"error: no such {kind}: {word!r}")
+    tell(f"error: no such {kind}: {name + '***' * bool(value)!r}")  # the value may be a password
     tell(f"  hint: {f'did you mean {near[0]}?' if near else 'see oci-push --help'}")
     sys.exit(2)

@@ -24,6 +24,7 @@ from oci_push.model.outcomes import BlobOutcome, ManifestOutcome, TagOutcome
 from oci_push.registry.clients import RegistryClients
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
+from oci_push.runtime.single_flight import SingleFlight
 from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.base import ImageReader
 
@@ -68,7 +69,7 @@ class RepositoryPush:
         self.seconds = ahead.seconds if ahead else 0.0
         self._clients = clients
         self._ahead = ahead
-        self._refused: set[Digest] = set()
+        self._mended: SingleFlight[Digest, bool] = SingleFlight()
         self._has_root = False
 
     @cached_property
@@ -337,14 +338,15 @@ class RepositoryPush:
         self.emit(TagDone(self.client.repository, tag, self.root.digest, self.root.size, outcome))
 
     def _repairing(self, context: Context, manifest: Manifest, act: Callable[[], T]) -> T:
-        """Put a manifest, and once more after what it misses has been sent."""
+        """Put a manifest, and once more after what it misses has been sent: once for all tags that miss it at once."""
+        was_mended = self._mended.peek(manifest.digest) is not None
         try:
             return act()
         except RegistryError as error:
-            if _PART_MISSING.isdisjoint(error.codes) or manifest.digest in self._refused:
+            if _PART_MISSING.isdisjoint(error.codes) or was_mended:
                 raise
-            self._refused.add(manifest.digest)
-            if not self._repair(context, manifest, frozenset(error.named)):
+            named = frozenset(error.named)
+            if not self._mended.get(manifest.digest, lambda: self._repair(context, manifest, named)):
                 raise
         return act()
 

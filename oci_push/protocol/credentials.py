@@ -53,6 +53,7 @@ def basic_user(text: str, where: str) -> str:
     if any(char in text for char in _IN_NO_LOGIN):
         raise CredentialsError(f"{where}: the user name has more than one line", hint="is it the right one, alone?")
     _check_text(text, f"{where}: the user name")
+    Secret(text.partition(":")[2])  # no name has a colon (RFC 7617 2): what follows is a password that was put there
     return text
 
 

@@ -157,8 +157,13 @@ class RetryState:
         self._since = self._clock.monotonic()
 
     def spend(self, error: OciPushError) -> Retried | OciPushError:
-        """Count a failure; return the wait before the next attempt, or the error to raise when this was the last."""
+        """Count a failure; return the wait before the next attempt, or the error to raise when this was the last.
+
+        What another budget was spent on, as that of a token's request inside a call, is not tried again here.
+        """
         self._failed += 1
+        if error.attempts > 1:
+            return error
         if self._is_spent(error):
             return error.with_attempts(self.attempt)
         self.attempt += 1

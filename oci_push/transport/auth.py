@@ -67,6 +67,7 @@ class Authenticator:
         self._run = run
         self._lock = threading.Lock()
         self._wanted: dict[str, None] = {}  # scopes, in the order in which they were named
+        self._demanded: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
         self._one_by_one = False
         self._challenge: Challenge | None = None
         self._tokens: SingleFlight[tuple[str, ...], BearerToken] = SingleFlight()
@@ -123,7 +124,7 @@ class Authenticator:
                 return None
             self._shown = (tokens.basic(credential), credential)
             return self._shown[0]
-        return f"Bearer {self._token(scope, known, call.scopes, lasts_s).text.reveal()}"
+        return f"Bearer {self._token(scope, known, call, lasts_s).text.reveal()}"
 
     def accepted(self, sent: str | None) -> None:
         """Note that the registry answered a call with this Authorization: its login is good, at least so far."""
@@ -151,6 +152,9 @@ class Authenticator:
         self._challenge = Challenge("bearer", {k: v for k, v in chosen.parameters.items() if k in ("realm", "service")})
         if sent is None:
             return True
+        if not covers(call.scopes, needed):
+            # What another thread asks for meanwhile may lack it: it is remembered for this call, and all like it.
+            self._demanded[call.method, call.scopes] = needed
         return self._renew(call, sent, needed, chosen.parameters.get("error", ""))
 
     def _has_another(self, call: Call, reply: Reply, sent: str) -> bool:
@@ -201,7 +205,8 @@ class Authenticator:
             hint="Basic and Bearer are supported",
         )
 
-    def _token(self, scope: Context, known: Challenge, needed: tuple[str, ...], lasts_s: float) -> BearerToken:
+    def _token(self, scope: Context, known: Challenge, call: Call, lasts_s: float) -> BearerToken:
+        needed = self._demanded.get((call.method, call.scopes), call.scopes)
         if self._one_by_one:
             return self._fetch(scope, known, canonical(needed))
         for _, token in self._tokens.items():
@@ -216,7 +221,7 @@ class Authenticator:
         try:
             return self._fetch(scope, known, union)
         except (RegistryError, CredentialsError):
-            narrow = canonical(needed)
+            narrow = canonical(call.scopes)
             if narrow == union:
                 raise
             # A server that refuses the whole because of one part (a mount source) is asked for less.

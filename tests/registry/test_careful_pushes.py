@@ -101,6 +101,19 @@ def test_a_refusal_that_names_nothing_makes_everything_be_asked_for(image: Layou
         assert is_whole(sandbox, "a", "2", image)
 
 
+def test_tags_that_are_refused_at_once_are_mended_once_and_all_set(image: Layout) -> None:
+    tags = [f"t{number}" for number in range(10)]
+    with Sandbox() as sandbox:
+        push(sandbox, image)
+        lost = lose(sandbox, image)
+        sandbox.traffic.clear()
+        (result,) = Pushing(at_once=16).push(image, f"{sandbox.address}/a:{','.join(tags)}")
+        assert (result.error, result.repaired) == (None, (lost,))
+        assert all(is_whole(sandbox, "a", tag, image) for tag in tags)
+        assert sandbox.traffic.count(method="PUT", path_pattern=UPLOADS) == 1
+        assert sandbox.traffic.count(method="PUT", path_pattern=MANIFESTS) <= 20
+
+
 def test_a_refusal_that_stays_ends_after_one_mending(image: Layout) -> None:
     refusal = Fault(method="PUT", path=MANIFESTS, times=0, action=Answer(400, code="MANIFEST_BLOB_UNKNOWN"))
     with Sandbox() as sandbox:

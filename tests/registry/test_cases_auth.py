@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,13 @@ from certificates import Authority
 from equipment.faults import Answer, Fault, FaultScript, Redirect
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
-from images import Layout, layer, make_layout
+from images import Layout, config_of, docker_archive, layer, make_layout
 from pushing import LOGIN, Pushing, is_whole
 
 from oci_push.errors import CredentialsError, DeniedError, OciPushError, ProtocolViolationError
 from oci_push.events import BlobDone, Event
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
+from oci_push.model.reference import Destination
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.secret import Secret
@@ -72,6 +75,20 @@ def test_a_token_server_that_is_no_address_is_told_as_the_registrys_fault(
         assert error.hint
 
 
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_token_server_that_fails_is_asked_as_often_as_one_call_may_be(nth: int, status: int, image: Layout) -> None:
+    with Sandbox(options=BEARER) as sandbox:
+        ended = {"WWW-Authenticate": f'Bearer realm="{sandbox.url}/token",error="invalid_token"'}
+        sandbox.faults.add(Fault(path="^/token", nth=nth, times=0, action=Answer(status)))
+        sandbox.faults.add(Fault("POST", UPLOADS, times=0, action=Answer(401, ended)))
+        policy = RetryPolicy(attempts=4, base_s=0.001, cap_s=0.002)
+        pushing = Pushing(credential=LOGIN, policy=policy, at_once=1, mount=False)
+        error = error_of(pushing.push(image, f"{sandbox.address}/a:1"))
+        assert f"GET answered {status}; given up after 4 attempts" in str(error)
+        assert sandbox.traffic.count(path_pattern="^/token") == nth - 1 + 4
+
+
 @pytest.mark.parametrize("target", ["{path}", "/to ken"])
 def test_a_login_that_a_token_server_sends_elsewhere_is_not_called_refused(target: str, image: Layout) -> None:
     other = FaultScript([Fault(times=0, action=Answer(401))])
@@ -120,6 +137,26 @@ def test_a_second_401_is_final_and_names_the_scope_that_was_refused(image: Layou
         assert "repository:a:pull,push" in str(error)
         assert len(sandbox.traffic.tokens) == 1
         assert sandbox.traffic.count(path_pattern="/manifests/") == 2
+
+
+def test_uploads_are_closed_though_many_repositories_ask_for_the_scope_of_deleting_at_once(tmp_path: Path) -> None:
+    content = layer(1)
+    source = tmp_path / "a.tar"
+    source.write_bytes(docker_archive(("l.tar", content), config=config_of(content), paths=["l.tar"]))
+    with Sandbox(options=BEARER) as sandbox, Pushing(credential=LOGIN, at_once=32).pusher() as pusher:
+        begin = threading.Barrier(16)
+
+        def push(number: int) -> None:
+            targets = pusher.targets([Destination.parse(f"{sandbox.address}/r{number}:1")])
+            begin.wait(60)
+            with pusher.open(f"docker-archive:{source}", pusher.context) as opened:
+                _, results = pusher.push(opened, targets, pusher.context)
+            assert error_of(results) is None
+
+        with ThreadPoolExecutor(16) as threads:
+            list(threads.map(push, range(16)))
+        assert sandbox.traffic.count(method="DELETE", status=204) == 16
+        assert sandbox.store.uploads() == ()
 
 
 @pytest.mark.case("AU-014")

@@ -194,3 +194,12 @@ def test_a_refused_push_says_what_was_granted(tokens: Sandbox, tmp_path: Path) -
     image = make_layout(tmp_path / "image", layer(1))
     done = program("push", f"oci:{image.path}", f"{tokens.address}/a:1", cwd=tmp_path, code=5)
     assert "asked for repository:a:pull,push, granted was repository:a:pull" in done.stderr
+
+
+def test_a_password_that_was_put_behind_the_user_name_is_not_shown(tokens: Sandbox, tmp_path: Path) -> None:
+    image = make_layout(tmp_path / "image", layer(1))
+    login = ("--username", "me:hunter2secret", "--password-stdin")
+    for words in (("push", f"oci:{image.path}", f"{tokens.address}/a:1"), ("login", tokens.address)):
+        done = program(*words, *login, cwd=tmp_path, code=4, stdin="another one")
+        assert "me:***" in done.stderr
+        assert "hunter2secret" not in done.stdout + done.stderr

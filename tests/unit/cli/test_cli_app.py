@@ -65,6 +65,17 @@ def test_an_unknown_word_is_refused_with_what_is_near(
     assert hint in told
 
 
+@pytest.mark.parametrize("word", ["--password=hunter2", "-phunter2", "--usernme=a=hunter2", "-=hunter2"])
+def test_the_value_of_an_unknown_option_is_not_shown(
+    word: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in ([word, "push"], ["push", "oci:a", "localhost/a", word], ["auth", word, "explain"]):
+        assert call(monkeypatch, *words) == 2
+        told = capsys.readouterr().err
+        assert "hunter2" not in told
+        assert word[:2] in told
+
+
 @pytest.mark.parametrize(
     ("typed", "offered"), [("oci-push val", "validate"), ("oci-push push --all-or", "--all-or-nothing")]
 )
