@@ -43,23 +43,28 @@ def setup(app: Sphinx) -> dict[str, object]:
 
 def filled(name: str, text: str) -> str:
     """Return a page with what is made for it."""
-    text = moved(HERE.parent / COPIES[name], HERE) if name in COPIES else text
+    page = HERE / f"{name}.md"
+    file = HERE.parent / COPIES[name] if name in COPIES else page
+    text = moved(file.read_text(encoding="utf-8") if name in COPIES else text, file.parent, page.parent)
     text = NOT_RUN.sub(r'<p class="not-run">Not run by our tests: \1.</p>\n', text)
     text = FILE.sub(r'<p class="not-run"><code>\1</code></p>\n', text)
     return MADE.sub(lambda match: _part(match[1]), TREE.sub(_existing, text))
 
 
-def moved(file: Path, to: Path) -> str:
-    """Return a file's text as it is read in another folder; links to pages of the site go there, to folders nowhere."""
-    pages = {(HERE.parent / path).resolve(): f"{name}.md" for name, path in COPIES.items()}
+def moved(text: str, folder: Path, to: Path) -> str:
+    """Return the text of a file of one folder as it is read in another.
+
+    Links to what is a page of the site go there, those to folders nowhere.
+    """
+    pages = {(HERE.parent / path).resolve(): HERE / f"{name}.md" for name, path in COPIES.items()}
 
     def link(match: re.Match[str]) -> str:
-        place = (file.parent / match[2]).resolve()
+        place = (folder / match[2]).resolve()
         if place.is_dir():
             return match[1]
-        return f"[{match[1]}]({pages.get(place) or os.path.relpath(place, to)}{match[3] or ''})"
+        return f"[{match[1]}]({os.path.relpath(pages.get(place, place), to)}{match[3] or ''})"
 
-    return _LINK.sub(link, file.read_text(encoding="utf-8"))
+    return _LINK.sub(link, text)
 
 
 def _existing(tree: re.Match[str]) -> str:

@@ -19,7 +19,7 @@ from oci_push.cli.schema import FORMS
 from oci_push.language.parse import read_pipeline
 from oci_push.sandbox.server import RehearsalRegistry
 
-OWN_TESTS = ("install.md", "library.md", "errors.md", "recipes.md", "recipes")
+OWN_TESTS = ("install.md", "library.md", "output.md", "recipes.md", "recipes")
 """Pages, and a folder, whose blocks are run by tests of their own, which name them."""
 PARTS_ARE_TESTED = ("push-step.md",)
 """Pages whose YAML is parts of a pipeline, which `tests/pipelines/test_language_page.py` puts where they belong."""
