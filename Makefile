@@ -21,7 +21,7 @@ COVERAGE := --cov --cov-report=term $(if $(ONLY),,--cov-fail-under=95)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup programs lint check test format words man demo sweep bench pyz release clean
+.PHONY: help setup programs lint check test format words man demo docs sweep bench pyz release clean
 
 help:
 	@echo 'make check    format, lint, types and the fast tests'
@@ -30,6 +30,7 @@ help:
 	@echo 'make words    write the table that completion reads, after a change of commands or options'
 	@echo 'make man      write the manual page to build/oci-push.1'
 	@echo 'make demo     run a pipeline against a registry in one process'
+	@echo 'make docs     write the documentation as a site into build/docs'
 	@echo 'make sweep    break every request of a push in every way, large images too (an hour)'
 	@echo 'make bench    measure beside every rival on PATH (5 minutes; BENCH=full: 12)'
 	@echo 'make pyz      write the program as one file into dist/, for this Python and platform'
@@ -73,6 +74,10 @@ man: $(READY)
 
 demo: $(READY)
 	@$(VENV)/bin/oci-push run fixtures/demo/pipeline.yml --sandbox
+
+docs: $(READY)
+	@$(PY) -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo 'build/docs/index.html'
 
 sweep: $(READY) programs
 	@$(PYTEST) --timeout 3600 --sweep all tests/sweep tests/integration/test_sweep_docker_registry.py
