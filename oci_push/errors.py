@@ -53,7 +53,7 @@ class Meaning(Struct, frozen=True):
 CODES: Mapping[str, Meaning] = MappingProxyType(
     {
         "OCP-USAGE": Meaning("The command line is wrong", "see oci-push COMMAND --help"),
-        "OCP-CONFIG": Meaning("A file, variable or option is wrong", "mend the place that is named"),
+        "OCP-CONFIG": Meaning("A file, variable or option is wrong", "correct what is named"),
         "OCP-SOURCE": Meaning("The image cannot be read", "check its name, and that it is whole and can be read"),
         "OCP-CONTENT": Meaning("The image is not what its manifest says", "build or copy it again"),
         "OCP-LOGIN": Meaning("A login is missing or cannot be used", "see which one is used: oci-push whoami HOST"),

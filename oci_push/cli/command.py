@@ -104,14 +104,15 @@ def show_error(error: OciPushError, *, before: str = "") -> None:
 
     `before` says what the error belongs to.
     """
+    help = f"{error.code} {error.link}"
     if isinstance(error, ConfigError) and len(error.problems) > 1:
         for problem in error.problems:
-            issue("error", str(problem), problem.hint, _place(problem))
-    else:
-        before = "" if str(error).startswith(before) else before
-        place = _place(error.problems[0]) if isinstance(error, ConfigError) else Place()
-        issue("error", f"{before}{error}", error.advice, place)
-    tell(f"  help: {error.code} {error.link}")
+            is_last = problem is error.problems[-1]
+            issue("error", str(problem), problem.hint, _place(problem), help if is_last else "")
+        return
+    before = "" if str(error).startswith(before) else before
+    place = _place(error.problems[0]) if isinstance(error, ConfigError) else Place()
+    issue("error", f"{before}{error}", error.advice, place, help)
 
 
 def _place(problem: Diagnostic) -> Place:

@@ -116,7 +116,7 @@ class Connection(ConfigOptions, frozen=True):
     def check(self) -> None:
         """Refuse options that take the effect from one another."""
         if self.key_file and not self.cert_file:
-            raise ConfigError("--key-file needs --cert-file")
+            raise ConfigError("--key-file needs --cert-file", hint="give both, or neither")
         tls = {"--ca-file": self.ca_file, "--cert-file": self.cert_file, "--key-file": self.key_file}
         given = [name for name, value in (*tls.items(), ("--skip-tls-verify", self.skip_verify)) if value]
         if self.plain_http and given:
@@ -201,9 +201,9 @@ class Common(Connection, frozen=True):
                 hint="leave out --format, or give --compression gzip",
             )
         if bool(self.username) != self.password_stdin:
-            raise ConfigError("--username and --password-stdin go together")
+            raise ConfigError("--username and --password-stdin go together", hint="give both, or neither")
         if self.export_format and not self.export:
-            raise ConfigError("--export-format needs --export FILE")
+            raise ConfigError("--export-format needs --export FILE", hint="give both, or neither")
 
     @contextmanager
     def pusher(self, context: Context, emit: Emit, **more: Any) -> Iterator[Pusher]:

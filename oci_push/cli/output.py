@@ -97,8 +97,11 @@ def warn(text: str, hint: str | None = None, place: Place = _NOWHERE) -> None:
     issue("warning", text, hint, place)
 
 
-def issue(level: str, text: str, hint: str | None = None, place: Place = _NOWHERE) -> None:
-    """Print an ``error`` or a ``warning`` and what to do about it, so that a CI that reads along annotates it."""
+def issue(level: str, text: str, hint: str | None = None, place: Place = _NOWHERE, help: str = "") -> None:
+    """Print an ``error`` or a ``warning`` and what to do about it, so that a CI that reads along annotates it.
+
+    `help` is where a person reads more: no part of an annotation or an event.
+    """
     door = sys.stderr
     whole = f"{text}\nhint: {hint}" if hint else text
     if isinstance(door, Door) and door.takes_events:
@@ -111,6 +114,8 @@ def issue(level: str, text: str, hint: str | None = None, place: Place = _NOWHER
         tell(f"{level}: {text}")
         if hint:
             tell(f"  hint: {hint}")
+        if help:
+            tell(f"  help: {help}")
 
 
 def tell_section(title: str, now: float, *, begins: bool) -> None:

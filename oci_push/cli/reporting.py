@@ -78,7 +78,7 @@ class Reporting(Struct, frozen=True):
         """Refuse what has no effect beside other options, or here; raises `ConfigError`."""
         check_writable(self.digest_file, "--digest-file")
         if self.report_format and common.report is None:
-            raise ConfigError("--report-format needs --report FILE")
+            raise ConfigError("--report-format needs --report FILE", hint="give both, or neither")
         if is_plan and self.digest_file:
             raise ConfigError("--digest-file has no effect with --plan: nothing is pushed", hint="leave out one")
         if is_plan and self.report_format not in ("", "json"):

@@ -130,7 +130,7 @@ def test_errors_are_events_too_where_events_are_asked_for(command: str, folder: 
 def test_an_option_that_is_refused_is_an_event_too(folder: Path) -> None:
     done = program("push", "oci:image", "h.example/a:1", "--progress", "json", "--key-file", "k", code=2, cwd=folder)
     (event,) = [json.loads(line)["event"] for line in done.stderr.splitlines()]
-    assert (event["level"], event["text"]) == ("error", "--key-file needs --cert-file")
+    assert (event["level"], event["text"]) == ("error", "--key-file needs --cert-file\nhint: give both, or neither")
 
 
 REFUSED = {

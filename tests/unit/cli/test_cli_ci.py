@@ -94,4 +94,6 @@ def test_errors_are_annotated_once_with_hint_and_place(monkeypatch: pytest.Monke
 def test_where_nobody_reads_along_errors_are_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = shown(monkeypatch, GitLab())
     show_error(NetworkError("registry.example: refused", hint="is it up?"))
-    assert stream.getvalue() == "error: registry.example: refused\n  hint: is it up?\n"
+    error = NetworkError("registry.example: refused")
+    help = f"  help: {error.code} {error.link}\n"
+    assert stream.getvalue() == f"error: registry.example: refused\n  hint: is it up?\n{help}"
