@@ -52,27 +52,17 @@ class Reporting(Struct, frozen=True):
         str,
         Option(
             "How progress is shown on stderr: live on a terminal, else plain lines; json: events.",
-            metavar="|".join(MODES),
+            choices=MODES,
             acts=_speak,
             under=OUTPUT,
         ),
     ] = "auto"
     report_format: Annotated[
-        str, Option("The form of --report; json if not given.", metavar="|".join(_FORMATS), under=OUTPUT)
+        str, Option("The form of --report; json if not given.", choices=_FORMATS, under=OUTPUT)
     ] = ""
     digest_file: Annotated[
         Path | None, Option("Write the digest of what was pushed.", metavar="FILE", under=OUTPUT)
     ] = None
-
-    def check(self) -> None:
-        """Refuse values outside the closed lists."""
-        for option, value, known in (
-            ("--progress", self.progress, MODES),
-            ("--report-format", self.report_format, ("", *_FORMATS)),
-        ):
-            if value not in known:
-                hint = f"{', '.join(filter(None, known[:-1]))} or {known[-1]}"
-                raise ConfigError(f"{option} {value!r} is not known", hint=hint)
 
     def check_with(self, common: Common, env: Mapping[str, str], *, is_plan: bool = False) -> None:
         """Refuse what has no effect beside other options, or here; raises `ConfigError`."""

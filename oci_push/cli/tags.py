@@ -33,7 +33,7 @@ def tags(
         Option(
             "By name; by version, the newest first; or by the date in each image's config, the newest first,"
             " which reads them.",
-            metavar="name|semver|date",
+            choices=("name", "semver", "date"),
             under=OUTPUT,
         ),
     ] = "name",
@@ -49,8 +49,6 @@ def tags(
     """
 
     def work(context: Context) -> int:
-        if sort not in {one.value for one in Sort}:
-            raise ConfigError(f"--sort {sort!r} is not known", hint="name, semver or date")
         wanted = Wanted(tuple(globs or ()), limit, Sort(sort), reverse)
         named = looking.repository(repository)
         with looking.looking(context, access, repositories=[named]) as look:
