@@ -41,6 +41,19 @@ class Terminal:
             pass
         return self._process.wait(LIMIT_S)
 
+    def press(self, key: str) -> int:
+        """Press a key until the program ends, and return its exit code.
+
+        Python loses a signal that comes in the instant between a question and the reading of its answer; people press
+        again.
+        """
+        end = time.monotonic() + LIMIT_S
+        while self._process.poll() is None and time.monotonic() < end:
+            self.type(key)
+            while self._read(time.monotonic() + 0.5):
+                pass
+        return self.end()
+
     def _read(self, end: float) -> bool:
         """Read what there is; return false at the end of all, or of the time."""
         if not select.select([self._fd], [], [], max(0, end - time.monotonic()))[0]:

@@ -19,8 +19,7 @@ PROGRAM = [sys.executable, "-m", "oci_push"]
 def test_a_question_that_is_not_answered_ends_it_with_an_error(key: str, tmp_path: Path) -> None:
     with terminal([*PROGRAM, "login", "127.0.0.1:9"], tmp_path) as at:
         at.wait("Username: ")
-        at.type(key)
-        assert at.end() == 130
+        assert at.press(key) == 130
     assert "error: login: stopped at the question" in at.shown
     assert "Traceback" not in at.shown
     assert not (tmp_path / ".docker").exists()
