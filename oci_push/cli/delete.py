@@ -56,9 +56,12 @@ def delete(
             doomed = _find(look, repositories, patterns, by_digest=by_digest)
             if not as_json or not (yes or dry_run):
                 _list(doomed, is_tried=dry_run)
-            if doomed and not (yes or dry_run) and not _agreed(len(doomed)):
-                tell("nothing was deleted")
-                return 1
+            if doomed and not (yes or dry_run):
+                if not _agreed(len(doomed)):
+                    tell("nothing was deleted")
+                    return 1
+                if _find(look, repositories, patterns, by_digest=by_digest) != doomed:
+                    raise ConfigError("what was listed has changed meanwhile; nothing was deleted", hint="look again")
             errors = [None if dry_run else _delete(look, one, is_told=not as_json) for one in doomed]
         if as_json:
             rows = zip(doomed, errors, strict=True)
@@ -98,6 +101,8 @@ def _list(doomed: Sequence[Doomed], *, is_tried: bool) -> None:
         put(f"{one}  {one.digest}" if one.tag else str(one))
         if one.others:
             put(f"  and with it the tag{'s' * (len(one.others) > 1)} {', '.join(one.others)}")
+        if one.indexes:
+            warn(f"{one}: is a part of what {', '.join(one.indexes)} names, which will lack it")
         if one.unseen > 0:
             warn(f"{one}: {one.unseen} more tags of the repository were not looked at; any that name it go with it")
         elif one.unseen < 0:

@@ -133,8 +133,7 @@ def inspect(
 ) -> Inspection:
     """Read an image and all that is said of it; with a `client` its registry is asked for what refers to it."""
     found = tree.read_tree(context, source, platform)
-    wanted = tree.image_configs(found.manifests.values())
-    configs, failed = tree.each(context, wanted, lambda inner, one: tree.read_config(inner, source, one))
+    configs, failed = tree.read_configs(context, source, found.manifests.values())
     attached = _attached(context, client, tuple(found.manifests)) if client else _Attached({}, {}, ())
     root = replace(found.root, annotations={})  # what a layout's index.json says of it is not the image's
     view = _View(found, configs, failed, attached)
