@@ -62,10 +62,15 @@ def delete(
                     return 1
                 if _find(look, repositories, patterns, by_digest=by_digest) != doomed:
                     raise ConfigError("what was listed has changed meanwhile; nothing was deleted", hint="look again")
-            errors = [None if dry_run else _delete(look, one, is_told=not as_json) for one in doomed]
-        if as_json:
-            rows = zip(doomed, errors, strict=True)
-            say_form(Deletion(VERSION, tuple(_form(one, error, is_tried=dry_run) for one, error in rows)))
+            errors: list[OciPushError | None] = []
+            try:
+                for one in doomed:
+                    errors.append(None if dry_run else _delete(look, one, is_told=not as_json))
+                    context.check()
+            finally:  # what was deleted until a stop is told, too
+                if as_json:
+                    rows = zip(doomed, errors, strict=False)
+                    say_form(Deletion(VERSION, tuple(_form(one, error, is_tried=dry_run) for one, error in rows)))
         return exit_code(errors)
 
     run_command(work, what="delete", timeout_s=access.timeout_s)
@@ -126,7 +131,6 @@ def _delete(look: Looker, one: Doomed, *, is_told: bool) -> OciPushError | None:
     try:
         change.delete(look.context, look.client(one.repository), one)
     except OciPushError as error:
-        look.context.check()
         show_error(error, before=f"{one}: ")
         return error
     if is_told:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from around import asked, children_of, pushed, two_platforms
-from equipment.faults import Answer, AnswerAfter, DropReply, Fault
+from equipment.faults import Answer, AnswerAfter, DropReply, Fault, Stall
 from equipment.sandbox import Sandbox
 from images import layer, make_layout
 from program import program
@@ -70,6 +70,13 @@ def test_a_page_in_the_place_of_an_answer_has_deleted_nothing(
     failed = program("delete", f"{name}:1", "--yes", cwd=tmp_path, code=5)
     assert "and it is still there" in failed.stderr
     assert "deleted" not in failed.stdout
+
+
+def test_what_was_deleted_until_the_time_was_up_is_told(sandbox: Sandbox, name: str, tmp_path: Path) -> None:
+    sandbox.faults.add(Fault(method="DELETE", path="manifests/latest$", action=Stall(60)))
+    done = program("delete", f"{name}:*", "--yes", "--json", "--timeout", "1", cwd=tmp_path, code=7)
+    rows = json.loads(done.stdout)["deleted"]
+    assert [(one["tag"], one["outcome"]) for one in rows] == [("1", "deleted"), ("latest", "failed")]
 
 
 def test_a_dry_run_and_a_refusal_to_ask_send_nothing_that_writes(sandbox: Sandbox, name: str, tmp_path: Path) -> None:
