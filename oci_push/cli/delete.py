@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -57,7 +58,7 @@ def delete(
             if not as_json or not (yes or dry_run):
                 _list(doomed, is_tried=dry_run)
             if doomed and not (yes or dry_run):
-                if not _agreed(len(doomed)):
+                if not _agreed(context, len(doomed)):
                     tell("nothing was deleted")
                     return 1
                 if _find(look, repositories, patterns, by_digest=by_digest) != doomed:
@@ -118,13 +119,16 @@ def _at_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def _agreed(count: int) -> bool:
-    import typer  # asks at a terminal
-
-    try:
-        return typer.confirm(f"Delete {'this' if count == 1 else f'these {count}'}?", default=False, err=True)
-    except typer.Abort:  # the end of input is no yes
-        return False
+def _agreed(context: Context, count: int) -> bool:
+    """Ask, and wait no longer than until a stop; the end of input is no yes."""
+    sys.stderr.write(f"Delete {'this' if count == 1 else f'these {count}'}? [y/N]: ")
+    sys.stderr.flush()
+    while not select.select([sys.stdin], [], [], 0.05)[0]:
+        context.check()
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        tell("")
+    return answer.strip().lower() in ("y", "yes")
 
 
 def _delete(look: Looker, one: Doomed, *, is_told: bool) -> OciPushError | None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from around import asked, children_of, pushed, two_platforms
 from equipment.faults import Answer, AnswerAfter, DropReply, Fault, Stall
 from equipment.sandbox import Sandbox
 from images import layer, make_layout
-from program import program
+from program import program, until
 
 
 @pytest.fixture
@@ -72,10 +75,16 @@ def test_a_page_in_the_place_of_an_answer_has_deleted_nothing(
     assert "deleted" not in failed.stdout
 
 
-def test_what_was_deleted_until_the_time_was_up_is_told(sandbox: Sandbox, name: str, tmp_path: Path) -> None:
-    sandbox.faults.add(Fault(method="DELETE", path="manifests/latest$", action=Stall(60)))
-    done = program("delete", f"{name}:*", "--yes", "--json", "--timeout", "1", cwd=tmp_path, code=7)
-    rows = json.loads(done.stdout)["deleted"]
+def test_what_was_deleted_until_a_stop_is_told(sandbox: Sandbox, name: str, tmp_path: Path) -> None:
+    sandbox.faults.add(Fault(method="DELETE", path="manifests/latest$", action=Stall(600)))
+    words = [sys.executable, "-m", "oci_push", "delete", f"{name}:*", "--yes", "--json"]
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
+        until(lambda: sandbox.traffic.count(method="DELETE", path_pattern="latest$") > 0)
+        running.send_signal(signal.SIGTERM)
+        printed = running.stdout.read()
+    rows = json.loads(printed)["deleted"]
+    assert running.returncode == 143
     assert [(one["tag"], one["outcome"]) for one in rows] == [("1", "deleted"), ("latest", "failed")]
 
 
@@ -87,23 +96,40 @@ def test_a_dry_run_and_a_refusal_to_ask_send_nothing_that_writes(sandbox: Sandbo
     assert {one.partition(" ")[0] for one in asked(sandbox)} <= {"GET", "HEAD"}
 
 
-def test_what_changes_while_it_asks_is_not_deleted(sandbox: Sandbox, name: str, tmp_path: Path) -> None:
-    other = two_platforms(tmp_path / "other")
+@contextmanager
+def asking(name: str, home: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run delete at a terminal until it asks; gives the process and the terminal's other end."""
     ours, theirs = pty.openpty()
     words = [sys.executable, "-m", "oci_push", "delete", f"{name}:1"]
-    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    streams = {"stdin": theirs, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(words, env=env, **streams) as running:  # type: ignore[call-overload]
-        said = b""
-        while b"[y/N]" not in said:
-            more = os.read(running.stderr.fileno(), 4096)
-            assert more, said
-            said += more
-        pushed(sandbox, other, "1")
-        os.write(ours, b"y\n")
+    env = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    try:
+        with subprocess.Popen(
+            words, env=env, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+        ) as running:
+            said = b""
+            while b"[y/N]" not in said:
+                more = os.read(running.stderr.fileno(), 4096)
+                assert more, said
+                said += more
+            yield running, ours
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_what_changes_while_it_asks_is_not_deleted(sandbox: Sandbox, name: str, tmp_path: Path) -> None:
+    with asking(name, tmp_path) as (running, terminal):
+        pushed(sandbox, two_platforms(tmp_path / "other"), "1")
+        os.write(terminal, b"y\n")
         rest = running.stderr.read()
-    os.close(ours)
-    os.close(theirs)
     assert running.returncode == 2
     assert b"has changed meanwhile; nothing was deleted" in rest
     assert sandbox.store.tags("team/app") == ("1", "latest")
+
+
+def test_a_stop_while_it_asks_ends_it_without_an_answer(sandbox: Sandbox, name: str, tmp_path: Path) -> None:
+    with asking(name, tmp_path) as (running, _):
+        running.send_signal(signal.SIGINT)
+        rest = running.stderr.read()
+    assert running.returncode == 130, rest
+    assert not sandbox.traffic.count(method="DELETE")
