@@ -11,7 +11,7 @@ from oci_push.cli import looking
 from oci_push.cli.command import run_command, show_error, takes
 from oci_push.cli.looking import Access, Looker
 from oci_push.cli.options import AsJson
-from oci_push.cli.output import say, say_form, tell, warn
+from oci_push.cli.output import prompt, say, say_form, tell, warn
 from oci_push.cli.words import SAFETY, Argument, Option
 from oci_push.engine import change
 from oci_push.engine.change import Deleted, Deletion, Doomed, Pattern
@@ -121,8 +121,7 @@ def _at_terminal() -> bool:
 
 def _agreed(context: Context, count: int) -> bool:
     """Ask, and wait no longer than until a stop; the end of input is no yes."""
-    sys.stderr.write(f"Delete {'this' if count == 1 else f'these {count}'}? [y/N]: ")
-    sys.stderr.flush()
+    prompt(f"Delete {'this' if count == 1 else f'these {count}'}? [y/N]: ")
     while not select.select([sys.stdin], [], [], 0.05)[0]:
         context.check()
     answer = sys.stdin.readline()

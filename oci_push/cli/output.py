@@ -62,6 +62,11 @@ def tell(line: str) -> None:
     _put(sys.stderr, f"{clean(line)}\n")
 
 
+def prompt(text: str) -> None:
+    """Print a question on stderr, whose answer stands on the same line."""
+    _put(sys.stderr, clean(text))
+
+
 def warn(text: str, hint: str | None = None) -> None:
     """Print a warning, and what to do about it."""
     tell(f"warning: {text}")

@@ -270,3 +270,15 @@ def test_a_config_that_is_missing_or_no_json_is_a_problem_and_no_end(tmp_path: P
     (tmp_path / "image/blobs/sha256" / str(gone["digest"]).partition(":")[2]).unlink()
     nodes = json.loads(run("inspect", "oci:image", "--json", cwd=tmp_path).stdout)["image"]["manifests"]
     assert ["is not a JSON object" in nodes[0]["problem"], "is missing" in nodes[1]["problem"]] == [True, True]
+
+
+def test_a_child_that_is_listed_again_and_again_is_read_once_and_shown_some_times(tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "image")
+    config = writer.put(json.dumps({"author": "a" * 100_000}).encode(), media.OCI_CONFIG)
+    child = writer.manifest({"config": config, "layers": []}, media.OCI_MANIFEST)
+    writer.close(writer.index(*[child] * 400))
+    printed = program("inspect", f"oci:{tmp_path}/image", "--json", cwd=tmp_path).stdout
+    nodes = json.loads(printed)["image"]["manifests"]
+    assert [node["config"] is not None for node in nodes] == [True] * 16 + [False] * 384
+    assert nodes[16]["problem"] == "is listed more than 16 times; nothing more is shown of it"
+    assert json.loads(printed)["image"]["content_size"] == nodes[0]["content_size"]
