@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 import contextvars
 import functools
-import inspect
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 from oci_push.events import Event
 from oci_push.library import images, pipelines
+from oci_push.library.calls import check_flag, check_listener
 from oci_push.runtime.tasks import go
 
 P = ParamSpec("P")
@@ -42,9 +42,9 @@ def _awaited(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
     async def awaited(*args: P.args, **kwargs: P.kwargs) -> T:
         loop, context = asyncio.get_running_loop(), contextvars.copy_context()
         listener: Any = kwargs.pop("on_event", None)
-        if inspect.iscoroutinefunction(listener):
-            raise TypeError("on_event is called and not awaited: give a plain function")
         own: Any = kwargs.pop("cancel", None)
+        check_listener(listener)
+        check_flag(own)
         flag = _EitherFlag(own)
         ended: asyncio.Future[T] = loop.create_future()
         ended.add_done_callback(lambda done: done.exception())  # where nobody waits any more, nothing is logged

@@ -36,6 +36,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.secret import masked
 
@@ -188,7 +189,8 @@ class ConfigError(OciPushError):
     code = "OCP-CONFIG"
 
     def __init__(self, message: str = "", *, problems: Iterable[Diagnostic] = (), hint: str | None = None) -> None:
-        self.problems = tuple(problems) or (Diagnostic(message, hint=hint),)
+        found = tuple(problems) or (Diagnostic(message, hint=hint),)
+        self.problems = tuple(replace(p, message=masked(p.message), hint=p.hint and masked(p.hint)) for p in found)
         super().__init__(message or "\n".join(str(p) for p in self.problems), hint=hint or self.problems[0].hint)
 
 

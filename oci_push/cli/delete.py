@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -10,7 +11,7 @@ from oci_push.cli import looking
 from oci_push.cli.command import run_command, show_error, takes
 from oci_push.cli.looking import Access, Looker
 from oci_push.cli.options import AsJson
-from oci_push.cli.output import say, say_form, tell, warn
+from oci_push.cli.output import prompt, say, say_form, tell, warn
 from oci_push.cli.words import SAFETY, Argument, Option
 from oci_push.engine import change
 from oci_push.engine.change import Deleted, Deletion, Doomed, Pattern
@@ -56,13 +57,21 @@ def delete(
             doomed = _find(look, repositories, patterns, by_digest=by_digest)
             if not as_json or not (yes or dry_run):
                 _list(doomed, is_tried=dry_run)
-            if doomed and not (yes or dry_run) and not _agreed(len(doomed)):
-                tell("nothing was deleted")
-                return 1
-            errors = [None if dry_run else _delete(look, one, is_told=not as_json) for one in doomed]
-        if as_json:
-            rows = zip(doomed, errors, strict=True)
-            say_form(Deletion(VERSION, tuple(_form(one, error, is_tried=dry_run) for one, error in rows)))
+            if doomed and not (yes or dry_run):
+                if not _agreed(context, len(doomed)):
+                    tell("nothing was deleted")
+                    return 1
+                if _find(look, repositories, patterns, by_digest=by_digest) != doomed:
+                    raise ConfigError("what was listed has changed meanwhile; nothing was deleted", hint="look again")
+            errors: list[OciPushError | None] = []
+            try:
+                for one in doomed:
+                    errors.append(None if dry_run else _delete(look, one, is_told=not as_json))
+                    context.check()
+            finally:  # what was deleted until a stop is told, too
+                if as_json:
+                    rows = zip(doomed, errors, strict=False)
+                    say_form(Deletion(VERSION, tuple(_form(one, error, is_tried=dry_run) for one, error in rows)))
         return exit_code(errors)
 
     run_command(work, what="delete", timeout_s=access.timeout_s)
@@ -98,6 +107,8 @@ def _list(doomed: Sequence[Doomed], *, is_tried: bool) -> None:
         put(f"{one}  {one.digest}" if one.tag else str(one))
         if one.others:
             put(f"  and with it the tag{'s' * (len(one.others) > 1)} {', '.join(one.others)}")
+        if one.indexes:
+            warn(f"{one}: is a part of what {', '.join(one.indexes)} names, which will lack it")
         if one.unseen > 0:
             warn(f"{one}: {one.unseen} more tags of the repository were not looked at; any that name it go with it")
         elif one.unseen < 0:
@@ -108,20 +119,21 @@ def _at_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def _agreed(count: int) -> bool:
-    import typer  # asks at a terminal
-
-    try:
-        return typer.confirm(f"Delete {'this' if count == 1 else f'these {count}'}?", default=False, err=True)
-    except typer.Abort:  # the end of input is no yes
-        return False
+def _agreed(context: Context, count: int) -> bool:
+    """Ask, and wait no longer than until a stop; the end of input is no yes."""
+    prompt(f"Delete {'this' if count == 1 else f'these {count}'}? [y/N]: ")
+    while not select.select([sys.stdin], [], [], 0.05)[0]:
+        context.check()
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        tell("")
+    return answer.strip().lower() in ("y", "yes")
 
 
 def _delete(look: Looker, one: Doomed, *, is_told: bool) -> OciPushError | None:
     try:
         change.delete(look.context, look.client(one.repository), one)
     except OciPushError as error:
-        look.context.check()
         show_error(error, before=f"{one}: ")
         return error
     if is_told:

@@ -92,6 +92,11 @@ def tell_event(event: Event) -> None:
     _put(sys.stderr, f"{clean_json(forms.to_builtins(form), indent=None)}\n")
 
 
+def prompt(text: str) -> None:
+    """Print a question on stderr, whose answer stands on the same line."""
+    _put(sys.stderr, clean(text))
+
+
 def warn(text: str, hint: str | None = None, place: Place = _NOWHERE) -> None:
     """Print a warning, and what to do about it."""
     issue("warning", text, hint, place)

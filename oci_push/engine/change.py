@@ -18,9 +18,11 @@ from oci_push.errors import (
     DeniedError,
     NotFoundError,
     OciPushError,
+    ProtocolViolationError,
     RegistryError,
 )
 from oci_push.forms import VERSION, ErrorForm, Version
+from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Reference, Repository, check_tag, is_tag
 from oci_push.protocol import listings
@@ -79,8 +81,8 @@ def tag(
 class Doomed(Struct, frozen=True):
     """One thing to delete: a tag, or a manifest by its digest.
 
-    `others` are tags that go with a manifest; `unseen` counts those that nobody asked what they name, -1 where the
-    registry does not even list them.
+    `others` are tags that go with a manifest, `indexes` those that stay and name an index which then lacks it; `unseen`
+    counts those that nobody asked what they name, -1 where the registry does not even list them.
     """
 
     repository: Repository
@@ -88,6 +90,7 @@ class Doomed(Struct, frozen=True):
     digest: Digest
     others: tuple[str, ...] = ()
     unseen: int = 0
+    indexes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.repository}:{self.tag}" if self.tag else f"{self.repository}@{self.digest}"
@@ -145,7 +148,7 @@ def find(context: Context, client: RepositoryClient, patterns: Sequence[Pattern]
     """Return what the patterns of one repository mean, each thing once; raises `NotFoundError` for what is not there.
 
     With `by_digest` the manifests that the tags name are meant; raises `ConfigError` where one of them has a tag that
-    no pattern names.
+    no pattern names, or is a part of an index that has one.
     """
     has_globs = any(one.is_glob for one in patterns)
     lists = by_digest or has_globs or any(":" in one.target for one in patterns)
@@ -158,14 +161,19 @@ def find(context: Context, client: RepositoryClient, patterns: Sequence[Pattern]
     also = [name for name in listed if name not in tags][:MOST_LOOKED_AT] if must_look else []
     unseen = len([name for name in listed if name not in tags]) - len(also) if must_look else 0
     unseen = unseen if is_listed else -1
-    named = _named(context, client, (*tags, *also))
+    heads = _heads(context, client, (*tags, *also))
+    named = {name: digest for name, (digest, _) in heads.items()}
     _check_there(context, client, [name for name in tags if name not in named], digests)
     doomed = [Doomed(client.repository, name, named[name]) for name in tags if not by_digest]
     if by_digest:
+        _check_list(client, tags, listed)
         digests = dict.fromkeys((*digests, *(named[name] for name in tags)))
+    stay = {name: one for name, one in heads.items() if name not in tags and one[0] not in digests}
+    parts = _parts(context, client, stay) if digests else {}
     for digest in digests:
         others = tuple(name for name, there in named.items() if there == digest)
-        doomed.append(Doomed(client.repository, "", digest, others, unseen))
+        indexes = tuple(name for name in stay if digest in parts.get(named[name], ()))
+        doomed.append(Doomed(client.repository, "", digest, others, unseen, indexes))
     if by_digest:
         _refuse_others(doomed, tags, unseen, {Digest.parse(one.target) for one in patterns if ":" in one.target})
     return doomed
@@ -174,9 +182,11 @@ def find(context: Context, client: RepositoryClient, patterns: Sequence[Pattern]
 def _refuse_others(doomed: Sequence[Doomed], tags: Mapping[str, None], unseen: int, given: set[Digest]) -> None:
     for one in doomed:
         others = [name for name in one.others if name not in tags]
-        if one.digest in given or not (others or unseen):
+        if one.digest in given or not (others or one.indexes or unseen):
             continue
-        said = f"is named by {', '.join(others[:10])}, too" if others else f"may be named by {unseen} more tags, too"
+        said = f"may be named by {unseen} more tags, too"
+        if others or one.indexes:
+            said = f"is {'named by' if others else 'a part of'} {', '.join((others or one.indexes)[:10])}, too"
         raise ConfigError(
             f"{one}: {said}, and would take that along; nothing was deleted",
             hint="name those tags as well, or delete the digest itself",
@@ -191,6 +201,9 @@ def delete(context: Context, client: RepositoryClient, one: Doomed) -> None:
         else:
             client.delete_manifest(context, one.digest)
     except RegistryError as error:
+        # It was there before: the answer to a try that did it may have been lost, or another's DELETE came first.
+        if isinstance(error, NotFoundError) and client.head(context, one.tag or str(one.digest)) is None:
+            return
         raise explained(error, one) from error
 
 
@@ -231,14 +244,46 @@ def _tags(pattern: Pattern, listed: Sequence[str]) -> list[str]:
     return [n for n in listed if fnmatchcase(n, pattern.target)] if pattern.is_glob else [pattern.target]
 
 
-def _named(context: Context, client: RepositoryClient, tags: Sequence[str]) -> dict[str, Digest]:
-    """Ask what tags name, each once; those that name nothing are left out."""
+def _heads(context: Context, client: RepositoryClient, tags: Sequence[str]) -> dict[str, tuple[Digest, str]]:
+    """Ask what tags name, each once, and of what type that is; those that name nothing are left out."""
     heads = run_all(context, [partial(client.head, target=one) for one in tags], limit=tree.AT_ONCE, stop_on_error=True)
     error = first_error(heads)
     if error is not None:
         raise error
     found = zip(tags, (outcome.get() for outcome in heads), strict=True)
-    return {name: there.digest for name, there in found if there is not None and there.digest is not None}
+    return {name: (one.digest, one.media_type) for name, one in found if one is not None and one.digest is not None}
+
+
+def _parts(
+    context: Context, client: RepositoryClient, heads: Mapping[str, tuple[Digest, str]]
+) -> dict[Digest, frozenset[Digest]]:
+    """Read what the indexes among these list, each once; one that has gone meanwhile lists nothing."""
+
+    def read(inner: Context, digest: Digest) -> frozenset[Digest]:
+        try:
+            return frozenset(c.digest for c in client.fetch(inner, Reference(client.repository, "", digest)).children)
+        except NotFoundError:
+            return frozenset()
+
+    indexes = list(dict.fromkeys(digest for digest, media_type in heads.values() if media_type in media.INDEXES))
+    jobs = [partial(read, digest=one) for one in indexes]
+    outcomes = run_all(context, jobs, limit=tree.AT_ONCE, stop_on_error=True)
+    error = first_error(outcomes)
+    if error is not None:
+        raise error
+    return dict(zip(indexes, (outcome.get() for outcome in outcomes), strict=True))
+
+
+def _check_list(client: RepositoryClient, tags: Mapping[str, None], listed: Sequence[str]) -> None:
+    """Refuse a list that lacks tags which are there: it would hide others that name the same manifest."""
+    there = frozenset(listed)
+    hidden = [name for name in tags if name not in there]
+    if hidden:
+        raise ProtocolViolationError(
+            f"{client.repository}: the registry's list of tags lacks {hidden[0]}, which is there; nothing was deleted",
+            hint="which other tags go along cannot be told; delete the digest itself if none matters",
+            method="GET",
+        )
 
 
 def _check_there(

@@ -166,8 +166,7 @@ def _sizes(found: Tree) -> Iterator[Damage]:
 def _read_configs(context: Context, source: ImageReader, found: Tree) -> _Configs:
     """Read what the configs say is in each layer, and which configs are wrong."""
     expected: dict[Digest, tuple[Digest, ...]] = {}
-    wanted = tree.image_configs(found.manifests.values())
-    raws, failed = tree.each(context, wanted, lambda inner, one: tree.read_config(inner, source, one))
+    raws, failed = tree.read_configs(context, source, found.manifests.values())
     damage = [Damage("config", digest, str(error)) for digest, error in failed.items()]
     for node in found.manifests.values():
         raw = raws.get(node.config.digest) if node.config else None

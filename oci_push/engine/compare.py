@@ -85,15 +85,18 @@ def compare(left: Inspection, right: Inspection) -> Diff:
 
 
 def _images(root: Node) -> dict[str, Node]:
-    """Return the images below a root by platform; what is no image by type and digest."""
+    """Return the images below a root by platform, further ones of the same with a number after it."""
     found: dict[str, Node] = {}
+    times: dict[str, int] = {}
     for node in _leaves(root):
         name = node.platform or "unknown"
         if node.attests or name == "unknown/unknown":
             continue
-        while name in found:
-            name += "'"
-        found[name] = node
+        label = name
+        while label in found:
+            times[name] = times.get(name, 1) + 1
+            label = f"{name} ({times[name]})"
+        found[label] = node
     return found
 
 

@@ -28,6 +28,8 @@ from oci_push.sources.base import ImageReader
 
 SIGNED = {".sig": "signature", ".att": "attestation", ".sbom": "sbom"}
 """cosign's endings of the tag that is made of an image's digest, and what lies there."""
+_MOST_SHOWN = 16
+"""How often a manifest is shown in full that indexes list again and again; some list one for several platforms."""
 _ATTESTS = "vnd.docker.reference.digest"
 
 
@@ -133,8 +135,7 @@ def inspect(
 ) -> Inspection:
     """Read an image and all that is said of it; with a `client` its registry is asked for what refers to it."""
     found = tree.read_tree(context, source, platform)
-    wanted = tree.image_configs(found.manifests.values())
-    configs, failed = tree.each(context, wanted, lambda inner, one: tree.read_config(inner, source, one))
+    configs, failed = tree.read_configs(context, source, found.manifests.values())
     attached = _attached(context, client, tuple(found.manifests)) if client else _Attached({}, {}, ())
     root = replace(found.root, annotations={})  # what a layout's index.json says of it is not the image's
     view = _View(found, configs, failed, attached)
@@ -148,19 +149,24 @@ class _View(Struct, frozen=True):
     configs: Mapping[Digest, bytes]
     failed: Mapping[Digest, OciPushError]
     attached: _Attached
-    seen: set[Digest] = field(default_factory=set)
+    times: dict[Digest, int] = field(default_factory=dict)
+    sizes: dict[Digest, int] = field(default_factory=dict)
+    said: dict[Digest, tuple[ImageConfig | None, str | None]] = field(default_factory=dict)
 
     def node(self, descriptor: Descriptor, outer: Platform | None) -> Node:
         digest = descriptor.digest
         manifest = self.tree.manifests.get(digest)
         raw = self.configs.get(manifest.config.digest) if manifest and manifest.config else None
         platform = tree.platform_of(descriptor, raw) or outer
-        config, problem = self._config(manifest, raw)
         unread = self.tree.problems.get(digest)
-        # An index may list a child any number of times, and that another: it is opened once, or a few kB become all
-        # the memory there is.
-        children = manifest.children if manifest and digest not in self.seen else ()
-        self.seen.add(digest)
+        # An index may list a child any number of times, and that another: it is opened once, and what its config says
+        # is read once and shown some times, or a few kB become all the memory there is.
+        times = self.times[digest] = self.times.get(digest, 0) + 1
+        children = manifest.children if manifest and times == 1 else ()
+        config, problem = self._config(digest, manifest, raw)
+        is_shown = times <= _MOST_SHOWN
+        if not is_shown:
+            config, problem = None, f"is listed more than {_MOST_SHOWN} times; nothing more is shown of it"
         return Node(
             digest,
             descriptor.media_type,
@@ -172,14 +178,21 @@ class _View(Struct, frozen=True):
             manifest.subject.digest if manifest and manifest.subject else None,
             descriptor.annotations.get(_ATTESTS),
             config,
-            _layers(manifest, config) if manifest else (),
+            _layers(manifest, config) if manifest and is_shown else (),
             tuple(self.node(child, platform) for child in children),
             self.attached.referrers.get(digest, ()),
             self.attached.signatures.get(digest, ()),
             str(unread) if unread else problem,
         )
 
-    def _config(self, manifest: Manifest | None, raw: bytes | None) -> tuple[ImageConfig | None, str | None]:
+    def _config(
+        self, digest: Digest, manifest: Manifest | None, raw: bytes | None
+    ) -> tuple[ImageConfig | None, str | None]:
+        if digest not in self.said:
+            self.said[digest] = self._read_config(manifest, raw)
+        return self.said[digest]
+
+    def _read_config(self, manifest: Manifest | None, raw: bytes | None) -> tuple[ImageConfig | None, str | None]:
         if manifest is None or manifest.config is None:
             return None, None
         failed = self.failed.get(manifest.config.digest)
@@ -191,7 +204,11 @@ class _View(Struct, frozen=True):
             return None, str(problem)
 
     def _size(self, manifest: Manifest | None) -> int:
-        return sum(blob.size for blob in _below(self.tree, manifest).values()) if manifest else 0
+        if manifest is None:
+            return 0
+        if manifest.digest not in self.sizes:
+            self.sizes[manifest.digest] = sum(blob.size for blob in _below(self.tree, manifest).values())
+        return self.sizes[manifest.digest]
 
 
 def _below(found: Tree, manifest: Manifest) -> dict[Digest, Descriptor]:

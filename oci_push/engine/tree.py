@@ -28,6 +28,8 @@ T = TypeVar("T")
 AT_ONCE = 8
 """How many questions go at once; a registry's own limit may be lower (`transport.limits`)."""
 MAX_CONFIG_BYTES = 8 * 1024 * 1024
+MAX_BYTES_IN_ALL = 32 * 1024 * 1024
+"""What all manifests of a tree, and all its configs, may have together: they are kept until all have been read."""
 IMAGE_CONFIGS = frozenset({media.OCI_CONFIG, media.DOCKER_CONFIG})
 
 
@@ -85,6 +87,7 @@ def read_tree(context: Context, source: ImageReader, platform: Platform | None =
             return Tree(root, manifests, problems)
         if len(manifests) + len(wanted) > MAX_MANIFESTS:
             raise SourceError(f"{source.name}: more than {MAX_MANIFESTS} manifests")
+        _check_size(source, "manifests", sum(len(one.raw) for one in manifests.values()), wanted)
         found, failed = each(context, wanted, lambda inner, one: source.manifest(inner, one))
         manifests.update(found)
         problems.update(failed)
@@ -128,7 +131,25 @@ def read_config(context: Context, source: ImageReader, descriptor: Descriptor) -
     return b"".join(bytes(block) for block in verified(source.blob(context, descriptor), descriptor, what))
 
 
-def image_configs(manifests: Iterable[Manifest]) -> dict[Digest, Descriptor]:
+def read_configs(
+    context: Context, source: ImageReader, manifests: Iterable[Manifest]
+) -> tuple[dict[Digest, bytes], dict[Digest, OciPushError]]:
+    """Read the configs of images, each once, as `each` does; raises `SourceError` where they are too large in all."""
+    wanted = _image_configs(manifests)
+    _check_size(source, "configs", 0, {key: one for key, one in wanted.items() if one.size <= MAX_CONFIG_BYTES})
+    return each(context, wanted, lambda inner, one: read_config(inner, source, one))
+
+
+def _check_size(source: ImageReader, what: str, known: int, more: Mapping[Digest, Descriptor]) -> None:
+    total = known + sum(one.size for one in more.values())
+    if total > MAX_BYTES_IN_ALL:
+        raise SourceError(
+            f"{source.name}: its {what} have {total} bytes in all, over the limit of {MAX_BYTES_IN_ALL}",
+            hint="look at one image of it: --platform OS/ARCH",
+        )
+
+
+def _image_configs(manifests: Iterable[Manifest]) -> dict[Digest, Descriptor]:
     """Return the configs of those manifests that are images, each once."""
     configs = (one.config for one in manifests if one.config is not None)
     return {one.digest: one for one in configs if one.media_type in IMAGE_CONFIGS}

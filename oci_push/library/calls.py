@@ -10,7 +10,7 @@ import contextlib
 import enum
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias, TypeVar, cast
 
 from msgspec import Struct
@@ -46,8 +46,9 @@ def call(
 
     `on_event` is called on this thread; what it raises stops the work and is raised here.
     """
-    if timeout_s is not None and not timeout_s > 0:
-        raise ValueError(f"timeout_s is {timeout_s}: give seconds above 0, or None for no limit")
+    check_timeout(timeout_s)
+    check_listener(on_event)
+    check_flag(cancel)
     if cancel is not None and cancel.is_set():
         raise Cancelled()
     clock = SystemClock()
@@ -64,9 +65,48 @@ def call(
     return serve(lambda put: work(context, discreet(put)), on_event or ignore, on_tick=on_tick, on_break=on_break)
 
 
+def check_timeout(timeout_s: object) -> None:
+    """Refuse what is no number of seconds, with ``TypeError``, or no time at all, with ``ValueError``."""
+    if timeout_s is None:
+        return
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float):
+        raise TypeError(f"timeout_s is a {type(timeout_s).__name__}: give seconds, or None for no limit")
+    if not timeout_s > 0:
+        raise ValueError(f"timeout_s is {timeout_s}: give seconds above 0, or None for no limit")
+
+
+def check_listener(on_event: object) -> None:
+    """Refuse what is no plain function, before anything is begun."""
+    import inspect  # takes longer than the rest of this file
+
+    if on_event is not None and (not callable(on_event) or inspect.iscoroutinefunction(on_event)):
+        raise TypeError("on_event is called and not awaited: give a plain function")
+
+
+def check_flag(cancel: object) -> None:
+    """Refuse what cannot be asked whether it is set; ``multiprocessing``'s events can."""
+    if cancel is not None and not callable(getattr(cancel, "is_set", None)):
+        raise TypeError(f"cancel is a {type(cancel).__name__}: give a threading.Event")
+
+
+def check_type(name: str, value: object, wanted: type) -> None:
+    """Refuse a value of another type than `wanted`, unless it is ``None``, before anything is begun."""
+    if value is not None and not isinstance(value, wanted):
+        raise TypeError(f"{name} is of type {type(value).__name__}: give {wanted.__name__}")
+
+
+def check_texts(name: str, values: object) -> None:
+    """Refuse what is no mapping of texts to texts, unless it is ``None``."""
+    if values is None:
+        return
+    if not isinstance(values, Mapping) or not all(isinstance(one, str) for pair in values.items() for one in pair):
+        raise TypeError(f"{name} is no mapping of str to str")
+
+
 @contextlib.contextmanager
 def pusher_for(context: Context, options: Options | None, emit: Emit) -> Iterator[Pusher]:
     """Return a pusher in this process's environment, whose proxies and clouds count where `options` name no other."""
+    check_type("options", options, Options)
     options, environment = options or Options(), this_environment()
     if not options.transport.env:
         options = replace(options, transport=replace(options.transport, env=environment.env))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
@@ -19,7 +19,7 @@ from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform, plan
 from oci_push.errors import IncompleteError, OciPushError
 from oci_push.events import Emit
 from oci_push.forms import VERSION
-from oci_push.library.calls import OnEvent, call, discreet_form, path_of, pusher_for
+from oci_push.library.calls import OnEvent, call, check_timeout, check_type, discreet_form, path_of, pusher_for
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import CloudIdentity, RepositoryCreation
 from oci_push.model.platform import Platform
@@ -62,6 +62,7 @@ def push(
     It may be called from many threads at once, prints nothing, and changes nothing of the process.
     """
     unit, endpoints = _unit(source, destinations, tags, platform, regions, create_repositories)
+    check_type("options", options, Options)
     options = options or Options()
     careful = PushOptions(verify or options.push_options.verify, all_or_nothing or options.push_options.all_or_nothing)
     unit = replace(unit, options=careful)
@@ -90,6 +91,7 @@ def plan(
     Layers that would be compressed are, as digests depend on it. Raises `OciPushError`, as `push` does.
     """
     unit, endpoints = _unit(source, destinations, tags, platform, regions, None)
+    check_type("options", options, Options)
     options = options or Options()
     options = replace(options, endpoints={**endpoints, **options.endpoints})
 
@@ -120,6 +122,7 @@ def replicate(
     from oci_push.engine.regions import follow
 
     _refuse_text("regions", regions)
+    check_timeout(timeout_s)
 
     def work(context: Context, emit: Emit) -> ReplicationReport:
         with pusher_for(context, options, emit) as pusher:
@@ -144,6 +147,7 @@ def _unit(
 ) -> tuple[PushUnit, dict[str, RegistryEndpoint]]:
     """Return the push as plain data, and how registries are reached that a cloud manages."""
     text = path_of(source, "source")
+    check_type("platform", platform, str)
     if not isinstance(source, str) and not text.startswith((".", "/")):
         text = f"./{text}"  # a path is a path, whatever it looks like
     _refuse_text("tags", tags)
@@ -185,6 +189,8 @@ def _of_all(errors: Sequence[OciPushError], count: int, things: str, context: Co
 
 
 def _refuse_text(name: str, values: Sequence[str]) -> None:
-    """Refuse one text where several are meant: its letters would be taken for them."""
+    """Refuse one text where several are meant, whose letters would be taken for them, and what holds no texts."""
     if isinstance(values, str):
         raise TypeError(f"{name} is a str; give a sequence: {name}=[{values!r}]")
+    if not isinstance(values, Collection) or not all(isinstance(one, str) for one in values):
+        raise TypeError(f"{name} is no sequence of str")

@@ -25,7 +25,7 @@ from oci_push.language.parse import read_pipeline
 from oci_push.language.registry_choice import add_stand_ins
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import Pipeline, flatten
-from oci_push.library.calls import OnEvent, call, discreet_form, path_of, pusher_for
+from oci_push.library.calls import OnEvent, call, check_texts, check_type, discreet_form, path_of, pusher_for
 from oci_push.library.variables import gather
 from oci_push.model.outcomes import Status
 from oci_push.runner.report import PipelinePlan, PipelineReport
@@ -75,6 +75,7 @@ def run_pipeline(
     Raises `OciPushError` unless the build succeeded: `ConfigError` for the files, before any registry is contacted;
     else `IncompleteError`, `Cancelled` or `DeadlineError`, whose `report` says what became of each step.
     """
+    check_type("options", options, Options)
     settings = RunSettings(
         foreign_succeeds=foreign_succeeds,
         auto_push=auto_push,
@@ -154,6 +155,8 @@ def _read(
 ) -> _Inputs:
     """Read and check it all; raises `ConfigError` with everything that is wrong. `rehearse` is ``None`` for a plan."""
     path = path_of(pipeline, "pipeline")
+    for name, values in (("variables", variables), ("candidates", candidates), ("assume", assume)):
+        check_texts(name, values)
     reading = read_pipeline(_bytes(path), path)
     if reading.pipeline is None:
         raise ConfigError(problems=reading.errors)

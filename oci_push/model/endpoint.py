@@ -24,7 +24,13 @@ class Credential(Struct, frozen=True):
     source: str = ""
 
     def __post_init__(self) -> None:
-        """Make the pair known as Basic writes it: a password that is short is not found inside of that."""
+        """Make the pair known as Basic writes it: a password that is short is not found inside of that.
+
+        Raises ``TypeError`` for a secret that is plain text, which would show wherever this is shown.
+        """
+        for name in ("password", "identity_token", "registry_token"):
+            if not isinstance(getattr(self, name), Secret | None):
+                raise TypeError(f"{name} is no Secret: give Secret(…)")
         if self.username and self.password:
             Secret(base64.b64encode(f"{self.username}:{self.password.reveal()}".encode(errors="replace")).decode())
 

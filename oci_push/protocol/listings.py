@@ -21,7 +21,8 @@ from oci_push.protocol.call import Call, Flow, Reply
 PAGE = 1000
 """The most that ECR's tags and distribution's catalog take in one page; others give fewer without a word."""
 MAX_PAGES = 10_000
-_LINK = re.compile(r'<?([^<>;,\s]+)>?\s*;\s*rel="?next"?', re.IGNORECASE)
+_LINK = re.compile(r'(?:<([^<>\s]+)>|(?:^|,)\s*([^<>;,\s]+))\s*(?:;[^<>,;]*)*;\s*rel\s*=\s*"?next\b', re.IGNORECASE)
+"""A link with this relation, whatever else it says before (RFC 8288 3); some registries leave the brackets out."""
 _MAX_NAMES = 200_000
 _REFUSES_NUMBER = frozenset({400, 416, 422})
 
@@ -52,11 +53,11 @@ def list_repositories(
 
 def next_page(call: Call, reply: Reply) -> str:
     """Return where a list goes on, empty where it ends; raises `ProtocolViolationError` for another registry."""
-    link = _LINK.search(reply.headers.get("link", ""))
+    link = _LINK.search(",".join(reply.values("link")))
     if not link:
         return ""
     try:
-        url: str = urljoin(reply.url, link[1])
+        url: str = urljoin(reply.url, link[1] or link[2])
         is_near = urlsplit(url)[:2] == urlsplit(reply.url)[:2]
     except ValueError as problem:
         raise ProtocolViolationError(f"{call.what}: the link to the next page is no URL", method="GET") from problem

@@ -158,9 +158,10 @@ def put_with_tags(
 def delete(repository: Repository, target: str, actions: str = "pull,push") -> Flow[None]:
     """Delete a manifest by its digest, or a tag and not what it points at (end-9).
 
-    Distribution 2 cannot delete a tag and says 400. `actions` are what the token is asked for.
+    Distribution 2 cannot delete a tag and says 400. `actions` are what the token is asked for. A 200, which is not the
+    specification's 202, may be a front end's page or what a 303 led to: what is there is asked for.
     """
-    yield Call(
+    call = Call(
         "DELETE",
         endpoints.manifest(repository, target),
         body=EMPTY,
@@ -168,6 +169,10 @@ def delete(repository: Repository, target: str, actions: str = "pull,push") -> F
         scopes=(f"repository:{repository.path}:{actions}",),
         what=endpoints.manifest_name(repository, target),
     )
+    reply = yield call
+    if reply.status == 200 and (yield from head(repository, target)) is not None:
+        hint = "something between here and the registry answers in its place"
+        raise violation(call, reply, "the registry says that it is deleted (200), and it is still there", hint=hint)
 
 
 def _get(repository: Repository, target: str, *, push: bool = False, method: str = "GET", also: str = "") -> Call:

@@ -12,6 +12,7 @@ from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.protocol import listings, referrers
+from oci_push.protocol.call import Reply
 
 REPOSITORY = Repository("registry.test", "app")
 URL = "https://registry.test/v2/app/tags/list"
@@ -45,6 +46,36 @@ def test_a_list_that_leads_back_to_a_page_ends() -> None:
     page = reply(200, _tags("a"), URL, link=NEXT)
     found, calls = drive(listings.list_tags(REPOSITORY), page, page)
     assert (found, len(calls)) == (("a",), 2)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        '</v2/app/tags/list?last=x>; title="more"; rel="next"',
+        "</v2/app/tags/list?last=x>;rel=next",
+        '</v2/app>; rel="first", </v2/app/tags/list?last=x>; rel="next"',
+        '/v2/app/tags/list?last=x; rel="next"',
+    ],
+)
+def test_a_link_may_say_more_than_its_relation(link: str) -> None:
+    found, calls = drive(
+        listings.list_tags(REPOSITORY), reply(200, _tags("a"), URL, link=link), reply(200, _tags("b"), URL)
+    )
+    assert found == ("a", "b")
+    assert calls[1].url == "https://registry.test/v2/app/tags/list?last=x"
+
+
+def test_the_next_page_may_be_named_by_a_second_link_header() -> None:
+    first = Reply(
+        200, {"link": "</v2/app>; rel=first"}, URL, _tags("a"), (("link", "</v2/app>; rel=first"), ("link", NEXT))
+    )
+    found, _ = drive(listings.list_tags(REPOSITORY), first, reply(200, _tags("b"), URL))
+    assert found == ("a", "b")
+
+
+def test_a_link_to_another_relation_is_no_next_page() -> None:
+    found, _ = drive(listings.list_tags(REPOSITORY), reply(200, _tags("a"), URL, link="</v2/app>; rel=nextcloud"))
+    assert found == ("a",)
 
 
 def test_another_refusal_than_of_the_number_is_raised_after_one_more_try() -> None:

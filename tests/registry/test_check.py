@@ -195,3 +195,29 @@ def test_two_manifests_that_say_two_sizes_are_told_of(tmp_path: Path) -> None:
     ]
     writer.close(writer.index(*nodes))
     assert "is said to have 4 and 5 bytes" in check("oci:image", cwd=tmp_path, code=3)
+
+
+@pytest.mark.parametrize("command", ["check", "inspect"])
+def test_configs_that_would_take_all_memory_are_refused_unread(command: str, tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "image")
+    configs = [
+        writer.put(b'{"x":"%d%s"}' % (number, bytes([121]) * 7 * 1024**2), media.OCI_CONFIG) for number in range(5)
+    ]
+    images = [writer.manifest({"config": config, "layers": []}, media.OCI_MANIFEST) for config in configs]
+    writer.close(writer.index(*images))
+    refused = program(command, f"oci:{tmp_path}/image", cwd=tmp_path, code=3).stderr
+    assert "its configs have 36700" in refused
+    assert "--platform" in refused
+
+
+def test_manifests_that_would_take_all_memory_are_refused_unread(tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "image")
+    empty = writer.put(b"{}", media.OCI_EMPTY)
+    images = [
+        writer.manifest(
+            {"config": empty, "layers": [], "annotations": {"n": f"{n}" + "x" * 3_900_000}}, media.OCI_MANIFEST
+        )
+        for n in range(9)
+    ]
+    writer.close(writer.index(*images))
+    assert "its manifests have 351" in program("check", f"oci:{tmp_path}/image", cwd=tmp_path, code=3).stderr

@@ -270,3 +270,28 @@ def test_a_config_that_is_missing_or_no_json_is_a_problem_and_no_end(tmp_path: P
     (tmp_path / "image/blobs/sha256" / str(gone["digest"]).partition(":")[2]).unlink()
     nodes = json.loads(run("inspect", "oci:image", "--json", cwd=tmp_path).stdout)["image"]["manifests"]
     assert ["is not a JSON object" in nodes[0]["problem"], "is missing" in nodes[1]["problem"]] == [True, True]
+
+
+def test_a_child_that_is_listed_again_and_again_is_read_once_and_shown_some_times(tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "image")
+    config = writer.put(json.dumps({"author": "a" * 100_000}).encode(), media.OCI_CONFIG)
+    child = writer.manifest({"config": config, "layers": []}, media.OCI_MANIFEST)
+    writer.close(writer.index(*[child] * 400))
+    printed = program("inspect", f"oci:{tmp_path}/image", "--json", cwd=tmp_path).stdout
+    nodes = json.loads(printed)["image"]["manifests"]
+    assert [node["config"] is not None for node in nodes] == [True] * 16 + [False] * 384
+    assert nodes[16]["problem"] == "is listed more than 16 times; nothing more is shown of it"
+    assert json.loads(printed)["image"]["content_size"] == nodes[0]["content_size"]
+
+
+def test_images_of_one_platform_are_told_apart_by_a_number_however_many_there_are(tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "many")
+    config = writer.put(b"{}", media.OCI_CONFIG)
+    images = [
+        writer.manifest({"config": config, "layers": [], "annotations": {"n": str(number)}}, media.OCI_MANIFEST)
+        for number in range(3)
+    ]
+    writer.close(writer.index(*({**one, "platform": {"os": "linux", "architecture": "arm"}} for one in images)))
+    two_platforms(tmp_path / "other")
+    printed = program("diff", f"oci:{tmp_path}/many", f"oci:{tmp_path}/other", "--json", cwd=tmp_path).stdout
+    assert json.loads(printed)["left_platforms"] == ["linux/arm", "linux/arm (2)", "linux/arm (3)"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import io
 import logging
@@ -209,6 +210,13 @@ def test_an_error_survives_pickling_with_all_that_is_public(name: str) -> None:
         (lambda push: push("oci:image", "a.example/b", timeout_s=0), ValueError, "timeout_s is 0"),
         (lambda push: push("oci:image", "a.example/b", timeout_s=float("nan")), ValueError, "timeout_s is nan"),
         (lambda push: push("oci:image", "a.example/b", platform="arm"), ValueError, "not a platform"),
+        (lambda push: push("oci:image", "a.example/b", timeout_s="5"), TypeError, "timeout_s is a str"),
+        (lambda push: push("oci:image", "a.example/b", platform=["linux/arm"]), TypeError, "platform is of type list"),
+        (lambda push: push("oci:image", "a.example/b", tags=[1]), TypeError, "tags is no sequence of str"),
+        (lambda push: push("oci:image", "a.example/b", options={}), TypeError, "options is of type dict"),
+        (lambda push: push("oci:image", "a.example/b", cancel=True), TypeError, "cancel is a bool"),
+        (lambda push: push("oci:image", "a.example/b", on_event="x"), TypeError, "on_event is called"),
+        (lambda push: push("oci:image", "a.example/b", on_event=asyncio.sleep), TypeError, "and not awaited"),
         (lambda push: push(b"oci:image", "a.example/b"), TypeError, "source is bytes"),
         (lambda push: push("oci:image", "a.example/B"), oci_push.ConfigError, "did you mean 'b'"),
     ],
@@ -365,3 +373,25 @@ def test_a_call_leaves_nothing_open(image: Layout, sandbox: Sandbox) -> None:
         warnings.simplefilter("always")
         gc.collect()
     assert caught == []
+
+
+@pytest.mark.parametrize("name", ["variables", "candidates", "assume"])
+@pytest.mark.parametrize("value", ["x", ["x"], {"x": 1}, {1: "x"}])
+def test_what_is_no_mapping_of_texts_is_told_before_a_pipeline_is_read(
+    name: str, value: object, tmp_path: Path
+) -> None:
+    (tmp_path / "p.yaml").write_text("version: 1.0\nsteps: {}\n")
+    with pytest.raises(TypeError, match=f"{name} is no mapping of str to str"):
+        oci_push.plan_pipeline(tmp_path / "p.yaml", **{name: value})
+
+
+def test_a_time_limit_for_regions_is_checked_as_any() -> None:
+    with pytest.raises(ValueError, match="timeout_s is nan"):
+        oci_push.replicate("123456789012.dkr.ecr.eu-west-1.amazonaws.com/app:1", timeout_s=float("nan"))
+
+
+@pytest.mark.parametrize("name", ["password", "identity_token", "registry_token"])
+def test_a_secret_that_is_plain_text_is_refused_and_not_repeated(name: str) -> None:
+    with pytest.raises(TypeError, match="is no Secret") as caught:
+        oci_push.Credential("robot", **{name: "plain-secret-word"})
+    assert "plain-secret-word" not in str(caught.value)

@@ -127,6 +127,8 @@ def test_a_listener_that_would_have_to_be_awaited_is_refused(sandbox: Sandbox) -
 
     with pytest.raises(TypeError, match="on_event is called and not awaited"):
         asyncio.run(oci_push.aio.push("oci:image", f"{sandbox.address}/app:1", on_event=on_event))
+    with pytest.raises(TypeError, match="cancel is a int"):
+        asyncio.run(oci_push.aio.push("oci:image", f"{sandbox.address}/app:1", cancel=3))  # type: ignore[arg-type]
     assert sandbox.traffic.requests == ()
 
 

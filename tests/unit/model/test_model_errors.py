@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from oci_push.errors import (
     Cancelled,
+    ConfigError,
     DeniedError,
+    Diagnostic,
     IncompleteError,
     NetworkError,
     OciPushError,
     RegistryError,
     UnavailableError,
 )
+from oci_push.secret import Secret
 
 
 def test_a_reason_that_many_share_is_not_marked_by_one_of_them() -> None:
@@ -51,3 +56,13 @@ def test_a_report_is_on_a_copy_and_the_error_itself_stays_as_it_was() -> None:
     told = error.with_report(("done",))
     assert (told.report, error.report) == (("done",), None)
     assert (type(told), str(told), told.exit_code) == (Cancelled, "cancelled", 130)
+
+
+def test_problems_hold_no_secrets_either_and_none_is_pickled() -> None:
+    word = Secret("planted-secret-w0rd").reveal()
+    for error in (
+        ConfigError(f"destination x?token={word}", hint=f"not {word}"),
+        ConfigError(problems=[Diagnostic(f"tag {word}", "p.yaml", 1, 2, hint=f"not {word}")]),
+    ):
+        assert word not in repr(error.problems) + repr(vars(error))
+        assert word.encode() not in pickle.dumps(error)
