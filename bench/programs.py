@@ -132,8 +132,7 @@ class OciPush(Program):
         return self._path
 
     def complete(self) -> tuple[Command, dict[str, str]]:
-        words = {"_OCI_PUSH_COMPLETE": "complete_bash", "COMP_WORDS": "oci-push ", "COMP_CWORD": "1"}
-        return (self.path,), words
+        return (self.path, "__complete", "bash", "oci-push push --"), {}
 
     def push(self, layout: Path, target: Target, home: Path) -> list[Command]:
         return [(*self._push(target), f"oci:{layout}:{REFERENCE}", self._destination(target))]
