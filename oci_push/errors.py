@@ -45,22 +45,24 @@ PAGE = "https://oci-push.readthedocs.io/en/stable/errors.html"
 
 
 class Meaning(Struct, frozen=True):
-    """What a code stands for, and what to do where the error itself has no hint."""
+    """What a code stands for, and what to do where the error itself has no hint: empty where only it can say that."""
 
     title: str
-    hint: str
+    hint: str = ""
 
 
 CODES: Mapping[str, Meaning] = MappingProxyType(
     {
         "OCP-USAGE": Meaning("The command line is wrong", "see oci-push COMMAND --help"),
-        "OCP-CONFIG": Meaning("A file, variable or option is wrong", "correct what is named"),
-        "OCP-SOURCE": Meaning("The image cannot be read", "check its name, and that it is whole and can be read"),
+        "OCP-CONFIG": Meaning("A file, variable or option is wrong"),
+        "OCP-SOURCE": Meaning("The image cannot be read"),
         "OCP-CONTENT": Meaning("The image is not what its manifest says", "build or copy it again"),
         "OCP-LOGIN": Meaning("A login is missing or cannot be used", "see which one is used: oci-push whoami HOST"),
         "OCP-REGISTRY": Meaning("The registry refused", "see what it can do: oci-push doctor HOST/REPO"),
         "OCP-DENIED": Meaning("The login may not do this", "see what it was granted: oci-push auth explain HOST/REPO"),
-        "OCP-NOT-FOUND": Meaning("It is not there", "check the name; some registries want a repository made first"),
+        "OCP-NOT-FOUND": Meaning(
+            "It is not there", "check the name; to push, some registries want a repository made first"
+        ),
         "OCP-REJECTED": Meaning("The registry does not take these bytes", "is a proxy limiting the size of requests?"),
         "OCP-IMMUTABLE": Meaning(
             "The tag may not be moved", "push under another tag, or make the repository's mutable"
@@ -75,9 +77,9 @@ CODES: Mapping[str, Meaning] = MappingProxyType(
         "OCP-TLS-UNKNOWN-CA": Meaning("The certificate's authority is not known", "name its file with --ca-file"),
         "OCP-TLS-CERTIFICATE": Meaning("The certificate cannot be accepted", "have the registry's certificate renewed"),
         "OCP-TLS-NONE": Meaning("The server does not speak TLS", "if it is plain http, say --plain-http"),
-        "OCP-TIMEOUT": Meaning("A time limit ended the work", "give it more time; what arrived is not sent again"),
-        "OCP-STOPPED": Meaning("The work was asked to stop", "the same command goes on where this one stopped"),
-        "OCP-OTHER": Meaning("Something else went wrong", "run it again with --debug"),
+        "OCP-TIMEOUT": Meaning("A time limit ended the work", "give it more time"),
+        "OCP-STOPPED": Meaning("The work was asked to stop"),
+        "OCP-OTHER": Meaning("Something else went wrong"),
     }
 )
 """Every code; a new one gets its section in `docs/errors.md`."""
@@ -107,7 +109,7 @@ class OciPushError(Exception):
 
     @property
     def advice(self) -> str:
-        """Return what to do: the error's own hint, or that of its code."""
+        """Return what to do: the error's own hint, or that of its code; empty where neither has one."""
         return self.hint or CODES[self.code].hint
 
     @property

@@ -9,7 +9,7 @@ from oci_push.cli.command import run_command, takes
 from oci_push.cli.looking import Access, OnePlatform
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_form, tell
-from oci_push.cli.wording import size
+from oci_push.cli.wording import counted, size
 from oci_push.cli.words import SPEED, Argument, Option
 from oci_push.engine.checkup import Checkup
 from oci_push.engine.checkup import check as check_image
@@ -56,7 +56,11 @@ def check(
 
 
 def _summary(found: Checkup) -> str:
-    counts = f"{found.manifests} manifest{'s' * (found.manifests != 1)}, {found.blobs} blob{'s' * (found.blobs != 1)}"
-    how = f"{size(found.bytes_read)} read, {found.diff_ids} diff_ids compared" if found.is_read else "sizes asked for"
+    counts = f"{counted(found.manifests, 'manifest')}, {counted(found.blobs, 'blob')}"
+    how = (
+        f"{size(found.bytes_read)} read, {counted(found.diff_ids, 'diff_id')} compared"
+        if found.is_read
+        else "sizes asked for"
+    )
     elsewhere = f"; {found.elsewhere} kept elsewhere, not looked at" if found.elsewhere else ""
     return f"{found.name}: whole ({counts}; {how}{elsewhere})"

@@ -22,6 +22,8 @@ from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import attend
 
+_GOES_ON = "the same command goes on where this one stopped"
+
 
 def takes(*groups: type[Struct]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Declare a command; its last parameters, one for each of `groups`, become options: one for each of their fields.
@@ -76,7 +78,8 @@ def run_command(work: Callable[[Context], int], *, what: str, timeout_s: float |
         if seen and not context.is_cancelled:
             name = signal.Signals(seen[0]).name
             tell(f"{name} received: stopping (again: stop at once)")
-            context.cancel(Cancelled(f"stopped by {name}", signal_number=seen[0]))
+            stopped = Cancelled(f"stopped by {name}", signal_number=seen[0])
+            context.cancel(stopped.with_hint(_GOES_ON if what in ("push", "run") else None))
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)

@@ -13,6 +13,7 @@ from oci_push.cli.command import run_command, show_error, takes
 from oci_push.cli.options import AsJson, Connection, Family
 from oci_push.cli.output import say, say_json, table, tell
 from oci_push.cli.progress import LineRenderer
+from oci_push.cli.wording import counted
 from oci_push.cli.words import Argument
 from oci_push.errors import ConfigError
 from oci_push.model.reference import Repository
@@ -95,7 +96,7 @@ def _examine_machine(context: Context, *, as_json: bool) -> int:
             say(line)
             if hint:
                 say(f"  hint: {hint}")
-        say(f"{counts[Verdict.PROBLEM]} problems, {counts[Verdict.WARNING]} warnings")
+        say(f"{counted(counts[Verdict.PROBLEM], 'problem')}, {counted(counts[Verdict.WARNING], 'warning')}")
     return 1 if counts[Verdict.PROBLEM] else 0
 
 

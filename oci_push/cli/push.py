@@ -13,7 +13,7 @@ from oci_push.cli.command import run_command, takes
 from oci_push.cli.options import Common, Delivery, Family, split_regions
 from oci_push.cli.output import say, say_form
 from oci_push.cli.reporting import Follower, Reporting
-from oci_push.cli.wording import size
+from oci_push.cli.wording import counted, size
 from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform, plan_unit
@@ -162,7 +162,7 @@ def show_plan(source: str, plan: PushPlan, report: Path | None, *, as_json: bool
         return
     graph = plan.graph
     say(f"image {graph.root.digest} ({graph.root.media_type})")
-    say(f"  {len(graph.nodes)} manifests, {len(graph.blobs)} blobs, {size(graph.size_bytes)}")
+    say(f"  {counted(len(graph.nodes), 'manifest')}, {counted(len(graph.blobs), 'blob')}, {size(graph.size_bytes)}")
     for work in plan.repositories:
         after = f", after {plan.repositories[work.after].target.repository}" if work.after is not None else ""
         say(f"to {work.target.repository} (tags: {', '.join(work.target.tags)}{after})")
@@ -176,7 +176,7 @@ def _platform(texts: list[str] | None) -> Platform | None:
     try:
         found = tuple(dict.fromkeys(Platform.parse(part) for text in texts or () for part in text.split(",")))
     except ValueError as problem:
-        raise ConfigError(f"--platform: {problem}") from problem
+        raise ConfigError(f"--platform: {problem}", hint="such as linux/amd64") from problem
     if len(found) > 1:
         raise ConfigError(
             f"--platform names {', '.join(map(str, found))}; one image goes out, and an index of several is not made",

@@ -67,10 +67,14 @@ class MountAnswer(Struct, frozen=True):
     upload: UploadSession | None = None
 
 
-def start(repository: Repository, digest: Digest) -> Flow[UploadSession]:
-    """Open an upload. Chunked uploads of other algorithms than sha256 announce theirs (end-4c)."""
+def start(repository: Repository, digest: Digest, what: str = "") -> Flow[UploadSession]:
+    """Open an upload; `what` names it where that is no blob of an image.
+
+    Chunked uploads of other algorithms than sha256 announce theirs (end-4c).
+    """
     query = "" if digest.algorithm == "sha256" else f"digest-algorithm={digest.algorithm}"
     call = _opening(repository, digest, query, EMPTY, frozenset({202}))
+    call = replace(call, what=what or call.what)
     return opened((yield call), call.what)
 
 

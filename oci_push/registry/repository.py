@@ -213,7 +213,10 @@ class RepositoryClient:
 
     def check_push(self, context: Context, digest: Digest) -> None:
         """Raise what a push would meet, by opening an upload and closing it again; `digest` may be any."""
-        self.cancel(context, self.session.run(context, uploads.start(self.repository, digest)))
+        self.cancel(
+            context,
+            self.session.run(context, uploads.start(self.repository, digest, f"{self.repository}: a trial upload")),
+        )
 
     def where(self, context: Context, target: str, manifest: Manifest) -> Digest | None:
         """Read what a tag points at and hash it; `manifest` is what should be there."""

@@ -24,6 +24,7 @@ from oci_push.sources.settings import Limits
 _REF_NAME = "org.opencontainers.image.ref.name"
 _MOST_LISTED, _LONGEST = 20, 100
 _IMAGE_NAME = "io.containerd.image.name"
+_NO_LAYOUT = "an OCI image layout holds oci-layout, index.json and blobs: name the one that does"
 
 
 class LayoutSource(ImageReader):
@@ -99,7 +100,7 @@ def index_entries(view: View, limits: Limits) -> tuple[Descriptor, ...]:
     """Return what ``index.json`` lists; raises `SourceError`."""
     raw = read_small(view, "index.json", limits)
     if raw is None:
-        raise SourceError(f"{view.name}: has no index.json", hint="this is not an OCI image layout")
+        raise SourceError(f"{view.name}: has no index.json", hint=_NO_LAYOUT)
     try:
         listed = load_json(raw, "index.json").get("manifests")
         if not isinstance(listed, list):
@@ -175,7 +176,7 @@ def _label(entry: Descriptor) -> str:
 def _check_version(view: View, limits: Limits) -> None:
     raw = read_small(view, "oci-layout", limits)
     if raw is None:
-        raise SourceError(f"{view.name}: has no oci-layout file", hint="this is not an OCI image layout")
+        raise SourceError(f"{view.name}: has no oci-layout file", hint=_NO_LAYOUT)
     try:
         version = load_json(raw, "oci-layout").get("imageLayoutVersion")
     except ValueError as problem:

@@ -90,7 +90,7 @@ def view_of(opening: Opening, wants: str = "") -> View:
         file = path.open("rb")
     except FileNotFoundError as problem:
         # Other programs write oci://HOST/REPO for a registry.
-        hint = f"a registry is written docker:{spec.path}" if spec.text.startswith("oci://") else None
+        hint = f"a registry is written docker:{spec.path}" if spec.text.startswith("oci://") else "check the path"
         raise SourceError(f"{spec.path}: no such file or folder", hint=hint) from problem
     except OSError as problem:
         raise unreadable(spec.path, problem) from problem

@@ -127,7 +127,8 @@ def _scan(name: str, file: BinaryIO, limits: Limits) -> dict[str, _Member]:
     except (tarfile.TarError, ValueError, OverflowError, MemoryError, RecursionError) as problem:
         where = f" after member {last}" if last else ""
         raise SourceError(
-            f"{name}: is not a readable tar{where} ({problem})", hint="the archive is damaged or cut short"
+            f"{name}: is not a readable tar{where} ({problem})",
+            hint="the archive is damaged or cut short" if last else "it is no archive, or it is damaged or cut short",
         ) from problem
     except OSError as problem:
         raise SourceError(f"{name}: cannot be read ({problem.strerror})") from problem

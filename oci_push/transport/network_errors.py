@@ -83,7 +83,10 @@ def network_error(subject: str, trouble: Trouble, *, home: str) -> NetworkError:
     if trouble.at_proxy:
         where, hint = f"the proxy {trouble.via}", "is the proxy's address right, and is it up?"
     told = {
-        Kind.NAME: (f"the name {where} cannot be resolved", "check the name" if trouble.at_proxy else hint),
+        Kind.NAME: (
+            f"the name {where} cannot be resolved",
+            hint if is_elsewhere and not trouble.at_proxy else "check the name, and this machine's DNS",
+        ),
         Kind.CONNECT: (f"cannot connect to {where} ({trouble.reason})", hint),
         Kind.UNTRUSTED: (
             f"the certificate of {where} is not trusted ({trouble.reason})",

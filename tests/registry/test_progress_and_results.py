@@ -300,6 +300,7 @@ def test_a_stop_with_the_display_on_leaves_whole_lines_and_no_display(sandbox: S
     lines = shown.screen.shown()
     assert "SIGINT received: stopping (again: stop at once)" in lines
     assert "error: stopped by SIGINT" in lines
+    assert "  hint: the same command goes on where this one stopped" in lines
     assert not any("B/s" in line for line in lines)
     assert shown.screen.column == 0
 

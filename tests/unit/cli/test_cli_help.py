@@ -150,7 +150,7 @@ def test_an_error_ends_with_its_code_and_link(tmp_path: Path) -> None:
     told = program("push", "nowhere.tar", "127.0.0.1:9/a:1", cwd=tmp_path, code=3).stderr
     assert told.splitlines() == [
         "error: nowhere.tar: no such file or folder",
-        f"  hint: {CODES['OCP-SOURCE'].hint}",
+        "  hint: check the path",
         f"  help: OCP-SOURCE {link_of('OCP-SOURCE')}",
     ]
 

@@ -150,7 +150,7 @@ def test_the_command_prints_a_line_for_each_and_a_hint_below(tmp_path: Path) -> 
     lines = done.stdout.splitlines()
     (at,) = [number for number, line in enumerate(lines) if line.startswith("proxies") and "problem" in line]
     assert lines[at + 1].startswith("  hint: write it like http://proxy.example:3128")
-    assert lines[-1].startswith("1 problems, ")
+    assert lines[-1].startswith("1 problem, ")
 
 
 @pytest.mark.parametrize("option", ["--ca-file=x", "--skip-tls-verify", "--family=harbor", "--no-memory"])

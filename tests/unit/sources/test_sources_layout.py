@@ -166,5 +166,6 @@ def test_no_file_is_left_in_the_temporary_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["./none.tar", "/nowhere/x", "none.tar.gz", "oci:none", "docker-archive:none.tar"])
 def test_a_missing_file_is_said_to_be_missing(text: str) -> None:
-    with pytest.raises(SourceError, match="no such file"):
+    with pytest.raises(SourceError, match="no such file") as caught:
         root_of(text)
+    assert caught.value.hint == "check the path"
