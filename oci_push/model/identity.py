@@ -27,8 +27,8 @@ class CloudIdentity(Struct, frozen=True, kw_only=True):
     """The fields that hold a `Secret` or nothing."""
 
     def __str__(self) -> str:
-        """Return who that is, for people; never a secret."""
-        raise NotImplementedError
+        """Return who that is, for people; never a secret. A cloud's own class says more than its name."""
+        return type(self).__name__
 
     @property
     def host(self) -> str:

@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -163,14 +162,3 @@ def test_the_manual_page_has_everything_and_no_request_that_is_none(tmp_path: Pa
     assert all(f".B {code}\n" in plain for code in CODES)
     requests = {line.split(" ")[0] for line in told.splitlines() if line.startswith((".", "'"))}
     assert requests <= {".TH", ".SH", ".SS", ".PP", ".TP", ".B", ".I", ".nf", ".fi"}
-
-
-@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
-def test_groff_finds_nothing_wrong_with_the_manual_page(tmp_path: Path) -> None:
-    done = subprocess.run(
-        ["groff", "-man", "-ww", "-Tutf8"], input=page(), capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    assert done.stderr == ""
-    shown = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", done.stdout)
-    assert "--all-or-nothing" in shown
-    assert "match('${{CF_BRANCH}}', '^release/', false)" in shown
