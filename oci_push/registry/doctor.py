@@ -176,7 +176,7 @@ class Doctor:
         if self._version.moment is None:
             return CheckOutcome.UNKNOWN, "the registry does not tell the time"
         skew = self._version.moment - self._context.clock.now()
-        return _able(abs(skew) < SKEW_S, f"the registry's is {skew:+.0f} s from ours")
+        return _able(abs(skew) < SKEW_S, f"the registry's is {round(skew):+d} s from ours")
 
     def _push(self) -> Answer:
         opened = self._run(uploads.start(self._here, Digest.of(b"")))

@@ -90,7 +90,7 @@ def network_error(subject: str, trouble: Trouble, *, home: str) -> NetworkError:
         Kind.CONNECT: (f"cannot connect to {where} ({trouble.reason})", hint),
         Kind.UNTRUSTED: (
             f"the certificate of {where} is not trusted ({trouble.reason})",
-            "give its CA with ca: in oci-push.yaml, --ca-file or a certs.d folder",
+            _CA_HINT if _code(trouble) == "OCP-TLS-UNKNOWN-CA" else None,  # no CA mends one that is old or another's
         ),
         Kind.NOT_TLS: (
             f"{where} does not speak TLS",
@@ -105,6 +105,7 @@ def network_error(subject: str, trouble: Trouble, *, home: str) -> NetworkError:
     return error.with_code("OCP-NET-PROXY" if trouble.at_proxy else _code(trouble))
 
 
+_CA_HINT = "give its CA with ca: in oci-push.yaml, --ca-file or a certs.d folder"
 _NO_TLS = frozenset({"wrong version number", "record layer failure", "packet length too long", "http request"})
 
 
