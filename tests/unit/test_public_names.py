@@ -14,9 +14,9 @@ import pytest
 import oci_push
 
 _TEXT = """
-AwsIdentity BlobForm BlobOutcome Cancelled ConfigError ContentMismatchError Credential CredentialsError
+AnnotationChange AwsIdentity BlobForm BlobOutcome Cancelled Changed Changes ConfigChanges ConfigError ContentMismatchError Credential CredentialsError
 DeadlineError DeniedError Diagnostic Digest EcrCreation ErrorForm Event ImagePlan ImmutableTagError IncompleteError
-ManifestOutcome NetworkError NotFoundError OciPushError Options PipelinePlan PipelineReport PlannedBlob
+ManifestOutcome NetworkError NotFoundError OciPushError Options PipelinePlan PipelineReport PlannedBlob Platform
 PlannedStepForm PlannedTarget ProtocolViolationError PushOptions PushReport RateLimitedError Reference
 RegistryEndpoint RegistryError ReplicaForm ReplicaOutcome ReplicationReport Repository RetryPolicy Secret
 SourceError SourceSettings Status StepForm TagForm TagOutcome TargetForm TlsConfig TransportSettings
