@@ -182,12 +182,7 @@ class RewrittenImage(ImageReader):
         found: dict[Digest, LayerWork] = {}
         for node in self._select(context).images():
             manifest, config = node.manifest, node.manifest.config
-            others = [
-                one
-                for one in manifest.layers
-                if rewriting.kind_of(one.media_type) not in ("", self._recompression.kind)
-            ]
-            if config is None or config.media_type not in rewriting.IMAGE_CONFIGS or not others:
+            if config is None or config.media_type not in rewriting.IMAGE_CONFIGS or not manifest.layers:
                 continue
             diff_ids = diff_ids_of(self._read_config(context, config), self.name)
             if len(diff_ids) != len(manifest.layers):
@@ -195,8 +190,12 @@ class RewrittenImage(ImageReader):
                     f"{self.name}: manifest {manifest.digest} lists {len(manifest.layers)} layers, "
                     f"its config names {len(diff_ids)}"
                 )
-            named = zip(manifest.layers, diff_ids, strict=True)
-            found.update((layer.digest, LayerWork(layer, diff_id)) for layer, diff_id in named if layer in others)
+            for layer, diff_id in zip(manifest.layers, diff_ids, strict=True):
+                said = rewriting.kind_of(layer.media_type)
+                # podman 4.3 has sent plain tars under the media type of gzip; their digest tells.
+                kind = "tar" if said and layer.digest == diff_id else said
+                if kind not in ("", self._recompression.kind):
+                    found[layer.digest] = LayerWork(layer, diff_id)
         return tuple(found.values())
 
     def _read_config(self, context: Context, config: Descriptor) -> bytes:

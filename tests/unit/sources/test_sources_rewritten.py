@@ -234,6 +234,14 @@ def test_a_layer_that_is_not_its_diff_id_is_never_sent(tmp_path: Path) -> None:
         Read(layout.path, Changes(recompress="zstd"))
 
 
+def test_a_tar_that_is_called_gzip_is_compressed_all_the_same(tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "called")
+    config = writer.put(config_of(ONE), media.OCI_CONFIG)
+    stored = writer.put(ONE, media.OCI_LAYER_GZIP)
+    layout = writer.close(writer.manifest({"config": config, "layers": [stored]}, media.OCI_MANIFEST))
+    assert [gzip.decompress(one) for one in Read(layout.path, Changes(recompress="gzip")).layers()] == [ONE]
+
+
 def test_a_layer_that_wants_more_memory_is_read_all_the_same(tmp_path: Path) -> None:
     writer = LayoutWriter(tmp_path / "wide")
     wide = zstandard.ZstdCompressionParameters.from_level(3, window_log=24, write_content_size=0)
