@@ -171,6 +171,8 @@ def _unit(
         parsed = fan_out(parsed, regions) if regions else parsed
         endpoints = managed_endpoints(parsed, creation) if creation is not None else {}
     wanted = Platform.parse(platform) if platform else None
+    if wanted is not None and changes.platforms:
+        raise ValueError("platform is one image alone, changes.platforms make an index; give one of them")
     targets = tuple(UnitTarget(one.repository, one.tags) for one in parsed)
     return PushUnit(text, targets, platform=wanted, changes=changes), endpoints
 

@@ -42,6 +42,9 @@ def check(root: Node, form: str, changes: Changes, name: str) -> None:
             f"{name}: a sparse copy keeps the index as it is, and nothing in it can be changed",
             hint="leave out --sparse: then a new index of these platforms is made",
         )
+    is_index = root.manifest.media_type in media.INDEXES
+    if changes.is_sparse and not is_index:
+        raise ConfigError(f"{name}: --sparse has no effect: it is one image, and no index", hint="leave it out")
     asked = {
         "--recompress": bool(changes.recompress),
         "--source-date-epoch": changes.epoch is not None,
@@ -52,7 +55,7 @@ def check(root: Node, form: str, changes: Changes, name: str) -> None:
         raise ConfigError(f"{name}: {what} has no effect: it is no image, but an artifact")
     on = [one.platform for one in images if one.platform is not None]
     for one in changes.annotations:
-        check_annotation(one, form, name, is_index=root.manifest.media_type in media.INDEXES, platforms=on)
+        check_annotation(one, form, name, is_index=is_index, platforms=on)
 
 
 def check_annotation(

@@ -77,6 +77,7 @@ REFUSED = {
     "an index of a platform": ("oci:layout HOST/a:1 --annotation index[linux/amd64]:a=b", "an index has no platform"),
     "an annotation of no platform": ("oci:layout HOST/a:1 --annotation manifest[linux]:a=b", "is not a platform"),
     "no time": ("oci:layout HOST/a:1 --source-date-epoch yesterday", "seconds since 1970"),
+    "sparse and one image": ("oci:layout HOST/a:1 --sparse --platform linux/amd64", "it is one image, and no index"),
     "sparse without platforms": ("oci:layout HOST/a:1 --sparse", "--sparse needs --platform"),
     "sparse and changed": (
         "oci:layout HOST/a:1 --sparse --platform linux/amd64 --recompress zstd",
