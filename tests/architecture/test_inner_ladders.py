@@ -36,7 +36,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("push",),
         ("ahead", "replicate"),
         ("pusher", "regions"),
-        ("machine", "unit"),
+        ("indexing", "machine", "unit"),
     ),
     # Text with places; everything that gives it a meaning.
     "language": (("yaml_scalars",), ("document",), ("*",)),
