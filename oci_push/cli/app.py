@@ -28,6 +28,8 @@ GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
         "check": ("Check every digest, size and diff_id of an image.", "check:check"),
         "tag": ("Give more tags to an image that is there.", "tag:tag"),
         "delete": ("Delete tags or manifests, after a look at them.", "delete:delete"),
+        "annotate": ("Change the annotations of an image.", "annotate:annotate"),
+        "mutate": ("Change an image's config: labels, variables, command, …", "mutate:mutate"),
         "index": (
             "Make an index of several images, and change one.",
             {

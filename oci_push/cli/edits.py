@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from oci_push.cli.command import show_error
-from oci_push.cli.output import say, tell, warn
+from oci_push.cli.output import say, say_form, tell, warn
+from oci_push.cli.progress import LineRenderer
 from oci_push.cli.words import TARGET, Option
 from oci_push.engine.change import Tagged
+from oci_push.engine.editing import ImageEdit
 from oci_push.errors import ConfigError, OciPushError
+from oci_push.events import Emit, ImageChanged
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Reference, Repository, check_tag
 
@@ -23,6 +26,12 @@ NewTag = Annotated[
         under=TARGET,
     ),
 ]
+
+
+def listener(*, is_quiet: bool) -> Emit:
+    """Return who prints what happens, but not that the digest is another one, which `show_change` tells."""
+    lines = LineRenderer(quiet=is_quiet)
+    return lambda event: None if isinstance(event, ImageChanged) else lines(event)
 
 
 def pairs(texts: Sequence[str], what: str, *, removal: bool = True) -> dict[str, str | None]:
@@ -84,3 +93,18 @@ def show_change(repository: Repository, was: Digest | None, digest: Digest, left
             f"{repository}: {left} {'are' if ' and ' in left or 's' in left.split()[1][-1:] else 'is'} about {was}",
             hint="signatures and attestations hold for one digest alone: make them anew for the new one",
         )
+
+
+def show_edit(done: ImageEdit, errors: Mapping[str, OciPushError], *, as_json: bool) -> int:
+    """Print what became of an image, and each failure; return the exit code."""
+    if as_json:
+        say_form(done)
+    code = show_stored(done.repository, done.tags, done.digest, errors, as_json=as_json)
+    if as_json:
+        return code
+    manifests = done.manifests or ()
+    width = max((len(one.platform or "-") for one in manifests), default=0)
+    for one in manifests:
+        say(f"  {one.platform or '-':{width}}  {one.digest}")
+    show_change(done.repository, done.was, done.digest, done.left)
+    return code

@@ -59,6 +59,27 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "See what would go, and delete nothing", "oci-push delete registry.example.com/team/app:1.4 --dry-run"
             ),
         ),
+        "annotate": (
+            Example(
+                "Say where an image is from",
+                "oci-push annotate registry.example.com/team/app:1.4"
+                " org.opencontainers.image.source=https://example.com/app",
+            ),
+            Example(
+                "An index and each of its images, under another tag",
+                "oci-push annotate registry.example.com/team/app:all com.example.stage=tested --images --tag tested",
+            ),
+        ),
+        "mutate": (
+            Example(
+                "Labels and variables, under another tag",
+                "oci-push mutate registry.example.com/team/app:1.4 --label stage=tested --env LOG=info --tag tested",
+            ),
+            Example(
+                "Another command, on the way to a registry",
+                "oci-push mutate image.tar registry.example.com/team/app:1.5 --cmd 'serve --all'",
+            ),
+        ),
         "index create": (
             Example(
                 "One index of images that were pushed for each platform",

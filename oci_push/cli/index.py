@@ -124,7 +124,7 @@ def add(
             parts = run.take(platform, nested=nested)
             after = before.add([one.entry for one in parts], replaces=replace).checked()
             brought = run.bring(parts, after, before)
-            change, errors = _store(context, run.client, named, was, after, tags, brought)
+            change, errors = _store(context, run.client, named, was, after, tags, brought, removed=_gone(before, after))
         return _show(change, errors, as_json=as_json)
 
     run_command(work, what="index add", timeout_s=access.timeout_s)
@@ -154,13 +154,12 @@ def remove(
             was = indexing.read(context, client, named)
             before = Draft.read(was, str(named))
             gone = [one for text in which for one in before.find(text)]
-            gone += before.attached_to(gone)
-            after = before.without(one.digest for one in gone)
+            after = before.without(gone)
             if not any(not one.is_attached for one in after.entries):
                 raise ConfigError(
                     f"{named}: the index would have no image left", hint=f"delete the whole: oci-push delete {named}"
                 )
-            change, errors = _store(context, client, named, was, after, tags, {})
+            change, errors = _store(context, client, named, was, after, tags, {}, removed=_gone(before, after))
         return _show(change, errors, as_json=as_json)
 
     run_command(work, what="index remove", timeout_s=access.timeout_s)
@@ -283,21 +282,28 @@ def _store(
     after: Draft,
     tags: Sequence[str],
     brought: Mapping[Digest, str],
+    *,
+    removed: Sequence[Entry] = (),
 ) -> tuple[IndexChange, dict[str, OciPushError]]:
     """Store what an index has become."""
-    return indexing.store(context, client, after, tags, brought, was=was, read_by=named)
+    return indexing.store(context, client, after, tags, brought, was=was, read_by=named, removed=removed)
+
+
+def _gone(before: Draft, after: Draft) -> list[Entry]:
+    """Return the children that are no longer there."""
+    there = {id(one) for one in after.entries}
+    return [one for one in before.entries if id(one) not in there]
 
 
 def _show(change: IndexChange, errors: Mapping[str, OciPushError], *, as_json: bool) -> int:
     if as_json:
         say_form(change)
-    else:
-        show_change(change.repository, change.was, change.digest, change.left)
     code = show_stored(change.repository, change.tags, change.digest, errors, as_json=as_json)
     if not as_json:
         width = max(len(_named(one)) for one in change.children)
         for one in change.children:
             say(f"  {one.outcome:7}  {_named(one):{width}}  {one.digest}")
+        show_change(change.repository, change.was, change.digest, change.left)
     return code
 
 

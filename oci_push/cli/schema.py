@@ -15,6 +15,7 @@ from oci_push.cli.words import Argument
 from oci_push.engine.change import Deletion, Tagging
 from oci_push.engine.checkup import Checkup
 from oci_push.engine.compare import Diff
+from oci_push.engine.editing import ImageEdit
 from oci_push.engine.existence import Existence, NamedDigest
 from oci_push.engine.indexing import IndexChange
 from oci_push.engine.inspect import Inspection
@@ -37,6 +38,8 @@ LOOKS: Mapping[str, type[Struct]] = {
     "tag": Tagging,
     "delete": Deletion,
     "index": IndexChange,
+    "annotate": ImageEdit,
+    "mutate": ImageEdit,
 }
 """What commands print that look and change, by the command."""
 

@@ -167,22 +167,18 @@ class Draft(Struct, frozen=True):
                     if is_old
                     else "take one of them, or say what one really runs on: REF=OS/ARCH[/VARIANT]",
                 )
-            gone = [*twins, *draft.attached_to(twins)]
             place = draft.entries.index(twins[0]) if twins else len(draft.entries)
-            before, after = draft.entries[:place], draft.entries[place:]
-            kept = tuple(one for one in after if one not in gone)
-            draft = replace(draft, entries=(*(one for one in before if one not in gone), entry, *kept))
+            placed = replace(draft, entries=(*draft.entries[:place], entry, *draft.entries[place:]))
+            draft = placed.without(twins) if twins else placed
         return draft
 
-    def without(self, gone: Iterable[Digest]) -> Draft:
-        """Return it without these children."""
-        away = frozenset(gone)
-        return replace(self, entries=tuple(one for one in self.entries if one.digest not in away))
-
-    def attached_to(self, images: Iterable[Entry]) -> tuple[Entry, ...]:
-        """Return the children that are about one of `images`."""
-        about = {str(one.digest) for one in images}
-        return tuple(one for one in self.entries if one.about in about)
+    def without(self, gone: Iterable[Entry]) -> Draft:
+        """Return it without some of its children, and without what is attached to an image that is then not there."""
+        away = {id(one) for one in gone}
+        kept = tuple(one for one in self.entries if id(one) not in away)
+        left = {str(one.digest) for one in images(kept)}
+        lost = {str(one.digest) for one in self.entries if id(one) in away} - left
+        return replace(self, entries=tuple(one for one in kept if one.about not in lost))
 
     def find(self, text: str) -> tuple[Entry, ...]:
         """Return the children that a digest or platform means; raises `ConfigError` where there is none."""

@@ -247,11 +247,12 @@ def store(
     *,
     was: Manifest | None = None,
     read_by: Reference | None = None,
+    removed: Iterable[Entry] = (),
 ) -> tuple[IndexChange, dict[str, OciPushError]]:
     """Store an index under tags, or without any by its digest, and return what came of it, and errors by tag.
 
     `was` is what it was made of, read as `read_by`: where that is what the index still says, its bytes are kept, and
-    where it is stored under the tag that was read, the tag must still name it.
+    where it is stored under the tag that was read, the tag must still name it. `removed` are children that it had.
     """
     before = Draft.read(was, str(read_by)) if was is not None else None
     same = before is not None and draft.same_as(before)
@@ -267,13 +268,13 @@ def store(
     if not tags and not same:
         client.put_manifest(context, made, str(made.digest))
     old = before.entries if before is not None else ()
-    stays, known = {one.digest for one in draft.entries}, {one.digest for one in old}
+    known = {one.digest for one in old}
     raws = [one.raw for one in old]
     children = [
         _child(one, KEPT if one.raw in raws else outcomes.get(one.digest, CHANGED if one.digest in known else KEPT))
         for one in draft.entries
     ]
-    children += [_child(one, REMOVED) for one in old if one.digest not in stays]
+    children += [_child(one, REMOVED) for one in removed]
     return (
         IndexChange(
             VERSION,

@@ -34,6 +34,7 @@ from oci_push.sources.archive_images import diff_ids_of
 from oci_push.sources.base import ImageReader, Tell, tell_nobody
 from oci_push.sources.config_changes import changed_config
 from oci_push.sources.files import SpoolSpace
+from oci_push.sources.platforms import no_image
 from oci_push.sources.rewriting import Replaced
 from oci_push.sources.selection import Node, Selection
 from oci_push.sources.settings import SourceSettings
@@ -147,7 +148,8 @@ class RewrittenImage(ImageReader):
 
     def _select(self, context: Context) -> Node:
         changes = self._changes
-        names_all = self._form == "docker" or any(one.platform for one in changes.annotations)
+        named = changes.config.platform is not None or any(one.platform for one in changes.annotations)
+        names_all = self._form == "docker" or named
         selection = Selection(context, self._inner, changes.platforms, names_all=names_all)
         return self._selected.get("root", lambda: selection.select(self._platform))
 
@@ -174,12 +176,19 @@ class RewrittenImage(ImageReader):
                     rewriting.check_docker(
                         node.manifest, name, recompresses=bool(changes.recompress), is_nested=node is not root
                     )
-        needs = {"--recompress": changes.recompress, "--source-date-epoch": changes.epoch is not None}
+        needs = {
+            "--recompress": changes.recompress,
+            "--source-date-epoch": changes.epoch is not None,
+            "a change of the config": changes.config != ConfigChanges(),
+        }
         for option in (option for option, is_asked in needs.items() if is_asked):
             if not any(
                 node.manifest.config.media_type in rewriting.IMAGE_CONFIGS for node in images if node.manifest.config
             ):
                 raise ConfigError(f"{name}: {option} has no effect: it is no image, but an artifact")
+        only = changes.config.platform
+        if only is not None and not any(node.platform is not None and node.platform.satisfies(only) for node in images):
+            raise no_image(name, only, (node.platform for node in images if node.platform is not None))
         is_index = root.manifest.media_type in media.INDEXES
         for one in changes.annotations:
             self._check_annotation(one, images, is_index=is_index)
@@ -261,7 +270,7 @@ class RewrittenImage(ImageReader):
         manifest, config = node.manifest, node.manifest.config
         replaced = dict(self._replaced)
         if node.is_image and config is not None and config.media_type in rewriting.IMAGE_CONFIGS:
-            new = self._change_config(context, config)
+            new = self._change_config(context, config, node)
             replaced |= {config.digest: new} if new is not None else {}
         else:
             # What is attached keeps its blobs, whatever they are.
@@ -274,11 +283,14 @@ class RewrittenImage(ImageReader):
     def _changes_configs(self) -> bool:
         return self._changes.epoch is not None or self._changes.config != ConfigChanges()
 
-    def _change_config(self, context: Context, config: Descriptor) -> Replaced | None:
-        if not self._changes_configs:
+    def _change_config(self, context: Context, config: Descriptor, node: Node) -> Replaced | None:
+        changes, only = self._changes, self._changes.config.platform
+        if only is not None and (node.platform is None or not node.platform.satisfies(only)):
+            changes = replace(changes, config=ConfigChanges())
+        if changes.epoch is None and changes.config == ConfigChanges():
             return None
         try:
-            value = changed_config(self._read_config(context, config), self._changes)
+            value = changed_config(self._read_config(context, config), changes)
         except ValueError as problem:
             raise SourceError(f"{self.name}: config {config.digest}: {problem}") from problem
         if value is None:

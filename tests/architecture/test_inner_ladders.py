@@ -44,6 +44,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("ahead", "replicate"),
         ("pusher", "regions"),
         ("indexing", "machine", "unit"),
+        ("editing",),
     ),
     # Text with places; everything that gives it a meaning.
     "language": (("yaml_scalars",), ("document",), ("*",)),

@@ -60,3 +60,34 @@ def test_a_docker_list_is_one_for_others(open_registry: DebianRegistry, tmp_path
     index = json.loads(skopeo.raw(f"docker://{name}:1"))
     assert index["mediaType"] == "application/vnd.docker.distribution.manifest.list.v2+json"
     skopeo.copy(f"docker://{name}:1", f"dir:{tmp_path / 'copied'}")
+
+
+def test_what_is_annotated_and_mutated_is_what_others_read(open_registry: DebianRegistry, tmp_path: Path) -> None:
+    two_platforms(tmp_path / "both", Labels={"a": "b"})
+    name = f"{open_registry.host}/edits/app"
+    run("push", "oci:both", f"{name}:1", "--no-memory", cwd=tmp_path)
+    run("annotate", f"{name}:1", "com.example.a=1", "--images", cwd=tmp_path)
+    run("mutate", f"{name}:1", "--label", "c=d", "--cmd", "serve --all", "--expose", "80", "--tag", "2", cwd=tmp_path)
+    skopeo = Skopeo(tmp_path / "skopeo")
+    index: dict[str, Any] = json.loads(skopeo.raw(f"docker://{name}:2"))
+    assert index["annotations"] == {"com.example.a": "1"}
+    for child in index["manifests"]:
+        reference = f"docker://{name}@{child['digest']}"
+        assert json.loads(skopeo.raw(reference))["annotations"]["com.example.a"] == "1"
+        said = json.loads(skopeo.config(reference))["config"]
+        assert (said["Labels"], said["Cmd"], said["ExposedPorts"]) == (
+            {"a": "b", "c": "d"},
+            ["serve", "--all"],
+            {"80/tcp": {}},
+        )
+    skopeo.copy(f"docker://{name}:2", f"dir:{tmp_path / 'copied'}")
+    run("mutate", f"{name}:2", f"{open_registry.host}/edits/other:1", "--user", "7", cwd=tmp_path)
+    skopeo.copy(f"docker://{open_registry.host}/edits/other:1", f"dir:{tmp_path / 'other'}")
+
+    (tmp_path / "image.tar").write_bytes(docker_archive(("l", layer(2)), config=config_of(layer(2)), paths=["l"]))
+    run("push", "image.tar", f"{name}:docker", "--format", "docker", cwd=tmp_path)
+    run("mutate", f"{name}:docker", "--env", "A=1", "--created", "1000000000", cwd=tmp_path)
+    kept = json.loads(skopeo.raw(f"docker://{name}:docker"))
+    assert kept["mediaType"] == "application/vnd.docker.distribution.manifest.v2+json"
+    inspected = json.loads(skopeo.config(f"docker://{name}:docker"))
+    assert (inspected["created"], inspected["config"]) == ("2001-09-09T01:46:40Z", {"Env": ["A=1"]})

@@ -262,6 +262,17 @@ def test_what_is_attached_goes_with_its_image_and_all_else_stays_as_it_was(sandb
     assert stored(sandbox, "1")["manifests"] == [built, proof]
 
 
+def test_one_image_for_two_platforms_may_go_from_one_of_them(sandbox: Sandbox, tmp_path: Path) -> None:
+    one_image(tmp_path / "one", "arm64")
+    name = f"{sandbox.address}/team/app:1"
+    program("index", "create", name, "oci:one", "oci:one=linux/arm", cwd=tmp_path)
+    done = program("index", "remove", name, "linux/arm", "--json", cwd=tmp_path).stdout
+    assert [(one["platform"], one["outcome"]) for one in json.loads(done)["children"]] == [
+        ("linux/arm64", "kept"),
+        ("linux/arm", "removed"),
+    ]
+
+
 def test_nothing_is_removed_where_one_thing_is_not_there_or_nothing_would_be_left(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:

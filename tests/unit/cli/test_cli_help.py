@@ -80,7 +80,7 @@ def test_an_example_runs(name: str, line: str, place: tuple[Path, Sandbox]) -> N
         (folder / leftover).unlink(missing_ok=True)
     # The image that another registry gives is there before.
     program("push", "oci:image", f"{sandbox.address}/team/app:1.4", cwd=folder)
-    both = ("oci:image", "image.tar=linux/arm64")
+    both = ("oci:image", "oci:image=linux/arm64")
     program("index", "create", f"{sandbox.address}/team/app:all", *both, cwd=folder)
     other = sandbox.address.replace("127.0.0.1", "localhost")
     words = [
