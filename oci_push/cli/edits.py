@@ -90,7 +90,7 @@ def show_change(repository: Repository, was: Digest | None, digest: Digest, left
     tell(f"{repository}: {was} became {digest}")
     if left:
         warn(
-            f"{repository}: {left} {'are' if ' and ' in left or 's' in left.split()[1][-1:] else 'is'} about {was}",
+            f"{repository}: {left} {'are' if ' and ' in left or left.split()[1].endswith('s') else 'is'} about {was}",
             hint="signatures and attestations hold for one digest alone: make them anew for the new one",
         )
 
@@ -106,5 +106,6 @@ def show_edit(done: ImageEdit, errors: Mapping[str, OciPushError], *, as_json: b
     width = max((len(one.platform or "-") for one in manifests), default=0)
     for one in manifests:
         say(f"  {one.platform or '-':{width}}  {one.digest}")
-    show_change(done.repository, done.was, done.digest, done.left)
+    if len(errors) < max(len(done.tags), 1):
+        show_change(done.repository, done.was, done.digest, done.left)
     return code

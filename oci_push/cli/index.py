@@ -24,7 +24,6 @@ from oci_push.engine.indexing import Given, IndexChange, IndexChild, Part
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
 from oci_push.model.digest import Digest
-from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference, Repository
 from oci_push.registry.repository import RepositoryClient
@@ -120,11 +119,11 @@ def add(
         tags = tags_of(named, tag)
         with _working(context, access, named.repository, children, is_quiet=quiet or as_json) as run:
             was = indexing.read(context, run.client, named)
-            before = Draft.read(was, str(named))
+            before = was.draft
             parts = run.take(platform, nested=nested)
             after = before.add([one.entry for one in parts], replaces=replace).checked()
             brought = run.bring(parts, after, before)
-            change, errors = _store(context, run.client, named, was, after, tags, brought, removed=_gone(before, after))
+            change, errors = indexing.store(context, run.client, after, tags, brought, was, _gone(before, after))
         return _show(change, errors, as_json=as_json)
 
     run_command(work, what="index add", timeout_s=access.timeout_s)
@@ -152,14 +151,14 @@ def remove(
         with looking.looking(context, access, repositories=[named.repository]) as look:
             client = look.client(named.repository, push=True)
             was = indexing.read(context, client, named)
-            before = Draft.read(was, str(named))
+            before = was.draft
             gone = [one for text in which for one in before.find(text)]
             after = before.without(gone)
             if not any(not one.is_attached for one in after.entries):
                 raise ConfigError(
                     f"{named}: the index would have no image left", hint=f"delete the whole: oci-push delete {named}"
                 )
-            change, errors = _store(context, client, named, was, after, tags, {}, removed=_gone(before, after))
+            change, errors = indexing.store(context, client, after, tags, {}, was, _gone(before, after))
         return _show(change, errors, as_json=as_json)
 
     run_command(work, what="index remove", timeout_s=access.timeout_s)
@@ -206,7 +205,7 @@ def annotate(
         with looking.looking(context, access, repositories=[named.repository]) as look:
             client = look.client(named.repository, push=True)
             was = indexing.read(context, client, named)
-            before = Draft.read(was, str(named))
+            before = was.draft
             if before.is_docker and annotations:
                 raise ConfigError(
                     f"{named}: is a docker manifest list, which has no annotations",
@@ -215,7 +214,7 @@ def annotate(
             chosen = [one for text in child or () for one in before.find(text)]
             after = before if child else before.with_annotations(annotations)
             after = after.change(chosen, lambda one: _changed(one, annotations, platform))
-            change, errors = _store(context, client, named, was, after, tags, {})
+            change, errors = indexing.store(context, client, after, tags, {}, was)
         return _show(change, errors, as_json=as_json)
 
     run_command(work, what="index annotate", timeout_s=access.timeout_s)
@@ -274,21 +273,6 @@ def _given(text: str) -> tuple[str, Platform | None]:
         return text, None
 
 
-def _store(
-    context: Context,
-    client: RepositoryClient,
-    named: Reference,
-    was: Manifest,
-    after: Draft,
-    tags: Sequence[str],
-    brought: Mapping[Digest, str],
-    *,
-    removed: Sequence[Entry] = (),
-) -> tuple[IndexChange, dict[str, OciPushError]]:
-    """Store what an index has become."""
-    return indexing.store(context, client, after, tags, brought, was=was, read_by=named, removed=removed)
-
-
 def _gone(before: Draft, after: Draft) -> list[Entry]:
     """Return the children that are no longer there."""
     there = {id(one) for one in after.entries}
@@ -299,7 +283,7 @@ def _show(change: IndexChange, errors: Mapping[str, OciPushError], *, as_json: b
     if as_json:
         say_form(change)
     code = show_stored(change.repository, change.tags, change.digest, errors, as_json=as_json)
-    if not as_json:
+    if not as_json and len(errors) < max(len(change.tags), 1):
         width = max(len(_named(one)) for one in change.children)
         for one in change.children:
             say(f"  {one.outcome:7}  {_named(one):{width}}  {one.digest}")

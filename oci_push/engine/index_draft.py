@@ -154,23 +154,33 @@ class Draft(Struct, frozen=True):
         Raises `ConfigError` for a second image of one platform, which with `replaces` takes the first one's place and
         what was attached to it.
         """
-        draft = self
+        known = {(one.digest, one.runs_on) for one in self.entries}
+        there = {one.runs_on: one for one in reversed(self.entries) if one.runs_on is not None}
+        places: dict[int, Entry] = {}
+        added: list[Entry] = []
         for entry in more:
-            if any(one.digest == entry.digest and one.runs_on == entry.runs_on for one in draft.entries):
+            if (entry.digest, entry.runs_on) in known:
                 continue
-            twins = [one for one in draft.entries if one.runs_on is not None and one.runs_on == entry.runs_on]
-            is_old = bool(twins) and twins[0] in self.entries
-            if twins and not (replaces and is_old):
+            twin = there.get(entry.runs_on) if entry.runs_on is not None else None
+            is_new = twin is not None and (twin in added or twin in places.values())
+            if twin is not None and (is_new or not replaces):
                 raise ConfigError(
-                    f"{entry.named} is there twice: {twins[0].digest} and {entry.digest}",
-                    hint="--replace puts the new one in its place"
-                    if is_old
-                    else "take one of them, or say what one really runs on: REF=OS/ARCH[/VARIANT]",
+                    f"{entry.named} is there twice: {twin.digest} and {entry.digest}",
+                    hint="take one of them, or say what one really runs on: REF=OS/ARCH[/VARIANT]"
+                    if is_new
+                    else "--replace puts the new one in its place",
                 )
-            place = draft.entries.index(twins[0]) if twins else len(draft.entries)
-            placed = replace(draft, entries=(*draft.entries[:place], entry, *draft.entries[place:]))
-            draft = placed.without(twins) if twins else placed
-        return draft
+            if twin is not None:
+                places[id(twin)] = entry
+            else:
+                added.append(entry)
+            known.add((entry.digest, entry.runs_on))
+            if entry.runs_on is not None:
+                there[entry.runs_on] = entry
+        placed = [new for one in self.entries for new in (places.get(id(one)), one) if new is not None]
+        taken = {one.runs_on for one in places.values()}
+        gone = [one for one in self.entries if one.runs_on is not None and one.runs_on in taken]
+        return replace(self, entries=(*placed, *added)).without(gone)
 
     def without(self, gone: Iterable[Entry]) -> Draft:
         """Return it without some of its children, and without what is attached to an image that is then not there."""
@@ -202,11 +212,13 @@ class Draft(Struct, frozen=True):
         """Return it with some children changed; raises `ConfigError` where one is then for the platform of another."""
         chosen = {id(one) for one in these}
         entries = tuple(change(one) if id(one) in chosen else one for one in self.entries)
-        for number, (before, after) in enumerate(zip(self.entries, entries, strict=True)):
-            others = [one for place, one in enumerate(entries) if place != number]
-            twin = next((one for one in others if one.runs_on is not None and one.runs_on == after.runs_on), None)
-            if twin is not None and before.runs_on != after.runs_on:
-                raise ConfigError(f"{after.named} would be there twice: {twin.digest} and {after.digest}")
+        there: dict[object, list[Entry]] = {}
+        for one in entries:
+            there.setdefault(one.runs_on, []).append(one)
+        for before, after in zip(self.entries, entries, strict=True):
+            twins = there[after.runs_on]
+            if after.runs_on not in (None, before.runs_on) and len(twins) > 1:
+                raise ConfigError(f"{after.named} would be there twice: {twins[0].digest} and {twins[1].digest}")
         return replace(self, entries=entries)
 
 
@@ -217,9 +229,9 @@ def images(entries: Iterable[Entry]) -> tuple[Entry, ...]:
 
 def only_for(entries: Sequence[Entry], wanted: Sequence[Platform]) -> tuple[Entry, ...]:
     """Return the images for the platforms that are wanted, and what is attached to them."""
-    found = tuple(one for one in images(entries) if any(_runs_on(one, platform) for platform in wanted))
-    about = {str(one.digest) for one in found}
-    return tuple(one for one in entries if one in found or one.about in about)
+    found = [one for one in images(entries) if any(_runs_on(one, platform) for platform in wanted)]
+    chosen, about = {id(one) for one in found}, {str(one.digest) for one in found}
+    return tuple(one for one in entries if id(one) in chosen or one.about in about)
 
 
 def _runs_on(entry: Entry, wanted: Platform) -> bool:

@@ -222,9 +222,23 @@ def _lies_in(source: ImageReader, repository: Repository) -> bool:
     return (source.origin[0].host, source.origin[1].path) == (repository.host, repository.path)
 
 
-def read(context: Context, client: RepositoryClient, reference: Reference) -> Manifest:
-    """Read what is to be changed."""
-    return client.fetch(context, replace(reference, repository=client.repository))
+class Was(Struct, frozen=True):
+    """An index before it is changed: how it was named, its bytes, and what they say."""
+
+    reference: Reference
+    manifest: Manifest
+    draft: Draft
+
+    @property
+    def tag(self) -> str:
+        """Return the tag that it was read by; empty where it was by its digest."""
+        return "" if self.reference.digest is not None else self.reference.tag
+
+
+def read(context: Context, client: RepositoryClient, reference: Reference) -> Was:
+    """Read the index that is to be changed; raises `ConfigError` for what is none."""
+    manifest = client.fetch(context, replace(reference, repository=client.repository))
+    return Was(reference, manifest, Draft.read(manifest, str(reference)))
 
 
 def check_still(context: Context, client: RepositoryClient, reference: Reference, digest: Digest) -> None:
@@ -244,34 +258,29 @@ def store(
     draft: Draft,
     tags: Sequence[str],
     outcomes: Mapping[Digest, str],
-    *,
-    was: Manifest | None = None,
-    read_by: Reference | None = None,
+    was: Was | None = None,
     removed: Iterable[Entry] = (),
 ) -> tuple[IndexChange, dict[str, OciPushError]]:
     """Store an index under tags, or without any by its digest, and return what came of it, and errors by tag.
 
-    `was` is what it was made of, read as `read_by`: where that is what the index still says, its bytes are kept, and
-    where it is stored under the tag that was read, the tag must still name it. `removed` are children that it had.
+    `was` is what it was made of: where the index still says that, its bytes are kept, and where it goes to the tag that
+    was read, the tag must still name it. `removed` are children that it had.
     """
-    before = Draft.read(was, str(read_by)) if was is not None else None
-    same = before is not None and draft.same_as(before)
-    made = was if was is not None and same else draft.build()
-    own_tag = read_by.tag if read_by is not None and read_by.digest is None else None
-    to_be_set = [tag for tag in tags if not (same and tag == own_tag)]
+    same = was is not None and draft.same_as(was.draft)
+    made = was.manifest if was is not None and same else draft.build()
+    to_be_set = [tag for tag in tags if was is None or not (same and tag == was.tag)]
     left = ""
-    if was is not None and made.digest != was.digest:
-        left = about(context, client, [was.digest])
-        if read_by is not None and own_tag in to_be_set:
-            check_still(context, client, read_by, was.digest)
+    if was is not None and not same:
+        left = about(context, client, [was.manifest.digest])
+    if was is not None and was.tag in to_be_set:
+        check_still(context, client, was.reference, was.manifest.digest)
     errors = put_tags(context, client, made, to_be_set) if to_be_set else {}
     if not tags and not same:
         client.put_manifest(context, made, str(made.digest))
-    old = before.entries if before is not None else ()
-    known = {one.digest for one in old}
-    raws = [one.raw for one in old]
+    old = was.draft.entries if was is not None else ()
+    kept, known = {id(one) for one in old}, {one.digest for one in old}
     children = [
-        _child(one, KEPT if one.raw in raws else outcomes.get(one.digest, CHANGED if one.digest in known else KEPT))
+        _child(one, KEPT if id(one) in kept else outcomes.get(one.digest, CHANGED if one.digest in known else THERE))
         for one in draft.entries
     ]
     children += [_child(one, REMOVED) for one in removed]
@@ -279,7 +288,7 @@ def store(
         IndexChange(
             VERSION,
             client.repository,
-            was.digest if was is not None else None,
+            was.manifest.digest if was is not None else None,
             made.digest,
             made.media_type,
             made.size,

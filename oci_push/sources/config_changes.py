@@ -45,7 +45,9 @@ def _change(value: dict[str, Any], asked: ConfigChanges) -> None:
     inner |= {key: text for key, text in texts if text is not None}
     if inner:
         found = value.get("config")
-        kept = dict(found) if isinstance(found, dict) else {}
+        if not isinstance(found, dict | None):
+            raise ValueError("image config: config is not an object")
+        kept = dict(found or {})
         for key, new in inner.items():
             if new:
                 kept[key] = new

@@ -18,6 +18,7 @@ from published import check_json
 from oci_push.engine.editing import ImageEdit
 from oci_push.model import media
 from oci_push.model.digest import Digest
+from oci_push.secret import Secret
 
 
 def stored(sandbox: Sandbox, target: str, repository: str = "team/app") -> dict[str, Any]:
@@ -284,3 +285,60 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(
     failed = program(*(places.get(one, one) for one in words), cwd=tmp_path, code=2).stderr
     assert message in failed
     assert not [one for one in sandbox.traffic.requests if one.method in ("PUT", "POST", "PATCH")]
+
+
+def manifest_with(path: Path, more: bytes, config: bytes | None = None) -> Layout:
+    """Write an image with more text in its manifest, as nobody's JSON library would, and this config."""
+    writer = LayoutWriter(path)
+    stored = writer.put(config or config_of(layer(3)), media.OCI_CONFIG)
+    fields = {"schemaVersion": 2, "mediaType": media.OCI_MANIFEST, "config": stored}
+    fields |= {"layers": [writer.put(layer(3), media.OCI_LAYER)]}
+    raw = json.dumps(fields).encode()
+    return writer.close(writer.put(raw[:-1] + more + b"}", media.OCI_MANIFEST))
+
+
+HALF = b',"annotations":{"a":"\\ud800"}'
+LONG = b',"annotations":{"a":"' + b"x" * (media.MAX_MANIFEST_BYTES - 800) + b'"}'
+
+
+@pytest.mark.parametrize(
+    ("more", "config", "words", "message"),
+    [
+        (HALF, None, ("annotate", "c=b"), "half a character that no JSON may hold"),
+        (b',"x":1e999', None, ("annotate", "a=b"), "a number or half a character"),
+        (LONG, None, ("annotate", f"b={'y' * 1000}"), "over the limit of 4194304"),
+        (b"", b'{"config":"x"}', ("mutate", "--user", "7"), "config is not an object"),
+        (b"", b'{"config":{"Env":[1]}}', ("mutate", "--env", "A=1"), "Env is not a list of texts"),
+        (b"", b'{"config":{"Labels":[]}}', ("mutate", "--label", "a=1"), "Labels is not an object"),
+        (b"", b"[]", ("mutate", "--user", "7"), "is not a JSON object"),
+        (b"", b'{"x":"\\udc00"}', ("mutate", "--user", "7"), "half a character"),
+        (b"", b'{"x":"' + b"y" * (8 << 20) + b'"}', ("mutate", "--user", "7"), "too many to be changed"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_written_again_is_an_error_of_the_image(
+    more: bytes, config: bytes | None, words: tuple[str, ...], message: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    name = pushed(sandbox, manifest_with(tmp_path / "image", more, config), "1")
+    failed = program(words[0], f"{name}:1", *words[1:], cwd=tmp_path, code=3).stderr
+    assert message in failed
+    assert not [one for one in sandbox.traffic.requests if one.method in ("PUT", "POST")]
+
+
+def test_with_a_login_that_may_push_there_and_read_elsewhere(tmp_path: Path) -> None:
+    options = SandboxOptions(auth="bearer", username="robot", password=Secret("secret-word"))
+    layout = two_platforms(tmp_path / "image")
+    words = ("-u", "robot", "--password-stdin")
+    with Sandbox(options=options) as sandbox:
+        one, other = f"{sandbox.address}/team/app", f"{sandbox.address}/other/app"
+        for command in (
+            ("push", f"oci:{layout.path}", f"{one}:1"),
+            ("annotate", f"{one}:1", "a=b", "--images"),
+            ("mutate", f"{one}:1", "--label", "a=b"),
+            ("mutate", f"{one}:1", f"{other}:1", "--user", "7"),
+            ("index", "create", f"{other}:2", f"{one}:1"),
+            ("index", "annotate", f"{other}:2", "c=d"),
+        ):
+            program(*command, *words, cwd=tmp_path, stdin="secret-word")
+        assert stored(sandbox, "2", "other/app")["annotations"] == {"c": "d"}
+        program("check", f"{other}:2", *words, cwd=tmp_path, stdin="secret-word")
