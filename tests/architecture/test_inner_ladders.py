@@ -43,7 +43,8 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("push",),
         ("ahead", "replicate"),
         ("pusher", "regions"),
-        ("machine", "unit"),
+        ("indexing", "machine", "unit"),
+        ("editing",),
     ),
     # Text with places; everything that gives it a meaning.
     "language": (("yaml_scalars",), ("document",), ("*",)),

@@ -253,7 +253,7 @@ def test_a_layer_that_wants_more_memory_is_read_all_the_same(tmp_path: Path) -> 
 
 
 def test_a_manifest_that_would_be_too_large_is_an_error(image: Layout) -> None:
-    with pytest.raises(SourceError, match="cannot be changed like this: manifest has"):
+    with pytest.raises(SourceError, match="cannot be changed: manifest has"):
         Read(image.path, Changes(annotations=(AnnotationChange("a", "b" * media.MAX_MANIFEST_BYTES),)))
 
 
