@@ -348,3 +348,12 @@ def _parsed(before: Manifest, value: dict[str, Any]) -> Manifest:
     if value == load_json(before.raw, "manifest"):
         return before
     return Manifest.parse(encode(value), str(value.get("mediaType") or before.media_type))
+
+
+def settings_below(settings: SourceSettings, changes: Changes) -> SourceSettings:
+    """Return how the source itself is read: what it makes is made as it is to be, so that nothing is made twice."""
+    form = changes.format or settings.format
+    if changes.recompress:
+        settings = replace(settings, compression=changes.recompress, level=changes.level)
+        form = "auto" if form == "docker" else form  # it may have layers that are only in docker's form afterwards
+    return replace(settings, format=form)
