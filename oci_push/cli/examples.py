@@ -30,6 +30,11 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "oci-push push docker://registry.example.com/team/app:1.4 mirror.example.com/team/app:1.4",
             ),
             Example(
+                "Its layers in zstd on the way",
+                "oci-push push docker://registry.example.com/team/app:1.4 mirror.example.com/team/app:1.4-zstd"
+                " --recompress zstd",
+            ),
+            Example(
                 "See what would be sent, and send nothing",
                 "oci-push push oci:image registry.example.com/team/app:1.4 --plan",
             ),
@@ -57,6 +62,52 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
         "delete": (
             Example(
                 "See what would go, and delete nothing", "oci-push delete registry.example.com/team/app:1.4 --dry-run"
+            ),
+        ),
+        "annotate": (
+            Example(
+                "Say where an image is from",
+                "oci-push annotate registry.example.com/team/app:1.4"
+                " org.opencontainers.image.source=https://example.com/app",
+            ),
+            Example(
+                "An index and each of its images, under another tag",
+                "oci-push annotate registry.example.com/team/app:all com.example.stage=tested --images --tag tested",
+            ),
+        ),
+        "mutate": (
+            Example(
+                "Labels and variables, under another tag",
+                "oci-push mutate registry.example.com/team/app:1.4 --label stage=tested --env LOG=info --tag tested",
+            ),
+            Example(
+                "Another command, on the way to a registry",
+                "oci-push mutate image.tar registry.example.com/team/app:1.5 --cmd 'serve --all'",
+            ),
+        ),
+        "index create": (
+            Example(
+                "One index of images that were pushed for each platform",
+                "oci-push index create registry.example.com/team/app:1.5"
+                " registry.example.com/team/app:1.4 image.tar=linux/arm64",
+            ),
+        ),
+        "index add": (
+            Example(
+                "One more platform",
+                "oci-push index add registry.example.com/team/app:all image.tar=linux/s390x",
+            ),
+        ),
+        "index remove": (
+            Example(
+                "All but one platform, under another tag",
+                "oci-push index remove registry.example.com/team/app:all linux/arm64 --tag small",
+            ),
+        ),
+        "index annotate": (
+            Example(
+                "Say where the source of it is",
+                "oci-push index annotate registry.example.com/team/app:all org.opencontainers.image.source=https://example.com/app",
             ),
         ),
         "tags": (Example("All of a repository", "oci-push tags registry.example.com/team/app"),),

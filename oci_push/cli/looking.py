@@ -68,12 +68,15 @@ class Looker(Struct, frozen=True):
 def looking(
     context: Context, access: Access, *, sources: Sequence[str] = (), repositories: Sequence[Repository] = ()
 ) -> Iterator[Looker]:
-    """Give what is needed to look at `sources` and `repositories`, reached as oci-push.yaml and the options say."""
+    """Give what is needed to look at `sources` and `repositories`, reached as oci-push.yaml and the options say.
+
+    Where both are given, a login of the command line is for the `repositories`, as with a push.
+    """
     if access.password_stdin and "-" in sources:
         raise ConfigError("--password-stdin and the source - cannot both read stdin")
     named = [one for one in map(repository_of, sources) if one is not None] + list(repositories)
     common = access.common(retries=_RETRIES)
-    hosts = tuple(dict.fromkeys(one.host for one in named))
+    hosts = tuple(dict.fromkeys(one.host for one in repositories or named))
     described = endpoints(access, named)
     with common.pusher(
         context, LineRenderer(quiet=True), endpoints=described, login_host=common.login_host(hosts)

@@ -15,7 +15,9 @@ from oci_push.cli.words import Argument
 from oci_push.engine.change import Deletion, Tagging
 from oci_push.engine.checkup import Checkup
 from oci_push.engine.compare import Diff
+from oci_push.engine.editing import ImageEdit
 from oci_push.engine.existence import Existence, NamedDigest
+from oci_push.engine.indexing import IndexChange
 from oci_push.engine.inspect import Inspection
 from oci_push.engine.listing import RepositoryList, TagList
 from oci_push.forms import schema as schema_of
@@ -35,6 +37,9 @@ LOOKS: Mapping[str, type[Struct]] = {
     "repos": RepositoryList,
     "tag": Tagging,
     "delete": Deletion,
+    "index": IndexChange,
+    "annotate": ImageEdit,
+    "mutate": ImageEdit,
 }
 """What commands print that look and change, by the command."""
 
