@@ -35,6 +35,7 @@ from oci_push.protocol import referrers
 from oci_push.protocol.call import BytesBody
 from oci_push.providers.base import complete
 from oci_push.providers.families import find_family
+from oci_push.providers.job_logins import find_job_login
 from oci_push.registry.clients import RegistryClients
 from oci_push.registry.repository import RepositoryClient
 from oci_push.registry.upload_store import UploadStore
@@ -116,9 +117,8 @@ class Pusher:
         self._home = home
         self._emit = emit
         self._stdin = this_environment.stdin
-        self._logins = AuthFiles.discover(
-            env, home=home, uid=this_environment.uid, run_command=command_runner(env, context.clock), emit=emit
-        )
+        run_command = command_runner(env, context.clock)
+        self._logins = AuthFiles.discover(env, home=home, uid=this_environment.uid, run_command=run_command, emit=emit)
         folder = memory_folder(env, home) if options.remember else None
         self._memory: Cache = NoCache()
         if folder:
@@ -141,6 +141,7 @@ class Pusher:
             upload_store=UploadStore(self._memory, folder) if lasts and folder else None,
             mount=options.mount,
             renewing=self._renewing.get,
+            run_command=run_command,
         )
 
     def close(self) -> None:
@@ -167,7 +168,7 @@ class Pusher:
         return self._registries.get(registry)
 
     def endpoint(self, repository: Repository, given: RegistryEndpoint | None = None) -> RegistryEndpoint:
-        """Decide how a repository's registry is reached: given, configured, or found in files."""
+        """Decide how a repository's registry is reached: given, configured, found in files, or as this job."""
         endpoint = given or self._options.endpoints.get(repository.host) or RegistryEndpoint(repository.host)
         has_own = endpoint.is_alone or endpoint.identity is not None
         given_login = self._options.credential if self._options.login_host in ("", repository.host) else None
@@ -178,12 +179,11 @@ class Pusher:
             credential = found.credential if found else None
         if credential is not None:
             credential = complete(credential, find_family(repository.host, endpoint.family))
-        tls = endpoint.tls
-        if tls == TlsConfig():
-            tls = self._options.tls
-        folders = certificate_folders(self._env, self._home)
-        tls = add_certificates(tls, repository.host, folders, self._tell_once)
+        tls = self._options.tls if endpoint.tls == TlsConfig() else endpoint.tls
+        tls = add_certificates(tls, repository.host, certificate_folders(self._env, self._home), self._tell_once)
         endpoint = replace(endpoint, credential=credential, tls=tls)
+        if credential is None and not has_own:
+            return replace(endpoint, credential=find_job_login(endpoint, self._env))
         if found is not None and found.kind != "auths" and credential is not None:
             self._renewing.setdefault(endpoint, self._renewed(repository, credential, endpoint.family))
         return endpoint

@@ -18,6 +18,15 @@ _TEXT = PlainText()
 _FLAG = Boolean(variable=False, words="be true or false")
 _TEXTS: Items[str] = Items(_TEXT)
 
+OIDC: Fields[None] = Fields(
+    {
+        "env": Field(PlainText(is_needed=True), "Variable that holds the token."),
+        "file": Field(PlainText(is_needed=True), "File with the token, which is read anew each time."),
+        "command": Field(Items(_TEXT, least=1), "Program and arguments that print the token."),
+    },
+    words="be auto, or one of env, file and command",
+    is_choice=True,
+)
 CREATION: Fields[None] = Fields(
     {
         "scan_on_push": Field(_FLAG, "Scan images when they are pushed.", default=False),
@@ -52,6 +61,15 @@ REGISTRY: Fields[None] = Fields(
         "password_file": Field(_TEXT, "File with the password, beside this one."),
         "token": Field(_TEXT, "A token in place of the password."),
         "token_file": Field(_TEXT, "File with the token."),
+        "oidc": Field(
+            OneOf[object]((PlainText(choices=("auto",)), OIDC)),
+            "Log in as the job itself: where its CI's ID token is got; auto asks the CI.",
+        ),
+        "oidc_audience": Field(_TEXT, "Audience of that token, where it is not the usual one."),
+        "workload_identity_provider": Field(_TEXT, "Google, with oidc: projects/N/locations/global/…/providers/NAME."),
+        "service_account": Field(_TEXT, "Google, with oidc: the account to act as."),
+        "connection_id": Field(_TEXT, "Docker Hub, with oidc: the organisation's connection; username is its name."),
+        "oidc_provider": Field(_TEXT, "JFrog, with oidc: name of the platform's OIDC integration."),
         "keyfile": Field(_TEXT, "Google: the key of a service account, as JSON."),
         "keyfile_path": Field(_TEXT, "Google: file with that key."),
         "location": Field(_TEXT, "Google: location of an Artifact Registry, such as europe-west1."),
@@ -68,7 +86,7 @@ REGISTRY: Fields[None] = Fields(
         "session_token": Field(_TEXT, "ECR: token of temporary keys."),
         "profile": Field(_TEXT, "ECR: profile of AWS's own configuration."),
         "account": Field(_TEXT, "ECR: the 12 digits of the account."),
-        "role_arn": Field(_TEXT, "ECR: role to assume."),
+        "role_arn": Field(_TEXT, "ECR: role to assume; with oidc for the job's own identity."),
         "aws_session_name": Field(_TEXT, "ECR: name of the role's session."),
         "aws_duration_seconds": Field(
             PlainText(pattern="^[0-9]+$", words="be a number"), "ECR: length of the role's session, 900 to 3600."

@@ -35,7 +35,7 @@ from oci_push.transport.dialing import Dialer
 from oci_push.transport.limits import Bandwidth, ConcurrencyLimiter
 from oci_push.transport.network_errors import Kind, Trouble, network_error, trouble_of
 from oci_push.transport.pool import Pool, Request, Response, check_headers, leave_secrets_behind
-from oci_push.transport.redirects import Origin, check_hop, join, origin
+from oci_push.transport.redirects import Origin, check_hop, join, origin, shown
 from oci_push.transport.settings import TransportSettings
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ _ANSWER_S = 300.0
 _LINGER_S = 3.0
 _ONCE = RetryPolicy(attempts=1)
 _FAR_OFF = "it asks to be left alone for longer than is waited here (Retry-After); try again later"
+_STAYS = "what is sent there is secret and for that place alone: does a proxy want a login, or is the address wrong?"
 _ASSUMED_BYTES_PER_S = 1_000_000.0
 _FAR_S = 0.002
 """From this round trip on, waiting for one costs more than the work on a request."""
@@ -60,7 +61,8 @@ _FAR_S = 0.002
 class Session:
     """Talk to one registry as one login; used by many threads at once. Close it when done.
 
-    `limiter` and `bandwidth` are those of the host and of the run where several sessions share them.
+    `limiter` and `bandwidth` are those of the host and of the run where several sessions share them. `is_public` says
+    that it is a place on the internet: it is connected to at public addresses only.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Session:
         *,
         limiter: ConcurrencyLimiter | None = None,
         bandwidth: Bandwidth | None = None,
+        is_public: bool = False,
     ) -> None:
         self.endpoint = endpoint
         self._hints = hints or {}
@@ -87,7 +90,9 @@ class Session:
         self._context = context
         self._expected = 0
         self._connecting = 0
-        self._dialer = Dialer(endpoint, self._origin, settings.env, settings.network, self._measured)
+        self._dialer = Dialer(
+            endpoint, self._origin, settings.env, settings.network, self._measured, is_public=is_public
+        )
         self._is_proxied = self._dialer.proxy(self._origin) is not None
         self.limits = ""
         """What the registry last told of its rate limits, for people."""
@@ -281,6 +286,10 @@ class Session:
             if response.status not in _REDIRECTS or location is None:
                 return response
             response.close()
+            if not call.redirects:
+                raise ProtocolViolationError(
+                    f"{what}: redirects to {shown(join(url, location))}; refused", hint=_STAYS, method=method
+                )
             url = join(url, location)
             target = check_hop(self._origin, url, what)
             if response.status == 303:
