@@ -20,7 +20,6 @@ from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.identity import CloudIdentity, RegionalIdentity, RepositoryCreation
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Call, Reply
-from oci_push.protocol.claims import Claims
 from oci_push.protocol.uploads import UploadMethod
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.commands import RunCommand, no_command
@@ -30,6 +29,7 @@ from oci_push.secret import Secret
 from oci_push.transport.credentials import CredentialProvider
 
 if TYPE_CHECKING:
+    from oci_push.protocol.claims import Claims
     from oci_push.providers.replication import Replication
 
 MIB = 1024 * 1024

@@ -106,12 +106,17 @@ class Aws:
         """Return the answer, or the library's error as a value."""
         from botocore import xform_name
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
+
+        from oci_push.providers.ecr.error_responses import UnreadableAnswerError
 
         try:
             client = self._client(context, service, keys)
             return self._attended(context, lambda: getattr(client, xform_name(operation))(**parameters))
         except (BotoCoreError, ClientError) as problem:
             return problem
+        except ResponseParserError:
+            return UnreadableAnswerError()  # theirs quotes the answer, which may repeat what was sent
 
     def _client(self, context: Context, service: str, keys: _Keys | None) -> Any:
         session = self._session(context)

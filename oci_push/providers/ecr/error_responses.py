@@ -40,6 +40,10 @@ _WAITS = frozenset({"IDPCommunicationError", "ServerException", "InternalFailure
 _MOST_TEXT = 400
 
 
+class UnreadableAnswerError(Exception):
+    """Tell of an answer that is not AWS's: a proxy's page, a redirect."""
+
+
 def code_of(problem: Exception) -> str:
     """Return AWS's error code, or nothing where no answer came."""
     return str(problem.response.get("Error", {}).get("Code", "")) if isinstance(problem, aws.ClientError) else ""
@@ -49,6 +53,10 @@ def translate(problem: Exception, what: str, action: str) -> OciPushError:
     """Return our error for a library's; `what` is the object, `action` the IAM action (``ecr:CreateRepository``)."""
     if isinstance(problem, aws.ClientError):
         return _answered(problem, what, action)
+    if isinstance(problem, UnreadableAnswerError):
+        return UnavailableError(
+            f"{what}: what answers {action} is not AWS", hint="does a proxy want a login? is AWS_ENDPOINT_URL right?"
+        )
     text = quoted(str(problem), _MOST_TEXT)
     if isinstance(problem, aws.ProfileNotFound):
         return CredentialsError(f"{what}: {text}", hint="check AWS_PROFILE, the profile option and ~/.aws/config")
