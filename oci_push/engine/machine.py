@@ -28,7 +28,7 @@ from oci_push.engine.pusher import MEMORY_FILE, memory_folder
 from oci_push.errors import ConfigError, CredentialsError
 from oci_push.model.endpoint import TlsConfig
 from oci_push.providers.job_logins import job_logins
-from oci_push.providers.job_tokens import find_service
+from oci_push.providers.job_tokens import declared_tokens, find_service, told
 from oci_push.runtime.cache import SqliteCache
 from oci_push.runtime.clock import Clock
 from oci_push.transport.proxies import find_proxy
@@ -258,9 +258,15 @@ def _identity(machine: Machine) -> Iterator[Noticed]:
     if service is None:
         yield _ok("no CI that gives a job an ID token")
     else:
+        declared = declared_tokens(machine.env)
         reason = service.missing(machine.env)
+        if not service.is_asked and not declared:
+            reason = "this job has declared no ID token"
         hint = f"if a registry is to be logged in to by oidc: {service.hint}" if reason else ""
-        yield Noticed(Verdict.OK, f"{service.name}: {reason or 'the job can be asked for an ID token'}", hint)
+        if reason or service.is_asked:
+            yield Noticed(Verdict.OK, f"{service.name}: {reason or 'it can be asked for ID tokens'}", hint)
+        for name, claims in declared.items():
+            yield _ok(f"{service.name}: {name} has {told(claims, machine.clock.now())}")
     for host, login in job_logins(machine.env):
         yield _ok(f"{host} by {login.source}, unless a login is found elsewhere")
 

@@ -42,7 +42,8 @@ class CiService(Struct, frozen=True):
     """One CI: how it is told by the environment, and how it is asked for a token.
 
     `secret` is the variable without which it is not asked: a configuration that was found needs a leave to use that.
-    `missing` says why a job may have no token, or nothing; `hint` what to do then, ``<aud>`` standing for the audience.
+    Where it is not `is_asked`, a job has declared its tokens. `missing` says why a job may have none, or nothing;
+    `hint` what to do then, ``<aud>`` standing for the audience.
     """
 
     name: str
@@ -51,6 +52,7 @@ class CiService(Struct, frozen=True):
     missing: Callable[[Mapping[str, str]], str] = lambda _: ""
     hint: str = ""
     secret: str = ""
+    is_asked: bool = True
 
 
 def ask_for_token(wanted: JobToken, audience: str, tokens: TokenClient, context: Context) -> IdToken:
@@ -126,7 +128,7 @@ def explained(token: IdToken, now: float) -> Iterator[None]:
         yield
     except CredentialsError as error:
         says = f"the token says {told(token.claims, now)}"
-        raise error.with_hint(f"{error.hint}; {says}" if error.hint else says) from None
+        raise error.with_hint(f"{error.hint} ({says})" if error.hint else says) from None
 
 
 def told(claims: Claims, now: float) -> str:
@@ -216,15 +218,24 @@ def _ask_codefresh(audience: str, tokens: TokenClient, context: Context) -> str:
     return text_in(answer, "id_token", f"{what}: its answer")
 
 
+def declared_tokens(env: Mapping[str, str]) -> dict[str, Claims]:
+    """Return what the ID tokens say that GitLab has put into variables, by the variables' names."""
+    found = {}
+    for name in sorted(env) if env.get("GITLAB_CI") else ():
+        text = env[name].strip()
+        claims = read_claims(Secret(text)) if _JWT.fullmatch(text) else None
+        if claims and claims.issuer == env.get("CI_SERVER_URL"):
+            found[name] = claims
+    return found
+
+
 def _ask_gitlab(audience: str, tokens: TokenClient, context: Context) -> str:
     """Return what was declared: under the usual name for the audience, or under any."""
     env = tokens.cloud.env
     usual = re.sub("[^A-Z0-9]", "_", audience.upper()) + "_ID_TOKEN"
-    for name in (usual, *sorted(env)):
-        text = env.get(name, "").strip()
-        claims = read_claims(Secret(text)) if _JWT.fullmatch(text) else None
-        if claims and audience in claims.audiences and (name == usual or claims.issuer == env.get("CI_SERVER_URL")):
-            return text
+    found = [name for name, claims in declared_tokens(env).items() if audience in claims.audiences]
+    if found:
+        return env[usual if usual in found else found[0]]
     raise CredentialsError(
         f"GitLab CI: the job has no ID token for {audience}", hint=_GITLAB_HINT.replace("<aud>", audience)
     )
@@ -263,7 +274,7 @@ SERVICES = (
     ),
     # GitLab documentation, "OpenID Connect (OIDC) Authentication Using ID Tokens": declared, never asked for. The usual
     # name is that of PyPI's package ``id``.
-    CiService("GitLab CI", lambda env: bool(env.get("GITLAB_CI")), _ask_gitlab, hint=_GITLAB_HINT),
+    CiService("GitLab CI", lambda env: bool(env.get("GITLAB_CI")), _ask_gitlab, hint=_GITLAB_HINT, is_asked=False),
     # Buildkite documentation, "buildkite-agent oidc".
     CiService("Buildkite", lambda env: bool(env.get("BUILDKITE")), _ask_buildkite),
     # CircleCI documentation, "Using OpenID Connect tokens in jobs" and "OpenID Connect tokens with custom claims".

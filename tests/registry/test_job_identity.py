@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import logging
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 from certificates import Authority
 from cloudendpoints import Answered, Asked, AzureRegistry, Endpoint
-from jobs import CIS, SUBJECT, Exchange, Issuer, Job, World, basic_registry, secured
+from jobs import CIS, REQUEST_TOKEN, SUBJECT, Exchange, Issuer, Job, World, basic_registry, secured
 
 from oci_push.errors import CredentialsError, OciPushError
 from oci_push.events import ignore
@@ -242,6 +244,32 @@ def test_a_refusal_says_what_the_token_says_and_never_shows_it(registry: str, st
     assert stage.exchange.seen == []
 
 
+def repeat(asked: Asked) -> Answered:
+    """Refuse with all that was sent, as it was and unpacked."""
+    authorization = asked.headers.get("authorization", "")
+    with contextlib.suppress(ValueError):
+        authorization += " " + base64.b64decode(authorization.removeprefix("Basic "), validate=True).decode()
+    said = f"{authorization} {json.dumps(dict(asked.fields))} {asked.body.decode()}"
+    return Answered(400, {"error": said, "error_description": said, "message": said, "errors": [{"message": said}]})
+
+
+@pytest.mark.parametrize("registry", TRUSTS)
+def test_an_exchange_that_repeats_what_it_was_sent_has_it_shown_nowhere(
+    registry: str, stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    trust = TRUSTS[registry]
+    prepare(stage, trust)
+    for server in (stage.web, stage.registry):
+        for path in set(server.answers) - {"/v2/"}:
+            server.answers[path] = repeat
+    with caplog.at_level(logging.DEBUG):
+        error = stage.refusal(trust)
+    told = "".join(traceback.format_exception(error)) + str(error.hint) + caplog.text
+    for token in ISSUER.made:
+        assert not any(part in told for part in token.split(".")[1:])
+    assert REQUEST_TOKEN not in told
+
+
 @pytest.mark.parametrize("registry", TRUSTS)
 def test_a_redirect_takes_the_token_nowhere(registry: str, stage: Stage) -> None:
     trust = TRUSTS[registry]
@@ -394,7 +422,7 @@ def test_gitlabs_usual_name_for_an_audience_goes_before_others(stage: Stage) -> 
 
 def test_gitlab_takes_no_token_of_another_issuer_that_lies_about(stage: Stage) -> None:
     stage.play(TRUSTS["Quay"], ISSUER)
-    stage.job.env |= {"GITLAB_CI": "true", "CI_SERVER_URL": "https://gitlab.example"}
+    stage.job.env |= {"GITLAB_CI": "true", "CI_SERVER_URL": "https://gitlab.example"}  # not the issuer
     stage.job.env["LIES_ABOUT"] = ISSUER.token("https://quay.io")
     assert "has no ID token" in str(stage.refusal(TRUSTS["Quay"]))
 
