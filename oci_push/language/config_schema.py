@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from oci_push.language.document import Node, Scalar, YamlEntry, YamlMapping, YamlSequence
 from oci_push.language.integrations import PROVIDERS
-from oci_push.language.scalar_rules import Anything, Boolean, PlainText
+from oci_push.language.scalar_rules import Anything, Boolean, Choice, PlainText
 from oci_push.language.scalars import entries
 from oci_push.language.schema import Entries, Field, Fields, Items, OneOf, snake_case
 from oci_push.providers.families import FAMILY_NAMES
@@ -62,7 +62,7 @@ REGISTRY: Fields[None] = Fields(
         "token": Field(_TEXT, "A token in place of the password."),
         "token_file": Field(_TEXT, "File with the token."),
         "oidc": Field(
-            OneOf[object]((PlainText(choices=("auto",)), OIDC)),
+            OneOf[object]((Choice(("auto",)), OIDC)),
             "Log in as the job itself: where its CI's ID token is got; auto asks the CI.",
         ),
         "oidc_audience": Field(_TEXT, "Audience of that token, where it is not the usual one."),

@@ -16,6 +16,7 @@ import pytest
 from certificates import Authority
 from cloudendpoints import Answered, Asked, AzureRegistry, Endpoint
 from jobs import CIS, REQUEST_TOKEN, SUBJECT, Exchange, Issuer, Job, World, basic_registry, secured
+from wayproxy import WayProxy
 
 from oci_push.errors import CredentialsError, OciPushError
 from oci_push.events import ignore
@@ -93,6 +94,7 @@ class Stage:
     authority: Authority
     clock: FakeClock = field(default_factory=FakeClock)
     addresses: dict[str, str] = field(default_factory=dict)
+    attempts: int = 1
     exchange: Exchange = field(init=False)
 
     def play(self, trust: Trust, issuer: Issuer) -> None:
@@ -147,7 +149,7 @@ class Stage:
         """Give the clients of one run in the job."""
         env = {**self.job.env, "SSL_CERT_FILE": str(self.authority.path)}
         network = World(dict.fromkeys(HOSTS, self.web.address), self.addresses)
-        settings = TransportSettings(call_retry=RetryPolicy(attempts=1), env=env, network=network)
+        settings = TransportSettings(call_retry=RetryPolicy(attempts=self.attempts), env=env, network=network)
         made = RegistryClients(
             Context(self.clock),
             settings,
@@ -473,3 +475,28 @@ def test_jfrogs_user_is_read_from_its_token_where_the_answer_does_not_say(stage:
         subject, fields, {"access_token": "opaque"}
     )
     assert "its answer names no user" in str(stage.refusal(trust))
+
+
+def test_an_exchange_that_wants_less_haste_is_asked_again(stage: Stage) -> None:
+    trust = TRUSTS["Docker Hub"]
+    prepare(stage, trust)
+    good = stage.web.answers["/oauth/token"]
+    haste = iter([Answered(429, {"error": "slow_down"}, {"Retry-After": "7"})])
+    stage.web.answers["/oauth/token"] = lambda asked: next(haste, None) or good(asked)
+    stage.attempts = 2
+    began = stage.clock.time
+    with stage.clients() as clients:
+        stage.enter(trust, clients)
+    assert len(stage.exchange.seen) == 1
+    assert stage.clock.time - began >= 7
+
+
+@pytest.mark.parametrize("registry", ["Google", "Azure", "Docker Hub"])
+def test_a_proxy_that_resolves_names_is_not_asked_for_a_private_address(registry: str, stage: Stage) -> None:
+    trust = TRUSTS[registry]
+    prepare(stage, trust)
+    with WayProxy(stage.web.address) as proxy:
+        stage.job.env["HTTPS_PROXY"] = f"http://{proxy.host}"
+        stage.addresses = dict.fromkeys(HOSTS, "10.1.2.3")
+        assert "address 10.1.2.3; refused" in str(stage.refusal(trust))
+        assert proxy.asked == []

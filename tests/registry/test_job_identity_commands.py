@@ -9,15 +9,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from certificates import Authority
 from cloudendpoints import Answered, Asked, Endpoint
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
 from images import layer, make_layout
-from jobs import CIS, REQUEST_TOKEN, SUBJECT, Exchange, Issuer, Job
+from jobs import CIS, REQUEST_TOKEN, SUBJECT, Exchange, Issuer, Job, secured
 from program import program
+from wayproxy import WayProxy
 
 from oci_push.errors import ConfigError
 from oci_push.language.config import load_config
 from oci_push.language.config_values import Allowed, ConfigOrigin
 from oci_push.model.identity import JobToken
+from oci_push.secret import Secret
 
 ISSUER = Issuer()
 ROBOT, PASSWORD = "acme+ci", "robots-short-password"
@@ -228,6 +233,9 @@ class TestFoundConfigurations:
         ("domain: quay.io, oidc_audience: x", '"oidc_audience" has no effect without oidc'),
         (f"provider: dockerhub, connection_id: {CONNECTION}", '"connection_id" has no effect without oidc'),
         ("domain: quay.io, oidc: maybe", '"oidc" must be one of [auto]'),
+        ("domain: quay.io, oidc: ", '"oidc" must be one of [auto]'),
+        ("domain: quay.io, oidc: '${MODE}'", '"oidc" must be one of [auto]'),
+        ("domain: quay.io, oidc: {env: }", '"env" is not allowed to be empty'),
         (
             "domain: quay.io, oidc: {env: A, file: b}",
             "contains a conflict between exclusive peers [env, file, command]",
@@ -361,3 +369,40 @@ def test_what_asks_for_a_token_is_masked_from_the_start(job: Job) -> None:
     done = program("run", "p.yml", "--sandbox", "--config", "oci-push.yaml", cwd=job.folder, **job.env)
     assert "***" in done.stdout + done.stderr
     assert REQUEST_TOKEN not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_push_logs_in_by_google_through_a_proxy_with_nothing_but_an_entry(
+    is_named: bool, job: Job, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "authority")
+    exchange = Exchange(ISSUER, f"https://iam.googleapis.com/{PROVIDER}")
+    fields = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "audience": f"//iam.googleapis.com/{PROVIDER}",
+        "scope": "https://www.googleapis.com/auth/cloud-platform",
+        "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+    }
+    good = {"access_token": "ya29-access-token", "expires_in": 3600}
+    answer = exchange.answers(lambda asked: asked.fields["subject_token"], fields, good)
+    certificate = authority.issue("web", hosts=("sts.googleapis.com",))
+    options = SandboxOptions(auth="bearer", username="oauth2accesstoken", password=Secret("ya29-access-token"))
+    make_layout(tmp_path / "image", layer(1))
+    with (
+        secured(Endpoint({"/v1/token": answer}), certificate.server_context()) as web,
+        WayProxy(web.address) as proxy,
+        Sandbox(options=options) as sandbox,
+    ):
+        entry = "name: gar, provider: gar, location: europe, oidc: auto, plain_http: true"
+        more = f"workload_identity_provider: {PROVIDER}, address: '{sandbox.address}'"
+        (tmp_path / "oci-push.yaml").write_text(f"registries: [{{{entry}, {more}}}]\n")
+        env = {**job.env, "HTTPS_PROXY": f"http://{proxy.host}", "SSL_CERT_FILE": str(authority.path)}
+        env |= {"OCI_PUSH_CONFIG": "oci-push.yaml"} if is_named else {}
+        words = ("push", "oci:image", "europe-docker.pkg.dev/acme/app:1", "--retries", "0")
+        done = program(*words, code=0 if is_named else None, cwd=tmp_path, **env)
+        assert tuple(sandbox.store.tags("acme/app")) == (("1",) if is_named else ())
+        assert (len(exchange.seen), len(job.questions())) == ((1, 1) if is_named else (0, 0))
+        assert ("sts.googleapis.com:443" in proxy.asked) == is_named
+    if not is_named:
+        assert "this file was found, not named" in done.stderr
