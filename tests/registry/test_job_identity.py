@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,7 @@ from oci_push.providers.google import GoogleIdentity
 from oci_push.providers.quay import QuayIdentity
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.commands import command_runner
+from oci_push.runtime.commands import Finished, RunCommand, command_runner
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.transport.settings import TransportSettings
@@ -95,6 +95,7 @@ class Stage:
     clock: FakeClock = field(default_factory=FakeClock)
     addresses: dict[str, str] = field(default_factory=dict)
     attempts: int = 1
+    run_command: RunCommand | None = None
     exchange: Exchange = field(init=False)
 
     def play(self, trust: Trust, issuer: Issuer) -> None:
@@ -156,7 +157,7 @@ class Stage:
             blob_retry=RetryPolicy(attempts=1),
             random=lambda: 0.5,
             emit=ignore,
-            run_command=command_runner(env, self.clock),
+            run_command=self.run_command or command_runner(env, self.clock),
         )
         with contextlib.closing(made):
             yield made
@@ -436,6 +437,40 @@ def test_a_program_that_fails_is_told_with_its_words_and_not_with_its_output(sta
     error = stage.refusal(trust)
     assert "command /bin/sh: failed with exit code 3 (no such job)" in str(error)
     assert "secret-word" not in f"{error} {error.hint}"
+
+
+@pytest.mark.parametrize(
+    ("oidc", "message"),
+    [
+        (JobToken(env="NAMED"), "variable NAMED: has no ID token of the job"),
+        (JobToken(file="/nowhere/token"), "file /nowhere/token: cannot be read"),
+        (JobToken(command=("/nowhere/program",)), "command /nowhere/program: there is no such program"),
+        (JobToken(command=("/etc/hostname",)), "command /etc/hostname: cannot be run"),
+        (JobToken(command=("/bin/true",)), "ID token from command /bin/true: the token is empty"),
+    ],
+)
+def test_what_is_named_and_not_there_is_told(oidc: JobToken, message: str, stage: Stage) -> None:
+    stage.play(named(oidc), ISSUER)
+    error = stage.refusal(named(oidc))
+    assert message in str(error)
+    assert error.hint
+
+
+def test_a_program_that_does_not_end_is_not_waited_for(stage: Stage) -> None:
+    def never(argv: Sequence[str], stdin: bytes, timeout_s: float) -> Finished:
+        raise TimeoutError(f"no end after {timeout_s:g} s")
+
+    trust = named(JobToken(command=("sleep", "infinity")))
+    stage.play(trust, ISSUER)
+    stage.run_command = never
+    assert "command sleep: gave no token within 60 s" in str(stage.refusal(trust))
+
+
+def test_a_token_without_an_end_is_sent_and_told(stage: Stage) -> None:
+    trust = named(token_from("env", ISSUER.token("https://quay.io", exp="never"), stage))
+    stage.play(trust, ISSUER)
+    stage.registry.answers["/oauth2/federation/robot/token"] = repeat
+    assert "aud https://quay.io, and no end" in (stage.refusal(trust).hint or "")
 
 
 def test_azures_tenant_is_missed_before_a_token_is_made(stage: Stage) -> None:

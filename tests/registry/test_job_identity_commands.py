@@ -14,7 +14,7 @@ from cloudendpoints import Answered, Asked, Endpoint
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import layer, make_layout
-from jobs import CIS, REQUEST_TOKEN, SUBJECT, Exchange, Issuer, Job, secured
+from jobs import CIS, REQUEST_TOKEN, SUBJECT, Exchange, Issuer, Job, basic_registry, secured
 from program import program
 from wayproxy import WayProxy
 
@@ -22,6 +22,7 @@ from oci_push.errors import ConfigError
 from oci_push.language.config import load_config
 from oci_push.language.config_values import Allowed, ConfigOrigin
 from oci_push.model.identity import JobToken
+from oci_push.providers.job_logins import job_logins
 from oci_push.secret import Secret
 
 ISSUER = Issuer()
@@ -349,6 +350,55 @@ class TestJobLogins:
         env = GHCR
         (row,) = json.loads(program("whoami", "--json", cwd=tmp_path, **env).stdout)
         assert row["user"] == "me"
+
+    @pytest.mark.parametrize("env", [GHCR, {**GITLAB, "CI_JOB_TOKEN": "glcbt-0123456789"}], ids=["GitHub", "GitLab"])
+    def test_it_lets_the_job_in_and_is_told(self, env: dict[str, str], tmp_path: Path) -> None:
+        host, user, password, source = next(
+            (host, login.username, login.password.reveal(), login.source)
+            for host, login in job_logins(env)
+            if login.password
+        )
+        authority = Authority(tmp_path / "authority")
+        certificate = authority.issue("web", hosts=(host,))
+        answers = {"/v2/": basic_registry(user, password)}
+        with (
+            secured(Endpoint(answers), certificate.server_context()) as web,
+            WayProxy(web.address) as proxy,
+        ):
+            around = {**env, "HTTPS_PROXY": f"http://{proxy.host}", "SSL_CERT_FILE": str(authority.path)}
+            done = program("auth", "explain", f"{host}/acme/app:1", cwd=tmp_path, **around)
+            assert [asked.headers.get("authorization", "")[:6] for asked in web.asked if asked.path == "/v2/"][-1:] == [
+                "Basic "
+            ]
+        assert f"login       user {user}, from {source}" in done.stdout
+        assert f"considered  {source}: chosen" in done.stdout
+        assert password not in done.stdout + done.stderr
+
+    @pytest.mark.parametrize("option", ["--plain-http", "--skip-tls-verify"])
+    def test_it_is_not_sent_where_anybody_could_read_it(self, option: str, tmp_path: Path) -> None:
+        with Endpoint({}) as nowhere:
+            around = {**GHCR, "HTTPS_PROXY": nowhere.url, "HTTP_PROXY": nowhere.url}
+            done = program("auth", "explain", "ghcr.io/acme/app:1", option, code=None, cwd=tmp_path, **around)
+        assert "GITHUB_TOKEN" not in done.stdout
+
+    def test_one_that_no_header_can_carry_is_as_good_as_none(self, tmp_path: Path) -> None:
+        env = {**GHCR, "GITHUB_TOKEN": "ghs_0123456789\nand more"}
+        assert "no logins" in program("whoami", cwd=tmp_path, **env).stdout
+
+    def test_a_named_registry_that_says_nothing_of_logins_gets_it(self, tmp_path: Path) -> None:
+        (tmp_path / "c.yaml").write_text("registries: [{name: g, domain: ghcr.io}]")
+        env = {**GHCR, "HTTPS_PROXY": "http://127.0.0.1:1"}
+        done = program("auth", "explain", "g", "--config", "c.yaml", code=None, cwd=tmp_path, **env)
+        assert "GITHUB_TOKEN of the GitHub Actions job: chosen" in done.stdout
+
+    def test_a_found_file_that_leads_it_elsewhere_does_not_get_it(self, tmp_path: Path) -> None:
+        with Endpoint({}) as elsewhere:
+            (tmp_path / "oci-push.yaml").write_text(
+                f"registries: [{{name: g, domain: ghcr.io, address: '{elsewhere.address}', plain_http: true}}]"
+            )
+            done = program("auth", "explain", "g", code=None, cwd=tmp_path, **GHCR)
+            assert all("authorization" not in asked.headers for asked in elsewhere.asked)
+        assert "GITHUB_TOKEN" not in done.stdout
 
 
 def test_an_integrations_identity_is_told_without_asking_anybody(job: Job) -> None:
