@@ -1,7 +1,7 @@
 """The key ``oidc`` of a registry: with whose token a job logs in, what cannot be, and what a found file may not have.
 
 A file that was merely found may be a stranger's: it gets a token only where the user has allowed the variable that
-gives it, as any other variable; it never names a program to run.
+gives it, as any other variable; it names neither a file with one nor a program to run.
 """
 
 from __future__ import annotations
@@ -76,12 +76,13 @@ def job_token(node: Node, audience: str, values: ValueReader) -> JobToken | None
             return None
         Secret(values.env.get(variable, "").strip())  # it is masked from now on
         return JobToken(env=variable, audience=audience)
+    if not values.origin.is_named:
+        # Also in its own folder: an earlier step may have left a token there that is for somebody else.
+        _refuse(node, "may not name a program to run" if command else "may not name a file with a token", values)
+        return None
     if isinstance(path, Scalar):
         place = values.path(path, "oidc.file")
         return JobToken(file=place, audience=audience) if place else None
-    if not values.origin.is_named:
-        _refuse(node, "may not name a program to run", values)
-        return None
     words = tuple(values.expanded(item) or "" for item in items(command) if isinstance(item, Scalar))
     return JobToken(command=words, audience=audience) if words else None
 
