@@ -14,6 +14,7 @@ from ecrfront import host_of
 from ecrworld import HOME, EcrWorld
 from images import layer, make_layout
 from jobs import CIS, SUBJECT, Issuer, Job
+from msgspec.structs import replace
 
 from oci_push.errors import CredentialsError, OciPushError
 from oci_push.model.endpoint import RegistryEndpoint
@@ -103,6 +104,14 @@ def test_a_job_of_each_ci_assumes_the_role_by_its_token(
     assert [call.split()[1] for call in ecr.aws.calls] == ["AssumeRoleWithWebIdentity", "GetAuthorizationToken"]
     assert ecr.aws.calls[0].startswith("- ")  # nobody signed it
     assert job.questions() == ([] if ci == "GitLab CI" else [AUDIENCE])
+
+
+def test_a_role_in_china_wants_another_audience(ecr: EcrWorld, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_keys(monkeypatch)
+    CIS["GitHub Actions"](job, "")
+    identity = replace(FOR_JOB, role_arn=ROLE.replace("arn:aws:", "arn:aws-cn:"))
+    password(services(ecr, job, identity, "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"), ecr)
+    assert job.questions() == ["sts.amazonaws.com.cn"]
 
 
 def test_keys_that_lie_about_are_not_used(ecr: EcrWorld, job: Job) -> None:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from boto3.session import Session
 
 T = TypeVar("T")
-AUDIENCE = "sts.amazonaws.com"
-"""What STS wants an ID token to be made for, unless the role's trust policy names something else."""
+AUDIENCE, AUDIENCE_IN_CHINA = "sts.amazonaws.com", "sts.amazonaws.com.cn"
+"""What ID tokens are made for (aws-actions/configure-aws-credentials, README), unless a role's trust says otherwise."""
 _CONNECT_S, _READ_S = 10, 30
 _EARLY_SHARE = 0.1
 
@@ -127,7 +127,8 @@ class Aws:
     def id_token(self, context: Context) -> IdToken:
         """Return a new ID token of the job for STS; raises `CredentialsError`."""
         tokens = TokenClient(self._cloud, context)
-        return ask_for_token(self._identity.oidc or JobToken(), AUDIENCE, tokens, context)
+        audience = AUDIENCE_IN_CHINA if self._identity.role_arn.startswith("arn:aws-cn:") else AUDIENCE
+        return ask_for_token(self._identity.oidc or JobToken(), audience, tokens, context)
 
     def _make_client(self, session: Session, service: str, keys: _Keys | None) -> Any:
         from botocore import UNSIGNED

@@ -49,6 +49,21 @@ def test_what_is_no_token_is_none(text: str) -> None:
     assert read_claims(Secret(text)) is None
 
 
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "repo:octo-org@123456/octo-repo@789012:ref:refs/heads/main",
+        "repo:octo-org/octo-repo:environment:prod",
+        "project_path:group/app:ref_type:branch:ref:main",
+        "organization:acme:pipeline:app:ref:refs/heads/main:commit:9f3182061f1e2cca4702c368cbc039b7dc9d4485:step:push",
+        "org/00000000-1111-2222-3333-444444444444/project/x/user/y",
+        "account:5f30ebd30312313ae7f17948:pipeline:64de5cd47626b3ca134e760a:scm_ref:main",
+    ],
+)
+def test_each_cis_subject_is_told_as_it_is(subject: str) -> None:
+    assert f"sub {subject}, " in str(Claims("https://ci.example", subject))
+
+
 def test_claims_are_told_on_one_line_and_not_without_an_end() -> None:
     told = str(Claims("https://ci.example\n::error::", "x" * 1000))
     assert "\n" not in told
