@@ -63,7 +63,8 @@ REGISTRY: Fields[None] = Fields(
         "token_file": Field(_TEXT, "File with the token."),
         "oidc": Field(
             OneOf[object]((Choice(("auto",)), OIDC)),
-            "Log in as the job itself: where its CI's ID token is got; auto asks the CI.",
+            "Log in as the job itself, by its CI's ID token: auto asks the CI, {env: NAME}, {file: PATH} or"
+            " {command: [PROGRAM, …]} gives it.",
         ),
         "oidc_audience": Field(_TEXT, "Audience of that token, where it is not the usual one."),
         "workload_identity_provider": Field(_TEXT, "Google, with oidc: projects/N/locations/global/…/providers/NAME."),
