@@ -59,7 +59,8 @@ class RegistryReader:
         inside = keys.apart("" if is_loose else domain or (cloud.DOMAIN if cloud else ""))
         identity: CloudIdentity | None = None
         secrets: Mapping[str, SecretSource] = {}
-        taker = find_family(domain or "domain.invalid", family) if provider == "other" else of_provider
+        said = family if family in FAMILY_NAMES else ""  # another is told of as such
+        taker = find_family(domain or "domain.invalid", said) if provider == "other" else of_provider
         for one in complaints(keys.found, taker, domain):
             keys.error(keys.found[one.key].location, one.message, one.hint or None)
         oidc = keys.found.get("oidc")

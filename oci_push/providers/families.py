@@ -135,8 +135,8 @@ FAMILIES: tuple[Family, ...] = (
         ("ghcr.io",),
         filler_user="token",
         hints={
-            403: "a classic token needs write:packages, a workflow's GITHUB_TOKEN permissions: {packages: write}, and the"
-            " package must allow the repository that it comes from",
+            403: "a classic token needs write:packages, a workflow's GITHUB_TOKEN permissions: {packages: write}, and"
+            " the package must allow the repository that it comes from",
             413: "ghcr.io takes layers of 10 GB at most, each within 10 minutes",
         },
     ),
