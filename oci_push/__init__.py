@@ -60,13 +60,16 @@ if TYPE_CHECKING:
     from oci_push.model.reference import Repository as Repository
     from oci_push.providers.ecr.identity import AwsIdentity as AwsIdentity
     from oci_push.providers.ecr.identity import EcrCreation as EcrCreation
+    from oci_push.runner.image_plan import ImagePlan as ImagePlan
+    from oci_push.runner.image_plan import PlannedAmounts as PlannedAmounts
+    from oci_push.runner.image_plan import PlannedBlob as PlannedBlob
+    from oci_push.runner.image_plan import PlannedTag as PlannedTag
+    from oci_push.runner.image_plan import PlannedTarget as PlannedTarget
+    from oci_push.runner.image_plan import PlannedWay as PlannedWay
     from oci_push.runner.report import BlobForm as BlobForm
-    from oci_push.runner.report import ImagePlan as ImagePlan
     from oci_push.runner.report import PipelinePlan as PipelinePlan
     from oci_push.runner.report import PipelineReport as PipelineReport
-    from oci_push.runner.report import PlannedBlob as PlannedBlob
     from oci_push.runner.report import PlannedStepForm as PlannedStepForm
-    from oci_push.runner.report import PlannedTarget as PlannedTarget
     from oci_push.runner.report import PushReport as PushReport
     from oci_push.runner.report import ReplicaForm as ReplicaForm
     from oci_push.runner.report import ReplicationReport as ReplicationReport
@@ -98,9 +101,10 @@ _HOMES = {
     "oci_push.model.outcomes": "BlobOutcome ManifestOutcome ReplicaOutcome Status TagOutcome",
     "oci_push.model.reference": "Reference Repository",
     "oci_push.providers.ecr.identity": "AwsIdentity EcrCreation",
+    "oci_push.runner.image_plan": "ImagePlan PlannedAmounts PlannedBlob PlannedTag PlannedTarget PlannedWay",
     "oci_push.runner.report": (
-        "BlobForm ImagePlan PipelinePlan PipelineReport PlannedBlob PlannedStepForm PlannedTarget PushReport"
-        " ReplicaForm ReplicationReport StepForm TagForm TargetForm"
+        "BlobForm PipelinePlan PipelineReport PlannedStepForm PushReport ReplicaForm ReplicationReport StepForm"
+        " TagForm TargetForm"
     ),
     "oci_push.runtime.retry": "RetryPolicy",
     "oci_push.secret": "Secret",

@@ -14,9 +14,9 @@ from oci_push.cli.schema import FORMS, LOOKS
 from oci_push.engine.push import PushResult
 from oci_push.events import BlobProgress, Event
 from oci_push.forms import ErrorForm, ValidationForm
+from oci_push.runner.image_plan import ImagePlan
 from oci_push.runner.report import (
     EventForm,
-    ImagePlan,
     PipelinePlan,
     PipelineReport,
     PushReport,

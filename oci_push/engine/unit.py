@@ -81,7 +81,7 @@ def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> Uni
 
 
 def plan_unit(unit: PushUnit, pusher: Pusher, context: Context) -> PushPlan:
-    """Return what `perform` would execute; nothing is written, and no registry is asked whether it would take it."""
+    """Return what `perform` would execute; nothing is written, and no target is asked anything (`engine.forecast`)."""
     with _opened(unit, pusher, context) as (source, targets):
         return pusher.plan(source, targets, context, unit.platform)
 

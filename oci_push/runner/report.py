@@ -12,7 +12,6 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from oci_push import forms
-from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import PushResult, ReplicaResult
 from oci_push.engine.transfer import BlobResult
 from oci_push.errors import OciPushError, exit_code
@@ -213,57 +212,6 @@ class PipelineReport(Struct, frozen=True):
         )
 
 
-class PlannedBlob(Struct, frozen=True):
-    """One blob of an image."""
-
-    digest: Digest
-    size: int
-    media_type: str
-
-
-class PlannedTarget(Struct, frozen=True):
-    """The work for one repository; `after` is the one that must be pushed first, `mounts` whom to ask for a blob."""
-
-    repository: Repository
-    tags: tuple[str, ...]
-    after: Repository | None
-    mounts: dict[Digest, tuple[Repository, ...]]
-
-
-class ImagePlan(Struct, frozen=True):
-    """What ``oci-push push --plan`` would do; a report of it has `source` and `status` too."""
-
-    version: Version
-    digest: Digest
-    media_type: str
-    manifests: tuple[Digest, ...]
-    blobs: tuple[PlannedBlob, ...]
-    targets: tuple[PlannedTarget, ...]
-    source: str | UnsetType = UNSET
-    status: Literal["planned"] | UnsetType = UNSET
-
-    @classmethod
-    def of(cls, plan: PushPlan) -> ImagePlan:
-        """Return the form of the plan that would be executed."""
-        graph = plan.graph
-        return cls(
-            VERSION,
-            graph.root.digest,
-            graph.root.media_type,
-            tuple(node.digest for node in graph.nodes),
-            tuple(derive(PlannedBlob, blob) for blob in graph.blobs),
-            tuple(
-                PlannedTarget(
-                    work.target.repository,
-                    work.target.tags,
-                    plan.repositories[work.after].target.repository if work.after is not None else None,
-                    dict(work.mount_candidates),
-                )
-                for work in plan.repositories
-            ),
-        )
-
-
 class PlannedStepForm(Struct, frozen=True):
     """What would become of a step; `source` is ``step:NAME``, a reference or a file, `image` where it is read from."""
 
@@ -335,6 +283,8 @@ def report_schema() -> dict[str, object]:
 
 def plan_schema() -> dict[str, object]:
     """Return the JSON Schema of ``oci-push plan --json`` and of ``oci-push push --plan --json``."""
+    from oci_push.runner.image_plan import ImagePlan  # a run makes none
+
     return forms.schema("oci-push plan", PipelinePlan, ImagePlan)
 
 

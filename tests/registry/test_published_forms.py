@@ -19,7 +19,8 @@ from oci_push.forms import ErrorForm, decode, encode
 from oci_push.model.digest import Digest
 from oci_push.model.outcomes import BlobKind, BlobOutcome, ManifestOutcome, ReplicaOutcome, Status, TagOutcome
 from oci_push.model.reference import Reference, Repository
-from oci_push.runner.report import ImagePlan, PipelineReport, PushReport
+from oci_push.runner.image_plan import ImagePlan
+from oci_push.runner.report import PipelineReport, PushReport
 
 APP, DIGEST = Repository("registry.example", "team/app"), Digest.of(b"")
 EVENTS = (
