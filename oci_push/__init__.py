@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from oci_push.providers.ecr.identity import AwsIdentity as AwsIdentity
     from oci_push.providers.ecr.identity import EcrCreation as EcrCreation
     from oci_push.runner.image_plan import ImagePlan as ImagePlan
+    from oci_push.runner.image_plan import PlannedAmount as PlannedAmount
     from oci_push.runner.image_plan import PlannedAmounts as PlannedAmounts
     from oci_push.runner.image_plan import PlannedBlob as PlannedBlob
     from oci_push.runner.image_plan import PlannedTag as PlannedTag
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from oci_push.runner.report import StepForm as StepForm
     from oci_push.runner.report import TagForm as TagForm
     from oci_push.runner.report import TargetForm as TargetForm
+    from oci_push.runner.report import TotalsForm as TotalsForm
     from oci_push.runtime.retry import RetryPolicy as RetryPolicy
     from oci_push.secret import Secret as Secret
     from oci_push.sources.settings import SourceSettings as SourceSettings
@@ -101,10 +103,12 @@ _HOMES = {
     "oci_push.model.outcomes": "BlobOutcome ManifestOutcome ReplicaOutcome Status TagOutcome",
     "oci_push.model.reference": "Reference Repository",
     "oci_push.providers.ecr.identity": "AwsIdentity EcrCreation",
-    "oci_push.runner.image_plan": "ImagePlan PlannedAmounts PlannedBlob PlannedTag PlannedTarget PlannedWay",
+    "oci_push.runner.image_plan": (
+        "ImagePlan PlannedAmount PlannedAmounts PlannedBlob PlannedTag PlannedTarget PlannedWay"
+    ),
     "oci_push.runner.report": (
         "BlobForm PipelinePlan PipelineReport PlannedStepForm PushReport ReplicaForm ReplicationReport StepForm"
-        " TagForm TargetForm"
+        " TagForm TargetForm TotalsForm"
     ),
     "oci_push.runtime.retry": "RetryPolicy",
     "oci_push.secret": "Secret",

@@ -17,7 +17,7 @@ from oci_push.engine.plan import PushPlan
 from oci_push.errors import exit_code
 from oci_push.model.digest import Digest
 from oci_push.model.outcomes import BlobWay, TagMove
-from oci_push.runner.image_plan import Amount, ImagePlan, PlannedAmounts
+from oci_push.runner.image_plan import ImagePlan, PlannedAmount, PlannedAmounts
 
 Shown: TypeAlias = Callable[[Digest], str]
 _INDENT = " " * 11
@@ -85,7 +85,7 @@ def amount_lines(amounts: PlannedAmounts) -> Iterator[str]:
     yield f"  store    {counted(amounts.manifests, 'manifest')}" + (f"; tags: {', '.join(tags)}" if tags else "")
 
 
-def _amount(name: str, amount: Amount) -> str:
+def _amount(name: str, amount: PlannedAmount) -> str:
     unless = "  unless the registry refuses" if name == "mount" and amount.blobs else ""
     return f"  {name:<7}  {counted(amount.blobs, 'blob'):<9}  {size(amount.bytes):>8}{unless}"
 

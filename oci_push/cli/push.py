@@ -156,14 +156,14 @@ def _finish(
     def report() -> PushReport:
         from oci_push.runner.report import PushReport
 
-        return PushReport.of(source, done.results, done.replicas, done.trouble)
+        return PushReport.of(source, done)
 
     rows = rows_of_push(done.results, follower.tally)
     if as_json:
         say_form(report())
     if not as_json:
         show_tags_of(done.results, done.replicas)
-    reporting.show_rows(rows, env, is_quiet=common.quiet or as_json)
+    reporting.show_rows(rows, follower.tally, env, is_quiet=common.quiet or as_json)
     errors = show_errors(done)
     reporting.finish(common, env, title=f"Push {source}", rows=rows, errors=[("", one) for one in errors], form=report)
     ended = [*(one.error for one in done.results), *(one.error for one in done.replicas)]

@@ -110,6 +110,8 @@ class Tally:
         self.image: events.SourceOpened | None = None
         self._images: dict[str, events.SourceOpened] = {}
         self._retried: dict[str, int] = {}  # by what was tried again
+        self.waited_s = 0.0
+        """The waits before something was tried again, over all."""
         self._went_out = 0
         self._rate: Rate | None = None
 
@@ -142,6 +144,7 @@ class Tally:
                     self._finished(event)
                 case events.RetryScheduled():
                     self._retried[event.what] = self._retried.get(event.what, 0) + 1
+                    self.waited_s += event.wait_s
                 case _:
                     pass
 

@@ -23,6 +23,8 @@ from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.runtime.context import Context
+from oci_push.runtime.costs import Cost, Costs
+from oci_push.runtime.phases import REPLICATION, SOURCE, timed
 from oci_push.sources.base import ImageReader
 
 
@@ -61,7 +63,8 @@ class UnitResult(Struct, frozen=True):
     """What became of a unit; `error` is the first, whatever it belongs to. `image_id` is the configuration's digest.
 
     `manifests` are those of the image, the root last.
-    `changed` is there where the image has gone out under another digest than it had.
+    `changed` is there where the image has gone out under another digest than it had. `cost` is what belongs to no one
+    repository: reading the source, and waiting for regions.
     """
 
     results: tuple[PushResult, ...] = ()
@@ -70,6 +73,8 @@ class UnitResult(Struct, frozen=True):
     replicas: tuple[ReplicaResult, ...] = ()
     manifests: tuple[Digest, ...] = ()
     changed: Changed | None = None
+    cost: Cost = field(default_factory=Cost)
+    seconds: float = 0.0
 
     @property
     def trouble(self) -> OciPushError | None:
@@ -77,10 +82,20 @@ class UnitResult(Struct, frozen=True):
         own = {*(str(one.error) for one in self.results), *(str(one.error) for one in self.replicas)}
         return None if str(self.error) in own else self.error
 
+    @property
+    def whole_cost(self) -> Cost:
+        """Return the cost of all of it."""
+        return sum((result.cost for result in self.results), self.cost)
+
 
 def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> UnitResult:
     """Open the source, plan, execute, and wait for regions; what goes wrong is in the result."""
-    pusher = pusher.speaking(emit)
+    costs, began = Costs(), context.clock.monotonic()
+    done = _perform(unit, pusher.speaking(emit), context.spending(costs), emit)
+    return replace(done, cost=costs.total(), seconds=context.clock.monotonic() - began)
+
+
+def _perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> UnitResult:
     try:
         with _opened(unit, pusher, context) as (source, targets):
             plan, results = pusher.push(source, targets, context, unit.platform, unit.options)
@@ -108,12 +123,15 @@ def _opened(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tuple[
         for one in unit.targets
     )
     given = pusher.named(unit.registry)
+    began = context.clock.monotonic()
     with pusher.open(
         unit.source, context, given=given, targets=len(targets), changes=unit.changes, platform=unit.platform
     ) as source:
+        context.costs.spent(SOURCE, context.clock.monotonic() - began)
         yield source, targets
 
 
+@timed(REPLICATION)
 def _served(
     done: UnitResult, plan: PushPlan, pusher: Pusher, regions: tuple[str, ...], context: Context, emit: Emit
 ) -> UnitResult:

@@ -29,6 +29,7 @@ from oci_push.registry.seen import SeenHere
 from oci_push.registry.upload_store import StoredUpload, UploadStore
 from oci_push.runtime.cache import Cache
 from oci_push.runtime.context import Context
+from oci_push.runtime.phases import LOOK, timed
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.transport.session import Session
 
@@ -217,6 +218,7 @@ class RepositoryClient:
         """Forget that this repository holds a blob: it does not."""
         self._settings.cache.forget_blob(self._host, self.repository.path, blob.digest)
 
+    @timed(LOOK)
     def check_push(self, context: Context, digest: Digest) -> None:
         """Raise what a push would meet, by opening an upload and closing it again; `digest` may be any."""
         self.cancel(

@@ -56,7 +56,7 @@ class PlannedWay(Struct, frozen=True):
         return derive(cls, found)
 
 
-class Amount(Struct, frozen=True):
+class PlannedAmount(Struct, frozen=True):
     """How many blobs, and their bytes."""
 
     blobs: int = 0
@@ -66,9 +66,9 @@ class Amount(Struct, frozen=True):
 class PlannedAmounts(Struct, frozen=True):
     """Blobs by the way in which they would come, the manifests that would be stored, and the tags that would change."""
 
-    there: Amount
-    mount: Amount
-    send: Amount
+    there: PlannedAmount
+    mount: PlannedAmount
+    send: PlannedAmount
     manifests: int
     tags_new: int
     tags_moved: int
@@ -77,7 +77,7 @@ class PlannedAmounts(Struct, frozen=True):
     def of(cls, found: Sequence[TargetForecast]) -> PlannedAmounts:
         """Return the sums over repositories."""
         ways = {
-            way.value: Amount(sum(one.count(way) for one in found), sum(one.size(way) for one in found))
+            way.value: PlannedAmount(sum(one.count(way) for one in found), sum(one.size(way) for one in found))
             for way in BlobWay
         }
         moves = [tag.move for one in found for tag in one.tags]

@@ -14,7 +14,8 @@ from msgspec import UNSET, Struct, UnsetType
 from oci_push import forms
 from oci_push.engine.push import PushResult, ReplicaResult
 from oci_push.engine.transfer import BlobResult
-from oci_push.errors import OciPushError, exit_code
+from oci_push.engine.unit import UnitResult
+from oci_push.errors import exit_code
 from oci_push.events import Event
 from oci_push.forms import VERSION, ErrorForm, Version, derive
 from oci_push.language.resolving import ResolveContext
@@ -25,7 +26,9 @@ from oci_push.model.outcomes import BlobOutcome, ReplicaOutcome, Status, TagOutc
 from oci_push.model.reference import Repository
 from oci_push.runner.results import Annotation, HookResult, RunReport, StepResult
 from oci_push.runner.simulate import PlannedStep, Simulation
+from oci_push.runtime.costs import Cost
 from oci_push.runtime.files import write_result
+from oci_push.runtime.phases import PHASES
 
 
 class TagForm(Struct, frozen=True):
@@ -56,7 +59,11 @@ _SUMS = ("bytes_sent", "bytes_resent", "bytes_found")
 
 
 class TargetForm(Struct, frozen=True):
-    """What became of one repository; `counts` are of blobs by outcome."""
+    """What became of one repository; `counts` are of blobs by outcome.
+
+    `requests` are all over HTTP, `retries` tries after a failure, `waited_s` the waits before them. `phases` are
+    seconds: ``look``, ``blobs``, ``manifests``, ``tags`` and ``verify``, as far as each was reached.
+    """
 
     repository: Repository
     digest: Digest
@@ -72,6 +79,10 @@ class TargetForm(Struct, frozen=True):
     repaired: tuple[Digest, ...]
     seconds: float
     error: ErrorForm | None
+    requests: int = 0
+    retries: int = 0
+    waited_s: float = 0.0
+    phases: dict[str, float] = {}
 
     @classmethod
     def of(cls, result: PushResult) -> TargetForm:
@@ -88,7 +99,53 @@ class TargetForm(Struct, frozen=True):
             **{name: sum(getattr(blob, name) for blob in result.blobs) for name in _SUMS},
             seconds=round(result.seconds, 3),
             error=ErrorForm.or_none(result.error),
+            requests=result.cost.requests,
+            retries=result.cost.retries,
+            waited_s=round(result.cost.waited_s, 3),
+            phases=_seconds(result.cost),
         )
+
+
+class TotalsForm(Struct, frozen=True):
+    """What all of it cost, every attempt of a step included.
+
+    `targets` and `failed` count repositories, `counts` blobs by outcome. `bytes_sent` are those of uploads that failed,
+    too. `phases` are seconds, of all repositories together, which are pushed to at once: ``source`` is opening, reading
+    and compressing, ``replication`` waiting for regions.
+    """
+
+    targets: int
+    failed: int
+    counts: dict[str, int]
+    requests: int
+    retries: int
+    waited_s: float
+    bytes_sent: int
+    bytes_resent: int
+    bytes_found: int
+    phases: dict[str, float]
+
+    @classmethod
+    def of(cls, results: Sequence[PushResult], cost: Cost) -> TotalsForm:
+        """Return the sums over repositories; `cost` is that of everything."""
+        blobs = [blob for result in results for blob in result.blobs]
+        outcomes = [blob.outcome for blob in blobs]
+        return derive(
+            cls,
+            cost,
+            targets=len(results),
+            failed=sum(result.error is not None for result in results),
+            counts={outcome.value: outcomes.count(outcome) for outcome in BlobOutcome},
+            waited_s=round(cost.waited_s, 3),
+            bytes_resent=sum(blob.bytes_resent for blob in blobs),
+            bytes_found=sum(blob.bytes_found for blob in blobs),
+            phases=_seconds(cost),
+        )
+
+
+def _seconds(cost: Cost) -> dict[str, float]:
+    """Return times by phase, in the order of a push."""
+    return {name: round(cost.phases[name], 3) for name in PHASES if name in cost.phases}
 
 
 class ReplicaForm(Struct, frozen=True):
@@ -119,12 +176,13 @@ class PushReport(Struct, frozen=True):
     targets: tuple[TargetForm, ...]
     replicas: tuple[ReplicaForm, ...] | UnsetType = UNSET
     error: ErrorForm | UnsetType = UNSET
+    seconds: float = 0.0
+    totals: TotalsForm | UnsetType = UNSET
 
     @classmethod
-    def of(
-        cls, source: str, results: Sequence[PushResult], replicas: Sequence[ReplicaResult], error: OciPushError | None
-    ) -> PushReport:
+    def of(cls, source: str, done: UnitResult) -> PushReport:
         """Return a push's report, with the exit code that follows from its results."""
+        results, replicas, error = done.results, done.replicas, done.trouble
         code = exit_code([*(one.error for one in results), *(one.error for one in replicas)]) or exit_code([error])
         return cls(
             VERSION,
@@ -134,6 +192,8 @@ class PushReport(Struct, frozen=True):
             tuple(TargetForm.of(one) for one in results),
             tuple(ReplicaForm.of(one) for one in replicas) or UNSET,
             ErrorForm.of(error) if error is not None else UNSET,
+            round(done.seconds, 3),
+            TotalsForm.of(results, done.whole_cost),
         )
 
 
@@ -162,6 +222,7 @@ class StepForm(Struct, frozen=True):
     replicas: tuple[ReplicaForm, ...]
     hooks: tuple[HookResult, ...]
     notes: tuple[Annotation, ...]
+    totals: TotalsForm | UnsetType = UNSET
 
     @classmethod
     def of(cls, step: StepResult) -> StepForm:
@@ -176,6 +237,7 @@ class StepForm(Struct, frozen=True):
             error=ErrorForm.or_none(step.error),
             targets=tuple(TargetForm.of(one) for one in step.pushed),
             replicas=tuple(ReplicaForm.of(one) for one in step.replicas),
+            totals=TotalsForm.of(step.pushed, step.cost) if step.attempts else UNSET,
         )
 
 
@@ -197,6 +259,7 @@ class PipelineReport(Struct, frozen=True):
     steps: tuple[StepForm, ...]
     hooks: tuple[HookResult, ...]
     notes: tuple[Annotation, ...]
+    totals: TotalsForm | UnsetType = UNSET
 
     @classmethod
     def of(cls, report: RunReport) -> PipelineReport:
@@ -209,6 +272,9 @@ class PipelineReport(Struct, frozen=True):
             seconds=round(report.seconds, 3),
             push_steps=derive(PushCounts, report.pushes),
             steps=tuple(StepForm.of(one) for one in report.steps),
+            totals=TotalsForm.of(
+                [one for step in report.steps for one in step.pushed], sum((s.cost for s in report.steps), Cost())
+            ),
         )
 
 

@@ -17,6 +17,7 @@ from oci_push.errors import OciPushError
 from oci_push.language.steps import Step
 from oci_push.model.outcomes import Status
 from oci_push.runner.schedule import Entry
+from oci_push.runtime.costs import Cost
 
 Plain: TypeAlias = str | int | float | bool | None
 
@@ -48,7 +49,7 @@ class StepResult(Struct, frozen=True):
     """What became of a step.
 
     `aborts` says that its hook on_elected failed, which ends the pipeline whatever `fail_fast` says. `targets` are how
-    the repositories of a push that went well were reached.
+    the repositories of a push that went well were reached. `cost` is that of all attempts.
     """
 
     name: str
@@ -68,6 +69,7 @@ class StepResult(Struct, frozen=True):
     notes: tuple[Annotation, ...] = ()
     aborts: bool = False
     targets: tuple[PushTarget, ...] = ()
+    cost: Cost = field(default_factory=Cost)
 
 
 class Pushes(Struct, frozen=True):

@@ -129,6 +129,7 @@ class StepRunner(Struct, frozen=True):
             replicas=done.last.replicas,
             error=done.error,
             targets=done.targets,
+            cost=done.cost,
         )
 
     def _build(self, step: BuildStep, resolve_context: ResolveContext, context: Context, emit: Emit) -> StepResult:

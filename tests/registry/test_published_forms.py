@@ -98,7 +98,9 @@ def test_a_push_prints_and_writes_the_form_of_its_schema(tmp_path: Path) -> None
     for text in (pushed.stdout, (tmp_path / "report.json").read_text(), failed.stdout):
         check_json(text, PushReport)
     assert json.loads((tmp_path / "plan.json").read_text())["status"] == "planned"
-    assert list(json.loads(pushed.stdout)) == ["version", "source", "status", "exit_code", "targets"]
+    assert list(json.loads(pushed.stdout)) == [
+        *("version", "source", "status", "exit_code", "targets", "seconds", "totals")
+    ]
 
 
 def test_a_run_prints_and_writes_the_form_of_its_schema(tmp_path: Path) -> None:
