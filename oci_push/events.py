@@ -65,12 +65,13 @@ class LayerReading(_Event, frozen=True):
 
 
 class LayerCompressed(_Event, frozen=True):
-    """A layer that was stored uncompressed has been compressed, or was known from an earlier run."""
+    """A layer has been compressed, or was known from an earlier run; `is_plain` if it has only been decompressed."""
 
     diff_id: Digest
     digest: Digest
     size_bytes: int
     from_memory: bool
+    is_plain: bool = False
 
 
 class ImageChanged(_Event, frozen=True):

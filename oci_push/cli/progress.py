@@ -129,7 +129,8 @@ class LineRenderer:
             case events.ImageChanged():
                 return f"note: {', '.join(event.done)}: digest {event.before} -> {event.after}"
             case events.LayerCompressed(from_memory=False):
-                return f"layer {event.diff_id.short}: compressed to {size(event.size_bytes)}"
+                how = "decompressed" if event.is_plain else "compressed"
+                return f"layer {event.diff_id.short}: {how} to {size(event.size_bytes)}"
             case events.TargetStarted():
                 return f"Pushing to {familiar(event.repository)}"
             case events.UploadResumed():
