@@ -9,15 +9,15 @@ from msgspec.structs import replace
 
 from oci_push.api import parse_destinations, this_environment
 from oci_push.cli.command import run_command, takes
+from oci_push.cli.conversion import Conversion
 from oci_push.cli.options import Common, Delivery, Family, split_regions
 from oci_push.cli.output import is_terminal, say_form, terminal_size
 from oci_push.cli.reporting import Follower, Reporting
-from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
+from oci_push.cli.words import SAFETY, TARGET, Argument, Option
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform, plan_unit
 from oci_push.errors import ConfigError, exit_code
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.platform import Platform
 from oci_push.runtime.context import Context
 from oci_push.sources.table import GRAMMAR
 
@@ -25,15 +25,12 @@ if TYPE_CHECKING:
     from oci_push.runner.report import PushReport
 
 
-@takes(Common, Delivery, Reporting)
+@takes(Conversion, Common, Delivery, Reporting)
 def push(
     source: Annotated[str, Argument(metavar="SOURCE", help=f"{GRAMMAR.known}.")],
     destination: Annotated[list[str], Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
     tag: Annotated[
         list[str] | None, Option("One more tag for every destination.", short="-t", metavar="TAG", under=TARGET)
-    ] = None,
-    platform: Annotated[
-        list[str] | None, Option("Only this image of an index.", metavar="OS/ARCH[/VARIANT]", under=SOURCE)
     ] = None,
     plan: Annotated[
         bool, Option("Ask what is there, show what would be done, and write nothing.", under=SAFETY)
@@ -41,6 +38,7 @@ def push(
     no_ask: Annotated[bool, Option("With --plan: ask the targets nothing.", under=SAFETY)] = False,
     family: Family = "",
     *,
+    conversion: Conversion,
     common: Common,
     delivery: Delivery,
     reporting: Reporting,
@@ -61,7 +59,7 @@ def push(
         reporting.check_with(common, env, is_plan=plan)
         form = common.export_form(env)
         destinations = parse_destinations(destination, tag or [])
-        wanted = _platform(platform)
+        changes = conversion.changes(common)
         regions = split_regions(delivery.regions)
         if regions and not common.wait_replication:
             from oci_push.engine.regions import fan_out
@@ -83,9 +81,10 @@ def push(
         unit = PushUnit(
             source,
             tuple(UnitTarget(one.repository, one.tags) for one in destinations),
-            platform=wanted,
+            platform=conversion.only(),
             served_in=regions if common.wait_replication else None,
             is_final=True,
+            changes=changes,
         )
         is_quiet = common.quiet or delivery.as_json
         login_host = common.login_host(hosts)
@@ -168,17 +167,3 @@ def _finish(
     reporting.finish(common, env, title=f"Push {source}", rows=rows, errors=[("", one) for one in errors], form=report)
     ended = [*(one.error for one in done.results), *(one.error for one in done.replicas)]
     return exit_code(ended) or exit_code([done.trouble])
-
-
-def _platform(texts: list[str] | None) -> Platform | None:
-    """Read ``--platform``: one, as no index of several is made."""
-    try:
-        found = tuple(dict.fromkeys(Platform.parse(part) for text in texts or () for part in text.split(",")))
-    except ValueError as problem:
-        raise ConfigError(f"--platform: {problem}", hint="such as linux/amd64") from problem
-    if len(found) > 1:
-        raise ConfigError(
-            f"--platform names {', '.join(map(str, found))}; one image goes out, and an index of several is not made",
-            hint="leave it out for all platforms, or push each to a tag of its own",
-        )
-    return found[0] if found else None

@@ -267,6 +267,10 @@ class RepositoryClient:
         """Delete a manifest, and with it every tag that names it; raises where the registry cannot."""
         self.session.run(context, manifests.delete(self.repository, str(digest)))
 
+    def see_listed(self, context: Context, manifest: Manifest) -> None:
+        """See that a manifest that is there is found from its subject, if it has one."""
+        self._list(context, manifest, handled=False)
+
     def _list(self, context: Context, manifest: Manifest, *, handled: bool) -> None:
         if manifest.subject is None or handled or manifest.digest in self._listed:
             return

@@ -34,6 +34,7 @@ from oci_push.sources.archive_images import diff_ids_of
 from oci_push.sources.base import ImageReader, Tell, tell_nobody
 from oci_push.sources.config_changes import changed_config
 from oci_push.sources.files import SpoolSpace
+from oci_push.sources.platforms import no_image
 from oci_push.sources.rewriting import Replaced
 from oci_push.sources.selection import Node, Selection
 from oci_push.sources.settings import SourceSettings
@@ -49,7 +50,8 @@ _IN_MEMORY_BYTES = 64 * 1024
 class RewrittenImage(ImageReader):
     """Read an image of `inner` with `changes`; thread-safe. `platform` is the only image of an index that is read.
 
-    What the image cannot be changed to is a `ConfigError`. `context` is for what is read before `root` is asked for.
+    What the image cannot be changed to is a `ConfigError`; a form that it cannot have is a warning where `is_lenient`.
+    `context` is for what is read before `root` is asked for.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class RewrittenImage(ImageReader):
         context: Context,
         emit: Emit,
         platform: Platform | None = None,
+        *,
+        is_lenient: bool = False,
     ) -> None:
         self._space = SpoolSpace(settings.temp_folder, settings.spool_bytes)
         super().__init__(inner.name, self._space)
@@ -68,6 +72,7 @@ class RewrittenImage(ImageReader):
         self._context = context
         self._emit = emit
         self._platform = platform
+        self._is_lenient = is_lenient
         # Docker's manifests have no word for zstd.
         self._form = changes.format or ("oci" if changes.recompress == "zstd" else "")
         self._recompression: Recompression | None = None
@@ -76,6 +81,7 @@ class RewrittenImage(ImageReader):
 
             self._recompression = Recompression(inner, changes.recompress, changes.level, settings, self._space, emit)
         self._selected: SingleFlight[str, Node] = SingleFlight()
+        self._to_compress: SingleFlight[str, tuple[LayerWork, ...]] = SingleFlight()
         self._built: SingleFlight[str, Manifest] = SingleFlight()
         self._manifests: dict[Digest, Manifest] = {}
         self._configs: dict[Digest, Body] = {}
@@ -169,11 +175,13 @@ class RewrittenImage(ImageReader):
                 hint="leave out --sparse: then a new index of these platforms is made",
             )
         if self._form == "docker":
-            for node in root.all():
-                if not rewriting.is_of(node.manifest, "docker"):
-                    rewriting.check_docker(
-                        node.manifest, name, recompresses=bool(changes.recompress), is_nested=node is not root
-                    )
+            try:
+                self._check_docker(root)
+            except ConfigError as problem:
+                if not self._is_lenient:
+                    raise
+                self._emit(LogMessage(str(problem), "warning"))
+                self._form = ""
         needs = {"--recompress": changes.recompress, "--source-date-epoch": changes.epoch is not None}
         for option in (option for option, is_asked in needs.items() if is_asked):
             if not any(
@@ -183,6 +191,13 @@ class RewrittenImage(ImageReader):
         is_index = root.manifest.media_type in media.INDEXES
         for one in changes.annotations:
             self._check_annotation(one, images, is_index=is_index)
+
+    def _check_docker(self, root: Node) -> None:
+        recompresses = bool(self._changes.recompress)
+        for node in root.all():
+            if not rewriting.is_of(node.manifest, "docker"):
+                is_nested = node is not root
+                rewriting.check_docker(node.manifest, self.name, recompresses=recompresses, is_nested=is_nested)
 
     def _check_annotation(self, one: AnnotationChange, images: tuple[Node, ...], *, is_index: bool) -> None:
         if one.on != "manifest" and not is_index:
@@ -194,13 +209,15 @@ class RewrittenImage(ImageReader):
             raise ConfigError(
                 f"{self.name}: --annotation {one.key} has no effect with --format docker: its form has no annotations"
             )
-        if one.platform is not None and not any(
-            node.platform is not None and node.platform.satisfies(one.platform) for node in images
-        ):
-            raise ConfigError(f"{self.name}: --annotation {one.key}: has no image for {one.platform}")
+        on = [node.platform for node in images if node.platform is not None]
+        if one.platform is not None and not any(platform.satisfies(one.platform) for platform in on):
+            raise no_image(f"{self.name}: --annotation {one.key}", one.platform, on)
 
     def _works(self, context: Context) -> tuple[LayerWork, ...]:
         """Return the layers that are not compressed as asked."""
+        return self._to_compress.get("", lambda: self._read_works(context))
+
+    def _read_works(self, context: Context) -> tuple[LayerWork, ...]:
         from oci_push.sources.recompressed import LayerWork
 
         assert self._recompression is not None  # noqa: S101  # it is asked for by who compresses

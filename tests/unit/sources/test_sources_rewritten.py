@@ -352,7 +352,7 @@ def test_what_cannot_be_is_refused_with_the_place(case: str, tmp_path: Path) -> 
     make, changes, message = REFUSED[case]
     writer = LayoutWriter(tmp_path / "it")
     layout = writer.close(make(writer))
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises((ConfigError, SourceError), match=message):
         Read(layout.path, changes)
 
 
