@@ -6,6 +6,7 @@ blob of another repository, which it may refuse.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
@@ -78,12 +79,13 @@ class TargetForecast(Struct, frozen=True):
 class Forecaster:
     """Ask registries; one for all pushes of a run, so that nothing is asked twice, and what one brings counts for all.
 
-    Pushes are looked at one after the other, in the order in which they would be done.
+    May be shared by threads: of several that want one blob the first is said to send it.
     """
 
     def __init__(self, clients: RegistryClients) -> None:
         self._clients = clients
         self._there: SingleFlight[tuple[RegistryEndpoint, Repository, Digest], tuple[bool]] = SingleFlight()
+        self._lock = threading.Lock()
         self._coming: dict[tuple[RegistryEndpoint, Digest], dict[Repository, None]] = {}
         self._read_only: set[tuple[RegistryEndpoint, Repository]] = set()
 
@@ -97,11 +99,8 @@ class Forecaster:
                 if isinstance(outcome.error, OciPushError):
                     context.check()
                     found[number] = TargetForecast(work.target.repository, error=outcome.error)
-                    continue
-                found[number] = outcome.get()
-                for blob in found[number].blobs:
-                    known = self._coming.setdefault((work.target.endpoint, blob.digest), {})
-                    known[work.target.repository] = None
+                else:
+                    found[number] = outcome.get()
         return tuple(found[number] for number, _ in works)
 
     def _look(self, plan: PushPlan, work: RepositoryPlan, context: Context) -> TargetForecast:
@@ -127,16 +126,29 @@ class Forecaster:
         key = (client.session.endpoint, client.repository, blob.digest)
         return self._there.get(key, lambda: (client.has_blob(context, blob, push=push),))[0]
 
-    def coming(self, endpoint: RegistryEndpoint, blob: Descriptor) -> tuple[Repository, ...]:
-        """Return the repositories that would have a blob by now."""
-        return tuple(self._coming.get((endpoint, blob.digest), ()))
+    def claim(self, client: RepositoryClient, blob: Descriptor) -> tuple[Repository, ...]:
+        """Note that a repository will have a blob; return those that would have had it before."""
+        with self._lock:
+            known = self._coming.setdefault((client.session.endpoint, blob.digest), {})
+            before = tuple(known)
+            known[client.repository] = None
+        return before
+
+    def release(self, client: RepositoryClient, blob: Descriptor) -> None:
+        """Take a `claim` back."""
+        with self._lock:
+            self._coming.get((client.session.endpoint, blob.digest), {}).pop(client.repository, None)
 
     def mountable(
-        self, context: Context, client: RepositoryClient, blob: Descriptor, candidates: Sequence[Repository]
+        self,
+        context: Context,
+        client: RepositoryClient,
+        blob: Descriptor,
+        coming: Sequence[Repository],
+        candidates: Sequence[Repository],
     ) -> Repository | None:
         """Return a repository to mount a blob from: one this run brings it to, or the first that has it now."""
         endpoint = client.session.endpoint
-        coming = self.coming(endpoint, blob)
         if not (coming or candidates) or not self._clients.can_mount(endpoint) or not client.can_mount(context):
             return None
         if coming:
@@ -155,21 +167,31 @@ class _Look:
     """The questions about one repository; with `push` the right to write is asked for as well."""
 
     def __init__(
-        self, run: Forecaster, plan: PushPlan, work: RepositoryPlan, client: RepositoryClient, *, push: bool
+        self, all_of_it: Forecaster, plan: PushPlan, work: RepositoryPlan, client: RepositoryClient, *, push: bool
     ) -> None:
-        self._run = run
+        self._all = all_of_it
         self._work = work
         self._client = client
         self._push = push
         self._root = plan.graph.root
         self._nodes = plan.graph.nodes
         self._kinds = plan.graph.kinds()
+        self._claimed: list[Descriptor] = []
 
     def run(self, context: Context) -> TargetForecast:
+        """Ask all of them; raises what is in the way."""
+        try:
+            return self._run(context)
+        except BaseException:
+            for blob in self._claimed:
+                self._all.release(self._client, blob)
+            raise
+
+    def _run(self, context: Context) -> TargetForecast:
         has_image = self._client.head(context, str(self._root.digest), push=self._push) is not None
         tags = self._each(context, self._work.target.tags, self._tag)
         if has_image:
-            blobs = tuple(self._made(blob, BlobWay.THERE) for blob in self._work.blobs)
+            blobs = tuple(self._there(blob) for blob in self._work.blobs)
         else:
             blobs = self._each(context, self._work.blobs, self._blob)
         manifests = 0 if has_image else len(self._nodes)
@@ -184,25 +206,42 @@ class _Look:
         return tuple(outcome.get() for outcome in outcomes)
 
     def _tag(self, context: Context, tag: str) -> TagForecast:
-        try:
-            there = self._client.head(context, tag, push=self._push)
-        except RegistryError as error:
-            if error.transient or isinstance(error, DeniedError):
-                raise
-            return TagForecast(tag, TagMove.UNKNOWN, error=str(error))
-        if there is None:
+        if tag in self._work.target.before:
+            now = self._work.target.before[tag]
+        else:
+            try:
+                there = self._client.head(context, tag, push=self._push)
+            except RegistryError as error:
+                if error.transient or isinstance(error, DeniedError):
+                    raise
+                return TagForecast(tag, TagMove.UNKNOWN, error=str(error))
+            now = there.digest if there else None
+        if now is None:
             return TagForecast(tag, TagMove.NEW)
-        return TagForecast(tag, TagMove.UNCHANGED if there.digest == self._root.digest else TagMove.MOVES, there.digest)
+        return TagForecast(tag, TagMove.UNCHANGED if now == self._root.digest else TagMove.MOVES, now)
 
     def _blob(self, context: Context, blob: Descriptor) -> BlobForecast:
         client = self._client
-        is_coming = client.repository in self._run.coming(client.session.endpoint, blob)
-        if is_coming or self._run.has(context, client, blob, push=self._push):
+        if self._all.has(context, client, blob, push=self._push):
+            return self._there(blob)
+        coming = self._claim(blob)
+        if client.repository in coming:
             return self._made(blob, BlobWay.THERE)
-        source = self._run.mountable(context, client, blob, self._work.mount_candidates.get(blob.digest, ()))
+        candidates = self._work.mount_candidates.get(blob.digest, ())
+        source = self._all.mountable(context, client, blob, coming, candidates)
         if source is not None:
             return self._made(blob, BlobWay.MOUNT, source)
         return self._made(blob, BlobWay.SEND)
+
+    def _there(self, blob: Descriptor) -> BlobForecast:
+        self._claim(blob)
+        return self._made(blob, BlobWay.THERE)
+
+    def _claim(self, blob: Descriptor) -> tuple[Repository, ...]:
+        before = self._all.claim(self._client, blob)
+        if self._client.repository not in before:
+            self._claimed.append(blob)
+        return before
 
     def _made(self, blob: Descriptor, way: BlobWay, source: Repository | None = None) -> BlobForecast:
         resumes = way is BlobWay.SEND and self._client.has_upload(blob)
