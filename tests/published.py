@@ -15,6 +15,7 @@ from oci_push.engine.push import PushResult
 from oci_push.engine.unit import UnitResult
 from oci_push.events import BlobProgress, Event
 from oci_push.forms import ErrorForm, ValidationForm
+from oci_push.runner.copy_plan import CopyPlan
 from oci_push.runner.image_plan import ImagePlan
 from oci_push.runner.report import (
     EventForm,
@@ -31,6 +32,7 @@ SCHEMAS: Mapping[type[Struct], Callable[[], dict[str, object]]] = {
     PushReport: report_schema,
     PipelineReport: report_schema,
     ImagePlan: plan_schema,
+    CopyPlan: plan_schema,
     PipelinePlan: plan_schema,
     EventForm: events_schema,
     ValidationForm: lambda: forms.schema("validation", ValidationForm),

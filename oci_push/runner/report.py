@@ -354,10 +354,11 @@ def report_schema() -> dict[str, object]:
 
 
 def plan_schema() -> dict[str, object]:
-    """Return the JSON Schema of ``oci-push plan --json`` and of ``oci-push push --plan --json``."""
-    from oci_push.runner.image_plan import ImagePlan  # a run makes none
+    """Return the JSON Schema of ``oci-push plan --json``, ``push --plan --json`` and ``copy --plan --json``."""
+    from oci_push.runner.copy_plan import CopyPlan  # a run makes none
+    from oci_push.runner.image_plan import ImagePlan
 
-    return forms.schema("oci-push plan", PipelinePlan, ImagePlan)
+    return forms.schema("oci-push plan", PipelinePlan, ImagePlan, CopyPlan)
 
 
 def events_schema() -> dict[str, object]:

@@ -47,7 +47,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("copying_lists",),
         ("copying_referrers",),
         ("copying",),
-        ("copying_report", "copying_selection"),
+        ("copying_forecast", "copying_report", "copying_selection"),
     ),
     # Text with places; everything that gives it a meaning.
     "language": (("yaml_scalars",), ("document",), ("*",)),
