@@ -17,7 +17,7 @@ from oci_push.model.outcomes import BlobWay, CopyOutcome, TagMove
 from oci_push.runner.copy_plan import CopyPlan
 from oci_push.runner.image_plan import PlannedAmounts
 
-_HEADS = ("tags", "", "there", "mount", "send")
+_HEADS = ("tags", "change", "there", "mount", "send")
 _MOST_TAGS = 3
 _SAID = {
     CopyOutcome.COPIED: "to set",
@@ -63,6 +63,8 @@ def lines_of(found: CopyForecast, columns: int | None) -> Iterator[str]:
     yield f"{counted(len(found.copied.rows), 'tag')}: {told}"
     if found.targets:
         yield from amount_lines(PlannedAmounts.of(found.targets))
+        if found.with_referrers:
+            yield "  and what refers to them, which is not looked for here"
 
 
 def _cells(target: TargetForecast) -> tuple[str, ...]:

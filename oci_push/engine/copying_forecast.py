@@ -39,10 +39,14 @@ class ImageForecast(Struct, frozen=True):
 
 
 class CopyForecast(Struct, frozen=True):
-    """What a copy would come to: the rows of `copied` say so of each tag, `images` of what is not there yet."""
+    """What a copy would come to: the rows of `copied` say so of each tag, `images` of what is not there yet.
+
+    `with_referrers`: those would be copied as well, if there are any.
+    """
 
     copied: Copied
     images: tuple[ImageForecast, ...]
+    with_referrers: bool
 
     @property
     def targets(self) -> tuple[TargetForecast, ...]:
@@ -80,9 +84,9 @@ def forecast(
         if not isinstance(event, CopyStarted | TagCopied | SourceOpened):  # nothing is copied
             emit(event)
 
-    options = replace(options, referrers=False, served_in=None)
-    copied = copy(context, pusher, items, tell, options, lists=lists, act=look)
-    return CopyForecast(copied, tuple(sorted(images, key=_place)))
+    alone = replace(options, referrers=False, served_in=None)
+    copied = copy(context, pusher, items, tell, alone, lists=lists, act=look)
+    return CopyForecast(copied, tuple(sorted(images, key=_place)), options.referrers)
 
 
 def _place(image: ImageForecast) -> tuple[object, ...]:

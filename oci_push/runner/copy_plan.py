@@ -60,7 +60,8 @@ class PlannedFailure(Struct, frozen=True):
 class CopyPlan(Struct, frozen=True):
     """What ``oci-push copy --plan`` would do; `counts` are of tags by what would become of them.
 
-    `images` are those for which there is something to do. Referrers are not looked for.
+    ``copy`` are tags that would be set. `images` are those for which there is something to do. Referrers are not
+    looked for; `with_referrers` says that they would be copied.
     """
 
     version: Version
@@ -70,6 +71,7 @@ class CopyPlan(Struct, frozen=True):
     totals: PlannedAmounts
     images: tuple[PlannedCopy, ...]
     failures: tuple[PlannedFailure, ...]
+    with_referrers: bool
 
     @classmethod
     def of(cls, found: CopyForecast) -> CopyPlan:
@@ -79,7 +81,10 @@ class CopyPlan(Struct, frozen=True):
             VERSION,
             "planned",
             exit_code(found.copied.errors),
-            {outcome.value: found.copied.count(outcome) for outcome in CopyOutcome},
+            {
+                "copy" if outcome is CopyOutcome.COPIED else outcome.value: found.copied.count(outcome)
+                for outcome in CopyOutcome
+            },
             PlannedAmounts.of(found.targets),
             tuple(
                 PlannedCopy(
@@ -95,4 +100,5 @@ class CopyPlan(Struct, frozen=True):
                 for row in rows
                 if row.error is not None
             ),
+            found.with_referrers,
         )
