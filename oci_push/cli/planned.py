@@ -124,7 +124,7 @@ def _target(one: TargetForecast, shown: Shown) -> Iterator[str]:
 def _tag(name: str, tag: TagForecast, longest: int, shown: Shown) -> str:
     start = f"  {name:<7}  {tag.tag:<{longest}}  {tag.move}"
     if tag.move is TagMove.MOVES and tag.now is not None:
-        return f"{start} from {shown(tag.now)}"
+        return f"{start} from {shown(tag.now)}" + (", but is immutable" if tag.immutable else "")
     return f"{start}: {tag.error}" if tag.error else start
 
 

@@ -33,11 +33,15 @@ R = TypeVar("R")
 
 
 class TagForecast(Struct, frozen=True):
-    """Where a tag is and would be; `now` is what it names, `error` why the registry does not say."""
+    """Where a tag is and would be; `now` is what it names, `error` why the registry does not say.
+
+    `immutable` says of one that would move that it may not, as far as the vendor's interface tells.
+    """
 
     tag: str
     move: TagMove
     now: Digest | None = None
+    immutable: bool | None = None
     error: str = ""
 
 
@@ -218,7 +222,9 @@ class _Look:
             now = there.digest if there else None
         if now is None:
             return TagForecast(tag, TagMove.NEW)
-        return TagForecast(tag, TagMove.UNCHANGED if now == self._root.digest else TagMove.MOVES, now)
+        if now == self._root.digest:
+            return TagForecast(tag, TagMove.UNCHANGED, now)
+        return TagForecast(tag, TagMove.MOVES, now, self._client.keeps_tag(context, tag))
 
     def _blob(self, context: Context, blob: Descriptor) -> BlobForecast:
         client = self._client

@@ -123,6 +123,10 @@ class RepositoryClient:
         """Return whether mounting is worth a try, as far as the vendor's interface knows."""
         return self._management is None or self._management.can_mount(context)
 
+    def keeps_tag(self, context: Context, tag: str) -> bool | None:
+        """Return whether a tag that is there may not be moved, where the vendor's interface can tell."""
+        return None if self._management is None else self._management.keeps_tag(context, self.repository, tag)
+
     def explain(self, context: Context, error: OciPushError) -> OciPushError:
         """Find out what a vague failure was about, where the vendor's interface can tell."""
         return error if self._management is None else self._management.explain(context, self.repository, error)

@@ -27,11 +27,15 @@ class PlannedBlob(Struct, frozen=True):
 
 
 class PlannedTag(Struct, frozen=True):
-    """Where a tag is and would be; `now` is the digest it names, `error` why the registry does not say."""
+    """Where a tag is and would be; `now` is the digest it names, `error` why the registry does not say.
+
+    `immutable` says of one that would move that the registry will refuse that, null where it does not tell.
+    """
 
     tag: str
     move: TagMove
     now: Digest | None
+    immutable: bool | None
     error: str | None
 
     @classmethod
