@@ -53,7 +53,8 @@ class PushResult(Struct, frozen=True):
     """What became of one repository; `error` is ``None`` on success.
 
     `verified` says that all of it was read back; `repaired` is what had to be sent again for that. `cost` is that of
-    this repository; of a registry's image it counts what was asked of the source for it.
+    this repository; of a registry's image it counts what was asked of the source for it. `round_trip_s` is what
+    connecting took.
     """
 
     repository: Repository
@@ -67,6 +68,7 @@ class PushResult(Struct, frozen=True):
     verified: bool = False
     repaired: tuple[Digest, ...] = ()
     cost: Cost = field(default_factory=Cost)
+    round_trip_s: float | None = None
 
 
 class ReplicaResult(Struct, frozen=True):
@@ -130,7 +132,7 @@ def push(
         from oci_push.engine.left_behind import tell_what_stays  # only copies leave something behind
 
         tell_what_stays(context, clients, source.origin, done, plan.graph.nodes, emit)
-    return tuple(_result(one) for one in pushes)
+    return tuple(_result(one, clients.distance_s(one.work.target.endpoint)) for one in pushes)
 
 
 def _in_waves(context: Context, pushes: Sequence[RepositoryPush], act: Step) -> None:
@@ -155,7 +157,7 @@ def _roll_back(context: Context, pushes: Sequence[RepositoryPush]) -> None:
             one.error = OciPushError(f"{one.work.target.repository}: not tagged, as {why}")
 
 
-def _result(one: RepositoryPush) -> PushResult:
+def _result(one: RepositoryPush, distance_s: float | None) -> PushResult:
     target, root = one.work.target, one.root
     return PushResult(
         target.repository,
@@ -169,4 +171,5 @@ def _result(one: RepositoryPush) -> PushResult:
         one.is_verified,
         tuple(dict.fromkeys(one.repaired)),
         one.costs.total(),
+        distance_s,
     )

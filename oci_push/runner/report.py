@@ -62,8 +62,9 @@ _SUMS = ("bytes_sent", "bytes_resent", "bytes_found")
 class TargetForm(Struct, frozen=True):
     """What became of one repository; `counts` are of blobs by outcome.
 
-    `requests` are all over HTTP, `retries` tries after a failure, `waited_s` the waits before them. `phases` are
-    seconds: ``look``, ``blobs``, ``manifests``, ``tags`` and ``verify``, as far as each was reached.
+    `requests` are all over HTTP, `round_trip_s` is about what each takes at least (null by a proxy), `retries` are
+    tries after a failure, `waited_s` the waits before them. `phases` are seconds: ``look``, ``blobs``, ``manifests``,
+    ``tags`` and ``verify``, as far as each was reached.
     """
 
     repository: Repository
@@ -84,6 +85,7 @@ class TargetForm(Struct, frozen=True):
     retries: int = 0
     waited_s: float = 0.0
     phases: dict[str, float] = {}
+    round_trip_s: float | None = None
 
     @classmethod
     def of(cls, result: PushResult) -> TargetForm:
@@ -104,6 +106,7 @@ class TargetForm(Struct, frozen=True):
             retries=result.cost.retries,
             waited_s=round(result.cost.waited_s, 3),
             phases=_seconds(result.cost),
+            round_trip_s=None if result.round_trip_s is None else round(result.round_trip_s, 4),
         )
 
 

@@ -52,6 +52,7 @@ def test_every_request_is_counted_once(image: Layout, auth: str) -> None:
     assert totals(report)["requests"] == seen
     assert sum(one.cost.requests for one in result.results) == seen
     assert all(one.cost.requests for one in result.results)
+    assert all(one.round_trip_s is not None for one in report.targets)
 
 
 def test_a_copy_counts_what_is_asked_of_its_source(image: Layout) -> None:

@@ -73,7 +73,7 @@ def untimed(result: UnitResult, repository: Repository) -> object:
     value = json.loads(plain)
     value["seconds"] = value["cost"]["phases"] = 0
     for one in value["results"]:
-        one["seconds"] = one["cost"]["phases"] = 0
+        one["seconds"] = one["cost"]["phases"] = one["round_trip_s"] = 0
         for blob in one["blobs"]:
             blob["seconds"] = 0
     return value
