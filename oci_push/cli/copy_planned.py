@@ -53,7 +53,8 @@ def lines_of(found: CopyForecast, columns: int | None) -> Iterator[str]:
         for target in found.targets:
             by_repository.setdefault(familiar(target.repository), []).append(target)
         for name, targets in by_repository.items():
-            yield name
+            is_refused = any(target.may_push is False for target in targets)
+            yield name + ("  (writing is not allowed, says the token)" if is_refused else "")
             rows = [_cells(target) for target in targets if target.error is None]
             lines = list(table(_HEADS, rows)) if rows else []
             yield from (f"  {line}" for line in (lines if _fits(lines, columns) else _narrow(rows)))

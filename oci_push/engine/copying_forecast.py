@@ -86,7 +86,8 @@ def forecast(
 
     alone = replace(options, referrers=False, served_in=None)
     copied = copy(context, pusher, items, tell, alone, lists=lists, act=look)
-    return CopyForecast(copied, tuple(sorted(images, key=_place)), options.referrers)
+    with_referrers = options.referrers and any(image.source.startswith("docker://") for image in images)
+    return CopyForecast(copied, tuple(sorted(images, key=_place)), with_referrers)
 
 
 def _place(image: ImageForecast) -> tuple[object, ...]:

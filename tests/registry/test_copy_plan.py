@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import LayoutWriter, config_of, noise
 from program import program
@@ -109,6 +110,19 @@ def test_many_tags_are_a_summary(source: Sandbox, sandbox: Sandbox, tmp_path: Pa
     few = program("copy", f"{source.address}/many:2.1*", *words[2:3], "--plan", "--no-memory", cwd=tmp_path)
     assert f"{sandbox.address}/many" in few.stdout
     assert "2.1, 2.10, 2.11, +8" in few.stdout
+
+
+def test_who_may_not_write_is_told_so(source: Sandbox, tmp_path: Path) -> None:
+    with Sandbox(options=SandboxOptions(auth="bearer")) as guarded:
+        words = ("copy", f"{source.address}/team/app:1.0", f"{guarded.address}/app", "--plan", "--no-memory")
+        done = program(*words, cwd=tmp_path)
+    assert done.stdout.splitlines()[0] == f"{guarded.address}/app  (writing is not allowed, says the token)"
+    assert "what refers to them" in done.stdout
+
+
+def test_a_layout_has_nothing_that_refers_to_it(source: Sandbox, sandbox: Sandbox, tmp_path: Path) -> None:
+    done = program("copy", f"oci:{tmp_path / 'i0'}", f"{sandbox.address}/app:1", "--plan", cwd=tmp_path)
+    assert "what refers to them" not in done.stdout
 
 
 def test_a_plan_is_written_as_the_report(source: Sandbox, sandbox: Sandbox, tmp_path: Path) -> None:
