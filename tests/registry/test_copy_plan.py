@@ -116,7 +116,8 @@ def test_who_may_not_write_is_told_so(source: Sandbox, tmp_path: Path) -> None:
     with Sandbox(options=SandboxOptions(auth="bearer")) as guarded:
         words = ("copy", f"{source.address}/team/app:1.0", f"{guarded.address}/app", "--plan", "--no-memory")
         done = program(*words, cwd=tmp_path)
-    assert done.stdout.splitlines()[0] == f"{guarded.address}/app  (writing is not allowed, says the token)"
+        name = f"{guarded.address}/app"
+    assert done.stdout.splitlines()[0] == f"{name}  (writing is not allowed, says the token)"
     assert "what refers to them" in done.stdout
 
 
