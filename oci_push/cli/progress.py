@@ -214,6 +214,8 @@ def copies(tally: Tally) -> str:
     found = tally.copies
     if found is None:
         return ""
+    if not found.done and not tally.went_out:
+        return f"asking what {counted(found.tags, 'tag')} name"
     failed = f", {found.failed} failed" if found.failed else ""
     rate = f", {size(tally.per_s)}/s" if tally.moving and tally.per_s else ""
     return f"{found.done} of {counted(found.tags, 'tag')}{failed}, {size(tally.went_out)} sent{rate}"
