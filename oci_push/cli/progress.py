@@ -59,7 +59,7 @@ class LineRenderer:
         steps, event = unwrapped(event)
         now = self._clock.monotonic()
         self._tally.add(event, steps[-1] if steps else "", now)
-        if isinstance(event, events.BlobProgress | events.LayerReading):
+        if isinstance(event, events.BlobProgress | events.LayerReading | events.SaveProgress):
             return
         is_loud = isinstance(event, events.RetryScheduled) or (
             isinstance(event, events.LogMessage) and event.level != "info"
@@ -118,6 +118,11 @@ class LineRenderer:
                 is_one = self._tally.count_of(step) <= 1
                 where = "" if is_one else f" to {familiar(event.repository)}"
                 return f"{event.kind} {event.digest.short}: pushed {size(event.size_bytes)}{where}"
+            case events.BlobSaved(was_there=False):
+                return f"{event.kind} {event.digest.short}: saved {size(event.size_bytes)}"
+            case events.SaveFinished():
+                name = f"{event.place}:{event.name}" if event.name else event.place
+                return f"Saved {name}@{short(event.digest)}" if event.digest else f"Saving {name} failed"
             case events.TagDone():
                 place = f"{familiar(event.repository)}:{event.tag}"
                 same = event.outcome is TagOutcome.UNCHANGED

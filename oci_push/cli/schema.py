@@ -18,6 +18,7 @@ from oci_push.engine.compare import Diff
 from oci_push.engine.existence import Existence, NamedDigest
 from oci_push.engine.inspect import Inspection
 from oci_push.engine.listing import RepositoryList, TagList
+from oci_push.engine.pulling import Pull
 from oci_push.forms import schema as schema_of
 from oci_push.language.config_schema import config_schema
 from oci_push.language.language_schema import language_schema
@@ -35,6 +36,7 @@ LOOKS: Mapping[str, type[Struct]] = {
     "repos": RepositoryList,
     "tag": Tagging,
     "delete": Deletion,
+    "pull": Pull,
 }
 """What commands print that look and change, by the command."""
 

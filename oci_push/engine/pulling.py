@@ -1,0 +1,123 @@
+"""Pulling: which images of registries are saved under which names, what refers to them, and what became of all.
+
+In one layout two images cannot have one name. So an image is called by its tag, as ORAS and regclient do, where all of
+them are of one repository, and by its whole reference where they are not. In a docker-archive names are references.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from oci_push.engine.inspect import SIGNED
+from oci_push.engine.place import Place
+from oci_push.engine.save_item import SaveItem
+from oci_push.engine.saving import SavedImage
+from oci_push.errors import ConfigError
+from oci_push.forms import VERSION, ErrorForm, Version
+from oci_push.model.digest import Digest
+from oci_push.model.manifest import Manifest
+from oci_push.model.platform import Platform
+from oci_push.model.reference import Reference
+from oci_push.model.source import SourceSpec
+from oci_push.protocol.referrers import fallback_tag
+from oci_push.registry.repository import RepositoryClient
+from oci_push.runtime.context import Context
+from oci_push.sources.table import GRAMMAR
+
+
+class PulledImage(Struct, frozen=True):
+    """What became of one image. `name` is what it is called in the target, null for none.
+
+    `size` is that of its distinct blobs, `written` how much of that had to be fetched; `unchanged` says that the tag
+    still named what is there, and nothing was read. `refers_to` is the manifest that a referrer is about.
+    """
+
+    source: str
+    name: str | None
+    digest: Digest | None
+    media_type: str | None
+    manifests: int
+    blobs: int
+    size: int
+    written: int
+    unchanged: bool
+    refers_to: Digest | None
+    error: ErrorForm | None
+
+    @classmethod
+    def of(cls, one: SavedImage) -> PulledImage:
+        """Return what became of an image, as it is published."""
+        root = one.root
+        return cls(
+            one.item.source,
+            one.item.name or None,
+            root.digest if root else None,
+            root.media_type if root else None,
+            len(one.nodes),
+            one.blobs,
+            one.size,
+            one.written,
+            one.is_unchanged,
+            one.item.refers_to,
+            ErrorForm.or_none(one.error),
+        )
+
+
+class Pull(Struct, frozen=True):
+    """What ``pull --json`` prints; `referrers` are what refers to the images and was saved beside them."""
+
+    version: Version
+    target: str
+    images: tuple[PulledImage, ...]
+    referrers: tuple[PulledImage, ...]
+
+    @classmethod
+    def of(cls, place: Place, saved: Sequence[SavedImage]) -> Pull:
+        """Return what became of images, as it is published."""
+        forms = [(PulledImage.of(one), one.item.refers_to is not None) for one in saved]
+        images = tuple(form for form, is_referrer in forms if not is_referrer)
+        return cls(VERSION, place.text, images, tuple(form for form, is_referrer in forms if is_referrer))
+
+
+def named(sources: Sequence[str], place: Place, platform: Platform | None = None) -> tuple[SaveItem, ...]:
+    """Return the images that are saved, each with its name; raises `ConfigError` for a name that is for several."""
+    if place.name and len(sources) > 1:
+        raise ConfigError(
+            f"target {place.text!r} names one image, and there are {len(sources)}",
+            hint="leave the name out: each is called by its tag, or by its whole reference",
+        )
+    specs = [GRAMMAR.parse(text) for text in sources]
+    repositories = {Reference.parse(one.path).repository for one in specs if one.kind == "registry"}
+    is_whole = len(repositories) > 1 or place.kind == "docker-archive"
+    return tuple(SaveItem(one.text, place.name or _name(one, is_whole=is_whole), platform) for one in specs)
+
+
+def _name(spec: SourceSpec, *, is_whole: bool) -> str:
+    if spec.kind != "registry":
+        return "" if spec.ref.startswith("@") else spec.ref
+    reference = Reference.parse(spec.path)
+    if not reference.tag:
+        return ""
+    return f"{reference.repository}:{reference.tag}" if is_whole else reference.tag
+
+
+def find_attached(context: Context, client: RepositoryClient, nodes: Sequence[Manifest]) -> list[SaveItem]:
+    """Ask a repository what refers to these manifests: by its list or the one that clients keep, and cosign's tags."""
+    found: dict[str, SaveItem] = {}
+    has_api: bool | None = None
+    for node in reversed(nodes):  # the root first
+        listed = client.referrers(context, node.digest, has_api=has_api)
+        has_api = listed.has_api
+        for one in listed.entries:
+            source = f"docker://{client.repository}@{one.digest}"
+            found[source] = SaveItem(source, "", None, one.artifact_type, one.annotations, node.digest)
+        if node.digest.algorithm != "sha256":
+            continue
+        for ending in SIGNED:
+            tag = f"{fallback_tag(node.digest)}{ending}"
+            if client.head(context, tag) is not None:
+                source = f"docker://{client.repository}:{tag}"
+                found[source] = SaveItem(source, tag, refers_to=node.digest)
+    return list(found.values())
