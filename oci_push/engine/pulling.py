@@ -6,25 +6,32 @@ them are of one repository, and by its whole reference where they are not. In a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from msgspec import Struct
 
+from oci_push.engine import tree
 from oci_push.engine.inspect import SIGNED
 from oci_push.engine.place import Place
 from oci_push.engine.save_item import SaveItem
 from oci_push.engine.saving import SavedImage
 from oci_push.errors import ConfigError
 from oci_push.forms import VERSION, ErrorForm, Version
+from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference
 from oci_push.model.source import SourceSpec
-from oci_push.protocol.referrers import fallback_tag
+from oci_push.protocol.referrers import Referrers, fallback_tag
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
+from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.table import GRAMMAR
+
+T = TypeVar("T")
 
 
 class PulledImage(Struct, frozen=True):
@@ -104,20 +111,43 @@ def _name(spec: SourceSpec, *, is_whole: bool) -> str:
 
 
 def find_attached(context: Context, client: RepositoryClient, nodes: Sequence[Manifest]) -> list[SaveItem]:
-    """Ask a repository what refers to these manifests: by its list or the one that clients keep, and cosign's tags."""
-    found: dict[str, SaveItem] = {}
+    """Ask a repository what refers to these manifests: by its list or the one that clients keep, and cosign's tags.
+
+    The root is asked for first, as the answer tells whether the registry keeps lists at all.
+    """
     has_api: bool | None = None
-    for node in reversed(nodes):  # the root first
-        listed = client.referrers(context, node.digest, has_api=has_api)
-        has_api = listed.has_api
-        for one in listed.entries:
-            source = f"docker://{client.repository}@{one.digest}"
-            found[source] = SaveItem(source, "", None, one.artifact_type, one.annotations, node.digest)
-        if node.digest.algorithm != "sha256":
-            continue
-        for ending in SIGNED:
-            tag = f"{fallback_tag(node.digest)}{ending}"
-            if client.head(context, tag) is not None:
-                source = f"docker://{client.repository}:{tag}"
-                found[source] = SaveItem(source, tag, refers_to=node.digest)
-    return list(found.values())
+
+    def ask(inner: Context, node: Manifest) -> Referrers:
+        return client.referrers(inner, node.digest, has_api=has_api)
+
+    first, *others = reversed(nodes)
+    listed = ask(context, first)
+    has_api = listed.has_api
+    found: list[SaveItem] = []
+    answers = [listed, *_all(context, [partial(ask, node=one) for one in others])]
+    for node, answer in zip((first, *others), answers, strict=True):
+        found += [_referrer(client, one, node.digest) for one in answer.entries]
+    tags = {
+        f"{fallback_tag(node.digest)}{ending}": node.digest
+        for node in nodes
+        for ending in SIGNED
+        if node.digest.algorithm == "sha256"
+    }
+    heads = _all(context, [partial(client.head, target=one) for one in tags])
+    for (tag, subject), head in zip(tags.items(), heads, strict=True):
+        if head is not None:
+            found.append(SaveItem(f"docker://{client.repository}:{tag}", tag, refers_to=subject))
+    return found
+
+
+def _referrer(client: RepositoryClient, entry: Descriptor, subject: Digest) -> SaveItem:
+    source = f"docker://{client.repository}@{entry.digest}"
+    return SaveItem(source, "", None, entry.artifact_type, entry.annotations, subject)
+
+
+def _all(context: Context, jobs: Sequence[Callable[[Context], T]]) -> list[T]:
+    outcomes = run_all(context, jobs, limit=tree.AT_ONCE, stop_on_error=True)
+    error = first_error(outcomes)
+    if error is not None:
+        raise error
+    return [outcome.get() for outcome in outcomes]
