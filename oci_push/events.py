@@ -65,6 +65,15 @@ class LayerCompressed(_Event, frozen=True):
     from_memory: bool
 
 
+class ImageChanged(_Event, frozen=True):
+    """An image goes out changed, under another digest: `done` says how, in words."""
+
+    source: str
+    before: Digest
+    after: Digest
+    done: tuple[str, ...]
+
+
 class TargetStarted(_Event, frozen=True):
     """Work on one target repository begins."""
 
@@ -231,6 +240,7 @@ Event: TypeAlias = (
     | SourceOpened
     | LayerReading
     | LayerCompressed
+    | ImageChanged
     | TargetStarted
     | BlobStarted
     | BlobProgress

@@ -21,6 +21,7 @@ BEAT_S = 10.0
 _LASTING = (
     events.LogMessage
     | events.SourceOpened
+    | events.ImageChanged
     | events.UploadResumed
     | events.ReplicaDone
     | events.RetryScheduled
@@ -106,6 +107,8 @@ class LineRenderer:
             case events.SourceOpened():
                 what = f"{counted(event.blobs, 'blob')}, {size(event.size_bytes)}"
                 return f"Image {short(event.root)} ({what}) from {event.source}"
+            case events.ImageChanged():
+                return f"note: {', '.join(event.done)}: digest {event.before} -> {event.after}"
             case events.LayerCompressed(from_memory=False):
                 return f"layer {event.diff_id.short}: compressed to {size(event.size_bytes)}"
             case events.TargetStarted():

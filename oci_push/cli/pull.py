@@ -14,10 +14,10 @@ from oci_push.cli.output import is_result_shown, lost_results, say, say_bytes, s
 from oci_push.cli.reporting import Progress, Reporting
 from oci_push.cli.wording import counted, size
 from oci_push.cli.words import SAFETY, SOURCE, SPEED, Argument, Option
-from oci_push.engine.place import FORMS, Place
 from oci_push.engine.pulling import Pull, find_attached, named
-from oci_push.engine.save_item import SaveItem
 from oci_push.engine.saving import SavedImage, nothing_attached, save
+from oci_push.engine.saving_item import SaveItem
+from oci_push.engine.saving_place import FORMS, Place
 from oci_push.errors import ConfigError, exit_code
 from oci_push.model.manifest import Manifest
 from oci_push.runtime.context import Context
@@ -31,9 +31,6 @@ class Reading(Access, frozen=True):
         int, Option("Requests at once to one registry; 0: by distance.", short="-j", min=0, under=SPEED)
     ] = 0
     retries: Annotated[int, Option("How often a request is repeated.", min=0, under=SPEED)] = 4
-    limit_rate: Annotated[
-        str, Option("Bytes a second for the whole run: 500k, 10M, 1G.", metavar="RATE", under=SPEED)
-    ] = ""
 
     def settings(self) -> Common:
         """Return all options that a push has, with these."""
@@ -86,9 +83,9 @@ def pull(
             attached = _Attached(look).find if referrers else nothing_attached
             saved = save(
                 context,
+                look.pusher,
                 items,
                 place,
-                lambda text: look.pusher.open(text, context),
                 follower.emit,
                 attached=attached,
                 write=_write if place.is_stdout else None,

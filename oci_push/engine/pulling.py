@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from oci_push.engine import tree
 from oci_push.engine.inspect import SIGNED
-from oci_push.engine.place import Place
-from oci_push.engine.save_item import SaveItem
 from oci_push.engine.saving import SavedImage
+from oci_push.engine.saving_item import SaveItem
+from oci_push.engine.saving_place import Place
 from oci_push.errors import ConfigError
 from oci_push.forms import VERSION, ErrorForm, Version
 from oci_push.model.descriptor import Descriptor
@@ -142,7 +142,7 @@ def find_attached(context: Context, client: RepositoryClient, nodes: Sequence[Ma
 
 def _referrer(client: RepositoryClient, entry: Descriptor, subject: Digest) -> SaveItem:
     source = f"docker://{client.repository}@{entry.digest}"
-    return SaveItem(source, "", None, entry.artifact_type, entry.annotations, subject)
+    return SaveItem(source, artifact_type=entry.artifact_type, annotations=entry.annotations, refers_to=subject)
 
 
 def _all(context: Context, jobs: Sequence[Callable[[Context], T]]) -> list[T]:

@@ -19,8 +19,9 @@ from oci_push.engine import archive_file
 from oci_push.engine.archive_file import Member, Write
 from oci_push.engine.graph import ImageGraph, walk
 from oci_push.engine.layout_folder import LAYOUT_FILE, LayoutFolder, json_bytes, merge
-from oci_push.engine.place import Place
-from oci_push.engine.save_item import SaveItem, docker_entry, entry_of
+from oci_push.engine.pusher import Pusher
+from oci_push.engine.saving_item import SaveItem, docker_entry, entry_of
+from oci_push.engine.saving_place import Place
 from oci_push.engine.tree import registry_error
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import BlobSaved, Emit, SaveFinished, SaveProgress, SaveStarted
@@ -48,8 +49,6 @@ _MOST_WAVES = 8
 """How far what refers to an image is followed: an SBOM has a signature, which may have another."""
 
 R = TypeVar("R")
-Open: TypeAlias = Callable[[str], AbstractContextManager[ImageReader]]
-"""Opens a SOURCE text."""
 Attached: TypeAlias = Callable[[Context, SaveItem, Sequence[Manifest]], Sequence[SaveItem]]
 """Returns what refers to an image that is saved, or to one of its manifests, to be saved beside it."""
 
@@ -78,9 +77,9 @@ class SavedImage(Struct, frozen=True):
 
 def save(
     context: Context,
+    pusher: Pusher,
     items: Sequence[SaveItem],
     place: Place,
-    open_source: Open,
     emit: Emit,
     *,
     attached: Attached = nothing_attached,
@@ -96,8 +95,8 @@ def save(
     """
     check_names(items, place)
     if place.is_folder:
-        return _Folder(context, place, open_source, emit, attached, is_verified=is_verified).save(items)
-    return _save_archive(context, items, place, open_source, emit, attached, write)
+        return _Folder(context, pusher, place, emit, attached, is_verified=is_verified).save(items)
+    return _save_archive(context, pusher, items, place, emit, attached, write)
 
 
 def check_names(items: Sequence[SaveItem], place: Place) -> None:
@@ -109,6 +108,11 @@ def check_names(items: Sequence[SaveItem], place: Place) -> None:
                 f"{place.title}: {seen[one.name]} and {one.source} would both be called {one.name!r} there",
                 hint="save them one by one, each with a name of its own after the target",
             )
+
+
+def _opened(context: Context, pusher: Pusher, item: SaveItem) -> AbstractContextManager[ImageReader]:
+    given = pusher.named(item.registry)
+    return pusher.open(item.source, context, given=given, changes=item.changes, platform=item.platform)
 
 
 def _waves(
@@ -137,8 +141,8 @@ class _Folder:
     def __init__(
         self,
         context: Context,
+        pusher: Pusher,
         place: Place,
-        open_source: Open,
         emit: Emit,
         attached: Attached,
         *,
@@ -146,7 +150,7 @@ class _Folder:
     ) -> None:
         self._context = context
         self._place = place
-        self._open = open_source
+        self._pusher = pusher.speaking(emit)
         self._emit = emit
         self._attached = attached
         self._layout = LayoutFolder(place.path, is_verified=is_verified)
@@ -172,7 +176,7 @@ class _Folder:
     def _one(self, context: Context, item: SaveItem) -> SavedImage:
         self._emit(SaveStarted(self._place.title, item.name))
         try:
-            with self._open(item.source) as source:
+            with _opened(context, self._pusher, item) as source:
                 graph = walk(context, source, platform=item.platform, emit=self._emit)
                 attached = tuple(self._attached(context, item, graph.nodes))
                 saved = replace(self._image(context, item, source, graph), attached=attached)
@@ -253,9 +257,9 @@ class _Read(Struct, frozen=True):
 
 def _save_archive(
     context: Context,
+    pusher: Pusher,
     items: Sequence[SaveItem],
     place: Place,
-    open_source: Open,
     emit: Emit,
     attached: Attached,
     write: Write | None,
@@ -264,12 +268,13 @@ def _save_archive(
         archive_file.check(place.path)
     elif write is None:
         raise ValueError("an archive for stdout needs who writes it")
+    pusher = pusher.speaking(emit)
     with ExitStack() as stack:
         lock = threading.Lock()
 
         def read(inner: Context, item: SaveItem) -> _Read:
             emit(SaveStarted(place.title, item.name))
-            opening = open_source(item.source)
+            opening = _opened(inner, pusher, item)
             with lock:
                 source = stack.enter_context(opening)
             graph = walk(inner, source, platform=item.platform, emit=emit)

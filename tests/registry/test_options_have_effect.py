@@ -51,7 +51,6 @@ REFUSED = {
     "a level for layers in gzip": ("gzip.tar HOST/a:1 --compression-level 3", "no layer of gzip.tar is compressed"),
     "a level of none": ("plain.tar HOST/a:1 --compression none --compression-level 3", "has no effect with"),
     "a level that does not exist": ("plain.tar HOST/a:1 --compression-level 11", "level 11 does not exist for gzip"),
-    "docker's form for a layout": ("oci:layout HOST/a:1 --format docker", "is sent as it is"),
     "docker's form with zstd": ("plain.tar HOST/a:1 --compression zstd --format docker", "do not know zstd"),
     "docker's form for layers in zstd": ("zstd.tar HOST/a:1 --format docker", "do not know"),
     "a CA without TLS": ("oci:layout HOST/a:1 --plain-http --ca-file ca.pem", "--ca-file has no effect with"),
@@ -87,6 +86,7 @@ def test_an_option_without_effect_is_refused_and_nobody_is_asked(case: str, tmp_
 TAKEN = {
     "one platform twice": ("oci:layout HOST/a:1 --platform linux/amd64 --platform linux/amd64", media.OCI_LAYER_GZIP),
     "gzip of a layout in gzip": ("oci:layout HOST/a:1 --compression gzip --format oci", media.OCI_LAYER_GZIP),
+    "docker's form for a layout": ("oci:layout HOST/a:1 --format docker", media.DOCKER_LAYER_GZIP),
     "zstd": ("plain.tar HOST/a:1 --compression zstd --compression-level 4 --format oci", media.OCI_LAYER_ZSTD),
     "zstd of layers in zstd": ("zstd.tar HOST/a:1 --compression zstd", media.OCI_LAYER_ZSTD),
     "none": ("plain.tar HOST/a:1 --compression none --format docker", media.DOCKER_LAYER),

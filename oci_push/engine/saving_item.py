@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from oci_push.engine.layout_folder import REF_NAME
-from oci_push.engine.place import Place, full_name
+from oci_push.engine.saving_place import Place, full_name
 from oci_push.engine.tree import IMAGE_CONFIGS
 from oci_push.errors import SourceError
 from oci_push.model import media
+from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
@@ -26,6 +27,7 @@ _NAMES = frozenset({REF_NAME, _IMAGE_NAME})
 class SaveItem(Struct, frozen=True):
     """One image to save: a SOURCE, and the `name` that it gets, empty for none.
 
+    `platform` is the only image of an index, `registry` names what it is read from, and `changes` are made on the way.
     `artifact_type` and `annotations` are what index.json says of it beside that: those that a list of referrers has.
     `refers_to` is the manifest that it is about, where it is saved for that.
     """
@@ -33,6 +35,8 @@ class SaveItem(Struct, frozen=True):
     source: str
     name: str = ""
     platform: Platform | None = None
+    registry: str = ""
+    changes: Changes = NOTHING
     artifact_type: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
     refers_to: Digest | None = None
