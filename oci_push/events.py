@@ -185,12 +185,16 @@ class BlobSaved(_Event, frozen=True):
 
 
 class SaveFinished(_Event, frozen=True):
-    """Work on one image that is saved has ended; `error` is empty on success."""
+    """Work on one image that is saved has ended; `error` is empty on success.
+
+    `is_unchanged` says that its tag still names what is there, so that nothing of it was read.
+    """
 
     place: str
     name: str
     digest: Digest | None
     error: str = ""
+    is_unchanged: bool = False
 
 
 class RetryScheduled(_Event, frozen=True):

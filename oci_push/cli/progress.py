@@ -125,7 +125,9 @@ class LineRenderer:
                 return f"{event.kind} {event.digest.short}: saved {size(event.size_bytes)}"
             case events.SaveFinished():
                 name = f"{event.place}:{event.name}" if event.name else event.place
-                return f"Saved {name}@{short(event.digest)}" if event.digest else f"Saving {name} failed"
+                if event.digest is None:
+                    return f"Saving {name} failed"
+                return f"{name} is {short(event.digest)} already" if event.is_unchanged else f"Saved {name}"
             case events.TagDone():
                 place = f"{familiar(event.repository)}:{event.tag}"
                 same = event.outcome is TagOutcome.UNCHANGED

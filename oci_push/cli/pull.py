@@ -14,12 +14,16 @@ from oci_push.cli.output import is_result_shown, lost_results, say, say_bytes, s
 from oci_push.cli.reporting import Progress, Reporting
 from oci_push.cli.wording import counted, size
 from oci_push.cli.words import SAFETY, SOURCE, SPEED, Argument, Option
-from oci_push.engine.pulling import Pull, find_attached, named
-from oci_push.engine.saving import SavedImage, nothing_attached, save
+from oci_push.engine.copying_lists import TagLists
+from oci_push.engine.pulling import Pull, expand, find_attached, is_glob, named
+from oci_push.engine.saving import save
 from oci_push.engine.saving_item import SaveItem
 from oci_push.engine.saving_place import FORMS, Place
+from oci_push.engine.saving_steps import SavedImage, nothing_attached
 from oci_push.errors import ConfigError, exit_code
+from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.manifest import Manifest
+from oci_push.model.platform import Platform
 from oci_push.runtime.context import Context
 from oci_push.sources.table import GRAMMAR
 
@@ -43,7 +47,14 @@ def pull(
         list[str],
         Argument(metavar="SOURCE... TARGET", help=f"SOURCE: {GRAMMAR.known}. TARGET: {FORMS}; - as FILE is stdout."),
     ],
-    platform: looking.OnePlatform = "",
+    platform: Annotated[
+        list[str] | None,
+        Option("Only these images of an index; of several a new index is made.", metavar="A,B", under=SOURCE),
+    ] = None,
+    sparse: Annotated[
+        bool, Option("Keep the index of --platform as it is, and save only those images of it.", under=SOURCE)
+    ] = False,
+    all_tags: Annotated[bool, Option("All tags of each repository.", under=SOURCE)] = False,
     referrers: Annotated[
         bool, Option("Save what refers to the images, too: signatures, attestations, SBOMs.", under=SOURCE)
     ] = False,
@@ -74,12 +85,17 @@ def pull(
             raise ConfigError("--referrers has no effect with docker-archive:", hint="write an oci-archive")
         if verify and not place.is_folder:
             raise ConfigError(f"--verify has no effect with {place.kind}:, which is written anew", hint="leave it out")
-        wanted = looking.platform(platform)
-        items = named(sources, place, wanted)
+        wanted = _platforms(platform)
+        if sparse and not wanted:
+            raise ConfigError("--sparse needs --platform", hint="give both, or neither")
+        only = wanted[0] if len(wanted) == 1 and not sparse else None
+        changes = NOTHING if only or not wanted else Changes(wanted, sparse)
         with (
             reporting.following(context.clock, env, is_quiet=quiet or as_json, title=f"Pull {sources[0]}") as follower,
-            looking.looking(context, access, sources=sources, emit=follower.emit) as look,
+            looking.looking(context, access, sources=_registries(sources), emit=follower.emit) as look,
         ):
+            texts = expand(context, TagLists(look.pusher), sources, all_tags=all_tags)
+            items = named(texts, place, only, changes)
             attached = _Attached(look).find if referrers else nothing_attached
             saved = save(
                 context,
@@ -98,6 +114,17 @@ def pull(
         return exit_code([one.error for one in saved])
 
     run_command(work, what="pull", timeout_s=access.timeout_s)
+
+
+def _platforms(texts: Sequence[str] | None) -> tuple[Platform, ...]:
+    """Read ``--platform``; raises `ConfigError`."""
+    found = [looking.platform(part) for text in texts or () for part in text.split(",")]
+    return tuple(dict.fromkeys(one for one in found if one is not None))
+
+
+def _registries(sources: Sequence[str]) -> list[str]:
+    """Return sources for who looks up how their registries are reached: without what stands for any number of tags."""
+    return [text[: text.rindex(":")] if is_glob(text) else text for text in sources]
 
 
 class _Attached:

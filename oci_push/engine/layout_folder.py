@@ -46,6 +46,7 @@ class LayoutFolder:
         self.path = path
         self._folder = Path(path)
         self._is_verified = is_verified
+        self._known: Mapping[str, Descriptor] = {}
         self._settled: SingleFlight[Digest, Descriptor] = SingleFlight()
 
     def open(self, context: Context) -> None:
@@ -70,7 +71,13 @@ class LayoutFolder:
                 )
             else:
                 write_whole(self._folder / "oci-layout", LAYOUT_FILE.decode())
-            self._index()
+            listed = self._index()["manifests"]
+        assert isinstance(listed, list)  # noqa: S101  # `_index` has seen to it
+        self._known = {name_of(one): Descriptor.from_json(one) for one in reversed(listed)}
+
+    def find(self, name: str) -> Descriptor | None:
+        """Return what index.json has called by this name when it was opened."""
+        return self._known.get(name)
 
     def has(self, blob: Descriptor) -> bool:
         """Return whether a blob is there with its size."""
@@ -87,7 +94,9 @@ class LayoutFolder:
             written.append(self._put(context, blob, body, what, count))
             return blob
 
-        self._settled.get(blob.digest, bring)
+        settled = self._settled.get(blob.digest, bring)
+        if settled.size != blob.size:
+            raise ContentMismatchError(f"{what}: has {settled.size} bytes, its manifest says {blob.size}")
         return any(written)
 
     def list(self, context: Context, entries: Sequence[Mapping[str, object]]) -> None:

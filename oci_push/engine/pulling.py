@@ -13,17 +13,20 @@ from typing import TypeVar
 from msgspec import Struct
 
 from oci_push.engine import tree
+from oci_push.engine.copying_lists import TagLists
+from oci_push.engine.copying_selection import Selection, select
 from oci_push.engine.inspect import SIGNED
-from oci_push.engine.saving import SavedImage
 from oci_push.engine.saving_item import SaveItem
 from oci_push.engine.saving_place import Place
+from oci_push.engine.saving_steps import SavedImage
 from oci_push.errors import ConfigError
 from oci_push.forms import VERSION, ErrorForm, Version
+from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
-from oci_push.model.reference import Reference
+from oci_push.model.reference import Reference, Repository, is_host
 from oci_push.model.source import SourceSpec
 from oci_push.protocol.referrers import Referrers, fallback_tag
 from oci_push.registry.repository import RepositoryClient
@@ -32,6 +35,7 @@ from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.table import GRAMMAR
 
 T = TypeVar("T")
+_GLOB = frozenset("*?[")
 
 
 class PulledImage(Struct, frozen=True):
@@ -88,7 +92,44 @@ class Pull(Struct, frozen=True):
         return cls(VERSION, place.text, images, tuple(form for form, is_referrer in forms if is_referrer))
 
 
-def named(sources: Sequence[str], place: Place, platform: Platform | None = None) -> tuple[SaveItem, ...]:
+def is_glob(text: str) -> bool:
+    """Return whether a SOURCE stands for any number of tags of a repository."""
+    head, colon, tag = text.removeprefix("docker://").rpartition(":")
+    is_tagged = bool(colon) and is_host(head.partition("/")[0]) and "/" in head and "/" not in tag
+    return is_tagged and not _GLOB.isdisjoint(tag)
+
+
+def expand(context: Context, lists: TagLists, texts: Sequence[str], *, all_tags: bool) -> tuple[str, ...]:
+    """Return the SOURCE texts that these stand for: of a glob of tags, or with `all_tags`, each tag's.
+
+    Raises `ConfigError` for what has no tags to list, `NotFoundError` where none is there.
+    """
+    found: dict[str, None] = {}
+    for text in texts:
+        bare = text.removeprefix("docker://")
+        head, colon, tag = bare.rpartition(":")
+        is_tagged = bool(colon) and "/" in head and "/" not in tag
+        is_pattern = is_glob(text)
+        if not is_pattern and not all_tags:
+            found[text] = None
+            continue
+        if all_tags and is_tagged:
+            raise ConfigError(f"--all-tags has no effect on {text}, which names tags", hint="leave out one of them")
+        name = head if is_pattern else bare
+        try:
+            if not is_host(name.partition("/")[0]):
+                raise ValueError("names no repository of a registry, whose tags could be listed")
+            repository = Repository.parse(name)
+        except ValueError as problem:
+            raise ConfigError(f"{text!r}: {problem}", hint="write HOST[:PORT]/REPO") from problem
+        selection = Selection(repository, (tag,) if is_pattern else ())
+        found.update((item.source, None) for item in select(context, lists, selection, ()))
+    return tuple(found)
+
+
+def named(
+    sources: Sequence[str], place: Place, platform: Platform | None = None, changes: Changes = NOTHING
+) -> tuple[SaveItem, ...]:
     """Return the images that are saved, each with its name; raises `ConfigError` for a name that is for several."""
     if place.name and len(sources) > 1:
         raise ConfigError(
@@ -98,7 +139,8 @@ def named(sources: Sequence[str], place: Place, platform: Platform | None = None
     specs = [GRAMMAR.parse(text) for text in sources]
     repositories = {Reference.parse(one.path).repository for one in specs if one.kind == "registry"}
     is_whole = len(repositories) > 1 or place.kind == "docker-archive"
-    return tuple(SaveItem(one.text, place.name or _name(one, is_whole=is_whole), platform) for one in specs)
+    names = [place.name or _name(one, is_whole=is_whole) for one in specs]
+    return tuple(SaveItem(one.text, name, platform, changes=changes) for one, name in zip(specs, names, strict=True))
 
 
 def _name(spec: SourceSpec, *, is_whole: bool) -> str:

@@ -43,7 +43,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("push",),
         ("ahead", "replicate"),
         ("pusher", "regions"),
-        ("machine", "saving", "unit"),
+        ("machine", "saving*", "unit"),
         ("copying_lists",),
         ("copying_referrers",),
         ("copying",),
