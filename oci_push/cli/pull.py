@@ -76,9 +76,9 @@ def pull(
         reporting.check_with(access.common(quiet=quiet), env)
         if place.is_stdout and (as_json or is_result_shown()):
             raise ConfigError(
-                "--json prints to stdout, and so would the archive"
+                "--json and the archive cannot both go to stdout"
                 if as_json
-                else "an archive is no text for a terminal",
+                else "an archive is nothing for a terminal",
                 hint="name a file, as in oci-archive:image.tar",
             )
         if referrers and place.kind == "docker-archive":
