@@ -60,7 +60,7 @@ def write_file(context: Context, path: str, members: Sequence[Member]) -> None:
             raise ConfigError(f"{path}: another process writes it now", hint="wait for that, or name another file")
         try:
             try:
-                _fill(context, held, members)
+                _fill(context, path, held, members)
                 os.fsync(held.descriptor)
                 os.replace(held.path, real)
             except BaseException:
@@ -102,9 +102,10 @@ def _checked(path: str) -> Path:
     return real
 
 
-def _fill(context: Context, held: HeldFile, members: Sequence[Member]) -> None:
+def _fill(context: Context, path: str, held: HeldFile, members: Sequence[Member]) -> None:
     file, at = held.descriptor, 0
     os.ftruncate(file, 0)
+    _check_room(file, path, sum(one.size + 2 * tarfile.BLOCKSIZE for one in members))
     for name in _folders(members):
         at = _put(file, at, memoryview(_head(name, 0, is_folder=True)))
     places: list[tuple[Member, int]] = []
@@ -124,6 +125,17 @@ def _fill(context: Context, held: HeldFile, members: Sequence[Member]) -> None:
     error = first_error(run_all(context, jobs, limit=_AT_ONCE, stop_on_error=True))
     if error is not None:
         raise error
+
+
+def _check_room(file: int, path: str, size: int) -> None:
+    """Refuse what cannot fit: a manifest may say any size, and a file with holes takes no room until it is full."""
+    found = os.fstatvfs(file)
+    room = found.f_bavail * found.f_frsize
+    if found.f_blocks and size > room:
+        raise ConfigError(
+            f"{path}: the archive takes {size} bytes, and the disk has room for {room}",
+            hint="make room, or name a file on another disk",
+        )
 
 
 def _blocks(context: Context, one: Member) -> Iterator[bytes | memoryview]:

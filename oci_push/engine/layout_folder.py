@@ -31,8 +31,6 @@ LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
 _OURS = ".oci-push-"
 """How the names of files begin that become blobs."""
 _INDEX_BYTES = 32 * 1024 * 1024
-_LOCK_S = 60.0
-"""How long another process may take to change index.json; it takes milliseconds."""
 _POLL_S = 0.05
 
 Count = Callable[[int], None]
@@ -40,12 +38,16 @@ Count = Callable[[int], None]
 
 
 class LayoutFolder:
-    """Write blobs and index.json; to be shared by threads. `is_verified`: blobs that are there are hashed, too."""
+    """Write blobs and index.json; to be shared by threads. `is_verified`: blobs that are there are hashed, too.
 
-    def __init__(self, path: str, *, is_verified: bool = False) -> None:
+    `lock_s` is how long another process may take to change index.json, which takes milliseconds.
+    """
+
+    def __init__(self, path: str, *, is_verified: bool = False, lock_s: float = 60.0) -> None:
         self.path = path
         self._folder = Path(path)
         self._is_verified = is_verified
+        self._lock_s = lock_s
         self._known: Mapping[str, Descriptor] = {}
         self._settled: SingleFlight[Digest, Descriptor] = SingleFlight()
 
@@ -195,10 +197,11 @@ class LayoutFolder:
     @contextmanager
     def _locked(self, context: Context) -> Iterator[None]:
         try:
-            with folder_locked(self._folder, context, wait_s=_LOCK_S) as is_ours:
+            with folder_locked(self._folder, context, wait_s=self._lock_s) as is_ours:
                 if not is_ours:
                     raise ConfigError(
-                        f"{self.path}: another process has held this layout for {_LOCK_S:.0f} s", hint="is one hanging?"
+                        f"{self.path}: another process has held this layout for {self._lock_s:g} s",
+                        hint="is one hanging?",
                     )
                 yield
         except OSError as problem:
