@@ -63,7 +63,7 @@ def test_docker_archive_is_the_image_that_skopeo_reads(open_registry: DebianRegi
 
 
 def test_buildah_loads_one_file_in_both_ways(open_registry: DebianRegistry, tmp_path: Path) -> None:
-    """Podman reads archives by the same library, and takes the layout of one that holds both, which has the digest."""
+    """Podman reads by the same library; of a file that holds both it takes the layout, which has the digest."""
     image = make_layout(tmp_path / "image", layer(1))
     name = f"{open_registry.host}/pull/loaded"
     program("push", "oci:image", f"{name}:2", "--no-memory", "--plain-http", cwd=tmp_path)
@@ -72,9 +72,11 @@ def test_buildah_loads_one_file_in_both_ways(open_registry: DebianRegistry, tmp_
         buildah = Buildah(Path(short))
         try:
             loaded = buildah("pull", f"docker-archive:{tmp_path}/d.tar")
-            found = json.loads(buildah("inspect", "--type", "image", f"{name}:2"))
+            named = json.loads(buildah("inspect", "--type", "image", f"{name}:2"))
+            again = buildah("pull", f"oci-archive:{tmp_path}/d.tar")
+            found = json.loads(buildah("inspect", "--type", "image", again))
         finally:
             buildah.remove()
     config = Skopeo(tmp_path / "skopeo").config(f"docker://{name}:2")
-    assert loaded == again == hashlib.sha256(config).hexdigest()
+    assert loaded == again == named["FromImageID"] == hashlib.sha256(config).hexdigest()
     assert found["FromImageDigest"] == image.digest
