@@ -49,6 +49,20 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 " --all-tags --newer-than 30d --no-referrers",
             ),
         ),
+        "pull": (
+            Example(
+                "An image with all its platforms, as an OCI layout",
+                "oci-push pull registry.example.com/team/app:1.4 oci:images",
+            ),
+            Example(
+                "A file that docker load and podman load take",
+                "oci-push pull registry.example.com/team/app:1.4 docker-archive:app.tar",
+            ),
+            Example(
+                "With its signatures and SBOMs, for a machine without a network",
+                "oci-push pull registry.example.com/team/app:1.4 oci-archive:app.oci.tar --referrers",
+            ),
+        ),
         "inspect": (
             Example(
                 "Platforms, layers, config and what refers to it", "oci-push inspect registry.example.com/team/app:1.4"
