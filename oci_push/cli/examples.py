@@ -30,6 +30,11 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "oci-push push docker://registry.example.com/team/app:1.4 mirror.example.com/team/app:1.4",
             ),
             Example(
+                "Its layers in zstd on the way",
+                "oci-push push docker://registry.example.com/team/app:1.4 mirror.example.com/team/app:1.4-zstd"
+                " --recompress zstd",
+            ),
+            Example(
                 "See what would be sent, and send nothing",
                 "oci-push push oci:image registry.example.com/team/app:1.4 --plan",
             ),
