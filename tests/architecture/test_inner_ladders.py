@@ -43,11 +43,11 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("push",),
         ("ahead", "replicate"),
         ("pusher", "regions"),
-        ("machine", "unit"),
+        ("machine", "saving*", "unit"),
         ("copying_lists",),
         ("copying_referrers",),
         ("copying",),
-        ("copying_forecast", "copying_report", "copying_selection"),
+        ("copying_forecast", "copying_report", "copying_selection", "pulling"),
     ),
     # Text with places; everything that gives it a meaning.
     "language": (("yaml_scalars",), ("document",), ("*",)),
