@@ -123,7 +123,7 @@ def copy_command(
                 return show_copy_plan(found, common.report, columns, as_json=delivery.as_json)
             copied = copy(context, pusher, items, follower.emit, options, lists=lists)
         seconds = context.clock.monotonic() - began
-        form = CopyReport.of(copied, seconds, with_referrers=options.referrers)
+        form = CopyReport.of(copied, seconds, with_referrers=options.referrers, cost=context.costs.total())
         _show(copied, seconds, is_quiet=common.quiet, as_json=form if delivery.as_json else None)
         _write(copied, form, common, reporting)
         return exit_code(copied.errors)

@@ -66,7 +66,7 @@ class UnitResult(Struct, frozen=True):
     """What became of a unit; `error` is the first, whatever it belongs to. `image_id` is the configuration's digest.
 
     `changed` is there where the image has gone out under another digest than it had. `manifests` are those of the
-    image, the root last. `cost` is what belongs to no one repository: reading the source, and waiting for regions.
+    image, the root last. `cost` is that of all of it: of reading the source and of waiting for regions, too.
     """
 
     results: tuple[PushResult, ...] = ()
@@ -83,11 +83,6 @@ class UnitResult(Struct, frozen=True):
         """Return the error if it belongs neither to one repository nor to one region."""
         own = {*(str(one.error) for one in self.results), *(str(one.error) for one in self.replicas)}
         return None if str(self.error) in own else self.error
-
-    @property
-    def whole_cost(self) -> Cost:
-        """Return the cost of all of it."""
-        return sum((result.cost for result in self.results), self.cost)
 
 
 def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> UnitResult:

@@ -121,7 +121,7 @@ class PushAttempts:
         registries: dict[str, RegistryEndpoint] = {}
         unit = push_unit(resolved, source, registries)
         done = perform(unit, self._pusher.knowing(registries), context, self._emit)
-        self._cost += done.whole_cost
+        self._cost += done.cost
         return done
 
     def _targets(self, resolved: ResolvedPush) -> tuple[PushTarget, ...]:

@@ -29,7 +29,7 @@ from oci_push.runner.results import Annotation, HookResult, RunReport, StepResul
 from oci_push.runner.simulate import PlannedStep, Simulation
 from oci_push.runtime.costs import Cost
 from oci_push.runtime.files import write_result
-from oci_push.runtime.phases import PHASES
+from oci_push.runtime.phases import seconds_of
 
 
 class TagForm(Struct, frozen=True):
@@ -105,7 +105,7 @@ class TargetForm(Struct, frozen=True):
             requests=result.cost.requests,
             retries=result.cost.retries,
             waited_s=round(result.cost.waited_s, 3),
-            phases=_seconds(result.cost),
+            phases=seconds_of(result.cost),
             round_trip_s=None if result.round_trip_s is None else round(result.round_trip_s, 4),
         )
 
@@ -143,13 +143,8 @@ class TotalsForm(Struct, frozen=True):
             waited_s=round(cost.waited_s, 3),
             bytes_resent=sum(blob.bytes_resent for blob in blobs),
             bytes_found=sum(blob.bytes_found for blob in blobs),
-            phases=_seconds(cost),
+            phases=seconds_of(cost),
         )
-
-
-def _seconds(cost: Cost) -> dict[str, float]:
-    """Return times by phase, in the order of a push."""
-    return {name: round(cost.phases[name], 3) for name in PHASES if name in cost.phases}
 
 
 class ReplicaForm(Struct, frozen=True):
@@ -202,7 +197,7 @@ class PushReport(Struct, frozen=True):
             ErrorForm.of(error) if error is not None else UNSET,
             done.changed or UNSET,
             round(done.seconds, 3),
-            TotalsForm.of(results, done.whole_cost),
+            TotalsForm.of(results, done.cost),
         )
 
 

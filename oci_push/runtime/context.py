@@ -51,8 +51,9 @@ class Context:
         return Context(self.clock, parent=self, deadline=deadline, what=what)
 
     def spending(self, costs: Costs) -> Context:
-        """Make a scope that ends with this one, and whose work adds to `costs`."""
+        """Make a scope that ends with this one, and whose work adds to `costs`, and with them to this one's."""
         inner = self.child()
+        costs.add_to(self.costs)
         inner.costs = costs
         return inner
 

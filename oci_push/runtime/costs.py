@@ -43,37 +43,50 @@ class Cost(Struct, frozen=True):
 
 
 class Costs:
-    """Count; safe to use from several threads."""
+    """Count; safe to use from several threads. What is counted here counts in those `above`, too."""
 
-    __slots__ = ("_bytes", "_inner", "_lock", "_phases", "_requests", "_retries", "_waited_s")
+    __slots__ = ("_above", "_bytes", "_inner", "_lock", "_phases", "_requests", "_retries", "_waited_s")
 
     def __init__(self) -> None:
+        self._above: Costs | None = None
         self._lock = threading.Lock()
         self._inner = threading.local()
         self._requests = self._retries = self._bytes = 0
         self._waited_s = 0.0
         self._phases: dict[str, float] = {}
 
+    def add_to(self, above: Costs) -> None:
+        """Let everything from now on count there as well."""
+        self._above = above
+
     def request(self) -> None:
         """Count a request."""
         with self._lock:
             self._requests += 1
+        if self._above is not None:
+            self._above.request()
 
     def retry(self, wait_s: float) -> None:
         """Count a try after a failure, and the wait before it."""
         with self._lock:
             self._retries += 1
             self._waited_s += wait_s
+        if self._above is not None:
+            self._above.retry(wait_s)
 
     def sent(self, size: int) -> None:
         """Count bytes of a blob."""
         with self._lock:
             self._bytes += size
+        if self._above is not None:
+            self._above.sent(size)
 
     def spent(self, phase: str, seconds: float) -> None:
         """Count time of a phase."""
         with self._lock:
             self._phases[phase] = self._phases.get(phase, 0.0) + seconds
+        if self._above is not None:
+            self._above.spent(phase, seconds)
 
     @contextmanager
     def phase(self, name: str, clock: Clock) -> Iterator[None]:

@@ -7,7 +7,10 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from oci_push.runtime.context import Context
+from oci_push.runtime.costs import Cost
 
+P = ParamSpec("P")
+R = TypeVar("R")
 SOURCE, LOOK, BLOBS, MANIFESTS, TAGS, VERIFY, REPLICATION = (
     "source",
     "look",
@@ -20,8 +23,10 @@ SOURCE, LOOK, BLOBS, MANIFESTS, TAGS, VERIFY, REPLICATION = (
 PHASES = (SOURCE, LOOK, BLOBS, MANIFESTS, TAGS, VERIFY, REPLICATION)
 """In the order in which they come."""
 
-P = ParamSpec("P")
-R = TypeVar("R")
+
+def seconds_of(cost: Cost) -> dict[str, float]:
+    """Return times by phase as reports have them, in the order of a push."""
+    return {name: round(cost.phases[name], 3) for name in PHASES if name in cost.phases}
 
 
 def timed(phase: str) -> Callable[[Callable[P, R]], Callable[P, R]]:

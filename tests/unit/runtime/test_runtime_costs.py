@@ -37,16 +37,18 @@ def test_time_counts_also_where_the_work_fails() -> None:
     assert context.costs.total().phases == {"blobs": 3.0}
 
 
-def test_what_is_done_below_a_scope_adds_to_its_costs_and_to_no_others() -> None:
+def test_what_is_done_below_a_scope_adds_to_its_costs_and_to_those_above() -> None:
     context = Context(FakeClock())
-    own = Costs()
+    own, other = Costs(), Costs()
     inner = context.spending(own)
+    context.spending(other).costs.request()
     for one in (inner, inner.child(), inner.lingering(1), inner.shielded(1)):
         one.costs.request()
     run_all(inner, [lambda one: one.costs.retry(0.5)] * 4, limit=2)
     context.costs.sent(7)
     assert own.total() == Cost(requests=4, retries=4, waited_s=2.0)
-    assert context.costs.total() == Cost(bytes_sent=7)
+    assert other.total() == Cost(requests=1)
+    assert context.costs.total() == Cost(requests=5, retries=4, waited_s=2.0, bytes_sent=7)
 
 
 def test_a_scope_that_spends_ends_with_the_one_above() -> None:
