@@ -161,7 +161,7 @@ class Forecaster:
             try:
                 if self.has(context, self._clients.repository(endpoint, candidate), blob):
                     return candidate
-            except RegistryError as error:
+            except (RegistryError, CredentialsError) as error:
                 if error.transient:
                     raise
         return None

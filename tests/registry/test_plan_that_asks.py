@@ -146,6 +146,16 @@ def test_a_repository_that_has_lost_a_blob_is_not_named_for_it(
     assert digests(found, BlobWay.MOUNT) == set()
 
 
+def test_a_repository_that_may_not_be_read_is_not_named_for_a_blob(tmp_path: Path, base: Layout, app: Layout) -> None:
+    pushing = Pushing(home=tmp_path / "home", credential=LOGIN)
+    with Sandbox(options=SandboxOptions(auth="bearer")) as sandbox:
+        pushing.push(base, f"{sandbox.address}/base:0")
+        sandbox.faults.add(Fault("GET", "/token.*base:pull", times=99, action=Answer(403, code="DENIED")))
+        (found,) = forecast(pushing, app, f"{sandbox.address}/app:1")
+        assert sandbox.traffic.count(path_pattern="/token.*base:pull", status=403) > 0
+    assert (found.error, found.may_push, found.count(BlobWay.SEND)) == (None, True, 3)
+
+
 def test_a_registry_that_is_known_not_to_mount_is_sent_all(sandbox: Sandbox, tmp_path: Path, app: Layout) -> None:
     pushing = Pushing(home=tmp_path / "home", mount=False)
     _, second = forecast(pushing, app, f"{sandbox.address}/a:1", f"{sandbox.address}/b:1")
