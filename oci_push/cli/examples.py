@@ -35,7 +35,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 " --recompress zstd",
             ),
             Example(
-                "See what would be sent, and send nothing",
+                "See what is there and what would be sent, and write nothing",
                 "oci-push push oci:image registry.example.com/team/app:1.4 --plan",
             ),
         ),
