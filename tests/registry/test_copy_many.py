@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from around import two_platforms
-from copying import many, one_image, rooted
+from copying import many, one_image, referrer, rooted
 from equipment.faults import Answer, Fault
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
@@ -19,6 +19,7 @@ from program import program
 from published import check_json
 
 from oci_push.engine.copying_report import CopyReport
+from oci_push.engine.pulling import Pull
 from oci_push.forms import decode
 from oci_push.model.manifest import Manifest
 
@@ -246,7 +247,27 @@ def test_a_sparse_copy_keeps_the_index_where_the_registry_takes_it(takes: bool, 
         assert ("this registry wants all of an index" in done.stderr) is not takes
 
 
+def test_copies_are_saved_in_a_layout_too(tmp_path: Path) -> None:
+    with Sandbox() as source:
+        digests = many(source, 3, tmp_path)
+        referrer(source, Manifest.parse(source.store.manifest("src", "1.1") or b""), "text/about", tmp_path)
+        layout = f"oci:{tmp_path / 'saved'}"
+        done = copied(f"{source.address}/src:1.[01]", layout, folder=tmp_path)
+        assert done.stdout.splitlines() == [f"{layout}:1.{n}  {digests[n]}" for n in (0, 1)]
+        done = copied(f"{source.address}/src:1.1", f"{source.address}/src:1.2", layout, "--referrers", folder=tmp_path)
+        assert "with 1 referrer" in done.stderr
+        listed = json.loads((tmp_path / "saved/index.json").read_bytes())["manifests"]
+        assert len(listed) == 4
+        check_json(copied(f"{source.address}/src:1.1", layout, "--json", folder=tmp_path).stdout, Pull)
+
+
 REFUSED = {
+    "only what a layout lacks": (("HOST/src:1.0", "oci:dst", "--only-missing"), "--only-missing has no effect"),
+    "a report of files": (("HOST/src:1.0", "oci:dst", "--report", "r.json"), "--report has no effect"),
+    "stdout": (("HOST/src:1.0", "oci-archive:-"), "copy writes no archive to stdout"),
+    "referrers for docker": (("HOST/src:1.0", "docker-archive:x.tar", "--referrers"), "--referrers has no effect"),
+    "with and without": (("HOST/src:1.0", "HOST/dst", "--referrers", "--no-referrers"), "--referrers has no effect"),
+    "nothing to save": (("oci:dst",), "nothing is named that would be copied"),
     "no destination": (("HOST/src:1",), "no DESTINATION"),
     "a tag for many": (("HOST/src:*", "HOST/dst:1"), "names a tag, and there may be many images"),
     "one tag for two": (("HOST/src:1.0", "HOST/src:1.1", "HOST/dst:1"), "both go to"),
