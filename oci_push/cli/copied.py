@@ -5,7 +5,7 @@ from __future__ import annotations
 from oci_push.cli.command import show_error
 from oci_push.cli.options import Common
 from oci_push.cli.output import say, say_form, tell
-from oci_push.cli.progress import MOST_TOLD
+from oci_push.cli.progress import MOST_ERRORS, MOST_TOLD
 from oci_push.cli.reporting import Reporting
 from oci_push.cli.wording import counted, duration, size
 from oci_push.engine.copying import Copied
@@ -38,17 +38,21 @@ def show(copied: Copied, seconds: float, *, is_quiet: bool, as_json: CopyReport 
             tell(summary)
     elif as_json is None:
         say(summary)
-    for row in copied.rows:
-        if row.error is not None and row.outcome is not CopyOutcome.NOT_REACHED:
-            show_error(row.error, before=f"{row.name}: ")
-    for error in _others(copied):
+    failed = [row for row in copied.rows if row.error is not None and row.outcome is not CopyOutcome.NOT_REACHED]
+    for row in failed[:MOST_ERRORS]:
+        show_error(row.error or OciPushError("failed"), before=f"{row.name}: ")
+    others = _others(copied)
+    for error in others[:MOST_ERRORS]:
         show_error(error)
+    more = max(0, len(failed) - MOST_ERRORS) + max(0, len(others) - MOST_ERRORS)
+    if more:
+        tell(f"and {more} more failed; --json and --report FILE have them all")
 
 
 def _others(copied: Copied) -> list[OciPushError]:
     """Return errors that are no tag's own: of referrers, and why a run was stopped."""
     stopped = next((row.error for row in copied.rows if row.outcome is CopyOutcome.NOT_REACHED), None)
-    return [*copied.referrers.errors, *([stopped] if stopped is not None else [])]
+    return [*([stopped] if stopped is not None else []), *copied.referrers.errors]
 
 
 def _summary(copied: Copied, seconds: float) -> str:

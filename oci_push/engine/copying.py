@@ -160,12 +160,14 @@ class _Copying:
         self._options = options
         self._lists = lists
         self._is_alone = False
+        self._context: Context | None = None
         self._rows: dict[int, CopyRow] = {}
         self._referrers = ReferrerCopy(pusher, lists, options.push)
 
     def copy(self, context: Context, items: Sequence[CopyItem]) -> Copied:
         """Do all of it."""
         wishes = _wishes(items)
+        self._context = context
         self._is_alone = len({one.item.source for one in wishes}) <= 1
         if not self._is_alone:
             self._emit(CopyStarted(len(wishes)))
@@ -175,7 +177,7 @@ class _Copying:
         jobs = [partial(self._copy_image, image=image) for image in images]
         for image, outcome in zip(images, run_all(context, jobs, limit=self._options.at_once), strict=True):
             if isinstance(outcome.error, OciPushError):
-                self._end(image.wishes, CopyOutcome.NOT_REACHED, error=outcome.error)
+                self._end(image.wishes, CopyOutcome.FAILED, error=outcome.error)
             elif outcome.error is not None:
                 raise outcome.error
         rows = tuple(self._rows[number] for number in range(len(wishes)))
@@ -339,8 +341,9 @@ class _Copying:
                 self._put(one.number, one.row(outcome, digest, error))
 
     def _put(self, number: int, row: CopyRow) -> None:
-        self._rows[number] = row
-        if not self._is_alone:
+        is_over = row.outcome is CopyOutcome.FAILED and self._context is not None and self._context.is_cancelled
+        self._rows[number] = row = replace(row, outcome=CopyOutcome.NOT_REACHED) if is_over else row
+        if not (self._is_alone or is_over):
             error = str(row.error or "")
             self._emit(TagCopied(row.source, row.repository, row.tag, row.digest, row.outcome, error))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -114,6 +115,36 @@ def test_a_copy_that_was_killed_is_gone_on_with(tmp_path: Path) -> None:
         assert asked(source, "HEAD", "/manifests/1") == 120
         assert asked(source, "GET", "/manifests/") == asked(target, "PUT", "/manifests/") == 120 - before
         assert asked(target, "HEAD", "/manifests/1") == before  # those that are listed
+
+
+def test_a_copy_that_is_stopped_tells_what_it_did_and_that_the_rest_can_follow(tmp_path: Path) -> None:
+    with Sandbox() as source, Sandbox() as target:
+        many(source, 120, tmp_path)
+        words = ["copy", f"{source.address}/src", f"{target.address}/dst", "--all-tags", "--no-referrers", "--json"]
+        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
+        pipe = subprocess.PIPE
+        with subprocess.Popen([PROGRAM, *words], env=env, stdout=pipe, stderr=pipe, text=True) as child:
+            assert target.traffic.wait_until(lambda seen: seen.count(method="PUT", path_pattern="/manifests/") > 10)
+            child.send_signal(signal.SIGINT)
+            out, said = child.communicate(timeout=300)
+        done = decode(out, CopyReport)
+        assert child.returncode == done.exit_code == 130
+        assert done.counts["copied"] == len(target.store.tags("dst"))
+        assert done.counts["copied"] + done.counts["not reached"] == 120
+        assert said.count("stopped by SIGINT") == 1
+        assert "the same command goes on where this one stopped" in said
+
+
+def test_of_many_failures_only_some_are_told_and_all_are_in_the_report(tmp_path: Path) -> None:
+    with Sandbox() as source, Sandbox() as target:
+        many(source, 30, tmp_path)
+        target.faults.add(Fault("PUT", "/manifests/", times=0, action=Answer(403)))
+        words = (f"{source.address}/src", f"{target.address}/dst", "--all-tags", "--report", "report.json")
+        said = copied(*words, folder=tmp_path, code=1).stderr
+        assert said.count("error: ") == 20
+        assert "and 10 more failed; --json and --report FILE have them all" in said
+        written = json.loads((tmp_path / "report.json").read_text())
+        assert sum(one["error"] is not None for one in written["tags"]) == 30
 
 
 def test_tags_that_the_target_lists_are_not_asked_for(tmp_path: Path) -> None:
