@@ -41,6 +41,8 @@ from oci_push.sources.table import GRAMMAR
 
 AT_ONCE = 8
 """How many images go at once where nobody says: most of an image's time is spent waiting for one answer."""
+_ASK_AT_ONCE = 32
+"""How many tags are asked for at once where a registry is far; nearby its own limit is lower (`transport.limits`)."""
 _LIST_FROM = 8
 """From how many tags of a repository on its list is read: it tells of a thousand in one request."""
 
@@ -209,7 +211,7 @@ class _Copying:
         """Ask what each source names, once, and put together what names the same image."""
         sources = dict.fromkeys((one.item.source, one.item.registry) for one in wishes)
         jobs = [partial(self._look, source=source, registry=registry) for source, registry in sources]
-        outcomes = dict(zip(sources, run_all(context, jobs, limit=self._options.at_once), strict=True))
+        outcomes = dict(zip(sources, run_all(context, jobs, limit=_ASK_AT_ONCE), strict=True))
         images: dict[tuple[object, ...], _Image] = {}
         wanted: dict[tuple[object, ...], list[_Wish]] = {}
         for one in wishes:
@@ -271,7 +273,7 @@ class _Copying:
         if image.digest is None or not image.item.is_whole:
             return list(image.wishes), {}
         tagged = [one for one in image.wishes if one.tag]
-        outcomes = run_all(context, [partial(self._where, wish=one) for one in tagged], limit=self._options.at_once)
+        outcomes = run_all(context, [partial(self._where, wish=one) for one in tagged], limit=_ASK_AT_ONCE)
         before = {one.number: outcome.get() for one, outcome in zip(tagged, outcomes, strict=True)}
         left: list[_Wish] = []
         for one in image.wishes:

@@ -18,11 +18,17 @@ from equipment.sandbox import Sandbox
 from images import LayoutWriter, layer
 from program import program
 from published import check_json
+from pushing import Pushing
 
+from oci_push.engine.copying import CopyItem, CopyOptions, copy
 from oci_push.engine.copying_report import CopyReport
 from oci_push.engine.pulling import Pull
+from oci_push.engine.unit import UnitTarget
+from oci_push.errors import DeniedError, exit_code
+from oci_push.events import TagCopied
 from oci_push.forms import decode
 from oci_push.model.manifest import Manifest
+from oci_push.model.reference import Repository
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).with_name("oci-push")
@@ -364,3 +370,38 @@ def test_the_display_counts_tags(tmp_path: Path) -> None:
         events = [json.loads(line)["event"] for line in done.stderr.splitlines()]
         assert [one["tags"] for one in events if one["type"] == "copy_started"] == [3]
         assert sorted(one["tag"] for one in events if one["type"] == "tag_copied") == ["1.0", "1.1", "1.2"]
+
+
+def test_a_program_copies_to_several_targets_of_which_one_fails(tmp_path: Path) -> None:
+    with Sandbox() as source, Sandbox() as good, Sandbox() as bad:
+        root = Manifest.parse(source.store.manifest("src", many(source, 1, tmp_path)[0]) or b"")
+        about = referrer(source, root, "text/about", tmp_path)
+        bad.faults.add(Fault("PUT", "/manifests/", times=0, action=Answer(403)))
+        targets = tuple(
+            UnitTarget(Repository(one.address, "dst"), tags) for one, tags in ((good, ("1", "2")), (bad, ("1",)))
+        )
+        pushing = Pushing()
+        with pushing.pusher() as pusher:
+            item = CopyItem(f"docker://{source.address}/src:1.0", targets)
+            done = copy(pusher.context, pusher, [item], pushing.events.append)
+        assert [row.outcome for row in done.rows] == ["copied", "copied", "failed"]
+        assert isinstance(done.rows[2].error, DeniedError)
+        assert exit_code(done.errors) == 1
+        assert good.store.tags("dst") == ("1", "2")
+        assert good.store.manifest("dst", about.digest) == about.raw
+        assert done.referrers.counts == {"other": 1}
+        assert asked(source, "GET", "/blobs/") == 3 + 2  # each once, for both targets
+
+
+def test_a_row_is_told_in_the_order_of_the_items_whatever_ends_first(tmp_path: Path) -> None:
+    with Sandbox() as source, Sandbox() as target:
+        many(source, 6, tmp_path)
+        names = [f"1.{number}" for number in (5, 0, 3)]
+        repository = Repository(target.address, "dst")
+        items = [CopyItem(f"docker://{source.address}/src:{one}", (UnitTarget(repository, (one,)),)) for one in names]
+        pushing = Pushing()
+        with pushing.pusher() as pusher:
+            done = copy(pusher.context, pusher, items, pushing.events.append, CopyOptions(at_once=3))
+        assert [row.tag for row in done.rows] == names
+        told = [event.tag for event in pushing.events if isinstance(event, TagCopied)]
+        assert sorted(told) == sorted(names)
