@@ -126,6 +126,12 @@ def test_a_layout_has_nothing_that_refers_to_it(source: Sandbox, sandbox: Sandbo
     assert "what refers to them" not in done.stdout
 
 
+def test_a_copy_into_a_folder_has_no_plan_and_writes_nothing(source: Sandbox, tmp_path: Path) -> None:
+    done = program("copy", f"{source.address}/team/app:1.0", "oci:out", "--plan", cwd=tmp_path, code=2)
+    assert "--plan asks registries, and oci:out lies here" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_plan_is_written_as_the_report(source: Sandbox, sandbox: Sandbox, tmp_path: Path) -> None:
     words = (f"{source.address}/team/app:1.0", f"{sandbox.address}/mirror/app")
     program("copy", *words, "--plan", "--report", "plan.json", "--no-memory", cwd=tmp_path)
