@@ -120,7 +120,7 @@ def _finish(
     else:
         for step in done.steps:
             show_tags_of(step.pushed, ())
-    reporting.show_rows(rows, env, is_quiet=common.quiet or as_json)
+    reporting.show_rows(rows, follower.tally, env, is_quiet=common.quiet or as_json)
     _show_failures(done)
     failed = [
         (step.name, step.error or OciPushError(step.reason))

@@ -6,10 +6,10 @@ can be written as JSON and read back (`oci_push.forms`), so that another process
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oci_push.engine.plan import PushPlan, PushTarget
@@ -18,10 +18,13 @@ from oci_push.engine.pusher import REPLICATION_S, Pusher
 from oci_push.errors import OciPushError, RegistryError
 from oci_push.events import Emit
 from oci_push.model.changes import NOTHING, Changed, Changes
+from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.runtime.context import Context
+from oci_push.runtime.costs import Cost, Costs
+from oci_push.runtime.phases import REPLICATION, SOURCE, timed
 from oci_push.sources.base import ImageReader
 
 _NOT_SPARSE = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_INVALID"})
@@ -29,11 +32,15 @@ _NOT_SPARSE = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKN
 
 
 class UnitTarget(Struct, frozen=True):
-    """A repository and its tags; `registry` is a name that the pusher knows, empty for what it finds by host."""
+    """A repository and its tags; `registry` is a name that the pusher knows, empty for what it finds by host.
+
+    `before` is what tags name now, as in `PushTarget`.
+    """
 
     repository: Repository
     tags: tuple[str, ...]
     registry: str = ""
+    before: Mapping[str, Digest | None] = field(default_factory=dict)
 
 
 class PushUnit(Struct, frozen=True):
@@ -58,7 +65,8 @@ class PushUnit(Struct, frozen=True):
 class UnitResult(Struct, frozen=True):
     """What became of a unit; `error` is the first, whatever it belongs to. `image_id` is the configuration's digest.
 
-    `changed` is there where the image has gone out under another digest than it had.
+    `changed` is there where the image has gone out under another digest than it had. `manifests` are those of the
+    image, the root last. `cost` is that of all of it: of reading the source and of waiting for regions, too.
     """
 
     results: tuple[PushResult, ...] = ()
@@ -66,6 +74,9 @@ class UnitResult(Struct, frozen=True):
     error: OciPushError | None = None
     replicas: tuple[ReplicaResult, ...] = ()
     changed: Changed | None = None
+    manifests: tuple[Digest, ...] = ()
+    cost: Cost = field(default_factory=Cost)
+    seconds: float = 0.0
 
     @property
     def trouble(self) -> OciPushError | None:
@@ -76,7 +87,12 @@ class UnitResult(Struct, frozen=True):
 
 def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> UnitResult:
     """Open the source, plan, execute, and wait for regions; what goes wrong is in the result."""
-    pusher = pusher.speaking(emit)
+    costs, began = Costs(), context.clock.monotonic()
+    done = _perform(unit, pusher.speaking(emit), context.spending(costs), emit)
+    return replace(done, cost=costs.total(), seconds=context.clock.monotonic() - began)
+
+
+def _perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> UnitResult:
     try:
         with _opened(unit, pusher, context) as (source, targets):
             plan, results = pusher.push(source, targets, context, unit.platform, unit.options)
@@ -85,7 +101,8 @@ def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> Uni
     except OciPushError as problem:
         return UnitResult(error=problem)
     failed = next((result.error for result in results if result.error is not None), None)
-    done = UnitResult(results, image_id_of(plan.graph.root), failed, changed=changed)
+    manifests = tuple(node.digest for node in plan.graph.nodes)
+    done = UnitResult(results, image_id_of(plan.graph.root), failed, changed=changed, manifests=manifests)
     if (failed is not None and not unit.is_final) or unit.served_in is None or pusher.is_rehearsal:
         return done
     return _served(done, plan, pusher, unit.served_in, context, emit)
@@ -101,21 +118,27 @@ def _explained(result: PushResult, changes: Changes) -> PushResult:
 
 
 def plan_unit(unit: PushUnit, pusher: Pusher, context: Context) -> PushPlan:
-    """Return what `perform` would execute; nothing is written, and no registry is asked whether it would take it."""
+    """Return what `perform` would execute; nothing is written, and no target is asked anything (`engine.forecast`)."""
     with _opened(unit, pusher, context) as (source, targets):
         return pusher.plan(source, targets, context, unit.platform)
 
 
 @contextmanager
 def _opened(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tuple[ImageReader, tuple[PushTarget, ...]]]:
-    targets = tuple(pusher.target(one.repository, one.tags, pusher.named(one.registry)) for one in unit.targets)
+    targets = tuple(
+        replace(pusher.target(one.repository, one.tags, pusher.named(one.registry)), before=one.before)
+        for one in unit.targets
+    )
     given = pusher.named(unit.registry)
+    began = context.clock.monotonic()
     with pusher.open(
         unit.source, context, given=given, targets=len(targets), changes=unit.changes, platform=unit.platform
     ) as source:
+        context.costs.spent(SOURCE, context.clock.monotonic() - began)
         yield source, targets
 
 
+@timed(REPLICATION)
 def _served(
     done: UnitResult, plan: PushPlan, pusher: Pusher, regions: tuple[str, ...], context: Context, emit: Emit
 ) -> UnitResult:

@@ -25,9 +25,11 @@ from oci_push.registry.capabilities import LearntCapabilities
 from oci_push.registry.in_flight import InFlight
 from oci_push.registry.manifest_push import ManifestPush, WatchedBody, proves_nothing
 from oci_push.registry.referrers_list import ReferrersList
+from oci_push.registry.seen import SeenHere
 from oci_push.registry.upload_store import StoredUpload, UploadStore
 from oci_push.runtime.cache import Cache
 from oci_push.runtime.context import Context
+from oci_push.runtime.phases import LOOK, timed
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.transport.session import Session
 
@@ -50,7 +52,10 @@ class ClientSettings(Struct, frozen=True):
 
 
 class RepositoryClient:
-    """Act on one repository; may be shared by threads. `in_flight` ``None``: blobs are not mounted here."""
+    """Act on one repository; may be shared by threads. `in_flight` ``None``: blobs are not mounted here.
+
+    `seen` is what this run has seen there, whichever client it went by.
+    """
 
     def __init__(
         self,
@@ -61,8 +66,10 @@ class RepositoryClient:
         management: ManagementApi | None,
         listing: ReferrersList,
         in_flight: InFlight | None,
+        seen: SeenHere,
     ) -> None:
         self.session = session
+        self.seen = seen
         self.repository = repository
         self._settings = settings
         self._capabilities = capabilities
@@ -115,6 +122,10 @@ class RepositoryClient:
     def can_mount(self, context: Context) -> bool:
         """Return whether mounting is worth a try, as far as the vendor's interface knows."""
         return self._management is None or self._management.can_mount(context)
+
+    def keeps_tag(self, context: Context, tag: str) -> bool | None:
+        """Return whether a tag that is there may not be moved, where the vendor's interface can tell."""
+        return None if self._management is None else self._management.keeps_tag(context, self.repository, tag)
 
     def explain(self, context: Context, error: OciPushError) -> OciPushError:
         """Find out what a vague failure was about, where the vendor's interface can tell."""
@@ -211,6 +222,7 @@ class RepositoryClient:
         """Forget that this repository holds a blob: it does not."""
         self._settings.cache.forget_blob(self._host, self.repository.path, blob.digest)
 
+    @timed(LOOK)
     def check_push(self, context: Context, digest: Digest) -> None:
         """Raise what a push would meet, by opening an upload and closing it again; `digest` may be any."""
         self.cancel(
@@ -258,6 +270,10 @@ class RepositoryClient:
     def delete_manifest(self, context: Context, digest: Digest) -> None:
         """Delete a manifest, and with it every tag that names it; raises where the registry cannot."""
         self.session.run(context, manifests.delete(self.repository, str(digest)))
+
+    def see_listed(self, context: Context, manifest: Manifest) -> None:
+        """See that a manifest that is there is found from its subject, if it has one."""
+        self._list(context, manifest, handled=False)
 
     def _list(self, context: Context, manifest: Manifest, *, handled: bool) -> None:
         if manifest.subject is None or handled or manifest.digest in self._listed:

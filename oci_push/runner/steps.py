@@ -130,6 +130,7 @@ class StepRunner(Struct, frozen=True):
             changed=done.last.changed,
             error=done.error,
             targets=done.targets,
+            cost=done.cost,
         )
 
     def _build(self, step: BuildStep, resolve_context: ResolveContext, context: Context, emit: Emit) -> StepResult:

@@ -43,8 +43,11 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("push",),
         ("ahead", "replicate"),
         ("pusher", "regions"),
-        ("indexing", "machine", "unit"),
-        ("editing",),
+        ("indexing", "machine", "saving*", "unit"),
+        ("editing", "copying_lists"),
+        ("copying_referrers",),
+        ("copying",),
+        ("copying_forecast", "copying_report", "copying_selection", "pulling"),
     ),
     # Text with places; everything that gives it a meaning.
     "language": (("yaml_scalars",), ("document",), ("*",)),
