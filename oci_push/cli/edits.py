@@ -80,14 +80,17 @@ def show_stored(
     return next(iter(errors.values())).exit_code if len(tags) == 1 else 1
 
 
-def show_change(repository: Repository, was: Digest | None, digest: Digest, left: str | None) -> None:
-    """Say that the digest is another one now, and what is only about the one before."""
+def show_change(
+    repository: Repository, was: Digest | None, digest: Digest, left: str | None, *, quiet: bool = False
+) -> None:
+    """Say that the digest is another one now, unless `quiet`, and what is only about the one before."""
     if was is None:
         return
-    if was == digest:
-        tell(f"{repository}: nothing to change: {digest} says this already")
-        return
-    tell(f"{repository}: {was} became {digest}")
+    if not quiet:
+        is_same = was == digest
+        tell(
+            f"{repository}: {f'nothing to change: {digest} says this already' if is_same else f'{was} became {digest}'}"
+        )
     if left:
         warn(
             f"{repository}: {left} {'are' if ' and ' in left or left.split()[1].endswith('s') else 'is'} about {was}",
@@ -95,7 +98,7 @@ def show_change(repository: Repository, was: Digest | None, digest: Digest, left
         )
 
 
-def show_edit(done: ImageEdit, errors: Mapping[str, OciPushError], *, as_json: bool) -> int:
+def show_edit(done: ImageEdit, errors: Mapping[str, OciPushError], *, as_json: bool, quiet: bool = False) -> int:
     """Print what became of an image, and each failure; return the exit code."""
     if as_json:
         say_form(done)
@@ -107,5 +110,5 @@ def show_edit(done: ImageEdit, errors: Mapping[str, OciPushError], *, as_json: b
     for one in manifests:
         say(f"  {one.platform or '-':{width}}  {one.digest}")
     if len(errors) < max(len(done.tags), 1):
-        show_change(done.repository, done.was, done.digest, done.left)
+        show_change(done.repository, done.was, done.digest, done.left, quiet=quiet)
     return code

@@ -15,7 +15,7 @@ from oci_push.cli.command import run_command, takes
 from oci_push.cli.edits import NewTag, pairs, show_change, show_stored, tags_of
 from oci_push.cli.looking import Access, Looker
 from oci_push.cli.options import AsJson, Quiet
-from oci_push.cli.output import say, say_form
+from oci_push.cli.output import say, say_bytes, say_form
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
 from oci_push.engine import indexing
@@ -28,6 +28,7 @@ from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference, Repository
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
+from oci_push.sources.table import path_exists
 
 _Index = Annotated[str, Argument(metavar="REF", help="The index: HOST[:PORT]/REPO[:TAG|@DIGEST]")]
 _Platforms = Annotated[
@@ -37,6 +38,7 @@ _Platforms = Annotated[
 _Nested = Annotated[
     bool, Option("List an index as it is, as an index in the index, and not its images.", name="--nested", under=SOURCE)
 ]
+_DryRun = Annotated[bool, Option("Print the index that would be, and write nothing.", name="--dry-run", under=SAFETY)]
 _IMAGES = "Images and indexes, of a registry or any SOURCE; REF=OS/ARCH[/VARIANT] says what an image runs on."
 
 
@@ -56,6 +58,7 @@ def create(
     ] = False,
     platform: _Platforms = None,
     nested: _Nested = False,
+    dry_run: _DryRun = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     *,
@@ -89,9 +92,11 @@ def create(
                 artifact_type=artifact_type,
                 subject=about,
             )
+            if dry_run:
+                return _show_draft(draft)
             brought = run.bring(parts, draft)
             change, errors = indexing.store(context, client, draft, target.tags, brought)
-        return _show(change, errors, as_json=as_json)
+        return _show(change, errors, as_json=as_json, quiet=quiet)
 
     run_command(work, what="index create", timeout_s=access.timeout_s)
 
@@ -104,6 +109,7 @@ def add(
     replace: Annotated[bool, Option("Let an image take the place of the one for its platform.", under=SAFETY)] = False,
     platform: _Platforms = None,
     nested: _Nested = False,
+    dry_run: _DryRun = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     *,
@@ -122,9 +128,11 @@ def add(
             before = was.draft
             parts = run.take(platform, nested=nested)
             after = before.add([one.entry for one in parts], replaces=replace).checked()
+            if dry_run:
+                return _show_draft(after)
             brought = run.bring(parts, after, before)
             change, errors = indexing.store(context, run.client, after, tags, brought, was, _gone(before, after))
-        return _show(change, errors, as_json=as_json)
+        return _show(change, errors, as_json=as_json, quiet=quiet)
 
     run_command(work, what="index add", timeout_s=access.timeout_s)
 
@@ -136,6 +144,7 @@ def remove(
         list[str], Argument(metavar="PLATFORM|DIGEST...", help="Images by what they run on, or children by digest.")
     ],
     tag: NewTag = None,
+    dry_run: _DryRun = False,
     as_json: AsJson = False,
     *,
     access: Access,
@@ -158,6 +167,8 @@ def remove(
                 raise ConfigError(
                     f"{named}: the index would have no image left", hint=f"delete the whole: oci-push delete {named}"
                 )
+            if dry_run:
+                return _show_draft(after)
             change, errors = indexing.store(context, client, after, tags, {}, was, _gone(before, after))
         return _show(change, errors, as_json=as_json)
 
@@ -182,6 +193,7 @@ def annotate(
     ] = "",
     variant: Annotated[str, Option("Which variant of its architecture it is.", metavar="VARIANT", under=TARGET)] = "",
     tag: NewTag = None,
+    dry_run: _DryRun = False,
     as_json: AsJson = False,
     *,
     access: Access,
@@ -214,6 +226,8 @@ def annotate(
             chosen = [one for text in child or () for one in before.find(text)]
             after = before if child else before.with_annotations(annotations)
             after = after.change(chosen, lambda one: _changed(one, annotations, platform))
+            if dry_run:
+                return _show_draft(after)
             change, errors = indexing.store(context, client, after, tags, {}, was)
         return _show(change, errors, as_json=as_json)
 
@@ -265,12 +279,20 @@ def _working(
 
 
 def _given(text: str) -> tuple[str, Platform | None]:
-    """Read ``REF`` or ``REF=OS/ARCH[/VARIANT]``; a file whose name has ``=`` in it is no harm."""
+    """Read ``REF`` or ``REF=OS/ARCH[/VARIANT]``; a file of just that name is a file."""
+    if path_exists(text):
+        return text, None
     source, equals, platform = text.rpartition("=")
     try:
         return (source, Platform.parse(platform)) if source and equals else (text, None)
     except ValueError:
         return text, None
+
+
+def _show_draft(draft: Draft) -> int:
+    """Print an index as it would be stored, byte for byte."""
+    say_bytes(draft.build().raw)
+    return 0
 
 
 def _gone(before: Draft, after: Draft) -> list[Entry]:
@@ -279,7 +301,7 @@ def _gone(before: Draft, after: Draft) -> list[Entry]:
     return [one for one in before.entries if id(one) not in there]
 
 
-def _show(change: IndexChange, errors: Mapping[str, OciPushError], *, as_json: bool) -> int:
+def _show(change: IndexChange, errors: Mapping[str, OciPushError], *, as_json: bool, quiet: bool = False) -> int:
     if as_json:
         say_form(change)
     code = show_stored(change.repository, change.tags, change.digest, errors, as_json=as_json)
@@ -287,7 +309,7 @@ def _show(change: IndexChange, errors: Mapping[str, OciPushError], *, as_json: b
         width = max(len(_named(one)) for one in change.children)
         for one in change.children:
             say(f"  {one.outcome:7}  {_named(one):{width}}  {one.digest}")
-        show_change(change.repository, change.was, change.digest, change.left)
+        show_change(change.repository, change.was, change.digest, change.left, quiet=quiet)
     return code
 
 

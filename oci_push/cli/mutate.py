@@ -105,11 +105,11 @@ def mutate(
                 client = look.client(named.repository, push=True)
                 emit = listener(is_quiet=quiet or as_json)
                 done, errors = edit(context, client, opened, changes, named, tags, emit)
-            return show_edit(done, errors, as_json=as_json)
+            return show_edit(done, errors, as_json=as_json, quiet=quiet)
         with looking.looking(context, access, sources=[source], repositories=[targets[0].repository]) as look:
             emit = listener(is_quiet=quiet or as_json)
             done, errors = edit_elsewhere(context, look.pusher, source, changes, targets[0], emit)
-        return show_edit(done, errors, as_json=as_json)
+        return show_edit(done, errors, as_json=as_json, quiet=quiet)
 
     run_command(work, what="mutate", timeout_s=access.timeout_s)
 

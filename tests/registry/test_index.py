@@ -345,3 +345,22 @@ def test_an_image_is_no_index_and_a_digest_gets_no_tag(sandbox: Sandbox, tmp_pat
     assert json.loads(sandbox.store.manifest("team/app", made) or b"")["annotations"] == {"a": "b"}
     assert "it has no tag" in done.stderr
     assert sandbox.store.tags("team/app") == ("1", "one")
+
+
+def test_a_dry_run_prints_the_index_and_writes_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    name = pushed(sandbox, two_platforms(tmp_path / "layout"), "1")
+    arm = one_image(tmp_path / "arm", "arm")
+    for words, count in {
+        ("create", f"{name}:2", f"{name}:1", "oci:arm"): 3,
+        ("add", f"{name}:1", "oci:arm"): 3,
+        ("remove", f"{name}:1", "linux/amd64"): 1,
+        ("annotate", f"{name}:1", "a=b"): 2,
+    }.items():
+        shown = program("index", *words, "--dry-run", cwd=tmp_path).stdout
+        assert len(json.loads(shown)["manifests"]) == count
+    assert {one.method for one in sandbox.traffic.requests} == {"GET"}
+    shown = program("index", "create", f"{name}:2", "oci:arm", "--dry-run", "-q", cwd=tmp_path).stdout
+    done = program("index", "create", f"{name}:2", "oci:arm", "-q", cwd=tmp_path)
+    assert f"{name}:2  {Digest.of(shown.encode())}" in done.stdout
+    assert arm.digest in done.stdout
+    assert done.stderr == ""
