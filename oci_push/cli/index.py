@@ -12,7 +12,7 @@ from msgspec import Struct
 from oci_push.api import parse_destinations
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.edits import NewTag, pairs, show_change, show_stored, tags_of
+from oci_push.cli.edits import NewTag, Sending, pairs, show_change, show_stored, tags_of
 from oci_push.cli.looking import Access, Looker
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_bytes, say_form
@@ -42,7 +42,7 @@ _DryRun = Annotated[bool, Option("Print the index that would be, and write nothi
 _IMAGES = "Images and indexes, of a registry or any SOURCE; REF=OS/ARCH[/VARIANT] says what an image runs on."
 
 
-@takes(Access)
+@takes(Sending)
 def create(
     destination: Annotated[str, Argument(metavar="DEST", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
     references: Annotated[list[str], Argument(metavar="REF...", help=_IMAGES)],
@@ -62,7 +62,7 @@ def create(
     as_json: AsJson = False,
     quiet: Quiet = False,
     *,
-    access: Access,
+    access: Sending,
 ) -> None:
     """Make an index of images, and store it under tags.
 
@@ -101,7 +101,7 @@ def create(
     run_command(work, what="index create", timeout_s=access.timeout_s)
 
 
-@takes(Access)
+@takes(Sending)
 def add(
     reference: _Index,
     children: Annotated[list[str], Argument(metavar="CHILD...", help=_IMAGES)],
@@ -113,7 +113,7 @@ def add(
     as_json: AsJson = False,
     quiet: Quiet = False,
     *,
-    access: Access,
+    access: Sending,
 ) -> None:
     """Add images to an index of a registry, which gets another digest.
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from oci_push.api import this_environment
 from oci_push.cli import options
-from oci_push.cli.options import Connection
+from oci_push.cli.options import Common, Connection
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.words import SOURCE, SPEED, Option
 from oci_push.engine.pusher import Pusher
@@ -36,6 +36,10 @@ class Access(Connection, frozen=True):
     username: options.Username = ""
     password_stdin: options.PasswordStdin = False
     timeout: Annotated[float, Option("Seconds for the whole command; 0: none.", min=0, under=SPEED)] = 0
+
+    def settings(self) -> Common:
+        """Return all options that a push has, with these."""
+        return self.common(retries=_RETRIES)
 
     @property
     def timeout_s(self) -> float | None:
@@ -75,7 +79,7 @@ def looking(
     if access.password_stdin and "-" in sources:
         raise ConfigError("--password-stdin and the source - cannot both read stdin")
     named = [one for one in map(repository_of, sources) if one is not None] + list(repositories)
-    common = access.common(retries=_RETRIES)
+    common = access.settings()
     hosts = tuple(dict.fromkeys(one.host for one in repositories or named))
     described = endpoints(access, named)
     with common.pusher(
