@@ -237,7 +237,10 @@ class Was(Struct, frozen=True):
 
 def read(context: Context, client: RepositoryClient, reference: Reference) -> Was:
     """Read the index that is to be changed; raises `ConfigError` for what is none."""
-    manifest = client.fetch(context, replace(reference, repository=client.repository))
+    try:
+        manifest = client.fetch(context, replace(reference, repository=client.repository))
+    except NotFoundError as error:
+        raise error.with_hint("see what there is with oci-push tags; oci-push index create makes an index") from error
     return Was(reference, manifest, Draft.read(manifest, str(reference)))
 
 
