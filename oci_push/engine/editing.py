@@ -14,7 +14,7 @@ from msgspec import Struct
 from oci_push.engine import tree
 from oci_push.engine.change import Tagged, put_tags
 from oci_push.engine.graph import ImageGraph, walk
-from oci_push.engine.indexing import check_still
+from oci_push.engine.index_store import check_still
 from oci_push.engine.left_behind import about
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitTarget, perform

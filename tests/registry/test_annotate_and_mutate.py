@@ -215,7 +215,7 @@ def test_a_tag_that_was_moved_meanwhile_is_left_alone(sandbox: Sandbox, tmp_path
     moved = {"Docker-Content-Digest": str(Digest.of(b"another")), "Content-Type": media.OCI_MANIFEST}
     sandbox.faults.add(Fault(method="HEAD", path="manifests/1$", action=Answer(200, headers=moved)))
     failed = program("annotate", f"{name}:1", "a=b", cwd=tmp_path, code=1).stderr
-    assert "was changed by somebody else meanwhile" in failed
+    assert "was moved by somebody else meanwhile" in failed
     assert "the same command again" in failed
     assert program("digest", f"{name}:1", cwd=tmp_path).stdout.strip() == layout.digest
 
