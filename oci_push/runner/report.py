@@ -174,6 +174,7 @@ class StepForm(Struct, frozen=True):
     replicas: tuple[ReplicaForm, ...]
     hooks: tuple[HookResult, ...]
     notes: tuple[Annotation, ...]
+    changed: Changed | UnsetType = UNSET
 
     @classmethod
     def of(cls, step: StepResult) -> StepForm:
@@ -188,6 +189,7 @@ class StepForm(Struct, frozen=True):
             error=ErrorForm.or_none(step.error),
             targets=tuple(TargetForm.of(one) for one in step.pushed),
             replicas=tuple(ReplicaForm.of(one) for one in step.replicas),
+            changed=step.changed or UNSET,
         )
 
 

@@ -127,6 +127,7 @@ class StepRunner(Struct, frozen=True):
             waits_s=done.waits_s,
             pushed=done.last.results,
             replicas=done.last.replicas,
+            changed=done.last.changed,
             error=done.error,
             targets=done.targets,
         )

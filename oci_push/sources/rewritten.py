@@ -237,13 +237,14 @@ class RewrittenImage(ImageReader):
 
     def _rebuild_image(self, context: Context, node: Node, value: dict[str, Any]) -> None:
         manifest, config = node.manifest, node.manifest.config
-        replaced = dict(self._replaced)
+        named = [manifest.subject] if manifest.subject is not None else []
+        new = None
         if node.is_image and config is not None and config.media_type in rewriting.IMAGE_CONFIGS:
+            named += manifest.layers
             new = self._change_config(context, config, node)
-            replaced |= {config.digest: new} if new is not None else {}
-        else:
-            # What is attached keeps its blobs, whatever they are.
-            replaced = {k: v for k, v in replaced.items() if manifest.subject and k == manifest.subject.digest}
+        # What is attached keeps its blobs, whatever they are.
+        replaced = {one.digest: self._replaced[one.digest] for one in named if one.digest in self._replaced}
+        replaced |= {config.digest: new} if config is not None and new is not None else {}
         rewriting.changed_manifest(
             manifest, value, form=self._form, blobs=replaced, annotations=self._annotations("manifest", node)
         )
@@ -347,3 +348,12 @@ def _parsed(before: Manifest, value: dict[str, Any]) -> Manifest:
     if value == load_json(before.raw, "manifest"):
         return before
     return Manifest.parse(encode(value), str(value.get("mediaType") or before.media_type))
+
+
+def settings_below(settings: SourceSettings, changes: Changes) -> SourceSettings:
+    """Return how the source itself is read: what it makes is made as it is to be, so that nothing is made twice."""
+    form = changes.format or settings.format
+    if changes.recompress:
+        settings = replace(settings, compression=changes.recompress, level=changes.level)
+        form = "auto" if form == "docker" else form  # it may have layers that are only in docker's form afterwards
+    return replace(settings, format=form)
