@@ -16,6 +16,7 @@ from oci_push.engine.editing import ImageEdit
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, ImageChanged
 from oci_push.model.digest import Digest
+from oci_push.model.media import INDEXES
 from oci_push.model.reference import Reference, Repository, check_tag
 
 NewTag = Annotated[
@@ -121,9 +122,10 @@ def show_edit(done: ImageEdit, errors: Mapping[str, OciPushError], *, as_json: b
     if as_json:
         return code
     manifests = done.manifests or ()
-    width = max((len(one.platform or "-") for one in manifests), default=0)
-    for one in manifests:
-        say(f"  {one.platform or '-':{width}}  {one.digest}")
+    names = [one.platform or ("index" if one.media_type in INDEXES else "-") for one in manifests]
+    width = max(map(len, names), default=0)
+    for name, one in zip(names, manifests, strict=True):
+        say(f"  {name:{width}}  {one.digest}")
     if len(errors) < max(len(done.tags), 1):
         show_change(done.repository, done.was, done.digest, done.left, quiet=quiet)
     return code

@@ -25,6 +25,7 @@ from oci_push.engine.indexing import Given, Part
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
 from oci_push.model.digest import Digest
+from oci_push.model.media import INDEXES
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference, Repository
 from oci_push.registry.repository import RepositoryClient
@@ -83,8 +84,7 @@ def create(
             client = run.client
             about = None
             if subject:
-                named = Reference.parse(f"{target.repository}{'@' if ':' in subject else ':'}{subject}")
-                about = index_store.subject(context, client, named)
+                about = index_store.subject(context, client, _subject(subject, target.repository))
             parts = run.take(platform, nested=nested)
             draft = indexing.new(
                 [one.entry for one in parts],
@@ -280,6 +280,17 @@ class _Work(Struct, frozen=True):
         return {**{one.entry.digest: index_store.THERE for one in parts}, **brought}
 
 
+def _subject(text: str, repository: Repository) -> Reference:
+    """Read a tag or digest of a repository, which may stand before it; raises `ConfigError`."""
+    whole = text if "/" in text else f"{repository}{'@' if ':' in text else ':'}{text}"
+    found = looking.reference(whole)
+    if found.repository != repository:
+        raise ConfigError(
+            f"--subject {text}: lies in another repository than {repository}", hint="give a tag or digest of DEST's own"
+        )
+    return found
+
+
 @contextmanager
 def _working(
     context: Context, access: Access, repository: Repository, texts: Sequence[str], *, is_quiet: bool
@@ -331,4 +342,4 @@ def _show(change: IndexChange, errors: Mapping[str, OciPushError], *, as_json: b
 def _named(child: IndexChild) -> str:
     if child.about:
         return f"about {child.about[:19]}"
-    return child.platform or "-"
+    return child.platform or ("index" if child.media_type in INDEXES else "-")
