@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from oci_push.cli.command import show_error
+from oci_push.cli.looking import Access
+from oci_push.cli.options import Common
 from oci_push.cli.output import say, say_form, tell, warn
 from oci_push.cli.progress import LineRenderer
-from oci_push.cli.words import TARGET, Option
+from oci_push.cli.words import SPEED, TARGET, Option
 from oci_push.engine.change import Tagged
 from oci_push.engine.editing import ImageEdit
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, ImageChanged
 from oci_push.model.digest import Digest
+from oci_push.model.media import INDEXES
 from oci_push.model.reference import Reference, Repository, check_tag
 
 NewTag = Annotated[
@@ -26,6 +29,19 @@ NewTag = Annotated[
         under=TARGET,
     ),
 ]
+
+
+class Sending(Access, frozen=True):
+    """How registries are reached that images may be sent to, with the patience of a push."""
+
+    jobs: Annotated[
+        int, Option("Requests at once to one registry; 0: by distance.", short="-j", min=0, under=SPEED)
+    ] = 0
+    retries: Annotated[int, Option("How often a request or upload is repeated.", min=0, under=SPEED)] = 4
+
+    def settings(self) -> Common:
+        """Return all options that a push has, with these."""
+        return self.common()
 
 
 def listener(*, is_quiet: bool) -> Emit:
@@ -80,14 +96,17 @@ def show_stored(
     return next(iter(errors.values())).exit_code if len(tags) == 1 else 1
 
 
-def show_change(repository: Repository, was: Digest | None, digest: Digest, left: str | None) -> None:
-    """Say that the digest is another one now, and what is only about the one before."""
+def show_change(
+    repository: Repository, was: Digest | None, digest: Digest, left: str | None, *, quiet: bool = False
+) -> None:
+    """Say that the digest is another one now, unless `quiet`, and what is only about the one before."""
     if was is None:
         return
-    if was == digest:
-        tell(f"{repository}: nothing to change: {digest} says this already")
-        return
-    tell(f"{repository}: {was} became {digest}")
+    if not quiet:
+        is_same = was == digest
+        tell(
+            f"{repository}: {f'nothing to change: {digest} says this already' if is_same else f'{was} became {digest}'}"
+        )
     if left:
         warn(
             f"{repository}: {left} {'are' if ' and ' in left or left.split()[1].endswith('s') else 'is'} about {was}",
@@ -95,7 +114,7 @@ def show_change(repository: Repository, was: Digest | None, digest: Digest, left
         )
 
 
-def show_edit(done: ImageEdit, errors: Mapping[str, OciPushError], *, as_json: bool) -> int:
+def show_edit(done: ImageEdit, errors: Mapping[str, OciPushError], *, as_json: bool, quiet: bool = False) -> int:
     """Print what became of an image, and each failure; return the exit code."""
     if as_json:
         say_form(done)
@@ -103,9 +122,10 @@ def show_edit(done: ImageEdit, errors: Mapping[str, OciPushError], *, as_json: b
     if as_json:
         return code
     manifests = done.manifests or ()
-    width = max((len(one.platform or "-") for one in manifests), default=0)
-    for one in manifests:
-        say(f"  {one.platform or '-':{width}}  {one.digest}")
+    names = [one.platform or ("index" if one.media_type in INDEXES else "-") for one in manifests]
+    width = max(map(len, names), default=0)
+    for name, one in zip(names, manifests, strict=True):
+        say(f"  {name:{width}}  {one.digest}")
     if len(errors) < max(len(done.tags), 1):
-        show_change(done.repository, done.was, done.digest, done.left)
+        show_change(done.repository, done.was, done.digest, done.left, quiet=quiet)
     return code

@@ -9,25 +9,28 @@ from typing import Annotated
 
 from msgspec import Struct
 
-from oci_push.api import parse_destinations
+from oci_push.api import parse_destinations, this_environment
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.edits import NewTag, pairs, show_change, show_stored, tags_of
+from oci_push.cli.edits import NewTag, Sending, pairs, show_change, show_stored, tags_of
 from oci_push.cli.looking import Access, Looker
 from oci_push.cli.options import AsJson, Quiet
-from oci_push.cli.output import say, say_form
+from oci_push.cli.output import say, say_bytes, say_form
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
-from oci_push.engine import indexing
-from oci_push.engine.index_draft import Draft, Entry, parse_platform
-from oci_push.engine.indexing import Given, IndexChange, IndexChild, Part
+from oci_push.engine import index_store, indexing
+from oci_push.engine.index_draft import Draft, Entry, images, parse_platform
+from oci_push.engine.index_store import IndexChange, IndexChild
+from oci_push.engine.indexing import Given, Part
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
 from oci_push.model.digest import Digest
+from oci_push.model.media import INDEXES
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference, Repository
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
+from oci_push.sources.table import path_exists
 
 _Index = Annotated[str, Argument(metavar="REF", help="The index: HOST[:PORT]/REPO[:TAG|@DIGEST]")]
 _Platforms = Annotated[
@@ -37,10 +40,11 @@ _Platforms = Annotated[
 _Nested = Annotated[
     bool, Option("List an index as it is, as an index in the index, and not its images.", name="--nested", under=SOURCE)
 ]
+_DryRun = Annotated[bool, Option("Print the index that would be, and write nothing.", name="--dry-run", under=SAFETY)]
 _IMAGES = "Images and indexes, of a registry or any SOURCE; REF=OS/ARCH[/VARIANT] says what an image runs on."
 
 
-@takes(Access)
+@takes(Sending)
 def create(
     destination: Annotated[str, Argument(metavar="DEST", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
     references: Annotated[list[str], Argument(metavar="REF...", help=_IMAGES)],
@@ -56,10 +60,11 @@ def create(
     ] = False,
     platform: _Platforms = None,
     nested: _Nested = False,
+    dry_run: _DryRun = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     *,
-    access: Access,
+    access: Sending,
 ) -> None:
     """Make an index of images, and store it under tags.
 
@@ -79,8 +84,7 @@ def create(
             client = run.client
             about = None
             if subject:
-                named = Reference.parse(f"{target.repository}{'@' if ':' in subject else ':'}{subject}")
-                about = indexing.subject(context, client, named)
+                about = index_store.subject(context, client, _subject(subject, target.repository))
             parts = run.take(platform, nested=nested)
             draft = indexing.new(
                 [one.entry for one in parts],
@@ -89,25 +93,34 @@ def create(
                 artifact_type=artifact_type,
                 subject=about,
             )
+            if dry_run:
+                return _show_draft(draft)
             brought = run.bring(parts, draft)
-            change, errors = indexing.store(context, client, draft, target.tags, brought)
-        return _show(change, errors, as_json=as_json)
+            change, errors = index_store.store(context, client, draft, target.tags, brought)
+        return _show(change, errors, as_json=as_json, quiet=quiet)
 
     run_command(work, what="index create", timeout_s=access.timeout_s)
 
 
-@takes(Access)
+@takes(Sending)
 def add(
     reference: _Index,
     children: Annotated[list[str], Argument(metavar="CHILD...", help=_IMAGES)],
     tag: NewTag = None,
+    shared: Annotated[
+        bool,
+        Option(
+            "Others add to it at the same time: look again whether all is kept, which takes a second.", under=SAFETY
+        ),
+    ] = False,
     replace: Annotated[bool, Option("Let an image take the place of the one for its platform.", under=SAFETY)] = False,
     platform: _Platforms = None,
     nested: _Nested = False,
+    dry_run: _DryRun = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     *,
-    access: Access,
+    access: Sending,
 ) -> None:
     """Add images to an index of a registry, which gets another digest.
 
@@ -118,13 +131,20 @@ def add(
         named = looking.reference(reference)
         tags = tags_of(named, tag)
         with _working(context, access, named.repository, children, is_quiet=quiet or as_json) as run:
-            was = indexing.read(context, run.client, named)
-            before = was.draft
+            was = index_store.read(context, run.client, named)
             parts = run.take(platform, nested=nested)
-            after = before.add([one.entry for one in parts], replaces=replace).checked()
-            brought = run.bring(parts, after, before)
-            change, errors = indexing.store(context, run.client, after, tags, brought, was, _gone(before, after))
-        return _show(change, errors, as_json=as_json)
+
+            def added(draft: Draft) -> Draft:
+                return draft.add([one.entry for one in parts], replaces=replace).checked()
+
+            after = added(was.draft)
+            if dry_run:
+                return _show_draft(after)
+            brought = run.bring(parts, after, was.draft)
+            change, errors = index_store.alter(
+                context, run.client, was, tags, added, outcomes=brought, random=_random(), is_shared=shared
+            )
+        return _show(change, errors, as_json=as_json, quiet=quiet)
 
     run_command(work, what="index add", timeout_s=access.timeout_s)
 
@@ -136,6 +156,7 @@ def remove(
         list[str], Argument(metavar="PLATFORM|DIGEST...", help="Images by what they run on, or children by digest.")
     ],
     tag: NewTag = None,
+    dry_run: _DryRun = False,
     as_json: AsJson = False,
     *,
     access: Access,
@@ -150,15 +171,20 @@ def remove(
         tags = tags_of(named, tag)
         with looking.looking(context, access, repositories=[named.repository]) as look:
             client = look.client(named.repository, push=True)
-            was = indexing.read(context, client, named)
-            before = was.draft
-            gone = [one for text in which for one in before.find(text)]
-            after = before.without(gone)
-            if not any(not one.is_attached for one in after.entries):
-                raise ConfigError(
-                    f"{named}: the index would have no image left", hint=f"delete the whole: oci-push delete {named}"
-                )
-            change, errors = indexing.store(context, client, after, tags, {}, was, _gone(before, after))
+            was = index_store.read(context, client, named)
+
+            def less(draft: Draft) -> Draft:
+                after = draft.without([one for text in which for one in draft.find(text)])
+                if not images(after.entries):
+                    raise ConfigError(
+                        f"{named}: the index would have no image left",
+                        hint=f"delete the whole: oci-push delete {named}",
+                    )
+                return after
+
+            if dry_run:
+                return _show_draft(less(was.draft))
+            change, errors = index_store.alter(context, client, was, tags, less, random=_random())
         return _show(change, errors, as_json=as_json)
 
     run_command(work, what="index remove", timeout_s=access.timeout_s)
@@ -182,6 +208,7 @@ def annotate(
     ] = "",
     variant: Annotated[str, Option("Which variant of its architecture it is.", metavar="VARIANT", under=TARGET)] = "",
     tag: NewTag = None,
+    dry_run: _DryRun = False,
     as_json: AsJson = False,
     *,
     access: Access,
@@ -204,17 +231,21 @@ def annotate(
             raise ConfigError("nothing is to be changed", hint="write KEY=VALUE, or KEY- to take it away")
         with looking.looking(context, access, repositories=[named.repository]) as look:
             client = look.client(named.repository, push=True)
-            was = indexing.read(context, client, named)
-            before = was.draft
-            if before.is_docker and annotations:
-                raise ConfigError(
-                    f"{named}: is a docker manifest list, which has no annotations",
-                    hint=f"an OCI index has: oci-push index create {named.repository}:TAG {named}",
-                )
-            chosen = [one for text in child or () for one in before.find(text)]
-            after = before if child else before.with_annotations(annotations)
-            after = after.change(chosen, lambda one: _changed(one, annotations, platform))
-            change, errors = indexing.store(context, client, after, tags, {}, was)
+            was = index_store.read(context, client, named)
+
+            def changed(draft: Draft) -> Draft:
+                if draft.is_docker and annotations:
+                    raise ConfigError(
+                        f"{named}: is a docker manifest list, which has no annotations",
+                        hint=f"an OCI index has: oci-push index create {named.repository}:TAG {named}",
+                    )
+                chosen = [one for text in child or () for one in draft.find(text)]
+                after = draft if child else draft.with_annotations(annotations)
+                return after.change(chosen, lambda one: _changed(one, annotations, platform))
+
+            if dry_run:
+                return _show_draft(changed(was.draft))
+            change, errors = index_store.alter(context, client, was, tags, changed, random=_random())
         return _show(change, errors, as_json=as_json)
 
     run_command(work, what="index annotate", timeout_s=access.timeout_s)
@@ -246,7 +277,18 @@ class _Work(Struct, frozen=True):
         new = {one.digest for one in after.entries} - listed
         wanted = [one for one in parts if one.entry.digest in new]
         brought = indexing.bring(self.look.context, self.look.pusher, self.client, wanted, self.listener)
-        return {**{one.entry.digest: indexing.THERE for one in parts}, **brought}
+        return {**{one.entry.digest: index_store.THERE for one in parts}, **brought}
+
+
+def _subject(text: str, repository: Repository) -> Reference:
+    """Read a tag or digest of a repository, which may stand before it; raises `ConfigError`."""
+    whole = text if "/" in text else f"{repository}{'@' if ':' in text else ':'}{text}"
+    found = looking.reference(whole)
+    if found.repository != repository:
+        raise ConfigError(
+            f"--subject {text}: lies in another repository than {repository}", hint="give a tag or digest of DEST's own"
+        )
+    return found
 
 
 @contextmanager
@@ -265,7 +307,9 @@ def _working(
 
 
 def _given(text: str) -> tuple[str, Platform | None]:
-    """Read ``REF`` or ``REF=OS/ARCH[/VARIANT]``; a file whose name has ``=`` in it is no harm."""
+    """Read ``REF`` or ``REF=OS/ARCH[/VARIANT]``; a file of just that name is a file."""
+    if path_exists(text):
+        return text, None
     source, equals, platform = text.rpartition("=")
     try:
         return (source, Platform.parse(platform)) if source and equals else (text, None)
@@ -273,13 +317,17 @@ def _given(text: str) -> tuple[str, Platform | None]:
         return text, None
 
 
-def _gone(before: Draft, after: Draft) -> list[Entry]:
-    """Return the children that are no longer there."""
-    there = {id(one) for one in after.entries}
-    return [one for one in before.entries if id(one) not in there]
+def _random() -> Callable[[], float]:
+    return this_environment().random
 
 
-def _show(change: IndexChange, errors: Mapping[str, OciPushError], *, as_json: bool) -> int:
+def _show_draft(draft: Draft) -> int:
+    """Print an index as it would be stored, byte for byte."""
+    say_bytes(draft.build().raw)
+    return 0
+
+
+def _show(change: IndexChange, errors: Mapping[str, OciPushError], *, as_json: bool, quiet: bool = False) -> int:
     if as_json:
         say_form(change)
     code = show_stored(change.repository, change.tags, change.digest, errors, as_json=as_json)
@@ -287,11 +335,11 @@ def _show(change: IndexChange, errors: Mapping[str, OciPushError], *, as_json: b
         width = max(len(_named(one)) for one in change.children)
         for one in change.children:
             say(f"  {one.outcome:7}  {_named(one):{width}}  {one.digest}")
-        show_change(change.repository, change.was, change.digest, change.left)
+        show_change(change.repository, change.was, change.digest, change.left, quiet=quiet)
     return code
 
 
 def _named(child: IndexChild) -> str:
     if child.about:
         return f"about {child.about[:19]}"
-    return child.platform or "-"
+    return child.platform or ("index" if child.media_type in INDEXES else "-")

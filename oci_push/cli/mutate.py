@@ -12,8 +12,7 @@ from typing import Annotated
 from oci_push.api import parse_destinations
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.edits import NewTag, listener, pairs, show_edit, tags_of
-from oci_push.cli.looking import Access
+from oci_push.cli.edits import NewTag, Sending, listener, pairs, show_edit, tags_of
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.words import SOURCE, TARGET, Argument, Option
 from oci_push.engine.editing import edit, edit_elsewhere
@@ -27,7 +26,7 @@ _GONE = "-"
 """The word that takes a field away, since an empty one is most often a variable that was not set."""
 
 
-@takes(Access)
+@takes(Sending)
 def mutate(
     source: Annotated[str, Argument(metavar="REF|SOURCE", help="An image of a registry, or any SOURCE with a DEST.")],
     destination: Annotated[
@@ -65,7 +64,7 @@ def mutate(
     as_json: AsJson = False,
     quiet: Quiet = False,
     *,
-    access: Access,
+    access: Sending,
 ) -> None:
     """Change what the config of an image says, or of every image of an index, and tell the new digest.
 
@@ -105,11 +104,11 @@ def mutate(
                 client = look.client(named.repository, push=True)
                 emit = listener(is_quiet=quiet or as_json)
                 done, errors = edit(context, client, opened, changes, named, tags, emit)
-            return show_edit(done, errors, as_json=as_json)
+            return show_edit(done, errors, as_json=as_json, quiet=quiet)
         with looking.looking(context, access, sources=[source], repositories=[targets[0].repository]) as look:
             emit = listener(is_quiet=quiet or as_json)
             done, errors = edit_elsewhere(context, look.pusher, source, changes, targets[0], emit)
-        return show_edit(done, errors, as_json=as_json)
+        return show_edit(done, errors, as_json=as_json, quiet=quiet)
 
     run_command(work, what="mutate", timeout_s=access.timeout_s)
 

@@ -18,7 +18,7 @@ from oci_push.engine.compare import Diff
 from oci_push.engine.copying_report import CopyReport
 from oci_push.engine.editing import ImageEdit
 from oci_push.engine.existence import Existence, NamedDigest
-from oci_push.engine.indexing import IndexChange
+from oci_push.engine.index_store import IndexChange
 from oci_push.engine.inspect import Inspection
 from oci_push.engine.listing import RepositoryList, TagList
 from oci_push.engine.pulling import Pull

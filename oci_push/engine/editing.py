@@ -6,13 +6,15 @@ read, asked for nor sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from msgspec import Struct
 
+from oci_push.engine import tree
 from oci_push.engine.change import Tagged, put_tags
 from oci_push.engine.graph import ImageGraph, walk
-from oci_push.engine.indexing import check_still
+from oci_push.engine.index_store import check_still
 from oci_push.engine.left_behind import about
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitTarget, perform
@@ -28,11 +30,13 @@ from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, Repository
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
+from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.base import ImageReader
 from oci_push.sources.platforms import is_attached
 from oci_push.sources.rewritten import RewrittenImage
 from oci_push.sources.settings import SourceSettings
 
+T = TypeVar("T")
 _DOCKER = frozenset({media.DOCKER_LIST, media.DOCKER_MANIFEST})
 _MOST_ASKED = 20
 """Of how many manifests that have changed it is asked what refers to them."""
@@ -142,15 +146,29 @@ def edit_elsewhere(
 
 
 def _send(context: Context, client: RepositoryClient, made: ImageReader, before: ImageGraph, after: ImageGraph) -> None:
-    """Send what is new, all but the root: configs first, children before the indexes that list them."""
+    """Send what is new, all but the root: configs, then images, then the indexes that list them."""
     blobs = {blob.digest for blob in before.blobs}
-    for blob in after.blobs:
-        if blob.digest not in blobs and not client.has_blob(context, blob):
-            client.upload(context, blob, made.blob(context, blob))
-    known = {node.digest for node in before.nodes} | {after.root.digest}
-    for node in after.nodes:
-        if node.digest not in known:
-            client.put_manifest(context, node, str(node.digest))
+    nodes = {node.digest for node in before.nodes} | {after.root.digest}
+
+    def upload(inner: Context, blob: Descriptor) -> None:
+        client.upload(inner, blob, made.blob(inner, blob))
+
+    def put(inner: Context, node: Manifest) -> None:
+        client.put_manifest(inner, node, str(node.digest))
+
+    _each(context, upload, [blob for blob in after.blobs if blob.digest not in blobs])
+    new = [node for node in after.nodes if node.digest not in nodes]
+    _each(context, put, [node for node in new if node.media_type not in media.INDEXES])
+    for index in (node for node in new if node.media_type in media.INDEXES):  # children come before their parents
+        put(context, index)
+
+
+def _each(context: Context, act: Callable[[Context, T], None], items: Sequence[T]) -> None:
+    """Do something with several things at once; raise the first failure when all that was begun has ended."""
+    jobs = [lambda inner, item=item: act(inner, item) for item in items]
+    error = first_error(run_all(context, jobs, limit=tree.AT_ONCE, stop_on_error=True))
+    if error is not None:
+        raise error
 
 
 def _edited(before: ImageGraph, after: ImageGraph, old: Manifest, new: Manifest) -> Iterator[EditedManifest]:

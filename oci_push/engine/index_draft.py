@@ -158,11 +158,12 @@ class Draft(Struct, frozen=True):
         there = {one.runs_on: one for one in reversed(self.entries) if one.runs_on is not None}
         places: dict[int, Entry] = {}
         added: list[Entry] = []
+        new: set[int] = set()
         for entry in more:
             if (entry.digest, entry.runs_on) in known:
                 continue
             twin = there.get(entry.runs_on) if entry.runs_on is not None else None
-            is_new = twin is not None and (twin in added or twin in places.values())
+            is_new = id(twin) in new
             if twin is not None and (is_new or not replaces):
                 raise ConfigError(
                     f"{entry.named} is there twice: {twin.digest} and {entry.digest}",
@@ -174,10 +175,11 @@ class Draft(Struct, frozen=True):
                 places[id(twin)] = entry
             else:
                 added.append(entry)
+            new.add(id(entry))
             known.add((entry.digest, entry.runs_on))
             if entry.runs_on is not None:
                 there[entry.runs_on] = entry
-        placed = [new for one in self.entries for new in (places.get(id(one)), one) if new is not None]
+        placed = [each for one in self.entries for each in (places.get(id(one)), one) if each is not None]
         taken = {one.runs_on for one in places.values()}
         gone = [one for one in self.entries if one.runs_on is not None and one.runs_on in taken]
         return replace(self, entries=(*placed, *added)).without(gone)

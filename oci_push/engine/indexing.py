@@ -1,8 +1,7 @@
-"""Indexes made of images that are elsewhere or here, and changed: children are brought first, then the index is stored.
+"""What an index is to list, taken from images and indexes anywhere, and brought to its repository before it is stored.
 
 A child that lies in the index's own repository costs one HEAD; every other is pushed by its digest alone, so its blobs
-are mounted where that goes. The distribution API has no way to store a manifest only if a tag has not moved meanwhile:
-before the PUT the tag is asked for once more, and what is written between the two is overwritten.
+are mounted where that goes.
 """
 
 from __future__ import annotations
@@ -11,61 +10,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from oci_push.engine import tree
-from oci_push.engine.change import Tagged, put_tags
 from oci_push.engine.index_draft import Draft, Entry, images, only_for
-from oci_push.engine.left_behind import about
+from oci_push.engine.index_store import BROUGHT, THERE
 from oci_push.engine.pusher import Pusher
-from oci_push.errors import ConfigError, NotFoundError, OciPushError
+from oci_push.errors import ConfigError, NotFoundError
 from oci_push.events import Emit, Event, LogMessage, ManifestDone
-from oci_push.forms import VERSION, ErrorForm, Version
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, load_json
 from oci_push.model.outcomes import ManifestOutcome
 from oci_push.model.platform import Platform
-from oci_push.model.reference import Reference, Repository
+from oci_push.model.reference import Repository
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.base import ImageReader
 from oci_push.sources.part import PartSource
-
-KEPT, THERE, BROUGHT, REMOVED, CHANGED = "kept", "there", "brought", "removed", "changed"
-
-
-class IndexChild(Struct, frozen=True):
-    """One child, and what became of it: ``kept``, ``changed``, ``removed``, or new and ``there`` or ``brought``.
-
-    `about` is the digest of the image that an attestation is about.
-    """
-
-    digest: Digest
-    media_type: str
-    size: int
-    platform: str | None
-    about: str | None
-    outcome: str
-
-
-class IndexChange(Struct, frozen=True):
-    """What the commands of ``index`` print with ``--json``; `was` is what it was made of, null for a new index.
-
-    `left` says what refers to `was` and does not come along.
-    """
-
-    version: Version
-    repository: Repository
-    was: Digest | None
-    digest: Digest
-    media_type: str
-    size: int
-    tags: tuple[Tagged, ...]
-    children: tuple[IndexChild, ...]
-    left: str | None
 
 
 class Part(Struct, frozen=True):
@@ -220,98 +183,6 @@ def _lies_in(source: ImageReader, repository: Repository) -> bool:
     if source.origin is None:
         return False
     return (source.origin[0].host, source.origin[1].path) == (repository.host, repository.path)
-
-
-class Was(Struct, frozen=True):
-    """An index before it is changed: how it was named, its bytes, and what they say."""
-
-    reference: Reference
-    manifest: Manifest
-    draft: Draft
-
-    @property
-    def tag(self) -> str:
-        """Return the tag that it was read by; empty where it was by its digest."""
-        return "" if self.reference.digest is not None else self.reference.tag
-
-
-def read(context: Context, client: RepositoryClient, reference: Reference) -> Was:
-    """Read the index that is to be changed; raises `ConfigError` for what is none."""
-    manifest = client.fetch(context, replace(reference, repository=client.repository))
-    return Was(reference, manifest, Draft.read(manifest, str(reference)))
-
-
-def check_still(context: Context, client: RepositoryClient, reference: Reference, digest: Digest) -> None:
-    """See that a tag still names what was read; raises `OciPushError` where somebody has moved it meanwhile."""
-    there = client.head(context, reference.tag)
-    if there is None or there.digest != digest:
-        now = there.digest if there is not None else "nothing"
-        raise OciPushError(
-            f"{reference}: was changed by somebody else meanwhile: it was {digest} and is {now}; nothing was written",
-            hint="the same command again works on what is there now",
-        )
-
-
-def store(
-    context: Context,
-    client: RepositoryClient,
-    draft: Draft,
-    tags: Sequence[str],
-    outcomes: Mapping[Digest, str],
-    was: Was | None = None,
-    removed: Iterable[Entry] = (),
-) -> tuple[IndexChange, dict[str, OciPushError]]:
-    """Store an index under tags, or without any by its digest, and return what came of it, and errors by tag.
-
-    `was` is what it was made of: where the index still says that, its bytes are kept, and where it goes to the tag that
-    was read, the tag must still name it. `removed` are children that it had.
-    """
-    same = was is not None and draft.same_as(was.draft)
-    made = was.manifest if was is not None and same else draft.build()
-    to_be_set = [tag for tag in tags if was is None or not (same and tag == was.tag)]
-    left = ""
-    if was is not None and not same:
-        left = about(context, client, [was.manifest.digest])
-    if was is not None and was.tag in to_be_set:
-        check_still(context, client, was.reference, was.manifest.digest)
-    errors = put_tags(context, client, made, to_be_set) if to_be_set else {}
-    if not tags and not same:
-        client.put_manifest(context, made, str(made.digest))
-    old = was.draft.entries if was is not None else ()
-    kept, known = {id(one) for one in old}, {one.digest for one in old}
-    children = [
-        _child(one, KEPT if id(one) in kept else outcomes.get(one.digest, CHANGED if one.digest in known else THERE))
-        for one in draft.entries
-    ]
-    children += [_child(one, REMOVED) for one in removed]
-    return (
-        IndexChange(
-            VERSION,
-            client.repository,
-            was.manifest.digest if was is not None else None,
-            made.digest,
-            made.media_type,
-            made.size,
-            tuple(Tagged(tag, ErrorForm.or_none(errors.get(tag))) for tag in tags),
-            tuple(children),
-            left or None,
-        ),
-        errors,
-    )
-
-
-def _child(entry: Entry, outcome: str) -> IndexChild:
-    one = entry.descriptor
-    platform = str(one.platform) if one.platform is not None and not entry.is_attached else None
-    return IndexChild(one.digest, one.media_type, one.size, platform, entry.about or None, outcome)
-
-
-def subject(context: Context, client: RepositoryClient, reference: Reference) -> Descriptor:
-    """Return the descriptor of what an index is to refer to, which must be there; raises `NotFoundError`."""
-    there = client.head(context, reference.target)
-    if there is None or there.digest is None:
-        raise NotFoundError(f"{reference}: is not there, and the subject is to be it")
-    return Descriptor(there.media_type, there.digest, there.size)
 
 
 def new(

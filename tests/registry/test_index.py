@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from around import asked, image, pushed, short, two_platforms
-from equipment.faults import Answer, Fault
+from equipment.faults import Answer, Fault, Stall
 from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, config_of, docker_archive, layer, make_layout
 from program import program
 from published import check_json
 
-from oci_push.engine.indexing import IndexChange
+from oci_push.engine.index_store import IndexChange
 from oci_push.model import media
 from oci_push.model.digest import Digest
 
@@ -207,6 +210,9 @@ def test_two_images_for_one_platform_are_refused_and_the_same_one_is_listed_once
         (("create", "HOST/a:1", "oci:layout", "--annotation", "a"), "--annotation 'a': has no value"),
         (("create", "HOST/a:1", "oci:layout", "--nested", "--platform", "a/b"), "--platform has no effect"),
         (("create", "HOST/a:1", "oci:layout", "--platform", "arm"), "'arm' is not a platform"),
+        (("create", "HOST/a:1", "oci:layout", "--subject", "sha256:abc"), "sha256 digest must be 64"),
+        (("create", "HOST/a:1", "oci:layout", "--subject", "HOST/b:1"), "lies in another repository than"),
+        (("create", "HOST/a:1", "HOST/BAD:1"), "is not a repository name"),
         (("create", "HOST/a:1", "oci:mute"), "its config does not say what it runs on"),
         (("annotate", "HOST/a", "--variant", "v7"), "are about a --child"),
         (("annotate", "HOST/a"), "nothing is to be changed"),
@@ -313,16 +319,53 @@ def test_what_says_it_already_is_neither_stored_nor_another(sandbox: Sandbox, tm
     assert sandbox.store.manifest("team/app", "2") == sandbox.store.manifest("team/app", "1")
 
 
-def test_a_tag_that_was_moved_meanwhile_is_left_alone(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_what_another_has_written_meanwhile_is_changed_and_not_overwritten(sandbox: Sandbox, tmp_path: Path) -> None:
     layout = two_platforms(tmp_path / "layout")
     name = pushed(sandbox, layout, "1")
     moved = {"Docker-Content-Digest": str(Digest.of(b"another")), "Content-Type": media.OCI_INDEX}
     sandbox.faults.add(Fault(method="HEAD", path="manifests/1$", action=Answer(200, headers=moved)))
-    failed = program("index", "annotate", f"{name}:1", "a=b", cwd=tmp_path, code=1).stderr
-    assert "was changed by somebody else meanwhile" in failed
-    assert not sandbox.traffic.count(method="PUT")
     program("index", "annotate", f"{name}:1", "a=b", cwd=tmp_path)
+    assert [one for one in asked(sandbox) if one.endswith("manifests/1")] == [
+        "GET team/app/manifests/1",
+        "HEAD team/app/manifests/1",
+        "GET team/app/manifests/1",
+        "HEAD team/app/manifests/1",
+        "PUT team/app/manifests/1",
+    ]
     assert stored(sandbox, "1")["annotations"] == {"a": "b"}
+
+
+def test_an_image_that_was_overwritten_is_added_again_where_the_index_is_shared(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    layout = two_platforms(tmp_path / "layout")
+    name = pushed(sandbox, layout, "1")
+    arm = one_image(tmp_path / "arm", "arm")
+    raw = sandbox.store.manifest("team/app", "1") or b""
+    # What is looked at again is what another has written who had read before us.
+    said = {"Content-Type": media.OCI_INDEX, "Docker-Content-Digest": layout.digest}
+    for method, body in (("GET", raw), ("HEAD", b"")):
+        sandbox.faults.add(Fault(method=method, path="manifests/1$", action=Answer(200, said, body), nth=2))
+    done = program("index", "add", f"{name}:1", "oci:arm", "--shared", "--json", cwd=tmp_path).stdout
+    assert [one["outcome"] for one in json.loads(done)["children"]] == ["kept", "kept", "brought"]
+    assert digests(stored(sandbox, "1"))[2] == arm.digest
+    tagged = [one.split()[0] for one in asked(sandbox) if one.endswith("manifests/1")]
+    assert tagged == ["GET", "HEAD", "PUT", "GET", "HEAD", "PUT", "GET", "GET"]
+
+
+def test_four_jobs_add_to_one_index_at_once_and_no_image_is_lost(sandbox: Sandbox, tmp_path: Path) -> None:
+    name = pushed(sandbox, two_platforms(tmp_path / "layout"), "1")
+    architectures = ("arm", "ppc64le", "riscv64", "s390x")
+    made = {one: one_image(tmp_path / one, one, seed=20 + place) for place, one in enumerate(architectures)}
+    # Each has looked before the first of them has written.
+    sandbox.faults.add(Fault(method="PUT", path="manifests/1$", action=Stall(0.3), times=4))
+    words = [sys.executable, "-m", "oci_push", "index", "add", f"{name}:1", "--shared", "-q"]
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "PYTHONPATH": str(Path(__file__).parents[2])}
+    jobs = [subprocess.Popen([*words, f"oci:{one}"], cwd=tmp_path, env=env) for one in architectures]
+    assert [job.wait(60) for job in jobs] == [0, 0, 0, 0]
+    listed = digests(stored(sandbox, "1"))
+    assert len(listed) == 6
+    assert set(listed) > {one.digest for one in made.values()}
 
 
 def test_what_is_about_the_old_digest_is_told_of(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -345,3 +388,22 @@ def test_an_image_is_no_index_and_a_digest_gets_no_tag(sandbox: Sandbox, tmp_pat
     assert json.loads(sandbox.store.manifest("team/app", made) or b"")["annotations"] == {"a": "b"}
     assert "it has no tag" in done.stderr
     assert sandbox.store.tags("team/app") == ("1", "one")
+
+
+def test_a_dry_run_prints_the_index_and_writes_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    name = pushed(sandbox, two_platforms(tmp_path / "layout"), "1")
+    arm = one_image(tmp_path / "arm", "arm")
+    for words, count in {
+        ("create", f"{name}:2", f"{name}:1", "oci:arm"): 3,
+        ("add", f"{name}:1", "oci:arm"): 3,
+        ("remove", f"{name}:1", "linux/amd64"): 1,
+        ("annotate", f"{name}:1", "a=b"): 2,
+    }.items():
+        shown = program("index", *words, "--dry-run", cwd=tmp_path).stdout
+        assert len(json.loads(shown)["manifests"]) == count
+    assert {one.method for one in sandbox.traffic.requests} == {"GET"}
+    shown = program("index", "create", f"{name}:2", "oci:arm", "--dry-run", "-q", cwd=tmp_path).stdout
+    done = program("index", "create", f"{name}:2", "oci:arm", "-q", cwd=tmp_path)
+    assert f"{name}:2  {Digest.of(shown.encode())}" in done.stdout
+    assert arm.digest in done.stdout
+    assert done.stderr == ""
