@@ -52,7 +52,8 @@ def show(copied: Copied, seconds: float, *, is_quiet: bool, as_json: CopyReport 
 def _others(copied: Copied) -> list[OciPushError]:
     """Return errors that are no tag's own: of referrers, and why a run was stopped."""
     stopped = next((row.error for row in copied.rows if row.outcome is CopyOutcome.NOT_REACHED), None)
-    return [*([stopped] if stopped is not None else []), *copied.referrers.errors]
+    found = [*([stopped] if stopped is not None else []), *copied.referrers.errors]
+    return list({str(error): error for error in found}.values())
 
 
 def _summary(copied: Copied, seconds: float) -> str:

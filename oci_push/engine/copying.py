@@ -267,13 +267,12 @@ class _Copying:
             manifests = done.manifests
         if self._options.referrers and image.origin is not None and image.digest is not None and copied:
             targets = dict.fromkeys((one.target.repository, one.target.registry) for one in copied)
-            self._referrers.copy(
-                context,
-                self._emit,
-                image.origin,
-                [self._lists.target(*one) for one in targets],
-                manifests or self._referrers.manifests_of(context, image.origin, image.digest, image.media_type),
-            )
+            sides = [self._lists.target(*one) for one in targets]
+            try:
+                known = manifests or self._referrers.manifests_of(context, image.origin, image.digest, image.media_type)
+                self._referrers.copy(context, self._emit, image.origin, sides, known)
+            except OciPushError as error:  # a stop as well: the image is there, and what belongs to it may not be
+                self._referrers.fail(error)
 
     def _left(self, context: Context, image: _Image) -> tuple[list[_Wish], dict[int, Digest | None]]:
         """Return what of an image is not there under its tag, and what those tags name, by the number of the wish."""

@@ -115,9 +115,9 @@ class ReferrerCopy:
             if not level or not others:
                 return
             if len(seen) > MAX_MANIFESTS:
-                self._fail(OciPushError(f"{origin.repository}: more than {MAX_MANIFESTS} referrers of one image"))
+                self.fail(OciPushError(f"{origin.repository}: more than {MAX_MANIFESTS} referrers of one image"))
                 return
-        self._fail(OciPushError(f"{origin.repository}: referrers refer to one another more than {MAX_DEPTH} deep"))
+        self.fail(OciPushError(f"{origin.repository}: referrers refer to one another more than {MAX_DEPTH} deep"))
 
     def manifests_of(self, context: Context, origin: Side, digest: Digest, media_type: str) -> tuple[Digest, ...]:
         """Return the manifests of an image that is not pushed: of an index what it lists, its own digest last."""
@@ -150,7 +150,7 @@ class ReferrerCopy:
             listed = {one: self._listed(context, one, subject, found) for one in wanted}
         except OciPushError as error:
             context.check()
-            self._fail(error)
+            self.fail(error)
             return []
         for one in found:
             missing = [target for target in wanted if (one.digest, one.tag) not in listed[target]]
@@ -227,7 +227,7 @@ class ReferrerCopy:
             if done.error is not None:
                 context.check()
                 what = one.kind if one.kind != "other" else "referrer"
-                self._fail(done.error.with_more(f"; this is of the {what} {one.tag or one.digest}"))
+                self.fail(done.error.with_more(f"; this is of the {what} {one.tag or one.digest}"))
                 return ()
         with self._lock:
             if (origin, one.digest, one.tag) not in self._counted:
@@ -238,10 +238,11 @@ class ReferrerCopy:
             return self.manifests_of(context, origin, one.digest, one.media_type)
         except OciPushError as error:
             context.check()
-            self._fail(error)
+            self.fail(error)
             return ()
 
-    def _fail(self, error: OciPushError) -> None:
+    def fail(self, error: OciPushError) -> None:
+        """Note why something that refers to an image has not come along."""
         with self._lock:
             self._errors.append(error)
 
