@@ -21,6 +21,7 @@ from oci_push.events import Emit, SaveFinished, SaveStarted, ignore
 from oci_push.model.changes import NOTHING
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.manifest import Manifest
+from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference
 from oci_push.protocol.call import BytesBody
 from oci_push.runtime.context import Context
@@ -37,6 +38,18 @@ _LIST_S = 1.0
 """How often index.json is written while many images come: each time it is written as a whole."""
 _SHIELDED_S = 10.0
 """How long a run that was stopped may take to list what it has saved."""
+
+
+class _Listed(LayoutSource):
+    """One image of a layout, whose entry is known: with thousands of them index.json is not read for each."""
+
+    def __init__(self, folder: str, entry: Descriptor) -> None:
+        super().__init__(FolderView(folder, Path(folder)), "", SourceSettings().limits, SpoolSpace(None, 0))
+        self._entry = entry
+
+    def root(self, context: Context, platform: Platform | None = None) -> Descriptor:
+        """Return the entry."""
+        return self._entry
 
 
 class FolderSaving:
@@ -111,9 +124,7 @@ class FolderSaving:
         head = self._pusher.clients.repository(endpoint, reference.repository).head(context, reference.target)
         if head is None or head.digest != known.digest:
             return None
-        view = FolderView(self._place.path, Path(self._place.path))
-        limits = SourceSettings().limits
-        source = LayoutSource(view, f"@{known.digest}", limits, SpoolSpace(None, 0))
+        source = _Listed(self._place.path, known)
         try:
             graph = walk(context, source, emit=ignore)
         except SourceError:
