@@ -14,7 +14,16 @@ from oci_push.engine.layout_folder import LayoutFolder
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.saving_item import SaveItem, entry_of
 from oci_push.engine.saving_place import Place
-from oci_push.engine.saving_steps import IMAGES_AT_ONCE, Attached, Counter, SavedImage, opened, saved, waves
+from oci_push.engine.saving_steps import (
+    IMAGES_AT_ONCE,
+    Attached,
+    Counter,
+    SavedImage,
+    attached_to,
+    opened,
+    saved,
+    waves,
+)
 from oci_push.engine.tree import registry_error
 from oci_push.errors import OciPushError, SourceError
 from oci_push.events import Emit, SaveFinished, SaveStarted, ignore
@@ -102,7 +111,7 @@ class FolderSaving:
             else:
                 with opened(context, self._pusher, item) as source:
                     graph = walk(context, source, platform=item.platform, emit=self._emit)
-                    attached = tuple(self._attached(context, item, graph.nodes))
+                    attached = attached_to(context, self._attached, item, source, graph.nodes)
                     done = replace(self._image(context, item, source, graph), attached=attached)
         except OciPushError as problem:
             context.check()
