@@ -66,6 +66,7 @@ class LayoutFolder:
         with self._locked(context):
             names = {name for name in os.listdir(self._folder) if not name.startswith((_OURS, ".oci-layout."))}
             if "oci-layout" in names:
+                self._check_links()
                 self._check_version()
             elif names:
                 raise ConfigError(
@@ -151,6 +152,13 @@ class LayoutFolder:
         except OSError as problem:
             raise unwritten(self.path, problem, "read") from problem
         return blob.digest.matches(running)
+
+    def _check_links(self) -> None:
+        """Refuse a layout that somebody else has made to lead elsewhere: none of it is written through a link."""
+        root = os.path.realpath(self._folder)
+        for name in ("oci-layout", "index.json", "blobs", "blobs/sha256", "blobs/sha512"):
+            if os.path.commonpath([os.path.realpath(os.path.join(root, name)), root]) != root:
+                raise self._broken(f"{name} is a link that leads out of the folder")
 
     def _size(self, digest: Digest) -> int:
         try:

@@ -287,12 +287,12 @@ class TestBreaks:
         image = make_raw_layout(tmp_path / "image", noise(3_000_000))
         name = pushed(sandbox, image, "1")
         large = max(image.blobs, key=image.blobs.__getitem__)
-        sandbox.faults.add(Fault(method="GET", path=large, action=TruncateReply(1_000_000), times=2))
+        sandbox.faults.add(Fault(method="GET", path=large, action=TruncateReply(1_000_000)))
         pulled(f"{name}:1", "oci:out", cwd=tmp_path)
         assert blobs_in(tmp_path / "out") == blobs_in(image.path)
         ranges = [one.headers.get("range") for one in sandbox.traffic.select(method="GET", path_pattern=large)]
         assert ranges[0] is None
-        assert [start_of(one) > 500_000 for one in ranges[1:]] == [True, True]
+        assert [start_of(one) > 500_000 for one in ranges[1:]] == [True]
 
     def test_the_next_run_goes_on_with_what_one_has_left(self, sandbox: Sandbox, tmp_path: Path) -> None:
         image = make_raw_layout(tmp_path / "image", noise(3_000_000))
