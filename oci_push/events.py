@@ -13,7 +13,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.model.digest import Digest
-from oci_push.model.outcomes import BlobKind, BlobOutcome, ManifestOutcome, ReplicaOutcome, Status, TagOutcome
+from oci_push.model.outcomes import (
+    BlobKind,
+    BlobOutcome,
+    CopyOutcome,
+    ManifestOutcome,
+    ReplicaOutcome,
+    Status,
+    TagOutcome,
+)
 from oci_push.model.reference import Repository
 from oci_push.secret import masked
 
@@ -57,12 +65,13 @@ class LayerReading(_Event, frozen=True):
 
 
 class LayerCompressed(_Event, frozen=True):
-    """A layer that was stored uncompressed has been compressed, or was known from an earlier run."""
+    """A layer has been compressed, or was known from an earlier run; `is_plain` if it has only been decompressed."""
 
     diff_id: Digest
     digest: Digest
     size_bytes: int
     from_memory: bool
+    is_plain: bool = False
 
 
 class ImageChanged(_Event, frozen=True):
@@ -154,6 +163,23 @@ class ReplicaDone(_Event, frozen=True):
     repository: Repository
     digest: Digest
     outcome: ReplicaOutcome
+    error: str = ""
+
+
+class CopyStarted(_Event, frozen=True):
+    """Several images are being copied: `tags` are all that is wanted at the targets."""
+
+    tags: int
+
+
+class TagCopied(_Event, frozen=True):
+    """What became of one of many tags; `tag` is empty for an image that goes by its digest, `error` on success."""
+
+    source: str
+    repository: Repository
+    tag: str
+    digest: Digest | None
+    outcome: CopyOutcome
     error: str = ""
 
 
@@ -254,6 +280,8 @@ Event: TypeAlias = (
     | TagDone
     | TargetFinished
     | ReplicaDone
+    | CopyStarted
+    | TagCopied
     | SaveStarted
     | SaveProgress
     | BlobSaved

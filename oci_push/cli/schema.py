@@ -15,6 +15,7 @@ from oci_push.cli.words import Argument
 from oci_push.engine.change import Deletion, Tagging
 from oci_push.engine.checkup import Checkup
 from oci_push.engine.compare import Diff
+from oci_push.engine.copying_report import CopyReport
 from oci_push.engine.existence import Existence, NamedDigest
 from oci_push.engine.inspect import Inspection
 from oci_push.engine.listing import RepositoryList, TagList
@@ -34,6 +35,7 @@ LOOKS: Mapping[str, type[Struct]] = {
     "check": Checkup,
     "tags": TagList,
     "repos": RepositoryList,
+    "copy": CopyReport,
     "tag": Tagging,
     "delete": Deletion,
     "pull": Pull,

@@ -313,14 +313,14 @@ class Pusher:
         `changes` are made while it is read; with them `platform` is the only image of an index that is read.
         """
         settings = self._options.sources
-        if "format" in settings.asked and not changes.format:
-            changes = replace(changes, format=settings.format)
+        of_run = "format" in settings.asked and not changes.format
+        changes = replace(changes, format=settings.format) if of_run else changes
         source = self._open(GRAMMAR.parse(text), context, given, targets, changes)
         if changes != NOTHING:
             from oci_push.sources.rewritten import RewrittenImage  # most images go out as they are
 
-            memory = replace(settings, digest_cache=self._memory)
-            source = RewrittenImage(source, changes, memory, context, self._emit, platform)
+            memory, lenient = replace(settings, digest_cache=self._memory), of_run and self._options.is_lenient
+            source = RewrittenImage(source, changes, memory, context, self._emit, platform, is_lenient=lenient)
         try:
             self._tell_asked(asked.about_level(settings, source.name, compresses=source.compresses))
             yield source

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from oci_push.engine.plan import PushPlan, PushTarget
 from oci_push.engine.push import PushOptions, PushResult, ReplicaResult
 from oci_push.engine.pusher import REPLICATION_S, Pusher
-from oci_push.errors import OciPushError
+from oci_push.errors import OciPushError, RegistryError
 from oci_push.events import Emit
 from oci_push.model.changes import NOTHING, Changed, Changes
 from oci_push.model.digest import Digest
@@ -24,6 +24,9 @@ from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.runtime.context import Context
 from oci_push.sources.base import ImageReader
+
+_NOT_SPARSE = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_INVALID"})
+"""How registries say that a part of an index is not there."""
 
 
 class UnitTarget(Struct, frozen=True):
@@ -85,6 +88,7 @@ def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> Uni
         with _opened(unit, pusher, context) as (source, targets):
             plan, results = pusher.push(source, targets, context, unit.platform, unit.options)
             changed = source.changed
+            results = tuple(_explained(one, unit.changes) for one in results)
     except OciPushError as problem:
         return UnitResult(error=problem)
     failed = next((result.error for result in results if result.error is not None), None)
@@ -93,6 +97,15 @@ def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> Uni
     if (failed is not None and not unit.is_final) or unit.served_in is None or pusher.is_rehearsal:
         return done
     return _served(done, plan, pusher, unit.served_in, context, emit)
+
+
+def _explained(result: PushResult, changes: Changes) -> PushResult:
+    """Return a result whose error says what a registry has against an index whose images are not all there."""
+    error = result.error
+    if not changes.is_sparse or not isinstance(error, RegistryError) or _NOT_SPARSE.isdisjoint(error.codes):
+        return result
+    hint = "this registry wants all of an index: leave out --sparse, and a new index of these platforms is made"
+    return replace(result, error=error.with_hint(hint))
 
 
 def plan_unit(unit: PushUnit, pusher: Pusher, context: Context) -> PushPlan:

@@ -87,7 +87,7 @@ class Recompression:
                 jobs.append(partial(job, work))
                 continue
             self._remembered[remembered[0]] = work
-            self._emit(LayerCompressed(work.diff_id, *remembered, from_memory=True))
+            self._tell(work, *remembered, from_memory=True)
             known(work, *remembered)
         limit = self._compressor.threads(self._settings.threads)
         error = first_error(run_all(context, jobs, limit=limit, stop_on_error=True))
@@ -123,8 +123,11 @@ class Recompression:
                 made = self._compress_within(context, work, self._settings.limits.window_bytes)
         if self._settings.digest_cache:
             self._settings.digest_cache.store(made.diff_id, self._compressor.key, made.digest, made.size)
-        self._emit(LayerCompressed(work.diff_id, made.digest, made.size, from_memory=False))
+        self._tell(work, made.digest, made.size, from_memory=False)
         return made
+
+    def _tell(self, work: LayerWork, digest: Digest, size: int, *, from_memory: bool) -> None:
+        self._emit(LayerCompressed(work.diff_id, digest, size, from_memory, is_plain=self.kind == "tar"))
 
     def _compress_within(self, context: Context, work: LayerWork, window_bytes: int) -> Compressed:
         limits = self._settings.limits

@@ -47,7 +47,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("copying_lists",),
         ("copying_referrers",),
         ("copying",),
-        ("copying_selection", "pulling"),
+        ("copying_report", "copying_selection", "pulling"),
     ),
     # Text with places; everything that gives it a meaning.
     "language": (("yaml_scalars",), ("document",), ("*",)),
