@@ -12,6 +12,7 @@ from msgspec import Struct
 from oci_push.cli.command import run_command
 from oci_push.cli.output import say_json
 from oci_push.cli.words import Argument
+from oci_push.engine import raw
 from oci_push.engine.change import Deletion, Tagging
 from oci_push.engine.checkup import Checkup
 from oci_push.engine.compare import Diff
@@ -35,8 +36,15 @@ LOOKS: Mapping[str, type[Struct]] = {
     "repos": RepositoryList,
     "tag": Tagging,
     "delete": Deletion,
+    "blob-get": raw.BlobSaved,
+    "blob-put": raw.BlobStored,
+    "blob-head": raw.BlobsFound,
+    "blob-delete": raw.BlobsDeleted,
+    "manifest-get": raw.ManifestSaved,
+    "manifest-put": raw.ManifestStored,
+    "manifest-head": raw.ManifestsFound,
 }
-"""What commands print that look and change, by the command."""
+"""What commands print that look and change, by the command; the words of one in a group with a hyphen."""
 
 FORMS: Mapping[str, Callable[[], dict[str, object]]] = MappingProxyType(
     {
@@ -46,7 +54,7 @@ FORMS: Mapping[str, Callable[[], dict[str, object]]] = MappingProxyType(
         "report": report_schema,
         "plan": plan_schema,
         "events": events_schema,
-        **{name: partial(schema_of, f"oci-push {name} --json", kind) for name, kind in LOOKS.items()},
+        **{name: partial(schema_of, f"oci-push {name.replace('-', ' ')} --json", kind) for name, kind in LOOKS.items()},
     }
 )
 """The schema of each form, by the name that it is asked for with."""

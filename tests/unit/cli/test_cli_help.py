@@ -38,7 +38,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Sand
     """Make what the examples name, and a registry."""
     folder = tmp_path_factory.mktemp("examples")
     with Sandbox() as sandbox:
-        make_layout(folder / "image", layer(1))
+        image = make_layout(folder / "image", layer(1))
+        named = image.digest.removeprefix("sha256:")
+        (folder / "manifest.json").write_bytes((image.path / "blobs/sha256" / named).read_bytes())
         archive = docker_archive(("l.tar", layer(2)), config=config_of(layer(2)), paths=["l.tar"])
         (folder / "image.tar").write_bytes(archive)
         (folder / "oci-push.yaml").write_text(
@@ -81,6 +83,8 @@ def test_an_example_runs(name: str, line: str, place: tuple[Path, Sandbox]) -> N
     # The image that another registry gives is there before.
     program("push", "oci:image", f"{sandbox.address}/team/app:1.4", cwd=folder)
     other = sandbox.address.replace("127.0.0.1", "localhost")
+    if name.startswith("blob "):
+        program("blob", "put", f"{sandbox.address}/team/app", "-", stdin="{}", cwd=folder)
     words = [
         word.replace("registry.example.com", sandbox.address).replace("mirror.example.com", other)
         for word in words_of(line)
@@ -101,7 +105,7 @@ def test_help_has_summary_headings_and_examples_whole(name: str, tmp_path: Path)
         assert f"\n  # {example.text}\n  {example.line}\n" in told
 
 
-@pytest.mark.parametrize("group", ["ecr", "ecr replication", "auth", "integrations"])
+@pytest.mark.parametrize("group", ["ecr", "ecr replication", "auth", "integrations", "blob", "manifest"])
 def test_a_group_shows_whole_summaries(group: str, tmp_path: Path) -> None:
     told = program(*group.split(), "--help", cwd=tmp_path).stdout
     table = COMMANDS
