@@ -6,10 +6,10 @@ can be written as JSON and read back (`oci_push.forms`), so that another process
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oci_push.engine.plan import PushPlan, PushTarget
@@ -17,6 +17,7 @@ from oci_push.engine.push import PushOptions, PushResult, ReplicaResult
 from oci_push.engine.pusher import REPLICATION_S, Pusher
 from oci_push.errors import OciPushError
 from oci_push.events import Emit
+from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
@@ -25,11 +26,15 @@ from oci_push.sources.base import ImageReader
 
 
 class UnitTarget(Struct, frozen=True):
-    """A repository and its tags; `registry` is a name that the pusher knows, empty for what it finds by host."""
+    """A repository and its tags; `registry` is a name that the pusher knows, empty for what it finds by host.
+
+    `before` is what tags name now, as in `PushTarget`.
+    """
 
     repository: Repository
     tags: tuple[str, ...]
     registry: str = ""
+    before: Mapping[str, Digest | None] = field(default_factory=dict)
 
 
 class PushUnit(Struct, frozen=True):
@@ -51,12 +56,16 @@ class PushUnit(Struct, frozen=True):
 
 
 class UnitResult(Struct, frozen=True):
-    """What became of a unit; `error` is the first, whatever it belongs to. `image_id` is the configuration's digest."""
+    """What became of a unit; `error` is the first, whatever it belongs to. `image_id` is the configuration's digest.
+
+    `manifests` are those of the image, the root last.
+    """
 
     results: tuple[PushResult, ...] = ()
     image_id: str = ""
     error: OciPushError | None = None
     replicas: tuple[ReplicaResult, ...] = ()
+    manifests: tuple[Digest, ...] = ()
 
     @property
     def trouble(self) -> OciPushError | None:
@@ -74,7 +83,8 @@ def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> Uni
     except OciPushError as problem:
         return UnitResult(error=problem)
     failed = next((result.error for result in results if result.error is not None), None)
-    done = UnitResult(results, image_id_of(plan.graph.root), failed)
+    manifests = tuple(node.digest for node in plan.graph.nodes)
+    done = UnitResult(results, image_id_of(plan.graph.root), failed, manifests=manifests)
     if (failed is not None and not unit.is_final) or unit.served_in is None or pusher.is_rehearsal:
         return done
     return _served(done, plan, pusher, unit.served_in, context, emit)
@@ -88,7 +98,10 @@ def plan_unit(unit: PushUnit, pusher: Pusher, context: Context) -> PushPlan:
 
 @contextmanager
 def _opened(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tuple[ImageReader, tuple[PushTarget, ...]]]:
-    targets = tuple(pusher.target(one.repository, one.tags, pusher.named(one.registry)) for one in unit.targets)
+    targets = tuple(
+        replace(pusher.target(one.repository, one.tags, pusher.named(one.registry)), before=one.before)
+        for one in unit.targets
+    )
     given = pusher.named(unit.registry)
     with pusher.open(unit.source, context, given=given, targets=len(targets)) as source:
         yield source, targets

@@ -37,6 +37,10 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("ahead", "replicate"),
         ("pusher", "regions"),
         ("machine", "unit"),
+        ("copying_lists",),
+        ("copying_referrers",),
+        ("copying",),
+        ("copying_selection",),
     ),
     # Text with places; everything that gives it a meaning.
     "language": (("yaml_scalars",), ("document",), ("*",)),
