@@ -13,7 +13,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.model.digest import Digest
-from oci_push.model.outcomes import BlobKind, BlobOutcome, ManifestOutcome, ReplicaOutcome, Status, TagOutcome
+from oci_push.model.outcomes import (
+    BlobKind,
+    BlobOutcome,
+    CopyOutcome,
+    ManifestOutcome,
+    ReplicaOutcome,
+    Status,
+    TagOutcome,
+)
 from oci_push.model.reference import Repository
 from oci_push.secret import masked
 
@@ -57,12 +65,22 @@ class LayerReading(_Event, frozen=True):
 
 
 class LayerCompressed(_Event, frozen=True):
-    """A layer that was stored uncompressed has been compressed, or was known from an earlier run."""
+    """A layer has been compressed, or was known from an earlier run; `is_plain` if it has only been decompressed."""
 
     diff_id: Digest
     digest: Digest
     size_bytes: int
     from_memory: bool
+    is_plain: bool = False
+
+
+class ImageChanged(_Event, frozen=True):
+    """An image goes out changed, under another digest: `done` says how, in words."""
+
+    source: str
+    before: Digest
+    after: Digest
+    done: tuple[str, ...]
 
 
 class TargetStarted(_Event, frozen=True):
@@ -148,6 +166,23 @@ class ReplicaDone(_Event, frozen=True):
     error: str = ""
 
 
+class CopyStarted(_Event, frozen=True):
+    """Several images are being copied: `tags` are all that is wanted at the targets."""
+
+    tags: int
+
+
+class TagCopied(_Event, frozen=True):
+    """What became of one of many tags; `tag` is empty for an image that goes by its digest, `error` on success."""
+
+    source: str
+    repository: Repository
+    tag: str
+    digest: Digest | None
+    outcome: CopyOutcome
+    error: str = ""
+
+
 class RetryScheduled(_Event, frozen=True):
     """Something failed in a way that may pass and is tried again after `wait_s` seconds.
 
@@ -195,6 +230,7 @@ Event: TypeAlias = (
     | SourceOpened
     | LayerReading
     | LayerCompressed
+    | ImageChanged
     | TargetStarted
     | BlobStarted
     | BlobProgress
@@ -204,6 +240,8 @@ Event: TypeAlias = (
     | TagDone
     | TargetFinished
     | ReplicaDone
+    | CopyStarted
+    | TagCopied
     | RetryScheduled
     | StepStarted
     | StepFinished

@@ -8,7 +8,7 @@ from collections import deque
 from oci_push import events
 from oci_push.events import Event
 from oci_push.model.digest import Digest
-from oci_push.model.outcomes import BlobKind, BlobOutcome
+from oci_push.model.outcomes import BlobKind, BlobOutcome, CopyOutcome
 from oci_push.model.reference import Repository
 
 _WINDOW_S = 10.0
@@ -96,6 +96,40 @@ class Target:
         return self.image.size_bytes if self.image else 0
 
 
+class Copies:
+    """Many images that are copied: how many of their tags are done, of `tags` in all, and how."""
+
+    __slots__ = ("counts", "tags")
+
+    def __init__(self, tags: int) -> None:
+        self.tags = tags
+        self.counts: dict[CopyOutcome, int] = {}
+
+    @property
+    def done(self) -> int:
+        """Return how many tags have ended."""
+        return sum(self.counts.values())
+
+    @property
+    def failed(self) -> int:
+        """Return how many have failed."""
+        return self.counts.get(CopyOutcome.FAILED, 0)
+
+    def add(self, event: Event) -> bool:
+        """Count an event; return whether that is all: several images go to one repository at once."""
+        if isinstance(event, events.TagCopied):
+            self.counts[event.outcome] = self.counts.get(event.outcome, 0) + 1
+        return isinstance(
+            event,
+            events.TagCopied
+            | events.SourceOpened
+            | events.TargetStarted
+            | events.TargetFinished
+            | events.TagDone
+            | events.ManifestDone,
+        )
+
+
 class Tally:
     """Count events; `lock` is held for a moment by each, and by whoever looks at several numbers at once.
 
@@ -108,6 +142,7 @@ class Tally:
         self.moving: dict[tuple[Repository, Digest], Moving] = {}
         self.reading: dict[Digest, events.LayerReading] = {}
         self.image: events.SourceOpened | None = None
+        self.copies: Copies | None = None
         self._images: dict[str, events.SourceOpened] = {}
         self._retried: dict[str, int] = {}  # by what was tried again
         self._went_out = 0
@@ -116,7 +151,12 @@ class Tally:
     def add(self, event: Event, step: str, now: float) -> None:
         """Count an event, which is of this step, if of any; `now` is on the monotonic clock."""
         with self.lock:
+            if self.copies is not None and self.copies.add(event):
+                return
             match event:
+                case events.CopyStarted():
+                    self.copies = Copies(event.tags)
+                    self._rate = Rate(now)
                 case events.BlobProgress() | events.UploadResumed():
                     self._progress(event)
                 case events.LayerReading():

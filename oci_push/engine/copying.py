@@ -9,16 +9,15 @@ Another command, or the library, calls it with values alone::
 `CopyItem` names one image and where it goes. `copying_selection.select` makes items of a repository's tags, before
 anything is written; `lists` (a `TagLists` of the same pusher) keeps what was read for that. `copy` asks each source tag
 once what it names, so that one image under many tags is one push; tags that name it at the target already cost the
-question and no more. What becomes of each tag is a row, told to `tell` as it is known and returned in the order of the
-items. The failure of one image is its row's `error`; the exit code is `errors.exit_code` of `Copied.errors`.
+question and no more. What becomes of each tag is a row, told as an event (`TagCopied`) where there are several images,
+and returned in the order of the items. The failure of one image is its row's `error`; the exit code is
+`errors.exit_code` of `Copied.errors`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TypeAlias
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -29,9 +28,11 @@ from oci_push.engine.push import PushOptions, PushResult
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform
 from oci_push.errors import ConfigError, NotFoundError, OciPushError
-from oci_push.events import Emit
+from oci_push.events import CopyStarted, Emit, TagCopied, discreet
+from oci_push.forms import encode
+from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.digest import Digest
-from oci_push.model.outcomes import TagOutcome
+from oci_push.model.outcomes import CopyOutcome, TagOutcome
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference, Repository
 from oci_push.runtime.context import Context
@@ -44,28 +45,23 @@ _LIST_FROM = 8
 """From how many tags of a repository on its list is read: it tells of a thousand in one request."""
 
 
-class CopyOutcome(StrEnum):
-    """What became of one tag: THERE was not asked what it names, OLDER was left out for its age."""
-
-    COPIED = "copied"
-    UNCHANGED = "unchanged"
-    THERE = "there"
-    OLDER = "older"
-    FAILED = "failed"
-    NOT_REACHED = "not reached"
-
-
 class CopyItem(Struct, frozen=True):
     """One image, and where it goes. `source` is a SOURCE as on the command line, which names one image.
 
-    `registry` names what it is pulled from, and `platform` is the only image of an index, as in `PushUnit`. A target
-    without tags gets the image by its digest alone.
+    `registry` names what it is pulled from, `platform` is the only image of an index, `changes` are made on the way,
+    all as in `PushUnit`. A target without tags gets the image by its digest alone.
     """
 
     source: str
     targets: tuple[UnitTarget, ...]
     registry: str = ""
     platform: Platform | None = None
+    changes: Changes = NOTHING
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether the image goes out as it is, under the digest that it has."""
+        return self.platform is None and self.changes == NOTHING
 
 
 class CopyOptions(Struct, frozen=True):
@@ -117,13 +113,6 @@ class Copied(Struct, frozen=True):
         return sum(row.outcome is outcome for row in self.rows)
 
 
-TellRow: TypeAlias = Callable[[CopyRow], None]
-
-
-def tell_no_row(row: CopyRow) -> None:
-    """Tell nobody."""
-
-
 class _Wish(Struct, frozen=True):
     """One tag that is wanted, or a target without tags; `number` is its place among all."""
 
@@ -158,26 +147,28 @@ def copy(
     options: CopyOptions | None = None,
     *,
     lists: TagLists | None = None,
-    tell: TellRow = tell_no_row,
 ) -> Copied:
     """Copy images; raises `ConfigError` before anything is done where two go to one tag."""
-    run = _Copying(pusher, emit, options or CopyOptions(), lists or TagLists(pusher), tell)
+    run = _Copying(pusher, emit, options or CopyOptions(), lists or TagLists(pusher))
     return run.copy(context, items)
 
 
 class _Copying:
-    def __init__(self, pusher: Pusher, emit: Emit, options: CopyOptions, lists: TagLists, tell: TellRow) -> None:
+    def __init__(self, pusher: Pusher, emit: Emit, options: CopyOptions, lists: TagLists) -> None:
         self._pusher = pusher
-        self._emit = emit
+        self._emit = discreet(emit)
         self._options = options
         self._lists = lists
-        self._tell = tell
+        self._is_alone = False
         self._rows: dict[int, CopyRow] = {}
         self._referrers = ReferrerCopy(pusher, lists, options.push)
 
     def copy(self, context: Context, items: Sequence[CopyItem]) -> Copied:
         """Do all of it."""
         wishes = _wishes(items)
+        self._is_alone = len({one.item.source for one in wishes}) <= 1
+        if not self._is_alone:
+            self._emit(CopyStarted(len(wishes)))
         self._read_lists(context, wishes)
         left = self._without_present(wishes) if self._options.only_missing else wishes
         images = self._images(context, left)
@@ -225,7 +216,7 @@ class _Copying:
                 self._end([one], CopyOutcome.FAILED, error=outcome.error)
                 continue
             found = outcome.get()
-            key = (found.source, one.item.registry, one.item.platform)
+            key = (found.source, one.item.registry, one.item.platform, encode(one.item.changes))
             images.setdefault(key, found)
             wanted.setdefault(key, []).append(one)
         return [
@@ -275,7 +266,7 @@ class _Copying:
 
     def _left(self, context: Context, image: _Image) -> tuple[list[_Wish], dict[int, Digest | None]]:
         """Return what of an image is not there under its tag, and what those tags name, by the number of the wish."""
-        if image.digest is None or image.item.platform is not None:
+        if image.digest is None or not image.item.is_whole:
             return list(image.wishes), {}
         tagged = [one for one in image.wishes if one.tag]
         outcomes = run_all(context, [partial(self._where, wish=one) for one in tagged], limit=self._options.at_once)
@@ -317,6 +308,7 @@ class _Copying:
             served_in=self._options.served_in,
             is_final=True,
             options=replace(self._options.push, tells_what_stays=False),
+            changes=image.item.changes,
         )
 
     def _end_pushed(self, unit: PushUnit, done: UnitResult, wishes: Sequence[_Wish]) -> list[_Wish]:
@@ -348,21 +340,22 @@ class _Copying:
 
     def _put(self, number: int, row: CopyRow) -> None:
         self._rows[number] = row
-        self._tell(row)
+        if not self._is_alone:
+            error = str(row.error or "")
+            self._emit(TagCopied(row.source, row.repository, row.tag, row.digest, row.outcome, error))
 
 
 def _wishes(items: Sequence[CopyItem]) -> list[_Wish]:
     """Take items apart; raises `ConfigError` where two images go to one tag."""
     wishes: list[_Wish] = []
-    taken: dict[tuple[str, Repository, str], tuple[str, Platform | None]] = {}
+    taken: dict[tuple[str, Repository, str], CopyItem] = {}
     for item in items:
         for target in item.targets:
             for tag in target.tags or ("",):
-                given = (item.source, item.platform)
-                known = taken.setdefault((target.registry, target.repository, tag), given) if tag else given
-                if known != given:
+                known = taken.setdefault((target.registry, target.repository, tag), item) if tag else item
+                if known.source != item.source:
                     raise ConfigError(
-                        f"{known[0]} and {item.source} both go to {target.repository}:{tag}",
+                        f"{known.source} and {item.source} both go to {target.repository}:{tag}",
                         hint="give each a tag or a repository of its own",
                     )
                 wishes.append(_Wish(len(wishes), item, target, tag))

@@ -15,11 +15,15 @@ from msgspec.structs import replace
 from oci_push.engine.copying import CopyItem
 from oci_push.engine.copying_lists import TagLists
 from oci_push.engine.copying_referrers import is_referrer_tag
+from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import UnitTarget
-from oci_push.errors import NotFoundError
-from oci_push.model.platform import Platform
-from oci_push.model.reference import Repository
+from oci_push.errors import ConfigError, NotFoundError, SourceError
+from oci_push.model.reference import Repository, is_tag
 from oci_push.runtime.context import Context
+from oci_push.sources.layout import LayoutSource
+
+GLOB = frozenset("*?[")
+"""What no tag holds, and every glob."""
 
 
 class Selection(Struct, frozen=True):
@@ -29,7 +33,6 @@ class Selection(Struct, frozen=True):
     globs: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     registry: str = ""
-    platform: Platform | None = None
 
     def matching(self, names: Sequence[str]) -> list[str]:
         """Return the tags that are meant, in order."""
@@ -40,6 +43,9 @@ class Selection(Struct, frozen=True):
             and not any(fnmatchcase(name, glob) for glob in self.exclude)
             and not is_referrer_tag(name)
         ]
+
+
+_ANY = Repository("localhost", "layout")
 
 
 def select(
@@ -63,7 +69,40 @@ def select(
             f"docker://{selection.repository}:{tag}",
             tuple(replace(target, tags=(tag,)) for target in targets),
             selection.registry,
-            selection.platform,
         )
         for tag in found
+    )
+
+
+def select_names(
+    context: Context,
+    pusher: Pusher,
+    source: str,
+    globs: Sequence[str],
+    exclude: Sequence[str],
+    targets: Sequence[UnitTarget],
+) -> tuple[CopyItem, ...]:
+    """Make an item of each image of a layout that has a name and is meant; its tag is that of its name.
+
+    Raises `ConfigError` for what is no layout, `SourceError` where there is no such image.
+    """
+    with pusher.open(source, context) as reader:
+        if not isinstance(reader, LayoutSource):
+            raise ConfigError(
+                f"{source}: only a registry or an OCI layout tells which images it has",
+                hint="name each image of it: FILE:REF",
+            )
+        entries = reader.names()
+    path = source.removesuffix("/")
+    tags = {name.rpartition(":")[2]: digest for name, digest in entries}
+    found = Selection(_ANY, tuple(globs), tuple(exclude)).matching(sorted(tags))
+    if not found:
+        raise SourceError(
+            f"{reader.name}: holds no image" + (f" that matches {' or '.join(globs)}" if globs else " that has a name")
+        )
+    for tag in found:
+        if not is_tag(tag):
+            raise ConfigError(f"{reader.name}: the name {tag!r} cannot be a tag", hint="copy that image by itself")
+    return tuple(
+        CopyItem(f"{path}@{tags[tag]}", tuple(replace(target, tags=(tag,)) for target in targets)) for tag in found
     )

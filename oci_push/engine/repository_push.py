@@ -147,6 +147,8 @@ class RepositoryPush:
         put_tag = self._put_tag_unless_set if self.tags else self._put_tag
         if not self._has_root:
             self._put_root_with_tags(context)
+        else:
+            self.client.see_listed(context, self.root)  # a push that was killed may not have come to that
         left = [tag for tag in self.work.target.tags if tag not in self.tags]
         self.each(context, left, put_tag, stop_on_error=False)
 

@@ -170,7 +170,7 @@ def _unit(
 
 def _finished(source: str, done: UnitResult, context: Context) -> PushReport:
     """Return the report of a push that went well; raise what went wrong, with the report of the rest."""
-    report = discreet_form(PushReport.of(source, done.results, done.replicas, done.trouble))
+    report = discreet_form(PushReport.of(source, done.results, done.replicas, done.trouble, done.changed))
     if done.error is None:
         return report
     if not done.results:

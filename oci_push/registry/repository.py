@@ -279,6 +279,10 @@ class RepositoryClient:
         """Delete a blob, whatever needs it; raises where the registry cannot."""
         self.session.run(context, blobs.delete(self.repository, digest, "pull,push"))
 
+    def see_listed(self, context: Context, manifest: Manifest) -> None:
+        """See that a manifest that is there is found from its subject, if it has one."""
+        self._list(context, manifest, handled=False)
+
     def _list(self, context: Context, manifest: Manifest, *, handled: bool) -> None:
         if manifest.subject is None or handled or manifest.digest in self._listed:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from oci_push.errors import ContentMismatchError
 from oci_push.model.descriptor import Descriptor
@@ -14,6 +14,9 @@ from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Body
 from oci_push.runtime.context import Context
+
+if TYPE_CHECKING:
+    from oci_push.model.changes import Changed
 
 Tell: TypeAlias = Callable[[Descriptor], None]
 BLOCK_BYTES = 512 * 1024
@@ -53,6 +56,11 @@ class ImageReader(ABC):
     def compresses(self) -> bool:
         """Return whether there are layers that are compressed before they are sent."""
         return False
+
+    @property
+    def changed(self) -> Changed | None:
+        """Return what came of changes made to the image, once `root` has been read; ``None`` where there were none."""
+        return None
 
     def check_asked(self, platform: Platform | None) -> None:
         """See, before long work, that the image can be as asked; raises `ConfigError`, for a platform `SourceError`."""

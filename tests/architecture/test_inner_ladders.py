@@ -27,7 +27,14 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     # A blob's upload, one repository, all registries of a run.
     "registry": (("*",), ("upload",), ("repository",), ("clients",)),
     # Reading and compressing; the forms of images; the table that opens them.
-    "sources": (("base",), ("*",), ("layout", "remote", "tars"), ("archive_images",), ("docker_archive",), ("table",)),
+    "sources": (
+        ("base",),
+        ("*",),
+        ("layout", "remote", "tars"),
+        ("archive_images",),
+        ("docker_archive", "rewritten"),
+        ("table",),
+    ),
     # One blob, one tag, what a plan is; the push to one repository; to all of them; opening, planning and pushing.
     "engine": (
         ("*",),

@@ -27,6 +27,7 @@ EVENTS = (
     events.SourceOpened("image.tar", DIGEST, 1, 2, 3),
     events.LayerReading(DIGEST, 1, 3, True),
     events.LayerCompressed(DIGEST, DIGEST, 3, True),
+    events.ImageChanged("image.tar", DIGEST, Digest.of(b"other"), ("converted to OCI", "annotated")),
     events.TargetStarted(APP, ("1", "latest")),
     events.BlobStarted(APP, DIGEST, 2, BlobKind.CONFIG),
     events.BlobProgress(APP, DIGEST, 1, 2),
