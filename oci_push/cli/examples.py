@@ -36,6 +36,11 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "oci-push push oci:image registry.example.com/team/app:1.4 --plan",
             ),
         ),
+        "mirror": (
+            Example("See what would be copied", "oci-push mirror mirror.yml --plan"),
+            Example("A file that was made for skopeo sync", "oci-push mirror sync.yml mirror.example.com/hub"),
+            Example("Only what is new, from cron", "oci-push mirror mirror.yml --only-missing --quiet"),
+        ),
         "inspect": (
             Example(
                 "Platforms, layers, config and what refers to it", "oci-push inspect registry.example.com/team/app:1.4"

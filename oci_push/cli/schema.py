@@ -19,9 +19,11 @@ from oci_push.engine.compare import Diff
 from oci_push.engine.existence import Existence, NamedDigest
 from oci_push.engine.inspect import Inspection
 from oci_push.engine.listing import RepositoryList, TagList
+from oci_push.engine.mirroring import MirrorPlan, MirrorReport
 from oci_push.forms import schema as schema_of
 from oci_push.language.config_schema import config_schema
 from oci_push.language.language_schema import language_schema
+from oci_push.language.mirror import mirror_schema
 from oci_push.language.replication import replication_schema
 from oci_push.runner.report import events_schema, plan_schema, report_schema
 from oci_push.runtime.context import Context
@@ -43,6 +45,8 @@ LOOKS: Mapping[str, type[Struct]] = {
     "manifest-get": raw.ManifestSaved,
     "manifest-put": raw.ManifestStored,
     "manifest-head": raw.ManifestsFound,
+    "mirror-report": MirrorReport,
+    "mirror-plan": MirrorPlan,
 }
 """What commands print that look and change, by the command; the words of one in a group with a hyphen."""
 
@@ -51,6 +55,7 @@ FORMS: Mapping[str, Callable[[], dict[str, object]]] = MappingProxyType(
         "pipeline": language_schema,
         "config": config_schema,
         "replication": replication_schema,
+        "mirror": mirror_schema,
         "report": report_schema,
         "plan": plan_schema,
         "events": events_schema,

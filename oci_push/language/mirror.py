@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from oci_push.errors import ConfigError
+from oci_push.errors import ConfigError, Diagnostic
 from oci_push.language.config_values import NAMED, ReadText, ValueReader
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence, load
@@ -38,7 +38,7 @@ from oci_push.model.mirroring import (
     MirrorSource,
     Pattern,
 )
-from oci_push.model.reference import Reference, Repository, check_host, is_host
+from oci_push.model.reference import Reference, Repository, check_host, is_host, is_tag
 
 FORMS = ("own", "skopeo", "regsync")
 
@@ -69,8 +69,14 @@ def load_mirror(
     else:
         values = ValueReader(env, read, NAMED, diagnostics)
         found = read_regsync(root, values) if form == "regsync" else _read(root, values)
+    diagnostics.once()
+    diagnostics.errors.sort(key=_place)
     diagnostics.raise_errors()
-    return MirrorFile(form, found.jobs, found.accesses, (*found.notes, *diagnostics.warnings))
+    return MirrorFile(form, found.jobs, found.accesses, tuple(sorted(diagnostics.warnings, key=_place)))
+
+
+def _place(problem: Diagnostic) -> tuple[int, int]:
+    return problem.line, problem.column
 
 
 def form_of(root: Node) -> str:
@@ -239,10 +245,15 @@ class _Job:
     def _backup(self) -> str:
         node = self._get("backup")
         text = self._expanded(node) if isinstance(node, Scalar) and node.value is not None else ""
-        if node is not None and text and "{tag}" not in text:
-            self._error(
-                node, f'"backup": {text!r} is the same for every tag', "write {tag} in it, such as {tag}-before"
+        if node is None or not text:
+            return ""
+        if "{tag}" not in text or not is_tag(text.replace("{tag}", "tag")):
+            self._error(node, f'"backup": {text!r} is no tag of its own for every tag', "such as {tag}-before")
+        elif len(texts_of(self._get("platforms"))) > 1 and not self._is_sparse():
+            message = (
+                '"backup" does not go together with several platforms: what would be overwritten is not known before'
             )
+            self._error(node, message, "give one platform, or sparse")
         return text
 
     def _error(self, node: Node, message: str, hint: str) -> None:

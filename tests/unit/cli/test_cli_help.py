@@ -51,6 +51,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Sand
             "version: '1.0'\nsteps:\n  build: {type: build, image_name: demo/app}\n"
             "  push: {type: push, candidate: '${{build}}', registry: demo, tag: '1'}\n"
         )
+        (folder / "mirror.yml").write_text(
+            f"images:\n- {{from: '{sandbox.address}/team/*', to: '{sandbox.address}/copy/{{name}}', tags: '1.*'}}\n"
+        )
+        (folder / "sync.yml").write_text(f"{sandbox.address}: {{images: {{team/app: ['1.4']}}}}\n")
         (folder / "config.json").write_text(json.dumps({"auths": {"registry.example.com": {}}}))
         yield folder, sandbox
 
