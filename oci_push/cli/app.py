@@ -21,6 +21,7 @@ ABOUT = "Push container images to registries over HTTP: no daemon, no root."
 GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
     "Images": {
         "push": ("Push an image to one or several repositories.", "push:push"),
+        "copy": ("Copy images of registries, with what refers to them.", "copy:copy_command"),
         "mirror": ("Copy many images from and to many places, as a file says.", "mirror:mirror"),
         "inspect": ("Show what an image consists of, and what refers to it.", "inspect:inspect"),
         "digest": ("Print the digest of what a reference names.", "digest:digest"),

@@ -41,6 +41,21 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
             Example("A file that was made for skopeo sync", "oci-push mirror sync.yml mirror.example.com/hub"),
             Example("Only what is new, from cron", "oci-push mirror mirror.yml --only-missing --quiet"),
         ),
+        "copy": (
+            Example(
+                "From one registry to another, with signatures and SBOMs",
+                "oci-push copy registry.example.com/team/app:1.4 mirror.example.com/team/app",
+            ),
+            Example(
+                "All tags of a repository that match, and of those what is not there yet",
+                "oci-push copy 'registry.example.com/team/app:1.*' mirror.example.com/team/app --only-missing",
+            ),
+            Example(
+                "All that was made in the last month, and no signatures",
+                "oci-push copy registry.example.com/team/app mirror.example.com/team/app"
+                " --all-tags --newer-than 30d --no-referrers",
+            ),
+        ),
         "inspect": (
             Example(
                 "Platforms, layers, config and what refers to it", "oci-push inspect registry.example.com/team/app:1.4"

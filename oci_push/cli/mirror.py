@@ -21,6 +21,8 @@ from oci_push.cli.reporting import Reporting
 from oci_push.cli.wording import counted, duration, size
 from oci_push.cli.words import SAFETY, SOURCE, SPEED, TARGET, Argument, Option
 from oci_push.credentials.certificates import certificates_of
+from oci_push.engine.copying import AT_ONCE
+from oci_push.engine.copying_referrers import told
 from oci_push.engine.mirroring import FailedSource, Found, Mirrored, Mirroring, MirrorPlan, MirrorReport
 from oci_push.errors import ConfigError, exit_code
 from oci_push.events import Emit
@@ -32,12 +34,21 @@ from oci_push.model.outcomes import CopyOutcome
 from oci_push.model.reference import Repository
 from oci_push.runtime.context import Context
 
+_SAID = {
+    CopyOutcome.COPIED: "copied",
+    CopyOutcome.UNCHANGED: "unchanged",
+    CopyOutcome.THERE: "there and not asked for",
+    CopyOutcome.OLDER: "left out as older",
+    CopyOutcome.FAILED: "failed",
+    CopyOutcome.NOT_REACHED: "not reached",
+}
+
 
 class MirrorAccessOptions(Access, frozen=True):
     """How registries are reached, and how fast."""
 
     jobs: Annotated[
-        int, Option("Requests at once to one registry; 0: by distance.", short="-j", min=0, under=SPEED)
+        int, Option("Images, and requests to one registry, at once; 0: by distance.", short="-j", min=0, under=SPEED)
     ] = 0
     retries: Annotated[int, Option("How often a request or upload is repeated.", min=0, under=SPEED)] = 4
     limit_rate: Annotated[
@@ -133,7 +144,9 @@ def _mirroring(
             },
         }
         with common.pusher(context, follower.emit, endpoints=endpoints, login_host=common.login_host(hosts)) as pusher:
-            yield Mirroring(pusher, only_missing=only_missing, referrers=referrers), follower.emit
+            at_once = access.jobs or AT_ONCE
+            run = Mirroring(pusher, only_missing=only_missing, referrers=referrers, at_once=at_once)
+            yield run, follower.emit
 
 
 def _hosts(read: MirrorFile) -> tuple[str, ...]:
@@ -170,25 +183,23 @@ def _show(done: Mirrored, seconds: float, *, as_json: bool, quiet: bool) -> None
     for row in copied.rows:
         if row.outcome is CopyOutcome.COPIED and not as_json:
             say(f"{row.name}@{row.digest}" if row.tag else row.name)
+    stopped = next((row.error for row in copied.rows if row.outcome is CopyOutcome.NOT_REACHED), None)
     for row in copied.rows:
-        if row.error is not None:
+        if row.error is not None and row.outcome is not CopyOutcome.NOT_REACHED:
             show_error(row.error, before=f"{row.name}: ")
-    for error in copied.referrers.errors:
+    for error in (*copied.referrers.errors, *([stopped] if stopped is not None else [])):
         show_error(error)
     for failure in done.failures:
         show_error(failure.error, before=f"{failure.name}: ")
-    if quiet:
+    if quiet or as_json:
         return
-    counts = [(copied.count(outcome), outcome) for outcome in CopyOutcome]
-    words = [f"{count} {'there already' if one is CopyOutcome.THERE else one}" for count, one in counts if count]
+    words = [f"{count} {_SAID[one]}" for one in CopyOutcome if (count := copied.count(one))]
     if done.failures:
         words.append(f"{counted(len(done.failures), 'source')} failed")
     sent = sum(row.bytes_sent for row in copied.rows)
+    beside = f", with {told(copied.referrers)}" if copied.referrers.count else ""
     said = ", ".join(words) or "nothing to do"
-    tell(f"{counted(len(copied.rows), 'tag')}: {said}; {size(sent)} sent in {duration(seconds)}")
-    if copied.referrers.count:
-        kinds = ", ".join(counted(count, kind) for kind, count in sorted(copied.referrers.counts.items()))
-        tell(f"with them came {kinds}, {copied.referrers.there} of which were there already")
+    tell(f"{counted(len(copied.rows), 'tag')}: {said}; {size(sent)} sent in {duration(seconds)}{beside}")
 
 
 def _show_plan(path: str, read: MirrorFile, found: Found, run: Mirroring, context: Context, *, as_json: bool) -> int:

@@ -16,6 +16,7 @@ from oci_push.engine import raw
 from oci_push.engine.change import Deletion, Tagging
 from oci_push.engine.checkup import Checkup
 from oci_push.engine.compare import Diff
+from oci_push.engine.copying_report import CopyReport
 from oci_push.engine.existence import Existence, NamedDigest
 from oci_push.engine.inspect import Inspection
 from oci_push.engine.listing import RepositoryList, TagList
@@ -36,6 +37,7 @@ LOOKS: Mapping[str, type[Struct]] = {
     "check": Checkup,
     "tags": TagList,
     "repos": RepositoryList,
+    "copy": CopyReport,
     "tag": Tagging,
     "delete": Deletion,
     "blob-get": raw.BlobSaved,

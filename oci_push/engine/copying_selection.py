@@ -34,18 +34,16 @@ class Selection(Struct, frozen=True):
     exclude: tuple[str, ...] = ()
     registry: str = ""
 
-    def matching(self, names: Sequence[str]) -> list[str]:
-        """Return the tags that are meant, in order."""
-        return [
-            name
-            for name in names
-            if (not self.globs or any(fnmatchcase(name, glob) for glob in self.globs))
-            and not any(fnmatchcase(name, glob) for glob in self.exclude)
-            and not is_referrer_tag(name)
-        ]
 
-
-_ANY = Repository("localhost", "layout")
+def matching(names: Sequence[str], globs: Sequence[str], exclude: Sequence[str]) -> list[str]:
+    """Return the tags that are meant, in order."""
+    return [
+        name
+        for name in names
+        if (not globs or any(fnmatchcase(name, glob) for glob in globs))
+        and not any(fnmatchcase(name, glob) for glob in exclude)
+        and not is_referrer_tag(name)
+    ]
 
 
 def select(
@@ -57,7 +55,7 @@ def select(
     """
     side = lists.source(selection.repository, selection.registry)
     names = lists.names(context, side, must=True) or frozenset()
-    found = selection.matching(sorted(names))
+    found = matching(sorted(names), selection.globs, selection.exclude)
     if not found:
         what = f" that match {' or '.join(selection.globs)}" if selection.globs else ""
         raise NotFoundError(
@@ -95,7 +93,7 @@ def select_names(
         entries = reader.names()
     path = source.removesuffix("/")
     tags = {name.rpartition(":")[2]: digest for name, digest in entries}
-    found = Selection(_ANY, tuple(globs), tuple(exclude)).matching(sorted(tags))
+    found = matching(sorted(tags), globs, exclude)
     if not found:
         raise SourceError(
             f"{reader.name}: holds no image" + (f" that matches {' or '.join(globs)}" if globs else " that has a name")

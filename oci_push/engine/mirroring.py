@@ -165,11 +165,12 @@ class MirrorPlan(Struct, frozen=True):
 class Mirroring:
     """One run over what a file says, by one pusher, with one memory of what is where."""
 
-    def __init__(self, pusher: Pusher, *, only_missing: bool = False, referrers: bool = True) -> None:
+    def __init__(self, pusher: Pusher, *, only_missing: bool, referrers: bool, at_once: int) -> None:
         self._pusher = pusher
         self._lists = TagLists(pusher)
         self._only_missing = only_missing
         self._referrers = referrers
+        self._at_once = at_once
         self._catalogs: SingleFlight[str, tuple[str, ...]] = SingleFlight()
 
     def find(self, context: Context, jobs: Sequence[MirrorJob]) -> Found:
@@ -218,7 +219,7 @@ class Mirroring:
             ]
             if not wanted:
                 continue
-            options = CopyOptions(referrers=with_referrers, only_missing=self._only_missing)
+            options = CopyOptions(self._at_once, referrers=with_referrers, only_missing=self._only_missing)
             items = [found.copies[number].item for number in wanted]
             copied = copy(context, self._pusher, items, emit, options, lists=self._lists)
             rows.update(zip(wanted, copied.rows, strict=True))

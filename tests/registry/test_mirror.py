@@ -213,7 +213,7 @@ images:
     _, told = mirror(tmp_path, text)
     assert target.store.tags("with") == ("1", signature)
     assert target.store.tags("without") == ("1",)
-    assert "with them came 1 signature, 0 of which were there already" in told
+    assert "with 1 referrer: 1 signature" in told
     mirror(tmp_path, f"images: [{{from: '{name}', to: '{there}/none'}}]", "--no-referrers")
     assert target.store.tags("none") == ("1",)
 
