@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -23,8 +23,8 @@ from oci_push.cli.words import SAFETY, SOURCE, SPEED, TARGET, Argument, Option
 from oci_push.credentials.certificates import certificates_of
 from oci_push.engine.copying import AT_ONCE
 from oci_push.engine.copying_referrers import told
-from oci_push.engine.mirroring import FailedSource, Found, Mirrored, Mirroring, MirrorPlan, MirrorReport
-from oci_push.errors import ConfigError, exit_code
+from oci_push.engine.mirroring import FailedSource, Found, Mirrored, Mirroring, MirrorPlan, MirrorReport, PlannedTag
+from oci_push.errors import ConfigError, OciPushError, exit_code
 from oci_push.events import Emit
 from oci_push.forms import VERSION
 from oci_push.language.mirror import load_mirror
@@ -95,17 +95,16 @@ def mirror(
         read = load_mirror(
             read_bytes(file), str(file), env, lambda path: path.read_text("utf-8"), destination, scoped=scoped
         )
-        for note in read.notes:
-            if not quiet:
-                warn(str(note), note.hint)
+        for problem in () if quiet else read.notes:
+            warn(str(problem), problem.hint)
         is_plan = plan or dry_run
         quietly = quiet or as_json
         with _mirroring(
             context, read, access, only_missing=only_missing, referrers=not no_referrers, quiet=quietly
         ) as (run, emit):
             found = run.find(context, read.jobs)
-            for source in found.empty:
-                warn(f"{source}: no tag is wanted of what is there")
+            for note in found.notes:
+                warn(note)
             if is_plan:
                 return _show_plan(str(file), read, found, run, context, as_json=as_json)
             done = run.mirror(context, found, emit)
@@ -183,11 +182,8 @@ def _show(done: Mirrored, seconds: float, *, as_json: bool, quiet: bool) -> None
     for row in copied.rows:
         if row.outcome is CopyOutcome.COPIED and not as_json:
             say(f"{row.name}@{row.digest}" if row.tag else row.name)
-    stopped = next((row.error for row in copied.rows if row.outcome is CopyOutcome.NOT_REACHED), None)
-    for row in copied.rows:
-        if row.error is not None and row.outcome is not CopyOutcome.NOT_REACHED:
-            show_error(row.error, before=f"{row.name}: ")
-    for error in (*copied.referrers.errors, *([stopped] if stopped is not None else [])):
+    _show_errors([(row.name, row.error) for row in copied.rows if row.error is not None])
+    for error in copied.referrers.errors:
         show_error(error)
     for failure in done.failures:
         show_error(failure.error, before=f"{failure.name}: ")
@@ -202,6 +198,22 @@ def _show(done: Mirrored, seconds: float, *, as_json: bool, quiet: bool) -> None
     tell(f"{counted(len(copied.rows), 'tag')}: {said}; {size(sent)} sent in {duration(seconds)}{beside}")
 
 
+def _show_errors(failed: Sequence[tuple[str, OciPushError]]) -> None:
+    """Print errors, and one that many tags have once: a registry that is down is no news after the first."""
+    names: dict[str, list[str]] = {}
+    for name, error in failed:
+        names.setdefault(str(error), []).append(name)
+    for error in {str(error): error for _, error in failed}.values():
+        first, *others = names[str(error)]
+        more = f" and {counted(len(others), 'more tag')}" if others else ""
+        show_error(error, before=f"{first}{more}: ")
+
+
+def _name_of(one: PlannedTag) -> str:
+    """Return the name of a target."""
+    return f"{one.repository}:{one.tag}" if one.tag else f"{one.repository}@{one.digest}"
+
+
 def _show_plan(path: str, read: MirrorFile, found: Found, run: Mirroring, context: Context, *, as_json: bool) -> int:
     """Print what would be copied."""
     planned = run.look(context, found)
@@ -209,14 +221,14 @@ def _show_plan(path: str, read: MirrorFile, found: Found, run: Mirroring, contex
     if as_json:
         say_form(MirrorPlan(VERSION, path, read.form, planned, failures, tuple(map(str, read.notes))))
     for one in planned if not as_json else ():
-        target = f"{one.repository}:{one.tag}" if one.tag else f"{one.repository}@{one.digest}"
-        say(f"{one.outcome:9}  {one.source.removeprefix('docker://')}  {target}")
-    errors = [one.error.error() for one in planned if one.error is not None]
-    for error in errors:
-        show_error(error)
+        say(f"{one.outcome:9}  {one.source.removeprefix('docker://')}  {_name_of(one)}")
+    failed = [(_name_of(one), one.error.error()) for one in planned if one.error is not None]
+    _show_errors(failed)
     for failure in found.failures:
         show_error(failure.error, before=f"{failure.name}: ")
     count = sum(one.outcome in ("copy", "move") for one in planned)
     if not as_json:
         tell(f"{count} of {counted(len(planned), 'tag')} would be copied; nothing was written")
-    return exit_code([*(None for one in planned if one.error is None), *errors, *(one.error for one in found.failures)])
+    errors: list[OciPushError | None] = [error for _, error in failed]
+    errors += [None] * (len(planned) - len(failed))
+    return exit_code([*errors, *(one.error for one in found.failures)])

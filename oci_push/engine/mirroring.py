@@ -34,6 +34,9 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.runtime.tasks import run_all
 
+_LIST_FROM = 8
+"""From how many tags of a target on its list is read at once, as copies do."""
+
 
 class MirrorCopy(Struct, frozen=True):
     """One image and one place that it goes to; no tag where it goes by its digest alone."""
@@ -67,11 +70,11 @@ class MirrorFailure(Struct, frozen=True):
 
 
 class Found(Struct, frozen=True):
-    """What a file means now: copies in its order, what failed, and sources of which nothing is wanted."""
+    """What a file means now: copies in its order, what failed, and notes on sources of which nothing is wanted."""
 
     copies: tuple[MirrorCopy, ...]
     failures: tuple[MirrorFailure, ...]
-    empty: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 class Mirrored(Struct, frozen=True):
@@ -172,26 +175,39 @@ class Mirroring:
         self._referrers = referrers
         self._at_once = at_once
         self._catalogs: SingleFlight[str, tuple[str, ...]] = SingleFlight()
+        self._copies: dict[tuple[Repository, str], MirrorCopy] = {}
 
     def find(self, context: Context, jobs: Sequence[MirrorJob]) -> Found:
         """List what the sources of all jobs are now, and where each image goes."""
-        pairs = [(job, source) for job in jobs for source in job.sources]
-        outcomes = run_all(context, [partial(self._images, job=job, source=one) for job, one in pairs], limit=AT_ONCE)
-        context.check()
-        copies: dict[tuple[Repository, str], MirrorCopy] = {}
+        self._copies = {}
         failures: list[MirrorFailure] = []
-        empty: list[str] = []
-        for (job, source), outcome in zip(pairs, outcomes, strict=True):
+        notes: list[str] = []
+        pairs = [(job, source) for job in jobs for source in job.sources]
+        lists = run_all(
+            context, [partial(self._repositories, job=job, source=one) for job, one in pairs], limit=AT_ONCE
+        )
+        wanted: list[tuple[MirrorJob, MirrorSource, Repository]] = []
+        for (job, source), outcome in zip(pairs, lists, strict=True):
             if isinstance(outcome.error, OciPushError):
                 failures.append(MirrorFailure(str(source), job.place, outcome.error))
                 continue
-            images = outcome.get()
-            if not images:
-                empty.append(str(source))
-            for image in images:
-                failures += filter(None, (_place(image, template, job, copies) for template in job.targets))
+            repositories = outcome.get()
+            if not repositories:
+                notes.append(f"{source}: no repository matches")
+            wanted += [(job, source, one) for one in repositories]
+        context.check()
+        asked = [partial(self._images, job=job, source=source, repository=one) for job, source, one in wanted]
+        for (job, source, repository), found in zip(wanted, run_all(context, asked, limit=AT_ONCE), strict=True):
+            if isinstance(found.error, OciPushError):
+                failures.append(MirrorFailure(str(repository), job.place, found.error))
+                continue
+            if not found.get() and not source.is_glob:
+                notes.append(f"{repository}: no tag is wanted of what is there")
+            for image in found.get():
+                failures += filter(None, (self._place(image, template, job) for template in job.targets))
+        context.check()
         once = {(one.name, one.place, str(one.error)): one for one in reversed(failures)}
-        return Found(tuple(copies.values()), tuple(reversed(once.values())), tuple(empty))
+        return Found(tuple(self._copies.values()), tuple(reversed(once.values())), tuple(notes))
 
     def look(self, context: Context, found: Found) -> tuple[PlannedTag, ...]:
         """Tell what would be done, asking both sides and writing nothing."""
@@ -208,7 +224,9 @@ class Mirroring:
 
     def mirror(self, context: Context, found: Found, emit: Emit) -> Mirrored:
         """Copy all of it; what fails is a row or a failure, and the rest goes on."""
-        lost = {} if self._only_missing else self._keep(context, found.copies)
+        lost = self._out_of_reach(context, found.copies)
+        if not self._only_missing:
+            lost |= self._keep(context, [(n, one) for n, one in enumerate(found.copies) if n not in lost])
         rows: dict[int, CopyRow] = {}
         referred: list[Referred] = []
         for with_referrers in (True, False):
@@ -230,21 +248,20 @@ class Mirroring:
             rows[number] = CopyRow(source, one.repository, one.tag, None, CopyOutcome.FAILED, error=error)
         return Mirrored(Copied(tuple(rows[number] for number in sorted(rows)), _sum(referred)), found.failures)
 
-    def _images(self, context: Context, job: MirrorJob, source: MirrorSource) -> list[Reference]:
-        found: list[Reference] = []
-        for repository in self._repositories(context, job, source):
-            if source.references:
-                found += [Reference.parse(_written(repository, one)) for one in source.references]
-                continue
-            names = self._lists.names(context, self._lists.source(repository), must=True) or frozenset()
-            if not names and not source.is_glob:
-                hint = f"see what there is: oci-push tags {repository}"
-                raise NotFoundError(f"{repository}: has no tags", hint=hint)
-            tags = job.wanted(sorted(name for name in names if not is_referrer_tag(name)))
-            if job.newest:
-                tags = by_version(tag for tag in tags if version_key(tag))[: job.newest]
-            found += [Reference(repository, tag) for tag in tags]
-        return found
+    def _images(
+        self, context: Context, job: MirrorJob, source: MirrorSource, repository: Repository
+    ) -> list[Reference]:
+        if source.references:
+            return [_reference(repository, one) for one in source.references]
+        names = self._lists.names(context, self._lists.source(repository), must=True) or frozenset()
+        if not names and not source.is_glob:
+            raise NotFoundError(
+                f"{repository}: has no tags", hint=f"see what there is: oci-push repos {repository.host}"
+            )
+        tags = job.wanted(sorted(name for name in names if not is_referrer_tag(name)))
+        if job.newest:
+            tags = by_version(tag for tag in tags if version_key(tag))[: job.newest]
+        return [Reference(repository, tag) for tag in tags]
 
     def _repositories(self, context: Context, job: MirrorJob, source: MirrorSource) -> list[Repository]:
         if not source.is_glob:
@@ -252,6 +269,29 @@ class Mirroring:
         glob = Pattern("glob", source.path)
         paths = [path for path in self._catalog(context, source.host) if glob.matches(path)]
         return [Repository(source.host, path) for path in paths if job.repositories.matches(path)]
+
+    def _place(self, image: Reference, template: str, job: MirrorJob) -> MirrorFailure | None:
+        """Note where an image goes; return why it cannot go there."""
+        try:
+            goes = filled(template, image.repository, image.target)
+        except ValueError as problem:
+            # About all tags of a repository alike, and told once.
+            name = str(image.repository)
+            error = ConfigError(
+                f"{name}: cannot go to {template!r}: {problem}",
+                hint="name another target; a host with a port cannot be a part of a name",
+            )
+            return MirrorFailure(name, job.place, error)
+        made = MirrorCopy(image, goes.repository, goes.tag, job)
+        if goes == image and goes.digest is None:
+            return MirrorFailure(str(image), job.place, ConfigError(f"{image}: would be copied to itself"))
+        known = self._copies.setdefault((goes.repository, goes.tag or str(goes.digest)), made)
+        if known.item == made.item:
+            return None
+        error = ConfigError(
+            f"{made.name}: {known.source} goes there already, and {image} cannot", hint="give each a place of its own"
+        )
+        return MirrorFailure(str(image), job.place, error)
 
     def _catalog(self, context: Context, host: str) -> tuple[str, ...]:
         def read() -> tuple[str, ...]:
@@ -267,7 +307,9 @@ class Mirroring:
             if names is not None and one.tag in names:
                 return _plan_of(one, None, None, "there")
         digest = self._digest(context, one)
-        there = target.client.head(context, one.tag or str(one.source.digest))
+        names = self._lists.names(context, target) if one.tag else None
+        is_new = names is not None and one.tag not in names  # the list says so of a thousand tags at once
+        there = None if is_new else target.client.head(context, one.tag or str(one.source.digest))
         before = there.digest if there else None
         is_same = before is not None and digest == before
         return _plan_of(one, digest, before, "unchanged" if is_same else "move" if before else "copy")
@@ -284,9 +326,31 @@ class Mirroring:
             raise NotFoundError(f"{one.source}: does not exist", hint="see what there is with oci-push tags")
         return None if one.job.platforms and not one.job.is_sparse else one.source.digest or there.digest
 
-    def _keep(self, context: Context, copies: Sequence[MirrorCopy]) -> dict[int, OciPushError]:
+    def _out_of_reach(self, context: Context, copies: Sequence[MirrorCopy]) -> dict[int, OciPushError]:
+        """Return which copies cannot even begin, as their target cannot be reached: others go on without them."""
+        counts: dict[Repository, int] = {}
+        for one in copies:
+            counts[one.repository] = counts.get(one.repository, 0) + 1
+        outcomes = run_all(
+            context, [partial(self._reach, repository=one, count=count) for one, count in counts.items()], limit=AT_ONCE
+        )
+        context.check()
+        errors = {repository: outcome.error for repository, outcome in zip(counts, outcomes, strict=True)}
+        lost: dict[int, OciPushError] = {}
+        for number, one in enumerate(copies):
+            error = errors[one.repository]
+            if isinstance(error, OciPushError):
+                lost[number] = error
+        return lost
+
+    def _reach(self, context: Context, repository: Repository, count: int) -> None:
+        target = self._lists.target(repository)
+        if self._only_missing or count >= _LIST_FROM:
+            self._lists.names(context, target, must=self._only_missing)
+
+    def _keep(self, context: Context, copies: Sequence[tuple[int, MirrorCopy]]) -> dict[int, OciPushError]:
         """Give another tag to what would be overwritten, where that is wanted; return what could not be kept."""
-        wanted = [(number, one) for number, one in enumerate(copies) if one.job.backup and one.tag]
+        wanted = [(number, one) for number, one in copies if one.job.backup and one.tag]
         outcomes = run_all(context, [partial(self._back_up, one=one) for _, one in wanted], limit=AT_ONCE)
         context.check()
         lost: dict[int, OciPushError] = {}
@@ -308,37 +372,8 @@ class Mirroring:
             raise error
 
 
-def _written(repository: Repository, reference: str) -> str:
-    return f"{repository}@{reference}" if ":" in reference else f"{repository}:{reference}"
-
-
-def _place(
-    image: Reference, template: str, job: MirrorJob, copies: dict[tuple[Repository, str], MirrorCopy]
-) -> MirrorFailure | None:
-    """Note where an image goes; return why it cannot go there."""
-    written = image.target
-    source = Reference(image.repository, "" if image.digest else image.tag, image.digest)
-    try:
-        goes = filled(template, image.repository, written)
-    except ValueError as problem:
-        # About all tags of a repository alike, and told once.
-        name = str(image.repository)
-        error = ConfigError(
-            f"{name}: cannot go to {template!r}: {problem}",
-            hint="name another target; a host with a port cannot be a part of a name",
-        )
-        return MirrorFailure(name, job.place, error)
-    made = MirrorCopy(source, goes.repository, goes.tag, job)
-    if (goes.repository, goes.tag) == (source.repository, source.tag) and goes.digest is None:
-        return MirrorFailure(str(source), job.place, ConfigError(f"{source}: would be copied to itself"))
-    known = copies.setdefault((goes.repository, goes.tag or str(goes.digest)), made)
-    is_same = known.source == made.source and known.item == made.item
-    if not is_same:
-        error = ConfigError(
-            f"{made.name}: {known.source} goes there already, and {source} cannot", hint="give each a place of its own"
-        )
-        return MirrorFailure(str(source), job.place, error)
-    return None
+def _reference(repository: Repository, text: str) -> Reference:
+    return Reference(repository, "", Digest.parse(text)) if ":" in text else Reference(repository, text)
 
 
 def _plan_of(

@@ -38,7 +38,7 @@ from oci_push.model.mirroring import (
     MirrorSource,
     Pattern,
 )
-from oci_push.model.reference import Reference, Repository, check_host, is_host, is_tag
+from oci_push.model.reference import Reference, Repository, check_host, is_host, is_tag, shown
 
 FORMS = ("own", "skopeo", "regsync")
 
@@ -202,7 +202,9 @@ class _Job:
                 if text:
                     found.append(_source(text))
             except ValueError as problem:
-                self._error(node, f'"from": {text!r}: {problem}', "write HOST/REPO, for Docker Hub docker.io/REPO")
+                self._error(
+                    node, f'"from": {shown(text)!r}: {problem}', "write HOST/REPO, for Docker Hub docker.io/REPO"
+                )
         if found and all(one.references for one in found):
             for key in _OF_LISTS:
                 node_of = self._node.get(key)
@@ -224,7 +226,7 @@ class _Job:
             if not problem and repositories > 1 and not any(one in text for one in PLACEHOLDERS[1:3]):
                 problem = "several repositories would go to this one"
             if problem:
-                self._error(node, f'"to": {text!r}: {problem}', "write HOST/{path}, or HOST/PREFIX/{name}")
+                self._error(node, f'"to": {shown(text)!r}: {problem}', "write HOST/{path}, or HOST/PREFIX/{name}")
             found.append(text if _has_tag(text) else f"{text}:{{tag}}")
         return tuple(dict.fromkeys(found))
 

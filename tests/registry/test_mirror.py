@@ -288,3 +288,32 @@ sync: [{{source: "{source.address}/app", target: "{target.address}/rs", type: re
         _, told = mirror(tmp_path, other, target.address, code=6)
         assert "certificate" in told
         mirror(tmp_path, skopeo.replace(str(authority.folder), str(tmp_path / "nowhere")), target.address, code=2)
+
+
+def test_a_target_that_is_down_is_told_once_and_the_other_gets_all(
+    sandbox: Sandbox, target: Sandbox, tmp_path: Path
+) -> None:
+    name = pushed(sandbox, make_layout(tmp_path / "image", layer(1)), *(f"1.{number}" for number in range(12)))
+    pushed(sandbox, make_layout(tmp_path / "tool", layer(2)), "3", repository="team/tool")
+    text = f"""
+defaults: {{to: ["127.0.0.1:1/{{name}}", "{target.address}/{{name}}"]}}
+images: [{{from: "{name}"}}, {{from: "{sandbox.address}/team/tool"}}]
+"""
+    _, told = mirror(tmp_path, text, "--retries", "0", code=1)
+    assert len(target.store.tags("app")) == 12
+    assert target.store.tags("tool") == ("3",)
+    assert told.count("error: ") == 2
+    assert "error: 127.0.0.1:1/app:1.0 and 11 more tags: " in told
+    assert "26 tags: 13 copied, 13 failed" in told
+
+
+def test_a_repository_that_may_not_be_read_fails_alone_of_a_glob(
+    sandbox: Sandbox, target: Sandbox, tmp_path: Path
+) -> None:
+    host = filled(sandbox, tmp_path)
+    sandbox.faults.add(Fault(path="team/app/tags/list", action=Answer(403, code="DENIED"), times=0))
+    text = f"images: [{{from: '{host}/*', to: '{target.address}/{{path}}'}}]"
+    printed, told = mirror(tmp_path, text, "--json", code=1)
+    assert outcomes(printed) == {"other/x:1.0": "copied", "team/tool:3": "copied"}
+    assert [one["name"] for one in json.loads(printed)["failures"]] == [f"{host}/team/app"]
+    assert "403 DENIED" in told
