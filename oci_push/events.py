@@ -183,6 +183,46 @@ class TagCopied(_Event, frozen=True):
     error: str = ""
 
 
+class SaveStarted(_Event, frozen=True):
+    """An image is about to be saved: `place` is the layout's or archive's path, `name` what it is called there."""
+
+    place: str
+    name: str
+
+
+class SaveProgress(_Event, frozen=True):
+    """Bytes of a blob have come: `read_bytes` counts from the blob's start. It comes a few times a second from each."""
+
+    place: str
+    digest: Digest
+    read_bytes: int
+    size_bytes: int
+    kind: BlobKind
+
+
+class BlobSaved(_Event, frozen=True):
+    """A blob is in the layout or archive; `was_there` says that nothing of it had to be read."""
+
+    place: str
+    digest: Digest
+    size_bytes: int
+    was_there: bool
+    kind: BlobKind = BlobKind.LAYER
+
+
+class SaveFinished(_Event, frozen=True):
+    """Work on one image that is saved has ended; `error` is empty on success.
+
+    `is_unchanged` says that its tag still names what is there, so that nothing of it was read.
+    """
+
+    place: str
+    name: str
+    digest: Digest | None
+    error: str = ""
+    is_unchanged: bool = False
+
+
 class RetryScheduled(_Event, frozen=True):
     """Something failed in a way that may pass and is tried again after `wait_s` seconds.
 
@@ -242,6 +282,10 @@ Event: TypeAlias = (
     | ReplicaDone
     | CopyStarted
     | TagCopied
+    | SaveStarted
+    | SaveProgress
+    | BlobSaved
+    | SaveFinished
     | RetryScheduled
     | StepStarted
     | StepFinished
@@ -270,7 +314,7 @@ def discreet(emit: Emit) -> Emit:
 def _masked(event: E) -> E:
     if isinstance(event, Within):
         return replace(event, step=masked(event.step), event=_masked(event.event))
-    if isinstance(event, BlobProgress | LayerReading):  # those that come often, and hold no text
+    if isinstance(event, BlobProgress | LayerReading | SaveProgress):  # those that come often, and hold no text
         return event
     texts = {name: value for name in event.__struct_fields__ if isinstance(value := getattr(event, name), str)}
     changed = {name: shown for name, value in texts.items() if (shown := masked(value)) != value}

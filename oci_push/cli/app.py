@@ -23,6 +23,7 @@ GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
         "push": ("Push an image to one or several repositories.", "push:push"),
         "copy": ("Copy images of registries, with what refers to them.", "copy:copy_command"),
         "mirror": ("Copy many images from and to many places, as a file says.", "mirror:mirror"),
+        "pull": ("Save images in an OCI layout or an archive.", "pull:pull"),
         "inspect": ("Show what an image consists of, and what refers to it.", "inspect:inspect"),
         "digest": ("Print the digest of what a reference names.", "digest:digest"),
         "exists": ("Tell by the exit code whether images exist.", "digest:exists"),

@@ -10,13 +10,11 @@ from msgspec import Struct
 from oci_push.cli.options import Common
 from oci_push.cli.words import SOURCE, Option
 from oci_push.errors import ConfigError
-from oci_push.model.changes import NOTHING, AnnotationChange, Changes
+from oci_push.model.changes import LATEST, NOTHING, AnnotationChange, Changes
 from oci_push.model.platform import Platform
 
 _ALGORITHMS = ("gzip", "zstd", "none")
 _ANNOTATION = r"(?:(?P<on>manifest|index|manifest-descriptor)(?:\[(?P<platform>[^]]*)\])?:)?(?P<key>[^:\s]+)"
-_LATEST = 253402300799
-"""The last second of the year 9999, the last that RFC 3339 can say."""
 
 
 class Conversion(Struct, frozen=True):
@@ -119,7 +117,7 @@ class Conversion(Struct, frozen=True):
         text = self.source_date_epoch
         if not text:
             return None
-        if not re.fullmatch(r"\d{1,12}", text, re.ASCII) or int(text) > _LATEST:
+        if not re.fullmatch(r"\d{1,12}", text, re.ASCII) or int(text) > LATEST:
             raise ConfigError(
                 f"--source-date-epoch {text!r} is no time",
                 hint="give seconds since 1970, as in $SOURCE_DATE_EPOCH or by: git log -1 --format=%ct",

@@ -71,7 +71,7 @@ class LineRenderer:
         steps, event = unwrapped(event)
         now = self._clock.monotonic()
         self._tally.add(event, steps[-1] if steps else "", now)
-        if isinstance(event, events.BlobProgress | events.LayerReading):
+        if isinstance(event, events.BlobProgress | events.LayerReading | events.SaveProgress):
             return
         if self._tally.copies is not None and isinstance(event, _ONE_OF_MANY):
             return
@@ -141,6 +141,13 @@ class LineRenderer:
                 is_one = self._tally.count_of(step) <= 1
                 where = "" if is_one else f" to {familiar(event.repository)}"
                 return f"{event.kind} {event.digest.short}: pushed {size(event.size_bytes)}{where}"
+            case events.BlobSaved(was_there=False):
+                return f"{event.kind} {event.digest.short}: saved {size(event.size_bytes)}"
+            case events.SaveFinished():
+                name = f"{event.place}:{event.name}" if event.name else event.place
+                if event.digest is None:
+                    return f"Saving {name} failed"
+                return f"{name} is {short(event.digest)} already" if event.is_unchanged else f"Saved {name}"
             case events.TagDone():
                 place = f"{familiar(event.repository)}:{event.tag}"
                 same = event.outcome is TagOutcome.UNCHANGED
@@ -214,6 +221,8 @@ def copies(tally: Tally) -> str:
     found = tally.copies
     if found is None:
         return ""
+    if not found.done and not tally.went_out:
+        return f"asking what {counted(found.tags, 'tag')} name"
     failed = f", {found.failed} failed" if found.failed else ""
     rate = f", {size(tally.per_s)}/s" if tally.moving and tally.per_s else ""
     return f"{found.done} of {counted(found.tags, 'tag')}{failed}, {size(tally.went_out)} sent{rate}"

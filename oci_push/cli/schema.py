@@ -21,6 +21,7 @@ from oci_push.engine.existence import Existence, NamedDigest
 from oci_push.engine.inspect import Inspection
 from oci_push.engine.listing import RepositoryList, TagList
 from oci_push.engine.mirroring import MirrorPlan, MirrorReport
+from oci_push.engine.pulling import Pull
 from oci_push.forms import schema as schema_of
 from oci_push.language.config_schema import config_schema
 from oci_push.language.language_schema import language_schema
@@ -49,6 +50,7 @@ LOOKS: Mapping[str, type[Struct]] = {
     "manifest-head": raw.ManifestsFound,
     "mirror-report": MirrorReport,
     "mirror-plan": MirrorPlan,
+    "pull": Pull,
 }
 """What commands print that look and change, by the command; the words of one in a group with a hyphen."""
 

@@ -24,8 +24,9 @@ from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Reference
-from oci_push.protocol.referrers import fallback_tag
+from oci_push.protocol.referrers import fallback_tag, has_api
 from oci_push.runtime.context import Context
+from oci_push.runtime.single_flight import SingleFlight
 from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.platforms import MAX_DEPTH, MAX_MANIFESTS
 
@@ -54,6 +55,10 @@ class Referred(Struct, frozen=True):
         return sum(self.counts.values())
 
 
+class _Api(Struct, frozen=True):
+    is_there: bool
+
+
 class Referrer(Struct, frozen=True):
     """One manifest that refers to another; `tag` is cosign's, empty for one that names its subject itself."""
 
@@ -80,7 +85,8 @@ class ReferrerCopy:
         self._options = PushOptions(push.verify, tells_what_stays=False)
         self._lock = threading.Lock()
         self._asked: set[tuple[Side, Side, Digest]] = set()
-        self._has_api: dict[Side, bool] = {}
+        self._apis: SingleFlight[Side, _Api] = SingleFlight()
+        self._counted: set[tuple[Side, Digest, str]] = set()
         self._counts: dict[str, int] = {}
         self._there = 0
         self._errors: list[OciPushError] = []
@@ -154,15 +160,14 @@ class ReferrerCopy:
     def _find(self, context: Context, origin: Side, subject: Digest) -> list[Referrer]:
         """Ask the source what refers to a manifest."""
         client, names, tag = origin.client, self._lists.known(origin), fallback_tag(subject)
-        found: dict[Digest, Referrer] = {}
-        has_api = self._has_api.get(origin)
-        if has_api is not False or names is None or tag in names:
-            listed = client.referrers(context, subject, has_api=has_api)
-            self._has_api.setdefault(origin, listed.has_api)
-            entries = listed.entries
-            if listed.has_api and names is not None and tag in names:  # from before the registry kept lists itself
-                entries = (*entries, *client.referrers(context, subject, has_api=False).entries)
-            found = {one.digest: Referrer(one.digest, one.media_type, kind_of(one)) for one in entries}
+        entries: tuple[Descriptor, ...] = ()
+        keeps_lists = self._keeps_lists(context, origin, subject)
+        if keeps_lists:
+            entries = client.referrers(context, subject, has_api=True).entries
+        # Beside the registry's own list there may be one from before it kept lists.
+        if tag in names if names is not None else not keeps_lists:
+            entries = (*entries, *client.referrers(context, subject, has_api=False).entries)
+        found = {one.digest: Referrer(one.digest, one.media_type, kind_of(one)) for one in entries}
         tagged = [f"{tag}{ending}" for ending in COSIGN if subject.algorithm == "sha256"]
         tagged = [name for name in tagged if names is None or name in names]
         heads = [client.head(context, name) for name in tagged]
@@ -179,21 +184,30 @@ class ReferrerCopy:
         """Ask a target which of what refers to a manifest is there, and found from it."""
         there: set[tuple[Digest, str]] = set()
         client, names, tag = target.client, self._lists.known(target), fallback_tag(subject)
-        has_api = self._has_api.get(target)
-        if any(not one.tag for one in wanted) and (has_api is not False or names is None or tag in names):
-            listed = client.referrers(context, subject, has_api=has_api)
-            self._has_api.setdefault(target, listed.has_api)
-            digests = {one.digest for one in listed.entries}
-            for one in wanted:
-                # A list that clients keep may name what is gone.
-                if not one.tag and one.digest in digests and (listed.has_api or self._is_there(context, target, one)):
-                    there.add((one.digest, ""))
+        referring = [one for one in wanted if not one.tag]
+        keeps_lists = self._keeps_lists(context, target, subject) if referring else False
+        if referring and (keeps_lists or names is None or tag in names):
+            listed = {one.digest for one in client.referrers(context, subject, has_api=keeps_lists).entries}
+            # A list that clients keep may name what is gone.
+            there = {
+                (one.digest, "")
+                for one in referring
+                if one.digest in listed and (keeps_lists or self._is_there(context, target, one))
+            }
         for one in wanted:
             if one.tag and (names is None or one.tag in names):
                 head = client.head(context, one.tag, push=True)
                 if head is not None and head.digest == one.digest:
                     there.add((one.digest, one.tag))
         return there
+
+    def _keeps_lists(self, context: Context, side: Side, subject: Digest) -> bool:
+        """Return whether a registry keeps lists itself; asked once, or each thread of the first ones would ask."""
+
+        def ask() -> _Api:
+            return _Api(side.client.session.run(context, has_api(side.client.repository, subject)))
+
+        return self._apis.get(side, ask).is_there
 
     def _is_there(self, context: Context, target: Side, one: Referrer) -> bool:
         return target.client.head(context, str(one.digest), push=True) is not None
@@ -215,8 +229,10 @@ class ReferrerCopy:
                 self._fail(done.error)
                 return ()
         with self._lock:
-            self._counts[one.kind] = self._counts.get(one.kind, 0) + 1
-            self._there += not targets
+            if (origin, one.digest, one.tag) not in self._counted:
+                self._counted.add((origin, one.digest, one.tag))
+                self._counts[one.kind] = self._counts.get(one.kind, 0) + 1
+                self._there += not targets
         try:
             return self.manifests_of(context, origin, one.digest, one.media_type)
         except OciPushError as error:

@@ -9,6 +9,9 @@ from msgspec import Struct, field
 from oci_push.model.digest import Digest
 from oci_push.model.platform import Platform
 
+LATEST = 253402300799
+"""The last second of the year 9999, the last that RFC 3339 can say."""
+
 
 class AnnotationChange(Struct, frozen=True):
     """One annotation that is set, or removed where `value` is ``None``.
@@ -21,6 +24,10 @@ class AnnotationChange(Struct, frozen=True):
     value: str | None
     on: str = "manifest"
     platform: Platform | None = None
+
+    def __post_init__(self) -> None:
+        if self.on not in ("manifest", "index", "manifest-descriptor"):
+            raise ValueError(f"{self.on!r} cannot be annotated (manifest, index and manifest-descriptor can)")
 
 
 class ConfigChanges(Struct, frozen=True):
@@ -55,6 +62,14 @@ class Changes(Struct, frozen=True):
     annotations: tuple[AnnotationChange, ...] = ()
     epoch: int | None = None
     config: ConfigChanges = ConfigChanges()
+
+    def __post_init__(self) -> None:
+        if self.format not in ("", "docker", "oci"):
+            raise ValueError(f"format {self.format!r} is not known (docker and oci are)")
+        if self.recompress not in ("", "gzip", "zstd", "none"):
+            raise ValueError(f"compression {self.recompress!r} is not known (gzip, zstd and none are)")
+        if self.epoch is not None and not 0 <= self.epoch <= LATEST:
+            raise ValueError(f"{self.epoch} seconds since 1970 are no time that an image can say")
 
 
 NOTHING = Changes()

@@ -5,15 +5,13 @@ What is not changed is left as it stands, also what is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
 
-from oci_push.errors import ConfigError
 from oci_push.model import media
 from oci_push.model.changes import AnnotationChange
-from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 
@@ -32,7 +30,6 @@ _TYPES = {
     "docker": {oci: docker for docker, oci in _PAIRS},
     "oci": dict(_PAIRS),
 }
-_KNOWN_TO_DOCKER = frozenset(docker for docker, _ in _PAIRS) - {media.DOCKER_LAYER_ZSTD, media.FOREIGN_LAYER_ZSTD[0]}
 IMAGE_CONFIGS = (media.DOCKER_CONFIG, media.OCI_CONFIG)
 LAYER_KINDS = {"tar": media.LAYER, "gzip": media.LAYER_GZIP, "zstd": media.LAYER_ZSTD}
 """Layers by how they are compressed, foreign ones left out, which nobody sends."""
@@ -92,7 +89,7 @@ def change_descriptor(value: dict[str, Any], form: str, new: Replaced | None) ->
         if new.kind:
             kind = LAYER_KINDS[new.kind][kind in _TYPES["docker"]]
             _keep_annotations(value, lambda key: not key.startswith(_OF_BYTES))
-    value["mediaType"] = _TYPES[form].get(kind, kind) if form else kind
+    value["mediaType"] = type_in(form, kind) if form else kind
     if form == "docker":
         for key in ("annotations", "data", "artifactType"):
             value.pop(key, None)
@@ -115,42 +112,20 @@ def _keep_annotations(value: dict[str, Any], is_kept: Callable[[str], bool]) -> 
 
 
 def _retype(value: dict[str, Any], manifest: Manifest, form: str) -> None:
-    if form and _TYPES[form].get(manifest.media_type, manifest.media_type) != manifest.media_type:
-        value["mediaType"] = _TYPES[form][manifest.media_type]
+    if form and type_in(form, manifest.media_type) != manifest.media_type:
+        value["mediaType"] = type_in(form, manifest.media_type)
     if form == "docker":
         value.pop("annotations", None)
+
+
+def type_in(form: str, media_type: str) -> str:
+    """Return what a media type is in ``docker`` or ``oci``; itself where that is not known."""
+    return _TYPES[form].get(media_type, media_type)
 
 
 def is_of(manifest: Manifest, form: str) -> bool:
     """Return whether a manifest or index has this form."""
     return manifest.media_type in _TYPES["oci" if form == "docker" else "docker"]
-
-
-def check_docker(manifest: Manifest, name: str, *, recompresses: bool, is_nested: bool) -> None:
-    """Refuse what docker's schema 2 cannot say of an image; raises `ConfigError`."""
-    where = f"{name}: --format docker: {'index' if manifest.children else 'manifest'} {manifest.digest}"
-    if manifest.subject is not None or manifest.artifact_type:
-        what = "refers to a subject" if manifest.subject is not None else f"is an artifact ({manifest.artifact_type})"
-        raise ConfigError(f"{where} {what}, which docker's form cannot say", hint=_ONE_PLATFORM)
-    if is_nested and manifest.media_type in media.INDEXES:
-        raise ConfigError(f"{where} lies in an index, and docker's lists hold images only", hint=_ONE_PLATFORM)
-    for place, descriptor in _of_image(manifest):
-        kind = descriptor.media_type
-        if _TYPES["docker"].get(kind, kind) in _KNOWN_TO_DOCKER or (recompresses and kind_of(kind)):
-            continue
-        if "zstd" in kind:
-            hint = "give --recompress gzip as well, or leave out --format docker"
-            raise ConfigError(f"{where}: {place} is in zstd, which docker's form does not know", hint=hint)
-        raise ConfigError(f"{where}: {place} is {kind}, which docker's form does not know", hint=_ONE_PLATFORM)
-
-
-_ONE_PLATFORM = "leave out --format docker, or send one image of the index alone: --platform OS/ARCH"
-
-
-def _of_image(manifest: Manifest) -> Iterator[tuple[str, Descriptor]]:
-    if manifest.config is not None:
-        yield "its config", manifest.config
-    yield from ((f"layers[{number}]", layer) for number, layer in enumerate(manifest.layers))
 
 
 def left_out(manifest: Manifest) -> int:

@@ -11,7 +11,6 @@ says inside is about the image as it was.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -29,12 +28,11 @@ from oci_push.model.reference import Repository
 from oci_push.protocol.call import Body, BytesBody
 from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
-from oci_push.sources import rewriting
+from oci_push.sources import fitting, rewriting
 from oci_push.sources.archive_images import diff_ids_of
 from oci_push.sources.base import ImageReader, Tell, tell_nobody
 from oci_push.sources.config_changes import changed_config
 from oci_push.sources.files import SpoolSpace
-from oci_push.sources.platforms import no_image
 from oci_push.sources.rewriting import Replaced
 from oci_push.sources.selection import Node, Selection
 from oci_push.sources.settings import SourceSettings
@@ -116,6 +114,11 @@ class RewrittenImage(ImageReader):
         self._inner.check_asked(platform)
         if self._inner.is_ready:
             self._check(self._select(self._context))
+            return
+        for one in self._changes.platforms:  # an archive whose layers are compressed first is one image
+            self._inner.check_asked(one)
+        for note in self._changes.annotations:
+            fitting.check_annotation(note, self._form, self.name, is_index=False)
 
     def make(self, context: Context, tell: Tell) -> None:
         """Do the long work; what the source makes itself and stays as it is is told of as well."""
@@ -157,61 +160,16 @@ class RewrittenImage(ImageReader):
         selection = Selection(context, self._inner, changes.platforms, names_all=names_all)
         return self._selected.get("root", lambda: selection.select(self._platform))
 
-    def _images(self, node: Node) -> Iterator[Node]:
-        """Return the images below a node, each once, attachments left out."""
-        seen: set[Digest] = set()
-        for one in node.all():
-            if one.is_image and one.manifest.digest not in seen:
-                seen.add(one.manifest.digest)
-                yield one
-
     def _check(self, root: Node) -> None:
-        """Refuse changes that this image cannot have, before long work."""
-        changes, name = self._changes, self.name
-        images = tuple(self._images(root))
-        if changes.is_sparse and changes != Changes(platforms=changes.platforms, is_sparse=True):
-            raise ConfigError(
-                f"{name}: a sparse copy keeps the index as it is, and nothing in it can be changed",
-                hint="leave out --sparse: then a new index of these platforms is made",
-            )
-        if self._form == "docker":
-            try:
-                self._check_docker(root)
-            except ConfigError as problem:
-                if not self._is_lenient:
-                    raise
-                self._emit(LogMessage(str(problem), "warning"))
-                self._form = ""
-        needs = {"--recompress": changes.recompress, "--source-date-epoch": changes.epoch is not None}
-        for option in (option for option, is_asked in needs.items() if is_asked):
-            if not any(
-                node.manifest.config.media_type in rewriting.IMAGE_CONFIGS for node in images if node.manifest.config
-            ):
-                raise ConfigError(f"{name}: {option} has no effect: it is no image, but an artifact")
-        is_index = root.manifest.media_type in media.INDEXES
-        for one in changes.annotations:
-            self._check_annotation(one, images, is_index=is_index)
-
-    def _check_docker(self, root: Node) -> None:
-        recompresses = bool(self._changes.recompress)
-        for node in root.all():
-            if not rewriting.is_of(node.manifest, "docker"):
-                is_nested = node is not root
-                rewriting.check_docker(node.manifest, self.name, recompresses=recompresses, is_nested=is_nested)
-
-    def _check_annotation(self, one: AnnotationChange, images: tuple[Node, ...], *, is_index: bool) -> None:
-        if one.on != "manifest" and not is_index:
-            raise ConfigError(
-                f"{self.name}: --annotation {one.on}:{one.key} has no effect: it is one image, and no index",
-                hint=f"give --annotation {one.key}=VALUE, for the image's manifest",
-            )
-        if self._form == "docker" and one.value is not None:
-            raise ConfigError(
-                f"{self.name}: --annotation {one.key} has no effect with --format docker: its form has no annotations"
-            )
-        on = [node.platform for node in images if node.platform is not None]
-        if one.platform is not None and not any(platform.satisfies(one.platform) for platform in on):
-            raise no_image(f"{self.name}: --annotation {one.key}", one.platform, on)
+        """Refuse changes that this image cannot have, before long work; a form too, unless `is_lenient`."""
+        try:
+            fitting.check_form(root, self._form, self._changes, self.name)
+        except ConfigError as problem:
+            if not self._is_lenient:
+                raise
+            self._emit(LogMessage(str(problem), "warning"))
+            self._form = ""
+        fitting.check(root, self._form, self._changes, self.name)
 
     def _works(self, context: Context) -> tuple[LayerWork, ...]:
         """Return the layers that are not compressed as asked."""
@@ -222,14 +180,9 @@ class RewrittenImage(ImageReader):
 
         assert self._recompression is not None  # noqa: S101  # it is asked for by who compresses
         found: dict[Digest, LayerWork] = {}
-        for node in self._images(self._select(context)):
+        for node in self._select(context).images():
             manifest, config = node.manifest, node.manifest.config
-            others = [
-                one
-                for one in manifest.layers
-                if rewriting.kind_of(one.media_type) not in ("", self._recompression.kind)
-            ]
-            if config is None or config.media_type not in rewriting.IMAGE_CONFIGS or not others:
+            if config is None or config.media_type not in rewriting.IMAGE_CONFIGS or not manifest.layers:
                 continue
             diff_ids = diff_ids_of(self._read_config(context, config), self.name)
             if len(diff_ids) != len(manifest.layers):
@@ -237,8 +190,12 @@ class RewrittenImage(ImageReader):
                     f"{self.name}: manifest {manifest.digest} lists {len(manifest.layers)} layers, "
                     f"its config names {len(diff_ids)}"
                 )
-            named = zip(manifest.layers, diff_ids, strict=True)
-            found.update((layer.digest, LayerWork(layer, diff_id)) for layer, diff_id in named if layer in others)
+            for layer, diff_id in zip(manifest.layers, diff_ids, strict=True):
+                said = rewriting.kind_of(layer.media_type)
+                # podman 4.3 has sent plain tars under the media type of gzip; their digest tells.
+                kind = "tar" if said and layer.digest == diff_id else said
+                if kind not in ("", self._recompression.kind):
+                    found[layer.digest] = LayerWork(layer, diff_id)
         return tuple(found.values())
 
     def _read_config(self, context: Context, config: Descriptor) -> bytes:
@@ -268,7 +225,7 @@ class RewrittenImage(ImageReader):
             made = self._rebuilt_index(context, node, value, is_root=is_root)
         else:
             self._rebuild_image(context, node, value)
-            made = _parsed(before, value)
+            made = _parsed(before, value, self.name)
         self._manifests[made.digest] = made
         if made.digest != before.digest:
             self._replaced[before.digest] = Replaced(made.digest, made.size)
@@ -327,7 +284,7 @@ class RewrittenImage(ImageReader):
                 self._change_entry(listed[place], one, made[place])
         annotations = self._annotations("index", node) if is_root else ()
         rewriting.changed_index(manifest, value, form=self._form, annotations=annotations)
-        return _parsed(manifest, value)
+        return _parsed(manifest, value, self.name)
 
     def _change_entry(self, entry: dict[str, Any], child: Node, made: Manifest) -> None:
         new = Replaced(made.digest, made.size)
@@ -378,8 +335,11 @@ class RewrittenImage(ImageReader):
             )
 
 
-def _parsed(before: Manifest, value: dict[str, Any]) -> Manifest:
+def _parsed(before: Manifest, value: dict[str, Any], name: str) -> Manifest:
     """Return a manifest with a changed value, the same bytes where it has not changed."""
     if value == load_json(before.raw, "manifest"):
         return before
-    return Manifest.parse(encode(value), str(value.get("mediaType") or before.media_type))
+    try:
+        return Manifest.parse(encode(value), str(value.get("mediaType") or before.media_type))
+    except ValueError as problem:
+        raise SourceError(f"{name}: manifest {before.digest} cannot be changed like this: {problem}") from problem

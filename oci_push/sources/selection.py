@@ -48,6 +48,14 @@ class Node(Struct, frozen=True, eq=False):
         """Return the children that are manifests."""
         return (node for _, node in self.kept if node is not None)
 
+    def images(self) -> Iterator[Node]:
+        """Return the images among the node and all below it, each once."""
+        seen: set[Digest] = set()
+        for one in self.all():
+            if one.is_image and one.manifest.digest not in seen:
+                seen.add(one.manifest.digest)
+                yield one
+
     def all(self) -> Iterator[Node]:
         """Return the node and all below it."""
         yield self

@@ -50,11 +50,11 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("push",),
         ("ahead", "replicate"),
         ("pusher", "regions"),
-        ("machine", "unit"),
+        ("machine", "saving*", "unit"),
         ("copying_lists",),
         ("copying_referrers",),
         ("copying",),
-        ("copying_report", "copying_selection"),
+        ("copying_report", "copying_selection", "pulling"),
         ("mirroring",),
     ),
     # Text with places; everything that gives it a meaning.

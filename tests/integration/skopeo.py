@@ -48,9 +48,10 @@ class Skopeo:
         access = [*self._access("src-"), *self._access("dest-")]
         self._run("sync", "--src", "yaml", "--dest", "docker", *options, *access, str(file), destination)
 
-    def convert(self, source: str, target: str) -> None:
-        """Copy an image into a form that has other manifests, such as `docker-archive:`."""
-        self._run("copy", *self._access("src-"), *self._access("dest-"), source, target)
+    def convert(self, source: str, target: str, *, form: str = "") -> None:
+        """Copy an image into a form that has other manifests, such as `docker-archive:`, or that `form` names."""
+        options = ["--format", form] if form else []
+        self._run("copy", *options, *self._access("src-"), *self._access("dest-"), source, target)
 
     def _access(self, side: str = "") -> list[str]:
         found = [f"--{side}tls-verify={'false' if self._trust is None else 'true'}"]

@@ -72,9 +72,12 @@ REFUSED = {
     "an annotation without a value": ("oci:layout HOST/a:1 --annotation a", "expected [WHERE:]KEY=VALUE"),
     "an annotation of what is not known": ("oci:layout HOST/a:1 --annotation tag:a=b", "WHERE is manifest:, index:"),
     "an annotation of no index": ("oci:layout HOST/a:1 --annotation index:a=b", "it is one image, and no index"),
+    "an annotation of no index in a tar": ("plain.tar HOST/a:1 --annotation index:a=b", "it is one image, and no"),
+    "two platforms of a tar": ("plain.tar HOST/a:1 --platform linux/amd64,linux/arm64", "no image for linux/arm64"),
     "an index of a platform": ("oci:layout HOST/a:1 --annotation index[linux/amd64]:a=b", "an index has no platform"),
     "an annotation of no platform": ("oci:layout HOST/a:1 --annotation manifest[linux]:a=b", "is not a platform"),
     "no time": ("oci:layout HOST/a:1 --source-date-epoch yesterday", "seconds since 1970"),
+    "sparse and one image": ("oci:layout HOST/a:1 --sparse --platform linux/amd64", "it is one image, and no index"),
     "sparse without platforms": ("oci:layout HOST/a:1 --sparse", "--sparse needs --platform"),
     "sparse and changed": (
         "oci:layout HOST/a:1 --sparse --platform linux/amd64 --recompress zstd",

@@ -234,6 +234,37 @@ def test_a_layer_that_is_not_its_diff_id_is_never_sent(tmp_path: Path) -> None:
         Read(layout.path, Changes(recompress="zstd"))
 
 
+def test_a_tar_that_is_called_gzip_is_compressed_all_the_same(tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "called")
+    config = writer.put(config_of(ONE), media.OCI_CONFIG)
+    stored = writer.put(ONE, media.OCI_LAYER_GZIP)
+    layout = writer.close(writer.manifest({"config": config, "layers": [stored]}, media.OCI_MANIFEST))
+    assert [gzip.decompress(one) for one in Read(layout.path, Changes(recompress="gzip")).layers()] == [ONE]
+
+
+def test_a_layer_that_wants_more_memory_is_read_all_the_same(tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "wide")
+    wide = zstandard.ZstdCompressionParameters.from_level(3, window_log=24, write_content_size=0)
+    stream = zstandard.ZstdCompressor(compression_params=wide).compressobj()
+    config = writer.put(config_of(ONE), media.OCI_CONFIG)
+    stored = writer.put(stream.compress(ONE) + stream.flush(), media.OCI_LAYER_ZSTD)
+    layout = writer.close(writer.manifest({"config": config, "layers": [stored]}, media.OCI_MANIFEST))
+    assert [gzip.decompress(one) for one in Read(layout.path, Changes(recompress="gzip")).layers()] == [ONE]
+
+
+def test_a_manifest_that_would_be_too_large_is_an_error(image: Layout) -> None:
+    with pytest.raises(SourceError, match="cannot be changed like this: manifest has"):
+        Read(image.path, Changes(annotations=(AnnotationChange("a", "b" * media.MAX_MANIFEST_BYTES),)))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"format": "v2s2"}, {"recompress": "lz4"}, {"epoch": -1}, {"epoch": 1 << 40}, {"on": "tag"}], ids=str
+)
+def test_changes_that_mean_nothing_cannot_be_made(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"known|time|annotated"):
+        AnnotationChange("a", "b", **wrong) if "on" in wrong else Changes(**wrong)
+
+
 def test_annotations_of_how_a_layer_was_compressed_go_with_it(tmp_path: Path) -> None:
     writer = LayoutWriter(tmp_path / "lazy")
     config = writer.put(config_of(ONE), media.OCI_CONFIG)
@@ -328,6 +359,16 @@ REFUSED: dict[str, tuple[Callable[[LayoutWriter], dict[str, object]], Changes, s
         "has no effect with --format docker",
     ),
     "compressing an artifact": (artifact, Changes(recompress="zstd"), "is no image, but an artifact"),
+    "another config of an artifact": (
+        artifact,
+        Changes(config=ConfigChanges(user="1")),
+        "is no image, but an artifact",
+    ),
+    "a blob in a list": (
+        lambda w: w.index(w.image(ONE), w.put(b"x", "text/plain")),
+        DOCKER,
+        "of type text/plain",
+    ),
     "dating an artifact": (artifact, Changes(epoch=0), "is no image, but an artifact"),
     "annotating no index": (
         lambda w: w.image(ONE),
