@@ -7,6 +7,7 @@ failure beside them. `look` tells what `mirror` would do, without writing anythi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Literal
 
@@ -267,8 +268,14 @@ class Mirroring:
         if not source.is_glob:
             return [Repository(source.host, source.path)]
         glob = Pattern("glob", source.path)
-        paths = [path for path in self._catalog(context, source.host) if glob.matches(path)]
-        return [Repository(source.host, path) for path in paths if job.repositories.matches(path)]
+        paths = [
+            one for one in self._catalog(context, source.host) if glob.matches(one) and job.repositories.matches(one)
+        ]
+        found: list[Repository] = []
+        for path in paths:
+            with suppress(ValueError):  # a name that the specification does not know would become a part of a URL
+                found.append(Repository(source.host, path))
+        return found
 
     def _place(self, image: Reference, template: str, job: MirrorJob) -> MirrorFailure | None:
         """Note where an image goes; return why it cannot go there."""
