@@ -40,7 +40,6 @@ from oci_push.sources.remote import RemoteSource
 _INCOMPLETE = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "MANIFEST_INVALID"})
 """What registries call a manifest whose parts they do not have; some say no more than that it is invalid."""
 _MOST_NAMED = 10
-_NO_DELETING = frozenset({"UNSUPPORTED", "UNKNOWN"})
 
 
 class BlobSaved(Struct, frozen=True):
@@ -213,7 +212,7 @@ def delete_blob(context: Context, client: RepositoryClient, digest: Digest) -> N
 def _explained(error: RegistryError) -> OciPushError:
     if isinstance(error, DeniedError):
         return error.with_hint("deleting takes a right of its own: check that this login has it for the repository")
-    cannot = error.status in (405, 501) or (error.status in (400, 404) and not _NO_DELETING.isdisjoint(error.codes))
+    cannot = error.status in (405, 501) or (error.status in (400, 404) and "UNSUPPORTED" in error.codes)
     if not cannot:
         return error
     return error.with_more("; this registry deletes no blob that it is asked to by its API").with_hint(

@@ -58,7 +58,8 @@ def exists(repository: Repository, blob: Descriptor, *, push: bool = True) -> Fl
 def head(repository: Repository, digest: Digest) -> Flow[BlobHead | None]:
     """Ask for a blob of which only the digest is known; ``None`` for none. What shows neither size nor digest is none.
 
-    The second look is that of `exists`.
+    The second look is that of `exists`; a HEAD that says 0 bytes is not believed where the digest is another than that
+    of nothing. A page that answers in the registry's place is its fault and raised.
     """
     call = Call(
         "HEAD",
@@ -66,10 +67,11 @@ def head(repository: Repository, digest: Digest) -> Flow[BlobHead | None]:
         scopes=(endpoints.pull_scope(repository),),
         what=endpoints.blob_name(repository, digest),
     )
+    is_empty = digest == Digest.of(b"", digest.algorithm)
     try:
         reply = yield from look(
             call,
-            lambda reply: _size(reply) is not None and shows(reply, digest),
+            lambda reply: bool(_size(reply) or is_empty) and shows(reply, digest),
             headers={"Range": "bytes=0-0"},
             ok_statuses=frozenset({200, 206, 416}),
             peeks=True,
@@ -78,7 +80,10 @@ def head(repository: Repository, digest: Digest) -> Flow[BlobHead | None]:
         return None
     check_digest(reply, digest, call)
     size = _size(reply)
-    return BlobHead(size) if size is not None or shows(reply, digest) else None
+    is_shown = shows(reply, digest)
+    if not is_shown and reply.status == 200 and "html" in reply.headers.get("content-type", ""):
+        raise violation(call, reply, "what the registry answers is a web page, and no blob")
+    return BlobHead(size) if size is not None or is_shown else None
 
 
 def check_digest(reply: Reply, digest: Digest, call: Call) -> None:

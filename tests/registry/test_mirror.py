@@ -317,3 +317,29 @@ def test_a_repository_that_may_not_be_read_fails_alone_of_a_glob(
     assert outcomes(printed) == {"other/x:1.0": "copied", "team/tool:3": "copied"}
     assert [one["name"] for one in json.loads(printed)["failures"]] == [f"{host}/team/app"]
     assert "403 DENIED" in told
+
+
+def test_sources_that_cannot_be_meant_are_told(sandbox: Sandbox, target: Sandbox, tmp_path: Path) -> None:
+    host, there = filled(sandbox, tmp_path), target.address
+    text = f"""
+images:
+- {{from: "{host}/none/*", to: "{there}/{{path}}"}}
+- {{from: "{host}/team/tool", to: "{host}/team/{{name}}"}}
+- {{from: "{host}/team/tool", to: "{there}/{{host}}/{{name}}"}}
+"""
+    printed, told = mirror(tmp_path, text, code=1)
+    assert printed == ""
+    assert f"{host}/none/*: no repository matches" in told
+    assert f"{host}/team/tool:3: would be copied to itself" in told
+    assert "a host with a port cannot be a part of a name" in told
+    assert "0 tags: 2 sources failed" in told
+
+
+def test_a_registry_without_a_list_of_repositories_is_told_of(
+    sandbox: Sandbox, target: Sandbox, tmp_path: Path
+) -> None:
+    host = filled(sandbox, tmp_path)
+    sandbox.faults.add(Fault(path="_catalog", action=Answer(404, code="UNSUPPORTED"), times=0))
+    text = f"images: [{{from: '{host}/*', to: '{target.address}/{{path}}'}}]"
+    assert "it offers no list of its repositories" in mirror(tmp_path, text, code=5)[1]
+    assert "it offers no list of its repositories" in mirror(tmp_path, text, "--plan", code=5)[1]

@@ -88,6 +88,20 @@ def test_a_blob_that_is_not_there_is_told_of(sandbox: Sandbox, tmp_path: Path) -
     assert not (tmp_path / "x").exists()
 
 
+def test_a_blob_whose_size_nobody_tells_is_read_and_checked_all_the_same(sandbox: Sandbox, tmp_path: Path) -> None:
+    layout = make_layout(tmp_path / "image", layer(1))
+    name, digest = pushed(sandbox, layout, "1"), layer_of(layout)
+    silent = {"docker-content-digest": digest}
+    wrong = Answer(200, body=content(layout, digest)[:-1] + b"?")
+    for code, told in ((0, ""), (3, "content has digest sha256:")):
+        sandbox.faults.add(Fault(method="HEAD", path="/blobs/", action=Answer(200, silent)))
+        sandbox.faults.add(Fault(method="GET", path="/blobs/", action=Answer(416, silent)))
+        if code:
+            sandbox.faults.add(Fault(method="GET", path="/blobs/", action=wrong))
+        assert told in program("blob", "get", f"{name}@{digest}", "-o", "layer", cwd=tmp_path, code=code).stderr
+        assert (tmp_path / "layer").read_bytes() == content(layout, digest)
+
+
 def test_a_blob_is_put_once_and_its_digest_printed(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "hello").write_text("hello\n")
     name = f"{sandbox.address}/team/raw"
@@ -135,9 +149,22 @@ def test_a_page_that_answers_for_a_registry_is_no_blob(sandbox: Sandbox, tmp_pat
     page = Answer(200, {"content-type": "text/html"}, b"<html>")
     sandbox.faults.add(Fault(path="/blobs/", action=page, times=0))
     name = f"{sandbox.address}/team/app@{HELLO}"
-    failed = program("blob", "get", name, "-o", "x", cwd=tmp_path, code=None)
-    assert failed.returncode != 0
+    for words in (("get", name, "-o", "x"), ("head", name)):
+        failed = program("blob", *words, cwd=tmp_path, code=5).stderr
+        assert "what the registry answers is a web page, and no blob" in failed
     assert not (tmp_path / "x").exists()
+
+
+def test_a_head_that_tells_no_size_is_asked_a_second_time(sandbox: Sandbox, tmp_path: Path) -> None:
+    layout = make_layout(tmp_path / "image", layer(1))
+    name, digest = pushed(sandbox, layout, "1"), layer_of(layout)
+    empty = Answer(200, {"docker-content-digest": digest, "content-length": "0"})
+    sandbox.faults.add(Fault(method="HEAD", path="/blobs/", action=empty, times=0))
+    done = program("blob", "head", f"{name}@{digest}", cwd=tmp_path).stdout
+    assert done == f"{name}@{digest}  {len(content(layout, digest))} bytes\n"
+    assert sandbox.traffic.requests[-1].headers["range"] == "bytes=0-0"
+    program("blob", "get", f"{name}@{digest}", "-o", "layer", cwd=tmp_path)
+    assert (tmp_path / "layer").read_bytes() == content(layout, digest)
 
 
 def test_a_blob_is_deleted_after_a_look_and_a_question(tmp_path: Path) -> None:
@@ -263,3 +290,53 @@ def test_head_tells_digest_type_and_size(sandbox: Sandbox, tmp_path: Path) -> No
     assert done == [f"{name}:1  {layout.digest}  {media.OCI_MANIFEST}  {size} bytes", f"{name}:2  does not exist"]
     assert not sandbox.traffic.count(method="GET")
     check_json(program("manifest", "head", f"{name}:1", "--json", cwd=tmp_path).stdout, raw.ManifestsFound)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("blob", "get", f"r.io/a@{HELLO}", "--json"), "cannot both go to stdout"),
+        (("blob", "get", "r.io/a:1"), "a blob is named by its digest"),
+        (("blob", "get", f"r.io/a@{HELLO}", "-o", "no/where"), "there is no folder no"),
+        (("blob", "put", "r.io/a", "f", "--digest", "sha256:1"), "--digest: sha256 digest must be 64"),
+        (("blob", "put", "r.io/a:1", "f"), "names an image, and a repository is wanted"),
+        (("blob", "put", "r.io/a", "-", "-u", "me", "--password-stdin"), "cannot both read stdin"),
+        (("manifest", "get", "r.io/a:1", "--json"), "cannot both go to stdout"),
+        (("manifest", "get", "r.io/a:1", "--platform", "linux/amd64", "--media-type", "a/b"), "do not go together"),
+        (("manifest", "put", "r.io/a:1", "-", "-u", "me", "--password-stdin"), "cannot both read stdin"),
+        (("manifest", "put", "r.io/a:1", "missing"), "cannot be read"),
+    ],
+)
+def test_words_that_do_not_fit_are_refused_before_anything_is_asked(
+    words: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    assert told in program(*words, cwd=tmp_path, code=2).stderr
+
+
+def test_a_file_that_is_not_there_and_a_pipe_that_is(sandbox: Sandbox, tmp_path: Path) -> None:
+    name = f"{sandbox.address}/team/raw"
+    assert "missing: cannot be read" in program("blob", "put", name, "missing", cwd=tmp_path, code=3).stderr
+    line = f'{sys.executable} -m oci_push blob put {name} <(printf "hello\\n")'
+    env = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(["bash", "-c", line], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{HELLO}\n"
+
+
+def test_what_a_login_may_not_do_is_told(sandbox: Sandbox, tmp_path: Path) -> None:
+    name = f"{sandbox.address}/team/raw"
+    program("blob", "put", name, "-", stdin="hello\n", cwd=tmp_path)
+    sandbox.faults.add(Fault(method="DELETE", action=Answer(403, code="DENIED"), times=0))
+    failed = program("blob", "delete", f"{name}@{HELLO}", "--yes", cwd=tmp_path, code=5).stderr
+    assert "deleting takes a right of its own" in failed
+    sandbox.faults.add(Fault(path="/manifests/", action=Answer(403, code="DENIED"), times=0))
+    program("manifest", "head", f"{name}:1", cwd=tmp_path, code=5)
+
+
+def test_a_manifest_by_a_digest_of_another_algorithm_keeps_that(sandbox: Sandbox, tmp_path: Path) -> None:
+    layout = make_layout(tmp_path / "image", layer(1))
+    name = pushed(sandbox, layout, "1")
+    raw_bytes = content(layout, layout.digest)
+    (tmp_path / "m.json").write_bytes(raw_bytes)
+    odd = "sha512:" + hashlib.sha512(raw_bytes).hexdigest()
+    assert program("manifest", "put", f"{name}@{odd}", "m.json", cwd=tmp_path).stdout == f"{odd}\n"
+    assert asked(sandbox)[-1].startswith("PUT team/app/manifests/sha512:")
