@@ -41,6 +41,8 @@ from oci_push.sources.table import GRAMMAR
 
 AT_ONCE = 8
 """How many images go at once where nobody says: most of an image's time is spent waiting for one answer."""
+_ASK_AT_ONCE = 32
+"""How many tags are asked for at once where a registry is far; nearby its own limit is lower (`transport.limits`)."""
 _LIST_FROM = 8
 """From how many tags of a repository on its list is read: it tells of a thousand in one request."""
 
@@ -160,12 +162,14 @@ class _Copying:
         self._options = options
         self._lists = lists
         self._is_alone = False
+        self._context: Context | None = None
         self._rows: dict[int, CopyRow] = {}
         self._referrers = ReferrerCopy(pusher, lists, options.push)
 
     def copy(self, context: Context, items: Sequence[CopyItem]) -> Copied:
         """Do all of it."""
         wishes = _wishes(items)
+        self._context = context
         self._is_alone = len({one.item.source for one in wishes}) <= 1
         if not self._is_alone:
             self._emit(CopyStarted(len(wishes)))
@@ -175,7 +179,7 @@ class _Copying:
         jobs = [partial(self._copy_image, image=image) for image in images]
         for image, outcome in zip(images, run_all(context, jobs, limit=self._options.at_once), strict=True):
             if isinstance(outcome.error, OciPushError):
-                self._end(image.wishes, CopyOutcome.NOT_REACHED, error=outcome.error)
+                self._end(image.wishes, CopyOutcome.FAILED, error=outcome.error)
             elif outcome.error is not None:
                 raise outcome.error
         rows = tuple(self._rows[number] for number in range(len(wishes)))
@@ -207,7 +211,7 @@ class _Copying:
         """Ask what each source names, once, and put together what names the same image."""
         sources = dict.fromkeys((one.item.source, one.item.registry) for one in wishes)
         jobs = [partial(self._look, source=source, registry=registry) for source, registry in sources]
-        outcomes = dict(zip(sources, run_all(context, jobs, limit=self._options.at_once), strict=True))
+        outcomes = dict(zip(sources, run_all(context, jobs, limit=_ASK_AT_ONCE), strict=True))
         images: dict[tuple[object, ...], _Image] = {}
         wanted: dict[tuple[object, ...], list[_Wish]] = {}
         for one in wishes:
@@ -269,7 +273,7 @@ class _Copying:
         if image.digest is None or not image.item.is_whole:
             return list(image.wishes), {}
         tagged = [one for one in image.wishes if one.tag]
-        outcomes = run_all(context, [partial(self._where, wish=one) for one in tagged], limit=self._options.at_once)
+        outcomes = run_all(context, [partial(self._where, wish=one) for one in tagged], limit=_ASK_AT_ONCE)
         before: dict[int, Digest | None] = {}
         failed: set[int] = set()
         for one, outcome in zip(tagged, outcomes, strict=True):
@@ -353,8 +357,9 @@ class _Copying:
         return row is not None and row.error is not None
 
     def _put(self, number: int, row: CopyRow) -> None:
-        self._rows[number] = row
-        if not self._is_alone:
+        is_over = row.outcome is CopyOutcome.FAILED and self._context is not None and self._context.is_cancelled
+        self._rows[number] = row = replace(row, outcome=CopyOutcome.NOT_REACHED) if is_over else row
+        if not (self._is_alone or is_over):
             error = str(row.error or "")
             self._emit(TagCopied(row.source, row.repository, row.tag, row.digest, row.outcome, error))
 

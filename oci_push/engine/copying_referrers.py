@@ -19,7 +19,7 @@ from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitTarget, perform
 from oci_push.errors import OciPushError
-from oci_push.events import Emit
+from oci_push.events import Emit, Event, LogMessage, RetryScheduled
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -223,10 +223,11 @@ class ReferrerCopy:
                 is_final=True,
                 options=self._options,
             )
-            done = perform(unit, self._pusher, context, emit)
+            done = perform(unit, self._pusher, context, _quieter(emit))
             if done.error is not None:
                 context.check()
-                self._fail(done.error)
+                what = one.kind if one.kind != "other" else "referrer"
+                self._fail(done.error.with_more(f"; this is of the {what} {one.tag or one.digest}"))
                 return ()
         with self._lock:
             if (origin, one.digest, one.tag) not in self._counted:
@@ -243,6 +244,16 @@ class ReferrerCopy:
     def _fail(self, error: OciPushError) -> None:
         with self._lock:
             self._errors.append(error)
+
+
+def _quieter(emit: Emit) -> Emit:
+    """Return a listener that is told what a person must know: what goes well is counted."""
+
+    def tell(event: Event) -> None:
+        if isinstance(event, LogMessage | RetryScheduled):
+            emit(event)
+
+    return tell
 
 
 def is_referrer_tag(tag: str) -> bool:

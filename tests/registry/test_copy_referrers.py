@@ -180,7 +180,7 @@ def test_a_referrer_that_cannot_be_read_is_told_and_the_rest_is_copied(tmp_path:
         sbom, signature = refer(source, root, tmp_path, SBOM, SIGNATURE)
         source.store.remove_blob("src", signature.layers[0].digest)
         said = copy(source, target, tmp_path, "--retries", "0", code=1)
-        assert f"/src@{signature.digest}" in said
+        assert f"; this is of the signature {signature.digest}\n" in said
         assert target.store.manifest("dst", "1") == root.raw
         assert referring(target, root.digest) == {str(sbom.digest)}
         answer = program(
