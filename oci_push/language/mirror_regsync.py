@@ -25,7 +25,7 @@ from pathlib import Path
 
 from oci_push.language.config_values import ValueReader
 from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence
-from oci_push.language.mirror_values import pattern_of, platforms_of, range_of, texts_of
+from oci_push.language.mirror_values import named_host, pattern_of, platforms_of, range_of, texts_of
 from oci_push.language.scalar_rules import Anything, Boolean, Choice, PlainText
 from oci_push.language.scalars import boolean, child, entries, items
 from oci_push.language.schema import Field, Fields, Items, OneOf
@@ -181,7 +181,7 @@ class _Reader:
         self.note(node, "creds", _IGNORED_CREDS, _REFUSED_CREDS)
         host = self._text(node.get("registry"))
         try:
-            host = Repository(host, "x").host if host else ""
+            host = named_host(Repository(host, "x").host) if host else ""
         except ValueError as problem:
             self._diagnostics.error(node.location, "creds.registry", str(problem))
             return None

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Node, Scalar, YamlEntry
-from oci_push.language.mirror_values import pattern_of, range_of, texts_of
+from oci_push.language.mirror_values import named_host, pattern_of, range_of, texts_of
 from oci_push.language.scalar_rules import Boolean, PlainText
 from oci_push.language.scalars import boolean, child, entries, word
 from oci_push.language.schema import Entries, Field, Fields, Items, OneOf
@@ -69,7 +69,7 @@ def read_skopeo(root: Node, destination: str, diagnostics: Diagnostics, *, scope
 
 
 def _access(entry: YamlEntry) -> MirrorAccess:
-    host = entry.key.text.partition("/")[0]
+    host = named_host(entry.key.text.partition("/")[0])
     given = child(entry.value, "credentials")
     password = child(given, "password")
     credential = None
@@ -77,10 +77,11 @@ def _access(entry: YamlEntry) -> MirrorAccess:
         user = child(given, "username")
         name = user.text if isinstance(user, Scalar) and user.value is not None else ""
         credential = Credential(name, Secret(password.text), source=f"{password.location.file}: credentials")
-    unchecked = boolean(child(entry.value, "tls-verify"), strict=True) is False
+    checked = boolean(child(entry.value, "tls-verify"), strict=True)
     # Without checking, skopeo falls back to http; a registry on this machine is asked by http at once.
-    skip_verify = unchecked and not is_loopback(host)
-    return MirrorAccess(host, credential, None, skip_verify, word(child(entry.value, "cert-dir")))
+    skip_verify = checked is False and not is_loopback(host)
+    plain_http = False if checked else None  # who wants certificates checked wants TLS, on this machine as well
+    return MirrorAccess(host, credential, plain_http, skip_verify, word(child(entry.value, "cert-dir")))
 
 
 def _note_certificates(entry: YamlEntry, diagnostics: Diagnostics) -> None:

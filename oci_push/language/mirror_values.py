@@ -9,7 +9,13 @@ from oci_push.language.diagnostics import Diagnostics, cut
 from oci_push.language.document import Node, Scalar, YamlSequence
 from oci_push.model.mirroring import Pattern
 from oci_push.model.platform import Platform
+from oci_push.model.reference import Repository, is_host
 from oci_push.model.version_ranges import VersionRange
+
+
+def named_host(text: str) -> str:
+    """Return a registry's host as references of its images have it: Docker Hub's names are one."""
+    return Repository.parse(f"{text}/a/b").host if is_host(text) else text
 
 
 def texts_of(node: Node | None) -> tuple[Scalar, ...]:

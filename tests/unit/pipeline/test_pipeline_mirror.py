@@ -185,6 +185,23 @@ def test_a_registry_of_this_machine_that_is_not_verified_is_asked_by_http() -> N
     assert notes(found) == []
 
 
+def test_certificates_that_shall_be_checked_mean_tls_on_this_machine_too() -> None:
+    (access,) = load("localhost:5000: {images: {a: []}, tls-verify: true}", "localhost:5001/x").accesses
+    assert access.plain_http is False
+
+
+def test_a_login_is_for_the_host_by_whatever_name_it_is_called() -> None:
+    (access,) = load(
+        "index.docker.io: {images: {a: []}, credentials: {username: u, password: p4ssword}}", "m.io"
+    ).accesses
+    assert access.host == "docker.io"
+    (access,) = load("creds: [{registry: registry-1.docker.io, user: u, pass: p4ssword}]\nsync: []").accesses
+    assert access.host == "docker.io"
+    # A name without a dot is no registry, and above all not Docker Hub.
+    (access,) = load("creds: [{registry: inner, user: u, pass: p4ssword}]\nsync: []").accesses
+    assert access.host == "inner"
+
+
 def test_a_pattern_is_searched_for_and_versions_need_no_quotes() -> None:
     job = only(load("r.io: {images-by-tag-regex: {a: rc}}", "m.io"))
     assert job.wanted(["1", "1-rc1"]) == ["1-rc1"]
