@@ -15,6 +15,8 @@ class Example(Struct, frozen=True):
     line: str
 
 
+_EMPTY = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
 EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
     {
         "push": (
@@ -38,6 +40,11 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "See what is there and what would be sent, and write nothing",
                 "oci-push push oci:image registry.example.com/team/app:1.4 --plan",
             ),
+        ),
+        "mirror": (
+            Example("See what would be copied", "oci-push mirror mirror.yml --plan"),
+            Example("A file that was made for skopeo sync", "oci-push mirror sync.yml mirror.example.com/hub"),
+            Example("Only what is new, from cron", "oci-push mirror mirror.yml --only-missing --quiet"),
         ),
         "copy": (
             Example(
@@ -188,6 +195,29 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
         "doctor": (
             Example("Look at this machine", "oci-push doctor"),
             Example("Look at a registry, too", "oci-push doctor registry.example.com/team/app"),
+        ),
+        "blob get": (
+            Example(
+                "The empty config that artifacts have, by its digest",
+                f"oci-push blob get registry.example.com/team/app@{_EMPTY} -o empty.json",
+            ),
+        ),
+        "blob put": (
+            Example("Print its digest", "oci-push blob put registry.example.com/team/app image.tar"),
+            Example("From stdin", 'echo "$TEXT" | oci-push blob put registry.example.com/team/app -'),
+        ),
+        "blob head": (Example("Is it there?", f"oci-push blob head registry.example.com/team/app@{_EMPTY}"),),
+        "blob delete": (
+            Example("See what would go", f"oci-push blob delete registry.example.com/team/app@{_EMPTY} --dry-run"),
+        ),
+        "manifest get": (
+            Example("The very bytes", "oci-push manifest get registry.example.com/team/app:1.4 > manifest.json"),
+        ),
+        "manifest put": (
+            Example("Under one more tag", "oci-push manifest put registry.example.com/team/app:stable manifest.json"),
+        ),
+        "manifest head": (
+            Example("Digest, type and size", "oci-push manifest head registry.example.com/team/app:1.4"),
         ),
         "sandbox": (
             Example("A registry on port 5000 that keeps its images", "oci-push sandbox --port 5000 --root images"),

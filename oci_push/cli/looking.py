@@ -112,7 +112,7 @@ def repository_of(source: str) -> Repository | None:
     return Reference.parse(spec.path).repository if spec.kind == "registry" else None
 
 
-def reference(text: str) -> Reference:
+def reference(text: str, *, default_tag: str = "latest") -> Reference:
     """Read ``HOST[:PORT]/REPO[:TAG|@DIGEST]``; raises `ConfigError`. A host is required, as for a push."""
     bare = text.removeprefix("docker://")
     if not is_host(bare.partition("/")[0]) or "/" not in bare:
@@ -121,7 +121,7 @@ def reference(text: str) -> Reference:
             hint=f"write HOST[:PORT]/REPO[:TAG], for Docker Hub {DOCKER_HUB}/REPO",
         )
     try:
-        return Reference.parse(bare)
+        return Reference.parse(bare, default_tag=default_tag)
     except ValueError as problem:
         raise ConfigError(f"{shown(text)!r}: {problem}", hint="write HOST[:PORT]/REPO[:TAG]") from problem
 

@@ -258,7 +258,7 @@ class _Copying:
                     return
         wishes, before = self._left(context, image)
         left = {one.number for one in wishes}
-        copied = [one for one in image.wishes if one.number not in left]
+        copied = [one for one in image.wishes if one.number not in left and not self._has_failed(one)]
         manifests: tuple[Digest, ...] = ()
         if wishes:
             unit = self._unit(image, wishes, before)
@@ -280,9 +280,19 @@ class _Copying:
             return list(image.wishes), {}
         tagged = [one for one in image.wishes if one.tag]
         outcomes = run_all(context, [partial(self._where, wish=one) for one in tagged], limit=_ASK_AT_ONCE)
-        before = {one.number: outcome.get() for one, outcome in zip(tagged, outcomes, strict=True)}
+        before: dict[int, Digest | None] = {}
+        failed: set[int] = set()
+        for one, outcome in zip(tagged, outcomes, strict=True):
+            context.check()
+            if isinstance(outcome.error, OciPushError):  # of this target alone: the others get the image
+                self._end([one], CopyOutcome.FAILED, image.digest, outcome.error)
+                failed.add(one.number)
+            else:
+                before[one.number] = outcome.get()
         left: list[_Wish] = []
         for one in image.wishes:
+            if one.number in failed:
+                continue
             if before.get(one.number) == image.digest:
                 self._end([one], CopyOutcome.UNCHANGED, image.digest)
             else:
@@ -347,6 +357,10 @@ class _Copying:
         for one in wishes:
             if one.number not in self._rows:
                 self._put(one.number, one.row(outcome, digest, error))
+
+    def _has_failed(self, wish: _Wish) -> bool:
+        row = self._rows.get(wish.number)
+        return row is not None and row.error is not None
 
     def _put(self, number: int, row: CopyRow) -> None:
         is_over = row.outcome is CopyOutcome.FAILED and self._context is not None and self._context.is_cancelled

@@ -79,10 +79,16 @@ class RepositoryClient:
         self._prefetched: dict[Digest, bool] = {}
         self._listed: set[Digest] = set()
 
-    def head(self, context: Context, target: str, *, push: bool = False, once: bool = False) -> manifests.Head | None:
+    def head(
+        self, context: Context, target: str, *, push: bool = False, once: bool = False, accept: str = ""
+    ) -> manifests.Head | None:
         """Ask what a tag or digest points at; `once` for an answer that is good to have and no more."""
         run = self.session.run_without_retry if once else self.session.run
-        return run(context, manifests.head(self.repository, target, push=push))
+        return run(context, manifests.head(self.repository, target, push=push, accept=accept))
+
+    def read(self, context: Context, reference: Reference, accept: str = "") -> manifests.RawManifest:
+        """Read a manifest of any type, of which the digest alone is checked."""
+        return self.session.run(context, manifests.read(reference, accept))
 
     def fetch(self, context: Context, reference: Reference) -> Manifest:
         """Read and check a manifest."""
@@ -102,6 +108,10 @@ class RepositoryClient:
         if known is not None:
             return known
         return self.session.run(context, blobs.exists(self.repository, blob, push=push))
+
+    def head_blob(self, context: Context, digest: Digest) -> blobs.BlobHead | None:
+        """Ask for a blob of which only the digest is known."""
+        return self.session.run(context, blobs.head(self.repository, digest))
 
     def prepare(self, context: Context) -> None:
         """Make the repository if it is missing and its access says so."""
@@ -270,6 +280,10 @@ class RepositoryClient:
     def delete_manifest(self, context: Context, digest: Digest) -> None:
         """Delete a manifest, and with it every tag that names it; raises where the registry cannot."""
         self.session.run(context, manifests.delete(self.repository, str(digest)))
+
+    def delete_blob(self, context: Context, digest: Digest) -> None:
+        """Delete a blob, whatever needs it; raises where the registry cannot."""
+        self.session.run(context, blobs.delete(self.repository, digest, "pull,push"))
 
     def see_listed(self, context: Context, manifest: Manifest) -> None:
         """See that a manifest that is there is found from its subject, if it has one."""

@@ -12,6 +12,13 @@ from oci_push.cli.app import COMMANDS
 from oci_push.cli.typed import every_command
 
 INNER: dict[str, tuple[tuple[str, ...], ...]] = {
+    # Values that know no other; those made of them; what a file says of many images.
+    "model": (
+        ("digest", "display", "identity", "media", "platform", "versions"),
+        ("*",),
+        ("manifest", "source"),
+        ("mirroring",),
+    ),
     # Values and one request; what a specification's section needs; what needs several sections.
     "protocol": (("call", "challenge", "credentials"), ("*",), ("referrers", "uploads")),
     # From one socket up to a request that is authenticated, limited and tried again.
@@ -48,6 +55,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("copying_referrers",),
         ("copying",),
         ("copying_forecast", "copying_report", "copying_selection", "pulling"),
+        ("mirroring",),
     ),
     # Text with places; everything that gives it a meaning.
     "language": (("yaml_scalars",), ("document",), ("*",)),
