@@ -109,7 +109,8 @@ def mirror(
                 return _show_plan(str(file), read, found, run, context, as_json=as_json)
             done = run.mirror(context, found, emit)
         if as_json:
-            say_form(MirrorReport.of(str(file), read, done, context.clock.monotonic() - started))
+            seconds = context.clock.monotonic() - started
+            say_form(MirrorReport.of(str(file), read, done, seconds, context.costs.total()))
         _show(done, context.clock.monotonic() - started, as_json=as_json, quiet=quiet)
         return exit_code(done.errors)
 

@@ -32,6 +32,7 @@ from oci_push.model.outcomes import CopyOutcome
 from oci_push.model.reference import Reference, Repository
 from oci_push.model.versions import version_key
 from oci_push.runtime.context import Context
+from oci_push.runtime.costs import Cost
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.runtime.tasks import run_all
 
@@ -118,11 +119,15 @@ class MirrorReport(Struct, frozen=True):
     referrers: CopiedReferrers | None
     failures: tuple[FailedSource, ...]
     notes: tuple[str, ...]
+    requests: int = 0
+    retries: int = 0
+    waited_s: float = 0.0
+    phases: Mapping[str, float] = {}
 
     @classmethod
-    def of(cls, path: str, read: MirrorFile, done: Mirrored, seconds: float) -> MirrorReport:
-        """Return the report of a run."""
-        tags = CopyReport.of(done.copied, seconds, with_referrers=True)
+    def of(cls, path: str, read: MirrorFile, done: Mirrored, seconds: float, cost: Cost) -> MirrorReport:
+        """Return the report of a run, and what it cost."""
+        tags = CopyReport.of(done.copied, seconds, with_referrers=True, cost=cost)
         code = exit_code(done.errors)
         return cls(
             VERSION,
@@ -137,6 +142,10 @@ class MirrorReport(Struct, frozen=True):
             tags.referrers,
             tuple(map(FailedSource.of, done.failures)),
             tuple(map(str, read.notes)),
+            tags.requests,
+            tags.retries,
+            tags.waited_s,
+            tags.phases,
         )
 
 
