@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
+from oci_push.engine.attachment import AttachedResult
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.repository_push import RepositoryPush, SentAhead, Step
 from oci_push.engine.tags import TagResult
@@ -47,7 +48,8 @@ class PushOptions(Struct, frozen=True):
 class PushResult(Struct, frozen=True):
     """What became of one repository; `error` is ``None`` on success.
 
-    `verified` says that all of it was read back; `repaired` is what had to be sent again for that.
+    `verified` says that all of it was read back; `repaired` is what had to be sent again for that. `was_there` says
+    that the root was found there, whatever became of its tags.
     """
 
     repository: Repository
@@ -60,6 +62,8 @@ class PushResult(Struct, frozen=True):
     seconds: float = 0.0
     verified: bool = False
     repaired: tuple[Digest, ...] = ()
+    attached: tuple[AttachedResult, ...] = ()
+    was_there: bool = False
 
 
 class ReplicaResult(Struct, frozen=True):
@@ -97,12 +101,20 @@ def push(
 
         checks = (verify,)
 
+    content: tuple[Step, ...] = (RepositoryPush.send_content,)
+    if plan.attached:
+        from oci_push.engine.attaching import step_of
+
+        # A tag that names the image finds what is attached to it, too.
+        content += (RepositoryPush.put_root, step_of(plan.attached, clients, checks), RepositoryPush.put_first_tag)
+
     def push_whole(one: RepositoryPush, inner: Context) -> None:
-        one.attempt(inner, RepositoryPush.send_content, RepositoryPush.put_tags, *checks)
+        one.attempt(inner, *content, RepositoryPush.put_tags, *checks)
         one.tell_end()
 
     def push_without_tags(one: RepositoryPush, inner: Context) -> None:
-        one.attempt(inner, RepositoryPush.send_content, RepositoryPush.put_root, RepositoryPush.read_tags)
+        steps = content[:-1] if plan.attached else (*content, RepositoryPush.put_root)
+        one.attempt(inner, *steps, RepositoryPush.read_tags)
 
     def put_tags(one: RepositoryPush, inner: Context) -> None:
         one.attempt(inner, RepositoryPush.put_first_tag, RepositoryPush.put_tags, *checks)
@@ -160,4 +172,6 @@ def _result(one: RepositoryPush) -> PushResult:
         one.seconds,
         one.is_verified,
         tuple(dict.fromkeys(one.repaired)),
+        tuple(one.attached),
+        one.was_there,
     )

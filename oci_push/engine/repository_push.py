@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeVar
 
 from msgspec import Struct, field
 
+from oci_push.engine.attachment import AttachedResult
 from oci_push.engine.plan import SMALL_BYTES, PushPlan, RepositoryPlan
 from oci_push.engine.tags import TagResult, TagSnapshot
 from oci_push.engine.transfer import BlobResult, send, transfer
@@ -65,6 +66,8 @@ class RepositoryPush:
         self.blobs: dict[Digest, BlobResult] = ahead.blobs if ahead else {}
         self.tags: dict[str, TagResult] = {}
         self.repaired: list[Digest] = []
+        self.attached: list[AttachedResult] = []
+        self.was_there = False
         self.is_verified = False
         self.error: OciPushError | None = None
         self.seconds = ahead.seconds if ahead else 0.0
@@ -106,7 +109,7 @@ class RepositoryPush:
         self.client.prepare(context)
         self.client.session.expect(max(len(self.work.blobs), len(self.work.target.tags)))
         first = self.work.target.tags[:1]
-        self._has_root = self._look(context, *first)
+        self._has_root = self.was_there = self._look(context, *first)
         if not self._has_root:
             self._send_blobs(context)
             self._put_children(context)
@@ -115,6 +118,8 @@ class RepositoryPush:
             self.blobs[blob.digest] = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
             kind = self._kinds[blob.digest]
             self.emit(BlobDone(self.client.repository, blob.digest, blob.size, BlobOutcome.EXISTS, kind=kind))
+        # Who stored it may have been stopped before it could be found from its subject.
+        self.client.see_listed(context, self.root)
         self.emit(ManifestDone(self.client.repository, self.root.digest, ManifestOutcome.EXISTS))
         for tag in first:
             if self.snapshot.before(tag) == self.root.digest:

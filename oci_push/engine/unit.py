@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from oci_push.engine.attachment import Attachment
 from oci_push.engine.plan import PushPlan, PushTarget
 from oci_push.engine.push import PushOptions, PushResult, ReplicaResult
 from oci_push.engine.pusher import REPLICATION_S, Pusher
@@ -22,6 +24,10 @@ from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.runtime.context import Context
 from oci_push.sources.base import ImageReader
+from oci_push.sources.files import SpoolSpace
+
+if TYPE_CHECKING:
+    from oci_push.sources.made import Content
 
 
 class UnitTarget(Struct, frozen=True):
@@ -38,7 +44,7 @@ class PushUnit(Struct, frozen=True):
     `platform` is the only image of an index that goes out, empty for all. `served_in` are regions that must serve the
     image in the end, none named: those of the registry's replication rules; ``None`` where nothing is waited for.
     `is_final` says that nobody tries again: what was pushed is waited for although another target has failed.
-    `options` replace those of the pusher.
+    `options` replace those of the pusher. `attach` becomes artifacts about the image, in every target.
     """
 
     source: str
@@ -48,6 +54,7 @@ class PushUnit(Struct, frozen=True):
     served_in: tuple[str, ...] | None = None
     is_final: bool = False
     options: PushOptions | None = None
+    attach: tuple[Attachment, ...] = ()
 
 
 class UnitResult(Struct, frozen=True):
@@ -69,8 +76,8 @@ def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> Uni
     """Open the source, plan, execute, and wait for regions; what goes wrong is in the result."""
     pusher = pusher.speaking(emit)
     try:
-        with _opened(unit, pusher, context) as (source, targets):
-            plan, results = pusher.push(source, targets, context, unit.platform, unit.options)
+        with _opened(unit, pusher, context) as (source, targets), _attached(unit, pusher, context) as contents:
+            plan, results = pusher.push(source, targets, context, unit.platform, unit.options, contents)
     except OciPushError as problem:
         return UnitResult(error=problem)
     failed = next((result.error for result in results if result.error is not None), None)
@@ -82,8 +89,8 @@ def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> Uni
 
 def plan_unit(unit: PushUnit, pusher: Pusher, context: Context) -> PushPlan:
     """Return what `perform` would execute; nothing is written, and no registry is asked whether it would take it."""
-    with _opened(unit, pusher, context) as (source, targets):
-        return pusher.plan(source, targets, context, unit.platform)
+    with _opened(unit, pusher, context) as (source, targets), _attached(unit, pusher, context) as contents:
+        return pusher.plan(source, targets, context, unit.platform, contents)
 
 
 @contextmanager
@@ -92,6 +99,21 @@ def _opened(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tuple[
     given = pusher.named(unit.registry)
     with pusher.open(unit.source, context, given=given, targets=len(targets)) as source:
         yield source, targets
+
+
+@contextmanager
+def _attached(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tuple[Content, ...]]:
+    """Read what is to be attached, before anything is sent."""
+    if not unit.attach:
+        yield ()
+        return
+    from oci_push.engine.attaching import read_attachments
+
+    spool = SpoolSpace(pusher.reading.temp_folder, pusher.reading.spool_bytes)
+    try:
+        yield read_attachments(context, unit.attach, spool, pusher.reading.limits)
+    finally:
+        spool.close()
 
 
 def _served(

@@ -233,6 +233,10 @@ class RepositoryClient:
         pushing = ManifestPush(self.session, self.repository, manifest, target, before=before, emit=self._settings.emit)
         self._list(context, manifest, handled=pushing.run(context, self._settings.call_retry, self._settings.random))
 
+    def see_listed(self, context: Context, manifest: Manifest) -> None:
+        """See that a manifest that was there already is found from its subject, if it has one."""
+        self._list(context, manifest, handled=False)
+
     def put_with_tags(self, context: Context, manifest: Manifest, tags: tuple[str, ...]) -> frozenset[str]:
         """Store a manifest and ask for all tags at once; return those made, none where it is not known."""
         if not self._capabilities.known.multi_tag:

@@ -27,16 +27,23 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     # A blob's upload, one repository, all registries of a run.
     "registry": (("*",), ("upload",), ("repository",), ("clients",)),
     # Reading and compressing; the forms of images; the table that opens them.
-    "sources": (("base",), ("*",), ("layout", "remote", "tars"), ("archive_images",), ("docker_archive",), ("table",)),
+    "sources": (
+        ("base",),
+        ("*",),
+        ("layout", "remote", "tars"),
+        ("archive_images", "folders"),
+        ("artifact_files", "docker_archive"),
+        ("table",),
+    ),
     # One blob, one tag, what a plan is; the push to one repository; to all of them; opening, planning and pushing.
     "engine": (
         ("*",),
         ("repository_push",),
-        ("verify",),
+        ("attaching", "verify"),
         ("push",),
         ("ahead", "replicate"),
         ("pusher", "regions"),
-        ("machine", "unit"),
+        ("artifacts", "machine", "unit"),
     ),
     # Text with places; everything that gives it a meaning.
     "language": (("yaml_scalars",), ("document",), ("*",)),
