@@ -15,6 +15,7 @@ from oci_push.cli.output import say, say_form
 from oci_push.cli.reporting import Follower, Reporting
 from oci_push.cli.wording import counted, size
 from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
+from oci_push.engine.attachment import Attachment
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform, plan_unit
 from oci_push.errors import ConfigError, exit_code
@@ -36,6 +37,14 @@ def push(
     ] = None,
     platform: Annotated[
         list[str] | None, Option("Only this image of an index.", metavar="OS/ARCH[/VARIANT]", under=SOURCE)
+    ] = None,
+    attach: Annotated[
+        list[str] | None,
+        Option(
+            "Attach a file to the image: an SBOM, an attestation, …; told by content.",
+            metavar="FILE[:TYPE]",
+            under=TARGET,
+        ),
     ] = None,
     plan: Annotated[bool, Option("Show what would be done and write nothing.", under=SAFETY)] = False,
     family: Family = "",
@@ -83,6 +92,7 @@ def push(
             platform=wanted,
             served_in=regions if common.wait_replication else None,
             is_final=True,
+            attach=_attachments(attach, env) if attach else (),
         )
         is_quiet = common.quiet or delivery.as_json
         login_host = common.login_host(hosts)
@@ -169,6 +179,17 @@ def show_plan(source: str, plan: PushPlan, report: Path | None, *, as_json: bool
         for blob in work.blobs:
             asked = ", ".join(str(r) for r in work.mount_candidates.get(blob.digest, ()))
             say(f"  blob {blob.digest} {size(blob.size)}" + (f", mount from {asked}" if asked else ""))
+        for one in plan.attached:
+            say(f"  attach {one.name} as {one.top.digest} ({one.top.artifact_type}) {size(one.size)}")
+
+
+def _attachments(texts: list[str], env: Mapping[str, str]) -> tuple[Attachment, ...]:
+    """Read ``--attach``."""
+    from oci_push.cli.files import created
+    from oci_push.sources.artifact_files import FileSpec
+
+    specs = [FileSpec.parse(text) for text in texts]
+    return tuple(Attachment(one.path, one.media_type, created=created(env)) for one in specs)
 
 
 def _platform(texts: list[str] | None) -> Platform | None:

@@ -12,12 +12,15 @@ from msgspec import Struct
 from oci_push.cli.command import run_command
 from oci_push.cli.output import say_json
 from oci_push.cli.words import Argument
+from oci_push.engine.artifacts import ArtifactPush, Attaching
 from oci_push.engine.change import Deletion, Tagging
 from oci_push.engine.checkup import Checkup
 from oci_push.engine.compare import Diff
 from oci_push.engine.existence import Existence, NamedDigest
+from oci_push.engine.fetching import Fetching
 from oci_push.engine.inspect import Inspection
 from oci_push.engine.listing import RepositoryList, TagList
+from oci_push.engine.referring import ReferrersTree
 from oci_push.forms import schema as schema_of
 from oci_push.language.config_schema import config_schema
 from oci_push.language.language_schema import language_schema
@@ -31,6 +34,10 @@ LOOKS: Mapping[str, type[Struct]] = {
     "exists": Existence,
     "diff": Diff,
     "check": Checkup,
+    "attach": Attaching,
+    "referrers": ReferrersTree,
+    "artifact-push": ArtifactPush,
+    "artifact-pull": Fetching,
     "tags": TagList,
     "repos": RepositoryList,
     "tag": Tagging,
@@ -46,7 +53,7 @@ FORMS: Mapping[str, Callable[[], dict[str, object]]] = MappingProxyType(
         "report": report_schema,
         "plan": plan_schema,
         "events": events_schema,
-        **{name: partial(schema_of, f"oci-push {name} --json", kind) for name, kind in LOOKS.items()},
+        **{name: partial(schema_of, f"oci-push {name.replace('-', ' ')} --json", kind) for name, kind in LOOKS.items()},
     }
 )
 """The schema of each form, by the name that it is asked for with."""

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.engine.attachment import AttachedResult
+from oci_push.engine.attachment import AttachedForm, AttachedResult
 from oci_push.engine.plan import PushTarget
 from oci_push.engine.push import PushResult
 from oci_push.engine.pusher import Pusher
 from oci_push.errors import OciPushError
 from oci_push.events import ignore
-from oci_push.forms import VERSION, ErrorForm, Version, derive
+from oci_push.forms import VERSION, ErrorForm, Version
 from oci_push.model.artifact import TITLE
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -24,23 +24,6 @@ from oci_push.sources.made import Content, MadeImage
 
 ANNOTATIONS_TYPE = "application/vnd.oci-push.annotations.v1"
 """The artifact type of notes of a pipeline that are attached to an image."""
-
-
-class AttachedForm(Struct, frozen=True):
-    """What became of one file that was attached; `outcome` is null where it failed."""
-
-    file: str
-    artifact_type: str
-    digest: Digest
-    size: int
-    outcome: ManifestOutcome | None
-    bytes_sent: int
-    error: ErrorForm | None
-
-    @classmethod
-    def of(cls, result: AttachedResult) -> AttachedForm:
-        """Return one attachment's result."""
-        return derive(cls, result, error=ErrorForm.or_none(result.error))
 
 
 class Attaching(Struct, frozen=True):

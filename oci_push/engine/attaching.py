@@ -37,8 +37,9 @@ def read_attachments(
     found = []
     for one in attachments:
         title = os.path.basename(os.path.abspath(one.path))
-        layer = read_layer(context, FileSpec(one.path, one.media_type), title, spool, limits)
-        found.append(content_of([layer], one.artifact_type, Annotations(one.annotations), one.created))
+        layer = read_layer(context, FileSpec(one.path, one.media_type), title, spool, limits, one.file_annotations)
+        said = Annotations(one.annotations, one.config_annotations)
+        found.append(content_of([layer], one.artifact_type, said, one.created))
     return tuple(found)
 
 

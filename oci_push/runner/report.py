@@ -12,6 +12,7 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from oci_push import forms
+from oci_push.engine.attachment import AttachedForm
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.push import PushResult, ReplicaResult
 from oci_push.engine.transfer import BlobResult
@@ -57,7 +58,7 @@ _SUMS = ("bytes_sent", "bytes_resent", "bytes_found")
 
 
 class TargetForm(Struct, frozen=True):
-    """What became of one repository; `counts` are of blobs by outcome."""
+    """What became of one repository; `counts` are of blobs by outcome, `attached` is there if anything was to be."""
 
     repository: Repository
     digest: Digest
@@ -73,6 +74,7 @@ class TargetForm(Struct, frozen=True):
     repaired: tuple[Digest, ...]
     seconds: float
     error: ErrorForm | None
+    attached: tuple[AttachedForm, ...] | UnsetType = UNSET
 
     @classmethod
     def of(cls, result: PushResult) -> TargetForm:
@@ -89,6 +91,7 @@ class TargetForm(Struct, frozen=True):
             **{name: sum(getattr(blob, name) for blob in result.blobs) for name in _SUMS},
             seconds=round(result.seconds, 3),
             error=ErrorForm.or_none(result.error),
+            attached=tuple(AttachedForm.of(one) for one in result.attached) or UNSET,
         )
 
 
@@ -221,6 +224,15 @@ class PlannedBlob(Struct, frozen=True):
     media_type: str
 
 
+class PlannedAttachment(Struct, frozen=True):
+    """One file that would be attached; `size` is that of its manifest and blobs."""
+
+    file: str
+    artifact_type: str
+    digest: Digest
+    size: int
+
+
 class PlannedTarget(Struct, frozen=True):
     """The work for one repository; `after` is the one that must be pushed first, `mounts` whom to ask for a blob."""
 
@@ -239,6 +251,7 @@ class ImagePlan(Struct, frozen=True):
     manifests: tuple[Digest, ...]
     blobs: tuple[PlannedBlob, ...]
     targets: tuple[PlannedTarget, ...]
+    attached: tuple[PlannedAttachment, ...] | UnsetType = UNSET
     source: str | UnsetType = UNSET
     status: Literal["planned"] | UnsetType = UNSET
 
@@ -261,6 +274,8 @@ class ImagePlan(Struct, frozen=True):
                 )
                 for work in plan.repositories
             ),
+            tuple(PlannedAttachment(one.name, one.top.artifact_type, one.top.digest, one.size) for one in plan.attached)
+            or UNSET,
         )
 
 

@@ -161,7 +161,8 @@ def content_of(
         unknown = next((one.name for one in layers if not one.known_type), "")
         raise ConfigError(
             f"{unknown}: its content does not tell what it is" if unknown else "the files are of several types",
-            hint=f"say it with --type TYPE/SUBTYPE; known by content are {KNOWN}",
+            hint=(f"write {unknown}:TYPE/SUBTYPE, or --type" if unknown else "say what all of it is with --type")
+            + f"; known by content are {KNOWN}",
         )
     titles: dict[str, str] = {}
     for one in layers:

@@ -36,6 +36,11 @@ class MadeImage(ImageReader):
         """Return the root manifest."""
         return self.manifests[-1]
 
+    @property
+    def size(self) -> int:
+        """Return the bytes of all manifests and blobs."""
+        return sum(one.size for one in self.manifests) + sum(one.size for one in self._bodies.values())
+
     def root(self, context: Context, platform: Platform | None = None) -> Descriptor:
         """Return the root's descriptor."""
         return self.top.descriptor()

@@ -49,6 +49,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Sand
             "version: '1.0'\nsteps:\n  build: {type: build, image_name: demo/app}\n"
             "  push: {type: push, candidate: '${{build}}', registry: demo, tag: '1'}\n"
         )
+        (folder / "sbom.spdx.json").write_text('{"spdxVersion": "SPDX-2.3"}')
+        (folder / "notes.md").write_text("notes")
+        (folder / "manuals").mkdir()
+        notes = f"{sandbox.address}/team/notes:1"
+        program("artifact", "push", "notes.md", notes, "--type", "application/vnd.example", cwd=folder)
         (folder / "config.json").write_text(json.dumps({"auths": {"registry.example.com": {}}}))
         yield folder, sandbox
 
