@@ -71,7 +71,9 @@ def artifact_push(
         specs = [FileSpec.parse(text) for text in names]
         said.check(one.path for one in specs)
         kind, made = files.check_type(artifact_type), files.created(env)
-        with looking.looking(context, access, repositories=[destination.repository]) as look:
+        with looking.looking(
+            context, access, repositories=[destination.repository], retries=looking.SENDING_RETRIES
+        ) as look:
             reading = look.pusher.reading
             spool = SpoolSpace(reading.temp_folder, reading.spool_bytes)
             try:

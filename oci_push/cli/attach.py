@@ -49,7 +49,7 @@ def attach(
         specs = [FileSpec.parse(text) for text in file]
         said.check(one.path for one in specs)
         kind, made = files.check_type(artifact_type), files.created(env)
-        with looking.looking(context, access, repositories=[named.repository]) as look:
+        with looking.looking(context, access, repositories=[named.repository], retries=looking.SENDING_RETRIES) as look:
             reading = look.pusher.reading
             spool = SpoolSpace(reading.temp_folder, reading.spool_bytes)
             try:

@@ -26,6 +26,8 @@ from oci_push.sources.table import GRAMMAR
 OnePlatform = Annotated[
     str, Option("Only this image of an index.", name="--platform", metavar="OS/ARCH[/VARIANT]", under=SOURCE)
 ]
+SENDING_RETRIES = 4
+"""As a push does, for commands that send files."""
 _RETRIES = 2
 """Somebody waits for the answer: less patience than for a push, and enough for what passes at once."""
 
@@ -66,13 +68,18 @@ class Looker(Struct, frozen=True):
 
 @contextmanager
 def looking(
-    context: Context, access: Access, *, sources: Sequence[str] = (), repositories: Sequence[Repository] = ()
+    context: Context,
+    access: Access,
+    *,
+    sources: Sequence[str] = (),
+    repositories: Sequence[Repository] = (),
+    retries: int = _RETRIES,
 ) -> Iterator[Looker]:
     """Give what is needed to look at `sources` and `repositories`, reached as oci-push.yaml and the options say."""
     if access.password_stdin and "-" in sources:
         raise ConfigError("--password-stdin and the source - cannot both read stdin")
     named = [one for one in map(repository_of, sources) if one is not None] + list(repositories)
-    common = access.common(retries=_RETRIES)
+    common = access.common(retries=retries)
     hosts = tuple(dict.fromkeys(one.host for one in named))
     described = endpoints(access, named)
     with common.pusher(

@@ -216,7 +216,9 @@ class Pusher:
         attach: Sequence[Content] = (),
     ) -> PushPlan:
         """Read the image and lay out what would be done, without writing anything; `attach` is attached to its root."""
-        graph = walk(context, source, platform=platform, foreign=self._options.foreign_layers, emit=self._emit)
+        beside = [blob for one in attach for blob in one.blobs]
+        foreign = self._options.foreign_layers
+        graph = walk(context, source, platform=platform, foreign=foreign, beside=beside, emit=self._emit)
         self._tell_asked(asked.about_image(self._options.sources, graph.nodes))
         origin = source.origin if self._options.mount else None
         plan = plan_push(graph, targets, origin=origin, remembered=self._remembered(graph.blobs, targets))

@@ -38,6 +38,12 @@ def with_entry(listed: Iterable[Descriptor], manifest: Manifest) -> Manifest:
     """Make the list that holds `manifest` beside what is listed already."""
     children = [one.to_json() for one in (*listed, _entry(manifest))]
     raw = encode({"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": children})
+    if len(raw) > media.MAX_MANIFEST_BYTES or len(children) > _MAX_REFERRERS:
+        subject = manifest.subject.digest if manifest.subject else "nothing"
+        raise ProtocolViolationError(
+            f"the list of what refers to {subject} is full: {len(children)} entries",
+            hint="delete some of them, or use a registry with the referrers API",
+        )
     return Manifest.parse(raw)
 
 

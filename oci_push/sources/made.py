@@ -70,6 +70,11 @@ class Content(Struct, frozen=True):
     annotations: Mapping[str, str] = field(default_factory=dict)
     config_annotations: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """Return what goes out with its manifest."""
+        return (*self.layers, EMPTY)
+
     def about(self, subject: Descriptor | None) -> MadeImage:
         """Make the artifact, of itself or about `subject`."""
         manifest = make_artifact(

@@ -182,6 +182,19 @@ def test_a_push_attaches_between_the_root_and_its_tags(sandbox: Sandbox, image: 
     assert len(empties) <= 1
 
 
+def test_what_is_attached_counts_in_what_is_shown(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(bytes(3_000_000))
+    words = ("--attach", "large:application/x", "--no-memory", "--progress", "json")
+    done = program("push", "oci:image", f"{sandbox.address}/team/app:1", *words, cwd=tmp_path)
+    events = [json.loads(line)["event"] for line in done.stderr.splitlines() if line.startswith("{")]
+    (opened,) = [one for one in events if one["type"] == "source_opened"]
+    blobs = [one for one in events if one["type"] == "blob_done"]
+    assert opened["blobs"] == len(blobs) == 4
+    assert opened["size_bytes"] == sum(one["size_bytes"] for one in blobs)
+    table = program("push", "oci:image", f"{sandbox.address}/team/b:1", *words[:3], cwd=tmp_path).stderr
+    assert "3.0 MB" in table.splitlines()[-1]
+
+
 def test_a_push_again_sends_nothing_and_says_so(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
     words = ("push", "oci:image", f"{sandbox.address}/team/app:1", "--attach", "sbom.json", "--no-memory")
     program(*words, cwd=tmp_path)
