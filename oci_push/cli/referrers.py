@@ -18,6 +18,9 @@ from oci_push.model.artifact import CREATED
 from oci_push.protocol.referrers import fallback_tag
 from oci_push.runtime.context import Context
 
+_LONGEST = 100
+"""Some annotations are documents; ``--json`` has all of them."""
+
 
 @takes(Access)
 def referrers(
@@ -62,6 +65,10 @@ def _lines(found: ReferrersTree) -> Iterator[str]:
         yield "└─ nothing refers to it" + f" of that type, and {found.total} of others" * bool(found.total)
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
 def _below(nodes: Sequence[Referring], before: str) -> Iterator[str]:
     for node in nodes:
         is_last = node is nodes[-1]
@@ -70,7 +77,7 @@ def _below(nodes: Sequence[Referring], before: str) -> Iterator[str]:
         said = "  ".join(filter(None, (kind, str(node.digest), size(node.size), when)))
         yield f"{before}{'└─' if is_last else '├─'} {said}"
         inner = f"{before}{'   ' if is_last else '│  '}"
-        rest = [f"{key}={value}" for key, value in sorted(node.annotations.items()) if key != CREATED]
+        rest = [_short(f"{key}={value}") for key, value in sorted(node.annotations.items()) if key != CREATED]
         for text in [*rest, *([f"problem: {node.problem}"] if node.problem else [])]:
             yield f"{inner}{'│ ' if node.referrers else '  '} {text}"
         yield from _below(node.referrers, inner)

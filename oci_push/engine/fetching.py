@@ -26,7 +26,7 @@ from oci_push.model.digest import Digest
 from oci_push.runtime.context import Context
 from oci_push.sources.base import ImageReader, verified
 from oci_push.sources.files import SpoolSpace
-from oci_push.sources.folders import unpack
+from oci_push.sources.folders import MOST_DEPTH, unpack
 from oci_push.sources.settings import Limits
 
 _MOST_NAME_BYTES = 255
@@ -138,7 +138,7 @@ def _item(name: str, layer: Descriptor, *, unpacks: bool) -> _Item:
     if any(ord(one) < 32 or ord(one) == 127 for one in title):
         raise SourceError(f"{what} has control characters; nothing was written", hint="do not trust this artifact")
     try:
-        is_long = any(len(part.encode()) > _MOST_NAME_BYTES for part in parts)
+        is_long = len(parts) > MOST_DEPTH or any(len(part.encode()) > _MOST_NAME_BYTES for part in parts)
     except UnicodeEncodeError as problem:
         raise SourceError(f"{what} is no text; nothing was written") from problem
     if is_long:

@@ -26,6 +26,8 @@ from oci_push.sources.files import SpooledBody, SpoolSpace, unreadable
 from oci_push.sources.settings import Limits
 from oci_push.sources.tars import members
 
+MOST_DEPTH = 128
+"""How deep folders may lie in one that is packed or unpacked."""
 _LEVEL = 6
 _GZIP = 31
 _READ, _RUN = 0o644, 0o755
@@ -85,18 +87,19 @@ class _Sink:
 
 def _walk(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[Path, tuple[str, ...]]]:
     """Return a folder and all that is in it, each folder before what it holds, by name."""
-    yield folder, parts
-    try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda one: os.fsencode(one.name))
-    except OSError as problem:
-        raise unreadable(str(folder), problem) from problem
-    for entry in entries:
-        below = (*parts, entry.name)
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path), below)
-        else:
-            yield Path(entry.path), below
+    waiting = [(folder, parts)]
+    while waiting:
+        path, names = waiting.pop()
+        yield path, names
+        try:
+            if names and (path.is_symlink() or not path.is_dir()):
+                continue
+            below = sorted(os.listdir(path), key=os.fsencode, reverse=True)
+        except OSError as problem:
+            raise unreadable(str(path), problem) from problem
+        if below and len(names) >= MOST_DEPTH:
+            raise SourceError(f"{path}: lies more than {MOST_DEPTH} folders deep")
+        waiting += [(path / name, (*names, name)) for name in below]
 
 
 def _add(archive: tarfile.TarFile, path: Path, name: str, *, depth: int) -> None:
@@ -257,6 +260,8 @@ class _Unpacking:
         parts = tuple(part for part in text.split("/") if part not in ("", "."))
         if text.startswith("/") or ".." in parts or "\0" in text or parts[: len(self._top)] != self._top:
             raise self._refused(text, "would be written outside of the folder")
+        if len(parts) > len(self._top) + MOST_DEPTH:
+            raise self._refused(f"{text[:80]}…", f"lies more than {MOST_DEPTH} folders deep")
         return parts[len(self._top) :]
 
     def _at(self, parts: tuple[str, ...]) -> Path:

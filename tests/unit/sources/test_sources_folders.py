@@ -110,6 +110,17 @@ def test_a_link_out_of_the_folder_is_not_packed(tmp_path: Path, spool: SpoolSpac
         pack(CONTEXT, tmp_path / "x", "a", spool, Limits())
 
 
+def test_a_folder_may_be_deep_but_not_endless(tmp_path: Path, spool: SpoolSpace) -> None:
+    inner = tmp_path
+    for _ in range(130):
+        inner = inner / "d"
+        inner.mkdir()
+    with pytest.raises(SourceError, match="more than 128 folders deep"):
+        pack(CONTEXT, tmp_path, "a", spool, Limits())
+    inner.rmdir()
+    assert pack(CONTEXT, tmp_path / "d", "a", spool, Limits()).size
+
+
 def test_what_is_no_file_is_not_packed(tmp_path: Path, spool: SpoolSpace) -> None:
     (tmp_path / "x").mkdir()
     os.mkfifo(tmp_path / "x" / "pipe")
@@ -137,6 +148,7 @@ HOSTILE: dict[str, tuple[list[tuple[tarfile.TarInfo, bytes]], str]] = {
     "hard link to nothing": ([member("a/h", tarfile.LNKTYPE, "a/x")], "no file before it"),
     "twice": ([member("a/x"), member("a/x")], "there twice"),
     "a file for a folder": ([member("a/x"), member("a/x/y")], "no folder"),
+    "too deep": ([member("a/" + "d/" * 129)], "more than 128 folders deep"),
     "device": ([member("a/x", tarfile.CHRTYPE)], "neither a file, a folder nor a link"),
     "pipe": ([member("a/x", tarfile.FIFOTYPE)], "neither a file, a folder nor a link"),
 }
