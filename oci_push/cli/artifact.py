@@ -8,7 +8,7 @@ from typing import Annotated
 from oci_push.api import parse_destinations, this_environment
 from oci_push.cli import files, looking
 from oci_push.cli.command import run_command, show_error, takes
-from oci_push.cli.looking import Access, OnePlatform
+from oci_push.cli.looking import Access, OnePlatform, SendingAccess
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form, tell
 from oci_push.cli.wording import counted, size
@@ -24,7 +24,7 @@ from oci_push.sources.artifact_files import FileSpec, content_of, read_layer, ti
 from oci_push.sources.files import SpoolSpace
 
 
-@takes(Access)
+@takes(SendingAccess)
 def artifact_push(
     words: Annotated[
         list[str],
@@ -47,7 +47,7 @@ def artifact_push(
     annotation_file: files.AnnotationFile = None,
     as_json: AsJson = False,
     *,
-    access: Access,
+    access: SendingAccess,
 ) -> None:
     """Push files and folders as one artifact, each under the name that it is given by.
 
@@ -71,9 +71,7 @@ def artifact_push(
         specs = [FileSpec.parse(text) for text in names]
         said.check(one.path for one in specs)
         kind, made = files.check_type(artifact_type), files.created(env)
-        with looking.looking(
-            context, access, repositories=[destination.repository], retries=looking.SENDING_RETRIES
-        ) as look:
+        with looking.looking(context, access, repositories=[destination.repository]) as look:
             reading = look.pusher.reading
             spool = SpoolSpace(reading.temp_folder, reading.spool_bytes)
             try:

@@ -7,7 +7,7 @@ from typing import Annotated
 from oci_push.api import this_environment
 from oci_push.cli import files, looking
 from oci_push.cli.command import run_command, show_error, takes
-from oci_push.cli.looking import Access, OnePlatform
+from oci_push.cli.looking import OnePlatform, SendingAccess
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.words import Argument
@@ -23,7 +23,7 @@ from oci_push.sources.artifact_files import FileSpec
 from oci_push.sources.files import SpoolSpace
 
 
-@takes(Access)
+@takes(SendingAccess)
 def attach(
     reference: Annotated[str, Argument(metavar="REF", help="HOST[:PORT]/REPO[:TAG|@DIGEST]")],
     file: Annotated[list[str], Argument(metavar="FILE[:TYPE]...", help="What is attached, each an artifact.")],
@@ -33,7 +33,7 @@ def attach(
     platform: OnePlatform = "",
     as_json: AsJson = False,
     *,
-    access: Access,
+    access: SendingAccess,
 ) -> None:
     """Attach files to an image: SBOMs, attestations, signatures, findings, or anything with --type.
 
@@ -49,7 +49,7 @@ def attach(
         specs = [FileSpec.parse(text) for text in file]
         said.check(one.path for one in specs)
         kind, made = files.check_type(artifact_type), files.created(env)
-        with looking.looking(context, access, repositories=[named.repository], retries=looking.SENDING_RETRIES) as look:
+        with looking.looking(context, access, repositories=[named.repository]) as look:
             reading = look.pusher.reading
             spool = SpoolSpace(reading.temp_folder, reading.spool_bytes)
             try:

@@ -21,7 +21,7 @@ AnnotationFile = Annotated[
 ArtifactType = Annotated[
     str, Option("What the artifact is; told by content if not given.", name="--type", metavar="TYPE", under=TARGET)
 ]
-_EPOCH = "SOURCE_DATE_EPOCH"
+EPOCH = "SOURCE_DATE_EPOCH"
 _LATEST = 253402300799
 """The last second of the year 9999, beyond which RFC 3339 has no times."""
 
@@ -49,9 +49,9 @@ def check_type(text: str) -> str:
 
 def created(env: Mapping[str, str]) -> str:
     """Return the time of ``SOURCE_DATE_EPOCH`` by RFC 3339, empty without one: the same files make the same bytes."""
-    text = env.get(_EPOCH, "")
+    text = env.get(EPOCH, "")
     if not text:
         return ""
     if not (text.isascii() and text.isdigit()) or len(text) > len(str(_LATEST)) or int(text) > _LATEST:
-        raise ConfigError(f"{_EPOCH} is {text!r}, and no number of seconds since 1970", hint="unset it, or correct it")
+        raise ConfigError(f"{EPOCH} is {text!r}, and no number of seconds since 1970", hint="unset it, or correct it")
     return datetime.fromtimestamp(int(text), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -10,17 +10,17 @@ from msgspec.structs import replace
 
 from oci_push.api import parse_destinations, this_environment
 from oci_push.cli.command import run_command, takes
+from oci_push.cli.conversion import Conversion
 from oci_push.cli.options import Common, Delivery, Family, split_regions
 from oci_push.cli.output import say, say_form
 from oci_push.cli.reporting import Follower, Reporting
 from oci_push.cli.wording import counted, size
-from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
+from oci_push.cli.words import SAFETY, TARGET, Argument, Option
 from oci_push.engine.attachment import Attachment
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform, plan_unit
 from oci_push.errors import ConfigError, exit_code
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.platform import Platform
 from oci_push.runtime.context import Context
 from oci_push.sources.table import GRAMMAR
 
@@ -28,15 +28,12 @@ if TYPE_CHECKING:
     from oci_push.runner.report import PushReport
 
 
-@takes(Common, Delivery, Reporting)
+@takes(Conversion, Common, Delivery, Reporting)
 def push(
     source: Annotated[str, Argument(metavar="SOURCE", help=f"{GRAMMAR.known}.")],
     destination: Annotated[list[str], Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
     tag: Annotated[
         list[str] | None, Option("One more tag for every destination.", short="-t", metavar="TAG", under=TARGET)
-    ] = None,
-    platform: Annotated[
-        list[str] | None, Option("Only this image of an index.", metavar="OS/ARCH[/VARIANT]", under=SOURCE)
     ] = None,
     attach: Annotated[
         list[str] | None,
@@ -49,6 +46,7 @@ def push(
     plan: Annotated[bool, Option("Show what would be done and write nothing.", under=SAFETY)] = False,
     family: Family = "",
     *,
+    conversion: Conversion,
     common: Common,
     delivery: Delivery,
     reporting: Reporting,
@@ -67,7 +65,7 @@ def push(
         reporting.check_with(common, env, is_plan=plan)
         form = common.export_form(env)
         destinations = parse_destinations(destination, tag or [])
-        wanted = _platform(platform)
+        changes = conversion.changes(common)
         regions = split_regions(delivery.regions)
         if regions and not common.wait_replication:
             from oci_push.engine.regions import fan_out
@@ -89,10 +87,11 @@ def push(
         unit = PushUnit(
             source,
             tuple(UnitTarget(one.repository, one.tags) for one in destinations),
-            platform=wanted,
+            platform=conversion.only(),
             served_in=regions if common.wait_replication else None,
             is_final=True,
-            attach=_attachments(attach, env) if attach else (),
+            attach=_attachments(attach, env, conversion.source_date_epoch) if attach else (),
+            changes=changes,
         )
         is_quiet = common.quiet or delivery.as_json
         login_host = common.login_host(hosts)
@@ -144,7 +143,7 @@ def _finish(
     def report() -> PushReport:
         from oci_push.runner.report import PushReport
 
-        return PushReport.of(source, done.results, done.replicas, done.trouble)
+        return PushReport.of(source, done.results, done.replicas, done.trouble, done.changed)
 
     rows = rows_of_push(done.results, follower.tally)
     if as_json:
@@ -183,24 +182,11 @@ def show_plan(source: str, plan: PushPlan, report: Path | None, *, as_json: bool
             say(f"  attach {one.name} as {one.top.digest} ({one.top.artifact_type}) {size(one.size)}")
 
 
-def _attachments(texts: list[str], env: Mapping[str, str]) -> tuple[Attachment, ...]:
+def _attachments(texts: list[str], env: Mapping[str, str], epoch: str) -> tuple[Attachment, ...]:
     """Read ``--attach``."""
-    from oci_push.cli.files import created
+    from oci_push.cli.files import EPOCH, created
     from oci_push.sources.artifact_files import FileSpec
 
+    when = created({**env, EPOCH: epoch} if epoch else env)
     specs = [FileSpec.parse(text) for text in texts]
-    return tuple(Attachment(one.path, one.media_type, created=created(env)) for one in specs)
-
-
-def _platform(texts: list[str] | None) -> Platform | None:
-    """Read ``--platform``: one, as no index of several is made."""
-    try:
-        found = tuple(dict.fromkeys(Platform.parse(part) for text in texts or () for part in text.split(",")))
-    except ValueError as problem:
-        raise ConfigError(f"--platform: {problem}", hint="such as linux/amd64") from problem
-    if len(found) > 1:
-        raise ConfigError(
-            f"--platform names {', '.join(map(str, found))}; one image goes out, and an index of several is not made",
-            hint="leave it out for all platforms, or push each to a tag of its own",
-        )
-    return found[0] if found else None
+    return tuple(Attachment(one.path, one.media_type, created=when) for one in specs)

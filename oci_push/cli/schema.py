@@ -16,10 +16,12 @@ from oci_push.engine.artifacts import ArtifactPush, Attaching
 from oci_push.engine.change import Deletion, Tagging
 from oci_push.engine.checkup import Checkup
 from oci_push.engine.compare import Diff
+from oci_push.engine.copying_report import CopyReport
 from oci_push.engine.existence import Existence, NamedDigest
 from oci_push.engine.fetching import Fetching
 from oci_push.engine.inspect import Inspection
 from oci_push.engine.listing import RepositoryList, TagList
+from oci_push.engine.pulling import Pull
 from oci_push.engine.referring import ReferrersTree
 from oci_push.forms import schema as schema_of
 from oci_push.language.config_schema import config_schema
@@ -40,8 +42,10 @@ LOOKS: Mapping[str, type[Struct]] = {
     "artifact-pull": Fetching,
     "tags": TagList,
     "repos": RepositoryList,
+    "copy": CopyReport,
     "tag": Tagging,
     "delete": Deletion,
+    "pull": Pull,
 }
 """What commands print that look and change, by the command."""
 

@@ -19,10 +19,12 @@ from msgspec.structs import replace
 from oci_push.credentials.certificates import add_certificates, certificate_folders
 from oci_push.credentials.files import HELPER_AGE_S, AuthFiles
 from oci_push.engine.graph import walk
+from oci_push.engine.places import remembered_places
 from oci_push.engine.plan import PushPlan, PushTarget, RepositoryPlan, plan_push, plan_repositories
 from oci_push.engine.push import Ahead, PushOptions, PushResult, push
 from oci_push.errors import ConfigError, CredentialsError, OciPushError
 from oci_push.events import Emit, Event, LogMessage, discreet, ignore
+from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
@@ -99,13 +101,7 @@ def memory_folder(env: Mapping[str, str], home: Path | None) -> Path | None:
 class Pusher:
     """Push images in one run; close it at the end. Safe to use from several threads."""
 
-    def __init__(
-        self,
-        context: Context,
-        options: Options,
-        this_environment: Environment,
-        emit: Emit = ignore,
-    ) -> None:
+    def __init__(self, context: Context, options: Options, this_environment: Environment, emit: Emit = ignore) -> None:
         env, home, emit = this_environment.env, this_environment.home, discreet(emit)
         self.context = context
         self._options = options
@@ -293,12 +289,29 @@ class Pusher:
 
     @contextmanager
     def open(
-        self, text: str, context: Context, *, given: RegistryEndpoint | None = None, targets: int = 1
+        self,
+        text: str,
+        context: Context,
+        *,
+        given: RegistryEndpoint | None = None,
+        targets: int = 1,
+        changes: Changes = NOTHING,
+        platform: Platform | None = None,
     ) -> Iterator[ImageReader]:
-        """Open a SOURCE; `targets` above one makes a registry's blobs be downloaded once and kept."""
-        source = self._open(GRAMMAR.parse(text), context, given, targets)
+        """Open a SOURCE; `targets` above one makes a registry's blobs be downloaded once and kept.
+
+        `changes` are made while it is read; with them `platform` is the only image of an index that is read.
+        """
+        settings = self._options.sources
+        of_run = "format" in settings.asked and not changes.format
+        changes = replace(changes, format=settings.format) if of_run else changes
+        source = self._open(GRAMMAR.parse(text), context, given, targets, changes)
+        if changes != NOTHING:
+            from oci_push.sources.rewritten import RewrittenImage  # most images go out as they are
+
+            memory, lenient = replace(settings, digest_cache=self._memory), of_run and self._options.is_lenient
+            source = RewrittenImage(source, changes, memory, context, self._emit, platform, is_lenient=lenient)
         try:
-            settings = self._options.sources
             self._tell_asked(asked.about_level(settings, source.name, compresses=source.compresses))
             yield source
         finally:
@@ -334,16 +347,15 @@ class Pusher:
         stand_in = Repository(self._options.rehearsal, f"{repository.host.replace(':', '-').lower()}/{repository.path}")
         return PushTarget(RegistryEndpoint(self._options.rehearsal, None, TlsConfig(plain_http=True)), stand_in, tags)
 
-    def head(self, repository: Repository, tag: str, context: Context) -> Digest | None:
-        """Ask what a tag points at."""
-        client = self._connections.repository(self.endpoint(repository), repository)
-        there = client.head(context, tag)
-        return there.digest if there else None
-
-    def _open(self, spec: SourceSpec, context: Context, given: RegistryEndpoint | None, targets: int) -> ImageReader:
+    def _open(
+        self, spec: SourceSpec, context: Context, given: RegistryEndpoint | None, targets: int, changes: Changes
+    ) -> ImageReader:
         settings = replace(
             self._options.sources, digest_cache=self._memory, foreign_layers=self._options.foreign_layers
         )
+
+        if changes.recompress:  # layers that are compressed at all are so once
+            settings = replace(settings, compression=changes.recompress, level=changes.level, format="auto")
 
         def connect(repository: Repository) -> RepositoryClient:
             return self._connections.repository(self.endpoint(repository, given), repository)
@@ -355,20 +367,9 @@ class Pusher:
     def _remembered(
         self, blobs: Sequence[Descriptor], targets: Sequence[PushTarget]
     ) -> Mapping[tuple[str, Digest], tuple[Repository, ...]]:
-        found: dict[tuple[str, Digest], tuple[Repository, ...]] = {}
         if not self._options.mount or self._options.rehearsal:
-            return found
-        for target in targets:
-            host = target.endpoint.host
-            if not self._connections.can_mount(target.endpoint):
-                continue
-            for blob in blobs:
-                own = target.repository.path
-                paths = self._memory.find_mounts(host, blob.digest, own)
-                if self._memory.has_blob(host, own, blob.digest):
-                    paths = (own, *paths)
-                found[host, blob.digest] = tuple(Repository(target.repository.host, path) for path in paths)
-        return found
+            return {}
+        return remembered_places(self._memory, self._connections, blobs, targets)
 
     def _cache_folder(self) -> Path | None:
         return memory_folder(self._env, self._home) if self._options.remember else None

@@ -67,8 +67,7 @@ class RepositoryPush:
         self.tags: dict[str, TagResult] = {}
         self.repaired: list[Digest] = []
         self.attached: list[AttachedResult] = []
-        self.was_there = False
-        self.is_verified = False
+        self.was_there = self.is_verified = False
         self.error: OciPushError | None = None
         self.seconds = ahead.seconds if ahead else 0.0
         self._clients = clients
@@ -84,7 +83,7 @@ class RepositoryPush:
     @cached_property
     def snapshot(self) -> TagSnapshot:
         """Return what is known of where the tags were."""
-        return TagSnapshot(self.client, self.root)
+        return TagSnapshot(self.client, self.root, self.work.target.before)
 
     def attempt(self, context: Context, *steps: Step) -> None:
         """Do steps until one fails; its failure is kept in `error`, explained where the vendor's interface can."""
@@ -96,6 +95,8 @@ class RepositoryPush:
             self.error = problem
             if "client" in self.__dict__:
                 self.error = self.client.explain(context, problem)
+                self.client.seen.forget(blob.digest for blob in self.work.blobs)
+                self.client.seen.forget(node.digest for node in self.nodes)
                 # Who pushes there again in this run does not multiply what was tried here.
                 self.client.session.gave_up(problem)
         self.seconds += context.clock.monotonic() - began
@@ -115,11 +116,10 @@ class RepositoryPush:
             self._put_children(context)
             return
         for blob in self._waiting():
-            self.blobs[blob.digest] = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
             kind = self._kinds[blob.digest]
+            self.blobs[blob.digest] = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
             self.emit(BlobDone(self.client.repository, blob.digest, blob.size, BlobOutcome.EXISTS, kind=kind))
-        # Who stored it may have been stopped before it could be found from its subject.
-        self.client.see_listed(context, self.root)
+        self.client.see_listed(context, self.root)  # a push that was killed may not have come to that
         self.emit(ManifestDone(self.client.repository, self.root.digest, ManifestOutcome.EXISTS))
         for tag in first:
             if self.snapshot.before(tag) == self.root.digest:
@@ -166,10 +166,12 @@ class RepositoryPush:
         """Store a manifest under a tag or its digest, sending what of it turns out to be missing."""
         before = self.snapshot.before(target)
         self._repairing(context, manifest, lambda: self.client.put_manifest(context, manifest, target, before=before))
+        self.client.seen.add(manifest.digest)
 
     def send_again(self, context: Context, blob: Descriptor) -> None:
         """Send a blob that should be there and is not."""
         self.client.forget_blob(blob)
+        self.client.seen.forget([blob.digest])
         self.blobs[blob.digest] = send(context, self.client, self.source, blob, None)
         self.repaired.append(blob.digest)
         what = f"{self.client.repository}: blob {blob.digest.short}"
@@ -206,14 +208,15 @@ class RepositoryPush:
             return self.snapshot.look(inner, tag)
 
         def by_digest(inner: Context) -> bool:
-            return self.client.head(inner, str(self.root.digest), push=True) is not None
+            digest = self.root.digest
+            return self.client.seen.has(digest) or self.client.head(inner, str(digest), push=True) is not None
 
         def by_digest_if_far(inner: Context) -> bool | None:
             session.connect(inner)
             return by_digest(inner) if session.is_far else None
 
-        if not tag:
-            return by_digest(context)
+        if not tag or self.snapshot.knows(tag):
+            return self.snapshot.before(tag) == self.root.digest or by_digest(context)
         asked = run_all(context, [by_tag, by_digest_if_far], limit=2)
         if asked[0].get() == self.root.digest:
             return True
@@ -243,7 +246,8 @@ class RepositoryPush:
         # Largest first: a blob cannot be split over connections, so the longest decides when all are done. Beside them
         # the tags are asked for, which costs no time here, and is the only way to tell later what a push has moved.
         largest_first = sorted(waiting, key=lambda blob: -blob.size)
-        items: list[Descriptor | str] = [*largest_first, *self.work.target.tags[1:]]
+        unknown = [tag for tag in self.work.target.tags[1:] if not self.snapshot.knows(tag)]
+        items: list[Descriptor | str] = [*largest_first, *unknown]
         has_many_large = sum(blob.size > SMALL_BYTES for blob in largest_first) > _LARGE_AT_ONCE
         self.each(context, items, bring, at_once=_LARGE_AT_ONCE if has_many_large else None)
 
@@ -265,8 +269,15 @@ class RepositoryPush:
         while waiting:
             known = {node.digest for node in waiting}
             ready = [node for node in waiting if not any(child.digest in known for child in node.children)]
-            self.each(context, ready, self._put_by_digest)
+            self.each(context, [node for node in ready if not self._has_seen(node)], self._put_by_digest)
             waiting = [node for node in waiting if node not in ready]
+
+    def _has_seen(self, node: Manifest) -> bool:
+        """Return whether another image of this run has brought a manifest here."""
+        is_there = self.client.seen.has(node.digest)
+        if is_there:
+            self.emit(ManifestDone(self.client.repository, node.digest, ManifestOutcome.EXISTS))
+        return is_there
 
     def _put_by_digest(self, context: Context, node: Manifest) -> None:
         self.put(context, node, str(node.digest))
@@ -376,14 +387,11 @@ class RepositoryPush:
             missing = [blob for blob in blobs if not self.client.has_blob(context, blob)]
             absent = children
         if not missing and not absent:
-            missing = [blob for blob in blobs if not self._has_sent(blob)]
+            sent = {digest for digest, one in self.blobs.items() if one.outcome is BlobOutcome.UPLOADED}
+            missing = [blob for blob in blobs if blob.digest not in sent]
         self.each(context, missing, self.send_again)
         self.each(context, absent, self._put_by_digest)
         return bool(missing or absent)
-
-    def _has_sent(self, blob: Descriptor) -> bool:
-        result = self.blobs.get(blob.digest)
-        return result is not None and result.outcome is BlobOutcome.UPLOADED
 
 
 Step: TypeAlias = Callable[[RepositoryPush, Context], None]

@@ -20,6 +20,7 @@ from oci_push.runtime.retry import Action, RetryPolicy, decide
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.sources.base import ImageReader, verified
 from oci_push.sources.files import SpooledBody, SpoolSpace
+from oci_push.sources.known_manifests import KnownManifests
 
 _MOST_WAIT_S = RetryPolicy().server_cap_s
 _MOST_BREAKS = 4
@@ -27,14 +28,26 @@ _MOST_BREAKS = 4
 
 
 class RemoteSource(ImageReader):
-    """One image of a repository; with `spool` each blob is downloaded once and kept, for several targets."""
+    """One image of a repository; with `keep` each blob is downloaded once and kept, for several targets.
 
-    def __init__(self, client: RepositoryClient, reference: Reference, spool: SpoolSpace, *, keep: bool) -> None:
+    `known` are manifests that others have read, for whoever reads many images.
+    """
+
+    def __init__(
+        self,
+        client: RepositoryClient,
+        reference: Reference,
+        spool: SpoolSpace,
+        *,
+        keep: bool,
+        known: KnownManifests | None = None,
+    ) -> None:
         super().__init__(str(reference), spool)
         self._client = client
         self._reference = reference
         self._spool: SpoolSpace = spool
         self._keep = keep
+        self._known = known or KnownManifests()
         self._manifests: SingleFlight[str, Manifest] = SingleFlight()
         self._kept: SingleFlight[Digest, SpooledBody] = SingleFlight()
 
@@ -64,7 +77,16 @@ class RemoteSource(ImageReader):
         return self._kept.get(descriptor.digest, lambda: self._download(context, body))
 
     def _fetch(self, context: Context, reference: Reference) -> Manifest:
-        return self._manifests.get(reference.target, lambda: self._client.fetch(context, reference))
+        return self._manifests.get(reference.target, lambda: self._read(context, reference))
+
+    def _read(self, context: Context, reference: Reference) -> Manifest:
+        endpoint, repository, digest = self._client.session.endpoint, reference.repository, reference.digest
+        known = self._known.find((endpoint, repository, digest)) if digest is not None else None
+        if known is not None:
+            return known
+        manifest = self._client.fetch(context, reference)
+        self._known.add(endpoint, repository, manifest)
+        return manifest
 
     def _download(self, context: Context, body: _RemoteBody) -> SpooledBody:
         what = f"{self.name}: blob {body.blob.digest}"

@@ -40,7 +40,7 @@ def _registry(opening: Opening) -> ImageReader:
         raise ValueError("a registry source is opened with connections")
     reference = Reference.parse(opening.spec.path)
     client = opening.connect(reference.repository)
-    return RemoteSource(client, reference, opening.spool, keep=opening.keeps)
+    return RemoteSource(client, reference, opening.spool, keep=opening.keeps, known=opening.settings.known)
 
 
 def _layout(opening: Opening, view: View) -> ImageReader:

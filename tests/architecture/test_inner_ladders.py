@@ -12,6 +12,8 @@ from oci_push.cli.app import COMMANDS
 from oci_push.cli.typed import every_command
 
 INNER: dict[str, tuple[tuple[str, ...], ...]] = {
+    # Values; what points at content or names it; manifests; those that we make.
+    "model": (("*",), ("descriptor", "endpoint", "reference"), ("manifest", "source"), ("artifact",)),
     # Values and one request; what a specification's section needs; what needs several sections.
     "protocol": (("call", "challenge", "credentials"), ("*",), ("referrers", "uploads")),
     # From one socket up to a request that is authenticated, limited and tried again.
@@ -32,7 +34,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("*",),
         ("layout", "remote", "tars"),
         ("archive_images", "folders"),
-        ("artifact_files", "docker_archive"),
+        ("artifact_files", "docker_archive", "rewritten"),
         ("table",),
     ),
     # One blob, one tag, what a plan is; the push to one repository; to all of them; opening, planning and pushing.
@@ -43,7 +45,11 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("push",),
         ("ahead", "replicate"),
         ("pusher", "regions"),
-        ("artifacts", "machine", "unit"),
+        ("artifacts", "machine", "saving*", "unit"),
+        ("copying_lists",),
+        ("copying_referrers",),
+        ("copying",),
+        ("copying_report", "copying_selection", "pulling"),
     ),
     # Text with places; everything that gives it a meaning.
     "language": (("yaml_scalars",), ("document",), ("*",)),
