@@ -18,6 +18,8 @@ TYPE_CHECKING = False  # what type checkers take for true; `typing` costs time, 
 if TYPE_CHECKING:
     from oci_push import aio as aio
     from oci_push import events as events
+    from oci_push.engine.attachment import AttachedForm as AttachedForm
+    from oci_push.engine.attachment import Attachment as Attachment
     from oci_push.engine.push import PushOptions as PushOptions
     from oci_push.engine.pusher import Options as Options
     from oci_push.errors import Cancelled as Cancelled
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from oci_push.runner.report import ImagePlan as ImagePlan
     from oci_push.runner.report import PipelinePlan as PipelinePlan
     from oci_push.runner.report import PipelineReport as PipelineReport
+    from oci_push.runner.report import PlannedAttachment as PlannedAttachment
     from oci_push.runner.report import PlannedBlob as PlannedBlob
     from oci_push.runner.report import PlannedStepForm as PlannedStepForm
     from oci_push.runner.report import PlannedTarget as PlannedTarget
@@ -87,6 +90,7 @@ __version__ = "0.2.0"
 
 _MODULES = ("aio", "events")
 _HOMES = {
+    "oci_push.engine.attachment": "AttachedForm Attachment",
     "oci_push.engine.push": "PushOptions",
     "oci_push.engine.pusher": "Options",
     "oci_push.errors": (
@@ -106,8 +110,8 @@ _HOMES = {
     "oci_push.model.reference": "Reference Repository",
     "oci_push.providers.ecr.identity": "AwsIdentity EcrCreation",
     "oci_push.runner.report": (
-        "BlobForm ImagePlan PipelinePlan PipelineReport PlannedBlob PlannedStepForm PlannedTarget PushReport"
-        " ReplicaForm ReplicationReport StepForm TagForm TargetForm"
+        "BlobForm ImagePlan PipelinePlan PipelineReport PlannedAttachment PlannedBlob PlannedStepForm PlannedTarget"
+        " PushReport ReplicaForm ReplicationReport StepForm TagForm TargetForm"
     ),
     "oci_push.runtime.retry": "RetryPolicy",
     "oci_push.secret": "Secret",
