@@ -79,7 +79,7 @@ def run_command(work: Callable[[Context], int], *, what: str, timeout_s: float |
             name = signal.Signals(seen[0]).name
             tell(f"{name} received: stopping (again: stop at once)")
             stopped = Cancelled(f"stopped by {name}", signal_number=seen[0])
-            context.cancel(stopped.with_hint(_GOES_ON if what in ("push", "run") else None))
+            context.cancel(stopped.with_hint(_GOES_ON if what in ("push", "run", "copy") else None))
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)

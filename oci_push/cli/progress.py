@@ -18,6 +18,8 @@ from oci_push.runtime.clock import Clock, SystemClock
 
 MOST_TOLD = 50
 """Of more copies than that only the sum is told."""
+MOST_ERRORS = 20
+"""Of more copies that fail only the number is told: where a registry is down, all of them do."""
 BEAT_S = 10.0
 """How often long work says how far it is."""
 _LASTING = (
@@ -122,7 +124,8 @@ class LineRenderer:
             case events.TagCopied() if event.outcome is CopyOutcome.COPIED:
                 return f"Copied {name_of(event)}" if self._tells_each() else ""
             case events.TagCopied(error=error) if error:
-                return f"Copying {name_of(event)} failed"
+                is_told = self._tally.copies is None or self._tally.copies.failed <= MOST_ERRORS
+                return f"Copying {name_of(event)} failed" if is_told else ""
             case events.SourceOpened():
                 what = f"{counted(event.blobs, 'blob')}, {size(event.size_bytes)}"
                 return f"Image {short(event.root)} ({what}) from {event.source}"

@@ -163,6 +163,8 @@ class Tally:
         """Count an event, which is of this step, if of any; `now` is on the monotonic clock."""
         with self.lock:
             if self.copies is not None and self.copies.add(event):
+                if isinstance(event, events.TargetFinished) and event.error:
+                    self._finished(event)  # what was on its way does not come
                 return
             match event:
                 case events.CopyStarted():

@@ -41,6 +41,8 @@ from oci_push.sources.table import GRAMMAR
 
 AT_ONCE = 8
 """How many images go at once where nobody says: most of an image's time is spent waiting for one answer."""
+_ASK_AT_ONCE = 32
+"""How many tags are asked for at once where a registry is far; nearby its own limit is lower (`transport.limits`)."""
 _LIST_FROM = 8
 """From how many tags of a repository on its list is read: it tells of a thousand in one request."""
 
@@ -81,7 +83,10 @@ class CopyOptions(Struct, frozen=True):
 
 
 class CopyRow(Struct, frozen=True):
-    """What became of one tag of a target, or of a target without tags; `bytes_sent` are told in one row of several."""
+    """What became of one tag of a target, or of a target without tags; `bytes_sent` are told in one row of several.
+
+    `before` is the digest that the image had, where it went out under another.
+    """
 
     source: str
     repository: Repository
@@ -90,6 +95,7 @@ class CopyRow(Struct, frozen=True):
     outcome: CopyOutcome
     bytes_sent: int = 0
     error: OciPushError | None = None
+    before: Digest | None = None
 
     @property
     def name(self) -> str:
@@ -160,12 +166,14 @@ class _Copying:
         self._options = options
         self._lists = lists
         self._is_alone = False
+        self._context: Context | None = None
         self._rows: dict[int, CopyRow] = {}
         self._referrers = ReferrerCopy(pusher, lists, options.push)
 
     def copy(self, context: Context, items: Sequence[CopyItem]) -> Copied:
         """Do all of it."""
         wishes = _wishes(items)
+        self._context = context
         self._is_alone = len({one.item.source for one in wishes}) <= 1
         if not self._is_alone:
             self._emit(CopyStarted(len(wishes)))
@@ -175,7 +183,7 @@ class _Copying:
         jobs = [partial(self._copy_image, image=image) for image in images]
         for image, outcome in zip(images, run_all(context, jobs, limit=self._options.at_once), strict=True):
             if isinstance(outcome.error, OciPushError):
-                self._end(image.wishes, CopyOutcome.NOT_REACHED, error=outcome.error)
+                self._end(image.wishes, CopyOutcome.FAILED, error=outcome.error)
             elif outcome.error is not None:
                 raise outcome.error
         rows = tuple(self._rows[number] for number in range(len(wishes)))
@@ -207,7 +215,7 @@ class _Copying:
         """Ask what each source names, once, and put together what names the same image."""
         sources = dict.fromkeys((one.item.source, one.item.registry) for one in wishes)
         jobs = [partial(self._look, source=source, registry=registry) for source, registry in sources]
-        outcomes = dict(zip(sources, run_all(context, jobs, limit=self._options.at_once), strict=True))
+        outcomes = dict(zip(sources, run_all(context, jobs, limit=_ASK_AT_ONCE), strict=True))
         images: dict[tuple[object, ...], _Image] = {}
         wanted: dict[tuple[object, ...], list[_Wish]] = {}
         for one in wishes:
@@ -252,24 +260,23 @@ class _Copying:
         if wishes:
             unit = self._unit(image, wishes, before)
             done = perform(unit, self._pusher, context, self._emit)
-            copied += self._end_pushed(unit, done, wishes)
+            copied += self._end_pushed(unit, done, wishes, image.digest)
             manifests = done.manifests
         if self._options.referrers and image.origin is not None and image.digest is not None and copied:
             targets = dict.fromkeys((one.target.repository, one.target.registry) for one in copied)
-            self._referrers.copy(
-                context,
-                self._emit,
-                image.origin,
-                [self._lists.target(*one) for one in targets],
-                manifests or self._referrers.manifests_of(context, image.origin, image.digest, image.media_type),
-            )
+            sides = [self._lists.target(*one) for one in targets]
+            try:
+                known = manifests or self._referrers.manifests_of(context, image.origin, image.digest, image.media_type)
+                self._referrers.copy(context, self._emit, image.origin, sides, known)
+            except OciPushError as error:  # a stop as well: the image is there, and what belongs to it may not be
+                self._referrers.fail(error)
 
     def _left(self, context: Context, image: _Image) -> tuple[list[_Wish], dict[int, Digest | None]]:
         """Return what of an image is not there under its tag, and what those tags name, by the number of the wish."""
         if image.digest is None or not image.item.is_whole:
             return list(image.wishes), {}
         tagged = [one for one in image.wishes if one.tag]
-        outcomes = run_all(context, [partial(self._where, wish=one) for one in tagged], limit=self._options.at_once)
+        outcomes = run_all(context, [partial(self._where, wish=one) for one in tagged], limit=_ASK_AT_ONCE)
         before = {one.number: outcome.get() for one, outcome in zip(tagged, outcomes, strict=True)}
         left: list[_Wish] = []
         for one in image.wishes:
@@ -311,14 +318,18 @@ class _Copying:
             changes=image.item.changes,
         )
 
-    def _end_pushed(self, unit: PushUnit, done: UnitResult, wishes: Sequence[_Wish]) -> list[_Wish]:
-        """Make rows of a push's results; return what is there now."""
+    def _end_pushed(
+        self, unit: PushUnit, done: UnitResult, wishes: Sequence[_Wish], digest: Digest | None
+    ) -> list[_Wish]:
+        """Make rows of a push's results; return what is there now. `digest` is what the source names."""
         copied: list[_Wish] = []
+        before = done.changed.before if done.changed is not None else digest
         results = dict(zip(((t.repository, t.registry) for t in unit.targets), done.results, strict=False))
         counted: set[int] = set()
         for one in wishes:
             result = results.get((one.target.repository, one.target.registry))
             row = _row(one, result, done)
+            row = replace(row, before=before) if before != row.digest is not None else row
             if result is not None and id(result) not in counted:
                 counted.add(id(result))
                 row = replace(row, bytes_sent=sum(blob.bytes_sent for blob in result.blobs))
@@ -339,8 +350,9 @@ class _Copying:
                 self._put(one.number, one.row(outcome, digest, error))
 
     def _put(self, number: int, row: CopyRow) -> None:
-        self._rows[number] = row
-        if not self._is_alone:
+        is_over = row.outcome is CopyOutcome.FAILED and self._context is not None and self._context.is_cancelled
+        self._rows[number] = row = replace(row, outcome=CopyOutcome.NOT_REACHED) if is_over else row
+        if not (self._is_alone or is_over):
             error = str(row.error or "")
             self._emit(TagCopied(row.source, row.repository, row.tag, row.digest, row.outcome, error))
 

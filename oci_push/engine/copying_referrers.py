@@ -19,7 +19,7 @@ from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitTarget, perform
 from oci_push.errors import OciPushError
-from oci_push.events import Emit
+from oci_push.events import Emit, Event, LogMessage, RetryScheduled
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -115,9 +115,9 @@ class ReferrerCopy:
             if not level or not others:
                 return
             if len(seen) > MAX_MANIFESTS:
-                self._fail(OciPushError(f"{origin.repository}: more than {MAX_MANIFESTS} referrers of one image"))
+                self.fail(OciPushError(f"{origin.repository}: more than {MAX_MANIFESTS} referrers of one image"))
                 return
-        self._fail(OciPushError(f"{origin.repository}: referrers refer to one another more than {MAX_DEPTH} deep"))
+        self.fail(OciPushError(f"{origin.repository}: referrers refer to one another more than {MAX_DEPTH} deep"))
 
     def manifests_of(self, context: Context, origin: Side, digest: Digest, media_type: str) -> tuple[Digest, ...]:
         """Return the manifests of an image that is not pushed: of an index what it lists, its own digest last."""
@@ -150,7 +150,7 @@ class ReferrerCopy:
             listed = {one: self._listed(context, one, subject, found) for one in wanted}
         except OciPushError as error:
             context.check()
-            self._fail(error)
+            self.fail(error)
             return []
         for one in found:
             missing = [target for target in wanted if (one.digest, one.tag) not in listed[target]]
@@ -223,10 +223,11 @@ class ReferrerCopy:
                 is_final=True,
                 options=self._options,
             )
-            done = perform(unit, self._pusher, context, emit)
+            done = perform(unit, self._pusher, context, _quieter(emit))
             if done.error is not None:
                 context.check()
-                self._fail(done.error)
+                what = one.kind if one.kind != "other" else "referrer"
+                self.fail(done.error.with_more(f"; this is of the {what} {one.tag or one.digest}"))
                 return ()
         with self._lock:
             if (origin, one.digest, one.tag) not in self._counted:
@@ -237,12 +238,23 @@ class ReferrerCopy:
             return self.manifests_of(context, origin, one.digest, one.media_type)
         except OciPushError as error:
             context.check()
-            self._fail(error)
+            self.fail(error)
             return ()
 
-    def _fail(self, error: OciPushError) -> None:
+    def fail(self, error: OciPushError) -> None:
+        """Note why something that refers to an image has not come along."""
         with self._lock:
             self._errors.append(error)
+
+
+def _quieter(emit: Emit) -> Emit:
+    """Return a listener that is told what a person must know: what goes well is counted."""
+
+    def tell(event: Event) -> None:
+        if isinstance(event, LogMessage | RetryScheduled):
+            emit(event)
+
+    return tell
 
 
 def is_referrer_tag(tag: str) -> bool:

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from around import two_platforms
-from copying import many, one_image, rooted
+from copying import many, one_image, referrer, rooted
 from equipment.faults import Answer, Fault
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import LayoutWriter, layer
 from program import program
 from published import check_json
+from pushing import Pushing
 
+from oci_push.engine.copying import CopyItem, CopyOptions, copy
 from oci_push.engine.copying_report import CopyReport
+from oci_push.engine.pulling import Pull
+from oci_push.engine.unit import UnitTarget
+from oci_push.errors import DeniedError, exit_code
+from oci_push.events import TagCopied
 from oci_push.forms import decode
 from oci_push.model.manifest import Manifest
+from oci_push.model.reference import Repository
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).with_name("oci-push")
@@ -113,6 +121,36 @@ def test_a_copy_that_was_killed_is_gone_on_with(tmp_path: Path) -> None:
         assert asked(source, "HEAD", "/manifests/1") == 120
         assert asked(source, "GET", "/manifests/") == asked(target, "PUT", "/manifests/") == 120 - before
         assert asked(target, "HEAD", "/manifests/1") == before  # those that are listed
+
+
+def test_a_copy_that_is_stopped_tells_what_it_did_and_that_the_rest_can_follow(tmp_path: Path) -> None:
+    with Sandbox() as source, Sandbox() as target:
+        many(source, 120, tmp_path)
+        words = ["copy", f"{source.address}/src", f"{target.address}/dst", "--all-tags", "--no-referrers", "--json"]
+        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
+        pipe = subprocess.PIPE
+        with subprocess.Popen([PROGRAM, *words], env=env, stdout=pipe, stderr=pipe, text=True) as child:
+            assert target.traffic.wait_until(lambda seen: seen.count(method="PUT", path_pattern="/manifests/") > 10)
+            child.send_signal(signal.SIGINT)
+            out, said = child.communicate(timeout=300)
+        done = decode(out, CopyReport)
+        assert child.returncode == done.exit_code == 130
+        assert done.counts["copied"] == len(target.store.tags("dst"))
+        assert done.counts["copied"] + done.counts["not reached"] == 120
+        assert said.count("stopped by SIGINT") == 1
+        assert "the same command goes on where this one stopped" in said
+
+
+def test_of_many_failures_only_some_are_told_and_all_are_in_the_report(tmp_path: Path) -> None:
+    with Sandbox() as source, Sandbox() as target:
+        many(source, 30, tmp_path)
+        target.faults.add(Fault("PUT", "/manifests/", times=0, action=Answer(403)))
+        words = (f"{source.address}/src", f"{target.address}/dst", "--all-tags", "--report", "report.json")
+        said = copied(*words, folder=tmp_path, code=1).stderr
+        assert said.count("error: ") == 20
+        assert "and 10 more failed; --json and --report FILE have them all" in said
+        written = json.loads((tmp_path / "report.json").read_text())
+        assert sum(one["error"] is not None for one in written["tags"]) == 30
 
 
 def test_tags_that_the_target_lists_are_not_asked_for(tmp_path: Path) -> None:
@@ -231,6 +269,9 @@ def test_two_platforms_make_a_new_index_and_its_digest_is_told(tmp_path: Path) -
         assert [one.digest for one in made.children] == [root.children[0].digest, root.children[2].digest]
         assert f"{target.address}/dst:1@{made.digest}" in done.stdout
         assert f"digest {root.digest} -> {made.digest}" in done.stderr
+        assert "1 copied, 1 under another digest" in done.stderr
+        (told,) = report(*words, folder=tmp_path).tags
+        assert (told.outcome, told.before, told.digest) == ("unchanged", root.digest, made.digest)
         assert target.store.manifest("dst", root.children[1].digest) is None
 
 
@@ -246,7 +287,27 @@ def test_a_sparse_copy_keeps_the_index_where_the_registry_takes_it(takes: bool, 
         assert ("this registry wants all of an index" in done.stderr) is not takes
 
 
+def test_copies_are_saved_in_a_layout_too(tmp_path: Path) -> None:
+    with Sandbox() as source:
+        digests = many(source, 3, tmp_path)
+        referrer(source, Manifest.parse(source.store.manifest("src", "1.1") or b""), "text/about", tmp_path)
+        layout = f"oci:{tmp_path / 'saved'}"
+        done = copied(f"{source.address}/src:1.[01]", layout, folder=tmp_path)
+        assert done.stdout.splitlines() == [f"{layout}:1.{n}  {digests[n]}" for n in (0, 1)]
+        done = copied(f"{source.address}/src:1.1", f"{source.address}/src:1.2", layout, "--referrers", folder=tmp_path)
+        assert "with 1 referrer" in done.stderr
+        listed = json.loads((tmp_path / "saved/index.json").read_bytes())["manifests"]
+        assert len(listed) == 4
+        check_json(copied(f"{source.address}/src:1.1", layout, "--json", folder=tmp_path).stdout, Pull)
+
+
 REFUSED = {
+    "only what a layout lacks": (("HOST/src:1.0", "oci:dst", "--only-missing"), "--only-missing has no effect"),
+    "a report of files": (("HOST/src:1.0", "oci:dst", "--report", "r.json"), "--report has no effect"),
+    "stdout": (("HOST/src:1.0", "oci-archive:-"), "copy writes no archive to stdout"),
+    "referrers for docker": (("HOST/src:1.0", "docker-archive:x.tar", "--referrers"), "--referrers has no effect"),
+    "with and without": (("HOST/src:1.0", "HOST/dst", "--referrers", "--no-referrers"), "--referrers has no effect"),
+    "nothing to save": (("oci:dst",), "nothing is named that would be copied"),
     "no destination": (("HOST/src:1",), "no DESTINATION"),
     "a tag for many": (("HOST/src:*", "HOST/dst:1"), "names a tag, and there may be many images"),
     "one tag for two": (("HOST/src:1.0", "HOST/src:1.1", "HOST/dst:1"), "both go to"),
@@ -312,3 +373,38 @@ def test_the_display_counts_tags(tmp_path: Path) -> None:
         events = [json.loads(line)["event"] for line in done.stderr.splitlines()]
         assert [one["tags"] for one in events if one["type"] == "copy_started"] == [3]
         assert sorted(one["tag"] for one in events if one["type"] == "tag_copied") == ["1.0", "1.1", "1.2"]
+
+
+def test_a_program_copies_to_several_targets_of_which_one_fails(tmp_path: Path) -> None:
+    with Sandbox() as source, Sandbox() as good, Sandbox() as bad:
+        root = Manifest.parse(source.store.manifest("src", many(source, 1, tmp_path)[0]) or b"")
+        about = referrer(source, root, "text/about", tmp_path)
+        bad.faults.add(Fault("PUT", "/manifests/", times=0, action=Answer(403)))
+        targets = tuple(
+            UnitTarget(Repository(one.address, "dst"), tags) for one, tags in ((good, ("1", "2")), (bad, ("1",)))
+        )
+        pushing = Pushing()
+        with pushing.pusher() as pusher:
+            item = CopyItem(f"docker://{source.address}/src:1.0", targets)
+            done = copy(pusher.context, pusher, [item], pushing.events.append)
+        assert [row.outcome for row in done.rows] == ["copied", "copied", "failed"]
+        assert isinstance(done.rows[2].error, DeniedError)
+        assert exit_code(done.errors) == 1
+        assert good.store.tags("dst") == ("1", "2")
+        assert good.store.manifest("dst", about.digest) == about.raw
+        assert done.referrers.counts == {"other": 1}
+        assert asked(source, "GET", "/blobs/") == 3 + 2  # each once, for both targets
+
+
+def test_a_row_is_told_in_the_order_of_the_items_whatever_ends_first(tmp_path: Path) -> None:
+    with Sandbox() as source, Sandbox() as target:
+        many(source, 6, tmp_path)
+        names = [f"1.{number}" for number in (5, 0, 3)]
+        repository = Repository(target.address, "dst")
+        items = [CopyItem(f"docker://{source.address}/src:{one}", (UnitTarget(repository, (one,)),)) for one in names]
+        pushing = Pushing()
+        with pushing.pusher() as pusher:
+            done = copy(pusher.context, pusher, items, pushing.events.append, CopyOptions(at_once=3))
+        assert [row.tag for row in done.rows] == names
+        told = [event.tag for event in pushing.events if isinstance(event, TagCopied)]
+        assert sorted(told) == sorted(names)

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from around import two_platforms
 from copying import SBOM, SIGNATURE, listed, lists, many, one_image, put, referrer, referring, rooted
-from equipment.faults import Answer, Fault
+from equipment.faults import Answer, Fault, Stall
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from program import program
+from pushing import Pushing
 
+from oci_push.engine.copying import CopyItem
+from oci_push.engine.copying import copy as copy_items
+from oci_push.engine.unit import UnitTarget
+from oci_push.errors import Cancelled, exit_code
+from oci_push.events import ignore
 from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
+from oci_push.model.reference import Repository
+from oci_push.runtime.clock import SystemClock
+from oci_push.runtime.context import Context
 
 NO_LISTS = SandboxOptions(referrers=False)
 KINDS = {"registry's list": SandboxOptions(), "list under a tag": NO_LISTS}
@@ -180,7 +190,7 @@ def test_a_referrer_that_cannot_be_read_is_told_and_the_rest_is_copied(tmp_path:
         sbom, signature = refer(source, root, tmp_path, SBOM, SIGNATURE)
         source.store.remove_blob("src", signature.layers[0].digest)
         said = copy(source, target, tmp_path, "--retries", "0", code=1)
-        assert f"/src@{signature.digest}" in said
+        assert f"; this is of the signature {signature.digest}\n" in said
         assert target.store.manifest("dst", "1") == root.raw
         assert referring(target, root.digest) == {str(sbom.digest)}
         answer = program(
@@ -228,3 +238,34 @@ def test_an_index_that_refers_to_an_image_is_copied_with_what_is_below(tmp_path:
         assert "with 2 referrers" in copy(source, target, tmp_path)
         assert target.store.manifest("dst", index.digest) == index.raw
         assert referring(target, below.digest) == {str(signed.digest)}
+
+
+def test_an_index_that_is_there_and_cannot_be_read_is_no_copy_without_referrers(tmp_path: Path) -> None:
+    with Sandbox() as source, Sandbox() as target:
+        root = rooted(source, two_platforms(tmp_path / "image"), "1")
+        copy(source, target, tmp_path)
+        source.faults.add(Fault("GET", f"/manifests/{root.digest}", times=0, action=Answer(500)))
+        said = copy(source, target, tmp_path, "--retries", "0", code=1)
+        assert "1 unchanged" in said
+        assert f"error: {source.address}/src@{root.digest}" in said
+
+
+def test_a_copy_that_is_stopped_at_its_referrers_is_not_done(tmp_path: Path) -> None:
+    with Sandbox() as source, Sandbox() as target:
+        root = rooted(source, one_image(tmp_path / "image"), "1")
+        refer(source, root, tmp_path, SIGNATURE)
+        source.faults.add(Fault("GET", "/referrers/", times=0, action=Stall(600)))
+        context = Context(SystemClock(), what="test")
+
+        def stop() -> None:
+            source.traffic.wait_until(lambda traffic: traffic.count(path_pattern="/referrers/") > 0)
+            context.cancel(Cancelled("stopped"))
+
+        item = CopyItem(f"docker://{source.address}/src:1", (UnitTarget(Repository(target.address, "dst"), ("1",)),))
+        pushing, stopper = Pushing(context=context), threading.Thread(target=stop)
+        with pushing.pusher() as pusher:
+            stopper.start()
+            done = copy_items(context, pusher, [item], ignore)
+            stopper.join()
+        assert [row.outcome for row in done.rows] == ["copied"]
+        assert exit_code(done.errors) > 1
