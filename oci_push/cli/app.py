@@ -29,6 +29,15 @@ GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
         "exists": ("Tell by the exit code whether images exist.", "digest:exists"),
         "diff": ("Compare two images.", "diff:diff"),
         "check": ("Check every digest, size and diff_id of an image.", "check:check"),
+        "attach": ("Attach files to an image: SBOMs, attestations, …", "attach:attach"),
+        "referrers": ("Show what refers to an image, as a tree.", "referrers:referrers"),
+        "artifact": (
+            "Files and folders in a registry, with names and types.",
+            {
+                "push": ("Push files and folders as one artifact.", "artifact:artifact_push"),
+                "pull": ("Write an artifact's files to a folder.", "artifact:artifact_pull"),
+            },
+        ),
         "tag": ("Give more tags to an image that is there.", "tag:tag"),
         "delete": ("Delete tags or manifests, after a look at them.", "delete:delete"),
         "annotate": ("Change the annotations of an image.", "annotate:annotate"),

@@ -60,6 +60,8 @@ def _summary(copied: Copied, seconds: float) -> str:
     """Return what came of a copy in one line."""
     counts = [(copied.count(outcome), words) for outcome, words in _SAID.items()]
     ended = ", ".join(f"{count} {words}" for count, words in counts if count)
+    changed = sum(row.before is not None for row in copied.rows)
+    ended += f", {changed} under another digest" if changed else ""
     sent = sum(row.bytes_sent for row in copied.rows)
     beside = f", with {told(copied.referrers)}" if copied.referrers.count else ""
     return f"{counted(len(copied.rows), 'tag')}: {ended}; {size(sent)} sent in {duration(seconds)}{beside}"

@@ -40,6 +40,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "See what is there and what would be sent, and write nothing",
                 "oci-push push oci:image registry.example.com/team/app:1.4 --plan",
             ),
+            Example(
+                "With its SBOM",
+                "oci-push push oci:image registry.example.com/team/app:1.4 --attach sbom.spdx.json",
+            ),
         ),
         "mirror": (
             Example("See what would be copied", "oci-push mirror mirror.yml --plan"),
@@ -145,6 +149,24 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "Say where the source of it is",
                 "oci-push index annotate registry.example.com/team/app:all org.opencontainers.image.source=https://example.com/app",
             ),
+        ),
+        "attach": (
+            Example("An SBOM, told by its content", "oci-push attach registry.example.com/team/app:1.4 sbom.spdx.json"),
+            Example(
+                "Anything else, by its type",
+                "oci-push attach registry.example.com/team/app:1.4 notes.md:text/markdown",
+            ),
+        ),
+        "referrers": (Example("All of it", "oci-push referrers registry.example.com/team/app:1.4"),),
+        "artifact push": (
+            Example(
+                "A file and a folder",
+                "oci-push artifact push notes.md:text/markdown manuals registry.example.com/team/notes:1"
+                " --type application/vnd.example.notes.v1",
+            ),
+        ),
+        "artifact pull": (
+            Example("To a new folder", "oci-push artifact pull registry.example.com/team/notes:1 --output notes"),
         ),
         "tags": (Example("All of a repository", "oci-push tags registry.example.com/team/app"),),
         "repos": (Example("Where the registry lists them", "oci-push repos registry.example.com"),),

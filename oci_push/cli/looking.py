@@ -48,6 +48,14 @@ class Access(Connection, frozen=True):
         return self.timeout or None
 
 
+class SendingAccess(Access, frozen=True):
+    """The same for commands that send files, with the patience of a push."""
+
+    def settings(self) -> Common:
+        """Return all options that a push has, with these."""
+        return self.common()
+
+
 class Looker(Struct, frozen=True):
     """A run's connections, and how to get at images and repositories by them."""
 

@@ -85,7 +85,10 @@ class CopyOptions(Struct, frozen=True):
 
 
 class CopyRow(Struct, frozen=True):
-    """What became of one tag of a target, or of a target without tags; `bytes_sent` are told in one row of several."""
+    """What became of one tag of a target, or of a target without tags; `bytes_sent` are told in one row of several.
+
+    `before` is the digest that the image had, where it went out under another.
+    """
 
     source: str
     repository: Repository
@@ -94,6 +97,7 @@ class CopyRow(Struct, frozen=True):
     outcome: CopyOutcome
     bytes_sent: int = 0
     error: OciPushError | None = None
+    before: Digest | None = None
 
     @property
     def name(self) -> str:
@@ -263,7 +267,7 @@ class _Copying:
         if wishes:
             unit = self._unit(image, wishes, before)
             done = self._act(unit, self._pusher, context, self._emit)
-            copied += self._end_pushed(unit, done, wishes)
+            copied += self._end_pushed(unit, done, wishes, image.digest)
             manifests = done.manifests
         if self._options.referrers and image.origin is not None and image.digest is not None and copied:
             targets = dict.fromkeys((one.target.repository, one.target.registry) for one in copied)
@@ -331,14 +335,18 @@ class _Copying:
             changes=image.item.changes,
         )
 
-    def _end_pushed(self, unit: PushUnit, done: UnitResult, wishes: Sequence[_Wish]) -> list[_Wish]:
-        """Make rows of a push's results; return what is there now."""
+    def _end_pushed(
+        self, unit: PushUnit, done: UnitResult, wishes: Sequence[_Wish], digest: Digest | None
+    ) -> list[_Wish]:
+        """Make rows of a push's results; return what is there now. `digest` is what the source names."""
         copied: list[_Wish] = []
+        before = done.changed.before if done.changed is not None else digest
         results = dict(zip(((t.repository, t.registry) for t in unit.targets), done.results, strict=False))
         counted: set[int] = set()
         for one in wishes:
             result = results.get((one.target.repository, one.target.registry))
             row = _row(one, result, done)
+            row = replace(row, before=before) if before != row.digest is not None else row
             if result is not None and id(result) not in counted:
                 counted.add(id(result))
                 row = replace(row, bytes_sent=sum(blob.bytes_sent for blob in result.blobs))

@@ -20,7 +20,8 @@ from oci_push.runtime.phases import seconds_of
 class CopiedTag(Struct, frozen=True):
     """What became of one tag, null for an image that goes by its digest alone.
 
-    `bytes_sent` are those of the image's blobs, told at the first of its tags in a repository.
+    `bytes_sent` are those of the image's blobs, told at the first of its tags in a repository. `before` is the digest
+    that the image had at the source, where it went out under another.
     """
 
     source: str
@@ -28,6 +29,7 @@ class CopiedTag(Struct, frozen=True):
     tag: str | None
     digest: Digest | None
     outcome: CopyOutcome
+    before: Digest | None
     bytes_sent: int
     error: ErrorForm | None
 
@@ -83,6 +85,7 @@ class CopyReport(Struct, frozen=True):
                     row.tag or None,
                     row.digest,
                     row.outcome,
+                    row.before,
                     row.bytes_sent,
                     ErrorForm.or_none(row.error),
                 )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -31,8 +31,6 @@ from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Repository
 from oci_push.model.source import SourceSpec
-from oci_push.protocol import referrers
-from oci_push.protocol.call import BytesBody
 from oci_push.providers.base import complete
 from oci_push.providers.families import find_family
 from oci_push.registry.clients import RegistryClients
@@ -49,8 +47,9 @@ from oci_push.sources.table import GRAMMAR, open_source
 from oci_push.transport.credentials import CredentialProvider, Lease, RefreshingCredential
 from oci_push.transport.settings import TransportSettings
 
-ANNOTATIONS_TYPE = "application/vnd.oci-push.annotations.v1"
-"""The artifact type of annotations that are attached to an image."""
+if TYPE_CHECKING:
+    from oci_push.sources.made import Content
+
 REPLICATION_S = 1800.0
 """How long a region is waited for where nobody says otherwise; most copies take minutes (ECR user guide)."""
 _ANY_DIGEST = Digest.of(b"")
@@ -102,13 +101,7 @@ def memory_folder(env: Mapping[str, str], home: Path | None) -> Path | None:
 class Pusher:
     """Push images in one run; close it at the end. Safe to use from several threads."""
 
-    def __init__(
-        self,
-        context: Context,
-        options: Options,
-        this_environment: Environment,
-        emit: Emit = ignore,
-    ) -> None:
+    def __init__(self, context: Context, options: Options, this_environment: Environment, emit: Emit = ignore) -> None:
         env, home, emit = this_environment.env, this_environment.home, discreet(emit)
         self.context = context
         self._options = options
@@ -211,13 +204,21 @@ class Pusher:
         return RefreshingCredential(self.context.clock, make)
 
     def plan(
-        self, source: ImageReader, targets: Sequence[PushTarget], context: Context, platform: Platform | None = None
+        self,
+        source: ImageReader,
+        targets: Sequence[PushTarget],
+        context: Context,
+        platform: Platform | None = None,
+        attach: Sequence[Content] = (),
     ) -> PushPlan:
-        """Read the image and lay out what would be done, without writing anything."""
-        graph = walk(context, source, platform=platform, foreign=self._options.foreign_layers, emit=self._emit)
+        """Read the image and lay out what would be done, without writing anything; `attach` is attached to its root."""
+        beside = [blob for one in attach for blob in one.blobs]
+        foreign = self._options.foreign_layers
+        graph = walk(context, source, platform=platform, foreign=foreign, beside=beside, emit=self._emit)
         self._tell_asked(asked.about_image(self._options.sources, graph.nodes))
         origin = source.origin if self._options.mount else None
-        return plan_push(graph, targets, origin=origin, remembered=self._remembered(graph.blobs, targets))
+        plan = plan_push(graph, targets, origin=origin, remembered=self._remembered(graph.blobs, targets))
+        return replace(plan, attached=tuple(one.about(graph.root.descriptor()) for one in attach)) if attach else plan
 
     def check(
         self, source: ImageReader, targets: Sequence[PushTarget], context: Context, platform: Platform | None = None
@@ -245,6 +246,7 @@ class Pusher:
         context: Context,
         platform: Platform | None = None,
         options: PushOptions | None = None,
+        attach: Sequence[Content] = (),
     ) -> tuple[PushPlan, tuple[PushResult, ...]]:
         """Check, plan and execute; what a source must make first goes out while it makes the rest."""
         self.check(source, targets, context, platform)
@@ -257,7 +259,7 @@ class Pusher:
                 return self._wanting(plan_repositories(blobs, targets, origin=None, remembered=remembered))
 
             ahead = send_ahead(context, source, plan_blobs, self._connections, self._emit)
-        plan = self.plan(source, targets, context, platform)
+        plan = self.plan(source, targets, context, platform, attach)
         return plan, self.execute(plan, source, context, options, ahead)
 
     def execute(
@@ -284,18 +286,6 @@ class Pusher:
             mounts = tuple({r: None for asked in work.mount_candidates.values() for r in asked})
             self._connections.want(work.target.endpoint, push=(work.target.repository,), pull=mounts)
         return works
-
-    def attach(
-        self, pushed: PushResult, endpoint: RegistryEndpoint, annotations: Mapping[str, str], context: Context
-    ) -> Digest:
-        """Attach annotations to a pushed image as an artifact that refers to it; the image itself stays as it is."""
-        subject = Descriptor(pushed.media_type, pushed.root, pushed.root_size)
-        referrer = referrers.make_referrer(subject, ANNOTATIONS_TYPE, annotations)
-        client = self._connections.repository(endpoint, pushed.repository)
-        if not client.has_blob(context, referrers.EMPTY):
-            client.upload(context, referrers.EMPTY, BytesBody(referrers.EMPTY_JSON))
-        client.put_manifest(context, referrer, str(referrer.digest))
-        return referrer.digest
 
     @contextmanager
     def open(
@@ -326,6 +316,11 @@ class Pusher:
             yield source
         finally:
             source.close()
+
+    @property
+    def reading(self) -> SourceSettings:
+        """Return how sources are read."""
+        return self._options.sources
 
     def _tell_asked(self, problems: Iterable[str]) -> None:
         for problem in problems:

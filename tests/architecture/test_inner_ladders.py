@@ -12,12 +12,12 @@ from oci_push.cli.app import COMMANDS
 from oci_push.cli.typed import every_command
 
 INNER: dict[str, tuple[tuple[str, ...], ...]] = {
-    # Values that know no other; those made of them; what a file says of many images.
+    # Values that know no other; those made of them; manifests; what a file says of many images, and what we make.
     "model": (
         ("digest", "display", "identity", "media", "platform", "versions"),
         ("*",),
         ("manifest", "source"),
-        ("mirroring",),
+        ("artifact", "mirroring"),
     ),
     # Values and one request; what a specification's section needs; what needs several sections.
     "protocol": (("call", "challenge", "credentials"), ("*",), ("referrers", "uploads")),
@@ -38,19 +38,19 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("base",),
         ("*",),
         ("layout", "remote", "tars"),
-        ("archive_images",),
-        ("docker_archive", "rewritten"),
+        ("archive_images", "folders"),
+        ("artifact_files", "docker_archive", "rewritten"),
         ("table",),
     ),
     # One blob, one tag, what a plan is; the push to one repository; to all of them; opening, planning and pushing.
     "engine": (
         ("*",),
         ("repository_push",),
-        ("verify",),
+        ("attaching", "verify"),
         ("push",),
         ("ahead", "replicate"),
         ("pusher", "regions"),
-        ("indexing", "machine", "saving*", "unit"),
+        ("artifacts", "indexing", "machine", "saving*", "unit"),
         ("editing", "copying_lists"),
         ("copying_referrers",),
         ("copying",),

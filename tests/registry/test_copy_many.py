@@ -269,6 +269,9 @@ def test_two_platforms_make_a_new_index_and_its_digest_is_told(tmp_path: Path) -
         assert [one.digest for one in made.children] == [root.children[0].digest, root.children[2].digest]
         assert f"{target.address}/dst:1@{made.digest}" in done.stdout
         assert f"digest {root.digest} -> {made.digest}" in done.stderr
+        assert "1 copied, 1 under another digest" in done.stderr
+        (told,) = report(*words, folder=tmp_path).tags
+        assert (told.outcome, told.before, told.digest) == ("unchanged", root.digest, made.digest)
         assert target.store.manifest("dst", root.children[1].digest) is None
 
 

@@ -55,6 +55,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Sand
             f"images:\n- {{from: '{sandbox.address}/team/*', to: '{sandbox.address}/copy/{{name}}', tags: '1.*'}}\n"
         )
         (folder / "sync.yml").write_text(f"{sandbox.address}: {{images: {{team/app: ['1.4']}}}}\n")
+        (folder / "sbom.spdx.json").write_text('{"spdxVersion": "SPDX-2.3"}')
+        (folder / "notes.md").write_text("notes")
+        (folder / "manuals").mkdir()
+        notes = f"{sandbox.address}/team/notes:1"
+        program("artifact", "push", "notes.md", notes, "--type", "application/vnd.example", cwd=folder)
         (folder / "config.json").write_text(json.dumps({"auths": {"registry.example.com": {}}}))
         yield folder, sandbox
 
