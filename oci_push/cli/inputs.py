@@ -60,6 +60,8 @@ def described_endpoints(
         is_given = bool(common.username) and host in {each.repository.host for each in destinations}
         try:
             endpoint = one.endpoint(with_login=not is_given)
+            if is_given and not endpoint.is_alone:
+                endpoint = one.with_headers(endpoint)
         except ConfigError as problem:
             if config.is_named:
                 raise

@@ -56,7 +56,7 @@ def login(
     def work(context: Context) -> int:
         # Somebody waits at the prompt: a registry that is away is said to be, not waited for.
         common = connection.common(retries=1)
-        with common.pusher(context, LineRenderer()) as pusher:
+        with common.pusher(context, LineRenderer(), hosts=(named.endpoint.host,)) as pusher:
             target = targets.reached(pusher, named, _SCRATCH)
             reached = target.endpoint
             session = pusher.clients.session(reached)

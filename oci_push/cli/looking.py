@@ -50,9 +50,12 @@ class Looker(Struct, frozen=True):
     context: Context
 
     @contextmanager
-    def image(self, text: str) -> Iterator[tuple[ImageReader, RepositoryClient | None]]:
-        """Open a SOURCE; with the client of its repository where that is in a registry."""
-        with self.pusher.open(text, self.context) as source:
+    def image(self, text: str, *, mirrors: bool = False) -> Iterator[tuple[ImageReader, RepositoryClient | None]]:
+        """Open a SOURCE; with the client of its repository where that is in a registry.
+
+        With `mirrors` it may come from where ``registries.conf`` says; who looks at a registry wants that one.
+        """
+        with self.pusher.open(text, self.context, mirrors=mirrors) as source:
             repository = repository_of(text)
             yield source, self.client(repository) if repository is not None else None
 
@@ -76,7 +79,7 @@ def looking(
     hosts = tuple(dict.fromkeys(one.host for one in named))
     described = endpoints(access, named)
     with common.pusher(
-        context, LineRenderer(quiet=True), endpoints=described, login_host=common.login_host(hosts)
+        context, LineRenderer(quiet=True), endpoints=described, login_host=common.login_host(hosts), hosts=hosts
     ) as pusher:
         yield Looker(pusher, context)
 

@@ -88,7 +88,7 @@ def push(
         login_host = common.login_host(hosts)
         with (
             reporting.following(context.clock, env, is_quiet=is_quiet, title=f"Push {source}") as follower,
-            common.pusher(context, follower.emit, endpoints=endpoints, login_host=login_host) as pusher,
+            common.pusher(context, follower.emit, endpoints=endpoints, login_host=login_host, hosts=hosts) as pusher,
         ):
             if plan:
                 show_plan(source, plan_unit(unit, pusher, context), common.report, as_json=delivery.as_json)

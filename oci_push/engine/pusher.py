@@ -17,11 +17,11 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oci_push.credentials.certificates import add_certificates, certificate_folders
-from oci_push.credentials.files import HELPER_AGE_S, AuthFiles
+from oci_push.credentials.files import AuthFiles
 from oci_push.engine.graph import walk
 from oci_push.engine.plan import PushPlan, PushTarget, RepositoryPlan, plan_push, plan_repositories
 from oci_push.engine.push import Ahead, PushOptions, PushResult, push
-from oci_push.errors import ConfigError, CredentialsError, OciPushError
+from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, Event, LogMessage, discreet, ignore
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -29,6 +29,7 @@ from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Repository
 from oci_push.model.source import SourceSpec
+from oci_push.model.traffic import AS_USUAL, Traffic
 from oci_push.protocol import referrers
 from oci_push.protocol.call import BytesBody
 from oci_push.providers.base import complete
@@ -42,9 +43,9 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sources import option_effects as asked
 from oci_push.sources.base import ImageReader
-from oci_push.sources.settings import SourceSettings
+from oci_push.sources.settings import ReadingPlace, SourceSettings
 from oci_push.sources.table import GRAMMAR, open_source
-from oci_push.transport.credentials import CredentialProvider, Lease, RefreshingCredential
+from oci_push.transport.credentials import CredentialProvider
 from oci_push.transport.settings import TransportSettings
 
 ANNOTATIONS_TYPE = "application/vnd.oci-push.annotations.v1"
@@ -60,7 +61,8 @@ class Options(Struct, frozen=True):
     """What a whole run may be told.
 
     `tls` applies to registries that have no settings of their own; `credential` overrides every login found, where
-    `login_host` is given those of that registry alone. `rehearsal` is the ``host:port`` of a sandbox that stands in for
+    `login_host` is given those of that registry alone. `traffic` goes before what a registry is described with, by its
+    host; under the empty name it is for all others. `rehearsal` is the ``host:port`` of a sandbox that stands in for
     every target. `remember` switches the memory of earlier runs, `foreign_layers` sends layers that their manifest says
     to fetch from elsewhere. What is asked of an image and has no effect on it is an error, and a warning where
     `is_lenient`: in a run of several images.
@@ -70,6 +72,7 @@ class Options(Struct, frozen=True):
     credential: Credential | None = None
     login_host: str = ""
     endpoints: Mapping[str, RegistryEndpoint] = field(default_factory=dict)
+    traffic: Mapping[str, Traffic] = field(default_factory=dict)
     sources: SourceSettings = field(default_factory=SourceSettings)
     transport: TransportSettings = field(default_factory=TransportSettings)
     blob_retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -117,7 +120,7 @@ class Pusher:
         self._logins = AuthFiles.discover(
             env, home=home, uid=this_environment.uid, run_command=command_runner(env, context.clock), emit=emit
         )
-        folder = self._cache_folder()
+        folder = memory_folder(env, home) if options.remember else None
         self._memory: Cache = NoCache()
         if folder:
             self._memory = SqliteCache(
@@ -181,9 +184,14 @@ class Pusher:
             tls = self._options.tls
         folders = certificate_folders(self._env, self._home)
         tls = add_certificates(tls, repository.host, folders, self._tell_once)
-        endpoint = replace(endpoint, credential=credential, tls=tls)
+        given_traffic = self._options.traffic.get(repository.host) or self._options.traffic.get("", AS_USUAL)
+        traffic = given_traffic.over(endpoint.traffic)
+        endpoint = replace(endpoint, credential=credential, tls=tls, traffic=traffic)
         if found is not None and found.kind != "auths" and credential is not None:
-            self._renewing.setdefault(endpoint, self._renewed(repository, credential, endpoint.family))
+            from oci_push.engine.renewed_logins import renewed
+
+            renewing = renewed(self._logins, self.context.clock, repository, credential, endpoint.family)
+            self._renewing.setdefault(endpoint, renewing)
         return endpoint
 
     def _tell_once(self, event: Event) -> None:
@@ -191,22 +199,6 @@ class Pusher:
         if event not in self._told:
             self._told.append(event)
             self._emit(event)
-
-    def _renewed(self, repository: Repository, first: Credential, family: str) -> CredentialProvider:
-        """Return the source of a login that a helper gave: the helper is asked again when it has aged or is refused."""
-        known = [first]
-
-        def make(context: Context) -> Lease:
-            if known:
-                return Lease(known.pop(), HELPER_AGE_S)
-            found = self._logins.find(repository, context, ask_again=True)
-            if found is None:
-                raise CredentialsError(
-                    f"{repository.host}: its credential helper has no login any more", hint="log in again"
-                )
-            return Lease(complete(found.credential, find_family(repository.host, family)), HELPER_AGE_S)
-
-        return RefreshingCredential(self.context.clock, make)
 
     def plan(
         self, source: ImageReader, targets: Sequence[PushTarget], context: Context, platform: Platform | None = None
@@ -297,10 +289,19 @@ class Pusher:
 
     @contextmanager
     def open(
-        self, text: str, context: Context, *, given: RegistryEndpoint | None = None, targets: int = 1
+        self,
+        text: str,
+        context: Context,
+        *,
+        given: RegistryEndpoint | None = None,
+        targets: int = 1,
+        mirrors: bool = True,
     ) -> Iterator[ImageReader]:
-        """Open a SOURCE; `targets` above one makes a registry's blobs be downloaded once and kept."""
-        source = self._open(GRAMMAR.parse(text), context, given, targets)
+        """Open a SOURCE; `targets` above one makes a registry's blobs be downloaded once and kept.
+
+        Without `mirrors` a registry is read itself, whatever ``registries.conf`` says.
+        """
+        source = self._open(GRAMMAR.parse(text), context, given, targets, mirrors=mirrors)
         try:
             settings = self._options.sources
             self._tell_asked(asked.about_level(settings, source.name, compresses=source.compresses))
@@ -339,7 +340,9 @@ class Pusher:
         there = client.head(context, tag)
         return there.digest if there else None
 
-    def _open(self, spec: SourceSpec, context: Context, given: RegistryEndpoint | None, targets: int) -> ImageReader:
+    def _open(
+        self, spec: SourceSpec, context: Context, given: RegistryEndpoint | None, targets: int, *, mirrors: bool
+    ) -> ImageReader:
         settings = replace(
             self._options.sources, digest_cache=self._memory, foreign_layers=self._options.foreign_layers
         )
@@ -347,8 +350,15 @@ class Pusher:
         def connect(repository: Repository) -> RepositoryClient:
             return self._connections.repository(self.endpoint(repository, given), repository)
 
+        places: tuple[ReadingPlace, ...] = ()
+        if mirrors and spec.kind == "registry":
+            from oci_push.engine.mirrors import reading_places
+
+            client = self._connections.repository
+            places = reading_places(spec.path, self._env, self._home, given, self.endpoint, client)
+        keeps, stdin = targets > 1, self._stdin
         return open_source(
-            spec, settings, context=context, emit=self._emit, stdin=self._stdin, connect=connect, keeps=targets > 1
+            spec, settings, context=context, emit=self._emit, stdin=stdin, connect=connect, keeps=keeps, places=places
         )
 
     def _remembered(
@@ -368,9 +378,6 @@ class Pusher:
                     paths = (own, *paths)
                 found[host, blob.digest] = tuple(Repository(target.repository.host, path) for path in paths)
         return found
-
-    def _cache_folder(self) -> Path | None:
-        return memory_folder(self._env, self._home) if self._options.remember else None
 
     @property
     def is_rehearsal(self) -> bool:

@@ -8,6 +8,7 @@ import ipaddress
 from msgspec import Struct, field
 
 from oci_push.model.identity import CloudIdentity
+from oci_push.model.traffic import AS_USUAL, Traffic
 from oci_push.secret import Secret
 
 
@@ -63,6 +64,7 @@ class RegistryEndpoint(Struct, frozen=True):
     `identity` is what a login is got from where the registry's cloud hands it out; `credential` wins over it.
     `is_alone` keeps it from getting any other login: whoever says how it is reached may not be trusted with those.
     `family` names the registry's family where its host does not tell (``harbor``, ``quay``); empty, the host decides.
+    `traffic` is what is said of the requests to it.
     """
 
     host: str
@@ -73,6 +75,7 @@ class RegistryEndpoint(Struct, frozen=True):
     identity: CloudIdentity | None = None
     is_alone: bool = False
     family: str = ""
+    traffic: Traffic = AS_USUAL
 
     @property
     def scheme(self) -> str:

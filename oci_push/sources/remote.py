@@ -27,14 +27,26 @@ _MOST_BREAKS = 4
 
 
 class RemoteSource(ImageReader):
-    """One image of a repository; with `spool` each blob is downloaded once and kept, for several targets."""
+    """One image of a repository; with `keep` each blob is downloaded once and kept, for several targets.
 
-    def __init__(self, client: RepositoryClient, reference: Reference, spool: SpoolSpace, *, keep: bool) -> None:
+    With `is_tried_once` the request for the root is not repeated.
+    """
+
+    def __init__(
+        self,
+        client: RepositoryClient,
+        reference: Reference,
+        spool: SpoolSpace,
+        *,
+        keep: bool,
+        is_tried_once: bool = False,
+    ) -> None:
         super().__init__(str(reference), spool)
         self._client = client
         self._reference = reference
         self._spool: SpoolSpace = spool
         self._keep = keep
+        self._is_tried_once = is_tried_once
         self._manifests: SingleFlight[str, Manifest] = SingleFlight()
         self._kept: SingleFlight[Digest, SpooledBody] = SingleFlight()
 
@@ -64,7 +76,8 @@ class RemoteSource(ImageReader):
         return self._kept.get(descriptor.digest, lambda: self._download(context, body))
 
     def _fetch(self, context: Context, reference: Reference) -> Manifest:
-        return self._manifests.get(reference.target, lambda: self._client.fetch(context, reference))
+        once = self._is_tried_once and reference is self._reference
+        return self._manifests.get(reference.target, lambda: self._client.fetch(context, reference, once=once))
 
     def _download(self, context: Context, body: _RemoteBody) -> SpooledBody:
         what = f"{self.name}: blob {body.blob.digest}"

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from oci_push.events import Emit
 from oci_push.model.digest import Digest
-from oci_push.model.reference import Repository
+from oci_push.model.reference import Reference, Repository
 from oci_push.model.source import SourceSpec
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
@@ -72,6 +72,14 @@ class SourceSettings(Struct, frozen=True):
 Connect: TypeAlias = Callable[[Repository], RepositoryClient]
 
 
+class ReadingPlace(Struct, frozen=True):
+    """One place to read an image of a registry: its `reference` there, and what gives the client of its repository."""
+
+    reference: Reference
+    connect: Callable[[], RepositoryClient]
+    is_mirror: bool = False
+
+
 class Opening(Struct, frozen=True):
     """One source that is opened: what was asked for, and what it is read with."""
 
@@ -83,3 +91,4 @@ class Opening(Struct, frozen=True):
     stdin: BinaryIO | None = None
     connect: Connect | None = None
     keeps: bool = False
+    places: tuple[ReadingPlace, ...] = ()

@@ -12,6 +12,8 @@ from oci_push.cli.app import COMMANDS
 from oci_push.cli.typed import every_command
 
 INNER: dict[str, tuple[tuple[str, ...], ...]] = {
+    # Single values; what describes bytes and names places; what is said of a registry.
+    "model": (("*",), ("descriptor",), ("manifest", "reference"), ("source", "traffic"), ("endpoint", "traffic_words")),
     # Values and one request; what a specification's section needs; what needs several sections.
     "protocol": (("call", "challenge", "credentials"), ("*",), ("referrers", "uploads")),
     # From one socket up to a request that is authenticated, limited and tried again.
@@ -27,7 +29,14 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     # A blob's upload, one repository, all registries of a run.
     "registry": (("*",), ("upload",), ("repository",), ("clients",)),
     # Reading and compressing; the forms of images; the table that opens them.
-    "sources": (("base",), ("*",), ("layout", "remote", "tars"), ("archive_images",), ("docker_archive",), ("table",)),
+    "sources": (
+        ("base",),
+        ("*",),
+        ("layout", "remote", "tars"),
+        ("archive_images", "mirrored"),
+        ("docker_archive",),
+        ("table",),
+    ),
     # One blob, one tag, what a plan is; the push to one repository; to all of them; opening, planning and pushing.
     "engine": (
         ("*",),
@@ -43,7 +52,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     # What decides (schedule, conditions, simulation) knows nothing of those that do.
     "runner": (("*",), ("attempts", "report"), ("hooks",), ("steps",), ("run",)),
     # What is printed; options and the frame of a command; what several commands share, and the commands.
-    "cli": (("ci", "words"), ("output",), ("command", "options"), ("*",)),
+    "cli": (("ci", "words"), ("output", "traffic_options"), ("command", "options"), ("*",)),
 }
 """Lowest rung first; `*` is whatever no other rung names."""
 
