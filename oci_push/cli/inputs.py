@@ -67,6 +67,10 @@ def described_endpoints(
                 raise
             warn(f"registry {one.name!r} of {config.path} is not used: {problem}", problem.hint)
             continue
+        if endpoint.is_alone:
+            for told in config.warnings:
+                if (told.line, told.column) == (one.location.line, one.location.column):
+                    warn(str(told), told.hint)
         tls = common.tls()
         found[host] = replace(
             endpoint,

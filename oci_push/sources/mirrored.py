@@ -72,7 +72,9 @@ class MirroredSource(ImageReader):
                 context.check()
                 if is_last:
                     raise
-                self._emit(LogMessage(f"{self.name} is not read from {place.reference}: {error}", "warning"))
+                if self._places[number].reference != place.reference:  # else it is tried once more, without TLS
+                    text = f"{self.name} is not read from {place.reference.repository.host}: {error}"
+                    self._emit(LogMessage(text, "warning"))
                 continue
             if place.is_mirror or place.reference != self._reference:
                 word = "the mirror " if place.is_mirror else ""
