@@ -29,7 +29,7 @@ from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Repository
 from oci_push.model.source import SourceSpec
-from oci_push.model.traffic import AS_USUAL, Traffic
+from oci_push.model.traffic import Traffic
 from oci_push.protocol import referrers
 from oci_push.protocol.call import BytesBody
 from oci_push.providers.base import complete
@@ -184,8 +184,7 @@ class Pusher:
             tls = self._options.tls
         folders = certificate_folders(self._env, self._home)
         tls = add_certificates(tls, repository.host, folders, self._tell_once)
-        given_traffic = self._options.traffic.get(repository.host) or self._options.traffic.get("", AS_USUAL)
-        traffic = given_traffic.over(endpoint.traffic)
+        traffic = endpoint.traffic_with(self._options.traffic)
         endpoint = replace(endpoint, credential=credential, tls=tls, traffic=traffic)
         if found is not None and found.kind != "auths" and credential is not None:
             from oci_push.engine.renewed_logins import renewed

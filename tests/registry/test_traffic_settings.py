@@ -385,6 +385,22 @@ class TestFound:
         program("push", "oci:image", f"{asking.address}/a:1", *allowed, cwd=folder, DOOR=TOKEN)
         assert carried(asking) == {TOKEN}
 
+    @pytest.mark.parametrize("way", ["push", "run"])
+    def test_what_the_user_typed_does_not_go_where_the_file_leads(
+        self, way: str, asking: Sandbox, image: Layout
+    ) -> None:
+        folder = image.path.parent
+        entry = {"name": "inner", "domain": "registry.invalid", "address": asking.address, "plain_http": True}
+        (folder / "oci-push.yaml").write_text(json.dumps({"registries": [entry]}))
+        step = "{type: push, candidate: 'oci:image', image_name: app, registry: inner, tag: x}"
+        (folder / "p.yml").write_text(f"version: '1.0'\nsteps:\n  p: {step}\n")
+        words = ("push", "oci:image", "registry.invalid/a:1") if way == "push" else ("run", "p.yml")
+        for given in (("-u", "sandbox", "--password-stdin"), ("-H", f"X-Front-Door@registry.invalid: {TOKEN}")):
+            done = program(*words, *given, "--retries=0", cwd=folder, code=None, stdin="sandbox")
+            assert done.returncode != 0
+        assert carried(asking) <= {None}
+        assert not [one for one in asking.traffic.requests if "authorization" in one.headers]
+
     def test_a_header_of_the_files_own_gets_no_login_of_the_users(self, asking: Sandbox, image: Layout) -> None:
         folder = image.path.parent
         self.write(folder, asking, "their-own-words")
