@@ -33,6 +33,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "See what would be sent, and send nothing",
                 "oci-push push oci:image registry.example.com/team/app:1.4 --plan",
             ),
+            Example(
+                "Through a front end that takes no large bodies, and few requests",
+                "oci-push push oci:image registry.example.com/team/app:1.4 --chunk-size 50m --requests-per-second 20",
+            ),
         ),
         "inspect": (
             Example(

@@ -16,6 +16,7 @@ from internet import Internet
 from program import program
 from pushing import LOGIN, Pushing, is_whole
 from rawserver import RawServer
+from wayproxy import WayProxy
 
 from oci_push.errors import ProtocolViolationError
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
@@ -275,6 +276,27 @@ class TestResolve:
         assert result.error is None
         assert set(network.connected) == {"8.8.8.8"}
 
+    @pytest.mark.parametrize(
+        ("proxy_is", "asked"),
+        [("http://proxy:3128", "8.8.4.4:443"), ("socks5h://proxy:1080", "8.8.4.4"), ("socks5://proxy:1080", "8.8.4.4")],
+    )
+    def test_a_tunnel_leads_to_the_address_and_the_certificate_is_the_hosts(
+        self, proxy_is: str, asked: str, image: Layout, tmp_path: Path
+    ) -> None:
+        authority = Authority(tmp_path / "ca")
+        options = SandboxOptions(ssl_context=authority.issue("r", hosts=("registry.example",)).server_context())
+        with Sandbox(options=options) as registry, WayProxy(registry.address) as proxy:
+            network = Internet({"proxy": "10.0.0.1"}, {"10.0.0.1": proxy.host})
+            tls = TlsConfig(ca_file=str(authority.path))
+            endpoints = {"registry.example": RegistryEndpoint("registry.example", tls=tls, traffic=MINE)}
+            pinned = {("registry.example", 443): ("8.8.4.4",)}
+            pushing = Pushing(endpoints=endpoints, env={"https_proxy": proxy_is}, network=network, pinned=pinned)
+            (result,) = pushing.push(image, "registry.example/a:1")
+            assert result.error is None
+            assert set(proxy.asked) == {asked}
+            assert not [head for head in proxy.heads if TOKEN.encode() in head]
+            assert carried(registry) == {TOKEN}
+
     def test_http_through_a_proxy_is_refused_as_the_proxy_resolves(self, image: Layout, registry: Sandbox) -> None:
         words = ("push", "oci:image", "registry.example:80/a:1", "--plain-http", "--resolve")
         env = {"http_proxy": f"http://{registry.address}"}
@@ -419,3 +441,22 @@ def test_a_host_that_a_step_names_is_reached_as_it_is_described(image: Layout, r
     program("run", "p.yml", "--config", "c.yaml", cwd=folder)
     assert is_whole(registry, "app", "x", image)
     assert {one.headers["user-agent"] for one in registry.traffic.requests} == {"builder/7"}
+
+
+def test_a_host_that_is_looked_into_or_logged_in_to_is_reached_as_it_is_described(tmp_path: Path) -> None:
+    with Sandbox(options=SandboxOptions(auth="basic")) as registry:
+        entry = {"name": "inner", "domain": "registry.example", "address": registry.address, "plain_http": True}
+        more = {"username": "sandbox", "password": "sandbox", "headers": {"X-Front-Door": TOKEN}}
+        (tmp_path / "c.yaml").write_text(json.dumps({"registries": [{**entry, **more}]}))
+        trusted = ("--config", "c.yaml")
+        explained = program("auth", "explain", "registry.example/team/app", *trusted, cwd=tmp_path)
+        assert "registry 'inner'" in explained.stdout
+        program("doctor", "registry.example/team/app", *trusted, cwd=tmp_path)
+        login = ("-u", "sandbox", "--password-stdin")
+        program("login", "registry.example", *login, *trusted, cwd=tmp_path, stdin="sandbox")
+        assert carried(registry) == {TOKEN}
+        registry.traffic.clear()
+        (tmp_path / "c.yaml").rename(tmp_path / "oci-push.yaml")
+        done = program("login", "registry.example", *login, cwd=tmp_path, code=None, stdin="sandbox")
+        assert done.returncode != 0
+        assert registry.traffic.count() == 0
