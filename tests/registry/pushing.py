@@ -57,6 +57,7 @@ class Pushing:
     events: list[Event] = field(default_factory=list)
     stall_s: float = 60.0
     at_once: int = 4
+    spare: int = 0
     endpoints: Mapping[str, RegistryEndpoint] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     policy: RetryPolicy = QUICK
@@ -102,7 +103,7 @@ class Pushing:
                 stall_s=self.stall_s,
                 near_requests=self.at_once,
                 far_requests=self.at_once,
-                spare_requests=0,
+                spare_requests=self.spare,
                 limit_bytes_per_s=self.limit_bytes_per_s,
                 env=self.env,
                 network=self.network,

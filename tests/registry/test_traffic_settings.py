@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from certificates import Authority
-from equipment.faults import Answer, Fault, Redirect
+from equipment.faults import Answer, Fault, Redirect, Stall
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
-from images import Layout, layer, make_layout, noise
+from images import Layout, layer, make_layout, make_raw_layout, noise
 from internet import Internet
-from program import program
+from program import program, until
 from pushing import LOGIN, Pushing, is_whole
 from rawserver import RawServer
 from wayproxy import WayProxy
 
-from oci_push.errors import ProtocolViolationError
+from oci_push.errors import OciPushError, ProtocolViolationError
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
+from oci_push.model.reference import Destination
 from oci_push.model.traffic import MountRule, Traffic
-from oci_push.runtime.clock import FakeClock
+from oci_push.runtime.clock import FakeClock, SystemClock
+from oci_push.runtime.context import Context
 from oci_push.secret import Secret
 
 UPLOADS = "/blobs/uploads/"
@@ -154,6 +158,35 @@ class TestPace:
             pushing = Pushing(clock=clock, endpoints=described(other, Traffic(requests_per_s=0.01)))
             pushing.push(image, f"{registry.address}/a:1")
             assert clock.waits == []
+
+
+def test_a_small_image_does_not_wait_for_large_ones_that_hold_every_place(tmp_path: Path, registry: Sandbox) -> None:
+    large = make_raw_layout(tmp_path / "large", *[noise(200_000, number) for number in range(4)])
+    small = make_raw_layout(tmp_path / "small", noise(2000, 9))
+    registry.faults.add(Fault("PUT", "/v2/large/blobs/", times=0, action=Stall(60, after=100_000)))
+    context = Context(SystemClock())
+    ended: list[str] = []
+
+    def push(image: Layout, name: str, context: Context) -> None:
+        with pusher.open(f"oci:{image.path}", context) as source:
+            pusher.push(source, pusher.targets([Destination.parse(f"{registry.address}/{name}:1")]), context)
+        ended.append(name)
+
+    def push_large() -> None:
+        with suppress(OciPushError):
+            push(large, "large", context)
+
+    def under_way() -> int:
+        return len([one for one in registry.traffic.select(method="PUT", path_pattern="^/v2/large/") if not one.done])
+
+    with Pushing(spare=1).pusher() as pusher:
+        working = threading.Thread(target=push_large)
+        working.start()
+        until(lambda: under_way() == 4)
+        push(small, "small", Context(SystemClock(), deadline=SystemClock().monotonic() + 30))
+        context.cancel()
+        working.join()
+    assert ended[0] == "small"
 
 
 class TestChunks:
