@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from oci_push.library.images import replicate as replicate
     from oci_push.library.pipelines import plan_pipeline as plan_pipeline
     from oci_push.library.pipelines import run_pipeline as run_pipeline
+    from oci_push.model.changes import AnnotationChange as AnnotationChange
+    from oci_push.model.changes import Changed as Changed
+    from oci_push.model.changes import Changes as Changes
+    from oci_push.model.changes import ConfigChanges as ConfigChanges
     from oci_push.model.digest import Digest as Digest
     from oci_push.model.endpoint import Credential as Credential
     from oci_push.model.endpoint import RegistryEndpoint as RegistryEndpoint
@@ -56,6 +60,7 @@ if TYPE_CHECKING:
     from oci_push.model.outcomes import ReplicaOutcome as ReplicaOutcome
     from oci_push.model.outcomes import Status as Status
     from oci_push.model.outcomes import TagOutcome as TagOutcome
+    from oci_push.model.platform import Platform as Platform
     from oci_push.model.reference import Reference as Reference
     from oci_push.model.reference import Repository as Repository
     from oci_push.providers.ecr.identity import AwsIdentity as AwsIdentity
@@ -93,9 +98,11 @@ _HOMES = {
     "oci_push.forms": "ErrorForm decode encode",
     "oci_push.library.images": "plan push replicate",
     "oci_push.library.pipelines": "plan_pipeline run_pipeline",
+    "oci_push.model.changes": "AnnotationChange Changed Changes ConfigChanges",
     "oci_push.model.digest": "Digest",
     "oci_push.model.endpoint": "Credential RegistryEndpoint TlsConfig",
     "oci_push.model.outcomes": "BlobOutcome ManifestOutcome ReplicaOutcome Status TagOutcome",
+    "oci_push.model.platform": "Platform",
     "oci_push.model.reference": "Reference Repository",
     "oci_push.providers.ecr.identity": "AwsIdentity EcrCreation",
     "oci_push.runner.report": (

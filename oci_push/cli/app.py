@@ -21,6 +21,8 @@ ABOUT = "Push container images to registries over HTTP: no daemon, no root."
 GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
     "Images": {
         "push": ("Push an image to one or several repositories.", "push:push"),
+        "copy": ("Copy images of registries, with what refers to them.", "copy:copy_command"),
+        "pull": ("Save images in an OCI layout or an archive.", "pull:pull"),
         "inspect": ("Show what an image consists of, and what refers to it.", "inspect:inspect"),
         "digest": ("Print the digest of what a reference names.", "digest:digest"),
         "exists": ("Tell by the exit code whether images exist.", "digest:exists"),

@@ -30,12 +30,46 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "oci-push push docker://registry.example.com/team/app:1.4 mirror.example.com/team/app:1.4",
             ),
             Example(
+                "Its layers in zstd on the way",
+                "oci-push push docker://registry.example.com/team/app:1.4 mirror.example.com/team/app:1.4-zstd"
+                " --recompress zstd",
+            ),
+            Example(
                 "See what would be sent, and send nothing",
                 "oci-push push oci:image registry.example.com/team/app:1.4 --plan",
             ),
             Example(
                 "Through a front end that takes no large bodies, and few requests",
                 "oci-push push oci:image registry.example.com/team/app:1.4 --chunk-size 50m --requests-per-second 20",
+            ),
+        ),
+        "copy": (
+            Example(
+                "From one registry to another, with signatures and SBOMs",
+                "oci-push copy registry.example.com/team/app:1.4 mirror.example.com/team/app",
+            ),
+            Example(
+                "All tags of a repository that match, and of those what is not there yet",
+                "oci-push copy 'registry.example.com/team/app:1.*' mirror.example.com/team/app --only-missing",
+            ),
+            Example(
+                "All that was made in the last month, and no signatures",
+                "oci-push copy registry.example.com/team/app mirror.example.com/team/app"
+                " --all-tags --newer-than 30d --no-referrers",
+            ),
+        ),
+        "pull": (
+            Example(
+                "An image with all its platforms, as an OCI layout",
+                "oci-push pull registry.example.com/team/app:1.4 oci:images",
+            ),
+            Example(
+                "A file that docker load and podman load take",
+                "oci-push pull registry.example.com/team/app:1.4 docker-archive:app.tar",
+            ),
+            Example(
+                "With its signatures and SBOMs, for a machine without a network",
+                "oci-push pull registry.example.com/team/app:1.4 oci-archive:app.oci.tar --referrers",
             ),
         ),
         "inspect": (

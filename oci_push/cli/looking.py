@@ -10,11 +10,12 @@ from msgspec import Struct
 
 from oci_push.api import this_environment
 from oci_push.cli import options
-from oci_push.cli.options import Connection
+from oci_push.cli.options import Common, Connection
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.words import SOURCE, SPEED, Option
 from oci_push.engine.pusher import Pusher
 from oci_push.errors import ConfigError
+from oci_push.events import Emit
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.platform import Platform
 from oci_push.model.reference import DOCKER_HUB, Destination, Reference, Repository, is_host, shown
@@ -36,6 +37,10 @@ class Access(Connection, frozen=True):
     username: options.Username = ""
     password_stdin: options.PasswordStdin = False
     timeout: Annotated[float, Option("Seconds for the whole command; 0: none.", min=0, under=SPEED)] = 0
+
+    def settings(self) -> Common:
+        """Return all options that a push has, with these."""
+        return self.common(retries=_RETRIES)
 
     @property
     def timeout_s(self) -> float | None:
@@ -69,17 +74,29 @@ class Looker(Struct, frozen=True):
 
 @contextmanager
 def looking(
-    context: Context, access: Access, *, sources: Sequence[str] = (), repositories: Sequence[Repository] = ()
+    context: Context,
+    access: Access,
+    *,
+    sources: Sequence[str] = (),
+    repositories: Sequence[Repository] = (),
+    emit: Emit | None = None,
 ) -> Iterator[Looker]:
-    """Give what is needed to look at `sources` and `repositories`, reached as oci-push.yaml and the options say."""
+    """Give what is needed to look at `sources` and `repositories`, reached as oci-push.yaml and the options say.
+
+    Without `emit` only warnings are told.
+    """
     if access.password_stdin and "-" in sources:
         raise ConfigError("--password-stdin and the source - cannot both read stdin")
     named = [one for one in map(repository_of, sources) if one is not None] + list(repositories)
-    common = access.common(retries=_RETRIES)
+    common = access.settings()
     hosts = tuple(dict.fromkeys(one.host for one in named))
     described = endpoints(access, named)
     with common.pusher(
-        context, LineRenderer(quiet=True), endpoints=described, login_host=common.login_host(hosts), hosts=hosts
+        context,
+        emit or LineRenderer(quiet=True),
+        endpoints=described,
+        login_host=common.login_host(hosts),
+        hosts=hosts,
     ) as pusher:
         yield Looker(pusher, context)
 

@@ -149,7 +149,7 @@ class Common(Connection, frozen=True):
     ] = ""
     compression_level: Annotated[int, Option("0: the algorithm's usual one.", metavar="LEVEL", under=SOURCE)] = 0
     format: Annotated[
-        str, Option("Of manifests built for a docker-archive.", choices=("auto", "docker", "oci"), under=SOURCE)
+        str, Option("Convert to this form; auto: as it is.", choices=("auto", "docker", "oci"), under=SOURCE)
     ] = "auto"
     tmpdir: Annotated[Path | None, Option("Folder for temporary files.", metavar="FOLDER", under=SOURCE)] = None
     no_mount: Annotated[bool, Option("Never mount blobs from other repositories.", under=SPEED)] = False

@@ -72,6 +72,11 @@ def say_bytes(raw: bytes) -> None:
         say_text(raw.decode("utf-8", "backslashreplace"))
 
 
+def is_result_shown() -> bool:
+    """Return whether stdout is shown to a person, and not read by a program or kept in a file."""
+    return isinstance(sys.stdout, Door) and sys.stdout.isatty()
+
+
 def tell(line: str) -> None:
     """Print one line for people, on stderr."""
     door = sys.stderr

@@ -10,16 +10,16 @@ from msgspec.structs import replace
 
 from oci_push.api import parse_destinations, this_environment
 from oci_push.cli.command import run_command, takes
+from oci_push.cli.conversion import Conversion
 from oci_push.cli.options import Common, Delivery, Family, split_regions
 from oci_push.cli.output import say, say_form
 from oci_push.cli.reporting import Follower, Reporting
 from oci_push.cli.wording import counted, size
-from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
+from oci_push.cli.words import SAFETY, TARGET, Argument, Option
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform, plan_unit
 from oci_push.errors import ConfigError, exit_code
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.platform import Platform
 from oci_push.runtime.context import Context
 from oci_push.sources.table import GRAMMAR
 
@@ -27,19 +27,17 @@ if TYPE_CHECKING:
     from oci_push.runner.report import PushReport
 
 
-@takes(Common, Delivery, Reporting)
+@takes(Conversion, Common, Delivery, Reporting)
 def push(
     source: Annotated[str, Argument(metavar="SOURCE", help=f"{GRAMMAR.known}.")],
     destination: Annotated[list[str], Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
     tag: Annotated[
         list[str] | None, Option("One more tag for every destination.", short="-t", metavar="TAG", under=TARGET)
     ] = None,
-    platform: Annotated[
-        list[str] | None, Option("Only this image of an index.", metavar="OS/ARCH[/VARIANT]", under=SOURCE)
-    ] = None,
     plan: Annotated[bool, Option("Show what would be done and write nothing.", under=SAFETY)] = False,
     family: Family = "",
     *,
+    conversion: Conversion,
     common: Common,
     delivery: Delivery,
     reporting: Reporting,
@@ -58,7 +56,7 @@ def push(
         reporting.check_with(common, env, is_plan=plan)
         form = common.export_form(env)
         destinations = parse_destinations(destination, tag or [])
-        wanted = _platform(platform)
+        changes = conversion.changes(common)
         regions = split_regions(delivery.regions)
         if regions and not common.wait_replication:
             from oci_push.engine.regions import fan_out
@@ -80,9 +78,10 @@ def push(
         unit = PushUnit(
             source,
             tuple(UnitTarget(one.repository, one.tags) for one in destinations),
-            platform=wanted,
+            platform=conversion.only(),
             served_in=regions if common.wait_replication else None,
             is_final=True,
+            changes=changes,
         )
         is_quiet = common.quiet or delivery.as_json
         login_host = common.login_host(hosts)
@@ -134,7 +133,7 @@ def _finish(
     def report() -> PushReport:
         from oci_push.runner.report import PushReport
 
-        return PushReport.of(source, done.results, done.replicas, done.trouble)
+        return PushReport.of(source, done.results, done.replicas, done.trouble, done.changed)
 
     rows = rows_of_push(done.results, follower.tally)
     if as_json:
@@ -169,17 +168,3 @@ def show_plan(source: str, plan: PushPlan, report: Path | None, *, as_json: bool
         for blob in work.blobs:
             asked = ", ".join(str(r) for r in work.mount_candidates.get(blob.digest, ()))
             say(f"  blob {blob.digest} {size(blob.size)}" + (f", mount from {asked}" if asked else ""))
-
-
-def _platform(texts: list[str] | None) -> Platform | None:
-    """Read ``--platform``: one, as no index of several is made."""
-    try:
-        found = tuple(dict.fromkeys(Platform.parse(part) for text in texts or () for part in text.split(",")))
-    except ValueError as problem:
-        raise ConfigError(f"--platform: {problem}", hint="such as linux/amd64") from problem
-    if len(found) > 1:
-        raise ConfigError(
-            f"--platform names {', '.join(map(str, found))}; one image goes out, and an index of several is not made",
-            hint="leave it out for all platforms, or push each to a tag of its own",
-        )
-    return found[0] if found else None

@@ -45,18 +45,21 @@ class Follower(Struct, frozen=True):
     tally: Tally
 
 
+Progress = Annotated[
+    str,
+    Option(
+        "How progress is shown on stderr: live on a terminal, else plain lines; json: events.",
+        choices=MODES,
+        acts=_speak,
+        under=OUTPUT,
+    ),
+]
+
+
 class Reporting(Struct, frozen=True):
     """What `push` and `run` can be told about showing."""
 
-    progress: Annotated[
-        str,
-        Option(
-            "How progress is shown on stderr: live on a terminal, else plain lines; json: events.",
-            choices=MODES,
-            acts=_speak,
-            under=OUTPUT,
-        ),
-    ] = "auto"
+    progress: Progress = "auto"
     report_format: Annotated[
         str, Option("The form of --report; json if not given.", choices=_FORMATS, under=OUTPUT)
     ] = ""

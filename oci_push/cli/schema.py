@@ -15,9 +15,11 @@ from oci_push.cli.words import Argument
 from oci_push.engine.change import Deletion, Tagging
 from oci_push.engine.checkup import Checkup
 from oci_push.engine.compare import Diff
+from oci_push.engine.copying_report import CopyReport
 from oci_push.engine.existence import Existence, NamedDigest
 from oci_push.engine.inspect import Inspection
 from oci_push.engine.listing import RepositoryList, TagList
+from oci_push.engine.pulling import Pull
 from oci_push.forms import schema as schema_of
 from oci_push.language.config_schema import config_schema
 from oci_push.language.language_schema import language_schema
@@ -33,8 +35,10 @@ LOOKS: Mapping[str, type[Struct]] = {
     "check": Checkup,
     "tags": TagList,
     "repos": RepositoryList,
+    "copy": CopyReport,
     "tag": Tagging,
     "delete": Deletion,
+    "pull": Pull,
 }
 """What commands print that look and change, by the command."""
 

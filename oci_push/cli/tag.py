@@ -58,7 +58,7 @@ def _tag(text: str, repository: Repository) -> str:
     if "/" in tag:
         raise ConfigError(
             f"{text!r} lies in another repository than {repository}",
-            hint=f"oci-push push docker://{repository}:… DESTINATION copies an image",
+            hint=f"oci-push copy {repository}:… DESTINATION copies an image",
         )
     try:
         return check_tag(tag)

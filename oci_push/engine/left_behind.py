@@ -61,7 +61,9 @@ def _tell(context: Context, client: RepositoryClient, nodes: Sequence[Manifest],
     if told:
         emit(
             LogMessage(
-                f"{client.repository}: {' and '.join(told)} stay behind: only the image itself is copied", "warning"
+                f"{client.repository}: {' and '.join(told)} stay behind: only the image itself is copied;"
+                " oci-push copy takes them along",
+                "warning",
             )
         )
 

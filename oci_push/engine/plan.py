@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from oci_push.engine.graph import ImageGraph
 from oci_push.model.descriptor import Descriptor
@@ -20,11 +20,15 @@ SMALL_BYTES = 256 * 1024
 
 
 class PushTarget(Struct, frozen=True):
-    """A repository, how it is reached, and the tags it gets; no tags: by digest only."""
+    """A repository, how it is reached, and the tags it gets; no tags: by digest only.
+
+    `before` is what tags name now, ``None`` for nothing, as far as somebody has asked: those are not asked for again.
+    """
 
     endpoint: RegistryEndpoint
     repository: Repository
     tags: tuple[str, ...]
+    before: Mapping[str, Digest | None] = field(default_factory=dict)
 
 
 class RepositoryPlan(Struct, frozen=True):
@@ -73,8 +77,10 @@ def plan_repositories(
 ) -> tuple[RepositoryPlan, ...]:
     """Return the plan for each repository that some blobs go to, as `plan_push` does for all of an image."""
     merged: dict[tuple[RegistryEndpoint, Repository], dict[str, None]] = {}
+    before: dict[tuple[RegistryEndpoint, Repository], dict[str, Digest | None]] = {}
     for target in targets:
         merged.setdefault((target.endpoint, target.repository), {}).update(dict.fromkeys(target.tags))
+        before.setdefault((target.endpoint, target.repository), {}).update(target.before)
     plans: list[RepositoryPlan] = []
     firsts: dict[RegistryEndpoint, int] = {}
     for number, ((endpoint, repository), tags) in enumerate(merged.items()):
@@ -91,7 +97,7 @@ def plan_repositories(
             asked = tuple(dict.fromkeys(one for one in known if one != repository and may(one, repository)))
             if asked:
                 candidates[blob.digest] = asked[:1] if blob.size <= SMALL_BYTES else asked
-        target = PushTarget(endpoint, repository, tuple(tags))
+        target = PushTarget(endpoint, repository, tuple(tags), before[endpoint, repository])
         plans.append(RepositoryPlan(target, blobs, candidates, first, frozenset(expected)))
         firsts.setdefault(endpoint, number)
     return tuple(plans)

@@ -38,10 +38,14 @@ _ROLLBACK_S = 30.0
 
 
 class PushOptions(Struct, frozen=True):
-    """How careful a push is: `verify` reads back what was pushed, `all_or_nothing` moves all tags or none."""
+    """How careful a push is: `verify` reads back what was pushed, `all_or_nothing` moves all tags or none.
+
+    `tells_what_stays` asks a source's registry what refers to the image and does not come along.
+    """
 
     verify: bool = False
     all_or_nothing: bool = False
+    tells_what_stays: bool = True
 
 
 class PushResult(Struct, frozen=True):
@@ -119,7 +123,7 @@ def push(
         _in_waves(context, pushes, push_whole)
 
     done = [one.work.target.repository for one in pushes if one.error is None]
-    if source.origin:
+    if source.origin and options.tells_what_stays:
         from oci_push.engine.left_behind import tell_what_stays  # only copies leave something behind
 
         tell_what_stays(context, clients, source.origin, done, plan.graph.nodes, emit)

@@ -19,10 +19,12 @@ from msgspec.structs import replace
 from oci_push.credentials.certificates import add_certificates, certificate_folders
 from oci_push.credentials.files import AuthFiles
 from oci_push.engine.graph import walk
+from oci_push.engine.places import Seen, remembered_places
 from oci_push.engine.plan import PushPlan, PushTarget, RepositoryPlan, plan_push, plan_repositories
 from oci_push.engine.push import Ahead, PushOptions, PushResult, push
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, Event, LogMessage, discreet, ignore
+from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
@@ -61,11 +63,10 @@ class Options(Struct, frozen=True):
     """What a whole run may be told.
 
     `tls` applies to registries that have no settings of their own; `credential` overrides every login found, where
-    `login_host` is given those of that registry alone. `traffic` goes before what a registry is described with, by its
-    host; under the empty name it is for all others. `rehearsal` is the ``host:port`` of a sandbox that stands in for
-    every target. `remember` switches the memory of earlier runs, `foreign_layers` sends layers that their manifest says
-    to fetch from elsewhere. What is asked of an image and has no effect on it is an error, and a warning where
-    `is_lenient`: in a run of several images.
+    `login_host` is given those of that registry alone. `traffic` goes before a registry's own, by host; under the empty
+    name it is for all others. `rehearsal` is the ``host:port`` of a sandbox that stands in for every target. `remember`
+    switches the memory of earlier runs, `foreign_layers` sends layers that their manifest says to fetch from elsewhere.
+    What is asked of an image and has no effect is an error, and a warning where `is_lenient`: in a run of several.
     """
 
     tls: TlsConfig = field(default_factory=TlsConfig)
@@ -294,15 +295,25 @@ class Pusher:
         *,
         given: RegistryEndpoint | None = None,
         targets: int = 1,
+        changes: Changes = NOTHING,
+        platform: Platform | None = None,
         mirrors: bool = True,
     ) -> Iterator[ImageReader]:
         """Open a SOURCE; `targets` above one makes a registry's blobs be downloaded once and kept.
 
+        `changes` are made while it is read; with them `platform` is the only image of an index that is read.
         Without `mirrors` a registry is read itself, whatever ``registries.conf`` says.
         """
-        source = self._open(GRAMMAR.parse(text), context, given, targets, mirrors=mirrors)
+        settings = self._options.sources
+        of_run = "format" in settings.asked and not changes.format
+        changes = replace(changes, format=settings.format) if of_run else changes
+        source = self._open(GRAMMAR.parse(text), context, given, targets, changes, mirrors=mirrors)
+        if changes != NOTHING:
+            from oci_push.sources.rewritten import RewrittenImage  # most images go out as they are
+
+            memory, lenient = replace(settings, digest_cache=self._memory), of_run and self._options.is_lenient
+            source = RewrittenImage(source, changes, memory, context, self._emit, platform, is_lenient=lenient)
         try:
-            settings = self._options.sources
             self._tell_asked(asked.about_level(settings, source.name, compresses=source.compresses))
             yield source
         finally:
@@ -333,18 +344,21 @@ class Pusher:
         stand_in = Repository(self._options.rehearsal, f"{repository.host.replace(':', '-').lower()}/{repository.path}")
         return PushTarget(RegistryEndpoint(self._options.rehearsal, None, TlsConfig(plain_http=True)), stand_in, tags)
 
-    def head(self, repository: Repository, tag: str, context: Context) -> Digest | None:
-        """Ask what a tag points at."""
-        client = self._connections.repository(self.endpoint(repository), repository)
-        there = client.head(context, tag)
-        return there.digest if there else None
-
     def _open(
-        self, spec: SourceSpec, context: Context, given: RegistryEndpoint | None, targets: int, *, mirrors: bool
+        self,
+        spec: SourceSpec,
+        context: Context,
+        given: RegistryEndpoint | None,
+        targets: int,
+        changes: Changes,
+        *,
+        mirrors: bool,
     ) -> ImageReader:
         settings = replace(
             self._options.sources, digest_cache=self._memory, foreign_layers=self._options.foreign_layers
         )
+        if changes.recompress:  # layers that are compressed at all are so once
+            settings = replace(settings, compression=changes.recompress, level=changes.level, format="auto")
 
         def connect(repository: Repository) -> RepositoryClient:
             return self._connections.repository(self.endpoint(repository, given), repository)
@@ -353,30 +367,17 @@ class Pusher:
         if mirrors and spec.kind == "registry":
             from oci_push.engine.mirrors import reading_places
 
-            client = self._connections.repository
-            places = reading_places(spec.path, self._env, self._home, given, self.endpoint, client)
+            ways = self.endpoint, self._connections.repository
+            places = reading_places(spec.path, self._env, self._home, given, *ways)
         keeps, stdin = targets > 1, self._stdin
         return open_source(
             spec, settings, context=context, emit=self._emit, stdin=stdin, connect=connect, keeps=keeps, places=places
         )
 
-    def _remembered(
-        self, blobs: Sequence[Descriptor], targets: Sequence[PushTarget]
-    ) -> Mapping[tuple[str, Digest], tuple[Repository, ...]]:
-        found: dict[tuple[str, Digest], tuple[Repository, ...]] = {}
+    def _remembered(self, blobs: Sequence[Descriptor], targets: Sequence[PushTarget]) -> Seen:
         if not self._options.mount or self._options.rehearsal:
-            return found
-        for target in targets:
-            host = target.endpoint.host
-            if not self._connections.can_mount(target.endpoint):
-                continue
-            for blob in blobs:
-                own = target.repository.path
-                paths = self._memory.find_mounts(host, blob.digest, own)
-                if self._memory.has_blob(host, own, blob.digest):
-                    paths = (own, *paths)
-                found[host, blob.digest] = tuple(Repository(target.repository.host, path) for path in paths)
-        return found
+            return {}
+        return remembered_places(self._memory, self._connections, blobs, targets)
 
     @property
     def is_rehearsal(self) -> bool:

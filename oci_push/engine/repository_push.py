@@ -81,7 +81,7 @@ class RepositoryPush:
     @cached_property
     def snapshot(self) -> TagSnapshot:
         """Return what is known of where the tags were."""
-        return TagSnapshot(self.client, self.root)
+        return TagSnapshot(self.client, self.root, self.work.target.before)
 
     def attempt(self, context: Context, *steps: Step) -> None:
         """Do steps until one fails; its failure is kept in `error`, explained where the vendor's interface can."""
@@ -93,6 +93,8 @@ class RepositoryPush:
             self.error = problem
             if "client" in self.__dict__:
                 self.error = self.client.explain(context, problem)
+                self.client.seen.forget(blob.digest for blob in self.work.blobs)
+                self.client.seen.forget(node.digest for node in self.nodes)
                 # Who pushes there again in this run does not multiply what was tried here.
                 self.client.session.gave_up(problem)
         self.seconds += context.clock.monotonic() - began
@@ -145,6 +147,8 @@ class RepositoryPush:
         put_tag = self._put_tag_unless_set if self.tags else self._put_tag
         if not self._has_root:
             self._put_root_with_tags(context)
+        else:
+            self.client.see_listed(context, self.root)  # a push that was killed may not have come to that
         left = [tag for tag in self.work.target.tags if tag not in self.tags]
         self.each(context, left, put_tag, stop_on_error=False)
 
@@ -161,10 +165,12 @@ class RepositoryPush:
         """Store a manifest under a tag or its digest, sending what of it turns out to be missing."""
         before = self.snapshot.before(target)
         self._repairing(context, manifest, lambda: self.client.put_manifest(context, manifest, target, before=before))
+        self.client.seen.add(manifest.digest)
 
     def send_again(self, context: Context, blob: Descriptor) -> None:
         """Send a blob that should be there and is not."""
         self.client.forget_blob(blob)
+        self.client.seen.forget([blob.digest])
         self.blobs[blob.digest] = send(context, self.client, self.source, blob, None)
         self.repaired.append(blob.digest)
         what = f"{self.client.repository}: blob {blob.digest.short}"
@@ -201,14 +207,15 @@ class RepositoryPush:
             return self.snapshot.look(inner, tag)
 
         def by_digest(inner: Context) -> bool:
-            return self.client.head(inner, str(self.root.digest), push=True) is not None
+            digest = self.root.digest
+            return self.client.seen.has(digest) or self.client.head(inner, str(digest), push=True) is not None
 
         def by_digest_if_far(inner: Context) -> bool | None:
             session.connect(inner)
             return by_digest(inner) if session.is_far else None
 
-        if not tag:
-            return by_digest(context)
+        if not tag or self.snapshot.knows(tag):
+            return self.snapshot.before(tag) == self.root.digest or by_digest(context)
         asked = run_all(context, [by_tag, by_digest_if_far], limit=2)
         if asked[0].get() == self.root.digest:
             return True
@@ -238,7 +245,8 @@ class RepositoryPush:
         # Largest first: a blob cannot be split over connections, so the longest decides when all are done. Beside them
         # the tags are asked for, which costs no time here, and is the only way to tell later what a push has moved.
         largest_first = sorted(waiting, key=lambda blob: -blob.size)
-        items: list[Descriptor | str] = [*largest_first, *self.work.target.tags[1:]]
+        unknown = [tag for tag in self.work.target.tags[1:] if not self.snapshot.knows(tag)]
+        items: list[Descriptor | str] = [*largest_first, *unknown]
         has_many_large = sum(blob.size > SMALL_BYTES for blob in largest_first) > _LARGE_AT_ONCE
         self.each(context, items, bring, at_once=_LARGE_AT_ONCE if has_many_large else None)
 
@@ -260,8 +268,15 @@ class RepositoryPush:
         while waiting:
             known = {node.digest for node in waiting}
             ready = [node for node in waiting if not any(child.digest in known for child in node.children)]
-            self.each(context, ready, self._put_by_digest)
+            self.each(context, [node for node in ready if not self._has_seen(node)], self._put_by_digest)
             waiting = [node for node in waiting if node not in ready]
+
+    def _has_seen(self, node: Manifest) -> bool:
+        """Return whether another image of this run has brought a manifest here."""
+        is_there = self.client.seen.has(node.digest)
+        if is_there:
+            self.emit(ManifestDone(self.client.repository, node.digest, ManifestOutcome.EXISTS))
+        return is_there
 
     def _put_by_digest(self, context: Context, node: Manifest) -> None:
         self.put(context, node, str(node.digest))

@@ -55,11 +55,11 @@ def transfer(
     """
     started = context.clock.monotonic()
     emit(BlobStarted(client.repository, blob.digest, blob.size, kind))
-    with client.turn(context, blob) as elsewhere:
-        is_here = elsewhere == client.repository
-        near = (elsewhere,) if elsewhere and not is_here else ()
-        candidates = tuple(dict.fromkeys((*near, *mount_candidates)))
-        result = _bring(context, client, source, blob, candidates, ask=ask or is_here)
+    with client.seen.turn(context, blob.digest) as is_here:
+        if is_here:  # another image of this run has brought it
+            result = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
+        else:
+            result = _in_turn(context, client, source, blob, mount_candidates, ask=ask)
     if result.outcome is not BlobOutcome.UPLOADED:
         client.drop_upload(context, blob)
     emit(BlobDone(client.repository, blob.digest, blob.size, result.outcome, result.mounted_from, kind))
@@ -100,6 +100,22 @@ def send(
         bytes_resent=max(0, sent.bytes_sent + wasted + sent.bytes_found - blob.size),
         bytes_found=sent.bytes_found,
     )
+
+
+def _in_turn(
+    context: Context,
+    client: RepositoryClient,
+    source: ImageReader,
+    blob: Descriptor,
+    mount_candidates: Sequence[Repository],
+    *,
+    ask: bool,
+) -> BlobResult:
+    with client.turn(context, blob) as elsewhere:
+        is_here = elsewhere == client.repository
+        near = (elsewhere,) if elsewhere and not is_here else ()
+        candidates = tuple(dict.fromkeys((*near, *mount_candidates)))
+        return _bring(context, client, source, blob, candidates, ask=ask or is_here)
 
 
 def _bring(

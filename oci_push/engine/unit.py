@@ -6,30 +6,39 @@ can be written as JSON and read back (`oci_push.forms`), so that another process
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oci_push.engine.plan import PushPlan, PushTarget
 from oci_push.engine.push import PushOptions, PushResult, ReplicaResult
 from oci_push.engine.pusher import REPLICATION_S, Pusher
-from oci_push.errors import OciPushError
+from oci_push.errors import OciPushError, RegistryError
 from oci_push.events import Emit
+from oci_push.model.changes import NOTHING, Changed, Changes
+from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.runtime.context import Context
 from oci_push.sources.base import ImageReader
 
+_NOT_SPARSE = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_INVALID"})
+"""How registries say that a part of an index is not there."""
+
 
 class UnitTarget(Struct, frozen=True):
-    """A repository and its tags; `registry` is a name that the pusher knows, empty for what it finds by host."""
+    """A repository and its tags; `registry` is a name that the pusher knows, empty for what it finds by host.
+
+    `before` is what tags name now, as in `PushTarget`.
+    """
 
     repository: Repository
     tags: tuple[str, ...]
     registry: str = ""
+    before: Mapping[str, Digest | None] = field(default_factory=dict)
 
 
 class PushUnit(Struct, frozen=True):
@@ -38,7 +47,7 @@ class PushUnit(Struct, frozen=True):
     `platform` is the only image of an index that goes out, empty for all. `served_in` are regions that must serve the
     image in the end, none named: those of the registry's replication rules; ``None`` where nothing is waited for.
     `is_final` says that nobody tries again: what was pushed is waited for although another target has failed.
-    `options` replace those of the pusher.
+    `options` replace those of the pusher. `changes` are what is changed of the image on its way.
     """
 
     source: str
@@ -48,15 +57,22 @@ class PushUnit(Struct, frozen=True):
     served_in: tuple[str, ...] | None = None
     is_final: bool = False
     options: PushOptions | None = None
+    changes: Changes = NOTHING
 
 
 class UnitResult(Struct, frozen=True):
-    """What became of a unit; `error` is the first, whatever it belongs to. `image_id` is the configuration's digest."""
+    """What became of a unit; `error` is the first, whatever it belongs to. `image_id` is the configuration's digest.
+
+    `changed` is there where the image has gone out under another digest than it had. `manifests` are those of the
+    image, the root last.
+    """
 
     results: tuple[PushResult, ...] = ()
     image_id: str = ""
     error: OciPushError | None = None
     replicas: tuple[ReplicaResult, ...] = ()
+    changed: Changed | None = None
+    manifests: tuple[Digest, ...] = ()
 
     @property
     def trouble(self) -> OciPushError | None:
@@ -71,13 +87,25 @@ def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> Uni
     try:
         with _opened(unit, pusher, context) as (source, targets):
             plan, results = pusher.push(source, targets, context, unit.platform, unit.options)
+            changed = source.changed
+            results = tuple(_explained(one, unit.changes) for one in results)
     except OciPushError as problem:
         return UnitResult(error=problem)
     failed = next((result.error for result in results if result.error is not None), None)
-    done = UnitResult(results, image_id_of(plan.graph.root), failed)
+    manifests = tuple(node.digest for node in plan.graph.nodes)
+    done = UnitResult(results, image_id_of(plan.graph.root), failed, changed=changed, manifests=manifests)
     if (failed is not None and not unit.is_final) or unit.served_in is None or pusher.is_rehearsal:
         return done
     return _served(done, plan, pusher, unit.served_in, context, emit)
+
+
+def _explained(result: PushResult, changes: Changes) -> PushResult:
+    """Return a result whose error says what a registry has against an index whose images are not all there."""
+    error = result.error
+    if not changes.is_sparse or not isinstance(error, RegistryError) or _NOT_SPARSE.isdisjoint(error.codes):
+        return result
+    hint = "this registry wants all of an index: leave out --sparse, and a new index of these platforms is made"
+    return replace(result, error=error.with_hint(hint))
 
 
 def plan_unit(unit: PushUnit, pusher: Pusher, context: Context) -> PushPlan:
@@ -88,9 +116,14 @@ def plan_unit(unit: PushUnit, pusher: Pusher, context: Context) -> PushPlan:
 
 @contextmanager
 def _opened(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tuple[ImageReader, tuple[PushTarget, ...]]]:
-    targets = tuple(pusher.target(one.repository, one.tags, pusher.named(one.registry)) for one in unit.targets)
+    targets = tuple(
+        replace(pusher.target(one.repository, one.tags, pusher.named(one.registry)), before=one.before)
+        for one in unit.targets
+    )
     given = pusher.named(unit.registry)
-    with pusher.open(unit.source, context, given=given, targets=len(targets)) as source:
+    with pusher.open(
+        unit.source, context, given=given, targets=len(targets), changes=unit.changes, platform=unit.platform
+    ) as source:
         yield source, targets
 
 

@@ -20,6 +20,7 @@ from oci_push.errors import IncompleteError, OciPushError
 from oci_push.events import Emit
 from oci_push.forms import VERSION
 from oci_push.library.calls import OnEvent, call, check_timeout, check_type, discreet_form, path_of, pusher_for
+from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import CloudIdentity, RepositoryCreation
 from oci_push.model.platform import Platform
@@ -32,6 +33,7 @@ def push(
     *destinations: str,
     tags: Sequence[str] = (),
     platform: str = "",
+    changes: Changes = NOTHING,
     regions: Sequence[str] = (),
     create_repositories: RepositoryCreation | None = None,
     verify: bool = False,
@@ -45,7 +47,8 @@ def push(
 
     `source` is a path, or what the command line takes: ``oci:DIR``, ``docker-archive:FILE``, ``docker://HOST/REPO:TAG``
     and so on. Each destination is ``HOST[:PORT]/REPO[:TAG[,TAG…]]``; `tags` are added to each, and one without any gets
-    ``latest``. `platform` (``linux/arm64``) takes one image out of an index. `regions` and `create_repositories`
+    ``latest``. `platform` (``linux/arm64``) takes one image out of an index; `changes` are made on the way, and the
+    report's `changed` says what came of them. `regions` and `create_repositories`
     (an `EcrCreation`) are for Amazon ECR's private registries. `verify` reads back what was pushed; `all_or_nothing`
     moves all tags or none. Logins are found where docker and podman keep theirs, or given in `options`.
 
@@ -61,7 +64,7 @@ def push(
 
     It may be called from many threads at once, prints nothing, and changes nothing of the process.
     """
-    unit, endpoints = _unit(source, destinations, tags, platform, regions, create_repositories)
+    unit, endpoints = _unit(source, destinations, tags, platform, changes, regions, create_repositories)
     check_type("options", options, Options)
     options = options or Options()
     careful = PushOptions(verify or options.push_options.verify, all_or_nothing or options.push_options.all_or_nothing)
@@ -80,6 +83,7 @@ def plan(
     *destinations: str,
     tags: Sequence[str] = (),
     platform: str = "",
+    changes: Changes = NOTHING,
     regions: Sequence[str] = (),
     options: Options | None = None,
     on_event: OnEvent | None = None,
@@ -90,7 +94,7 @@ def plan(
 
     Layers that would be compressed are, as digests depend on it. Raises `OciPushError`, as `push` does.
     """
-    unit, endpoints = _unit(source, destinations, tags, platform, regions, None)
+    unit, endpoints = _unit(source, destinations, tags, platform, changes, regions, None)
     check_type("options", options, Options)
     options = options or Options()
     options = replace(options, endpoints={**endpoints, **options.endpoints})
@@ -142,12 +146,14 @@ def _unit(
     destinations: Sequence[str],
     tags: Sequence[str],
     platform: str,
+    changes: Changes,
     regions: Sequence[str],
     creation: RepositoryCreation | None,
 ) -> tuple[PushUnit, dict[str, RegistryEndpoint]]:
     """Return the push as plain data, and how registries are reached that a cloud manages."""
     text = path_of(source, "source")
     check_type("platform", platform, str)
+    check_type("changes", changes, Changes)
     if not isinstance(source, str) and not text.startswith((".", "/")):
         text = f"./{text}"  # a path is a path, whatever it looks like
     _refuse_text("tags", tags)
@@ -165,12 +171,15 @@ def _unit(
         parsed = fan_out(parsed, regions) if regions else parsed
         endpoints = managed_endpoints(parsed, creation) if creation is not None else {}
     wanted = Platform.parse(platform) if platform else None
-    return PushUnit(text, tuple(UnitTarget(one.repository, one.tags) for one in parsed), platform=wanted), endpoints
+    if wanted is not None and changes.platforms:
+        raise ValueError("platform is one image alone, changes.platforms make an index; give one of them")
+    targets = tuple(UnitTarget(one.repository, one.tags) for one in parsed)
+    return PushUnit(text, targets, platform=wanted, changes=changes), endpoints
 
 
 def _finished(source: str, done: UnitResult, context: Context) -> PushReport:
     """Return the report of a push that went well; raise what went wrong, with the report of the rest."""
-    report = discreet_form(PushReport.of(source, done.results, done.replicas, done.trouble))
+    report = discreet_form(PushReport.of(source, done.results, done.replicas, done.trouble, done.changed))
     if done.error is None:
         return report
     if not done.results:

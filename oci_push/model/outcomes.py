@@ -68,3 +68,18 @@ class ReplicaOutcome(StrEnum):
     REPLICATED = "replicated"
     COPIED = "copied"
     FAILED = "failed"
+
+
+class CopyOutcome(StrEnum):
+    """What became of one tag that was copied.
+
+    UNCHANGED named the image at the target already. THERE was listed and not asked what it names, OLDER is an image
+    that was left out for its age, NOT_REACHED was to be copied when the run was stopped.
+    """
+
+    COPIED = "copied"
+    UNCHANGED = "unchanged"
+    THERE = "there"
+    OLDER = "older"
+    FAILED = "failed"
+    NOT_REACHED = "not reached"

@@ -23,6 +23,7 @@ from oci_push.registry.capabilities import LearntCapabilities
 from oci_push.registry.in_flight import InFlight
 from oci_push.registry.referrers_list import ReferrersList
 from oci_push.registry.repository import ClientSettings, RepositoryClient
+from oci_push.registry.seen import SeenHere
 from oci_push.registry.upload_store import UploadStore
 from oci_push.runtime.cache import Cache, NoCache
 from oci_push.runtime.context import Context
@@ -65,6 +66,7 @@ class RegistryClients:
         self._shared = ClientSettings(settings.call_retry, blob_retry, random, emit, cache, upload_store)
         self._mount = mount
         self._in_flight = InFlight()
+        self._seen: SingleFlight[tuple[RegistryEndpoint, Repository], SeenHere] = SingleFlight()
         self._bandwidth = Bandwidth(settings.limit_bytes_per_s)
         self._limiters: SingleFlight[str, ConcurrencyLimiter] = SingleFlight()
         self._rates: SingleFlight[str, Rate] = SingleFlight()
@@ -90,6 +92,7 @@ class RegistryClients:
             self.cloud_services(endpoint).management,
             self._listings.get(endpoint.host, ReferrersList),
             self._in_flight if self.can_mount(endpoint) else None,
+            self._seen.get((endpoint, repository), SeenHere),
         )
 
     def want(

@@ -25,6 +25,7 @@ from oci_push.registry.capabilities import LearntCapabilities
 from oci_push.registry.in_flight import InFlight
 from oci_push.registry.manifest_push import ManifestPush, WatchedBody, proves_nothing
 from oci_push.registry.referrers_list import ReferrersList
+from oci_push.registry.seen import SeenHere
 from oci_push.registry.upload_store import StoredUpload, UploadStore
 from oci_push.runtime.cache import Cache
 from oci_push.runtime.context import Context
@@ -50,7 +51,10 @@ class ClientSettings(Struct, frozen=True):
 
 
 class RepositoryClient:
-    """Act on one repository; may be shared by threads. `in_flight` ``None``: blobs are not mounted here."""
+    """Act on one repository; may be shared by threads. `in_flight` ``None``: blobs are not mounted here.
+
+    `seen` is what this run has seen there, whichever client it went by.
+    """
 
     def __init__(
         self,
@@ -61,8 +65,10 @@ class RepositoryClient:
         management: ManagementApi | None,
         listing: ReferrersList,
         in_flight: InFlight | None,
+        seen: SeenHere,
     ) -> None:
         self.session = session
+        self.seen = seen
         self.repository = repository
         self._settings = settings
         self._capabilities = capabilities
@@ -265,6 +271,10 @@ class RepositoryClient:
     def delete_manifest(self, context: Context, digest: Digest) -> None:
         """Delete a manifest, and with it every tag that names it; raises where the registry cannot."""
         self.session.run(context, manifests.delete(self.repository, str(digest)))
+
+    def see_listed(self, context: Context, manifest: Manifest) -> None:
+        """See that a manifest that is there is found from its subject, if it has one."""
+        self._list(context, manifest, handled=False)
 
     def _list(self, context: Context, manifest: Manifest, *, handled: bool) -> None:
         if manifest.subject is None or handled or manifest.digest in self._listed:

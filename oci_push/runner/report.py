@@ -20,6 +20,7 @@ from oci_push.events import Event
 from oci_push.forms import VERSION, ErrorForm, Version, derive
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import type_of
+from oci_push.model.changes import Changed
 from oci_push.model.digest import Digest
 from oci_push.model.display import clean_json
 from oci_push.model.outcomes import BlobOutcome, ReplicaOutcome, Status, TagOutcome
@@ -111,7 +112,10 @@ class ReplicaForm(Struct, frozen=True):
 
 
 class PushReport(Struct, frozen=True):
-    """What ``oci-push push`` did; `error` is of all repositories, `replicas` are there if waited for."""
+    """What ``oci-push push`` did; `error` is of all repositories, `replicas` are there if waited for.
+
+    `changed` is there where the image went out under another digest than it had.
+    """
 
     version: Version
     source: str
@@ -120,10 +124,16 @@ class PushReport(Struct, frozen=True):
     targets: tuple[TargetForm, ...]
     replicas: tuple[ReplicaForm, ...] | UnsetType = UNSET
     error: ErrorForm | UnsetType = UNSET
+    changed: Changed | UnsetType = UNSET
 
     @classmethod
     def of(
-        cls, source: str, results: Sequence[PushResult], replicas: Sequence[ReplicaResult], error: OciPushError | None
+        cls,
+        source: str,
+        results: Sequence[PushResult],
+        replicas: Sequence[ReplicaResult],
+        error: OciPushError | None,
+        changed: Changed | None = None,
     ) -> PushReport:
         """Return a push's report, with the exit code that follows from its results."""
         code = exit_code([*(one.error for one in results), *(one.error for one in replicas)]) or exit_code([error])
@@ -135,6 +145,7 @@ class PushReport(Struct, frozen=True):
             tuple(TargetForm.of(one) for one in results),
             tuple(ReplicaForm.of(one) for one in replicas) or UNSET,
             ErrorForm.of(error) if error is not None else UNSET,
+            changed or UNSET,
         )
 
 

@@ -108,6 +108,44 @@ def try_lock(path: Path) -> Lock | None:
         return None
 
 
+class HeldFile:
+    """A file that is open to be read and written, and that no other process writes while it is."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self.descriptor = descriptor
+
+    def close(self) -> None:
+        """Close it; idempotent. It stays where it is, under whatever name it has by now."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def hold(path: Path) -> HeldFile | None:
+    """Open a file that is made here to be renamed, with what is in it; ``None`` while another process or thread has it.
+
+    Where the file system knows no locks, a file of another name is opened, which nobody else uses. Raises ``OSError``.
+    """
+    while True:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, SHARED)
+        try:
+            if not _flock(descriptor):
+                os.close(descriptor)
+                return None
+        except (ImportError, OSError):
+            os.close(descriptor)
+            alone = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
+            flags = os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+            return HeldFile(alone, os.open(alone, flags, SHARED))
+        try:
+            if os.fstat(descriptor).st_ino == os.stat(path, follow_symlinks=False).st_ino:
+                return HeldFile(path, descriptor)
+        except FileNotFoundError:
+            pass  # who had it has renamed or removed it
+        os.close(descriptor)
+
+
 @contextmanager
 def folder_locked(folder: Path, context: Context, *, wait_s: float) -> Iterator[bool]:
     """Change a folder's files alone among processes that ask for the same; yields False when `wait_s` was not enough.

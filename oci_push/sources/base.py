@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from oci_push.errors import ContentMismatchError
 from oci_push.model.descriptor import Descriptor
@@ -14,6 +14,9 @@ from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.protocol.call import Body
 from oci_push.runtime.context import Context
+
+if TYPE_CHECKING:
+    from oci_push.model.changes import Changed
 
 Tell: TypeAlias = Callable[[Descriptor], None]
 BLOCK_BYTES = 512 * 1024
@@ -54,6 +57,11 @@ class ImageReader(ABC):
         """Return whether there are layers that are compressed before they are sent."""
         return False
 
+    @property
+    def changed(self) -> Changed | None:
+        """Return what came of changes made to the image, once `root` has been read; ``None`` where there were none."""
+        return None
+
     def check_asked(self, platform: Platform | None) -> None:
         """See, before long work, that the image can be as asked; raises `ConfigError`, for a platform `SourceError`."""
         return
@@ -89,13 +97,23 @@ def tell_nobody(blob: Descriptor) -> None:
     """Tell nobody: what `ImageReader.make` does when its blobs are asked for later."""
 
 
-def verified(body: Body, descriptor: Descriptor, what: str) -> Iterator[bytes | memoryview]:
-    """Return the blocks of `body` and raise `ContentMismatchError` at the end if they are not `descriptor`'s."""
+def verified(
+    body: Body, descriptor: Descriptor, what: str, before: Iterable[bytes] = ()
+) -> Iterator[bytes | memoryview]:
+    """Return the blocks of `body`, and raise `ContentMismatchError` when they turn out not to be `descriptor`'s.
+
+    `before` are its first bytes where somebody has them already; they count and are not returned.
+    """
     running = descriptor.digest.new_hash()
     size = 0
-    for block in body.blocks():
+    for known in before:
+        running.update(known)
+        size += len(known)
+    for block in body.blocks(size):
         running.update(block)
         size += len(block)
+        if size > descriptor.size:
+            raise ContentMismatchError(f"{what}: more bytes found than the {descriptor.size} its manifest says")
         yield block
     if size != descriptor.size:
         raise ContentMismatchError(f"{what}: {size} bytes found, its manifest says {descriptor.size}")

@@ -55,6 +55,12 @@ class LayoutSource(ImageReader):
             found = tuple(told.get(one.digest, one) for one in found)
         return only(found, self.name)
 
+    def names(self) -> tuple[tuple[str, Digest], ...]:
+        """Return the name and digest of each image that has a name, in the order of ``index.json``."""
+        _check_version(self._view, self._limits)
+        entries = index_entries(self._view, self._limits)
+        return tuple((one.annotations[_REF_NAME], one.digest) for one in entries if one.annotations.get(_REF_NAME))
+
     def _is_referrer(self, context: Context, entry: Descriptor) -> bool:
         return entry.media_type in media.MANIFESTS and self.manifest(context, entry).subject is not None
 

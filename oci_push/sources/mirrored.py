@@ -6,10 +6,8 @@ like anything that is read from a registry. A tag is what that place says it is,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from oci_push.errors import OciPushError
-from oci_push.events import Emit, LogMessage
+from oci_push.events import LogMessage
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.manifest import Manifest
@@ -19,23 +17,17 @@ from oci_push.protocol.call import Body
 from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.sources.base import ImageReader
-from oci_push.sources.files import SpoolSpace
 from oci_push.sources.remote import RemoteSource
-from oci_push.sources.settings import ReadingPlace
+from oci_push.sources.settings import Opening
 
 
 class MirroredSource(ImageReader):
     """One image, read from the first of several places that gives its root; `reference` is what was asked for."""
 
-    def __init__(
-        self, reference: Reference, places: Sequence[ReadingPlace], spool: SpoolSpace, emit: Emit, *, keep: bool
-    ) -> None:
-        super().__init__(str(reference), spool)
+    def __init__(self, reference: Reference, opening: Opening) -> None:
+        super().__init__(str(reference), opening.spool)
         self._reference = reference
-        self._places = tuple(places)
-        self._own_spool = spool
-        self._emit = emit
-        self._keep = keep
+        self._opening = opening
         self._chosen: SingleFlight[str, RemoteSource] = SingleFlight()
 
     @property
@@ -60,25 +52,31 @@ class MirroredSource(ImageReader):
         return self._chosen.get("", lambda: self._choose(context))
 
     def _choose(self, context: Context) -> RemoteSource:
-        for number, place in enumerate(self._places, 1):
-            is_last = number == len(self._places)
+        opening, places = self._opening, self._opening.places
+        for number, place in enumerate(places, 1):
+            is_last = number == len(places)
             try:
                 # A mirror that is away is not waited for: there is another place.
                 source = RemoteSource(
-                    place.connect(), place.reference, self._own_spool, keep=self._keep, is_tried_once=not is_last
+                    place.connect(),
+                    place.reference,
+                    opening.spool,
+                    keep=opening.keeps,
+                    known=opening.settings.known,
+                    is_tried_once=not is_last,
                 )
                 root = source.root(context)
             except OciPushError as error:
                 context.check()
                 if is_last:
                     raise
-                if self._places[number].reference != place.reference:  # else it is tried once more, without TLS
+                if places[number].reference != place.reference:  # else it is tried once more, without TLS
                     text = f"{self.name} is not read from {place.reference.repository.host}: {error}"
-                    self._emit(LogMessage(text, "warning"))
+                    opening.emit(LogMessage(text, "warning"))
                 continue
             if place.is_mirror or place.reference != self._reference:
                 word = "the mirror " if place.is_mirror else ""
                 said = "" if self._reference.digest else f"; there the tag is {root.digest}"
-                self._emit(LogMessage(f"{self.name} is read from {word}{place.reference}{said}"))
+                opening.emit(LogMessage(f"{self.name} is read from {word}{place.reference}{said}"))
             return source
         raise ValueError("there is no place to read from")

@@ -12,7 +12,7 @@ from oci_push.model import media
 from oci_push.model.manifest import Manifest
 from oci_push.sources.settings import SourceSettings
 
-HINT = "leave the option out, or give the image as an archive with uncompressed layers (docker save, podman save)"
+HINT = "leave the option out; --recompress gzip, zstd or none is for layers that are compressed already"
 _KINDS = {
     kind: said
     for said, kinds in (("tar", media.LAYER), ("gzip", media.LAYER_GZIP), ("zstd", media.LAYER_ZSTD))

@@ -20,6 +20,7 @@ from oci_push.runtime.retry import Action, RetryPolicy, decide
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.sources.base import ImageReader, verified
 from oci_push.sources.files import SpooledBody, SpoolSpace
+from oci_push.sources.known_manifests import KnownManifests
 
 _MOST_WAIT_S = RetryPolicy().server_cap_s
 _MOST_BREAKS = 4
@@ -29,6 +30,7 @@ _MOST_BREAKS = 4
 class RemoteSource(ImageReader):
     """One image of a repository; with `keep` each blob is downloaded once and kept, for several targets.
 
+    `known` are manifests that others have read, for whoever reads many images.
     With `is_tried_once` the request for the root is not repeated.
     """
 
@@ -39,6 +41,7 @@ class RemoteSource(ImageReader):
         spool: SpoolSpace,
         *,
         keep: bool,
+        known: KnownManifests | None = None,
         is_tried_once: bool = False,
     ) -> None:
         super().__init__(str(reference), spool)
@@ -46,6 +49,7 @@ class RemoteSource(ImageReader):
         self._reference = reference
         self._spool: SpoolSpace = spool
         self._keep = keep
+        self._known = known or KnownManifests()
         self._is_tried_once = is_tried_once
         self._manifests: SingleFlight[str, Manifest] = SingleFlight()
         self._kept: SingleFlight[Digest, SpooledBody] = SingleFlight()
@@ -76,8 +80,17 @@ class RemoteSource(ImageReader):
         return self._kept.get(descriptor.digest, lambda: self._download(context, body))
 
     def _fetch(self, context: Context, reference: Reference) -> Manifest:
+        return self._manifests.get(reference.target, lambda: self._read(context, reference))
+
+    def _read(self, context: Context, reference: Reference) -> Manifest:
+        endpoint, repository, digest = self._client.session.endpoint, reference.repository, reference.digest
+        known = self._known.find((endpoint, repository, digest)) if digest is not None else None
+        if known is not None:
+            return known
         once = self._is_tried_once and reference is self._reference
-        return self._manifests.get(reference.target, lambda: self._client.fetch(context, reference, once=once))
+        manifest = self._client.fetch(context, reference, once=once)
+        self._known.add(endpoint, repository, manifest)
+        return manifest
 
     def _download(self, context: Context, body: _RemoteBody) -> SpooledBody:
         what = f"{self.name}: blob {body.blob.digest}"

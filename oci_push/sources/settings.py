@@ -15,6 +15,7 @@ from oci_push.model.source import SourceSpec
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.sources.files import SpoolSpace
+from oci_push.sources.known_manifests import KnownManifests
 
 
 class DigestCache(Protocol):
@@ -54,7 +55,8 @@ class SourceSettings(Struct, frozen=True):
     algorithm's usual one. `format` is ``docker``, ``oci`` or ``auto`` for manifests that we build.
     `spool_bytes` bounds all temporary files together. `foreign_layers` are layers of a docker-archive that are said to
     be fetched from URLs: sent like any other, not only referred to. `asked` says which of ``compression``, ``level``
-    and ``format`` the user has given, so that one without effect is not passed over.
+    and ``format`` the user has given, so that one without effect is not passed over. `known` are the manifests that
+    the run has read from registries.
     """
 
     temp_folder: Path | None = None
@@ -67,6 +69,7 @@ class SourceSettings(Struct, frozen=True):
     asked: frozenset[str] = frozenset()
     digest_cache: DigestCache | None = None
     limits: Limits = field(default_factory=Limits)
+    known: KnownManifests = field(default_factory=KnownManifests)
 
 
 Connect: TypeAlias = Callable[[Repository], RepositoryClient]

@@ -42,9 +42,9 @@ def _registry(opening: Opening) -> ImageReader:
     if opening.places:
         from oci_push.sources.mirrored import MirroredSource
 
-        return MirroredSource(reference, opening.places, opening.spool, opening.emit, keep=opening.keeps)
+        return MirroredSource(reference, opening)
     client = opening.connect(reference.repository)
-    return RemoteSource(client, reference, opening.spool, keep=opening.keeps)
+    return RemoteSource(client, reference, opening.spool, keep=opening.keeps, known=opening.settings.known)
 
 
 def _layout(opening: Opening, view: View) -> ImageReader:

@@ -34,7 +34,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("*",),
         ("layout", "remote", "tars"),
         ("archive_images", "mirrored"),
-        ("docker_archive",),
+        ("docker_archive", "rewritten"),
         ("table",),
     ),
     # One blob, one tag, what a plan is; the push to one repository; to all of them; opening, planning and pushing.
@@ -45,7 +45,11 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("push",),
         ("ahead", "replicate"),
         ("pusher", "regions"),
-        ("machine", "unit"),
+        ("machine", "saving*", "unit"),
+        ("copying_lists",),
+        ("copying_referrers",),
+        ("copying",),
+        ("copying_report", "copying_selection", "pulling"),
     ),
     # Text with places; everything that gives it a meaning.
     "language": (("yaml_scalars",), ("document",), ("*",)),

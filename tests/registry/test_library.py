@@ -27,11 +27,13 @@ from wayproxy import WayProxy
 import oci_push
 from oci_push import (
     Cancelled,
+    Changes,
     DeadlineError,
     DeniedError,
     IncompleteError,
     OciPushError,
     Options,
+    Platform,
     PushReport,
     TlsConfig,
     events,
@@ -210,6 +212,12 @@ def test_an_error_survives_pickling_with_all_that_is_public(name: str) -> None:
         (lambda push: push("oci:image", "a.example/b", timeout_s=0), ValueError, "timeout_s is 0"),
         (lambda push: push("oci:image", "a.example/b", timeout_s=float("nan")), ValueError, "timeout_s is nan"),
         (lambda push: push("oci:image", "a.example/b", platform="arm"), ValueError, "not a platform"),
+        (lambda push: push("oci:image", "a.example/b", changes={}), TypeError, "changes is of type dict"),
+        (
+            lambda push: push("oci:image", "a.example/b", platform="linux/arm", changes=Changes((Platform("a", "b"),))),
+            ValueError,
+            "give one of them",
+        ),
         (lambda push: push("oci:image", "a.example/b", timeout_s="5"), TypeError, "timeout_s is a str"),
         (lambda push: push("oci:image", "a.example/b", platform=["linux/arm"]), TypeError, "platform is of type list"),
         (lambda push: push("oci:image", "a.example/b", tags=[1]), TypeError, "tags is no sequence of str"),

@@ -91,6 +91,28 @@ def test_a_run_reads_from_it_too(image: Layout, upstream: Sandbox, mirror: Sandb
     assert upstream.traffic.count() == 0
 
 
+def test_pull_reads_from_it_too(image: Layout, upstream: Sandbox, mirror: Sandbox) -> None:
+    folder = image.path.parent
+    conf(folder, mirrored(upstream, mirror))
+    done = program("pull", f"{upstream.address}/app:1", "oci:saved", cwd=folder)
+    assert f"is read from the mirror {mirror.address}/hub/app:1" in done.stderr
+    assert (folder / "saved" / "blobs" / "sha256" / image.digest.partition(":")[2]).is_file()
+    assert upstream.traffic.count(path_pattern="/blobs/") == 0
+
+
+def test_copy_asks_the_registry_what_its_tags_name_and_reads_that_from_the_mirror(
+    image: Layout, upstream: Sandbox, mirror: Sandbox, target: Sandbox
+) -> None:
+    folder = image.path.parent
+    program("push", "oci:image", f"{upstream.address}/app:1", cwd=folder)
+    upstream.traffic.clear()
+    conf(folder, mirrored(upstream, mirror))
+    program("copy", f"{upstream.address}/app:1", f"{target.address}/out:1", cwd=folder)
+    assert target.store.manifest("out", "1") is not None
+    assert upstream.traffic.count(path_pattern="/blobs/") == 0
+    assert mirror.traffic.count(path_pattern="/blobs/") > 0
+
+
 def test_what_a_mirror_lacks_comes_from_the_registry_itself(
     image: Layout, upstream: Sandbox, mirror: Sandbox, target: Sandbox
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 import zstandard
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
-from images import config_of, docker_archive, layer, make_layout
+from images import LayoutWriter, config_of, docker_archive, layer, make_layout
 from program import program
 
 from oci_push.api import parse_destinations
@@ -37,8 +37,8 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 REFUSED = {
-    "two platforms": ("oci:layout HOST/a:1 --platform linux/amd64 --platform linux/arm64", "--platform names"),
-    "two platforms in one": ("oci:layout HOST/a:1 --platform linux/amd64,linux/arm64", "--platform names"),
+    "two platforms": ("oci:layout HOST/a:1 --platform linux/amd64 --platform linux/arm64", "no image for linux/arm64"),
+    "two platforms in one": ("oci:layout HOST/a:1 --platform linux/amd64,linux/arm64", "no image for linux/arm64"),
     "another platform": ("oci:layout HOST/a:1 --platform linux/arm64", "has no image for linux/arm64"),
     "another platform of an archive": ("plain.tar HOST/a:1 --platform linux/arm64", "has no image for linux/arm64"),
     "zstd of a layout in gzip": ("oci:layout HOST/a:1 --compression zstd", "is stored in gzip and is sent as it is"),
@@ -51,7 +51,6 @@ REFUSED = {
     "a level for layers in gzip": ("gzip.tar HOST/a:1 --compression-level 3", "no layer of gzip.tar is compressed"),
     "a level of none": ("plain.tar HOST/a:1 --compression none --compression-level 3", "has no effect with"),
     "a level that does not exist": ("plain.tar HOST/a:1 --compression-level 11", "level 11 does not exist for gzip"),
-    "docker's form for a layout": ("oci:layout HOST/a:1 --format docker", "is sent as it is"),
     "docker's form with zstd": ("plain.tar HOST/a:1 --compression zstd --format docker", "do not know zstd"),
     "docker's form for layers in zstd": ("zstd.tar HOST/a:1 --format docker", "do not know"),
     "a CA without TLS": ("oci:layout HOST/a:1 --plain-http --ca-file ca.pem", "--ca-file has no effect with"),
@@ -62,6 +61,27 @@ REFUSED = {
     "one login, two registries": (
         "oci:layout HOST/a:1 other.example/a:1 -u me --password-stdin",
         "one password is for one",
+    ),
+    "an unknown compression": ("oci:layout HOST/a:1 --recompress lz4", "'lz4' is not known"),
+    "zstd:chunked": ("oci:layout HOST/a:1 --recompress zstd:chunked", "give zstd"),
+    "a level too high": ("oci:layout HOST/a:1 --recompress zstd:23", "level 23 does not exist for zstd"),
+    "two compressions": ("plain.tar HOST/a:1 --recompress gzip --compression gzip", "has no effect with --recompress"),
+    "two levels": ("plain.tar HOST/a:1 --recompress gzip --compression-level 3", "--recompress gzip:LEVEL"),
+    "all in zstd for docker": ("oci:layout HOST/a:1 --recompress zstd --format docker", "do not know zstd"),
+    "annotations of docker's form": ("oci:layout HOST/a:1 --annotation a=b --format docker", "have no annotations"),
+    "an annotation without a value": ("oci:layout HOST/a:1 --annotation a", "expected [WHERE:]KEY=VALUE"),
+    "an annotation of what is not known": ("oci:layout HOST/a:1 --annotation tag:a=b", "WHERE is manifest:, index:"),
+    "an annotation of no index": ("oci:layout HOST/a:1 --annotation index:a=b", "it is one image, and no index"),
+    "an annotation of no index in a tar": ("plain.tar HOST/a:1 --annotation index:a=b", "it is one image, and no"),
+    "two platforms of a tar": ("plain.tar HOST/a:1 --platform linux/amd64,linux/arm64", "no image for linux/arm64"),
+    "an index of a platform": ("oci:layout HOST/a:1 --annotation index[linux/amd64]:a=b", "an index has no platform"),
+    "an annotation of no platform": ("oci:layout HOST/a:1 --annotation manifest[linux]:a=b", "is not a platform"),
+    "no time": ("oci:layout HOST/a:1 --source-date-epoch yesterday", "seconds since 1970"),
+    "sparse and one image": ("oci:layout HOST/a:1 --sparse --platform linux/amd64", "it is one image, and no index"),
+    "sparse without platforms": ("oci:layout HOST/a:1 --sparse", "--sparse needs --platform"),
+    "sparse and changed": (
+        "oci:layout HOST/a:1 --sparse --platform linux/amd64 --recompress zstd",
+        "nothing in it can be changed",
     ),
     "regions elsewhere": ("oci:layout HOST/a:1 --regions eu-west-1", "ECR's private registries only"),
     "creation elsewhere": ("oci:layout HOST/a:1 --create-repository", "is not a private ECR registry"),
@@ -87,6 +107,7 @@ def test_an_option_without_effect_is_refused_and_nobody_is_asked(case: str, tmp_
 TAKEN = {
     "one platform twice": ("oci:layout HOST/a:1 --platform linux/amd64 --platform linux/amd64", media.OCI_LAYER_GZIP),
     "gzip of a layout in gzip": ("oci:layout HOST/a:1 --compression gzip --format oci", media.OCI_LAYER_GZIP),
+    "docker's form for a layout": ("oci:layout HOST/a:1 --format docker", media.DOCKER_LAYER_GZIP),
     "zstd": ("plain.tar HOST/a:1 --compression zstd --compression-level 4 --format oci", media.OCI_LAYER_ZSTD),
     "zstd of layers in zstd": ("zstd.tar HOST/a:1 --compression zstd", media.OCI_LAYER_ZSTD),
     "none": ("plain.tar HOST/a:1 --compression none --format docker", media.DOCKER_LAYER),
@@ -102,6 +123,23 @@ def test_an_option_that_is_fulfilled_is_taken(case: str, tmp_path: Path) -> None
         program("push", *words.replace("HOST", sandbox.address).split(), cwd=tmp_path)
         manifest = json.loads(sandbox.store.manifest("a", "1") or b"")
         assert {one["mediaType"] for one in manifest["layers"]} == {layer_type}
+
+
+def test_a_form_that_one_image_of_a_run_cannot_have_is_a_warning_and_the_others_have_it(tmp_path: Path) -> None:
+    with Sandbox() as sandbox:
+        (tmp_path / "p.yml").write_text(
+            "version: '1.0'\nsteps:\n"
+            f"  a: {{type: push, candidate: 'oci:zstd', image_name: a, tag: '1', registry: '{sandbox.address}'}}\n"
+            f"  b: {{type: push, candidate: 'oci:layout', image_name: b, tag: '1', registry: '{sandbox.address}'}}\n"
+        )
+        writer = LayoutWriter(tmp_path / "zstd")
+        stored = writer.put(zstandard.compress(ONE), media.OCI_LAYER_ZSTD)
+        config = writer.put(config_of(ONE), media.OCI_CONFIG)
+        writer.close(writer.manifest({"config": config, "layers": [stored]}, media.OCI_MANIFEST))
+        done = program("run", "p.yml", "--format", "docker", cwd=tmp_path)
+        assert "layers[0] is in zstd, which docker's form does not know" in done.stderr
+        kept, made = (json.loads(sandbox.store.manifest(name, "1") or b"")["mediaType"] for name in ("a", "b"))
+    assert (kept, made) == (media.OCI_MANIFEST, media.DOCKER_MANIFEST)
 
 
 def test_a_higher_level_makes_other_bytes(tmp_path: Path) -> None:

@@ -17,7 +17,15 @@ from oci_push import events
 from oci_push.errors import OciPushError
 from oci_push.forms import ErrorForm, decode, encode
 from oci_push.model.digest import Digest
-from oci_push.model.outcomes import BlobKind, BlobOutcome, ManifestOutcome, ReplicaOutcome, Status, TagOutcome
+from oci_push.model.outcomes import (
+    BlobKind,
+    BlobOutcome,
+    CopyOutcome,
+    ManifestOutcome,
+    ReplicaOutcome,
+    Status,
+    TagOutcome,
+)
 from oci_push.model.reference import Reference, Repository
 from oci_push.runner.report import ImagePlan, PipelineReport, PushReport
 
@@ -27,6 +35,7 @@ EVENTS = (
     events.SourceOpened("image.tar", DIGEST, 1, 2, 3),
     events.LayerReading(DIGEST, 1, 3, True),
     events.LayerCompressed(DIGEST, DIGEST, 3, True),
+    events.ImageChanged("image.tar", DIGEST, Digest.of(b"other"), ("converted to OCI", "annotated")),
     events.TargetStarted(APP, ("1", "latest")),
     events.BlobStarted(APP, DIGEST, 2, BlobKind.CONFIG),
     events.BlobProgress(APP, DIGEST, 1, 2),
@@ -36,6 +45,12 @@ EVENTS = (
     events.TagDone(APP, "1", DIGEST, 2, TagOutcome.UNCHANGED),
     events.TargetFinished(APP, DIGEST, "it broke"),
     events.ReplicaDone(APP, DIGEST, ReplicaOutcome.COPIED),
+    events.CopyStarted(3),
+    events.TagCopied("docker://registry.example/other:1", APP, "1", DIGEST, CopyOutcome.FAILED, "it broke"),
+    events.SaveStarted("images", "1"),
+    events.SaveProgress("images", DIGEST, 1, 2, BlobKind.LAYER),
+    events.BlobSaved("images", DIGEST, 2, True),
+    events.SaveFinished("images", "1", None, "it broke"),
     events.RetryScheduled("HEAD", "503", 1, 0.5),
     events.StepStarted("p", "Push", "ship", timeout_s=3.5),
     events.StepFinished("p", "Push", Status.SUCCESS, seconds=1.5),

@@ -360,7 +360,15 @@ class TestDescribed:
         program("push", "oci:image", place, *trusted, cwd=tmp_path, DOOR=TOKEN)
         assert is_whole(registry, "a", "1", image)
         assert max(one.received_bytes for one in registry.traffic.select(path_pattern=UPLOADS)) == 64 * 1024
-        for words in (("inspect", place), ("exists", place), ("tag", place, "2"), ("tags", f"{registry.address}/a")):
+        repository = f"{registry.address}/a"
+        for words in (
+            *(("inspect", place), ("exists", place), ("tag", place, "2"), ("tags", repository)),
+            *(
+                ("pull", place, "oci:saved"),
+                ("copy", "oci:image", f"{repository}:3"),
+                ("copy", place, f"{repository}:4"),
+            ),
+        ):
             program(*words, *trusted, cwd=tmp_path, DOOR=TOKEN)
         assert carried(registry) == {TOKEN}
         assert {one.headers["user-agent"] for one in registry.traffic.requests} == {"builder/7"}

@@ -14,13 +14,13 @@ import pytest
 import oci_push
 
 _TEXT = """
-AwsIdentity BlobForm BlobOutcome Cancelled ConfigError ContentMismatchError Credential CredentialsError
-DeadlineError DeniedError Diagnostic Digest EcrCreation ErrorForm Event ImagePlan ImmutableTagError IncompleteError
-ManifestOutcome NetworkError NotFoundError OciPushError Options PipelinePlan PipelineReport PlannedBlob
-PlannedStepForm PlannedTarget ProtocolViolationError PushOptions PushReport RateLimitedError Reference
-RegistryEndpoint RegistryError ReplicaForm ReplicaOutcome ReplicationReport Repository RetryPolicy Secret
-SourceError SourceSettings Status StepForm TagForm TagOutcome TargetForm TlsConfig TransportSettings
-UnavailableError UploadRejectedError decode encode plan plan_pipeline push replicate run_pipeline
+AnnotationChange AwsIdentity BlobForm BlobOutcome Cancelled Changed Changes ConfigChanges ConfigError
+ContentMismatchError Credential CredentialsError DeadlineError DeniedError Diagnostic Digest EcrCreation ErrorForm
+Event ImagePlan ImmutableTagError IncompleteError ManifestOutcome NetworkError NotFoundError OciPushError Options
+PipelinePlan PipelineReport PlannedBlob PlannedStepForm PlannedTarget Platform ProtocolViolationError PushOptions
+PushReport RateLimitedError Reference RegistryEndpoint RegistryError ReplicaForm ReplicaOutcome ReplicationReport
+Repository RetryPolicy Secret SourceError SourceSettings Status StepForm TagForm TagOutcome TargetForm TlsConfig
+TransportSettings UnavailableError UploadRejectedError decode encode plan plan_pipeline push replicate run_pipeline
 """
 NAMES = frozenset(_TEXT.split())
 
