@@ -90,7 +90,7 @@ OPTIONS: tuple[tuple[tuple[str, ...], Values, bool, str], ...] = (
     (('--report',), 'file', False, 'Write what was done; as JSON by default.'),
     (('--export',), 'file', False, 'Write what was pushed as variables, also to $GITHUB_OUTPUT.'),
     (('--export-format',), ('dotenv', 'github', 'gitlab'), False, 'By default told by the file and the CI.'),
-    (('--timeout',), '', False, 'Seconds for the whole command; 0: none.'),
+    (('--timeout',), '', False, 'Time for the whole command: 90, 90s, 2m; 0: no end.'),
     (('--quiet', '-q'), None, False, 'Print only results and errors.'),
     (('--regions',), '', True, "ECR: push to these AWS regions, all at once; push keeps the destination's own."),
     (('--json',), None, False, 'Print the result as JSON.'),

@@ -36,7 +36,7 @@ class Access(Connection, frozen=True):
 
     username: options.Username = ""
     password_stdin: options.PasswordStdin = False
-    timeout: Annotated[float, Option("Seconds for the whole command; 0: none.", min=0, under=SPEED)] = 0
+    timeout: Annotated[float, Option("Time for the whole command: 90, 90s, 2m; 0: no end.", min=0, under=SPEED)] = 0
 
     def settings(self) -> Common:
         """Return all options that a push has, with these."""

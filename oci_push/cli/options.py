@@ -188,7 +188,7 @@ class Common(Connection, frozen=True):
     export_format: Annotated[
         str, Option("By default told by the file and the CI.", choices=("dotenv", "github", "gitlab"), under=OUTPUT)
     ] = ""
-    timeout: Annotated[float, Option("Seconds for the whole command; 0: none.", min=0, under=SPEED)] = 0
+    timeout: Annotated[float, Option("Time for the whole command: 90, 90s, 2m; 0: no end.", min=0, under=SPEED)] = 0
     quiet: Quiet = False
 
     def check(self) -> None:

@@ -41,7 +41,9 @@ ChunkSize = Annotated[
 Mount = Annotated[
     str,
     Option(
-        "From where blobs may be mounted: off, namespace, any, or repositories.", metavar="off|any|REPO,…", under=SPEED
+        "From where blobs may be mounted: off, namespace, any, or repositories.",
+        metavar="off|namespace|any|REPO,…",
+        under=SPEED,
     ),
 ]
 _RATE = re.compile(r"(\d+(?:\.\d+)?)([kKmMgG]?)")

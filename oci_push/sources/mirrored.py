@@ -6,7 +6,7 @@ like anything that is read from a registry. A tag is what that place says it is,
 
 from __future__ import annotations
 
-from oci_push.errors import OciPushError
+from oci_push.errors import NetworkError, OciPushError
 from oci_push.events import LogMessage
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.endpoint import RegistryEndpoint
@@ -55,10 +55,13 @@ class MirroredSource(ImageReader):
         opening, places = self._opening, self._opening.places
         for number, place in enumerate(places, 1):
             is_last = number == len(places)
+            client = place.connect()
+            if not is_last and client.session.endpoint in opening.settings.silent:
+                continue
             try:
                 # A mirror that is away is not waited for: there is another place.
                 source = RemoteSource(
-                    place.connect(),
+                    client,
                     place.reference,
                     opening.spool,
                     keep=opening.keeps,
@@ -70,6 +73,8 @@ class MirroredSource(ImageReader):
                 context.check()
                 if is_last:
                     raise
+                if isinstance(error, NetworkError):  # the next image of this run does not wait for it again
+                    opening.settings.silent.add(client.session.endpoint)
                 if places[number].reference != place.reference:  # else it is tried once more, without TLS
                     text = f"{self.name} is not read from {place.reference.repository.host}: {error}"
                     opening.emit(LogMessage(text, "warning"))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from equipment.faults import Answer, Fault
+from equipment.faults import Answer, DropBefore, Fault
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import Layout, layer, make_layout
@@ -131,6 +131,22 @@ def test_a_mirror_that_fails_is_asked_once(image: Layout, upstream: Sandbox, mir
     mirror.faults.add(Fault("GET", "/manifests/", times=0, action=Answer(503)))
     conf(folder, mirrored(upstream, mirror))
     push(folder, f"{upstream.address}/app:1", target)
+    assert len(mirror.traffic.requests) == 1
+
+
+def test_a_mirror_from_which_nothing_comes_is_asked_once_in_a_run(
+    image: Layout, upstream: Sandbox, mirror: Sandbox, target: Sandbox
+) -> None:
+    folder = image.path.parent
+    program("push", "oci:image", f"{upstream.address}/app:1,2", cwd=folder)
+    program("push", "oci:image", f"{upstream.address}/other:1", cwd=folder)
+    mirror.faults.add(Fault(times=0, action=DropBefore()))
+    conf(folder, mirrored(upstream, mirror))
+    step = "{type: push, candidate: '%s/%s:1', image_name: %s, registry: '%s', tag: x}"
+    steps = "".join(f"  {one}: {step % (upstream.address, one, one, target.address)}\n" for one in ("app", "other"))
+    (folder / "p.yml").write_text(f"version: '1.0'\nsteps:\n{steps}")
+    said = program("run", "p.yml", cwd=folder).stderr
+    assert said.count(f"is not read from {mirror.address}") == 1
     assert len(mirror.traffic.requests) == 1
 
 
