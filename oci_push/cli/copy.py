@@ -83,7 +83,9 @@ def copy_command(
         began = context.clock.monotonic()
         with (
             reporting.following(context.clock, env, is_quiet=is_quiet, title=title) as follower,
-            common.pusher(context, follower.emit, endpoints=endpoints, login_host=common.login_host(hosts)) as pusher,
+            common.pusher(
+                context, follower.emit, endpoints=endpoints, login_host=common.login_host(hosts), hosts=hosts
+            ) as pusher,
         ):
             lists = TagLists(pusher)
             items = _items(context, pusher, lists, sources, targets, choice, conversion, common)

@@ -44,6 +44,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "With its SBOM",
                 "oci-push push oci:image registry.example.com/team/app:1.4 --attach sbom.spdx.json",
             ),
+            Example(
+                "Through a front end that takes no large bodies, and few requests",
+                "oci-push push oci:image registry.example.com/team/app:1.4 --chunk-size 50m --requests-per-second 20",
+            ),
         ),
         "mirror": (
             Example("See what would be copied", "oci-push mirror mirror.yml --plan"),

@@ -36,7 +36,7 @@ class Access(Connection, frozen=True):
 
     username: options.Username = ""
     password_stdin: options.PasswordStdin = False
-    timeout: Annotated[float, Option("Seconds for the whole command; 0: none.", min=0, under=SPEED)] = 0
+    timeout: Annotated[float, Option("Time for the whole command: 90, 90s, 2m; 0: no end.", min=0, under=SPEED)] = 0
 
     def settings(self) -> Common:
         """Return all options that a push has, with these."""
@@ -63,9 +63,12 @@ class Looker(Struct, frozen=True):
     context: Context
 
     @contextmanager
-    def image(self, text: str) -> Iterator[tuple[ImageReader, RepositoryClient | None]]:
-        """Open a SOURCE; with the client of its repository where that is in a registry."""
-        with self.pusher.open(text, self.context) as source:
+    def image(self, text: str, *, mirrors: bool = False) -> Iterator[tuple[ImageReader, RepositoryClient | None]]:
+        """Open a SOURCE; with the client of its repository where that is in a registry.
+
+        With `mirrors` it may come from where ``registries.conf`` says; who looks at a registry wants that one.
+        """
+        with self.pusher.open(text, self.context, mirrors=mirrors) as source:
             repository = repository_of(text)
             yield source, self.client(repository) if repository is not None else None
 
@@ -98,7 +101,11 @@ def looking(
     hosts = tuple(dict.fromkeys(one.host for one in repositories or named))
     described = endpoints(access, named)
     with common.pusher(
-        context, emit or LineRenderer(quiet=True), endpoints=described, login_host=common.login_host(hosts)
+        context,
+        emit or LineRenderer(quiet=True),
+        endpoints=described,
+        login_host=common.login_host(hosts),
+        hosts=hosts,
     ) as pusher:
         yield Looker(pusher, context)
 

@@ -100,7 +100,7 @@ def push(
         login_host = common.login_host(hosts)
         with (
             reporting.following(context.clock, env, is_quiet=is_quiet, title=f"Push {source}") as follower,
-            common.pusher(context, follower.emit, endpoints=endpoints, login_host=login_host) as pusher,
+            common.pusher(context, follower.emit, endpoints=endpoints, login_host=login_host, hosts=hosts) as pusher,
         ):
             if plan:
                 return _plan(unit, pusher, context, common, env, asks=not no_ask, as_json=delivery.as_json)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from oci_push.engine.attachment import AttachedResult, Attachment
 from oci_push.engine.graph import walk
 from oci_push.engine.plan import PushPlan, plan_repositories
-from oci_push.engine.repository_push import RepositoryPush, SentAhead, Step
+from oci_push.engine.repository_push import RepositoryPush, Step
 from oci_push.engine.transfer import BlobResult, SentAhead
 from oci_push.errors import OciPushError
 from oci_push.events import LogMessage, ignore

@@ -98,7 +98,8 @@ def plan_repositories(
             known = (*near, *remembered.get((endpoint.host, blob.digest), ()))
             if repository in known:
                 expected.add(blob.digest)
-            asked = tuple(dict.fromkeys(one for one in known if one != repository))
+            may = endpoint.traffic.may_mount
+            asked = tuple(dict.fromkeys(one for one in known if one != repository and may(one, repository)))
             if asked:
                 candidates[blob.digest] = asked[:1] if blob.size <= SMALL_BYTES else asked
         target = PushTarget(endpoint, repository, tuple(tags), before[endpoint, repository])

@@ -17,12 +17,12 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oci_push.credentials.certificates import add_certificates, certificate_folders
-from oci_push.credentials.files import HELPER_AGE_S, AuthFiles
+from oci_push.credentials.files import AuthFiles
 from oci_push.engine.graph import walk
-from oci_push.engine.places import remembered_places
+from oci_push.engine.places import Seen, remembered_places
 from oci_push.engine.plan import PushPlan, PushTarget, RepositoryPlan, plan_push, plan_repositories
 from oci_push.engine.push import Ahead, PushOptions, PushResult, push
-from oci_push.errors import ConfigError, CredentialsError, OciPushError
+from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, Event, LogMessage, discreet, ignore
 from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.descriptor import Descriptor
@@ -31,6 +31,7 @@ from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Repository
 from oci_push.model.source import SourceSpec
+from oci_push.model.traffic import Traffic
 from oci_push.providers.base import complete
 from oci_push.providers.families import find_family
 from oci_push.registry.clients import RegistryClients
@@ -42,9 +43,9 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sources import option_effects as asked
 from oci_push.sources.base import ImageReader
-from oci_push.sources.settings import SourceSettings
+from oci_push.sources.settings import ReadingPlace, SourceSettings
 from oci_push.sources.table import GRAMMAR, open_source
-from oci_push.transport.credentials import CredentialProvider, Lease, RefreshingCredential
+from oci_push.transport.credentials import CredentialProvider
 from oci_push.transport.settings import TransportSettings
 
 if TYPE_CHECKING:
@@ -61,16 +62,17 @@ class Options(Struct, frozen=True):
     """What a whole run may be told.
 
     `tls` applies to registries that have no settings of their own; `credential` overrides every login found, where
-    `login_host` is given those of that registry alone. `rehearsal` is the ``host:port`` of a sandbox that stands in for
-    every target. `remember` switches the memory of earlier runs, `foreign_layers` sends layers that their manifest says
-    to fetch from elsewhere. What is asked of an image and has no effect on it is an error, and a warning where
-    `is_lenient`: in a run of several images.
+    `login_host` is given those of that registry alone. `traffic` goes before a registry's own, by host; under the empty
+    name it is for all others. `rehearsal` is the ``host:port`` of a sandbox that stands in for every target. `remember`
+    switches the memory of earlier runs, `foreign_layers` sends layers that their manifest says to fetch from elsewhere.
+    What is asked of an image and has no effect is an error, and a warning where `is_lenient`: in a run of several.
     """
 
     tls: TlsConfig = field(default_factory=TlsConfig)
     credential: Credential | None = None
     login_host: str = ""
     endpoints: Mapping[str, RegistryEndpoint] = field(default_factory=dict)
+    traffic: Mapping[str, Traffic] = field(default_factory=dict)
     sources: SourceSettings = field(default_factory=SourceSettings)
     transport: TransportSettings = field(default_factory=TransportSettings)
     blob_retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -176,9 +178,13 @@ class Pusher:
             tls = self._options.tls
         folders = certificate_folders(self._env, self._home)
         tls = add_certificates(tls, repository.host, folders, self._tell_once)
-        endpoint = replace(endpoint, credential=credential, tls=tls)
+        traffic = endpoint.traffic_with(self._options.traffic)
+        endpoint = replace(endpoint, credential=credential, tls=tls, traffic=traffic)
         if found is not None and found.kind != "auths" and credential is not None:
-            self._renewing.setdefault(endpoint, self._renewed(repository, credential, endpoint.family))
+            from oci_push.engine.renewed_logins import renewed
+
+            renewing = renewed(self._logins, self.context.clock, repository, credential, endpoint.family)
+            self._renewing.setdefault(endpoint, renewing)
         return endpoint
 
     def _tell_once(self, event: Event) -> None:
@@ -186,22 +192,6 @@ class Pusher:
         if event not in self._told:
             self._told.append(event)
             self._emit(event)
-
-    def _renewed(self, repository: Repository, first: Credential, family: str) -> CredentialProvider:
-        """Return the source of a login that a helper gave: the helper is asked again when it has aged or is refused."""
-        known = [first]
-
-        def make(context: Context) -> Lease:
-            if known:
-                return Lease(known.pop(), HELPER_AGE_S)
-            found = self._logins.find(repository, context, ask_again=True)
-            if found is None:
-                raise CredentialsError(
-                    f"{repository.host}: its credential helper has no login any more", hint="log in again"
-                )
-            return Lease(complete(found.credential, find_family(repository.host, family)), HELPER_AGE_S)
-
-        return RefreshingCredential(self.context.clock, make)
 
     def plan(
         self,
@@ -297,15 +287,17 @@ class Pusher:
         targets: int = 1,
         changes: Changes = NOTHING,
         platform: Platform | None = None,
+        mirrors: bool = True,
     ) -> Iterator[ImageReader]:
         """Open a SOURCE; `targets` above one makes a registry's blobs be downloaded once and kept.
 
         `changes` are made while it is read; with them `platform` is the only image of an index that is read.
+        Without `mirrors` a registry is read itself, whatever ``registries.conf`` says.
         """
         settings = self._options.sources
         of_run = "format" in settings.asked and not changes.format
         changes = replace(changes, format=settings.format) if of_run else changes
-        source = self._open(GRAMMAR.parse(text), context, given, targets, changes)
+        source = self._open(GRAMMAR.parse(text), context, given, targets, changes, mirrors=mirrors)
         if changes != NOTHING:
             from oci_push.sources.rewritten import RewrittenImage  # most images go out as they are
 
@@ -348,7 +340,14 @@ class Pusher:
         return PushTarget(RegistryEndpoint(self._options.rehearsal, None, TlsConfig(plain_http=True)), stand_in, tags)
 
     def _open(
-        self, spec: SourceSpec, context: Context, given: RegistryEndpoint | None, targets: int, changes: Changes
+        self,
+        spec: SourceSpec,
+        context: Context,
+        given: RegistryEndpoint | None,
+        targets: int,
+        changes: Changes,
+        *,
+        mirrors: bool,
     ) -> ImageReader:
         settings = replace(
             self._options.sources, digest_cache=self._memory, foreign_layers=self._options.foreign_layers
@@ -362,13 +361,18 @@ class Pusher:
         def connect(repository: Repository) -> RepositoryClient:
             return self._connections.repository(self.endpoint(repository, given), repository)
 
+        places: tuple[ReadingPlace, ...] = ()
+        if mirrors and spec.kind == "registry":
+            from oci_push.engine.mirrors import reading_places
+
+            ways = self.endpoint, self._connections.repository
+            places = reading_places(spec.path, self._env, self._home, given, *ways)
+        keeps, stdin = targets > 1, self._stdin
         return open_source(
-            spec, settings, context=context, emit=self._emit, stdin=self._stdin, connect=connect, keeps=targets > 1
+            spec, settings, context=context, emit=self._emit, stdin=stdin, connect=connect, keeps=keeps, places=places
         )
 
-    def _remembered(
-        self, blobs: Sequence[Descriptor], targets: Sequence[PushTarget]
-    ) -> Mapping[tuple[str, Digest], tuple[Repository, ...]]:
+    def _remembered(self, blobs: Sequence[Descriptor], targets: Sequence[PushTarget]) -> Seen:
         if not self._options.mount or self._options.rehearsal:
             return {}
         return remembered_places(self._memory, self._connections, blobs, targets)

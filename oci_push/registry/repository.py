@@ -90,9 +90,10 @@ class RepositoryClient:
         """Read a manifest of any type, of which the digest alone is checked."""
         return self.session.run(context, manifests.read(reference, accept))
 
-    def fetch(self, context: Context, reference: Reference) -> Manifest:
-        """Read and check a manifest."""
-        return self.session.run(context, manifests.fetch(reference))
+    def fetch(self, context: Context, reference: Reference, *, once: bool = False) -> Manifest:
+        """Read and check a manifest; `once` where another place may have it."""
+        run = self.session.run_without_retry if once else self.session.run
+        return run(context, manifests.fetch(reference))
 
     def count_referrers(self, context: Context, subject: Digest) -> int:
         """Count what refers to a manifest, with one try."""
@@ -180,14 +181,20 @@ class RepositoryClient:
         if self._in_flight is None:
             yield None
             return
-        with self._in_flight.turn(context, self.session.endpoint, self.repository, blob) as elsewhere:
-            is_of_use = elsewhere in (None, self.repository) or self.can_mount(context)
-            yield elsewhere if is_of_use else None
+        traffic = self.session.endpoint.traffic
+        group = traffic.group(self.repository)
+        with self._in_flight.turn(context, self.session.endpoint, self.repository, blob, group) as elsewhere:
+            is_here = elsewhere in (None, self.repository)
+            may = elsewhere is None or traffic.may_mount(elsewhere, self.repository)
+            yield elsewhere if is_here or (may and self.can_mount(context)) else None
 
     def may_mount_from_anywhere(self, blob: Descriptor) -> bool:
         """Return whether a mount without a source is worth a try: without a find it opens an upload."""
         in_one_request = self._capabilities.takes_in_one_request(blob.size)
-        return self._capabilities.known.anonymous_mount and not in_one_request and not self.has_upload(blob)
+        # Without a source the registry chooses one, wherever that is.
+        is_bound = self.session.endpoint.traffic.mounts is not None
+        may = self._capabilities.known.anonymous_mount and not is_bound
+        return may and not in_one_request and not self.has_upload(blob)
 
     def has_upload(self, blob: Descriptor) -> bool:
         """Return whether an earlier run left an upload of this blob that may be gone on with."""

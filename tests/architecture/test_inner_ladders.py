@@ -12,12 +12,14 @@ from oci_push.cli.app import COMMANDS
 from oci_push.cli.typed import every_command
 
 INNER: dict[str, tuple[tuple[str, ...], ...]] = {
-    # Values that know no other; those made of them; manifests; what a file says of many images, and what we make.
+    # Values that know no other; those made of them; manifests and what is said of a registry; what is made of both.
     "model": (
         ("digest", "display", "identity", "media", "platform", "versions"),
         ("*",),
-        ("manifest", "source"),
-        ("artifact", "mirroring"),
+        ("descriptor",),
+        ("manifest", "reference"),
+        ("source", "traffic"),
+        ("artifact", "endpoint", "mirroring", "traffic_words"),
     ),
     # Values and one request; what a specification's section needs; what needs several sections.
     "protocol": (("call", "challenge", "credentials"), ("*",), ("referrers", "uploads")),
@@ -38,7 +40,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("base",),
         ("*",),
         ("layout", "remote", "tars"),
-        ("archive_images", "folders"),
+        ("archive_images", "folders", "mirrored"),
         ("artifact_files", "docker_archive", "rewritten"),
         ("table",),
     ),
@@ -62,7 +64,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     # What decides (schedule, conditions, simulation) knows nothing of those that do.
     "runner": (("*",), ("attempts", "report"), ("hooks",), ("steps",), ("run",)),
     # What is printed; options and the frame of a command; what several commands share, and the commands.
-    "cli": (("ci", "words"), ("output",), ("command", "options"), ("*",)),
+    "cli": (("ci", "words"), ("output", "traffic_options"), ("command", "options"), ("*",)),
 }
 """Lowest rung first; `*` is whatever no other rung names."""
 

@@ -139,7 +139,7 @@ def test_a_group_shows_whole_summaries(group: str, tmp_path: Path) -> None:
         ("push a b/c --jobs many", "--jobs 'many' is no whole number", "see oci-push push --help"),
         ("push a b/c --retries -1", "--retries -1 is less than 0", "see oci-push push --help"),
         ("sandbox --port 65536", "--port 65536 is more than 65535", "see oci-push sandbox --help"),
-        ("push a b/c --timeout soon", "--timeout 'soon' is no number", "see oci-push push --help"),
+        ("push a b/c --timeout soon", "--timeout 'soon' is no number of seconds", "such as 90, 90s or 2m; 0 is none"),
         ("push a b/c --tag", "option '--tag' requires an argument", "see oci-push push --help"),
         ("push a b/c --plan=yes", "option '--plan' does not take a value", "see oci-push push --help"),
         ("push", "missing argument 'SOURCE'", "see oci-push push --help"),
