@@ -162,7 +162,7 @@ def _time(text: str) -> str | None:
             return said_time(int(text))
         if datetime.fromisoformat(text).tzinfo is None or not re.match(r"\d{4}-\d\d-\d\d[Tt]", text):
             raise ValueError("has no zone")
-    except ValueError as problem:
+    except (ValueError, OverflowError, OSError) as problem:
         raise ConfigError(
             f"--created {text!r}: is no time", hint="such as 2026-01-02T03:04:05Z, or seconds since 1970"
         ) from problem

@@ -229,6 +229,19 @@ def test_no_tag_moves_where_an_image_of_the_index_cannot_be_stored(sandbox: Sand
     assert program("digest", f"{name}:1", cwd=tmp_path).stdout.strip() == layout.digest
 
 
+def test_what_fails_elsewhere_is_told_by_tag_or_as_a_whole(tmp_path: Path) -> None:
+    layout = odd_image(tmp_path / "image")
+    with Sandbox(options=SandboxOptions(immutable_tags=True)) as sandbox:
+        name = pushed(sandbox, layout, "1")
+        other = pushed(sandbox, layout, "1", repository="other/app")
+        words = ("mutate", f"{name}:1", f"{other}:1,2", "-l", "a=c", "--json")
+        done = json.loads(program(*words, cwd=tmp_path, code=1).stdout)
+        assert [one["error"] is None for one in done["tags"]] == [False, False]
+        assert "may not be moved" in done["tags"][0]["error"]["message"]
+        missing = program("mutate", f"{name}:9", f"{other}:3", "-l", "a=c", cwd=tmp_path, code=5).stderr
+        assert "404 MANIFEST_UNKNOWN" in missing
+
+
 def test_a_tag_that_may_not_move_is_a_failure_and_another_tag_the_way_out(tmp_path: Path) -> None:
     layout = odd_image(tmp_path / "image")
     with Sandbox(options=SandboxOptions(immutable_tags=True)) as sandbox:
@@ -272,6 +285,7 @@ def test_referrers_and_signatures_of_what_was_read_are_told_of(sandbox: Sandbox,
         (("mutate", "IMAGE", "--created", "yesterday"), "--created 'yesterday': is no time"),
         (("mutate", "IMAGE", "--created", "2026-01-02T03:04:05"), "is no time"),
         (("mutate", "IMAGE", "--created", "99999999999999"), "is no time"),
+        (("mutate", "IMAGE", "--created", "99999999999999999999"), "is no time"),
         (("mutate", "IMAGE", "--expose", "http"), "--expose 'http': is no port"),
         (("mutate", "IMAGE", "--volume", "/a", "--volume", "/a-"), "is there twice"),
         (("mutate", "ARTIFACT", "-l", "a=b"), "has no effect: it is no image, but an artifact"),

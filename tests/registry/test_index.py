@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from around import asked, image, pushed, short, two_platforms
 from equipment.faults import Answer, Fault, Stall
 from equipment.sandbox import Sandbox
-from images import Layout, LayoutWriter, config_of, docker_archive, layer, make_layout
+from images import Layout, LayoutWriter, config_of, docker_archive, layer, make_layout, make_raw_layout
 from program import program
 from published import check_json
 
@@ -407,3 +408,71 @@ def test_a_dry_run_prints_the_index_and_writes_nothing(sandbox: Sandbox, tmp_pat
     assert f"{name}:2  {Digest.of(shown.encode())}" in done.stdout
     assert arm.digest in done.stdout
     assert done.stderr == ""
+
+
+def test_what_an_index_lists_and_is_no_manifest_is_brought_as_a_blob(sandbox: Sandbox, tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "layout")
+    stray = writer.put(b"any bytes", "text/plain")
+    writer.close(writer.index(image(writer, "amd64", layer(1), created="2026-01-02T03:04:05Z"), stray))
+    name = f"{sandbox.address}/team/app:1"
+    # The sandbox, as distribution, takes no index that lists it; it is there all the same, and is not sent again.
+    for uploads in (3, 0):
+        sandbox.traffic.clear()
+        failed = program("index", "create", name, "oci:layout", cwd=tmp_path, code=5).stderr
+        assert "MANIFEST_BLOB_UNKNOWN" in failed
+        assert sandbox.store.blob_exists("team/app", str(stray["digest"]))
+        assert sandbox.traffic.count(method="POST") == uploads
+
+
+def test_a_kind_of_manifest_that_nobody_knows_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "layout")
+    odd = writer.put(b"{}", "application/vnd.example.manifest.v9+json")
+    writer.close(writer.index(odd))
+    failed = program("index", "create", f"{sandbox.address}/a:1", "oci:layout", cwd=tmp_path, code=2).stderr
+    assert "of type application/vnd.example.manifest.v9+json, which cannot be pushed" in failed
+    assert not sandbox.traffic.count(method="PUT")
+
+
+def test_an_artifact_is_listed_without_a_platform(sandbox: Sandbox, tmp_path: Path) -> None:
+    one = make_raw_layout(tmp_path / "artifact", b"any")
+    program("index", "create", f"{sandbox.address}/team/app:1", "oci:artifact", cwd=tmp_path)
+    (child,) = stored(sandbox, "1")["manifests"]
+    assert (child["digest"], "platform" in child) == (one.digest, False)
+
+
+def test_a_child_that_its_own_repository_lost_stops_it_and_so_does_one_that_cannot_be_sent(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    layout = two_platforms(tmp_path / "layout")
+    name = pushed(sandbox, layout, "1")
+    sandbox.store.remove_manifest("team/app", Digest.parse(stored(sandbox, "1")["manifests"][0]["digest"]))
+    lost = program("index", "create", f"{name}:2", f"{name}:1", cwd=tmp_path, code=5).stderr
+    assert "is not there, so no index can list it" in lost
+    one_image(tmp_path / "arm", "arm")
+    sandbox.faults.add(Fault(method="PUT", path="manifests/sha256:", action=Answer(403, code="DENIED"), times=0))
+    refused = program("index", "add", f"{name}:1", "oci:arm", cwd=tmp_path, code=5).stderr
+    assert "403 DENIED" in refused
+    assert program("digest", f"{name}:1", cwd=tmp_path).stdout.strip() == layout.digest
+
+
+def test_an_entry_is_not_made_one_for_the_platform_of_another(sandbox: Sandbox, tmp_path: Path) -> None:
+    one_image(tmp_path / "one", "arm")
+    name = f"{sandbox.address}/team/app:1"
+    program("index", "create", name, "oci:one=linux/arm/v6", "oci:one=linux/arm/v7", cwd=tmp_path)
+    words = ("index", "annotate", name, "--child", "linux/arm/v6", "--variant", "v7")
+    assert "linux/arm/v7 would be there twice" in program(*words, cwd=tmp_path, code=2).stderr
+
+
+def test_what_is_not_there_or_cannot_be_written_again_is_told(sandbox: Sandbox, tmp_path: Path) -> None:
+    name = pushed(sandbox, two_platforms(tmp_path / "layout"), "1")
+    missing = program("index", "add", f"{name}:none", "oci:layout", cwd=tmp_path, code=5).stderr
+    assert "oci-push index create makes an index" in missing
+    assert (
+        "sha256 digest must be 64" in program("index", "remove", f"{name}:1", "sha256:a", cwd=tmp_path, code=2).stderr
+    )
+    raw = (sandbox.store.manifest("team/app", "1") or b"")[:-1] + b',"x":"\\ud800"}'
+    writer = LayoutWriter(tmp_path / "odd")
+    shutil.copytree(tmp_path / "layout" / "blobs", tmp_path / "odd" / "blobs")
+    pushed(sandbox, writer.close(writer.put(raw, media.OCI_INDEX)), "odd")
+    failed = program("index", "annotate", f"{name}:odd", "a=b", cwd=tmp_path, code=2).stderr
+    assert "half a character" in failed
