@@ -21,13 +21,14 @@ COVERAGE := --cov --cov-report=term $(if $(ONLY),,--cov-fail-under=95)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup programs lint check test format words man demo docs sweep bench pyz release clean
+.PHONY: help setup programs lint check test format words features man demo docs sweep bench pyz release clean
 
 help:
 	@echo 'make check    format, lint, types and the fast tests'
 	@echo 'make test     all of that, plus tests against real registries and programs, with coverage'
 	@echo 'make format   put the code into shape'
 	@echo 'make words    write the table that completion reads, after a change of commands or options'
+	@echo 'make features write docs/features.md, after a change of docs/features.yaml'
 	@echo 'make man      write the manual page to build/oci-push.1'
 	@echo 'make demo     run a pipeline against a registry in one process'
 	@echo 'make docs     write the documentation as a site into build/docs'
@@ -67,6 +68,9 @@ format: $(READY)
 words: $(READY)
 	@$(PY) -c 'from oci_push.cli.completion import source_of_table; print(source_of_table(), end="")' >$(VENV)/words.py
 	@mv $(VENV)/words.py oci_push/cli/complete_words.py
+
+features: $(READY)
+	@$(PY) docs/site/features.py
 
 man: $(READY)
 	@mkdir -p build

@@ -65,19 +65,24 @@ if TYPE_CHECKING:
     from oci_push.model.reference import Repository as Repository
     from oci_push.providers.ecr.identity import AwsIdentity as AwsIdentity
     from oci_push.providers.ecr.identity import EcrCreation as EcrCreation
+    from oci_push.runner.image_plan import ImagePlan as ImagePlan
+    from oci_push.runner.image_plan import PlannedAmount as PlannedAmount
+    from oci_push.runner.image_plan import PlannedAmounts as PlannedAmounts
+    from oci_push.runner.image_plan import PlannedBlob as PlannedBlob
+    from oci_push.runner.image_plan import PlannedTag as PlannedTag
+    from oci_push.runner.image_plan import PlannedTarget as PlannedTarget
+    from oci_push.runner.image_plan import PlannedWay as PlannedWay
     from oci_push.runner.report import BlobForm as BlobForm
-    from oci_push.runner.report import ImagePlan as ImagePlan
     from oci_push.runner.report import PipelinePlan as PipelinePlan
     from oci_push.runner.report import PipelineReport as PipelineReport
-    from oci_push.runner.report import PlannedBlob as PlannedBlob
     from oci_push.runner.report import PlannedStepForm as PlannedStepForm
-    from oci_push.runner.report import PlannedTarget as PlannedTarget
     from oci_push.runner.report import PushReport as PushReport
     from oci_push.runner.report import ReplicaForm as ReplicaForm
     from oci_push.runner.report import ReplicationReport as ReplicationReport
     from oci_push.runner.report import StepForm as StepForm
     from oci_push.runner.report import TagForm as TagForm
     from oci_push.runner.report import TargetForm as TargetForm
+    from oci_push.runner.report import TotalsForm as TotalsForm
     from oci_push.runtime.retry import RetryPolicy as RetryPolicy
     from oci_push.secret import Secret as Secret
     from oci_push.sources.settings import SourceSettings as SourceSettings
@@ -105,9 +110,12 @@ _HOMES = {
     "oci_push.model.platform": "Platform",
     "oci_push.model.reference": "Reference Repository",
     "oci_push.providers.ecr.identity": "AwsIdentity EcrCreation",
+    "oci_push.runner.image_plan": (
+        "ImagePlan PlannedAmount PlannedAmounts PlannedBlob PlannedTag PlannedTarget PlannedWay"
+    ),
     "oci_push.runner.report": (
-        "BlobForm ImagePlan PipelinePlan PipelineReport PlannedBlob PlannedStepForm PlannedTarget PushReport"
-        " ReplicaForm ReplicationReport StepForm TagForm TargetForm"
+        "BlobForm PipelinePlan PipelineReport PlannedStepForm PushReport ReplicaForm ReplicationReport StepForm"
+        " TagForm TargetForm TotalsForm"
     ),
     "oci_push.runtime.retry": "RetryPolicy",
     "oci_push.secret": "Secret",

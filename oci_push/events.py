@@ -184,7 +184,7 @@ class TagCopied(_Event, frozen=True):
 
 
 class SaveStarted(_Event, frozen=True):
-    """An image is about to be saved: `place` is the layout's or archive's path, `name` what it is called there."""
+    """An image is about to be saved: `place` is a layout or archive as in ``oci:DIR``, `name` its name there."""
 
     place: str
     name: str

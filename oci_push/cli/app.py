@@ -30,6 +30,17 @@ GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
         "check": ("Check every digest, size and diff_id of an image.", "check:check"),
         "tag": ("Give more tags to an image that is there.", "tag:tag"),
         "delete": ("Delete tags or manifests, after a look at them.", "delete:delete"),
+        "annotate": ("Change the annotations of an image.", "annotate:annotate"),
+        "mutate": ("Change an image's config: labels, variables, command, …", "mutate:mutate"),
+        "index": (
+            "Make an index of several images, and change one.",
+            {
+                "create": ("Make an index of images, wherever they are.", "index:create"),
+                "add": ("Add images to an index.", "index:add"),
+                "remove": ("Take images out of an index.", "index:remove"),
+                "annotate": ("Change an index's annotations and platforms.", "index:annotate"),
+            },
+        ),
     },
     "Pipelines": {
         "run": ("Run a pipeline's push steps.", "run:run"),

@@ -13,8 +13,9 @@ from oci_push.cli.command import run_command, takes
 from oci_push.cli.conversion import Conversion
 from oci_push.cli.copied import show, write
 from oci_push.cli.options import Common, Delivery, split_regions
+from oci_push.cli.output import is_terminal, terminal_size
 from oci_push.cli.reporting import Reporting
-from oci_push.cli.words import Argument
+from oci_push.cli.words import SAFETY, Argument, Option
 from oci_push.engine.copying import AT_ONCE, CopyItem, CopyOptions, copy
 from oci_push.engine.copying_lists import TagLists
 from oci_push.engine.copying_report import CopyReport
@@ -37,6 +38,9 @@ def copy_command(
             f" each image keeps its own; or {FORMS}.",
         ),
     ],
+    plan: Annotated[
+        bool, Option("Ask what is there, show what would be done, and write nothing.", under=SAFETY)
+    ] = False,
     *,
     choice: Choice,
     conversion: Conversion,
@@ -52,10 +56,14 @@ def copy_command(
 
     def work(context: Context) -> int:
         env = this_environment().env
-        reporting.check_with(common, env)
+        reporting.check_with(common, env, is_plan=plan)
         common.export_form(env)
         place = Place.find(words[-1])
         if place is not None:
+            if plan:
+                raise ConfigError(
+                    f"--plan asks registries, and {words[-1]} lies here", hint="leave it out, or name a repository"
+                )
             return _save(context, words[:-1], place, choice, conversion, common, delivery, reporting)
         sources, destinations = read_words(words, choice, delivery, common)
         _check(sources, destinations, choice, common, reporting)
@@ -79,9 +87,16 @@ def copy_command(
         ):
             lists = TagLists(pusher)
             items = _items(context, pusher, lists, sources, targets, choice, conversion, common)
+            if plan:
+                from oci_push.cli.copy_planned import show_copy_plan
+                from oci_push.engine.copying_forecast import forecast
+
+                found = forecast(context, pusher, items, follower.emit, options, lists=lists)
+                columns = terminal_size().columns if is_terminal(env) else None
+                return show_copy_plan(found, common.report, columns, as_json=delivery.as_json)
             copied = copy(context, pusher, items, follower.emit, options, lists=lists)
         seconds = context.clock.monotonic() - began
-        form = CopyReport.of(copied, seconds, with_referrers=options.referrers)
+        form = CopyReport.of(copied, seconds, with_referrers=options.referrers, cost=context.costs.total())
         show(copied, seconds, is_quiet=common.quiet, as_json=form if delivery.as_json else None)
         write(copied, form, common, reporting)
         return exit_code(copied.errors)

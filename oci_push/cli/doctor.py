@@ -69,7 +69,8 @@ def doctor(
         if as_json:
             say_json(_to_json(endpoint.host, kind.name, here, found))
         else:
-            rows = [(f.name, f.outcome.value, f.text) for f in found.findings]
+            ended_by = str(found.error or "")  # is told with its hint below the table
+            rows = [(f.name, f.outcome.value, "see below" if f.text == ended_by else f.text) for f in found.findings]
             for line in table(("check", "result", "detail"), rows):
                 say(line)
             for left in found.left:

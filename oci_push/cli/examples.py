@@ -35,7 +35,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 " --recompress zstd",
             ),
             Example(
-                "See what would be sent, and send nothing",
+                "See what is there and what would be sent, and write nothing",
                 "oci-push push oci:image registry.example.com/team/app:1.4 --plan",
             ),
         ),
@@ -91,6 +91,52 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
         "delete": (
             Example(
                 "See what would go, and delete nothing", "oci-push delete registry.example.com/team/app:1.4 --dry-run"
+            ),
+        ),
+        "annotate": (
+            Example(
+                "Say where an image is from",
+                "oci-push annotate registry.example.com/team/app:1.4"
+                " org.opencontainers.image.source=https://example.com/app",
+            ),
+            Example(
+                "An index and each of its images, under another tag",
+                "oci-push annotate registry.example.com/team/app:all com.example.stage=tested --images --tag tested",
+            ),
+        ),
+        "mutate": (
+            Example(
+                "Labels and variables, under another tag",
+                "oci-push mutate registry.example.com/team/app:1.4 --label stage=tested --env LOG=info --tag tested",
+            ),
+            Example(
+                "Another command, on the way to a registry",
+                "oci-push mutate image.tar registry.example.com/team/app:1.5 --cmd 'serve --all'",
+            ),
+        ),
+        "index create": (
+            Example(
+                "One index of images that were pushed for each platform",
+                "oci-push index create registry.example.com/team/app:1.5"
+                " registry.example.com/team/app:1.4 image.tar=linux/arm64",
+            ),
+        ),
+        "index add": (
+            Example(
+                "One more platform",
+                "oci-push index add registry.example.com/team/app:all image.tar=linux/s390x",
+            ),
+        ),
+        "index remove": (
+            Example(
+                "All but one platform, under another tag",
+                "oci-push index remove registry.example.com/team/app:all linux/arm64 --tag small",
+            ),
+        ),
+        "index annotate": (
+            Example(
+                "Say where the source of it is",
+                "oci-push index annotate registry.example.com/team/app:all org.opencontainers.image.source=https://example.com/app",
             ),
         ),
         "tags": (Example("All of a repository", "oci-push tags registry.example.com/team/app"),),

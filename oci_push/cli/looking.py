@@ -80,13 +80,14 @@ def looking(
 ) -> Iterator[Looker]:
     """Give what is needed to look at `sources` and `repositories`, reached as oci-push.yaml and the options say.
 
+    Where both are given, a login of the command line is for the `repositories`, as with a push.
     Without `emit` only warnings are told.
     """
     if access.password_stdin and "-" in sources:
         raise ConfigError("--password-stdin and the source - cannot both read stdin")
     named = [one for one in map(repository_of, sources) if one is not None] + list(repositories)
     common = access.settings()
-    hosts = tuple(dict.fromkeys(one.host for one in named))
+    hosts = tuple(dict.fromkeys(one.host for one in repositories or named))
     described = endpoints(access, named)
     with common.pusher(
         context, emit or LineRenderer(quiet=True), endpoints=described, login_host=common.login_host(hosts)

@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from msgspec import Struct
-from msgspec.structs import replace
-
 from oci_push.api import this_environment
 from oci_push.cli.ci import Place
 from oci_push.cli.inputs import read_bytes, read_config, tell_found
@@ -15,16 +12,15 @@ from oci_push.cli.options import CONFIG_NAME, ConfigOptions, pairs
 from oci_push.cli.output import tell, warn
 from oci_push.cli.variable_inputs import VariableOptions, gather_variables
 from oci_push.cli.words import SAFETY, SOURCE, SPEED, TARGET, Argument, Option
-from oci_push.errors import ConfigError, Diagnostic
+from oci_push.errors import Diagnostic
+from oci_push.language.integrations import Config
 from oci_push.language.parse import read_pipeline
-from oci_push.language.registry_choice import add_stand_ins
-from oci_push.language.resolving import ResolveContext
-from oci_push.language.steps import MAX_WAIT_S, Pipeline, flatten
+from oci_push.language.steps import MAX_WAIT_S
+from oci_push.library.pipeline_inputs import Inputs, join_inputs
 from oci_push.runner.results import Pushes
 from oci_push.runner.settings import RunSettings
 from oci_push.runner.simulated_results import SimulatedResults
 from oci_push.runtime.clock import Clock
-from oci_push.sources.table import GRAMMAR
 
 PipelineFile = Annotated[Path, Argument(metavar="PIPELINE.yml", help="The pipeline file; - reads stdin.")]
 
@@ -74,15 +70,6 @@ class PipelineOptions(VariableOptions, frozen=True):
         )
 
 
-class Inputs(Struct, frozen=True):
-    """Everything that was read."""
-
-    pipeline: Pipeline
-    resolve_context: ResolveContext
-    simulated_results: SimulatedResults
-    warnings: tuple[Diagnostic, ...]
-
-
 def read_inputs(
     pipeline: Path,
     config: ConfigOptions,
@@ -98,37 +85,26 @@ def read_inputs(
     `resolving` are fields of `ResolveContext` that options give.
     """
     env = this_environment().env
-    name = "<stdin>" if str(pipeline) == "-" else str(pipeline)
-    reading = read_pipeline(read_bytes(pipeline), name)
-    if reading.pipeline is None:
-        raise ConfigError(problems=reading.errors)
-    parsed = reading.pipeline
-    settings = read_config(None if str(pipeline) == "-" else pipeline, config, env)
-    tell_found(settings)
-    settings = replace(settings, lacking={**parsed.lacking, **settings.lacking})
-    known = frozenset(step.name for step in flatten(parsed.steps))
-    candidates = pairs(given.candidate, "--candidate", "STEP=SOURCE")
-    for step in candidates:
-        if step not in known:
-            raise ConfigError(f"--candidate {step}: the pipeline has no step {step!r}")
-    gathered = gather_variables(given, settings, env, clock, own=parsed.variables)
-    if for_run and not with_login:
-        settings, missing = add_stand_ins(parsed, settings, gathered)
-        for one in missing:
-            tell(f"registry {one!r} is not described in {CONFIG_NAME}; something stands in for it")
-    resolve_context = ResolveContext(
-        settings,
-        gathered,
-        parsed.builds(),
-        {**settings.candidates, **candidates},
-        GRAMMAR,
-        steps=known,
+    is_stdin = str(pipeline) == "-"
+
+    def read_described() -> Config:
+        found = read_config(None if is_stdin else pipeline, config, env)
+        tell_found(found)
+        return found
+
+    inputs = join_inputs(
+        read_pipeline(read_bytes(pipeline), "<stdin>" if is_stdin else str(pipeline)),
+        read_described,
+        lambda described, parsed: gather_variables(given, described, env, clock, own=parsed.variables),
+        pairs(given.candidate, "--candidate", "STEP=SOURCE"),
+        given.assume or (),
+        for_run=for_run,
         with_login=with_login,
-        wants_images=for_run,
         **resolving,
     )
-    assumed = SimulatedResults.parse(given.assume or [], parsed)
-    return Inputs(parsed, resolve_context, assumed, (*settings.warnings, *reading.warnings))
+    for one in inputs.stand_ins:
+        tell(f"registry {one!r} is not described in {CONFIG_NAME}; something stands in for it")
+    return inputs
 
 
 def tell_idle(pushes: Pushes) -> None:

@@ -161,7 +161,7 @@ def _show(place: Place, saved: Sequence[SavedImage], *, is_quiet: bool) -> None:
         if one.error is not None:
             show_error(one.error, before=f"{what}: ")
         elif one.root is not None and one.item.refers_to is None:
-            name = f"{place.kind}:{place.path}:{one.item.name}" if one.item.name else f"{place.kind}:{place.path}"
+            name = f"{place.title}:{one.item.name}" if one.item.name else place.title
             line = f"{what}  {one.root.digest}" if place.is_stdout else f"{name}  {one.root.digest}"
             (tell if place.is_stdout else say)(line)
     if is_quiet:

@@ -88,6 +88,13 @@ def show_rows(rows: Sequence[Row], columns: int | None) -> None:
         tell(line)
 
 
+def show_retries(tally: Tally) -> None:
+    """Print how often something was tried again, and how long that was waited for, if it was."""
+    if tally.retries:
+        times = "once" if tally.retries == 1 else f"{tally.retries} times"
+        tell(f"tried again {times}, after waits of {duration(tally.waited_s)} in all")
+
+
 def _block(row: Row) -> Iterator[str]:
     target, tags, digest, sent, mounted, there, time, retries = row.cells()
     yield f"[{row.step}] {target}" if row.step else target

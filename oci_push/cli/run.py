@@ -14,7 +14,6 @@ from oci_push.cli.command import run_command, show_error, takes
 from oci_push.cli.options import Common, Delivery
 from oci_push.cli.output import issue, say_form, tell
 from oci_push.cli.pipeline_inputs import (
-    Inputs,
     PipelineFile,
     PipelineOptions,
     read_inputs,
@@ -25,6 +24,7 @@ from oci_push.cli.reporting import Follower, Reporting
 from oci_push.cli.words import OUTPUT, SAFETY, Option
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.language.resolving import raise_together
+from oci_push.library.pipeline_inputs import Inputs
 from oci_push.model.outcomes import Status
 from oci_push.runner.report import PipelineReport
 from oci_push.runner.results import RunReport
@@ -120,7 +120,7 @@ def _finish(
     else:
         for step in done.steps:
             show_tags_of(step.pushed, ())
-    reporting.show_rows(rows, env, is_quiet=common.quiet or as_json)
+    reporting.show_rows(rows, follower.tally, env, is_quiet=common.quiet or as_json)
     _show_failures(done)
     failed = [
         (step.name, step.error or OciPushError(step.reason))

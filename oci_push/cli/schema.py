@@ -16,7 +16,9 @@ from oci_push.engine.change import Deletion, Tagging
 from oci_push.engine.checkup import Checkup
 from oci_push.engine.compare import Diff
 from oci_push.engine.copying_report import CopyReport
+from oci_push.engine.editing import ImageEdit
 from oci_push.engine.existence import Existence, NamedDigest
+from oci_push.engine.index_store import IndexChange
 from oci_push.engine.inspect import Inspection
 from oci_push.engine.listing import RepositoryList, TagList
 from oci_push.engine.pulling import Pull
@@ -38,6 +40,9 @@ LOOKS: Mapping[str, type[Struct]] = {
     "copy": CopyReport,
     "tag": Tagging,
     "delete": Deletion,
+    "index": IndexChange,
+    "annotate": ImageEdit,
+    "mutate": ImageEdit,
     "pull": Pull,
 }
 """What commands print that look and change, by the command."""

@@ -156,6 +156,8 @@ class Tally:
         self.copies: Copies | None = None
         self._images: dict[str, events.SourceOpened] = {}
         self._retried: dict[str, int] = {}  # by what was tried again
+        self.waited_s = 0.0
+        """The waits before something was tried again, over all."""
         self._went_out = 0
         self._rate: Rate | None = None
 
@@ -207,6 +209,7 @@ class Tally:
                     self._saved_image(event)
                 case events.RetryScheduled():
                     self._retried[event.what] = self._retried.get(event.what, 0) + 1
+                    self.waited_s += event.wait_s
                 case _:
                     pass
 

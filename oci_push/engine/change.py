@@ -24,6 +24,7 @@ from oci_push.errors import (
 from oci_push.forms import VERSION, ErrorForm, Version
 from oci_push.model import media
 from oci_push.model.digest import Digest
+from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference, Repository, check_tag, is_tag
 from oci_push.protocol import listings
 from oci_push.registry.repository import RepositoryClient
@@ -64,9 +65,18 @@ def tag(
     digest = Digest.parse(target) if ":" in target else None
     manifest = client.fetch(context, Reference(client.repository, "" if digest else target, digest))
     wanted = tuple(dict.fromkeys(tags))
-    made = client.put_with_tags(context, manifest, wanted) if len(wanted) > 1 else frozenset()
+    errors = put_tags(context, client, manifest, wanted)
+    done = tuple(Tagged(name, ErrorForm.or_none(errors.get(name))) for name in wanted)
+    return Tagging(VERSION, client.repository, manifest.digest, manifest.media_type, done), errors
+
+
+def put_tags(
+    context: Context, client: RepositoryClient, manifest: Manifest, tags: Sequence[str]
+) -> dict[str, OciPushError]:
+    """Store a manifest, whose parts are there, under distinct tags, at once where the registry can; return errors."""
+    made = client.put_with_tags(context, manifest, tuple(tags)) if len(tags) > 1 else frozenset()
     errors: dict[str, OciPushError] = {}
-    for name in wanted:
+    for name in tags:
         if name in made:
             continue
         try:
@@ -74,8 +84,7 @@ def tag(
         except OciPushError as error:
             context.check()
             errors[name] = error
-    done = tuple(Tagged(name, ErrorForm.or_none(errors.get(name))) for name in wanted)
-    return Tagging(VERSION, client.repository, manifest.digest, manifest.media_type, done), errors
+    return errors
 
 
 class Doomed(Struct, frozen=True):

@@ -16,8 +16,9 @@ and returned in the order of the items. The failure of one image is its row's `e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TypeAlias
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -39,6 +40,7 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 from oci_push.sources.table import GRAMMAR
 
+Act: TypeAlias = Callable[[PushUnit, Pusher, Context, Emit], UnitResult]
 AT_ONCE = 8
 """How many images go at once where nobody says: most of an image's time is spent waiting for one answer."""
 _ASK_AT_ONCE = 32
@@ -153,18 +155,23 @@ def copy(
     options: CopyOptions | None = None,
     *,
     lists: TagLists | None = None,
+    act: Act = perform,
 ) -> Copied:
-    """Copy images; raises `ConfigError` before anything is done where two go to one tag."""
-    run = _Copying(pusher, emit, options or CopyOptions(), lists or TagLists(pusher))
+    """Copy images; raises `ConfigError` before anything is done where two go to one tag.
+
+    `act` does the push of each image, or what is done in its place (`copying_forecast`).
+    """
+    run = _Copying(pusher, emit, options or CopyOptions(), lists or TagLists(pusher), act)
     return run.copy(context, items)
 
 
 class _Copying:
-    def __init__(self, pusher: Pusher, emit: Emit, options: CopyOptions, lists: TagLists) -> None:
+    def __init__(self, pusher: Pusher, emit: Emit, options: CopyOptions, lists: TagLists, act: Act) -> None:
         self._pusher = pusher
         self._emit = discreet(emit)
         self._options = options
         self._lists = lists
+        self._act = act
         self._is_alone = False
         self._context: Context | None = None
         self._rows: dict[int, CopyRow] = {}
@@ -259,7 +266,7 @@ class _Copying:
         manifests: tuple[Digest, ...] = ()
         if wishes:
             unit = self._unit(image, wishes, before)
-            done = perform(unit, self._pusher, context, self._emit)
+            done = self._act(unit, self._pusher, context, self._emit)
             copied += self._end_pushed(unit, done, wishes, image.digest)
             manifests = done.manifests
         if self._options.referrers and image.origin is not None and image.digest is not None and copied:

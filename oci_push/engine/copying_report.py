@@ -13,6 +13,8 @@ from oci_push.forms import VERSION, ErrorForm, Version
 from oci_push.model.digest import Digest
 from oci_push.model.outcomes import CopyOutcome
 from oci_push.model.reference import Repository
+from oci_push.runtime.costs import Cost
+from oci_push.runtime.phases import seconds_of
 
 
 class CopiedTag(Struct, frozen=True):
@@ -42,7 +44,11 @@ class CopiedReferrers(Struct, frozen=True):
 
 
 class CopyReport(Struct, frozen=True):
-    """What ``copy --json`` prints; `counts` are of tags by outcome, `referrers` null where they were not asked for."""
+    """What ``copy --json`` prints; `counts` are of tags by outcome, `referrers` null where they were not asked for.
+
+    `requests` are all over HTTP, `retries` tries after a failure, `waited_s` the waits before them. `phases` are
+    seconds, of all images together, of which several go at once.
+    """
 
     version: Version
     status: Literal["success", "failure"]
@@ -52,9 +58,13 @@ class CopyReport(Struct, frozen=True):
     seconds: float
     tags: tuple[CopiedTag, ...]
     referrers: CopiedReferrers | None
+    requests: int = 0
+    retries: int = 0
+    waited_s: float = 0.0
+    phases: Mapping[str, float] = {}
 
     @classmethod
-    def of(cls, copied: Copied, seconds: float, *, with_referrers: bool) -> CopyReport:
+    def of(cls, copied: Copied, seconds: float, *, with_referrers: bool, cost: Cost) -> CopyReport:
         """Return the report of a copy."""
         code = exit_code(copied.errors)
         found = copied.referrers
@@ -82,4 +92,8 @@ class CopyReport(Struct, frozen=True):
                 for row in copied.rows
             ),
             referrers if with_referrers else None,
+            cost.requests,
+            cost.retries,
+            round(cost.waited_s, 3),
+            seconds_of(cost),
         )

@@ -15,6 +15,7 @@ from oci_push.model.manifest import Manifest
 from oci_push.model.outcomes import BlobKind
 from oci_push.model.platform import Platform
 from oci_push.runtime.context import Context
+from oci_push.runtime.phases import SOURCE, timed
 from oci_push.sources.base import ImageReader
 from oci_push.sources.platforms import MAX_DEPTH, MAX_MANIFESTS, PlatformSearch
 
@@ -42,6 +43,7 @@ class ImageGraph(Struct, frozen=True):
         return found
 
 
+@timed(SOURCE)
 def walk(
     context: Context, source: ImageReader, *, platform: Platform | None = None, foreign: bool = False, emit: Emit
 ) -> ImageGraph:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,7 @@ class LayoutFolder:
         with self._locked(context):
             names = {name for name in os.listdir(self._folder) if not name.startswith((_OURS, ".oci-layout."))}
             if "oci-layout" in names:
+                self._check_links()
                 self._check_version()
             elif names:
                 raise ConfigError(
@@ -151,6 +153,13 @@ class LayoutFolder:
             raise unwritten(self.path, problem, "read") from problem
         return blob.digest.matches(running)
 
+    def _check_links(self) -> None:
+        """Refuse a layout that somebody else has made to lead elsewhere: none of it is written through a link."""
+        root = os.path.realpath(self._folder)
+        for name in ("oci-layout", "index.json", "blobs", "blobs/sha256", "blobs/sha512"):
+            if os.path.commonpath([os.path.realpath(os.path.join(root, name)), root]) != root:
+                raise self._broken(f"{name} is a link that leads out of the folder")
+
     def _size(self, digest: Digest) -> int:
         try:
             return (self._folder / blob_path(digest)).stat().st_size
@@ -215,21 +224,34 @@ def merge(
 
     An entry without a name is left out where its digest is listed already.
     """
-    merged = list(listed)
-    for entry in entries:
-        name, digest = name_of(entry), entry.get("digest")
-        same = [
-            number
-            for number, one in enumerate(merged)
-            if (name_of(one) == name if name else one.get("digest") == digest)
-            or (name and not name_of(one) and one.get("digest") == digest)
-        ]
-        if not same:
+    merged: list[Mapping[str, object] | None] = []
+    named: dict[str, list[int]] = {}
+    unnamed: dict[object, list[int]] = {}
+    count: Counter[object] = Counter()
+
+    def put(entry: Mapping[str, object], places: Sequence[int]) -> None:
+        for place in places:
+            old = merged[place]
+            count[old.get("digest") if old else None] -= 1
+            merged[place] = None
+        if places:
+            merged[places[0]] = entry
+        else:
             merged.append(entry)
-        elif name:
-            merged[same[0]] = entry
-            merged = [one for number, one in enumerate(merged) if number not in same[1:]]
-    return merged
+        place = places[0] if places else len(merged) - 1
+        name, digest = name_of(entry), entry.get("digest")
+        (named.setdefault(name, []) if name else unnamed.setdefault(digest, [])).append(place)
+        count[digest] += 1
+
+    for one in listed:
+        put(one, ())
+    for one in entries:
+        name, digest = name_of(one), one.get("digest")
+        if name:
+            put(one, sorted({*named.pop(name, ()), *unnamed.pop(digest, ())}))
+        elif not count[digest]:
+            put(one, ())
+    return [one for one in merged if one is not None]
 
 
 def name_of(entry: Mapping[str, object]) -> str:

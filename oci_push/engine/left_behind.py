@@ -45,7 +45,14 @@ def tell_what_stays(
 
 
 def _tell(context: Context, client: RepositoryClient, nodes: Sequence[Manifest], emit: Emit) -> None:
-    asked = [node.digest for node in nodes[-_MOST_NODES:]]  # the root is the last of them
+    told = about(context, client, [node.digest for node in nodes[-_MOST_NODES:]])  # the root is the last of them
+    if told:
+        said = f"{told} stay behind: only the image itself is copied; oci-push copy takes them along"
+        emit(LogMessage(f"{client.repository}: {said}", "warning"))
+
+
+def about(context: Context, client: RepositoryClient, asked: Sequence[Digest]) -> str:
+    """Return in words what refers to manifests, and which tags are about them; empty for nothing."""
     referrers = run_all(context, [partial(_referrers, client=client, subject=one) for one in asked], limit=_AT_ONCE)
     names = [f"{fallback_tag(one)}{ending}" for one in asked for ending in _ENDINGS]
     tags = run_all(context, [partial(_tag, client=client, tag=name) for name in names], limit=_AT_ONCE)
@@ -58,14 +65,7 @@ def _tell(context: Context, client: RepositoryClient, nodes: Sequence[Manifest],
     if left:
         more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
         told.append(f"the tag{'s' * (len(left) > 1)} {', '.join(left[:_MOST_NAMED])}{more}")
-    if told:
-        emit(
-            LogMessage(
-                f"{client.repository}: {' and '.join(told)} stay behind: only the image itself is copied;"
-                " oci-push copy takes them along",
-                "warning",
-            )
-        )
+    return " and ".join(told)
 
 
 def _referrers(context: Context, client: RepositoryClient, subject: Digest) -> int:

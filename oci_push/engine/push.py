@@ -12,12 +12,12 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from oci_push.engine.plan import PushPlan
-from oci_push.engine.repository_push import RepositoryPush, SentAhead, Step
+from oci_push.engine.repository_push import RepositoryPush, Step
 from oci_push.engine.tags import TagResult
-from oci_push.engine.transfer import BlobResult
+from oci_push.engine.transfer import BlobResult, SentAhead
 from oci_push.errors import OciPushError
 from oci_push.events import Emit
 from oci_push.model.digest import Digest
@@ -26,6 +26,7 @@ from oci_push.model.outcomes import ReplicaOutcome, TagOutcome
 from oci_push.model.reference import Repository
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
+from oci_push.runtime.costs import Cost
 from oci_push.runtime.tasks import run_all
 from oci_push.sources.base import ImageReader
 
@@ -51,7 +52,9 @@ class PushOptions(Struct, frozen=True):
 class PushResult(Struct, frozen=True):
     """What became of one repository; `error` is ``None`` on success.
 
-    `verified` says that all of it was read back; `repaired` is what had to be sent again for that.
+    `verified` says that all of it was read back; `repaired` is what had to be sent again for that. `cost` is that of
+    this repository; of a registry's image it counts what was asked of the source for it. `round_trip_s` is what
+    connecting took.
     """
 
     repository: Repository
@@ -64,6 +67,8 @@ class PushResult(Struct, frozen=True):
     seconds: float = 0.0
     verified: bool = False
     repaired: tuple[Digest, ...] = ()
+    cost: Cost = field(default_factory=Cost)
+    round_trip_s: float | None = None
 
 
 class ReplicaResult(Struct, frozen=True):
@@ -127,7 +132,7 @@ def push(
         from oci_push.engine.left_behind import tell_what_stays  # only copies leave something behind
 
         tell_what_stays(context, clients, source.origin, done, plan.graph.nodes, emit)
-    return tuple(_result(one) for one in pushes)
+    return tuple(_result(one, clients.distance_s(one.work.target.endpoint)) for one in pushes)
 
 
 def _in_waves(context: Context, pushes: Sequence[RepositoryPush], act: Step) -> None:
@@ -144,14 +149,15 @@ def _in_waves(context: Context, pushes: Sequence[RepositoryPush], act: Step) -> 
 def _roll_back(context: Context, pushes: Sequence[RepositoryPush]) -> None:
     """Put the tags of all repositories back, and say of those that had not failed why they are not tagged."""
     failed = next(one for one in pushes if one.error)
-    run_all(context.shielded(_ROLLBACK_S), [one.restore_tags for one in pushes], limit=len(pushes))
+    jobs = [lambda inner, one=one: one.restore_tags(inner.spending(one.costs)) for one in pushes]
+    run_all(context.shielded(_ROLLBACK_S), jobs, limit=len(pushes))
     for one in pushes:
         if one.error is None:
             why = f"the push to {failed.work.target.repository} failed"
             one.error = OciPushError(f"{one.work.target.repository}: not tagged, as {why}")
 
 
-def _result(one: RepositoryPush) -> PushResult:
+def _result(one: RepositoryPush, distance_s: float | None) -> PushResult:
     target, root = one.work.target, one.root
     return PushResult(
         target.repository,
@@ -164,4 +170,6 @@ def _result(one: RepositoryPush) -> PushResult:
         one.seconds,
         one.is_verified,
         tuple(dict.fromkeys(one.repaired)),
+        one.costs.total(),
+        distance_s,
     )

@@ -119,7 +119,7 @@ class Pusher:
         self._logins = AuthFiles.discover(
             env, home=home, uid=this_environment.uid, run_command=command_runner(env, context.clock), emit=emit
         )
-        folder = self._cache_folder()
+        folder = memory_folder(env, home) if options.remember else None
         self._memory: Cache = NoCache()
         if folder:
             self._memory = SqliteCache(
@@ -359,8 +359,10 @@ class Pusher:
             self._options.sources, digest_cache=self._memory, foreign_layers=self._options.foreign_layers
         )
 
-        if changes.recompress:  # layers that are compressed at all are so once
-            settings = replace(settings, compression=changes.recompress, level=changes.level, format="auto")
+        if changes != NOTHING:
+            from oci_push.sources.rewritten import settings_below
+
+            settings = settings_below(settings, changes)
 
         def connect(repository: Repository) -> RepositoryClient:
             return self._connections.repository(self.endpoint(repository, given), repository)
@@ -375,9 +377,6 @@ class Pusher:
         if not self._options.mount or self._options.rehearsal:
             return {}
         return remembered_places(self._memory, self._connections, blobs, targets)
-
-    def _cache_folder(self) -> Path | None:
-        return memory_folder(self._env, self._home) if self._options.remember else None
 
     @property
     def is_rehearsal(self) -> bool:

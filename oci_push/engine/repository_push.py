@@ -10,11 +10,9 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeAlias, TypeVar
 
-from msgspec import Struct, field
-
 from oci_push.engine.plan import SMALL_BYTES, PushPlan, RepositoryPlan
 from oci_push.engine.tags import TagResult, TagSnapshot
-from oci_push.engine.transfer import BlobResult, send, transfer
+from oci_push.engine.transfer import BlobResult, SentAhead, send, transfer
 from oci_push.errors import ImmutableTagError, OciPushError, RegistryError, UploadRejectedError
 from oci_push.events import BlobDone, Emit, LogMessage, ManifestDone, TagDone, TargetFinished, TargetStarted
 from oci_push.model.descriptor import Descriptor
@@ -24,6 +22,8 @@ from oci_push.model.outcomes import BlobOutcome, ManifestOutcome, TagOutcome
 from oci_push.registry.clients import RegistryClients
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
+from oci_push.runtime.costs import Costs
+from oci_push.runtime.phases import BLOBS, LOOK, MANIFESTS, TAGS, timed
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.base import ImageReader
@@ -34,14 +34,6 @@ _TAGS_AT_ONCE = 10
 _LARGE_AT_ONCE = 16
 """How many large blobs go at once: they fill the line, and each has a buffer."""
 _PART_MISSING = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
-
-
-class SentAhead(Struct):
-    """What came to one repository before its push began (`engine.ahead`); `error` is why no more did."""
-
-    blobs: dict[Digest, BlobResult] = field(default_factory=dict)
-    error: OciPushError | None = None
-    seconds: float = 0.0
 
 
 class RepositoryPush:
@@ -68,6 +60,7 @@ class RepositoryPush:
         self.is_verified = False
         self.error: OciPushError | None = None
         self.seconds = ahead.seconds if ahead else 0.0
+        self.costs = ahead.costs if ahead else Costs()
         self._clients = clients
         self._ahead = ahead
         self._mended: SingleFlight[Digest, bool] = SingleFlight()
@@ -86,9 +79,10 @@ class RepositoryPush:
     def attempt(self, context: Context, *steps: Step) -> None:
         """Do steps until one fails; its failure is kept in `error`, explained where the vendor's interface can."""
         began = context.clock.monotonic()
+        context = context.spending(self.costs)
         try:
             for step in steps:
-                step(self, context)
+                timed(TAGS)(step)(self, context)
         except OciPushError as problem:
             self.error = problem
             if "client" in self.__dict__:
@@ -99,6 +93,7 @@ class RepositoryPush:
                 self.client.session.gave_up(problem)
         self.seconds += context.clock.monotonic() - began
 
+    @timed(LOOK)
     def send_content(self, context: Context) -> None:
         """Bring everything below the root into the repository, or find that the root is there already."""
         if self._ahead is None:
@@ -122,6 +117,7 @@ class RepositoryPush:
             if self.snapshot.before(tag) == self.root.digest:
                 self._tagged(tag, TagOutcome.UNCHANGED)
 
+    @timed(MANIFESTS)
     def put_root(self, context: Context) -> None:
         """Store the root by its digest alone, if it is not there."""
         if not self._has_root:
@@ -152,6 +148,7 @@ class RepositoryPush:
         left = [tag for tag in self.work.target.tags if tag not in self.tags]
         self.each(context, left, put_tag, stop_on_error=False)
 
+    @timed(TAGS)
     def restore_tags(self, context: Context) -> None:
         """Put every tag back that has moved, or may have."""
         for tag, known in self.tags.items():
@@ -222,6 +219,7 @@ class RepositoryPush:
         is_there = asked[1].get()
         return by_digest(context) if is_there is None else bool(is_there)
 
+    @timed(BLOBS)
     def _send_blobs(self, context: Context) -> None:
         candidates = self.work.mount_candidates
         if candidates and not self.client.can_mount(context):
@@ -263,6 +261,7 @@ class RepositoryPush:
         """List the blobs that nothing is known of yet."""
         return [blob for blob in self.work.blobs if blob.digest not in self.blobs]
 
+    @timed(MANIFESTS)
     def _put_children(self, context: Context) -> None:
         waiting = [node for node in self.nodes if node.digest != self.root.digest]
         while waiting:
@@ -282,6 +281,7 @@ class RepositoryPush:
         self.put(context, node, str(node.digest))
         self.emit(ManifestDone(self.client.repository, node.digest, ManifestOutcome.PUSHED))
 
+    @timed(MANIFESTS)
     def _put_root_with_tags(self, context: Context) -> None:
         """Store the root with all its tags in one request where that is known, else with its first tag."""
         tags = self.work.target.tags

@@ -16,7 +16,16 @@ from oci_push.engine.layout_folder import LAYOUT_FILE, json_bytes, merge
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.saving_item import SaveItem, docker_entry, entry_of
 from oci_push.engine.saving_place import Place
-from oci_push.engine.saving_steps import IMAGES_AT_ONCE, Attached, Counter, SavedImage, opened, saved, waves
+from oci_push.engine.saving_steps import (
+    IMAGES_AT_ONCE,
+    Attached,
+    Counter,
+    SavedImage,
+    attached_to,
+    opened,
+    saved,
+    waves,
+)
 from oci_push.engine.tree import registry_error
 from oci_push.errors import OciPushError, SourceError
 from oci_push.events import Emit, SaveFinished, SaveStarted
@@ -64,7 +73,7 @@ def save_archive(
             with lock:
                 source = stack.enter_context(opening)
             graph = walk(inner, source, platform=item.platform, emit=emit)
-            return _Read(item, source, graph, tuple(attached(inner, item, graph.nodes)))
+            return _Read(item, source, graph, attached_to(inner, attached, item, source, graph.nodes))
 
         def read_all(wave: Sequence[SaveItem]) -> list[_Read]:
             jobs = [partial(read, item=one) for one in wave]

@@ -14,13 +14,23 @@ from oci_push.engine.layout_folder import LayoutFolder
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.saving_item import SaveItem, entry_of
 from oci_push.engine.saving_place import Place
-from oci_push.engine.saving_steps import IMAGES_AT_ONCE, Attached, Counter, SavedImage, opened, saved, waves
+from oci_push.engine.saving_steps import (
+    IMAGES_AT_ONCE,
+    Attached,
+    Counter,
+    SavedImage,
+    attached_to,
+    opened,
+    saved,
+    waves,
+)
 from oci_push.engine.tree import registry_error
 from oci_push.errors import OciPushError, SourceError
 from oci_push.events import Emit, SaveFinished, SaveStarted, ignore
 from oci_push.model.changes import NOTHING
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.manifest import Manifest
+from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference
 from oci_push.protocol.call import BytesBody
 from oci_push.runtime.context import Context
@@ -37,6 +47,18 @@ _LIST_S = 1.0
 """How often index.json is written while many images come: each time it is written as a whole."""
 _SHIELDED_S = 10.0
 """How long a run that was stopped may take to list what it has saved."""
+
+
+class _Listed(LayoutSource):
+    """One image of a layout, whose entry is known: with thousands of them index.json is not read for each."""
+
+    def __init__(self, folder: str, entry: Descriptor) -> None:
+        super().__init__(FolderView(folder, Path(folder)), "", SourceSettings().limits, SpoolSpace(None, 0))
+        self._entry = entry
+
+    def root(self, context: Context, platform: Platform | None = None) -> Descriptor:
+        """Return the entry."""
+        return self._entry
 
 
 class FolderSaving:
@@ -89,7 +111,7 @@ class FolderSaving:
             else:
                 with opened(context, self._pusher, item) as source:
                     graph = walk(context, source, platform=item.platform, emit=self._emit)
-                    attached = tuple(self._attached(context, item, graph.nodes))
+                    attached = attached_to(context, self._attached, item, source, graph.nodes)
                     done = replace(self._image(context, item, source, graph), attached=attached)
         except OciPushError as problem:
             context.check()
@@ -111,9 +133,7 @@ class FolderSaving:
         head = self._pusher.clients.repository(endpoint, reference.repository).head(context, reference.target)
         if head is None or head.digest != known.digest:
             return None
-        view = FolderView(self._place.path, Path(self._place.path))
-        limits = SourceSettings().limits
-        source = LayoutSource(view, f"@{known.digest}", limits, SpoolSpace(None, 0))
+        source = _Listed(self._place.path, known)
         try:
             graph = walk(context, source, emit=ignore)
         except SourceError:

@@ -41,8 +41,8 @@ class Place(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        """Return what messages call it."""
-        return "stdout" if self.is_stdout else self.path
+        """Return what it is called where its name follows, or its progress."""
+        return "stdout" if self.is_stdout else f"{self.kind}:{self.path}"
 
     @classmethod
     def find(cls, text: str) -> Place | None:

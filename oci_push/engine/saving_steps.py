@@ -9,6 +9,7 @@ from typing import TypeAlias, TypeVar
 from msgspec import Struct
 
 from oci_push.engine.graph import ImageGraph
+from oci_push.engine.layout_folder import REF_NAME
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.saving_item import SaveItem
 from oci_push.errors import OciPushError
@@ -19,6 +20,8 @@ from oci_push.model.outcomes import BlobKind
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.context import Context
 from oci_push.sources.base import ImageReader
+from oci_push.sources.layout import LayoutSource
+from oci_push.sources.table import GRAMMAR
 
 IMAGES_AT_ONCE = 4
 _TELL_S = 0.2
@@ -50,6 +53,26 @@ class SavedImage(Struct, frozen=True):
     error: OciPushError | None = None
     attached: tuple[SaveItem, ...] = ()
     is_unchanged: bool = False
+
+
+def attached_to(
+    context: Context, attached: Attached, item: SaveItem, source: ImageReader, nodes: Sequence[Manifest]
+) -> tuple[SaveItem, ...]:
+    """Return what is saved beside an image: of a layout what is listed there, else what `attached` tells."""
+    spec = GRAMMAR.parse(item.source)
+    if attached is nothing_attached or not isinstance(source, LayoutSource) or spec.kind in ("registry", "stdin"):
+        return tuple(attached(context, item, nodes))
+    before = "" if spec.kind == "file" else f"{spec.kind}:"
+    return tuple(
+        SaveItem(
+            f"{before}{spec.path}@{entry.digest}",
+            entry.annotations.get(REF_NAME, ""),
+            artifact_type=entry.artifact_type,
+            annotations=entry.annotations,
+            refers_to=about,
+        )
+        for entry, about in source.referrers(context, [node.digest for node in nodes])
+    )
 
 
 def opened(context: Context, pusher: Pusher, item: SaveItem) -> AbstractContextManager[ImageReader]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oci_push.errors import (
@@ -22,6 +22,7 @@ from oci_push.model.reference import Repository
 from oci_push.protocol.uploads import UploadSession
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
+from oci_push.runtime.costs import Costs
 from oci_push.sources.base import ImageReader, verified
 
 
@@ -36,6 +37,15 @@ class BlobResult(Struct, frozen=True):
     seconds: float = 0.0
     mounted_from: str = ""
     bytes_found: int = 0
+
+
+class SentAhead(Struct):
+    """What came to one repository before its push began (`engine.ahead`); `error` is why no more did."""
+
+    blobs: dict[Digest, BlobResult] = field(default_factory=dict)
+    error: OciPushError | None = None
+    seconds: float = 0.0
+    costs: Costs = field(default_factory=Costs)
 
 
 def transfer(

@@ -23,6 +23,8 @@ from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.runtime.context import Context
+from oci_push.runtime.costs import Cost, Costs
+from oci_push.runtime.phases import REPLICATION, SOURCE, timed
 from oci_push.sources.base import ImageReader
 
 _NOT_SPARSE = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_INVALID"})
@@ -64,7 +66,7 @@ class UnitResult(Struct, frozen=True):
     """What became of a unit; `error` is the first, whatever it belongs to. `image_id` is the configuration's digest.
 
     `changed` is there where the image has gone out under another digest than it had. `manifests` are those of the
-    image, the root last.
+    image, the root last. `cost` is that of all of it: of reading the source and of waiting for regions, too.
     """
 
     results: tuple[PushResult, ...] = ()
@@ -73,6 +75,8 @@ class UnitResult(Struct, frozen=True):
     replicas: tuple[ReplicaResult, ...] = ()
     changed: Changed | None = None
     manifests: tuple[Digest, ...] = ()
+    cost: Cost = field(default_factory=Cost)
+    seconds: float = 0.0
 
     @property
     def trouble(self) -> OciPushError | None:
@@ -83,7 +87,12 @@ class UnitResult(Struct, frozen=True):
 
 def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> UnitResult:
     """Open the source, plan, execute, and wait for regions; what goes wrong is in the result."""
-    pusher = pusher.speaking(emit)
+    costs, began = Costs(), context.clock.monotonic()
+    done = _perform(unit, pusher.speaking(emit), context.spending(costs), emit)
+    return replace(done, cost=costs.total(), seconds=context.clock.monotonic() - began)
+
+
+def _perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> UnitResult:
     try:
         with _opened(unit, pusher, context) as (source, targets):
             plan, results = pusher.push(source, targets, context, unit.platform, unit.options)
@@ -109,7 +118,7 @@ def _explained(result: PushResult, changes: Changes) -> PushResult:
 
 
 def plan_unit(unit: PushUnit, pusher: Pusher, context: Context) -> PushPlan:
-    """Return what `perform` would execute; nothing is written, and no registry is asked whether it would take it."""
+    """Return what `perform` would execute; nothing is written, and no target is asked anything (`engine.forecast`)."""
     with _opened(unit, pusher, context) as (source, targets):
         return pusher.plan(source, targets, context, unit.platform)
 
@@ -121,12 +130,15 @@ def _opened(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tuple[
         for one in unit.targets
     )
     given = pusher.named(unit.registry)
+    began = context.clock.monotonic()
     with pusher.open(
         unit.source, context, given=given, targets=len(targets), changes=unit.changes, platform=unit.platform
     ) as source:
+        context.costs.spent(SOURCE, context.clock.monotonic() - began)
         yield source, targets
 
 
+@timed(REPLICATION)
 def _served(
     done: UnitResult, plan: PushPlan, pusher: Pusher, regions: tuple[str, ...], context: Context, emit: Emit
 ) -> UnitResult:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from msgspec.structs import replace
 
 from oci_push.api import parse_destinations
+from oci_push.engine.forecast import Forecaster
 from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import REPLICATION_S, Options
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform, plan_unit
@@ -24,7 +25,8 @@ from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import CloudIdentity, RepositoryCreation
 from oci_push.model.platform import Platform
-from oci_push.runner.report import ImagePlan, PushReport, ReplicaForm, ReplicationReport
+from oci_push.runner.image_plan import ImagePlan
+from oci_push.runner.report import PushReport, ReplicaForm, ReplicationReport
 from oci_push.runtime.context import Context
 
 
@@ -85,6 +87,7 @@ def plan(
     platform: str = "",
     changes: Changes = NOTHING,
     regions: Sequence[str] = (),
+    ask: bool = False,
     options: Options | None = None,
     on_event: OnEvent | None = None,
     cancel: threading.Event | None = None,
@@ -92,7 +95,10 @@ def plan(
 ) -> ImagePlan:
     """Return what `push` would do with these arguments; nothing is written, and no target is contacted.
 
-    Layers that would be compressed are, as digests depend on it. Raises `OciPushError`, as `push` does.
+    With `ask` the targets are asked what they have, as ``push --plan`` does: each then has `moves`, `ways`, `amounts`.
+
+    Layers that would be compressed are, as digests depend on it. Raises `OciPushError`, as `push` does; where a target
+    could not be asked, its `report` is the plan.
     """
     unit, endpoints = _unit(source, destinations, tags, platform, changes, regions, None)
     check_type("options", options, Options)
@@ -101,7 +107,15 @@ def plan(
 
     def work(context: Context, emit: Emit) -> ImagePlan:
         with pusher_for(context, options, emit) as pusher:
-            return ImagePlan.of(plan_unit(unit, pusher.speaking(emit), context))
+            laid_out = plan_unit(unit, pusher.speaking(emit), context)
+            if not ask:
+                return ImagePlan.of(laid_out)
+            found = Forecaster(pusher.clients).forecast(context, laid_out)
+        form = discreet_form(ImagePlan.of(laid_out, found))
+        errors = [one.error for one in found if one.error is not None]
+        if errors:
+            raise _of_all(errors, len(found), "repositories", context).with_report(form)
+        return form
 
     return call(work, what="plan", on_event=on_event, cancel=cancel, timeout_s=timeout_s)
 
@@ -179,7 +193,7 @@ def _unit(
 
 def _finished(source: str, done: UnitResult, context: Context) -> PushReport:
     """Return the report of a push that went well; raise what went wrong, with the report of the rest."""
-    report = discreet_form(PushReport.of(source, done.results, done.replicas, done.trouble, done.changed))
+    report = discreet_form(PushReport.of(source, done))
     if done.error is None:
         return report
     if not done.results:

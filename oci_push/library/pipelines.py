@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.api import this_environment
@@ -22,10 +21,8 @@ from oci_push.events import Emit, LogMessage
 from oci_push.language.config import load_config
 from oci_push.language.integrations import Config
 from oci_push.language.parse import read_pipeline
-from oci_push.language.registry_choice import add_stand_ins
-from oci_push.language.resolving import ResolveContext
-from oci_push.language.steps import Pipeline, flatten
 from oci_push.library.calls import OnEvent, call, check_texts, check_type, discreet_form, path_of, pusher_for
+from oci_push.library.pipeline_inputs import Inputs, join_inputs
 from oci_push.library.variables import gather
 from oci_push.model.outcomes import Status
 from oci_push.runner.report import PipelinePlan, PipelineReport
@@ -33,10 +30,8 @@ from oci_push.runner.results import RunReport
 from oci_push.runner.run import Runner
 from oci_push.runner.settings import RunSettings
 from oci_push.runner.simulate import simulate
-from oci_push.runner.simulated_results import SimulatedResults
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.context import Context
-from oci_push.sources.table import GRAMMAR
 from oci_push.variables.lookup import VariableSource
 
 _MOST_NOTED_BYTES = 1024 * 1024
@@ -88,12 +83,12 @@ def run_pipeline(
     def work(context: Context, emit: Emit) -> PipelineReport:
         env = this_environment().env
         inputs = _read(pipeline, config, variables, candidates, assume, env, context.clock, emit, rehearse=rehearse)
-        inputs.assumed.check_run(inputs.pipeline)
+        inputs.simulated_results.check_run(inputs.pipeline)
         with _stand_in(rehearse) as address:
             asked = replace(options or Options(), rehearsal=address, is_lenient=True)
             with pusher_for(context, asked, emit) as pusher:
                 runner = Runner(
-                    pusher, inputs.resolve_context, replace(settings, results=inputs.assumed, env=env), emit
+                    pusher, inputs.resolve_context, replace(settings, results=inputs.simulated_results, env=env), emit
                 )
                 return _finished(runner.run(inputs.pipeline, context), context)
 
@@ -124,21 +119,13 @@ def plan_pipeline(
     def work(context: Context, emit: Emit) -> PipelinePlan:
         env = this_environment().env
         inputs = _read(pipeline, config, variables, candidates, assume, env, context.clock, emit)
-        done = simulate(inputs.pipeline, inputs.resolve_context, replace(settings, results=inputs.assumed))
+        done = simulate(inputs.pipeline, inputs.resolve_context, replace(settings, results=inputs.simulated_results))
         found = discreet_form(PipelinePlan.of(done, inputs.resolve_context))
         if done.problems:
             raise ConfigError(problems=tuple(dict.fromkeys(done.problems))).with_report(found)
         return found
 
     return call(work, what="plan", on_event=on_event, cancel=cancel, timeout_s=timeout_s)
-
-
-class _Inputs(Struct, frozen=True):
-    """Everything that was read."""
-
-    pipeline: Pipeline
-    resolve_context: ResolveContext
-    assumed: SimulatedResults
 
 
 def _read(
@@ -152,41 +139,27 @@ def _read(
     emit: Emit,
     *,
     rehearse: bool | None = None,
-) -> _Inputs:
+) -> Inputs:
     """Read and check it all; raises `ConfigError` with everything that is wrong. `rehearse` is ``None`` for a plan."""
     path = path_of(pipeline, "pipeline")
     for name, values in (("variables", variables), ("candidates", candidates), ("assume", assume)):
         check_texts(name, values)
     reading = read_pipeline(_bytes(path), path)
-    if reading.pipeline is None:
-        raise ConfigError(problems=reading.errors)
-    parsed = reading.pipeline
-    described = _config(config, env)
-    described = replace(described, lacking={**parsed.lacking, **described.lacking})
-    known = frozenset(step.name for step in flatten(parsed.steps))
-    for step in candidates or ():
-        if step not in known:
-            raise ConfigError(f"candidates: the pipeline has no step {step!r}")
     by_hand = VariableSource("variables", variables or {}, is_literal=True, is_own=True)
-    gathered = gather([by_hand], described, env, clock, own=parsed.variables)
-    for problem in dict.fromkeys((*described.warnings, *reading.warnings)):
-        emit(LogMessage(str(problem), "warning"))
-    if rehearse:
-        described, missing = add_stand_ins(parsed, described, gathered)
-        for one in missing:
-            emit(LogMessage(f"registry {one!r} is not described; something stands in for it"))
-    resolve_context = ResolveContext(
-        described,
-        gathered,
-        parsed.builds(),
-        {**described.candidates, **(candidates or {})},
-        GRAMMAR,
-        steps=known,
+    inputs = join_inputs(
+        reading,
+        lambda: _config(config, env),
+        lambda described, parsed: gather([by_hand], described, env, clock, own=parsed.variables),
+        candidates or {},
+        [f"{step}={result}" for step, result in (assume or {}).items()],
+        for_run=rehearse is not None,
         with_login=rehearse is False,
-        wants_images=rehearse is not None,
     )
-    assumed = SimulatedResults.parse([f"{step}={result}" for step, result in (assume or {}).items()], parsed)
-    return _Inputs(parsed, resolve_context, assumed)
+    for problem in dict.fromkeys(inputs.warnings):
+        emit(LogMessage(str(problem), "warning"))
+    for one in inputs.stand_ins:
+        emit(LogMessage(f"registry {one!r} is not described; something stands in for it"))
+    return inputs
 
 
 def _config(config: str | os.PathLike[str] | None, env: Mapping[str, str]) -> Config:

@@ -33,7 +33,9 @@ class AnnotationChange(Struct, frozen=True):
 class ConfigChanges(Struct, frozen=True):
     """What is set in each image's configuration; ``None`` leaves a field as it is, and removes a label or variable.
 
-    An `entrypoint` or `cmd` without words is removed. `created` is a time as RFC 3339 has it.
+    An `entrypoint` or `cmd` without words is removed, and so is a text that is empty. `created` is a time as RFC 3339
+    has it. `exposed` are ports and `volumes` folders, with whether they are to be there. `platform` keeps all of it to
+    the images of that platform.
     """
 
     labels: Mapping[str, str | None] = field(default_factory=dict)
@@ -43,6 +45,10 @@ class ConfigChanges(Struct, frozen=True):
     user: str | None = None
     working_dir: str | None = None
     created: str | None = None
+    exposed: Mapping[str, bool] = field(default_factory=dict)
+    volumes: Mapping[str, bool] = field(default_factory=dict)
+    stop_signal: str | None = None
+    platform: Platform | None = None
 
 
 class Changes(Struct, frozen=True):

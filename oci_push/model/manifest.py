@@ -93,8 +93,14 @@ class Manifest(Struct, frozen=True):
 
 
 def encode(value: Mapping[str, object]) -> bytes:
-    """Serialise a manifest that we build ourselves, always to the same bytes."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    """Serialise a manifest that we build ourselves, always to the same bytes.
+
+    Raises ``ValueError`` where that is no JSON: parts of it may have been written by somebody else.
+    """
+    try:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as problem:
+        raise ValueError("it holds a number or half a character that no JSON may hold") from problem
 
 
 def load_json(raw: bytes, what: str) -> dict[str, object]:

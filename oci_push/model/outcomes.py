@@ -55,6 +55,23 @@ class BlobOutcome(StrEnum):
     SKIPPED = "skipped"
 
 
+class BlobWay(StrEnum):
+    """How a blob would come to be in a repository: it is there, another one of the registry has it, or it is sent."""
+
+    THERE = "there"
+    MOUNT = "mount"
+    SEND = "send"
+
+
+class TagMove(StrEnum):
+    """What would become of a tag: it names nothing yet, this image already, or another; or nobody says."""
+
+    NEW = "new"
+    UNCHANGED = "unchanged"
+    MOVES = "moves"
+    UNKNOWN = "unknown"
+
+
 class ManifestOutcome(StrEnum):
     """How a manifest came to be in a repository."""
 

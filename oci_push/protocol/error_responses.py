@@ -32,6 +32,12 @@ _PASSING = frozenset({408, 425, 499})
 _LASTING = frozenset({501, 505, 506, 507, 508, 510, 511})
 """What of 5xx the same request meets again: not able to, not so, no space, a loop, log in to the network first."""
 
+_READ_HINTS = {
+    403: "check that this login may read this repository",
+    404: "the repository does not exist there, or this login may not see it; check its name",
+}
+"""What is said of a request that only reads, in the place of advice for who writes."""
+
 
 def error_for(call: Call, reply: Reply, now: Callable[[], float]) -> RegistryError:
     """Build the error for an answer whose status the call did not expect; `now` is seconds since 1970."""
@@ -45,8 +51,8 @@ def error_for(call: Call, reply: Reply, now: Callable[[], float]) -> RegistryErr
     label = f"{reply.status} {codes[0]}" if codes else str(reply.status)
     message = f"{subject}: {call.method} answered {label}" + (f" ({text})" if text else "")
     kind, hint = _classify(reply.status, codes, text)
-    if reply.status == 403 and call.scopes and all(scope.endswith(":pull") for scope in call.scopes):
-        hint = "check that this login may read this repository"
+    if call.scopes and all(scope.endswith(":pull") for scope in call.scopes):
+        hint = _READ_HINTS.get(reply.status, hint) if hint else None
     return kind(
         message,
         hint=hint,

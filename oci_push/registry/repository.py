@@ -29,6 +29,7 @@ from oci_push.registry.seen import SeenHere
 from oci_push.registry.upload_store import StoredUpload, UploadStore
 from oci_push.runtime.cache import Cache
 from oci_push.runtime.context import Context
+from oci_push.runtime.phases import LOOK, timed
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.transport.session import Session
 
@@ -121,6 +122,10 @@ class RepositoryClient:
     def can_mount(self, context: Context) -> bool:
         """Return whether mounting is worth a try, as far as the vendor's interface knows."""
         return self._management is None or self._management.can_mount(context)
+
+    def keeps_tag(self, context: Context, tag: str) -> bool | None:
+        """Return whether a tag that is there may not be moved, where the vendor's interface can tell."""
+        return None if self._management is None else self._management.keeps_tag(context, self.repository, tag)
 
     def explain(self, context: Context, error: OciPushError) -> OciPushError:
         """Find out what a vague failure was about, where the vendor's interface can tell."""
@@ -217,6 +222,7 @@ class RepositoryClient:
         """Forget that this repository holds a blob: it does not."""
         self._settings.cache.forget_blob(self._host, self.repository.path, blob.digest)
 
+    @timed(LOOK)
     def check_push(self, context: Context, digest: Digest) -> None:
         """Raise what a push would meet, by opening an upload and closing it again; `digest` may be any."""
         self.cancel(

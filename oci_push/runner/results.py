@@ -15,8 +15,10 @@ from oci_push.engine.plan import PushTarget
 from oci_push.engine.push import PushResult, ReplicaResult
 from oci_push.errors import OciPushError
 from oci_push.language.steps import Step
+from oci_push.model.changes import Changed
 from oci_push.model.outcomes import Status
 from oci_push.runner.schedule import Entry
+from oci_push.runtime.costs import Cost
 
 Plain: TypeAlias = str | int | float | bool | None
 
@@ -48,7 +50,8 @@ class StepResult(Struct, frozen=True):
     """What became of a step.
 
     `aborts` says that its hook on_elected failed, which ends the pipeline whatever `fail_fast` says. `targets` are how
-    the repositories of a push that went well were reached.
+    the repositories of a push that went well were reached. `changed` is there where its image went out under another
+    digest than it had. `cost` is that of all attempts.
     """
 
     name: str
@@ -68,6 +71,8 @@ class StepResult(Struct, frozen=True):
     notes: tuple[Annotation, ...] = ()
     aborts: bool = False
     targets: tuple[PushTarget, ...] = ()
+    changed: Changed | None = None
+    cost: Cost = field(default_factory=Cost)
 
 
 class Pushes(Struct, frozen=True):

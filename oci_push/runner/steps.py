@@ -127,8 +127,10 @@ class StepRunner(Struct, frozen=True):
             waits_s=done.waits_s,
             pushed=done.last.results,
             replicas=done.last.replicas,
+            changed=done.last.changed,
             error=done.error,
             targets=done.targets,
+            cost=done.cost,
         )
 
     def _build(self, step: BuildStep, resolve_context: ResolveContext, context: Context, emit: Emit) -> StepResult:

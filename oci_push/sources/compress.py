@@ -200,6 +200,7 @@ class _Running:
             raise
 
     def _next(self, buffer: memoryview) -> memoryview:
+        self._is_read = True  # a reader that fails is read no further: what follows is not what was to follow
         data = buffer[: self._layer.reader.fill(buffer)]
         self._read += 1
         self._is_read = len(data) < len(buffer)

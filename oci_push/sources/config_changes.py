@@ -35,10 +35,16 @@ def _change(value: dict[str, Any], asked: ConfigChanges) -> None:
     for key, words in (("Entrypoint", asked.entrypoint), ("Cmd", asked.cmd)):
         if words is not None:
             inner[key] = list(words) or None
-    inner |= {k: v for k, v in (("User", asked.user), ("WorkingDir", asked.working_dir)) if v is not None}
+    for key, names in (("ExposedPorts", asked.exposed), ("Volumes", asked.volumes)):
+        if names:
+            inner[key] = _set(_object(value, key), names)
+    texts = (("User", asked.user), ("WorkingDir", asked.working_dir), ("StopSignal", asked.stop_signal))
+    inner |= {key: text for key, text in texts if text is not None}
     if inner:
         found = value.get("config")
-        kept = dict(found) if isinstance(found, dict) else {}
+        if not isinstance(found, dict | None):
+            raise ValueError("image config: config is not an object")
+        kept = dict(found or {})
         for key, new in inner.items():
             if new:
                 kept[key] = new
@@ -54,7 +60,13 @@ def _merged(found: Mapping[str, str], asked: Mapping[str, str | None]) -> dict[s
     return {key: new for key, new in ({**found, **asked}).items() if new is not None}
 
 
-def _object(value: dict[str, Any], key: str) -> dict[str, str]:
+def _set(found: Mapping[str, Any], asked: Mapping[str, bool]) -> dict[str, Any]:
+    """Return a set, which is an object of empty objects, with some names in it and others not."""
+    there = {**found, **{name: found.get(name, {}) for name in asked}}
+    return {name: one for name, one in there.items() if asked.get(name, True)}
+
+
+def _object(value: dict[str, Any], key: str) -> dict[str, Any]:
     found = value["config"].get(key) if isinstance(value.get("config"), dict) else None
     if found is None:
         return {}

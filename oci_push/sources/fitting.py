@@ -48,12 +48,15 @@ def check(root: Node, form: str, changes: Changes, name: str) -> None:
     asked = {
         "--recompress": bool(changes.recompress),
         "--source-date-epoch": changes.epoch is not None,
-        "a changed configuration": changes.config != ConfigChanges(),
+        "a change of the config": changes.config != ConfigChanges(),
     }
     is_image = any(one.manifest.config and one.manifest.config.media_type in IMAGE_CONFIGS for one in images)
     for what in (what for what, is_asked in asked.items() if is_asked and not is_image):
         raise ConfigError(f"{name}: {what} has no effect: it is no image, but an artifact")
     on = [one.platform for one in images if one.platform is not None]
+    only = changes.config.platform
+    if only is not None and not any(platform.satisfies(only) for platform in on):
+        raise no_image(name, only, on)
     for one in changes.annotations:
         check_annotation(one, form, name, is_index=is_index, platforms=on)
 

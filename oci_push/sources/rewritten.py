@@ -156,7 +156,8 @@ class RewrittenImage(ImageReader):
 
     def _select(self, context: Context) -> Node:
         changes = self._changes
-        names_all = self._form == "docker" or any(one.platform for one in changes.annotations)
+        named = changes.config.platform is not None or any(one.platform for one in changes.annotations)
+        names_all = self._form == "docker" or named
         selection = Selection(context, self._inner, changes.platforms, names_all=names_all)
         return self._selected.get("root", lambda: selection.select(self._platform))
 
@@ -221,11 +222,14 @@ class RewrittenImage(ImageReader):
         context.check()
         before = node.manifest
         value = load_json(before.raw, "manifest")
-        if before.media_type in media.INDEXES:
-            made = self._rebuilt_index(context, node, value, is_root=is_root)
-        else:
-            self._rebuild_image(context, node, value)
-            made = _parsed(before, value, self.name)
+        try:
+            if before.media_type in media.INDEXES:
+                made = self._rebuilt_index(context, node, value, is_root=is_root)
+            else:
+                self._rebuild_image(context, node, value)
+                made = _parsed(before, value)
+        except ValueError as problem:
+            raise SourceError(f"{self.name}: manifest {before.digest} cannot be changed: {problem}") from problem
         self._manifests[made.digest] = made
         if made.digest != before.digest:
             self._replaced[before.digest] = Replaced(made.digest, made.size)
@@ -233,13 +237,14 @@ class RewrittenImage(ImageReader):
 
     def _rebuild_image(self, context: Context, node: Node, value: dict[str, Any]) -> None:
         manifest, config = node.manifest, node.manifest.config
-        replaced = dict(self._replaced)
+        named = [manifest.subject] if manifest.subject is not None else []
+        new = None
         if node.is_image and config is not None and config.media_type in rewriting.IMAGE_CONFIGS:
-            new = self._change_config(context, config)
-            replaced |= {config.digest: new} if new is not None else {}
-        else:
-            # What is attached keeps its blobs, whatever they are.
-            replaced = {k: v for k, v in replaced.items() if manifest.subject and k == manifest.subject.digest}
+            named += manifest.layers
+            new = self._change_config(context, config, node)
+        # What is attached keeps its blobs, whatever they are.
+        replaced = {one.digest: self._replaced[one.digest] for one in named if one.digest in self._replaced}
+        replaced |= {config.digest: new} if config is not None and new is not None else {}
         rewriting.changed_manifest(
             manifest, value, form=self._form, blobs=replaced, annotations=self._annotations("manifest", node)
         )
@@ -248,16 +253,19 @@ class RewrittenImage(ImageReader):
     def _changes_configs(self) -> bool:
         return self._changes.epoch is not None or self._changes.config != ConfigChanges()
 
-    def _change_config(self, context: Context, config: Descriptor) -> Replaced | None:
-        if not self._changes_configs:
+    def _change_config(self, context: Context, config: Descriptor, node: Node) -> Replaced | None:
+        changes, only = self._changes, self._changes.config.platform
+        if only is not None and (node.platform is None or not node.platform.satisfies(only)):
+            changes = replace(changes, config=ConfigChanges())
+        if changes.epoch is None and changes.config == ConfigChanges():
             return None
         try:
-            value = changed_config(self._read_config(context, config), self._changes)
+            value = changed_config(self._read_config(context, config), changes)
+            raw = encode(value) if value is not None else b""
         except ValueError as problem:
             raise SourceError(f"{self.name}: config {config.digest}: {problem}") from problem
-        if value is None:
+        if not raw:
             return None
-        raw = encode(value)
         digest = Digest.of(raw)
         if len(raw) <= _IN_MEMORY_BYTES:
             self._configs[digest] = BytesBody(raw)
@@ -284,7 +292,7 @@ class RewrittenImage(ImageReader):
                 self._change_entry(listed[place], one, made[place])
         annotations = self._annotations("index", node) if is_root else ()
         rewriting.changed_index(manifest, value, form=self._form, annotations=annotations)
-        return _parsed(manifest, value, self.name)
+        return _parsed(manifest, value)
 
     def _change_entry(self, entry: dict[str, Any], child: Node, made: Manifest) -> None:
         new = Replaced(made.digest, made.size)
@@ -335,11 +343,17 @@ class RewrittenImage(ImageReader):
             )
 
 
-def _parsed(before: Manifest, value: dict[str, Any], name: str) -> Manifest:
-    """Return a manifest with a changed value, the same bytes where it has not changed."""
+def _parsed(before: Manifest, value: dict[str, Any]) -> Manifest:
+    """Return a manifest with a changed value, the same bytes where it has not changed; raises ``ValueError``."""
     if value == load_json(before.raw, "manifest"):
         return before
-    try:
-        return Manifest.parse(encode(value), str(value.get("mediaType") or before.media_type))
-    except ValueError as problem:
-        raise SourceError(f"{name}: manifest {before.digest} cannot be changed like this: {problem}") from problem
+    return Manifest.parse(encode(value), str(value.get("mediaType") or before.media_type))
+
+
+def settings_below(settings: SourceSettings, changes: Changes) -> SourceSettings:
+    """Return how the source itself is read: what it makes is made as it is to be, so that nothing is made twice."""
+    form = changes.format or settings.format
+    if changes.recompress:
+        settings = replace(settings, compression=changes.recompress, level=changes.level)
+        form = "auto" if form == "docker" else form  # it may have layers that are only in docker's form afterwards
+    return replace(settings, format=form)

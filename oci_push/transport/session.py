@@ -304,6 +304,7 @@ class Session:
             Patience(self._settings.stall_s, self._settings.stall_s + call.answer_s),
             self._settings.connect_s,
         )
+        context.costs.request()
         response = self._pool.send(context, request)
         self.has_answered = self.has_answered or not self._is_elsewhere(response)
         if _log.is_heard:

@@ -102,3 +102,16 @@ def token(claims: object) -> Secret:
 )
 def test_what_a_token_opens_is_read_where_it_says_so(text: Secret, scopes: tuple[str, ...] | None) -> None:
     assert granted(text) == scopes
+
+
+@pytest.mark.parametrize(
+    ("actions", "hint"),
+    [
+        ("pull", "the repository does not exist there, or this login may not see it; check its name"),
+        ("pull,push", "the repository does not exist there; create it first"),
+    ],
+)
+def test_who_reads_a_repository_that_is_not_there_is_not_told_to_create_it(actions: str, hint: str) -> None:
+    answer = reply(404, body=b'{"errors":[{"code":"NAME_UNKNOWN"}]}')
+    call = Call("GET", "/v2/a/manifests/1", scopes=(f"repository:a:{actions}",))
+    assert error_for(call, answer, lambda: 0.0).hint == hint

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from images import noise
+from around import pushed
+from equipment.sandbox import Sandbox
+from images import layer, make_layout, noise
 from program import program
 from rawserver import RawServer
 
@@ -75,3 +77,25 @@ def test_a_lie_is_one_clear_error_and_nothing_is_listed(case: str, target: str, 
     places = {os.path.relpath(one, tmp_path).split(os.sep)[0] for one in tmp_path.rglob("*")}
     assert places <= {"out", "home"}
     assert not Path("/tmp/climbed").exists()
+
+
+@pytest.mark.parametrize("name", ["index.json", "blobs", "blobs/sha256"])
+def test_a_layout_that_leads_out_of_its_folder_is_written_nothing_into(
+    name: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    image = pushed(sandbox, make_layout(tmp_path / "image", layer(1)), "1")
+    (tmp_path / "elsewhere").mkdir()
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).symlink_to(tmp_path / "elsewhere" / ("new" if name == "index.json" else ""))
+    told = program("pull", f"{image}:1", "oci:out", cwd=tmp_path, code=2).stderr
+    assert f"{name} is a link that leads out of the folder" in told
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as started:
+        yield started

@@ -42,9 +42,9 @@ class Skopeo:
         options = ["--preserve-digests", *(["--all"] if every_platform else [])]
         self._run("copy", *options, *self._access("src-"), *self._access("dest-"), source, target)
 
-    def convert(self, source: str, target: str, *, form: str = "") -> None:
+    def convert(self, source: str, target: str, *, form: str = "", every_platform: bool = False) -> None:
         """Copy an image into a form that has other manifests, such as `docker-archive:`, or that `form` names."""
-        options = ["--format", form] if form else []
+        options = [*(["--format", form] if form else []), *(["--all"] if every_platform else [])]
         self._run("copy", *options, *self._access("src-"), *self._access("dest-"), source, target)
 
     def _access(self, side: str = "") -> list[str]:

@@ -70,6 +70,16 @@ def test_a_converted_image_has_the_form_that_skopeo_gives_it(
     assert skopeo.config(f"docker://{name}:ours") == skopeo.config(f"docker://{name}:amd")
 
 
+def test_a_converted_index_has_the_form_that_skopeo_gives_it(name: str, skopeo: Skopeo, tmp_path: Path) -> None:
+    run(f"docker://{name}:1", f"{name}:ours", "--format", "docker", cwd=tmp_path)
+    skopeo.convert(f"docker://{name}:1", f"docker://{name}:theirs", form="v2s2", every_platform=True)
+    made, converted = (raw(skopeo, f"{name}:{tag}") for tag in ("ours", "theirs"))
+    images = [[raw(skopeo, f"{name}@{child.pop('digest')}") for child in one["manifests"]] for one in (made, converted)]
+    assert made == converted
+    for ours, theirs in zip(*images, strict=True):
+        assert {key: ours[key] for key in ("mediaType", "layers")} == {k: theirs[k] for k in ("mediaType", "layers")}
+
+
 @pytest.mark.parametrize("how", ["zstd", "zstd:12", "none", "gzip:9"])
 def test_recompressed_layers_hold_what_they_held(how: str, name: str, skopeo: Skopeo, tmp_path: Path) -> None:
     said = run(f"docker://{name}:1", f"{name}:new", "--recompress", how, cwd=tmp_path)

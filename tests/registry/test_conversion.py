@@ -92,6 +92,16 @@ def test_a_tar_is_compressed_once_however_its_layers_are_stored(tmp_path: Path) 
     assert len([one for one in sent if "/blobs/" in one.path]) == 3
 
 
+@pytest.mark.parametrize("words", ["--format oci", "--recompress gzip --format oci", "--recompress zstd"])
+def test_a_tar_that_has_no_digest_of_its_own_is_made_as_asked_and_not_converted(words: str, tmp_path: Path) -> None:
+    (tmp_path / "plain.tar").write_bytes(docker_archive(("a", ONE), config=config_of(ONE), paths=["a"]))
+    with Sandbox() as sandbox:
+        done = program("push", "plain.tar", f"{sandbox.address}/a:1", *words.split(), cwd=tmp_path)
+        (root,) = tree(sandbox, "a", "1")
+    assert root["mediaType"] == media.OCI_MANIFEST
+    assert "note" not in done.stderr
+
+
 @pytest.mark.parametrize("takes_it", [True, False])
 def test_a_sparse_index_is_sent_or_the_registry_is_what_the_error_is_about(takes_it: bool, tmp_path: Path) -> None:
     layout = two_platforms(tmp_path / "image")

@@ -136,10 +136,12 @@ def test_a_form_that_one_image_of_a_run_cannot_have_is_a_warning_and_the_others_
         stored = writer.put(zstandard.compress(ONE), media.OCI_LAYER_ZSTD)
         config = writer.put(config_of(ONE), media.OCI_CONFIG)
         writer.close(writer.manifest({"config": config, "layers": [stored]}, media.OCI_MANIFEST))
-        done = program("run", "p.yml", "--format", "docker", cwd=tmp_path)
+        done = program("run", "p.yml", "--format", "docker", "--json", cwd=tmp_path)
         assert "layers[0] is in zstd, which docker's form does not know" in done.stderr
         kept, made = (json.loads(sandbox.store.manifest(name, "1") or b"")["mediaType"] for name in ("a", "b"))
     assert (kept, made) == (media.OCI_MANIFEST, media.DOCKER_MANIFEST)
+    of_a, of_b = (step.get("changed") for step in json.loads(done.stdout)["steps"])
+    assert (of_a, of_b["done"]) == (None, ["converted to docker schema 2"])
 
 
 def test_a_higher_level_makes_other_bytes(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ from oci_push.model.outcomes import (
     TagOutcome,
 )
 from oci_push.model.reference import Reference, Repository
-from oci_push.runner.report import ImagePlan, PipelineReport, PushReport
+from oci_push.runner.image_plan import ImagePlan
+from oci_push.runner.report import PipelineReport, PushReport
 
 APP, DIGEST = Repository("registry.example", "team/app"), Digest.of(b"")
 EVENTS = (
@@ -111,7 +112,9 @@ def test_a_push_prints_and_writes_the_form_of_its_schema(tmp_path: Path) -> None
     for text in (pushed.stdout, (tmp_path / "report.json").read_text(), failed.stdout):
         check_json(text, PushReport)
     assert json.loads((tmp_path / "plan.json").read_text())["status"] == "planned"
-    assert list(json.loads(pushed.stdout)) == ["version", "source", "status", "exit_code", "targets"]
+    assert list(json.loads(pushed.stdout)) == [
+        *("version", "source", "status", "exit_code", "targets", "seconds", "totals")
+    ]
 
 
 def test_a_run_prints_and_writes_the_form_of_its_schema(tmp_path: Path) -> None:

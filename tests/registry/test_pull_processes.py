@@ -135,6 +135,36 @@ def test_a_place_that_takes_no_more_is_told_and_filled_by_the_next_run(
     check_blobs(tmp_path / "out")
 
 
+def test_stdout_has_the_bytes_that_a_file_would_have(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
+    name = pushed(sandbox, image, "1")
+    program("pull", f"{name}:1", "docker-archive:a.tar", cwd=tmp_path)
+    out, said = start(f"{name}:1", "docker-archive:-", cwd=tmp_path).communicate(timeout=100)
+    assert out == (tmp_path / "a.tar").read_bytes()
+    assert image.digest in said.decode()
+
+
+def test_who_reads_no_more_ends_the_download(sandbox: Sandbox, tmp_path: Path) -> None:
+    name = pushed(sandbox, make_raw_layout(tmp_path / "image", noise(8_000_000), noise(9_000_000, 2)), "1")
+    child = start(f"{name}:1", "oci-archive:-", cwd=tmp_path)
+    assert child.stdout is not None
+    assert child.stderr is not None
+    child.stdout.close()
+    said = child.stderr.read().decode()
+    child.stderr.close()
+    assert child.wait(timeout=100) == 2
+    assert "stdout takes no more (Broken pipe)" in said
+
+
+def test_a_stream_that_fails_has_no_end_of_a_tar(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
+    name = pushed(sandbox, image, "1")
+    sandbox.faults.add(Fault(method="GET", path="/blobs/", action=Answer(404, code="BLOB_UNKNOWN"), times=0))
+    child = start(f"{name}:1", "oci-archive:-", "--retries", "0", cwd=tmp_path)
+    out, _ = child.communicate(timeout=100)
+    assert child.returncode == 5
+    assert out
+    assert not out.endswith(bytes(1024))
+
+
 def test_a_file_is_held_by_one_and_found_again_when_it_was_renamed(tmp_path: Path) -> None:
     first = hold(tmp_path / "part")
     assert first is not None

@@ -118,3 +118,23 @@ def test_a_list_that_names_what_is_gone_is_told_and_the_image_is_saved(image: La
     assert str(sbom.digest) in done.stderr
     assert "404" in done.stderr
     assert [one["digest"] for one in entries(tmp_path / "out")] == [image.digest]
+
+
+@pytest.mark.parametrize("middle", ["oci:middle", "oci-archive:middle.tar", "oci-archive:./middle.tar"])
+def test_they_go_on_from_a_layout_to_another(middle: str, sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
+    tag = f"{image.digest.replace(':', '-')}.sig"
+    name = pushed(sandbox, image, "1", tag)
+    sbom = attach(sandbox, tmp_path / "sbom", image, "application/spdx+json", n="1")
+    attach(sandbox, tmp_path / "signed", sbom, "application/x-signature")
+    program("pull", f"{name}:1", "oci:first", "--referrers", cwd=tmp_path)
+    program("pull", "oci:first:1", middle, "--referrers", cwd=tmp_path)
+    source = middle.removeprefix("oci-archive:").replace("oci:", "")
+    program("pull", f"{source}:1", "oci:last", "--referrers", cwd=tmp_path)
+    program("pull", f"{source}:1", "oci:alone", cwd=tmp_path)
+
+    def by_digest(one: dict[str, Any]) -> str:
+        return json.dumps(one, sort_keys=True)
+
+    assert sorted(entries(tmp_path / "last"), key=by_digest) == sorted(entries(tmp_path / "first"), key=by_digest)
+    assert len(entries(tmp_path / "last")) == 4
+    assert len(entries(tmp_path / "alone")) == 1

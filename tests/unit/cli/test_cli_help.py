@@ -80,6 +80,8 @@ def test_an_example_runs(name: str, line: str, place: tuple[Path, Sandbox]) -> N
         (folder / leftover).unlink(missing_ok=True)
     # The image that another registry gives is there before.
     program("push", "oci:image", f"{sandbox.address}/team/app:1.4", cwd=folder)
+    both = ("oci:image", "oci:image=linux/arm64")
+    program("index", "create", f"{sandbox.address}/team/app:all", *both, cwd=folder)
     other = sandbox.address.replace("127.0.0.1", "localhost")
     words = [
         word.replace("registry.example.com", sandbox.address).replace("mirror.example.com", other)
@@ -101,7 +103,7 @@ def test_help_has_summary_headings_and_examples_whole(name: str, tmp_path: Path)
         assert f"\n  # {example.text}\n  {example.line}\n" in told
 
 
-@pytest.mark.parametrize("group", ["ecr", "ecr replication", "auth", "integrations"])
+@pytest.mark.parametrize("group", ["ecr", "ecr replication", "auth", "integrations", "index"])
 def test_a_group_shows_whole_summaries(group: str, tmp_path: Path) -> None:
     told = program(*group.split(), "--help", cwd=tmp_path).stdout
     table = COMMANDS

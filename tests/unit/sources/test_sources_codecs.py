@@ -27,6 +27,8 @@ from oci_push.model.manifest import Manifest
 from oci_push.model.source import SourceSpec
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
+from oci_push.sources.compress import Layer, compress, make_compressor
+from oci_push.sources.files import SpoolSpace
 from oci_push.sources.settings import Limits, SourceSettings
 from oci_push.sources.table import open_source
 
@@ -333,3 +335,26 @@ def test_zstd_layers_have_no_place_in_a_manifest_of_dockers() -> None:
     with pytest.raises(SourceError, match="zstd, which docker's manifests do not know"):
         read(content, SourceSettings(format="docker"))
     assert read(content)[0].media_type == media.OCI_MANIFEST
+
+
+def test_a_layer_whose_reading_fails_is_read_no_further_by_any_thread() -> None:
+    class Failing:
+        reads = 0
+
+        def fill(self, view: memoryview) -> int:
+            self.reads += 1
+            if self.reads == 2:
+                raise SourceError("the disk is broken")
+            return len(view) if self.reads == 1 else 0
+
+        def close(self) -> None:
+            pass
+
+    for _ in range(20):
+        reader = Failing()
+        spool = SpoolSpace(None, MIB)
+        one = Layer(Digest.of(b"another"), "a", reader)
+        with pytest.raises(SourceError, match="the disk is broken"):
+            compress(Context(SystemClock()), [one], make_compressor("gzip", 0), spool, 4, lambda of, made: None)
+        spool.close()
+        assert reader.reads == 2

@@ -234,6 +234,15 @@ def test_a_layer_that_is_not_its_diff_id_is_never_sent(tmp_path: Path) -> None:
         Read(layout.path, Changes(recompress="zstd"))
 
 
+def test_a_layer_that_is_not_what_its_manifest_names_is_never_sent_though_it_holds_the_same(image: Layout) -> None:
+    for file in (image.path / "blobs/sha256").iterdir():
+        content = file.read_bytes()
+        if content.startswith(b"\x1f\x8b"):
+            file.write_bytes(content[:4] + b"\x01" + content[5:])  # another time in the header
+    with pytest.raises(ContentMismatchError, match="content has digest"):
+        Read(image.path, Changes(recompress="zstd"))
+
+
 def test_a_tar_that_is_called_gzip_is_compressed_all_the_same(tmp_path: Path) -> None:
     writer = LayoutWriter(tmp_path / "called")
     config = writer.put(config_of(ONE), media.OCI_CONFIG)
@@ -253,7 +262,7 @@ def test_a_layer_that_wants_more_memory_is_read_all_the_same(tmp_path: Path) -> 
 
 
 def test_a_manifest_that_would_be_too_large_is_an_error(image: Layout) -> None:
-    with pytest.raises(SourceError, match="cannot be changed like this: manifest has"):
+    with pytest.raises(SourceError, match="cannot be changed: manifest has"):
         Read(image.path, Changes(annotations=(AnnotationChange("a", "b" * media.MAX_MANIFEST_BYTES),)))
 
 
