@@ -18,6 +18,8 @@ TYPE_CHECKING = False  # what type checkers take for true; `typing` costs time, 
 if TYPE_CHECKING:
     from oci_push import aio as aio
     from oci_push import events as events
+    from oci_push.engine.attachment import AttachedForm as AttachedForm
+    from oci_push.engine.attachment import Attachment as Attachment
     from oci_push.engine.push import PushOptions as PushOptions
     from oci_push.engine.pusher import Options as Options
     from oci_push.errors import Cancelled as Cancelled
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from oci_push.runner.image_plan import ImagePlan as ImagePlan
     from oci_push.runner.image_plan import PlannedAmount as PlannedAmount
     from oci_push.runner.image_plan import PlannedAmounts as PlannedAmounts
+    from oci_push.runner.image_plan import PlannedAttachment as PlannedAttachment
     from oci_push.runner.image_plan import PlannedBlob as PlannedBlob
     from oci_push.runner.image_plan import PlannedTag as PlannedTag
     from oci_push.runner.image_plan import PlannedTarget as PlannedTarget
@@ -92,6 +95,7 @@ __version__ = "0.2.0"
 
 _MODULES = ("aio", "events")
 _HOMES = {
+    "oci_push.engine.attachment": "AttachedForm Attachment",
     "oci_push.engine.push": "PushOptions",
     "oci_push.engine.pusher": "Options",
     "oci_push.errors": (
@@ -111,7 +115,7 @@ _HOMES = {
     "oci_push.model.reference": "Reference Repository",
     "oci_push.providers.ecr.identity": "AwsIdentity EcrCreation",
     "oci_push.runner.image_plan": (
-        "ImagePlan PlannedAmount PlannedAmounts PlannedBlob PlannedTag PlannedTarget PlannedWay"
+        "ImagePlan PlannedAmount PlannedAmounts PlannedAttachment PlannedBlob PlannedTag PlannedTarget PlannedWay"
     ),
     "oci_push.runner.report": (
         "BlobForm PipelinePlan PipelineReport PlannedStepForm PushReport ReplicaForm ReplicationReport StepForm"

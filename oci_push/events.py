@@ -43,7 +43,10 @@ class LogMessage(_Event, frozen=True):
 
 
 class SourceOpened(_Event, frozen=True):
-    """An image's structure is known: what it is, how many distinct blobs it has and their bytes."""
+    """An image's structure is known: what it is, how many distinct blobs it has and their bytes.
+
+    What is to be attached to it counts as well.
+    """
 
     source: str
     root: Digest

@@ -16,7 +16,8 @@ from oci_push.cli.options import Common, Delivery, split_regions
 from oci_push.cli.output import is_terminal, terminal_size
 from oci_push.cli.reporting import Reporting
 from oci_push.cli.words import SAFETY, Argument, Option
-from oci_push.engine.copying import AT_ONCE, CopyItem, CopyOptions, copy
+from oci_push.engine.copying import copy
+from oci_push.engine.copying_items import AT_ONCE, CopyItem, CopyOptions
 from oci_push.engine.copying_lists import TagLists
 from oci_push.engine.copying_report import CopyReport
 from oci_push.engine.copying_selection import select, select_names
@@ -83,7 +84,9 @@ def copy_command(
         began = context.clock.monotonic()
         with (
             reporting.following(context.clock, env, is_quiet=is_quiet, title=title) as follower,
-            common.pusher(context, follower.emit, endpoints=endpoints, login_host=common.login_host(hosts)) as pusher,
+            common.pusher(
+                context, follower.emit, endpoints=endpoints, login_host=common.login_host(hosts), hosts=hosts
+            ) as pusher,
         ):
             lists = TagLists(pusher)
             items = _items(context, pusher, lists, sources, targets, choice, conversion, common)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import select
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 from oci_push.cli import looking
+from oci_push.cli.asking import check_answerable, is_agreed
 from oci_push.cli.command import run_command, show_error, takes
 from oci_push.cli.looking import Access, Looker
 from oci_push.cli.options import AsJson
-from oci_push.cli.output import prompt, say, say_form, tell, warn
+from oci_push.cli.output import say, say_form, tell, warn
 from oci_push.cli.words import SAFETY, Argument, Option
 from oci_push.engine import change
 from oci_push.engine.change import Deleted, Deletion, Doomed, Pattern
@@ -48,17 +47,14 @@ def delete(
 
     def work(context: Context) -> int:
         patterns = [_pattern(text) for text in references]
-        if not (yes or dry_run) and not _at_terminal():
-            raise ConfigError(
-                "delete asks before it deletes, and there is no terminal", hint="give --yes, or --dry-run"
-            )
+        check_answerable("delete", is_needed=not (yes or dry_run))
         repositories = list(dict.fromkeys(one.repository for one in patterns))
         with looking.looking(context, access, repositories=repositories) as look:
             doomed = _find(look, repositories, patterns, by_digest=by_digest)
             if not as_json or not (yes or dry_run):
                 _list(doomed, is_tried=dry_run)
             if doomed and not (yes or dry_run):
-                if not _agreed(context, len(doomed)):
+                if not is_agreed(context, len(doomed)):
                     tell("nothing was deleted")
                     return 1
                 if _find(look, repositories, patterns, by_digest=by_digest) != doomed:
@@ -113,21 +109,6 @@ def _list(doomed: Sequence[Doomed], *, is_tried: bool) -> None:
             warn(f"{one}: {one.unseen} more tags of the repository were not looked at; any that name it go with it")
         elif one.unseen < 0:
             warn(f"{one}: the registry does not list its tags; any that name it go with it")
-
-
-def _at_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()
-
-
-def _agreed(context: Context, count: int) -> bool:
-    """Ask, and wait no longer than until a stop; the end of input is no yes."""
-    prompt(f"Delete {'this' if count == 1 else f'these {count}'}? [y/N]: ")
-    while not select.select([sys.stdin], [], [], 0.05)[0]:
-        context.check()
-    answer = sys.stdin.readline()
-    if not answer.endswith("\n"):
-        tell("")
-    return answer.strip().lower() in ("y", "yes")
 
 
 def _delete(look: Looker, one: Doomed, *, is_told: bool) -> OciPushError | None:

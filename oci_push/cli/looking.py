@@ -36,7 +36,7 @@ class Access(Connection, frozen=True):
 
     username: options.Username = ""
     password_stdin: options.PasswordStdin = False
-    timeout: Annotated[float, Option("Seconds for the whole command; 0: none.", min=0, under=SPEED)] = 0
+    timeout: Annotated[float, Option("Time for the whole command: 90, 90s, 2m; 0: no end.", min=0, under=SPEED)] = 0
 
     def settings(self) -> Common:
         """Return all options that a push has, with these."""
@@ -48,6 +48,14 @@ class Access(Connection, frozen=True):
         return self.timeout or None
 
 
+class SendingAccess(Access, frozen=True):
+    """The same for commands that send files, with the patience of a push."""
+
+    def settings(self) -> Common:
+        """Return all options that a push has, with these."""
+        return self.common()
+
+
 class Looker(Struct, frozen=True):
     """A run's connections, and how to get at images and repositories by them."""
 
@@ -55,9 +63,12 @@ class Looker(Struct, frozen=True):
     context: Context
 
     @contextmanager
-    def image(self, text: str) -> Iterator[tuple[ImageReader, RepositoryClient | None]]:
-        """Open a SOURCE; with the client of its repository where that is in a registry."""
-        with self.pusher.open(text, self.context) as source:
+    def image(self, text: str, *, mirrors: bool = False) -> Iterator[tuple[ImageReader, RepositoryClient | None]]:
+        """Open a SOURCE; with the client of its repository where that is in a registry.
+
+        With `mirrors` it may come from where ``registries.conf`` says; who looks at a registry wants that one.
+        """
+        with self.pusher.open(text, self.context, mirrors=mirrors) as source:
             repository = repository_of(text)
             yield source, self.client(repository) if repository is not None else None
 
@@ -90,7 +101,11 @@ def looking(
     hosts = tuple(dict.fromkeys(one.host for one in repositories or named))
     described = endpoints(access, named)
     with common.pusher(
-        context, emit or LineRenderer(quiet=True), endpoints=described, login_host=common.login_host(hosts)
+        context,
+        emit or LineRenderer(quiet=True),
+        endpoints=described,
+        login_host=common.login_host(hosts),
+        hosts=hosts,
     ) as pusher:
         yield Looker(pusher, context)
 
@@ -112,7 +127,7 @@ def repository_of(source: str) -> Repository | None:
     return Reference.parse(spec.path).repository if spec.kind == "registry" else None
 
 
-def reference(text: str) -> Reference:
+def reference(text: str, *, default_tag: str = "latest") -> Reference:
     """Read ``HOST[:PORT]/REPO[:TAG|@DIGEST]``; raises `ConfigError`. A host is required, as for a push."""
     bare = text.removeprefix("docker://")
     if not is_host(bare.partition("/")[0]) or "/" not in bare:
@@ -121,7 +136,7 @@ def reference(text: str) -> Reference:
             hint=f"write HOST[:PORT]/REPO[:TAG], for Docker Hub {DOCKER_HUB}/REPO",
         )
     try:
-        return Reference.parse(bare)
+        return Reference.parse(bare, default_tag=default_tag)
     except ValueError as problem:
         raise ConfigError(f"{shown(text)!r}: {problem}", hint="write HOST[:PORT]/REPO[:TAG]") from problem
 

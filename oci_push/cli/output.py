@@ -148,6 +148,11 @@ def is_terminal(env: Mapping[str, str]) -> bool:
     return isinstance(sys.stderr, Door) and sys.stderr.isatty() and env.get("TERM", "dumb") != "dumb"
 
 
+def shows_results() -> bool:
+    """Return whether results go to a terminal, where bytes of any kind would do harm."""
+    return isinstance(sys.stdout, Door) and sys.stdout.isatty()
+
+
 def is_unicode() -> bool:
     """Return whether stderr takes every sign."""
     return sys.stderr is not None and (sys.stderr.encoding or "").lower().startswith("utf")

@@ -64,6 +64,8 @@ def lines_of(plan: PushPlan, found: Sequence[TargetForecast] | None, columns: in
         yield f"{first}, {what}"
     else:
         yield from (first, f"  {what}")
+    if plan.attached:
+        yield from _fitting(lambda shown: _attached(plan, shown), columns)
     if found is None:
         yield from _fitting(lambda shown: _unasked(plan, shown), columns)
         return
@@ -133,6 +135,11 @@ def _blob(blob: BlobForecast, shown: Shown) -> str:
     if blob.mount_from is not None:
         text += f"  {blob.mount_from.path}"
     return text + ("  goes on with an earlier upload" if blob.resumes else "")
+
+
+def _attached(plan: PushPlan, shown: Shown) -> Iterator[str]:
+    for one in plan.attached:
+        yield f"  attach   {one.name} as {shown(one.top.digest)} ({one.top.artifact_type})  {size(one.size)}"
 
 
 def _unasked(plan: PushPlan, shown: Shown) -> Iterator[str]:

@@ -14,6 +14,7 @@ from oci_push.cli.options import Common, Delivery, Family, split_regions
 from oci_push.cli.output import is_terminal, say_form, terminal_size
 from oci_push.cli.reporting import Follower, Reporting
 from oci_push.cli.words import SAFETY, TARGET, Argument, Option
+from oci_push.engine.attachment import Attachment
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform, plan_unit
 from oci_push.errors import ConfigError, exit_code
@@ -31,6 +32,14 @@ def push(
     destination: Annotated[list[str], Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
     tag: Annotated[
         list[str] | None, Option("One more tag for every destination.", short="-t", metavar="TAG", under=TARGET)
+    ] = None,
+    attach: Annotated[
+        list[str] | None,
+        Option(
+            "Attach a file to the image: an SBOM, an attestation, …; told by content.",
+            metavar="FILE[:TYPE]",
+            under=TARGET,
+        ),
     ] = None,
     plan: Annotated[
         bool, Option("Ask what is there, show what would be done, and write nothing.", under=SAFETY)
@@ -84,13 +93,14 @@ def push(
             platform=conversion.only(),
             served_in=regions if common.wait_replication else None,
             is_final=True,
+            attach=_attachments(attach, env, conversion.source_date_epoch) if attach else (),
             changes=changes,
         )
         is_quiet = common.quiet or delivery.as_json
         login_host = common.login_host(hosts)
         with (
             reporting.following(context.clock, env, is_quiet=is_quiet, title=f"Push {source}") as follower,
-            common.pusher(context, follower.emit, endpoints=endpoints, login_host=login_host) as pusher,
+            common.pusher(context, follower.emit, endpoints=endpoints, login_host=login_host, hosts=hosts) as pusher,
         ):
             if plan:
                 return _plan(unit, pusher, context, common, env, asks=not no_ask, as_json=delivery.as_json)
@@ -167,3 +177,13 @@ def _finish(
     reporting.finish(common, env, title=f"Push {source}", rows=rows, errors=[("", one) for one in errors], form=report)
     ended = [*(one.error for one in done.results), *(one.error for one in done.replicas)]
     return exit_code(ended) or exit_code([done.trouble])
+
+
+def _attachments(texts: list[str], env: Mapping[str, str], epoch: str) -> tuple[Attachment, ...]:
+    """Read ``--attach``."""
+    from oci_push.cli.files import EPOCH, created
+    from oci_push.sources.artifact_files import FileSpec
+
+    when = created({**env, EPOCH: epoch} if epoch else env)
+    specs = [FileSpec.parse(text) for text in texts]
+    return tuple(Attachment(one.path, one.media_type, created=when) for one in specs)

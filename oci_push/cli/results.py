@@ -44,8 +44,9 @@ class Row(Struct, frozen=True):
 
     @property
     def bytes_sent(self) -> int:
-        """Return the bytes of blobs that went out."""
-        return sum(blob.bytes_sent for blob in self.result.blobs)
+        """Return the bytes of blobs that went out, of what was attached, too."""
+        attached = sum(one.bytes_sent for one in self.result.attached)
+        return sum(blob.bytes_sent for blob in self.result.blobs) + attached
 
     def cells(self) -> tuple[str, ...]:
         """Return what a table shows of it, beginning with the repository."""

@@ -98,9 +98,7 @@ def repos(
         described = {} if target.integration else looking.endpoints(access, [some])
         common = access.common(retries=2)
         renderer = LineRenderer(quiet=True)
-        with common.pusher(
-            context, renderer, endpoints=described, login_host=some.host if access.username else ""
-        ) as pusher:
+        with common.pusher(context, renderer, endpoints=described, login_host=some.host, hosts=(some.host,)) as pusher:
             endpoint = pusher.target(some, (), target.endpoint if target.integration else None).endpoint
             wanted = Wanted(given, limit, is_reversed=reverse)
             found = listing.list_repositories(context, pusher.clients.session(endpoint), endpoint.host, wanted)

@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from oci_push.engine import tree
 from oci_push.engine.inspect import image_config
-from oci_push.engine.versions import version_key
 from oci_push.errors import NotFoundError, OciPushError, RegistryError
 from oci_push.forms import VERSION, Version
 from oci_push.model import media
@@ -20,6 +19,7 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference, Repository, is_tag
+from oci_push.model.versions import version_key
 from oci_push.protocol import listings
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
@@ -14,6 +15,9 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import Repository
+
+if TYPE_CHECKING:
+    from oci_push.sources.made import MadeImage
 
 SMALL_BYTES = 256 * 1024
 """A blob up to this size is sent rather than asked about: at 100 Mbit/s it is sent in 20 ms, a usual round trip."""
@@ -47,10 +51,11 @@ class RepositoryPlan(Struct, frozen=True):
 
 
 class PushPlan(Struct, frozen=True):
-    """Everything one push does: the image, and the work for each repository."""
+    """Everything one push does: the image, the work for each repository, and what is attached to it in each."""
 
     graph: ImageGraph
     repositories: tuple[RepositoryPlan, ...]
+    attached: tuple[MadeImage, ...] = ()
 
 
 def plan_push(
@@ -93,7 +98,8 @@ def plan_repositories(
             known = (*near, *remembered.get((endpoint.host, blob.digest), ()))
             if repository in known:
                 expected.add(blob.digest)
-            asked = tuple(dict.fromkeys(one for one in known if one != repository))
+            may = endpoint.traffic.may_mount
+            asked = tuple(dict.fromkeys(one for one in known if one != repository and may(one, repository)))
             if asked:
                 candidates[blob.digest] = asked[:1] if blob.size <= SMALL_BYTES else asked
         target = PushTarget(endpoint, repository, tuple(tags), before[endpoint, repository])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct, field
 
+from oci_push.engine.attachment import AttachedResult
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.repository_push import RepositoryPush, Step
 from oci_push.engine.tags import TagResult
@@ -52,9 +53,9 @@ class PushOptions(Struct, frozen=True):
 class PushResult(Struct, frozen=True):
     """What became of one repository; `error` is ``None`` on success.
 
-    `verified` says that all of it was read back; `repaired` is what had to be sent again for that. `cost` is that of
-    this repository; of a registry's image it counts what was asked of the source for it. `round_trip_s` is what
-    connecting took.
+    `verified` says that all of it was read back; `repaired` is what had to be sent again for that. `was_there` says
+    that the root was found there, whatever became of its tags. `cost` is that of this repository; of a registry's image
+    it counts what was asked of the source for it. `round_trip_s` is what connecting took.
     """
 
     repository: Repository
@@ -69,6 +70,8 @@ class PushResult(Struct, frozen=True):
     repaired: tuple[Digest, ...] = ()
     cost: Cost = field(default_factory=Cost)
     round_trip_s: float | None = None
+    attached: tuple[AttachedResult, ...] = ()
+    was_there: bool = False
 
 
 class ReplicaResult(Struct, frozen=True):
@@ -106,12 +109,20 @@ def push(
 
         checks = (verify,)
 
+    content: tuple[Step, ...] = (RepositoryPush.send_content,)
+    if plan.attached:
+        from oci_push.engine.attaching import step_of
+
+        # A tag that names the image finds what is attached to it, too.
+        content += (RepositoryPush.put_root, step_of(plan.attached, clients, checks), RepositoryPush.put_first_tag)
+
     def push_whole(one: RepositoryPush, inner: Context) -> None:
-        one.attempt(inner, RepositoryPush.send_content, RepositoryPush.put_tags, *checks)
+        one.attempt(inner, *content, RepositoryPush.put_tags, *checks)
         one.tell_end()
 
     def push_without_tags(one: RepositoryPush, inner: Context) -> None:
-        one.attempt(inner, RepositoryPush.send_content, RepositoryPush.put_root, RepositoryPush.read_tags)
+        steps = content[:-1] if plan.attached else (*content, RepositoryPush.put_root)
+        one.attempt(inner, *steps, RepositoryPush.read_tags)
 
     def put_tags(one: RepositoryPush, inner: Context) -> None:
         one.attempt(inner, RepositoryPush.put_first_tag, RepositoryPush.put_tags, *checks)
@@ -172,4 +183,6 @@ def _result(one: RepositoryPush, distance_s: float | None) -> PushResult:
         tuple(dict.fromkeys(one.repaired)),
         one.costs.total(),
         distance_s,
+        tuple(one.attached),
+        one.was_there,
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeAlias, TypeVar
 
+from oci_push.engine.attachment import AttachedResult
 from oci_push.engine.plan import SMALL_BYTES, PushPlan, RepositoryPlan
 from oci_push.engine.tags import TagResult, TagSnapshot
 from oci_push.engine.transfer import BlobResult, SentAhead, send, transfer
@@ -57,7 +58,8 @@ class RepositoryPush:
         self.blobs: dict[Digest, BlobResult] = ahead.blobs if ahead else {}
         self.tags: dict[str, TagResult] = {}
         self.repaired: list[Digest] = []
-        self.is_verified = False
+        self.attached: list[AttachedResult] = []
+        self.was_there = self.is_verified = False
         self.error: OciPushError | None = None
         self.seconds = ahead.seconds if ahead else 0.0
         self.costs = ahead.costs if ahead else Costs()
@@ -103,15 +105,16 @@ class RepositoryPush:
         self.client.prepare(context)
         self.client.session.expect(max(len(self.work.blobs), len(self.work.target.tags)))
         first = self.work.target.tags[:1]
-        self._has_root = self._look(context, *first)
+        self._has_root = self.was_there = self._look(context, *first)
         if not self._has_root:
             self._send_blobs(context)
             self._put_children(context)
             return
         for blob in self._waiting():
-            self.blobs[blob.digest] = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
             kind = self._kinds[blob.digest]
+            self.blobs[blob.digest] = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
             self.emit(BlobDone(self.client.repository, blob.digest, blob.size, BlobOutcome.EXISTS, kind=kind))
+        self.client.see_listed(context, self.root)  # a push that was killed may not have come to that
         self.emit(ManifestDone(self.client.repository, self.root.digest, ManifestOutcome.EXISTS))
         for tag in first:
             if self.snapshot.before(tag) == self.root.digest:
@@ -143,8 +146,6 @@ class RepositoryPush:
         put_tag = self._put_tag_unless_set if self.tags else self._put_tag
         if not self._has_root:
             self._put_root_with_tags(context)
-        else:
-            self.client.see_listed(context, self.root)  # a push that was killed may not have come to that
         left = [tag for tag in self.work.target.tags if tag not in self.tags]
         self.each(context, left, put_tag, stop_on_error=False)
 
@@ -386,14 +387,11 @@ class RepositoryPush:
             missing = [blob for blob in blobs if not self.client.has_blob(context, blob)]
             absent = children
         if not missing and not absent:
-            missing = [blob for blob in blobs if not self._has_sent(blob)]
+            sent = {digest for digest, one in self.blobs.items() if one.outcome is BlobOutcome.UPLOADED}
+            missing = [blob for blob in blobs if blob.digest not in sent]
         self.each(context, missing, self.send_again)
         self.each(context, absent, self._put_by_digest)
         return bool(missing or absent)
-
-    def _has_sent(self, blob: Descriptor) -> bool:
-        result = self.blobs.get(blob.digest)
-        return result is not None and result.outcome is BlobOutcome.UPLOADED
 
 
 Step: TypeAlias = Callable[[RepositoryPush, Context], None]

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from oci_push.engine.attachment import Attachment
 from oci_push.engine.plan import PushPlan, PushTarget
 from oci_push.engine.push import PushOptions, PushResult, ReplicaResult
 from oci_push.engine.pusher import REPLICATION_S, Pusher
@@ -26,6 +28,10 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.costs import Cost, Costs
 from oci_push.runtime.phases import REPLICATION, SOURCE, timed
 from oci_push.sources.base import ImageReader
+from oci_push.sources.files import SpoolSpace
+
+if TYPE_CHECKING:
+    from oci_push.sources.made import Content
 
 _NOT_SPARSE = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_INVALID"})
 """How registries say that a part of an index is not there."""
@@ -49,7 +55,8 @@ class PushUnit(Struct, frozen=True):
     `platform` is the only image of an index that goes out, empty for all. `served_in` are regions that must serve the
     image in the end, none named: those of the registry's replication rules; ``None`` where nothing is waited for.
     `is_final` says that nobody tries again: what was pushed is waited for although another target has failed.
-    `options` replace those of the pusher. `changes` are what is changed of the image on its way.
+    `options` replace those of the pusher. `changes` are what is changed of the image on its way. `attach` becomes
+    artifacts about the image, in every target.
     """
 
     source: str
@@ -60,6 +67,7 @@ class PushUnit(Struct, frozen=True):
     is_final: bool = False
     options: PushOptions | None = None
     changes: Changes = NOTHING
+    attach: tuple[Attachment, ...] = ()
 
 
 class UnitResult(Struct, frozen=True):
@@ -94,8 +102,8 @@ def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> Uni
 
 def _perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> UnitResult:
     try:
-        with _opened(unit, pusher, context) as (source, targets):
-            plan, results = pusher.push(source, targets, context, unit.platform, unit.options)
+        with _opened(unit, pusher, context) as (source, targets), _attached(unit, pusher, context) as contents:
+            plan, results = pusher.push(source, targets, context, unit.platform, unit.options, contents)
             changed = source.changed
             results = tuple(_explained(one, unit.changes) for one in results)
     except OciPushError as problem:
@@ -119,8 +127,8 @@ def _explained(result: PushResult, changes: Changes) -> PushResult:
 
 def plan_unit(unit: PushUnit, pusher: Pusher, context: Context) -> PushPlan:
     """Return what `perform` would execute; nothing is written, and no target is asked anything (`engine.forecast`)."""
-    with _opened(unit, pusher, context) as (source, targets):
-        return pusher.plan(source, targets, context, unit.platform)
+    with _opened(unit, pusher, context) as (source, targets), _attached(unit, pusher, context) as contents:
+        return pusher.plan(source, targets, context, unit.platform, contents)
 
 
 @contextmanager
@@ -136,6 +144,21 @@ def _opened(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tuple[
     ) as source:
         context.costs.spent(SOURCE, context.clock.monotonic() - began)
         yield source, targets
+
+
+@contextmanager
+def _attached(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tuple[Content, ...]]:
+    """Read what is to be attached, before anything is sent."""
+    if not unit.attach:
+        yield ()
+        return
+    from oci_push.engine.attaching import read_attachments
+
+    spool = SpoolSpace(pusher.reading.temp_folder, pusher.reading.spool_bytes)
+    try:
+        yield read_attachments(context, unit.attach, spool, pusher.reading.limits)
+    finally:
+        spool.close()
 
 
 @timed(REPLICATION)

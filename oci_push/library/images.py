@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from msgspec.structs import replace
 
 from oci_push.api import parse_destinations
+from oci_push.engine.attachment import Attachment
 from oci_push.engine.forecast import Forecaster
 from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import REPLICATION_S, Options
@@ -36,6 +37,7 @@ def push(
     tags: Sequence[str] = (),
     platform: str = "",
     changes: Changes = NOTHING,
+    attach: Sequence[Attachment] = (),
     regions: Sequence[str] = (),
     create_repositories: RepositoryCreation | None = None,
     verify: bool = False,
@@ -50,9 +52,10 @@ def push(
     `source` is a path, or what the command line takes: ``oci:DIR``, ``docker-archive:FILE``, ``docker://HOST/REPO:TAG``
     and so on. Each destination is ``HOST[:PORT]/REPO[:TAG[,TAG…]]``; `tags` are added to each, and one without any gets
     ``latest``. `platform` (``linux/arm64``) takes one image out of an index; `changes` are made on the way, and the
-    report's `changed` says what came of them. `regions` and `create_repositories`
-    (an `EcrCreation`) are for Amazon ECR's private registries. `verify` reads back what was pushed; `all_or_nothing`
-    moves all tags or none. Logins are found where docker and podman keep theirs, or given in `options`.
+    report's `changed` says what came of them. Each of `attach` becomes an artifact about the image, before any tag
+    names that. `regions` and `create_repositories` (an `EcrCreation`) are for Amazon ECR's private registries. `verify`
+    reads back what was pushed; `all_or_nothing` moves all tags or none. Logins are found where docker and podman keep
+    theirs, or given in `options`.
 
     `on_event` is called with each event (see `oci_push.events`) on the thread that called `push`, one after the other
     and in order. What it raises stops the push, and is raised here.
@@ -66,7 +69,7 @@ def push(
 
     It may be called from many threads at once, prints nothing, and changes nothing of the process.
     """
-    unit, endpoints = _unit(source, destinations, tags, platform, changes, regions, create_repositories)
+    unit, endpoints = _unit(source, destinations, tags, platform, changes, attach, regions, create_repositories)
     check_type("options", options, Options)
     options = options or Options()
     careful = PushOptions(verify or options.push_options.verify, all_or_nothing or options.push_options.all_or_nothing)
@@ -86,6 +89,7 @@ def plan(
     tags: Sequence[str] = (),
     platform: str = "",
     changes: Changes = NOTHING,
+    attach: Sequence[Attachment] = (),
     regions: Sequence[str] = (),
     ask: bool = False,
     options: Options | None = None,
@@ -100,7 +104,7 @@ def plan(
     Layers that would be compressed are, as digests depend on it. Raises `OciPushError`, as `push` does; where a target
     could not be asked, its `report` is the plan.
     """
-    unit, endpoints = _unit(source, destinations, tags, platform, changes, regions, None)
+    unit, endpoints = _unit(source, destinations, tags, platform, changes, attach, regions, None)
     check_type("options", options, Options)
     options = options or Options()
     options = replace(options, endpoints={**endpoints, **options.endpoints})
@@ -161,6 +165,7 @@ def _unit(
     tags: Sequence[str],
     platform: str,
     changes: Changes,
+    attach: Sequence[Attachment],
     regions: Sequence[str],
     creation: RepositoryCreation | None,
 ) -> tuple[PushUnit, dict[str, RegistryEndpoint]]:
@@ -168,6 +173,7 @@ def _unit(
     text = path_of(source, "source")
     check_type("platform", platform, str)
     check_type("changes", changes, Changes)
+    _check_attachments(attach)
     if not isinstance(source, str) and not text.startswith((".", "/")):
         text = f"./{text}"  # a path is a path, whatever it looks like
     _refuse_text("tags", tags)
@@ -188,7 +194,7 @@ def _unit(
     if wanted is not None and changes.platforms:
         raise ValueError("platform is one image alone, changes.platforms make an index; give one of them")
     targets = tuple(UnitTarget(one.repository, one.tags) for one in parsed)
-    return PushUnit(text, targets, platform=wanted, changes=changes), endpoints
+    return PushUnit(text, targets, platform=wanted, changes=changes, attach=tuple(attach)), endpoints
 
 
 def _finished(source: str, done: UnitResult, context: Context) -> PushReport:
@@ -209,6 +215,17 @@ def _of_all(errors: Sequence[OciPushError], count: int, things: str, context: Co
     if count == 1:
         return errors[0]
     return IncompleteError.of(f"{len(errors)} of {count} {things} failed", errors)
+
+
+def _check_attachments(attach: Sequence[Attachment]) -> None:
+    if not isinstance(attach, Collection) or not all(isinstance(one, Attachment) for one in attach):
+        raise TypeError("attach is no sequence of Attachment")
+    if attach:
+        from oci_push.model.artifact import is_media_type  # few pushes attach
+
+        for text in (text for one in attach for text in (one.media_type, one.artifact_type)):
+            if text and not is_media_type(text):
+                raise ValueError(f"{text!r} is no media type, such as application/spdx+json")
 
 
 def _refuse_text(name: str, values: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ of `registry.referrers_list`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -23,10 +23,6 @@ from oci_push.model.reference import Reference, Repository
 from oci_push.protocol import endpoints, manifests
 from oci_push.protocol.call import Call, Flow, Reply
 
-EMPTY_JSON = b"{}"
-"""The content of the empty descriptor (image-spec manifest.md, "Guidance for an Empty Descriptor")."""
-EMPTY = Descriptor(media.OCI_EMPTY, Digest.of(EMPTY_JSON), len(EMPTY_JSON))
-
 _MAX_REFERRERS = 10_000
 _NO_API = frozenset({400, 401, 403, 404, 405, 406, 501})
 
@@ -38,24 +34,16 @@ class Referrers(Struct, frozen=True):
     has_api: bool
 
 
-def make_referrer(subject: Descriptor, artifact_type: str, annotations: Mapping[str, str]) -> Manifest:
-    """Make an artifact without content of its own that says something about `subject`; equal input, equal bytes."""
-    value: dict[str, object] = {
-        "schemaVersion": 2,
-        "mediaType": media.OCI_MANIFEST,
-        "artifactType": artifact_type,
-        "config": EMPTY.to_json(),
-        "layers": [EMPTY.to_json()],
-        "subject": subject.to_json(),
-        "annotations": dict(sorted(annotations.items())),
-    }
-    return Manifest.parse(encode(value), media.OCI_MANIFEST)
-
-
 def with_entry(listed: Iterable[Descriptor], manifest: Manifest) -> Manifest:
     """Make the list that holds `manifest` beside what is listed already."""
     children = [one.to_json() for one in (*listed, _entry(manifest))]
     raw = encode({"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": children})
+    if len(raw) > media.MAX_MANIFEST_BYTES or len(children) > _MAX_REFERRERS:
+        subject = manifest.subject.digest if manifest.subject else "nothing"
+        raise ProtocolViolationError(
+            f"the list of what refers to {subject} is full: {len(children)} entries",
+            hint="delete some of them, or use a registry with the referrers API",
+        )
     return Manifest.parse(raw)
 
 

@@ -79,14 +79,21 @@ class RepositoryClient:
         self._prefetched: dict[Digest, bool] = {}
         self._listed: set[Digest] = set()
 
-    def head(self, context: Context, target: str, *, push: bool = False, once: bool = False) -> manifests.Head | None:
+    def head(
+        self, context: Context, target: str, *, push: bool = False, once: bool = False, accept: str = ""
+    ) -> manifests.Head | None:
         """Ask what a tag or digest points at; `once` for an answer that is good to have and no more."""
         run = self.session.run_without_retry if once else self.session.run
-        return run(context, manifests.head(self.repository, target, push=push))
+        return run(context, manifests.head(self.repository, target, push=push, accept=accept))
 
-    def fetch(self, context: Context, reference: Reference) -> Manifest:
-        """Read and check a manifest."""
-        return self.session.run(context, manifests.fetch(reference))
+    def read(self, context: Context, reference: Reference, accept: str = "") -> manifests.RawManifest:
+        """Read a manifest of any type, of which the digest alone is checked."""
+        return self.session.run(context, manifests.read(reference, accept))
+
+    def fetch(self, context: Context, reference: Reference, *, once: bool = False) -> Manifest:
+        """Read and check a manifest; `once` where another place may have it."""
+        run = self.session.run_without_retry if once else self.session.run
+        return run(context, manifests.fetch(reference))
 
     def count_referrers(self, context: Context, subject: Digest) -> int:
         """Count what refers to a manifest, with one try."""
@@ -102,6 +109,10 @@ class RepositoryClient:
         if known is not None:
             return known
         return self.session.run(context, blobs.exists(self.repository, blob, push=push))
+
+    def head_blob(self, context: Context, digest: Digest) -> blobs.BlobHead | None:
+        """Ask for a blob of which only the digest is known."""
+        return self.session.run(context, blobs.head(self.repository, digest))
 
     def prepare(self, context: Context) -> None:
         """Make the repository if it is missing and its access says so."""
@@ -170,14 +181,20 @@ class RepositoryClient:
         if self._in_flight is None:
             yield None
             return
-        with self._in_flight.turn(context, self.session.endpoint, self.repository, blob) as elsewhere:
-            is_of_use = elsewhere in (None, self.repository) or self.can_mount(context)
-            yield elsewhere if is_of_use else None
+        traffic = self.session.endpoint.traffic
+        group = traffic.group(self.repository)
+        with self._in_flight.turn(context, self.session.endpoint, self.repository, blob, group) as elsewhere:
+            is_here = elsewhere in (None, self.repository)
+            may = elsewhere is None or traffic.may_mount(elsewhere, self.repository)
+            yield elsewhere if is_here or (may and self.can_mount(context)) else None
 
     def may_mount_from_anywhere(self, blob: Descriptor) -> bool:
         """Return whether a mount without a source is worth a try: without a find it opens an upload."""
         in_one_request = self._capabilities.takes_in_one_request(blob.size)
-        return self._capabilities.known.anonymous_mount and not in_one_request and not self.has_upload(blob)
+        # Without a source the registry chooses one, wherever that is.
+        is_bound = self.session.endpoint.traffic.mounts is not None
+        may = self._capabilities.known.anonymous_mount and not is_bound
+        return may and not in_one_request and not self.has_upload(blob)
 
     def has_upload(self, blob: Descriptor) -> bool:
         """Return whether an earlier run left an upload of this blob that may be gone on with."""
@@ -270,6 +287,10 @@ class RepositoryClient:
     def delete_manifest(self, context: Context, digest: Digest) -> None:
         """Delete a manifest, and with it every tag that names it; raises where the registry cannot."""
         self.session.run(context, manifests.delete(self.repository, str(digest)))
+
+    def delete_blob(self, context: Context, digest: Digest) -> None:
+        """Delete a blob, whatever needs it; raises where the registry cannot."""
+        self.session.run(context, blobs.delete(self.repository, digest, "pull,push"))
 
     def see_listed(self, context: Context, manifest: Manifest) -> None:
         """See that a manifest that is there is found from its subject, if it has one."""

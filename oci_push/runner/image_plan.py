@@ -26,6 +26,15 @@ class PlannedBlob(Struct, frozen=True):
     media_type: str
 
 
+class PlannedAttachment(Struct, frozen=True):
+    """One file that would be attached; `size` is that of its manifest and blobs."""
+
+    file: str
+    artifact_type: str
+    digest: Digest
+    size: int
+
+
 class PlannedTag(Struct, frozen=True):
     """Where a tag is and would be; `now` is the digest it names, `error` why the registry does not say.
 
@@ -145,6 +154,7 @@ class ImagePlan(Struct, frozen=True):
     source: str | UnsetType = UNSET
     status: Literal["planned"] | UnsetType = UNSET
     totals: PlannedAmounts | UnsetType = UNSET
+    attached: tuple[PlannedAttachment, ...] | UnsetType = UNSET
 
     @classmethod
     def of(cls, plan: PushPlan, found: Sequence[TargetForecast] | None = None) -> ImagePlan:
@@ -159,4 +169,8 @@ class ImagePlan(Struct, frozen=True):
             tuple(derive(PlannedBlob, blob) for blob in graph.blobs),
             tuple(PlannedTarget.of(plan, work, one) for work, one in zip(plan.repositories, asked, strict=True)),
             totals=PlannedAmounts.of(found) if found is not None else UNSET,
+            attached=tuple(
+                PlannedAttachment(one.name, one.top.artifact_type, one.top.digest, one.size) for one in plan.attached
+            )
+            or UNSET,
         )

@@ -12,6 +12,7 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from oci_push import forms
+from oci_push.engine.attachment import AttachedForm
 from oci_push.engine.push import PushResult, ReplicaResult
 from oci_push.engine.transfer import BlobResult
 from oci_push.engine.unit import UnitResult
@@ -60,7 +61,7 @@ _SUMS = ("bytes_sent", "bytes_resent", "bytes_found")
 
 
 class TargetForm(Struct, frozen=True):
-    """What became of one repository; `counts` are of blobs by outcome.
+    """What became of one repository; `counts` are of blobs by outcome, `attached` is there if anything was to be.
 
     `requests` are all over HTTP, `round_trip_s` is about what each takes at least (null by a proxy), `retries` are
     tries after a failure, `waited_s` the waits before them. `phases` are seconds: ``look``, ``blobs``, ``manifests``,
@@ -86,6 +87,7 @@ class TargetForm(Struct, frozen=True):
     waited_s: float = 0.0
     phases: dict[str, float] = {}
     round_trip_s: float | None = None
+    attached: tuple[AttachedForm, ...] | UnsetType = UNSET
 
     @classmethod
     def of(cls, result: PushResult) -> TargetForm:
@@ -102,6 +104,7 @@ class TargetForm(Struct, frozen=True):
             **{name: sum(getattr(blob, name) for blob in result.blobs) for name in _SUMS},
             seconds=round(result.seconds, 3),
             error=ErrorForm.or_none(result.error),
+            attached=tuple(AttachedForm.of(one) for one in result.attached) or UNSET,
             requests=result.cost.requests,
             retries=result.cost.retries,
             waited_s=round(result.cost.waited_s, 3),

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from oci_push.errors import ConfigError
 from oci_push.runtime.context import Context
@@ -43,6 +44,27 @@ def write_whole(path: Path, text: str, *, mode: int = SHARED, is_new: bool = Fal
             os.link(beside, real)
         else:
             os.replace(beside, real)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            beside.unlink()
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write bytes to, which has its name only when all of them are in it; else there is none of it.
+
+    A symbolic link stays one; a device or a pipe is written to. Raises ``OSError``.
+    """
+    if (path.exists() and not path.is_file()) or path.parts[:2] in (("/", "dev"), ("/", "proc")):
+        with path.open("wb", buffering=0) as device:
+            yield device
+        return
+    real = path.resolve()
+    beside = real.with_name(f".{real.name}.{os.getpid()}-{threading.get_ident()}")
+    try:
+        with beside.open("wb") as file:
+            yield file
+        os.replace(beside, real)
     finally:
         with contextlib.suppress(FileNotFoundError):
             beside.unlink()

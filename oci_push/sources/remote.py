@@ -31,6 +31,7 @@ class RemoteSource(ImageReader):
     """One image of a repository; with `keep` each blob is downloaded once and kept, for several targets.
 
     `known` are manifests that others have read, for whoever reads many images.
+    With `is_tried_once` the request for the root is not repeated.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class RemoteSource(ImageReader):
         *,
         keep: bool,
         known: KnownManifests | None = None,
+        is_tried_once: bool = False,
     ) -> None:
         super().__init__(str(reference), spool)
         self._client = client
@@ -48,6 +50,7 @@ class RemoteSource(ImageReader):
         self._spool: SpoolSpace = spool
         self._keep = keep
         self._known = known or KnownManifests()
+        self._is_tried_once = is_tried_once
         self._manifests: SingleFlight[str, Manifest] = SingleFlight()
         self._kept: SingleFlight[Digest, SpooledBody] = SingleFlight()
 
@@ -84,7 +87,8 @@ class RemoteSource(ImageReader):
         known = self._known.find((endpoint, repository, digest)) if digest is not None else None
         if known is not None:
             return known
-        manifest = self._client.fetch(context, reference)
+        once = self._is_tried_once and reference is self._reference
+        manifest = self._client.fetch(context, reference, once=once)
         self._known.add(endpoint, repository, manifest)
         return manifest
 

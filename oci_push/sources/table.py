@@ -24,7 +24,7 @@ from oci_push.sources.base import ImageReader
 from oci_push.sources.files import FileBody, SpoolSpace, unreadable
 from oci_push.sources.option_effects import about_form
 from oci_push.sources.readers import FolderView, View, read_small
-from oci_push.sources.settings import Connect, Opening, SourceSettings
+from oci_push.sources.settings import Connect, Opening, ReadingPlace, SourceSettings
 
 
 class SourceKind(SourceForm, frozen=True, kw_only=True):
@@ -39,6 +39,10 @@ def _registry(opening: Opening) -> ImageReader:
     if opening.connect is None:
         raise ValueError("a registry source is opened with connections")
     reference = Reference.parse(opening.spec.path)
+    if opening.places:
+        from oci_push.sources.mirrored import MirroredSource
+
+        return MirroredSource(reference, opening)
     client = opening.connect(reference.repository)
     return RemoteSource(client, reference, opening.spool, keep=opening.keeps, known=opening.settings.known)
 
@@ -124,13 +128,16 @@ def open_source(
     stdin: BinaryIO | None = None,
     connect: Connect | None = None,
     keeps: bool = False,
+    places: tuple[ReadingPlace, ...] = (),
 ) -> ImageReader:
     """Open a source. `connect` gives the client of a repository; with `keeps` its blobs are downloaded once and kept.
+
+    `places` are where an image of a registry is read in the place of that, in the order of trying.
 
     Raises `SourceError`.
     """
     spool = SpoolSpace(settings.temp_folder, settings.spool_bytes)
-    opening = Opening(spec, settings, spool, context, emit, stdin, connect, keeps)
+    opening = Opening(spec, settings, spool, context, emit, stdin, connect, keeps, places)
     try:
         return next(kind for kind in SOURCES if kind.kind == spec.kind).open(opening)
     except BaseException:

@@ -12,6 +12,15 @@ from oci_push.cli.app import COMMANDS
 from oci_push.cli.typed import every_command
 
 INNER: dict[str, tuple[tuple[str, ...], ...]] = {
+    # Values that know no other; those made of them; manifests and what is said of a registry; what is made of both.
+    "model": (
+        ("digest", "display", "identity", "media", "platform", "versions"),
+        ("*",),
+        ("descriptor",),
+        ("manifest", "reference"),
+        ("source", "traffic"),
+        ("artifact", "endpoint", "mirroring", "traffic_words"),
+    ),
     # Values and one request; what a specification's section needs; what needs several sections.
     "protocol": (("call", "challenge", "credentials"), ("*",), ("referrers", "uploads")),
     # From one socket up to a request that is authenticated, limited and tried again.
@@ -31,30 +40,32 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("base",),
         ("*",),
         ("layout", "remote", "tars"),
-        ("archive_images",),
-        ("docker_archive", "rewritten"),
+        ("archive_images", "folders", "mirrored"),
+        ("artifact_files", "docker_archive", "rewritten"),
         ("table",),
     ),
     # One blob, one tag, what a plan is; the push to one repository; to all of them; opening, planning and pushing.
     "engine": (
         ("*",),
         ("repository_push",),
-        ("verify",),
+        ("attaching", "verify"),
         ("push",),
         ("ahead", "replicate"),
         ("pusher", "regions"),
-        ("indexing", "machine", "saving*", "unit"),
+        ("artifacts", "indexing", "machine", "saving*", "unit"),
         ("editing", "copying_lists"),
         ("copying_referrers",),
+        ("copying_items",),
         ("copying",),
         ("copying_forecast", "copying_report", "copying_selection", "pulling"),
+        ("mirroring",),
     ),
     # Text with places; everything that gives it a meaning.
     "language": (("yaml_scalars",), ("document",), ("*",)),
     # What decides (schedule, conditions, simulation) knows nothing of those that do.
     "runner": (("*",), ("attempts", "report"), ("hooks",), ("steps",), ("run",)),
     # What is printed; options and the frame of a command; what several commands share, and the commands.
-    "cli": (("ci", "words"), ("output",), ("command", "options"), ("*",)),
+    "cli": (("ci", "words"), ("output", "traffic_options"), ("command", "options"), ("*",)),
 }
 """Lowest rung first; `*` is whatever no other rung names."""
 

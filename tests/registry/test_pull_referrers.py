@@ -16,10 +16,10 @@ from published import check_json
 
 from oci_push.engine.pulling import Pull
 from oci_push.model import media
+from oci_push.model.artifact import make_artifact
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
-from oci_push.protocol.referrers import make_referrer
 
 REF_NAME = "org.opencontainers.image.ref.name"
 
@@ -30,7 +30,9 @@ def attach(sandbox: Sandbox, folder: Path, subject: Manifest | Layout, kind: str
         raw = (subject.path / "blobs/sha256" / subject.digest.partition(":")[2]).read_bytes()
         subject = Manifest.parse(raw)
     about = Descriptor(media.OCI_MANIFEST, subject.digest, subject.size)
-    made = make_referrer(about, kind, {key.replace("_", "."): value for key, value in annotations.items()})
+    made = make_artifact(
+        kind, subject=about, annotations={key.replace("_", "."): value for key, value in annotations.items()}
+    )
     writer = LayoutWriter(folder)
     writer.put(b"{}", media.OCI_EMPTY)
     pushed(sandbox, writer.close(writer.put(made.raw, made.media_type)), f"a{made.digest.encoded[:8]}")

@@ -14,13 +14,13 @@ import pytest
 import oci_push
 
 _TEXT = """
-AnnotationChange AwsIdentity BlobForm BlobOutcome Cancelled Changed Changes ConfigChanges ConfigError
-ContentMismatchError Credential CredentialsError DeadlineError DeniedError Diagnostic Digest EcrCreation ErrorForm
-Event ImagePlan ImmutableTagError IncompleteError ManifestOutcome NetworkError NotFoundError OciPushError Options
-PipelinePlan PipelineReport PlannedAmount PlannedAmounts PlannedBlob PlannedStepForm PlannedTag PlannedTarget
-PlannedWay Platform ProtocolViolationError PushOptions PushReport RateLimitedError Reference RegistryEndpoint
-RegistryError ReplicaForm ReplicaOutcome ReplicationReport Repository RetryPolicy Secret SourceError SourceSettings
-Status StepForm TagForm TagOutcome TargetForm TlsConfig TotalsForm TransportSettings UnavailableError
+AnnotationChange AttachedForm Attachment AwsIdentity BlobForm BlobOutcome Cancelled Changed Changes ConfigChanges
+ConfigError ContentMismatchError Credential CredentialsError DeadlineError DeniedError Diagnostic Digest EcrCreation
+ErrorForm Event ImagePlan ImmutableTagError IncompleteError ManifestOutcome NetworkError NotFoundError OciPushError
+Options PipelinePlan PipelineReport PlannedAmount PlannedAmounts PlannedAttachment PlannedBlob PlannedStepForm
+PlannedTag PlannedTarget PlannedWay Platform ProtocolViolationError PushOptions PushReport RateLimitedError Reference
+RegistryEndpoint RegistryError ReplicaForm ReplicaOutcome ReplicationReport Repository RetryPolicy Secret SourceError
+SourceSettings Status StepForm TagForm TagOutcome TargetForm TlsConfig TotalsForm TransportSettings UnavailableError
 UploadRejectedError decode encode plan plan_pipeline push replicate run_pipeline
 """
 NAMES = frozenset(_TEXT.split())

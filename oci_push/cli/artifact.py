@@ -1,0 +1,179 @@
+"""`oci-push artifact`: files and folders in a registry, with names and types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from oci_push.api import parse_destinations, this_environment
+from oci_push.cli import files, looking
+from oci_push.cli.command import run_command, show_error, takes
+from oci_push.cli.looking import Access, OnePlatform, SendingAccess
+from oci_push.cli.options import AsJson
+from oci_push.cli.output import say, say_form, tell
+from oci_push.cli.wording import counted, size
+from oci_push.cli.words import OUTPUT, SAFETY, SOURCE, TARGET, Argument, Option
+from oci_push.engine.artifacts import ArtifactPush, push_made
+from oci_push.engine.tree import top
+from oci_push.errors import ConfigError
+from oci_push.model.descriptor import Descriptor
+from oci_push.model.platform import Platform
+from oci_push.model.reference import Destination, Reference, Repository, shown
+from oci_push.runtime.context import Context
+from oci_push.sources.artifact_files import FileSpec, content_of, read_layer, title_of
+from oci_push.sources.files import SpoolSpace
+
+
+@takes(SendingAccess)
+def artifact_push(
+    words: Annotated[
+        list[str],
+        Argument(metavar="FILE[:TYPE]... DESTINATION", help="Files and folders; HOST[:PORT]/REPO[:TAG[,TAG…]] last."),
+    ],
+    artifact_type: files.ArtifactType = "",
+    subject: Annotated[
+        str, Option("What it is about: a reference, tag or digest there.", metavar="REF", under=TARGET)
+    ] = "",
+    platform: Annotated[
+        str,
+        Option(
+            "About this image of an index that --subject names.",
+            name="--platform",
+            metavar="OS/ARCH[/VARIANT]",
+            under=TARGET,
+        ),
+    ] = "",
+    annotation: files.Annotation = None,
+    annotation_file: files.AnnotationFile = None,
+    as_json: AsJson = False,
+    *,
+    access: SendingAccess,
+) -> None:
+    """Push files and folders as one artifact, each under the name that it is given by.
+
+    A folder becomes a compressed tar: the same files always make the same bytes. With --subject the artifact refers to
+    what is named, and needs no tag.
+    """
+
+    def work(context: Context) -> int:
+        env = this_environment().env
+        *names, last = words
+        if not names:
+            raise ConfigError(
+                f"{shown(last)!r} alone: files and a destination are wanted", hint="the destination is last"
+            )
+        destination = _destination(last, needs_tag=not subject)
+        wanted = looking.platform(platform)
+        if wanted is not None and not subject:
+            raise ConfigError("--platform has no effect without --subject", hint="leave it out")
+        about = _subject(subject, destination.repository) if subject else None
+        said = files.read_annotations(annotation, annotation_file)
+        specs = [FileSpec.parse(text) for text in names]
+        said.check(one.path for one in specs)
+        kind, made = files.check_type(artifact_type), files.created(env)
+        with looking.looking(context, access, repositories=[destination.repository]) as look:
+            reading = look.pusher.reading
+            spool = SpoolSpace(reading.temp_folder, reading.spool_bytes)
+            try:
+                layers = [
+                    read_layer(context, one, title_of(one.path), spool, reading.limits, said.files.get(one.path))
+                    for one in specs
+                ]
+                content = content_of(layers, kind, said, made, ", ".join(one.path for one in specs))
+                target = look.pusher.target(destination.repository, destination.tags)
+                look.client(destination.repository, push=True)
+                image = content.about(_descriptor(look, context, about, wanted))
+                result = push_made(look.pusher, image, target, context)
+            finally:
+                spool.close()
+        if as_json:
+            say_form(ArtifactPush.of(image, result))
+        else:
+            there = [one.tag for one in result.tags if one.outcome.is_there]
+            for tag in there or ([""] if result.error is None else []):
+                say(f"{target.repository}{tag and f':{tag}'}@{result.root}")
+        if result.error is not None:
+            show_error(result.error)
+            return result.error.exit_code
+        return 0
+
+    run_command(work, what="artifact push", timeout_s=access.timeout_s)
+
+
+@takes(Access)
+def artifact_pull(
+    source: Annotated[str, Argument(metavar="REF", help="HOST[:PORT]/REPO[:TAG|@DIGEST], or any SOURCE of push.")],
+    output: Annotated[
+        Path,
+        Option("Folder that the files are written to; made if missing.", short="-o", metavar="FOLDER", under=OUTPUT),
+    ] = Path(),
+    media_type: Annotated[
+        list[str] | None, Option("Only files of this media type.", name="--type", metavar="GLOB", under=SOURCE)
+    ] = None,
+    platform: OnePlatform = "",
+    overwrite: Annotated[bool, Option("Replace files that are there.", under=SAFETY)] = False,
+    no_unpack: Annotated[bool, Option("Write a folder as its archive.", under=OUTPUT)] = False,
+    as_json: AsJson = False,
+    *,
+    access: Access,
+) -> None:
+    """Write the files of an artifact to a folder, under the names that it gives them.
+
+    Every byte is checked before the first file is put in its place. Names and links that lead out of the folder are
+    refused, and nothing that is there is replaced without --overwrite.
+    """
+
+    def work(context: Context) -> int:
+        from oci_push.engine.fetching import Wish, fetch
+
+        wanted = looking.platform(platform)
+        wish = Wish(media_type or (), not no_unpack, overwrite)
+        with looking.looking(context, access, sources=[source]) as look, look.image(source) as (image, _):
+            reading = look.pusher.reading
+            spool = SpoolSpace(reading.temp_folder, reading.spool_bytes)
+            try:
+                root = top(context, image, wanted)
+                found = fetch(context, image, root, output, wish, spool, reading.limits)
+            finally:
+                spool.close()
+        if as_json:
+            say_form(found)
+            return 0
+        for one in found.files:
+            say(f"{one.path}  {size(one.size)}  {one.media_type}")
+        if found.untitled:
+            tell(f"{counted(len(found.untitled), 'layer')} without a title: not written")
+        return 0
+
+    run_command(work, what="artifact pull", timeout_s=access.timeout_s)
+
+
+def _destination(text: str, *, needs_tag: bool) -> Destination:
+    bare = text.removeprefix("docker://")
+    if needs_tag:
+        return parse_destinations([bare], ())[0]
+    try:
+        return Destination.parse(bare)
+    except ValueError as problem:
+        raise ConfigError(f"destination {shown(text)!r}: {problem}", hint="write HOST[:PORT]/REPO[:TAG]") from problem
+
+
+def _subject(text: str, repository: Repository) -> Reference:
+    """Read ``--subject``: a whole reference, or a tag or digest of the same repository. Raises `ConfigError`."""
+    whole = text if "/" in text else f"{repository}@{text}" if ":" in text else f"{repository}:{text}"
+    found = looking.reference(whole)
+    if found.repository != repository:
+        raise ConfigError(
+            f"--subject {found} lies in another repository than {repository}",
+            hint="a subject is found in its own repository alone: push the artifact there",
+        )
+    return found
+
+
+def _descriptor(
+    look: looking.Looker, context: Context, about: Reference | None, platform: Platform | None
+) -> Descriptor | None:
+    if about is None:
+        return None
+    with look.pusher.open(f"docker://{about}", context) as image:
+        return top(context, image, platform)
