@@ -8,7 +8,7 @@ from oci_push.cli.output import say, say_form, tell
 from oci_push.cli.progress import MOST_ERRORS, MOST_TOLD
 from oci_push.cli.reporting import Reporting
 from oci_push.cli.wording import counted, duration, size
-from oci_push.engine.copying import Copied
+from oci_push.engine.copying_items import Copied
 from oci_push.engine.copying_referrers import told
 from oci_push.engine.copying_report import CopyReport
 from oci_push.errors import OciPushError

@@ -16,7 +16,8 @@ from oci_push.cli.options import Common, Delivery, split_regions
 from oci_push.cli.output import is_terminal, terminal_size
 from oci_push.cli.reporting import Reporting
 from oci_push.cli.words import SAFETY, Argument, Option
-from oci_push.engine.copying import AT_ONCE, CopyItem, CopyOptions, copy
+from oci_push.engine.copying import copy
+from oci_push.engine.copying_items import AT_ONCE, CopyItem, CopyOptions
 from oci_push.engine.copying_lists import TagLists
 from oci_push.engine.copying_report import CopyReport
 from oci_push.engine.copying_selection import select, select_names

@@ -20,117 +20,29 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
+from oci_push.engine.copying_items import Copied, CopyItem, CopyOptions, CopyRow, Wish, row_of, take_apart
 from oci_push.engine.copying_lists import Side, TagLists
-from oci_push.engine.copying_referrers import Referred, ReferrerCopy
-from oci_push.engine.push import PushOptions, PushResult
+from oci_push.engine.copying_referrers import ReferrerCopy
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform
-from oci_push.errors import ConfigError, NotFoundError, OciPushError
+from oci_push.errors import NotFoundError, OciPushError
 from oci_push.events import CopyStarted, Emit, TagCopied, discreet
 from oci_push.forms import encode
-from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.digest import Digest
-from oci_push.model.outcomes import CopyOutcome, TagOutcome
-from oci_push.model.platform import Platform
+from oci_push.model.outcomes import CopyOutcome
 from oci_push.model.reference import Reference, Repository
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 from oci_push.sources.table import GRAMMAR
 
 Act: TypeAlias = Callable[[PushUnit, Pusher, Context, Emit], UnitResult]
-AT_ONCE = 8
-"""How many images go at once where nobody says: most of an image's time is spent waiting for one answer."""
 _ASK_AT_ONCE = 32
 """How many tags are asked for at once where a registry is far; nearby its own limit is lower (`transport.limits`)."""
 _LIST_FROM = 8
 """From how many tags of a repository on its list is read: it tells of a thousand in one request."""
-
-
-class CopyItem(Struct, frozen=True):
-    """One image, and where it goes. `source` is a SOURCE as on the command line, which names one image.
-
-    `registry` names what it is pulled from, `platform` is the only image of an index, `changes` are made on the way,
-    all as in `PushUnit`. A target without tags gets the image by its digest alone.
-    """
-
-    source: str
-    targets: tuple[UnitTarget, ...]
-    registry: str = ""
-    platform: Platform | None = None
-    changes: Changes = NOTHING
-
-    @property
-    def is_whole(self) -> bool:
-        """Return whether the image goes out as it is, under the digest that it has."""
-        return self.platform is None and self.changes == NOTHING
-
-
-class CopyOptions(Struct, frozen=True):
-    """How images are copied.
-
-    `at_once` of them go at once. `referrers` come along from one repository to another. `only_missing` leaves out tags
-    that the target lists, whatever they name. `newer_than` are seconds since 1970: images made before stay. `push` are
-    the options of each push, ``None``: those of the pusher; `served_in` as in `PushUnit`.
-    """
-
-    at_once: int = AT_ONCE
-    referrers: bool = True
-    only_missing: bool = False
-    newer_than: float | None = None
-    push: PushOptions = field(default_factory=PushOptions)
-    served_in: tuple[str, ...] | None = None
-
-
-class CopyRow(Struct, frozen=True):
-    """What became of one tag of a target, or of a target without tags; `bytes_sent` are told in one row of several.
-
-    `before` is the digest that the image had, where it went out under another.
-    """
-
-    source: str
-    repository: Repository
-    tag: str
-    digest: Digest | None
-    outcome: CopyOutcome
-    bytes_sent: int = 0
-    error: OciPushError | None = None
-    before: Digest | None = None
-
-    @property
-    def name(self) -> str:
-        """Return the target's name."""
-        return f"{self.repository}:{self.tag}" if self.tag else f"{self.repository}@{self.digest or '?'}"
-
-
-class Copied(Struct, frozen=True):
-    """What became of all items: a row for each tag, in the order of the items, and what came along with them."""
-
-    rows: tuple[CopyRow, ...]
-    referrers: Referred
-
-    @property
-    def errors(self) -> tuple[OciPushError | None, ...]:
-        """Return the error of each row, and those of referrers, for `errors.exit_code`."""
-        return (*(row.error for row in self.rows), *self.referrers.errors)
-
-    def count(self, outcome: CopyOutcome) -> int:
-        """Return how many tags ended like this."""
-        return sum(row.outcome is outcome for row in self.rows)
-
-
-class _Wish(Struct, frozen=True):
-    """One tag that is wanted, or a target without tags; `number` is its place among all."""
-
-    number: int
-    item: CopyItem
-    target: UnitTarget
-    tag: str
-
-    def row(self, outcome: CopyOutcome, digest: Digest | None = None, error: OciPushError | None = None) -> CopyRow:
-        return CopyRow(self.item.source, self.target.repository, self.tag, digest, outcome, error=error)
 
 
 class _Image(Struct, frozen=True):
@@ -140,7 +52,7 @@ class _Image(Struct, frozen=True):
     origin: Side | None
     digest: Digest | None
     media_type: str
-    wishes: tuple[_Wish, ...]
+    wishes: tuple[Wish, ...]
 
     @property
     def item(self) -> CopyItem:
@@ -179,7 +91,7 @@ class _Copying:
 
     def copy(self, context: Context, items: Sequence[CopyItem]) -> Copied:
         """Do all of it."""
-        wishes = _wishes(items)
+        wishes = take_apart(items)
         self._context = context
         self._is_alone = len({one.item.source for one in wishes}) <= 1
         if not self._is_alone:
@@ -196,7 +108,7 @@ class _Copying:
         rows = tuple(self._rows[number] for number in range(len(wishes)))
         return Copied(rows, self._referrers.total())
 
-    def _read_lists(self, context: Context, wishes: Sequence[_Wish]) -> None:
+    def _read_lists(self, context: Context, wishes: Sequence[Wish]) -> None:
         """Read the tags of targets where many of them are wanted, or where what is there is not to be asked for."""
         counts: dict[tuple[Repository, str], int] = {}
         for one in wishes:
@@ -208,7 +120,7 @@ class _Copying:
             elif count >= _LIST_FROM:
                 self._lists.names(context, self._lists.target(repository, registry))
 
-    def _without_present(self, wishes: Sequence[_Wish]) -> list[_Wish]:
+    def _without_present(self, wishes: Sequence[Wish]) -> list[Wish]:
         left = []
         for one in wishes:
             names = self._lists.known(self._lists.target(one.target.repository, one.target.registry))
@@ -218,13 +130,13 @@ class _Copying:
                 left.append(one)
         return left
 
-    def _images(self, context: Context, wishes: Sequence[_Wish]) -> list[_Image]:
+    def _images(self, context: Context, wishes: Sequence[Wish]) -> list[_Image]:
         """Ask what each source names, once, and put together what names the same image."""
         sources = dict.fromkeys((one.item.source, one.item.registry) for one in wishes)
         jobs = [partial(self._look, source=source, registry=registry) for source, registry in sources]
         outcomes = dict(zip(sources, run_all(context, jobs, limit=_ASK_AT_ONCE), strict=True))
         images: dict[tuple[object, ...], _Image] = {}
-        wanted: dict[tuple[object, ...], list[_Wish]] = {}
+        wanted: dict[tuple[object, ...], list[Wish]] = {}
         for one in wishes:
             outcome = outcomes[one.item.source, one.item.registry]
             if isinstance(outcome.error, OciPushError):
@@ -278,7 +190,7 @@ class _Copying:
             except OciPushError as error:  # a stop as well: the image is there, and what belongs to it may not be
                 self._referrers.fail(error)
 
-    def _left(self, context: Context, image: _Image) -> tuple[list[_Wish], dict[int, Digest | None]]:
+    def _left(self, context: Context, image: _Image) -> tuple[list[Wish], dict[int, Digest | None]]:
         """Return what of an image is not there under its tag, and what those tags name, by the number of the wish."""
         if image.digest is None or not image.item.is_whole:
             return list(image.wishes), {}
@@ -293,7 +205,7 @@ class _Copying:
                 failed.add(one.number)
             else:
                 before[one.number] = outcome.get()
-        left: list[_Wish] = []
+        left: list[Wish] = []
         for one in image.wishes:
             if one.number in failed:
                 continue
@@ -303,7 +215,7 @@ class _Copying:
                 left.append(one)
         return left, before
 
-    def _where(self, context: Context, wish: _Wish) -> Digest | None:
+    def _where(self, context: Context, wish: Wish) -> Digest | None:
         """Ask what a tag names at the target; one that is not listed names nothing."""
         target = self._lists.target(wish.target.repository, wish.target.registry)
         names = self._lists.known(target)
@@ -312,8 +224,8 @@ class _Copying:
         head = target.client.head(context, wish.tag, push=True)
         return head.digest if head else None
 
-    def _unit(self, image: _Image, wishes: Sequence[_Wish], before: Mapping[int, Digest | None]) -> PushUnit:
-        targets: dict[tuple[Repository, str], list[_Wish]] = {}
+    def _unit(self, image: _Image, wishes: Sequence[Wish], before: Mapping[int, Digest | None]) -> PushUnit:
+        targets: dict[tuple[Repository, str], list[Wish]] = {}
         for one in wishes:
             targets.setdefault((one.target.repository, one.target.registry), []).append(one)
         return PushUnit(
@@ -336,16 +248,16 @@ class _Copying:
         )
 
     def _end_pushed(
-        self, unit: PushUnit, done: UnitResult, wishes: Sequence[_Wish], digest: Digest | None
-    ) -> list[_Wish]:
+        self, unit: PushUnit, done: UnitResult, wishes: Sequence[Wish], digest: Digest | None
+    ) -> list[Wish]:
         """Make rows of a push's results; return what is there now. `digest` is what the source names."""
-        copied: list[_Wish] = []
+        copied: list[Wish] = []
         before = done.changed.before if done.changed is not None else digest
         results = dict(zip(((t.repository, t.registry) for t in unit.targets), done.results, strict=False))
         counted: set[int] = set()
         for one in wishes:
             result = results.get((one.target.repository, one.target.registry))
-            row = _row(one, result, done)
+            row = row_of(one, result, done)
             row = replace(row, before=before) if before != row.digest is not None else row
             if result is not None and id(result) not in counted:
                 counted.add(id(result))
@@ -357,7 +269,7 @@ class _Copying:
 
     def _end(
         self,
-        wishes: Sequence[_Wish],
+        wishes: Sequence[Wish],
         outcome: CopyOutcome,
         digest: Digest | None = None,
         error: OciPushError | None = None,
@@ -366,7 +278,7 @@ class _Copying:
             if one.number not in self._rows:
                 self._put(one.number, one.row(outcome, digest, error))
 
-    def _has_failed(self, wish: _Wish) -> bool:
+    def _has_failed(self, wish: Wish) -> bool:
         row = self._rows.get(wish.number)
         return row is not None and row.error is not None
 
@@ -376,38 +288,3 @@ class _Copying:
         if not (self._is_alone or is_over):
             error = str(row.error or "")
             self._emit(TagCopied(row.source, row.repository, row.tag, row.digest, row.outcome, error))
-
-
-def _wishes(items: Sequence[CopyItem]) -> list[_Wish]:
-    """Take items apart; raises `ConfigError` where two images go to one tag."""
-    wishes: list[_Wish] = []
-    taken: dict[tuple[str, Repository, str], CopyItem] = {}
-    for item in items:
-        for target in item.targets:
-            for tag in target.tags or ("",):
-                known = taken.setdefault((target.registry, target.repository, tag), item) if tag else item
-                if known.source != item.source:
-                    raise ConfigError(
-                        f"{known.source} and {item.source} both go to {target.repository}:{tag}",
-                        hint="give each a tag or a repository of its own",
-                    )
-                wishes.append(_Wish(len(wishes), item, target, tag))
-    return wishes
-
-
-def _row(wish: _Wish, result: PushResult | None, done: UnitResult) -> CopyRow:
-    if result is None:
-        return wish.row(CopyOutcome.FAILED, error=done.error)
-    if result.error is None and wish.tag == "":
-        return wish.row(CopyOutcome.COPIED, result.root, _replica_error(done))
-    found = next((tag for tag in result.tags if tag.tag == wish.tag), None)
-    is_there = found is not None and found.outcome.is_there
-    if result.error is not None and (not is_there or all(tag.outcome.is_there for tag in result.tags)):
-        return wish.row(CopyOutcome.FAILED, result.root, result.error)
-    is_same = found is not None and found.outcome is TagOutcome.UNCHANGED
-    return wish.row(CopyOutcome.UNCHANGED if is_same else CopyOutcome.COPIED, result.root, _replica_error(done))
-
-
-def _replica_error(done: UnitResult) -> OciPushError | None:
-    """Return why a region does not serve what was pushed."""
-    return next((one.error for one in done.replicas if one.error is not None), done.trouble)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.engine.copying import Copied, CopyItem, CopyOptions, copy
+from oci_push.engine.copying import copy
+from oci_push.engine.copying_items import Copied, CopyItem, CopyOptions
 from oci_push.engine.copying_lists import TagLists
 from oci_push.engine.forecast import Forecaster, TargetForecast
 from oci_push.engine.plan import PushPlan

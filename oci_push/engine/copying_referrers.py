@@ -270,3 +270,12 @@ def told(referred: Referred) -> str:
     kinds = sorted(referred.counts, key=lambda kind: (kind == "other", kind))
     parts = [f"{referred.counts[kind]} {kind}{'s' * (referred.counts[kind] > 1 and kind != 'other')}" for kind in kinds]
     return f"{referred.count} referrer{'s' * (referred.count != 1)}: {', '.join(parts)}"
+
+
+def together(found: Sequence[Referred]) -> Referred:
+    """Return what came along with several copies as one sum."""
+    counts: dict[str, int] = {}
+    for one in found:
+        for kind, count in one.counts.items():
+            counts[kind] = counts.get(kind, 0) + count
+    return Referred(counts, sum(one.there for one in found), tuple(error for one in found for error in one.errors))

@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from oci_push.engine.copying import Copied
+from oci_push.engine.copying_items import Copied
 from oci_push.errors import exit_code
 from oci_push.forms import VERSION, ErrorForm, Version
 from oci_push.model.digest import Digest

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.engine.copying import CopyItem
+from oci_push.engine.copying_items import CopyItem
 from oci_push.engine.copying_lists import TagLists
 from oci_push.engine.copying_referrers import is_referrer_tag
 from oci_push.engine.pusher import Pusher

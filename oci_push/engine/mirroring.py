@@ -14,9 +14,10 @@ from typing import Literal
 from msgspec import Struct
 
 from oci_push.engine.change import tag as tag_image
-from oci_push.engine.copying import Copied, CopyItem, CopyOptions, CopyRow, copy
+from oci_push.engine.copying import copy
+from oci_push.engine.copying_items import Copied, CopyItem, CopyOptions, CopyRow
 from oci_push.engine.copying_lists import TagLists
-from oci_push.engine.copying_referrers import Referred, is_referrer_tag
+from oci_push.engine.copying_referrers import Referred, is_referrer_tag, together
 from oci_push.engine.copying_report import CopiedReferrers, CopiedTag, CopyReport
 from oci_push.engine.listing import Wanted, by_version, list_repositories
 from oci_push.engine.pusher import Pusher
@@ -256,7 +257,7 @@ class Mirroring:
             one = found.copies[number]
             source = f"docker://{one.source}"
             rows[number] = CopyRow(source, one.repository, one.tag, None, CopyOutcome.FAILED, error=error)
-        return Mirrored(Copied(tuple(rows[number] for number in sorted(rows)), _sum(referred)), found.failures)
+        return Mirrored(Copied(tuple(rows[number] for number in sorted(rows)), together(referred)), found.failures)
 
     def _images(
         self, context: Context, job: MirrorJob, source: MirrorSource, repository: Repository
@@ -396,11 +397,3 @@ def _plan_of(
     one: MirrorCopy, digest: Digest | None, before: Digest | None, outcome: str, error: ErrorForm | None = None
 ) -> PlannedTag:
     return PlannedTag(f"docker://{one.source}", one.repository, one.tag or None, digest, before, outcome, error)
-
-
-def _sum(found: Sequence[Referred]) -> Referred:
-    counts: dict[str, int] = {}
-    for one in found:
-        for kind, count in one.counts.items():
-            counts[kind] = counts.get(kind, 0) + count
-    return Referred(counts, sum(one.there for one in found), tuple(error for one in found for error in one.errors))

@@ -55,6 +55,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("artifacts", "indexing", "machine", "saving*", "unit"),
         ("editing", "copying_lists"),
         ("copying_referrers",),
+        ("copying_items",),
         ("copying",),
         ("copying_forecast", "copying_report", "copying_selection", "pulling"),
         ("mirroring",),

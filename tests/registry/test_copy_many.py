@@ -20,7 +20,8 @@ from program import program
 from published import check_json
 from pushing import Pushing
 
-from oci_push.engine.copying import CopyItem, CopyOptions, copy
+from oci_push.engine.copying import copy
+from oci_push.engine.copying_items import CopyItem, CopyOptions
 from oci_push.engine.copying_report import CopyReport
 from oci_push.engine.pulling import Pull
 from oci_push.engine.unit import UnitTarget
