@@ -10,7 +10,7 @@ from oci_push.cli.edits import NewTag, listener, pairs, show_edit, tags_of
 from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson
 from oci_push.cli.words import SOURCE, Argument, Option
-from oci_push.engine.editing import annotations_of, edit
+from oci_push.engine.editing.image import annotations_of, edit
 from oci_push.errors import ConfigError
 from oci_push.runtime.context import Context
 

@@ -13,8 +13,8 @@ from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form, tell
 from oci_push.cli.wording import counted, size
 from oci_push.cli.words import OUTPUT, SAFETY, SOURCE, TARGET, Argument, Option
-from oci_push.engine.artifacts import ArtifactPush, push_made
-from oci_push.engine.tree import top
+from oci_push.engine.artifacts.push import ArtifactPush, push_made
+from oci_push.engine.looking.tree import top
 from oci_push.errors import ConfigError
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.platform import Platform
@@ -124,7 +124,7 @@ def artifact_pull(
     """
 
     def work(context: Context) -> int:
-        from oci_push.engine.fetching import Wish, fetch
+        from oci_push.engine.artifacts.fetch import Wish, fetch
 
         wanted = looking.platform(platform)
         wish = Wish(media_type or (), not no_unpack, overwrite)

@@ -11,10 +11,10 @@ from oci_push.cli.looking import OnePlatform, SendingAccess
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.words import Argument
-from oci_push.engine.artifacts import Attaching, attach_all
-from oci_push.engine.attaching import read_attachments
-from oci_push.engine.attachment import AttachedForm, Attachment
-from oci_push.engine.tree import top
+from oci_push.engine.artifacts.attach import read_attachments
+from oci_push.engine.artifacts.attachment import AttachedForm, Attachment
+from oci_push.engine.artifacts.push import Attaching, attach_all
+from oci_push.engine.looking.tree import top
 from oci_push.errors import exit_code
 from oci_push.forms import VERSION
 from oci_push.model.outcomes import ManifestOutcome

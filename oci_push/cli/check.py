@@ -11,8 +11,8 @@ from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_form, tell
 from oci_push.cli.wording import counted, size
 from oci_push.cli.words import SPEED, Argument, Option
-from oci_push.engine.checkup import Checkup
-from oci_push.engine.checkup import check as check_image
+from oci_push.engine.looking.check import Checkup
+from oci_push.engine.looking.check import check as check_image
 from oci_push.errors import RegistryError, SourceError
 from oci_push.runtime.context import Context
 from oci_push.sources.table import GRAMMAR

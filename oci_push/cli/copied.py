@@ -8,9 +8,9 @@ from oci_push.cli.output import say, say_form, tell
 from oci_push.cli.progress import MOST_ERRORS, MOST_TOLD
 from oci_push.cli.reporting import Reporting
 from oci_push.cli.wording import counted, duration, size
-from oci_push.engine.copying_items import Copied
-from oci_push.engine.copying_referrers import told
-from oci_push.engine.copying_report import CopyReport
+from oci_push.engine.copying.items import Copied
+from oci_push.engine.copying.referrers import told
+from oci_push.engine.copying.report import CopyReport
 from oci_push.errors import OciPushError
 from oci_push.model.outcomes import CopyOutcome
 from oci_push.runtime.files import write_result

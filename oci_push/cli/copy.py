@@ -16,13 +16,13 @@ from oci_push.cli.options import Common, Delivery, split_regions
 from oci_push.cli.output import is_terminal, terminal_size
 from oci_push.cli.reporting import Reporting
 from oci_push.cli.words import SAFETY, Argument, Option
-from oci_push.engine.copying import copy
-from oci_push.engine.copying_items import AT_ONCE, CopyItem, CopyOptions
-from oci_push.engine.copying_lists import TagLists
-from oci_push.engine.copying_report import CopyReport
-from oci_push.engine.copying_selection import select, select_names
+from oci_push.engine.copying.copy import copy
+from oci_push.engine.copying.items import AT_ONCE, CopyItem, CopyOptions
+from oci_push.engine.copying.report import CopyReport
+from oci_push.engine.copying.selection import select, select_names
+from oci_push.engine.copying.tag_lists import TagLists
 from oci_push.engine.pusher import Pusher
-from oci_push.engine.saving_place import FORMS, Place
+from oci_push.engine.saving.place import FORMS, Place
 from oci_push.engine.unit import UnitTarget
 from oci_push.errors import ConfigError, exit_code
 from oci_push.model.reference import Destination
@@ -92,7 +92,7 @@ def copy_command(
             items = _items(context, pusher, lists, sources, targets, choice, conversion, common)
             if plan:
                 from oci_push.cli.copy_planned import show_copy_plan
-                from oci_push.engine.copying_forecast import forecast
+                from oci_push.engine.copying.forecast import forecast
 
                 found = forecast(context, pusher, items, follower.emit, options, lists=lists)
                 columns = terminal_size().columns if is_terminal(env) else None

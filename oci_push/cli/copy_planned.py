@@ -10,7 +10,7 @@ from oci_push.cli.output import say, say_form, table
 from oci_push.cli.planned import amount_lines
 from oci_push.cli.progress import MOST_TOLD
 from oci_push.cli.wording import counted, familiar, size
-from oci_push.engine.copying_forecast import CopyForecast
+from oci_push.engine.copying.forecast import CopyForecast
 from oci_push.engine.forecast import TargetForecast
 from oci_push.errors import exit_code
 from oci_push.model.outcomes import BlobWay, CopyOutcome, TagMove

@@ -12,8 +12,8 @@ from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.wording import size
 from oci_push.cli.words import OUTPUT, Argument, Option
-from oci_push.engine.compare import Change, Diff, PlatformDiff, compare
-from oci_push.engine.inspect import Inspection, Layer, inspect
+from oci_push.engine.looking.compare import Change, Diff, PlatformDiff, compare
+from oci_push.engine.looking.inspect import Inspection, Layer, inspect
 from oci_push.errors import ConfigError
 from oci_push.model.platform import Platform
 from oci_push.runtime.context import Context

@@ -10,8 +10,8 @@ from oci_push.cli.looking import Access, OnePlatform
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_form
 from oci_push.cli.words import Argument
-from oci_push.engine.existence import Existence, Existing, NamedDigest, digest_of
-from oci_push.engine.tree import top
+from oci_push.engine.looking.existence import Existence, Existing, NamedDigest, digest_of
+from oci_push.engine.looking.tree import top
 from oci_push.errors import NotFoundError, OciPushError
 from oci_push.forms import VERSION, ErrorForm
 from oci_push.model.digest import Digest

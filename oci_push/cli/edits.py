@@ -11,8 +11,8 @@ from oci_push.cli.options import Common
 from oci_push.cli.output import say, say_form, tell, warn
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.words import SPEED, TARGET, Option
-from oci_push.engine.change import Tagged
-from oci_push.engine.editing import ImageEdit
+from oci_push.engine.editing.change import Tagged
+from oci_push.engine.editing.image import ImageEdit
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, ImageChanged
 from oci_push.model.digest import Digest

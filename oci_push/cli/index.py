@@ -18,10 +18,10 @@ from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_bytes, say_form
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
-from oci_push.engine import index_store, indexing
-from oci_push.engine.index_draft import Draft, Entry, images, parse_platform
-from oci_push.engine.index_store import IndexChange, IndexChild
-from oci_push.engine.indexing import Given, Part
+from oci_push.engine.editing import index_children, index_store
+from oci_push.engine.editing.index_children import Given, Part
+from oci_push.engine.editing.index_draft import Draft, Entry, images, parse_platform
+from oci_push.engine.editing.index_store import IndexChange, IndexChild
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
 from oci_push.model.digest import Digest
@@ -86,7 +86,7 @@ def create(
             if subject:
                 about = index_store.subject(context, client, _subject(subject, target.repository))
             parts = run.take(platform, nested=nested)
-            draft = indexing.new(
+            draft = index_children.new(
                 [one.entry for one in parts],
                 docker=docker,
                 annotations=annotations,
@@ -269,14 +269,14 @@ class _Work(Struct, frozen=True):
         if platforms and nested:
             raise ConfigError("--platform has no effect with --nested", hint="leave out one of them")
         wanted = [parse_platform(part) for text in platforms or () for part in text.split(",")]
-        return indexing.take(self.look.context, self.given, self.listener(), platforms=wanted, nested=nested)
+        return index_children.take(self.look.context, self.given, self.listener(), platforms=wanted, nested=nested)
 
     def bring(self, parts: Sequence[Part], after: Draft, before: Draft | None = None) -> Mapping[Digest, str]:
         """Bring what the index lists anew, and say of each child whether it was there or was sent."""
         listed = {one.digest for one in before.entries} if before is not None else frozenset()
         new = {one.digest for one in after.entries} - listed
         wanted = [one for one in parts if one.entry.digest in new]
-        brought = indexing.bring(self.look.context, self.look.pusher, self.client, wanted, self.listener)
+        brought = index_children.bring(self.look.context, self.look.pusher, self.client, wanted, self.listener)
         return {**{one.entry.digest: index_store.THERE for one in parts}, **brought}
 
 

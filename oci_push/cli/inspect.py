@@ -10,8 +10,8 @@ from oci_push.cli.looking import Access, OnePlatform
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_bytes, say_form
 from oci_push.cli.words import OUTPUT, SOURCE, Argument, Option
-from oci_push.engine.inspect import inspect as inspect_image
-from oci_push.engine.tree import read_config, top
+from oci_push.engine.looking.inspect import inspect as inspect_image
+from oci_push.engine.looking.tree import read_config, top
 from oci_push.errors import ConfigError, SourceError
 from oci_push.runtime.context import Context
 from oci_push.sources.table import GRAMMAR

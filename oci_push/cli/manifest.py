@@ -13,7 +13,7 @@ from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_bytes, say_form
 from oci_push.cli.words import OUTPUT, SOURCE, TARGET, Argument, Option
 from oci_push.engine import raw
-from oci_push.engine.tree import top
+from oci_push.engine.looking.tree import top
 from oci_push.errors import ConfigError, NotFoundError, OciPushError
 from oci_push.forms import VERSION
 from oci_push.model.reference import Reference

@@ -21,8 +21,8 @@ from oci_push.cli.reporting import Reporting
 from oci_push.cli.wording import counted, duration, size
 from oci_push.cli.words import SAFETY, SOURCE, SPEED, TARGET, Argument, Option
 from oci_push.credentials.certificates import certificates_of
-from oci_push.engine.copying_items import AT_ONCE
-from oci_push.engine.copying_referrers import told
+from oci_push.engine.copying.items import AT_ONCE
+from oci_push.engine.copying.referrers import told
 from oci_push.engine.mirroring import FailedSource, Found, Mirrored, Mirroring, MirrorPlan, MirrorReport, PlannedTag
 from oci_push.errors import ConfigError, OciPushError, exit_code
 from oci_push.events import Emit

@@ -15,11 +15,11 @@ from oci_push.cli.command import run_command, takes
 from oci_push.cli.edits import NewTag, Sending, listener, pairs, show_edit, tags_of
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.words import SOURCE, TARGET, Argument, Option
-from oci_push.engine.editing import edit, edit_elsewhere
+from oci_push.engine.editing.image import edit, edit_elsewhere
 from oci_push.errors import ConfigError
 from oci_push.model.changes import Changes, ConfigChanges
 from oci_push.runtime.context import Context
-from oci_push.sources.config_changes import said_time
+from oci_push.sources.rewriting.config import said_time
 
 _PORT = r"\d{1,5}(?:-\d{1,5})?(?:/(?:tcp|udp|sctp))?"
 _GONE = "-"

@@ -14,12 +14,12 @@ from oci_push.cli.output import is_result_shown, lost_results, say, say_bytes, s
 from oci_push.cli.reporting import Progress, Reporting
 from oci_push.cli.wording import counted, size
 from oci_push.cli.words import SAFETY, SOURCE, SPEED, Argument, Option
-from oci_push.engine.copying_lists import TagLists
-from oci_push.engine.pulling import Pull, expand, find_attached, is_glob, named
-from oci_push.engine.saving import save
-from oci_push.engine.saving_item import SaveItem
-from oci_push.engine.saving_place import FORMS, Place
-from oci_push.engine.saving_steps import SavedImage, nothing_attached
+from oci_push.engine.copying.tag_lists import TagLists
+from oci_push.engine.saving.item import SaveItem
+from oci_push.engine.saving.place import FORMS, Place
+from oci_push.engine.saving.pull import Pull, expand, find_attached, is_glob, named
+from oci_push.engine.saving.save import save
+from oci_push.engine.saving.steps import SavedImage, nothing_attached
 from oci_push.errors import ConfigError, exit_code
 from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.manifest import Manifest

@@ -12,8 +12,8 @@ from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.wording import size
 from oci_push.cli.words import SOURCE, Argument, Option
-from oci_push.engine.referring import ReferrersTree, Referring, referrers_tree
-from oci_push.engine.tree import top
+from oci_push.engine.looking.referrers import ReferrersTree, Referring, referrers_tree
+from oci_push.engine.looking.tree import top
 from oci_push.model.artifact import CREATED
 from oci_push.protocol.referrers import fallback_tag
 from oci_push.runtime.context import Context

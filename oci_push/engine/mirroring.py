@@ -13,15 +13,15 @@ from typing import Literal
 
 from msgspec import Struct
 
-from oci_push.engine.change import tag as tag_image
-from oci_push.engine.copying import copy
-from oci_push.engine.copying_items import Copied, CopyItem, CopyOptions, CopyRow
-from oci_push.engine.copying_lists import TagLists
-from oci_push.engine.copying_referrers import Referred, is_referrer_tag, together
-from oci_push.engine.copying_report import CopiedReferrers, CopiedTag, CopyReport
-from oci_push.engine.listing import Wanted, by_version, list_repositories
+from oci_push.engine.copying.copy import copy
+from oci_push.engine.copying.items import Copied, CopyItem, CopyOptions, CopyRow
+from oci_push.engine.copying.referrers import Referred, is_referrer_tag, together
+from oci_push.engine.copying.report import CopiedReferrers, CopiedTag, CopyReport
+from oci_push.engine.copying.tag_lists import TagLists
+from oci_push.engine.editing.change import tag as tag_image
+from oci_push.engine.looking.listing import Wanted, by_version, list_repositories
+from oci_push.engine.looking.tree import AT_ONCE, top
 from oci_push.engine.pusher import Pusher
-from oci_push.engine.tree import AT_ONCE, top
 from oci_push.engine.unit import UnitTarget
 from oci_push.errors import ConfigError, NotFoundError, OciPushError, exit_code
 from oci_push.events import Emit

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from oci_push.engine.copying_forecast import CopyForecast
+from oci_push.engine.copying.forecast import CopyForecast
 from oci_push.engine.forecast import TargetForecast
 from oci_push.errors import exit_code
 from oci_push.forms import VERSION, ErrorForm, Version

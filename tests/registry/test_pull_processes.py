@@ -17,7 +17,7 @@ from equipment.sandbox import Sandbox
 from images import Layout, layer, make_layout, make_raw_layout, noise
 from program import program, until
 
-from oci_push.engine.layout_folder import LayoutFolder
+from oci_push.engine.saving.layout_folder import LayoutFolder
 from oci_push.errors import ConfigError
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
