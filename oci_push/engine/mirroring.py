@@ -15,10 +15,11 @@ from msgspec import Struct
 
 from oci_push.engine.copying.copy import copy
 from oci_push.engine.copying.items import Copied, CopyItem, CopyOptions, CopyRow
-from oci_push.engine.copying.referrers import Referred, is_referrer_tag, together
+from oci_push.engine.copying.referrers import Referred, together
 from oci_push.engine.copying.report import CopiedReferrers, CopiedTag, CopyReport
 from oci_push.engine.copying.tag_lists import TagLists
 from oci_push.engine.editing.change import tag as tag_image
+from oci_push.engine.looking.attached import is_referrer_tag
 from oci_push.engine.looking.listing import Wanted, by_version, list_repositories
 from oci_push.engine.looking.tree import AT_ONCE, top
 from oci_push.engine.pusher import Pusher

@@ -15,6 +15,7 @@ from functools import partial
 from msgspec import Struct
 
 from oci_push.engine.copying.tag_lists import Side, TagLists
+from oci_push.engine.looking.attached import listed, signed
 from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitTarget, perform
@@ -30,8 +31,6 @@ from oci_push.runtime.single_flight import SingleFlight
 from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.platforms import MAX_DEPTH, MAX_MANIFESTS
 
-COSIGN = {".sig": "signature", ".att": "attestation", ".sbom": "sbom"}
-"""cosign's endings of a tag that is made of a digest, and what lies there."""
 _AT_ONCE = 8
 _KINDS = (
     ("sbom", ("spdx", "cyclonedx", "syft", "sbom")),
@@ -147,38 +146,27 @@ class ReferrerCopy:
         below: list[Digest] = []
         try:
             found = self._find(context, origin, subject)
-            listed = {one: self._listed(context, one, subject, found) for one in wanted}
+            there = {one: self._there_of(context, one, subject, found) for one in wanted}
         except OciPushError as error:
             context.check()
             self.fail(error)
             return []
         for one in found:
-            missing = [target for target in wanted if (one.digest, one.tag) not in listed[target]]
+            missing = [target for target in wanted if (one.digest, one.tag) not in there[target]]
             below += self._bring(context, emit, origin, missing, one)
         return below
 
     def _find(self, context: Context, origin: Side, subject: Digest) -> list[Referrer]:
         """Ask the source what refers to a manifest."""
-        client, names, tag = origin.client, self._lists.known(origin), fallback_tag(subject)
-        entries: tuple[Descriptor, ...] = ()
+        client, names = origin.client, self._lists.known(origin)
         keeps_lists = self._keeps_lists(context, origin, subject)
-        if keeps_lists:
-            entries = client.referrers(context, subject, has_api=True).entries
-        # Beside the registry's own list there may be one from before it kept lists.
-        if tag in names if names is not None else not keeps_lists:
-            entries = (*entries, *client.referrers(context, subject, has_api=False).entries)
-        found = {one.digest: Referrer(one.digest, one.media_type, kind_of(one)) for one in entries}
-        tagged = [f"{tag}{ending}" for ending in COSIGN if subject.algorithm == "sha256"]
-        tagged = [name for name in tagged if names is None or name in names]
-        heads = [client.head(context, name) for name in tagged]
-        signed = [
-            Referrer(there.digest, there.media_type, COSIGN[name[len(tag) :]], name)
-            for name, there in zip(tagged, heads, strict=True)
-            if there is not None and there.digest is not None
-        ]
-        return [*found.values(), *signed]
+        entries = listed(context, client, subject, has_api=keeps_lists, names=names).entries
+        found = [Referrer(one.digest, one.media_type, kind_of(one)) for one, _ in entries]
+        tagged = signed(context, client, [subject], names)
+        found += [Referrer(one.descriptor.digest, one.descriptor.media_type, one.kind, one.tag) for one in tagged]
+        return found
 
-    def _listed(
+    def _there_of(
         self, context: Context, target: Side, subject: Digest, wanted: Sequence[Referrer]
     ) -> set[tuple[Digest, str]]:
         """Ask a target which of what refers to a manifest is there, and found from it."""
@@ -187,12 +175,12 @@ class ReferrerCopy:
         referring = [one for one in wanted if not one.tag]
         keeps_lists = self._keeps_lists(context, target, subject) if referring else False
         if referring and (keeps_lists or names is None or tag in names):
-            listed = {one.digest for one in client.referrers(context, subject, has_api=keeps_lists).entries}
+            entries = {one.digest for one in client.referrers(context, subject, has_api=keeps_lists).entries}
             # A list that clients keep may name what is gone.
             there = {
                 (one.digest, "")
                 for one in referring
-                if one.digest in listed and (keeps_lists or self._is_there(context, target, one))
+                if one.digest in entries and (keeps_lists or self._is_there(context, target, one))
             }
         for one in wanted:
             if one.tag and (names is None or one.tag in names):
@@ -255,14 +243,6 @@ def _quieter(emit: Emit) -> Emit:
             emit(event)
 
     return tell
-
-
-def is_referrer_tag(tag: str) -> bool:
-    """Return whether a tag is one that is made of a digest: a list of referrers, or cosign's."""
-    algorithm, dash, rest = tag.partition("-")
-    encoded, dot, ending = rest.partition(".")
-    is_hex = len(encoded) in (64, 128) and set(encoded) <= set("0123456789abcdef")
-    return bool(dash) and algorithm in ("sha256", "sha512") and is_hex and (not dot or f".{ending}" in COSIGN)
 
 
 def told(referred: Referred) -> str:

@@ -13,8 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.engine.copying.items import CopyItem
-from oci_push.engine.copying.referrers import is_referrer_tag
 from oci_push.engine.copying.tag_lists import TagLists
+from oci_push.engine.looking.attached import is_referrer_tag
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import UnitTarget
 from oci_push.errors import ConfigError, NotFoundError, SourceError

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oci_push.engine.looking import tree
+from oci_push.engine.looking.attached import listed, signed
 from oci_push.engine.looking.tree import Tree
 from oci_push.errors import OciPushError
 from oci_push.forms import VERSION, Version
@@ -20,14 +21,11 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, load_json
 from oci_push.model.platform import Platform
-from oci_push.protocol.referrers import fallback_tag
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.base import ImageReader
 
-SIGNED = {".sig": "signature", ".att": "attestation", ".sbom": "sbom"}
-"""cosign's endings of the tag that is made of an image's digest, and what lies there."""
 _MOST_SHOWN = 16
 """How often a manifest is shown in full that indexes list again and again; some list one for several platforms."""
 _ATTESTS = "vnd.docker.reference.digest"
@@ -277,36 +275,27 @@ def _attached(context: Context, client: RepositoryClient, subjects: Sequence[Dig
 
     def ask(inner: Context, subject: Digest) -> tuple[Digest, bool | None]:
         try:
-            found = client.referrers(inner, subject, has_api=has_api)
+            found = listed(inner, client, subject, has_api=has_api)
         except OciPushError as error:
             if not tree.is_damage(error):
                 raise
             notes.append(str(error))
             return subject, None
-        by = "api" if found.has_api else fallback_tag(subject)
         referrers[subject] = tuple(
             Referrer(one.digest, one.media_type, one.size, one.artifact_type, one.annotations, by)
-            for one in found.entries
+            for one, by in found.entries
         )
         return subject, found.has_api
 
     has_api = ask(context, subjects[0])[1]
     rest = run_all(context, [partial(ask, subject=one) for one in subjects[1:]], limit=tree.AT_ONCE)
-    names = [(one, ending) for one in subjects for ending in SIGNED if one.algorithm == "sha256"]
-    heads = run_all(
-        context,
-        [partial(client.head, target=f"{fallback_tag(one)}{ending}") for one, ending in names],
-        limit=tree.AT_ONCE,
-    )
-    error = first_error(rest) or first_error(heads)
+    error = first_error(rest)
     if error is not None:
         raise error
     signatures: dict[Digest, tuple[Signed, ...]] = {}
-    for (subject, ending), outcome in zip(names, heads, strict=True):
-        there = outcome.value
-        if there is not None and there.digest is not None:
-            one = Signed(SIGNED[ending], f"{fallback_tag(subject)}{ending}", there.digest)
-            signatures[subject] = (*signatures.get(subject, ()), one)
+    for one in signed(context, client, subjects):
+        known = signatures.get(one.subject, ())
+        signatures[one.subject] = (*known, Signed(one.kind, one.tag, one.descriptor.digest))
     return _Attached(referrers, signatures, tuple(dict.fromkeys(notes)))
 
 

@@ -9,12 +9,11 @@ from functools import partial
 from msgspec import Struct, field
 
 from oci_push.engine.looking import tree
-from oci_push.engine.looking.inspect import SIGNED
+from oci_push.engine.looking.attached import listed, signed
 from oci_push.errors import OciPushError, SourceError
 from oci_push.forms import VERSION, Version
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.protocol.referrers import fallback_tag
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import first_error, run_all
@@ -101,16 +100,11 @@ def _ask(
     context: Context, client: RepositoryClient, subject: Digest, has_api: bool | None
 ) -> tuple[list[tuple[Descriptor, str]], bool]:
     """Return what refers to a manifest and how each was found, and whether the registry keeps the list."""
-    listed = client.referrers(context, subject, has_api=has_api)
-    by = "api" if listed.has_api else fallback_tag(subject)
-    entries = {one.digest: (one, by) for one in listed.entries}
-    for ending, kind in SIGNED.items() if subject.algorithm == "sha256" else ():
-        tag = f"{fallback_tag(subject)}{ending}"
-        there = client.head(context, tag)
-        if there is not None and there.digest is not None and there.digest not in entries:
-            one = Descriptor(there.media_type, there.digest, there.size, artifact_type=f"cosign {kind}")
-            entries[there.digest] = (one, tag)
-    return list(entries.values()), listed.has_api
+    found = listed(context, client, subject, has_api=has_api)
+    entries = {one.digest: (one, by) for one, by in found.entries}
+    for one in signed(context, client, [subject]):
+        entries.setdefault(one.descriptor.digest, (one.descriptor, one.tag))
+    return list(entries.values()), found.has_api
 
 
 def _nodes(found: _Found, subject: Digest, types: Sequence[str], opened: set[Digest]) -> Iterator[Referring]:

@@ -6,16 +6,15 @@ them are of one repository, and by its whole reference where they are not. In a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar
 
 from msgspec import Struct
 
 from oci_push.engine.copying.selection import Selection, select
 from oci_push.engine.copying.tag_lists import TagLists
 from oci_push.engine.looking import tree
-from oci_push.engine.looking.inspect import SIGNED
+from oci_push.engine.looking.attached import listed, signed
 from oci_push.engine.saving.item import SaveItem
 from oci_push.engine.saving.place import Place
 from oci_push.engine.saving.steps import SavedImage
@@ -28,13 +27,11 @@ from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference, Repository, is_host
 from oci_push.model.source import SourceSpec
-from oci_push.protocol.referrers import Referrers, fallback_tag
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.table import GRAMMAR
 
-T = TypeVar("T")
 _GLOB = frozenset("*?[")
 
 
@@ -157,39 +154,21 @@ def find_attached(context: Context, client: RepositoryClient, nodes: Sequence[Ma
 
     The root is asked for first, as the answer tells whether the registry keeps lists at all.
     """
-    has_api: bool | None = None
-
-    def ask(inner: Context, node: Manifest) -> Referrers:
-        return client.referrers(inner, node.digest, has_api=has_api)
-
-    first, *others = reversed(nodes)
-    listed = ask(context, first)
-    has_api = listed.has_api
-    found: list[SaveItem] = []
-    answers = [listed, *_all(context, [partial(ask, node=one) for one in others])]
-    for node, answer in zip((first, *others), answers, strict=True):
-        found += [_referrer(client, one, node.digest) for one in answer.entries]
-    tags = {
-        f"{fallback_tag(node.digest)}{ending}": node.digest
-        for node in nodes
-        for ending in SIGNED
-        if node.digest.algorithm == "sha256"
-    }
-    heads = _all(context, [partial(client.head, target=one) for one in tags])
-    for (tag, subject), head in zip(tags.items(), heads, strict=True):
-        if head is not None:
-            found.append(SaveItem(f"docker://{client.repository}:{tag}", tag, refers_to=subject))
+    first, *others = [node.digest for node in reversed(nodes)]
+    answers = [listed(context, client, first)]
+    jobs = [partial(listed, client=client, subject=one, has_api=answers[0].has_api) for one in others]
+    outcomes = run_all(context, jobs, limit=tree.AT_ONCE, stop_on_error=True)
+    error = first_error(outcomes)
+    if error is not None:
+        raise error
+    answers += [outcome.get() for outcome in outcomes]
+    subjects = zip((first, *others), answers, strict=True)
+    found = [_referrer(client, one, subject) for subject, answer in subjects for one, _ in answer.entries]
+    for one in signed(context, client, [node.digest for node in nodes]):
+        found.append(SaveItem(f"docker://{client.repository}:{one.tag}", one.tag, refers_to=one.subject))
     return found
 
 
 def _referrer(client: RepositoryClient, entry: Descriptor, subject: Digest) -> SaveItem:
     source = f"docker://{client.repository}@{entry.digest}"
     return SaveItem(source, artifact_type=entry.artifact_type, annotations=entry.annotations, refers_to=subject)
-
-
-def _all(context: Context, jobs: Sequence[Callable[[Context], T]]) -> list[T]:
-    outcomes = run_all(context, jobs, limit=tree.AT_ONCE, stop_on_error=True)
-    error = first_error(outcomes)
-    if error is not None:
-        raise error
-    return [outcome.get() for outcome in outcomes]
