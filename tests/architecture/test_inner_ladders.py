@@ -58,14 +58,15 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("pusher", "regions"),
         ("artifacts.push", "editing.index_children", "machine", "unit"),
         ("copying.*", "editing.image", "saving.*"),
-        ("mirroring",),
     ),
     "engine.copying": (
         ("tag_lists",),
         ("*",),
         ("items",),
         ("copy",),
-        ("forecast", "report", "selection"),
+        ("forecast", "mirror_sources", "report", "selection"),
+        ("mirror",),
+        ("mirror_report",),
     ),
     "engine.saving": (("layout_folder", "place"), ("*",), ("into_archive", "into_layout"), ("pull", "save")),
     # Text with places; everything that gives it a meaning.

@@ -6,7 +6,7 @@ So a plan and a copy cannot differ in what they take, leave out and find unchang
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -63,9 +63,13 @@ def forecast(
     options: CopyOptions,
     *,
     lists: TagLists | None = None,
+    forecaster: Forecaster | None = None,
 ) -> CopyForecast:
-    """Ask what copying these images would do; nothing is written. Raises `ConfigError` as `copy` does."""
-    forecaster = Forecaster(pusher.clients)
+    """Ask what copying these images would do; nothing is written. Raises `ConfigError` as `copy` does.
+
+    A `forecaster` of several calls knows what the earlier ones would have sent.
+    """
+    forecaster = forecaster or Forecaster(pusher.clients)
     images: list[ImageForecast] = []
     lock = threading.Lock()
 
@@ -88,7 +92,12 @@ def forecast(
     alone = replace(options, referrers=False, served_in=None)
     copied = copy(context, pusher, items, tell, alone, lists=lists, act=look)
     with_referrers = options.referrers and any(image.source.startswith("docker://") for image in images)
-    return CopyForecast(copied, tuple(sorted(images, key=_place)), with_referrers)
+    return CopyForecast(copied, in_order(images), with_referrers)
+
+
+def in_order(images: Iterable[ImageForecast]) -> tuple[ImageForecast, ...]:
+    """Return images by repository and tag."""
+    return tuple(sorted(images, key=_place))
 
 
 def _place(image: ImageForecast) -> tuple[object, ...]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from oci_push.cli.command import show_error
 from oci_push.cli.options import Common
-from oci_push.cli.output import say, say_form, tell
+from oci_push.cli.output import say, tell
 from oci_push.cli.progress import MOST_ERRORS, MOST_TOLD
 from oci_push.cli.reporting import Reporting
 from oci_push.cli.wording import counted, duration, size
-from oci_push.engine.copying.items import Copied
+from oci_push.engine.copying.items import Copied, CopyRow
 from oci_push.engine.copying.referrers import told
 from oci_push.engine.copying.report import CopyReport
 from oci_push.errors import OciPushError
 from oci_push.model.outcomes import CopyOutcome
 from oci_push.runtime.files import write_result
 
-_SAID = {
+SAID = {
     CopyOutcome.COPIED: "copied",
     CopyOutcome.UNCHANGED: "unchanged",
     CopyOutcome.THERE: "there and not asked for",
@@ -23,30 +25,37 @@ _SAID = {
     CopyOutcome.FAILED: "failed",
     CopyOutcome.NOT_REACHED: "not reached",
 }
+"""What became of a tag, in words."""
 
 
-def show(copied: Copied, seconds: float, *, is_quiet: bool, as_json: CopyReport | None) -> None:
-    """Print what is there now, one line each or their number, and what went wrong."""
-    if as_json is not None:
-        say_form(as_json)
-    there = [row for row in copied.rows if row.outcome in (CopyOutcome.COPIED, CopyOutcome.UNCHANGED)]
-    summary = _summary(copied, seconds)
-    if as_json is None and len(copied.rows) <= MOST_TOLD:
-        for row in there:
-            say(f"{row.name}@{row.digest}" if row.tag else row.name)
-        if not is_quiet:
-            tell(summary)
-    elif as_json is None:
-        say(summary)
-    failed = [row for row in copied.rows if row.error is not None and row.outcome is not CopyOutcome.NOT_REACHED]
-    for row in failed[:MOST_ERRORS]:
-        show_error(row.error or OciPushError("failed"), before=f"{row.name}: ")
+def show(copied: Copied, summary: str, *, outcomes: Collection[CopyOutcome], is_quiet: bool) -> None:
+    """Print the tags that ended like `outcomes`, one line each, and the `summary`; of very many the summary alone."""
+    shown = [row for row in copied.rows if row.outcome in outcomes]
+    if len(copied.rows) > MOST_TOLD:
+        if shown or not is_quiet:
+            say(summary)
+        return
+    for row in shown:
+        say(f"{row.name}@{row.digest}" if row.tag else row.name)
+    if not is_quiet:
+        tell(summary)
+
+
+def show_errors(copied: Copied, *, kept_in: str) -> None:
+    """Print what went wrong, and what several tags have in common once; `kept_in` says where all of it is told."""
+    failed: dict[str, list[CopyRow]] = {}
+    for row in copied.rows:
+        if row.error is not None and row.outcome is not CopyOutcome.NOT_REACHED:
+            failed.setdefault(str(row.error), []).append(row)
+    for first, *rest in list(failed.values())[:MOST_ERRORS]:
+        beside = f" and {counted(len(rest), 'more tag')}" if rest else ""
+        show_error(first.error or OciPushError("failed"), before=f"{first.name}{beside}: ")
     others = _others(copied)
     for error in others[:MOST_ERRORS]:
         show_error(error)
-    more = max(0, len(failed) - MOST_ERRORS) + max(0, len(others) - MOST_ERRORS)
+    more = sum(map(len, list(failed.values())[MOST_ERRORS:])) + max(0, len(others) - MOST_ERRORS)
     if more:
-        tell(f"and {more} more failed; --json and --report FILE have them all")
+        tell(f"and {more} more failed; {kept_in} them all")
 
 
 def _others(copied: Copied) -> list[OciPushError]:
@@ -56,15 +65,18 @@ def _others(copied: Copied) -> list[OciPushError]:
     return list({str(error): error for error in found}.values())
 
 
-def _summary(copied: Copied, seconds: float) -> str:
-    """Return what came of a copy in one line."""
-    counts = [(copied.count(outcome), words) for outcome, words in _SAID.items()]
-    ended = ", ".join(f"{count} {words}" for count, words in counts if count)
+def summary_of(copied: Copied, seconds: float, failed_sources: int = 0) -> str:
+    """Return what came of copies in one line."""
+    ended = [f"{count} {words}" for outcome, words in SAID.items() if (count := copied.count(outcome))]
     changed = sum(row.before is not None for row in copied.rows)
-    ended += f", {changed} under another digest" if changed else ""
+    if changed:
+        ended.append(f"{changed} under another digest")
+    if failed_sources:
+        ended.append(f"{counted(failed_sources, 'source')} failed")
     sent = sum(row.bytes_sent for row in copied.rows)
     beside = f", with {told(copied.referrers)}" if copied.referrers.count else ""
-    return f"{counted(len(copied.rows), 'tag')}: {ended}; {size(sent)} sent in {duration(seconds)}{beside}"
+    said = ", ".join(ended) or "nothing to do"
+    return f"{counted(len(copied.rows), 'tag')}: {said}; {size(sent)} sent in {duration(seconds)}{beside}"
 
 
 def write(copied: Copied, form: CopyReport, common: Common, reporting: Reporting) -> None:
@@ -84,4 +96,4 @@ def write(copied: Copied, form: CopyReport, common: Common, reporting: Reporting
 def _markdown(copied: Copied, seconds: float) -> str:
     lines = ["| tag | outcome | digest |", "|---|---|---|"]
     lines += [f"| `{row.name}` | {row.outcome} | {row.digest or '-'} |" for row in copied.rows]
-    return "\n".join([_summary(copied, seconds), "", *lines, ""])
+    return "\n".join([summary_of(copied, seconds), "", *lines, ""])
