@@ -7,7 +7,8 @@ from typing import Annotated
 
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.looking import Access, Looker, OnePlatform
+from oci_push.cli.conversion import OnePlatform, read_platform
+from oci_push.cli.looking import Access, Looker
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.wording import size
@@ -38,7 +39,7 @@ def diff(
     def work(context: Context) -> int:
         if left == right == "-":
             raise ConfigError("both images cannot be read from stdin")
-        wanted = looking.platform(platform)
+        wanted = read_platform(platform)
         with looking.looking(context, access, sources=[left, right]) as look:
             found = compare(_inspect(look, left, wanted), _inspect(look, right, wanted))
         if as_json:

@@ -15,11 +15,11 @@ from oci_push.cli import looking
 from oci_push.cli.command import run_command, show_error, takes
 from oci_push.cli.copy_results import show, show_errors, summary_of
 from oci_push.cli.inputs import read_bytes
-from oci_push.cli.looking import Access
-from oci_push.cli.options import AsJson, NoMemory, Quiet
+from oci_push.cli.looking import TransferAccess
+from oci_push.cli.options import AsJson, LimitRate, NoMemory, Quiet
 from oci_push.cli.output import say_form, warn
 from oci_push.cli.reporting import Reporting
-from oci_push.cli.words import SAFETY, SOURCE, SPEED, TARGET, Argument, Option
+from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
 from oci_push.credentials.certificates import certificates_of
 from oci_push.engine.copying.items import AT_ONCE
 from oci_push.engine.copying.mirror import Mirroring
@@ -37,16 +37,10 @@ from oci_push.runtime.context import Context
 _KEPT_IN = "--json has"
 
 
-class MirrorAccessOptions(Access, frozen=True):
+class MirrorAccessOptions(TransferAccess, frozen=True):
     """How registries are reached, and how fast."""
 
-    jobs: Annotated[
-        int, Option("Images, and requests to one registry, at once; 0: by distance.", short="-j", min=0, under=SPEED)
-    ] = 0
-    retries: Annotated[int, Option("How often a request or upload is repeated.", min=0, under=SPEED)] = 4
-    limit_rate: Annotated[
-        str, Option("Bytes a second for the whole run: 500k, 10M, 1G.", metavar="RATE", under=SPEED)
-    ] = ""
+    limit_rate: LimitRate = ""
     no_memory: NoMemory = False
 
 
@@ -77,7 +71,8 @@ def mirror(
     """Copy many images as a file says: repositories, globs and tags, each to one or several places.
 
     All of it is one run: nothing is asked or sent twice, and a failure stops only what it is about. When to run is left
-    to cron. Logins that a file of others holds are used for the registries that they are for.
+    to cron. Logins that a file of others holds are used for the registries that they are for. --jobs is also how many
+    images go at once.
     """
 
     def work(context: Context) -> int:

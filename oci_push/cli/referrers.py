@@ -7,7 +7,8 @@ from typing import Annotated
 
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.looking import Access, OnePlatform
+from oci_push.cli.conversion import OnePlatform, read_platform
+from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.wording import size
@@ -40,7 +41,7 @@ def referrers(
 
     def work(context: Context) -> int:
         named = looking.reference(reference)
-        wanted = looking.platform(platform)
+        wanted = read_platform(platform)
         with looking.looking(context, access, repositories=[named.repository]) as look:
             client = look.client(named.repository)
             with look.pusher.open(f"docker://{named}", context) as image:

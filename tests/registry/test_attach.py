@@ -17,7 +17,8 @@ from published import check_json
 
 from oci_push.engine.artifacts.push import Attaching
 from oci_push.model.digest import Digest
-from oci_push.runner.report import ImagePlan, PushReport
+from oci_push.runner.image_plan import ImagePlan
+from oci_push.runner.report import PushReport
 
 SPDX = '{"spdxVersion": "SPDX-2.3", "name": "app"}'
 EMPTY = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
