@@ -235,10 +235,12 @@ def test_a_plan_tells_what_would_be_attached_and_writes_nothing(
     done = program(*words, "--plan", "--json", cwd=tmp_path)
     check_json(done.stdout, ImagePlan)
     (planned,) = json.loads(done.stdout)["attached"]
-    assert (
-        f"attach sbom.json as {planned['digest']} (application/spdx+json)"
-        in program(*words, "--plan", cwd=tmp_path).stdout
-    )
-    assert asked(sandbox) == []
+    lines = program(*words, "--plan", cwd=tmp_path).stdout
+    assert f"attach   sbom.json as {planned['digest']} (application/spdx+json)" in lines
+    assert f"attach   sbom.json: new, {planned['size']} B" in lines
+    assert {one.partition(" ")[0] for one in asked(sandbox)} == {"HEAD"}
     program(*words, cwd=tmp_path)
+    assert "attach   sbom.json: there" in program(*words, "--plan", cwd=tmp_path).stdout
+    (target,) = json.loads(program(*words, "--plan", "--json", cwd=tmp_path).stdout)["targets"]
+    assert target["attached"] == {planned["digest"]: True}
     assert manifest(sandbox, planned["digest"])["artifactType"] == "application/spdx+json"
