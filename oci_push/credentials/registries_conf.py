@@ -134,7 +134,7 @@ def _read(path: Path, *, is_needed: bool) -> list[_Entry]:
     try:
         root = tomllib.loads(text)
     except (ValueError, RecursionError) as problem:  # of numbers with too many digits it says no more than ValueError
-        reason = "nested too deeply" if isinstance(problem, RecursionError) else problem
+        reason = "nested too deeply" if isinstance(problem, RecursionError) else str(problem)
         raise ConfigError(f"{path}: is no TOML that can be read: {reason}") from problem
     try:
         return [*_of_version_1(root, path), *(_entry(one, path) for one in _tables(root, "registry"))]

@@ -385,7 +385,7 @@ class TestReading:
 
     def test_a_mark_of_utf_8_hides_no_entry(self, tmp_path: Path) -> None:
         found = read_text("\ufeff[[registry]]\nlocation = 'a.example'\nblocked = true", tmp_path)
-        with pytest.raises(ConfigError, match="a.example is blocked"):
+        with pytest.raises(ConfigError, match=r"a\.example is blocked"):
             found.places(Reference.parse("a.example/x:1"))
 
     def test_a_location_that_is_no_host_is_not_taken_for_docker_hub(self, tmp_path: Path) -> None:
