@@ -63,13 +63,14 @@ def find(repository: Repository, subject: Digest, *, has_api: bool | None = None
     if first is None:
         kept = yield from listed(repository, fallback_tag(subject))
         return Referrers(kept.children if kept else (), has_api=False)
-    from oci_push.protocol.listings import MAX_PAGES, next_page  # a push never lists
+    from oci_push.protocol.listings import MAX_LIST_BYTES, MAX_PAGES, next_page  # a push never lists
 
     call = _call(repository, subject)
     found: dict[Digest, Descriptor] = {}
     seen: set[str] = set()
-    reply = first
+    reply, size = first, 0
     while True:
+        size += len(reply.body)
         try:
             entries = Manifest.parse(reply.body, media.OCI_INDEX).children
         except ValueError as problem:
@@ -78,7 +79,7 @@ def find(repository: Repository, subject: Digest, *, has_api: bool | None = None
         url = next_page(call, reply)
         if not url or url in seen:
             return Referrers(tuple(found.values()), has_api=True)
-        if len(seen) == MAX_PAGES or len(found) > _MAX_REFERRERS:
+        if len(seen) == MAX_PAGES or len(found) > _MAX_REFERRERS or size > MAX_LIST_BYTES:
             raise ProtocolViolationError(f"{call.what}: more than {_MAX_REFERRERS}, or pages without end", method="GET")
         seen.add(url)
         reply = yield replace(call, url=url)
