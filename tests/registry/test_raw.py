@@ -20,6 +20,7 @@ from published import check_json
 
 from oci_push.engine import raw
 from oci_push.model import media
+from oci_push.model.digest import Digest
 from oci_push.secret import Secret
 
 HELLO = "sha256:" + hashlib.sha256(b"hello\n").hexdigest()
@@ -320,6 +321,13 @@ def test_a_file_that_is_not_there_and_a_pipe_that_is(sandbox: Sandbox, tmp_path:
     env = {**os.environ, "HOME": str(tmp_path)}
     done = subprocess.run(["bash", "-c", line], env=env, capture_output=True, text=True, check=True)
     assert done.stdout == f"{HELLO}\n"
+
+
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="no files that the system makes up")
+def test_a_file_that_says_it_is_empty_and_is_not_goes_whole(sandbox: Sandbox, tmp_path: Path) -> None:
+    assert not Path("/proc/version").stat().st_size
+    digest = program("blob", "put", f"{sandbox.address}/team/app", "/proc/version", cwd=tmp_path).stdout.strip()
+    assert digest == str(Digest.of(Path("/proc/version").read_bytes()))
 
 
 def test_what_a_login_may_not_do_is_told(sandbox: Sandbox, tmp_path: Path) -> None:
