@@ -13,6 +13,7 @@ from oci_push.api import parse_destinations, this_environment
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
 from oci_push.cli.edits import NewTag, Sending, pairs, show_change, show_stored, tags_of
+from oci_push.cli.files import check_type
 from oci_push.cli.looking import Access, Looker
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_bytes, say_form
@@ -75,6 +76,7 @@ def create(
     def work(context: Context) -> int:
         (target,) = parse_destinations([destination], [])
         annotations = pairs(annotation or (), "--annotation", removal=False)
+        kind = check_type(artifact_type, "--artifact-type")
         asked = {"--annotation": annotation, "--artifact-type": artifact_type, "--subject": subject}
         for name in (name for name, value in asked.items() if docker and value):
             raise ConfigError(
@@ -90,7 +92,7 @@ def create(
                 [one.entry for one in parts],
                 docker=docker,
                 annotations=annotations,
-                artifact_type=artifact_type,
+                artifact_type=kind,
                 subject=about,
             )
             if dry_run:
