@@ -165,10 +165,10 @@ def content_of(
     kind = artifact_type or (kinds.pop() if len(kinds) == 1 else "")
     if not kind:
         unknown = next((one.name for one in layers if not one.known_type), "")
-        said = f", or {option}" if option else ""
+        others = f", or {option}" if option else ""
         raise ConfigError(
             f"{unknown}: its content does not tell what it is" if unknown else "the files are of several types",
-            hint=(f"write {unknown}:TYPE/SUBTYPE{said}" if unknown else f"say what all of it is with {option}")
+            hint=(f"write {unknown}:TYPE/SUBTYPE{others}" if unknown else f"say what all of it is with {option}")
             + f"; known by content are {KNOWN}",
         )
     titles: dict[str, str] = {}
