@@ -14,6 +14,7 @@ from oci_push.cli.words import SPEED, Argument, Option
 from oci_push.engine.checkup import Checkup
 from oci_push.engine.checkup import check as check_image
 from oci_push.errors import RegistryError, SourceError
+from oci_push.library import naming
 from oci_push.runtime.context import Context
 from oci_push.sources.table import GRAMMAR
 
@@ -37,7 +38,7 @@ def check(
     """
 
     def work(context: Context) -> int:
-        wanted = looking.platform(platform)
+        wanted = naming.platform(platform)
         with looking.looking(context, access, sources=[source]) as look, look.image(source) as (image, client):
             found = check_image(context, image, client, platform=wanted, is_read=not head)
         if as_json:

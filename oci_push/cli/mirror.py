@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
-
-from msgspec.structs import replace
 
 from oci_push.api import this_environment
 from oci_push.cli import looking
@@ -20,16 +17,14 @@ from oci_push.cli.output import say, say_form, tell, warn
 from oci_push.cli.reporting import Reporting
 from oci_push.cli.wording import counted, duration, size
 from oci_push.cli.words import SAFETY, SOURCE, SPEED, TARGET, Argument, Option
-from oci_push.credentials.certificates import certificates_of
 from oci_push.engine.copying_items import AT_ONCE
 from oci_push.engine.copying_referrers import told
-from oci_push.engine.mirroring import FailedSource, Found, Mirrored, Mirroring, MirrorPlan, MirrorReport, PlannedTag
+from oci_push.engine.mirroring import Found, Mirrored, Mirroring, MirrorReport, PlannedTag
 from oci_push.errors import ConfigError, OciPushError, exit_code
 from oci_push.events import Emit
-from oci_push.forms import VERSION
 from oci_push.language.mirror import load_mirror
-from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
-from oci_push.model.mirroring import MirrorAccess, MirrorFile
+from oci_push.library.mirrors import mirror_endpoints, mirror_plan
+from oci_push.model.mirroring import MirrorFile
 from oci_push.model.outcomes import CopyOutcome
 from oci_push.model.reference import Repository
 from oci_push.runtime.context import Context
@@ -133,20 +128,13 @@ def _mirroring(
     hosts = _hosts(read)
     described = looking.endpoints(access, [Repository(host, "x") for host in hosts])
     with (
-        tempfile.TemporaryDirectory(prefix="oci-push-") as folder,
         Reporting().following(context.clock, env, is_quiet=quiet, title="Mirror") as follower,
+        mirror_endpoints(read, described, access.tls(), follower.emit) as endpoints,
+        common.pusher(context, follower.emit, endpoints=endpoints, login_host=common.login_host(hosts)) as pusher,
     ):
-        endpoints = {
-            **described,
-            **{
-                one.host: _endpoint(one, described.get(one.host), access.tls(), Path(folder), follower.emit)
-                for one in read.accesses
-            },
-        }
-        with common.pusher(context, follower.emit, endpoints=endpoints, login_host=common.login_host(hosts)) as pusher:
-            at_once = access.jobs or AT_ONCE
-            run = Mirroring(pusher, only_missing=only_missing, referrers=referrers, at_once=at_once)
-            yield run, follower.emit
+        at_once = access.jobs or AT_ONCE
+        run = Mirroring(pusher, only_missing=only_missing, referrers=referrers, at_once=at_once)
+        yield run, follower.emit
 
 
 def _hosts(read: MirrorFile) -> tuple[str, ...]:
@@ -154,27 +142,6 @@ def _hosts(read: MirrorFile) -> tuple[str, ...]:
     sources = [source.host for job in read.jobs for source in job.sources]
     targets = [target.partition("/")[0] for job in read.jobs for target in job.targets]
     return tuple(dict.fromkeys((*sources, *(one for one in targets if "{" not in one))))
-
-
-def _endpoint(
-    one: MirrorAccess, known: RegistryEndpoint | None, given: TlsConfig, folder: Path, emit: Emit
-) -> RegistryEndpoint:
-    """Return how a registry is reached: by the options, else by the file, else as oci-push.yaml says."""
-    endpoint = known or RegistryEndpoint(one.host)
-    tls = TlsConfig(plain_http=one.plain_http, skip_verify=one.skip_verify)
-    if one.ca:
-        place = folder / f"{len(list(folder.iterdir()))}.crt"
-        place.write_text(one.ca)
-        tls = replace(tls, ca_file=str(place))
-    if one.folder:
-        tls = certificates_of(tls, Path(one.folder), emit)
-    if given != TlsConfig():
-        endpoint = replace(endpoint, tls=given)
-    elif tls != TlsConfig():
-        endpoint = replace(endpoint, tls=tls)
-    if one.credential is None:
-        return endpoint
-    return replace(endpoint, credential=one.credential, identity=None)
 
 
 def _show(done: Mirrored, seconds: float, *, as_json: bool, quiet: bool) -> None:
@@ -217,19 +184,16 @@ def _name_of(one: PlannedTag) -> str:
 
 def _show_plan(path: str, read: MirrorFile, found: Found, run: Mirroring, context: Context, *, as_json: bool) -> int:
     """Print what would be copied."""
-    planned = run.look(context, found)
-    failures = tuple(map(FailedSource.of, found.failures))
+    form, errors = mirror_plan(context, path, read, run, found)
+    planned = form.tags
     if as_json:
-        say_form(MirrorPlan(VERSION, path, read.form, planned, failures, tuple(map(str, read.notes))))
+        say_form(form)
     for one in planned if not as_json else ():
         say(f"{one.outcome:9}  {one.source.removeprefix('docker://')}  {_name_of(one)}")
-    failed = [(_name_of(one), one.error.error()) for one in planned if one.error is not None]
-    _show_errors(failed)
+    _show_errors([(_name_of(one), one.error.error()) for one in planned if one.error is not None])
     for failure in found.failures:
         show_error(failure.error, before=f"{failure.name}: ")
     count = sum(one.outcome in ("copy", "move") for one in planned)
     if not as_json:
         tell(f"{count} of {counted(len(planned), 'tag')} would be copied; nothing was written")
-    errors: list[OciPushError | None] = [error for _, error in failed]
-    errors += [None] * (len(planned) - len(failed))
-    return exit_code([*errors, *(one.error for one in found.failures)])
+    return exit_code(errors)

@@ -8,21 +8,21 @@ from typing import Annotated
 from oci_push.api import this_environment
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, show_error, takes
-from oci_push.cli.looking import Access, Looker
+from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson, Common, Quiet
 from oci_push.cli.output import is_result_shown, lost_results, say, say_bytes, say_form, tell
 from oci_push.cli.reporting import Progress, Reporting
 from oci_push.cli.wording import counted, size
 from oci_push.cli.words import SAFETY, SOURCE, SPEED, Argument, Option
 from oci_push.engine.copying_lists import TagLists
-from oci_push.engine.pulling import Pull, expand, find_attached, is_glob, named
+from oci_push.engine.pulling import Pull, expand, is_glob, named
 from oci_push.engine.saving import save
-from oci_push.engine.saving_item import SaveItem
 from oci_push.engine.saving_place import FORMS, Place
 from oci_push.engine.saving_steps import SavedImage, nothing_attached
 from oci_push.errors import ConfigError, exit_code
+from oci_push.library import naming
+from oci_push.library.selecting import finder
 from oci_push.model.changes import NOTHING, Changes
-from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.runtime.context import Context
 from oci_push.sources.table import GRAMMAR
@@ -96,7 +96,7 @@ def pull(
         ):
             texts = expand(context, TagLists(look.pusher), sources, all_tags=all_tags)
             items = named(texts, place, only, changes)
-            attached = _Attached(look).find if referrers else nothing_attached
+            attached = finder(look.client) if referrers else nothing_attached
             saved = save(
                 context,
                 look.pusher,
@@ -118,25 +118,13 @@ def pull(
 
 def _platforms(texts: Sequence[str] | None) -> tuple[Platform, ...]:
     """Read ``--platform``; raises `ConfigError`."""
-    found = [looking.platform(part) for text in texts or () for part in text.split(",")]
+    found = [naming.platform(part) for text in texts or () for part in text.split(",")]
     return tuple(dict.fromkeys(one for one in found if one is not None))
 
 
 def _registries(sources: Sequence[str]) -> list[str]:
     """Return sources for who looks up how their registries are reached: without what stands for any number of tags."""
     return [text[: text.rindex(":")] if is_glob(text) else text for text in sources]
-
-
-class _Attached:
-    """Asks the registry that an image is read from what refers to it."""
-
-    def __init__(self, look: Looker) -> None:
-        self._look = look
-
-    def find(self, context: Context, item: SaveItem, nodes: Sequence[Manifest]) -> Sequence[SaveItem]:
-        """Return what is to be saved beside an image; what lies in files is asked for nothing."""
-        repository = looking.repository_of(item.source)
-        return find_attached(context, self._look.client(repository), nodes) if repository is not None else ()
 
 
 def _taken_apart(words: Sequence[str]) -> tuple[list[str], Place]:

@@ -12,8 +12,9 @@ from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.wording import size
 from oci_push.cli.words import SOURCE, Argument, Option
-from oci_push.engine.referring import ReferrersTree, Referring, referrers_tree
-from oci_push.engine.tree import top
+from oci_push.engine.referring import ReferrersTree, Referring
+from oci_push.library import naming
+from oci_push.library.looks import referring
 from oci_push.model.artifact import CREATED
 from oci_push.protocol.referrers import fallback_tag
 from oci_push.runtime.context import Context
@@ -39,13 +40,10 @@ def referrers(
     """
 
     def work(context: Context) -> int:
-        named = looking.reference(reference)
-        wanted = looking.platform(platform)
+        named = naming.reference(reference)
+        wanted = naming.platform(platform)
         with looking.looking(context, access, repositories=[named.repository]) as look:
-            client = look.client(named.repository)
-            with look.pusher.open(f"docker://{named}", context) as image:
-                root = top(context, image, wanted)
-            found = referrers_tree(context, client, str(named), root, artifact_type or ())
+            found = referring(look, named, artifact_type or (), wanted)
         if as_json:
             say_form(found)
         else:

@@ -77,6 +77,10 @@ class BlobsFound(Struct, frozen=True):
     version: Version
     blobs: tuple[BlobFound, ...]
 
+    def __bool__(self) -> bool:
+        """Return whether all of them exist."""
+        return all(one.exists for one in self.blobs)
+
 
 class BlobDeleted(Struct, frozen=True):
     """What became of a blob that was to be deleted; `outcome` is ``deleted``, ``would delete`` or ``failed``."""
@@ -128,6 +132,10 @@ class ManifestsFound(Struct, frozen=True):
 
     version: Version
     manifests: tuple[ManifestFound, ...]
+
+    def __bool__(self) -> bool:
+        """Return whether all of them exist."""
+        return all(one.exists for one in self.manifests)
 
 
 class ManifestStored(Struct, frozen=True):
