@@ -38,7 +38,7 @@ def annotate(
 
     def work(context: Context) -> int:
         named = naming.reference(reference)
-        tags = naming.tags_of(named, tag or ())
+        tags = naming.tags_of(named, tag or (), "--tag")
         wanted = pairs(changes, "annotation")
         only = naming.platform(platform)
         if images and only is not None:

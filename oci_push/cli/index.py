@@ -122,7 +122,7 @@ def add(
 
     def work(context: Context) -> int:
         named = naming.reference(reference)
-        tags = naming.tags_of(named, tag or ())
+        tags = naming.tags_of(named, tag or (), "--tag")
         with _working(context, access, named.repository, children, is_quiet=quiet or as_json) as run:
             was = index_store.read(context, run.client, named)
             parts = run.take(platform or (), nested=nested)
@@ -158,7 +158,7 @@ def remove(
 
     def work(context: Context) -> int:
         named = naming.reference(reference)
-        tags = naming.tags_of(named, tag or ())
+        tags = naming.tags_of(named, tag or (), "--tag")
         with looking.looking(context, access, repositories=[named.repository]) as look:
             client = look.client(named.repository, push=True)
             was = index_store.read(context, client, named)
@@ -201,7 +201,7 @@ def annotate(
 
     def work(context: Context) -> int:
         named = naming.reference(reference)
-        tags = naming.tags_of(named, tag or ())
+        tags = naming.tags_of(named, tag or (), "--tag")
         annotations = pairs(changes or (), "annotation")
         features = [one for one in os_features.split(",") if one]
         platform = platform_changes(os_version, features, variant)

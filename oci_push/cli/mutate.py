@@ -88,7 +88,7 @@ def mutate(
         if config == ConfigChanges(platform=config.platform):
             raise ConfigError("nothing is to be changed", hint="such as --label KEY=VALUE; see oci-push mutate --help")
         changes = Changes(config=config)
-        place = EditPlace.of(source, destination, tag or ())
+        place = EditPlace.of(source, destination, tag or (), "--tag")
         sources = () if place.is_own else (source,)
         with looking.looking(context, access, sources=sources, repositories=[place.goes_to.repository]) as look:
             done, errors = place.edit(look, changes, listener(is_quiet=quiet or as_json))

@@ -105,6 +105,8 @@ def artifact_push(
     names = [files] if isinstance(files, str | os.PathLike) else list(files)
     if not names:
         raise ValueError("no file: give one or several")
+    if platform and not subject:
+        raise ValueError("platform has no effect without a subject")
     said = Annotations(annotations or {}, files=file_annotations or {})
     asked = ArtifactWish.of([_spec(one) for one in names], destination, subject, platform_of(platform))
     said.check(one.path for one in asked.files)

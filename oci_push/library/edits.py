@@ -5,6 +5,7 @@ What a command does of it as well stands here as a function of a `Looker`.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +20,7 @@ from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
 from oci_push.forms import VERSION, ErrorForm
 from oci_push.library import naming
-from oci_push.library.calls import OnEvent, check_type, finished, platform_of, refuse_text
+from oci_push.library.calls import OnEvent, check_type, finished, platform_of, refuse_text, source_of
 from oci_push.library.looking import Looker, look
 from oci_push.model.changes import Changes, ConfigChanges
 from oci_push.model.platform import Platform
@@ -200,7 +201,7 @@ def annotated(
 
 
 def mutate(
-    source: str,
+    source: str | os.PathLike[str],
     changes: ConfigChanges,
     destination: str = "",
     *,
@@ -217,11 +218,12 @@ def mutate(
     Errors are raised as by `push`.
     """
     check_type("changes", changes, ConfigChanges)
-    check_type("source", source, str)
     refuse_text("tags", tags)
     if changes == ConfigChanges(platform=changes.platform):
         raise ValueError("changes say nothing: there is nothing to change")
-    place = EditPlace.of(source, destination, tags)
+    if destination and tags:
+        raise ValueError("tags have no effect with a destination, which has its own; give one of them")
+    place = EditPlace.of(source_of(source), destination, tags)
 
     def work(looker: Looker) -> ImageEdit:
         done, failed = place.edit(looker, Changes(config=changes), looker.emit)
@@ -238,7 +240,7 @@ class EditPlace(Struct, frozen=True):
     is_own: bool
 
     @classmethod
-    def of(cls, source: str, destination: str, tags: Sequence[str]) -> EditPlace:
+    def of(cls, source: str, destination: str, tags: Sequence[str], option: str = "") -> EditPlace:
         """Read a SOURCE, and a DEST that may be empty; raises `ConfigError`."""
         if destination and tags:
             raise ConfigError("--tag has no effect with DEST, which has tags of its own", hint="leave out one of them")
@@ -249,7 +251,7 @@ class EditPlace(Struct, frozen=True):
         if repository is None:
             raise ConfigError(f"{source}: is in no registry, so where the result goes must be said", hint="give DEST")
         named = naming.reference(source)
-        return cls(source, Destination(named.repository, naming.tags_of(named, tags)), is_own=True)
+        return cls(source, Destination(named.repository, naming.tags_of(named, tags, option)), is_own=True)
 
     def edit(self, looker: Looker, changes: Changes, emit: Emit) -> tuple[ImageEdit, dict[str, OciPushError]]:
         """Change the image; return what came of it, and errors by tag."""

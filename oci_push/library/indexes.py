@@ -5,6 +5,7 @@ What a command does of it as well stands here as a function of a `Looker`.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,7 +22,7 @@ from oci_push.engine.pusher import Options
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
 from oci_push.library import naming
-from oci_push.library.calls import OnEvent, finished, refuse_text
+from oci_push.library.calls import OnEvent, finished, refuse_text, source_of
 from oci_push.library.looking import Looker, look
 from oci_push.model.digest import Digest
 from oci_push.model.platform import Platform
@@ -35,7 +36,7 @@ Change: TypeAlias = Callable[[Draft], Draft]
 
 def index_create(
     destination: str,
-    *references: str,
+    *references: str | os.PathLike[str],
     annotations: Mapping[str, str] | None = None,
     artifact_type: str = "",
     subject: str = "",
@@ -57,7 +58,7 @@ def index_create(
     Raises errors as `push` does: with `report` where some tags were set and others were not.
     """
     (target,) = parse_destinations([destination], [])
-    named = _children(references, platforms)
+    named = _children(references, platforms, nested=nested)
     asked = {"annotations": annotations, "artifact_type": artifact_type, "subject": subject}
     for name in (name for name, value in asked.items() if docker and value):
         raise ValueError(f"{name} has no effect with docker: a docker manifest list has none")
@@ -77,7 +78,7 @@ def index_create(
 
 def index_add(
     reference: str,
-    *children: str,
+    *children: str | os.PathLike[str],
     tags: Sequence[str] = (),
     shared: bool = False,
     replace: bool = False,
@@ -95,7 +96,7 @@ def index_add(
     takes a second. `replace` lets an image take the place of the one for its platform. Errors are raised as there.
     """
     refuse_text("tags", tags)
-    named, given = naming.reference(reference), _children(children, platforms)
+    named, given = naming.reference(reference), _children(children, platforms, nested=nested)
     goes_to = naming.tags_of(named, tags)
 
     def work(looker: Looker) -> IndexChange:
@@ -164,8 +165,13 @@ def index_annotate(
     """
     refuse_text("children", children)
     refuse_text("os_features", os_features)
+    platform = platform_changes(os_version, os_features, variant)
+    if platform and not children:
+        raise ValueError("os_version, os_features and variant are about children: name them")
+    if not (annotations or platform):
+        raise ValueError("no annotation: there is nothing to change")
     named = naming.reference(reference)
-    changed = annotating(named, annotations or {}, children, platform_changes(os_version, os_features, variant))
+    changed = annotating(named, annotations or {}, children, platform)
     return _altered("index annotate", named, tags, changed, options, on_event, cancel, timeout_s)
 
 
@@ -315,12 +321,15 @@ def _altered(
     return look(work, what=what, options=options, on_event=on_event, cancel=cancel, timeout_s=timeout_s)
 
 
-def _children(references: Sequence[str], platforms: Sequence[str]) -> list[tuple[str, Platform | None]]:
-    refuse_text("references", references)
+def _children(
+    references: Sequence[str | os.PathLike[str]], platforms: Sequence[str], *, nested: bool
+) -> list[tuple[str, Platform | None]]:
     refuse_text("platforms", platforms)
     if not references:
         raise ValueError("no image: give one or several")
-    return [child_of(text) for text in references]
+    if platforms and nested:
+        raise ValueError("platforms have no effect on an index that is nested as it is; give one of them")
+    return [child_of(one) if isinstance(one, str) else (source_of(one), None) for one in references]
 
 
 def _finished(done: IndexChange, failed: Mapping[str, OciPushError], looker: Looker) -> IndexChange:

@@ -63,10 +63,14 @@ def subject_of(text: str, place: Repository) -> Reference:
     return found
 
 
-def tags_of(read: Reference, new: Sequence[str]) -> tuple[str, ...]:
-    """Return the tags that a result goes to: those that are wanted, else the one that was read, if it was a tag."""
+def tags_of(read: Reference, new: Sequence[str], option: str = "") -> tuple[str, ...]:
+    """Return the tags that a result goes to: those that are wanted, else the one that was read, if it was a tag.
+
+    `option` is what gave the wanted ones. Raises `ConfigError`.
+    """
     try:
         wanted = tuple(dict.fromkeys(check_tag(one) for one in new))
     except ValueError as problem:
-        raise ConfigError(f"--tag: {problem}", hint="write the tag alone, such as 1.2") from problem
+        said = f"{option}: {problem}" if option else str(problem)
+        raise ConfigError(said, hint="write the tag alone, such as 1.2") from problem
     return wanted or ((read.tag,) if read.digest is None else ())
