@@ -19,26 +19,25 @@ TYPE_CHECKING = False  # what type checkers take for true; `typing` costs time, 
 if TYPE_CHECKING:
     from oci_push import aio as aio
     from oci_push import events as events
-    from oci_push.engine.artifacts import ArtifactPush as ArtifactPush
-    from oci_push.engine.artifacts import Attaching as Attaching
-    from oci_push.engine.attachment import AttachedForm as AttachedForm
-    from oci_push.engine.attachment import Attachment as Attachment
-    from oci_push.engine.change import Deletion as Deletion
-    from oci_push.engine.change import Tagging as Tagging
-    from oci_push.engine.checkup import Checkup as Checkup
-    from oci_push.engine.compare import Diff as Diff
-    from oci_push.engine.copying_report import CopyReport as CopyReport
-    from oci_push.engine.editing import ImageEdit as ImageEdit
-    from oci_push.engine.existence import Existence as Existence
-    from oci_push.engine.existence import NamedDigest as NamedDigest
-    from oci_push.engine.fetching import Fetching as Fetching
-    from oci_push.engine.index_store import IndexChange as IndexChange
-    from oci_push.engine.inspect import Inspection as Inspection
-    from oci_push.engine.listing import RepositoryList as RepositoryList
-    from oci_push.engine.listing import TagList as TagList
-    from oci_push.engine.mirroring import MirrorPlan as MirrorPlan
-    from oci_push.engine.mirroring import MirrorReport as MirrorReport
-    from oci_push.engine.pulling import Pull as Pull
+    from oci_push.engine.artifacts.attachment import AttachedForm as AttachedForm
+    from oci_push.engine.artifacts.attachment import Attachment as Attachment
+    from oci_push.engine.artifacts.fetch import Fetching as Fetching
+    from oci_push.engine.artifacts.push import ArtifactPush as ArtifactPush
+    from oci_push.engine.artifacts.push import Attaching as Attaching
+    from oci_push.engine.copying.mirror_report import MirrorReport as MirrorReport
+    from oci_push.engine.copying.report import CopyReport as CopyReport
+    from oci_push.engine.editing.change import Deletion as Deletion
+    from oci_push.engine.editing.change import Tagging as Tagging
+    from oci_push.engine.editing.image import ImageEdit as ImageEdit
+    from oci_push.engine.editing.index_store import IndexChange as IndexChange
+    from oci_push.engine.looking.check import Checkup as Checkup
+    from oci_push.engine.looking.compare import Diff as Diff
+    from oci_push.engine.looking.existence import Existence as Existence
+    from oci_push.engine.looking.existence import NamedDigest as NamedDigest
+    from oci_push.engine.looking.inspect import Inspection as Inspection
+    from oci_push.engine.looking.listing import RepositoryList as RepositoryList
+    from oci_push.engine.looking.listing import TagList as TagList
+    from oci_push.engine.looking.referrers import ReferrersTree as ReferrersTree
     from oci_push.engine.push import PushOptions as PushOptions
     from oci_push.engine.pusher import Options as Options
     from oci_push.engine.raw import BlobSaved as BlobSaved
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
     from oci_push.engine.raw import BlobStored as BlobStored
     from oci_push.engine.raw import ManifestsFound as ManifestsFound
     from oci_push.engine.raw import ManifestStored as ManifestStored
-    from oci_push.engine.referring import ReferrersTree as ReferrersTree
+    from oci_push.engine.saving.pull import Pull as Pull
     from oci_push.errors import Cancelled as Cancelled
     from oci_push.errors import ConfigError as ConfigError
     from oci_push.errors import ContentMismatchError as ContentMismatchError
@@ -128,6 +127,7 @@ if TYPE_CHECKING:
     from oci_push.providers.ecr.identity import AwsIdentity as AwsIdentity
     from oci_push.providers.ecr.identity import EcrCreation as EcrCreation
     from oci_push.runner.copy_plan import CopyPlan as CopyPlan
+    from oci_push.runner.copy_plan import MirrorPlan as MirrorPlan
     from oci_push.runner.image_plan import ImagePlan as ImagePlan
     from oci_push.runner.image_plan import PlannedAmount as PlannedAmount
     from oci_push.runner.image_plan import PlannedAmounts as PlannedAmounts
@@ -156,24 +156,24 @@ __version__ = "0.2.0"
 
 _MODULES = ("aio", "events")
 _HOMES = {
-    "oci_push.engine.artifacts": "ArtifactPush Attaching",
-    "oci_push.engine.attachment": "AttachedForm Attachment",
-    "oci_push.engine.change": "Deletion Tagging",
-    "oci_push.engine.checkup": "Checkup",
-    "oci_push.engine.compare": "Diff",
-    "oci_push.engine.copying_report": "CopyReport",
-    "oci_push.engine.editing": "ImageEdit",
-    "oci_push.engine.existence": "Existence NamedDigest",
-    "oci_push.engine.fetching": "Fetching",
-    "oci_push.engine.index_store": "IndexChange",
-    "oci_push.engine.inspect": "Inspection",
-    "oci_push.engine.listing": "RepositoryList TagList",
-    "oci_push.engine.mirroring": "MirrorPlan MirrorReport",
-    "oci_push.engine.pulling": "Pull",
+    "oci_push.engine.artifacts.attachment": "AttachedForm Attachment",
+    "oci_push.engine.artifacts.fetch": "Fetching",
+    "oci_push.engine.artifacts.push": "ArtifactPush Attaching",
+    "oci_push.engine.copying.mirror_report": "MirrorReport",
+    "oci_push.engine.copying.report": "CopyReport",
+    "oci_push.engine.editing.change": "Deletion Tagging",
+    "oci_push.engine.editing.image": "ImageEdit",
+    "oci_push.engine.editing.index_store": "IndexChange",
+    "oci_push.engine.looking.check": "Checkup",
+    "oci_push.engine.looking.compare": "Diff",
+    "oci_push.engine.looking.existence": "Existence NamedDigest",
+    "oci_push.engine.looking.inspect": "Inspection",
+    "oci_push.engine.looking.listing": "RepositoryList TagList",
+    "oci_push.engine.looking.referrers": "ReferrersTree",
     "oci_push.engine.push": "PushOptions",
     "oci_push.engine.pusher": "Options",
     "oci_push.engine.raw": "BlobSaved BlobStored BlobsDeleted BlobsFound ManifestStored ManifestsFound",
-    "oci_push.engine.referring": "ReferrersTree",
+    "oci_push.engine.saving.pull": "Pull",
     "oci_push.errors": (
         "Cancelled ConfigError ContentMismatchError CredentialsError DeadlineError DeniedError Diagnostic"
         " ImmutableTagError IncompleteError NetworkError NotFoundError OciPushError ProtocolViolationError"
@@ -199,7 +199,7 @@ _HOMES = {
     "oci_push.model.traffic": "MountRule Traffic",
     "oci_push.protocol.manifests": "RawManifest",
     "oci_push.providers.ecr.identity": "AwsIdentity EcrCreation",
-    "oci_push.runner.copy_plan": "CopyPlan",
+    "oci_push.runner.copy_plan": "CopyPlan MirrorPlan",
     "oci_push.runner.image_plan": (
         "ImagePlan PlannedAmount PlannedAmounts PlannedAttachment PlannedBlob PlannedTag PlannedTarget PlannedWay"
     ),

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
+from oci_push.cli.conversion import read_platform
 from oci_push.cli.edits import NewTag, listener, pairs, show_edit
 from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson
@@ -40,7 +41,7 @@ def annotate(
         named = naming.reference(reference)
         tags = naming.tags_of(named, tag or (), "--tag")
         wanted = pairs(changes, "annotation")
-        only = naming.platform(platform)
+        only = read_platform(platform)
         if images and only is not None:
             raise ConfigError("--images and --platform cannot both be", hint="leave out one of them")
         with looking.looking(context, access, repositories=[named.repository]) as look:

@@ -8,21 +8,21 @@ from typing import Annotated
 from oci_push.api import this_environment
 from oci_push.cli import files, looking
 from oci_push.cli.command import run_command, show_error, takes
-from oci_push.cli.looking import Access, OnePlatform, SendingAccess
+from oci_push.cli.conversion import OnePlatform, read_platform
+from oci_push.cli.looking import Access, TransferAccess
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form, tell
 from oci_push.cli.wording import counted, size
 from oci_push.cli.words import OUTPUT, SAFETY, SOURCE, TARGET, Argument, Option
-from oci_push.engine.fetching import Wish
+from oci_push.engine.artifacts.fetch import Wish
 from oci_push.errors import ConfigError
-from oci_push.library import naming
 from oci_push.library.artifacts import ArtifactWish, pull_files, push_files
 from oci_push.model.reference import shown
 from oci_push.runtime.context import Context
 from oci_push.sources.artifact_files import FileSpec
 
 
-@takes(SendingAccess)
+@takes(TransferAccess)
 def artifact_push(
     words: Annotated[
         list[str],
@@ -45,7 +45,7 @@ def artifact_push(
     annotation_file: files.AnnotationFile = None,
     as_json: AsJson = False,
     *,
-    access: SendingAccess,
+    access: TransferAccess,
 ) -> None:
     """Push files and folders as one artifact, each under the name that it is given by.
 
@@ -60,7 +60,7 @@ def artifact_push(
             raise ConfigError(
                 f"{shown(last)!r} alone: files and a destination are wanted", hint="the destination is last"
             )
-        wanted = naming.platform(platform)
+        wanted = read_platform(platform)
         asked = ArtifactWish.of([FileSpec.parse(text) for text in names], last, subject, wanted)
         said = files.read_annotations(annotation, annotation_file)
         said.check(one.path for one in asked.files)
@@ -105,7 +105,7 @@ def artifact_pull(
     """
 
     def work(context: Context) -> int:
-        wanted = naming.platform(platform)
+        wanted = read_platform(platform)
         wish = Wish(media_type or (), not no_unpack, overwrite)
         with looking.looking(context, access, sources=[source]) as look:
             found = pull_files(look, source, output, wish, wanted)

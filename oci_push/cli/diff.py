@@ -7,14 +7,14 @@ from typing import Annotated
 
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.looking import Access, OnePlatform
+from oci_push.cli.conversion import OnePlatform, read_platform
+from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.wording import size
 from oci_push.cli.words import OUTPUT, Argument, Option
-from oci_push.engine.compare import Change, Diff, PlatformDiff
-from oci_push.engine.inspect import Layer
-from oci_push.library import naming
+from oci_push.engine.looking.compare import Change, Diff, PlatformDiff
+from oci_push.engine.looking.inspect import Layer
 from oci_push.library.looks import difference
 from oci_push.runtime.context import Context
 from oci_push.sources.table import GRAMMAR
@@ -36,7 +36,7 @@ def diff(
     """
 
     def work(context: Context) -> int:
-        wanted = naming.platform(platform)
+        wanted = read_platform(platform)
         with looking.looking(context, access, sources=[left, right]) as look:
             found = difference(look, left, right, wanted)
         if as_json:

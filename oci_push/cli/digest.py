@@ -6,7 +6,8 @@ from typing import Annotated
 
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, show_error, takes
-from oci_push.cli.looking import Access, OnePlatform
+from oci_push.cli.conversion import OnePlatform, read_platform
+from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_form
 from oci_push.cli.words import Argument
@@ -29,7 +30,7 @@ def digest(
     """Print the digest of what a reference names; a registry is asked by HEAD alone, unless --platform is given."""
 
     def work(context: Context) -> int:
-        wanted = naming.platform(platform)
+        wanted = read_platform(platform)
         with looking.looking(context, access, sources=[source]) as look:
             found = named_digest(look, source, wanted)
         if as_json:

@@ -10,15 +10,15 @@ from typing import Annotated
 from oci_push.api import parse_destinations, this_environment
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.edits import NewTag, Sending, pairs, show_change, show_stored
-from oci_push.cli.looking import Access
+from oci_push.cli.edits import NewTag, pairs, show_change, show_stored
+from oci_push.cli.looking import Access, TransferAccess
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_bytes, say_form
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
-from oci_push.engine import index_store
-from oci_push.engine.index_draft import Draft
-from oci_push.engine.index_store import IndexChange, IndexChild
+from oci_push.engine.editing import index_store
+from oci_push.engine.editing.index_draft import Draft
+from oci_push.engine.editing.index_store import IndexChange, IndexChild
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.library import naming
 from oci_push.library.indexes import (
@@ -46,7 +46,7 @@ _DryRun = Annotated[bool, Option("Print the index that would be, and write nothi
 _IMAGES = "Images and indexes, of a registry or any SOURCE; REF=OS/ARCH[/VARIANT] says what an image runs on."
 
 
-@takes(Sending)
+@takes(TransferAccess)
 def create(
     destination: Annotated[str, Argument(metavar="DEST", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
     references: Annotated[list[str], Argument(metavar="REF...", help=_IMAGES)],
@@ -66,7 +66,7 @@ def create(
     as_json: AsJson = False,
     quiet: Quiet = False,
     *,
-    access: Sending,
+    access: TransferAccess,
 ) -> None:
     """Make an index of images, and store it under tags.
 
@@ -95,7 +95,7 @@ def create(
     run_command(work, what="index create", timeout_s=access.timeout_s)
 
 
-@takes(Sending)
+@takes(TransferAccess)
 def add(
     reference: _Index,
     children: Annotated[list[str], Argument(metavar="CHILD...", help=_IMAGES)],
@@ -113,7 +113,7 @@ def add(
     as_json: AsJson = False,
     quiet: Quiet = False,
     *,
-    access: Sending,
+    access: TransferAccess,
 ) -> None:
     """Add images to an index of a registry, which gets another digest.
 

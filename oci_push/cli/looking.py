@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated
 
 from oci_push.api import this_environment
 from oci_push.cli import options
 from oci_push.cli.options import Common, Connection
 from oci_push.cli.progress import LineRenderer
-from oci_push.cli.words import SOURCE, SPEED, Option
 from oci_push.errors import ConfigError
 from oci_push.events import Emit
 from oci_push.library.looking import Looker
@@ -19,9 +17,6 @@ from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import Destination, Repository
 from oci_push.runtime.context import Context
 
-OnePlatform = Annotated[
-    str, Option("Only this image of an index.", name="--platform", metavar="OS/ARCH[/VARIANT]", under=SOURCE)
-]
 _RETRIES = 2
 """Somebody waits for the answer: less patience than for a push, and enough for what passes at once."""
 
@@ -31,7 +26,7 @@ class Access(Connection, frozen=True):
 
     username: options.Username = ""
     password_stdin: options.PasswordStdin = False
-    timeout: Annotated[float, Option("Time for the whole command: 90, 90s, 2m; 0: no end.", min=0, under=SPEED)] = 0
+    timeout: options.Timeout = 0
 
     def settings(self) -> Common:
         """Return all options that a push has, with these."""
@@ -43,8 +38,11 @@ class Access(Connection, frozen=True):
         return self.timeout or None
 
 
-class SendingAccess(Access, frozen=True):
-    """The same for commands that send files, with the patience of a push."""
+class TransferAccess(Access, frozen=True):
+    """The same for commands that send or fetch blobs, with the patience of a push."""
+
+    jobs: options.Jobs = 0
+    retries: options.Retries = 4
 
     def settings(self) -> Common:
         """Return all options that a push has, with these."""

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, show_error, takes
+from oci_push.cli.conversion import OnePlatform, read_platform
 from oci_push.cli.inputs import read_bytes
-from oci_push.cli.looking import Access, OnePlatform
+from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_bytes, say_form
 from oci_push.cli.words import OUTPUT, SOURCE, TARGET, Argument, Option
@@ -50,7 +51,7 @@ def get(
         path = Path(output) if output not in ("", "-") else None
         check_writable(path, "-o")
         with looking.looking(context, access, repositories=[named.repository]) as look:
-            found = read_manifest(look, named, naming.platform(platform), accept)
+            found = read_manifest(look, named, read_platform(platform), accept)
         if path is None:
             say_bytes(found.raw)
             return 0

@@ -7,12 +7,13 @@ from typing import Annotated
 
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.looking import Access, OnePlatform
+from oci_push.cli.conversion import OnePlatform, read_platform
+from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.wording import size
 from oci_push.cli.words import SOURCE, Argument, Option
-from oci_push.engine.referring import ReferrersTree, Referring
+from oci_push.engine.looking.referrers import ReferrersTree, Referring
 from oci_push.library import naming
 from oci_push.library.looks import referring
 from oci_push.model.artifact import CREATED
@@ -41,7 +42,7 @@ def referrers(
 
     def work(context: Context) -> int:
         named = naming.reference(reference)
-        wanted = naming.platform(platform)
+        wanted = read_platform(platform)
         with looking.looking(context, access, repositories=[named.repository]) as look:
             found = referring(look, named, artifact_type or (), wanted)
         if as_json:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct, field
 
-from oci_push.engine.attachment import AttachedResult
+from oci_push.engine.artifacts.attachment import AttachedResult
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.repository_push import RepositoryPush, Step
 from oci_push.engine.tags import TagResult
@@ -111,7 +111,7 @@ def push(
 
     content: tuple[Step, ...] = (RepositoryPush.send_content,)
     if plan.attached:
-        from oci_push.engine.attaching import step_of
+        from oci_push.engine.artifacts.attach import step_of
 
         # A tag that names the image finds what is attached to it, too.
         content += (RepositoryPush.put_root, step_of(plan.attached, clients, checks), RepositoryPush.put_first_tag)

@@ -299,7 +299,7 @@ class Pusher:
         changes = replace(changes, format=settings.format) if of_run else changes
         source = self._open(GRAMMAR.parse(text), context, given, targets, changes, mirrors=mirrors)
         if changes != NOTHING:
-            from oci_push.sources.rewritten import RewrittenImage  # most images go out as they are
+            from oci_push.sources.rewriting.image import RewrittenImage  # most images go out as they are
 
             memory, lenient = replace(settings, digest_cache=self._memory), of_run and self._options.is_lenient
             source = RewrittenImage(source, changes, memory, context, self._emit, platform, is_lenient=lenient)
@@ -354,7 +354,7 @@ class Pusher:
         )
 
         if changes != NOTHING:
-            from oci_push.sources.rewritten import settings_below
+            from oci_push.sources.rewriting.image import settings_below
 
             settings = settings_below(settings, changes)
 
@@ -363,7 +363,7 @@ class Pusher:
 
         places: tuple[ReadingPlace, ...] = ()
         if mirrors and spec.kind == "registry":
-            from oci_push.engine.mirrors import reading_places
+            from oci_push.engine.reading_places import reading_places
 
             ways = self.endpoint, self._connections.repository
             places = reading_places(spec.path, self._env, self._home, given, *ways)

@@ -13,13 +13,13 @@ from pathlib import Path
 from msgspec import Struct
 
 from oci_push.api import parse_destinations
-from oci_push.engine.artifacts import ArtifactPush, Attaching, attach_all, push_made
-from oci_push.engine.attaching import read_attachments
-from oci_push.engine.attachment import AttachedForm, AttachedResult, Attachment
-from oci_push.engine.fetching import Fetching, Wish, fetch
+from oci_push.engine.artifacts.attach import read_attachments
+from oci_push.engine.artifacts.attachment import AttachedForm, AttachedResult, Attachment
+from oci_push.engine.artifacts.fetch import Fetching, Wish, fetch
+from oci_push.engine.artifacts.push import ArtifactPush, Attaching, attach_all, push_made
+from oci_push.engine.looking.tree import top
 from oci_push.engine.push import PushResult
 from oci_push.engine.pusher import Options
-from oci_push.engine.tree import top
 from oci_push.errors import ConfigError
 from oci_push.forms import VERSION
 from oci_push.library import naming

@@ -9,17 +9,17 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from oci_push.engine.copying import copy as copy_images
-from oci_push.engine.copying_forecast import forecast
-from oci_push.engine.copying_items import AT_ONCE, CopyItem, CopyOptions
-from oci_push.engine.copying_lists import TagLists
-from oci_push.engine.copying_report import CopyReport
-from oci_push.engine.pulling import Pull, expand, named
+from oci_push.engine.copying.copy import copy as copy_images
+from oci_push.engine.copying.forecast import forecast
+from oci_push.engine.copying.items import AT_ONCE, CopyItem, CopyOptions
+from oci_push.engine.copying.report import CopyReport
+from oci_push.engine.copying.tag_lists import TagLists
 from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import Options
-from oci_push.engine.saving import save
-from oci_push.engine.saving_place import Place
-from oci_push.engine.saving_steps import nothing_attached
+from oci_push.engine.saving.place import Place
+from oci_push.engine.saving.pull import Pull, expand, named
+from oci_push.engine.saving.save import save
+from oci_push.engine.saving.steps import nothing_attached
 from oci_push.engine.unit import UnitTarget
 from oci_push.errors import ConfigError
 from oci_push.events import Emit

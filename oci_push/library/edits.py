@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from oci_push.api import parse_destinations
-from oci_push.engine import change, editing
-from oci_push.engine.change import Deleted, Deletion, Doomed, Pattern, Tagging
-from oci_push.engine.editing import ImageEdit
+from oci_push.engine.editing import change
+from oci_push.engine.editing import image as editing
+from oci_push.engine.editing.change import Deleted, Deletion, Doomed, Pattern, Tagging
+from oci_push.engine.editing.image import ImageEdit
 from oci_push.engine.pusher import Options
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit

@@ -14,10 +14,10 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from oci_push.api import parse_destinations, this_environment
-from oci_push.engine import index_store, indexing
-from oci_push.engine.index_draft import Draft, Entry, images, parse_platform
-from oci_push.engine.index_store import IndexChange
-from oci_push.engine.indexing import Given, Part
+from oci_push.engine.editing import index_children, index_store
+from oci_push.engine.editing.index_children import Given, Part
+from oci_push.engine.editing.index_draft import Draft, Entry, images, parse_platform
+from oci_push.engine.editing.index_store import IndexChange
 from oci_push.engine.pusher import Options
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
@@ -188,7 +188,7 @@ class IndexWork(Struct, frozen=True):
         if platforms and nested:
             raise ConfigError("--platform has no effect with --nested", hint="leave out one of them")
         wanted = [parse_platform(part) for text in platforms for part in text.split(",")]
-        return indexing.take(self.looker.context, self.given, self.listener(), platforms=wanted, nested=nested)
+        return index_children.take(self.looker.context, self.given, self.listener(), platforms=wanted, nested=nested)
 
     def draft(
         self,
@@ -201,7 +201,7 @@ class IndexWork(Struct, frozen=True):
     ) -> Draft:
         """Return a new index of these children; `about` is what it refers to."""
         subject = index_store.subject(self.looker.context, self.client, about) if about is not None else None
-        return indexing.new(
+        return index_children.new(
             [one.entry for one in parts],
             docker=docker,
             annotations=annotations,
@@ -214,7 +214,7 @@ class IndexWork(Struct, frozen=True):
         listed = {one.digest for one in before.entries} if before is not None else frozenset()
         new = {one.digest for one in after.entries} - listed
         wanted = [one for one in parts if one.entry.digest in new]
-        brought = indexing.bring(self.looker.context, self.looker.pusher, self.client, wanted, self.listener)
+        brought = index_children.bring(self.looker.context, self.looker.pusher, self.client, wanted, self.listener)
         return {**{one.entry.digest: index_store.THERE for one in parts}, **brought}
 
 

@@ -10,17 +10,17 @@ import threading
 from collections.abc import Sequence
 from typing import Literal
 
-from oci_push.engine import listing
-from oci_push.engine.checkup import Checkup
-from oci_push.engine.checkup import check as check_image
-from oci_push.engine.compare import Diff, compare
-from oci_push.engine.existence import Existence, Existing, NamedDigest, digest_of
-from oci_push.engine.inspect import Inspection
-from oci_push.engine.inspect import inspect as inspect_image
-from oci_push.engine.listing import RepositoryList, Sort, TagList, Wanted
+from oci_push.engine.looking import listing
+from oci_push.engine.looking.check import Checkup
+from oci_push.engine.looking.check import check as check_image
+from oci_push.engine.looking.compare import Diff, compare
+from oci_push.engine.looking.existence import Existence, Existing, NamedDigest, digest_of
+from oci_push.engine.looking.inspect import Inspection
+from oci_push.engine.looking.inspect import inspect as inspect_image
+from oci_push.engine.looking.listing import RepositoryList, Sort, TagList, Wanted
+from oci_push.engine.looking.referrers import ReferrersTree, referrers_tree
+from oci_push.engine.looking.tree import top
 from oci_push.engine.pusher import Options
-from oci_push.engine.referring import ReferrersTree, referrers_tree
-from oci_push.engine.tree import top
 from oci_push.errors import ConfigError, NotFoundError, OciPushError
 from oci_push.forms import VERSION, ErrorForm
 from oci_push.library import naming

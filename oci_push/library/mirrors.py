@@ -13,16 +13,18 @@ from msgspec.structs import replace
 
 from oci_push.api import this_environment
 from oci_push.credentials.certificates import certificates_of
-from oci_push.engine.copying_items import AT_ONCE
-from oci_push.engine.mirroring import FailedSource, Found, Mirroring, MirrorPlan, MirrorReport
+from oci_push.engine.copying.items import AT_ONCE
+from oci_push.engine.copying.mirror import Mirroring
+from oci_push.engine.copying.mirror_report import MirrorReport
+from oci_push.engine.copying.mirror_sources import Found
 from oci_push.engine.pusher import Options, Pusher
-from oci_push.errors import ConfigError, OciPushError
+from oci_push.errors import ConfigError
 from oci_push.events import Emit, LogMessage
-from oci_push.forms import VERSION
 from oci_push.language.mirror import load_mirror
 from oci_push.library.calls import OnEvent, call, check_type, finished, path_of, pusher_for
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.model.mirroring import MirrorAccess, MirrorFile
+from oci_push.runner.copy_plan import MirrorPlan
 from oci_push.runtime.context import Context
 
 
@@ -69,6 +71,7 @@ def plan_mirror(
     *,
     scoped: bool = False,
     only_missing: bool = False,
+    referrers: bool = True,
     options: Options | None = None,
     on_event: OnEvent | None = None,
     cancel: threading.Event | None = None,
@@ -84,22 +87,13 @@ def plan_mirror(
     def work(context: Context, emit: Emit) -> MirrorPlan:
         read = _read(path, destination, emit, scoped=scoped)
         with _connected(context, options, read, emit) as pusher:
-            run = Mirroring(pusher, only_missing=only_missing, referrers=False, at_once=AT_ONCE)
-            form, errors = mirror_plan(context, path, read, run, _found(run, context, read, emit))
-        return finished(form, errors, "copies", context)
+            run = Mirroring(pusher, only_missing=only_missing, referrers=referrers, at_once=AT_ONCE)
+            found = _found(run, context, read, emit)
+            planned = run.forecast(context, found, emit)
+        errors = (*planned.copied.errors, *(one.error for one in found.failures))
+        return finished(MirrorPlan.of(path, read, planned, found.failures), errors, "copies", context)
 
     return call(work, what="mirror plan", on_event=on_event, cancel=cancel, timeout_s=timeout_s)
-
-
-def mirror_plan(
-    context: Context, path: str, read: MirrorFile, run: Mirroring, found: Found
-) -> tuple[MirrorPlan, list[OciPushError | None]]:
-    """Ask what would be copied; return that, and an error or ``None`` for each tag and each that failed before."""
-    planned = run.look(context, found)
-    failures = tuple(map(FailedSource.of, found.failures))
-    form = MirrorPlan(VERSION, path, read.form, planned, failures, tuple(map(str, read.notes)))
-    errors = [one.error.error() if one.error is not None else None for one in planned]
-    return form, [*errors, *(one.error for one in found.failures)]
 
 
 @contextmanager

@@ -1,11 +1,10 @@
-"""References, repositories, tags and platforms as people write them, for commands and programs; mistakes are told."""
+"""References, repositories and tags as people write them, for commands and programs; mistakes are told."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from oci_push.errors import ConfigError
-from oci_push.model.platform import Platform
 from oci_push.model.reference import DOCKER_HUB, Reference, Repository, check_tag, is_host, shown
 from oci_push.sources.table import GRAMMAR
 
@@ -39,16 +38,6 @@ def repository(text: str) -> Repository:
             f"{shown(text)!r} names an image, and a repository is wanted", hint=f"write {found.repository}"
         )
     return found.repository
-
-
-def platform(text: str) -> Platform | None:
-    """Read ``--platform``; raises `ConfigError`."""
-    if not text:
-        return None
-    try:
-        return Platform.parse(text)
-    except ValueError as problem:
-        raise ConfigError(f"--platform: {problem}", hint="such as linux/amd64") from problem
 
 
 def subject_of(text: str, place: Repository) -> Reference:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.engine.copying_items import CopyItem
-from oci_push.engine.copying_lists import TagLists
-from oci_push.engine.copying_selection import GLOB, Selection, select, select_names
-from oci_push.engine.pulling import find_attached
+from oci_push.engine.copying.items import CopyItem
+from oci_push.engine.copying.selection import GLOB, Selection, select, select_names
+from oci_push.engine.copying.tag_lists import TagLists
 from oci_push.engine.pusher import Pusher
-from oci_push.engine.saving_item import SaveItem
+from oci_push.engine.saving.item import SaveItem
+from oci_push.engine.saving.pull import find_attached
 from oci_push.engine.unit import UnitTarget
 from oci_push.errors import ConfigError
 from oci_push.model.changes import NOTHING, Changes

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from oci_push.engine import raw
+from oci_push.engine.looking.tree import top
 from oci_push.engine.pusher import Options
 from oci_push.engine.raw import BlobsDeleted, BlobsFound, BlobStored, ManifestsFound, ManifestStored
-from oci_push.engine.tree import top
 from oci_push.errors import ConfigError, NotFoundError, OciPushError
 from oci_push.forms import VERSION, ErrorForm
 from oci_push.library import naming

@@ -15,7 +15,7 @@ from images import Layout, layer, make_layout
 from program import program
 from published import check_json
 
-from oci_push.engine.artifacts import Attaching
+from oci_push.engine.artifacts.push import Attaching
 from oci_push.model.digest import Digest
 from oci_push.runner.image_plan import ImagePlan
 from oci_push.runner.report import PushReport

@@ -273,7 +273,7 @@ def test_a_file_is_mirrored_after_a_plan(name: str, image: Layout, sandbox: Sand
     job = {"from": name, "to": f"{sandbox.address}/mirror/app", "tags": ["1.*"]}
     file.write_text(json.dumps({"images": [job]}))
     planned = oci_push.plan_mirror(file)
-    assert [(one.tag, one.outcome) for one in planned.tags] == [("1.10", "copy"), ("1.9", "copy")]
+    assert sum(planned.plan.counts.values()) == 2
     assert sandbox.traffic.count(method="PUT") == 0
     done = oci_push.mirror(file)
     assert (done.status, done.counts["copied"]) == ("success", 2)
