@@ -102,6 +102,8 @@ def artifact_push(
     Errors are raised as by `push`, with `report` where the artifact was made.
     """
     check_texts("annotations", annotations)
+    for name, said_of_file in (file_annotations or {}).items():
+        check_texts(f"file_annotations of {name}", said_of_file)
     names = [files] if isinstance(files, str | os.PathLike) else list(files)
     if not names:
         raise ValueError("no file: give one or several")

@@ -104,6 +104,17 @@ def check_texts(name: str, values: object) -> None:
         raise TypeError(f"{name} is no mapping of str to str")
 
 
+def check_changes(name: str, values: object) -> None:
+    """Refuse what is no mapping of texts to texts, or to ``None`` for what is taken away."""
+    if values is None:
+        return
+    if not isinstance(values, Mapping) or not all(isinstance(one, str) for one in values):
+        raise TypeError(f"{name} is no mapping of str to str or None")
+    for key, value in values.items():
+        if not key or not isinstance(value, str | None):
+            raise TypeError(f"{name}: {key!r} is set to {value!r}: give a str, or None to take it away")
+
+
 def refuse_text(name: str, values: Sequence[str]) -> None:
     """Refuse one text where several are meant, whose letters would be taken for them, and what holds no texts."""
     if isinstance(values, str):

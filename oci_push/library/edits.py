@@ -21,7 +21,7 @@ from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
 from oci_push.forms import VERSION, ErrorForm
 from oci_push.library import naming
-from oci_push.library.calls import OnEvent, check_type, finished, platform_of, refuse_text, source_of
+from oci_push.library.calls import OnEvent, check_changes, check_type, finished, platform_of, refuse_text, source_of
 from oci_push.library.looking import Looker, look
 from oci_push.model.changes import Changes, ConfigChanges
 from oci_push.model.platform import Platform
@@ -169,6 +169,7 @@ def annotate(
     alone. The result goes to `tags`, else to the tag that was read. Errors are raised as by `push`.
     """
     refuse_text("tags", tags)
+    check_changes("annotations", annotations)
     named, only, wanted = naming.reference(reference), platform_of(platform), dict(annotations)
     if not wanted:
         raise ValueError("no annotation: there is nothing to change")

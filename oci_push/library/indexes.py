@@ -22,7 +22,7 @@ from oci_push.engine.pusher import Options
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
 from oci_push.library import naming
-from oci_push.library.calls import OnEvent, finished, refuse_text, source_of
+from oci_push.library.calls import OnEvent, check_changes, check_texts, finished, refuse_text, source_of
 from oci_push.library.looking import Looker, look
 from oci_push.model.digest import Digest
 from oci_push.model.platform import Platform
@@ -57,6 +57,7 @@ def index_create(
 
     Raises errors as `push` does: with `report` where some tags were set and others were not.
     """
+    check_texts("annotations", annotations)
     (target,) = parse_destinations([destination], [])
     named = _children(references, platforms, nested=nested)
     asked = {"annotations": annotations, "artifact_type": artifact_type, "subject": subject}
@@ -163,6 +164,7 @@ def index_annotate(
     A value of ``None`` takes an annotation away, a single ``-`` a part of the platform. The images stay as they are.
     The result goes to `tags`, else to the tag that was read. Errors are raised as by `index_create`.
     """
+    check_changes("annotations", annotations)
     refuse_text("children", children)
     refuse_text("os_features", os_features)
     platform = platform_changes(os_version, os_features, variant)

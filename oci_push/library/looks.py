@@ -104,6 +104,8 @@ def exists(
     Its `images` have each by itself. Raises errors as `push` does where it could not be found out, with `report`.
     """
     refuse_text("references", references)
+    if not references:
+        raise ValueError("no reference: give one or several")
     names = [naming.reference(text) for text in dict.fromkeys(references)]
 
     def work(looker: Looker) -> Existence:
@@ -147,7 +149,7 @@ def tags(
     newest first, for which manifests and configs are read. Errors are raised as by `push`.
     """
     refuse_text("globs", globs)
-    wanted, named = Wanted(tuple(globs), _limit(limit), Sort(sort), reverse), naming.repository(repository)
+    wanted, named = Wanted(tuple(globs), _limit(limit), _sort(sort), reverse), naming.repository(repository)
     return look(
         lambda looker: listing.list_tags(looker.context, looker.client(named), wanted),
         what="tags",
@@ -286,6 +288,13 @@ def _limit(limit: int) -> int:
     if limit < 0:
         raise ValueError(f"limit is {limit}: give 0 for all")
     return limit
+
+
+def _sort(sort: str) -> Sort:
+    try:
+        return Sort(sort)
+    except ValueError:
+        raise ValueError(f"sort is {sort!r}: give {', '.join(one.value for one in Sort)}") from None
 
 
 def _some_repository(registry: str) -> Repository:

@@ -110,6 +110,8 @@ def blob_head(
     Raises errors as `push` does where it could not be found out, with `report`.
     """
     refuse_text("blobs", blobs)
+    if not blobs:
+        raise ValueError("no blob: give one or several")
     wanted = [blob_of(text) for text in dict.fromkeys(blobs)]
 
     def work(looker: Looker) -> BlobsFound:
@@ -283,6 +285,8 @@ def manifest_head(
     """
     refuse_text("references", references)
     refuse_text("media_types", media_types)
+    if not references:
+        raise ValueError("no reference: give one or several")
     wanted, accept = [naming.reference(text) for text in dict.fromkeys(references)], accept_of(media_types)
 
     def work(looker: Looker) -> ManifestsFound:
