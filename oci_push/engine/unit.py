@@ -103,6 +103,7 @@ def _explained(result: PushResult, changes: Changes) -> PushResult:
 def plan_unit(unit: PushUnit, pusher: Pusher, context: Context) -> PushPlan:
     """Return what `perform` would execute; nothing is written, and no registry is asked whether it would take it."""
     with _opened(unit, pusher, context) as (source, targets):
+        pusher.find_stored(source, targets, context, plans=True)
         return pusher.plan(source, targets, context, unit.platform)
 
 

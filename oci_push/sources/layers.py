@@ -178,11 +178,14 @@ class Layers:
 
     def _read_through(self, context: Context, body: StoredLayer, diff_id: Digest, window: int) -> Digest:
         stored, raw = hashlib.sha256(), diff_id.new_hash()
+        size = 0
 
         def blocks() -> Iterator[bytes]:
             for block in self._watch(context, (diff_id, body), is_compressed=False).blocks(body.blocks()):
                 context.check()
+                nonlocal size
                 stored.update(block)
+                size += len(block)
                 yield block
 
         source = blocks()
@@ -191,6 +194,8 @@ class Layers:
         for _ in source:  # what a decoder has left unread is sent as well
             pass
         check_diff_id(diff_id, raw, body.what, self._hint(diff_id))
+        if size != body.size:
+            raise ContentMismatchError(f"{body.what}: has {size} bytes, {body.size} were said")
         return Digest("sha256", stored.hexdigest())
 
     def _plain(self, blocks: Iterator[bytes], body: StoredLayer, window: int) -> Iterator[bytes]:

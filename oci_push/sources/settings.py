@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias
 
@@ -69,6 +69,15 @@ class SourceSettings(Struct, frozen=True):
     limits: Limits = field(default_factory=Limits)
 
 
+class Surroundings(Struct, frozen=True):
+    """What a source on this machine is found by: environment, home folder, user number, what is piped in."""
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    home: Path | None = None
+    uid: int = 0
+    stdin: BinaryIO | None = None
+
+
 Connect: TypeAlias = Callable[[Repository], RepositoryClient]
 
 
@@ -80,6 +89,6 @@ class Opening(Struct, frozen=True):
     spool: SpoolSpace
     context: Context
     emit: Emit
-    stdin: BinaryIO | None = None
     connect: Connect | None = None
     keeps: bool = False
+    around: Surroundings = field(default_factory=Surroundings)

@@ -32,7 +32,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("*",),
         ("layout", "remote", "tars"),
         ("archive_images",),
-        ("docker_archive", "rewritten"),
+        ("docker_archive", "rewritten", "storage.*"),
         ("table",),
     ),
     # One blob, one tag, what a plan is; the push to one repository; to all of them; opening, planning and pushing.
@@ -41,7 +41,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("repository_push",),
         ("verify",),
         ("push",),
-        ("ahead", "replicate"),
+        ("ahead", "beforehand", "replicate"),
         ("pusher", "regions"),
         ("indexing", "machine", "unit"),
         ("editing",),
