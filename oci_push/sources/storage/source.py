@@ -64,7 +64,8 @@ class StorageSource(ImageReader):
         self._built: SingleFlight[str, Manifest] = SingleFlight()
         self._keeps = False
         self._made = Layers(self.name, opening.settings, opening.spool, opening.emit, lambda _: _hint())
-        self._stored = self._read_manifest(store, image, digest)
+        self._manifests = self._read_manifests(store, image, digest)
+        self._stored = self._manifests[0]
         config = self._stored.config
         assert config is not None  # noqa: S101  # every image manifest has one
         raw = store.data(image, str(config.digest), self._settings.limits.json_bytes)
@@ -116,13 +117,19 @@ class StorageSource(ImageReader):
     @property
     def elsewhere(self) -> tuple[Descriptor, ...]:
         """Return the compressed layers of an image that was pulled: their bytes are not kept."""
-        if {"compression", "level"} & self._settings.asked:
+        if {"compression", "level"} & self._settings.asked or self._pulled is None:
             return ()
+        return tuple(dict.fromkeys(self._pulled.layers))
+
+    @cached_property
+    def _pulled(self) -> Manifest | None:
+        """Return the manifest that the image came with, if it was pulled: its layers are not as they lie here."""
         diff_ids = {diff_id for diff_id, _ in self._layers}
-        layers = tuple(dict.fromkeys(self._stored.layers))
-        if any(one.digest in diff_ids or not rewriting.kind_of(one.media_type) for one in layers):
-            return ()  # it was built here, and its manifest names the layers as they lie here
-        return layers
+        for manifest in self._manifests:
+            kinds = [rewriting.kind_of(one.media_type) for one in manifest.layers if one.digest not in diff_ids]
+            if kinds and all(kinds) and len(kinds) == len(self._layers):
+                return manifest
+        return None
 
     @property
     def pulled_from(self) -> tuple[Repository, ...]:
@@ -130,8 +137,9 @@ class StorageSource(ImageReader):
         return tuple(dict.fromkeys(_repositories(self._image.names or ())))
 
     def keep_stored(self) -> None:
-        """Send the manifest as it is stored."""
-        self._keeps = True
+        """Send the manifest that the image came with."""
+        if self._pulled is not None:
+            self._stored, self._keeps = self._pulled, True
 
     def make(self, context: Context, tell: Tell) -> None:
         """Compress what is not known from an earlier run; the config is told of first, each layer once it is made."""
@@ -197,22 +205,32 @@ class StorageSource(ImageReader):
         except ValueError as problem:
             raise SourceError(f"{self.name}: its manifest cannot be changed: {problem}") from problem
 
-    def _read_manifest(self, store: Store, image: ImageRecord, digest: str) -> Manifest:
-        keys = [f"manifest-{digest}"] if digest and digest != image.digest else []
-        for key in (*keys, "manifest"):
+    def _read_manifests(self, store: Store, image: ImageRecord, digest: str) -> list[Manifest]:
+        """Return the manifests that are kept with the image, the one that is meant first.
+
+        There are several where what was built here has been pulled as well: images are the same by their config.
+        """
+        named = f"manifest-{digest}" if digest and digest != image.digest else "manifest"
+        others = sorted(key for key in image.big_data_digests or () if key.startswith("manifest-"))
+        found: list[Manifest] = []
+        for key in dict.fromkeys((named, "manifest", *(others if named == "manifest" else ()))):
             raw = store.data(image, key, media.MAX_MANIFEST_BYTES)
             if raw is None:
                 continue
             try:
-                found = Manifest.parse(raw)
+                one = Manifest.parse(raw)
             except ValueError as problem:
                 raise SourceError(f"{self.name}: its {key} cannot be used: {problem}", hint=_WRITE_OUT) from problem
-            if found.media_type in media.IMAGES:
+            if one.media_type in media.IMAGES and (not found or one.config == found[0].config):
+                found.append(one)
+            if found and named != "manifest":
                 return found
-        raise SourceError(
-            f"{self.name}: the store has no manifest of an image for it",
-            hint="an index of several images is pushed from where they are: podman manifest push, or oci-push index",
-        )
+        if not found:
+            raise SourceError(
+                f"{self.name}: the store has no manifest of an image for it",
+                hint="a list of several images is pushed by podman manifest push, or made by oci-push index create",
+            )
+        return found
 
     def _read_chain(self, image: ImageRecord) -> list[tuple[Place, LayerRecord]]:
         """Return the layers from the lowest to the highest; a layer may lie in another store than the one above."""
