@@ -32,6 +32,8 @@ class PlainUser:
         folder.mkdir(parents=True)
         self._env = clean_environment(folder)
         if os.geteuid() == 0:
+            # What coverage writes goes beside the project, where this user may not.
+            self._env = {key: value for key, value in self._env.items() if not key.startswith("COVERAGE_")}
             self._write_etc()
 
     def run(self, *words: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Output:

@@ -24,14 +24,20 @@ from oci_push.sources.storage import beneath
 
 _START_S = 20.0
 _NUMBER = struct.Struct("=i")
-_INSTEAD = "run it where these files may be read: buildah unshare oci-push …, or podman unshare oci-push …"
+INSTEAD = "run it where these files may be read: buildah unshare oci-push …, or podman unshare oci-push …"
 
 
 class NamespaceOpener:
-    """Open files as root of a user namespace; the child is started by the first question. Thread-safe."""
+    """Open files as root of a user namespace; the child is started by the first question. Thread-safe.
 
-    def __init__(self, name: str, env: Mapping[str, str], run_command: RunCommand) -> None:
+    `numbers` is the folder of ``subuid`` and ``subgid``.
+    """
+
+    def __init__(
+        self, name: str, env: Mapping[str, str], run_command: RunCommand, *, numbers: Path = Path("/etc")
+    ) -> None:
         self._name = name
+        self._numbers = numbers
         self._env = {key: value for key, value in env.items() if key == "LD_LIBRARY_PATH"}  # a Python may need it
         self._run_command = run_command
         self._lock = threading.Lock()
@@ -90,8 +96,11 @@ class NamespaceOpener:
 
     def _map(self, process: int) -> None:
         uid, gid, name = os.getuid(), os.getgid(), _name_of(os.getuid())
-        for program, own, path in (("newuidmap", uid, "/etc/subuid"), ("newgidmap", gid, "/etc/subgid")):
-            ranges = read_ranges(Path(path), name, uid)
+        for program, own, path in (
+            ("newuidmap", uid, self._numbers / "subuid"),
+            ("newgidmap", gid, self._numbers / "subgid"),
+        ):
+            ranges = read_ranges(path, name, uid)
             if not ranges:
                 raise self._refused(f"{path} gives {name or uid} no further numbers")
             words = ["0", str(own), "1"]
@@ -110,7 +119,7 @@ class NamespaceOpener:
     def _refused(self, why: str) -> SourceError:
         return SourceError(
             f"{self._name}: holds files of other users, and no user namespace can be had to read them: {why}",
-            hint=_INSTEAD,
+            hint=INSTEAD,
         )
 
 

@@ -28,7 +28,7 @@ from oci_push.sources.files import FileBody, unreadable
 from oci_push.sources.storage.location import Place
 
 _MOST_BYTES = 64 * 1024 * 1024
-_WAIT_S, _TELL_AFTER = 0.05, 40
+_WAIT_S, _TELL_AFTER = 0.05, 20
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _PLAIN_KEY = re.compile(r"[a-z0-9.]+")
 
@@ -92,6 +92,9 @@ def read_whole(path: Path, most: int) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except PermissionError as problem:
+        hint = "images of root and of each user are apart: run this as the one who built or pulled it"
+        raise SourceError(f"{path}: cannot be read ({problem.strerror})", hint=hint) from problem
     except OSError as problem:
         raise unreadable(str(path), problem) from problem
     try:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from functools import cached_property
 
-from oci_push.errors import ConfigError, SourceError
+from oci_push.errors import SourceError
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -103,12 +103,7 @@ class StorageSource(ImageReader):
         return self._settings.compression != "none" and not self._keeps
 
     def check_asked(self, platform: Platform | None) -> None:
-        """See, before long work, that the image can be as asked; raises `ConfigError`, for a platform `SourceError`."""
-        if self._settings.compression == "zstd" and self._settings.format == "docker":
-            raise ConfigError(
-                f"{self.name}: layers in zstd are asked for, which docker's manifests do not know",
-                hint="leave out --format docker, or --compression zstd",
-            )
+        """See, before long work, that the image is for `platform`; raises `SourceError`."""
         if platform is not None:
             found = read_platform(self._config)
             if found is None or not found.satisfies(platform):
@@ -275,4 +270,4 @@ def _repositories(names: tuple[str, ...]) -> Iterator[Repository]:
 
 
 def _hint() -> str:
-    return "the store is damaged: remove the image and build or pull it again"
+    return "the image was removed meanwhile, or is damaged: remove it, and build or pull it again"

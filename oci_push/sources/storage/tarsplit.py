@@ -23,7 +23,7 @@ from oci_push.sources.compress import Reader
 from oci_push.sources.files import FileBody, unreadable
 from oci_push.sources.settings import Limits
 from oci_push.sources.storage.beneath import MOST_AT_ONCE, MOST_BYTES, Beneath
-from oci_push.sources.storage.namespace import NamespaceOpener
+from oci_push.sources.storage.namespace import INSTEAD, NamespaceOpener
 
 _MOST_LINE_BYTES = 16 * 1024 * 1024
 """tar-split cuts padding into pieces of 1 MiB; a header is as long as its names and attributes."""
@@ -251,4 +251,6 @@ class TarReader:
             )
         if problem.errno in (errno.EINVAL, errno.ELOOP, errno.ENOTDIR):
             return SourceError(f"{layer.what}: {shown} is no regular file, and the image says it is", hint=_DAMAGED)
+        if self._is_refused:
+            return SourceError(f"{layer.what}: {shown}: cannot be read ({problem.strerror})", hint=INSTEAD)
         return unreadable(f"{layer.what}: {shown or layer.split}", problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,13 @@ from oci_push.events import Event, LogMessage, ignore
 from oci_push.model import media
 from oci_push.model.manifest import Manifest
 from oci_push.runtime.clock import SystemClock
+from oci_push.runtime.commands import Finished, RunCommand
 from oci_push.runtime.context import Context
 from oci_push.sources.base import ImageReader
 from oci_push.sources.settings import SourceSettings, Surroundings
 from oci_push.sources.storage.beneath import Beneath
 from oci_push.sources.storage.location import Place, find_places, parse_name
-from oci_push.sources.storage.namespace import read_ranges
+from oci_push.sources.storage.namespace import NamespaceOpener, read_ranges
 from oci_push.sources.table import GRAMMAR, open_source
 
 ONE, TWO = layer(1), layer(2, 9000)
@@ -546,3 +548,83 @@ def test_ranges_are_those_of_the_user_by_name_and_by_number(tmp_path: Path) -> N
     path.write_text("root:1:2\nme:100000:65536\n# a comment\n1000:300000:10\nme:bad:1\nme:5:0\n")
     assert read_ranges(path, "me", 1000) == [(100000, 65536), (300000, 10)]
     assert read_ranges(tmp_path / "none", "me", 1000) == []
+
+
+class Mapper:
+    """Map a child's numbers as newuidmap and newgidmap do, as far as a test may: its own user, and for root all."""
+
+    def __init__(self, code: int = 0) -> None:
+        self.calls: list[list[str]] = []
+        self.code = code
+
+    def __call__(self, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Finished:
+        """Write what is asked for."""
+        self.calls.append(list(argv))
+        program, process, *numbers = argv
+        if self.code:
+            return Finished(self.code, b"", b"newuidmap: uid range [0-1) -> [0-1) not allowed\n")
+        if program == "newgidmap" and os.geteuid() != 0:
+            Path(f"/proc/{process}/setgroups").write_text("deny")
+        numbers = numbers if os.geteuid() == 0 else numbers[:3]
+        ranges = [" ".join(numbers[at : at + 3]) for at in range(0, len(numbers), 3)]
+        name = "uid_map" if program == "newuidmap" else "gid_map"
+        Path(f"/proc/{process}/{name}").write_text("\n".join(ranges))
+        return Finished(0)
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> Path:
+    """Write which further numbers this user has."""
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    for name in ("subuid", "subgid"):
+        (folder / name).write_text(f"{os.getuid()}:2000000:65536\n{os.getuid()}:3000000:10\n")
+    return folder
+
+
+def test_a_child_in_a_namespace_opens_many_files_with_one_question(tmp_path: Path, numbers: Path) -> None:
+    (tmp_path / "d").mkdir()
+    for number in range(50):
+        (tmp_path / "d" / str(number)).write_text(f"file {number}")
+    (tmp_path / "s").symlink_to("/etc/passwd")
+    mapper = Mapper()
+    opener = NamespaceOpener("it", {}, mapper, numbers=numbers)
+    names = [*(f"d/{number}".encode() for number in range(50)), b"none", b"s", b"../x"]
+    said, opened = opener.open_each(os.fsencode(tmp_path), names)
+    assert [os.read(one, 99) for one in opened] == [f"file {number}".encode() for number in range(50)]
+    assert said == [0] * 50 + [errno.ENOENT, errno.EINVAL, errno.EINVAL]
+    for one in opened:
+        os.close(one)
+    assert opener.open_each(os.fsencode(tmp_path / "none"), [b"a", b"b"]) == ([errno.ENOENT] * 2, [])
+    opener.close()
+    opener.close()
+    assert [one[0] for one in mapper.calls] == ["newuidmap", "newgidmap"]
+    assert mapper.calls[0][2:] == [
+        *("0", str(os.getuid()), "1"),
+        *("1", "2000000", "65536"),
+        *("65537", "3000000", "10"),
+    ]
+
+
+def no_program(argv: Sequence[str], stdin: bytes, timeout_s: float) -> Finished:
+    raise FileNotFoundError
+
+
+@pytest.mark.parametrize(
+    ("run_command", "why"), [(Mapper(1), "not allowed"), (no_program, "newuidmap is not installed")]
+)
+def test_without_a_namespace_it_says_where_to_run_it(
+    run_command: RunCommand, why: str, numbers: Path, tmp_path: Path
+) -> None:
+    opener = NamespaceOpener("it", {}, run_command, numbers=numbers)
+    with pytest.raises(SourceError, match=why) as caught:
+        opener.open_each(os.fsencode(tmp_path), [b"a"])
+    assert "buildah unshare oci-push" in str(caught.value.hint)
+    opener.close()
+
+
+def test_who_has_no_further_numbers_is_told_where_they_are_given(tmp_path: Path) -> None:
+    opener = NamespaceOpener("it", {}, Mapper(), numbers=tmp_path)
+    with pytest.raises(SourceError, match="subuid gives"):
+        opener.open_each(os.fsencode(tmp_path), [b"a"])
+    opener.close()
