@@ -21,16 +21,30 @@ def many_images(store: StoreWriter) -> None:
         file.truncate(1024 * MIB)
 
 
+def many_records(store: StoreWriter) -> None:
+    """Write a list of 330,000 images, as many as may be."""
+    (store.root / "overlay-images/images.json").write_text(
+        json.dumps([{"id": f"a{number}"} for number in range(330_000)])
+    )
+
+
+def more_records(store: StoreWriter) -> None:
+    """Write a list of 400,000 images."""
+    (store.root / "overlay-images/images.json").write_text(
+        json.dumps([{"id": f"a{number}"} for number in range(400_000)])
+    )
+
+
 def deep(store: StoreWriter) -> None:
     """Write a list of layers that is nested half a million times."""
     (store.root / "overlay-layers/layers.json").write_text("[" * 500_000)
 
 
 def long_split(store: StoreWriter) -> None:
-    """Write a tar-split of 400 MiB in 400 KB that is not this layer's."""
+    """Write a tar-split of 160 MiB in 160 KB that is not this layer's."""
     line = json.dumps(raw(bytes(60_000))).encode() + b"\n"
     split = store.split(store.layers[0]["id"])
-    split.write_bytes(gzip.compress(line * 520, 6) * 10)
+    split.write_bytes(gzip.compress(line * 520, 6) * 4)
 
 
 def endless_line(store: StoreWriter) -> None:
@@ -49,7 +63,9 @@ def large_config(store: StoreWriter) -> None:
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (many_images, "more than 67108864"),
+        (many_images, "more than 33554432"),
+        (many_records, "no such image"),
+        (more_records, "too many values"),
         (deep, "is damaged"),
         (long_split, "layer has diff_id"),
         (endless_line, "has a line of more than"),

@@ -20,7 +20,8 @@ _WHOLE_ID = re.compile(r"[0-9a-f]{64}")
 
 def find_image(stores: Sequence[Store], name: str) -> tuple[Store, ImageRecord]:
     """Return the image that `name` means, of the first store that has it; raises `SourceError`."""
-    for found in (_named(stores, name), _by_id(stores, name), _under_any_registry(stores, name)):
+    for look in (_named, _by_id, _under_any_registry):
+        found = look(stores, name)
         distinct = {image.id: (store, image) for store, image in reversed(found)}
         if len(distinct) > 1:
             told = listing(f"{label(image)} ({image.id[:12]})" for _, image in found)

@@ -27,7 +27,9 @@ from oci_push.runtime.context import Context
 from oci_push.sources.files import FileBody, unreadable
 from oci_push.sources.storage.location import Place
 
-_MOST_BYTES = 64 * 1024 * 1024
+_MOST_BYTES = 32 * 1024 * 1024
+_MOST_MARKS = 1_000_000
+"""Braces, commas and colons in one list, which bound the memory that it takes; a layer has some 25."""
 _WAIT_S, _TELL_AFTER = 0.05, 20
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _PLAIN_KEY = re.compile(r"[a-z0-9.]+")
@@ -109,9 +111,11 @@ def read_whole(path: Path, most: int) -> bytes | None:
 
 
 def _records(path: Path, kind: type[Record]) -> list[Record]:
-    raw = read_whole(path, _MOST_BYTES)
+    raw = read_whole(path, _MOST_BYTES) or b""
+    if sum(map(raw.count, (b"{", b"[", b",", b":"))) > _MOST_MARKS:
+        raise SourceError(f"{path}: holds too many values")
     try:
-        found = msgspec.json.decode(raw, type=list[kind] | None) if raw and raw.strip() else None  # type: ignore[valid-type]
+        found = msgspec.json.decode(raw, type=list[kind] | None) if raw.strip() else None  # type: ignore[valid-type]
     except (msgspec.DecodeError, RecursionError) as problem:
         raise SourceError(f"{path}: is damaged ({problem})", hint="podman system check may repair it") from problem
     for one in found or ():
