@@ -70,12 +70,7 @@ def find_stored(
             errors.append(error)
             continue
         if missing:
-            emit(
-                LogMessage(
-                    f"note: {source.name}: {missing} of its {len(work.blobs)} layers are not at "
-                    f"{work.target.repository} as they were pulled: all are compressed anew, and the digest is another"
-                )
-            )
+            emit(LogMessage(_why_not(source, work, missing)))
             return {}
         sent.seconds = context.clock.monotonic() - began
         found[number] = sent
@@ -85,6 +80,15 @@ def find_stored(
     for number, sent in found.items():
         _tell(works[number], sent, emit)
     return {(works[n].target.endpoint, works[n].target.repository): sent for n, sent in found.items()}
+
+
+def _why_not(source: ImageReader, work: RepositoryPlan, missing: int) -> str:
+    said = (
+        f"note: {source.name}: {missing} of its {len(work.blobs)} layers are not at {work.target.repository} "
+        "as they were pulled: all are compressed anew, and the digest is another"
+    )
+    origin = next(iter(source.pulled_from), None)
+    return f"{said}; pushed from docker://{origin} itself it stays" if origin is not None else said
 
 
 def _near(source: ImageReader, work: RepositoryPlan, clients: RegistryClients) -> tuple[Repository, ...]:

@@ -264,9 +264,11 @@ class StorageSource(ImageReader):
 def _repositories(names: tuple[str, ...]) -> Iterator[Repository]:
     for name in names:
         try:
-            yield Reference.parse(name).repository
+            found = Reference.parse(name).repository
         except ValueError:
             continue
+        if found.host != "localhost":  # that of what was built here
+            yield found
 
 
 def _hint() -> str:
