@@ -116,7 +116,7 @@ def _records(path: Path, kind: type[Record]) -> list[Record]:
         raise SourceError(f"{path}: holds too many values")
     try:
         found = msgspec.json.decode(raw, type=list[kind] | None) if raw.strip() else None  # type: ignore[valid-type]
-    except (msgspec.DecodeError, RecursionError) as problem:
+    except (msgspec.DecodeError, ValueError, RecursionError) as problem:
         raise SourceError(f"{path}: is damaged ({problem})", hint="podman system check may repair it") from problem
     for one in found or ():
         if not _SAFE.fullmatch(one.id):

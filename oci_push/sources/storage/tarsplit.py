@@ -227,7 +227,7 @@ class TarReader:
             else:
                 try:
                     yield from decoder.decode_lines(rest + lines)
-                except msgspec.DecodeError as problem:
+                except (msgspec.DecodeError, ValueError) as problem:
                     raise SourceError(f"{body.what}: is damaged ({problem})", hint=_DAMAGED) from problem
                 rest = after
             if len(rest) > _MOST_LINE_BYTES:
