@@ -25,10 +25,9 @@ _FILES = ("passwd", "subuid", "subgid")
 class PlainUser:
     """Run programs as the user; `folder` is its home, and all that it keeps is below."""
 
-    def __init__(self, folder: Path, *, has_further_numbers: bool = True) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._etc = folder.with_name(f"{folder.name}-etc")
-        self._has_further = has_further_numbers
         folder.mkdir(parents=True)
         self._env = clean_environment(folder)
         if os.geteuid() == 0:
@@ -64,13 +63,16 @@ class PlainUser:
         if os.geteuid() != 0:
             self.run("buildah", "unshare", "rm", "-rf", self.folder / ".local")
 
+    def set_further(self, count: int) -> None:
+        """Give the user so many further numbers, or none; only for root."""
+        for name in ("subuid", "subgid"):
+            (self._etc / name).write_text(f"plain:{_FURTHER}:{count}\n" if count else "")
+
     def _write_etc(self) -> None:
         self._etc.mkdir()
         passwd = Path("/etc/passwd").read_text()
-        further = f"plain:{_FURTHER}:65536\n" if self._has_further else ""
         (self._etc / "passwd").write_text(f"{passwd}plain:x:{_NUMBER}:{_NUMBER}::{self.folder}:/bin/sh\n")
-        for name in ("subuid", "subgid"):
-            (self._etc / name).write_text(further)
+        self.set_further(65536)
 
     def _mounts(self) -> list[str]:
         lines = [f"mount --bind {shlex.quote(str(self._etc / name))} /etc/{name}" for name in _FILES]

@@ -56,7 +56,6 @@ class StorageSource(ImageReader):
     ) -> None:
         super().__init__(opening.spec.text, opening.spool)
         self._settings = opening.settings
-        self._emit = opening.emit
         self._stores = stores
         self._image = image
         env = opening.around.env
