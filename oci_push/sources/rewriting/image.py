@@ -105,6 +105,20 @@ class RewrittenImage(ImageReader):
         return self._inner.compresses
 
     @property
+    def elsewhere(self) -> tuple[Descriptor, ...]:
+        """Return what the source cannot give as it was stored, unless it is compressed anew anyway."""
+        return self._inner.elsewhere if self._recompression is None else ()
+
+    @property
+    def pulled_from(self) -> tuple[Repository, ...]:
+        """Return where the source says that it came from."""
+        return self._inner.pulled_from
+
+    def keep_stored(self) -> None:
+        """Change the image as it was stored."""
+        self._inner.keep_stored()
+
+    @property
     def changed(self) -> Changed | None:
         """Return what came of the changes, when `root` has been read; ``None`` where the digest is the same."""
         return self._changed
