@@ -168,8 +168,8 @@ class Session:
         return _ONCE if self._is_away else policy
 
     def gave_up(self, error: OciPushError) -> None:
-        """Remember that something was tried as often as it may be, and that nothing answers or only failures do."""
-        if error.transient and error.attempts > 1:
+        """Remember that all tries were for nothing: nothing answers, or failures do that are more than a pace."""
+        if error.transient and error.attempts > 1 and not isinstance(error, RateLimitedError):
             self._is_away = True
 
     def note_speed(self, bytes_per_s: float) -> None:
@@ -371,13 +371,15 @@ class Session:
             # What a TLS port says to plain http; to a HEAD it says so without a word.
             hint = "if this registry speaks TLS, give --ca-file or --skip-tls-verify, or plain_http: false"
             error = error.with_hint(hint)
-        now = context.clock.monotonic()
-        if isinstance(error, RateLimitedError) or error.retry_after_s is not None:
-            self.limiter.slow_down(now)
-        if error.retry_after_s is not None and error.retry_after_s <= self._settings.call_retry.server_cap_s:
-            self.limiter.hold_until(now + error.retry_after_s)
-        elif error.retry_after_s is not None:  # nobody waits, not even who only looks
-            error = error.with_hint(error.hint or _FAR_OFF)
+        asked = error.retry_after_s
+        if asked is None and isinstance(error, RateLimitedError):  # the pace is one for all: all wait a little
+            asked = self._settings.call_retry.base_s
+        if asked is None:
+            return error
+        self.limiter.slow_down(now := context.clock.monotonic())
+        if asked > self._settings.call_retry.server_cap_s:  # nobody waits, not even who only looks
+            return error.with_hint(error.hint or _FAR_OFF)
+        self.limiter.hold_until(now + asked)
         return error
 
     def _pass_on(self, reply: Reply) -> None:
