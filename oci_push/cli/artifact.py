@@ -66,7 +66,7 @@ def artifact_push(
         said.check(one.path for one in asked.files)
         kind, made = files.check_type(artifact_type), files.created(env)
         with looking.looking(context, access, repositories=[asked.destination.repository]) as look:
-            done, result = push_files(look, asked, kind, said, made)
+            done, result = push_files(look, asked, kind, said, made, "--type")
         if as_json:
             say_form(done)
         else:

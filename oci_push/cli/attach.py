@@ -54,7 +54,7 @@ def attach(
                 )
                 for one in specs
             ]
-            done, results = attach_files(look, named, wanted, asked)
+            done, results = attach_files(look, named, wanted, asked, "--type")
         if as_json:
             say_form(done)
         for one in results:

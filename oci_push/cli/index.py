@@ -11,6 +11,7 @@ from oci_push.api import parse_destinations, this_environment
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
 from oci_push.cli.edits import NewTag, pairs, show_change, show_stored
+from oci_push.cli.files import check_type
 from oci_push.cli.looking import Access, TransferAccess
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_bytes, say_form
@@ -77,6 +78,7 @@ def create(
     def work(context: Context) -> int:
         (target,) = parse_destinations([destination], [])
         annotations = pairs(annotation or (), "--annotation", removal=False)
+        kind = check_type(artifact_type, "--artifact-type")
         asked = {"--annotation": annotation, "--artifact-type": artifact_type, "--subject": subject}
         for name in (name for name, value in asked.items() if docker and value):
             raise ConfigError(
@@ -85,7 +87,7 @@ def create(
         about = naming.subject_of(subject, target.repository) if subject else None
         with _working(context, access, target.repository, references, is_quiet=quiet or as_json) as run:
             parts = run.take(platform or (), nested=nested)
-            draft = run.draft(parts, docker=docker, annotations=annotations, artifact_type=artifact_type, about=about)
+            draft = run.draft(parts, docker=docker, annotations=annotations, artifact_type=kind, about=about)
             if dry_run:
                 return _show_draft(draft)
             brought = run.bring(parts, draft)

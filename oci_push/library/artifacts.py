@@ -65,12 +65,15 @@ def attach(
 
 
 def attach_files(
-    looker: Looker, named: Reference, platform: Platform | None, asked: Sequence[Attachment]
+    looker: Looker, named: Reference, platform: Platform | None, asked: Sequence[Attachment], option: str = ""
 ) -> tuple[Attaching, tuple[AttachedResult, ...]]:
-    """Attach files to an image that is there; what goes wrong with one is in its result."""
+    """Attach files to an image that is there; what goes wrong with one is in its result.
+
+    `option` is the command's that says what an artifact is, for hints.
+    """
     context = looker.context
     with looker.spool() as spool:
-        contents = read_attachments(context, asked, spool, looker.pusher.reading.limits)
+        contents = read_attachments(context, asked, spool, looker.pusher.reading.limits, option)
         target = looker.pusher.target(named.repository, ())
         looker.client(named.repository, push=True)
         with looker.pusher.open(f"docker://{named}", context) as image:
@@ -139,7 +142,7 @@ class ArtifactWish(Struct, frozen=True):
 
 
 def push_files(
-    looker: Looker, asked: ArtifactWish, kind: str, said: Annotations, created: str = ""
+    looker: Looker, asked: ArtifactWish, kind: str, said: Annotations, created: str = "", option: str = ""
 ) -> tuple[ArtifactPush, PushResult]:
     """Push one artifact; what goes wrong is in the result. `created` is when it was made, by RFC 3339."""
     context = looker.context
@@ -148,7 +151,7 @@ def push_files(
         layers = [
             read_layer(context, one, title_of(one.path), spool, limits, said.files.get(one.path)) for one in asked.files
         ]
-        content = content_of(layers, kind, said, created, ", ".join(one.path for one in asked.files))
+        content = content_of(layers, kind, said, created, ", ".join(one.path for one in asked.files), option)
         target = looker.pusher.target(asked.destination.repository, asked.destination.tags)
         looker.client(asked.destination.repository, push=True)
         subject = None

@@ -94,7 +94,7 @@ def blob_put(
 def store_blob(looker: Looker, target: Repository, body: Body, wanted: Digest | None, what: str) -> BlobStored:
     """Store a body as a blob; `what` it is called where it is not what is `wanted`."""
     blob = raw.described(looker.context, body, wanted, what)
-    is_sent = raw.put_blob(looker.context, looker.client(target, push=True), blob, body)
+    is_sent = raw.put_blob(looker.context, looker.client(target, push=True), blob, body, what)
     return BlobStored(VERSION, target, blob.digest, blob.size, "uploaded" if is_sent else "exists")
 
 

@@ -44,7 +44,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("*",),
         ("layout", "remote", "tars"),
         ("archive_images", "folders", "mirrored"),
-        ("artifact_files", "docker_archive", "rewriting.*"),
+        ("artifact_files", "docker_archive", "rewriting.*", "storage.*"),
         ("table",),
     ),
     # One blob, one tag, what a plan is; the push to one repository; to all of them; opening, planning and pushing;
@@ -54,7 +54,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("repository_push",),
         ("artifacts.attach", "verify"),
         ("push",),
-        ("ahead", "replicate"),
+        ("ahead", "beforehand", "replicate"),
         ("pusher", "regions"),
         ("artifacts.push", "editing.index_children", "machine", "unit"),
         ("copying.*", "editing.image", "saving.*"),
