@@ -85,6 +85,16 @@ def test_a_function_is_called_as_its_command() -> None:
     assert {name for name in named if not name.startswith("plan")} - words == set()
 
 
+def test_for_asyncio_there_are_the_same_functions_and_nothing_is_loaded_for_them_before() -> None:
+    assert [name for name in dir(oci_push.aio) if not name.startswith("__")] == FUNCTIONS
+    assert oci_push.aio.__file__ is not None
+    found = ast.walk(ast.parse(Path(oci_push.aio.__file__).read_text()))
+    told = {one.targets[0].id for one in found if isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name)}
+    assert set(FUNCTIONS) <= told  # what type checkers see
+    code = "import sys, oci_push.aio; assert 'oci_push.library.images' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 def test_no_function_hides_a_part_of_the_package() -> None:
     assert oci_push.__file__ is not None
     parts = {path.stem for path in Path(oci_push.__file__).parent.iterdir()}
