@@ -44,8 +44,10 @@ def explain(
     def work(context: Context) -> int:
         # Somebody waits at the prompt: a registry that is away is said to be, not waited for.
         common = connection.common(retries=1)
-        target = targets.of_family(targets.image_target(reference, targets.read_config(connection)), family)
-        with common.pusher(context, LineRenderer(quiet=True)) as pusher:
+        config = targets.read_config(connection)
+        target = targets.as_described(targets.image_target(reference, config), config)
+        target = targets.of_family(target, family)
+        with common.pusher(context, LineRenderer(quiet=True), hosts=(target.endpoint.host,)) as pusher:
             explained = _explain(pusher, target, context)
         if as_json:
             say_json(explained.to_json())

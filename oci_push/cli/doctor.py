@@ -60,8 +60,10 @@ def doctor(
                 raise ConfigError(f"--{given[0].replace('_', '-')} has no effect without a registry", hint="name one")
             return _examine_machine(context, as_json=as_json)
         common = connection.common(username=username, password_stdin=password_stdin, no_memory=no_memory)
-        named = targets.of_family(targets.image_target(reference, targets.read_config(connection)), family)
-        with common.pusher(context, LineRenderer(quiet=as_json)) as pusher:
+        config = targets.read_config(connection)
+        named = targets.as_described(targets.image_target(reference, config), config, with_login=not username)
+        named = targets.of_family(named, family)
+        with common.pusher(context, LineRenderer(quiet=as_json), hosts=(named.endpoint.host,)) as pusher:
             endpoint = pusher.endpoint(named.repository(SCRATCH), named.endpoint)
             identity = examine_identity(pusher.clients, endpoint, context)
             try:

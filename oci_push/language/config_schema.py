@@ -17,6 +17,7 @@ PROVIDER_ALIASES = {"standard": "other", "docker": "other", "google": "gcr"}
 _TEXT = PlainText()
 _FLAG = Boolean(variable=False, words="be true or false")
 _TEXTS: Items[str] = Items(_TEXT)
+_RATE = PlainText(pattern=r"^[0-9]+(\.[0-9]+)?$", words="be a number")
 
 OIDC: Fields[None] = Fields(
     {
@@ -104,6 +105,14 @@ REGISTRY: Fields[None] = Fields(
         "cert": Field(_TEXT, "File with the certificate that we show."),
         "key": Field(_TEXT, "File with the key of that certificate."),
         "address": Field(_TEXT, "HOST[:PORT] to connect to in place of the domain."),
+        "requests_per_second": Field(_RATE, "At most so many requests a second to it."),
+        "chunk_size": Field(_TEXT, "At most so many bytes of a blob in one request: 16m, 100m."),
+        "mount": Field(_TEXT, "From where blobs may be mounted: off, namespace, any, or repositories.", default="any"),
+        "user_agent": Field(_TEXT, "What requests say that they are sent by."),
+        "headers": Field(
+            Entries[None](_TEXT, words="map names of headers to values"),
+            "Sent with every request to it; a value that is secret better as ${NAME}.",
+        ),
     },
     words="a registry is a mapping with name, provider and domain",
     is_cased=True,

@@ -18,6 +18,9 @@ T = TypeVar("T")
 MAX_BODY_BYTES = 5 * 1024 * 1024
 """Largest answer read into memory: a manifest at its limit of 4 MiB and some room."""
 
+SMALL_BYTES = 64 * 1024
+"""A body up to this size travels as fast as a request without one."""
+
 
 class Body(Protocol):
     """Bytes to send that can be opened again for each attempt; `size` is their exact number."""
@@ -107,6 +110,16 @@ class Call(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return repr_without(self, "headers")
+
+    @property
+    def is_urgent(self) -> bool:
+        """Return whether it does not wait for its turn: what cleans up would never happen."""
+        return self.urgent or self.method == "DELETE"
+
+    @property
+    def is_small(self) -> bool:
+        """Return whether it takes a round trip and little more."""
+        return self.body is None or self.body.size <= SMALL_BYTES
 
 
 class Reply(Struct, frozen=True):

@@ -120,6 +120,10 @@ class ManagementApi(Protocol):
         """Return whether this registry links blobs across its repositories."""
         ...
 
+    def keeps_tag(self, context: Context, repository: Repository, tag: str) -> bool | None:
+        """Return whether a tag that is there may not be moved; ``None`` when that is not to be learnt."""
+        ...
+
     def explain(self, context: Context, repository: Repository, error: OciPushError) -> OciPushError:
         """Return a better error for one that the distribution API left vague, or the same."""
         ...

@@ -23,6 +23,7 @@ from oci_push.registry.capabilities import LearntCapabilities
 from oci_push.registry.in_flight import InFlight
 from oci_push.registry.referrers_list import ReferrersList
 from oci_push.registry.repository import ClientSettings, RepositoryClient
+from oci_push.registry.seen import SeenHere
 from oci_push.registry.upload_store import UploadStore
 from oci_push.runtime.cache import Cache, NoCache
 from oci_push.runtime.commands import RunCommand, no_command
@@ -30,7 +31,7 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.transport.credentials import CredentialProvider, FixedCredential
-from oci_push.transport.limits import Bandwidth, ConcurrencyLimiter
+from oci_push.transport.limits import Bandwidth, ConcurrencyLimiter, Rate
 from oci_push.transport.redirects import origin
 from oci_push.transport.session import Session
 from oci_push.transport.settings import TransportSettings
@@ -68,8 +69,10 @@ class RegistryClients:
         self._shared = ClientSettings(settings.call_retry, blob_retry, random, emit, cache, upload_store)
         self._mount = mount
         self._in_flight = InFlight()
+        self._seen: SingleFlight[tuple[RegistryEndpoint, Repository], SeenHere] = SingleFlight()
         self._bandwidth = Bandwidth(settings.limit_bytes_per_s)
         self._limiters: SingleFlight[str, ConcurrencyLimiter] = SingleFlight()
+        self._rates: SingleFlight[str, Rate] = SingleFlight()
         self._sessions: SingleFlight[RegistryEndpoint, Session] = SingleFlight()
         self._listings: SingleFlight[str, ReferrersList] = SingleFlight()
         self._learnt: SingleFlight[str, LearntCapabilities] = SingleFlight()
@@ -93,6 +96,7 @@ class RegistryClients:
             self.cloud_services(endpoint).management,
             self._listings.get(endpoint.host, ReferrersList),
             self._in_flight if self.can_mount(endpoint) else None,
+            self._seen.get((endpoint, repository), SeenHere),
         )
 
     def want(
@@ -135,6 +139,8 @@ class RegistryClients:
             session.close()
 
     def _open(self, endpoint: RegistryEndpoint) -> Session:
+        near, spare = self._settings.near_requests, self._settings.spare_requests
+        per_s = endpoint.traffic.requests_per_s
         provider = find_family(endpoint.host, endpoint.family)
         given = FixedCredential(endpoint.credential) if endpoint.credential else None
         credentials = self._renewing(endpoint) or given or self.cloud_services(endpoint).credentials
@@ -147,8 +153,9 @@ class RegistryClients:
             self._emit,
             credentials,
             provider.hints,
-            limiter=self._limiters.get(endpoint.host, lambda: ConcurrencyLimiter(self._settings.near_requests)),
+            limiter=self._limiters.get(endpoint.host, lambda: ConcurrencyLimiter(near, spare)),
             bandwidth=self._bandwidth,
+            rate=self._rates.get(endpoint.host, lambda: Rate(per_s)) if per_s else None,
         )
 
     def _cloud(self, endpoint: RegistryEndpoint) -> Cloud:
@@ -169,7 +176,8 @@ class RegistryClients:
         host = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
         outside = RegistryEndpoint(host, tls=TlsConfig(plain_http=scheme == "http"))
         if where == origin(f"{endpoint.scheme}://{endpoint.host}"):
-            outside = replace(outside, tls=replace(endpoint.tls, plain_http=scheme == "http"), address=endpoint.address)
+            tls = replace(endpoint.tls, plain_http=scheme == "http")
+            outside = replace(outside, tls=tls, address=endpoint.address, traffic=endpoint.traffic)
         key = (outside, call.is_public)
         return self._outside.get(key, lambda: self._open_outside(*key)).fetch(context, call)
 
@@ -188,6 +196,7 @@ class RegistryClients:
                 find=lambda name: self._shared.cache.find_capability(host, name),
                 note=lambda name, value: self._shared.cache.remember_capability(host, name, value),
                 lasts=self._shared.upload_store is not None,
-                mount=self._mount,
+                mount=self._mount and not (endpoint.traffic.mounts and endpoint.traffic.mounts.is_off),
+                chunk_bytes=endpoint.traffic.chunk_bytes,
             ),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from oci_push.errors import ContentMismatchError
@@ -62,6 +62,23 @@ class ImageReader(ABC):
         """Return what came of changes made to the image, once `root` has been read; ``None`` where there were none."""
         return None
 
+    @property
+    def elsewhere(self) -> tuple[Descriptor, ...]:
+        """Return blobs of the image as it was stored that cannot be read here; none where all can.
+
+        Where every target has them, `keep_stored` is called before anything is read, and the image keeps its digest.
+        """
+        return ()
+
+    @property
+    def pulled_from(self) -> tuple[Repository, ...]:
+        """Return the repositories that the blobs of `elsewhere` may have come from."""
+        return ()
+
+    def keep_stored(self) -> None:
+        """Let the image go out as it was stored: its targets have the blobs of `elsewhere`."""
+        return
+
     def check_asked(self, platform: Platform | None) -> None:
         """See, before long work, that the image can be as asked; raises `ConfigError`, for a platform `SourceError`."""
         return
@@ -97,13 +114,23 @@ def tell_nobody(blob: Descriptor) -> None:
     """Tell nobody: what `ImageReader.make` does when its blobs are asked for later."""
 
 
-def verified(body: Body, descriptor: Descriptor, what: str) -> Iterator[bytes | memoryview]:
-    """Return the blocks of `body` and raise `ContentMismatchError` at the end if they are not `descriptor`'s."""
+def verified(
+    body: Body, descriptor: Descriptor, what: str, before: Iterable[bytes] = ()
+) -> Iterator[bytes | memoryview]:
+    """Return the blocks of `body`, and raise `ContentMismatchError` when they turn out not to be `descriptor`'s.
+
+    `before` are its first bytes where somebody has them already; they count and are not returned.
+    """
     running = descriptor.digest.new_hash()
     size = 0
-    for block in body.blocks():
+    for known in before:
+        running.update(known)
+        size += len(known)
+    for block in body.blocks(size):
         running.update(block)
         size += len(block)
+        if size > descriptor.size:
+            raise ContentMismatchError(f"{what}: more bytes found than the {descriptor.size} its manifest says")
         yield block
     if size != descriptor.size:
         raise ContentMismatchError(f"{what}: {size} bytes found, its manifest says {descriptor.size}")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import images
 from program import program
+from stores import StoreWriter
 
 from oci_push.sandbox.server import RehearsalRegistry
 
@@ -41,6 +42,9 @@ class PageFolder:
         layer = images.layer(1)
         archive = images.docker_archive(("layer.tar", layer), config=images.config_of(layer), paths=["layer.tar"])
         (folder / "image.tar").write_bytes(archive)
+        StoreWriter(folder / "store").add(layer, names=("localhost/app:latest",))
+        self.storage = folder / "storage.conf"
+        self.storage.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/store"\n')
         (folder / "pipeline.yml").write_text(PIPELINE)
         described = "".join(
             f"  - {{name: {host!r}, domain: {host!r}, address: {registry.address!r}, plain_http: true}}\n"
@@ -66,7 +70,8 @@ class PageFolder:
             done = self._piped(words[1:])
         else:
             stdin = self._stdin(match["left"] or "", match["read"] or "")
-            done = program(*words[1:], cwd=self.folder, code=None, stdin=stdin, OCI_PUSH_CONFIG=str(self.config))
+            env = {"OCI_PUSH_CONFIG": str(self.config), "CONTAINERS_STORAGE_CONF": str(self.storage)}
+            done = program(*words[1:], cwd=self.folder, code=None, stdin=stdin, **env)
         self.code = done.returncode
         if match["write"]:
             (self.folder / match["write"].strip()).write_text(done.stdout)
