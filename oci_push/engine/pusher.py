@@ -34,6 +34,7 @@ from oci_push.model.source import SourceSpec
 from oci_push.model.traffic import Traffic
 from oci_push.providers.base import complete
 from oci_push.providers.families import find_family
+from oci_push.providers.job_logins import find_job_login
 from oci_push.registry.clients import RegistryClients
 from oci_push.registry.repository import RepositoryClient
 from oci_push.registry.upload_store import UploadStore
@@ -108,9 +109,8 @@ class Pusher:
         self._options = options
         self._emit = emit
         self._around = Surroundings(env, home, this_environment.uid, this_environment.stdin)
-        self._logins = AuthFiles.discover(
-            env, home=home, uid=this_environment.uid, run_command=command_runner(env, context.clock), emit=emit
-        )
+        run_command = command_runner(env, context.clock)
+        self._logins = AuthFiles.discover(env, home=home, uid=this_environment.uid, run_command=run_command, emit=emit)
         folder = memory_folder(env, home) if options.remember else None
         self._memory: Cache = NoCache()
         if folder:
@@ -133,6 +133,7 @@ class Pusher:
             upload_store=UploadStore(self._memory, folder) if lasts and folder else None,
             mount=options.mount,
             renewing=self._renewing.get,
+            run_command=run_command,
         )
 
     def close(self) -> None:
@@ -159,7 +160,7 @@ class Pusher:
         return self._registries.get(registry)
 
     def endpoint(self, repository: Repository, given: RegistryEndpoint | None = None) -> RegistryEndpoint:
-        """Decide how a repository's registry is reached: given, configured, or found in files."""
+        """Decide how a repository's registry is reached: given, configured, found in files, or as this job."""
         endpoint = given or self._options.endpoints.get(repository.host) or RegistryEndpoint(repository.host)
         has_own = endpoint.is_alone or endpoint.identity is not None
         given_login = self._options.credential if self._options.login_host in ("", repository.host) else None
@@ -170,13 +171,13 @@ class Pusher:
             credential = found.credential if found else None
         if credential is not None:
             credential = complete(credential, find_family(repository.host, endpoint.family))
-        tls = endpoint.tls
-        if tls == TlsConfig():
-            tls = self._options.tls
+        tls = self._options.tls if endpoint.tls == TlsConfig() else endpoint.tls
         folders = certificate_folders(self._around.env, self._around.home)
         tls = add_certificates(tls, repository.host, folders, self._tell_once)
         traffic = endpoint.traffic_with(self._options.traffic)
         endpoint = replace(endpoint, credential=credential, tls=tls, traffic=traffic)
+        if credential is None and not has_own:
+            return replace(endpoint, credential=find_job_login(endpoint, self._around.env))
         if found is not None and found.kind != "auths" and credential is not None:
             from oci_push.engine.renewed_logins import renewed
 
