@@ -80,7 +80,7 @@ def artifact_push(
                     read_layer(context, one, title_of(one.path), spool, reading.limits, said.files.get(one.path))
                     for one in specs
                 ]
-                content = content_of(layers, kind, said, made, ", ".join(one.path for one in specs))
+                content = content_of(layers, kind, said, made, ", ".join(one.path for one in specs), "--type")
                 target = look.pusher.target(destination.repository, destination.tags)
                 look.client(destination.repository, push=True)
                 image = content.about(_descriptor(look, context, about, wanted))

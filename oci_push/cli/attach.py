@@ -60,7 +60,7 @@ def attach(
                     )
                     for one in specs
                 ]
-                contents = read_attachments(context, asked, spool, reading.limits)
+                contents = read_attachments(context, asked, spool, reading.limits, "--type")
                 target = look.pusher.target(named.repository, ())
                 look.client(named.repository, push=True)
                 with look.pusher.open(f"docker://{named}", context) as image:

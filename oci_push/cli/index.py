@@ -14,6 +14,7 @@ from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
 from oci_push.cli.conversion import read_platforms
 from oci_push.cli.edits import NewTag, pairs, show_change, show_stored, tags_of
+from oci_push.cli.files import check_type
 from oci_push.cli.looking import Access, Looker, TransferAccess
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_bytes, say_form
@@ -76,6 +77,7 @@ def create(
     def work(context: Context) -> int:
         (target,) = parse_destinations([destination], [])
         annotations = pairs(annotation or (), "--annotation", removal=False)
+        kind = check_type(artifact_type, "--artifact-type")
         asked = {"--annotation": annotation, "--artifact-type": artifact_type, "--subject": subject}
         for name in (name for name, value in asked.items() if docker and value):
             raise ConfigError(
@@ -91,7 +93,7 @@ def create(
                 [one.entry for one in parts],
                 docker=docker,
                 annotations=annotations,
-                artifact_type=artifact_type,
+                artifact_type=kind,
                 subject=about,
             )
             if dry_run:

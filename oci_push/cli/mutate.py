@@ -150,7 +150,7 @@ def _names(option: str, texts: Sequence[str] | None) -> dict[str, bool]:
 
 def _port(text: str) -> str:
     """Return a port as docker writes it, with its protocol; raises `ConfigError`."""
-    if not re.fullmatch(_PORT, text):
+    if not re.fullmatch(_PORT, text) or not all(0 < int(one) < 65536 for one in text.partition("/")[0].split("-")):
         raise ConfigError(f"--expose {text!r}: is no port", hint="such as 8080 or 53/udp; 8080- takes it away")
     return text if "/" in text else f"{text}/tcp"
 

@@ -21,9 +21,11 @@ from oci_push.errors import (
     OciPushError,
     RegistryError,
     SourceError,
+    UploadRejectedError,
 )
 from oci_push.forms import ErrorForm, Version
 from oci_push.model import media
+from oci_push.model.artifact import is_media_type
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, load_json
@@ -34,7 +36,7 @@ from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 from oci_push.sources.base import verified
-from oci_push.sources.files import SpoolSpace
+from oci_push.sources.files import FileBody, SpooledBody, SpoolSpace
 from oci_push.sources.remote import RemoteSource
 
 _INCOMPLETE = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "MANIFEST_INVALID"})
@@ -188,13 +190,25 @@ def described(context: Context, body: Body, wanted: Digest | None, what: str) ->
     return Descriptor(media.OCTET_STREAM, found, size)
 
 
-def put_blob(context: Context, client: RepositoryClient, blob: Descriptor, body: Body) -> bool:
+def put_blob(context: Context, client: RepositoryClient, blob: Descriptor, body: FileBody | SpooledBody) -> bool:
     """Store a blob and return whether it had to be sent; one that an earlier run began is gone on with."""
     client.prepare(context)
     if client.has_blob(context, blob):
         client.drop_upload(context, blob)
         return False
-    client.upload(context, blob, body)
+    try:
+        client.upload(context, blob, body)
+    except UploadRejectedError as error:
+        if {"DIGEST_INVALID", "SIZE_INVALID"}.isdisjoint(error.codes):
+            raise
+        if described(context, body, None, body.what).digest != blob.digest:
+            raise ContentMismatchError(
+                f"{body.what}: changed while it was sent, and {client.repository} refused it",
+                hint="store it again when nobody writes it",
+            ) from error
+        raise error.with_hint(
+            "the file's bytes are right, so they changed on the way or the registry is wrong"
+        ) from error
     return True
 
 
@@ -233,6 +247,8 @@ def manifest_of(raw: bytes, media_type: str) -> Manifest:
         if media_type and inside and media_type != inside:
             raise ValueError(f"says itself that it is {inside}, --media-type says {media_type}")
         kind = media_type or inside
+        if kind and not is_media_type(kind):
+            raise ValueError(f"{kind!r} is no media type")
         if (kind or media.OCI_MANIFEST) in media.MANIFESTS:
             return Manifest.parse(raw, kind)
         if len(raw) > media.MAX_MANIFEST_BYTES:

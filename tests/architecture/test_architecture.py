@@ -73,7 +73,7 @@ HOMES = {
         "oci_push/transport/tls.py",
     ),
     "msgspec": ("oci_push/",),
-    "regex": ("oci_push/expressions/javascript/patterns.py",),
+    "regex": ("oci_push/expressions/javascript/patterns.py", "oci_push/model/mirroring.py"),
     "typer": ("oci_push/cli/",),
     "rich": ("oci_push/cli/",),
     "isal": ("oci_push/sources/",),

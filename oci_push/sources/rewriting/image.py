@@ -347,6 +347,7 @@ def _parsed(before: Manifest, value: dict[str, Any]) -> Manifest:
     """Return a manifest with a changed value, the same bytes where it has not changed; raises ``ValueError``."""
     if value == load_json(before.raw, "manifest"):
         return before
+    load_json(before.raw, "manifest", is_to_change=True)
     return Manifest.parse(encode(value), str(value.get("mediaType") or before.media_type))
 
 
