@@ -36,7 +36,7 @@ from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 from oci_push.sources.base import verified
-from oci_push.sources.files import FileBody, SpooledBody, SpoolSpace
+from oci_push.sources.files import SpoolSpace
 from oci_push.sources.remote import RemoteSource
 
 _INCOMPLETE = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "MANIFEST_INVALID"})
@@ -78,6 +78,10 @@ class BlobsFound(Struct, frozen=True):
 
     version: Version
     blobs: tuple[BlobFound, ...]
+
+    def __bool__(self) -> bool:
+        """Return whether all of them exist."""
+        return all(one.exists for one in self.blobs)
 
 
 class BlobDeleted(Struct, frozen=True):
@@ -130,6 +134,10 @@ class ManifestsFound(Struct, frozen=True):
 
     version: Version
     manifests: tuple[ManifestFound, ...]
+
+    def __bool__(self) -> bool:
+        """Return whether all of them exist."""
+        return all(one.exists for one in self.manifests)
 
 
 class ManifestStored(Struct, frozen=True):
@@ -190,8 +198,11 @@ def described(context: Context, body: Body, wanted: Digest | None, what: str) ->
     return Descriptor(media.OCTET_STREAM, found, size)
 
 
-def put_blob(context: Context, client: RepositoryClient, blob: Descriptor, body: FileBody | SpooledBody) -> bool:
-    """Store a blob and return whether it had to be sent; one that an earlier run began is gone on with."""
+def put_blob(context: Context, client: RepositoryClient, blob: Descriptor, body: Body, what: str) -> bool:
+    """Store a blob and return whether it had to be sent; one that an earlier run began is gone on with.
+
+    `what` the body is called where it has changed meanwhile.
+    """
     client.prepare(context)
     if client.has_blob(context, blob):
         client.drop_upload(context, blob)
@@ -201,9 +212,9 @@ def put_blob(context: Context, client: RepositoryClient, blob: Descriptor, body:
     except UploadRejectedError as error:
         if {"DIGEST_INVALID", "SIZE_INVALID"}.isdisjoint(error.codes):
             raise
-        if described(context, body, None, body.what).digest != blob.digest:
+        if described(context, body, None, what).digest != blob.digest:
             raise ContentMismatchError(
-                f"{body.what}: changed while it was sent, and {client.repository} refused it",
+                f"{what}: changed while it was sent, and {client.repository} refused it",
                 hint="store it again when nobody writes it",
             ) from error
         raise error.with_hint(

@@ -73,6 +73,8 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     "language": (("yaml_scalars",), ("document",), ("*",)),
     # What decides (schedule, conditions, simulation) knows nothing of those that do.
     "runner": (("*",), ("attempts", "report"), ("hooks",), ("steps",), ("run",)),
+    # A call, and what people write; connections to look with; the functions that programs call.
+    "library": (("calls", "naming", "pipeline_inputs", "selecting", "variables"), ("looking",), ("*",)),
     # What is printed; options and the frame of a command; what several commands share, and the commands.
     "cli": (("ci", "words"), ("output", "traffic_options"), ("command", "options"), ("*",)),
 }

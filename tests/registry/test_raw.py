@@ -360,10 +360,10 @@ def test_a_file_that_changes_while_it_is_sent_is_told_from_bytes_that_change_on_
         blob = raw.described(context, body, None, "file")
         file.write_bytes(b"y" * 1000)
         with pytest.raises(ContentMismatchError, match="file: changed while it was sent"):
-            raw.put_blob(context, client, blob, body)
+            raw.put_blob(context, client, blob, body, "file")
         sandbox.faults.add(refused)
         with pytest.raises(UploadRejectedError) as caught:
-            raw.put_blob(context, client, raw.described(context, body, None, "file"), body)
+            raw.put_blob(context, client, raw.described(context, body, None, "file"), body, "file")
         assert "the file's bytes are right" in str(caught.value.hint)
 
 
