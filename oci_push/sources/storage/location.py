@@ -158,20 +158,24 @@ def _read(around: Surroundings) -> _Said:
         main = next((file for file in files if _is_there(file)), None)
         if main is not None:
             _add(said, main)
-        for file in reversed(files):
-            for drop_in in _drop_ins(file.with_name("storage.conf.d")):
-                _add(said, drop_in)
+        for drop_in in _drop_ins(files, "rootless" if is_rootless(around) else "rootful"):
+            _add(said, drop_in)
     override = env.get("CONTAINERS_STORAGE_CONF_OVERRIDE")
     if override:
         _add(said, Path(override), must_exist=True)
     return said
 
 
-def _drop_ins(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.suffix == ".conf")
-    except OSError:
-        return []
+def _drop_ins(files: list[Path], kind: str) -> list[Path]:
+    """Return the drop-ins beside `files`, by name; of one name, that beside the first file counts."""
+    found: dict[str, Path] = {}
+    for file in reversed(files):
+        for folder in (file.with_name("storage.conf.d"), file.with_name(f"storage.{kind}.conf.d")):
+            try:
+                found.update({path.name: path for path in folder.iterdir() if path.suffix == ".conf"})
+            except OSError:
+                continue
+    return [found[name] for name in sorted(found)]
 
 
 def _add(said: _Said, path: Path, *, must_exist: bool = False) -> None:
