@@ -270,6 +270,23 @@ def test_images_and_layers_may_lie_in_additional_stores(tmp_path: Path) -> None:
         read("containers-storage:base", around=options)
 
 
+def test_each_driver_that_has_had_a_graphroot_has_its_images(tmp_path: Path) -> None:
+    StoreWriter(tmp_path, "overlay").add(ONE, names=("localhost/one:1",))
+    StoreWriter(tmp_path, "vfs").add(TWO, names=("localhost/two:1",))
+    assert read(f"containers-storage:[{tmp_path}]one:1")[1] == [ONE]
+    assert read(f"containers-storage:[{tmp_path}]two:1")[1] == [TWO]
+    with pytest.raises(SourceError, match="no such image"):
+        read(f"containers-storage:[overlay@{tmp_path}]two:1")
+
+
+def test_a_graphroot_that_is_not_there_gives_way_to_the_home(tmp_path: Path) -> None:
+    mine = StoreWriter(tmp_path / ".local/share/containers/storage")
+    mine.add(ONE, names=("localhost/app:1",))
+    conf = tmp_path / "storage.conf"
+    conf.write_text('[storage]\ngraphroot = "/nowhere/at/all"\n')
+    assert read("containers-storage:app:1", around=around(tmp_path, CONTAINERS_STORAGE_CONF=str(conf)))[1] == [ONE]
+
+
 def test_no_store_at_all_says_where_it_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no images are kept in") as caught:
         read("containers-storage:app", around=around(tmp_path))
