@@ -67,6 +67,9 @@ CODES: Mapping[str, Meaning] = MappingProxyType(
         "OCP-IMMUTABLE": Meaning(
             "The tag may not be moved", "push under another tag, or make the repository's mutable"
         ),
+        "OCP-MOVED": Meaning(
+            "Somebody else has moved the tag meanwhile", "the same command again works on what is there now"
+        ),
         "OCP-RATE-LIMIT": Meaning("The registry wants less haste", "log in, wait, or give smaller --jobs"),
         "OCP-UNAVAILABLE": Meaning("The registry has a failure of its own", "try again later, with larger --retries"),
         "OCP-PROTOCOL": Meaning("The registry broke the specification", "is it a registry, and no web page or proxy?"),

@@ -13,7 +13,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.model.digest import Digest
-from oci_push.model.outcomes import BlobKind, BlobOutcome, ManifestOutcome, ReplicaOutcome, Status, TagOutcome
+from oci_push.model.outcomes import (
+    BlobKind,
+    BlobOutcome,
+    CopyOutcome,
+    ManifestOutcome,
+    ReplicaOutcome,
+    Status,
+    TagOutcome,
+)
 from oci_push.model.reference import Repository
 from oci_push.secret import masked
 
@@ -35,7 +43,10 @@ class LogMessage(_Event, frozen=True):
 
 
 class SourceOpened(_Event, frozen=True):
-    """An image's structure is known: what it is, how many distinct blobs it has and their bytes."""
+    """An image's structure is known: what it is, how many distinct blobs it has and their bytes.
+
+    What is to be attached to it counts as well.
+    """
 
     source: str
     root: Digest
@@ -158,6 +169,63 @@ class ReplicaDone(_Event, frozen=True):
     error: str = ""
 
 
+class CopyStarted(_Event, frozen=True):
+    """Several images are being copied: `tags` are all that is wanted at the targets."""
+
+    tags: int
+
+
+class TagCopied(_Event, frozen=True):
+    """What became of one of many tags; `tag` is empty for an image that goes by its digest, `error` on success."""
+
+    source: str
+    repository: Repository
+    tag: str
+    digest: Digest | None
+    outcome: CopyOutcome
+    error: str = ""
+
+
+class SaveStarted(_Event, frozen=True):
+    """An image is about to be saved: `place` is a layout or archive as in ``oci:DIR``, `name` its name there."""
+
+    place: str
+    name: str
+
+
+class SaveProgress(_Event, frozen=True):
+    """Bytes of a blob have come: `read_bytes` counts from the blob's start. It comes a few times a second from each."""
+
+    place: str
+    digest: Digest
+    read_bytes: int
+    size_bytes: int
+    kind: BlobKind
+
+
+class BlobSaved(_Event, frozen=True):
+    """A blob is in the layout or archive; `was_there` says that nothing of it had to be read."""
+
+    place: str
+    digest: Digest
+    size_bytes: int
+    was_there: bool
+    kind: BlobKind = BlobKind.LAYER
+
+
+class SaveFinished(_Event, frozen=True):
+    """Work on one image that is saved has ended; `error` is empty on success.
+
+    `is_unchanged` says that its tag still names what is there, so that nothing of it was read.
+    """
+
+    place: str
+    name: str
+    digest: Digest | None
+    error: str = ""
+    is_unchanged: bool = False
+
+
 class RetryScheduled(_Event, frozen=True):
     """Something failed in a way that may pass and is tried again after `wait_s` seconds.
 
@@ -215,6 +283,12 @@ Event: TypeAlias = (
     | TagDone
     | TargetFinished
     | ReplicaDone
+    | CopyStarted
+    | TagCopied
+    | SaveStarted
+    | SaveProgress
+    | BlobSaved
+    | SaveFinished
     | RetryScheduled
     | StepStarted
     | StepFinished
@@ -243,7 +317,7 @@ def discreet(emit: Emit) -> Emit:
 def _masked(event: E) -> E:
     if isinstance(event, Within):
         return replace(event, step=masked(event.step), event=_masked(event.event))
-    if isinstance(event, BlobProgress | LayerReading):  # those that come often, and hold no text
+    if isinstance(event, BlobProgress | LayerReading | SaveProgress):  # those that come often, and hold no text
         return event
     texts = {name: value for name in event.__struct_fields__ if isinstance(value := getattr(event, name), str)}
     changed = {name: shown for name, value in texts.items() if (shown := masked(value)) != value}

@@ -12,11 +12,13 @@ from msgspec import Struct
 from oci_push import forms
 from oci_push.cli.schema import FORMS, LOOKS
 from oci_push.engine.push import PushResult
+from oci_push.engine.unit import UnitResult
 from oci_push.events import BlobProgress, Event
 from oci_push.forms import ErrorForm, ValidationForm
+from oci_push.runner.copy_plan import CopyPlan
+from oci_push.runner.image_plan import ImagePlan
 from oci_push.runner.report import (
     EventForm,
-    ImagePlan,
     PipelinePlan,
     PipelineReport,
     PushReport,
@@ -30,6 +32,7 @@ SCHEMAS: Mapping[type[Struct], Callable[[], dict[str, object]]] = {
     PushReport: report_schema,
     PipelineReport: report_schema,
     ImagePlan: plan_schema,
+    CopyPlan: plan_schema,
     PipelinePlan: plan_schema,
     EventForm: events_schema,
     ValidationForm: lambda: forms.schema("validation", ValidationForm),
@@ -69,7 +72,7 @@ def check_events(events: Iterable[Event]) -> None:
 
 def check_results(results: tuple[PushResult, ...]) -> None:
     """Check the report of a push, and read each of its errors back into one of its class, text, hint and exit code."""
-    check_form(PushReport.of("a source", results, (), None))
+    check_form(PushReport.of("a source", UnitResult(results)))
     for error in [result.error for result in results if result.error is not None]:
         assert forms.encode(forms.decode(forms.encode(error), type(error))) == forms.encode(error)
         again = ErrorForm.of(error).error()

@@ -114,6 +114,11 @@ def replication() -> str:
     return schemas.written(FORMS["replication"](), {"rules": "A rule", "destinations": "A destination"})
 
 
+def mirror() -> str:
+    """Return the keys of a file of images to be mirrored."""
+    return schemas.written(FORMS["mirror"](), {"images": "An entry"})
+
+
 def report() -> str:
     """Return the fields of reports."""
     return schemas.printed(FORMS["report"]())
@@ -138,7 +143,7 @@ def other_forms() -> str:
     )
 
 
-_WITH_PAGES = ("pipeline", "config", "replication", "report", "plan", "events")
+_WITH_PAGES = ("pipeline", "config", "replication", "mirror", "report", "plan", "events")
 
 
 # Errors
@@ -173,6 +178,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "configuration": configuration,
     "pipeline": pipeline,
     "replication": replication,
+    "mirror": mirror,
     "report": report,
     "plan": plan,
     "events": events,

@@ -21,11 +21,23 @@ ABOUT = "Push container images to registries over HTTP: no daemon, no root."
 GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
     "Images": {
         "push": ("Push an image to one or several repositories.", "push:push"),
+        "copy": ("Copy images of registries, with what refers to them.", "copy:copy_command"),
+        "mirror": ("Copy many images from and to many places, as a file says.", "mirror:mirror"),
+        "pull": ("Save images in an OCI layout or an archive.", "pull:pull"),
         "inspect": ("Show what an image consists of, and what refers to it.", "inspect:inspect"),
         "digest": ("Print the digest of what a reference names.", "digest:digest"),
         "exists": ("Tell by the exit code whether images exist.", "digest:exists"),
         "diff": ("Compare two images.", "diff:diff"),
         "check": ("Check every digest, size and diff_id of an image.", "check:check"),
+        "attach": ("Attach files to an image: SBOMs, attestations, …", "attach:attach"),
+        "referrers": ("Show what refers to an image, as a tree.", "referrers:referrers"),
+        "artifact": (
+            "Files and folders in a registry, with names and types.",
+            {
+                "push": ("Push files and folders as one artifact.", "artifact:artifact_push"),
+                "pull": ("Write an artifact's files to a folder.", "artifact:artifact_pull"),
+            },
+        ),
         "tag": ("Give more tags to an image that is there.", "tag:tag"),
         "delete": ("Delete tags or manifests, after a look at them.", "delete:delete"),
         "annotate": ("Change the annotations of an image.", "annotate:annotate"),
@@ -61,6 +73,23 @@ GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
         "tags": ("List a repository's tags.", "tags:tags"),
         "repos": ("List a registry's repositories, where it offers that.", "tags:repos"),
         "doctor": ("Examine this machine, or a registry with real requests.", "doctor:doctor"),
+        "blob": (
+            "Single blobs of a repository, by their digests.",
+            {
+                "get": ("Read a blob, checking its bytes.", "blob:get"),
+                "put": ("Store a file as a blob.", "blob:put"),
+                "head": ("Tell whether blobs exist, and their sizes.", "blob:head"),
+                "delete": ("Delete blobs, after a look at them.", "blob:delete"),
+            },
+        ),
+        "manifest": (
+            "Single manifests, byte for byte.",
+            {
+                "get": ("Read a manifest.", "manifest:get"),
+                "put": ("Store a file as a manifest.", "manifest:put"),
+                "head": ("Tell what manifests are, without reading them.", "manifest:head"),
+            },
+        ),
         "sandbox": ("Serve a registry on loopback, to rehearse with.", "sandbox:sandbox"),
         "integrations": (
             "Take over registries that are described elsewhere.",

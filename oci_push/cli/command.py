@@ -22,6 +22,7 @@ from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import attend
 
+_RESUMABLE = frozenset({"push", "run", "copy", "mirror", "blob put"})
 _GOES_ON = "the same command goes on where this one stopped"
 
 
@@ -79,7 +80,7 @@ def run_command(work: Callable[[Context], int], *, what: str, timeout_s: float |
             name = signal.Signals(seen[0]).name
             tell(f"{name} received: stopping (again: stop at once)")
             stopped = Cancelled(f"stopped by {name}", signal_number=seen[0])
-            context.cancel(stopped.with_hint(_GOES_ON if what in ("push", "run") else None))
+            context.cancel(stopped.with_hint(_GOES_ON if what in _RESUMABLE else None))
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)

@@ -71,7 +71,20 @@ SCRIPTS: Mapping[str, str] = MappingProxyType({"bash": _BASH, "zsh": _ZSH, "fish
 
 Values: TypeAlias = "str | tuple[str, ...] | None"
 _KINDS = {
-    **dict.fromkeys(("FILE", "FILE...", "PEM", "PIPELINE.yml", "PIPELINE.yml...", "RULES.yml"), "file"),
+    **dict.fromkeys(
+        (
+            "FILE",
+            "FILE...",
+            "FILE[:TYPE]",
+            "FILE[:TYPE]...",
+            "FILE[:TYPE]... DESTINATION",
+            "JSON",
+            "PEM",
+            "PIPELINE.yml",
+        ),
+        "file",
+    ),
+    **dict.fromkeys(("PIPELINE.yml...", "RULES.yml"), "file"),
     "FOLDER": "folder",
     "SOURCE": "source",
     **dict.fromkeys(("DESTINATION...", "REF", "REF...", "REPO"), "host"),

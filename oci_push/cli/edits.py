@@ -9,12 +9,13 @@ from oci_push.cli.command import show_error
 from oci_push.cli.output import say, say_form, tell, warn
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.words import TARGET, Option
-from oci_push.engine.change import Tagged
-from oci_push.engine.editing import ImageEdit
+from oci_push.engine.editing.change import Tagged
+from oci_push.engine.editing.image import ImageEdit
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, ImageChanged
 from oci_push.model.digest import Digest
-from oci_push.model.reference import Reference, Repository, check_tag
+from oci_push.model.media import INDEXES
+from oci_push.model.reference import Repository
 
 NewTag = Annotated[
     list[str] | None,
@@ -53,15 +54,6 @@ def pairs(texts: Sequence[str], what: str, *, removal: bool = True) -> dict[str,
     return found
 
 
-def tags_of(read: Reference, new: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the tags that a result goes to: those that are wanted, else the one that was read, if it was a tag."""
-    try:
-        wanted = tuple(dict.fromkeys(check_tag(one) for one in new or ()))
-    except ValueError as problem:
-        raise ConfigError(f"--tag: {problem}", hint="write the tag alone, such as 1.2") from problem
-    return wanted or ((read.tag,) if read.digest is None else ())
-
-
 def show_stored(
     repository: Repository, tags: Sequence[Tagged], digest: Digest, errors: Mapping[str, OciPushError], *, as_json: bool
 ) -> int:
@@ -80,14 +72,17 @@ def show_stored(
     return next(iter(errors.values())).exit_code if len(tags) == 1 else 1
 
 
-def show_change(repository: Repository, was: Digest | None, digest: Digest, left: str | None) -> None:
-    """Say that the digest is another one now, and what is only about the one before."""
+def show_change(
+    repository: Repository, was: Digest | None, digest: Digest, left: str | None, *, quiet: bool = False
+) -> None:
+    """Say that the digest is another one now, unless `quiet`, and what is only about the one before."""
     if was is None:
         return
-    if was == digest:
-        tell(f"{repository}: nothing to change: {digest} says this already")
-        return
-    tell(f"{repository}: {was} became {digest}")
+    if not quiet:
+        is_same = was == digest
+        tell(
+            f"{repository}: {f'nothing to change: {digest} says this already' if is_same else f'{was} became {digest}'}"
+        )
     if left:
         warn(
             f"{repository}: {left} {'are' if ' and ' in left or left.split()[1].endswith('s') else 'is'} about {was}",
@@ -95,7 +90,7 @@ def show_change(repository: Repository, was: Digest | None, digest: Digest, left
         )
 
 
-def show_edit(done: ImageEdit, errors: Mapping[str, OciPushError], *, as_json: bool) -> int:
+def show_edit(done: ImageEdit, errors: Mapping[str, OciPushError], *, as_json: bool, quiet: bool = False) -> int:
     """Print what became of an image, and each failure; return the exit code."""
     if as_json:
         say_form(done)
@@ -103,9 +98,10 @@ def show_edit(done: ImageEdit, errors: Mapping[str, OciPushError], *, as_json: b
     if as_json:
         return code
     manifests = done.manifests or ()
-    width = max((len(one.platform or "-") for one in manifests), default=0)
-    for one in manifests:
-        say(f"  {one.platform or '-':{width}}  {one.digest}")
+    names = [one.platform or ("index" if one.media_type in INDEXES else "-") for one in manifests]
+    width = max(map(len, names), default=0)
+    for name, one in zip(names, manifests, strict=True):
+        say(f"  {name:{width}}  {one.digest}")
     if len(errors) < max(len(done.tags), 1):
-        show_change(done.repository, done.was, done.digest, done.left)
+        show_change(done.repository, done.was, done.digest, done.left, quiet=quiet)
     return code

@@ -15,6 +15,8 @@ class Example(Struct, frozen=True):
     line: str
 
 
+_EMPTY = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
 EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
     {
         "push": (
@@ -39,8 +41,50 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 " --recompress zstd",
             ),
             Example(
-                "See what would be sent, and send nothing",
+                "See what is there and what would be sent, and write nothing",
                 "oci-push push oci:image registry.example.com/team/app:1.4 --plan",
+            ),
+            Example(
+                "With its SBOM",
+                "oci-push push oci:image registry.example.com/team/app:1.4 --attach sbom.spdx.json",
+            ),
+            Example(
+                "Through a front end that takes no large bodies, and few requests",
+                "oci-push push oci:image registry.example.com/team/app:1.4 --chunk-size 50m --requests-per-second 20",
+            ),
+        ),
+        "mirror": (
+            Example("See what would be copied", "oci-push mirror mirror.yml --plan"),
+            Example("A file that was made for skopeo sync", "oci-push mirror sync.yml mirror.example.com/hub"),
+            Example("Only what is new, from cron", "oci-push mirror mirror.yml --only-missing --quiet"),
+        ),
+        "copy": (
+            Example(
+                "From one registry to another, with signatures and SBOMs",
+                "oci-push copy registry.example.com/team/app:1.4 mirror.example.com/team/app",
+            ),
+            Example(
+                "All tags of a repository that match, and of those what is not there yet",
+                "oci-push copy 'registry.example.com/team/app:1.*' mirror.example.com/team/app --only-missing",
+            ),
+            Example(
+                "All that was made in the last month, and no signatures",
+                "oci-push copy registry.example.com/team/app mirror.example.com/team/app"
+                " --all-tags --newer-than 30d --no-referrers",
+            ),
+        ),
+        "pull": (
+            Example(
+                "An image with all its platforms, as an OCI layout",
+                "oci-push pull registry.example.com/team/app:1.4 oci:images",
+            ),
+            Example(
+                "A file that docker load and podman load take",
+                "oci-push pull registry.example.com/team/app:1.4 docker-archive:app.tar",
+            ),
+            Example(
+                "With its signatures and SBOMs, for a machine without a network",
+                "oci-push pull registry.example.com/team/app:1.4 oci-archive:app.oci.tar --referrers",
             ),
         ),
         "inspect": (
@@ -114,6 +158,24 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "oci-push index annotate registry.example.com/team/app:all org.opencontainers.image.source=https://example.com/app",
             ),
         ),
+        "attach": (
+            Example("An SBOM, told by its content", "oci-push attach registry.example.com/team/app:1.4 sbom.spdx.json"),
+            Example(
+                "Anything else, by its type",
+                "oci-push attach registry.example.com/team/app:1.4 notes.md:text/markdown",
+            ),
+        ),
+        "referrers": (Example("All of it", "oci-push referrers registry.example.com/team/app:1.4"),),
+        "artifact push": (
+            Example(
+                "A file and a folder",
+                "oci-push artifact push notes.md:text/markdown manuals registry.example.com/team/notes:1"
+                " --type application/vnd.example.notes.v1",
+            ),
+        ),
+        "artifact pull": (
+            Example("To a new folder", "oci-push artifact pull registry.example.com/team/notes:1 --output notes"),
+        ),
         "tags": (Example("All of a repository", "oci-push tags registry.example.com/team/app"),),
         "repos": (Example("Where the registry lists them", "oci-push repos registry.example.com"),),
         "run": (
@@ -163,6 +225,29 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
         "doctor": (
             Example("Look at this machine", "oci-push doctor"),
             Example("Look at a registry, too", "oci-push doctor registry.example.com/team/app"),
+        ),
+        "blob get": (
+            Example(
+                "The empty config that artifacts have, by its digest",
+                f"oci-push blob get registry.example.com/team/app@{_EMPTY} -o empty.json",
+            ),
+        ),
+        "blob put": (
+            Example("Print its digest", "oci-push blob put registry.example.com/team/app image.tar"),
+            Example("From stdin", 'echo "$TEXT" | oci-push blob put registry.example.com/team/app -'),
+        ),
+        "blob head": (Example("Is it there?", f"oci-push blob head registry.example.com/team/app@{_EMPTY}"),),
+        "blob delete": (
+            Example("See what would go", f"oci-push blob delete registry.example.com/team/app@{_EMPTY} --dry-run"),
+        ),
+        "manifest get": (
+            Example("The very bytes", "oci-push manifest get registry.example.com/team/app:1.4 > manifest.json"),
+        ),
+        "manifest put": (
+            Example("Under one more tag", "oci-push manifest put registry.example.com/team/app:stable manifest.json"),
+        ),
+        "manifest head": (
+            Example("Digest, type and size", "oci-push manifest head registry.example.com/team/app:1.4"),
         ),
         "sandbox": (
             Example("A registry on port 5000 that keeps its images", "oci-push sandbox --port 5000 --root images"),

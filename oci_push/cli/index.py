@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Annotated
 
-from msgspec import Struct
-
-from oci_push.api import parse_destinations
+from oci_push.api import parse_destinations, this_environment
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.edits import NewTag, pairs, show_change, show_stored, tags_of
-from oci_push.cli.looking import Access, Looker
+from oci_push.cli.edits import NewTag, pairs, show_change, show_stored
+from oci_push.cli.files import check_type
+from oci_push.cli.looking import Access, TransferAccess
 from oci_push.cli.options import AsJson, Quiet
-from oci_push.cli.output import say, say_form
+from oci_push.cli.output import say, say_bytes, say_form
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
-from oci_push.engine import indexing
-from oci_push.engine.index_draft import Draft, Entry, parse_platform
-from oci_push.engine.indexing import Given, IndexChange, IndexChild, Part
+from oci_push.engine.editing import index_store
+from oci_push.engine.editing.index_draft import Draft
+from oci_push.engine.editing.index_store import IndexChange, IndexChild
 from oci_push.errors import ConfigError, OciPushError
-from oci_push.events import Emit
-from oci_push.model.digest import Digest
-from oci_push.model.platform import Platform
-from oci_push.model.reference import Reference, Repository
-from oci_push.registry.repository import RepositoryClient
+from oci_push.library import naming
+from oci_push.library.indexes import (
+    IndexWork,
+    adding,
+    annotating,
+    child_of,
+    platform_changes,
+    removing,
+    working,
+)
+from oci_push.model.media import INDEXES
+from oci_push.model.reference import Repository
 from oci_push.runtime.context import Context
 
 _Index = Annotated[str, Argument(metavar="REF", help="The index: HOST[:PORT]/REPO[:TAG|@DIGEST]")]
@@ -37,10 +43,11 @@ _Platforms = Annotated[
 _Nested = Annotated[
     bool, Option("List an index as it is, as an index in the index, and not its images.", name="--nested", under=SOURCE)
 ]
+_DryRun = Annotated[bool, Option("Print the index that would be, and write nothing.", name="--dry-run", under=SAFETY)]
 _IMAGES = "Images and indexes, of a registry or any SOURCE; REF=OS/ARCH[/VARIANT] says what an image runs on."
 
 
-@takes(Access)
+@takes(TransferAccess)
 def create(
     destination: Annotated[str, Argument(metavar="DEST", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
     references: Annotated[list[str], Argument(metavar="REF...", help=_IMAGES)],
@@ -56,10 +63,11 @@ def create(
     ] = False,
     platform: _Platforms = None,
     nested: _Nested = False,
+    dry_run: _DryRun = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     *,
-    access: Access,
+    access: TransferAccess,
 ) -> None:
     """Make an index of images, and store it under tags.
 
@@ -70,44 +78,44 @@ def create(
     def work(context: Context) -> int:
         (target,) = parse_destinations([destination], [])
         annotations = pairs(annotation or (), "--annotation", removal=False)
+        kind = check_type(artifact_type, "--artifact-type")
         asked = {"--annotation": annotation, "--artifact-type": artifact_type, "--subject": subject}
         for name in (name for name, value in asked.items() if docker and value):
             raise ConfigError(
                 f"{name} has no effect with --docker: a docker manifest list has none", hint="leave out one of them"
             )
+        about = naming.subject_of(subject, target.repository) if subject else None
         with _working(context, access, target.repository, references, is_quiet=quiet or as_json) as run:
-            client = run.client
-            about = None
-            if subject:
-                named = Reference.parse(f"{target.repository}{'@' if ':' in subject else ':'}{subject}")
-                about = indexing.subject(context, client, named)
-            parts = run.take(platform, nested=nested)
-            draft = indexing.new(
-                [one.entry for one in parts],
-                docker=docker,
-                annotations=annotations,
-                artifact_type=artifact_type,
-                subject=about,
-            )
+            parts = run.take(platform or (), nested=nested)
+            draft = run.draft(parts, docker=docker, annotations=annotations, artifact_type=kind, about=about)
+            if dry_run:
+                return _show_draft(draft)
             brought = run.bring(parts, draft)
-            change, errors = indexing.store(context, client, draft, target.tags, brought)
-        return _show(change, errors, as_json=as_json)
+            change, errors = index_store.store(context, run.client, draft, target.tags, brought)
+        return _show(change, errors, as_json=as_json, quiet=quiet)
 
     run_command(work, what="index create", timeout_s=access.timeout_s)
 
 
-@takes(Access)
+@takes(TransferAccess)
 def add(
     reference: _Index,
     children: Annotated[list[str], Argument(metavar="CHILD...", help=_IMAGES)],
     tag: NewTag = None,
+    shared: Annotated[
+        bool,
+        Option(
+            "Others add to it at the same time: look again whether all is kept, which takes a second.", under=SAFETY
+        ),
+    ] = False,
     replace: Annotated[bool, Option("Let an image take the place of the one for its platform.", under=SAFETY)] = False,
     platform: _Platforms = None,
     nested: _Nested = False,
+    dry_run: _DryRun = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     *,
-    access: Access,
+    access: TransferAccess,
 ) -> None:
     """Add images to an index of a registry, which gets another digest.
 
@@ -115,16 +123,20 @@ def add(
     """
 
     def work(context: Context) -> int:
-        named = looking.reference(reference)
-        tags = tags_of(named, tag)
+        named = naming.reference(reference)
+        tags = naming.tags_of(named, tag or (), "--tag")
         with _working(context, access, named.repository, children, is_quiet=quiet or as_json) as run:
-            was = indexing.read(context, run.client, named)
-            before = was.draft
-            parts = run.take(platform, nested=nested)
-            after = before.add([one.entry for one in parts], replaces=replace).checked()
-            brought = run.bring(parts, after, before)
-            change, errors = indexing.store(context, run.client, after, tags, brought, was, _gone(before, after))
-        return _show(change, errors, as_json=as_json)
+            was = index_store.read(context, run.client, named)
+            parts = run.take(platform or (), nested=nested)
+            added = adding(parts, replaces=replace)
+            after = added(was.draft)
+            if dry_run:
+                return _show_draft(after)
+            brought = run.bring(parts, after, was.draft)
+            change, errors = index_store.alter(
+                context, run.client, was, tags, added, outcomes=brought, random=_random(), is_shared=shared
+            )
+        return _show(change, errors, as_json=as_json, quiet=quiet)
 
     run_command(work, what="index add", timeout_s=access.timeout_s)
 
@@ -136,6 +148,7 @@ def remove(
         list[str], Argument(metavar="PLATFORM|DIGEST...", help="Images by what they run on, or children by digest.")
     ],
     tag: NewTag = None,
+    dry_run: _DryRun = False,
     as_json: AsJson = False,
     *,
     access: Access,
@@ -146,19 +159,15 @@ def remove(
     """
 
     def work(context: Context) -> int:
-        named = looking.reference(reference)
-        tags = tags_of(named, tag)
+        named = naming.reference(reference)
+        tags = naming.tags_of(named, tag or (), "--tag")
         with looking.looking(context, access, repositories=[named.repository]) as look:
             client = look.client(named.repository, push=True)
-            was = indexing.read(context, client, named)
-            before = was.draft
-            gone = [one for text in which for one in before.find(text)]
-            after = before.without(gone)
-            if not any(not one.is_attached for one in after.entries):
-                raise ConfigError(
-                    f"{named}: the index would have no image left", hint=f"delete the whole: oci-push delete {named}"
-                )
-            change, errors = indexing.store(context, client, after, tags, {}, was, _gone(before, after))
+            was = index_store.read(context, client, named)
+            less = removing(named, which)
+            if dry_run:
+                return _show_draft(less(was.draft))
+            change, errors = index_store.alter(context, client, was, tags, less, random=_random())
         return _show(change, errors, as_json=as_json)
 
     run_command(work, what="index remove", timeout_s=access.timeout_s)
@@ -182,6 +191,7 @@ def annotate(
     ] = "",
     variant: Annotated[str, Option("Which variant of its architecture it is.", metavar="VARIANT", under=TARGET)] = "",
     tag: NewTag = None,
+    dry_run: _DryRun = False,
     as_json: AsJson = False,
     *,
     access: Access,
@@ -192,94 +202,47 @@ def annotate(
     """
 
     def work(context: Context) -> int:
-        named = looking.reference(reference)
-        tags = tags_of(named, tag)
+        named = naming.reference(reference)
+        tags = naming.tags_of(named, tag or (), "--tag")
         annotations = pairs(changes or (), "annotation")
         features = [one for one in os_features.split(",") if one]
-        given: dict[str, object] = {"os.version": os_version, "os.features": features, "variant": variant}
-        platform = {key: None if value in ("-", ["-"]) else value for key, value in given.items() if value}
-        if platform and not child:
-            raise ConfigError("--os-version, --os-features and --variant are about a --child", hint="name it")
-        if not (annotations or platform):
-            raise ConfigError("nothing is to be changed", hint="write KEY=VALUE, or KEY- to take it away")
+        platform = platform_changes(os_version, features, variant)
+        changed = annotating(named, annotations, child or (), platform)
         with looking.looking(context, access, repositories=[named.repository]) as look:
             client = look.client(named.repository, push=True)
-            was = indexing.read(context, client, named)
-            before = was.draft
-            if before.is_docker and annotations:
-                raise ConfigError(
-                    f"{named}: is a docker manifest list, which has no annotations",
-                    hint=f"an OCI index has: oci-push index create {named.repository}:TAG {named}",
-                )
-            chosen = [one for text in child or () for one in before.find(text)]
-            after = before if child else before.with_annotations(annotations)
-            after = after.change(chosen, lambda one: _changed(one, annotations, platform))
-            change, errors = indexing.store(context, client, after, tags, {}, was)
+            was = index_store.read(context, client, named)
+            if dry_run:
+                return _show_draft(changed(was.draft))
+            change, errors = index_store.alter(context, client, was, tags, changed, random=_random())
         return _show(change, errors, as_json=as_json)
 
     run_command(work, what="index annotate", timeout_s=access.timeout_s)
 
 
-def _changed(entry: Entry, annotations: Mapping[str, str | None], platform: Mapping[str, object]) -> Entry:
-    entry = entry.with_annotations(annotations) if annotations else entry
-    return entry.with_platform(platform) if platform else entry
-
-
-class _Work(Struct, frozen=True):
-    """What a command that takes images works with; the sources stay open while it does."""
-
-    look: Looker
-    client: RepositoryClient
-    given: Sequence[Given]
-    listener: Callable[[], Emit]
-
-    def take(self, platforms: Sequence[str] | None, *, nested: bool) -> list[Part]:
-        """Return the children that were named."""
-        if platforms and nested:
-            raise ConfigError("--platform has no effect with --nested", hint="leave out one of them")
-        wanted = [parse_platform(part) for text in platforms or () for part in text.split(",")]
-        return indexing.take(self.look.context, self.given, self.listener(), platforms=wanted, nested=nested)
-
-    def bring(self, parts: Sequence[Part], after: Draft, before: Draft | None = None) -> Mapping[Digest, str]:
-        """Bring what the index lists anew, and say of each child whether it was there or was sent."""
-        listed = {one.digest for one in before.entries} if before is not None else frozenset()
-        new = {one.digest for one in after.entries} - listed
-        wanted = [one for one in parts if one.entry.digest in new]
-        brought = indexing.bring(self.look.context, self.look.pusher, self.client, wanted, self.listener)
-        return {**{one.entry.digest: indexing.THERE for one in parts}, **brought}
-
-
 @contextmanager
 def _working(
     context: Context, access: Access, repository: Repository, texts: Sequence[str], *, is_quiet: bool
-) -> Iterator[_Work]:
-    named = [_given(text) for text in texts]
+) -> Iterator[IndexWork]:
+    named = [child_of(text) for text in texts]
     sources = [text for text, _ in named]
-    if sources.count("-") > 1:
-        raise ConfigError("stdin can be read once, and - is there twice")
-    with ExitStack() as stack:
-        look = stack.enter_context(looking.looking(context, access, sources=sources, repositories=[repository]))
-        client = look.client(repository, push=True)
-        given = [Given(stack.enter_context(look.image(text))[0], platform) for text, platform in named]
-        yield _Work(look, client, given, partial(LineRenderer, quiet=is_quiet))
+    with (
+        looking.looking(context, access, sources=sources, repositories=[repository]) as look,
+        working(look, repository, named, partial(LineRenderer, quiet=is_quiet)) as run,
+    ):
+        yield run
 
 
-def _given(text: str) -> tuple[str, Platform | None]:
-    """Read ``REF`` or ``REF=OS/ARCH[/VARIANT]``; a file whose name has ``=`` in it is no harm."""
-    source, equals, platform = text.rpartition("=")
-    try:
-        return (source, Platform.parse(platform)) if source and equals else (text, None)
-    except ValueError:
-        return text, None
+def _random() -> Callable[[], float]:
+    return this_environment().random
 
 
-def _gone(before: Draft, after: Draft) -> list[Entry]:
-    """Return the children that are no longer there."""
-    there = {id(one) for one in after.entries}
-    return [one for one in before.entries if id(one) not in there]
+def _show_draft(draft: Draft) -> int:
+    """Print an index as it would be stored, byte for byte."""
+    say_bytes(draft.build().raw)
+    return 0
 
 
-def _show(change: IndexChange, errors: Mapping[str, OciPushError], *, as_json: bool) -> int:
+def _show(change: IndexChange, errors: Mapping[str, OciPushError], *, as_json: bool, quiet: bool = False) -> int:
     if as_json:
         say_form(change)
     code = show_stored(change.repository, change.tags, change.digest, errors, as_json=as_json)
@@ -287,11 +250,11 @@ def _show(change: IndexChange, errors: Mapping[str, OciPushError], *, as_json: b
         width = max(len(_named(one)) for one in change.children)
         for one in change.children:
             say(f"  {one.outcome:7}  {_named(one):{width}}  {one.digest}")
-        show_change(change.repository, change.was, change.digest, change.left)
+        show_change(change.repository, change.was, change.digest, change.left, quiet=quiet)
     return code
 
 
 def _named(child: IndexChild) -> str:
     if child.about:
         return f"about {child.about[:19]}"
-    return child.platform or "-"
+    return child.platform or ("index" if child.media_type in INDEXES else "-")

@@ -60,17 +60,27 @@ def described_endpoints(
         is_given = bool(common.username) and host in {each.repository.host for each in destinations}
         try:
             endpoint = one.endpoint(with_login=not is_given)
+            if is_given:
+                endpoint = one.with_headers(endpoint)
         except ConfigError as problem:
             if config.is_named:
                 raise
             warn(f"registry {one.name!r} of {config.path} is not used: {problem}", problem.hint)
             continue
+        if endpoint.is_alone and (is_given or common.header):
+            # What the user typed is for the host that the user named, and not for where a stranger's file leads.
+            why = "it was found, not named, and says how the registry is reached"
+            warn(f"registry {one.name!r} of {config.path} is not used: {why}", f"name the file: --config {config.path}")
+            continue
+        if endpoint.is_alone:
+            for told in config.warnings:
+                if (told.line, told.column) == (one.location.line, one.location.column):
+                    warn(str(told), told.hint)
         tls = common.tls()
         found[host] = replace(
             endpoint,
             identity=None if is_given else endpoint.identity,
             tls=endpoint.tls if tls == TlsConfig() else tls,
-            is_alone=endpoint.is_alone and not is_given,
         )
     if found:
         tell_found(config)

@@ -100,7 +100,7 @@ class LiveDisplay:
             self._tally.look(now)
             room = max(1, min(rows - 2, _MOST_LINES) - 1)
             reading = self._reading(columns, room // 2 if self._tally.under_way else room)
-            lines = [*reading, *self._repositories(columns, room - len(reading), now)]
+            lines = [*reading, *self._copies(columns, now), *self._repositories(columns, room - len(reading), now)]
             return [*lines[:room], self._sum(columns, now)]
 
     def _repositories(self, columns: int, room: int, now: float) -> list[Text]:
@@ -127,6 +127,17 @@ class LiveDisplay:
             lines.append(_text((f"{self._signs.more} {rest}", "dim")))
         return lines
 
+    def _copies(self, columns: int, now: float) -> list[Text]:
+        """Return how far many copies are, and the blobs of theirs that are on their way."""
+        copies = self._tally.copies
+        if copies is None:
+            return []
+        said = [f"{copies.done}/{counted(copies.tags, 'tag')}"]
+        said += [f"{copies.failed} failed"] if copies.failed else []
+        moving = [one for one in self._tally.moving.values() if now - one.started >= _YOUNG_S and one.sent_bytes]
+        head = _ends("Copying", self._signs.dot.join(said), columns, self._signs.more, "bold")
+        return [head, *(self._blob(one, columns) for one in moving)]
+
     def _repository(self, target: Target, waiting: int, columns: int) -> Text:
         state = [f"{target.done_blobs}/{counted(target.blobs, 'blob')}"]
         if target.image is None:
@@ -149,7 +160,7 @@ class LiveDisplay:
     def _reading(self, columns: int, room: int) -> list[Text]:
         found = list(self._tally.reading.values())
         if not found:
-            is_begin = self._tally.image is None and not self._tally.targets
+            is_begin = self._tally.image is None and not self._tally.targets and self._tally.copies is None
             return [_text(("Reading the image", "bold"))] if is_begin else []
         lines = [
             self._measured(

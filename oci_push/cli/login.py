@@ -46,7 +46,9 @@ def login(
 ) -> None:
     """Log in to a registry and keep the login; an integration's is got from where oci-push.yaml says."""
     with reported():
-        named = targets.of_family(targets.registry_target(registry, targets.read_config(connection)), family)
+        config = targets.read_config(connection)
+        named = targets.as_described(targets.registry_target(registry, config), config, with_login=False)
+        named = targets.of_family(named, family)
         if named.integration is None:
             typed = _typed(named.endpoint.host, family, username, password_stdin=password_stdin)
             named = replace(named, endpoint=replace(named.endpoint, credential=typed))
@@ -56,7 +58,7 @@ def login(
     def work(context: Context) -> int:
         # Somebody waits at the prompt: a registry that is away is said to be, not waited for.
         common = connection.common(retries=1)
-        with common.pusher(context, LineRenderer()) as pusher:
+        with common.pusher(context, LineRenderer(), hosts=(named.endpoint.host,)) as pusher:
             target = targets.reached(pusher, named, _SCRATCH)
             reached = target.endpoint
             session = pusher.clients.session(reached)

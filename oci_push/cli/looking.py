@@ -1,31 +1,22 @@
-"""What the commands around a push share: the options of access, references, and a run's connections to look with."""
+"""What the commands around a push share: the options of access, and a run's connections to look with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated
-
-from msgspec import Struct
 
 from oci_push.api import this_environment
 from oci_push.cli import options
-from oci_push.cli.options import Connection
+from oci_push.cli.options import Common, Connection
 from oci_push.cli.progress import LineRenderer
-from oci_push.cli.words import SOURCE, SPEED, Option
-from oci_push.engine.pusher import Pusher
 from oci_push.errors import ConfigError
+from oci_push.events import Emit
+from oci_push.library.looking import Looker
+from oci_push.library.naming import repository_of
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.platform import Platform
-from oci_push.model.reference import DOCKER_HUB, Destination, Reference, Repository, is_host, shown
-from oci_push.registry.repository import RepositoryClient
+from oci_push.model.reference import Destination, Repository
 from oci_push.runtime.context import Context
-from oci_push.sources.base import ImageReader
-from oci_push.sources.table import GRAMMAR
 
-OnePlatform = Annotated[
-    str, Option("Only this image of an index.", name="--platform", metavar="OS/ARCH[/VARIANT]", under=SOURCE)
-]
 _RETRIES = 2
 """Somebody waits for the answer: less patience than for a push, and enough for what passes at once."""
 
@@ -35,7 +26,11 @@ class Access(Connection, frozen=True):
 
     username: options.Username = ""
     password_stdin: options.PasswordStdin = False
-    timeout: Annotated[float, Option("Seconds for the whole command; 0: none.", min=0, under=SPEED)] = 0
+    timeout: options.Timeout = 0
+
+    def settings(self) -> Common:
+        """Return all options that a push has, with these."""
+        return self.common(retries=_RETRIES)
 
     @property
     def timeout_s(self) -> float | None:
@@ -43,45 +38,46 @@ class Access(Connection, frozen=True):
         return self.timeout or None
 
 
-class Looker(Struct, frozen=True):
-    """A run's connections, and how to get at images and repositories by them."""
+class TransferAccess(Access, frozen=True):
+    """The same for commands that send or fetch blobs, with the patience of a push."""
 
-    pusher: Pusher
-    context: Context
+    jobs: options.Jobs = 0
+    retries: options.Retries = 4
 
-    @contextmanager
-    def image(self, text: str) -> Iterator[tuple[ImageReader, RepositoryClient | None]]:
-        """Open a SOURCE; with the client of its repository where that is in a registry."""
-        with self.pusher.open(text, self.context) as source:
-            repository = repository_of(text)
-            yield source, self.client(repository) if repository is not None else None
-
-    def client(self, repository: Repository, *, push: bool = False) -> RepositoryClient:
-        """Return the client of a repository; with `push` its first token lets us write as well."""
-        target = self.pusher.target(repository, ())
-        if push:
-            self.pusher.clients.want(target.endpoint, push=(target.repository,))
-        return self.pusher.clients.repository(target.endpoint, target.repository)
+    def settings(self) -> Common:
+        """Return all options that a push has, with these."""
+        return self.common()
 
 
 @contextmanager
 def looking(
-    context: Context, access: Access, *, sources: Sequence[str] = (), repositories: Sequence[Repository] = ()
+    context: Context,
+    access: Access,
+    *,
+    sources: Sequence[str] = (),
+    repositories: Sequence[Repository] = (),
+    emit: Emit | None = None,
 ) -> Iterator[Looker]:
     """Give what is needed to look at `sources` and `repositories`, reached as oci-push.yaml and the options say.
 
     Where both are given, a login of the command line is for the `repositories`, as with a push.
+    Without `emit` only warnings are told.
     """
     if access.password_stdin and "-" in sources:
         raise ConfigError("--password-stdin and the source - cannot both read stdin")
     named = [one for one in map(repository_of, sources) if one is not None] + list(repositories)
-    common = access.common(retries=_RETRIES)
+    common = access.settings()
     hosts = tuple(dict.fromkeys(one.host for one in repositories or named))
     described = endpoints(access, named)
+    emit = emit or LineRenderer(quiet=True)
     with common.pusher(
-        context, LineRenderer(quiet=True), endpoints=described, login_host=common.login_host(hosts)
+        context,
+        emit,
+        endpoints=described,
+        login_host=common.login_host(hosts),
+        hosts=hosts,
     ) as pusher:
-        yield Looker(pusher, context)
+        yield Looker(pusher, context, emit)
 
 
 def endpoints(access: Access, repositories: Sequence[Repository]) -> Mapping[str, RegistryEndpoint]:
@@ -93,44 +89,3 @@ def endpoints(access: Access, repositories: Sequence[Repository]) -> Mapping[str
 
     common = access.common()
     return described_endpoints(f"docker://{repositories[0]}", [Destination(one) for one in repositories], common, env)
-
-
-def repository_of(source: str) -> Repository | None:
-    """Return the repository that a SOURCE lies in; ``None`` for a file. Raises `ConfigError`."""
-    spec = GRAMMAR.parse(source)
-    return Reference.parse(spec.path).repository if spec.kind == "registry" else None
-
-
-def reference(text: str) -> Reference:
-    """Read ``HOST[:PORT]/REPO[:TAG|@DIGEST]``; raises `ConfigError`. A host is required, as for a push."""
-    bare = text.removeprefix("docker://")
-    if not is_host(bare.partition("/")[0]) or "/" not in bare:
-        raise ConfigError(
-            f"{shown(text)!r} names no repository of a registry",
-            hint=f"write HOST[:PORT]/REPO[:TAG], for Docker Hub {DOCKER_HUB}/REPO",
-        )
-    try:
-        return Reference.parse(bare)
-    except ValueError as problem:
-        raise ConfigError(f"{shown(text)!r}: {problem}", hint="write HOST[:PORT]/REPO[:TAG]") from problem
-
-
-def repository(text: str) -> Repository:
-    """Read ``HOST[:PORT]/REPO``; raises `ConfigError` where there is a tag as well."""
-    found = reference(text)
-    bare = text.removeprefix("docker://")
-    if found.digest is not None or ":" in bare.rpartition("/")[2]:
-        raise ConfigError(
-            f"{shown(text)!r} names an image, and a repository is wanted", hint=f"write {found.repository}"
-        )
-    return found.repository
-
-
-def platform(text: str) -> Platform | None:
-    """Read ``--platform``; raises `ConfigError`."""
-    if not text:
-        return None
-    try:
-        return Platform.parse(text)
-    except ValueError as problem:
-        raise ConfigError(f"--platform: {problem}", hint="such as linux/amd64") from problem

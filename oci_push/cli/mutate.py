@@ -9,25 +9,25 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
-from oci_push.api import parse_destinations
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.edits import NewTag, listener, pairs, show_edit, tags_of
-from oci_push.cli.looking import Access
+from oci_push.cli.conversion import read_platform
+from oci_push.cli.edits import NewTag, listener, pairs, show_edit
+from oci_push.cli.looking import TransferAccess
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.words import SOURCE, TARGET, Argument, Option
-from oci_push.engine.editing import edit, edit_elsewhere
 from oci_push.errors import ConfigError
+from oci_push.library.edits import EditPlace
 from oci_push.model.changes import Changes, ConfigChanges
 from oci_push.runtime.context import Context
-from oci_push.sources.config_changes import said_time
+from oci_push.sources.rewriting.config import said_time
 
 _PORT = r"\d{1,5}(?:-\d{1,5})?(?:/(?:tcp|udp|sctp))?"
 _GONE = "-"
 """The word that takes a field away, since an empty one is most often a variable that was not set."""
 
 
-@takes(Access)
+@takes(TransferAccess)
 def mutate(
     source: Annotated[str, Argument(metavar="REF|SOURCE", help="An image of a registry, or any SOURCE with a DEST.")],
     destination: Annotated[
@@ -65,7 +65,7 @@ def mutate(
     as_json: AsJson = False,
     quiet: Quiet = False,
     *,
-    access: Access,
+    access: TransferAccess,
 ) -> None:
     """Change what the config of an image says, or of every image of an index, and tell the new digest.
 
@@ -84,32 +84,16 @@ def mutate(
             exposed={_port(name): is_there for name, is_there in _names("--expose", expose).items()},
             volumes=_names("--volume", volume),
             stop_signal=_text(stop_signal),
-            platform=looking.platform(platform),
+            platform=read_platform(platform),
         )
         if config == ConfigChanges(platform=config.platform):
             raise ConfigError("nothing is to be changed", hint="such as --label KEY=VALUE; see oci-push mutate --help")
         changes = Changes(config=config)
-        if destination and tag:
-            raise ConfigError("--tag has no effect with DEST, which has tags of its own", hint="leave out one of them")
-        targets = parse_destinations([destination], []) if destination else ()
-        repository = looking.repository_of(source)
-        if not targets and repository is None:
-            raise ConfigError(f"{source}: is in no registry, so where the result goes must be said", hint="give DEST")
-        if not targets or targets[0].repository == repository:
-            named = looking.reference(source)
-            tags = targets[0].tags if targets else tags_of(named, tag)
-            with (
-                looking.looking(context, access, repositories=[named.repository]) as look,
-                look.pusher.open(f"docker://{named}", context) as opened,
-            ):
-                client = look.client(named.repository, push=True)
-                emit = listener(is_quiet=quiet or as_json)
-                done, errors = edit(context, client, opened, changes, named, tags, emit)
-            return show_edit(done, errors, as_json=as_json)
-        with looking.looking(context, access, sources=[source], repositories=[targets[0].repository]) as look:
-            emit = listener(is_quiet=quiet or as_json)
-            done, errors = edit_elsewhere(context, look.pusher, source, changes, targets[0], emit)
-        return show_edit(done, errors, as_json=as_json)
+        place = EditPlace.of(source, destination, tag or (), "--tag")
+        sources = () if place.is_own else (source,)
+        with looking.looking(context, access, sources=sources, repositories=[place.goes_to.repository]) as look:
+            done, errors = place.edit(look, changes, listener(is_quiet=quiet or as_json))
+        return show_edit(done, errors, as_json=as_json, quiet=quiet)
 
     run_command(work, what="mutate", timeout_s=access.timeout_s)
 
@@ -149,7 +133,7 @@ def _names(option: str, texts: Sequence[str] | None) -> dict[str, bool]:
 
 def _port(text: str) -> str:
     """Return a port as docker writes it, with its protocol; raises `ConfigError`."""
-    if not re.fullmatch(_PORT, text):
+    if not re.fullmatch(_PORT, text) or not all(0 < int(one) < 65536 for one in text.partition("/")[0].split("-")):
         raise ConfigError(f"--expose {text!r}: is no port", hint="such as 8080 or 53/udp; 8080- takes it away")
     return text if "/" in text else f"{text}/tcp"
 
@@ -163,7 +147,7 @@ def _time(text: str) -> str | None:
             return said_time(int(text))
         if datetime.fromisoformat(text).tzinfo is None or not re.match(r"\d{4}-\d\d-\d\d[Tt]", text):
             raise ValueError("has no zone")
-    except ValueError as problem:
+    except (ValueError, OverflowError, OSError) as problem:
         raise ConfigError(
             f"--created {text!r}: is no time", hint="such as 2026-01-02T03:04:05Z, or seconds since 1970"
         ) from problem

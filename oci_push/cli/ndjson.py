@@ -28,8 +28,10 @@ class JsonLines:
         steps, inner = unwrapped(event)
         now = self._clock.monotonic()
         self._tally.add(inner, steps[-1] if steps else "", now)
-        if isinstance(inner, events.BlobProgress | events.LayerReading):
-            thing = inner.diff_id if isinstance(inner, events.LayerReading) else (inner.repository, inner.digest)
+        if isinstance(inner, events.BlobProgress | events.LayerReading | events.SaveProgress):
+            thing: object = inner.diff_id if isinstance(inner, events.LayerReading) else inner.digest
+            if isinstance(inner, events.BlobProgress):
+                thing = (inner.repository, inner.digest)
             with self._lock:
                 if now - self._told.get(thing, now - _OFTEN_S) < _OFTEN_S:
                     return

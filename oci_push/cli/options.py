@@ -6,7 +6,6 @@ A command takes a group by its class (`command.takes`). An option that is added 
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
+from oci_push.cli import traffic_options as traffic
 from oci_push.cli.output import start_debug_log, tell
 from oci_push.cli.words import LOGIN, OUTPUT, SAFETY, SOURCE, SPEED, TARGET, Option
 from oci_push.errors import ConfigError
@@ -40,7 +40,6 @@ _HERE = "in the working folder"
 _PATIENCE_S = 15.0
 """How long a registry that went away is waited for, for each of ``--retries``."""
 _PASSWORD_BYTES = 64 * 1024
-_RATE = re.compile(r"(\d+(?:\.\d+)?)([kKmMgG]?)")
 
 
 def _debug(wanted: bool) -> None:
@@ -60,9 +59,13 @@ Family = Annotated[
         under=TARGET,
     ),
 ]
+Jobs = Annotated[int, Option("Requests at once to one registry; 0: by distance.", short="-j", min=0, under=SPEED)]
+LimitRate = Annotated[str, Option("Bytes a second for the whole run: 500k, 10M, 1G.", metavar="RATE", under=SPEED)]
 NoMemory = Annotated[bool, Option("Neither use nor keep facts from earlier runs.", under=SPEED)]
 PasswordStdin = Annotated[bool, Option("Read the password from stdin.", under=LOGIN)]
 Quiet = Annotated[bool, Option("Print only results and errors.", short="-q", under=OUTPUT)]
+Retries = Annotated[int, Option("How often a request or upload is repeated.", min=0, under=SPEED)]
+Timeout = Annotated[float, Option("Time for the whole command: 90, 90s, 2m; 0: no end.", min=0, under=SPEED)]
 Username = Annotated[
     str, Option("Log in as this user, with --password-stdin.", short="-u", metavar="NAME", under=LOGIN)
 ]
@@ -105,6 +108,10 @@ class Connection(ConfigOptions, frozen=True):
     ca_file: CaFile = ""
     cert_file: Annotated[str, Option("Client certificate.", metavar="PEM", under=LOGIN)] = ""
     key_file: Annotated[str, Option("Its key.", metavar="PEM", under=LOGIN)] = ""
+    header: traffic.Headers = None
+    user_agent: traffic.UserAgent = ""
+    resolve: traffic.Resolve = None
+    requests_per_second: traffic.RequestsPerSecond = ""
     debug: Debug = False
 
     def common(self, **more: Any) -> Common:
@@ -150,11 +157,11 @@ class Common(Connection, frozen=True):
     ] = "auto"
     tmpdir: Annotated[Path | None, Option("Folder for temporary files.", metavar="FOLDER", under=SOURCE)] = None
     no_mount: Annotated[bool, Option("Never mount blobs from other repositories.", under=SPEED)] = False
+    mount: traffic.Mount = ""
+    chunk_size: traffic.ChunkSize = ""
     no_memory: NoMemory = False
-    jobs: Annotated[
-        int, Option("Requests at once to one registry; 0: by distance.", short="-j", min=0, under=SPEED)
-    ] = 0
-    retries: Annotated[int, Option("How often a request or upload is repeated.", min=0, under=SPEED)] = 4
+    jobs: Jobs = 0
+    retries: Retries = 4
     foreign_layers: Annotated[bool, Option("Send layers marked as not to be distributed, too.", under=SOURCE)] = False
     verify: Annotated[bool, Option("Read back every tag, ask for every blob, send what is missing.", under=SAFETY)] = (
         False
@@ -162,9 +169,7 @@ class Common(Connection, frozen=True):
     all_or_nothing: Annotated[
         bool, Option("Move no tag unless all can; put back those that have moved.", under=SAFETY)
     ] = False
-    limit_rate: Annotated[
-        str, Option("Bytes a second for the whole run: 500k, 10M, 1G.", metavar="RATE", under=SPEED)
-    ] = ""
+    limit_rate: LimitRate = ""
     create_repository: Annotated[bool, Option("ECR: create repositories that are missing.", under=TARGET)] = False
     wait_replication: Annotated[
         bool,
@@ -183,7 +188,7 @@ class Common(Connection, frozen=True):
     export_format: Annotated[
         str, Option("By default told by the file and the CI.", choices=("dotenv", "github", "gitlab"), under=OUTPUT)
     ] = ""
-    timeout: Annotated[float, Option("Seconds for the whole command; 0: none.", min=0, under=SPEED)] = 0
+    timeout: Timeout = 0
     quiet: Quiet = False
 
     def check(self) -> None:
@@ -204,10 +209,16 @@ class Common(Connection, frozen=True):
             raise ConfigError("--username and --password-stdin go together", hint="give both, or neither")
         if self.export_format and not self.export:
             raise ConfigError("--export-format needs --export FILE", hint="give both, or neither")
+        self._traffic.check()
 
     @contextmanager
-    def pusher(self, context: Context, emit: Emit, **more: Any) -> Iterator[Pusher]:
-        """Return a pusher in this process's environment with these options; `more` are fields of `Options`."""
+    def pusher(
+        self, context: Context, emit: Emit, *, hosts: Sequence[str] | None = None, **more: Any
+    ) -> Iterator[Pusher]:
+        """Return a pusher in this process's environment with these options; `more` are fields of `Options`.
+
+        `hosts` are the registries that ``--header`` may be for.
+        """
         from oci_push import __version__
         from oci_push.api import this_environment
         from oci_push.engine.push import PushOptions
@@ -232,13 +243,16 @@ class Common(Connection, frozen=True):
                 near_requests=self.jobs or 4,
                 far_requests=self.jobs or 32,
                 call_retry=retry,
-                limit_bytes_per_s=self._limit_bytes_per_s(),
+                spare_requests=0 if self.jobs else 1,
+                limit_bytes_per_s=traffic.bytes_per_s(self.limit_rate),
                 user_agent=f"oci-push/{__version__}",
                 env=environment.env,
+                pinned=self._traffic.pinned(),
             ),
+            traffic=self._traffic.by_host(hosts),
             blob_retry=retry,
             push_options=PushOptions(self.verify, self.all_or_nothing),
-            mount=not self.no_mount,
+            mount=self._traffic.may_mount,
             remember=not self.no_memory,
             foreign_layers=self.foreign_layers,
         )
@@ -247,6 +261,11 @@ class Common(Connection, frozen=True):
             yield pusher
         finally:
             pusher.close()
+
+    @property
+    def _traffic(self) -> traffic.TrafficWords:
+        pace, pieces = self.requests_per_second, (self.chunk_size, self.mount, self.no_mount)
+        return traffic.TrafficWords(self.header or (), self.user_agent, self.resolve or (), pace, *pieces)
 
     def creation(self) -> RepositoryCreation | None:
         """Return how repositories that are missing are created, if they are."""
@@ -282,16 +301,6 @@ class Common(Connection, frozen=True):
         if not self.username:
             return None
         return Credential(basic_user(self.username, "--username"), read_password(), source="--username")
-
-    def _limit_bytes_per_s(self) -> float:
-        """Read ``--limit-rate``, whose suffixes are curl's; 0 where there is none."""
-        match = _RATE.fullmatch(self.limit_rate)
-        rate = float(match[1]) * 1024 ** " kmg".index(match[2].lower() or " ") if match else 0.0
-        if self.limit_rate and not rate:
-            raise ConfigError(
-                f"--limit-rate {self.limit_rate!r} is no rate", hint="give bytes a second, as in 500k, 10M or 1.5G"
-            )
-        return rate
 
 
 class Delivery(Struct, frozen=True):

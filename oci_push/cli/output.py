@@ -72,6 +72,11 @@ def say_bytes(raw: bytes) -> None:
         say_text(raw.decode("utf-8", "backslashreplace"))
 
 
+def is_result_shown() -> bool:
+    """Return whether stdout is shown to a person, and not read by a program or kept in a file."""
+    return isinstance(sys.stdout, Door) and sys.stdout.isatty()
+
+
 def tell(line: str) -> None:
     """Print one line for people, on stderr."""
     door = sys.stderr
@@ -141,6 +146,11 @@ def speak_json() -> None:
 def is_terminal(env: Mapping[str, str]) -> bool:
     """Return whether stderr is a terminal on which lines can be written over."""
     return isinstance(sys.stderr, Door) and sys.stderr.isatty() and env.get("TERM", "dumb") != "dumb"
+
+
+def shows_results() -> bool:
+    """Return whether results go to a terminal, where bytes of any kind would do harm."""
+    return isinstance(sys.stdout, Door) and sys.stdout.isatty()
 
 
 def is_unicode() -> bool:

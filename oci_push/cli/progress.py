@@ -13,9 +13,13 @@ from oci_push.cli.output import issue, tell, tell_section
 from oci_push.cli.tally import Tally, Target, unwrapped
 from oci_push.cli.wording import counted, duration, familiar, short, size
 from oci_push.events import Event
-from oci_push.model.outcomes import BlobOutcome, TagOutcome
+from oci_push.model.outcomes import BlobOutcome, CopyOutcome, TagOutcome
 from oci_push.runtime.clock import Clock, SystemClock
 
+MOST_TOLD = 50
+"""Of more copies than that only the sum is told."""
+MOST_ERRORS = 20
+"""Of more copies that fail only the number is told: where a registry is down, all of them do."""
 BEAT_S = 10.0
 """How often long work says how far it is."""
 _LASTING = (
@@ -29,6 +33,15 @@ _LASTING = (
     | events.StepFinished
 )
 """What is told in lines above a display that shows the rest."""
+_ONE_OF_MANY = (
+    events.SourceOpened
+    | events.ImageChanged
+    | events.TargetStarted
+    | events.BlobDone
+    | events.TagDone
+    | events.TargetFinished
+)
+"""What is not told of each image where many are copied: their tags are."""
 
 
 class LineRenderer:
@@ -60,7 +73,9 @@ class LineRenderer:
         steps, event = unwrapped(event)
         now = self._clock.monotonic()
         self._tally.add(event, steps[-1] if steps else "", now)
-        if isinstance(event, events.BlobProgress | events.LayerReading):
+        if isinstance(event, events.BlobProgress | events.LayerReading | events.SaveProgress):
+            return
+        if self._tally.copies is not None and isinstance(event, _ONE_OF_MANY):
             return
         is_loud = isinstance(event, events.RetryScheduled) or (
             isinstance(event, events.LogMessage) and event.level != "info"
@@ -104,6 +119,13 @@ class LineRenderer:
         match event:
             case events.LogMessage(text=text):
                 return text
+            case events.CopyStarted():
+                return f"Copying {counted(event.tags, 'tag')}"
+            case events.TagCopied() if event.outcome is CopyOutcome.COPIED:
+                return f"Copied {name_of(event)}" if self._tells_each() else ""
+            case events.TagCopied(error=error) if error:
+                is_told = self._tally.copies is None or self._tally.copies.failed <= MOST_ERRORS
+                return f"Copying {name_of(event)} failed" if is_told else ""
             case events.SourceOpened():
                 what = f"{counted(event.blobs, 'blob')}, {size(event.size_bytes)}"
                 return f"Image {short(event.root)} ({what}) from {event.source}"
@@ -122,6 +144,13 @@ class LineRenderer:
                 is_one = self._tally.count_of(step) <= 1
                 where = "" if is_one else f" to {familiar(event.repository)}"
                 return f"{event.kind} {event.digest.short}: pushed {size(event.size_bytes)}{where}"
+            case events.BlobSaved(was_there=False):
+                return f"{event.kind} {event.digest.short}: saved {size(event.size_bytes)}"
+            case events.SaveFinished():
+                name = f"{event.place}:{event.name}" if event.name else event.place
+                if event.digest is None:
+                    return f"Saving {name} failed"
+                return f"{name} is {short(event.digest)} already" if event.is_unchanged else f"Saved {name}"
             case events.TagDone():
                 place = f"{familiar(event.repository)}:{event.tag}"
                 same = event.outcome is TagOutcome.UNCHANGED
@@ -141,6 +170,10 @@ class LineRenderer:
             case _:
                 return ""
 
+    def _tells_each(self) -> bool:
+        """Return whether there are so few copies that each has a line."""
+        return self._tally.copies is not None and self._tally.copies.tags <= MOST_TOLD
+
     def _finished_target(self, event: events.TargetFinished, now: float) -> str:
         name = familiar(event.repository)
         if event.error:
@@ -148,6 +181,12 @@ class LineRenderer:
         target = self._tally.targets.get(event.repository)
         what = f": {came(target)}, {duration(now - target.started)}" if target is not None else ""
         return f"Pushed {name}@{short(event.digest)}{what}"
+
+
+def name_of(event: events.TagCopied) -> str:
+    """Return the name of what was copied, at the target."""
+    name = familiar(event.repository)
+    return f"{name}:{event.tag}" if event.tag else f"{name}@{event.digest.short if event.digest else '?'}"
 
 
 def came(target: Target) -> str:
@@ -164,6 +203,8 @@ def how_far(tally: Tally) -> str:
     """Return how far the work is, in one line."""
     retries = f", {counted(tally.retries, 'retry', 'retries')}" if tally.retries else ""
     targets, reading = tally.under_way, _reading(tally)
+    if tally.copies is not None:
+        return f"{copies(tally)}{retries}"
     if targets and tally.is_known:
         blobs = sum(one.done_blobs for one in targets), sum(one.blobs for one in targets)
         there, whole = sum(map(tally.position_of, targets)), sum(one.size_bytes for one in targets)
@@ -176,6 +217,18 @@ def how_far(tally: Tally) -> str:
         done = counted(sum(one.done_blobs for one in targets), "blob")
         return f"{reading or 'reading the image'}; {done}, {size(tally.went_out)} sent{retries}"
     return f"{reading or ('reading the image' if tally.image is None else 'at work')}{retries}"
+
+
+def copies(tally: Tally) -> str:
+    """Return how far many copies are."""
+    found = tally.copies
+    if found is None:
+        return ""
+    if not found.done and not tally.went_out:
+        return f"asking what {counted(found.tags, 'tag')} name"
+    failed = f", {found.failed} failed" if found.failed else ""
+    rate = f", {size(tally.per_s)}/s" if tally.moving and tally.per_s else ""
+    return f"{found.done} of {counted(found.tags, 'tag')}{failed}, {size(tally.went_out)} sent{rate}"
 
 
 def _reading(tally: Tally) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec.structs import replace
@@ -12,11 +11,11 @@ from oci_push.api import parse_destinations, this_environment
 from oci_push.cli.command import run_command, takes
 from oci_push.cli.conversion import Conversion
 from oci_push.cli.options import Common, Delivery, Family, split_regions
-from oci_push.cli.output import say, say_form
+from oci_push.cli.output import is_terminal, say_form, terminal_size
 from oci_push.cli.reporting import Follower, Reporting
-from oci_push.cli.wording import counted, size
 from oci_push.cli.words import SAFETY, TARGET, Argument, Option
-from oci_push.engine.plan import PushPlan
+from oci_push.engine.artifacts.attachment import Attachment
+from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform, plan_unit
 from oci_push.errors import ConfigError, exit_code
 from oci_push.model.endpoint import RegistryEndpoint
@@ -34,7 +33,18 @@ def push(
     tag: Annotated[
         list[str] | None, Option("One more tag for every destination.", short="-t", metavar="TAG", under=TARGET)
     ] = None,
-    plan: Annotated[bool, Option("Show what would be done and write nothing.", under=SAFETY)] = False,
+    attach: Annotated[
+        list[str] | None,
+        Option(
+            "Attach a file to the image: an SBOM, an attestation, …; told by content.",
+            metavar="FILE[:TYPE]",
+            under=TARGET,
+        ),
+    ] = None,
+    plan: Annotated[
+        bool, Option("Ask what is there, show what would be done, and write nothing.", under=SAFETY)
+    ] = False,
+    no_ask: Annotated[bool, Option("With --plan: ask the targets nothing.", under=SAFETY)] = False,
     family: Family = "",
     *,
     conversion: Conversion,
@@ -50,6 +60,8 @@ def push(
     def work(context: Context) -> int:
         if common.password_stdin and source == "-":
             raise ConfigError("--password-stdin and the source - cannot both read stdin")
+        if no_ask and not plan:
+            raise ConfigError("--no-ask has no effect without --plan", hint="give both, or neither")
         if plan and common.export:
             raise ConfigError("--export has no effect with --plan: nothing is pushed", hint="leave out one of them")
         env = this_environment().env
@@ -81,17 +93,17 @@ def push(
             platform=conversion.only(),
             served_in=regions if common.wait_replication else None,
             is_final=True,
+            attach=_attachments(attach, env, conversion.source_date_epoch) if attach else (),
             changes=changes,
         )
         is_quiet = common.quiet or delivery.as_json
         login_host = common.login_host(hosts)
         with (
             reporting.following(context.clock, env, is_quiet=is_quiet, title=f"Push {source}") as follower,
-            common.pusher(context, follower.emit, endpoints=endpoints, login_host=login_host) as pusher,
+            common.pusher(context, follower.emit, endpoints=endpoints, login_host=login_host, hosts=hosts) as pusher,
         ):
             if plan:
-                show_plan(source, plan_unit(unit, pusher, context), common.report, as_json=delivery.as_json)
-                return 0
+                return _plan(unit, pusher, context, common, env, asks=not no_ask, as_json=delivery.as_json)
             done = perform(unit, pusher, context, follower.emit)
         try:
             return _finish(source, done, follower, common, reporting, env, as_json=delivery.as_json)
@@ -102,6 +114,26 @@ def push(
                 write_exports(common.export, form, _exported(done))
 
     run_command(work, what="push", timeout_s=common.timeout or None)
+
+
+def _plan(
+    unit: PushUnit,
+    pusher: Pusher,
+    context: Context,
+    common: Common,
+    env: Mapping[str, str],
+    *,
+    asks: bool,
+    as_json: bool,
+) -> int:
+    """Lay the push out, ask what is there unless told not to, and show both; return the exit code."""
+    from oci_push.cli.planned import Planned
+    from oci_push.engine.forecast import Forecaster
+
+    laid_out = plan_unit(unit, pusher, context)
+    found = Forecaster(pusher.clients).forecast(context, laid_out) if asks else None
+    columns = terminal_size().columns if is_terminal(env) else None
+    return Planned(unit.source, laid_out, found, columns).show(common.report, as_json=as_json)
 
 
 def _exported(done: UnitResult) -> Mapping[str, Mapping[str, str]]:
@@ -133,38 +165,25 @@ def _finish(
     def report() -> PushReport:
         from oci_push.runner.report import PushReport
 
-        return PushReport.of(source, done.results, done.replicas, done.trouble, done.changed)
+        return PushReport.of(source, done)
 
     rows = rows_of_push(done.results, follower.tally)
     if as_json:
         say_form(report())
     if not as_json:
         show_tags_of(done.results, done.replicas)
-    reporting.show_rows(rows, env, is_quiet=common.quiet or as_json)
+    reporting.show_rows(rows, follower.tally, env, is_quiet=common.quiet or as_json)
     errors = show_errors(done)
     reporting.finish(common, env, title=f"Push {source}", rows=rows, errors=[("", one) for one in errors], form=report)
     ended = [*(one.error for one in done.results), *(one.error for one in done.replicas)]
     return exit_code(ended) or exit_code([done.trouble])
 
 
-def show_plan(source: str, plan: PushPlan, report: Path | None, *, as_json: bool) -> None:
-    """Print the very object that would be executed, and write it as the report."""
-    if as_json or report:
-        from oci_push.runner.report import ImagePlan, write_report
+def _attachments(texts: list[str], env: Mapping[str, str], epoch: str) -> tuple[Attachment, ...]:
+    """Read ``--attach``."""
+    from oci_push.cli.files import EPOCH, created
+    from oci_push.sources.artifact_files import FileSpec
 
-        form = ImagePlan.of(plan)
-        if as_json:
-            say_form(form)
-        if report:
-            write_report(report, replace(form, source=source, status="planned"))
-    if as_json:
-        return
-    graph = plan.graph
-    say(f"image {graph.root.digest} ({graph.root.media_type})")
-    say(f"  {counted(len(graph.nodes), 'manifest')}, {counted(len(graph.blobs), 'blob')}, {size(graph.size_bytes)}")
-    for work in plan.repositories:
-        after = f", after {plan.repositories[work.after].target.repository}" if work.after is not None else ""
-        say(f"to {work.target.repository} (tags: {', '.join(work.target.tags)}{after})")
-        for blob in work.blobs:
-            asked = ", ".join(str(r) for r in work.mount_candidates.get(blob.digest, ()))
-            say(f"  blob {blob.digest} {size(blob.size)}" + (f", mount from {asked}" if asked else ""))
+    when = created({**env, EPOCH: epoch} if epoch else env)
+    specs = [FileSpec.parse(text) for text in texts]
+    return tuple(Attachment(one.path, one.media_type, created=when) for one in specs)

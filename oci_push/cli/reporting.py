@@ -45,18 +45,21 @@ class Follower(Struct, frozen=True):
     tally: Tally
 
 
+Progress = Annotated[
+    str,
+    Option(
+        "How progress is shown on stderr: live on a terminal, else plain lines; json: events.",
+        choices=MODES,
+        acts=_speak,
+        under=OUTPUT,
+    ),
+]
+
+
 class Reporting(Struct, frozen=True):
     """What `push` and `run` can be told about showing."""
 
-    progress: Annotated[
-        str,
-        Option(
-            "How progress is shown on stderr: live on a terminal, else plain lines; json: events.",
-            choices=MODES,
-            acts=_speak,
-            under=OUTPUT,
-        ),
-    ] = "auto"
+    progress: Progress = "auto"
     report_format: Annotated[
         str, Option("The form of --report; json if not given.", choices=_FORMATS, under=OUTPUT)
     ] = ""
@@ -144,12 +147,13 @@ class Reporting(Struct, frozen=True):
 
             write_report(common.report, form())
 
-    def show_rows(self, rows: Sequence[Row], env: Mapping[str, str], *, is_quiet: bool) -> None:
-        """Print the table of what was done, for people."""
+    def show_rows(self, rows: Sequence[Row], tally: Tally, env: Mapping[str, str], *, is_quiet: bool) -> None:
+        """Print the table of what was done, for people, and what trying again has cost."""
         if not is_quiet and self.progress != "json":
-            from oci_push.cli.results import show_rows
+            from oci_push.cli.results import show_retries, show_rows
 
             show_rows(rows, terminal_size().columns if is_terminal(env) else None)
+            show_retries(tally)
 
     def _mode(self, env: Mapping[str, str], *, is_quiet: bool) -> str:
         if self.progress != "auto":

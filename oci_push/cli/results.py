@@ -44,8 +44,9 @@ class Row(Struct, frozen=True):
 
     @property
     def bytes_sent(self) -> int:
-        """Return the bytes of blobs that went out."""
-        return sum(blob.bytes_sent for blob in self.result.blobs)
+        """Return the bytes of blobs that went out, of what was attached, too."""
+        attached = sum(one.bytes_sent for one in self.result.attached)
+        return sum(blob.bytes_sent for blob in self.result.blobs) + attached
 
     def cells(self) -> tuple[str, ...]:
         """Return what a table shows of it, beginning with the repository."""
@@ -86,6 +87,13 @@ def show_rows(rows: Sequence[Row], columns: int | None) -> None:
         lines = [line for row in rows for line in _block(row)]
     for line in lines:
         tell(line)
+
+
+def show_retries(tally: Tally) -> None:
+    """Print how often something was tried again, and how long that was waited for, if it was."""
+    if tally.retries:
+        times = "once" if tally.retries == 1 else f"{tally.retries} times"
+        tell(f"tried again {times}, after waits of {duration(tally.waited_s)} in all")
 
 
 def _block(row: Row) -> Iterator[str]:

@@ -68,12 +68,14 @@ def run(
             env=env,
             read_file=_read_text,
         )
-        login_host = _check_effects(common, inputs, settings)
+        login_host, hosts = _check_effects(common, inputs, settings)
         is_quiet = common.quiet or delivery.as_json
         with (
             _stand_in(sandbox) as address,
             reporting.following(context.clock, env, is_quiet=is_quiet) as follower,
-            common.pusher(context, follower.emit, rehearsal=address, login_host=login_host, is_lenient=True) as pusher,
+            common.pusher(
+                context, follower.emit, hosts=hosts, rehearsal=address, login_host=login_host, is_lenient=True
+            ) as pusher,
         ):
             done = Runner(pusher, inputs.resolve_context, settings, follower.emit).run(inputs.pipeline, context)
         try:
@@ -86,10 +88,13 @@ def run(
     run_command(work, what="run", timeout_s=common.timeout or None)
 
 
-def _check_effects(common: Common, inputs: Inputs, settings: RunSettings) -> str:
-    """Refuse options for some registries where there are none such; return the host that ``--username`` is for."""
-    if not (common.username or common.create_repository):
-        return ""
+def _check_effects(common: Common, inputs: Inputs, settings: RunSettings) -> tuple[str, tuple[str, ...]]:
+    """Refuse options for some registries where there are none such.
+
+    Return the host that ``--username`` is for, and all of them, where an option wants to know.
+    """
+    if not (common.username or common.create_repository or common.header):
+        return "", ()
     apart = replace(inputs.resolve_context, variables=inputs.resolve_context.variables.inside_hooks())
     planned = simulate(inputs.pipeline, apart, settings)
     raise_together(planned.problems)
@@ -98,7 +103,7 @@ def _check_effects(common: Common, inputs: Inputs, settings: RunSettings) -> str
     if common.create_repository and not any(one.identity and one.identity.can_create for one in endpoints):
         raise ConfigError("--create-repository: no step pushes to ECR", hint="leave it out")
     without = (one.host for one in endpoints if not (one.credential or one.identity or one.is_alone))
-    return common.login_host(tuple(dict.fromkeys(without)))
+    return common.login_host(tuple(dict.fromkeys(without))), tuple(dict.fromkeys(one.host for one in endpoints))
 
 
 def _finish(
@@ -120,7 +125,7 @@ def _finish(
     else:
         for step in done.steps:
             show_tags_of(step.pushed, ())
-    reporting.show_rows(rows, env, is_quiet=common.quiet or as_json)
+    reporting.show_rows(rows, follower.tally, env, is_quiet=common.quiet or as_json)
     _show_failures(done)
     failed = [
         (step.name, step.error or OciPushError(step.reason))

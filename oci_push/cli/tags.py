@@ -11,9 +11,10 @@ from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form, table
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.words import OUTPUT, SOURCE, Argument, Option
-from oci_push.engine import listing
-from oci_push.engine.listing import Sort, Wanted
+from oci_push.engine.looking import listing
+from oci_push.engine.looking.listing import Sort, Wanted
 from oci_push.errors import ConfigError
+from oci_push.library import naming
 from oci_push.runtime.context import Context
 
 Filter = Annotated[
@@ -50,7 +51,7 @@ def tags(
 
     def work(context: Context) -> int:
         wanted = Wanted(tuple(globs or ()), limit, Sort(sort), reverse)
-        named = looking.repository(repository)
+        named = naming.repository(repository)
         with looking.looking(context, access, repositories=[named]) as look:
             found = listing.list_tags(context, look.client(named), wanted)
         if as_json:
@@ -98,9 +99,7 @@ def repos(
         described = {} if target.integration else looking.endpoints(access, [some])
         common = access.common(retries=2)
         renderer = LineRenderer(quiet=True)
-        with common.pusher(
-            context, renderer, endpoints=described, login_host=some.host if access.username else ""
-        ) as pusher:
+        with common.pusher(context, renderer, endpoints=described, login_host=some.host, hosts=(some.host,)) as pusher:
             endpoint = pusher.target(some, (), target.endpoint if target.integration else None).endpoint
             wanted = Wanted(given, limit, is_reversed=reverse)
             found = listing.list_repositories(context, pusher.clients.session(endpoint), endpoint.host, wanted)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from oci_push import events
 from oci_push.events import Event
 from oci_push.model.digest import Digest
-from oci_push.model.outcomes import BlobKind, BlobOutcome
+from oci_push.model.outcomes import BlobKind, BlobOutcome, CopyOutcome
 from oci_push.model.reference import Repository
 
 _WINDOW_S = 10.0
@@ -35,13 +38,17 @@ class Rate:
         return (last - first) / (end - start) if end > start else 0.0
 
 
+Place: TypeAlias = Repository | str
+"""Where blobs come to: a repository, or the path of a layout or an archive."""
+
+
 class Moving:
-    """One blob on its way to one repository; `went_out` are bytes of it over the line, more than once some of them."""
+    """One blob on its way to one place; `went_out` are bytes of it over the line, more than once some of them."""
 
     __slots__ = ("digest", "kind", "rate", "repository", "sent_bytes", "size_bytes", "started", "went_out")
 
-    def __init__(self, begun: events.BlobStarted, now: float) -> None:
-        self.repository = begun.repository
+    def __init__(self, begun: events.BlobStarted | events.SaveProgress, now: float) -> None:
+        self.repository: Place = begun.place if isinstance(begun, events.SaveProgress) else begun.repository
         self.digest = begun.digest
         self.kind = begun.kind
         self.started = now
@@ -52,7 +59,7 @@ class Moving:
 
 
 class Target:
-    """One repository that is pushed to: how much of the image has come there, and by which way."""
+    """One repository that is pushed to, or place that is saved in: how much has come there, and by which way."""
 
     __slots__ = (
         "done_blobs",
@@ -60,6 +67,7 @@ class Target:
         "error",
         "image",
         "is_finished",
+        "left",
         "mounted",
         "repository",
         "resumed",
@@ -72,9 +80,11 @@ class Target:
         "there",
     )
 
-    def __init__(self, begun: events.TargetStarted, step: str, image: events.SourceOpened | None, now: float) -> None:
-        self.repository = begun.repository
-        self.tags = begun.tags
+    def __init__(
+        self, place: Place, tags: tuple[str, ...], step: str, image: events.SourceOpened | None, now: float
+    ) -> None:
+        self.repository = place
+        self.tags = tags
         self.step = step
         self.started = now
         self.image = image
@@ -83,6 +93,7 @@ class Target:
         self.sent_bytes = 0
         self.tagged: list[str] = []
         self.is_finished = False
+        self.left = 1
         self.error = ""
 
     @property
@@ -96,6 +107,40 @@ class Target:
         return self.image.size_bytes if self.image else 0
 
 
+class Copies:
+    """Many images that are copied: how many of their tags are done, of `tags` in all, and how."""
+
+    __slots__ = ("counts", "tags")
+
+    def __init__(self, tags: int) -> None:
+        self.tags = tags
+        self.counts: dict[CopyOutcome, int] = {}
+
+    @property
+    def done(self) -> int:
+        """Return how many tags have ended."""
+        return sum(self.counts.values())
+
+    @property
+    def failed(self) -> int:
+        """Return how many have failed."""
+        return self.counts.get(CopyOutcome.FAILED, 0)
+
+    def add(self, event: Event) -> bool:
+        """Count an event; return whether that is all: several images go to one repository at once."""
+        if isinstance(event, events.TagCopied):
+            self.counts[event.outcome] = self.counts.get(event.outcome, 0) + 1
+        return isinstance(
+            event,
+            events.TagCopied
+            | events.SourceOpened
+            | events.TargetStarted
+            | events.TargetFinished
+            | events.TagDone
+            | events.ManifestDone,
+        )
+
+
 class Tally:
     """Count events; `lock` is held for a moment by each, and by whoever looks at several numbers at once.
 
@@ -104,19 +149,29 @@ class Tally:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.targets: dict[Repository, Target] = {}
-        self.moving: dict[tuple[Repository, Digest], Moving] = {}
+        self.targets: dict[Place, Target] = {}
+        self.moving: dict[tuple[Place, Digest], Moving] = {}
         self.reading: dict[Digest, events.LayerReading] = {}
         self.image: events.SourceOpened | None = None
+        self.copies: Copies | None = None
         self._images: dict[str, events.SourceOpened] = {}
         self._retried: dict[str, int] = {}  # by what was tried again
+        self.waited_s = 0.0
+        """The waits before something was tried again, over all."""
         self._went_out = 0
         self._rate: Rate | None = None
 
     def add(self, event: Event, step: str, now: float) -> None:
         """Count an event, which is of this step, if of any; `now` is on the monotonic clock."""
         with self.lock:
+            if self.copies is not None and self.copies.add(event):
+                if isinstance(event, events.TargetFinished) and event.error:
+                    self._finished(event)  # what was on its way does not come
+                return
             match event:
+                case events.CopyStarted():
+                    self.copies = Copies(event.tags)
+                    self._rate = Rate(now)
                 case events.BlobProgress() | events.UploadResumed():
                     self._progress(event)
                 case events.LayerReading():
@@ -129,7 +184,9 @@ class Tally:
                     self._images.pop(step, None)
                 case events.TargetStarted():
                     self.targets.pop(event.repository, None)  # the newest is last
-                    self.targets[event.repository] = Target(event, step, self._images.get(step), now)
+                    self.targets[event.repository] = Target(
+                        event.repository, event.tags, step, self._images.get(step), now
+                    )
                     self._rate = self._rate or Rate(now)
                 case events.BlobStarted():
                     self.moving[event.repository, event.digest] = Moving(event, now)
@@ -140,8 +197,19 @@ class Tally:
                         self.targets[event.repository].tagged.append(event.tag)
                 case events.TargetFinished():
                     self._finished(event)
+                case events.SaveStarted():
+                    self._saving(event, step, now)
+                case events.SaveProgress():
+                    key = event.place, event.digest
+                    self.moving.setdefault(key, Moving(event, now))
+                    self._come(self.moving[key], event.read_bytes)
+                case events.BlobSaved():
+                    self._saved(event)
+                case events.SaveFinished():
+                    self._saved_image(event)
                 case events.RetryScheduled():
                     self._retried[event.what] = self._retried.get(event.what, 0) + 1
+                    self.waited_s += event.wait_s
                 case _:
                     pass
 
@@ -153,7 +221,7 @@ class Tally:
             if self._rate is not None:
                 self._rate.sample(now, self._went_out)
 
-    def retries_of(self, repository: Repository) -> int:
+    def retries_of(self, repository: Place) -> int:
         """Return how often something of a repository was tried again."""
         with self.lock:
             return sum(count for what, count in self._retried.items() if _is_of(what, str(repository)))
@@ -163,7 +231,7 @@ class Tally:
         """Return how often anything was tried again."""
         return sum(self._retried.values())
 
-    def kind_of(self, repository: Repository, digest: Digest) -> BlobKind:
+    def kind_of(self, repository: Place, digest: Digest) -> BlobKind:
         """Return what a blob that is under way is."""
         found = self.moving.get((repository, digest))
         return found.kind if found else BlobKind.LAYER
@@ -213,6 +281,41 @@ class Tally:
         for target in self.under_way:  # to which layers have gone before the image was known
             if target.step == step and target.image is None:
                 target.image = event
+            elif isinstance(target.repository, str) and target.image is not None:  # one more image for one place
+                blobs, size = target.image.blobs + event.blobs, target.image.size_bytes + event.size_bytes
+                target.image = replace(event, blobs=blobs, size_bytes=size)
+
+    def _saving(self, event: events.SaveStarted, step: str, now: float) -> None:
+        target = self.targets.get(event.place)
+        if target is None:
+            self.targets[event.place] = Target(event.place, (), step, None, now)
+            self._rate = self._rate or Rate(now)
+        else:
+            target.left += 1
+            target.is_finished = False
+
+    def _saved(self, event: events.BlobSaved) -> None:
+        one = self.moving.pop((event.place, event.digest), None)
+        target = self.targets.get(event.place)
+        if target is None:
+            return
+        if not event.was_there:
+            self._went_out += event.size_bytes - (one.sent_bytes if one is not None else 0)
+            target.sent_bytes += event.size_bytes - (one.sent_bytes if one is not None else 0)
+        target.done_blobs += 1
+        target.done_bytes += event.size_bytes
+        target.sent += not event.was_there
+        target.there += event.was_there
+
+    def _saved_image(self, event: events.SaveFinished) -> None:
+        target = self.targets.get(event.place)
+        if target is not None:
+            target.left -= 1
+            target.is_finished = target.left == 0
+
+    def _come(self, one: Moving, position: int) -> None:
+        self._count(one, max(0, position - one.sent_bytes))
+        one.sent_bytes = position
 
     def _progress(self, event: events.BlobProgress | events.UploadResumed) -> None:
         one = self.moving.get((event.repository, event.digest))
@@ -223,9 +326,7 @@ class Tally:
             if event.repository in self.targets:
                 self.targets[event.repository].resumed += 1
             return
-        # What goes back was lost and goes out again.
-        self._count(one, max(0, event.sent_bytes - one.sent_bytes))
-        one.sent_bytes = event.sent_bytes
+        self._come(one, event.sent_bytes)  # what goes back was lost and goes out again
 
     def _count(self, one: Moving, size: int) -> None:
         one.went_out += size

@@ -106,6 +106,24 @@ def image_target(text: str, config: Config) -> Target:
     return Target(RegistryEndpoint(repository.host), repository.path, reference.target)
 
 
+def as_described(target: Target, config: Config, *, with_login: bool = True) -> Target:
+    """Return a host that was named itself as it is described, under whatever name; `with_login` with its login.
+
+    A description that was found, not named, and says how a host is reached is left out: it may be a stranger's. So is
+    one that was found and may not read what it needs; of one that was named that is a `ConfigError`.
+    """
+    found = config.for_pull(target.endpoint.host)
+    if target.integration is not None or found is None or found.is_alone:
+        return target
+    try:
+        endpoint = found.with_headers(found.endpoint(with_login=with_login))
+    except ConfigError:
+        if config.is_named:
+            raise
+        return target
+    return replace(target, endpoint=endpoint)
+
+
 def reached(pusher: Pusher, target: Target, otherwise: str) -> Target:
     """Return a target as it is really reached: with login and certificates, and an account that only the cloud knows.
 

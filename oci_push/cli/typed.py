@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 from oci_push.cli.describe import describe
 from oci_push.cli.examples import EXAMPLES
 from oci_push.cli.output import tell
-from oci_push.cli.words import Argument, Command, Parameter, call, parameters
+from oci_push.cli.words import Argument, Command, Parameter, call, parameters, seconds
 from oci_push.errors import link_of
 
 _MAY_BE_EMPTY = ("allow_env",)  # a list of names, that may well hold none
@@ -152,7 +152,14 @@ def _marked(parameter: inspect.Parameter) -> Any:
     hint = parameter.annotation.__origin__
     if isinstance(read.marker, Argument):
         return Annotated[hint, typer.Argument(metavar=read.metavar)]
+    if read.kind is float:
+        return Annotated[hint, typer.Option(*read.names, parser=_seconds)]
     return Annotated[hint, typer.Option(*read.names)]
+
+
+def _seconds(value: str | float) -> float | None:
+    """Read a time that has been looked at already, or the default."""
+    return seconds(value) if isinstance(value, str) else value
 
 
 def run(app: typer.Typer) -> NoReturn:

@@ -43,6 +43,8 @@ def short(digest: Digest) -> str:
     return f"{digest.algorithm}:{digest.short}"
 
 
-def familiar(repository: Repository) -> str:
-    """Return a repository's name, Docker Hub's with its host, as the vendor's log does."""
+def familiar(repository: Repository | str) -> str:
+    """Return a repository's name, Docker Hub's with its host, as the vendor's log does; a path as it is."""
+    if isinstance(repository, str):
+        return repository
     return f"{DOCKER_HUB}/{repository.familiar}" if repository.host == DOCKER_HUB else str(repository)

@@ -20,6 +20,8 @@ Command: TypeAlias = Callable[..., None]
 TARGET, SOURCE, LOGIN, SPEED, SAFETY, OUTPUT = "Target", "Source", "Login and TLS", "Speed", "Safety", "Output"
 """The headings of help."""
 _NUMBER = re.compile(r"\d{1,15}(\.\d{1,15})?", re.ASCII)
+_SECONDS = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)(ms|[smh]?)", re.ASCII)
+_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Option(Struct, frozen=True):
@@ -89,8 +91,11 @@ class Parameter:
             return None
         if self.kind in (str, Path):
             return self.kind(word) if not self.choices or word in self.choices else None
+        if self.kind is float:
+            span = seconds(word)
+            return None if span is None or self._outside(span) else span
         number = _NUMBER.fullmatch(word)
-        if number is None or (self.kind is int and number[1]):
+        if number is None or number[1]:
             return None
         value = self.kind(word)
         return None if self._outside(value) else value
@@ -105,12 +110,13 @@ class Parameter:
             near = difflib.get_close_matches(word, self.choices, n=1)
             known = listed(self.choices)
             return f"{word!r} is not known", f"did you mean {near[0]}? known: {known}" if near else known
+        number: float | None
         try:
-            number = self.kind(word)
+            number = seconds(word) if self.kind is float else self.kind(word)
         except ValueError:
-            return f"{word!r} is no {'whole ' * (self.kind is int)}number", ""
-        if number != number or number in (float("inf"), float("-inf")):
-            return f"{word} is no number of seconds; 0 is none", ""
+            return f"{word!r} is no whole number", ""
+        if number is None:
+            return f"{word!r} is no number of seconds", "such as 90, 90s or 2m; 0 is none"
         outside = self._outside(number)
         return (f"{word} is {outside}", "") if outside else ("", "")
 
@@ -119,6 +125,12 @@ class Parameter:
         if least is not None and number < least:
             return f"less than {least:g}"
         return f"more than {most:g}" if most is not None and number > most else ""
+
+
+def seconds(word: str) -> float | None:
+    """Return how long is meant: ``90``, ``90s``, ``1.5m``, ``2h`` or ``500ms``; ``None`` where that is no time."""
+    found = _SECONDS.fullmatch(word)
+    return None if found is None else float(found[1]) * _UNITS[found[2]]
 
 
 def listed(texts: Sequence[str]) -> str:

@@ -48,6 +48,17 @@ def add_certificates(tls: TlsConfig, host: str, folders: Iterable[Path], emit: E
     return tls
 
 
+def certificates_of(tls: TlsConfig, folder: Path, emit: Emit) -> TlsConfig:
+    """Return `tls` with what a named folder holds; raises `ConfigError` where it cannot be read."""
+    try:
+        names = sorted(entry.name for entry in folder.iterdir())
+    except OSError as problem:
+        raise ConfigError(
+            f"{folder}: certificates cannot be read ({problem.strerror})", hint="check the folder's name"
+        ) from problem
+    return _add(tls, folder, names, emit)
+
+
 def _readable(folder: Path, names: list[str], emit: Emit) -> list[str]:
     """Leave out files that cannot be read, and the other half of their pair; these folders nobody has named."""
     left_out: set[str] = set()

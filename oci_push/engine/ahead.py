@@ -13,14 +13,14 @@ from queue import SimpleQueue
 
 from oci_push.engine.plan import RepositoryPlan
 from oci_push.engine.push import Ahead
-from oci_push.engine.repository_push import SentAhead
-from oci_push.engine.transfer import transfer
+from oci_push.engine.transfer import SentAhead, transfer
 from oci_push.errors import OciPushError
 from oci_push.events import Emit, TargetStarted
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
+from oci_push.runtime.phases import BLOBS, SOURCE, timed
 from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.base import ImageReader
 
@@ -52,6 +52,7 @@ def send_ahead(
         for lane, work in zip(lanes, first, strict=True):
             lane.waiting.put(work)
 
+    @timed(SOURCE)
     def make(inner: Context) -> None:
         source.make(inner, tell)
         for lane in lanes:
@@ -85,11 +86,13 @@ class _Lane:
     def run(self, context: Context) -> None:
         """Send what is told of until the end, several blobs at once; the first failure ends it."""
         began = context.clock.monotonic()
+        context = context.spending(self.sent.costs)
         error = first_error(run_all(context, [self._send] * _AT_ONCE, limit=_AT_ONCE, stop_on_error=True))
         if error is not None and not isinstance(error, OciPushError):
             raise error
         self.sent.error = error
         self.sent.seconds = context.clock.monotonic() - began
+        self.sent.costs.spent(BLOBS, self.sent.seconds)
 
     def _send(self, context: Context) -> None:
         while True:

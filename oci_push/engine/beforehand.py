@@ -11,8 +11,7 @@ from functools import partial
 
 from oci_push.engine.plan import PushTarget, RepositoryPlan
 from oci_push.engine.push import Ahead
-from oci_push.engine.repository_push import SentAhead
-from oci_push.engine.transfer import BlobResult
+from oci_push.engine.transfer import BlobResult, SentAhead
 from oci_push.errors import OciPushError
 from oci_push.events import BlobDone, BlobStarted, Emit, LogMessage, TargetStarted
 from oci_push.model.descriptor import Descriptor

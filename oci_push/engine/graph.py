@@ -15,6 +15,7 @@ from oci_push.model.manifest import Manifest
 from oci_push.model.outcomes import BlobKind
 from oci_push.model.platform import Platform
 from oci_push.runtime.context import Context
+from oci_push.runtime.phases import SOURCE, timed
 from oci_push.sources.base import ImageReader
 from oci_push.sources.platforms import MAX_DEPTH, MAX_MANIFESTS, PlatformSearch
 
@@ -42,12 +43,20 @@ class ImageGraph(Struct, frozen=True):
         return found
 
 
+@timed(SOURCE)
 def walk(
-    context: Context, source: ImageReader, *, platform: Platform | None = None, foreign: bool = False, emit: Emit
+    context: Context,
+    source: ImageReader,
+    *,
+    platform: Platform | None = None,
+    foreign: bool = False,
+    beside: Iterable[Descriptor] = (),
+    emit: Emit,
 ) -> ImageGraph:
     """Read every manifest of the image a source names; with `platform` only that image, however deep it lies.
 
-    `foreign` counts layers among the blobs that their manifest says to fetch from elsewhere.
+    `foreign` counts layers among the blobs that their manifest says to fetch from elsewhere. `beside` are blobs that go
+    along, for whoever is told how much there is to do.
     """
     top = source.root(context, platform)
     if platform is not None:
@@ -64,7 +73,8 @@ def walk(
     graph = ImageGraph(root, nodes, blobs)
     for stray in _strays(nodes):
         emit(LogMessage(f"{source.name}: {stray.digest} is of type {stray.media_type}, no manifest: it goes as a blob"))
-    emit(SourceOpened(source.name, root.digest, len(nodes), len(blobs), graph.size_bytes))
+    sizes = {one.digest: one.size for one in (*blobs, *beside)}
+    emit(SourceOpened(source.name, root.digest, len(nodes), len(sizes), sum(sizes.values())))
     return graph
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from oci_push.engine.plan import PushTarget
 from oci_push.model.descriptor import Descriptor
@@ -11,10 +12,13 @@ from oci_push.model.reference import Repository
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.cache import Cache
 
+Seen: TypeAlias = Mapping[tuple[str, Digest], tuple[Repository, ...]]
+"""Repositories by registry host and blob."""
+
 
 def remembered_places(
     memory: Cache, clients: RegistryClients, blobs: Sequence[Descriptor], targets: Sequence[PushTarget]
-) -> Mapping[tuple[str, Digest], tuple[Repository, ...]]:
+) -> Seen:
     """Return by registry host and blob which repositories held it, a target itself first."""
     found: dict[tuple[str, Digest], tuple[Repository, ...]] = {}
     for target in targets:

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from oci_push.engine.graph import ImageGraph
 from oci_push.model.descriptor import Descriptor
@@ -15,16 +16,23 @@ from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import Repository
 
+if TYPE_CHECKING:
+    from oci_push.sources.made import MadeImage
+
 SMALL_BYTES = 256 * 1024
 """A blob up to this size is sent rather than asked about: at 100 Mbit/s it is sent in 20 ms, a usual round trip."""
 
 
 class PushTarget(Struct, frozen=True):
-    """A repository, how it is reached, and the tags it gets; no tags: by digest only."""
+    """A repository, how it is reached, and the tags it gets; no tags: by digest only.
+
+    `before` is what tags name now, ``None`` for nothing, as far as somebody has asked: those are not asked for again.
+    """
 
     endpoint: RegistryEndpoint
     repository: Repository
     tags: tuple[str, ...]
+    before: Mapping[str, Digest | None] = field(default_factory=dict)
 
 
 class RepositoryPlan(Struct, frozen=True):
@@ -43,10 +51,11 @@ class RepositoryPlan(Struct, frozen=True):
 
 
 class PushPlan(Struct, frozen=True):
-    """Everything one push does: the image, and the work for each repository."""
+    """Everything one push does: the image, the work for each repository, and what is attached to it in each."""
 
     graph: ImageGraph
     repositories: tuple[RepositoryPlan, ...]
+    attached: tuple[MadeImage, ...] = ()
 
 
 def plan_push(
@@ -73,8 +82,10 @@ def plan_repositories(
 ) -> tuple[RepositoryPlan, ...]:
     """Return the plan for each repository that some blobs go to, as `plan_push` does for all of an image."""
     merged: dict[tuple[RegistryEndpoint, Repository], dict[str, None]] = {}
+    before: dict[tuple[RegistryEndpoint, Repository], dict[str, Digest | None]] = {}
     for target in targets:
         merged.setdefault((target.endpoint, target.repository), {}).update(dict.fromkeys(target.tags))
+        before.setdefault((target.endpoint, target.repository), {}).update(target.before)
     plans: list[RepositoryPlan] = []
     firsts: dict[RegistryEndpoint, int] = {}
     for number, ((endpoint, repository), tags) in enumerate(merged.items()):
@@ -87,10 +98,11 @@ def plan_repositories(
             known = (*near, *remembered.get((endpoint.host, blob.digest), ()))
             if repository in known:
                 expected.add(blob.digest)
-            asked = tuple(dict.fromkeys(one for one in known if one != repository))
+            may = endpoint.traffic.may_mount
+            asked = tuple(dict.fromkeys(one for one in known if one != repository and may(one, repository)))
             if asked:
                 candidates[blob.digest] = asked[:1] if blob.size <= SMALL_BYTES else asked
-        target = PushTarget(endpoint, repository, tuple(tags))
+        target = PushTarget(endpoint, repository, tuple(tags), before[endpoint, repository])
         plans.append(RepositoryPlan(target, blobs, candidates, first, frozenset(expected)))
         firsts.setdefault(endpoint, number)
     return tuple(plans)

@@ -12,12 +12,13 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from oci_push.engine.artifacts.attachment import AttachedResult
 from oci_push.engine.plan import PushPlan
-from oci_push.engine.repository_push import RepositoryPush, SentAhead, Step
+from oci_push.engine.repository_push import RepositoryPush, Step
 from oci_push.engine.tags import TagResult
-from oci_push.engine.transfer import BlobResult
+from oci_push.engine.transfer import BlobResult, SentAhead
 from oci_push.errors import OciPushError
 from oci_push.events import Emit
 from oci_push.model.digest import Digest
@@ -26,6 +27,7 @@ from oci_push.model.outcomes import ReplicaOutcome, TagOutcome
 from oci_push.model.reference import Repository
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
+from oci_push.runtime.costs import Cost
 from oci_push.runtime.tasks import run_all
 from oci_push.sources.base import ImageReader
 
@@ -38,16 +40,22 @@ _ROLLBACK_S = 30.0
 
 
 class PushOptions(Struct, frozen=True):
-    """How careful a push is: `verify` reads back what was pushed, `all_or_nothing` moves all tags or none."""
+    """How careful a push is: `verify` reads back what was pushed, `all_or_nothing` moves all tags or none.
+
+    `tells_what_stays` asks a source's registry what refers to the image and does not come along.
+    """
 
     verify: bool = False
     all_or_nothing: bool = False
+    tells_what_stays: bool = True
 
 
 class PushResult(Struct, frozen=True):
     """What became of one repository; `error` is ``None`` on success.
 
-    `verified` says that all of it was read back; `repaired` is what had to be sent again for that.
+    `verified` says that all of it was read back; `repaired` is what had to be sent again for that. `was_there` says
+    that the root was found there, whatever became of its tags. `cost` is that of this repository; of a registry's image
+    it counts what was asked of the source for it. `round_trip_s` is what connecting took.
     """
 
     repository: Repository
@@ -60,6 +68,10 @@ class PushResult(Struct, frozen=True):
     seconds: float = 0.0
     verified: bool = False
     repaired: tuple[Digest, ...] = ()
+    cost: Cost = field(default_factory=Cost)
+    round_trip_s: float | None = None
+    attached: tuple[AttachedResult, ...] = ()
+    was_there: bool = False
 
 
 class ReplicaResult(Struct, frozen=True):
@@ -97,12 +109,20 @@ def push(
 
         checks = (verify,)
 
+    content: tuple[Step, ...] = (RepositoryPush.send_content,)
+    if plan.attached:
+        from oci_push.engine.artifacts.attach import step_of
+
+        # A tag that names the image finds what is attached to it, too.
+        content += (RepositoryPush.put_root, step_of(plan.attached, clients, checks), RepositoryPush.put_first_tag)
+
     def push_whole(one: RepositoryPush, inner: Context) -> None:
-        one.attempt(inner, RepositoryPush.send_content, RepositoryPush.put_tags, *checks)
+        one.attempt(inner, *content, RepositoryPush.put_tags, *checks)
         one.tell_end()
 
     def push_without_tags(one: RepositoryPush, inner: Context) -> None:
-        one.attempt(inner, RepositoryPush.send_content, RepositoryPush.put_root, RepositoryPush.read_tags)
+        steps = content[:-1] if plan.attached else (*content, RepositoryPush.put_root)
+        one.attempt(inner, *steps, RepositoryPush.read_tags)
 
     def put_tags(one: RepositoryPush, inner: Context) -> None:
         one.attempt(inner, RepositoryPush.put_first_tag, RepositoryPush.put_tags, *checks)
@@ -119,11 +139,11 @@ def push(
         _in_waves(context, pushes, push_whole)
 
     done = [one.work.target.repository for one in pushes if one.error is None]
-    if source.origin:
+    if source.origin and options.tells_what_stays:
         from oci_push.engine.left_behind import tell_what_stays  # only copies leave something behind
 
         tell_what_stays(context, clients, source.origin, done, plan.graph.nodes, emit)
-    return tuple(_result(one) for one in pushes)
+    return tuple(_result(one, clients.distance_s(one.work.target.endpoint)) for one in pushes)
 
 
 def _in_waves(context: Context, pushes: Sequence[RepositoryPush], act: Step) -> None:
@@ -140,14 +160,15 @@ def _in_waves(context: Context, pushes: Sequence[RepositoryPush], act: Step) -> 
 def _roll_back(context: Context, pushes: Sequence[RepositoryPush]) -> None:
     """Put the tags of all repositories back, and say of those that had not failed why they are not tagged."""
     failed = next(one for one in pushes if one.error)
-    run_all(context.shielded(_ROLLBACK_S), [one.restore_tags for one in pushes], limit=len(pushes))
+    jobs = [lambda inner, one=one: one.restore_tags(inner.spending(one.costs)) for one in pushes]
+    run_all(context.shielded(_ROLLBACK_S), jobs, limit=len(pushes))
     for one in pushes:
         if one.error is None:
             why = f"the push to {failed.work.target.repository} failed"
             one.error = OciPushError(f"{one.work.target.repository}: not tagged, as {why}")
 
 
-def _result(one: RepositoryPush) -> PushResult:
+def _result(one: RepositoryPush, distance_s: float | None) -> PushResult:
     target, root = one.work.target, one.root
     return PushResult(
         target.repository,
@@ -160,4 +181,8 @@ def _result(one: RepositoryPush) -> PushResult:
         one.seconds,
         one.is_verified,
         tuple(dict.fromkeys(one.repaired)),
+        one.costs.total(),
+        distance_s,
+        tuple(one.attached),
+        one.was_there,
     )

@@ -12,30 +12,29 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oci_push.credentials.certificates import add_certificates, certificate_folders
-from oci_push.credentials.files import HELPER_AGE_S, AuthFiles
+from oci_push.credentials.files import AuthFiles
 from oci_push.engine.graph import walk
-from oci_push.engine.places import remembered_places
+from oci_push.engine.places import Seen, remembered_places
 from oci_push.engine.plan import PushPlan, PushTarget, RepositoryPlan, plan_push, plan_repositories
 from oci_push.engine.push import Ahead, PushOptions, PushResult, push
-from oci_push.errors import ConfigError, CredentialsError
+from oci_push.errors import ConfigError
 from oci_push.events import Emit, Event, LogMessage, discreet, ignore
 from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.descriptor import Descriptor
-from oci_push.model.digest import Digest
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Repository
 from oci_push.model.source import SourceSpec
-from oci_push.protocol import referrers
-from oci_push.protocol.call import BytesBody
+from oci_push.model.traffic import Traffic
 from oci_push.providers.base import complete
 from oci_push.providers.families import find_family
+from oci_push.providers.job_logins import find_job_login
 from oci_push.registry.clients import RegistryClients
 from oci_push.registry.repository import RepositoryClient
 from oci_push.registry.upload_store import UploadStore
@@ -45,13 +44,14 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sources import option_effects as asked
 from oci_push.sources.base import ImageReader
-from oci_push.sources.settings import SourceSettings, Surroundings
+from oci_push.sources.settings import ReadingPlace, SourceSettings, Surroundings
 from oci_push.sources.table import GRAMMAR, open_source
-from oci_push.transport.credentials import CredentialProvider, Lease, RefreshingCredential
+from oci_push.transport.credentials import CredentialProvider
 from oci_push.transport.settings import TransportSettings
 
-ANNOTATIONS_TYPE = "application/vnd.oci-push.annotations.v1"
-"""The artifact type of annotations that are attached to an image."""
+if TYPE_CHECKING:
+    from oci_push.sources.made import Content
+
 REPLICATION_S = 1800.0
 """How long a region is waited for where nobody says otherwise; most copies take minutes (ECR user guide)."""
 MEMORY_FILE = "memory.sqlite3"
@@ -62,16 +62,17 @@ class Options(Struct, frozen=True):
     """What a whole run may be told.
 
     `tls` applies to registries that have no settings of their own; `credential` overrides every login found, where
-    `login_host` is given those of that registry alone. `rehearsal` is the ``host:port`` of a sandbox that stands in for
-    every target. `remember` switches the memory of earlier runs, `foreign_layers` sends layers that their manifest says
-    to fetch from elsewhere. What is asked of an image and has no effect on it is an error, and a warning where
-    `is_lenient`: in a run of several images.
+    `login_host` is given those of that registry alone. `traffic` goes before a registry's own, by host; under the empty
+    name it is for all others. `rehearsal` is the ``host:port`` of a sandbox that stands in for every target. `remember`
+    switches the memory of earlier runs, `foreign_layers` sends layers that their manifest says to fetch from elsewhere.
+    What is asked of an image and has no effect is an error, and a warning where `is_lenient`: in a run of several.
     """
 
     tls: TlsConfig = field(default_factory=TlsConfig)
     credential: Credential | None = None
     login_host: str = ""
     endpoints: Mapping[str, RegistryEndpoint] = field(default_factory=dict)
+    traffic: Mapping[str, Traffic] = field(default_factory=dict)
     sources: SourceSettings = field(default_factory=SourceSettings)
     transport: TransportSettings = field(default_factory=TransportSettings)
     blob_retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -102,21 +103,14 @@ def memory_folder(env: Mapping[str, str], home: Path | None) -> Path | None:
 class Pusher:
     """Push images in one run; close it at the end. Safe to use from several threads."""
 
-    def __init__(
-        self,
-        context: Context,
-        options: Options,
-        this_environment: Environment,
-        emit: Emit = ignore,
-    ) -> None:
+    def __init__(self, context: Context, options: Options, this_environment: Environment, emit: Emit = ignore) -> None:
         env, home, emit = this_environment.env, this_environment.home, discreet(emit)
         self.context = context
         self._options = options
         self._emit = emit
         self._around = Surroundings(env, home, this_environment.uid, this_environment.stdin)
-        self._logins = AuthFiles.discover(
-            env, home=home, uid=this_environment.uid, run_command=command_runner(env, context.clock), emit=emit
-        )
+        run_command = command_runner(env, context.clock)
+        self._logins = AuthFiles.discover(env, home=home, uid=this_environment.uid, run_command=run_command, emit=emit)
         folder = memory_folder(env, home) if options.remember else None
         self._memory: Cache = NoCache()
         if folder:
@@ -139,6 +133,7 @@ class Pusher:
             upload_store=UploadStore(self._memory, folder) if lasts and folder else None,
             mount=options.mount,
             renewing=self._renewing.get,
+            run_command=run_command,
         )
 
     def close(self) -> None:
@@ -165,7 +160,7 @@ class Pusher:
         return self._registries.get(registry)
 
     def endpoint(self, repository: Repository, given: RegistryEndpoint | None = None) -> RegistryEndpoint:
-        """Decide how a repository's registry is reached: given, configured, or found in files."""
+        """Decide how a repository's registry is reached: given, configured, found in files, or as this job."""
         endpoint = given or self._options.endpoints.get(repository.host) or RegistryEndpoint(repository.host)
         has_own = endpoint.is_alone or endpoint.identity is not None
         given_login = self._options.credential if self._options.login_host in ("", repository.host) else None
@@ -176,14 +171,18 @@ class Pusher:
             credential = found.credential if found else None
         if credential is not None:
             credential = complete(credential, find_family(repository.host, endpoint.family))
-        tls = endpoint.tls
-        if tls == TlsConfig():
-            tls = self._options.tls
+        tls = self._options.tls if endpoint.tls == TlsConfig() else endpoint.tls
         folders = certificate_folders(self._around.env, self._around.home)
         tls = add_certificates(tls, repository.host, folders, self._tell_once)
-        endpoint = replace(endpoint, credential=credential, tls=tls)
+        traffic = endpoint.traffic_with(self._options.traffic)
+        endpoint = replace(endpoint, credential=credential, tls=tls, traffic=traffic)
+        if credential is None and not has_own:
+            return replace(endpoint, credential=find_job_login(endpoint, self._around.env))
         if found is not None and found.kind != "auths" and credential is not None:
-            self._renewing.setdefault(endpoint, self._renewed(repository, credential, endpoint.family))
+            from oci_push.engine.renewed_logins import renewed
+
+            renewing = renewed(self._logins, self.context.clock, repository, credential, endpoint.family)
+            self._renewing.setdefault(endpoint, renewing)
         return endpoint
 
     def _tell_once(self, event: Event) -> None:
@@ -192,30 +191,22 @@ class Pusher:
             self._told.append(event)
             self._emit(event)
 
-    def _renewed(self, repository: Repository, first: Credential, family: str) -> CredentialProvider:
-        """Return the source of a login that a helper gave: the helper is asked again when it has aged or is refused."""
-        known = [first]
-
-        def make(context: Context) -> Lease:
-            if known:
-                return Lease(known.pop(), HELPER_AGE_S)
-            found = self._logins.find(repository, context, ask_again=True)
-            if found is None:
-                raise CredentialsError(
-                    f"{repository.host}: its credential helper has no login any more", hint="log in again"
-                )
-            return Lease(complete(found.credential, find_family(repository.host, family)), HELPER_AGE_S)
-
-        return RefreshingCredential(self.context.clock, make)
-
     def plan(
-        self, source: ImageReader, targets: Sequence[PushTarget], context: Context, platform: Platform | None = None
+        self,
+        source: ImageReader,
+        targets: Sequence[PushTarget],
+        context: Context,
+        platform: Platform | None = None,
+        attach: Sequence[Content] = (),
     ) -> PushPlan:
-        """Read the image and lay out what would be done, without writing anything."""
-        graph = walk(context, source, platform=platform, foreign=self._options.foreign_layers, emit=self._emit)
+        """Read the image and lay out what would be done, without writing anything; `attach` is attached to its root."""
+        beside = [blob for one in attach for blob in one.blobs]
+        foreign = self._options.foreign_layers
+        graph = walk(context, source, platform=platform, foreign=foreign, beside=beside, emit=self._emit)
         self._tell_asked(asked.about_image(self._options.sources, graph.nodes))
         origin = source.origin if self._options.mount else None
-        return plan_push(graph, targets, origin=origin, remembered=self._remembered(graph.blobs, targets))
+        plan = plan_push(graph, targets, origin=origin, remembered=self._remembered(graph.blobs, targets))
+        return replace(plan, attached=tuple(one.about(graph.root.descriptor()) for one in attach)) if attach else plan
 
     def check(
         self, source: ImageReader, targets: Sequence[PushTarget], context: Context, platform: Platform | None = None
@@ -236,6 +227,7 @@ class Pusher:
         context: Context,
         platform: Platform | None = None,
         options: PushOptions | None = None,
+        attach: Sequence[Content] = (),
     ) -> tuple[PushPlan, tuple[PushResult, ...]]:
         """Check, plan and execute; what a source must make first goes out while it makes the rest."""
         ahead = self.find_stored(source, targets, context)
@@ -244,7 +236,7 @@ class Pusher:
             from oci_push.engine.ahead import send_ahead
 
             ahead = send_ahead(context, source, partial(self._planned, targets), self._connections, self._emit)
-        plan = self.plan(source, targets, context, platform)
+        plan = self.plan(source, targets, context, platform, attach)
         return plan, self.execute(plan, source, context, options, ahead)
 
     def find_stored(
@@ -287,18 +279,6 @@ class Pusher:
             self._connections.want(work.target.endpoint, push=(work.target.repository,), pull=mounts)
         return works
 
-    def attach(
-        self, pushed: PushResult, endpoint: RegistryEndpoint, annotations: Mapping[str, str], context: Context
-    ) -> Digest:
-        """Attach annotations to a pushed image as an artifact that refers to it; the image itself stays as it is."""
-        subject = Descriptor(pushed.media_type, pushed.root, pushed.root_size)
-        referrer = referrers.make_referrer(subject, ANNOTATIONS_TYPE, annotations)
-        client = self._connections.repository(endpoint, pushed.repository)
-        if not client.has_blob(context, referrers.EMPTY):
-            client.upload(context, referrers.EMPTY, BytesBody(referrers.EMPTY_JSON))
-        client.put_manifest(context, referrer, str(referrer.digest))
-        return referrer.digest
-
     @contextmanager
     def open(
         self,
@@ -309,17 +289,19 @@ class Pusher:
         targets: int = 1,
         changes: Changes = NOTHING,
         platform: Platform | None = None,
+        mirrors: bool = True,
     ) -> Iterator[ImageReader]:
         """Open a SOURCE; `targets` above one makes a registry's blobs be downloaded once and kept.
 
         `changes` are made while it is read; with them `platform` is the only image of an index that is read.
+        Without `mirrors` a registry is read itself, whatever ``registries.conf`` says.
         """
         settings = self._options.sources
         of_run = "format" in settings.asked and not changes.format
         changes = replace(changes, format=settings.format) if of_run else changes
-        source = self._open(GRAMMAR.parse(text), context, given, targets, changes)
+        source = self._open(GRAMMAR.parse(text), context, given, targets, changes, mirrors=mirrors)
         if changes != NOTHING:
-            from oci_push.sources.rewritten import RewrittenImage  # most images go out as they are
+            from oci_push.sources.rewriting.image import RewrittenImage  # most images go out as they are
 
             memory, lenient = replace(settings, digest_cache=self._memory), of_run and self._options.is_lenient
             source = RewrittenImage(source, changes, memory, context, self._emit, platform, is_lenient=lenient)
@@ -328,6 +310,11 @@ class Pusher:
             yield source
         finally:
             source.close()
+
+    @property
+    def reading(self) -> SourceSettings:
+        """Return how sources are read."""
+        return self._options.sources
 
     def _tell_asked(self, problems: Iterable[str]) -> None:
         for problem in problems:
@@ -355,26 +342,37 @@ class Pusher:
         return PushTarget(RegistryEndpoint(self._options.rehearsal, None, TlsConfig(plain_http=True)), stand_in, tags)
 
     def _open(
-        self, spec: SourceSpec, context: Context, given: RegistryEndpoint | None, targets: int, changes: Changes
+        self,
+        spec: SourceSpec,
+        context: Context,
+        given: RegistryEndpoint | None,
+        targets: int,
+        changes: Changes,
+        *,
+        mirrors: bool,
     ) -> ImageReader:
         settings = replace(
             self._options.sources, digest_cache=self._memory, foreign_layers=self._options.foreign_layers
         )
 
         if changes != NOTHING:
-            from oci_push.sources.rewritten import settings_below
+            from oci_push.sources.rewriting.image import settings_below
 
             settings = settings_below(settings, changes)
 
         def connect(repository: Repository) -> RepositoryClient:
             return self._connections.repository(self.endpoint(repository, given), repository)
 
-        opened = partial(open_source, spec, settings, context=context, emit=self._emit, around=self._around)
-        return opened(connect=connect, keeps=targets > 1)
+        places: tuple[ReadingPlace, ...] = ()
+        if mirrors and spec.kind == "registry":
+            from oci_push.engine.reading_places import reading_places
 
-    def _remembered(
-        self, blobs: Sequence[Descriptor], targets: Sequence[PushTarget]
-    ) -> Mapping[tuple[str, Digest], tuple[Repository, ...]]:
+            ways = self.endpoint, self._connections.repository
+            places = reading_places(spec.path, self._around.env, self._around.home, given, *ways)
+        opened = partial(open_source, spec, settings, context=context, emit=self._emit, around=self._around)
+        return opened(connect=connect, keeps=targets > 1, places=places)
+
+    def _remembered(self, blobs: Sequence[Descriptor], targets: Sequence[PushTarget]) -> Seen:
         if not self._options.mount or self._options.rehearsal:
             return {}
         return remembered_places(self._memory, self._connections, blobs, targets)

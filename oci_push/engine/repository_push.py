@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeAlias, TypeVar
 
-from msgspec import Struct, field
-
+from oci_push.engine.artifacts.attachment import AttachedResult
 from oci_push.engine.plan import SMALL_BYTES, PushPlan, RepositoryPlan
 from oci_push.engine.tags import TagResult, TagSnapshot
-from oci_push.engine.transfer import BlobResult, send, transfer
+from oci_push.engine.transfer import BlobResult, SentAhead, send, transfer
 from oci_push.errors import ImmutableTagError, OciPushError, RegistryError, UploadRejectedError
 from oci_push.events import BlobDone, Emit, LogMessage, ManifestDone, TagDone, TargetFinished, TargetStarted
 from oci_push.model.descriptor import Descriptor
@@ -24,6 +23,8 @@ from oci_push.model.outcomes import BlobOutcome, ManifestOutcome, TagOutcome
 from oci_push.registry.clients import RegistryClients
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
+from oci_push.runtime.costs import Costs
+from oci_push.runtime.phases import BLOBS, LOOK, MANIFESTS, TAGS, timed
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.runtime.tasks import first_error, run_all
 from oci_push.sources.base import ImageReader
@@ -34,14 +35,6 @@ _TAGS_AT_ONCE = 10
 _LARGE_AT_ONCE = 16
 """How many large blobs go at once: they fill the line, and each has a buffer."""
 _PART_MISSING = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
-
-
-class SentAhead(Struct):
-    """What came to one repository before its push began (`engine.ahead`); `error` is why no more did."""
-
-    blobs: dict[Digest, BlobResult] = field(default_factory=dict)
-    error: OciPushError | None = None
-    seconds: float = 0.0
 
 
 class RepositoryPush:
@@ -65,9 +58,11 @@ class RepositoryPush:
         self.blobs: dict[Digest, BlobResult] = ahead.blobs if ahead else {}
         self.tags: dict[str, TagResult] = {}
         self.repaired: list[Digest] = []
-        self.is_verified = False
+        self.attached: list[AttachedResult] = []
+        self.was_there = self.is_verified = False
         self.error: OciPushError | None = None
         self.seconds = ahead.seconds if ahead else 0.0
+        self.costs = ahead.costs if ahead else Costs()
         self._clients = clients
         self._ahead = ahead
         self._mended: SingleFlight[Digest, bool] = SingleFlight()
@@ -81,22 +76,26 @@ class RepositoryPush:
     @cached_property
     def snapshot(self) -> TagSnapshot:
         """Return what is known of where the tags were."""
-        return TagSnapshot(self.client, self.root)
+        return TagSnapshot(self.client, self.root, self.work.target.before)
 
     def attempt(self, context: Context, *steps: Step) -> None:
         """Do steps until one fails; its failure is kept in `error`, explained where the vendor's interface can."""
         began = context.clock.monotonic()
+        context = context.spending(self.costs)
         try:
             for step in steps:
-                step(self, context)
+                timed(TAGS)(step)(self, context)
         except OciPushError as problem:
             self.error = problem
             if "client" in self.__dict__:
                 self.error = self.client.explain(context, problem)
+                self.client.seen.forget(blob.digest for blob in self.work.blobs)
+                self.client.seen.forget(node.digest for node in self.nodes)
                 # Who pushes there again in this run does not multiply what was tried here.
                 self.client.session.gave_up(problem)
         self.seconds += context.clock.monotonic() - began
 
+    @timed(LOOK)
     def send_content(self, context: Context) -> None:
         """Bring everything below the root into the repository, or find that the root is there already."""
         if self._ahead is None:
@@ -106,20 +105,22 @@ class RepositoryPush:
         self.client.prepare(context)
         self.client.session.expect(max(len(self.work.blobs), len(self.work.target.tags)))
         first = self.work.target.tags[:1]
-        self._has_root = self._look(context, *first)
+        self._has_root = self.was_there = self._look(context, *first)
         if not self._has_root:
             self._send_blobs(context)
             self._put_children(context)
             return
         for blob in self._waiting():
-            self.blobs[blob.digest] = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
             kind = self._kinds[blob.digest]
+            self.blobs[blob.digest] = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
             self.emit(BlobDone(self.client.repository, blob.digest, blob.size, BlobOutcome.EXISTS, kind=kind))
+        self.client.see_listed(context, self.root)  # a push that was killed may not have come to that
         self.emit(ManifestDone(self.client.repository, self.root.digest, ManifestOutcome.EXISTS))
         for tag in first:
             if self.snapshot.before(tag) == self.root.digest:
                 self._tagged(tag, TagOutcome.UNCHANGED)
 
+    @timed(MANIFESTS)
     def put_root(self, context: Context) -> None:
         """Store the root by its digest alone, if it is not there."""
         if not self._has_root:
@@ -148,6 +149,7 @@ class RepositoryPush:
         left = [tag for tag in self.work.target.tags if tag not in self.tags]
         self.each(context, left, put_tag, stop_on_error=False)
 
+    @timed(TAGS)
     def restore_tags(self, context: Context) -> None:
         """Put every tag back that has moved, or may have."""
         for tag, known in self.tags.items():
@@ -161,10 +163,12 @@ class RepositoryPush:
         """Store a manifest under a tag or its digest, sending what of it turns out to be missing."""
         before = self.snapshot.before(target)
         self._repairing(context, manifest, lambda: self.client.put_manifest(context, manifest, target, before=before))
+        self.client.seen.add(manifest.digest)
 
     def send_again(self, context: Context, blob: Descriptor) -> None:
         """Send a blob that should be there and is not."""
         self.client.forget_blob(blob)
+        self.client.seen.forget([blob.digest])
         self.blobs[blob.digest] = send(context, self.client, self.source, blob, None)
         self.repaired.append(blob.digest)
         what = f"{self.client.repository}: blob {blob.digest.short}"
@@ -201,20 +205,22 @@ class RepositoryPush:
             return self.snapshot.look(inner, tag)
 
         def by_digest(inner: Context) -> bool:
-            return self.client.head(inner, str(self.root.digest), push=True) is not None
+            digest = self.root.digest
+            return self.client.seen.has(digest) or self.client.head(inner, str(digest), push=True) is not None
 
         def by_digest_if_far(inner: Context) -> bool | None:
             session.connect(inner)
             return by_digest(inner) if session.is_far else None
 
-        if not tag:
-            return by_digest(context)
+        if not tag or self.snapshot.knows(tag):
+            return self.snapshot.before(tag) == self.root.digest or by_digest(context)
         asked = run_all(context, [by_tag, by_digest_if_far], limit=2)
         if asked[0].get() == self.root.digest:
             return True
         is_there = asked[1].get()
         return by_digest(context) if is_there is None else bool(is_there)
 
+    @timed(BLOBS)
     def _send_blobs(self, context: Context) -> None:
         candidates = self.work.mount_candidates
         if candidates and not self.client.can_mount(context):
@@ -238,7 +244,8 @@ class RepositoryPush:
         # Largest first: a blob cannot be split over connections, so the longest decides when all are done. Beside them
         # the tags are asked for, which costs no time here, and is the only way to tell later what a push has moved.
         largest_first = sorted(waiting, key=lambda blob: -blob.size)
-        items: list[Descriptor | str] = [*largest_first, *self.work.target.tags[1:]]
+        unknown = [tag for tag in self.work.target.tags[1:] if not self.snapshot.knows(tag)]
+        items: list[Descriptor | str] = [*largest_first, *unknown]
         has_many_large = sum(blob.size > SMALL_BYTES for blob in largest_first) > _LARGE_AT_ONCE
         self.each(context, items, bring, at_once=_LARGE_AT_ONCE if has_many_large else None)
 
@@ -255,18 +262,27 @@ class RepositoryPush:
         """List the blobs that nothing is known of yet."""
         return [blob for blob in self.work.blobs if blob.digest not in self.blobs]
 
+    @timed(MANIFESTS)
     def _put_children(self, context: Context) -> None:
         waiting = [node for node in self.nodes if node.digest != self.root.digest]
         while waiting:
             known = {node.digest for node in waiting}
             ready = [node for node in waiting if not any(child.digest in known for child in node.children)]
-            self.each(context, ready, self._put_by_digest)
+            self.each(context, [node for node in ready if not self._has_seen(node)], self._put_by_digest)
             waiting = [node for node in waiting if node not in ready]
+
+    def _has_seen(self, node: Manifest) -> bool:
+        """Return whether another image of this run has brought a manifest here."""
+        is_there = self.client.seen.has(node.digest)
+        if is_there:
+            self.emit(ManifestDone(self.client.repository, node.digest, ManifestOutcome.EXISTS))
+        return is_there
 
     def _put_by_digest(self, context: Context, node: Manifest) -> None:
         self.put(context, node, str(node.digest))
         self.emit(ManifestDone(self.client.repository, node.digest, ManifestOutcome.PUSHED))
 
+    @timed(MANIFESTS)
     def _put_root_with_tags(self, context: Context) -> None:
         """Store the root with all its tags in one request where that is known, else with its first tag."""
         tags = self.work.target.tags
@@ -371,14 +387,11 @@ class RepositoryPush:
             missing = [blob for blob in blobs if not self.client.has_blob(context, blob)]
             absent = children
         if not missing and not absent:
-            missing = [blob for blob in blobs if not self._has_sent(blob)]
+            sent = {digest for digest, one in self.blobs.items() if one.outcome is BlobOutcome.UPLOADED}
+            missing = [blob for blob in blobs if blob.digest not in sent]
         self.each(context, missing, self.send_again)
         self.each(context, absent, self._put_by_digest)
         return bool(missing or absent)
-
-    def _has_sent(self, blob: Descriptor) -> bool:
-        result = self.blobs.get(blob.digest)
-        return result is not None and result.outcome is BlobOutcome.UPLOADED
 
 
 Step: TypeAlias = Callable[[RepositoryPush, Context], None]

@@ -6,6 +6,8 @@ cannot do that, the tag stays and is reported. What cannot be known is said to b
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from oci_push.errors import DeniedError, NotFoundError, OciPushError, RegistryError
@@ -30,18 +32,22 @@ class TagResult(Struct, frozen=True):
 class TagSnapshot:
     """Where tags were before the push, for finding out where they are and putting them back.
 
-    May be shared by threads; each tag has one.
+    `before` is what is known of that already. May be shared by threads; each tag has one.
     """
 
-    def __init__(self, client: RepositoryClient, root: Manifest) -> None:
+    def __init__(self, client: RepositoryClient, root: Manifest, before: Mapping[str, Digest | None]) -> None:
         self._client = client
         self._root = root
-        self._before: dict[str, Digest | None] = {}
+        self._before = dict(before)
         self._manifests: dict[str, Manifest] = {}
 
     def before(self, tag: str) -> Digest | None:
         """Return what a tag named; ``None`` when that was nothing, or is not known."""
         return self._before.get(tag)
+
+    def knows(self, tag: str) -> bool:
+        """Return whether it is known what a tag named."""
+        return tag in self._before
 
     def ask(self, context: Context, tag: str, *, once: bool = False) -> Digest | None:
         """Ask where a tag is; ``None`` when it is nowhere, or the registry does not say.

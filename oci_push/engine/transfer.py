@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oci_push.errors import (
@@ -22,6 +22,7 @@ from oci_push.model.reference import Repository
 from oci_push.protocol.uploads import UploadSession
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
+from oci_push.runtime.costs import Costs
 from oci_push.sources.base import ImageReader, verified
 
 
@@ -36,6 +37,15 @@ class BlobResult(Struct, frozen=True):
     seconds: float = 0.0
     mounted_from: str = ""
     bytes_found: int = 0
+
+
+class SentAhead(Struct):
+    """What came to one repository before its push began (`engine.ahead`); `error` is why no more did."""
+
+    blobs: dict[Digest, BlobResult] = field(default_factory=dict)
+    error: OciPushError | None = None
+    seconds: float = 0.0
+    costs: Costs = field(default_factory=Costs)
 
 
 def transfer(
@@ -55,11 +65,11 @@ def transfer(
     """
     started = context.clock.monotonic()
     emit(BlobStarted(client.repository, blob.digest, blob.size, kind))
-    with client.turn(context, blob) as elsewhere:
-        is_here = elsewhere == client.repository
-        near = (elsewhere,) if elsewhere and not is_here else ()
-        candidates = tuple(dict.fromkeys((*near, *mount_candidates)))
-        result = _bring(context, client, source, blob, candidates, ask=ask or is_here)
+    with client.seen.turn(context, blob.digest) as is_here:
+        if is_here:  # another image of this run has brought it
+            result = BlobResult(blob.digest, blob.size, BlobOutcome.EXISTS)
+        else:
+            result = _in_turn(context, client, source, blob, mount_candidates, ask=ask)
     if result.outcome is not BlobOutcome.UPLOADED:
         client.drop_upload(context, blob)
     emit(BlobDone(client.repository, blob.digest, blob.size, result.outcome, result.mounted_from, kind))
@@ -100,6 +110,22 @@ def send(
         bytes_resent=max(0, sent.bytes_sent + wasted + sent.bytes_found - blob.size),
         bytes_found=sent.bytes_found,
     )
+
+
+def _in_turn(
+    context: Context,
+    client: RepositoryClient,
+    source: ImageReader,
+    blob: Descriptor,
+    mount_candidates: Sequence[Repository],
+    *,
+    ask: bool,
+) -> BlobResult:
+    with client.turn(context, blob) as elsewhere:
+        is_here = elsewhere == client.repository
+        near = (elsewhere,) if elsewhere and not is_here else ()
+        candidates = tuple(dict.fromkeys((*near, *mount_candidates)))
+        return _bring(context, client, source, blob, candidates, ask=ask or is_here)
 
 
 def _bring(

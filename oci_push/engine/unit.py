@@ -6,34 +6,47 @@ can be written as JSON and read back (`oci_push.forms`), so that another process
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
+from oci_push.engine.artifacts.attachment import Attachment
 from oci_push.engine.plan import PushPlan, PushTarget
 from oci_push.engine.push import PushOptions, PushResult, ReplicaResult
 from oci_push.engine.pusher import REPLICATION_S, Pusher
 from oci_push.errors import OciPushError, RegistryError
 from oci_push.events import Emit
 from oci_push.model.changes import NOTHING, Changed, Changes
+from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.runtime.context import Context
+from oci_push.runtime.costs import Cost, Costs
+from oci_push.runtime.phases import REPLICATION, SOURCE, timed
 from oci_push.sources.base import ImageReader
+from oci_push.sources.files import SpoolSpace
+
+if TYPE_CHECKING:
+    from oci_push.sources.made import Content
 
 _NOT_SPARSE = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_INVALID"})
 """How registries say that a part of an index is not there."""
 
 
 class UnitTarget(Struct, frozen=True):
-    """A repository and its tags; `registry` is a name that the pusher knows, empty for what it finds by host."""
+    """A repository and its tags; `registry` is a name that the pusher knows, empty for what it finds by host.
+
+    `before` is what tags name now, as in `PushTarget`.
+    """
 
     repository: Repository
     tags: tuple[str, ...]
     registry: str = ""
+    before: Mapping[str, Digest | None] = field(default_factory=dict)
 
 
 class PushUnit(Struct, frozen=True):
@@ -42,7 +55,8 @@ class PushUnit(Struct, frozen=True):
     `platform` is the only image of an index that goes out, empty for all. `served_in` are regions that must serve the
     image in the end, none named: those of the registry's replication rules; ``None`` where nothing is waited for.
     `is_final` says that nobody tries again: what was pushed is waited for although another target has failed.
-    `options` replace those of the pusher. `changes` are what is changed of the image on its way.
+    `options` replace those of the pusher. `changes` are what is changed of the image on its way. `attach` becomes
+    artifacts about the image, in every target.
     """
 
     source: str
@@ -53,12 +67,14 @@ class PushUnit(Struct, frozen=True):
     is_final: bool = False
     options: PushOptions | None = None
     changes: Changes = NOTHING
+    attach: tuple[Attachment, ...] = ()
 
 
 class UnitResult(Struct, frozen=True):
     """What became of a unit; `error` is the first, whatever it belongs to. `image_id` is the configuration's digest.
 
-    `changed` is there where the image has gone out under another digest than it had.
+    `changed` is there where the image has gone out under another digest than it had. `manifests` are those of the
+    image, the root last. `cost` is that of all of it: of reading the source and of waiting for regions, too.
     """
 
     results: tuple[PushResult, ...] = ()
@@ -66,6 +82,9 @@ class UnitResult(Struct, frozen=True):
     error: OciPushError | None = None
     replicas: tuple[ReplicaResult, ...] = ()
     changed: Changed | None = None
+    manifests: tuple[Digest, ...] = ()
+    cost: Cost = field(default_factory=Cost)
+    seconds: float = 0.0
 
     @property
     def trouble(self) -> OciPushError | None:
@@ -76,16 +95,22 @@ class UnitResult(Struct, frozen=True):
 
 def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> UnitResult:
     """Open the source, plan, execute, and wait for regions; what goes wrong is in the result."""
-    pusher = pusher.speaking(emit)
+    costs, began = Costs(), context.clock.monotonic()
+    done = _perform(unit, pusher.speaking(emit), context.spending(costs), emit)
+    return replace(done, cost=costs.total(), seconds=context.clock.monotonic() - began)
+
+
+def _perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> UnitResult:
     try:
-        with _opened(unit, pusher, context) as (source, targets):
-            plan, results = pusher.push(source, targets, context, unit.platform, unit.options)
+        with _opened(unit, pusher, context) as (source, targets), _attached(unit, pusher, context) as contents:
+            plan, results = pusher.push(source, targets, context, unit.platform, unit.options, contents)
             changed = source.changed
             results = tuple(_explained(one, unit.changes) for one in results)
     except OciPushError as problem:
         return UnitResult(error=problem)
     failed = next((result.error for result in results if result.error is not None), None)
-    done = UnitResult(results, image_id_of(plan.graph.root), failed, changed=changed)
+    manifests = tuple(node.digest for node in plan.graph.nodes)
+    done = UnitResult(results, image_id_of(plan.graph.root), failed, changed=changed, manifests=manifests)
     if (failed is not None and not unit.is_final) or unit.served_in is None or pusher.is_rehearsal:
         return done
     return _served(done, plan, pusher, unit.served_in, context, emit)
@@ -101,22 +126,46 @@ def _explained(result: PushResult, changes: Changes) -> PushResult:
 
 
 def plan_unit(unit: PushUnit, pusher: Pusher, context: Context) -> PushPlan:
-    """Return what `perform` would execute; nothing is written, and no registry is asked whether it would take it."""
-    with _opened(unit, pusher, context) as (source, targets):
+    """Return what `perform` would execute; nothing is written, and no target is asked anything (`engine.forecast`).
+
+    But for an image that was pulled: whether it keeps its digest depends on what its targets have.
+    """
+    with _opened(unit, pusher, context) as (source, targets), _attached(unit, pusher, context) as contents:
         pusher.find_stored(source, targets, context, plans=True)
-        return pusher.plan(source, targets, context, unit.platform)
+        return pusher.plan(source, targets, context, unit.platform, contents)
 
 
 @contextmanager
 def _opened(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tuple[ImageReader, tuple[PushTarget, ...]]]:
-    targets = tuple(pusher.target(one.repository, one.tags, pusher.named(one.registry)) for one in unit.targets)
+    targets = tuple(
+        replace(pusher.target(one.repository, one.tags, pusher.named(one.registry)), before=one.before)
+        for one in unit.targets
+    )
     given = pusher.named(unit.registry)
+    began = context.clock.monotonic()
     with pusher.open(
         unit.source, context, given=given, targets=len(targets), changes=unit.changes, platform=unit.platform
     ) as source:
+        context.costs.spent(SOURCE, context.clock.monotonic() - began)
         yield source, targets
 
 
+@contextmanager
+def _attached(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tuple[Content, ...]]:
+    """Read what is to be attached, before anything is sent."""
+    if not unit.attach:
+        yield ()
+        return
+    from oci_push.engine.artifacts.attach import read_attachments
+
+    spool = SpoolSpace(pusher.reading.temp_folder, pusher.reading.spool_bytes)
+    try:
+        yield read_attachments(context, unit.attach, spool, pusher.reading.limits)
+    finally:
+        spool.close()
+
+
+@timed(REPLICATION)
 def _served(
     done: UnitResult, plan: PushPlan, pusher: Pusher, regions: tuple[str, ...], context: Context, emit: Emit
 ) -> UnitResult:

@@ -20,10 +20,12 @@ from oci_push.model.manifest import Manifest
 from oci_push.model.outcomes import TagOutcome
 from oci_push.model.reference import Reference
 from oci_push.runtime.context import Context
+from oci_push.runtime.phases import VERIFY, timed
 
 T = TypeVar("T", Descriptor, Manifest)
 
 
+@timed(VERIFY)
 def verify(push: RepositoryPush, context: Context) -> None:
     """Check one repository, fill holes, and check those again; raises `RegistryError` for one that stays."""
     repository, blobs, tags = push.client.repository, push.work.blobs, push.work.target.tags

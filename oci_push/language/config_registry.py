@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from oci_push.language.config_oidc import complaints, job_token
 from oci_push.language.config_schema import CREATION, PROVIDER_ALIASES, REGISTRY
 from oci_push.language.config_values import SecretSource, ValueReader
 from oci_push.language.diagnostics import Diagnostics
@@ -17,9 +19,12 @@ from oci_push.language.schema import Fields
 from oci_push.model.endpoint import TlsConfig, is_loopback
 from oci_push.model.identity import CloudIdentity, RepositoryCreation
 from oci_push.model.reference import DOCKER_HUB, Repository
+from oci_push.model.traffic import AS_USUAL, Traffic
 from oci_push.providers.base import Family, RegionalProvider
 from oci_push.providers.families import FAMILY_NAMES, find_family
 from oci_push.secret import Secret
+
+T = TypeVar("T")
 
 
 class RegistryReader:
@@ -58,12 +63,22 @@ class RegistryReader:
         inside = keys.apart("" if is_loose else domain or (cloud.DOMAIN if cloud else ""))
         identity: CloudIdentity | None = None
         secrets: Mapping[str, SecretSource] = {}
+        said = family if family in FAMILY_NAMES else ""  # another is told of as such
+        taker = find_family(domain or "domain.invalid", said) if provider == "other" else of_provider
+        for one in complaints(keys.found, taker, domain):
+            keys.error(keys.found[one.key].location, one.message, one.hint or None)
+        oidc = keys.found.get("oidc")
+        known: dict[str, object] = {"region": region, "account": account}
+        if oidc is not None:
+            kind = taker.job_identity
+            known["oidc"] = job_token(oidc, inside.text("oidc_audience"), inside.values)
         if kind is not None:
-            identity, secrets = _identity(kind, cloud, inside, {"region": region, "account": account})
-        if cloud is not None and identity is not None and not keys.values.missing:
+            identity, secrets = _identity(kind, cloud, inside, known)
+        if identity is not None and not keys.values.missing and not (oidc and inside.values.missing):
             _check_identity(identity, cloud, secrets, regions, inside)
         password = None if cloud is not None else inside.secret("password", "token")
         tls = _trust(inside)
+        traffic, headers = _traffic(keys), _headers(inside)
         if is_loose and identity is not None and password is None:
             message = (
                 f"registry {name!r}: this file was found, not named, and may not say how a cloud's registry is reached"
@@ -97,6 +112,8 @@ class RegistryReader:
             keys.flag("replicate", default=False),
             is_loose,
             family,
+            traffic,
+            headers,
             tuple(keys.values.missing),
             tuple(inside.values.missing),
         )
@@ -144,6 +161,18 @@ class _Keys(Struct, frozen=True):
                     self.values.warn_if_written(node, key)
         return SecretSource(self.values, tuple(choices)) if choices else None
 
+    def read(self, key: str, words: Callable[[str], T], default: T) -> T:
+        """Return what a text means; a mistake is told with its place, and never shows what a variable holds."""
+        text, node = self.text(key), self.found.get(key)
+        if not text or not isinstance(node, Scalar):
+            return default
+        try:
+            return words(text)
+        except ValueError as problem:
+            said = problem if text == node.text else f"{node.text} is not what can stand here"
+            self.error(node.location, f'"{key}": {said}')
+            return default
+
     def flag(self, key: str, *, default: bool) -> bool:
         node = self.found.get(key)
         if node is None:
@@ -189,7 +218,42 @@ def _is_loose(keys: _Keys, domain: str, address: str) -> bool:
     keeps = is_loopback(domain) or not any(
         keys.flag(key, default=False) for key in ("insecure", "plain_http") if key in keys.found
     )
-    return bool(address) or not keeps or "ca" in keys.found
+    # A name is a stranger's as well, and some servers take a request for another one by a header.
+    values = [one.value for one in entries(keys.found.get("headers")) if isinstance(one.value, Scalar)]
+    says = any(not SecretSource(keys.values, ((node, ""),)).is_from_environment() for node in values)
+    return bool(address) or not keeps or "ca" in keys.found or says
+
+
+def _traffic(keys: _Keys) -> Traffic:
+    """Return what is said of the requests to a registry, but for its headers."""
+    if keys.found.keys().isdisjoint(("requests_per_second", "chunk_size", "mount", "user_agent")):
+        return AS_USUAL
+    from oci_push.model import traffic_words as words
+
+    return Traffic(
+        keys.read("requests_per_second", words.requests_per_s, 0.0),
+        keys.read("chunk_size", words.chunk_bytes, 0),
+        keys.read("mount", words.mount_rule, None),
+        keys.read("user_agent", words.user_agent, ""),
+    )
+
+
+def _headers(keys: _Keys) -> Mapping[str, SecretSource]:
+    """Return where the values of a registry's own headers are; names are checked here."""
+    found: dict[str, SecretSource] = {}
+    for entry in entries(keys.found.get("headers")):
+        from oci_push.model.traffic_words import header_name
+
+        name, node = entry.key.text, entry.value
+        try:
+            if header_name(name).lower() in map(str.lower, found):
+                raise ValueError(f"{name} is given twice")
+        except ValueError as problem:
+            keys.error(entry.key.location, f'"headers": {problem}')
+            continue
+        if isinstance(node, Scalar):
+            found[name] = SecretSource(keys.values, ((node, ""),))
+    return found
 
 
 def _filler(provider: str, family: Family) -> str:
@@ -221,6 +285,8 @@ def _identity(
             found[name] = known[name]
         elif name == "creation":
             found[name] = _creation(cloud, keys) if cloud else None
+        elif name == "oidc":
+            found[name] = None
         elif isinstance(getattr(default, name), int):
             found[name] = keys.number(key, getattr(default, name))
         else:
@@ -230,13 +296,13 @@ def _identity(
 
 def _check_identity(
     identity: CloudIdentity,
-    cloud: RegionalProvider,
+    cloud: RegionalProvider | None,
     secrets: Mapping[str, SecretSource],
     regions: tuple[str, ...],
     keys: _Keys,
 ) -> None:
     """Add what the cloud would refuse, as far as everything that was written could be read."""
-    problems = [f"region {region!r} is not an AWS region" for region in regions if not cloud.is_region(region)]
+    problems = [f"region {one!r} is not an AWS region" for one in regions if cloud and not cloud.is_region(one)]
     if not keys.values.missing:
         written = dict.fromkeys(secrets, Secret("written"))
         problems = [*replace(identity, **written).problems(), *problems]

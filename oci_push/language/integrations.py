@@ -15,6 +15,7 @@ from oci_push.language.config_values import Allowed, SecretSource
 from oci_push.language.document import Location
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.identity import CloudIdentity
+from oci_push.model.traffic import AS_USUAL, Header, Traffic
 from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.secret import Secret
 
@@ -37,7 +38,8 @@ class Integration(Struct, frozen=True):
     the field of `identity`, are read when a login is wanted. `fallback` names the integration that is pulled from where
     this one fails. `regions` and `replicate` are ECR's: every push goes to all of them, and ends only when each serves
     the image. `is_alone` keeps logins from elsewhere away. `family` names its family, where it is
-    empty the host tells. `unplaced` is what its place lacks, `unread` its login.
+    empty the host tells. `traffic` is what is said of requests, without `headers`, which are read when they are
+    used. `unplaced` is what its place lacks, `unread` its login.
     """
 
     name: str
@@ -58,6 +60,8 @@ class Integration(Struct, frozen=True):
     replicate: bool = False
     is_alone: bool = False
     family: str = ""
+    traffic: Traffic = AS_USUAL
+    headers: Mapping[str, SecretSource] = field(default_factory=dict)
     unplaced: tuple[Diagnostic, ...] = ()
     unread: tuple[Diagnostic, ...] = ()
 
@@ -68,7 +72,7 @@ class Integration(Struct, frozen=True):
             raise ConfigError(problems=problems)
         host = self.domain or (self.identity.host if self.identity else "")
         bare = RegistryEndpoint(
-            host, None, self.tls, self.name, self.address, self.identity, self.is_alone, self.family
+            host, None, self.tls, self.name, self.address, self.identity, self.is_alone, self.family, self.traffic
         )
         if not with_login:
             return bare
@@ -82,7 +86,20 @@ class Integration(Struct, frozen=True):
         identity = self.identity
         if identity is not None:
             identity = replace(identity, **{name: source.read() or None for name, source in self.secrets.items()})
-        return replace(bare, credential=credential, identity=identity)
+        return replace(self.with_headers(bare), credential=credential, identity=identity)
+
+    def with_headers(self, endpoint: RegistryEndpoint) -> RegistryEndpoint:
+        """Return how it is reached with its own headers added; raises `ConfigError` for what cannot be read of them."""
+        headers = tuple(self._header(name) for name in self.headers)
+        return replace(endpoint, traffic=replace(endpoint.traffic, headers=headers))
+
+    def _header(self, name: str) -> Header:
+        from oci_push.model.traffic_words import header
+
+        try:
+            return header(name, self.headers[name].read())
+        except ValueError as problem:
+            raise ConfigError(f"registry {self.name!r}: headers: {problem}") from None
 
 
 class Config(Struct, frozen=True):
@@ -109,7 +126,7 @@ class Config(Struct, frozen=True):
     def learn_secrets(self) -> None:
         """Make all secrets known that can be read, so that titles and messages show none before it is used."""
         for one in self.integrations:
-            for source in (*([one.password] if one.password else []), *one.secrets.values()):
+            for source in (*([one.password] if one.password else []), *one.secrets.values(), *one.headers.values()):
                 source.learn()
 
     def find(self, name: str) -> Integration | None:

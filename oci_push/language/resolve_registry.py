@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
+from oci_push.errors import ConfigError
 from oci_push.language.document import Location
 from oci_push.language.integrations import Integration
 from oci_push.language.registry_choice import AWS_PROVIDER, ChosenRegistry, aws_cloud, choose_registry, refuse_registry
@@ -90,13 +91,29 @@ def _registry(
         # The name of a login that is written in a pipeline keeps it apart from others on its host.
         name = f"{location.file}:{location.line}" if credential else ""
         host = chosen.host or chosen.name
-        return Registry(host, "", (RegistryEndpoint(host, credential, name=name),))
+        described = _described(host, context, has_login=credential is not None)
+        endpoint = described or RegistryEndpoint(host, name=name)
+        return Registry(host, "", (replace(endpoint, credential=credential or endpoint.credential),))
     own = cloud.identity_at(chosen.host)
     region = context.use(aws.region) if aws.region else own.region
     identity = _with_role(_with_keys(replace(own, region=region), aws, context), aws, context)
     return Registry(
         chosen.host, "", (RegistryEndpoint(cloud.host_in(chosen.host, region), credential, identity=identity),)
     )
+
+
+def _described(host: str, context: ResolveContext, *, has_login: bool) -> RegistryEndpoint | None:
+    """Return how a host is reached that is named itself and described under another name, as a push would."""
+    found = context.config.for_pull(host)
+    if found is None:
+        return None
+    try:
+        endpoint = found.endpoint(with_login=context.with_login and not has_login)
+        return found.with_headers(endpoint) if has_login and not found.is_alone else endpoint
+    except ConfigError:
+        if context.config.is_named:
+            raise
+        return None  # a file that was found and may not read its secrets describes nothing
 
 
 def _integration(found: Integration, context: ResolveContext, credential: Credential | None, aws: AwsKeys) -> Registry:

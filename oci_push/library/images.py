@@ -13,18 +13,30 @@ from collections.abc import Collection, Sequence
 from msgspec.structs import replace
 
 from oci_push.api import parse_destinations
+from oci_push.engine.artifacts.attachment import Attachment
+from oci_push.engine.forecast import Forecaster
 from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import REPLICATION_S, Options
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform, plan_unit
-from oci_push.errors import IncompleteError, OciPushError
 from oci_push.events import Emit
 from oci_push.forms import VERSION
-from oci_push.library.calls import OnEvent, call, check_timeout, check_type, discreet_form, path_of, pusher_for
+from oci_push.library.calls import (
+    OnEvent,
+    call,
+    check_timeout,
+    check_type,
+    discreet_form,
+    of_all,
+    platform_of,
+    pusher_for,
+    refuse_text,
+    source_of,
+)
 from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import CloudIdentity, RepositoryCreation
-from oci_push.model.platform import Platform
-from oci_push.runner.report import ImagePlan, PushReport, ReplicaForm, ReplicationReport
+from oci_push.runner.image_plan import ImagePlan
+from oci_push.runner.report import PushReport, ReplicaForm, ReplicationReport
 from oci_push.runtime.context import Context
 
 
@@ -34,6 +46,7 @@ def push(
     tags: Sequence[str] = (),
     platform: str = "",
     changes: Changes = NOTHING,
+    attach: Sequence[Attachment] = (),
     regions: Sequence[str] = (),
     create_repositories: RepositoryCreation | None = None,
     verify: bool = False,
@@ -48,9 +61,10 @@ def push(
     `source` is a path, or what the command line takes: ``oci:DIR``, ``docker-archive:FILE``, ``docker://HOST/REPO:TAG``
     and so on. Each destination is ``HOST[:PORT]/REPO[:TAG[,TAG…]]``; `tags` are added to each, and one without any gets
     ``latest``. `platform` (``linux/arm64``) takes one image out of an index; `changes` are made on the way, and the
-    report's `changed` says what came of them. `regions` and `create_repositories`
-    (an `EcrCreation`) are for Amazon ECR's private registries. `verify` reads back what was pushed; `all_or_nothing`
-    moves all tags or none. Logins are found where docker and podman keep theirs, or given in `options`.
+    report's `changed` says what came of them. Each of `attach` becomes an artifact about the image, before any tag
+    names that. `regions` and `create_repositories` (an `EcrCreation`) are for Amazon ECR's private registries. `verify`
+    reads back what was pushed; `all_or_nothing` moves all tags or none. Logins are found where docker and podman keep
+    theirs, or given in `options`.
 
     `on_event` is called with each event (see `oci_push.events`) on the thread that called `push`, one after the other
     and in order. What it raises stops the push, and is raised here.
@@ -64,7 +78,7 @@ def push(
 
     It may be called from many threads at once, prints nothing, and changes nothing of the process.
     """
-    unit, endpoints = _unit(source, destinations, tags, platform, changes, regions, create_repositories)
+    unit, endpoints = _unit(source, destinations, tags, platform, changes, attach, regions, create_repositories)
     check_type("options", options, Options)
     options = options or Options()
     careful = PushOptions(verify or options.push_options.verify, all_or_nothing or options.push_options.all_or_nothing)
@@ -84,7 +98,9 @@ def plan(
     tags: Sequence[str] = (),
     platform: str = "",
     changes: Changes = NOTHING,
+    attach: Sequence[Attachment] = (),
     regions: Sequence[str] = (),
+    ask: bool = False,
     options: Options | None = None,
     on_event: OnEvent | None = None,
     cancel: threading.Event | None = None,
@@ -92,16 +108,27 @@ def plan(
 ) -> ImagePlan:
     """Return what `push` would do with these arguments; nothing is written, and no target is contacted.
 
-    Layers that would be compressed are, as digests depend on it. Raises `OciPushError`, as `push` does.
+    With `ask` the targets are asked what they have, as ``push --plan`` does: each then has `moves`, `ways`, `amounts`.
+
+    Layers that would be compressed are, as digests depend on it. Raises `OciPushError`, as `push` does; where a target
+    could not be asked, its `report` is the plan.
     """
-    unit, endpoints = _unit(source, destinations, tags, platform, changes, regions, None)
+    unit, endpoints = _unit(source, destinations, tags, platform, changes, attach, regions, None)
     check_type("options", options, Options)
     options = options or Options()
     options = replace(options, endpoints={**endpoints, **options.endpoints})
 
     def work(context: Context, emit: Emit) -> ImagePlan:
         with pusher_for(context, options, emit) as pusher:
-            return ImagePlan.of(plan_unit(unit, pusher.speaking(emit), context))
+            laid_out = plan_unit(unit, pusher.speaking(emit), context)
+            if not ask:
+                return ImagePlan.of(laid_out)
+            found = Forecaster(pusher.clients).forecast(context, laid_out)
+        form = discreet_form(ImagePlan.of(laid_out, found))
+        errors = [one.error for one in found if one.error is not None]
+        if errors:
+            raise of_all(errors, len(found), "repositories", context).with_report(form)
+        return form
 
     return call(work, what="plan", on_event=on_event, cancel=cancel, timeout_s=timeout_s)
 
@@ -125,7 +152,7 @@ def replicate(
     """
     from oci_push.engine.regions import follow
 
-    _refuse_text("regions", regions)
+    refuse_text("regions", regions)
     check_timeout(timeout_s)
 
     def work(context: Context, emit: Emit) -> ReplicationReport:
@@ -135,7 +162,7 @@ def replicate(
         report = ReplicationReport(VERSION, tuple(ReplicaForm.of(one) for one in results))
         errors = [one.error for one in results if one.error is not None]
         if errors:
-            raise _of_all(errors, len(results), "regions", context).with_report(report)
+            raise of_all(errors, len(results), "regions", context).with_report(report)
         return report
 
     return call(work, what="replicate", on_event=on_event, cancel=cancel)
@@ -147,17 +174,17 @@ def _unit(
     tags: Sequence[str],
     platform: str,
     changes: Changes,
+    attach: Sequence[Attachment],
     regions: Sequence[str],
     creation: RepositoryCreation | None,
 ) -> tuple[PushUnit, dict[str, RegistryEndpoint]]:
     """Return the push as plain data, and how registries are reached that a cloud manages."""
-    text = path_of(source, "source")
-    check_type("platform", platform, str)
+    text = source_of(source)
+    wanted = platform_of(platform)
     check_type("changes", changes, Changes)
-    if not isinstance(source, str) and not text.startswith((".", "/")):
-        text = f"./{text}"  # a path is a path, whatever it looks like
-    _refuse_text("tags", tags)
-    _refuse_text("regions", regions)
+    _check_attachments(attach)
+    refuse_text("tags", tags)
+    refuse_text("regions", regions)
     if not destinations:
         raise ValueError("no destination: give one or several, each HOST[:PORT]/REPO[:TAG[,TAG…]]")
     for one in destinations:
@@ -170,36 +197,29 @@ def _unit(
 
         parsed = fan_out(parsed, regions) if regions else parsed
         endpoints = managed_endpoints(parsed, creation) if creation is not None else {}
-    wanted = Platform.parse(platform) if platform else None
     if wanted is not None and changes.platforms:
         raise ValueError("platform is one image alone, changes.platforms make an index; give one of them")
     targets = tuple(UnitTarget(one.repository, one.tags) for one in parsed)
-    return PushUnit(text, targets, platform=wanted, changes=changes), endpoints
+    return PushUnit(text, targets, platform=wanted, changes=changes, attach=tuple(attach)), endpoints
 
 
 def _finished(source: str, done: UnitResult, context: Context) -> PushReport:
     """Return the report of a push that went well; raise what went wrong, with the report of the rest."""
-    report = discreet_form(PushReport.of(source, done.results, done.replicas, done.trouble, done.changed))
+    report = discreet_form(PushReport.of(source, done))
     if done.error is None:
         return report
     if not done.results:
         raise context.reason or done.error
     errors = [one.error for one in done.results if one.error is not None]
-    raise _of_all(errors or [done.error], len(done.results), "repositories", context).with_report(report)
+    raise of_all(errors or [done.error], len(done.results), "repositories", context).with_report(report)
 
 
-def _of_all(errors: Sequence[OciPushError], count: int, things: str, context: Context) -> OciPushError:
-    """Return the error of several things: what stopped all of them, the only one's own, or one that counts."""
-    if context.reason is not None:
-        return context.reason
-    if count == 1:
-        return errors[0]
-    return IncompleteError.of(f"{len(errors)} of {count} {things} failed", errors)
+def _check_attachments(attach: Sequence[Attachment]) -> None:
+    if not isinstance(attach, Collection) or not all(isinstance(one, Attachment) for one in attach):
+        raise TypeError("attach is no sequence of Attachment")
+    if attach:
+        from oci_push.model.artifact import is_media_type  # few pushes attach
 
-
-def _refuse_text(name: str, values: Sequence[str]) -> None:
-    """Refuse one text where several are meant, whose letters would be taken for them, and what holds no texts."""
-    if isinstance(values, str):
-        raise TypeError(f"{name} is a str; give a sequence: {name}=[{values!r}]")
-    if not isinstance(values, Collection) or not all(isinstance(one, str) for one in values):
-        raise TypeError(f"{name} is no sequence of str")
+        for text in (text for one in attach for text in (one.media_type, one.artifact_type)):
+            if text and not is_media_type(text):
+                raise ValueError(f"{text!r} is no media type, such as application/spdx+json")

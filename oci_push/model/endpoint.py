@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+from collections.abc import Mapping
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oci_push.model.identity import CloudIdentity
+from oci_push.model.traffic import AS_USUAL, Traffic
 from oci_push.secret import Secret
 
 
@@ -63,6 +66,7 @@ class RegistryEndpoint(Struct, frozen=True):
     `identity` is what a login is got from where the registry's cloud hands it out; `credential` wins over it.
     `is_alone` keeps it from getting any other login: whoever says how it is reached may not be trusted with those.
     `family` names the registry's family where its host does not tell (``harbor``, ``quay``); empty, the host decides.
+    `traffic` is what is said of the requests to it.
     """
 
     host: str
@@ -73,6 +77,7 @@ class RegistryEndpoint(Struct, frozen=True):
     identity: CloudIdentity | None = None
     is_alone: bool = False
     family: str = ""
+    traffic: Traffic = AS_USUAL
 
     @property
     def scheme(self) -> str:
@@ -83,6 +88,14 @@ class RegistryEndpoint(Struct, frozen=True):
             has_tls_settings = tls.ca_file or tls.more_ca_files or tls.cert_file or tls.skip_verify
             plain = is_loopback(self.host) and not has_tls_settings
         return "http" if plain else "https"
+
+    def traffic_with(self, given: Mapping[str, Traffic]) -> Traffic:
+        """Return what is said of the requests to it, after what was given: by host, and under the empty name for all.
+
+        Where `is_alone`, headers that were given stay here: they may be as good as a login.
+        """
+        first = given.get(self.host) or given.get("", AS_USUAL)
+        return (replace(first, headers=()) if self.is_alone else first).over(self.traffic)
 
 
 def is_loopback(host: str) -> bool:

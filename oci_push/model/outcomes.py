@@ -55,6 +55,23 @@ class BlobOutcome(StrEnum):
     SKIPPED = "skipped"
 
 
+class BlobWay(StrEnum):
+    """How a blob would come to be in a repository: it is there, another one of the registry has it, or it is sent."""
+
+    THERE = "there"
+    MOUNT = "mount"
+    SEND = "send"
+
+
+class TagMove(StrEnum):
+    """What would become of a tag: it names nothing yet, this image already, or another; or nobody says."""
+
+    NEW = "new"
+    UNCHANGED = "unchanged"
+    MOVES = "moves"
+    UNKNOWN = "unknown"
+
+
 class ManifestOutcome(StrEnum):
     """How a manifest came to be in a repository."""
 
@@ -68,3 +85,18 @@ class ReplicaOutcome(StrEnum):
     REPLICATED = "replicated"
     COPIED = "copied"
     FAILED = "failed"
+
+
+class CopyOutcome(StrEnum):
+    """What became of one tag that was copied.
+
+    UNCHANGED named the image at the target already. THERE was listed and not asked what it names, OLDER is an image
+    that was left out for its age, NOT_REACHED was to be copied when the run was stopped.
+    """
+
+    COPIED = "copied"
+    UNCHANGED = "unchanged"
+    THERE = "there"
+    OLDER = "older"
+    FAILED = "failed"
+    NOT_REACHED = "not reached"

@@ -1,9 +1,11 @@
-"""Blobs that should be there: does one exist. How one is mounted or sent is `uploads`.
+"""Blobs that should be there: does one exist, how large is it. How one is mounted or sent is `uploads`.
 
 Rules: distribution-spec, "Checking if content exists in the registry".
 """
 
 from __future__ import annotations
+
+from msgspec import Struct
 
 from oci_push.errors import NotFoundError
 from oci_push.model.descriptor import Descriptor
@@ -13,6 +15,12 @@ from oci_push.protocol import endpoints
 from oci_push.protocol.call import EMPTY, Call, Flow, Reply
 from oci_push.protocol.error_responses import violation
 from oci_push.protocol.existence import look, shows
+
+
+class BlobHead(Struct, frozen=True):
+    """What a registry says of a blob without sending it; no size where it tells none."""
+
+    size: int | None
 
 
 def exists(repository: Repository, blob: Descriptor, *, push: bool = True) -> Flow[bool]:
@@ -45,6 +53,37 @@ def exists(repository: Repository, blob: Descriptor, *, push: bool = True) -> Fl
         said = f"the registry holds {size} bytes under this digest, the manifest says {blob.size}"
         raise violation(call, reply, said, hint="the blob in the registry, or the size in the manifest, is wrong")
     return size is not None or shows(reply, blob.digest)
+
+
+def head(repository: Repository, digest: Digest) -> Flow[BlobHead | None]:
+    """Ask for a blob of which only the digest is known; ``None`` for none. What shows neither size nor digest is none.
+
+    The second look is that of `exists`; a HEAD that says 0 bytes is not believed where the digest is another than that
+    of nothing. A page that answers in the registry's place is its fault and raised.
+    """
+    call = Call(
+        "HEAD",
+        endpoints.blob(repository, digest),
+        scopes=(endpoints.pull_scope(repository),),
+        what=endpoints.blob_name(repository, digest),
+    )
+    is_empty = digest == Digest.of(b"", digest.algorithm)
+    try:
+        reply = yield from look(
+            call,
+            lambda reply: bool(_size(reply) or is_empty) and shows(reply, digest),
+            headers={"Range": "bytes=0-0"},
+            ok_statuses=frozenset({200, 206, 416}),
+            peeks=True,
+        )
+    except NotFoundError:
+        return None
+    check_digest(reply, digest, call)
+    size = _size(reply)
+    is_shown = shows(reply, digest)
+    if not is_shown and reply.status == 200 and "html" in reply.headers.get("content-type", ""):
+        raise violation(call, reply, "what the registry answers is a web page, and no blob")
+    return BlobHead(size) if size is not None or is_shown else None
 
 
 def check_digest(reply: Reply, digest: Digest, call: Call) -> None:

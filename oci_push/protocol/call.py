@@ -18,6 +18,9 @@ T = TypeVar("T")
 MAX_BODY_BYTES = 5 * 1024 * 1024
 """Largest answer read into memory: a manifest at its limit of 4 MiB and some room."""
 
+SMALL_BYTES = 64 * 1024
+"""A body up to this size travels as fast as a request without one."""
+
 
 class Body(Protocol):
     """Bytes to send that can be opened again for each attempt; `size` is their exact number."""
@@ -85,6 +88,8 @@ class Call(Struct, frozen=True):
     answer begins. `opens` says that the answer names something that must be closed again: a cancel waits a moment
     for it. `peeks` says that no more than the first bytes of a good answer's body are wanted,
     `urgent` that it does not wait for the time the registry asked for: it is for the end of the work, which is near.
+    Without `redirects` an answer that sends us elsewhere is an error: what is sent is for that one place. `is_public`
+    says that this place is known to be on the internet: its name may not lead to a private address.
     """
 
     method: str
@@ -100,9 +105,21 @@ class Call(Struct, frozen=True):
     opens: bool = False
     peeks: bool = False
     urgent: bool = False
+    redirects: bool = True
+    is_public: bool = False
 
     def __repr__(self) -> str:
         return repr_without(self, "headers")
+
+    @property
+    def is_urgent(self) -> bool:
+        """Return whether it does not wait for its turn: what cleans up would never happen."""
+        return self.urgent or self.method == "DELETE"
+
+    @property
+    def is_small(self) -> bool:
+        """Return whether it takes a round trip and little more."""
+        return self.body is None or self.body.size <= SMALL_BYTES
 
 
 class Reply(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Manifests and tags: ask, fetch, put under a digest, a tag or many tags at once, delete.
+"""Manifests and tags: ask, fetch, read as bytes, put under a digest, a tag or many tags at once, delete.
 
 Rules: distribution-spec, "Pulling manifests", "Pushing Manifests", and after 1.1.1 "Pushing Manifests with
 Tags" (end-7b): a registry that knows ``?tag=`` names each tag it made in ``OCI-Tag``; a tag that is not named
@@ -36,6 +36,14 @@ class Head(Struct, frozen=True):
     size: int
 
 
+class RawManifest(Struct, frozen=True):
+    """The bytes of a manifest, and what the registry says of their type."""
+
+    raw: bytes
+    media_type: str
+    digest: Digest
+
+
 class Made(Struct, frozen=True):
     """What one PUT has made: `tags`, and whether the manifest's subject has been dealt with."""
 
@@ -43,9 +51,12 @@ class Made(Struct, frozen=True):
     subject: bool = False
 
 
-def head(repository: Repository, target: str, *, push: bool = False) -> Flow[Head | None]:
-    """Ask what a tag or digest points at; ``None`` when there is nothing, or a page that is no manifest."""
-    call = _get(repository, target, push=push, method="HEAD")
+def head(repository: Repository, target: str, *, push: bool = False, accept: str = "") -> Flow[Head | None]:
+    """Ask what a tag or digest points at; ``None`` when there is nothing, or a page that is no manifest.
+
+    `accept` are media types that are asked for in place of the usual ones.
+    """
+    call = _get(repository, target, push=push, method="HEAD", accept=accept)
     wanted = Digest.parse(target) if ":" in target else None
 
     def is_clear(reply: Reply) -> bool:
@@ -91,6 +102,25 @@ def fetch(reference: Reference) -> Flow[Manifest]:
         return Manifest.parse(reply.body, _type(reply), expected)
     except ValueError as problem:
         raise ProtocolViolationError(f"{reference}: {problem}", method="GET", status=reply.status) from problem
+
+
+def read(reference: Reference, accept: str = "") -> Flow[RawManifest]:
+    """Read a manifest of any type, byte for byte; only its digest is checked, and it may be no JSON at all.
+
+    `accept` are media types that are asked for in place of the usual ones. Docker's schema 1 has a digest that leaves
+    its signatures out, which is taken as it is said.
+    """
+    call = _get(reference.repository, reference.target, accept=accept)
+    reply = yield call
+    media_type, given = _type(reply), _digest(reply)
+    expected = reference.digest or given
+    digest = Digest.of(reply.body, expected.algorithm if expected else "sha256")
+    if media_type in media.SCHEMA1 and expected:
+        return RawManifest(reply.body, media_type, expected)
+    if expected and digest != expected:
+        said = f"manifest bytes have digest {digest}, expected {expected}"
+        raise violation(call, reply, said, hint="the bytes changed on the way, or the registry is broken")
+    return RawManifest(reply.body, media_type, digest)
 
 
 def put(repository: Repository, manifest: Manifest, target: str, body: Body | None = None) -> Flow[bool]:
@@ -175,11 +205,15 @@ def delete(repository: Repository, target: str, actions: str = "pull,push") -> F
         raise violation(call, reply, "the registry says that it is deleted (200), and it is still there", hint=hint)
 
 
-def _get(repository: Repository, target: str, *, push: bool = False, method: str = "GET", also: str = "") -> Call:
+def _get(
+    repository: Repository, target: str, *, push: bool = False, method: str = "GET", also: str = "", accept: str = ""
+) -> Call:
+    """Return what reads a manifest: of the usual types and of `also`, or of those of `accept` alone."""
+    accept = accept or (media.ACCEPT if not also or also in media.ACCEPT else f"{media.ACCEPT}, {also}")
     return Call(
         method,
         endpoints.manifest(repository, target),
-        headers={"Accept": media.ACCEPT if not also or also in media.ACCEPT else f"{media.ACCEPT}, {also}"},
+        headers={"Accept": accept},
         scopes=((endpoints.push_scope if push else endpoints.pull_scope)(repository),),
         what=endpoints.manifest_name(repository, target),
     )

@@ -69,7 +69,7 @@ class LearntCapabilities:
     """What is known of a registry now; plain attributes, since a race only costs one request.
 
     `find` and `note` reach what is kept between runs, by name; `lasts` says that what is noted will be found again.
-    Without `mount` the user wants no mounts.
+    Without `mount` the user wants no mounts; `chunk_bytes` is the most that the user wants in one request, if not 0.
     """
 
     def __init__(
@@ -80,7 +80,9 @@ class LearntCapabilities:
         note: Callable[[str, str], None],
         lasts: bool,
         mount: bool = True,
+        chunk_bytes: int = 0,
     ) -> None:
+        self._own_chunk_bytes = chunk_bytes
         self.known = recall(family, find)
         if not mount:
             self.known = replace(self.known, mounts=False, anonymous_mount=False)
@@ -108,7 +110,7 @@ class LearntCapabilities:
 
     def takes_in_one_request(self, size: int) -> bool:
         """Return whether a blob should be sent in the request that opens its upload."""
-        return size <= self._single_bytes
+        return size <= min(self._single_bytes, self._own_chunk_bytes or self._single_bytes)
 
     def method_for(self, size: int, upload: UploadSession) -> UploadMethod:
         """Choose how a blob of this size travels."""
@@ -119,7 +121,7 @@ class LearntCapabilities:
     def chunk_bytes(self, upload: UploadSession) -> int:
         """Choose the size of the next chunk: as much as leaves in `CHUNK_S`, within what the registry takes."""
         wanted = int(min(max(self._bytes_per_s * CHUNK_S, _LEAST_CHUNK), _MOST_CHUNK)) if self._bytes_per_s else 0
-        size = max(wanted or self.known.chunk_bytes, upload.chunk_min, self.known.chunk_min_bytes)
+        size = max(wanted or self.known.chunk_bytes, self._own(upload), upload.chunk_min, self.known.chunk_min_bytes)
         return min(size, self._most(upload) or size)
 
     def closing_bytes(self, size: int, upload: UploadSession) -> int:
@@ -164,7 +166,13 @@ class LearntCapabilities:
         return bool(left)
 
     def _most(self, upload: UploadSession) -> int:
-        return min((limit for limit in (upload.chunk_max, self.known.chunk_max_bytes) if limit), default=0)
+        limits = (upload.chunk_max, self.known.chunk_max_bytes, self._own(upload))
+        return min((limit for limit in limits if limit), default=0)
+
+    def _own(self, upload: UploadSession) -> int:
+        """Return the user's size of a chunk, or the least that the registry takes (`OCI-Chunk-Min-Length`); 0: none."""
+        own = self._own_chunk_bytes
+        return max(own, upload.chunk_min, self.known.chunk_min_bytes) if own else 0
 
 
 def _text(value: bool | int) -> str:

@@ -23,13 +23,15 @@ from oci_push.registry.capabilities import LearntCapabilities
 from oci_push.registry.in_flight import InFlight
 from oci_push.registry.referrers_list import ReferrersList
 from oci_push.registry.repository import ClientSettings, RepositoryClient
+from oci_push.registry.seen import SeenHere
 from oci_push.registry.upload_store import UploadStore
 from oci_push.runtime.cache import Cache, NoCache
+from oci_push.runtime.commands import RunCommand, no_command
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.transport.credentials import CredentialProvider, FixedCredential
-from oci_push.transport.limits import Bandwidth, ConcurrencyLimiter
+from oci_push.transport.limits import Bandwidth, ConcurrencyLimiter, Rate
 from oci_push.transport.redirects import origin
 from oci_push.transport.session import Session
 from oci_push.transport.settings import TransportSettings
@@ -40,7 +42,8 @@ class RegistryClients:
 
     `blob_retry` bounds how often one upload is taken up again; `upload_store` keeps those that were not finished for a
     later run, where `cache` keeps what registries can do. Without `mount` no registry is asked to look for blobs.
-    `renewing` finds what an access's login is got from anew, where it may age.
+    `renewing` finds what an access's login is got from anew, where it may age. `run_command` runs the programs that a
+    provider asks for the job's identity.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class RegistryClients:
         mount: bool = True,
         home: Path | None = None,
         renewing: Callable[[RegistryEndpoint], CredentialProvider | None] = lambda _: None,
+        run_command: RunCommand = no_command,
     ) -> None:
         self._context = context
         self._settings = settings
@@ -65,15 +69,18 @@ class RegistryClients:
         self._shared = ClientSettings(settings.call_retry, blob_retry, random, emit, cache, upload_store)
         self._mount = mount
         self._in_flight = InFlight()
+        self._seen: SingleFlight[tuple[RegistryEndpoint, Repository], SeenHere] = SingleFlight()
         self._bandwidth = Bandwidth(settings.limit_bytes_per_s)
         self._limiters: SingleFlight[str, ConcurrencyLimiter] = SingleFlight()
+        self._rates: SingleFlight[str, Rate] = SingleFlight()
         self._sessions: SingleFlight[RegistryEndpoint, Session] = SingleFlight()
         self._listings: SingleFlight[str, ReferrersList] = SingleFlight()
         self._learnt: SingleFlight[str, LearntCapabilities] = SingleFlight()
-        self._outside: SingleFlight[RegistryEndpoint, Session] = SingleFlight()
+        self._outside: SingleFlight[tuple[RegistryEndpoint, bool], Session] = SingleFlight()
         self._services: SingleFlight[RegistryEndpoint, CloudServices] = SingleFlight()
         self._home = home
         self._renewing = renewing
+        self._run_command = run_command
 
     def session(self, endpoint: RegistryEndpoint) -> Session:
         """Return the session of a login."""
@@ -89,6 +96,7 @@ class RegistryClients:
             self.cloud_services(endpoint).management,
             self._listings.get(endpoint.host, ReferrersList),
             self._in_flight if self.can_mount(endpoint) else None,
+            self._seen.get((endpoint, repository), SeenHere),
         )
 
     def want(
@@ -131,6 +139,8 @@ class RegistryClients:
             session.close()
 
     def _open(self, endpoint: RegistryEndpoint) -> Session:
+        near, spare = self._settings.near_requests, self._settings.spare_requests
+        per_s = endpoint.traffic.requests_per_s
         provider = find_family(endpoint.host, endpoint.family)
         given = FixedCredential(endpoint.credential) if endpoint.credential else None
         credentials = self._renewing(endpoint) or given or self.cloud_services(endpoint).credentials
@@ -143,8 +153,9 @@ class RegistryClients:
             self._emit,
             credentials,
             provider.hints,
-            limiter=self._limiters.get(endpoint.host, lambda: ConcurrencyLimiter(self._settings.near_requests)),
+            limiter=self._limiters.get(endpoint.host, lambda: ConcurrencyLimiter(near, spare)),
             bandwidth=self._bandwidth,
+            rate=self._rates.get(endpoint.host, lambda: Rate(per_s)) if per_s else None,
         )
 
     def _cloud(self, endpoint: RegistryEndpoint) -> Cloud:
@@ -156,6 +167,7 @@ class RegistryClients:
             retry=self._settings.call_retry,
             random=self._random,
             emit=self._emit,
+            run_command=self._run_command,
         )
 
     def _fetch(self, endpoint: RegistryEndpoint, context: Context, call: Call) -> Reply:
@@ -164,11 +176,15 @@ class RegistryClients:
         host = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
         outside = RegistryEndpoint(host, tls=TlsConfig(plain_http=scheme == "http"))
         if where == origin(f"{endpoint.scheme}://{endpoint.host}"):
-            outside = replace(outside, tls=replace(endpoint.tls, plain_http=scheme == "http"), address=endpoint.address)
-        return self._outside.get(outside, lambda: self._open_outside(outside)).fetch(context, call)
+            tls = replace(endpoint.tls, plain_http=scheme == "http")
+            outside = replace(outside, tls=tls, address=endpoint.address, traffic=endpoint.traffic)
+        key = (outside, call.is_public)
+        return self._outside.get(key, lambda: self._open_outside(*key)).fetch(context, call)
 
-    def _open_outside(self, outside: RegistryEndpoint) -> Session:
-        return Session(outside, outside.host, self._context, self._settings, self._random, self._emit)
+    def _open_outside(self, outside: RegistryEndpoint, is_public: bool) -> Session:
+        return Session(
+            outside, outside.host, self._context, self._settings, self._random, self._emit, is_public=is_public
+        )
 
     def _capabilities(self, endpoint: RegistryEndpoint) -> LearntCapabilities:
         """Return what is known of a registry; what is learnt is shared by all of its repositories."""
@@ -180,6 +196,7 @@ class RegistryClients:
                 find=lambda name: self._shared.cache.find_capability(host, name),
                 note=lambda name, value: self._shared.cache.remember_capability(host, name, value),
                 lasts=self._shared.upload_store is not None,
-                mount=self._mount,
+                mount=self._mount and not (endpoint.traffic.mounts and endpoint.traffic.mounts.is_off),
+                chunk_bytes=endpoint.traffic.chunk_bytes,
             ),
         )

@@ -17,6 +17,7 @@ from msgspec import Struct, field
 
 from oci_push.errors import NotFoundError, OciPushError, RegistryError
 from oci_push.model import media
+from oci_push.model.artifact import EMPTY_JSON, make_artifact
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
@@ -241,8 +242,8 @@ class Doctor:
 
     def _referrers(self) -> Answer:
         """Push a manifest that refers to the image, and look for it in the image's list."""
-        self._send(referrers.EMPTY_JSON, self._works[0], LARGE_CHUNK)
-        referrer = referrers.make_referrer(self._image.descriptor(), _ARTIFACT, {})
+        self._send(EMPTY_JSON, self._works[0], LARGE_CHUNK)
+        referrer = make_artifact(_ARTIFACT, subject=self._image.descriptor())
         noted = self._run(manifests.put(self._here, referrer, str(referrer.digest)))
         self._manifests.append(str(referrer.digest))
         listed = self._run(referrers.count_listed(self._here, self._image.digest))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -19,6 +20,7 @@ from oci_push.runtime.context import Context
 _WORTH_BYTES = 256 * 1024
 """A blob up to this size is sent at once: waiting for another's round trips costs more."""
 _POLL_S = 0.25
+_Key: TypeAlias = tuple[RegistryEndpoint, str, Digest]
 
 
 class InFlight:
@@ -29,19 +31,20 @@ class InFlight:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._moving: dict[tuple[RegistryEndpoint, Digest], threading.Event] = {}
-        self._there: dict[tuple[RegistryEndpoint, Digest], Repository] = {}
+        self._moving: dict[_Key, threading.Event] = {}
+        self._there: dict[_Key, Repository] = {}
         self._refusing: set[RegistryEndpoint] = set()
 
     @contextmanager
     def turn(
-        self, context: Context, endpoint: RegistryEndpoint, repository: Repository, blob: Descriptor
+        self, context: Context, endpoint: RegistryEndpoint, repository: Repository, blob: Descriptor, group: str = ""
     ) -> Iterator[Repository | None]:
         """Return the repository that has the blob by now, or ``None`` to whoever is to bring it to `repository`.
 
-        At the block's end it counts as being there, unless an exception ends it. Nobody waits for a small one.
+        At the block's end it counts as being there, unless an exception ends it. Nobody waits for a small one, nor
+        for a repository of another `group`.
         """
-        key = (endpoint, blob.digest)
+        key = (endpoint, group, blob.digest)
         if endpoint in self._refusing:
             yield None
             return
@@ -73,5 +76,6 @@ class InFlight:
     def refused(self, endpoint: RegistryEndpoint, repository: Repository, digest: Digest) -> None:
         """Note that a registry does not link a blob that it has: nobody waits there any more."""
         with self._lock:
-            if self._there.get((endpoint, digest)) == repository:
+            there = (found for (where, _, blob), found in self._there.items() if (where, blob) == (endpoint, digest))
+            if repository in there:
                 self._refusing.add(endpoint)

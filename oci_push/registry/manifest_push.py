@@ -89,6 +89,7 @@ class ManifestPush:
                 raise (context.reason or retried).with_doubt(self._in_doubt)
             what = endpoints.manifest_name(self._repository, self._target)
             self._emit(RetryScheduled(what, str(failure), retried.attempt, retried.wait_s))
+            context.costs.retry(retried.wait_s)
             try:
                 context.sleep(retried.wait_s)
             except OciPushError as stopped:

@@ -25,9 +25,11 @@ from oci_push.registry.capabilities import LearntCapabilities
 from oci_push.registry.in_flight import InFlight
 from oci_push.registry.manifest_push import ManifestPush, WatchedBody, proves_nothing
 from oci_push.registry.referrers_list import ReferrersList
+from oci_push.registry.seen import SeenHere
 from oci_push.registry.upload_store import StoredUpload, UploadStore
 from oci_push.runtime.cache import Cache
 from oci_push.runtime.context import Context
+from oci_push.runtime.phases import LOOK, timed
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.transport.session import Session
 
@@ -50,7 +52,10 @@ class ClientSettings(Struct, frozen=True):
 
 
 class RepositoryClient:
-    """Act on one repository; may be shared by threads. `in_flight` ``None``: blobs are not mounted here."""
+    """Act on one repository; may be shared by threads. `in_flight` ``None``: blobs are not mounted here.
+
+    `seen` is what this run has seen there, whichever client it went by.
+    """
 
     def __init__(
         self,
@@ -61,8 +66,10 @@ class RepositoryClient:
         management: ManagementApi | None,
         listing: ReferrersList,
         in_flight: InFlight | None,
+        seen: SeenHere,
     ) -> None:
         self.session = session
+        self.seen = seen
         self.repository = repository
         self._settings = settings
         self._capabilities = capabilities
@@ -72,14 +79,21 @@ class RepositoryClient:
         self._prefetched: dict[Digest, bool] = {}
         self._listed: set[Digest] = set()
 
-    def head(self, context: Context, target: str, *, push: bool = False, once: bool = False) -> manifests.Head | None:
+    def head(
+        self, context: Context, target: str, *, push: bool = False, once: bool = False, accept: str = ""
+    ) -> manifests.Head | None:
         """Ask what a tag or digest points at; `once` for an answer that is good to have and no more."""
         run = self.session.run_without_retry if once else self.session.run
-        return run(context, manifests.head(self.repository, target, push=push))
+        return run(context, manifests.head(self.repository, target, push=push, accept=accept))
 
-    def fetch(self, context: Context, reference: Reference) -> Manifest:
-        """Read and check a manifest."""
-        return self.session.run(context, manifests.fetch(reference))
+    def read(self, context: Context, reference: Reference, accept: str = "") -> manifests.RawManifest:
+        """Read a manifest of any type, of which the digest alone is checked."""
+        return self.session.run(context, manifests.read(reference, accept))
+
+    def fetch(self, context: Context, reference: Reference, *, once: bool = False) -> Manifest:
+        """Read and check a manifest; `once` where another place may have it."""
+        run = self.session.run_without_retry if once else self.session.run
+        return run(context, manifests.fetch(reference))
 
     def count_referrers(self, context: Context, subject: Digest) -> int:
         """Count what refers to a manifest, with one try."""
@@ -95,6 +109,10 @@ class RepositoryClient:
         if known is not None:
             return known
         return self.session.run(context, blobs.exists(self.repository, blob, push=push))
+
+    def head_blob(self, context: Context, digest: Digest) -> blobs.BlobHead | None:
+        """Ask for a blob of which only the digest is known."""
+        return self.session.run(context, blobs.head(self.repository, digest))
 
     def prepare(self, context: Context) -> None:
         """Make the repository if it is missing and its access says so."""
@@ -115,6 +133,10 @@ class RepositoryClient:
     def can_mount(self, context: Context) -> bool:
         """Return whether mounting is worth a try, as far as the vendor's interface knows."""
         return self._management is None or self._management.can_mount(context)
+
+    def keeps_tag(self, context: Context, tag: str) -> bool | None:
+        """Return whether a tag that is there may not be moved, where the vendor's interface can tell."""
+        return None if self._management is None else self._management.keeps_tag(context, self.repository, tag)
 
     def explain(self, context: Context, error: OciPushError) -> OciPushError:
         """Find out what a vague failure was about, where the vendor's interface can tell."""
@@ -159,14 +181,20 @@ class RepositoryClient:
         if self._in_flight is None:
             yield None
             return
-        with self._in_flight.turn(context, self.session.endpoint, self.repository, blob) as elsewhere:
-            is_of_use = elsewhere in (None, self.repository) or self.can_mount(context)
-            yield elsewhere if is_of_use else None
+        traffic = self.session.endpoint.traffic
+        group = traffic.group(self.repository)
+        with self._in_flight.turn(context, self.session.endpoint, self.repository, blob, group) as elsewhere:
+            is_here = elsewhere in (None, self.repository)
+            may = elsewhere is None or traffic.may_mount(elsewhere, self.repository)
+            yield elsewhere if is_here or (may and self.can_mount(context)) else None
 
     def may_mount_from_anywhere(self, blob: Descriptor) -> bool:
         """Return whether a mount without a source is worth a try: without a find it opens an upload."""
         in_one_request = self._capabilities.takes_in_one_request(blob.size)
-        return self._capabilities.known.anonymous_mount and not in_one_request and not self.has_upload(blob)
+        # Without a source the registry chooses one, wherever that is.
+        is_bound = self.session.endpoint.traffic.mounts is not None
+        may = self._capabilities.known.anonymous_mount and not is_bound
+        return may and not in_one_request and not self.has_upload(blob)
 
     def has_upload(self, blob: Descriptor) -> bool:
         """Return whether an earlier run left an upload of this blob that may be gone on with."""
@@ -211,6 +239,7 @@ class RepositoryClient:
         """Forget that this repository holds a blob: it does not."""
         self._settings.cache.forget_blob(self._host, self.repository.path, blob.digest)
 
+    @timed(LOOK)
     def check_push(self, context: Context, digest: Digest) -> None:
         """Raise what a push would meet, by opening an upload and closing it again; `digest` may be any."""
         self.cancel(
@@ -258,6 +287,14 @@ class RepositoryClient:
     def delete_manifest(self, context: Context, digest: Digest) -> None:
         """Delete a manifest, and with it every tag that names it; raises where the registry cannot."""
         self.session.run(context, manifests.delete(self.repository, str(digest)))
+
+    def delete_blob(self, context: Context, digest: Digest) -> None:
+        """Delete a blob, whatever needs it; raises where the registry cannot."""
+        self.session.run(context, blobs.delete(self.repository, digest, "pull,push"))
+
+    def see_listed(self, context: Context, manifest: Manifest) -> None:
+        """See that a manifest that is there is found from its subject, if it has one."""
+        self._list(context, manifest, handled=False)
 
     def _list(self, context: Context, manifest: Manifest, *, handled: bool) -> None:
         if manifest.subject is None or handled or manifest.digest in self._listed:

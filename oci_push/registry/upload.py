@@ -132,6 +132,7 @@ class BlobUpload:
                 ) from error
             raise
         finally:
+            context.costs.sent(self._total)
             if self._entry:
                 self._entry.release()
         return Sent(self._total, retry_state.attempt, self._found)
@@ -288,6 +289,7 @@ class BlobUpload:
         if action is not Action.ASK:
             what = abandoned_uploads.what_of(self._repository, self._blob)
             self._emit(RetryScheduled(what, str(error), retried.attempt, retried.wait_s))
+            context.costs.retry(retried.wait_s)
             context.sleep(retried.wait_s)
 
     def _adapts(self, before: Sending, action: Action, error: RegistryError) -> bool:

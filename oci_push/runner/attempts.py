@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oci_push.engine.plan import PushTarget
@@ -24,6 +24,7 @@ from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.runner.outputs import push_outputs
 from oci_push.runner.simulate import step_variables
 from oci_push.runtime.context import Context
+from oci_push.runtime.costs import Cost
 
 _LARGEST_DATE_S = 250_000_000_000.0
 
@@ -31,7 +32,7 @@ _LARGEST_DATE_S = 250_000_000_000.0
 class AttemptOutcome(Struct, frozen=True):
     """What the attempts of a step came to: the last one's result, and the error that counts for the step.
 
-    `targets` are how its repositories were reached; there are none where it failed.
+    `targets` are how its repositories were reached; there are none where it failed. `cost` is that of all attempts.
     """
 
     attempts: int
@@ -40,6 +41,7 @@ class AttemptOutcome(Struct, frozen=True):
     error: OciPushError | None
     resolved: ResolvedPush | None = None
     targets: tuple[PushTarget, ...] = ()
+    cost: Cost = field(default_factory=Cost)
 
 
 class PushAttempts:
@@ -53,6 +55,7 @@ class PushAttempts:
         self._context = resolve_context
         self._emit = emit
         self._max_wait_s = max_wait_s
+        self._cost = Cost()
 
     def run(self, context: Context, title: str, stage: str) -> AttemptOutcome:
         """Try until it succeeds or may not be tried again; raises nothing for what goes wrong with the push."""
@@ -93,7 +96,7 @@ class PushAttempts:
                 hint="raise timeout: of the step, or see what took the time in the log",
             )
         targets = self._targets(resolved) if resolved is not None and failure is None else ()
-        return AttemptOutcome(attempt, tuple(waits), tried, failure, resolved, targets)
+        return AttemptOutcome(attempt, tuple(waits), tried, failure, resolved, targets, self._cost)
 
     def _resolve(self, attempt: int) -> ResolvedPush:
         variables = self._context.variables.overlay(step_variables(self._step, attempt))
@@ -117,7 +120,9 @@ class PushAttempts:
     def _perform(self, resolved: ResolvedPush, source: StepImage, context: Context) -> UnitResult:
         registries: dict[str, RegistryEndpoint] = {}
         unit = push_unit(resolved, source, registries)
-        return perform(unit, self._pusher.knowing(registries), context, self._emit)
+        done = perform(unit, self._pusher.knowing(registries), context, self._emit)
+        self._cost += done.cost
+        return done
 
     def _targets(self, resolved: ResolvedPush) -> tuple[PushTarget, ...]:
         return tuple(

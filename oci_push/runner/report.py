@@ -12,10 +12,11 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from oci_push import forms
-from oci_push.engine.plan import PushPlan
+from oci_push.engine.artifacts.attachment import AttachedForm
 from oci_push.engine.push import PushResult, ReplicaResult
 from oci_push.engine.transfer import BlobResult
-from oci_push.errors import OciPushError, exit_code
+from oci_push.engine.unit import UnitResult
+from oci_push.errors import exit_code
 from oci_push.events import Event
 from oci_push.forms import VERSION, ErrorForm, Version, derive
 from oci_push.language.resolving import ResolveContext
@@ -27,7 +28,9 @@ from oci_push.model.outcomes import BlobOutcome, ReplicaOutcome, Status, TagOutc
 from oci_push.model.reference import Repository
 from oci_push.runner.results import Annotation, HookResult, RunReport, StepResult
 from oci_push.runner.simulate import PlannedStep, Simulation
+from oci_push.runtime.costs import Cost
 from oci_push.runtime.files import write_result
+from oci_push.runtime.phases import seconds_of
 
 
 class TagForm(Struct, frozen=True):
@@ -58,7 +61,12 @@ _SUMS = ("bytes_sent", "bytes_resent", "bytes_found")
 
 
 class TargetForm(Struct, frozen=True):
-    """What became of one repository; `counts` are of blobs by outcome."""
+    """What became of one repository; `counts` are of blobs by outcome, `attached` is there if anything was to be.
+
+    `requests` are all over HTTP, `round_trip_s` is about what each takes at least (null by a proxy), `retries` are
+    tries after a failure, `waited_s` the waits before them. `phases` are seconds: ``look``, ``blobs``, ``manifests``,
+    ``tags`` and ``verify``, as far as each was reached.
+    """
 
     repository: Repository
     digest: Digest
@@ -74,6 +82,12 @@ class TargetForm(Struct, frozen=True):
     repaired: tuple[Digest, ...]
     seconds: float
     error: ErrorForm | None
+    requests: int = 0
+    retries: int = 0
+    waited_s: float = 0.0
+    phases: dict[str, float] = {}
+    round_trip_s: float | None = None
+    attached: tuple[AttachedForm, ...] | UnsetType = UNSET
 
     @classmethod
     def of(cls, result: PushResult) -> TargetForm:
@@ -90,6 +104,49 @@ class TargetForm(Struct, frozen=True):
             **{name: sum(getattr(blob, name) for blob in result.blobs) for name in _SUMS},
             seconds=round(result.seconds, 3),
             error=ErrorForm.or_none(result.error),
+            attached=tuple(AttachedForm.of(one) for one in result.attached) or UNSET,
+            requests=result.cost.requests,
+            retries=result.cost.retries,
+            waited_s=round(result.cost.waited_s, 3),
+            phases=seconds_of(result.cost),
+            round_trip_s=None if result.round_trip_s is None else round(result.round_trip_s, 4),
+        )
+
+
+class TotalsForm(Struct, frozen=True):
+    """What all of it cost, every attempt of a step included.
+
+    `targets` and `failed` count repositories, `counts` blobs by outcome. `bytes_sent` are those of uploads that failed,
+    too. `phases` are seconds, of all repositories together, which are pushed to at once: ``source`` is opening, reading
+    and compressing, ``replication`` waiting for regions.
+    """
+
+    targets: int
+    failed: int
+    counts: dict[str, int]
+    requests: int
+    retries: int
+    waited_s: float
+    bytes_sent: int
+    bytes_resent: int
+    bytes_found: int
+    phases: dict[str, float]
+
+    @classmethod
+    def of(cls, results: Sequence[PushResult], cost: Cost) -> TotalsForm:
+        """Return the sums over repositories; `cost` is that of everything."""
+        blobs = [blob for result in results for blob in result.blobs]
+        outcomes = [blob.outcome for blob in blobs]
+        return derive(
+            cls,
+            cost,
+            targets=len(results),
+            failed=sum(result.error is not None for result in results),
+            counts={outcome.value: outcomes.count(outcome) for outcome in BlobOutcome},
+            waited_s=round(cost.waited_s, 3),
+            bytes_resent=sum(blob.bytes_resent for blob in blobs),
+            bytes_found=sum(blob.bytes_found for blob in blobs),
+            phases=seconds_of(cost),
         )
 
 
@@ -125,17 +182,13 @@ class PushReport(Struct, frozen=True):
     replicas: tuple[ReplicaForm, ...] | UnsetType = UNSET
     error: ErrorForm | UnsetType = UNSET
     changed: Changed | UnsetType = UNSET
+    seconds: float = 0.0
+    totals: TotalsForm | UnsetType = UNSET
 
     @classmethod
-    def of(
-        cls,
-        source: str,
-        results: Sequence[PushResult],
-        replicas: Sequence[ReplicaResult],
-        error: OciPushError | None,
-        changed: Changed | None = None,
-    ) -> PushReport:
+    def of(cls, source: str, done: UnitResult) -> PushReport:
         """Return a push's report, with the exit code that follows from its results."""
+        results, replicas, error = done.results, done.replicas, done.trouble
         code = exit_code([*(one.error for one in results), *(one.error for one in replicas)]) or exit_code([error])
         return cls(
             VERSION,
@@ -145,7 +198,9 @@ class PushReport(Struct, frozen=True):
             tuple(TargetForm.of(one) for one in results),
             tuple(ReplicaForm.of(one) for one in replicas) or UNSET,
             ErrorForm.of(error) if error is not None else UNSET,
-            changed or UNSET,
+            done.changed or UNSET,
+            round(done.seconds, 3),
+            TotalsForm.of(results, done.cost),
         )
 
 
@@ -175,6 +230,7 @@ class StepForm(Struct, frozen=True):
     hooks: tuple[HookResult, ...]
     notes: tuple[Annotation, ...]
     changed: Changed | UnsetType = UNSET
+    totals: TotalsForm | UnsetType = UNSET
 
     @classmethod
     def of(cls, step: StepResult) -> StepForm:
@@ -190,6 +246,7 @@ class StepForm(Struct, frozen=True):
             targets=tuple(TargetForm.of(one) for one in step.pushed),
             replicas=tuple(ReplicaForm.of(one) for one in step.replicas),
             changed=step.changed or UNSET,
+            totals=TotalsForm.of(step.pushed, step.cost) if step.attempts else UNSET,
         )
 
 
@@ -211,6 +268,7 @@ class PipelineReport(Struct, frozen=True):
     steps: tuple[StepForm, ...]
     hooks: tuple[HookResult, ...]
     notes: tuple[Annotation, ...]
+    totals: TotalsForm | UnsetType = UNSET
 
     @classmethod
     def of(cls, report: RunReport) -> PipelineReport:
@@ -223,56 +281,8 @@ class PipelineReport(Struct, frozen=True):
             seconds=round(report.seconds, 3),
             push_steps=derive(PushCounts, report.pushes),
             steps=tuple(StepForm.of(one) for one in report.steps),
-        )
-
-
-class PlannedBlob(Struct, frozen=True):
-    """One blob of an image."""
-
-    digest: Digest
-    size: int
-    media_type: str
-
-
-class PlannedTarget(Struct, frozen=True):
-    """The work for one repository; `after` is the one that must be pushed first, `mounts` whom to ask for a blob."""
-
-    repository: Repository
-    tags: tuple[str, ...]
-    after: Repository | None
-    mounts: dict[Digest, tuple[Repository, ...]]
-
-
-class ImagePlan(Struct, frozen=True):
-    """What ``oci-push push --plan`` would do; a report of it has `source` and `status` too."""
-
-    version: Version
-    digest: Digest
-    media_type: str
-    manifests: tuple[Digest, ...]
-    blobs: tuple[PlannedBlob, ...]
-    targets: tuple[PlannedTarget, ...]
-    source: str | UnsetType = UNSET
-    status: Literal["planned"] | UnsetType = UNSET
-
-    @classmethod
-    def of(cls, plan: PushPlan) -> ImagePlan:
-        """Return the form of the plan that would be executed."""
-        graph = plan.graph
-        return cls(
-            VERSION,
-            graph.root.digest,
-            graph.root.media_type,
-            tuple(node.digest for node in graph.nodes),
-            tuple(derive(PlannedBlob, blob) for blob in graph.blobs),
-            tuple(
-                PlannedTarget(
-                    work.target.repository,
-                    work.target.tags,
-                    plan.repositories[work.after].target.repository if work.after is not None else None,
-                    dict(work.mount_candidates),
-                )
-                for work in plan.repositories
+            totals=TotalsForm.of(
+                [one for step in report.steps for one in step.pushed], sum((s.cost for s in report.steps), Cost())
             ),
         )
 
@@ -347,8 +357,11 @@ def report_schema() -> dict[str, object]:
 
 
 def plan_schema() -> dict[str, object]:
-    """Return the JSON Schema of ``oci-push plan --json`` and of ``oci-push push --plan --json``."""
-    return forms.schema("oci-push plan", PipelinePlan, ImagePlan)
+    """Return the JSON Schema of ``oci-push plan --json``, ``push --plan --json`` and ``copy --plan --json``."""
+    from oci_push.runner.copy_plan import CopyPlan  # a run makes none
+    from oci_push.runner.image_plan import ImagePlan
+
+    return forms.schema("oci-push plan", PipelinePlan, ImagePlan, CopyPlan)
 
 
 def events_schema() -> dict[str, object]:

@@ -18,6 +18,7 @@ from oci_push.language.steps import Step
 from oci_push.model.changes import Changed
 from oci_push.model.outcomes import Status
 from oci_push.runner.schedule import Entry
+from oci_push.runtime.costs import Cost
 
 Plain: TypeAlias = str | int | float | bool | None
 
@@ -50,7 +51,7 @@ class StepResult(Struct, frozen=True):
 
     `aborts` says that its hook on_elected failed, which ends the pipeline whatever `fail_fast` says. `targets` are how
     the repositories of a push that went well were reached. `changed` is there where its image went out under another
-    digest than it had.
+    digest than it had. `cost` is that of all attempts.
     """
 
     name: str
@@ -71,6 +72,7 @@ class StepResult(Struct, frozen=True):
     aborts: bool = False
     targets: tuple[PushTarget, ...] = ()
     changed: Changed | None = None
+    cost: Cost = field(default_factory=Cost)
 
 
 class Pushes(Struct, frozen=True):

@@ -130,6 +130,7 @@ class StepRunner(Struct, frozen=True):
             changed=done.last.changed,
             error=done.error,
             targets=done.targets,
+            cost=done.cost,
         )
 
     def _build(self, step: BuildStep, resolve_context: ResolveContext, context: Context, emit: Emit) -> StepResult:
@@ -158,14 +159,16 @@ class StepRunner(Struct, frozen=True):
         """Attach what was noted about the image to it, as a referrer; a registry that refuses is only told about."""
         if not self.settings.annotate_referrer or result.status != Status.SUCCESS or not result.pushed:
             return
+        from oci_push.engine.artifacts.push import attach_notes
+
         values = {note.key: _shown(note) for note in notes if note.entity_type == "image" and not note.is_removal}
         if not values:
             return
-        endpoints = {target.repository: target.endpoint for target in result.targets}
+        targets = {target.repository: target for target in result.targets}
         for pushed in result.pushed:
             try:
-                digest = self.pusher.attach(pushed, endpoints[pushed.repository], values, context)
-                emit(LogMessage(f"Annotations attached to {pushed.repository} as {digest}"))
+                done = attach_notes(self.pusher, pushed, targets[pushed.repository], values, context)
+                emit(LogMessage(f"Annotations attached to {pushed.repository} as {done.root}"))
             except OciPushError as problem:
                 emit(LogMessage(f"annotations could not be attached to {pushed.repository}: {problem}", "warning"))
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from oci_push.errors import Cancelled, DeadlineError, OciPushError
 from oci_push.runtime.clock import Clock
+from oci_push.runtime.costs import Costs
 
 
 class Context:
@@ -31,6 +32,7 @@ class Context:
         self.what: str = what or (parent.what if parent else "")
         limits = [d for d in (deadline, parent.deadline if parent else None) if d is not None]
         self.deadline: float | None = min(limits) if limits else None
+        self.costs: Costs = parent.costs if parent else Costs()
         self.reason: OciPushError | None = None
         self._flag = threading.Event()
         self._lock = threading.Lock()
@@ -48,13 +50,22 @@ class Context:
         deadline = None if seconds is None else self.clock.monotonic() + seconds
         return Context(self.clock, parent=self, deadline=deadline, what=what)
 
+    def spending(self, costs: Costs) -> Context:
+        """Make a scope that ends with this one, and whose work adds to `costs`, and with them to this one's."""
+        inner = self.child()
+        costs.add_to(self.costs)
+        inner.costs = costs
+        return inner
+
     def lingering(self, seconds: float) -> Context:
         """Make a scope that a cancel of this one ends only `seconds` later, for an answer that must not be missed."""
         return _LingeringContext(self, seconds)
 
     def shielded(self, seconds: float) -> Context:
         """Make a scope for cleaning up, which outlives this one's cancel by at most `seconds`."""
-        return Context(self.clock, deadline=self.clock.monotonic() + seconds, what=self.what)
+        made = Context(self.clock, deadline=self.clock.monotonic() + seconds, what=self.what)
+        made.costs = self.costs
+        return made
 
     @property
     def is_cancelled(self) -> bool:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from oci_push.errors import ConfigError
 from oci_push.runtime.context import Context
@@ -43,6 +44,27 @@ def write_whole(path: Path, text: str, *, mode: int = SHARED, is_new: bool = Fal
             os.link(beside, real)
         else:
             os.replace(beside, real)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            beside.unlink()
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write bytes to, which has its name only when all of them are in it; else there is none of it.
+
+    A symbolic link stays one; a device or a pipe is written to. Raises ``OSError``.
+    """
+    if (path.exists() and not path.is_file()) or path.parts[:2] in (("/", "dev"), ("/", "proc")):
+        with path.open("wb", buffering=0) as device:
+            yield device
+        return
+    real = path.resolve()
+    beside = real.with_name(f".{real.name}.{os.getpid()}-{threading.get_ident()}")
+    try:
+        with beside.open("wb") as file:
+            yield file
+        os.replace(beside, real)
     finally:
         with contextlib.suppress(FileNotFoundError):
             beside.unlink()
@@ -106,6 +128,44 @@ def try_lock(path: Path) -> Lock | None:
                 return None
     except (ImportError, OSError):
         return None
+
+
+class HeldFile:
+    """A file that is open to be read and written, and that no other process writes while it is."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self.descriptor = descriptor
+
+    def close(self) -> None:
+        """Close it; idempotent. It stays where it is, under whatever name it has by now."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def hold(path: Path) -> HeldFile | None:
+    """Open a file that is made here to be renamed, with what is in it; ``None`` while another process or thread has it.
+
+    Where the file system knows no locks, a file of another name is opened, which nobody else uses. Raises ``OSError``.
+    """
+    while True:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, SHARED)
+        try:
+            if not _flock(descriptor):
+                os.close(descriptor)
+                return None
+        except (ImportError, OSError):
+            os.close(descriptor)
+            alone = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
+            flags = os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+            return HeldFile(alone, os.open(alone, flags, SHARED))
+        try:
+            if os.fstat(descriptor).st_ino == os.stat(path, follow_symlinks=False).st_ino:
+                return HeldFile(path, descriptor)
+        except FileNotFoundError:
+            pass  # who had it has renamed or removed it
+        os.close(descriptor)
 
 
 @contextmanager

@@ -201,4 +201,5 @@ def attempts(
             if isinstance(retried, OciPushError):
                 raise retried from error.__cause__
         on_retry(retried)
+        context.costs.retry(retried.wait_s)
         context.sleep(retried.wait_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from oci_push.errors import ContentMismatchError
@@ -114,13 +114,23 @@ def tell_nobody(blob: Descriptor) -> None:
     """Tell nobody: what `ImageReader.make` does when its blobs are asked for later."""
 
 
-def verified(body: Body, descriptor: Descriptor, what: str) -> Iterator[bytes | memoryview]:
-    """Return the blocks of `body` and raise `ContentMismatchError` at the end if they are not `descriptor`'s."""
+def verified(
+    body: Body, descriptor: Descriptor, what: str, before: Iterable[bytes] = ()
+) -> Iterator[bytes | memoryview]:
+    """Return the blocks of `body`, and raise `ContentMismatchError` when they turn out not to be `descriptor`'s.
+
+    `before` are its first bytes where somebody has them already; they count and are not returned.
+    """
     running = descriptor.digest.new_hash()
     size = 0
-    for block in body.blocks():
+    for known in before:
+        running.update(known)
+        size += len(known)
+    for block in body.blocks(size):
         running.update(block)
         size += len(block)
+        if size > descriptor.size:
+            raise ContentMismatchError(f"{what}: more bytes found than the {descriptor.size} its manifest says")
         yield block
     if size != descriptor.size:
         raise ContentMismatchError(f"{what}: {size} bytes found, its manifest says {descriptor.size}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from msgspec.structs import replace
 
@@ -55,8 +55,31 @@ class LayoutSource(ImageReader):
             found = tuple(told.get(one.digest, one) for one in found)
         return only(found, self.name)
 
+    def names(self) -> tuple[tuple[str, Digest], ...]:
+        """Return the name and digest of each image that has a name, in the order of ``index.json``."""
+        _check_version(self._view, self._limits)
+        entries = index_entries(self._view, self._limits)
+        return tuple((one.annotations[_REF_NAME], one.digest) for one in entries if one.annotations.get(_REF_NAME))
+
     def _is_referrer(self, context: Context, entry: Descriptor) -> bool:
         return entry.media_type in media.MANIFESTS and self.manifest(context, entry).subject is not None
+
+    def referrers(self, context: Context, subjects: Collection[Digest]) -> tuple[tuple[Descriptor, Digest], ...]:
+        """Return what index.json lists that refers to one of these manifests, each with that one.
+
+        A referrer names its subject, as ORAS lists them; cosign's have a name that is made of its digest.
+        """
+        tags = {f"{one.algorithm}-{one.encoded}": one for one in subjects}
+        found: dict[Digest, tuple[Descriptor, Digest]] = {}
+        for entry in index_entries(self._view, self._limits):
+            tag, dot, _ = entry.annotations.get(_REF_NAME, "").partition(".")
+            about = tags.get(tag) if dot else None
+            if about is None and entry.media_type in media.MANIFESTS and entry.digest not in subjects:
+                subject = self.manifest(context, entry).subject
+                about = subject.digest if subject is not None and subject.digest in subjects else None
+            if about is not None:
+                found.setdefault(entry.digest, (entry, about))
+        return tuple(found.values())
 
     def manifest(self, context: Context, descriptor: Descriptor) -> Manifest:
         """Return a manifest; checks size, digest and form."""

@@ -20,6 +20,7 @@ from oci_push.runtime.retry import Action, RetryPolicy, decide
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.sources.base import ImageReader, verified
 from oci_push.sources.files import SpooledBody, SpoolSpace
+from oci_push.sources.known_manifests import KnownManifests
 
 _MOST_WAIT_S = RetryPolicy().server_cap_s
 _MOST_BREAKS = 4
@@ -27,14 +28,29 @@ _MOST_BREAKS = 4
 
 
 class RemoteSource(ImageReader):
-    """One image of a repository; with `spool` each blob is downloaded once and kept, for several targets."""
+    """One image of a repository; with `keep` each blob is downloaded once and kept, for several targets.
 
-    def __init__(self, client: RepositoryClient, reference: Reference, spool: SpoolSpace, *, keep: bool) -> None:
+    `known` are manifests that others have read, for whoever reads many images.
+    With `is_tried_once` the request for the root is not repeated.
+    """
+
+    def __init__(
+        self,
+        client: RepositoryClient,
+        reference: Reference,
+        spool: SpoolSpace,
+        *,
+        keep: bool,
+        known: KnownManifests | None = None,
+        is_tried_once: bool = False,
+    ) -> None:
         super().__init__(str(reference), spool)
         self._client = client
         self._reference = reference
         self._spool: SpoolSpace = spool
         self._keep = keep
+        self._known = known or KnownManifests()
+        self._is_tried_once = is_tried_once
         self._manifests: SingleFlight[str, Manifest] = SingleFlight()
         self._kept: SingleFlight[Digest, SpooledBody] = SingleFlight()
 
@@ -64,7 +80,17 @@ class RemoteSource(ImageReader):
         return self._kept.get(descriptor.digest, lambda: self._download(context, body))
 
     def _fetch(self, context: Context, reference: Reference) -> Manifest:
-        return self._manifests.get(reference.target, lambda: self._client.fetch(context, reference))
+        return self._manifests.get(reference.target, lambda: self._read(context, reference))
+
+    def _read(self, context: Context, reference: Reference) -> Manifest:
+        endpoint, repository, digest = self._client.session.endpoint, reference.repository, reference.digest
+        known = self._known.find((endpoint, repository, digest)) if digest is not None else None
+        if known is not None:
+            return known
+        once = self._is_tried_once and reference is self._reference
+        manifest = self._client.fetch(context, reference, once=once)
+        self._known.add(endpoint, repository, manifest)
+        return manifest
 
     def _download(self, context: Context, body: _RemoteBody) -> SpooledBody:
         what = f"{self.name}: blob {body.blob.digest}"
@@ -89,7 +115,7 @@ class _RemoteBody(Struct, frozen=True):
         """Download from `start` on, going on after a break; another size than the manifest says is an error."""
         seen = start
         breaks = 0
-        while True:
+        while not seen or seen < self.blob.size:  # what is whole has no more bytes, and asking for them is an error
             before = seen
             try:
                 with self.client.open_blob(self.context, self.blob, seen) as blocks:

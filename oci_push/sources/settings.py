@@ -10,11 +10,13 @@ from msgspec import Struct, field
 
 from oci_push.events import Emit
 from oci_push.model.digest import Digest
-from oci_push.model.reference import Repository
+from oci_push.model.endpoint import RegistryEndpoint
+from oci_push.model.reference import Reference, Repository
 from oci_push.model.source import SourceSpec
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.sources.files import SpoolSpace
+from oci_push.sources.known_manifests import KnownManifests
 
 
 class DigestCache(Protocol):
@@ -54,7 +56,8 @@ class SourceSettings(Struct, frozen=True):
     algorithm's usual one. `format` is ``docker``, ``oci`` or ``auto`` for manifests that we build.
     `spool_bytes` bounds all temporary files together. `foreign_layers` are layers of a docker-archive that are said to
     be fetched from URLs: sent like any other, not only referred to. `asked` says which of ``compression``, ``level``
-    and ``format`` the user has given, so that one without effect is not passed over.
+    and ``format`` the user has given, so that one without effect is not passed over. `known` are the manifests that the
+    run has read from registries, `silent` the mirrors from which nothing came in this run.
     """
 
     temp_folder: Path | None = None
@@ -67,6 +70,8 @@ class SourceSettings(Struct, frozen=True):
     asked: frozenset[str] = frozenset()
     digest_cache: DigestCache | None = None
     limits: Limits = field(default_factory=Limits)
+    known: KnownManifests = field(default_factory=KnownManifests)
+    silent: set[RegistryEndpoint] = field(default_factory=set)
 
 
 class Surroundings(Struct, frozen=True):
@@ -81,6 +86,14 @@ class Surroundings(Struct, frozen=True):
 Connect: TypeAlias = Callable[[Repository], RepositoryClient]
 
 
+class ReadingPlace(Struct, frozen=True):
+    """One place to read an image of a registry: its `reference` there, and what gives the client of its repository."""
+
+    reference: Reference
+    connect: Callable[[], RepositoryClient]
+    is_mirror: bool = False
+
+
 class Opening(Struct, frozen=True):
     """One source that is opened: what was asked for, and what it is read with."""
 
@@ -91,4 +104,5 @@ class Opening(Struct, frozen=True):
     emit: Emit
     connect: Connect | None = None
     keeps: bool = False
+    places: tuple[ReadingPlace, ...] = ()
     around: Surroundings = field(default_factory=Surroundings)

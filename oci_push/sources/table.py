@@ -23,7 +23,7 @@ from oci_push.sources.base import ImageReader
 from oci_push.sources.files import FileBody, SpoolSpace, unreadable
 from oci_push.sources.option_effects import about_form
 from oci_push.sources.readers import FolderView, View, read_small
-from oci_push.sources.settings import Connect, Opening, SourceSettings, Surroundings
+from oci_push.sources.settings import Connect, Opening, ReadingPlace, SourceSettings, Surroundings
 
 
 class SourceKind(SourceForm, frozen=True, kw_only=True):
@@ -38,8 +38,12 @@ def _registry(opening: Opening) -> ImageReader:
     if opening.connect is None:
         raise ValueError("a registry source is opened with connections")
     reference = Reference.parse(opening.spec.path)
+    if opening.places:
+        from oci_push.sources.mirrored import MirroredSource
+
+        return MirroredSource(reference, opening)
     client = opening.connect(reference.repository)
-    return RemoteSource(client, reference, opening.spool, keep=opening.keeps)
+    return RemoteSource(client, reference, opening.spool, keep=opening.keeps, known=opening.settings.known)
 
 
 def _storage(opening: Opening) -> ImageReader:
@@ -130,13 +134,15 @@ def open_source(
     connect: Connect | None = None,
     keeps: bool = False,
     around: Surroundings | None = None,
+    places: tuple[ReadingPlace, ...] = (),
 ) -> ImageReader:
     """Open a source. `connect` gives the client of a repository; with `keeps` its blobs are downloaded once and kept.
 
-    `around` is what it is found by on this machine. Raises `SourceError`.
+    `around` is what it is found by on this machine, `places` are where an image of a registry is read in the place of
+    that, in the order of trying. Raises `SourceError`.
     """
     spool = SpoolSpace(settings.temp_folder, settings.spool_bytes)
-    opening = Opening(spec, settings, spool, context, emit, connect, keeps, around or Surroundings())
+    opening = Opening(spec, settings, spool, context, emit, connect, keeps, places, around or Surroundings())
     try:
         return next(kind for kind in SOURCES if kind.kind == spec.kind).open(opening)
     except BaseException:

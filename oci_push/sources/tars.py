@@ -9,7 +9,7 @@ import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from msgspec import Struct
 
@@ -93,16 +93,17 @@ class _Member(Struct, frozen=True):
         return self.kind == tarfile.DIRTYPE
 
 
-def _scan(name: str, file: BinaryIO, limits: Limits) -> dict[str, _Member]:
-    found: dict[str, _Member] = {}
+def members(name: str, file: BinaryIO | IO[bytes], limits: Limits) -> Iterator[tarfile.TarInfo]:
+    """Read the headers of a plain tar one by one; raises `SourceError` for one that is damaged, or for too many."""
     last = ""
+    count = 0
     size = os.fstat(file.fileno()).st_size
     try:
         headers = _Headers(file, limits.header_bytes)
         with tarfile.open(fileobj=headers, mode="r:") as archive:  # type: ignore[call-overload]  # read, seek and tell do
             for member in archive:
                 last = member.name
-                path = normalise(member.name, name)
+                count += 1
                 if member.issparse():
                     raise SourceError(f"{name}: member {member.name} is stored sparse, which is not supported")
                 if member.size < 0:
@@ -113,11 +114,10 @@ def _scan(name: str, file: BinaryIO, limits: Limits) -> dict[str, _Member]:
                         f"{name}: member {member.name} is cut short ({missing} bytes are missing)",
                         hint="the archive was not written or copied to its end",
                     )
-                # Of several members with one name the last counts, as for tar itself: `tar -r` changes archives so.
-                found[path] = _Member(member.name, member.type, member.size, member.offset_data, member.linkname)
-                archive.members.clear()  # which tarfile would keep, all of them
-                if len(found) > limits.members:
+                if count > limits.members:
                     raise SourceError(f"{name}: has more than {limits.members} members")
+                yield member
+                archive.members.clear()  # which tarfile would keep, all of them
             # tarfile takes a header it cannot read for the end; the real end is a block of zeros, or of the file.
             file.seek(archive.offset)
             if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
@@ -132,13 +132,21 @@ def _scan(name: str, file: BinaryIO, limits: Limits) -> dict[str, _Member]:
         ) from problem
     except OSError as problem:
         raise SourceError(f"{name}: cannot be read ({problem.strerror})") from problem
+
+
+def _scan(name: str, file: BinaryIO, limits: Limits) -> dict[str, _Member]:
+    found: dict[str, _Member] = {}
+    for member in members(name, file, limits):
+        # Of several members with one name the last counts, as for tar itself: `tar -r` changes archives so.
+        path = normalise(member.name, name)
+        found[path] = _Member(member.name, member.type, member.size, member.offset_data, member.linkname)
     return found
 
 
 class _Headers:
     """Let `tarfile` read headers alone: an extension header says itself how much of it to hold in memory."""
 
-    def __init__(self, file: BinaryIO, limit: int) -> None:
+    def __init__(self, file: BinaryIO | IO[bytes], limit: int) -> None:
         self._file = file
         self._limit = limit
         self.seek, self.tell = file.seek, file.tell

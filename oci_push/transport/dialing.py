@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from oci_push.errors import DeadlineError, ProtocolViolationError
+from oci_push.errors import ConfigError, DeadlineError, ProtocolViolationError
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import attend
@@ -20,7 +20,8 @@ from oci_push.transport.connection import Connection, Patience
 from oci_push.transport.network_errors import Kind, Trouble, trouble_of
 from oci_push.transport.proxies import Proxy, find_proxy
 from oci_push.transport.redirects import Origin, Reach, base_of, literal, reach
-from oci_push.transport.sockets import Address, Network, Stream
+from oci_push.transport.settings import TransportSettings
+from oci_push.transport.sockets import Address, Stream
 
 if TYPE_CHECKING:
     import ssl
@@ -34,25 +35,31 @@ _FAR_S = 0.01
 class Dialer:
     """Connect for one session whose registry is `home`; used by many threads at once.
 
-    `address` of `endpoint` is where the registry is reached instead of under its name. `connect_s` is what the quickest
-    connection to the registry took, about a round trip; `on_measured` is called once that is known.
+    `address` of `endpoint` is where the registry is reached instead of under its name, and `pinned` of the settings has
+    such places for any origin, also to be reached through a tunnel of a proxy. Whose certificate is wanted stays the
+    same, and so does what is judged. `connect_s` is what the quickest connection to the registry took, about a round
+    trip; `on_measured` is called once that is known. With `is_public` the home is on the internet, and its addresses
+    are judged as well.
     """
 
     def __init__(
         self,
         endpoint: RegistryEndpoint,
         home: Origin,
-        env: Mapping[str, str],
-        network: Network,
+        settings: TransportSettings,
         on_measured: Callable[[], None] = lambda: None,
+        *,
+        is_public: bool = False,
     ) -> None:
         self._endpoint = endpoint
         self._home = home
-        self._env = env
-        self._network = network
+        self._env = settings.env
+        self._network = settings.network
+        self._pinned = settings.pinned
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = self._make_context(endpoint.tls) if home[0] == "https" else None
         self._reach: Reach | None = None
+        self._is_public = is_public
         self._on_measured = on_measured
         self.connect_s: float | None = None
 
@@ -70,12 +77,14 @@ class Dialer:
                 if proxy is None:
                     stream = self._direct(inner, where, timeout_s)
                     return Connection(self._secured(inner, stream, where, timeout_s))
-                if where != self._home and proxy.resolves:
-                    self._judge(context, where, self._looked_up(context, where[1]))
+                place = next(iter(self._pinned.get(where[1:], ())), "")
+                if proxy.resolves and (where != self._home or self._is_public):
+                    self._judge(context, where, self._looked_up(context, place or where[1]))
                 stream = self._to_proxy(inner, proxy, timeout_s)
                 if where[0] == "http" and not proxy.is_socks:
+                    self._check_forwarded(where, place)
                     return Connection(stream, base_of(where), proxy.authorization())
-                stream = self._through(inner, proxy, stream, where, timeout_s)
+                stream = self._through(inner, proxy, stream, where, timeout_s, place)
                 return Connection(self._secured(inner, stream, where, timeout_s))
         except BaseException:
             if stream is not None:
@@ -83,14 +92,12 @@ class Dialer:
             raise
 
     def _direct(self, context: Context, where: Origin, timeout_s: float) -> Stream:
-        _, host, port = where
-        if where == self._home and self._endpoint.address:
-            name, _, number = self._endpoint.address.rpartition(":")
-            host, port = name.strip("[]"), int(number)
-        addresses = self._resolve(context, host, port)
+        addresses = self._addresses(context, where)
         if where != self._home:
             self._judge(context, where, addresses)
             return self._connect(context, addresses, timeout_s)
+        if self._is_public:
+            self._judge(context, where, addresses)
         started = context.clock.monotonic()
         stream = self._connect(context, addresses, timeout_s)
         took = self._network.round_trip_s(stream.address, context.clock.monotonic() - started)
@@ -126,6 +133,16 @@ class Dialer:
             return stream
         raise failed
 
+    def _addresses(self, context: Context, where: Origin) -> tuple[Address, ...]:
+        """Return where an origin is connected to: as it is pinned, as the registry is described, or as it resolves."""
+        _, host, port = where
+        if found := self._pinned.get((host, port)):
+            return tuple(address for one in found for address in self._resolve(context, one, port))
+        if where == self._home and self._endpoint.address:
+            host, _, number = self._endpoint.address.rpartition(":")
+            return self._resolve(context, host.strip("[]"), int(number))
+        return self._resolve(context, host, port)
+
     def _resolve(self, context: Context, host: str, port: int) -> tuple[Address, ...]:
         """Resolve without making a cancel wait: the resolver cannot be woken, so it is left behind."""
 
@@ -149,11 +166,19 @@ class Dialer:
             return ()
 
     def _judge(self, context: Context, where: Origin, addresses: tuple[Address, ...]) -> None:
-        """Refuse an origin that a server named, unless all its addresses are as near as the registry's, or less."""
-        limit = self._home_reach(context)
+        """Refuse an origin that a server named, unless all its addresses are as near as the registry's, or less.
+
+        A home that must be public is refused at any other address.
+        """
+        limit = Reach.GLOBAL if where == self._home else self._home_reach(context)
         for _, (address, *_rest) in addresses:
             found = reach(str(address))
             if found > limit or found is Reach.NEVER:
+                if where == self._home:
+                    raise ProtocolViolationError(
+                        f"{where[1]}: leads to the {found.word} address {address}; refused",
+                        hint="it is on the internet, and what is sent there is secret: who answers for that name here?",
+                    )
                 name = "" if address == where[1] else f" ({where[1]})"
                 raise ProtocolViolationError(
                     f"{self._home[1]}: points at the {found.word} address {address}{name}; refused",
@@ -163,7 +188,8 @@ class Dialer:
     def _home_reach(self, context: Context) -> Reach:
         if self._reach is None:
             host = self._endpoint.address.rpartition(":")[0].strip("[]") or self._home[1]
-            found = [reach(str(address[1][0])) for address in self._looked_up(context, host)]
+            places = self._pinned.get(self._home[1:]) or (host,)
+            found = [reach(str(address[1][0])) for place in places for address in self._looked_up(context, place)]
             return min(found, default=Reach.GLOBAL)
         return self._reach
 
@@ -180,15 +206,26 @@ class Dialer:
             trouble.at_proxy = True
             raise
 
-    def _through(self, context: Context, proxy: Proxy, stream: Stream, where: Origin, timeout_s: float) -> Stream:
-        """Have the proxy connect us with an origin."""
+    def _check_forwarded(self, where: Origin, place: str) -> None:
+        """Refuse a place that a proxy which forwards plain http cannot be told of: it reads the name in the URL."""
+        if place:
+            raise ConfigError(
+                f"{base_of(where)}: --resolve has no effect on http that goes through a proxy",
+                hint=f"go past the proxy: NO_PROXY={where[1]}",
+            )
+
+    def _through(
+        self, context: Context, proxy: Proxy, stream: Stream, where: Origin, timeout_s: float, place: str
+    ) -> Stream:
+        """Have the proxy connect us with an origin, at the place that was named for it if there is one."""
         _, host, port = where
+        host = place or host
         if proxy.is_socks:
             from oci_push.transport.socks import greet
 
             if not proxy.resolves:
                 addresses = self._resolve(context, host, port)
-                if where != self._home:
+                if where != self._home or self._is_public:
                     self._judge(context, where, addresses)
                 host = str(addresses[0][1][0])
             greet(context, stream, proxy, host, port, timeout_s)

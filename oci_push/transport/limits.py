@@ -22,9 +22,13 @@ class ConcurrencyLimiter:
 
     After a 429 or a Retry-After nobody is let in before the time the server named. The number is halved then, and
     grows by one for each quiet while, up to what `set_limit` allows (additive increase, multiplicative decrease).
+
+    `spare` are places beside the limit for small requests, which so need not wait until a large body is through; none
+    once the host has asked for less.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, spare: int = 0) -> None:
+        self._spare = spare
         self._ceiling = limit
         self._limit = limit
         self._inside = 0
@@ -80,8 +84,10 @@ class ConcurrencyLimiter:
             self._not_before = max(self._not_before, moment)
 
     @contextmanager
-    def inside(self, context: Context, *, urgent: bool = False) -> Iterator[None]:
+    def inside(self, context: Context, *, urgent: bool = False, small: bool = False) -> Iterator[None]:
         """Wait for a place, hold it for the block, and give it back; `urgent` ignores the time the server named.
+
+        `small` says that the place will be held for a round trip and little more.
 
         A thread inside already gets no second place: an upload that reads its body from the same registry
         would wait for itself otherwise.
@@ -95,7 +101,7 @@ class ConcurrencyLimiter:
                 context.sleep(wait)
                 continue
             with self._changed:
-                if self._inside < self._limit:
+                if self._inside < self._limit + (self._spare if small and not self._has_cut else 0):
                     self._inside += 1
                     break
                 self._changed.wait(_POLL_S)
@@ -107,7 +113,7 @@ class ConcurrencyLimiter:
             self._mine.inside = False
             with self._changed:
                 self._inside -= 1
-                self._changed.notify()
+                self._changed.notify_all()  # whoever is woken may be too large for the place
 
 
 class Bandwidth:
@@ -150,12 +156,12 @@ class Rate:
         self._window_s = self._count / per_s
         self._recent: deque[float] = deque(maxlen=self._count)
 
-    def wait(self, context: Context) -> None:
-        """Come back when it is our turn."""
+    def wait(self, context: Context, *, urgent: bool = False) -> None:
+        """Come back when it is our turn; who is `urgent` takes one and does not wait for it."""
         now = context.clock.monotonic()
         with self._lock:
             is_free = len(self._recent) < self._count
             turn = now if is_free else max(now, self._recent[0] + self._window_s)
             self._recent.append(turn)
-        if turn > now:
+        if turn > now and not urgent:
             context.sleep(turn - now)

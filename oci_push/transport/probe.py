@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -27,11 +27,19 @@ class Probe(Struct, frozen=True):
     expires: str = ""
 
 
-def look(endpoint: RegistryEndpoint, origin: tuple[str, str, int], env: Mapping[str, str], timeout_s: float) -> Probe:
-    """Connect once and close; raises ``OSError``."""
+def look(
+    endpoint: RegistryEndpoint,
+    origin: tuple[str, str, int],
+    env: Mapping[str, str],
+    timeout_s: float,
+    pinned: Sequence[str] = (),
+) -> Probe:
+    """Connect once and close, to one of the addresses that are `pinned` if there are any; raises ``OSError``."""
     scheme, name, port = origin
     place, number = name, port
-    if endpoint.address:
+    if pinned:
+        place = pinned[0]
+    elif endpoint.address:
         place, _, text = endpoint.address.rpartition(":")
         number = int(text)
     found = socket.getaddrinfo(place.strip("[]"), number, type=socket.SOCK_STREAM)

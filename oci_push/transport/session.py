@@ -32,7 +32,7 @@ from oci_push.transport.auth import Authenticator
 from oci_push.transport.connection import Patience
 from oci_push.transport.credentials import CredentialProvider, FixedCredential
 from oci_push.transport.dialing import Dialer
-from oci_push.transport.limits import Bandwidth, ConcurrencyLimiter
+from oci_push.transport.limits import Bandwidth, ConcurrencyLimiter, Rate
 from oci_push.transport.network_errors import Kind, Trouble, network_error, trouble_of
 from oci_push.transport.pool import Pool, Request, Response, check_headers, leave_secrets_behind
 from oci_push.transport.redirects import Origin, check_hop, join, origin
@@ -60,7 +60,7 @@ _FAR_S = 0.002
 class Session:
     """Talk to one registry as one login; used by many threads at once. Close it when done.
 
-    `limiter` and `bandwidth` are those of the host and of the run where several sessions share them.
+    `limiter` and `rate` are those of the host, `bandwidth` is the run's. `is_public`: at public addresses only.
     """
 
     def __init__(
@@ -76,6 +76,8 @@ class Session:
         *,
         limiter: ConcurrencyLimiter | None = None,
         bandwidth: Bandwidth | None = None,
+        rate: Rate | None = None,
+        is_public: bool = False,
     ) -> None:
         self.endpoint = endpoint
         self._hints = hints or {}
@@ -87,13 +89,16 @@ class Session:
         self._context = context
         self._expected = 0
         self._connecting = 0
-        self._dialer = Dialer(endpoint, self._origin, settings.env, settings.network, self._measured)
+        self._dialer = Dialer(endpoint, self._origin, settings, self._measured, is_public=is_public)
         self._is_proxied = self._dialer.proxy(self._origin) is not None
         self.limits = ""
         """What the registry last told of its rate limits, for people."""
         self._pool = Pool(self._dialer)
-        self.limiter = limiter or ConcurrencyLimiter(settings.near_requests)
+        self.limiter = limiter or ConcurrencyLimiter(settings.near_requests, settings.spare_requests)
         self._bandwidth = bandwidth or Bandwidth(settings.limit_bytes_per_s)
+        self._rate = rate
+        self._own_headers = {name: value.reveal() for name, value in endpoint.traffic.headers}
+        self._user_agent = endpoint.traffic.user_agent or settings.user_agent
         self._bytes_per_s = _ASSUMED_BYTES_PER_S
         self._warnings: set[str] = set()
         self.has_answered = False
@@ -108,7 +113,8 @@ class Session:
         try:
             if self._is_proxied:
                 return Probe()
-            return look(self.endpoint, self._origin, self._settings.env, context.remaining(self._settings.connect_s))
+            seconds, pinned = context.remaining(self._settings.connect_s), self._settings.pinned
+            return look(self.endpoint, self._origin, self._settings.env, seconds, pinned.get(self._origin[1:], ()))
         except (OSError, UnicodeError) as problem:
             trouble = trouble_of(problem, Kind.CONNECT)
             trouble.url = self._base
@@ -162,8 +168,8 @@ class Session:
         return _ONCE if self._is_away else policy
 
     def gave_up(self, error: OciPushError) -> None:
-        """Remember that something was tried as often as it may be, and that nothing answers or only failures do."""
-        if error.transient and error.attempts > 1:
+        """Remember that all tries were for nothing: nothing answers, or failures do that are more than a pace."""
+        if error.transient and error.attempts > 1 and not isinstance(error, RateLimitedError):
             self._is_away = True
 
     def note_speed(self, bytes_per_s: float) -> None:
@@ -208,7 +214,7 @@ class Session:
         def once(_: int) -> Reply:
             if authenticated:
                 # Cleaning up does not wait for the time the registry asked for: it would never happen.
-                with self.limiter.inside(context, urgent=call.urgent or call.method == "DELETE"):
+                with self.limiter.inside(context, urgent=call.is_urgent, small=call.is_small):
                     context.check()
                     # A session whose Location is never read can be closed by nobody: its answer is waited for.
                     inner = context.lingering(_LINGER_S) if call.opens else context
@@ -282,7 +288,7 @@ class Session:
                 return response
             response.close()
             url = join(url, location)
-            target = check_hop(self._origin, url, what)
+            target = check_hop(self._origin, url, what, is_allowed=call.redirects)
             if response.status == 303:
                 method = "GET"
         raise ProtocolViolationError(f"{what}: more than {_MAX_HOPS} redirects", method=method)
@@ -293,17 +299,22 @@ class Session:
         body = call.body if method == call.method else None
         if body is not None:
             headers["Content-Length"] = str(body.size)
+        if where == self._origin:
+            headers.update(self._own_headers)
+            if self._rate is not None:
+                self._rate.wait(context, urgent=call.is_urgent)
         learn_query(url)
         check_headers(call.what or bare(call.url), headers, self.auth.presented())
         request = Request(
             method,
             url,
             where,
-            {"User-Agent": self._settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*", **headers},
+            {"User-Agent": self._user_agent, "Accept-Encoding": "identity", "Accept": "*/*", **headers},
             None if body is None else self._bandwidth.paced(body, context),
             Patience(self._settings.stall_s, self._settings.stall_s + call.answer_s),
             self._settings.connect_s,
         )
+        context.costs.request()
         response = self._pool.send(context, request)
         self.has_answered = self.has_answered or not self._is_elsewhere(response)
         if _log.is_heard:
@@ -360,13 +371,15 @@ class Session:
             # What a TLS port says to plain http; to a HEAD it says so without a word.
             hint = "if this registry speaks TLS, give --ca-file or --skip-tls-verify, or plain_http: false"
             error = error.with_hint(hint)
-        now = context.clock.monotonic()
-        if isinstance(error, RateLimitedError) or error.retry_after_s is not None:
-            self.limiter.slow_down(now)
-        if error.retry_after_s is not None and error.retry_after_s <= self._settings.call_retry.server_cap_s:
-            self.limiter.hold_until(now + error.retry_after_s)
-        elif error.retry_after_s is not None:  # nobody waits, not even who only looks
-            error = error.with_hint(error.hint or _FAR_OFF)
+        asked = error.retry_after_s
+        if asked is None and isinstance(error, RateLimitedError):  # the pace is one for all: all wait a little
+            asked = self._settings.call_retry.base_s
+        if asked is None:
+            return error
+        self.limiter.slow_down(now := context.clock.monotonic())
+        if asked > self._settings.call_retry.server_cap_s:  # nobody waits, not even who only looks
+            return error.with_hint(error.hint or _FAR_OFF)
+        self.limiter.hold_until(now + asked)
         return error
 
     def _pass_on(self, reply: Reply) -> None:

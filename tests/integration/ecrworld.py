@@ -79,7 +79,7 @@ class EcrWorld:
             remember=False,
             blob_retry=quick,
             transport=TransportSettings(
-                call_retry=quick, env=self.environment, near_requests=at_once, far_requests=at_once
+                call_retry=quick, env=self.environment, near_requests=at_once, far_requests=at_once, spare_requests=0
             ),
         )
         around = Environment(self.environment, None, 0, lambda: 0.5)

@@ -42,6 +42,12 @@ class Skopeo:
         options = ["--preserve-digests", *(["--all"] if every_platform else [])]
         self._run("copy", *options, *self._access("src-"), *self._access("dest-"), source, target)
 
+    def sync(self, file: Path, destination: str, *, scoped: bool = False) -> None:
+        """Copy what a YAML file says, whole indexes, to below ``host/prefix``."""
+        options = ["--all", "--preserve-digests", *(["--scoped"] if scoped else [])]
+        access = [*self._access("src-"), *self._access("dest-")]
+        self._run("sync", "--src", "yaml", "--dest", "docker", *options, *access, str(file), destination)
+
     def convert(self, source: str, target: str, *, form: str = "", every_platform: bool = False) -> None:
         """Copy an image into a form that has other manifests, such as `docker-archive:`, or that `form` names."""
         options = [*(["--format", form] if form else []), *(["--all"] if every_platform else [])]

@@ -48,3 +48,24 @@ def test_a_tag_is_made_and_deleted_by_what_it_names(open_registry: DebianRegistr
     done = run("delete", f"{name}:*", "--by-digest", "--yes", cwd=tmp_path)
     assert "and with it the tags 1, latest, stable" in done.stderr
     run("exists", f"{name}:1", cwd=tmp_path, code=1)
+
+
+def test_single_blobs_and_manifests_are_those_that_skopeo_reads(open_registry: DebianRegistry, tmp_path: Path) -> None:
+    layout = two_platforms(tmp_path / "image")
+    name = f"{open_registry.host}/around/raw"
+    run("push", f"oci:{layout.path}", f"{name}:1", "--no-memory", cwd=tmp_path)
+    skopeo = Skopeo(tmp_path / "skopeo")
+    assert run("manifest", "get", f"{name}:1", cwd=tmp_path).stdout.encode() == skopeo.raw(f"docker://{name}:1")
+    run("manifest", "get", f"{name}:1", "--platform", "linux/arm64", "-o", "child.json", cwd=tmp_path)
+    child = run("manifest", "put", f"{name}:arm", "child.json", cwd=tmp_path).stdout.strip()
+    assert skopeo.digest(f"docker://{name}:arm") == child
+    (tmp_path / "text").write_text("hello\n")
+    blob = run("blob", "put", name, "text", cwd=tmp_path).stdout.strip()
+    assert run("blob", "head", f"{name}@{blob}", cwd=tmp_path).stdout == f"{name}@{blob}  6 bytes\n"
+    run("blob", "get", f"{name}@{blob}", "-o", "back", cwd=tmp_path)
+    assert (tmp_path / "back").read_text() == "hello\n"
+    run("blob", "delete", f"{name}@{blob}", "--yes", cwd=tmp_path)
+    run("blob", "head", f"{name}@{blob}", cwd=tmp_path, code=1)
+    # This registry does not take a manifest whose parts are elsewhere, and says of one only.
+    lacking = run("manifest", "put", f"{open_registry.host}/around/empty:1", "child.json", cwd=tmp_path, code=5).stderr
+    assert lacking.count("blob sha256:") >= 3

@@ -10,12 +10,14 @@ from ecrfront import Refusal, host_of
 from ecrworld import AWAY, HOME, EcrWorld, repository
 from images import Layout, layer, make_layout
 
+from oci_push.engine.forecast import Forecaster
 from oci_push.engine.plan import PushTarget
 from oci_push.engine.regions import in_regions
 from oci_push.errors import ImmutableTagError, NotFoundError, OciPushError
 from oci_push.events import LogMessage, RetryScheduled
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.outcomes import BlobOutcome
+from oci_push.model.outcomes import BlobOutcome, TagMove
+from oci_push.model.reference import Destination
 from oci_push.providers.ecr.identity import AwsIdentity, EcrCreation
 from oci_push.runtime.clock import FakeClock
 from oci_push.secret import Secret
@@ -320,3 +322,32 @@ def test_no_secret_is_in_what_the_program_says(ecr: EcrWorld, image: Layout) -> 
     )
     for secret in ("secret-of-akiatest", "auth-token", "sess-tok"):
         assert secret not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({"imageTagMutability": "MUTABLE"}, {"1": False, "dev-1": False}),
+        ({"imageTagMutability": "IMMUTABLE"}, {"1": True, "dev-1": True}),
+        ({"imageTagMutability": "IMMUTABLE_WITH_EXCLUSION"}, {"1": True, "dev-1": False}),
+        ({"imageTagMutability": "MUTABLE_WITH_EXCLUSION"}, {"1": False, "dev-1": True}),
+    ],
+)
+def test_a_plan_tells_of_tags_that_may_not_move_and_writes_nothing(
+    ecr: EcrWorld, image: Layout, tmp_path: Path, settings: dict[str, object], wanted: dict[str, bool]
+) -> None:
+    if str(settings["imageTagMutability"]).endswith("EXCLUSION"):
+        settings = {**settings, "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": "dev-*"}]}
+    ecr.create(HOME, "kept/app", **settings)
+    target = f"{host_of(HOME)}/kept/app:1,dev-1"
+    ecr.push(image, target, endpoints=[_access()])
+    ecr.front.seen.clear()
+    other = make_layout(tmp_path / "other", layer(3))
+    with ecr.pusher([_access()]) as pusher:
+        targets = pusher.targets([Destination.parse(target)])
+        with pusher.open(f"oci:{other.path}", pusher.context) as source:
+            plan = pusher.plan(source, targets, pusher.context)
+        (found,) = Forecaster(pusher.clients).forecast(pusher.context, plan)
+    assert {tag.tag: tag.immutable for tag in found.tags} == wanted
+    assert {tag.move for tag in found.tags} == {TagMove.MOVES}
+    assert {line.split()[1] for line in ecr.front.seen} <= {"HEAD", "GET"}

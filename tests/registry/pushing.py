@@ -22,7 +22,7 @@ from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination
-from oci_push.runner.report import ImagePlan
+from oci_push.runner.image_plan import ImagePlan
 from oci_push.runtime.clock import Clock, SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
@@ -57,6 +57,7 @@ class Pushing:
     events: list[Event] = field(default_factory=list)
     stall_s: float = 60.0
     at_once: int = 4
+    spare: int = 0
     endpoints: Mapping[str, RegistryEndpoint] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     policy: RetryPolicy = QUICK
@@ -70,6 +71,7 @@ class Pushing:
     platform: Platform | None = None
     listener: Callable[[Event], None] = ignore
     network: Network = field(default_factory=Network)
+    pinned: Mapping[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
 
     def push(self, source: Layout | str, *destinations: str) -> tuple[PushResult, ...]:
         """Push a layout, or what a reference names, to ``address/repository:tags``."""
@@ -101,9 +103,11 @@ class Pushing:
                 stall_s=self.stall_s,
                 near_requests=self.at_once,
                 far_requests=self.at_once,
+                spare_requests=self.spare,
                 limit_bytes_per_s=self.limit_bytes_per_s,
                 env=self.env,
                 network=self.network,
+                pinned=self.pinned,
             ),
         )
         around = Environment(self.env, self.home or Path("/nonexistent"), 0, lambda: 0.5)

@@ -15,7 +15,7 @@ from images import Layout, LayoutWriter, config_of, docker_archive, layer, make_
 from program import program
 from published import check_json
 
-from oci_push.engine.editing import ImageEdit
+from oci_push.engine.editing.image import ImageEdit
 from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.secret import Secret
@@ -149,15 +149,22 @@ def test_a_config_is_changed_and_no_layer_is_asked_for(sandbox: Sandbox, tmp_pat
     assert done.stdout == f"{name}:1  {Digest.of(sandbox.store.manifest('team/app', '1') or b'')}\n"
     blobs = [one for one in asked(sandbox) if "blobs" in one]
     kept, made = short(old["config"]["digest"]), short(new["config"]["digest"])
-    assert [one.split("?")[0] for one in blobs[:3]] == [
-        f"GET team/app/blobs/{kept}",
-        f"HEAD team/app/blobs/{made}",
-        "POST team/app/blobs/uploads/",
-    ]
+    assert [one.split("?")[0] for one in blobs[:2]] == [f"GET team/app/blobs/{kept}", "POST team/app/blobs/uploads/"]
+    assert len(blobs) == 3
+    assert made.replace(":", "%3A") in blobs[2]
     assert not [one for one in blobs if short(old["layers"][0]["digest"]) in one]
     gone = "--label c- --user - --workdir - --stop-signal - --entrypoint - --cmd - --expose 80- --expose 53/udp-"
     program("mutate", f"{name}:1", *gone.split(), "--volume", "/data-", "--env", "A-", "--env", "B-", cwd=tmp_path)
     assert config(sandbox, stored(sandbox, "1"))["config"] == {"Healthcheck": {"Test": ["NONE"]}, "OnBuild": None}
+
+
+def test_variables_that_are_not_named_stay_as_they_are_written(sandbox: Sandbox, tmp_path: Path) -> None:
+    said = b'{"config":{"Env":["A=1","UNSET","B=1","A=2","B=2","=x"]},"ratio":1.50,"rootfs":{"diff_ids":[]}}'
+    name = pushed(sandbox, manifest_with(tmp_path / "image", b"", said), "1")
+    program("mutate", f"{name}:1", "--env", "B=3", "--env", "C=4", cwd=tmp_path)
+    changed = config(sandbox, stored(sandbox, "1"))
+    assert changed["config"]["Env"] == ["A=1", "UNSET", "B=3", "A=2", "=x", "C=4"]
+    assert changed["ratio"] == 1.5
 
 
 def test_every_image_of_an_index_or_one_of_them(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -217,9 +224,31 @@ def test_a_tag_that_was_moved_meanwhile_is_left_alone(sandbox: Sandbox, tmp_path
     moved = {"Docker-Content-Digest": str(Digest.of(b"another")), "Content-Type": media.OCI_MANIFEST}
     sandbox.faults.add(Fault(method="HEAD", path="manifests/1$", action=Answer(200, headers=moved)))
     failed = program("annotate", f"{name}:1", "a=b", cwd=tmp_path, code=1).stderr
-    assert "was changed by somebody else meanwhile" in failed
+    assert "was moved by somebody else meanwhile" in failed
     assert "the same command again" in failed
     assert program("digest", f"{name}:1", cwd=tmp_path).stdout.strip() == layout.digest
+
+
+def test_no_tag_moves_where_an_image_of_the_index_cannot_be_stored(sandbox: Sandbox, tmp_path: Path) -> None:
+    layout = two_platforms(tmp_path / "image")
+    name = pushed(sandbox, layout, "1")
+    sandbox.faults.add(Fault(method="PUT", path="manifests/sha256:", action=Answer(403, code="DENIED"), times=0))
+    failed = program("mutate", f"{name}:1", "-l", "a=b", cwd=tmp_path, code=5).stderr
+    assert "403 DENIED" in failed
+    assert program("digest", f"{name}:1", cwd=tmp_path).stdout.strip() == layout.digest
+
+
+def test_what_fails_elsewhere_is_told_by_tag_or_as_a_whole(tmp_path: Path) -> None:
+    layout = odd_image(tmp_path / "image")
+    with Sandbox(options=SandboxOptions(immutable_tags=True)) as sandbox:
+        name = pushed(sandbox, layout, "1")
+        other = pushed(sandbox, layout, "1", repository="other/app")
+        words = ("mutate", f"{name}:1", f"{other}:1,2", "-l", "a=c", "--json")
+        done = json.loads(program(*words, cwd=tmp_path, code=1).stdout)
+        assert [one["error"] is None for one in done["tags"]] == [False, False]
+        assert "may not be moved" in done["tags"][0]["error"]["message"]
+        missing = program("mutate", f"{name}:9", f"{other}:3", "-l", "a=c", cwd=tmp_path, code=5).stderr
+        assert "404 MANIFEST_UNKNOWN" in missing
 
 
 def test_a_tag_that_may_not_move_is_a_failure_and_another_tag_the_way_out(tmp_path: Path) -> None:
@@ -253,6 +282,8 @@ def test_referrers_and_signatures_of_what_was_read_are_told_of(sandbox: Sandbox,
         (("annotate", "IMAGE", "a=b", "--platform", "linux/amd64"), "--platform has no effect: it is one image"),
         (("annotate", "IMAGE", "a=b", "--images", "--platform", "a/b"), "cannot both be"),
         (("annotate", "DOCKER", "a=b"), "which has no annotations"),
+        (("mutate", "docker://localhost:1/BAD", "-l", "a=b"), "is not a repository name"),
+        (("mutate", "IMAGE", "BAD", "-l", "a=b"), "names no registry"),
         (("mutate", "IMAGE"), "nothing is to be changed"),
         (("mutate", "IMAGE", "--platform", "linux/amd64"), "nothing is to be changed"),
         (("mutate", "IMAGE", "OTHER", "--tag", "2", "-l", "a=b"), "--tag has no effect with DEST"),
@@ -263,7 +294,9 @@ def test_referrers_and_signatures_of_what_was_read_are_told_of(sandbox: Sandbox,
         (("mutate", "IMAGE", "--created", "yesterday"), "--created 'yesterday': is no time"),
         (("mutate", "IMAGE", "--created", "2026-01-02T03:04:05"), "is no time"),
         (("mutate", "IMAGE", "--created", "99999999999999"), "is no time"),
+        (("mutate", "IMAGE", "--created", "99999999999999999999"), "is no time"),
         (("mutate", "IMAGE", "--expose", "http"), "--expose 'http': is no port"),
+        (("mutate", "IMAGE", "--expose", "70000"), "--expose '70000': is no port"),
         (("mutate", "IMAGE", "--volume", "/a", "--volume", "/a-"), "is there twice"),
         (("mutate", "ARTIFACT", "-l", "a=b"), "has no effect: it is no image, but an artifact"),
     ],
@@ -306,6 +339,10 @@ LONG = b',"annotations":{"a":"' + b"x" * (media.MAX_MANIFEST_BYTES - 800) + b'"}
     [
         (HALF, None, ("annotate", "c=b"), "half a character that no JSON may hold"),
         (b',"x":1e999', None, ("annotate", "a=b"), "a number or half a character"),
+        (b',"x":{"a":1,"a":2}', None, ("annotate", "a=b"), "has 'a' twice in one object"),
+        (b',"x":0.12345678901234567890123', None, ("annotate", "a=b"), "0.12345678901234567890123, of which not all"),
+        (b',"x":1e-99999999999999999999', None, ("annotate", "a=b"), "of which not all digits can be kept"),
+        (b"", b'{"config":{"User":"7"},"config":{"User":"8"}}', ("mutate", "--user", "9"), "has 'config' twice"),
         (LONG, None, ("annotate", f"b={'y' * 1000}"), "over the limit of 4194304"),
         (b"", b'{"config":"x"}', ("mutate", "--user", "7"), "config is not an object"),
         (b"", b'{"config":{"Env":[1]}}', ("mutate", "--env", "A=1"), "Env is not a list of texts"),

@@ -47,7 +47,7 @@ def test_a_copy_says_how_much_of_what_belongs_to_the_image_stays(
         name = image.digest.replace(":", "-")
         assert notes(pushing) == [
             f"{source.address}/src: 2 referrers and the tags {name}.sig, {name}.att stay behind: "
-            "only the image itself is copied"
+            "only the image itself is copied; oci-push copy takes them along"
         ]
 
 

@@ -54,7 +54,20 @@ def test_a_found_file_gets_no_variable_that_was_not_allowed(registry: Sandbox, f
     assert registry.traffic.count() == 0
 
 
-@pytest.mark.parametrize("key", ["domain", "username", "repositoryPrefix", "address", "fallback_registry", "ca"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "domain",
+        "username",
+        "repositoryPrefix",
+        "address",
+        "fallback_registry",
+        "ca",
+        "user_agent",
+        "chunk_size",
+        "mount",
+    ],
+)
 def test_no_key_of_a_found_file_gets_it(key: str, registry: Sandbox, folder: Path) -> None:
     entry = {"name": "inner", "domain": registry.address, "username": "robot", "password": "x", key: "${OTHER}"}
     pairs = ", ".join(f'{name}: "{value}"' for name, value in entry.items())

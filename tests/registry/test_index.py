@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from around import asked, image, pushed, short, two_platforms
-from equipment.faults import Answer, Fault
+from equipment.faults import Answer, Fault, Stall
 from equipment.sandbox import Sandbox
-from images import Layout, LayoutWriter, config_of, docker_archive, layer, make_layout
+from images import Layout, LayoutWriter, config_of, docker_archive, layer, make_layout, make_raw_layout
 from program import program
 from published import check_json
 
-from oci_push.engine.indexing import IndexChange
+from oci_push.engine.editing.index_store import IndexChange
 from oci_push.model import media
 from oci_push.model.digest import Digest
 
@@ -205,8 +209,12 @@ def test_two_images_for_one_platform_are_refused_and_the_same_one_is_listed_once
         (("create", "HOST/a:1", "oci:layout=linux/arm"), "is an index, and linux/arm says what one image runs on"),
         (("create", "HOST/a:1", "-", "-"), "stdin can be read once"),
         (("create", "HOST/a:1", "oci:layout", "--annotation", "a"), "--annotation 'a': has no value"),
+        (("create", "HOST/a:1", "oci:layout", "--artifact-type", "a b"), "--artifact-type 'a b' is no media type"),
         (("create", "HOST/a:1", "oci:layout", "--nested", "--platform", "a/b"), "--platform has no effect"),
         (("create", "HOST/a:1", "oci:layout", "--platform", "arm"), "'arm' is not a platform"),
+        (("create", "HOST/a:1", "oci:layout", "--subject", "sha256:abc"), "sha256 digest must be 64"),
+        (("create", "HOST/a:1", "oci:layout", "--subject", "HOST/b:1"), "lies in another repository than"),
+        (("create", "HOST/a:1", "HOST/BAD:1"), "is not a repository name"),
         (("create", "HOST/a:1", "oci:mute"), "its config does not say what it runs on"),
         (("annotate", "HOST/a", "--variant", "v7"), "are about a --child"),
         (("annotate", "HOST/a"), "nothing is to be changed"),
@@ -313,16 +321,53 @@ def test_what_says_it_already_is_neither_stored_nor_another(sandbox: Sandbox, tm
     assert sandbox.store.manifest("team/app", "2") == sandbox.store.manifest("team/app", "1")
 
 
-def test_a_tag_that_was_moved_meanwhile_is_left_alone(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_what_another_has_written_meanwhile_is_changed_and_not_overwritten(sandbox: Sandbox, tmp_path: Path) -> None:
     layout = two_platforms(tmp_path / "layout")
     name = pushed(sandbox, layout, "1")
     moved = {"Docker-Content-Digest": str(Digest.of(b"another")), "Content-Type": media.OCI_INDEX}
     sandbox.faults.add(Fault(method="HEAD", path="manifests/1$", action=Answer(200, headers=moved)))
-    failed = program("index", "annotate", f"{name}:1", "a=b", cwd=tmp_path, code=1).stderr
-    assert "was changed by somebody else meanwhile" in failed
-    assert not sandbox.traffic.count(method="PUT")
     program("index", "annotate", f"{name}:1", "a=b", cwd=tmp_path)
+    assert [one for one in asked(sandbox) if one.endswith("manifests/1")] == [
+        "GET team/app/manifests/1",
+        "HEAD team/app/manifests/1",
+        "GET team/app/manifests/1",
+        "HEAD team/app/manifests/1",
+        "PUT team/app/manifests/1",
+    ]
     assert stored(sandbox, "1")["annotations"] == {"a": "b"}
+
+
+def test_an_image_that_was_overwritten_is_added_again_where_the_index_is_shared(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    layout = two_platforms(tmp_path / "layout")
+    name = pushed(sandbox, layout, "1")
+    arm = one_image(tmp_path / "arm", "arm")
+    raw = sandbox.store.manifest("team/app", "1") or b""
+    # What is looked at again is what another has written who had read before us.
+    said = {"Content-Type": media.OCI_INDEX, "Docker-Content-Digest": layout.digest}
+    for method, body in (("GET", raw), ("HEAD", b"")):
+        sandbox.faults.add(Fault(method=method, path="manifests/1$", action=Answer(200, said, body), nth=2))
+    done = program("index", "add", f"{name}:1", "oci:arm", "--shared", "--json", cwd=tmp_path).stdout
+    assert [one["outcome"] for one in json.loads(done)["children"]] == ["kept", "kept", "brought"]
+    assert digests(stored(sandbox, "1"))[2] == arm.digest
+    tagged = [one.split()[0] for one in asked(sandbox) if one.endswith("manifests/1")]
+    assert tagged == ["GET", "HEAD", "PUT", "GET", "HEAD", "PUT", "GET", "GET"]
+
+
+def test_four_jobs_add_to_one_index_at_once_and_no_image_is_lost(sandbox: Sandbox, tmp_path: Path) -> None:
+    name = pushed(sandbox, two_platforms(tmp_path / "layout"), "1")
+    architectures = ("arm", "ppc64le", "riscv64", "s390x")
+    made = {one: one_image(tmp_path / one, one, seed=20 + place) for place, one in enumerate(architectures)}
+    # Each has looked before the first of them has written.
+    sandbox.faults.add(Fault(method="PUT", path="manifests/1$", action=Stall(0.3), times=4))
+    words = [sys.executable, "-m", "oci_push", "index", "add", f"{name}:1", "--shared", "-q"]
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "PYTHONPATH": str(Path(__file__).parents[2])}
+    jobs = [subprocess.Popen([*words, f"oci:{one}"], cwd=tmp_path, env=env) for one in architectures]
+    assert [job.wait(60) for job in jobs] == [0, 0, 0, 0]
+    listed = digests(stored(sandbox, "1"))
+    assert len(listed) == 6
+    assert set(listed) > {one.digest for one in made.values()}
 
 
 def test_what_is_about_the_old_digest_is_told_of(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -345,3 +390,90 @@ def test_an_image_is_no_index_and_a_digest_gets_no_tag(sandbox: Sandbox, tmp_pat
     assert json.loads(sandbox.store.manifest("team/app", made) or b"")["annotations"] == {"a": "b"}
     assert "it has no tag" in done.stderr
     assert sandbox.store.tags("team/app") == ("1", "one")
+
+
+def test_a_dry_run_prints_the_index_and_writes_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    name = pushed(sandbox, two_platforms(tmp_path / "layout"), "1")
+    arm = one_image(tmp_path / "arm", "arm")
+    for words, count in {
+        ("create", f"{name}:2", f"{name}:1", "oci:arm"): 3,
+        ("add", f"{name}:1", "oci:arm"): 3,
+        ("remove", f"{name}:1", "linux/amd64"): 1,
+        ("annotate", f"{name}:1", "a=b"): 2,
+    }.items():
+        shown = program("index", *words, "--dry-run", cwd=tmp_path).stdout
+        assert len(json.loads(shown)["manifests"]) == count
+    assert {one.method for one in sandbox.traffic.requests} == {"GET"}
+    shown = program("index", "create", f"{name}:2", "oci:arm", "--dry-run", "-q", cwd=tmp_path).stdout
+    done = program("index", "create", f"{name}:2", "oci:arm", "-q", cwd=tmp_path)
+    assert f"{name}:2  {Digest.of(shown.encode())}" in done.stdout
+    assert arm.digest in done.stdout
+    assert done.stderr == ""
+
+
+def test_what_an_index_lists_and_is_no_manifest_is_brought_as_a_blob(sandbox: Sandbox, tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "layout")
+    stray = writer.put(b"any bytes", "text/plain")
+    writer.close(writer.index(image(writer, "amd64", layer(1), created="2026-01-02T03:04:05Z"), stray))
+    name = f"{sandbox.address}/team/app:1"
+    # The sandbox, as distribution, takes no index that lists it; it is there all the same, and is not sent again.
+    for uploads in (3, 0):
+        sandbox.traffic.clear()
+        failed = program("index", "create", name, "oci:layout", cwd=tmp_path, code=5).stderr
+        assert "MANIFEST_BLOB_UNKNOWN" in failed
+        assert sandbox.store.blob_exists("team/app", str(stray["digest"]))
+        assert sandbox.traffic.count(method="POST") == uploads
+
+
+def test_a_kind_of_manifest_that_nobody_knows_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "layout")
+    odd = writer.put(b"{}", "application/vnd.example.manifest.v9+json")
+    writer.close(writer.index(odd))
+    failed = program("index", "create", f"{sandbox.address}/a:1", "oci:layout", cwd=tmp_path, code=2).stderr
+    assert "of type application/vnd.example.manifest.v9+json, which cannot be pushed" in failed
+    assert not sandbox.traffic.count(method="PUT")
+
+
+def test_an_artifact_is_listed_without_a_platform(sandbox: Sandbox, tmp_path: Path) -> None:
+    one = make_raw_layout(tmp_path / "artifact", b"any")
+    program("index", "create", f"{sandbox.address}/team/app:1", "oci:artifact", cwd=tmp_path)
+    (child,) = stored(sandbox, "1")["manifests"]
+    assert (child["digest"], "platform" in child) == (one.digest, False)
+
+
+def test_a_child_that_its_own_repository_lost_stops_it_and_so_does_one_that_cannot_be_sent(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    layout = two_platforms(tmp_path / "layout")
+    name = pushed(sandbox, layout, "1")
+    sandbox.store.remove_manifest("team/app", Digest.parse(stored(sandbox, "1")["manifests"][0]["digest"]))
+    lost = program("index", "create", f"{name}:2", f"{name}:1", cwd=tmp_path, code=5).stderr
+    assert "is not there, so no index can list it" in lost
+    one_image(tmp_path / "arm", "arm")
+    sandbox.faults.add(Fault(method="PUT", path="manifests/sha256:", action=Answer(403, code="DENIED"), times=0))
+    refused = program("index", "add", f"{name}:1", "oci:arm", cwd=tmp_path, code=5).stderr
+    assert "403 DENIED" in refused
+    assert program("digest", f"{name}:1", cwd=tmp_path).stdout.strip() == layout.digest
+
+
+def test_an_entry_is_not_made_one_for_the_platform_of_another(sandbox: Sandbox, tmp_path: Path) -> None:
+    one_image(tmp_path / "one", "arm")
+    name = f"{sandbox.address}/team/app:1"
+    program("index", "create", name, "oci:one=linux/arm/v6", "oci:one=linux/arm/v7", cwd=tmp_path)
+    words = ("index", "annotate", name, "--child", "linux/arm/v6", "--variant", "v7")
+    assert "linux/arm/v7 would be there twice" in program(*words, cwd=tmp_path, code=2).stderr
+
+
+def test_what_is_not_there_or_cannot_be_written_again_is_told(sandbox: Sandbox, tmp_path: Path) -> None:
+    name = pushed(sandbox, two_platforms(tmp_path / "layout"), "1")
+    missing = program("index", "add", f"{name}:none", "oci:layout", cwd=tmp_path, code=5).stderr
+    assert "oci-push index create makes an index" in missing
+    assert (
+        "sha256 digest must be 64" in program("index", "remove", f"{name}:1", "sha256:a", cwd=tmp_path, code=2).stderr
+    )
+    raw = (sandbox.store.manifest("team/app", "1") or b"")[:-1] + b',"x":"\\ud800"}'
+    writer = LayoutWriter(tmp_path / "odd")
+    shutil.copytree(tmp_path / "layout" / "blobs", tmp_path / "odd" / "blobs")
+    pushed(sandbox, writer.close(writer.put(raw, media.OCI_INDEX)), "odd")
+    failed = program("index", "annotate", f"{name}:odd", "a=b", cwd=tmp_path, code=2).stderr
+    assert "half a character" in failed

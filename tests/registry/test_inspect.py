@@ -16,13 +16,14 @@ from images import LayoutWriter, layer, make_layout, tar_folder
 from program import program
 from published import check_json
 
-from oci_push.engine.compare import Diff
-from oci_push.engine.existence import Existence, NamedDigest
-from oci_push.engine.inspect import Inspection
+from oci_push.engine.looking.compare import Diff
+from oci_push.engine.looking.existence import Existence, NamedDigest
+from oci_push.engine.looking.inspect import Inspection
 from oci_push.model import media
+from oci_push.model.artifact import make_artifact
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.protocol.referrers import fallback_tag, make_referrer
+from oci_push.protocol.referrers import fallback_tag
 
 
 def run(*words: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -96,7 +97,9 @@ def test_referrers_are_found_by_the_api_or_the_fallback_tag(has_api: bool, found
     layout = make_layout(tmp_path / "image", layer(1))
     subject = Digest.parse(layout.digest)
     raw = (layout.path / "blobs/sha256" / subject.encoded).read_bytes()
-    about = make_referrer(Descriptor(media.OCI_MANIFEST, subject, len(raw)), "application/spdx+json", {"n": "1"})
+    about = make_artifact(
+        "application/spdx+json", subject=Descriptor(media.OCI_MANIFEST, subject, len(raw)), annotations={"n": "1"}
+    )
     writer = LayoutWriter(tmp_path / "about")
     writer.put(b"{}", media.OCI_EMPTY)
     referrer = writer.close(writer.put(about.raw, about.media_type))

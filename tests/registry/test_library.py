@@ -26,6 +26,7 @@ from wayproxy import WayProxy
 
 import oci_push
 from oci_push import (
+    Attachment,
     Cancelled,
     Changes,
     DeadlineError,
@@ -212,6 +213,8 @@ def test_an_error_survives_pickling_with_all_that_is_public(name: str) -> None:
         (lambda push: push("oci:image", "a.example/b", timeout_s=0), ValueError, "timeout_s is 0"),
         (lambda push: push("oci:image", "a.example/b", timeout_s=float("nan")), ValueError, "timeout_s is nan"),
         (lambda push: push("oci:image", "a.example/b", platform="arm"), ValueError, "not a platform"),
+        (lambda push: push("oci:image", "a.example/b", attach="sbom.json"), TypeError, "attach is no sequence of"),
+        (lambda push: push("oci:image", "a.example/b", attach=[Attachment("x", "x")]), ValueError, "is no media type"),
         (lambda push: push("oci:image", "a.example/b", changes={}), TypeError, "changes is of type dict"),
         (
             lambda push: push("oci:image", "a.example/b", platform="linux/arm", changes=Changes((Platform("a", "b"),))),

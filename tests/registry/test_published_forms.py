@@ -17,9 +17,18 @@ from oci_push import events
 from oci_push.errors import OciPushError
 from oci_push.forms import ErrorForm, decode, encode
 from oci_push.model.digest import Digest
-from oci_push.model.outcomes import BlobKind, BlobOutcome, ManifestOutcome, ReplicaOutcome, Status, TagOutcome
+from oci_push.model.outcomes import (
+    BlobKind,
+    BlobOutcome,
+    CopyOutcome,
+    ManifestOutcome,
+    ReplicaOutcome,
+    Status,
+    TagOutcome,
+)
 from oci_push.model.reference import Reference, Repository
-from oci_push.runner.report import ImagePlan, PipelineReport, PushReport
+from oci_push.runner.image_plan import ImagePlan
+from oci_push.runner.report import PipelineReport, PushReport
 
 APP, DIGEST = Repository("registry.example", "team/app"), Digest.of(b"")
 EVENTS = (
@@ -37,6 +46,12 @@ EVENTS = (
     events.TagDone(APP, "1", DIGEST, 2, TagOutcome.UNCHANGED),
     events.TargetFinished(APP, DIGEST, "it broke"),
     events.ReplicaDone(APP, DIGEST, ReplicaOutcome.COPIED),
+    events.CopyStarted(3),
+    events.TagCopied("docker://registry.example/other:1", APP, "1", DIGEST, CopyOutcome.FAILED, "it broke"),
+    events.SaveStarted("images", "1"),
+    events.SaveProgress("images", DIGEST, 1, 2, BlobKind.LAYER),
+    events.BlobSaved("images", DIGEST, 2, True),
+    events.SaveFinished("images", "1", None, "it broke"),
     events.RetryScheduled("HEAD", "503", 1, 0.5),
     events.StepStarted("p", "Push", "ship", timeout_s=3.5),
     events.StepFinished("p", "Push", Status.SUCCESS, seconds=1.5),
@@ -97,7 +112,9 @@ def test_a_push_prints_and_writes_the_form_of_its_schema(tmp_path: Path) -> None
     for text in (pushed.stdout, (tmp_path / "report.json").read_text(), failed.stdout):
         check_json(text, PushReport)
     assert json.loads((tmp_path / "plan.json").read_text())["status"] == "planned"
-    assert list(json.loads(pushed.stdout)) == ["version", "source", "status", "exit_code", "targets"]
+    assert list(json.loads(pushed.stdout)) == [
+        *("version", "source", "status", "exit_code", "targets", "seconds", "totals")
+    ]
 
 
 def test_a_run_prints_and_writes_the_form_of_its_schema(tmp_path: Path) -> None:

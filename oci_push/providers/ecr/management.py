@@ -5,7 +5,9 @@ Blobs and manifests travel by the distribution API: raw bytes over one connectio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from oci_push.errors import DeniedError, NetworkError, NotFoundError, OciPushError, RegistryError, UploadRejectedError
 from oci_push.events import LogMessage
@@ -14,7 +16,7 @@ from oci_push.model.reference import Repository
 from oci_push.providers.base import Cloud
 from oci_push.providers.ecr.aws import Aws
 from oci_push.providers.ecr.credentials import EcrCredentials
-from oci_push.providers.ecr.identity import EcrCreation
+from oci_push.providers.ecr.identity import MUTABILITIES, EcrCreation
 from oci_push.runtime.context import Context
 from oci_push.runtime.log import Log
 from oci_push.runtime.single_flight import SingleFlight
@@ -33,6 +35,7 @@ class EcrManagement:
         self._creation = creation
         self._prepared: SingleFlight[str, bool] = SingleFlight()
         self._mounting: SingleFlight[str, str] = SingleFlight()
+        self._tag_rules: SingleFlight[str, Mapping[str, Any]] = SingleFlight()
 
     def real_host(self, context: Context) -> str:
         """Return the registry's host with its account."""
@@ -61,6 +64,16 @@ class EcrManagement:
     def can_mount(self, context: Context) -> bool:
         """Return the account's setting BLOB_MOUNTING; where it may not be read, a mount is worth its try."""
         return self._mounting.get("", lambda: self._read_mounting(context)) != "DISABLED"
+
+    def keeps_tag(self, context: Context, repository: Repository, tag: str) -> bool | None:
+        """Return what the repository's tag mutability and its exclusions say of a tag (DescribeRepositories)."""
+        known = self._tag_rules.get(repository.path, lambda: self._read_tag_rules(context, repository))
+        kind = str(known.get("imageTagMutability"))
+        if kind not in MUTABILITIES:
+            return None
+        filters = [str(one.get("filter")) for one in known.get("imageTagMutabilityExclusionFilters", ())]
+        is_excluded = any(re.fullmatch(".*".join(map(re.escape, text.split("*"))), tag) for text in filters)
+        return kind.startswith("IMMUTABLE") != (is_excluded and kind.endswith("_WITH_EXCLUSION"))
 
     def explain(self, context: Context, repository: Repository, error: OciPushError) -> OciPushError:
         """Return an error that says so where the repository is missing: ECR answers 404 or just hangs up."""
@@ -139,6 +152,21 @@ class EcrManagement:
             _log.debug("BLOB_MOUNTING is not known: %s", error)
             return "UNKNOWN"
         return str(answer.get("value") or "UNKNOWN")
+
+    def _read_tag_rules(self, context: Context, repository: Repository) -> Mapping[str, Any]:
+        try:
+            answer = self._aws.ask(
+                context,
+                "ecr",
+                "DescribeRepositories",
+                what=str(repository),
+                registryId=self._logins.host(context).account,
+                repositoryNames=[repository.path],
+            )
+        except (RegistryError, NetworkError) as error:
+            _log.debug("whether tags of %s may move is not known: %s", repository, error)
+            return {}
+        return next(iter(answer.get("repositories", ())), {})
 
     def _call(self, context: Context, operation: str, repository: Repository, **parameters: object) -> None:
         name = repository.path

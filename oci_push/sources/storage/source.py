@@ -22,12 +22,12 @@ from oci_push.protocol.call import Body, BytesBody
 from oci_push.runtime.commands import command_runner
 from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
-from oci_push.sources import rewriting
 from oci_push.sources.archive_images import diff_ids_of
 from oci_push.sources.base import ImageReader, Tell, tell_nobody
 from oci_push.sources.layers import Layers, StoredAs
 from oci_push.sources.platforms import no_image, read_platform
-from oci_push.sources.rewriting import Replaced
+from oci_push.sources.rewriting import manifests as rewriting
+from oci_push.sources.rewriting.manifests import Replaced
 from oci_push.sources.settings import Opening
 from oci_push.sources.storage.location import Place, find_places, parse_name
 from oci_push.sources.storage.namespace import NamespaceOpener

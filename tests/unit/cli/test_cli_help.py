@@ -39,7 +39,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Sand
     """Make what the examples name, and a registry."""
     folder = tmp_path_factory.mktemp("examples")
     with Sandbox() as sandbox:
-        make_layout(folder / "image", layer(1))
+        image = make_layout(folder / "image", layer(1))
+        named = image.digest.removeprefix("sha256:")
+        (folder / "manifest.json").write_bytes((image.path / "blobs/sha256" / named).read_bytes())
         archive = docker_archive(("l.tar", layer(2)), config=config_of(layer(2)), paths=["l.tar"])
         (folder / "image.tar").write_bytes(archive)
         StoreWriter(folder / "store").add(layer(3), names=("localhost/app:latest",))
@@ -52,6 +54,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Sand
             "version: '1.0'\nsteps:\n  build: {type: build, image_name: demo/app}\n"
             "  push: {type: push, candidate: '${{build}}', registry: demo, tag: '1'}\n"
         )
+        (folder / "mirror.yml").write_text(
+            f"images:\n- {{from: '{sandbox.address}/team/*', to: '{sandbox.address}/copy/{{name}}', tags: '1.*'}}\n"
+        )
+        (folder / "sync.yml").write_text(f"{sandbox.address}: {{images: {{team/app: ['1.4']}}}}\n")
+        (folder / "sbom.spdx.json").write_text('{"spdxVersion": "SPDX-2.3"}')
+        (folder / "notes.md").write_text("notes")
+        (folder / "manuals").mkdir()
+        notes = f"{sandbox.address}/team/notes:1"
+        program("artifact", "push", "notes.md", notes, "--type", "application/vnd.example", cwd=folder)
         (folder / "config.json").write_text(json.dumps({"auths": {"registry.example.com": {}}}))
         yield folder, sandbox
 
@@ -86,6 +97,8 @@ def test_an_example_runs(name: str, line: str, place: tuple[Path, Sandbox]) -> N
     both = ("oci:image", "oci:image=linux/arm64")
     program("index", "create", f"{sandbox.address}/team/app:all", *both, cwd=folder)
     other = sandbox.address.replace("127.0.0.1", "localhost")
+    if name.startswith("blob "):
+        program("blob", "put", f"{sandbox.address}/team/app", "-", stdin="{}", cwd=folder)
     words = [
         word.replace("registry.example.com", sandbox.address).replace("mirror.example.com", other)
         for word in words_of(line)
@@ -107,7 +120,7 @@ def test_help_has_summary_headings_and_examples_whole(name: str, tmp_path: Path)
         assert f"\n  # {example.text}\n  {example.line}\n" in told
 
 
-@pytest.mark.parametrize("group", ["ecr", "ecr replication", "auth", "integrations", "index"])
+@pytest.mark.parametrize("group", ["ecr", "ecr replication", "auth", "integrations", "index", "blob", "manifest"])
 def test_a_group_shows_whole_summaries(group: str, tmp_path: Path) -> None:
     told = program(*group.split(), "--help", cwd=tmp_path).stdout
     table = COMMANDS
@@ -130,7 +143,7 @@ def test_a_group_shows_whole_summaries(group: str, tmp_path: Path) -> None:
         ("push a b/c --jobs many", "--jobs 'many' is no whole number", "see oci-push push --help"),
         ("push a b/c --retries -1", "--retries -1 is less than 0", "see oci-push push --help"),
         ("sandbox --port 65536", "--port 65536 is more than 65535", "see oci-push sandbox --help"),
-        ("push a b/c --timeout soon", "--timeout 'soon' is no number", "see oci-push push --help"),
+        ("push a b/c --timeout soon", "--timeout 'soon' is no number of seconds", "such as 90, 90s or 2m; 0 is none"),
         ("push a b/c --tag", "option '--tag' requires an argument", "see oci-push push --help"),
         ("push a b/c --plan=yes", "option '--plan' does not take a value", "see oci-push push --help"),
         ("push", "missing argument 'SOURCE'", "see oci-push push --help"),

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 
 import pytest
-from happenings import APP, MB, begun, blob, done, ended, under_way
+from happenings import APP, MB, MIRROR, begun, blob, done, ended, under_way
 from screen import Screen
 
 from oci_push import events
@@ -19,7 +19,7 @@ from oci_push.cli.output import Door
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.tally import Tally
 from oci_push.events import Event
-from oci_push.model.outcomes import BlobOutcome, TagOutcome
+from oci_push.model.outcomes import BlobOutcome, CopyOutcome, TagOutcome
 from oci_push.model.reference import Repository
 from oci_push.runtime.clock import FakeClock
 from oci_push.secret import Secret
@@ -310,3 +310,23 @@ def test_nothing_of_rich_is_loaded_before_the_first_frame() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False True\n"
+
+
+def copied(tag: str, outcome: CopyOutcome = CopyOutcome.COPIED, error: str = "") -> events.TagCopied:
+    return events.TagCopied(f"docker://{MIRROR}:{tag}", APP, tag, blob(9), outcome, error)
+
+
+def test_many_copies_are_one_line_and_what_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Shown(monkeypatch, 60)
+    shown.tell([events.CopyStarted(5000)], begun(4, 100 * MB), under_way(1, 80 * MB))
+    shown.at(0.5)
+    shown.tell([events.BlobProgress(APP, blob(1), 20 * MB, 80 * MB)], begun(2, 9 * MB), ended())
+    shown.tell([copied("1"), copied("2", CopyOutcome.UNCHANGED), copied("3", CopyOutcome.FAILED, "it broke")])
+    assert shown.at(1.0) == [
+        "Copying  3/5000 tags · 1 failed",
+        "  layer  6b86b273ff34 ━━────────    20.0/80.0 MB  20.0 MB/s",
+        "1.0 s · 20.0 MB sent · 20.0 MB/s",
+    ]
+    shown.tell(ended(error="it broke"))
+    assert shown.at(2.0)[0] == "Copying  3/5000 tags · 1 failed"
+    assert not any("layer" in line for line in shown.at(2.0))

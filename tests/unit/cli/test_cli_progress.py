@@ -15,7 +15,7 @@ from oci_push.cli.ci import Ci, find_ci
 from oci_push.cli.output import Door
 from oci_push.cli.progress import LineRenderer
 from oci_push.events import Event, Within
-from oci_push.model.outcomes import BlobOutcome, Status
+from oci_push.model.outcomes import BlobOutcome, CopyOutcome, Status
 from oci_push.runtime.clock import FakeClock
 from oci_push.secret import Secret
 
@@ -202,3 +202,28 @@ def test_a_warning_is_annotated_where_the_ci_reads_along(
     log = Log(monkeypatch, find_ci(env))
     log.tell(events.LogMessage("it is old", "warning"))
     assert log.lines() == [line]
+
+
+def copied(tag: str, outcome: CopyOutcome = CopyOutcome.COPIED, error: str = "") -> events.TagCopied:
+    return events.TagCopied(f"docker://{MIRROR}:{tag}", APP, tag, blob(9), outcome, error)
+
+
+def test_some_copies_have_a_line_each_and_nothing_of_their_blobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log(monkeypatch)
+    log.tell(events.CopyStarted(3), begun(1, MB), done(1, MB), ended(), copied("1"))
+    log.tell(copied("2", CopyOutcome.UNCHANGED), copied("3", CopyOutcome.FAILED, "it broke"))
+    assert log.lines() == [
+        "Copying 3 tags",
+        "Copied registry.example.com/team/app:1",
+        "Copying registry.example.com/team/app:3 failed",
+    ]
+
+
+def test_of_many_copies_only_failures_have_a_line_and_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log(monkeypatch)
+    log.tell(events.CopyStarted(5000))
+    assert log.beat(10) == "... 10 s: asking what 5000 tags name"
+    log.tell(begun(1, MB), done(1, MB), ended(), (copied(str(n)) for n in range(200)))
+    log.tell(copied("x", CopyOutcome.FAILED, "it broke"))
+    assert log.beat(20) == "... 20 s: 201 of 5000 tags, 1 failed, 1.0 MB sent"
+    assert log.lines()[2] == "Copying registry.example.com/team/app:x failed"

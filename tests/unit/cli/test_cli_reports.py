@@ -16,6 +16,7 @@ from oci_push.cli.summary import markdown_of
 from oci_push.engine.push import PushResult, ReplicaResult
 from oci_push.engine.tags import TagResult
 from oci_push.engine.transfer import BlobResult
+from oci_push.engine.unit import UnitResult
 from oci_push.errors import DeniedError, NetworkError, OciPushError, SourceError
 from oci_push.model.outcomes import BlobOutcome, ReplicaOutcome, Status, TagOutcome
 from oci_push.model.reference import Repository
@@ -52,7 +53,7 @@ RUN = RunReport(
 def test_a_push_is_a_suite_with_a_case_for_each_repository_and_region() -> None:
     place = Place("eu-west-1", "1")
     replica = ReplicaResult(place, MIRROR, ReplicaOutcome.FAILED, NetworkError("late"), 3.0)
-    text = junit_of(PushReport.of("oci:image", (pushed(), pushed(MIRROR, DENIED)), (replica,), None))
+    text = junit_of(PushReport.of("oci:image", UnitResult((pushed(), pushed(MIRROR, DENIED)), replicas=(replica,))))
     root = ElementTree.fromstring(text)
     assert check_junit(root) == (3, 2, 0)
     (suite,) = root
@@ -71,7 +72,7 @@ def test_a_push_is_a_suite_with_a_case_for_each_repository_and_region() -> None:
 
 
 def test_a_push_whose_source_is_bad_is_a_case_that_failed() -> None:
-    root = ElementTree.fromstring(junit_of(PushReport.of("a.tar", (), (), SourceError("a.tar: is no image"))))
+    root = ElementTree.fromstring(junit_of(PushReport.of("a.tar", UnitResult(error=SourceError("a.tar: is no image")))))
     assert check_junit(root) == (1, 1, 0)
     assert root[0][0].get("name") == "a.tar"
 
@@ -114,7 +115,7 @@ def check_junit(root: ElementTree.Element) -> tuple[int, int, int]:
 def test_junit_holds_no_secret_and_nothing_that_xml_cannot() -> None:
     secret = Secret("planted-in-report").reveal()
     error = SourceError(f"{secret} \x00\x1b\ud800\ufffe <![CDATA[ ]]> & \"'", hint=secret)
-    text = junit_of(PushReport.of(f'"{secret}<', (pushed(error=error),), (), error))
+    text = junit_of(PushReport.of(f'"{secret}<', UnitResult((pushed(error=error),), error=error)))
     assert secret not in text
     root = ElementTree.fromstring(text.encode())
     assert "<![CDATA[ ]]> & \"'" in (root.findtext("*/testcase/failure") or "")

@@ -145,11 +145,12 @@ def test_every_value_has_a_name_that_says_what_it_is() -> None:
 
 def test_numbers_that_are_no_plain_ones_are_left_to_typer() -> None:
     timeout = next(one for one in TAKES[("push",)] if one.name == "timeout")
-    assert [timeout.value(word) for word in ("5", "0.5", "-5", "nan", "inf", "1e9", "", "5s")] == [
+    assert [timeout.value(word) for word in ("5", "0.5", "-5", "nan", "inf", "1e9", "", "5d")] == [
         5.0,
         0.5,
         *[None] * 6,
     ]
+    assert [timeout.value(word) for word in ("90s", "2m", "1.5h", "500ms")] == [90, 120, 5400, 0.5]
     assert isinstance(timeout, Parameter)
     assert math.isfinite(timeout.value("5"))
     report = next(one for one in TAKES[("push",)] if one.name == "report")

@@ -58,6 +58,7 @@ def test_every_code_is_given_by_a_class_or_by_name() -> None:
     assert set(CODES) - {kind.code for kind in every_class()} - OF_THE_COMMAND_LINE == {
         *("OCP-NET-NAME", "OCP-NET-CONNECT", "OCP-NET-PROXY"),
         *("OCP-TLS-UNKNOWN-CA", "OCP-TLS-CERTIFICATE", "OCP-TLS-NONE"),
+        "OCP-MOVED",
     }
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
+from oci_push.errors import Cancelled
 from oci_push.protocol.call import BytesBody
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.context import Context
@@ -81,3 +86,57 @@ def test_no_bound_costs_no_wait_and_cuts_nothing() -> None:
     clock = FakeClock()
     blocks = list(Bandwidth().paced(BytesBody(b"x" * 5000), Context(clock)))
     assert ([len(block) for block in blocks], clock.waits) == ([5000], [])
+
+
+def test_a_small_request_goes_past_large_ones_that_hold_every_place() -> None:
+    limiter, context = ConcurrencyLimiter(2, spare=1), Context(FakeClock())
+    with _held(limiter, 2), limiter.inside(context, small=True):
+        assert limiter.busy == 3
+
+
+def test_a_large_one_gets_no_spare_place_and_a_small_one_only_while_nothing_was_cut() -> None:
+    limiter = ConcurrencyLimiter(2, spare=1)
+    with _held(limiter, 2):
+        assert not _is_let_in(limiter, small=False)
+        assert _is_let_in(limiter, small=True)
+        limiter.slow_down(10.0)
+        assert not _is_let_in(limiter, small=True)
+
+
+def test_without_spare_places_the_limit_is_the_limit() -> None:
+    limiter = ConcurrencyLimiter(1)
+    with _held(limiter, 1):
+        assert not _is_let_in(limiter, small=True)
+
+
+@contextmanager
+def _held(limiter: ConcurrencyLimiter, count: int) -> Iterator[None]:
+    """Hold places from threads of their own, as each has one at most."""
+    ended, inside = threading.Event(), threading.Barrier(count + 1)
+
+    def hold() -> None:
+        with limiter.inside(Context(FakeClock())):
+            inside.wait()
+            ended.wait()
+
+    threads = [threading.Thread(target=hold) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    inside.wait()
+    try:
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def _is_let_in(limiter: ConcurrencyLimiter, *, small: bool) -> bool:
+    """Ask with a context that has been cancelled: who must wait is told so, and who need not is in."""
+    context = Context(FakeClock())
+    context.cancel()
+    try:
+        with limiter.inside(context, small=small):
+            return True
+    except Cancelled:
+        return False

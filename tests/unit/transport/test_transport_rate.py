@@ -29,3 +29,13 @@ def test_a_pause_gives_the_burst_back() -> None:
 
 def test_less_than_one_a_second_is_spaced_out() -> None:
     assert _moments(Rate(0.5), FakeClock(), 3) == [0.0, 2.0, 4.0]
+
+
+def test_who_cleans_up_takes_a_turn_and_does_not_wait_for_it() -> None:
+    clock = FakeClock()
+    rate, context = Rate(1), Context(clock)
+    rate.wait(context)
+    rate.wait(context, urgent=True)
+    assert clock.waits == []
+    rate.wait(context)
+    assert clock.waits == [2.0]
