@@ -108,8 +108,8 @@ class Pusher:
         self.context = context
         self._options = options
         self._emit = emit
-        run_command = command_runner(env, context.clock)
         self._around = Surroundings(env, home, this_environment.uid, this_environment.stdin)
+        run_command = command_runner(env, context.clock)
         self._logins = AuthFiles.discover(env, home=home, uid=this_environment.uid, run_command=run_command, emit=emit)
         folder = memory_folder(env, home) if options.remember else None
         self._memory: Cache = NoCache()

@@ -25,7 +25,6 @@ _USUAL_NAME = re.compile(r"([a-z0-9_-]+\.)*[a-z][a-z0-9_-]*")
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _MOST_SHOWN = 200
 _HINT = "does the registry give its own address right? see its setting for the external URL"
-_STAYS = "what is sent there is secret and for that place alone: does a proxy want a login, or is the address wrong?"
 _IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
@@ -106,13 +105,14 @@ def join(base: str, location: str) -> str:
         raise ProtocolViolationError(f"{bare(base)}: redirects to {shown(location)}, which is no URL") from problem
 
 
-def check_hop(start: Origin, url: str, subject: str, *, stays: bool = False) -> Origin:
-    """Allow a step from a registry's origin to `url` by its scheme, or raise; gives the new origin.
-
-    No step is allowed to what `stays`.
-    """
-    if stays:
-        raise ProtocolViolationError(f"{subject}: redirects to {shown(url)}; refused", hint=_STAYS)
+def check_hop(start: Origin, url: str, subject: str, *, is_allowed: bool = True) -> Origin:
+    """Allow a step from a registry's origin to `url` by its scheme, or raise; gives the new origin."""
+    if not is_allowed:
+        raise ProtocolViolationError(
+            f"{subject}: redirects to {shown(url)}; refused",
+            hint="what is sent there is secret and for that place alone:"
+            " does a proxy want a login, or is the address wrong?",
+        )
     target = origin(url, subject)
     if start[0] == "https" and target[0] == "http":
         raise ProtocolViolationError(

@@ -60,7 +60,7 @@ _FAR_S = 0.002
 class Session:
     """Talk to one registry as one login; used by many threads at once. Close it when done.
 
-    `limiter` and `rate` are those of the host, `bandwidth` that of the run, if shared; `is_public` is the dialer's.
+    `limiter` and `rate` are those of the host, `bandwidth` is the run's. `is_public`: at public addresses only.
     """
 
     def __init__(
@@ -113,9 +113,8 @@ class Session:
         try:
             if self._is_proxied:
                 return Probe()
-            settings = self._settings
-            pinned = settings.pinned.get(self._origin[1:], ())
-            return look(self.endpoint, self._origin, settings.env, context.remaining(settings.connect_s), pinned)
+            seconds, pinned = context.remaining(self._settings.connect_s), self._settings.pinned
+            return look(self.endpoint, self._origin, self._settings.env, seconds, pinned.get(self._origin[1:], ()))
         except (OSError, UnicodeError) as problem:
             trouble = trouble_of(problem, Kind.CONNECT)
             trouble.url = self._base
@@ -288,7 +287,8 @@ class Session:
             if response.status not in _REDIRECTS or location is None:
                 return response
             response.close()
-            target = check_hop(self._origin, url := join(url, location), what, stays=not call.redirects)
+            url = join(url, location)
+            target = check_hop(self._origin, url, what, is_allowed=call.redirects)
             if response.status == 303:
                 method = "GET"
         raise ProtocolViolationError(f"{what}: more than {_MAX_HOPS} redirects", method=method)
