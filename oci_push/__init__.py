@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from oci_push.errors import RegistryError as RegistryError
     from oci_push.errors import SourceError as SourceError
     from oci_push.errors import UnavailableError as UnavailableError
+    from oci_push.errors import UntrustedError as UntrustedError
     from oci_push.errors import UploadRejectedError as UploadRejectedError
     from oci_push.events import Event as Event
     from oci_push.forms import ErrorForm as ErrorForm
@@ -65,6 +66,9 @@ if TYPE_CHECKING:
     from oci_push.model.platform import Platform as Platform
     from oci_push.model.reference import Reference as Reference
     from oci_push.model.reference import Repository as Repository
+    from oci_push.model.trust import Requirement as Requirement
+    from oci_push.model.trust import SignRule as SignRule
+    from oci_push.model.trust import TrustedKey as TrustedKey
     from oci_push.providers.ecr.identity import AwsIdentity as AwsIdentity
     from oci_push.providers.ecr.identity import EcrCreation as EcrCreation
     from oci_push.runner.image_plan import ImagePlan as ImagePlan
@@ -101,7 +105,7 @@ _HOMES = {
     "oci_push.errors": (
         "Cancelled ConfigError ContentMismatchError CredentialsError DeadlineError DeniedError Diagnostic"
         " ImmutableTagError IncompleteError NetworkError NotFoundError OciPushError ProtocolViolationError"
-        " RateLimitedError RegistryError SourceError UnavailableError UploadRejectedError"
+        " RateLimitedError RegistryError SourceError UnavailableError UntrustedError UploadRejectedError"
     ),
     "oci_push.events": "Event",
     "oci_push.forms": "ErrorForm decode encode",
@@ -113,6 +117,7 @@ _HOMES = {
     "oci_push.model.outcomes": "BlobOutcome ManifestOutcome ReplicaOutcome Status TagOutcome",
     "oci_push.model.platform": "Platform",
     "oci_push.model.reference": "Reference Repository",
+    "oci_push.model.trust": "Requirement SignRule TrustedKey",
     "oci_push.providers.ecr.identity": "AwsIdentity EcrCreation",
     "oci_push.runner.image_plan": (
         "ImagePlan PlannedAmount PlannedAmounts PlannedAttachment PlannedBlob PlannedTag PlannedTarget PlannedWay"

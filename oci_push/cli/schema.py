@@ -27,11 +27,14 @@ from oci_push.engine.listing import RepositoryList, TagList
 from oci_push.engine.mirroring import MirrorPlan, MirrorReport
 from oci_push.engine.pulling import Pull
 from oci_push.engine.referring import ReferrersTree
+from oci_push.engine.signing_there import Signing
+from oci_push.engine.trust import Verification
 from oci_push.forms import schema as schema_of
 from oci_push.language.config_schema import config_schema
 from oci_push.language.language_schema import language_schema
 from oci_push.language.mirror import mirror_schema
 from oci_push.language.replication import replication_schema
+from oci_push.language.trust_rules import policy_schema
 from oci_push.runner.report import events_schema, plan_schema, report_schema
 from oci_push.runtime.context import Context
 
@@ -42,6 +45,9 @@ LOOKS: Mapping[str, type[Struct]] = {
     "diff": Diff,
     "check": Checkup,
     "attach": Attaching,
+    "sign": Signing,
+    "attest": Signing,
+    "verify": Verification,
     "referrers": ReferrersTree,
     "artifact-push": ArtifactPush,
     "artifact-pull": Fetching,
@@ -72,6 +78,7 @@ FORMS: Mapping[str, Callable[[], dict[str, object]]] = MappingProxyType(
         "config": config_schema,
         "replication": replication_schema,
         "mirror": mirror_schema,
+        "policy": policy_schema,
         "report": report_schema,
         "plan": plan_schema,
         "events": events_schema,

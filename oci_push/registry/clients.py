@@ -60,7 +60,7 @@ class RegistryClients:
     ) -> None:
         self._context = context
         self._settings = settings
-        self._random = random
+        self.random = random
         self._emit = emit
         cache = cache or NoCache()
         self._shared = ClientSettings(settings.call_retry, blob_retry, random, emit, cache, upload_store)
@@ -145,7 +145,7 @@ class RegistryClients:
             provider.api_host(endpoint.host),
             self._context,
             self._settings,
-            self._random,
+            self.random,
             self._emit,
             credentials,
             provider.hints,
@@ -161,7 +161,7 @@ class RegistryClients:
             self._context.clock,
             partial(self._fetch, endpoint),
             retry=self._settings.call_retry,
-            random=self._random,
+            random=self.random,
             emit=self._emit,
         )
 
@@ -176,7 +176,7 @@ class RegistryClients:
         return self._outside.get(outside, lambda: self._open_outside(outside)).fetch(context, call)
 
     def _open_outside(self, outside: RegistryEndpoint) -> Session:
-        return Session(outside, outside.host, self._context, self._settings, self._random, self._emit)
+        return Session(outside, outside.host, self._context, self._settings, self.random, self._emit)
 
     def _capabilities(self, endpoint: RegistryEndpoint) -> LearntCapabilities:
         """Return what is known of a registry; what is learnt is shared by all of its repositories."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import images
 from program import program
+from signingkeys import pair
 
 from oci_push.sandbox.server import RehearsalRegistry
 
@@ -42,6 +43,7 @@ class PageFolder:
         archive = images.docker_archive(("layer.tar", layer), config=images.config_of(layer), paths=["layer.tar"])
         (folder / "image.tar").write_bytes(archive)
         (folder / "pipeline.yml").write_text(PIPELINE)
+        pair(folder, "signing")
         described = "".join(
             f"  - {{name: {host!r}, domain: {host!r}, address: {registry.address!r}, plain_http: true}}\n"
             for host in HOSTS

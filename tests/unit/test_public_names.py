@@ -19,9 +19,10 @@ ConfigError ContentMismatchError Credential CredentialsError DeadlineError Denie
 ErrorForm Event ImagePlan ImmutableTagError IncompleteError ManifestOutcome NetworkError NotFoundError OciPushError
 Options PipelinePlan PipelineReport PlannedAmount PlannedAmounts PlannedAttachment PlannedBlob PlannedStepForm
 PlannedTag PlannedTarget PlannedWay Platform ProtocolViolationError PushOptions PushReport RateLimitedError Reference
-RegistryEndpoint RegistryError ReplicaForm ReplicaOutcome ReplicationReport Repository RetryPolicy Secret SourceError
-SourceSettings Status StepForm TagForm TagOutcome TargetForm TlsConfig TotalsForm TransportSettings UnavailableError
-UploadRejectedError decode encode plan plan_pipeline push replicate run_pipeline
+RegistryEndpoint RegistryError ReplicaForm ReplicaOutcome ReplicationReport Repository Requirement RetryPolicy Secret
+SignRule SourceError SourceSettings Status StepForm TagForm TagOutcome TargetForm TlsConfig TotalsForm TransportSettings
+TrustedKey UnavailableError UntrustedError UploadRejectedError decode encode plan plan_pipeline push replicate
+run_pipeline
 """
 NAMES = frozenset(_TEXT.split())
 
