@@ -18,8 +18,8 @@ TYPE_CHECKING = False  # what type checkers take for true; `typing` costs time, 
 if TYPE_CHECKING:
     from oci_push import aio as aio
     from oci_push import events as events
-    from oci_push.engine.attachment import AttachedForm as AttachedForm
-    from oci_push.engine.attachment import Attachment as Attachment
+    from oci_push.engine.artifacts.attachment import AttachedForm as AttachedForm
+    from oci_push.engine.artifacts.attachment import Attachment as Attachment
     from oci_push.engine.push import PushOptions as PushOptions
     from oci_push.engine.pusher import Options as Options
     from oci_push.errors import Cancelled as Cancelled
@@ -99,7 +99,7 @@ __version__ = "0.2.0"
 
 _MODULES = ("aio", "events")
 _HOMES = {
-    "oci_push.engine.attachment": "AttachedForm Attachment",
+    "oci_push.engine.artifacts.attachment": "AttachedForm Attachment",
     "oci_push.engine.push": "PushOptions",
     "oci_push.engine.pusher": "Options",
     "oci_push.errors": (

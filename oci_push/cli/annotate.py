@@ -6,11 +6,12 @@ from typing import Annotated
 
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
+from oci_push.cli.conversion import read_platform
 from oci_push.cli.edits import NewTag, listener, pairs, show_edit, tags_of
 from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson
 from oci_push.cli.words import SOURCE, Argument, Option
-from oci_push.engine.editing import annotations_of, edit
+from oci_push.engine.editing.image import annotations_of, edit
 from oci_push.errors import ConfigError
 from oci_push.runtime.context import Context
 
@@ -39,7 +40,7 @@ def annotate(
         named = looking.reference(reference)
         tags = tags_of(named, tag)
         wanted = pairs(changes, "annotation")
-        only = looking.platform(platform)
+        only = read_platform(platform)
         if images and only is not None:
             raise ConfigError("--images and --platform cannot both be", hint="leave out one of them")
         with (

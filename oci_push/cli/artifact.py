@@ -8,13 +8,14 @@ from typing import Annotated
 from oci_push.api import parse_destinations, this_environment
 from oci_push.cli import files, looking
 from oci_push.cli.command import run_command, show_error, takes
-from oci_push.cli.looking import Access, OnePlatform, SendingAccess
+from oci_push.cli.conversion import OnePlatform, read_platform
+from oci_push.cli.looking import Access, TransferAccess
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form, tell
 from oci_push.cli.wording import counted, size
 from oci_push.cli.words import OUTPUT, SAFETY, SOURCE, TARGET, Argument, Option
-from oci_push.engine.artifacts import ArtifactPush, push_made
-from oci_push.engine.tree import top
+from oci_push.engine.artifacts.push import ArtifactPush, push_made
+from oci_push.engine.looking.tree import top
 from oci_push.errors import ConfigError
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.platform import Platform
@@ -24,7 +25,7 @@ from oci_push.sources.artifact_files import FileSpec, content_of, read_layer, ti
 from oci_push.sources.files import SpoolSpace
 
 
-@takes(SendingAccess)
+@takes(TransferAccess)
 def artifact_push(
     words: Annotated[
         list[str],
@@ -47,7 +48,7 @@ def artifact_push(
     annotation_file: files.AnnotationFile = None,
     as_json: AsJson = False,
     *,
-    access: SendingAccess,
+    access: TransferAccess,
 ) -> None:
     """Push files and folders as one artifact, each under the name that it is given by.
 
@@ -63,7 +64,7 @@ def artifact_push(
                 f"{shown(last)!r} alone: files and a destination are wanted", hint="the destination is last"
             )
         destination = _destination(last, needs_tag=not subject)
-        wanted = looking.platform(platform)
+        wanted = read_platform(platform)
         if wanted is not None and not subject:
             raise ConfigError("--platform has no effect without --subject", hint="leave it out")
         about = _subject(subject, destination.repository) if subject else None
@@ -124,9 +125,9 @@ def artifact_pull(
     """
 
     def work(context: Context) -> int:
-        from oci_push.engine.fetching import Wish, fetch
+        from oci_push.engine.artifacts.fetch import Wish, fetch
 
-        wanted = looking.platform(platform)
+        wanted = read_platform(platform)
         wish = Wish(media_type or (), not no_unpack, overwrite)
         with looking.looking(context, access, sources=[source]) as look, look.image(source) as (image, _):
             reading = look.pusher.reading

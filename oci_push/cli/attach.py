@@ -7,14 +7,15 @@ from typing import Annotated
 from oci_push.api import this_environment
 from oci_push.cli import files, looking
 from oci_push.cli.command import run_command, show_error, takes
-from oci_push.cli.looking import OnePlatform, SendingAccess
+from oci_push.cli.conversion import OnePlatform, read_platform
+from oci_push.cli.looking import TransferAccess
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.words import Argument
-from oci_push.engine.artifacts import Attaching, attach_all
-from oci_push.engine.attaching import read_attachments
-from oci_push.engine.attachment import AttachedForm, Attachment
-from oci_push.engine.tree import top
+from oci_push.engine.artifacts.attach import read_attachments
+from oci_push.engine.artifacts.attachment import AttachedForm, Attachment
+from oci_push.engine.artifacts.push import Attaching, attach_all
+from oci_push.engine.looking.tree import top
 from oci_push.errors import exit_code
 from oci_push.forms import VERSION
 from oci_push.model.outcomes import ManifestOutcome
@@ -23,7 +24,7 @@ from oci_push.sources.artifact_files import FileSpec
 from oci_push.sources.files import SpoolSpace
 
 
-@takes(SendingAccess)
+@takes(TransferAccess)
 def attach(
     reference: Annotated[str, Argument(metavar="REF", help="HOST[:PORT]/REPO[:TAG|@DIGEST]")],
     file: Annotated[list[str], Argument(metavar="FILE[:TYPE]...", help="What is attached, each an artifact.")],
@@ -33,7 +34,7 @@ def attach(
     platform: OnePlatform = "",
     as_json: AsJson = False,
     *,
-    access: SendingAccess,
+    access: TransferAccess,
 ) -> None:
     """Attach files to an image: SBOMs, attestations, signatures, findings, or anything with --type.
 
@@ -44,7 +45,7 @@ def attach(
     def work(context: Context) -> int:
         env = this_environment().env
         named = looking.reference(reference)
-        wanted = looking.platform(platform)
+        wanted = read_platform(platform)
         said = files.read_annotations(annotation, annotation_file)
         specs = [FileSpec.parse(text) for text in file]
         said.check(one.path for one in specs)

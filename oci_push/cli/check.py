@@ -6,13 +6,14 @@ from typing import Annotated
 
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.looking import Access, OnePlatform
+from oci_push.cli.conversion import OnePlatform, read_platform
+from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_form, tell
 from oci_push.cli.wording import counted, size
 from oci_push.cli.words import SPEED, Argument, Option
-from oci_push.engine.checkup import Checkup
-from oci_push.engine.checkup import check as check_image
+from oci_push.engine.looking.check import Checkup
+from oci_push.engine.looking.check import check as check_image
 from oci_push.errors import RegistryError, SourceError
 from oci_push.runtime.context import Context
 from oci_push.sources.table import GRAMMAR
@@ -37,7 +38,7 @@ def check(
     """
 
     def work(context: Context) -> int:
-        wanted = looking.platform(platform)
+        wanted = read_platform(platform)
         with looking.looking(context, access, sources=[source]) as look, look.image(source) as (image, client):
             found = check_image(context, image, client, platform=wanted, is_read=not head)
         if as_json:

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from oci_push.cli.options import Common, Delivery, split_regions
 from oci_push.cli.words import SOURCE, TARGET, Option
-from oci_push.engine.copying_items import CopyItem
-from oci_push.engine.copying_selection import GLOB, Selection
+from oci_push.engine.copying.items import CopyItem
+from oci_push.engine.copying.selection import GLOB, Selection
 from oci_push.engine.unit import UnitTarget
 from oci_push.errors import ConfigError
 from oci_push.model.endpoint import RegistryEndpoint

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.cli.options import Common
 from oci_push.cli.words import SOURCE, Option
@@ -17,16 +19,46 @@ _ALGORITHMS = ("gzip", "zstd", "none")
 _ANNOTATION = r"(?:(?P<on>manifest|index|manifest-descriptor)(?:\[(?P<platform>[^]]*)\])?:)?(?P<key>[^:\s]+)"
 
 
-class Conversion(Struct, frozen=True):
-    """What `push` and `copy` change of an image; without any of it the image goes out byte for byte."""
+OnePlatform = Annotated[
+    str, Option("Only this image of an index.", name="--platform", metavar="OS/ARCH[/VARIANT]", under=SOURCE)
+]
+
+
+class Platforms(Struct, frozen=True):
+    """Which images of an index are wanted."""
 
     platform: Annotated[
         list[str] | None,
         Option("Only this image of an index; of several a new index.", metavar="OS/ARCH[/VARIANT],…", under=SOURCE),
     ] = None
-    sparse: Annotated[
-        bool, Option("Keep the index as it is, and send only what --platform names of it.", under=SOURCE)
-    ] = False
+    sparse: Annotated[bool, Option("Keep the index as it is, with only what --platform names of it.", under=SOURCE)] = (
+        False
+    )
+
+    def check(self) -> None:
+        """Refuse values that mean nothing, and an option that needs another."""
+        self.platforms()
+        if self.sparse and not self.platform:
+            raise ConfigError("--sparse needs --platform: it says what of the index is wanted", hint="give both")
+
+    def platforms(self) -> tuple[Platform, ...]:
+        """Return what ``--platform`` names, each once; raises `ConfigError`."""
+        return read_platforms(self.platform)
+
+    def only(self) -> Platform | None:
+        """Return the one image that is wanted alone; ``None`` for all, or for an index of several."""
+        found = self.platforms()
+        return found[0] if len(found) == 1 and not self.sparse else None
+
+    def selected(self) -> Changes:
+        """Return what is changed of an index where several of its images are wanted."""
+        found = () if self.only() else self.platforms()
+        return Changes(found, self.sparse) if found else NOTHING
+
+
+class Conversion(Platforms, frozen=True):
+    """What `push` and `copy` change of an image; without any of it the image goes out byte for byte."""
+
     recompress: Annotated[
         str, Option("Compress all layers like this: gzip, zstd or none.", metavar="HOW[:LEVEL]", under=SOURCE)
     ] = ""
@@ -44,25 +76,10 @@ class Conversion(Struct, frozen=True):
 
     def check(self) -> None:
         """Refuse values that mean nothing, and options that need another."""
-        self.platforms()
+        Platforms.check(self)
         self._compression()
         self._annotations()
         self._epoch()
-        if self.sparse and not self.platform:
-            raise ConfigError("--sparse needs --platform: it says what of the index is sent", hint="give both")
-
-    def platforms(self) -> tuple[Platform, ...]:
-        """Return what ``--platform`` names, each once; raises `ConfigError`."""
-        try:
-            texts = [part for text in self.platform or () for part in text.split(",")]
-            return tuple(dict.fromkeys(map(Platform.parse, texts)))
-        except ValueError as problem:
-            raise ConfigError(f"--platform: {problem}", hint="such as linux/amd64") from problem
-
-    def only(self) -> Platform | None:
-        """Return the one image that is wanted alone; ``None`` for all, or for an index of several."""
-        found = self.platforms()
-        return found[0] if len(found) == 1 and not self.sparse else None
 
     def changes(self, common: Common) -> Changes:
         """Return what is changed; raises `ConfigError` where `common` asks for something that takes its effect."""
@@ -90,8 +107,14 @@ class Conversion(Struct, frozen=True):
                 "--sparse keeps the index as it is, and nothing in it can be changed",
                 hint="leave out --sparse: then a new index of these platforms is made",
             )
-        found = () if self.only() else self.platforms()
-        made = Changes(found, self.sparse, form, recompress, level, annotations, self._epoch())
+        made = replace(
+            self.selected(),
+            format=form,
+            recompress=recompress,
+            level=level,
+            annotations=annotations,
+            epoch=self._epoch(),
+        )
         return made if made != NOTHING else NOTHING
 
     def _compression(self) -> tuple[str, int]:
@@ -123,6 +146,20 @@ class Conversion(Struct, frozen=True):
                 hint="give seconds since 1970, as in $SOURCE_DATE_EPOCH or by: git log -1 --format=%ct",
             )
         return int(text)
+
+
+def read_platform(text: str) -> Platform | None:
+    """Read ``--platform`` of one image, ``None`` where it is not given; raises `ConfigError`."""
+    try:
+        return Platform.parse(text) if text else None
+    except ValueError as problem:
+        raise ConfigError(f"--platform: {problem}", hint="such as linux/amd64") from problem
+
+
+def read_platforms(texts: Sequence[str] | None) -> tuple[Platform, ...]:
+    """Read ``--platform`` of several, each with commas, each once; raises `ConfigError`."""
+    found = (read_platform(part) for text in texts or () for part in text.split(","))
+    return tuple(dict.fromkeys(one for one in found if one is not None))
 
 
 def annotation(text: str) -> AnnotationChange:

@@ -11,22 +11,25 @@ from oci_push.api import this_environment
 from oci_push.cli.choosing import Choice, Source, endpoints_of, given, item_of, moment, read_source, read_words
 from oci_push.cli.command import run_command, takes
 from oci_push.cli.conversion import Conversion
-from oci_push.cli.copied import show, write
+from oci_push.cli.copy_results import show, show_errors, summary_of, write
 from oci_push.cli.options import Common, Delivery, split_regions
-from oci_push.cli.output import is_terminal, terminal_size
+from oci_push.cli.output import say_form
 from oci_push.cli.reporting import Reporting
 from oci_push.cli.words import SAFETY, Argument, Option
-from oci_push.engine.copying import copy
-from oci_push.engine.copying_items import AT_ONCE, CopyItem, CopyOptions
-from oci_push.engine.copying_lists import TagLists
-from oci_push.engine.copying_report import CopyReport
-from oci_push.engine.copying_selection import select, select_names
+from oci_push.engine.copying.copy import copy
+from oci_push.engine.copying.items import AT_ONCE, CopyItem, CopyOptions
+from oci_push.engine.copying.report import CopyReport
+from oci_push.engine.copying.selection import select, select_names
+from oci_push.engine.copying.tag_lists import TagLists
 from oci_push.engine.pusher import Pusher
-from oci_push.engine.saving_place import FORMS, Place
+from oci_push.engine.saving.place import FORMS, Place
 from oci_push.engine.unit import UnitTarget
 from oci_push.errors import ConfigError, exit_code
+from oci_push.model.outcomes import CopyOutcome
 from oci_push.model.reference import Destination
 from oci_push.runtime.context import Context
+
+_KEPT_IN = "--json and --report FILE have"
 
 
 @takes(Choice, Conversion, Common, Delivery, Reporting)
@@ -92,15 +95,26 @@ def copy_command(
             items = _items(context, pusher, lists, sources, targets, choice, conversion, common)
             if plan:
                 from oci_push.cli.copy_planned import show_copy_plan
-                from oci_push.engine.copying_forecast import forecast
+                from oci_push.engine.copying.forecast import forecast
+                from oci_push.runner.copy_plan import CopyPlan
+                from oci_push.runner.report import write_report
 
                 found = forecast(context, pusher, items, follower.emit, options, lists=lists)
-                columns = terminal_size().columns if is_terminal(env) else None
-                return show_copy_plan(found, common.report, columns, as_json=delivery.as_json)
+                planned = CopyPlan.of(found)
+                show_copy_plan(found, planned, env, as_json=delivery.as_json)
+                show_errors(found.copied, kept_in=_KEPT_IN)
+                if common.report:
+                    write_report(common.report, planned)
+                return planned.exit_code
             copied = copy(context, pusher, items, follower.emit, options, lists=lists)
         seconds = context.clock.monotonic() - began
         form = CopyReport.of(copied, seconds, with_referrers=options.referrers, cost=context.costs.total())
-        show(copied, seconds, is_quiet=common.quiet, as_json=form if delivery.as_json else None)
+        if delivery.as_json:
+            say_form(form)
+        else:
+            there = (CopyOutcome.COPIED, CopyOutcome.UNCHANGED)
+            show(copied, summary_of(copied, seconds), outcomes=there, is_quiet=common.quiet)
+        show_errors(copied, kept_in=_KEPT_IN)
         write(copied, form, common, reporting)
         return exit_code(copied.errors)
 

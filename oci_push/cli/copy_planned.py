@@ -1,49 +1,36 @@
-"""What ``copy --plan`` prints: a line for each image in each repository, and the sums; of very many, the sums alone."""
+"""What ``--plan`` of `copy` and `mirror` prints: a line for each image in each repository, and the sums.
+
+Of very many, the sums alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
-from oci_push.cli.command import show_error
-from oci_push.cli.output import say, say_form, table
+from oci_push.cli.copy_results import SAID
+from oci_push.cli.output import is_terminal, say, say_form, table, terminal_size
 from oci_push.cli.planned import amount_lines
 from oci_push.cli.progress import MOST_TOLD
 from oci_push.cli.wording import counted, familiar, size
-from oci_push.engine.copying_forecast import CopyForecast
+from oci_push.engine.copying.forecast import CopyForecast
 from oci_push.engine.forecast import TargetForecast
-from oci_push.errors import exit_code
 from oci_push.model.outcomes import BlobWay, CopyOutcome, TagMove
-from oci_push.runner.copy_plan import CopyPlan
+from oci_push.runner.copy_plan import CopyPlan, MirrorPlan
 from oci_push.runner.image_plan import PlannedAmounts
 
 _HEADS = ("tags", "change", "there", "mount", "send")
 _MOST_TAGS = 3
-_SAID = {
-    CopyOutcome.COPIED: "to set",
-    CopyOutcome.UNCHANGED: "unchanged",
-    CopyOutcome.THERE: "there and not asked for",
-    CopyOutcome.OLDER: "left out as older",
-    CopyOutcome.FAILED: "failed",
-    CopyOutcome.NOT_REACHED: "not reached",
-}
+_SAID = {**SAID, CopyOutcome.COPIED: "to set"}
 
 
-def show_copy_plan(found: CopyForecast, report: Path | None, columns: int | None, *, as_json: bool) -> int:
-    """Print what a copy would do, and write it as the report; return the exit code."""
+def show_copy_plan(found: CopyForecast, form: CopyPlan | MirrorPlan, env: Mapping[str, str], *, as_json: bool) -> None:
+    """Print what copies would do, for people or as its published `form`."""
     if as_json:
-        say_form(CopyPlan.of(found))
+        say_form(form)
     else:
+        columns = terminal_size().columns if is_terminal(env) else None
         for line in lines_of(found, columns):
             say(line)
-    if report:
-        from oci_push.runner.report import write_report
-
-        write_report(report, CopyPlan.of(found))
-    for row in found.copied.rows:
-        if row.error is not None:
-            show_error(row.error, before=f"{row.name}: ")
-    return exit_code(found.copied.errors)
 
 
 def lines_of(found: CopyForecast, columns: int | None) -> Iterator[str]:

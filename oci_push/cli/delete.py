@@ -12,8 +12,8 @@ from oci_push.cli.looking import Access, Looker
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form, tell, warn
 from oci_push.cli.words import SAFETY, Argument, Option
-from oci_push.engine import change
-from oci_push.engine.change import Deleted, Deletion, Doomed, Pattern
+from oci_push.engine.editing import change
+from oci_push.engine.editing.change import Deleted, Deletion, Doomed, Pattern
 from oci_push.errors import ConfigError, OciPushError, exit_code
 from oci_push.forms import VERSION, ErrorForm
 from oci_push.model.reference import DOCKER_HUB, Repository, is_host, shown

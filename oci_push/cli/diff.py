@@ -7,13 +7,14 @@ from typing import Annotated
 
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.looking import Access, Looker, OnePlatform
+from oci_push.cli.conversion import OnePlatform, read_platform
+from oci_push.cli.looking import Access, Looker
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.wording import size
 from oci_push.cli.words import OUTPUT, Argument, Option
-from oci_push.engine.compare import Change, Diff, PlatformDiff, compare
-from oci_push.engine.inspect import Inspection, Layer, inspect
+from oci_push.engine.looking.compare import Change, Diff, PlatformDiff, compare
+from oci_push.engine.looking.inspect import Inspection, Layer, inspect
 from oci_push.errors import ConfigError
 from oci_push.model.platform import Platform
 from oci_push.runtime.context import Context
@@ -38,7 +39,7 @@ def diff(
     def work(context: Context) -> int:
         if left == right == "-":
             raise ConfigError("both images cannot be read from stdin")
-        wanted = looking.platform(platform)
+        wanted = read_platform(platform)
         with looking.looking(context, access, sources=[left, right]) as look:
             found = compare(_inspect(look, left, wanted), _inspect(look, right, wanted))
         if as_json:

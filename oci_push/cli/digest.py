@@ -6,12 +6,13 @@ from typing import Annotated
 
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, show_error, takes
-from oci_push.cli.looking import Access, OnePlatform
+from oci_push.cli.conversion import OnePlatform, read_platform
+from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_form
 from oci_push.cli.words import Argument
-from oci_push.engine.existence import Existence, Existing, NamedDigest, digest_of
-from oci_push.engine.tree import top
+from oci_push.engine.looking.existence import Existence, Existing, NamedDigest, digest_of
+from oci_push.engine.looking.tree import top
 from oci_push.errors import NotFoundError, OciPushError
 from oci_push.forms import VERSION, ErrorForm
 from oci_push.model.digest import Digest
@@ -33,7 +34,7 @@ def digest(
     """Print the digest of what a reference names; a registry is asked by HEAD alone, unless --platform is given."""
 
     def work(context: Context) -> int:
-        wanted = looking.platform(platform)
+        wanted = read_platform(platform)
         with looking.looking(context, access, sources=[source]) as look:
             if wanted is None and looking.repository_of(source) is not None:
                 named = looking.reference(source)

@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from oci_push.cli.command import show_error
-from oci_push.cli.looking import Access
-from oci_push.cli.options import Common
 from oci_push.cli.output import say, say_form, tell, warn
 from oci_push.cli.progress import LineRenderer
-from oci_push.cli.words import SPEED, TARGET, Option
-from oci_push.engine.change import Tagged
-from oci_push.engine.editing import ImageEdit
+from oci_push.cli.words import TARGET, Option
+from oci_push.engine.editing.change import Tagged
+from oci_push.engine.editing.image import ImageEdit
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, ImageChanged
 from oci_push.model.digest import Digest
@@ -29,19 +27,6 @@ NewTag = Annotated[
         under=TARGET,
     ),
 ]
-
-
-class Sending(Access, frozen=True):
-    """How registries are reached that images may be sent to, with the patience of a push."""
-
-    jobs: Annotated[
-        int, Option("Requests at once to one registry; 0: by distance.", short="-j", min=0, under=SPEED)
-    ] = 0
-    retries: Annotated[int, Option("How often a request or upload is repeated.", min=0, under=SPEED)] = 4
-
-    def settings(self) -> Common:
-        """Return all options that a push has, with these."""
-        return self.common()
 
 
 def listener(*, is_quiet: bool) -> Emit:

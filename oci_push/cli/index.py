@@ -12,16 +12,17 @@ from msgspec import Struct
 from oci_push.api import parse_destinations, this_environment
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.edits import NewTag, Sending, pairs, show_change, show_stored, tags_of
-from oci_push.cli.looking import Access, Looker
+from oci_push.cli.conversion import read_platforms
+from oci_push.cli.edits import NewTag, pairs, show_change, show_stored, tags_of
+from oci_push.cli.looking import Access, Looker, TransferAccess
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_bytes, say_form
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
-from oci_push.engine import index_store, indexing
-from oci_push.engine.index_draft import Draft, Entry, images, parse_platform
-from oci_push.engine.index_store import IndexChange, IndexChild
-from oci_push.engine.indexing import Given, Part
+from oci_push.engine.editing import index_children, index_store
+from oci_push.engine.editing.index_children import Given, Part
+from oci_push.engine.editing.index_draft import Draft, Entry, images
+from oci_push.engine.editing.index_store import IndexChange, IndexChild
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
 from oci_push.model.digest import Digest
@@ -44,7 +45,7 @@ _DryRun = Annotated[bool, Option("Print the index that would be, and write nothi
 _IMAGES = "Images and indexes, of a registry or any SOURCE; REF=OS/ARCH[/VARIANT] says what an image runs on."
 
 
-@takes(Sending)
+@takes(TransferAccess)
 def create(
     destination: Annotated[str, Argument(metavar="DEST", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
     references: Annotated[list[str], Argument(metavar="REF...", help=_IMAGES)],
@@ -64,7 +65,7 @@ def create(
     as_json: AsJson = False,
     quiet: Quiet = False,
     *,
-    access: Sending,
+    access: TransferAccess,
 ) -> None:
     """Make an index of images, and store it under tags.
 
@@ -86,7 +87,7 @@ def create(
             if subject:
                 about = index_store.subject(context, client, _subject(subject, target.repository))
             parts = run.take(platform, nested=nested)
-            draft = indexing.new(
+            draft = index_children.new(
                 [one.entry for one in parts],
                 docker=docker,
                 annotations=annotations,
@@ -102,7 +103,7 @@ def create(
     run_command(work, what="index create", timeout_s=access.timeout_s)
 
 
-@takes(Sending)
+@takes(TransferAccess)
 def add(
     reference: _Index,
     children: Annotated[list[str], Argument(metavar="CHILD...", help=_IMAGES)],
@@ -120,7 +121,7 @@ def add(
     as_json: AsJson = False,
     quiet: Quiet = False,
     *,
-    access: Sending,
+    access: TransferAccess,
 ) -> None:
     """Add images to an index of a registry, which gets another digest.
 
@@ -268,15 +269,15 @@ class _Work(Struct, frozen=True):
         """Return the children that were named."""
         if platforms and nested:
             raise ConfigError("--platform has no effect with --nested", hint="leave out one of them")
-        wanted = [parse_platform(part) for text in platforms or () for part in text.split(",")]
-        return indexing.take(self.look.context, self.given, self.listener(), platforms=wanted, nested=nested)
+        wanted = read_platforms(platforms)
+        return index_children.take(self.look.context, self.given, self.listener(), platforms=wanted, nested=nested)
 
     def bring(self, parts: Sequence[Part], after: Draft, before: Draft | None = None) -> Mapping[Digest, str]:
         """Bring what the index lists anew, and say of each child whether it was there or was sent."""
         listed = {one.digest for one in before.entries} if before is not None else frozenset()
         new = {one.digest for one in after.entries} - listed
         wanted = [one for one in parts if one.entry.digest in new]
-        brought = indexing.bring(self.look.context, self.look.pusher, self.client, wanted, self.listener)
+        brought = index_children.bring(self.look.context, self.look.pusher, self.client, wanted, self.listener)
         return {**{one.entry.digest: index_store.THERE for one in parts}, **brought}
 
 

@@ -6,12 +6,13 @@ from typing import Annotated
 
 from oci_push.cli import looking, tree
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.looking import Access, OnePlatform
+from oci_push.cli.conversion import OnePlatform, read_platform
+from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_bytes, say_form
 from oci_push.cli.words import OUTPUT, SOURCE, Argument, Option
-from oci_push.engine.inspect import inspect as inspect_image
-from oci_push.engine.tree import read_config, top
+from oci_push.engine.looking.inspect import inspect as inspect_image
+from oci_push.engine.looking.tree import read_config, top
 from oci_push.errors import ConfigError, SourceError
 from oci_push.runtime.context import Context
 from oci_push.sources.table import GRAMMAR
@@ -37,7 +38,7 @@ def inspect(
         given = [name for name, on in (("--json", as_json), ("--raw", raw), ("--image-config", image_config)) if on]
         if len(given) > 1:
             raise ConfigError(f"{given[0]} and {given[1]} do not go together", hint="give one of them")
-        wanted = looking.platform(platform)
+        wanted = read_platform(platform)
         with looking.looking(context, access, sources=[source]) as look, look.image(source) as (image, client):
             if raw or image_config:
                 root = image.manifest(context, top(context, image, wanted))

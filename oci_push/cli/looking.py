@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated
 
 from msgspec import Struct
 
@@ -12,21 +11,16 @@ from oci_push.api import this_environment
 from oci_push.cli import options
 from oci_push.cli.options import Common, Connection
 from oci_push.cli.progress import LineRenderer
-from oci_push.cli.words import SOURCE, SPEED, Option
 from oci_push.engine.pusher import Pusher
 from oci_push.errors import ConfigError
 from oci_push.events import Emit
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.platform import Platform
 from oci_push.model.reference import DOCKER_HUB, Destination, Reference, Repository, is_host, shown
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.sources.base import ImageReader
 from oci_push.sources.table import GRAMMAR
 
-OnePlatform = Annotated[
-    str, Option("Only this image of an index.", name="--platform", metavar="OS/ARCH[/VARIANT]", under=SOURCE)
-]
 _RETRIES = 2
 """Somebody waits for the answer: less patience than for a push, and enough for what passes at once."""
 
@@ -36,7 +30,7 @@ class Access(Connection, frozen=True):
 
     username: options.Username = ""
     password_stdin: options.PasswordStdin = False
-    timeout: Annotated[float, Option("Time for the whole command: 90, 90s, 2m; 0: no end.", min=0, under=SPEED)] = 0
+    timeout: options.Timeout = 0
 
     def settings(self) -> Common:
         """Return all options that a push has, with these."""
@@ -48,8 +42,11 @@ class Access(Connection, frozen=True):
         return self.timeout or None
 
 
-class SendingAccess(Access, frozen=True):
-    """The same for commands that send files, with the patience of a push."""
+class TransferAccess(Access, frozen=True):
+    """The same for commands that send or fetch blobs, with the patience of a push."""
+
+    jobs: options.Jobs = 0
+    retries: options.Retries = 4
 
     def settings(self) -> Common:
         """Return all options that a push has, with these."""
@@ -150,13 +147,3 @@ def repository(text: str) -> Repository:
             f"{shown(text)!r} names an image, and a repository is wanted", hint=f"write {found.repository}"
         )
     return found.repository
-
-
-def platform(text: str) -> Platform | None:
-    """Read ``--platform``; raises `ConfigError`."""
-    if not text:
-        return None
-    try:
-        return Platform.parse(text)
-    except ValueError as problem:
-        raise ConfigError(f"--platform: {problem}", hint="such as linux/amd64") from problem

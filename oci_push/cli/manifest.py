@@ -7,13 +7,14 @@ from typing import Annotated
 
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, show_error, takes
+from oci_push.cli.conversion import OnePlatform, read_platform
 from oci_push.cli.inputs import read_bytes
-from oci_push.cli.looking import Access, Looker, OnePlatform
+from oci_push.cli.looking import Access, Looker
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_bytes, say_form
 from oci_push.cli.words import OUTPUT, SOURCE, TARGET, Argument, Option
 from oci_push.engine import raw
-from oci_push.engine.tree import top
+from oci_push.engine.looking.tree import top
 from oci_push.errors import ConfigError, NotFoundError, OciPushError
 from oci_push.forms import VERSION
 from oci_push.model.reference import Reference
@@ -146,7 +147,7 @@ def head(
 
 
 def _read(look: Looker, named: Reference, platform: str, accept: str) -> RawManifest:
-    wanted = looking.platform(platform)
+    wanted = read_platform(platform)
     if wanted is None:
         return look.client(named.repository).read(look.context, named, accept)
     with look.image(f"docker://{named}") as (image, _):

@@ -13,20 +13,20 @@ from msgspec.structs import replace
 from oci_push.api import this_environment
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, show_error, takes
+from oci_push.cli.copy_results import show, show_errors, summary_of
 from oci_push.cli.inputs import read_bytes
-from oci_push.cli.looking import Access
-from oci_push.cli.options import AsJson, NoMemory, Quiet
-from oci_push.cli.output import say, say_form, tell, warn
+from oci_push.cli.looking import TransferAccess
+from oci_push.cli.options import AsJson, LimitRate, NoMemory, Quiet
+from oci_push.cli.output import say_form, warn
 from oci_push.cli.reporting import Reporting
-from oci_push.cli.wording import counted, duration, size
-from oci_push.cli.words import SAFETY, SOURCE, SPEED, TARGET, Argument, Option
+from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
 from oci_push.credentials.certificates import certificates_of
-from oci_push.engine.copying_items import AT_ONCE
-from oci_push.engine.copying_referrers import told
-from oci_push.engine.mirroring import FailedSource, Found, Mirrored, Mirroring, MirrorPlan, MirrorReport, PlannedTag
-from oci_push.errors import ConfigError, OciPushError, exit_code
+from oci_push.engine.copying.items import AT_ONCE
+from oci_push.engine.copying.mirror import Mirroring
+from oci_push.engine.copying.mirror_report import MirrorReport
+from oci_push.engine.copying.mirror_sources import MirrorFailure
+from oci_push.errors import ConfigError, exit_code
 from oci_push.events import Emit
-from oci_push.forms import VERSION
 from oci_push.language.mirror import load_mirror
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
 from oci_push.model.mirroring import MirrorAccess, MirrorFile
@@ -34,26 +34,13 @@ from oci_push.model.outcomes import CopyOutcome
 from oci_push.model.reference import Repository
 from oci_push.runtime.context import Context
 
-_SAID = {
-    CopyOutcome.COPIED: "copied",
-    CopyOutcome.UNCHANGED: "unchanged",
-    CopyOutcome.THERE: "there and not asked for",
-    CopyOutcome.OLDER: "left out as older",
-    CopyOutcome.FAILED: "failed",
-    CopyOutcome.NOT_REACHED: "not reached",
-}
+_KEPT_IN = "--json has"
 
 
-class MirrorAccessOptions(Access, frozen=True):
+class MirrorAccessOptions(TransferAccess, frozen=True):
     """How registries are reached, and how fast."""
 
-    jobs: Annotated[
-        int, Option("Images, and requests to one registry, at once; 0: by distance.", short="-j", min=0, under=SPEED)
-    ] = 0
-    retries: Annotated[int, Option("How often a request or upload is repeated.", min=0, under=SPEED)] = 4
-    limit_rate: Annotated[
-        str, Option("Bytes a second for the whole run: 500k, 10M, 1G.", metavar="RATE", under=SPEED)
-    ] = ""
+    limit_rate: LimitRate = ""
     no_memory: NoMemory = False
 
 
@@ -84,7 +71,8 @@ def mirror(
     """Copy many images as a file says: repositories, globs and tags, each to one or several places.
 
     All of it is one run: nothing is asked or sent twice, and a failure stops only what it is about. When to run is left
-    to cron. Logins that a file of others holds are used for the registries that they are for.
+    to cron. Logins that a file of others holds are used for the registries that they are for. --jobs is also how many
+    images go at once.
     """
 
     def work(context: Context) -> int:
@@ -106,12 +94,24 @@ def mirror(
             for note in found.notes:
                 warn(note)
             if is_plan:
-                return _show_plan(str(file), read, found, run, context, as_json=as_json)
+                from oci_push.cli.copy_planned import show_copy_plan
+                from oci_push.runner.copy_plan import MirrorPlan
+
+                forecast = run.forecast(context, found, emit)
+                form = MirrorPlan.of(str(file), read, forecast, found.failures)
+                show_copy_plan(forecast, form, env, as_json=as_json)
+                show_errors(forecast.copied, kept_in=_KEPT_IN)
+                _show_failures(found.failures)
+                return form.exit_code
             done = run.mirror(context, found, emit)
+        seconds = context.clock.monotonic() - started
         if as_json:
-            seconds = context.clock.monotonic() - started
             say_form(MirrorReport.of(str(file), read, done, seconds, context.costs.total()))
-        _show(done, context.clock.monotonic() - started, as_json=as_json, quiet=quiet)
+        else:
+            summary = summary_of(done.copied, seconds, len(done.failures))
+            show(done.copied, summary, outcomes=(CopyOutcome.COPIED,), is_quiet=quiet)
+        show_errors(done.copied, kept_in=_KEPT_IN)
+        _show_failures(done.failures)
         return exit_code(done.errors)
 
     run_command(work, what="mirror", timeout_s=access.timeout_s)
@@ -177,59 +177,7 @@ def _endpoint(
     return replace(endpoint, credential=one.credential, identity=None)
 
 
-def _show(done: Mirrored, seconds: float, *, as_json: bool, quiet: bool) -> None:
-    """Print what was copied, what failed, and how much it was."""
-    copied = done.copied
-    for row in copied.rows:
-        if row.outcome is CopyOutcome.COPIED and not as_json:
-            say(f"{row.name}@{row.digest}" if row.tag else row.name)
-    _show_errors([(row.name, row.error) for row in copied.rows if row.error is not None])
-    for error in copied.referrers.errors:
-        show_error(error)
-    for failure in done.failures:
-        show_error(failure.error, before=f"{failure.name}: ")
-    if quiet or as_json:
-        return
-    words = [f"{count} {_SAID[one]}" for one in CopyOutcome if (count := copied.count(one))]
-    if done.failures:
-        words.append(f"{counted(len(done.failures), 'source')} failed")
-    sent = sum(row.bytes_sent for row in copied.rows)
-    beside = f", with {told(copied.referrers)}" if copied.referrers.count else ""
-    said = ", ".join(words) or "nothing to do"
-    tell(f"{counted(len(copied.rows), 'tag')}: {said}; {size(sent)} sent in {duration(seconds)}{beside}")
-
-
-def _show_errors(failed: Sequence[tuple[str, OciPushError]]) -> None:
-    """Print errors, and one that many tags have once: a registry that is down is no news after the first."""
-    names: dict[str, list[str]] = {}
-    for name, error in failed:
-        names.setdefault(str(error), []).append(name)
-    for error in {str(error): error for _, error in failed}.values():
-        first, *others = names[str(error)]
-        more = f" and {counted(len(others), 'more tag')}" if others else ""
-        show_error(error, before=f"{first}{more}: ")
-
-
-def _name_of(one: PlannedTag) -> str:
-    """Return the name of a target."""
-    return f"{one.repository}:{one.tag}" if one.tag else f"{one.repository}@{one.digest}"
-
-
-def _show_plan(path: str, read: MirrorFile, found: Found, run: Mirroring, context: Context, *, as_json: bool) -> int:
-    """Print what would be copied."""
-    planned = run.look(context, found)
-    failures = tuple(map(FailedSource.of, found.failures))
-    if as_json:
-        say_form(MirrorPlan(VERSION, path, read.form, planned, failures, tuple(map(str, read.notes))))
-    for one in planned if not as_json else ():
-        say(f"{one.outcome:9}  {one.source.removeprefix('docker://')}  {_name_of(one)}")
-    failed = [(_name_of(one), one.error.error()) for one in planned if one.error is not None]
-    _show_errors(failed)
-    for failure in found.failures:
-        show_error(failure.error, before=f"{failure.name}: ")
-    count = sum(one.outcome in ("copy", "move") for one in planned)
-    if not as_json:
-        tell(f"{count} of {counted(len(planned), 'tag')} would be copied; nothing was written")
-    errors: list[OciPushError | None] = [error for _, error in failed]
-    errors += [None] * (len(planned) - len(failed))
-    return exit_code([*errors, *(one.error for one in found.failures)])
+def _show_failures(failures: Sequence[MirrorFailure]) -> None:
+    """Print why sources or targets failed before their images were known."""
+    for one in failures:
+        show_error(one.error, before=f"{one.name}: ")

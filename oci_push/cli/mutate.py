@@ -12,21 +12,23 @@ from typing import Annotated
 from oci_push.api import parse_destinations
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.edits import NewTag, Sending, listener, pairs, show_edit, tags_of
+from oci_push.cli.conversion import read_platform
+from oci_push.cli.edits import NewTag, listener, pairs, show_edit, tags_of
+from oci_push.cli.looking import TransferAccess
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.words import SOURCE, TARGET, Argument, Option
-from oci_push.engine.editing import edit, edit_elsewhere
+from oci_push.engine.editing.image import edit, edit_elsewhere
 from oci_push.errors import ConfigError
 from oci_push.model.changes import Changes, ConfigChanges
 from oci_push.runtime.context import Context
-from oci_push.sources.config_changes import said_time
+from oci_push.sources.rewriting.config import said_time
 
 _PORT = r"\d{1,5}(?:-\d{1,5})?(?:/(?:tcp|udp|sctp))?"
 _GONE = "-"
 """The word that takes a field away, since an empty one is most often a variable that was not set."""
 
 
-@takes(Sending)
+@takes(TransferAccess)
 def mutate(
     source: Annotated[str, Argument(metavar="REF|SOURCE", help="An image of a registry, or any SOURCE with a DEST.")],
     destination: Annotated[
@@ -64,7 +66,7 @@ def mutate(
     as_json: AsJson = False,
     quiet: Quiet = False,
     *,
-    access: Sending,
+    access: TransferAccess,
 ) -> None:
     """Change what the config of an image says, or of every image of an index, and tell the new digest.
 
@@ -83,7 +85,7 @@ def mutate(
             exposed={_port(name): is_there for name, is_there in _names("--expose", expose).items()},
             volumes=_names("--volume", volume),
             stop_signal=_text(stop_signal),
-            platform=looking.platform(platform),
+            platform=read_platform(platform),
         )
         if config == ConfigChanges(platform=config.platform):
             raise ConfigError("nothing is to be changed", hint="such as --label KEY=VALUE; see oci-push mutate --help")

@@ -59,9 +59,13 @@ Family = Annotated[
         under=TARGET,
     ),
 ]
+Jobs = Annotated[int, Option("Requests at once to one registry; 0: by distance.", short="-j", min=0, under=SPEED)]
+LimitRate = Annotated[str, Option("Bytes a second for the whole run: 500k, 10M, 1G.", metavar="RATE", under=SPEED)]
 NoMemory = Annotated[bool, Option("Neither use nor keep facts from earlier runs.", under=SPEED)]
 PasswordStdin = Annotated[bool, Option("Read the password from stdin.", under=LOGIN)]
 Quiet = Annotated[bool, Option("Print only results and errors.", short="-q", under=OUTPUT)]
+Retries = Annotated[int, Option("How often a request or upload is repeated.", min=0, under=SPEED)]
+Timeout = Annotated[float, Option("Time for the whole command: 90, 90s, 2m; 0: no end.", min=0, under=SPEED)]
 Username = Annotated[
     str, Option("Log in as this user, with --password-stdin.", short="-u", metavar="NAME", under=LOGIN)
 ]
@@ -156,10 +160,8 @@ class Common(Connection, frozen=True):
     mount: traffic.Mount = ""
     chunk_size: traffic.ChunkSize = ""
     no_memory: NoMemory = False
-    jobs: Annotated[
-        int, Option("Requests at once to one registry; 0: by distance.", short="-j", min=0, under=SPEED)
-    ] = 0
-    retries: Annotated[int, Option("How often a request or upload is repeated.", min=0, under=SPEED)] = 4
+    jobs: Jobs = 0
+    retries: Retries = 4
     foreign_layers: Annotated[bool, Option("Send layers marked as not to be distributed, too.", under=SOURCE)] = False
     verify: Annotated[bool, Option("Read back every tag, ask for every blob, send what is missing.", under=SAFETY)] = (
         False
@@ -167,9 +169,7 @@ class Common(Connection, frozen=True):
     all_or_nothing: Annotated[
         bool, Option("Move no tag unless all can; put back those that have moved.", under=SAFETY)
     ] = False
-    limit_rate: Annotated[
-        str, Option("Bytes a second for the whole run: 500k, 10M, 1G.", metavar="RATE", under=SPEED)
-    ] = ""
+    limit_rate: LimitRate = ""
     create_repository: Annotated[bool, Option("ECR: create repositories that are missing.", under=TARGET)] = False
     wait_replication: Annotated[
         bool,
@@ -188,7 +188,7 @@ class Common(Connection, frozen=True):
     export_format: Annotated[
         str, Option("By default told by the file and the CI.", choices=("dotenv", "github", "gitlab"), under=OUTPUT)
     ] = ""
-    timeout: Annotated[float, Option("Time for the whole command: 90, 90s, 2m; 0: no end.", min=0, under=SPEED)] = 0
+    timeout: Timeout = 0
     quiet: Quiet = False
 
     def check(self) -> None:

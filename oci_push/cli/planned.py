@@ -99,10 +99,10 @@ def _asked(plan: PushPlan, found: Sequence[TargetForecast], shown: Shown) -> Ite
         if one.error is not None:
             yield f"  failed   see below; {counted(len(work.target.tags), 'tag')} would be set"
         else:
-            yield from _target(one, shown)
+            yield from _target(plan, one, shown)
 
 
-def _target(one: TargetForecast, shown: Shown) -> Iterator[str]:
+def _target(plan: PushPlan, one: TargetForecast, shown: Shown) -> Iterator[str]:
     amounts = PlannedAmounts.of([one])
     if one.has_image:
         yield f"  image    there, all of it ({counted(amounts.there.blobs, 'blob')}, {size(amounts.there.bytes)})"
@@ -111,6 +111,8 @@ def _target(one: TargetForecast, shown: Shown) -> Iterator[str]:
     longest = max((len(tag.tag) for tag in one.tags), default=0)
     for number, tag in enumerate(one.tags):
         yield _tag("" if number else "tags", tag, longest, shown)
+    for artifact, is_there in zip(plan.attached, one.attached, strict=True):
+        yield f"  attach   {artifact.name}: {'there' if is_there else f'new, {size(artifact.size)}'}"
     yield f"  write    {_ALLOWED[one.may_push]}"
     if one.has_image:
         return

@@ -15,7 +15,7 @@ from oci_push.cli.output import is_terminal, say_form, terminal_size
 from oci_push.cli.reporting import Follower, Reporting
 from oci_push.cli.signed import Signing
 from oci_push.cli.words import SAFETY, TARGET, Argument, Option
-from oci_push.engine.attachment import Attachment
+from oci_push.engine.artifacts.attachment import Attachment
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform, plan_unit
 from oci_push.errors import ConfigError, exit_code

@@ -7,13 +7,14 @@ from typing import Annotated
 
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.looking import Access, OnePlatform
+from oci_push.cli.conversion import OnePlatform, read_platform
+from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.wording import size
 from oci_push.cli.words import SOURCE, Argument, Option
-from oci_push.engine.referring import ReferrersTree, Referring, referrers_tree
-from oci_push.engine.tree import top
+from oci_push.engine.looking.referrers import ReferrersTree, Referring, referrers_tree
+from oci_push.engine.looking.tree import top
 from oci_push.model.artifact import CREATED
 from oci_push.protocol.referrers import fallback_tag
 from oci_push.runtime.context import Context
@@ -40,7 +41,7 @@ def referrers(
 
     def work(context: Context) -> int:
         named = looking.reference(reference)
-        wanted = looking.platform(platform)
+        wanted = read_platform(platform)
         with looking.looking(context, access, repositories=[named.repository]) as look:
             client = look.client(named.repository)
             with look.pusher.open(f"docker://{named}", context) as image:

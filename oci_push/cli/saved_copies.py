@@ -10,13 +10,13 @@ from oci_push.cli.command import show_error
 from oci_push.cli.options import Common
 from oci_push.cli.output import say, say_form, tell
 from oci_push.cli.wording import counted, size
-from oci_push.engine.copying_lists import TagLists
-from oci_push.engine.pulling import Pull, find_attached, named
+from oci_push.engine.copying.tag_lists import TagLists
 from oci_push.engine.pusher import Pusher
-from oci_push.engine.saving import save
-from oci_push.engine.saving_item import SaveItem
-from oci_push.engine.saving_place import Place
-from oci_push.engine.saving_steps import SavedImage, nothing_attached
+from oci_push.engine.saving.item import SaveItem
+from oci_push.engine.saving.place import Place
+from oci_push.engine.saving.pull import Pull, find_attached, named
+from oci_push.engine.saving.save import save
+from oci_push.engine.saving.steps import SavedImage, nothing_attached
 from oci_push.errors import ConfigError, exit_code
 from oci_push.events import Emit
 from oci_push.model.changes import Changes

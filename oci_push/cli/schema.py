@@ -13,28 +13,29 @@ from oci_push.cli.command import run_command
 from oci_push.cli.output import say_json
 from oci_push.cli.words import Argument
 from oci_push.engine import raw
-from oci_push.engine.artifacts import ArtifactPush, Attaching
-from oci_push.engine.change import Deletion, Tagging
-from oci_push.engine.checkup import Checkup
-from oci_push.engine.compare import Diff
-from oci_push.engine.copying_report import CopyReport
-from oci_push.engine.editing import ImageEdit
-from oci_push.engine.existence import Existence, NamedDigest
-from oci_push.engine.fetching import Fetching
-from oci_push.engine.index_store import IndexChange
-from oci_push.engine.inspect import Inspection
-from oci_push.engine.listing import RepositoryList, TagList
-from oci_push.engine.mirroring import MirrorPlan, MirrorReport
-from oci_push.engine.pulling import Pull
-from oci_push.engine.referring import ReferrersTree
-from oci_push.engine.signing_there import Signing
-from oci_push.engine.trust import Verification
+from oci_push.engine.artifacts.fetch import Fetching
+from oci_push.engine.artifacts.push import ArtifactPush, Attaching
+from oci_push.engine.copying.mirror_report import MirrorReport
+from oci_push.engine.copying.report import CopyReport
+from oci_push.engine.editing.change import Deletion, Tagging
+from oci_push.engine.editing.image import ImageEdit
+from oci_push.engine.editing.index_store import IndexChange
+from oci_push.engine.looking.check import Checkup
+from oci_push.engine.looking.compare import Diff
+from oci_push.engine.looking.existence import Existence, NamedDigest
+from oci_push.engine.looking.inspect import Inspection
+from oci_push.engine.looking.listing import RepositoryList, TagList
+from oci_push.engine.looking.referrers import ReferrersTree
+from oci_push.engine.saving.pull import Pull
+from oci_push.engine.signing.there import Signing
+from oci_push.engine.signing.trust import Verification
 from oci_push.forms import schema as schema_of
 from oci_push.language.config_schema import config_schema
 from oci_push.language.language_schema import language_schema
 from oci_push.language.mirror import mirror_schema
 from oci_push.language.replication import replication_schema
 from oci_push.language.trust_rules import policy_schema
+from oci_push.runner.copy_plan import CopyPlan, MirrorPlan
 from oci_push.runner.report import events_schema, plan_schema, report_schema
 from oci_push.runtime.context import Context
 
@@ -54,6 +55,7 @@ LOOKS: Mapping[str, type[Struct]] = {
     "tags": TagList,
     "repos": RepositoryList,
     "copy": CopyReport,
+    "copy-plan": CopyPlan,
     "tag": Tagging,
     "delete": Deletion,
     "index": IndexChange,

@@ -8,11 +8,12 @@ from typing import Annotated
 
 from oci_push.cli import looking, signed
 from oci_push.cli.command import run_command, show_error, takes
-from oci_push.cli.looking import OnePlatform, SendingAccess
+from oci_push.cli.conversion import OnePlatform, read_platform
+from oci_push.cli.looking import TransferAccess
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.words import SOURCE, Option
-from oci_push.engine.signing_there import Signing, sign_there
+from oci_push.engine.signing.there import Signing, sign_there
 from oci_push.errors import ConfigError, OciPushError, exit_code
 from oci_push.forms import VERSION
 from oci_push.model.outcomes import ManifestOutcome
@@ -20,7 +21,7 @@ from oci_push.model.trust import BUNDLE, SignRule
 from oci_push.runtime.context import Context
 
 
-@takes(SendingAccess)
+@takes(TransferAccess)
 def sign(
     reference: signed.References,
     key: signed.Key = None,
@@ -29,7 +30,7 @@ def sign(
     platform: OnePlatform = "",
     as_json: AsJson = False,
     *,
-    access: SendingAccess,
+    access: TransferAccess,
 ) -> None:
     """Sign images that are there, by their digests. Nothing is sent where the key has signed the same before.
 
@@ -42,7 +43,7 @@ def sign(
     _sign("sign", reference, rules, platform, access, as_json=as_json)
 
 
-@takes(SendingAccess)
+@takes(TransferAccess)
 def attest(
     reference: signed.References,
     predicate_type: Annotated[
@@ -57,7 +58,7 @@ def attest(
     platform: OnePlatform = "",
     as_json: AsJson = False,
     *,
-    access: SendingAccess,
+    access: TransferAccess,
 ) -> None:
     """Say something of images that are there, signed: an SBOM, how they were built, what a scan has found.
 
@@ -86,13 +87,13 @@ def _sign(
     references: Sequence[str],
     rules: Callable[[], tuple[SignRule, ...]],
     platform: str,
-    access: SendingAccess,
+    access: TransferAccess,
     *,
     as_json: bool,
 ) -> None:
     def work(context: Context) -> int:
         named = [looking.reference(text) for text in dict.fromkeys(references)]
-        wanted, asked = looking.platform(platform), rules()
+        wanted, asked = read_platform(platform), rules()
         errors: list[OciPushError | None] = []
         done = []
         with looking.looking(context, access, repositories=[one.repository for one in named]) as look:

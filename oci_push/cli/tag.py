@@ -10,7 +10,7 @@ from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.words import Argument
-from oci_push.engine.change import tag as tag_image
+from oci_push.engine.editing.change import tag as tag_image
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.model.reference import Repository, check_tag
 from oci_push.runtime.context import Context

@@ -11,8 +11,8 @@ from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form, table
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.words import OUTPUT, SOURCE, Argument, Option
-from oci_push.engine import listing
-from oci_push.engine.listing import Sort, Wanted
+from oci_push.engine.looking import listing
+from oci_push.engine.looking.listing import Sort, Wanted
 from oci_push.errors import ConfigError
 from oci_push.runtime.context import Context
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from oci_push.cli.wording import size
-from oci_push.engine.inspect import ImageConfig, Inspection, Layer, Node, is_index
+from oci_push.engine.looking.inspect import ImageConfig, Inspection, Layer, Node, is_index
 
 _LONGEST = 100
 _INDENT = "  "

@@ -7,13 +7,14 @@ from typing import Annotated
 
 from oci_push.cli import looking, signed
 from oci_push.cli.command import run_command, show_error, takes
-from oci_push.cli.looking import Access, OnePlatform
+from oci_push.cli.conversion import OnePlatform, read_platform
+from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.words import SOURCE, Option
-from oci_push.engine.tree import top
-from oci_push.engine.trust import ImageVerified, Verification
-from oci_push.engine.trust import verify as verify_image
+from oci_push.engine.looking.tree import top
+from oci_push.engine.signing.trust import ImageVerified, Verification
+from oci_push.engine.signing.trust import verify as verify_image
 from oci_push.errors import ConfigError, OciPushError, exit_code
 from oci_push.forms import VERSION, ErrorForm
 from oci_push.model.trust import Policy, Requirement, TrustedKey
@@ -49,7 +50,7 @@ def verify(
 
     def work(context: Context) -> int:
         named = [looking.reference(text) for text in dict.fromkeys(reference)]
-        wanted = looking.platform(platform)
+        wanted = read_platform(platform)
         found = _policy(key, policy, predicate_type, annotation)
         rows: list[ImageVerified] = []
         errors: list[OciPushError | None] = []
@@ -88,7 +89,7 @@ def _policy(
 ) -> Policy:
     """Return what is required, by the options or by a file; raises `ConfigError`."""
     from oci_push.api import this_environment
-    from oci_push.engine.signing import read_public
+    from oci_push.engine.signing.signer import read_public
 
     if (keys is None) == (policy is None):
         raise ConfigError("verify needs --key KEY or --policy FILE, and not both", hint="see oci-push verify --help")

@@ -60,7 +60,8 @@ class TargetForecast(Struct, frozen=True):
     """What would be done in one repository; where that cannot be found out, `error` says why.
 
     `has_image`: the image is there by its digest, and then all of it. `manifests` would be stored, but for tags that
-    are named in one request. `may_push` is what the token says, ``None`` where it does not.
+    are named in one request. `may_push` is what the token says, ``None`` where it does not. `attached` says of each
+    artifact of the plan whether it is there.
     """
 
     repository: Repository
@@ -70,6 +71,7 @@ class TargetForecast(Struct, frozen=True):
     blobs: tuple[BlobForecast, ...] = ()
     manifests: int = 0
     error: OciPushError | None = None
+    attached: tuple[bool, ...] = ()
 
     def count(self, way: BlobWay) -> int:
         """Return how many blobs would come in this way."""
@@ -179,6 +181,7 @@ class _Look:
         self._push = push
         self._root = plan.graph.root
         self._nodes = plan.graph.nodes
+        self._attached = plan.attached
         self._kinds = plan.graph.kinds()
         self._claimed: list[Descriptor] = []
 
@@ -192,14 +195,20 @@ class _Look:
             raise
 
     def _run(self, context: Context) -> TargetForecast:
-        has_image = self._client.head(context, str(self._root.digest), push=self._push) is not None
+        has_image = self._has_manifest(context, str(self._root.digest))
         tags = self._each(context, self._work.target.tags, self._tag)
         if has_image:
             blobs = tuple(self._there(blob) for blob in self._work.blobs)
         else:
             blobs = self._each(context, self._work.blobs, self._blob)
         manifests = 0 if has_image else len(self._nodes)
-        return TargetForecast(self._client.repository, has_image, self._may_push(), tags, blobs, manifests)
+        attached = self._each(context, [str(one.top.digest) for one in self._attached], self._has_manifest)
+        return TargetForecast(
+            self._client.repository, has_image, self._may_push(), tags, blobs, manifests, attached=attached
+        )
+
+    def _has_manifest(self, context: Context, digest: str) -> bool:
+        return self._client.head(context, digest, push=self._push) is not None
 
     def _each(self, context: Context, items: Sequence[T], ask: Callable[[Context, T], R]) -> tuple[R, ...]:
         jobs = [lambda inner, item=item: ask(inner, item) for item in items]

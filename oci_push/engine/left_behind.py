@@ -10,20 +10,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
+from oci_push.engine.looking.attached import cosign_tags
 from oci_push.errors import OciPushError
 from oci_push.events import Emit, LogMessage
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Repository
-from oci_push.protocol.referrers import fallback_tag
 from oci_push.registry.clients import RegistryClients
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 
-_ENDINGS = (".sig", ".att", ".sbom")
-"""cosign's, for signatures, attestations and bills of materials."""
 _MOST_NODES = 20
 _AT_ONCE = 8
 _MOST_NAMED = 3
@@ -54,7 +52,7 @@ def _tell(context: Context, client: RepositoryClient, nodes: Sequence[Manifest],
 def about(context: Context, client: RepositoryClient, asked: Sequence[Digest]) -> str:
     """Return in words what refers to manifests, and which tags are about them; empty for nothing."""
     referrers = run_all(context, [partial(_referrers, client=client, subject=one) for one in asked], limit=_AT_ONCE)
-    names = [f"{fallback_tag(one)}{ending}" for one in asked for ending in _ENDINGS]
+    names = [tag for one in asked for tag in cosign_tags(one)]
     tags = run_all(context, [partial(_tag, client=client, tag=name) for name in names], limit=_AT_ONCE)
     context.check()
     count = sum(outcome.value or 0 for outcome in referrers)

@@ -17,7 +17,7 @@ from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import Repository
 
 if TYPE_CHECKING:
-    from oci_push.engine.signing import Signer
+    from oci_push.engine.signing.signer import Signer
     from oci_push.sources.made import MadeImage
 
 SMALL_BYTES = 256 * 1024

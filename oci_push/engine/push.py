@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct, field
 
-from oci_push.engine.attachment import AttachedResult
+from oci_push.engine.artifacts.attachment import AttachedResult
 from oci_push.engine.plan import PushPlan
 from oci_push.engine.repository_push import RepositoryPush, Step
 from oci_push.engine.tags import TagResult
@@ -112,11 +112,11 @@ def push(
     content: tuple[Step, ...] = (RepositoryPush.send_content,)
     beside: tuple[Step, ...] = ()
     if plan.attached:
-        from oci_push.engine.attaching import step_of
+        from oci_push.engine.artifacts.attach import step_of
 
         beside += (step_of(plan.attached, clients, checks),)
     if any(work.target.signers for work in plan.repositories):
-        from oci_push.engine.signatures import signing_step
+        from oci_push.engine.signing.step import signing_step
 
         beside += (signing_step(clients, checks),)
     # A tag that names the image finds what is attached to it, too, and no tag names what is not signed yet.

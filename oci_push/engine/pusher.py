@@ -23,7 +23,7 @@ from oci_push.engine.memory import MEMORY_FILE, memory_folder
 from oci_push.engine.places import Seen, remembered_places
 from oci_push.engine.plan import PushPlan, PushTarget, RepositoryPlan, plan_push, plan_repositories
 from oci_push.engine.push import Ahead, PushOptions, PushResult, push
-from oci_push.engine.signers import Signers
+from oci_push.engine.signing.signers import Signers
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, Event, LogMessage, discreet, ignore
 from oci_push.model.changes import NOTHING, Changes
@@ -302,7 +302,7 @@ class Pusher:
             if check is not None:
                 check(source)
             if changes != NOTHING:
-                from oci_push.sources.rewritten import RewrittenImage  # most images go out as they are
+                from oci_push.sources.rewriting.image import RewrittenImage  # most images go out as they are
 
                 memory, lenient = replace(settings, digest_cache=self._memory), of_run and self._options.is_lenient
                 source = RewrittenImage(source, changes, memory, context, self._emit, platform, is_lenient=lenient)
@@ -356,7 +356,7 @@ class Pusher:
         )
 
         if changes != NOTHING:
-            from oci_push.sources.rewritten import settings_below
+            from oci_push.sources.rewriting.image import settings_below
 
             settings = settings_below(settings, changes)
 
@@ -365,7 +365,7 @@ class Pusher:
 
         places: tuple[ReadingPlace, ...] = ()
         if mirrors and spec.kind == "registry":
-            from oci_push.engine.mirrors import reading_places
+            from oci_push.engine.reading_places import reading_places
 
             ways = self.endpoint, self._connections.repository
             places = reading_places(spec.path, self._env, self._home, given, *ways)

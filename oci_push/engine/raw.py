@@ -12,7 +12,7 @@ from functools import partial
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.engine import tree
+from oci_push.engine.looking import tree
 from oci_push.errors import (
     ConfigError,
     ContentMismatchError,

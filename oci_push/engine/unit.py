@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from oci_push.engine.attachment import Attachment
+from oci_push.engine.artifacts.attachment import Attachment
 from oci_push.engine.plan import PushPlan, PushTarget
 from oci_push.engine.push import PushOptions, PushResult, ReplicaResult
 from oci_push.engine.pusher import REPLICATION_S, Pusher
-from oci_push.engine.trusted_sources import checking
+from oci_push.engine.signing.required import checking
 from oci_push.errors import OciPushError, RegistryError
 from oci_push.events import Emit
 from oci_push.model.changes import NOTHING, Changed, Changes
@@ -168,7 +168,7 @@ def _attached(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tupl
     if not unit.attach:
         yield ()
         return
-    from oci_push.engine.attaching import read_attachments
+    from oci_push.engine.artifacts.attach import read_attachments
 
     spool = SpoolSpace(pusher.reading.temp_folder, pusher.reading.spool_bytes)
     try:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from msgspec.structs import replace
 
 from oci_push.api import parse_destinations
-from oci_push.engine.attachment import Attachment
+from oci_push.engine.artifacts.attachment import Attachment
 from oci_push.engine.forecast import Forecaster
 from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import REPLICATION_S, Options

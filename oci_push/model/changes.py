@@ -1,4 +1,4 @@
-"""What is changed of an image while it goes out, as plain data, and what came of it; `sources.rewritten` does it."""
+"""What is changed of an image while it goes out, and what came of it: plain data. `sources.rewriting` does it."""
 
 from __future__ import annotations
 

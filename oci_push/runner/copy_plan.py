@@ -1,16 +1,20 @@
-"""The published form of what a copy of many images would do. Sizes are in bytes."""
+"""The published forms of what copies of many images would do. Sizes are in bytes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from oci_push.engine.copying_forecast import CopyForecast
+from oci_push.engine.copying.forecast import CopyForecast
+from oci_push.engine.copying.mirror_report import FailedSource
+from oci_push.engine.copying.mirror_sources import MirrorFailure
 from oci_push.engine.forecast import TargetForecast
 from oci_push.errors import exit_code
 from oci_push.forms import VERSION, ErrorForm, Version
 from oci_push.model.digest import Digest
+from oci_push.model.mirroring import MirrorFile
 from oci_push.model.outcomes import CopyOutcome
 from oci_push.model.reference import Repository
 from oci_push.runner.image_plan import PlannedAmounts, PlannedTag
@@ -101,4 +105,35 @@ class CopyPlan(Struct, frozen=True):
                 if row.error is not None
             ),
             found.with_referrers,
+        )
+
+
+class MirrorPlan(Struct, frozen=True):
+    """What ``oci-push mirror --plan`` would do: the `plan` of all copies that a file means, as `copy` has it.
+
+    `form` is whose form the file has, `failures` are sources and targets that failed before their images were known,
+    `notes` what of the file is not honoured.
+    """
+
+    version: Version
+    file: str
+    form: str
+    status: Literal["planned"]
+    exit_code: int
+    plan: CopyPlan
+    failures: tuple[FailedSource, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, path: str, read: MirrorFile, found: CopyForecast, failures: Sequence[MirrorFailure]) -> MirrorPlan:
+        """Return the form of what was found."""
+        return cls(
+            VERSION,
+            path,
+            read.form,
+            "planned",
+            exit_code([*found.copied.errors, *(one.error for one in failures)]),
+            CopyPlan.of(found),
+            tuple(map(FailedSource.of, failures)),
+            tuple(map(str, read.notes)),
         )

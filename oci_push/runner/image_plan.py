@@ -104,7 +104,8 @@ class PlannedTarget(Struct, frozen=True):
     """The work for one repository; `after` is the one that must be pushed first, `mounts` whom to ask for a blob.
 
     The rest is there where the registry was asked. `has_image`: the image is there by its digest. `may_push` is what
-    the token says, null where it does not; a mount may be refused, and the blob is sent then.
+    the token says, null where it does not; a mount may be refused, and the blob is sent then. `attached` says of the
+    digest of each file to attach whether it is there.
     """
 
     repository: Repository
@@ -117,6 +118,7 @@ class PlannedTarget(Struct, frozen=True):
     ways: tuple[PlannedWay, ...] | UnsetType = UNSET
     amounts: PlannedAmounts | UnsetType = UNSET
     error: ErrorForm | UnsetType = UNSET
+    attached: dict[Digest, bool] | UnsetType = UNSET
 
     @classmethod
     def of(cls, plan: PushPlan, work: RepositoryPlan, found: TargetForecast | None) -> PlannedTarget:
@@ -136,6 +138,7 @@ class PlannedTarget(Struct, frozen=True):
             tuple(PlannedTag.of(tag) for tag in found.tags),
             tuple(PlannedWay.of(blob) for blob in found.blobs),
             PlannedAmounts.of([found]),
+            attached=dict(zip((one.top.digest for one in plan.attached), found.attached, strict=True)) or UNSET,
         )
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from oci_push import forms
-from oci_push.engine.attachment import AttachedForm
+from oci_push.engine.artifacts.attachment import AttachedForm
 from oci_push.engine.push import PushResult, ReplicaResult
 from oci_push.engine.transfer import BlobResult
 from oci_push.engine.unit import UnitResult

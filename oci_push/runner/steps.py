@@ -159,7 +159,7 @@ class StepRunner(Struct, frozen=True):
         """Attach what was noted about the image to it, as a referrer; a registry that refuses is only told about."""
         if not self.settings.annotate_referrer or result.status != Status.SUCCESS or not result.pushed:
             return
-        from oci_push.engine.artifacts import attach_notes
+        from oci_push.engine.artifacts.push import attach_notes
 
         values = {note.key: _shown(note) for note in notes if note.entity_type == "image" and not note.is_removal}
         if not values:

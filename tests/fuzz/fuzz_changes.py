@@ -8,9 +8,9 @@ from oci_push.model import media
 from oci_push.model.changes import AnnotationChange, Changes, ConfigChanges
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, encode, load_json
-from oci_push.sources import rewriting
-from oci_push.sources.config_changes import changed_config
-from oci_push.sources.rewriting import Replaced
+from oci_push.sources.rewriting import manifests
+from oci_push.sources.rewriting.config import changed_config
+from oci_push.sources.rewriting.manifests import Replaced
 
 CONFIG = ConfigChanges({"a": "b", "c": None}, {"A": "b", "C": None}, ("x",), (), "1", "/w", "2026-01-02T03:04:05Z")
 NOTES = (AnnotationChange("a", "b"), AnnotationChange("team", None))
@@ -37,12 +37,12 @@ def _change(data: bytes, form: str) -> None:
     layers = {one.digest: Replaced(NEW, 3, "zstd") for one in manifest.layers}
     if manifest.media_type in media.INDEXES:
         for entry in value["manifests"]:  # type: ignore[attr-defined]  # it has been parsed
-            rewriting.change_descriptor(entry, form, Replaced(NEW, 3))
-        rewriting.changed_index(manifest, value, form=form, annotations=NOTES)
+            manifests.change_descriptor(entry, form, Replaced(NEW, 3))
+        manifests.changed_index(manifest, value, form=form, annotations=NOTES)
     else:
-        rewriting.changed_manifest(manifest, value, form=form, blobs=layers, annotations=NOTES)
+        manifests.changed_manifest(manifest, value, form=form, blobs=layers, annotations=NOTES)
     again = Manifest.parse(encode(value), manifest.media_type if not form else "")
-    assert not form or rewriting.is_of(again, form)
+    assert not form or manifests.is_of(again, form)
     assert again.annotations["a"] == "b"
     assert all(one.digest == NEW for one in again.children)
 

@@ -204,7 +204,7 @@ def test_the_one_file_needs_python_alone(images: Images, open_registry: DebianRe
     (kept,) = (images.shared / "tmp").iterdir()
     assert kept.name == "oci-push-65532"
 
-    planned = images.run(images.base, *words, "--plan", has_network=False, TMPDIR="/mnt/tmp", HOME="/root")
+    planned = images.run(images.base, *words, "--plan", "--no-ask", has_network=False, TMPDIR="/mnt/tmp", HOME="/root")
     assert _root(images) in planned
 
 

@@ -15,7 +15,7 @@ from images import Layout, LayoutWriter, config_of, docker_archive, layer, make_
 from program import program
 from published import check_json
 
-from oci_push.engine.editing import ImageEdit
+from oci_push.engine.editing.image import ImageEdit
 from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.secret import Secret

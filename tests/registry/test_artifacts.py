@@ -17,8 +17,8 @@ from images import Layout, LayoutWriter, tar_of
 from program import program
 from published import check_json
 
-from oci_push.engine.artifacts import ArtifactPush
-from oci_push.engine.fetching import Fetching
+from oci_push.engine.artifacts.fetch import Fetching
+from oci_push.engine.artifacts.push import ArtifactPush
 from oci_push.model import media
 from oci_push.model.digest import Digest
 

@@ -15,9 +15,10 @@ from images import Layout, layer, make_layout
 from program import program
 from published import check_json
 
-from oci_push.engine.artifacts import Attaching
+from oci_push.engine.artifacts.push import Attaching
 from oci_push.model.digest import Digest
-from oci_push.runner.report import ImagePlan, PushReport
+from oci_push.runner.image_plan import ImagePlan
+from oci_push.runner.report import PushReport
 
 SPDX = '{"spdxVersion": "SPDX-2.3", "name": "app"}'
 EMPTY = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
@@ -234,10 +235,12 @@ def test_a_plan_tells_what_would_be_attached_and_writes_nothing(
     done = program(*words, "--plan", "--json", cwd=tmp_path)
     check_json(done.stdout, ImagePlan)
     (planned,) = json.loads(done.stdout)["attached"]
-    assert (
-        f"attach sbom.json as {planned['digest']} (application/spdx+json)"
-        in program(*words, "--plan", cwd=tmp_path).stdout
-    )
-    assert asked(sandbox) == []
+    lines = program(*words, "--plan", cwd=tmp_path).stdout
+    assert f"attach   sbom.json as {planned['digest']} (application/spdx+json)" in lines
+    assert f"attach   sbom.json: new, {planned['size']} B" in lines
+    assert {one.partition(" ")[0] for one in asked(sandbox)} == {"HEAD"}
     program(*words, cwd=tmp_path)
+    assert "attach   sbom.json: there" in program(*words, "--plan", cwd=tmp_path).stdout
+    (target,) = json.loads(program(*words, "--plan", "--json", cwd=tmp_path).stdout)["targets"]
+    assert target["attached"] == {planned["digest"]: True}
     assert manifest(sandbox, planned["digest"])["artifactType"] == "application/spdx+json"

@@ -15,7 +15,7 @@ from images import Layout, LayoutWriter, config_of, docker_archive, layer, make_
 from program import program
 from published import check_json
 
-from oci_push.engine.checkup import Checkup
+from oci_push.engine.looking.check import Checkup
 from oci_push.model import media
 from oci_push.model.digest import Digest
 

@@ -20,10 +20,10 @@ from program import program
 from published import check_json
 from pushing import Pushing
 
-from oci_push.engine.copying import copy
-from oci_push.engine.copying_items import CopyItem, CopyOptions
-from oci_push.engine.copying_report import CopyReport
-from oci_push.engine.pulling import Pull
+from oci_push.engine.copying.copy import copy
+from oci_push.engine.copying.items import CopyItem, CopyOptions
+from oci_push.engine.copying.report import CopyReport
+from oci_push.engine.saving.pull import Pull
 from oci_push.engine.unit import UnitTarget
 from oci_push.errors import DeniedError, exit_code
 from oci_push.events import TagCopied

@@ -17,8 +17,8 @@ from equipment.sandbox import Sandbox
 from program import program
 from pushing import Pushing
 
-from oci_push.engine.copying import copy as copy_items
-from oci_push.engine.copying_items import CopyItem
+from oci_push.engine.copying.copy import copy as copy_items
+from oci_push.engine.copying.items import CopyItem
 from oci_push.engine.unit import UnitTarget
 from oci_push.errors import Cancelled, exit_code
 from oci_push.events import ignore

@@ -18,7 +18,7 @@ from images import Layout, LayoutWriter, config_of, docker_archive, layer, make_
 from program import program
 from published import check_json
 
-from oci_push.engine.index_store import IndexChange
+from oci_push.engine.editing.index_store import IndexChange
 from oci_push.model import media
 from oci_push.model.digest import Digest
 

@@ -16,9 +16,9 @@ from images import LayoutWriter, layer, make_layout, tar_folder
 from program import program
 from published import check_json
 
-from oci_push.engine.compare import Diff
-from oci_push.engine.existence import Existence, NamedDigest
-from oci_push.engine.inspect import Inspection
+from oci_push.engine.looking.compare import Diff
+from oci_push.engine.looking.existence import Existence, NamedDigest
+from oci_push.engine.looking.inspect import Inspection
 from oci_push.model import media
 from oci_push.model.artifact import make_artifact
 from oci_push.model.descriptor import Descriptor

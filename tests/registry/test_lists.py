@@ -15,7 +15,7 @@ from images import layer, make_layout
 from program import program
 from published import check_json
 
-from oci_push.engine.listing import RepositoryList, TagList
+from oci_push.engine.looking.listing import RepositoryList, TagList
 from oci_push.secret import Secret
 
 MANY = tuple(f"1.0.{number}" for number in range(2000))

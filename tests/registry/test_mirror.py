@@ -16,8 +16,9 @@ from images import layer, make_layout
 from program import program
 from published import check_json
 
-from oci_push.engine.mirroring import MirrorPlan, MirrorReport
+from oci_push.engine.copying.mirror_report import MirrorReport
 from oci_push.model.digest import Digest
+from oci_push.runner.copy_plan import MirrorPlan
 from oci_push.secret import Secret
 
 
@@ -122,16 +123,15 @@ def test_a_plan_writes_nothing_and_tells_what_would_move(sandbox: Sandbox, targe
     pushed(target, make_layout(tmp_path / "old", layer(9)), "1.1", repository="app")
     pushed(target, make_layout(tmp_path / "same", layer(1)), "2.0", repository="app")
     for option in ("--plan", "--dry-run"):
-        printed, told = mirror(tmp_path, text, option)
-        assert [line.split() for line in printed.splitlines()] == [
-            ["copy", f"{host}/team/app:1.0", f"{there}/app:1.0"],
-            ["move", f"{host}/team/app:1.1", f"{there}/app:1.1"],
-            ["unchanged", f"{host}/team/app:2.0", f"{there}/app:2.0"],
-        ]
-        assert "2 of 3 tags would be copied; nothing was written" in told
+        printed, _ = mirror(tmp_path, text, option)
+        assert f"{there}/app\n" in printed
+        assert [line.split()[:6] for line in printed.splitlines()][2] == ["1.0,", "1.1", "1", "new,", "1", "moves"]
+        assert "3 tags: 2 to set, 1 unchanged" in printed
     printed, _ = mirror(tmp_path, text, "--plan", "--only-missing", "--json")
     check_json(printed, MirrorPlan)
-    assert outcomes(printed) == {"app:1.0": "copy", "app:1.1": "there", "app:2.0": "there"}
+    plan = json.loads(printed)["plan"]
+    assert {outcome: count for outcome, count in plan["counts"].items() if count} == {"copy": 1, "there": 2}
+    assert [move["tag"] for image in plan["images"] for one in image["targets"] for move in one["moves"]] == ["1.0"]
     assert not target.traffic.count(method="PUT")
     mirror(tmp_path, text.replace(f"{host}/team/app", f"{host}/team/app:5"), "--plan", code=5)
 
@@ -194,7 +194,7 @@ images:
         child = str(children_of(layout)[1]["digest"])
         found = [named(target, one, "1") for one in ("one", "sparse")]
     assert found == [child, layout.digest]
-    assert [one["digest"] for one in json.loads(planned)["tags"]] == [child, layout.digest]
+    assert [one["digest"] for one in json.loads(planned)["plan"]["images"]] == [child, layout.digest]
 
 
 def test_what_refers_to_an_image_comes_along_unless_it_is_not_wanted(

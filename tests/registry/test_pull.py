@@ -19,7 +19,7 @@ from images import Layout, LayoutWriter, config_of, layer, make_layout, make_raw
 from program import program
 from published import check_json
 
-from oci_push.engine.pulling import Pull
+from oci_push.engine.saving.pull import Pull
 from oci_push.model import media
 from oci_push.model.digest import Digest
 

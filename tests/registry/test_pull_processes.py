@@ -17,7 +17,7 @@ from equipment.sandbox import Sandbox
 from images import Layout, layer, make_layout, make_raw_layout, noise
 from program import program, until
 
-from oci_push.engine.layout_folder import LayoutFolder
+from oci_push.engine.saving.layout_folder import LayoutFolder
 from oci_push.errors import ConfigError
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
@@ -116,6 +116,7 @@ def test_a_place_that_takes_no_more_is_told_and_filled_by_the_next_run(
     child = subprocess.run(
         [
             sys.executable,
+            "-B",  # a module's compiled form, cut off at the limit, would be in the way of all who come after
             "-c",
             f"{limited}from oci_push.cli.app import main; main()",
             "pull",

@@ -14,7 +14,7 @@ from images import Layout, LayoutWriter, layer, make_layout
 from program import program
 from published import check_json
 
-from oci_push.engine.pulling import Pull
+from oci_push.engine.saving.pull import Pull
 from oci_push.model import media
 from oci_push.model.artifact import make_artifact
 from oci_push.model.descriptor import Descriptor

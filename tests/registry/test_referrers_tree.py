@@ -15,7 +15,7 @@ from images import Layout, layer, make_layout
 from program import program
 from published import check_json
 
-from oci_push.engine.referring import ReferrersTree
+from oci_push.engine.looking.referrers import ReferrersTree
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest

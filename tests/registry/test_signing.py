@@ -16,7 +16,7 @@ from program import program
 from published import check_json
 from signingkeys import cosign_file, make, pair, pem_of, public_pem_of
 
-from oci_push.engine.signing_there import Signing
+from oci_push.engine.signing.there import Signing
 from oci_push.model.digest import Digest
 from oci_push.runner.report import PushReport
 from oci_push.signing.bundle import Envelope

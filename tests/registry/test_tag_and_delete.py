@@ -18,7 +18,7 @@ from images import layer, make_layout
 from program import program
 from published import check_json
 
-from oci_push.engine.change import Deletion, Tagging
+from oci_push.engine.editing.change import Deletion, Tagging
 from oci_push.secret import Secret
 
 

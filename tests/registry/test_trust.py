@@ -17,7 +17,7 @@ from program import program
 from published import check_json
 from signingkeys import pair
 
-from oci_push.engine.trust import Verification
+from oci_push.engine.signing.trust import Verification
 from oci_push.model.digest import Digest
 from oci_push.secret import Secret
 from oci_push.signing.bundle import make_bundle

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from oci_push.engine.layout_folder import REF_NAME, merge
-from oci_push.engine.saving_place import Place
+from oci_push.engine.saving.layout_folder import REF_NAME, merge
+from oci_push.engine.saving.place import Place
 from oci_push.errors import ConfigError
 
 

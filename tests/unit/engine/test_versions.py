@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oci_push.engine.listing import by_version
+from oci_push.engine.looking.listing import by_version
 from oci_push.model.versions import version_key
 
 ORDER = [

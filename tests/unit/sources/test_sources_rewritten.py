@@ -24,7 +24,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.platform import Platform
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
-from oci_push.sources.rewritten import RewrittenImage
+from oci_push.sources.rewriting.image import RewrittenImage
 from oci_push.sources.settings import SourceSettings
 from oci_push.sources.table import GRAMMAR, open_source
 

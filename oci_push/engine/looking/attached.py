@@ -1,0 +1,102 @@
+"""What refers to a manifest: by the registry's list, by the one that clients keep under a tag, and by cosign's tags.
+
+cosign puts signatures, attestations and bills of materials under tags that are made of a digest, whether or not the
+registry keeps lists. Who knows the tags of a repository gives them: what is not among them is not asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import partial
+
+from msgspec import Struct
+
+from oci_push.engine.looking.tree import AT_ONCE
+from oci_push.model.descriptor import Descriptor
+from oci_push.model.digest import Digest
+from oci_push.protocol.referrers import fallback_tag
+from oci_push.registry.repository import RepositoryClient
+from oci_push.runtime.context import Context
+from oci_push.runtime.tasks import first_error, run_all
+
+COSIGN = {".sig": "signature", ".att": "attestation", ".sbom": "sbom"}
+"""cosign's endings of a tag that is made of a digest, and what lies there."""
+API = "api"
+
+
+class Listed(Struct, frozen=True):
+    """What a list says of one subject: each referrer, with ``api`` or the tag of the list that it was found by."""
+
+    entries: tuple[tuple[Descriptor, str], ...]
+    has_api: bool
+
+
+class CosignTag(Struct, frozen=True):
+    """What lies under a tag of cosign's: its `kind` is that of the tag's ending."""
+
+    subject: Digest
+    tag: str
+    kind: str
+    descriptor: Descriptor
+
+
+def listed(
+    context: Context,
+    client: RepositoryClient,
+    subject: Digest,
+    *,
+    has_api: bool | None = None,
+    names: Collection[str] | None = None,
+) -> Listed:
+    """Ask what refers to a manifest; `has_api` says whether the registry keeps lists, ``None``: that is not known.
+
+    With the `names` of all tags, a list that clients keep is read where there is one, also beside the registry's own:
+    it may be from before the registry kept lists.
+    """
+    tag = fallback_tag(subject)
+    if has_api is False and names is not None and tag not in names:
+        return Listed((), has_api=False)
+    found = client.referrers(context, subject, has_api=has_api)
+    entries = {one.digest: (one, API if found.has_api else tag) for one in found.entries}
+    if found.has_api and names is not None and tag in names:
+        for one in client.referrers(context, subject, has_api=False).entries:
+            entries.setdefault(one.digest, (one, tag))
+    return Listed(tuple(entries.values()), found.has_api)
+
+
+def cosign_tags(subject: Digest) -> dict[str, str]:
+    """Return cosign's tags for what is about a manifest, and what lies there; it knows sha256 alone."""
+    if subject.algorithm != "sha256":
+        return {}
+    return {f"{fallback_tag(subject)}{ending}": kind for ending, kind in COSIGN.items()}
+
+
+def signed(
+    context: Context, client: RepositoryClient, subjects: Sequence[Digest], names: Collection[str] | None = None
+) -> list[CosignTag]:
+    """Ask for cosign's tags of manifests, several at once; with `names` only for those among them."""
+    wanted = [
+        (subject, tag, kind)
+        for subject in subjects
+        for tag, kind in cosign_tags(subject).items()
+        if names is None or tag in names
+    ]
+    heads = run_all(context, [partial(client.head, target=tag) for _, tag, _ in wanted], limit=AT_ONCE)
+    error = first_error(heads)
+    if error is not None:
+        raise error
+    found: list[CosignTag] = []
+    for (subject, tag, kind), outcome in zip(wanted, heads, strict=True):
+        there = outcome.value
+        if there is not None and there.digest is not None:
+            descriptor = Descriptor(there.media_type, there.digest, there.size, artifact_type=f"cosign {kind}")
+            found.append(CosignTag(subject, tag, kind, descriptor))
+    return found
+
+
+def is_referrer_tag(tag: str) -> bool:
+    """Return whether a tag is one that is made of a digest: a list of referrers, or cosign's."""
+    algorithm, dash, rest = tag.partition("-")
+    encoded, dot, ending = rest.partition(".")
+    is_hex = len(encoded) in (64, 128) and set(encoded) <= set("0123456789abcdef")
+    return bool(dash) and algorithm in ("sha256", "sha512") and is_hex and (not dot or f".{ending}" in COSIGN)
