@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from oci_push.runner.image_plan import PlannedAmounts as PlannedAmounts
     from oci_push.runner.image_plan import PlannedAttachment as PlannedAttachment
     from oci_push.runner.image_plan import PlannedBlob as PlannedBlob
+    from oci_push.runner.image_plan import PlannedSignature as PlannedSignature
     from oci_push.runner.image_plan import PlannedTag as PlannedTag
     from oci_push.runner.image_plan import PlannedTarget as PlannedTarget
     from oci_push.runner.image_plan import PlannedWay as PlannedWay
@@ -120,7 +121,8 @@ _HOMES = {
     "oci_push.model.trust": "Requirement SignRule TrustedKey",
     "oci_push.providers.ecr.identity": "AwsIdentity EcrCreation",
     "oci_push.runner.image_plan": (
-        "ImagePlan PlannedAmount PlannedAmounts PlannedAttachment PlannedBlob PlannedTag PlannedTarget PlannedWay"
+        "ImagePlan PlannedAmount PlannedAmounts PlannedAttachment PlannedBlob PlannedSignature PlannedTag"
+        " PlannedTarget PlannedWay"
     ),
     "oci_push.runner.report": (
         "BlobForm PipelinePlan PipelineReport PlannedStepForm PushReport ReplicaForm ReplicationReport StepForm"

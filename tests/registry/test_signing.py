@@ -16,8 +16,12 @@ from program import program
 from published import check_json
 from signingkeys import cosign_file, make, pair, pem_of, public_pem_of
 
+from oci_push import push
 from oci_push.engine.signing.there import Signing
+from oci_push.events import Event, LogMessage
 from oci_push.model.digest import Digest
+from oci_push.model.trust import SignRule
+from oci_push.runner.image_plan import ImagePlan
 from oci_push.runner.report import PushReport
 from oci_push.signing.bundle import Envelope
 from oci_push.signing.keys import read_verifying_key
@@ -250,3 +254,51 @@ def test_mistakes_are_told_before_anything_is_sent(
     done = program(*line, cwd=tmp_path, code=2)
     assert said in done.stderr
     assert sandbox.traffic.requests == ()
+
+
+def test_a_plan_says_what_would_be_signed_and_signs_nothing(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
+    line = ("push", f"oci:{image.path}", f"{sandbox.address}/team/app:1", "--sign", "one.key", "--plan")
+    told = program(*line, cwd=tmp_path).stdout
+    assert "  sign     with one.key (bundle, sig), unless that is there\n" in told
+    assert "  sign     with one.key (bundle, sig)" in program(*line, "--no-ask", cwd=tmp_path).stdout
+    planned = program(*line, "--json", cwd=tmp_path).stdout
+    check_json(planned, ImagePlan)
+    assert json.loads(planned)["targets"][0]["signed"] == [{"key": "one.key", "forms": ["bundle", "sig"]}]
+    assert sandbox.store.repositories() == ()
+
+
+def test_a_careful_push_reads_signatures_back_and_moves_tags_last(
+    sandbox: Sandbox, image: Layout, tmp_path: Path
+) -> None:
+    targets = [f"{sandbox.address}/{path}:1" for path in ("team/app", "other/app")]
+    line = ("push", f"oci:{image.path}", *targets, "--sign", "one.key", "--verify", "--all-or-nothing", "--json")
+    told = json.loads(program(*line, cwd=tmp_path).stdout)
+    assert [one["verified"] for one in told["targets"]] == [True, True]
+    puts = [one.path.rpartition("/")[2] for one in sandbox.traffic.select(method="PUT", path_pattern="/manifests/")]
+    assert puts[-2:] == ["1", "1"]
+    assert puts.count(sig_tag(image)) == 2
+
+
+def test_a_signature_that_is_overwritten_by_another_writer_is_put_there_again(
+    sandbox: Sandbox, image: Layout, tmp_path: Path
+) -> None:
+    """The other one has read the tag before us, and writes what it knows of it after us."""
+    name = pushed(sandbox, image, "1")
+    program("sign", f"{name}:1", "--key", "two.key", "--sign-format", "sig", cwd=tmp_path)
+    theirs = sandbox.store.manifest("team/app", sig_tag(image)) or b""
+    digest = Digest.of(theirs)
+    first = [True]
+
+    def overwrite(event: Event) -> None:
+        if first and isinstance(event, LogMessage) and "signed under the tag" in event.text:
+            first.clear()
+            stored = sandbox.store.find_manifest("team/app", digest)
+            assert stored is not None
+            sandbox.store.add_manifest("team/app", stored, theirs, (sig_tag(image),))
+
+    rule = SignRule(str(tmp_path / "one.key"), ("sig",))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("HOME", str(tmp_path / "home"))
+        push(f"oci:{image.path}", f"{name}:1", sign=[rule], on_event=overwrite)
+    assert first == []
+    assert len(layers(sandbox, sig_tag(image))) == 2

@@ -17,12 +17,12 @@ _TEXT = """
 AnnotationChange AttachedForm Attachment AwsIdentity BlobForm BlobOutcome Cancelled Changed Changes ConfigChanges
 ConfigError ContentMismatchError Credential CredentialsError DeadlineError DeniedError Diagnostic Digest EcrCreation
 ErrorForm Event ImagePlan ImmutableTagError IncompleteError ManifestOutcome NetworkError NotFoundError OciPushError
-Options PipelinePlan PipelineReport PlannedAmount PlannedAmounts PlannedAttachment PlannedBlob PlannedStepForm
-PlannedTag PlannedTarget PlannedWay Platform ProtocolViolationError PushOptions PushReport RateLimitedError Reference
-RegistryEndpoint RegistryError ReplicaForm ReplicaOutcome ReplicationReport Repository Requirement RetryPolicy Secret
-SignRule SourceError SourceSettings Status StepForm TagForm TagOutcome TargetForm TlsConfig TotalsForm TransportSettings
-TrustedKey UnavailableError UntrustedError UploadRejectedError decode encode plan plan_pipeline push replicate
-run_pipeline
+Options PipelinePlan PipelineReport PlannedAmount PlannedAmounts PlannedAttachment PlannedBlob PlannedSignature
+PlannedStepForm PlannedTag PlannedTarget PlannedWay Platform ProtocolViolationError PushOptions PushReport
+RateLimitedError Reference RegistryEndpoint RegistryError ReplicaForm ReplicaOutcome ReplicationReport
+Repository Requirement RetryPolicy Secret SignRule SourceError SourceSettings Status StepForm TagForm TagOutcome
+TargetForm TlsConfig TotalsForm TransportSettings TrustedKey UnavailableError UntrustedError UploadRejectedError
+decode encode plan plan_pipeline push replicate run_pipeline
 """
 NAMES = frozenset(_TEXT.split())
 
