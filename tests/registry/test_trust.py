@@ -294,6 +294,16 @@ def test_the_digest_that_is_verified_is_the_one_that_is_pushed(name: str, sandbo
     assert len(asked) == 1
 
 
+def test_what_is_required_holds_in_any_letter_case(name: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    host = sandbox.address.replace("127.0.0.1", "localhost")
+    entry = {"name": "r", "domain": host, "require": {"keys": ["two.pub"]}}
+    (tmp_path / "named.yaml").write_text(json.dumps({"registries": [entry]}))
+    source = f"docker://{name.replace(sandbox.address, host.upper())}"
+    env = {"OCI_PUSH_CONFIG": str(tmp_path / "named.yaml")}
+    program("push", source, f"{sandbox.address}/other:1", cwd=tmp_path, code=REFUSED, **env)
+    assert "other" not in sandbox.store.repositories()
+
+
 def test_what_belongs_to_a_verified_image_comes_along_unasked(name: str, sandbox: Sandbox, tmp_path: Path) -> None:
     env = described(sandbox, tmp_path, require={"keys": ["one.pub"]})
     with Sandbox() as to:
