@@ -7,12 +7,13 @@ from typing import Annotated
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
 from oci_push.cli.conversion import read_platform
-from oci_push.cli.edits import NewTag, listener, pairs, show_edit, tags_of
+from oci_push.cli.edits import NewTag, listener, pairs, show_edit
 from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson
 from oci_push.cli.words import SOURCE, Argument, Option
-from oci_push.engine.editing.image import annotations_of, edit
 from oci_push.errors import ConfigError
+from oci_push.library import naming
+from oci_push.library.edits import annotated
 from oci_push.runtime.context import Context
 
 
@@ -37,19 +38,15 @@ def annotate(
     """
 
     def work(context: Context) -> int:
-        named = looking.reference(reference)
-        tags = tags_of(named, tag)
+        named = naming.reference(reference)
+        tags = naming.tags_of(named, tag or (), "--tag")
         wanted = pairs(changes, "annotation")
         only = read_platform(platform)
         if images and only is not None:
             raise ConfigError("--images and --platform cannot both be", hint="leave out one of them")
-        with (
-            looking.looking(context, access, repositories=[named.repository]) as look,
-            look.pusher.open(f"docker://{named}", context) as source,
-        ):
-            client = look.client(named.repository, push=True)
-            asked = annotations_of(context, source, wanted, images=images, platform=only)
-            done, errors = edit(context, client, source, asked, named, tags, listener(is_quiet=as_json))
+        with looking.looking(context, access, repositories=[named.repository]) as look:
+            emit = listener(is_quiet=as_json)
+            done, errors = annotated(look, named, wanted, tags, emit, images=images, platform=only)
         return show_edit(done, errors, as_json=as_json)
 
     run_command(work, what="annotate", timeout_s=access.timeout_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from oci_push.api import parse_destinations, this_environment
+from oci_push.api import this_environment
 from oci_push.cli import files, looking
 from oci_push.cli.command import run_command, show_error, takes
 from oci_push.cli.conversion import OnePlatform, read_platform
@@ -14,15 +14,12 @@ from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form, tell
 from oci_push.cli.wording import counted, size
 from oci_push.cli.words import OUTPUT, SAFETY, SOURCE, TARGET, Argument, Option
-from oci_push.engine.artifacts.push import ArtifactPush, push_made
-from oci_push.engine.looking.tree import top
+from oci_push.engine.artifacts.fetch import Wish
 from oci_push.errors import ConfigError
-from oci_push.model.descriptor import Descriptor
-from oci_push.model.platform import Platform
-from oci_push.model.reference import Destination, Reference, Repository, shown
+from oci_push.library.artifacts import ArtifactWish, pull_files, push_files
+from oci_push.model.reference import shown
 from oci_push.runtime.context import Context
-from oci_push.sources.artifact_files import FileSpec, content_of, read_layer, title_of
-from oci_push.sources.files import SpoolSpace
+from oci_push.sources.artifact_files import FileSpec
 
 
 @takes(TransferAccess)
@@ -63,36 +60,19 @@ def artifact_push(
             raise ConfigError(
                 f"{shown(last)!r} alone: files and a destination are wanted", hint="the destination is last"
             )
-        destination = _destination(last, needs_tag=not subject)
         wanted = read_platform(platform)
-        if wanted is not None and not subject:
-            raise ConfigError("--platform has no effect without --subject", hint="leave it out")
-        about = _subject(subject, destination.repository) if subject else None
+        asked = ArtifactWish.of([FileSpec.parse(text) for text in names], last, subject, wanted)
         said = files.read_annotations(annotation, annotation_file)
-        specs = [FileSpec.parse(text) for text in names]
-        said.check(one.path for one in specs)
+        said.check(one.path for one in asked.files)
         kind, made = files.check_type(artifact_type), files.created(env)
-        with looking.looking(context, access, repositories=[destination.repository]) as look:
-            reading = look.pusher.reading
-            spool = SpoolSpace(reading.temp_folder, reading.spool_bytes)
-            try:
-                layers = [
-                    read_layer(context, one, title_of(one.path), spool, reading.limits, said.files.get(one.path))
-                    for one in specs
-                ]
-                content = content_of(layers, kind, said, made, ", ".join(one.path for one in specs))
-                target = look.pusher.target(destination.repository, destination.tags)
-                look.client(destination.repository, push=True)
-                image = content.about(_descriptor(look, context, about, wanted))
-                result = push_made(look.pusher, image, target, context)
-            finally:
-                spool.close()
+        with looking.looking(context, access, repositories=[asked.destination.repository]) as look:
+            done, result = push_files(look, asked, kind, said, made, "--type")
         if as_json:
-            say_form(ArtifactPush.of(image, result))
+            say_form(done)
         else:
             there = [one.tag for one in result.tags if one.outcome.is_there]
             for tag in there or ([""] if result.error is None else []):
-                say(f"{target.repository}{tag and f':{tag}'}@{result.root}")
+                say(f"{done.repository}{tag and f':{tag}'}@{result.root}")
         if result.error is not None:
             show_error(result.error)
             return result.error.exit_code
@@ -125,18 +105,10 @@ def artifact_pull(
     """
 
     def work(context: Context) -> int:
-        from oci_push.engine.artifacts.fetch import Wish, fetch
-
         wanted = read_platform(platform)
         wish = Wish(media_type or (), not no_unpack, overwrite)
-        with looking.looking(context, access, sources=[source]) as look, look.image(source) as (image, _):
-            reading = look.pusher.reading
-            spool = SpoolSpace(reading.temp_folder, reading.spool_bytes)
-            try:
-                root = top(context, image, wanted)
-                found = fetch(context, image, root, output, wish, spool, reading.limits)
-            finally:
-                spool.close()
+        with looking.looking(context, access, sources=[source]) as look:
+            found = pull_files(look, source, output, wish, wanted)
         if as_json:
             say_form(found)
             return 0
@@ -147,34 +119,3 @@ def artifact_pull(
         return 0
 
     run_command(work, what="artifact pull", timeout_s=access.timeout_s)
-
-
-def _destination(text: str, *, needs_tag: bool) -> Destination:
-    bare = text.removeprefix("docker://")
-    if needs_tag:
-        return parse_destinations([bare], ())[0]
-    try:
-        return Destination.parse(bare)
-    except ValueError as problem:
-        raise ConfigError(f"destination {shown(text)!r}: {problem}", hint="write HOST[:PORT]/REPO[:TAG]") from problem
-
-
-def _subject(text: str, repository: Repository) -> Reference:
-    """Read ``--subject``: a whole reference, or a tag or digest of the same repository. Raises `ConfigError`."""
-    whole = text if "/" in text else f"{repository}@{text}" if ":" in text else f"{repository}:{text}"
-    found = looking.reference(whole)
-    if found.repository != repository:
-        raise ConfigError(
-            f"--subject {found} lies in another repository than {repository}",
-            hint="a subject is found in its own repository alone: push the artifact there",
-        )
-    return found
-
-
-def _descriptor(
-    look: looking.Looker, context: Context, about: Reference | None, platform: Platform | None
-) -> Descriptor | None:
-    if about is None:
-        return None
-    with look.pusher.open(f"docker://{about}", context) as image:
-        return top(context, image, platform)

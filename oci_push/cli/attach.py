@@ -12,16 +12,13 @@ from oci_push.cli.looking import TransferAccess
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.words import Argument
-from oci_push.engine.artifacts.attach import read_attachments
-from oci_push.engine.artifacts.attachment import AttachedForm, Attachment
-from oci_push.engine.artifacts.push import Attaching, attach_all
-from oci_push.engine.looking.tree import top
+from oci_push.engine.artifacts.attachment import Attachment
 from oci_push.errors import exit_code
-from oci_push.forms import VERSION
+from oci_push.library import naming
+from oci_push.library.artifacts import attach_files
 from oci_push.model.outcomes import ManifestOutcome
 from oci_push.runtime.context import Context
 from oci_push.sources.artifact_files import FileSpec
-from oci_push.sources.files import SpoolSpace
 
 
 @takes(TransferAccess)
@@ -44,39 +41,28 @@ def attach(
 
     def work(context: Context) -> int:
         env = this_environment().env
-        named = looking.reference(reference)
+        named = naming.reference(reference)
         wanted = read_platform(platform)
         said = files.read_annotations(annotation, annotation_file)
         specs = [FileSpec.parse(text) for text in file]
         said.check(one.path for one in specs)
         kind, made = files.check_type(artifact_type), files.created(env)
         with looking.looking(context, access, repositories=[named.repository]) as look:
-            reading = look.pusher.reading
-            spool = SpoolSpace(reading.temp_folder, reading.spool_bytes)
-            try:
-                asked = [
-                    Attachment(
-                        one.path, one.media_type, kind, said.manifest, made, said.files.get(one.path, {}), said.config
-                    )
-                    for one in specs
-                ]
-                contents = read_attachments(context, asked, spool, reading.limits)
-                target = look.pusher.target(named.repository, ())
-                look.client(named.repository, push=True)
-                with look.pusher.open(f"docker://{named}", context) as image:
-                    subject = top(context, image, wanted)
-                results = attach_all(look.pusher, contents, subject, target, context)
-            finally:
-                spool.close()
+            asked = [
+                Attachment(
+                    one.path, one.media_type, kind, said.manifest, made, said.files.get(one.path, {}), said.config
+                )
+                for one in specs
+            ]
+            done, results = attach_files(look, named, wanted, asked, "--type")
         if as_json:
-            done = tuple(AttachedForm.of(one) for one in results)
-            say_form(Attaching(VERSION, target.repository, subject.digest, done))
+            say_form(done)
         for one in results:
             if one.error is not None:
                 show_error(one.error, before=f"{one.file}: ")
             elif not as_json:
                 was_there = "  (was there)" * (one.outcome is ManifestOutcome.EXISTS)
-                say(f"{target.repository}@{one.digest}  {one.artifact_type}  {one.file}{was_there}")
+                say(f"{done.repository}@{one.digest}  {one.artifact_type}  {one.file}{was_there}")
         return exit_code([one.error for one in results])
 
     run_command(work, what="attach", timeout_s=access.timeout_s)

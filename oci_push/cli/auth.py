@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from oci_push.api import this_environment
 from oci_push.cli import targets
 from oci_push.cli.command import run_command, takes
 from oci_push.cli.options import AsJson, Connection, Family
@@ -22,6 +24,7 @@ from oci_push.protocol import manifests
 from oci_push.protocol.endpoints import bare, push_scope
 from oci_push.protocol.ping import ping
 from oci_push.providers.families import find_family
+from oci_push.providers.job_logins import find_job_login
 from oci_push.runtime.context import Context
 from oci_push.transport.auth import AuthView
 
@@ -148,6 +151,9 @@ def _explain(pusher: Pusher, target: Target, context: Context) -> _Explained:
         for one in pusher.credentials.explain(repository, context):
             place = f"{one.candidate.file}, {one.candidate.kind} {one.candidate.key}".rstrip()
             considered.append((place, one.verdict))
+        if job := find_job_login(replace(endpoint, credential=None), this_environment().env):
+            verdict = "chosen" if endpoint.credential == job else "not needed, a login before it was chosen"
+            considered.append((job.source, verdict))
     credential = None
     if error is None:
         try:

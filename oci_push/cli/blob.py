@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -11,16 +10,26 @@ from oci_push.api import this_environment
 from oci_push.cli import looking
 from oci_push.cli.asking import check_answerable, is_agreed
 from oci_push.cli.command import run_command, show_error, takes
-from oci_push.cli.looking import Access, Looker
+from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import lost_results, say, say_bytes, say_form, shows_results, tell
 from oci_push.cli.words import OUTPUT, SAFETY, Argument, Option
 from oci_push.engine import raw
-from oci_push.errors import ConfigError, NotFoundError, OciPushError, exit_code
-from oci_push.forms import VERSION, ErrorForm
+from oci_push.errors import ConfigError, OciPushError, exit_code
+from oci_push.forms import VERSION
+from oci_push.library import naming
+from oci_push.library.looking import Looker
+from oci_push.library.single import (
+    BLOB_FORM,
+    blob_of,
+    blobs_deleted,
+    digest_in,
+    find_blobs,
+    heads_of,
+    store_blob,
+)
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Reference
-from oci_push.protocol.blobs import BlobHead
 from oci_push.runtime.context import Context
 from oci_push.runtime.files import check_writable, written_whole
 from oci_push.sources.files import SpoolSpace
@@ -28,12 +37,11 @@ from oci_push.sources.given import open_given
 from oci_push.sources.settings import SourceSettings
 
 _MISSING = 1
-_FORM = "HOST[:PORT]/REPO@DIGEST"
 
 
 @takes(Access)
 def get(
-    blob: Annotated[str, Argument(metavar="REPO@DIGEST", help=_FORM)],
+    blob: Annotated[str, Argument(metavar="REPO@DIGEST", help=BLOB_FORM)],
     output: Annotated[str, Option("File to write to; - is stdout.", short="-o", metavar="FILE", under=OUTPUT)] = "",
     as_json: AsJson = False,
     *,
@@ -45,7 +53,7 @@ def get(
     """
 
     def work(context: Context) -> int:
-        named = _reference(blob)
+        named = blob_of(blob)
         if not output and shows_results():
             raise ConfigError("a blob may hold anything, and stdout is a terminal", hint="give -o FILE, or -o -")
         if as_json and output in ("", "-"):
@@ -53,7 +61,7 @@ def get(
         path = Path(output) if output not in ("", "-") else None
         check_writable(path, "-o")
         with looking.looking(context, access, repositories=[named.repository]) as look:
-            blocks = raw.read_blob(context, look.client(named.repository), _digest(named))
+            blocks = raw.read_blob(context, look.client(named.repository), digest_in(named))
             if path is None:
                 for block in blocks:
                     say_bytes(bytes(block))
@@ -69,7 +77,7 @@ def get(
             except OSError as problem:
                 raise ConfigError(f"-o {path}: cannot be written ({problem.strerror})") from problem
         if as_json:
-            say_form(raw.BlobSaved(VERSION, named.repository, _digest(named), count, str(path)))
+            say_form(raw.BlobSaved(VERSION, named.repository, digest_in(named), count, str(path)))
         return 0
 
     run_command(work, what="blob get", timeout_s=access.timeout_s)
@@ -92,21 +100,19 @@ def put(
     """
 
     def work(context: Context) -> int:
-        target = looking.repository(repository)
+        target = naming.repository(repository)
         wanted = _wanted(digest)
         with (
             looking.looking(context, access, sources=["-"] if file == "-" else (), repositories=[target]) as look,
             closing(SpoolSpace(None, SourceSettings().spool_bytes)) as spool,
         ):
             body = open_given(context, file, this_environment().stdin, spool)
-            blob = raw.described(context, body, wanted, body.what)
-            is_sent = raw.put_blob(context, look.client(target, push=True), blob, body)
+            done = store_blob(look, target, body, wanted, body.what)
         if as_json:
-            done = "uploaded" if is_sent else "exists"
-            say_form(raw.BlobStored(VERSION, target, blob.digest, blob.size, done))
+            say_form(done)
         else:
-            say(str(blob.digest))
-            if not is_sent:
+            say(str(done.digest))
+            if done.outcome == "exists":
                 tell(f"{target}: the blob was there already")
         return 0
 
@@ -115,7 +121,7 @@ def put(
 
 @takes(Access)
 def head(
-    blobs: Annotated[list[str], Argument(metavar="REPO@DIGEST...", help=_FORM)],
+    blobs: Annotated[list[str], Argument(metavar="REPO@DIGEST...", help=BLOB_FORM)],
     as_json: AsJson = False,
     quiet: Quiet = False,
     *,
@@ -127,32 +133,24 @@ def head(
     """
 
     def work(context: Context) -> int:
-        wanted = [_reference(text) for text in dict.fromkeys(blobs)]
-        found: list[tuple[BlobHead | None, OciPushError | None]] = []
+        wanted = [blob_of(text) for text in dict.fromkeys(blobs)]
         with looking.looking(context, access, repositories=[one.repository for one in wanted]) as look:
-            for one in wanted:
-                try:
-                    found.append((look.client(one.repository).head_blob(context, _digest(one)), None))
-                except OciPushError as error:
-                    context.check()
-                    found.append((None, None if isinstance(error, NotFoundError) else error))
+            found, errors = find_blobs(look, wanted)
         if as_json:
-            say_form(raw.BlobsFound(VERSION, tuple(_found(one, *row) for one, row in zip(wanted, found, strict=True))))
-        for one, (there, failed) in zip(wanted, found, strict=True):
+            say_form(found)
+        for one, failed in zip(found.blobs, errors, strict=True):
             if failed is not None:
-                show_error(failed, before=f"{one}: ")
+                show_error(failed, before=f"{one.name}: ")
             elif not (quiet or as_json):
-                say(f"{one}  {_shown(there)}")
-        failures = [error for _, error in found if error is not None]
-        is_missing = any(there is None for there, _ in found)
-        return failures[0].exit_code if failures else _MISSING if is_missing else 0
+                say(f"{one.name}  {_size(one.size) if one.exists else 'does not exist'}")
+        return next((one.exit_code for one in errors if one), 0 if found else _MISSING)
 
     run_command(work, what="blob head", timeout_s=access.timeout_s)
 
 
 @takes(Access)
 def delete(
-    blobs: Annotated[list[str], Argument(metavar="REPO@DIGEST...", help=_FORM)],
+    blobs: Annotated[list[str], Argument(metavar="REPO@DIGEST...", help=BLOB_FORM)],
     yes: Annotated[bool, Option("Do not ask; needed where there is no terminal.", short="-y", under=SAFETY)] = False,
     dry_run: Annotated[bool, Option("Show what would go, and delete nothing.", under=SAFETY)] = False,
     as_json: AsJson = False,
@@ -165,15 +163,14 @@ def delete(
     """
 
     def work(context: Context) -> int:
-        wanted = [_reference(text) for text in dict.fromkeys(blobs)]
+        wanted = [blob_of(text) for text in dict.fromkeys(blobs)]
         check_answerable("blob delete", is_needed=not (yes or dry_run))
         errors: list[OciPushError | None] = []
         with looking.looking(context, access, repositories=[one.repository for one in wanted]) as look:
-            heads = [look.client(one.repository).head_blob(context, _digest(one)) for one in wanted]
-            _check_there(wanted, heads)
+            heads = heads_of(look, wanted)
             for one, there in zip(wanted, heads, strict=True):
                 if not as_json or not (yes or dry_run):
-                    (say if dry_run else tell)(f"{one}  {_shown(there)}")
+                    (say if dry_run else tell)(f"{one}  {_size(there.size)}")
             if not (yes or dry_run) and not is_agreed(context, len(wanted)):
                 tell("nothing was deleted")
                 return 1
@@ -183,24 +180,10 @@ def delete(
                     context.check()
             finally:  # what was deleted until a stop is told, too
                 if as_json:
-                    rows = zip(wanted, errors, strict=False)
-                    done = tuple(_deleted(one, error, is_tried=dry_run) for one, error in rows)
-                    say_form(raw.BlobsDeleted(VERSION, done))
+                    say_form(blobs_deleted(wanted, errors, is_tried=dry_run))
         return exit_code(errors)
 
     run_command(work, what="blob delete", timeout_s=access.timeout_s)
-
-
-def _reference(text: str) -> Reference:
-    """Read ``HOST/REPO@DIGEST``; raises `ConfigError` for what names no digest."""
-    found = looking.reference(text)
-    if found.digest is None:
-        raise ConfigError(f"{found}: a blob is named by its digest", hint=f"write {_FORM}")
-    return Reference(found.repository, "", found.digest)
-
-
-def _digest(named: Reference) -> Digest:
-    return Digest.parse(named.target)
 
 
 def _wanted(text: str) -> Digest | None:
@@ -210,37 +193,16 @@ def _wanted(text: str) -> Digest | None:
         raise ConfigError(f"--digest: {problem}", hint="such as sha256:…, with 64 digits") from problem
 
 
-def _check_there(wanted: Sequence[Reference], heads: Sequence[BlobHead | None]) -> None:
-    missing = [str(one) for one, there in zip(wanted, heads, strict=True) if there is None]
-    if missing:
-        raise NotFoundError(
-            f"{missing[0]}: is not there" + (f", nor are {len(missing) - 1} more" if missing[1:] else ""),
-            hint="nothing was deleted",
-        )
-
-
-def _shown(there: BlobHead | None) -> str:
-    if there is None:
-        return "does not exist"
-    return "exists, of a size that the registry does not tell" if there.size is None else f"{there.size} bytes"
-
-
-def _found(named: Reference, there: BlobHead | None, error: OciPushError | None) -> raw.BlobFound:
-    is_there = None if error else there is not None
-    return raw.BlobFound(str(named), is_there, there.size if there else None, ErrorForm.or_none(error))
+def _size(size: int | None) -> str:
+    return "exists, of a size that the registry does not tell" if size is None else f"{size} bytes"
 
 
 def _delete(look: Looker, named: Reference, *, is_told: bool) -> OciPushError | None:
     try:
-        raw.delete_blob(look.context, look.client(named.repository), _digest(named))
+        raw.delete_blob(look.context, look.client(named.repository), digest_in(named))
     except OciPushError as error:
         show_error(error, before=f"{named}: ")
         return error
     if is_told:
         say(f"deleted {named}")
     return None
-
-
-def _deleted(named: Reference, error: OciPushError | None, *, is_tried: bool) -> raw.BlobDeleted:
-    outcome = "would delete" if is_tried else "failed" if error else "deleted"
-    return raw.BlobDeleted(named.repository, _digest(named), outcome, ErrorForm.or_none(error))

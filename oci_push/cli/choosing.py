@@ -8,18 +8,13 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from oci_push.cli.options import Common, Delivery, split_regions
 from oci_push.cli.words import SOURCE, TARGET, Option
-from oci_push.engine.copying.items import CopyItem
-from oci_push.engine.copying.selection import GLOB, Selection
-from oci_push.engine.unit import UnitTarget
 from oci_push.errors import ConfigError
+from oci_push.library.selecting import Choosing, Source, read_source
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.reference import Destination, Reference, Repository, is_tag, shown
-from oci_push.model.source import SourceSpec
-from oci_push.sources.table import GRAMMAR
+from oci_push.model.reference import Destination, shown
 
 _AGE = r"(\d{1,6})([hdw])"
 _SECONDS = {"h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
@@ -55,21 +50,11 @@ class Choice(Struct, frozen=True):
         """Return whether each SOURCE names a repository, and not an image."""
         return self.all_tags or bool(self.tags)
 
-
-class Source(Struct, frozen=True):
-    """One SOURCE: `selection` where it means tags of a repository, else it is read as `spec` says."""
-
-    text: str
-    selection: Selection | None = None
-    spec: SourceSpec | None = None
-
     @property
-    def repository(self) -> Repository | None:
-        """Return the repository that it lies in; ``None`` for a file."""
-        if self.selection is not None:
-            return self.selection.repository
-        is_remote = self.spec is not None and self.spec.kind == "registry"
-        return Reference.parse(self.spec.path).repository if self.spec is not None and is_remote else None
+    def choosing(self) -> Choosing:
+        """Return which tags are wanted."""
+        said_by = "--all-tags" if self.all_tags else "--tags" if self.tags else ""
+        return Choosing(said_by, tuple(self.tags or ()), tuple(self.exclude or ()))
 
 
 def read_words(
@@ -92,40 +77,7 @@ def read_words(
         from oci_push.engine.regions import fan_out
 
         destinations = fan_out(destinations, regions)
-    return [read_source(text, choice) for text in texts], destinations
-
-
-def read_source(text: str, choice: Choice) -> Source:
-    """Read a SOURCE; raises `ConfigError`, also where it and the options both say which tags are meant."""
-    bare = text.removeprefix("docker://")
-    name, colon, tag = bare.rpartition(":")
-    if colon and "/" in name and "/" not in tag and not GLOB.isdisjoint(tag) and "@" not in bare:
-        if choice.is_many:
-            raise ConfigError(
-                f"source {shown(text)!r} says which tags are meant, and so does {given(choice)}",
-                hint=f"write {name}, or leave out the option",
-            )
-        try:
-            repository = Repository.parse(name)
-        except ValueError as problem:
-            raise ConfigError(f"source {shown(text)!r}: {problem}", hint="write HOST/REPO:GLOB") from problem
-        return Source(text, Selection(repository, (tag,), tuple(choice.exclude or ())))
-    spec = GRAMMAR.parse(text)
-    if not choice.is_many or spec.kind != "registry":
-        return Source(text, spec=spec)
-    reference = Reference.parse(spec.path, default_tag="")
-    if reference.target:
-        raise ConfigError(
-            f"source {shown(text)!r} names one image, and {given(choice)} means all of a repository",
-            hint=f"write {reference.repository}, or leave out the option",
-        )
-    selection = Selection(reference.repository, tuple(choice.tags or ()), tuple(choice.exclude or ()))
-    return Source(text, selection)
-
-
-def given(choice: Choice) -> str:
-    """Return the option that says that each SOURCE names a repository."""
-    return "--all-tags" if choice.all_tags else "--tags"
+    return [read_source(text, choice.choosing) for text in texts], destinations
 
 
 def moment(text: str, now: float) -> float | None:
@@ -162,20 +114,3 @@ def endpoints_of(
 
         found |= managed_endpoints(destinations, common.creation(), found)
     return found
-
-
-def item_of(one: Source, targets: Sequence[UnitTarget]) -> CopyItem:
-    """Return the item of a SOURCE that is one image, which keeps its tag where no other is given."""
-    spec = one.spec or GRAMMAR.parse(one.text)
-    source, name = one.text, "latest"
-    if spec.kind == "registry":
-        reference = Reference.parse(spec.path)
-        source, name = f"docker://{reference}", reference.tag
-    elif spec.ref and not spec.ref.startswith("@"):
-        name = spec.ref.rpartition(":")[2]
-        if not is_tag(name) and not all(target.tags for target in targets):
-            raise ConfigError(
-                f"source {shown(one.text)!r}: {name!r} cannot be a tag", hint="give the destination a tag"
-            )
-    tags = (name,) if name else ()
-    return CopyItem(source, tuple(replace(target, tags=target.tags or tags) for target in targets))

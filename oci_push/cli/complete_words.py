@@ -239,6 +239,7 @@ SCHEMES: tuple[tuple[str, str, str], ...] = (
     ('oci:', 'folder', 'oci:DIR[:REF]'),
     ('oci-archive:', 'file', 'oci-archive:FILE[:REF]'),
     ('docker-archive:', 'file', 'docker-archive:FILE[:REF]'),
+    ('containers-storage:', '', 'containers-storage:IMAGE'),
     ('docker://', '', 'docker://HOST/REPO[:TAG]'),
 )
 """Of sources: what they begin with, what follows, and how they are written."""

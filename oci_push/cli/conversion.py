@@ -134,7 +134,13 @@ class Conversion(Platforms, frozen=True):
         return algorithm, level
 
     def _annotations(self) -> tuple[AnnotationChange, ...]:
-        return tuple(map(annotation, self.annotation or ()))
+        found: dict[tuple[str, str, Platform | None], AnnotationChange] = {}
+        for text in self.annotation or ():
+            one = annotation(text)
+            if (one.on, one.key, one.platform) in found:
+                raise ConfigError(f"--annotation {text!r}: {one.key} is there twice", hint="say it once")
+            found[one.on, one.key, one.platform] = one
+        return tuple(found.values())
 
     def _epoch(self) -> int | None:
         text = self.source_date_epoch

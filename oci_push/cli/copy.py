@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec.structs import replace
 
 from oci_push.api import this_environment
-from oci_push.cli.choosing import Choice, Source, endpoints_of, given, item_of, moment, read_source, read_words
+from oci_push.cli.choosing import Choice, endpoints_of, moment, read_words
 from oci_push.cli.command import run_command, takes
 from oci_push.cli.conversion import Conversion
 from oci_push.cli.copy_results import show, show_errors, summary_of, write
@@ -17,14 +17,14 @@ from oci_push.cli.output import say_form
 from oci_push.cli.reporting import Reporting
 from oci_push.cli.words import SAFETY, Argument, Option
 from oci_push.engine.copying.copy import copy
-from oci_push.engine.copying.items import AT_ONCE, CopyItem, CopyOptions
+from oci_push.engine.copying.items import AT_ONCE, CopyOptions
 from oci_push.engine.copying.report import CopyReport
-from oci_push.engine.copying.selection import select, select_names
+from oci_push.engine.copying.selection import select
 from oci_push.engine.copying.tag_lists import TagLists
-from oci_push.engine.pusher import Pusher
 from oci_push.engine.saving.place import FORMS, Place
 from oci_push.engine.unit import UnitTarget
 from oci_push.errors import ConfigError, exit_code
+from oci_push.library.selecting import Source, items_of, read_source
 from oci_push.model.outcomes import CopyOutcome
 from oci_push.model.reference import Destination
 from oci_push.runtime.context import Context
@@ -92,7 +92,16 @@ def copy_command(
             ) as pusher,
         ):
             lists = TagLists(pusher)
-            items = _items(context, pusher, lists, sources, targets, choice, conversion, common)
+            items = items_of(
+                context,
+                pusher,
+                lists,
+                sources,
+                targets,
+                choice.choosing,
+                platform=conversion.only(),
+                changes=conversion.changes(common),
+            )
             if plan:
                 from oci_push.cli.copy_planned import show_copy_plan
                 from oci_push.engine.copying.forecast import forecast
@@ -136,7 +145,7 @@ def _save(
 
     if not texts:
         raise ConfigError(f"nothing is named that would be copied to {place.text}", hint="write SOURCE... before it")
-    sources = [read_source(text, choice) for text in texts]
+    sources = [read_source(text, choice.choosing) for text in texts]
     changes, referrers = conversion.changes(common), choice.referrers
     wanted = Wanted(place, conversion.only(), changes, referrers, common.verify)
     options = (
@@ -154,7 +163,7 @@ def _save(
     check_place(place, options, wanted)
     if choice.is_many and not all(one.selection for one in sources):
         raise ConfigError(
-            f"{given(choice)} has no effect on what is in no registry", hint="name each image of it: PATH:REF"
+            f"{choice.choosing.said_by} has no effect on what is in no registry", hint="name each image of it: PATH:REF"
         )
     env = this_environment().env
     hosts = tuple(dict.fromkeys(one.repository.host for one in sources if one.repository is not None))
@@ -210,27 +219,3 @@ def _check(
         raise ConfigError(
             f"{option} has no effect: layers of a registry are as they are", hint="--recompress compresses them anew"
         )
-
-
-def _items(
-    context: Context,
-    pusher: Pusher,
-    lists: TagLists,
-    sources: Sequence[Source],
-    targets: Sequence[UnitTarget],
-    choice: Choice,
-    conversion: Conversion,
-    common: Common,
-) -> tuple[CopyItem, ...]:
-    """Return what is copied, before anything is written."""
-    items: list[CopyItem] = []
-    for one in sources:
-        if one.selection is not None:
-            items += select(context, lists, one.selection, targets)
-        elif choice.is_many:
-            globs, exclude = tuple(choice.tags or ()), tuple(choice.exclude or ())
-            items += select_names(context, pusher, one.text, globs, exclude, targets)
-        else:
-            items.append(item_of(one, targets))
-    changes, only = conversion.changes(common), conversion.only()
-    return tuple(replace(item, platform=only, changes=changes) for item in items)

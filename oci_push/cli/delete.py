@@ -8,15 +8,15 @@ from typing import Annotated
 from oci_push.cli import looking
 from oci_push.cli.asking import check_answerable, is_agreed
 from oci_push.cli.command import run_command, show_error, takes
-from oci_push.cli.looking import Access, Looker
+from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form, tell, warn
 from oci_push.cli.words import SAFETY, Argument, Option
 from oci_push.engine.editing import change
-from oci_push.engine.editing.change import Deleted, Deletion, Doomed, Pattern
+from oci_push.engine.editing.change import Doomed
 from oci_push.errors import ConfigError, OciPushError, exit_code
-from oci_push.forms import VERSION, ErrorForm
-from oci_push.model.reference import DOCKER_HUB, Repository, is_host, shown
+from oci_push.library.edits import deletion, find_doomed, pattern_of
+from oci_push.library.looking import Looker
 from oci_push.runtime.context import Context
 
 
@@ -46,18 +46,18 @@ def delete(
     """
 
     def work(context: Context) -> int:
-        patterns = [_pattern(text) for text in references]
+        patterns = [pattern_of(text) for text in references]
         check_answerable("delete", is_needed=not (yes or dry_run))
         repositories = list(dict.fromkeys(one.repository for one in patterns))
         with looking.looking(context, access, repositories=repositories) as look:
-            doomed = _find(look, repositories, patterns, by_digest=by_digest)
+            doomed = find_doomed(look, patterns, by_digest=by_digest)
             if not as_json or not (yes or dry_run):
                 _list(doomed, is_tried=dry_run)
             if doomed and not (yes or dry_run):
                 if not is_agreed(context, len(doomed)):
                     tell("nothing was deleted")
                     return 1
-                if _find(look, repositories, patterns, by_digest=by_digest) != doomed:
+                if find_doomed(look, patterns, by_digest=by_digest) != doomed:
                     raise ConfigError("what was listed has changed meanwhile; nothing was deleted", hint="look again")
             errors: list[OciPushError | None] = []
             try:
@@ -66,32 +66,10 @@ def delete(
                     context.check()
             finally:  # what was deleted until a stop is told, too
                 if as_json:
-                    rows = zip(doomed, errors, strict=False)
-                    say_form(Deletion(VERSION, tuple(_form(one, error, is_tried=dry_run) for one, error in rows)))
+                    say_form(deletion(doomed, errors, is_tried=dry_run))
         return exit_code(errors)
 
     run_command(work, what="delete", timeout_s=access.timeout_s)
-
-
-def _pattern(text: str) -> Pattern:
-    bare = text.removeprefix("docker://")
-    hint = f"write HOST[:PORT]/REPO:TAG or HOST[:PORT]/REPO@DIGEST, for Docker Hub {DOCKER_HUB}/REPO"
-    if not is_host(bare.partition("/")[0]) or "/" not in bare:
-        raise ConfigError(f"{shown(text)!r} names no repository of a registry", hint=hint)
-    try:
-        return Pattern.parse(bare)
-    except ValueError as problem:
-        raise ConfigError(f"{shown(text)!r}: {problem}", hint=hint) from problem
-
-
-def _find(
-    look: Looker, repositories: Sequence[Repository], patterns: Sequence[Pattern], *, by_digest: bool
-) -> list[Doomed]:
-    doomed: list[Doomed] = []
-    for repository in repositories:
-        mine = [one for one in patterns if one.repository == repository]
-        doomed += change.find(look.context, look.client(repository), mine, by_digest=by_digest)
-    return doomed
 
 
 def _list(doomed: Sequence[Doomed], *, is_tried: bool) -> None:
@@ -120,8 +98,3 @@ def _delete(look: Looker, one: Doomed, *, is_told: bool) -> OciPushError | None:
     if is_told:
         say(f"deleted {one}")
     return None
-
-
-def _form(one: Doomed, error: OciPushError | None, *, is_tried: bool) -> Deleted:
-    outcome = "would delete" if is_tried else "failed" if error else "deleted"
-    return Deleted(one.repository, one.tag or None, one.digest, one.others, outcome, ErrorForm.or_none(error))

@@ -8,15 +8,14 @@ from typing import Annotated
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
 from oci_push.cli.conversion import OnePlatform, read_platform
-from oci_push.cli.looking import Access, Looker
+from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.wording import size
 from oci_push.cli.words import OUTPUT, Argument, Option
-from oci_push.engine.looking.compare import Change, Diff, PlatformDiff, compare
-from oci_push.engine.looking.inspect import Inspection, Layer, inspect
-from oci_push.errors import ConfigError
-from oci_push.model.platform import Platform
+from oci_push.engine.looking.compare import Change, Diff, PlatformDiff
+from oci_push.engine.looking.inspect import Layer
+from oci_push.library.looks import difference
 from oci_push.runtime.context import Context
 from oci_push.sources.table import GRAMMAR
 
@@ -37,11 +36,9 @@ def diff(
     """
 
     def work(context: Context) -> int:
-        if left == right == "-":
-            raise ConfigError("both images cannot be read from stdin")
         wanted = read_platform(platform)
         with looking.looking(context, access, sources=[left, right]) as look:
-            found = compare(_inspect(look, left, wanted), _inspect(look, right, wanted))
+            found = difference(look, left, right, wanted)
         if as_json:
             say_form(found)
         else:
@@ -50,11 +47,6 @@ def diff(
         return int(status and not found.same)
 
     run_command(work, what="diff", timeout_s=access.timeout_s)
-
-
-def _inspect(look: Looker, text: str, platform: Platform | None) -> Inspection:
-    with look.image(text) as (image, _):
-        return inspect(look.context, image, None, platform)
 
 
 def _lines(found: Diff) -> Iterator[str]:

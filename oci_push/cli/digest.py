@@ -11,12 +11,8 @@ from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_form
 from oci_push.cli.words import Argument
-from oci_push.engine.looking.existence import Existence, Existing, NamedDigest, digest_of
-from oci_push.engine.looking.tree import top
-from oci_push.errors import NotFoundError, OciPushError
-from oci_push.forms import VERSION, ErrorForm
-from oci_push.model.digest import Digest
-from oci_push.model.reference import Reference
+from oci_push.library import naming
+from oci_push.library.looks import existence, named_digest
 from oci_push.runtime.context import Context
 from oci_push.sources.table import GRAMMAR
 
@@ -36,16 +32,11 @@ def digest(
     def work(context: Context) -> int:
         wanted = read_platform(platform)
         with looking.looking(context, access, sources=[source]) as look:
-            if wanted is None and looking.repository_of(source) is not None:
-                named = looking.reference(source)
-                found = digest_of(context, look.client(named.repository), named)
-            else:
-                with look.image(source) as (image, _):
-                    found = top(context, image, wanted).digest
+            found = named_digest(look, source, wanted)
         if as_json:
-            say_form(NamedDigest(VERSION, source, found))
+            say_form(found)
         else:
-            say(str(found))
+            say(str(found.digest))
         return 0
 
     run_command(work, what="digest", timeout_s=access.timeout_s)
@@ -65,30 +56,16 @@ def exists(
     """
 
     def work(context: Context) -> int:
-        wanted = [looking.reference(text) for text in dict.fromkeys(references)]
-        there: list[Digest | None] = []
-        errors: list[OciPushError | None] = []
+        wanted = [naming.reference(text) for text in dict.fromkeys(references)]
         with looking.looking(context, access, repositories=[one.repository for one in wanted]) as look:
-            for one in wanted:
-                try:
-                    there.append(digest_of(context, look.client(one.repository), one))
-                    errors.append(None)
-                except OciPushError as error:
-                    context.check()
-                    there.append(None)
-                    errors.append(None if isinstance(error, NotFoundError) else error)
+            found, errors = existence(look, wanted)
         if as_json:
-            rows = zip(wanted, there, errors, strict=True)
-            say_form(Existence(VERSION, tuple(_form(*row) for row in rows)))
-        for name, found, failed in zip(wanted, there, errors, strict=True):
+            say_form(found)
+        for one, failed in zip(found.images, errors, strict=True):
             if failed is not None:
-                show_error(failed, before=f"{name}: ")
+                show_error(failed, before=f"{one.name}: ")
             elif not (quiet or as_json):
-                say(f"{name}  {found or 'does not exist'}")
-        return next((one.exit_code for one in errors if one), _MISSING if None in there else 0)
+                say(f"{one.name}  {one.digest or 'does not exist'}")
+        return next((one.exit_code for one in errors if one), 0 if found else _MISSING)
 
     run_command(work, what="exists", timeout_s=access.timeout_s)
-
-
-def _form(name: Reference, found: Digest | None, error: OciPushError | None) -> Existing:
-    return Existing(str(name), None if error else found is not None, found, ErrorForm.or_none(error))

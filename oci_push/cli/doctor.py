@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec.structs import asdict
@@ -15,10 +16,11 @@ from oci_push.cli.output import say, say_json, table, tell
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.wording import counted
 from oci_push.cli.words import Argument
-from oci_push.errors import ConfigError
+from oci_push.engine.job_identity import examine_identity
+from oci_push.errors import ConfigError, OciPushError
 from oci_push.model.reference import Repository
 from oci_push.providers.families import find_family
-from oci_push.registry.doctor import Doctor, Examination, scratch_repositories
+from oci_push.registry.doctor import SCRATCH, Doctor, Examination, Finding, scratch_repositories
 from oci_push.runtime.context import Context
 
 
@@ -44,6 +46,8 @@ def doctor(
     Of the machine: temporary folder, limits, memory of earlier runs, proxies, clock, login files and helpers,
     certificate authorities, libraries. Exit 1 where something will keep images from being pushed.
 
+    Where a registry is logged in to as the job itself, the claims of its ID token are shown, which trusts are about.
+
     A registry is examined in scratch repositories beside the one named, which are cleaned up. What is measured is
     remembered for a week, and later pushes go by it.
     """
@@ -60,21 +64,25 @@ def doctor(
         named = targets.as_described(targets.image_target(reference, config), config, with_login=not username)
         named = targets.of_family(named, family)
         with common.pusher(context, LineRenderer(quiet=as_json), hosts=(named.endpoint.host,)) as pusher:
-            target = targets.reached(pusher, named, "oci-push-doctor")
+            endpoint = pusher.endpoint(named.repository(SCRATCH), named.endpoint)
+            identity = examine_identity(pusher.clients, endpoint, context)
+            try:
+                target = targets.reached(pusher, named, SCRATCH)
+            except OciPushError:
+                _show([] if as_json else identity)
+                raise
             endpoint = target.endpoint
             here, there = scratch_repositories(endpoint.host, target.namespace)
             session = pusher.clients.session(endpoint)
             kind = find_family(endpoint.host, endpoint.family)
             found = Doctor(session, kind.capabilities, (here, there)).examine(context)
+            found.findings[:0] = identity
             for name, value in found.abilities.items():
                 pusher.cache.remember_capability(endpoint.host, name, value)
         if as_json:
             say_json(_to_json(endpoint.host, kind.name, here, found))
         else:
-            ended_by = str(found.error or "")  # is told with its hint below the table
-            rows = [(f.name, f.outcome.value, "see below" if f.text == ended_by else f.text) for f in found.findings]
-            for line in table(("check", "result", "detail"), rows):
-                say(line)
+            _show(found.findings, str(found.error or ""))
             for left in found.left:
                 tell(f"left behind: {left}")
             if found.error is not None:
@@ -82,6 +90,13 @@ def doctor(
         return found.error.exit_code if found.error else 0
 
     run_command(work, what="doctor")
+
+
+def _show(findings: Sequence[Finding], ended_by: str = "") -> None:
+    """Print what was found; what `ended_by` says is told with its hint below the table."""
+    rows = [(f.name, f.outcome.value, "see below" if f.text == ended_by else f.text) for f in findings]
+    for line in table(("check", "result", "detail"), rows) if rows else ():
+        say(line)
 
 
 def _examine_machine(context: Context, *, as_json: bool) -> int:

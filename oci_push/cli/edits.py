@@ -15,7 +15,7 @@ from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, ImageChanged
 from oci_push.model.digest import Digest
 from oci_push.model.media import INDEXES
-from oci_push.model.reference import Reference, Repository, check_tag
+from oci_push.model.reference import Repository
 
 NewTag = Annotated[
     list[str] | None,
@@ -52,15 +52,6 @@ def pairs(texts: Sequence[str], what: str, *, removal: bool = True) -> dict[str,
             raise ConfigError(f"{what} {key!r} is there twice", hint="say it once")
         found[key] = None if takes_away else value
     return found
-
-
-def tags_of(read: Reference, new: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the tags that a result goes to: those that are wanted, else the one that was read, if it was a tag."""
-    try:
-        wanted = tuple(dict.fromkeys(check_tag(one) for one in new or ()))
-    except ValueError as problem:
-        raise ConfigError(f"--tag: {problem}", hint="write the tag alone, such as 1.2") from problem
-    return wanted or ((read.tag,) if read.digest is None else ())
 
 
 def show_stored(

@@ -24,6 +24,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "An OCI layout, under two tags", "oci-push push oci:image registry.example.com/team/app:1.4,latest"
             ),
             Example(
+                "What podman or buildah built, from where they keep it",
+                "oci-push push containers-storage:app registry.example.com/team/app:1.4",
+            ),
+            Example(
                 "What docker save or podman save wrote, to two registries at once",
                 "oci-push push image.tar registry.example.com/team/app:1.4 mirror.example.com/team/app:1.4",
             ),

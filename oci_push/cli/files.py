@@ -40,10 +40,12 @@ def read_annotations(given: Sequence[str] | None, file: Path | None) -> Annotati
     return with_annotations(found, more)
 
 
-def check_type(text: str) -> str:
-    """Return ``--type``; raises `ConfigError` for what is no media type."""
+def check_type(text: str, option: str = "--type") -> str:
+    """Return what an option says of an artifact; raises `ConfigError` for what is no media type."""
     if text and not is_media_type(text):
-        raise ConfigError(f"--type {text!r} is no media type", hint="write TYPE/SUBTYPE, such as application/spdx+json")
+        raise ConfigError(
+            f"{option} {text!r} is no media type", hint="write TYPE/SUBTYPE, such as application/spdx+json"
+        )
     return text
 
 

@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Annotated
-
-from msgspec import Struct
 
 from oci_push.api import parse_destinations, this_environment
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.conversion import read_platforms
-from oci_push.cli.edits import NewTag, pairs, show_change, show_stored, tags_of
-from oci_push.cli.looking import Access, Looker, TransferAccess
+from oci_push.cli.edits import NewTag, pairs, show_change, show_stored
+from oci_push.cli.files import check_type
+from oci_push.cli.looking import Access, TransferAccess
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_bytes, say_form
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
-from oci_push.engine.editing import index_children, index_store
-from oci_push.engine.editing.index_children import Given, Part
-from oci_push.engine.editing.index_draft import Draft, Entry, images
+from oci_push.engine.editing import index_store
+from oci_push.engine.editing.index_draft import Draft
 from oci_push.engine.editing.index_store import IndexChange, IndexChild
 from oci_push.errors import ConfigError, OciPushError
-from oci_push.events import Emit
-from oci_push.model.digest import Digest
+from oci_push.library import naming
+from oci_push.library.indexes import (
+    IndexWork,
+    adding,
+    annotating,
+    child_of,
+    platform_changes,
+    removing,
+    working,
+)
 from oci_push.model.media import INDEXES
-from oci_push.model.platform import Platform
-from oci_push.model.reference import Reference, Repository
-from oci_push.registry.repository import RepositoryClient
+from oci_push.model.reference import Repository
 from oci_push.runtime.context import Context
-from oci_push.sources.table import path_exists
 
 _Index = Annotated[str, Argument(metavar="REF", help="The index: HOST[:PORT]/REPO[:TAG|@DIGEST]")]
 _Platforms = Annotated[
@@ -76,28 +78,20 @@ def create(
     def work(context: Context) -> int:
         (target,) = parse_destinations([destination], [])
         annotations = pairs(annotation or (), "--annotation", removal=False)
+        kind = check_type(artifact_type, "--artifact-type")
         asked = {"--annotation": annotation, "--artifact-type": artifact_type, "--subject": subject}
         for name in (name for name, value in asked.items() if docker and value):
             raise ConfigError(
                 f"{name} has no effect with --docker: a docker manifest list has none", hint="leave out one of them"
             )
+        about = naming.subject_of(subject, target.repository) if subject else None
         with _working(context, access, target.repository, references, is_quiet=quiet or as_json) as run:
-            client = run.client
-            about = None
-            if subject:
-                about = index_store.subject(context, client, _subject(subject, target.repository))
-            parts = run.take(platform, nested=nested)
-            draft = index_children.new(
-                [one.entry for one in parts],
-                docker=docker,
-                annotations=annotations,
-                artifact_type=artifact_type,
-                subject=about,
-            )
+            parts = run.take(platform or (), nested=nested)
+            draft = run.draft(parts, docker=docker, annotations=annotations, artifact_type=kind, about=about)
             if dry_run:
                 return _show_draft(draft)
             brought = run.bring(parts, draft)
-            change, errors = index_store.store(context, client, draft, target.tags, brought)
+            change, errors = index_store.store(context, run.client, draft, target.tags, brought)
         return _show(change, errors, as_json=as_json, quiet=quiet)
 
     run_command(work, what="index create", timeout_s=access.timeout_s)
@@ -129,15 +123,12 @@ def add(
     """
 
     def work(context: Context) -> int:
-        named = looking.reference(reference)
-        tags = tags_of(named, tag)
+        named = naming.reference(reference)
+        tags = naming.tags_of(named, tag or (), "--tag")
         with _working(context, access, named.repository, children, is_quiet=quiet or as_json) as run:
             was = index_store.read(context, run.client, named)
-            parts = run.take(platform, nested=nested)
-
-            def added(draft: Draft) -> Draft:
-                return draft.add([one.entry for one in parts], replaces=replace).checked()
-
+            parts = run.take(platform or (), nested=nested)
+            added = adding(parts, replaces=replace)
             after = added(was.draft)
             if dry_run:
                 return _show_draft(after)
@@ -168,21 +159,12 @@ def remove(
     """
 
     def work(context: Context) -> int:
-        named = looking.reference(reference)
-        tags = tags_of(named, tag)
+        named = naming.reference(reference)
+        tags = naming.tags_of(named, tag or (), "--tag")
         with looking.looking(context, access, repositories=[named.repository]) as look:
             client = look.client(named.repository, push=True)
             was = index_store.read(context, client, named)
-
-            def less(draft: Draft) -> Draft:
-                after = draft.without([one for text in which for one in draft.find(text)])
-                if not images(after.entries):
-                    raise ConfigError(
-                        f"{named}: the index would have no image left",
-                        hint=f"delete the whole: oci-push delete {named}",
-                    )
-                return after
-
+            less = removing(named, which)
             if dry_run:
                 return _show_draft(less(was.draft))
             change, errors = index_store.alter(context, client, was, tags, less, random=_random())
@@ -220,30 +202,15 @@ def annotate(
     """
 
     def work(context: Context) -> int:
-        named = looking.reference(reference)
-        tags = tags_of(named, tag)
+        named = naming.reference(reference)
+        tags = naming.tags_of(named, tag or (), "--tag")
         annotations = pairs(changes or (), "annotation")
         features = [one for one in os_features.split(",") if one]
-        given: dict[str, object] = {"os.version": os_version, "os.features": features, "variant": variant}
-        platform = {key: None if value in ("-", ["-"]) else value for key, value in given.items() if value}
-        if platform and not child:
-            raise ConfigError("--os-version, --os-features and --variant are about a --child", hint="name it")
-        if not (annotations or platform):
-            raise ConfigError("nothing is to be changed", hint="write KEY=VALUE, or KEY- to take it away")
+        platform = platform_changes(os_version, features, variant)
+        changed = annotating(named, annotations, child or (), platform)
         with looking.looking(context, access, repositories=[named.repository]) as look:
             client = look.client(named.repository, push=True)
             was = index_store.read(context, client, named)
-
-            def changed(draft: Draft) -> Draft:
-                if draft.is_docker and annotations:
-                    raise ConfigError(
-                        f"{named}: is a docker manifest list, which has no annotations",
-                        hint=f"an OCI index has: oci-push index create {named.repository}:TAG {named}",
-                    )
-                chosen = [one for text in child or () for one in draft.find(text)]
-                after = draft if child else draft.with_annotations(annotations)
-                return after.change(chosen, lambda one: _changed(one, annotations, platform))
-
             if dry_run:
                 return _show_draft(changed(was.draft))
             change, errors = index_store.alter(context, client, was, tags, changed, random=_random())
@@ -252,70 +219,17 @@ def annotate(
     run_command(work, what="index annotate", timeout_s=access.timeout_s)
 
 
-def _changed(entry: Entry, annotations: Mapping[str, str | None], platform: Mapping[str, object]) -> Entry:
-    entry = entry.with_annotations(annotations) if annotations else entry
-    return entry.with_platform(platform) if platform else entry
-
-
-class _Work(Struct, frozen=True):
-    """What a command that takes images works with; the sources stay open while it does."""
-
-    look: Looker
-    client: RepositoryClient
-    given: Sequence[Given]
-    listener: Callable[[], Emit]
-
-    def take(self, platforms: Sequence[str] | None, *, nested: bool) -> list[Part]:
-        """Return the children that were named."""
-        if platforms and nested:
-            raise ConfigError("--platform has no effect with --nested", hint="leave out one of them")
-        wanted = read_platforms(platforms)
-        return index_children.take(self.look.context, self.given, self.listener(), platforms=wanted, nested=nested)
-
-    def bring(self, parts: Sequence[Part], after: Draft, before: Draft | None = None) -> Mapping[Digest, str]:
-        """Bring what the index lists anew, and say of each child whether it was there or was sent."""
-        listed = {one.digest for one in before.entries} if before is not None else frozenset()
-        new = {one.digest for one in after.entries} - listed
-        wanted = [one for one in parts if one.entry.digest in new]
-        brought = index_children.bring(self.look.context, self.look.pusher, self.client, wanted, self.listener)
-        return {**{one.entry.digest: index_store.THERE for one in parts}, **brought}
-
-
-def _subject(text: str, repository: Repository) -> Reference:
-    """Read a tag or digest of a repository, which may stand before it; raises `ConfigError`."""
-    whole = text if "/" in text else f"{repository}{'@' if ':' in text else ':'}{text}"
-    found = looking.reference(whole)
-    if found.repository != repository:
-        raise ConfigError(
-            f"--subject {text}: lies in another repository than {repository}", hint="give a tag or digest of DEST's own"
-        )
-    return found
-
-
 @contextmanager
 def _working(
     context: Context, access: Access, repository: Repository, texts: Sequence[str], *, is_quiet: bool
-) -> Iterator[_Work]:
-    named = [_given(text) for text in texts]
+) -> Iterator[IndexWork]:
+    named = [child_of(text) for text in texts]
     sources = [text for text, _ in named]
-    if sources.count("-") > 1:
-        raise ConfigError("stdin can be read once, and - is there twice")
-    with ExitStack() as stack:
-        look = stack.enter_context(looking.looking(context, access, sources=sources, repositories=[repository]))
-        client = look.client(repository, push=True)
-        given = [Given(stack.enter_context(look.image(text))[0], platform) for text, platform in named]
-        yield _Work(look, client, given, partial(LineRenderer, quiet=is_quiet))
-
-
-def _given(text: str) -> tuple[str, Platform | None]:
-    """Read ``REF`` or ``REF=OS/ARCH[/VARIANT]``; a file of just that name is a file."""
-    if path_exists(text):
-        return text, None
-    source, equals, platform = text.rpartition("=")
-    try:
-        return (source, Platform.parse(platform)) if source and equals else (text, None)
-    except ValueError:
-        return text, None
+    with (
+        looking.looking(context, access, sources=sources, repositories=[repository]) as look,
+        working(look, repository, named, partial(LineRenderer, quiet=is_quiet)) as run,
+    ):
+        yield run
 
 
 def _random() -> Callable[[], float]:

@@ -9,16 +9,15 @@ from oci_push.cli import looking
 from oci_push.cli.command import run_command, show_error, takes
 from oci_push.cli.conversion import OnePlatform, read_platform
 from oci_push.cli.inputs import read_bytes
-from oci_push.cli.looking import Access, Looker
+from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import say, say_bytes, say_form
 from oci_push.cli.words import OUTPUT, SOURCE, TARGET, Argument, Option
 from oci_push.engine import raw
-from oci_push.engine.looking.tree import top
-from oci_push.errors import ConfigError, NotFoundError, OciPushError
+from oci_push.errors import ConfigError
 from oci_push.forms import VERSION
-from oci_push.model.reference import Reference
-from oci_push.protocol.manifests import Head, RawManifest
+from oci_push.library import naming
+from oci_push.library.single import accept_of, find_manifests, read_manifest, store_manifest
 from oci_push.runtime.context import Context
 from oci_push.runtime.files import check_writable, written_whole
 
@@ -43,8 +42,8 @@ def get(
     """Read a manifest or an index, byte for byte, so that its digest is the one that the registry has."""
 
     def work(context: Context) -> int:
-        named = looking.reference(reference)
-        accept = _accept(media_type)
+        named = naming.reference(reference)
+        accept = accept_of(media_type or ())
         if accept and platform:
             raise ConfigError("--platform and --media-type do not go together", hint="give one of them")
         if as_json and output in ("", "-"):
@@ -52,7 +51,7 @@ def get(
         path = Path(output) if output not in ("", "-") else None
         check_writable(path, "-o")
         with looking.looking(context, access, repositories=[named.repository]) as look:
-            found = _read(look, named, platform, accept)
+            found = read_manifest(look, named, read_platform(platform), accept)
         if path is None:
             say_bytes(found.raw)
             return 0
@@ -86,20 +85,16 @@ def put(
     """
 
     def work(context: Context) -> int:
-        named = looking.reference(reference, default_tag="")
+        named = naming.reference(reference, default_tag="")
         if access.password_stdin and file == "-":
             raise ConfigError("--password-stdin and the manifest - cannot both read stdin")
         manifest = raw.check_digest(raw.manifest_of(read_bytes(Path(file)), media_type), named.digest)
         with looking.looking(context, access, repositories=[named.repository]) as look:
-            raw.put_manifest(context, look.client(named.repository, push=True), manifest, named.tag)
+            done = store_manifest(look, named, manifest)
         if as_json:
-            say_form(
-                raw.ManifestStored(
-                    VERSION, named.repository, named.tag or None, manifest.digest, manifest.media_type, manifest.size
-                )
-            )
+            say_form(done)
         else:
-            say(str(manifest.digest))
+            say(str(done.digest))
         return 0
 
     run_command(work, what="manifest put", timeout_s=access.timeout_s)
@@ -120,46 +115,18 @@ def head(
     """
 
     def work(context: Context) -> int:
-        wanted = [looking.reference(text) for text in dict.fromkeys(references)]
-        accept = _accept(media_type)
-        found: list[tuple[Head | None, OciPushError | None]] = []
+        wanted = [naming.reference(text) for text in dict.fromkeys(references)]
+        accept = accept_of(media_type or ())
         with looking.looking(context, access, repositories=[one.repository for one in wanted]) as look:
-            for one in wanted:
-                try:
-                    found.append((look.client(one.repository).head(context, one.target, accept=accept), None))
-                except OciPushError as error:
-                    context.check()
-                    found.append((None, None if isinstance(error, NotFoundError) else error))
+            found, errors = find_manifests(look, wanted, accept)
         if as_json:
-            rows = zip(wanted, found, strict=True)
-            say_form(raw.ManifestsFound(VERSION, tuple(raw.ManifestFound.of(str(one), *row) for one, row in rows)))
-        for one, (there, failed) in zip(wanted, found, strict=True):
+            say_form(found)
+        for one, failed in zip(found.manifests, errors, strict=True):
             if failed is not None:
-                show_error(failed, before=f"{one}: ")
+                show_error(failed, before=f"{one.name}: ")
             elif not (quiet or as_json):
-                said = f"{there.digest}  {there.media_type or '?'}  {there.size} bytes" if there else "does not exist"
-                say(f"{one}  {said}")
-        failures = [error for _, error in found if error is not None]
-        is_missing = any(there is None for there, _ in found)
-        return failures[0].exit_code if failures else _MISSING if is_missing else 0
+                said = f"{one.digest}  {one.media_type or '?'}  {one.size} bytes" if one.exists else "does not exist"
+                say(f"{one.name}  {said}")
+        return next((one.exit_code for one in errors if one), 0 if found else _MISSING)
 
     run_command(work, what="manifest head", timeout_s=access.timeout_s)
-
-
-def _read(look: Looker, named: Reference, platform: str, accept: str) -> RawManifest:
-    wanted = read_platform(platform)
-    if wanted is None:
-        return look.client(named.repository).read(look.context, named, accept)
-    with look.image(f"docker://{named}") as (image, _):
-        found = image.manifest(look.context, top(look.context, image, wanted))
-    return RawManifest(found.raw, found.media_type, found.digest)
-
-
-def _accept(types: list[str] | None) -> str:
-    """Return the Accept header of types; raises `ConfigError` for what is none."""
-    for one in types or ():
-        if one.count("/") != 1 or not one.isascii() or not one.isprintable() or set(one) & set(' ,;"\\'):
-            raise ConfigError(
-                f"--media-type {one!r} is no media type", hint="such as application/vnd.oci.image.index.v1+json"
-            )
-    return ", ".join(dict.fromkeys(types or ()))

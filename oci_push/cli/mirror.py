@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
-
-from msgspec.structs import replace
 
 from oci_push.api import this_environment
 from oci_push.cli import looking
@@ -20,7 +17,6 @@ from oci_push.cli.options import AsJson, LimitRate, NoMemory, Quiet
 from oci_push.cli.output import say_form, warn
 from oci_push.cli.reporting import Reporting
 from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
-from oci_push.credentials.certificates import certificates_of
 from oci_push.engine.copying.items import AT_ONCE
 from oci_push.engine.copying.mirror import Mirroring
 from oci_push.engine.copying.mirror_report import MirrorReport
@@ -28,8 +24,8 @@ from oci_push.engine.copying.mirror_sources import MirrorFailure
 from oci_push.errors import ConfigError, exit_code
 from oci_push.events import Emit
 from oci_push.language.mirror import load_mirror
-from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
-from oci_push.model.mirroring import MirrorAccess, MirrorFile
+from oci_push.library.mirrors import mirror_endpoints
+from oci_push.model.mirroring import MirrorFile
 from oci_push.model.outcomes import CopyOutcome
 from oci_push.model.reference import Repository
 from oci_push.runtime.context import Context
@@ -133,20 +129,13 @@ def _mirroring(
     hosts = _hosts(read)
     described = looking.endpoints(access, [Repository(host, "x") for host in hosts])
     with (
-        tempfile.TemporaryDirectory(prefix="oci-push-") as folder,
         Reporting().following(context.clock, env, is_quiet=quiet, title="Mirror") as follower,
+        mirror_endpoints(read, described, access.tls(), follower.emit) as endpoints,
+        common.pusher(context, follower.emit, endpoints=endpoints, login_host=common.login_host(hosts)) as pusher,
     ):
-        endpoints = {
-            **described,
-            **{
-                one.host: _endpoint(one, described.get(one.host), access.tls(), Path(folder), follower.emit)
-                for one in read.accesses
-            },
-        }
-        with common.pusher(context, follower.emit, endpoints=endpoints, login_host=common.login_host(hosts)) as pusher:
-            at_once = access.jobs or AT_ONCE
-            run = Mirroring(pusher, only_missing=only_missing, referrers=referrers, at_once=at_once)
-            yield run, follower.emit
+        at_once = access.jobs or AT_ONCE
+        run = Mirroring(pusher, only_missing=only_missing, referrers=referrers, at_once=at_once)
+        yield run, follower.emit
 
 
 def _hosts(read: MirrorFile) -> tuple[str, ...]:
@@ -154,27 +143,6 @@ def _hosts(read: MirrorFile) -> tuple[str, ...]:
     sources = [source.host for job in read.jobs for source in job.sources]
     targets = [target.partition("/")[0] for job in read.jobs for target in job.targets]
     return tuple(dict.fromkeys((*sources, *(one for one in targets if "{" not in one))))
-
-
-def _endpoint(
-    one: MirrorAccess, known: RegistryEndpoint | None, given: TlsConfig, folder: Path, emit: Emit
-) -> RegistryEndpoint:
-    """Return how a registry is reached: by the options, else by the file, else as oci-push.yaml says."""
-    endpoint = known or RegistryEndpoint(one.host)
-    tls = TlsConfig(plain_http=one.plain_http, skip_verify=one.skip_verify)
-    if one.ca:
-        place = folder / f"{len(list(folder.iterdir()))}.crt"
-        place.write_text(one.ca)
-        tls = replace(tls, ca_file=str(place))
-    if one.folder:
-        tls = certificates_of(tls, Path(one.folder), emit)
-    if given != TlsConfig():
-        endpoint = replace(endpoint, tls=given)
-    elif tls != TlsConfig():
-        endpoint = replace(endpoint, tls=tls)
-    if one.credential is None:
-        return endpoint
-    return replace(endpoint, credential=one.credential, identity=None)
 
 
 def _show_failures(failures: Sequence[MirrorFailure]) -> None:

@@ -9,16 +9,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
-from oci_push.api import parse_destinations
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
 from oci_push.cli.conversion import read_platform
-from oci_push.cli.edits import NewTag, listener, pairs, show_edit, tags_of
+from oci_push.cli.edits import NewTag, listener, pairs, show_edit
 from oci_push.cli.looking import TransferAccess
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.words import SOURCE, TARGET, Argument, Option
-from oci_push.engine.editing.image import edit, edit_elsewhere
 from oci_push.errors import ConfigError
+from oci_push.library.edits import EditPlace
 from oci_push.model.changes import Changes, ConfigChanges
 from oci_push.runtime.context import Context
 from oci_push.sources.rewriting.config import said_time
@@ -90,26 +89,10 @@ def mutate(
         if config == ConfigChanges(platform=config.platform):
             raise ConfigError("nothing is to be changed", hint="such as --label KEY=VALUE; see oci-push mutate --help")
         changes = Changes(config=config)
-        if destination and tag:
-            raise ConfigError("--tag has no effect with DEST, which has tags of its own", hint="leave out one of them")
-        targets = parse_destinations([destination], []) if destination else ()
-        repository = looking.repository_of(source)
-        if not targets and repository is None:
-            raise ConfigError(f"{source}: is in no registry, so where the result goes must be said", hint="give DEST")
-        if not targets or targets[0].repository == repository:
-            named = looking.reference(source)
-            tags = targets[0].tags if targets else tags_of(named, tag)
-            with (
-                looking.looking(context, access, repositories=[named.repository]) as look,
-                look.pusher.open(f"docker://{named}", context) as opened,
-            ):
-                client = look.client(named.repository, push=True)
-                emit = listener(is_quiet=quiet or as_json)
-                done, errors = edit(context, client, opened, changes, named, tags, emit)
-            return show_edit(done, errors, as_json=as_json, quiet=quiet)
-        with looking.looking(context, access, sources=[source], repositories=[targets[0].repository]) as look:
-            emit = listener(is_quiet=quiet or as_json)
-            done, errors = edit_elsewhere(context, look.pusher, source, changes, targets[0], emit)
+        place = EditPlace.of(source, destination, tag or (), "--tag")
+        sources = () if place.is_own else (source,)
+        with looking.looking(context, access, sources=sources, repositories=[place.goes_to.repository]) as look:
+            done, errors = place.edit(look, changes, listener(is_quiet=quiet or as_json))
         return show_edit(done, errors, as_json=as_json, quiet=quiet)
 
     run_command(work, what="mutate", timeout_s=access.timeout_s)
@@ -150,7 +133,7 @@ def _names(option: str, texts: Sequence[str] | None) -> dict[str, bool]:
 
 def _port(text: str) -> str:
     """Return a port as docker writes it, with its protocol; raises `ConfigError`."""
-    if not re.fullmatch(_PORT, text):
+    if not re.fullmatch(_PORT, text) or not all(0 < int(one) < 65536 for one in text.partition("/")[0].split("-")):
         raise ConfigError(f"--expose {text!r}: is no port", hint="such as 8080 or 53/udp; 8080- takes it away")
     return text if "/" in text else f"{text}/tcp"
 

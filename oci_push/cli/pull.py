@@ -9,20 +9,19 @@ from oci_push.api import this_environment
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, show_error, takes
 from oci_push.cli.conversion import Platforms
-from oci_push.cli.looking import Looker, TransferAccess
+from oci_push.cli.looking import TransferAccess
 from oci_push.cli.options import AsJson, Quiet
 from oci_push.cli.output import is_result_shown, lost_results, say, say_bytes, say_form, tell
 from oci_push.cli.reporting import Progress, Reporting
 from oci_push.cli.wording import counted, size
 from oci_push.cli.words import SAFETY, SOURCE, Argument, Option
 from oci_push.engine.copying.tag_lists import TagLists
-from oci_push.engine.saving.item import SaveItem
 from oci_push.engine.saving.place import FORMS, Place
-from oci_push.engine.saving.pull import Pull, expand, find_attached, is_glob, named
+from oci_push.engine.saving.pull import Pull, expand, is_glob, named
 from oci_push.engine.saving.save import save
 from oci_push.engine.saving.steps import SavedImage, nothing_attached
 from oci_push.errors import ConfigError, exit_code
-from oci_push.model.manifest import Manifest
+from oci_push.library.selecting import finder
 from oci_push.runtime.context import Context
 from oci_push.sources.table import GRAMMAR
 
@@ -71,7 +70,7 @@ def pull(
         ):
             texts = expand(context, TagLists(look.pusher), sources, all_tags=all_tags)
             items = named(texts, place, platforms.only(), platforms.selected())
-            attached = _Attached(look).find if referrers else nothing_attached
+            attached = finder(look.client) if referrers else nothing_attached
             saved = save(
                 context,
                 look.pusher,
@@ -94,18 +93,6 @@ def pull(
 def _registries(sources: Sequence[str]) -> list[str]:
     """Return sources for who looks up how their registries are reached: without what stands for any number of tags."""
     return [text[: text.rindex(":")] if is_glob(text) else text for text in sources]
-
-
-class _Attached:
-    """Asks the registry that an image is read from what refers to it."""
-
-    def __init__(self, look: Looker) -> None:
-        self._look = look
-
-    def find(self, context: Context, item: SaveItem, nodes: Sequence[Manifest]) -> Sequence[SaveItem]:
-        """Return what is to be saved beside an image; what lies in files is asked for nothing."""
-        repository = looking.repository_of(item.source)
-        return find_attached(context, self._look.client(repository), nodes) if repository is not None else ()
 
 
 def _taken_apart(words: Sequence[str]) -> tuple[list[str], Place]:

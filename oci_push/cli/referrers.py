@@ -13,8 +13,9 @@ from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.wording import size
 from oci_push.cli.words import SOURCE, Argument, Option
-from oci_push.engine.looking.referrers import ReferrersTree, Referring, referrers_tree
-from oci_push.engine.looking.tree import top
+from oci_push.engine.looking.referrers import ReferrersTree, Referring
+from oci_push.library import naming
+from oci_push.library.looks import referring
 from oci_push.model.artifact import CREATED
 from oci_push.protocol.referrers import fallback_tag
 from oci_push.runtime.context import Context
@@ -40,13 +41,10 @@ def referrers(
     """
 
     def work(context: Context) -> int:
-        named = looking.reference(reference)
+        named = naming.reference(reference)
         wanted = read_platform(platform)
         with looking.looking(context, access, repositories=[named.repository]) as look:
-            client = look.client(named.repository)
-            with look.pusher.open(f"docker://{named}", context) as image:
-                root = top(context, image, wanted)
-            found = referrers_tree(context, client, str(named), root, artifact_type or ())
+            found = referring(look, named, artifact_type or (), wanted)
         if as_json:
             say_form(found)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -12,19 +12,16 @@ from oci_push.cli.output import say, say_form, tell
 from oci_push.cli.wording import counted, size
 from oci_push.engine.copying.tag_lists import TagLists
 from oci_push.engine.pusher import Pusher
-from oci_push.engine.saving.item import SaveItem
 from oci_push.engine.saving.place import Place
-from oci_push.engine.saving.pull import Pull, find_attached, named
+from oci_push.engine.saving.pull import Pull, named
 from oci_push.engine.saving.save import save
 from oci_push.engine.saving.steps import SavedImage, nothing_attached
 from oci_push.errors import ConfigError, exit_code
 from oci_push.events import Emit
+from oci_push.library.selecting import finder
 from oci_push.model.changes import Changes
-from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
-from oci_push.model.reference import Reference
 from oci_push.runtime.context import Context
-from oci_push.sources.table import GRAMMAR
 
 
 class Wanted(Struct, frozen=True):
@@ -55,18 +52,8 @@ def save_copies(
 ) -> tuple[SavedImage, ...]:
     """Save images, and what refers to them."""
     items = named(sources, wanted.place, wanted.only, wanted.changes)
-    attached = _attached(lists) if wanted.referrers else nothing_attached
+    attached = finder(lambda one: lists.source(one).client) if wanted.referrers else nothing_attached
     return save(context, pusher, items, wanted.place, emit, attached=attached, is_verified=wanted.is_verified)
-
-
-def _attached(lists: TagLists) -> Callable[[Context, SaveItem, Sequence[Manifest]], Sequence[SaveItem]]:
-    def find(context: Context, item: SaveItem, nodes: Sequence[Manifest]) -> Sequence[SaveItem]:
-        spec = GRAMMAR.parse(item.source)
-        if spec.kind != "registry":
-            return ()
-        return find_attached(context, lists.source(Reference.parse(spec.path).repository).client, nodes)
-
-    return find
 
 
 def show_saved(place: Place, saved: Sequence[SavedImage], common: Common, *, as_json: bool) -> int:

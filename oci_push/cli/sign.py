@@ -16,6 +16,7 @@ from oci_push.cli.words import SOURCE, Option
 from oci_push.engine.signing.there import Signing, sign_there
 from oci_push.errors import ConfigError, OciPushError, exit_code
 from oci_push.forms import VERSION
+from oci_push.library import naming
 from oci_push.model.outcomes import ManifestOutcome
 from oci_push.model.trust import BUNDLE, SignRule
 from oci_push.runtime.context import Context
@@ -92,7 +93,7 @@ def _sign(
     as_json: bool,
 ) -> None:
     def work(context: Context) -> int:
-        named = [looking.reference(text) for text in dict.fromkeys(references)]
+        named = [naming.reference(text) for text in dict.fromkeys(references)]
         wanted, asked = read_platform(platform), rules()
         errors: list[OciPushError | None] = []
         done = []

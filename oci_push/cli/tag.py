@@ -11,8 +11,9 @@ from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.words import Argument
 from oci_push.engine.editing.change import tag as tag_image
-from oci_push.errors import ConfigError, OciPushError
-from oci_push.model.reference import Repository, check_tag
+from oci_push.errors import OciPushError
+from oci_push.library import naming
+from oci_push.library.edits import tag_in
 from oci_push.runtime.context import Context
 
 
@@ -27,8 +28,8 @@ def tag(
     """Give more tags to an image of a registry. Nothing is read but its manifest, which keeps every byte."""
 
     def work(context: Context) -> int:
-        named = looking.reference(reference)
-        wanted = [_tag(text, named.repository) for text in new]
+        named = naming.reference(reference)
+        wanted = [tag_in(text, named.repository) for text in new]
         with looking.looking(context, access, repositories=[named.repository]) as look:
             client = look.client(named.repository, push=True)
             found, failed = tag_image(context, client, named.target, wanted)
@@ -50,17 +51,3 @@ def _code(failed: list[OciPushError], count: int) -> int:
     if not failed:
         return 0
     return failed[0].exit_code if count == 1 else 1
-
-
-def _tag(text: str, repository: Repository) -> str:
-    """Read a tag, which may stand after its repository; raises `ConfigError`."""
-    tag = text.removeprefix(f"{repository}:").removeprefix(":")
-    if "/" in tag:
-        raise ConfigError(
-            f"{text!r} lies in another repository than {repository}",
-            hint=f"oci-push copy {repository}:… DESTINATION copies an image",
-        )
-    try:
-        return check_tag(tag)
-    except ValueError as problem:
-        raise ConfigError(str(problem), hint="write the tag alone, such as 1.2") from problem

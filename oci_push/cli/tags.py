@@ -14,6 +14,7 @@ from oci_push.cli.words import OUTPUT, SOURCE, Argument, Option
 from oci_push.engine.looking import listing
 from oci_push.engine.looking.listing import Sort, Wanted
 from oci_push.errors import ConfigError
+from oci_push.library import naming
 from oci_push.runtime.context import Context
 
 Filter = Annotated[
@@ -50,7 +51,7 @@ def tags(
 
     def work(context: Context) -> int:
         wanted = Wanted(tuple(globs or ()), limit, Sort(sort), reverse)
-        named = looking.repository(repository)
+        named = naming.repository(repository)
         with looking.looking(context, access, repositories=[named]) as look:
             found = listing.list_tags(context, look.client(named), wanted)
         if as_json:

@@ -17,6 +17,7 @@ from oci_push.engine.signing.trust import ImageVerified, Verification
 from oci_push.engine.signing.trust import verify as verify_image
 from oci_push.errors import ConfigError, OciPushError, exit_code
 from oci_push.forms import VERSION, ErrorForm
+from oci_push.library import naming
 from oci_push.model.trust import Policy, Requirement, TrustedKey
 from oci_push.runtime.context import Context
 
@@ -49,7 +50,7 @@ def verify(
     """
 
     def work(context: Context) -> int:
-        named = [looking.reference(text) for text in dict.fromkeys(reference)]
+        named = [naming.reference(text) for text in dict.fromkeys(reference)]
         wanted = read_platform(platform)
         found = _policy(key, policy, predicate_type, annotation)
         rows: list[ImageVerified] = []

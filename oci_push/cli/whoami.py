@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from oci_push.api import this_environment
 from oci_push.cli import targets
 from oci_push.cli.command import run_command, takes
 from oci_push.cli.options import AsJson, ConfigOptions
@@ -16,8 +17,9 @@ from oci_push.credentials.files import AuthFiles
 from oci_push.credentials.format import AuthKey
 from oci_push.errors import ConfigError, CredentialsError
 from oci_push.language.integrations import Config, Integration
-from oci_push.model.endpoint import Credential
+from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.reference import Repository
+from oci_push.providers.job_logins import find_job_login, job_logins
 from oci_push.runtime.context import Context
 
 
@@ -60,9 +62,12 @@ def whoami(
 
 
 def _all(settings: Config, files: AuthFiles, context: Context) -> list[_Row]:
-    return [_of_key(key, files, context) for key in files.entries()] + [
-        _of_integration(i) for i in settings.integrations
-    ]
+    rows = [_of_key(key, files, context) for key in files.entries()]
+    rows += [_of_integration(i) for i in settings.integrations]
+    # At last those that the job has, as long as nobody says more of that host.
+    said = {row.registry for row in rows}
+    env = this_environment().env
+    return rows + [_row(host, login) for host, login in job_logins(env) if host not in said]
 
 
 def _asked(texts: list[str], settings: Config, files: AuthFiles, context: Context) -> list[_Row]:
@@ -85,9 +90,12 @@ def _of_key(key: AuthKey, files: AuthFiles, context: Context) -> _Row:
         return _Row(shown, "", "", "", problem=str(problem))
     except ValueError:
         return _Row(shown, "", "", "", problem="this key names no registry")
-    if found is None:
-        return _Row(shown, "", "nobody", "no login was found")
-    return _Row(shown, found.credential.shown_user, _kind(found.credential), found.credential.source)
+    login = found.credential if found else find_job_login(RegistryEndpoint(key.host), this_environment().env)
+    return _row(shown, login) if login else _Row(shown, "", "nobody", "no login was found")
+
+
+def _row(shown: str, login: Credential) -> _Row:
+    return _Row(shown, login.shown_user, _kind(login), login.source)
 
 
 def _of_integration(found: Integration) -> _Row:
@@ -101,7 +109,8 @@ def _of_integration(found: Integration) -> _Row:
     if endpoint.credential is not None:
         return _Row(host, endpoint.credential.shown_user, _kind(endpoint.credential), source, found.name)
     if endpoint.identity is not None:
-        return _Row(host, str(endpoint.identity), "cloud identity", source, found.name)
+        kind = "job identity" if endpoint.identity.oidc else "cloud identity"
+        return _Row(host, str(endpoint.identity), kind, source, found.name)
     return _Row(host, "", "nobody", f"{source}; login files are asked", found.name)
 
 

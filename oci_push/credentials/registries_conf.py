@@ -116,7 +116,8 @@ def _files(env: Mapping[str, str], home: Path | None) -> Iterable[Path]:
 def _read(path: Path, *, is_needed: bool) -> list[_Entry]:
     try:
         with path.open("rb") as file:
-            text = file.read(_MOST_BYTES).decode()
+            raw = file.read(_MOST_BYTES + 1)
+            text = raw.decode("utf-8-sig")
     except FileNotFoundError:
         if is_needed:
             raise ConfigError(f"{NAMED_BY}: {path}: no such file", hint=f"unset {NAMED_BY}") from None
@@ -124,14 +125,17 @@ def _read(path: Path, *, is_needed: bool) -> list[_Entry]:
     except (OSError, UnicodeDecodeError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8 text"
         raise ConfigError(f"{path}: cannot be read ({reason})") from problem
+    if len(raw) > _MOST_BYTES:
+        raise ConfigError(f"{path}: has more than {_MOST_BYTES} bytes")  # what is cut off could be what is blocked
     if _HAS_ENTRIES.search(text) is None:
         return []
     import tomllib
 
     try:
         root = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
-        raise ConfigError(f"{path}: is no TOML: {problem}") from problem
+    except (ValueError, RecursionError) as problem:  # of numbers with too many digits it says no more than ValueError
+        reason = "nested too deeply" if isinstance(problem, RecursionError) else str(problem)
+        raise ConfigError(f"{path}: is no TOML that can be read: {reason}") from problem
     try:
         return [*_of_version_1(root, path), *(_entry(one, path) for one in _tables(root, "registry"))]
     except ValueError as problem:
@@ -144,8 +148,11 @@ def _of_version_1(root: Mapping[str, object], path: Path) -> list[_Entry]:
     found: dict[str, _Entry] = {}
     for kind in ("insecure", "block"):
         table = kinds.get(kind) if isinstance(kinds, dict) else None
-        for name in table.get("registries", ()) if isinstance(table, dict) else ():
-            place = _location(str(name), "registries")
+        names = table.get("registries", []) if isinstance(table, dict) else []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"registries.{kind}.registries is no list of texts")
+        for name in names:
+            place = _location(name, "registries")
             is_insecure = kind == "insecure" or (place in found and found[place].is_insecure)
             found[place] = _Entry(
                 place, place, is_insecure, kind == "block", by_digest_only=False, mirrors=(), file=path

@@ -45,7 +45,8 @@ def tell_what_stays(
 def _tell(context: Context, client: RepositoryClient, nodes: Sequence[Manifest], emit: Emit) -> None:
     told = about(context, client, [node.digest for node in nodes[-_MOST_NODES:]])  # the root is the last of them
     if told:
-        said = f"{told} stay behind: only the image itself is copied; oci-push copy takes them along"
+        stays = "stays" if told.startswith("1 ") and " and " not in told else "stay"
+        said = f"{told} {stays} behind: only the image itself is copied; oci-push copy takes them along"
         emit(LogMessage(f"{client.repository}: {said}", "warning"))
 
 

@@ -27,6 +27,8 @@ from oci_push.credentials.format import AuthFile
 from oci_push.engine.memory import MEMORY_FILE, memory_folder
 from oci_push.errors import ConfigError, CredentialsError
 from oci_push.model.endpoint import TlsConfig
+from oci_push.providers.job_logins import job_logins
+from oci_push.providers.job_tokens import declared_tokens, find_service, told
 from oci_push.runtime.cache import SqliteCache
 from oci_push.runtime.clock import Clock
 from oci_push.transport.proxies import find_proxy
@@ -251,6 +253,24 @@ def _login_file(place: Place, file: AuthFile, env: Mapping[str, str]) -> Iterato
             yield _warning(text, hint) if is_for_all else _problem(text, hint)
 
 
+def _identity(machine: Machine) -> Iterator[Noticed]:
+    service = find_service(machine.env)
+    if service is None:
+        yield _ok("no CI that gives a job an ID token")
+    else:
+        declared = declared_tokens(machine.env)
+        reason = service.missing(machine.env)
+        if not service.is_asked and not declared:
+            reason = "this job has declared no ID token"
+        hint = f"if a registry is to be logged in to by oidc: {service.hint}" if reason else ""
+        if reason or service.is_asked:
+            yield Noticed(Verdict.OK, f"{service.name}: {reason or 'it can be asked for ID tokens'}", hint)
+        for name, claims in declared.items():
+            yield _ok(f"{service.name}: {name} has {told(claims, machine.clock.now())}")
+    for host, login in job_logins(machine.env):
+        yield _ok(f"{host} by {login.source}, unless a login is found elsewhere")
+
+
 def _authorities(machine: Machine) -> Iterator[Noticed]:
     import ssl
 
@@ -283,6 +303,7 @@ CHECKS = (
     Check("proxies", _proxies),
     Check("clock", _clock),
     Check("logins", _logins),
+    Check("job identity", _identity),
     Check("authorities", _authorities),
 )
 """What is looked at, in this order."""

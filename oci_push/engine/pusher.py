@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
@@ -24,11 +25,10 @@ from oci_push.engine.places import Seen, remembered_places
 from oci_push.engine.plan import PushPlan, PushTarget, RepositoryPlan, plan_push, plan_repositories
 from oci_push.engine.push import Ahead, PushOptions, PushResult, push
 from oci_push.engine.signing.signers import Signers
-from oci_push.errors import ConfigError, OciPushError
+from oci_push.errors import ConfigError
 from oci_push.events import Emit, Event, LogMessage, discreet, ignore
 from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.descriptor import Descriptor
-from oci_push.model.digest import Digest
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Repository
@@ -36,6 +36,7 @@ from oci_push.model.source import SourceSpec
 from oci_push.model.traffic import Traffic
 from oci_push.providers.base import complete
 from oci_push.providers.families import find_family
+from oci_push.providers.job_logins import find_job_login
 from oci_push.registry.clients import RegistryClients
 from oci_push.registry.repository import RepositoryClient
 from oci_push.registry.upload_store import UploadStore
@@ -45,7 +46,7 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.sources import option_effects as asked
 from oci_push.sources.base import ImageReader
-from oci_push.sources.settings import ReadingPlace, SourceSettings
+from oci_push.sources.settings import ReadingPlace, SourceSettings, Surroundings
 from oci_push.sources.table import GRAMMAR, open_source
 from oci_push.transport.credentials import CredentialProvider
 from oci_push.transport.settings import TransportSettings
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
 
 REPLICATION_S = 1800.0
 """How long a region is waited for where nobody says otherwise; most copies take minutes (ECR user guide)."""
-_ANY_DIGEST = Digest.of(b"")
 
 
 class Options(Struct, frozen=True):
@@ -101,14 +101,11 @@ class Pusher:
         env, home, emit = this_environment.env, this_environment.home, discreet(emit)
         self.context = context
         self._options = options
-        self._env = env
         self.signers = Signers(env)
-        self._home = home
         self._emit = emit
-        self._stdin = this_environment.stdin
-        self._logins = AuthFiles.discover(
-            env, home=home, uid=this_environment.uid, run_command=command_runner(env, context.clock), emit=emit
-        )
+        self._around = Surroundings(env, home, this_environment.uid, this_environment.stdin)
+        run_command = command_runner(env, context.clock)
+        self._logins = AuthFiles.discover(env, home=home, uid=this_environment.uid, run_command=run_command, emit=emit)
         folder = memory_folder(env, home) if options.remember else None
         self._memory: Cache = NoCache()
         if folder:
@@ -131,6 +128,7 @@ class Pusher:
             upload_store=UploadStore(self._memory, folder) if lasts and folder else None,
             mount=options.mount,
             renewing=self._renewing.get,
+            run_command=run_command,
         )
 
     def close(self) -> None:
@@ -161,7 +159,7 @@ class Pusher:
         return given or self._options.endpoints.get(repository.host)
 
     def endpoint(self, repository: Repository, given: RegistryEndpoint | None = None) -> RegistryEndpoint:
-        """Decide how a repository's registry is reached: given, configured, or found in files."""
+        """Decide how a repository's registry is reached: given, configured, found in files, or as this job."""
         endpoint = self.described(repository, given) or RegistryEndpoint(repository.host)
         has_own = endpoint.is_alone or endpoint.identity is not None
         given_login = self._options.credential if self._options.login_host in ("", repository.host) else None
@@ -172,13 +170,13 @@ class Pusher:
             credential = found.credential if found else None
         if credential is not None:
             credential = complete(credential, find_family(repository.host, endpoint.family))
-        tls = endpoint.tls
-        if tls == TlsConfig():
-            tls = self._options.tls
-        folders = certificate_folders(self._env, self._home)
+        tls = self._options.tls if endpoint.tls == TlsConfig() else endpoint.tls
+        folders = certificate_folders(self._around.env, self._around.home)
         tls = add_certificates(tls, repository.host, folders, self.tell_once)
         traffic = endpoint.traffic_with(self._options.traffic)
         endpoint = replace(endpoint, credential=credential, tls=tls, traffic=traffic)
+        if credential is None and not has_own:
+            return replace(endpoint, credential=find_job_login(endpoint, self._around.env))
         if found is not None and found.kind != "auths" and credential is not None:
             from oci_push.engine.renewed_logins import renewed
 
@@ -217,16 +215,9 @@ class Pusher:
             source.check_asked(platform)
         if source.is_ready or self._options.rehearsal:
             return
-        errors: list[OciPushError] = []
-        for target in targets:
-            self._connections.want(target.endpoint, push=(target.repository,))
-            try:
-                self._connections.repository(target.endpoint, target.repository).check_push(context, _ANY_DIGEST)
-                return
-            except OciPushError as error:
-                context.check()
-                errors.append(error)
-        raise errors[0]
+        from oci_push.engine.beforehand import check_rights  # only where long work waits
+
+        check_rights(context, targets, self._connections)
 
     def push(
         self,
@@ -238,18 +229,29 @@ class Pusher:
         attach: Sequence[Content] = (),
     ) -> tuple[PushPlan, tuple[PushResult, ...]]:
         """Check, plan and execute; what a source must make first goes out while it makes the rest."""
+        ahead = self.find_stored(source, targets, context)
         self.check(source, targets, context, platform)
-        ahead: Ahead = {}
         if not source.is_ready:
             from oci_push.engine.ahead import send_ahead
 
-            def plan_blobs(blobs: tuple[Descriptor, ...]) -> tuple[RepositoryPlan, ...]:
-                remembered = self._remembered(blobs, targets)
-                return self._wanting(plan_repositories(blobs, targets, origin=None, remembered=remembered))
-
-            ahead = send_ahead(context, source, plan_blobs, self._connections, self._emit)
+            ahead = send_ahead(context, source, partial(self._planned, targets), self._connections, self._emit)
         plan = self.plan(source, targets, context, platform, attach)
         return plan, self.execute(plan, source, context, options, ahead)
+
+    def find_stored(
+        self, source: ImageReader, targets: Sequence[PushTarget], context: Context, *, plans: bool = False
+    ) -> Ahead:
+        """Let an image keep its digest whose blobs only the targets have; nothing is mounted in `plans`."""
+        if not source.elsewhere or self._options.rehearsal:
+            return {}
+        from oci_push.engine.beforehand import find_stored  # only images that were pulled
+
+        asked = self._planned(targets, source.elsewhere)
+        return find_stored(context, source, asked, self._connections, self._emit, plans=plans)
+
+    def _planned(self, targets: Sequence[PushTarget], blobs: tuple[Descriptor, ...]) -> tuple[RepositoryPlan, ...]:
+        remembered = self._remembered(blobs, targets)
+        return self._wanting(plan_repositories(blobs, targets, origin=None, remembered=remembered))
 
     def execute(
         self,
@@ -368,11 +370,9 @@ class Pusher:
             from oci_push.engine.reading_places import reading_places
 
             ways = self.endpoint, self._connections.repository
-            places = reading_places(spec.path, self._env, self._home, given, *ways)
-        keeps, stdin = targets > 1, self._stdin
-        return open_source(
-            spec, settings, context=context, emit=self._emit, stdin=stdin, connect=connect, keeps=keeps, places=places
-        )
+            places = reading_places(spec.path, self._around.env, self._around.home, given, *ways)
+        opened = partial(open_source, spec, settings, context=context, emit=self._emit, around=self._around)
+        return opened(connect=connect, keeps=targets > 1, places=places)
 
     def _remembered(self, blobs: Sequence[Descriptor], targets: Sequence[PushTarget]) -> Seen:
         if not self._options.mount or self._options.rehearsal:

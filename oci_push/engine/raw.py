@@ -21,9 +21,11 @@ from oci_push.errors import (
     OciPushError,
     RegistryError,
     SourceError,
+    UploadRejectedError,
 )
 from oci_push.forms import ErrorForm, Version
 from oci_push.model import media
+from oci_push.model.artifact import is_media_type
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, load_json
@@ -77,6 +79,10 @@ class BlobsFound(Struct, frozen=True):
     version: Version
     blobs: tuple[BlobFound, ...]
 
+    def __bool__(self) -> bool:
+        """Return whether all of them exist."""
+        return all(one.exists for one in self.blobs)
+
 
 class BlobDeleted(Struct, frozen=True):
     """What became of a blob that was to be deleted; `outcome` is ``deleted``, ``would delete`` or ``failed``."""
@@ -128,6 +134,10 @@ class ManifestsFound(Struct, frozen=True):
 
     version: Version
     manifests: tuple[ManifestFound, ...]
+
+    def __bool__(self) -> bool:
+        """Return whether all of them exist."""
+        return all(one.exists for one in self.manifests)
 
 
 class ManifestStored(Struct, frozen=True):
@@ -188,13 +198,28 @@ def described(context: Context, body: Body, wanted: Digest | None, what: str) ->
     return Descriptor(media.OCTET_STREAM, found, size)
 
 
-def put_blob(context: Context, client: RepositoryClient, blob: Descriptor, body: Body) -> bool:
-    """Store a blob and return whether it had to be sent; one that an earlier run began is gone on with."""
+def put_blob(context: Context, client: RepositoryClient, blob: Descriptor, body: Body, what: str) -> bool:
+    """Store a blob and return whether it had to be sent; one that an earlier run began is gone on with.
+
+    `what` the body is called where it has changed meanwhile.
+    """
     client.prepare(context)
     if client.has_blob(context, blob):
         client.drop_upload(context, blob)
         return False
-    client.upload(context, blob, body)
+    try:
+        client.upload(context, blob, body)
+    except UploadRejectedError as error:
+        if {"DIGEST_INVALID", "SIZE_INVALID"}.isdisjoint(error.codes):
+            raise
+        if described(context, body, None, what).digest != blob.digest:
+            raise ContentMismatchError(
+                f"{what}: changed while it was sent, and {client.repository} refused it",
+                hint="store it again when nobody writes it",
+            ) from error
+        raise error.with_hint(
+            "the file's bytes are right, so they changed on the way or the registry is wrong"
+        ) from error
     return True
 
 
@@ -233,6 +258,8 @@ def manifest_of(raw: bytes, media_type: str) -> Manifest:
         if media_type and inside and media_type != inside:
             raise ValueError(f"says itself that it is {inside}, --media-type says {media_type}")
         kind = media_type or inside
+        if kind and not is_media_type(kind):
+            raise ValueError(f"{kind!r} is no media type")
         if (kind or media.OCI_MANIFEST) in media.MANIFESTS:
             return Manifest.parse(raw, kind)
         if len(raw) > media.MAX_MANIFEST_BYTES:

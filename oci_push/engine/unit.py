@@ -132,8 +132,12 @@ def _explained(result: PushResult, changes: Changes) -> PushResult:
 
 
 def plan_unit(unit: PushUnit, pusher: Pusher, context: Context) -> PushPlan:
-    """Return what `perform` would execute; nothing is written, and no target is asked anything (`engine.forecast`)."""
+    """Return what `perform` would execute; nothing is written, and no target is asked anything (`engine.forecast`).
+
+    But for an image that was pulled: whether it keeps its digest depends on what its targets have.
+    """
     with _opened(unit, pusher, context) as (source, targets), _attached(unit, pusher, context) as contents:
+        pusher.find_stored(source, targets, context, plans=True)
         return pusher.plan(source, targets, context, unit.platform, contents)
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from oci_push.language.config_oidc import complaints, job_token
 from oci_push.language.config_schema import CREATION, PROVIDER_ALIASES, REGISTRY
 from oci_push.language.config_values import SecretSource, ValueReader
 from oci_push.language.diagnostics import Diagnostics
@@ -63,9 +64,18 @@ class RegistryReader:
         inside = keys.apart("" if is_loose else domain or (cloud.DOMAIN if cloud else ""))
         identity: CloudIdentity | None = None
         secrets: Mapping[str, SecretSource] = {}
+        said = family if family in FAMILY_NAMES else ""  # another is told of as such
+        taker = find_family(domain or "domain.invalid", said) if provider == "other" else of_provider
+        for one in complaints(keys.found, taker, domain):
+            keys.error(keys.found[one.key].location, one.message, one.hint or None)
+        oidc = keys.found.get("oidc")
+        known: dict[str, object] = {"region": region, "account": account}
+        if oidc is not None:
+            kind = taker.job_identity
+            known["oidc"] = job_token(oidc, inside.text("oidc_audience"), inside.values)
         if kind is not None:
-            identity, secrets = _identity(kind, cloud, inside, {"region": region, "account": account})
-        if cloud is not None and identity is not None and not keys.values.missing:
+            identity, secrets = _identity(kind, cloud, inside, known)
+        if identity is not None and not keys.values.missing and not (oidc and inside.values.missing):
             _check_identity(identity, cloud, secrets, regions, inside)
         password = None if cloud is not None else inside.secret("password", "token")
         tls = _trust(inside)
@@ -282,6 +292,8 @@ def _identity(
             found[name] = known[name]
         elif name == "creation":
             found[name] = _creation(cloud, keys) if cloud else None
+        elif name == "oidc":
+            found[name] = None
         elif isinstance(getattr(default, name), int):
             found[name] = keys.number(key, getattr(default, name))
         else:
@@ -291,13 +303,13 @@ def _identity(
 
 def _check_identity(
     identity: CloudIdentity,
-    cloud: RegionalProvider,
+    cloud: RegionalProvider | None,
     secrets: Mapping[str, SecretSource],
     regions: tuple[str, ...],
     keys: _Keys,
 ) -> None:
     """Add what the cloud would refuse, as far as everything that was written could be read."""
-    problems = [f"region {region!r} is not an AWS region" for region in regions if not cloud.is_region(region)]
+    problems = [f"region {one!r} is not an AWS region" for one in regions if cloud and not cloud.is_region(one)]
     if not keys.values.missing:
         written = dict.fromkeys(secrets, Secret("written"))
         problems = [*replace(identity, **written).problems(), *problems]

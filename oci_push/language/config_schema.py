@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from oci_push.language.document import Node, Scalar, YamlEntry, YamlMapping, YamlSequence
 from oci_push.language.integrations import PROVIDERS
-from oci_push.language.scalar_rules import Anything, Boolean, PlainText
+from oci_push.language.scalar_rules import Anything, Boolean, Choice, PlainText
 from oci_push.language.scalars import entries
 from oci_push.language.schema import Entries, Field, Fields, Items, OneOf, snake_case
 from oci_push.language.trust_rules import REQUIRE, SIGN
@@ -20,6 +20,15 @@ _FLAG = Boolean(variable=False, words="be true or false")
 _TEXTS: Items[str] = Items(_TEXT)
 _RATE = PlainText(pattern=r"^[0-9]+(\.[0-9]+)?$", words="be a number")
 
+OIDC: Fields[None] = Fields(
+    {
+        "env": Field(PlainText(is_needed=True), "Variable that holds the token."),
+        "file": Field(PlainText(is_needed=True), "File with the token, which is read anew each time."),
+        "command": Field(Items(_TEXT, least=1), "Program and arguments that print the token."),
+    },
+    words="be auto, or one of env, file and command",
+    is_choice=True,
+)
 CREATION: Fields[None] = Fields(
     {
         "scan_on_push": Field(_FLAG, "Scan images when they are pushed.", default=False),
@@ -54,6 +63,16 @@ REGISTRY: Fields[None] = Fields(
         "password_file": Field(_TEXT, "File with the password, beside this one."),
         "token": Field(_TEXT, "A token in place of the password."),
         "token_file": Field(_TEXT, "File with the token."),
+        "oidc": Field(
+            OneOf[object]((Choice(("auto",)), OIDC)),
+            "Log in as the job itself, by its CI's ID token: auto asks the CI, {env: NAME}, {file: PATH} or"
+            " {command: [PROGRAM, …]} gives it.",
+        ),
+        "oidc_audience": Field(_TEXT, "Audience of that token, where it is not the usual one."),
+        "workload_identity_provider": Field(_TEXT, "Google, with oidc: projects/N/locations/global/…/providers/NAME."),
+        "service_account": Field(_TEXT, "Google, with oidc: the account to act as."),
+        "connection_id": Field(_TEXT, "Docker Hub, with oidc: the organisation's connection; username is its name."),
+        "oidc_provider": Field(_TEXT, "JFrog, with oidc: name of the platform's OIDC integration."),
         "keyfile": Field(_TEXT, "Google: the key of a service account, as JSON."),
         "keyfile_path": Field(_TEXT, "Google: file with that key."),
         "location": Field(_TEXT, "Google: location of an Artifact Registry, such as europe-west1."),
@@ -70,7 +89,7 @@ REGISTRY: Fields[None] = Fields(
         "session_token": Field(_TEXT, "ECR: token of temporary keys."),
         "profile": Field(_TEXT, "ECR: profile of AWS's own configuration."),
         "account": Field(_TEXT, "ECR: the 12 digits of the account."),
-        "role_arn": Field(_TEXT, "ECR: role to assume."),
+        "role_arn": Field(_TEXT, "ECR: role to assume; with oidc for the job's own identity."),
         "aws_session_name": Field(_TEXT, "ECR: name of the role's session."),
         "aws_duration_seconds": Field(
             PlainText(pattern="^[0-9]+$", words="be a number"), "ECR: length of the role's session, 900 to 3600."

@@ -203,7 +203,7 @@ class _Job:
                     found.append(_source(text))
             except ValueError as problem:
                 self._error(
-                    node, f'"from": {shown(text)!r}: {problem}', "write HOST/REPO, for Docker Hub docker.io/REPO"
+                    node, f'"from": {_told(node, text, problem)}', "write HOST/REPO, for Docker Hub docker.io/REPO"
                 )
         if found and all(one.references for one in found):
             for key in _OF_LISTS:
@@ -226,7 +226,7 @@ class _Job:
             if not problem and repositories > 1 and not any(one in text for one in PLACEHOLDERS[1:3]):
                 problem = "several repositories would go to this one"
             if problem:
-                self._error(node, f'"to": {shown(text)!r}: {problem}', "write HOST/{path}, or HOST/PREFIX/{name}")
+                self._error(node, f'"to": {_told(node, text, problem)}', "write HOST/{path}, or HOST/PREFIX/{name}")
             found.append(text if _has_tag(text) else f"{text}:{{tag}}")
         return tuple(dict.fromkeys(found))
 
@@ -260,6 +260,11 @@ class _Job:
 
     def _error(self, node: Node, message: str, hint: str) -> None:
         self._diagnostics.error(node.location, self._path, message, hint=hint)
+
+
+def _told(node: Scalar, text: str, problem: object) -> str:
+    """Return what is wrong with a text; what a variable holds is never shown."""
+    return f"{shown(text)!r}: {problem}" if text in node.text else f"{node.text!r} does not hold what can stand here"
 
 
 def _source(text: str) -> MirrorSource:

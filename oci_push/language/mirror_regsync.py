@@ -211,7 +211,11 @@ class _Reader:
         try:
             found, goes = _ends(kind, source.strip("/"), target.strip("/"))
         except ValueError as problem:
-            self._error(node.get("source"), path, f"{problem}, for a step of type {kind}")
+            written = [one.text for one in (node.get("source"), node.get("target")) if isinstance(one, Scalar)]
+            # What a template holds is never shown.
+            is_plain = not any(_TEMPLATE.search(one) for one in written)
+            said = problem if is_plain else f"{' and '.join(map(repr, written))} do not hold what can stand here"
+            self._error(node.get("source"), path, f"{said}, for a step of type {kind}")
             return None
         platforms, is_sparse = self._platforms(node, path)
         return MirrorJob(

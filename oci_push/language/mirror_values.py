@@ -30,7 +30,7 @@ def pattern_of(kind: str, node: Scalar, path: str, diagnostics: Diagnostics) -> 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            re.compile(text, re.ASCII)
+            re.compile(text, re.ASCII)  # what `regex` knows beyond it is not Go's
     except (re.error, FutureWarning, DeprecationWarning, OverflowError, RecursionError) as problem:
         hint = "classes such as [[:alpha:]] and \\pL are not known here: write [A-Za-z]"
         message = f"{cut(node.text)!r} is no regular expression that is understood ({problem})"

@@ -95,7 +95,7 @@ def build_source(build: BuildStep, where: Text, context: ResolveContext) -> Step
         raise error(
             where.location,
             f"candidate {where.text} is built by step {build.name!r}, and no image was given for it",
-            f"give one: --candidate {build.name}=oci:DIR, or candidates: in oci-push.yaml",
+            f"give one: --candidate {build.name}=oci:DIR or =containers-storage:IMAGE, or candidates: in oci-push.yaml",
         )
     if source:
         _read(source, context.grammar.read, where)  # one that does not exist yet may be there when it is opened

@@ -117,7 +117,8 @@ def _config(
             yield "    # its login stays in the login file, where oci-push finds it"
     yield ""
     yield "# STEP: SOURCE, for each build step of the pipeline. Not built here: your builder writes it,"
-    yield "# as in: buildah build --layers -t app . && buildah push app oci:image"
+    yield "# as in: buildah build --layers -t app . && buildah push app oci:image, or without that push"
+    yield "# containers-storage:app, from where buildah and podman keep it"
     yield "candidates:"
     for image, step in zip(images, steps, strict=True):
         yield f"  {_scalar(f'build-{step}')}: {_scalar(image.source)}"

@@ -10,7 +10,7 @@ import contextlib
 import enum
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeAlias, TypeVar, cast
 
 from msgspec import Struct
@@ -18,9 +18,10 @@ from msgspec.structs import replace
 
 from oci_push.api import this_environment
 from oci_push.engine.pusher import Options, Pusher
-from oci_push.errors import Cancelled
+from oci_push.errors import Cancelled, IncompleteError, OciPushError
 from oci_push.events import Emit, Event, discreet, ignore
 from oci_push.model.digest import Digest
+from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
@@ -103,6 +104,37 @@ def check_texts(name: str, values: object) -> None:
         raise TypeError(f"{name} is no mapping of str to str")
 
 
+def check_changes(name: str, values: object) -> None:
+    """Refuse what is no mapping of texts to texts, or to ``None`` for what is taken away."""
+    if values is None:
+        return
+    if not isinstance(values, Mapping) or not all(isinstance(one, str) for one in values):
+        raise TypeError(f"{name} is no mapping of str to str or None")
+    for key, value in values.items():
+        if not key or not isinstance(value, str | None):
+            raise TypeError(f"{name}: {key!r} is set to {value!r}: give a str, or None to take it away")
+
+
+def refuse_text(name: str, values: Sequence[str]) -> None:
+    """Refuse one text where several are meant, whose letters would be taken for them, and what holds no texts."""
+    if isinstance(values, str):
+        raise TypeError(f"{name} is a str; give a sequence: {name}=[{values!r}]")
+    if not isinstance(values, Collection) or not all(isinstance(one, str) for one in values):
+        raise TypeError(f"{name} is no sequence of str")
+
+
+def platform_of(text: str) -> Platform | None:
+    """Read ``OS/ARCH[/VARIANT]``, empty for none; raises ``ValueError``."""
+    check_type("platform", text, str)
+    return Platform.parse(text) if text else None
+
+
+def source_of(source: str | os.PathLike[str]) -> str:
+    """Return a SOURCE as text, of which a path is a path, whatever it looks like."""
+    text = path_of(source, "source")
+    return f"./{text}" if not isinstance(source, str) and not text.startswith((".", "/")) else text
+
+
 @contextlib.contextmanager
 def pusher_for(context: Context, options: Options | None, emit: Emit) -> Iterator[Pusher]:
     """Return a pusher in this process's environment, whose proxies and clouds count where `options` name no other."""
@@ -112,6 +144,27 @@ def pusher_for(context: Context, options: Options | None, emit: Emit) -> Iterato
         options = replace(options, transport=replace(options.transport, env=environment.env))
     with contextlib.closing(Pusher(context, options, environment, emit)) as pusher:
         yield pusher
+
+
+def finished(form: S, errors: Sequence[OciPushError | None], things: str, context: Context) -> S:
+    """Return a form in which nothing failed; else raise what did, with the form as its report.
+
+    `errors` has one for each of the `things`, ``None`` for those that are done.
+    """
+    form = discreet_form(form)
+    failed = [error for error in errors if error is not None]
+    if failed:
+        raise of_all(failed, len(errors), things, context).with_report(form)
+    return form
+
+
+def of_all(errors: Sequence[OciPushError], count: int, things: str, context: Context) -> OciPushError:
+    """Return the error of several things: what stopped all of them, the only one's own, or one that counts."""
+    if context.reason is not None:
+        return context.reason
+    if count == 1:
+        return errors[0]
+    return IncompleteError.of(f"{len(errors)} of {count} {things} failed", errors)
 
 
 def discreet_form(form: S) -> S:
@@ -126,6 +179,8 @@ def _masked(value: object) -> object:
         return masked(value)
     if isinstance(value, tuple):
         return tuple(map(_masked, value))
+    if isinstance(value, Mapping):
+        return {key: _masked(one) for key, one in value.items()}
     if isinstance(value, Struct):
         return replace(value, **{name: _masked(getattr(value, name)) for name in value.__struct_fields__})
     return value

@@ -18,14 +18,23 @@ from oci_push.engine.forecast import Forecaster
 from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import REPLICATION_S, Options
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform, plan_unit
-from oci_push.errors import IncompleteError, OciPushError
 from oci_push.events import Emit
 from oci_push.forms import VERSION
-from oci_push.library.calls import OnEvent, call, check_timeout, check_type, discreet_form, path_of, pusher_for
+from oci_push.library.calls import (
+    OnEvent,
+    call,
+    check_timeout,
+    check_type,
+    discreet_form,
+    of_all,
+    platform_of,
+    pusher_for,
+    refuse_text,
+    source_of,
+)
 from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import CloudIdentity, RepositoryCreation
-from oci_push.model.platform import Platform
 from oci_push.model.trust import SignRule
 from oci_push.runner.image_plan import ImagePlan
 from oci_push.runner.report import PushReport, ReplicaForm, ReplicationReport
@@ -122,7 +131,7 @@ def plan(
         form = discreet_form(ImagePlan.of(laid_out, found))
         errors = [one.error for one in found if one.error is not None]
         if errors:
-            raise _of_all(errors, len(found), "repositories", context).with_report(form)
+            raise of_all(errors, len(found), "repositories", context).with_report(form)
         return form
 
     return call(work, what="plan", on_event=on_event, cancel=cancel, timeout_s=timeout_s)
@@ -147,7 +156,7 @@ def replicate(
     """
     from oci_push.engine.regions import follow
 
-    _refuse_text("regions", regions)
+    refuse_text("regions", regions)
     check_timeout(timeout_s)
 
     def work(context: Context, emit: Emit) -> ReplicationReport:
@@ -157,7 +166,7 @@ def replicate(
         report = ReplicationReport(VERSION, tuple(ReplicaForm.of(one) for one in results))
         errors = [one.error for one in results if one.error is not None]
         if errors:
-            raise _of_all(errors, len(results), "regions", context).with_report(report)
+            raise of_all(errors, len(results), "regions", context).with_report(report)
         return report
 
     return call(work, what="replicate", on_event=on_event, cancel=cancel)
@@ -174,14 +183,12 @@ def _unit(
     creation: RepositoryCreation | None,
 ) -> tuple[PushUnit, dict[str, RegistryEndpoint]]:
     """Return the push as plain data, and how registries are reached that a cloud manages."""
-    text = path_of(source, "source")
-    check_type("platform", platform, str)
+    text = source_of(source)
+    wanted = platform_of(platform)
     check_type("changes", changes, Changes)
     _check_attachments(attach)
-    if not isinstance(source, str) and not text.startswith((".", "/")):
-        text = f"./{text}"  # a path is a path, whatever it looks like
-    _refuse_text("tags", tags)
-    _refuse_text("regions", regions)
+    refuse_text("tags", tags)
+    refuse_text("regions", regions)
     if not destinations:
         raise ValueError("no destination: give one or several, each HOST[:PORT]/REPO[:TAG[,TAG…]]")
     for one in destinations:
@@ -194,7 +201,6 @@ def _unit(
 
         parsed = fan_out(parsed, regions) if regions else parsed
         endpoints = managed_endpoints(parsed, creation) if creation is not None else {}
-    wanted = Platform.parse(platform) if platform else None
     if wanted is not None and changes.platforms:
         raise ValueError("platform is one image alone, changes.platforms make an index; give one of them")
     targets = tuple(UnitTarget(one.repository, one.tags) for one in parsed)
@@ -209,16 +215,7 @@ def _finished(source: str, done: UnitResult, context: Context) -> PushReport:
     if not done.results:
         raise context.reason or done.error
     errors = [one.error for one in done.results if one.error is not None]
-    raise _of_all(errors or [done.error], len(done.results), "repositories", context).with_report(report)
-
-
-def _of_all(errors: Sequence[OciPushError], count: int, things: str, context: Context) -> OciPushError:
-    """Return the error of several things: what stopped all of them, the only one's own, or one that counts."""
-    if context.reason is not None:
-        return context.reason
-    if count == 1:
-        return errors[0]
-    return IncompleteError.of(f"{len(errors)} of {count} {things} failed", errors)
+    raise of_all(errors or [done.error], len(done.results), "repositories", context).with_report(report)
 
 
 def _check_attachments(attach: Sequence[Attachment]) -> None:
@@ -230,11 +227,3 @@ def _check_attachments(attach: Sequence[Attachment]) -> None:
         for text in (text for one in attach for text in (one.media_type, one.artifact_type)):
             if text and not is_media_type(text):
                 raise ValueError(f"{text!r} is no media type, such as application/spdx+json")
-
-
-def _refuse_text(name: str, values: Sequence[str]) -> None:
-    """Refuse one text where several are meant, whose letters would be taken for them, and what holds no texts."""
-    if isinstance(values, str):
-        raise TypeError(f"{name} is a str; give a sequence: {name}=[{values!r}]")
-    if not isinstance(values, Collection) or not all(isinstance(one, str) for one in values):
-        raise TypeError(f"{name} is no sequence of str")

@@ -15,13 +15,28 @@ class RepositoryCreation(Struct, frozen=True):
     """That a missing repository is created, as the cloud does by default; a cloud's own class says more."""
 
 
+class JobToken(Struct, frozen=True):
+    """Where a job's own identity is got: an ID token (OpenID Connect Core 1.0) that its CI has signed.
+
+    It stands in the variable `env` or in `file`, or `command` prints it; without any of these the CI is asked in the
+    way it has. `audience` replaces the usual one of who takes it.
+    """
+
+    env: str = ""
+    file: str = ""
+    command: tuple[str, ...] = ()
+    audience: str = ""
+
+
 class CloudIdentity(Struct, frozen=True, kw_only=True):
     """Who asks one cloud for a login; the fields of a cloud's own class are keys of ``oci-push.yaml``.
 
     `creation` lets missing repositories be created, where `can_create` says that the cloud's management API does so.
+    With `oidc` the login is got for the job's own identity.
     """
 
     creation: RepositoryCreation | None = None
+    oidc: JobToken | None = None
     can_create: ClassVar[bool] = False
     secrets: ClassVar[tuple[str, ...]] = ()
     """The fields that hold a `Secret` or nothing."""

@@ -6,7 +6,11 @@ Formats: image-spec manifest.md and image-index.md; docker image manifest versio
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
+from decimal import Decimal
+from math import isfinite
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -103,13 +107,19 @@ def encode(value: Mapping[str, object]) -> bytes:
         raise ValueError("it holds a number or half a character that no JSON may hold") from problem
 
 
-def load_json(raw: bytes, what: str) -> dict[str, object]:
-    """Parse a JSON object that somebody else wrote; raise ``ValueError`` naming `what`, never anything else."""
+def load_json(raw: bytes, what: str, *, is_to_change: bool = False) -> dict[str, object]:
+    """Parse a JSON object that somebody else wrote; raise ``ValueError`` naming `what`, never anything else.
+
+    What `is_to_change` is written again from the values: what these cannot say as it stands there raises, too.
+    """
     # A value costs sixty bytes in memory and may be written in three.
     if sum(map(raw.count, _STRUCTURE)) > _MAX_VALUES:
         raise ValueError(f"{what} holds too many values")
     try:
-        value = json.loads(raw)
+        hooks: dict[str, Any] = {"object_pairs_hook": _each_once, "parse_float": _same_number} if is_to_change else {}
+        value = json.loads(raw, **hooks)
+    except _CannotStayError as problem:
+        raise ValueError(f"{what} {problem}, and so cannot be changed") from problem
     except RecursionError as problem:
         raise ValueError(f"{what} is nested too deeply") from problem
     except ValueError as problem:
@@ -117,6 +127,31 @@ def load_json(raw: bytes, what: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise ValueError(f"{what} is not a JSON object")
     return value
+
+
+class _CannotStayError(ValueError):
+    """Say what would be lost where values are written again."""
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return an object; of a key that is there twice, some readers take the first value, some the last, some both."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise _CannotStayError(f"has {twice!r} twice in one object")
+    return found
+
+
+def _same_number(text: str) -> float:
+    """Return a number; raises `_CannotStayError` for one with more digits than are kept. `encode` refuses infinity."""
+    number = float(text)
+    try:
+        is_same = not isfinite(number) or Decimal(repr(number)) == Decimal(text)
+    except ArithmeticError:  # an exponent beyond all bounds
+        is_same = False
+    if not is_same:
+        raise _CannotStayError(f"holds the number {text[:40]}, of which not all digits can be kept")
+    return number
 
 
 def _load(raw: bytes) -> dict[str, object]:

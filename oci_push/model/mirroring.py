@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from msgspec import Struct
 
-from oci_push.errors import Diagnostic
+from oci_push.errors import ConfigError, Diagnostic
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import Credential
 from oci_push.model.platform import Platform
@@ -19,6 +19,8 @@ from oci_push.model.reference import Reference, Repository
 from oci_push.model.version_ranges import VersionRange
 
 GLOB = frozenset("*?[")
+MAX_SEARCH_S = 1.0
+"""How long one expression may look at one name: some take years for a name that was made for it."""
 PLACEHOLDERS = ("{host}", "{path}", "{name}", "{tag}")
 """What may stand in a target: the source's host, its repository, the last part of that, its tag."""
 
@@ -30,10 +32,20 @@ class Pattern(Struct, frozen=True):
     text: str
 
     def matches(self, name: str) -> bool:
-        """Return whether a name matches."""
+        """Return whether a name matches; raises `ConfigError` where that cannot be found out in time."""
         if self.kind == "glob":
             return fnmatchcase(name, self.text)
-        return (re.fullmatch if self.kind == "whole" else re.search)(self.text, name, re.ASCII) is not None
+        import regex  # `re` cannot be told to give up
+
+        engine = regex.compile(self.text, regex.ASCII | regex.VERSION0)
+        try:
+            found = (engine.fullmatch if self.kind == "whole" else engine.search)(name, timeout=MAX_SEARCH_S)
+        except TimeoutError:
+            raise ConfigError(
+                f"{self.text[:80]!r}: searching {name[:80]!r} took longer than {MAX_SEARCH_S:g} s and was given up",
+                hint="write it without repeats inside repeats, such as (a+)+",
+            ) from None
+        return found is not None
 
 
 class Filter(Struct, frozen=True):

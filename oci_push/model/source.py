@@ -21,17 +21,18 @@ IsPath = Callable[[str], bool]
 class SourceForm(Struct, frozen=True):
     """One form of a SOURCE: its scheme, empty where it has none, the kind it means, and how it is written.
 
-    `is_image` says that an image reference comes after the scheme, and not ``PATH[:REF]``.
+    `is_image` says that an image reference comes after the scheme, and not ``PATH[:REF]``; `is_whole` that it is
+    neither, and left to who opens it.
     """
 
     scheme: str
     kind: str
     written: str
     is_image: bool = False
+    is_whole: bool = False
 
 
 _FOREIGN = {
-    "containers-storage": "podman save --format oci-archive -o image.tar NAME, then push image.tar",
     "docker-daemon": "docker save NAME | oci-push push - DESTINATION",
     "dir": "skopeo copy dir:PATH oci:DIR, then push oci:DIR",
     "sif": "skopeo copy sif:PATH oci:DIR, then push oci:DIR",
@@ -100,6 +101,11 @@ class SourceGrammar(Struct, frozen=True):
         if form is not None and form.is_image:
             _check(text, text.removeprefix(form.scheme))
             return SourceSpec(form.kind, text.removeprefix(form.scheme), "", text)
+        if form is not None and form.is_whole:
+            rest = text.removeprefix(form.scheme)
+            if not rest:
+                raise ConfigError(f"source {text!r} names no image", hint=f"write {form.written}")
+            return SourceSpec(form.kind, rest, "", text)
         if form is not None:
             path, ref = _split_ref(text.removeprefix(form.scheme), self.is_path)
             if not path:

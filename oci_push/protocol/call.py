@@ -88,6 +88,8 @@ class Call(Struct, frozen=True):
     answer begins. `opens` says that the answer names something that must be closed again: a cancel waits a moment
     for it. `peeks` says that no more than the first bytes of a good answer's body are wanted,
     `urgent` that it does not wait for the time the registry asked for: it is for the end of the work, which is near.
+    Without `redirects` an answer that sends us elsewhere is an error: what is sent is for that one place. `is_public`
+    says that this place is known to be on the internet: its name may not lead to a private address.
     """
 
     method: str
@@ -103,6 +105,8 @@ class Call(Struct, frozen=True):
     opens: bool = False
     peeks: bool = False
     urgent: bool = False
+    redirects: bool = True
+    is_public: bool = False
 
     def __repr__(self) -> str:
         return repr_without(self, "headers")

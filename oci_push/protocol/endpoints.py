@@ -12,7 +12,9 @@ from oci_push.model.reference import Repository
 from oci_push.protocol.call import Reply
 from oci_push.secret import Secret, masked
 
-_OUR_QUERY = frozenset({"account", "digest", "from", "last", "mount", "n", "scope", "service", "tag", "artifactType"})
+_OUR_QUERY = frozenset(
+    {"audience", "account", "digest", "from", "last", "mount", "n", "scope", "service", "tag", "artifactType"}
+)
 _LEAST_SIGNATURE = 12
 
 

@@ -21,6 +21,8 @@ from oci_push.protocol.call import Call, Flow, Reply
 PAGE = 1000
 """The most that ECR's tags and distribution's catalog take in one page; others give fewer without a word."""
 MAX_PAGES = 10_000
+MAX_LIST_BYTES = 32 * 1024 * 1024
+"""How long all pages of a list may be together: 200,000 of the longest tags are 26 MB."""
 _LINK = re.compile(r'(?:<([^<>\s]+)>|(?:^|,)\s*([^<>;,\s]+))\s*(?:;[^<>,;]*)*;\s*rel\s*=\s*"?next\b', re.IGNORECASE)
 """A link with this relation, whatever else it says before (RFC 8288 3); some registries leave the brackets out."""
 _MAX_NAMES = 200_000
@@ -74,9 +76,10 @@ def _names(call: Call, page: int, key: str, is_enough: Callable[[set[str]], bool
     reply = yield from _first(call, page)
     found: set[str] = set()
     seen: set[str] = set()
-    in_order, last = True, ""
+    in_order, last, size = True, "", 0
     while True:
         names = _read(call, reply, key)
+        size += len(reply.body)
         in_order = in_order and names == sorted(names) and (not names or names[0] >= last)
         last = names[-1] if names else last
         found.update(names)
@@ -85,8 +88,9 @@ def _names(call: Call, page: int, key: str, is_enough: Callable[[set[str]], bool
         url = next_page(call, reply)
         if not url or url in seen or (in_order and is_enough(found)):
             return tuple(sorted(found))
-        if len(seen) == MAX_PAGES:
-            raise ProtocolViolationError(f"{call.what}: more than {MAX_PAGES} pages", method="GET")
+        if len(seen) == MAX_PAGES or size > MAX_LIST_BYTES:
+            most = f"{MAX_PAGES} pages" if len(seen) == MAX_PAGES else f"{MAX_LIST_BYTES} bytes"
+            raise ProtocolViolationError(f"{call.what}: more than {most}", method="GET")
         seen.add(url)
         reply = yield replace(call, url=url)
 

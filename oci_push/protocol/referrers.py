@@ -8,7 +8,6 @@ of `registry.referrers_list`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -34,17 +33,30 @@ class Referrers(Struct, frozen=True):
     has_api: bool
 
 
-def with_entry(listed: Iterable[Descriptor], manifest: Manifest) -> Manifest:
-    """Make the list that holds `manifest` beside what is listed already."""
-    children = [one.to_json() for one in (*listed, _entry(manifest))]
-    raw = encode({"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": children})
+def with_entry(before: Manifest | None, manifest: Manifest) -> Manifest:
+    """Make the list that holds `manifest` beside what is listed already, and all else that others have written there.
+
+    Raises `ProtocolViolationError` for a list that is full, or cannot be written again as it stands.
+    """
+    subject = manifest.subject.digest if manifest.subject else "nothing"
+    value: dict[str, object] = {"schemaVersion": 2, "mediaType": media.OCI_INDEX}
+    try:
+        if before is not None:
+            value = load_json(before.raw, "it", is_to_change=True)
+        listed = value.get("manifests")
+        children = [*(listed if isinstance(listed, list) else ()), _entry(manifest).to_json()]
+        raw = encode({**value, "manifests": children})
+    except ValueError as problem:
+        raise ProtocolViolationError(
+            f"the list of what refers to {subject}: {problem}",
+            hint="what is listed there must be listed anew: see it with oci-push manifest get",
+        ) from problem
     if len(raw) > media.MAX_MANIFEST_BYTES or len(children) > _MAX_REFERRERS:
-        subject = manifest.subject.digest if manifest.subject else "nothing"
         raise ProtocolViolationError(
             f"the list of what refers to {subject} is full: {len(children)} entries",
             hint="delete some of them, or use a registry with the referrers API",
         )
-    return Manifest.parse(raw)
+    return Manifest.parse(raw, media.OCI_INDEX)
 
 
 def fallback_tag(subject: Digest) -> str:
@@ -63,13 +75,14 @@ def find(repository: Repository, subject: Digest, *, has_api: bool | None = None
     if first is None:
         kept = yield from listed(repository, fallback_tag(subject))
         return Referrers(kept.children if kept else (), has_api=False)
-    from oci_push.protocol.listings import MAX_PAGES, next_page  # a push never lists
+    from oci_push.protocol.listings import MAX_LIST_BYTES, MAX_PAGES, next_page  # a push never lists
 
     call = _call(repository, subject)
     found: dict[Digest, Descriptor] = {}
     seen: set[str] = set()
-    reply = first
+    reply, size = first, 0
     while True:
+        size += len(reply.body)
         try:
             entries = Manifest.parse(reply.body, media.OCI_INDEX).children
         except ValueError as problem:
@@ -78,7 +91,7 @@ def find(repository: Repository, subject: Digest, *, has_api: bool | None = None
         url = next_page(call, reply)
         if not url or url in seen:
             return Referrers(tuple(found.values()), has_api=True)
-        if len(seen) == MAX_PAGES or len(found) > _MAX_REFERRERS:
+        if len(seen) == MAX_PAGES or len(found) > _MAX_REFERRERS or size > MAX_LIST_BYTES:
             raise ProtocolViolationError(f"{call.what}: more than {_MAX_REFERRERS}, or pages without end", method="GET")
         seen.add(url)
         reply = yield replace(call, url=url)

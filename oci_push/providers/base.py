@@ -22,11 +22,14 @@ from oci_push.model.reference import Repository
 from oci_push.protocol.call import Call, Reply
 from oci_push.protocol.uploads import UploadMethod
 from oci_push.runtime.clock import Clock
+from oci_push.runtime.commands import RunCommand, no_command
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
+from oci_push.secret import Secret
 from oci_push.transport.credentials import CredentialProvider
 
 if TYPE_CHECKING:
+    from oci_push.protocol.claims import Claims
     from oci_push.providers.replication import Replication
 
 MIB = 1024 * 1024
@@ -69,7 +72,8 @@ class Cloud(Struct, frozen=True):
 
     `fetch` sends one call to an absolute URL (a token endpoint, an instance's metadata), without credentials of its
     own and with the run's proxies and limits; an unexpected status is a `RegistryError`. Bound it by a child context.
-    `retry`, `random` and `emit` are for a provider that sends its requests through its vendor's library.
+    `retry`, `random` and `emit` are for a provider that sends its requests through its vendor's library, `run_command`
+    for the programs that tell a job its identity.
     """
 
     env: Mapping[str, str]
@@ -80,6 +84,18 @@ class Cloud(Struct, frozen=True):
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     random: Callable[[], float] = float
     emit: Emit = ignore
+    run_command: RunCommand = no_command
+
+
+class IdToken(Struct, frozen=True):
+    """The job's own identity, as its CI has signed it for one audience; `source` is who gave it.
+
+    It lives for minutes. It is sent once, to the exchange that it was asked for, and not kept.
+    """
+
+    token: Secret
+    source: str
+    claims: Claims
 
 
 class ManagementApi(Protocol):
@@ -119,6 +135,8 @@ class CloudServices(Struct, frozen=True):
     credentials: CredentialProvider
     management: ManagementApi | None = None
     replication: Replication | None = None
+    id_token: Callable[[Context], IdToken] | None = None
+    """Asks for the token that logins are got for, where they are got for the job's own identity."""
 
 
 class CloudProvider(Protocol):
@@ -184,10 +202,11 @@ class Family(Struct, frozen=True):
     `suffixes` are whole hosts, or with a leading dot their ends; `is_host` decides where those cannot. `labels` are for
     products that people run themselves, under names like ``harbor.example.com``: a guess, so such a family states
     nothing that would do harm to another registry of that name. `api` is the host that requests go to, where that is
-    not the one in references. `cloud` loads the cloud that logins may come from, `regions` the
-    same where its registries lie in regions. `filler_user` is the user
-    name that goes with a token given alone; `SELF` stands for the token itself. `hints` say, by status, what to do
-    about an answer that means something particular there.
+    not the one in references. `cloud` loads the cloud that logins may come from, `regions` the same where its
+    registries lie in regions, `exchange` what does no more than give logins for a job's own identity; with
+    `is_own_exchange` the registry does that itself, under whatever name it has. `filler_user` is the user name that
+    goes with a token given alone; `SELF` stands for the token itself. `hints` say, by status, what to do about an
+    answer that means something particular there.
     """
 
     name: str
@@ -198,6 +217,8 @@ class Family(Struct, frozen=True):
     api: str = ""
     cloud: Callable[[], CloudProvider] | None = None
     regions: Callable[[], RegionalProvider] | None = None
+    exchange: Callable[[], CloudProvider] | None = None
+    is_own_exchange: bool = False
     filler_user: str = ""
     hints: Mapping[int, str] = field(default_factory=dict)
 
@@ -218,12 +239,21 @@ class Family(Struct, frozen=True):
         """Return what stands behind the registry, or ``None`` where `endpoint.credential` counts alone."""
         # Not behind a host of another name that was only said to be one: logins are for the cloud's own.
         load = self.regions or self.cloud
-        return load().cloud_services(endpoint, cloud) if load and self.matches(endpoint.host) else None
+        if endpoint.identity is not None:
+            load = load or self.exchange
+        is_there = self.is_own_exchange or self.matches(endpoint.host)
+        return load().cloud_services(endpoint, cloud) if load and is_there else None
 
     @property
     def identity(self) -> type[CloudIdentity] | None:
         """Return the class of those who ask its cloud for a login."""
         load = self.regions or self.cloud
+        return load().IDENTITY if load else None
+
+    @property
+    def job_identity(self) -> type[CloudIdentity] | None:
+        """Return the class of jobs that get a login for their own identity."""
+        load = self.regions or self.cloud or self.exchange
         return load().IDENTITY if load else None
 
     @property

@@ -38,6 +38,24 @@ def _azure() -> CloudProvider:
     return azure
 
 
+def _dockerhub() -> CloudProvider:
+    from oci_push.providers import dockerhub
+
+    return dockerhub
+
+
+def _quay() -> CloudProvider:
+    from oci_push.providers import quay
+
+    return quay
+
+
+def _artifactory() -> CloudProvider:
+    from oci_push.providers import artifactory
+
+    return artifactory
+
+
 FAMILIES: tuple[Family, ...] = (
     # Docker Hub: references say ``docker.io``, requests go to ``registry-1.docker.io``.
     # Names of one part lie under ``library/``, login files call it ``https://index.docker.io/v1/``. Accounts push
@@ -51,6 +69,7 @@ FAMILIES: tuple[Family, ...] = (
         Capabilities(multi_tag=False),
         is_host=lambda host: canonical_host(host) == DOCKER_HUB,
         api="registry-1.docker.io",
+        exchange=_dockerhub,
         hints={
             401: "the Hub lets an account push under its own name and its organisations' only: docker.io/NAME/…",
             403: "the token needs Read & Write, and the repository must let the account push;"
@@ -116,8 +135,8 @@ FAMILIES: tuple[Family, ...] = (
         ("ghcr.io",),
         filler_user="token",
         hints={
-            403: "the token needs write:packages, as a classic token or a workflow's GITHUB_TOKEN, and the package"
-            " must allow the repository it comes from",
+            403: "a classic token needs write:packages, a workflow's GITHUB_TOKEN permissions: {packages: write}, and"
+            " the package must allow the repository that it comes from",
             413: "ghcr.io takes layers of 10 GB at most, each within 10 minutes",
         },
     ),
@@ -148,6 +167,8 @@ FAMILIES: tuple[Family, ...] = (
         Capabilities(multi_tag=False, delete_scope=False),
         ("quay.io",),
         labels=("quay",),
+        exchange=_quay,
+        is_own_exchange=True,
         filler_user="$oauthtoken",
         hints={
             401: "does the repository exist, or may this robot create it? its name is organisation+robot",
@@ -188,6 +209,8 @@ FAMILIES: tuple[Family, ...] = (
         Capabilities(multi_tag=False, mounts=False),
         (".jfrog.io", ".bintray.io"),
         labels=("artifactory",),
+        exchange=_artifactory,
+        is_own_exchange=True,
         hints={
             403: "the user needs Deploy on the repository, and Delete to write over a tag",
             404: "the repository's key is a sub-domain, a port or the first part of the image's name, by its settings",

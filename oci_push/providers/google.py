@@ -7,6 +7,7 @@ from
   Server Applications", and RFC 7523). The key itself never leaves this machine;
 * a workload identity file: somebody else's token, from a file or a URL, is exchanged at Google's STS, and where the
   file says so, for a service account's (AIP-4117; RFC 8693);
+* the job's own ID token, in the same way and without a file;
 * a user's login by gcloud (a refresh token);
 * the metadata server of a Google machine or cluster (Compute Engine, "Access tokens").
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +33,8 @@ from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.identity import CloudIdentity
 from oci_push.model.manifest import load_json
 from oci_push.protocol.credentials import refresh_token
-from oci_push.providers.base import Cloud, CloudServices
+from oci_push.providers.base import Cloud, CloudServices, IdToken
+from oci_push.providers.job_tokens import EXCHANGE_GRANT, exchanging
 from oci_push.providers.tokenfetch import TokenClient, seconds_in, text_in, token_in
 from oci_push.runtime.context import Context
 from oci_push.secret import Secret
@@ -44,8 +47,13 @@ JWT_LIFE_S = 3600
 """Google takes no assertion that lives longer."""
 
 _JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-_EXCHANGE_GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 _ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  # a type's name
+_STS_URL = "https://sts.googleapis.com/v1/token"
+_IMPERSONATION_URL = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{}:generateAccessToken"
+_JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt"
+_PROVIDER = r"projects/\d+/locations/global/workloadIdentityPools/[a-z0-9-]{4,32}/providers/[a-z0-9-]{4,32}"
+_PROVIDER_WORDS = "projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME"
+_ACCOUNT = r"[A-Za-z0-9.-]+@[A-Za-z0-9.-]+"
 _METADATA_HOST = "metadata.google.internal"
 _METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
 _KEY_HINT = "give the JSON text of a service account's key, or of a workload identity configuration"
@@ -53,14 +61,34 @@ _REFUSED_HINT = "is the key still active, and this machine's clock right? (gclou
 
 
 class GoogleIdentity(CloudIdentity, frozen=True):
-    """Who asks Google for a token: `keyfile` is the JSON text of a key; without it the ambient identity is used."""
+    """Who asks Google for a token: `keyfile` is the JSON text of a key; without it the ambient identity is used.
+
+    With `oidc` the job's ID token is exchanged by `workload_identity_provider`, ``projects/N/locations/global/
+    workloadIdentityPools/POOL/providers/NAME``, and the result for one of `service_account`, if that is given.
+    """
 
     keyfile: Secret | None = None
+    workload_identity_provider: str = ""
+    service_account: str = ""
     secrets: ClassVar[tuple[str, ...]] = ("keyfile",)
 
     def __str__(self) -> str:
         """Return what is asked."""
+        if self.oidc is not None:
+            return f"{self.service_account or 'Google workload identity'} for the job's ID token"
         return "Google key file" if self.keyfile else "Google default credentials"
+
+    def problems(self) -> tuple[str, ...]:
+        """Return all that Google's exchange would refuse."""
+        if self.oidc is None:
+            return ()
+        name = self.workload_identity_provider
+        found = []
+        if not re.fullmatch(_PROVIDER, name):
+            found.append(f"workload_identity_provider {name!r} is not of the form {_PROVIDER_WORDS}")
+        if self.service_account and not re.fullmatch(_ACCOUNT, self.service_account):
+            found.append(f"service_account {self.service_account!r} is no account's address")
+        return tuple(found)
 
 
 IDENTITY: type[CloudIdentity] = GoogleIdentity
@@ -71,6 +99,10 @@ def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | 
     identity = endpoint.identity
     if not isinstance(identity, GoogleIdentity):
         return None
+
+    if identity.oidc is not None:
+        audience = f"https://iam.googleapis.com/{identity.workload_identity_provider}"
+        return exchanging(cloud, identity.oidc, audience, lambda job, tokens: _by_job(identity, job, tokens))
 
     def lease(context: Context) -> Lease:
         return _lease(identity, endpoint.name, TokenClient(cloud, context))
@@ -84,6 +116,18 @@ def _lease(identity: GoogleIdentity, name: str, tokens: TokenClient) -> Lease:
         return _by_file(identity.keyfile, where, tokens)
     found = _ambient_file(tokens)
     return _by_file(found[0], found[1], tokens) if found else _by_metadata(tokens)
+
+
+def _by_job(identity: GoogleIdentity, job: IdToken, tokens: TokenClient) -> Lease:
+    """Do what a workload identity file would say."""
+    value: dict[str, object] = {
+        "audience": f"//iam.googleapis.com/{identity.workload_identity_provider}",
+        "subject_token_type": _JWT_TYPE,
+        "token_url": _STS_URL,
+    }
+    if identity.service_account:
+        value["service_account_impersonation_url"] = _IMPERSONATION_URL.format(identity.service_account)
+    return _exchanged(value, job.token, f"ID token of {job.source}", tokens, is_public=True)
 
 
 def _ambient_file(tokens: TokenClient) -> tuple[Secret, str] | None:
@@ -172,21 +216,29 @@ def _by_refresh(value: Mapping[str, object], where: str, tokens: TokenClient) ->
 
 
 def _by_exchange(value: Mapping[str, object], where: str, tokens: TokenClient) -> Lease:
+    return _exchanged(value, _subject(value, where, tokens), where, tokens)
+
+
+def _exchanged(
+    value: Mapping[str, object], subject: Secret, where: str, tokens: TokenClient, *, is_public: bool = False
+) -> Lease:
     url = text_in(value, "token_url", where)
     what = f"{where}: token from {_host(url)}"
     form: dict[str, str | Secret] = {
-        "grant_type": _EXCHANGE_GRANT,
+        "grant_type": EXCHANGE_GRANT,
         "audience": text_in(value, "audience", where),
         "scope": SCOPE,
         "requested_token_type": _ACCESS_TOKEN,
         "subject_token_type": text_in(value, "subject_token_type", where),
-        "subject_token": _subject(value, where, tokens),
+        "subject_token": subject,
     }
-    answer = tokens.post_form(url, form, what, hint="does the pool's provider trust this token's issuer?")
+    hint = "does the pool's provider trust this token's issuer, audience and subject?"
+    answer = tokens.post_form(url, form, what, hint=hint, is_public=is_public)
     impersonation = value.get("service_account_impersonation_url")
     if not impersonation:
         return _token(answer, "access_token", what, f"workload identity, {where}")
-    return _impersonate(value, str(impersonation), token_in(answer, "access_token", what), where, tokens)
+    token = token_in(answer, "access_token", what)
+    return _impersonate(value, str(impersonation), token, where, tokens, is_public=is_public)
 
 
 def _subject(value: Mapping[str, object], where: str, tokens: TokenClient) -> Secret:
@@ -216,7 +268,9 @@ def _subject(value: Mapping[str, object], where: str, tokens: TokenClient) -> Se
     return refresh_token(text, what)  # of a kind that the pool's provider knows: a JWT, or an XML assertion in base64
 
 
-def _impersonate(value: Mapping[str, object], url: str, token: Secret, where: str, tokens: TokenClient) -> Lease:
+def _impersonate(
+    value: Mapping[str, object], url: str, token: Secret, where: str, tokens: TokenClient, *, is_public: bool
+) -> Lease:
     account = urlsplit(url).path.rpartition("/")[2].partition(":")[0]
     what = f"{where}: token for {account} from {_host(url)}"
     options = value.get("service_account_impersonation")
@@ -227,6 +281,7 @@ def _impersonate(value: Mapping[str, object], url: str, token: Secret, where: st
         token,
         what,
         hint="the workload needs the role roles/iam.workloadIdentityUser on this service account",
+        is_public=is_public,
     )
     credential = Credential(
         TOKEN_USER, token_in(answer, "accessToken", what), source=f"service account {account}, {where}"

@@ -1,7 +1,7 @@
 """Asking a cloud's token endpoint: a form or a question goes out, a JSON object comes back, or a `CredentialsError`.
 
-What is sent is a secret nearly always, so nothing of it is in a message, and an endpoint must speak https unless it is
-on this machine.
+What is sent is a secret nearly always, so nothing of it is in a message, an endpoint must speak https unless it is on
+this machine, and a redirect is refused.
 """
 
 from __future__ import annotations
@@ -39,29 +39,53 @@ class TokenClient:
         self._context = context
 
     def post_form(
-        self, url: str, form: Mapping[str, str | Secret], what: str, hint: str, *, plain_http: bool = False
+        self,
+        url: str,
+        form: Mapping[str, str | Secret],
+        what: str,
+        hint: str,
+        *,
+        plain_http: bool = False,
+        is_public: bool = False,
     ) -> Mapping[str, object]:
         """Return the answer to a form; `plain_http` says that the user wants it so."""
         if not plain_http:
             check_endpoint(url, what)
-        fields = {name: value.reveal() if isinstance(value, Secret) else value for name, value in form.items() if value}
-        call = Call("POST", url, {"Content-Type": _FORM}, BytesBody(urlencode(fields).encode()))
-        return _object(self._send(call, what, hint), what)
+        call = Call("POST", url, {"Content-Type": _FORM}, BytesBody(urlencode(_revealed(form)).encode()))
+        return _object(self._send(replace(call, is_public=is_public), what, hint), what)
 
-    def post_json(self, url: str, value: object, bearer: Secret, what: str, hint: str) -> Mapping[str, object]:
-        """Return the answer to JSON that is sent with a bearer token."""
-        check_endpoint(url, what)
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {bearer.reveal()}"}
-        return _object(self._send(Call("POST", url, headers, BytesBody(json.dumps(value).encode())), what, hint), what)
+    def post_json(
+        self,
+        url: str,
+        value: Mapping[str, object],
+        bearer: Secret | None,
+        what: str,
+        hint: str,
+        *,
+        plain_http: bool = False,
+        is_public: bool = False,
+    ) -> Mapping[str, object]:
+        """Return the answer to JSON, whose values may be secret; it is sent with a bearer token, if there is one."""
+        if not plain_http:
+            check_endpoint(url, what)
+        headers = {"Content-Type": "application/json"}
+        if bearer is not None:
+            headers["Authorization"] = f"Bearer {bearer.reveal()}"
+        call = Call("POST", url, headers, BytesBody(json.dumps(_revealed(value)).encode()))
+        return _object(self._send(replace(call, is_public=is_public), what, hint), what)
 
     def get_text(self, url: str, headers: Mapping[str, str], what: str) -> str:
         """Return the answer to a GET as it is."""
-        check_endpoint(url, what)
-        headers = dict(header(name, value, f"{what}: header") for name, value in headers.items())
         try:
-            return self._send(Call("GET", url, headers), what, None).body.decode()
+            return self._get(url, headers, what, None).body.decode()
         except UnicodeDecodeError:
             raise CredentialsError(f"{what}: its answer is not text") from None
+
+    def get_json(
+        self, url: str, headers: Mapping[str, str], what: str, hint: str, *, plain_http: bool = False
+    ) -> Mapping[str, object]:
+        """Return the answer to a GET."""
+        return _object(self._get(url, headers, what, hint, plain_http=plain_http), what)
 
     def get_metadata(
         self, url: str, headers: Mapping[str, str], what: str, *, absent: str, hint: str
@@ -89,9 +113,17 @@ class TokenClient:
             reason = getattr(problem, "strerror", None) or "it is not text"
             raise CredentialsError(f"{what}: cannot be read ({reason})", hint=hint) from None
 
+    def _get(
+        self, url: str, headers: Mapping[str, str], what: str, hint: str | None, *, plain_http: bool = False
+    ) -> Reply:
+        if not plain_http:
+            check_endpoint(url, what)
+        headers = dict(header(name, value, f"{what}: header") for name, value in headers.items())
+        return self._send(Call("GET", url, headers), what, hint)
+
     def _send(self, call: Call, what: str, hint: str | None) -> Reply:
         try:
-            return self.cloud.fetch(self._context, replace(call, limit=_LIMIT, what=what))
+            return self.cloud.fetch(self._context, replace(call, limit=_LIMIT, what=what, redirects=False))
         except RegistryError as error:
             if error.transient:
                 raise
@@ -137,6 +169,11 @@ def _is_link_local(host: str) -> bool:
         return ipaddress.ip_address(host).is_link_local
     except ValueError:
         return False
+
+
+def _revealed(fields: Mapping[str, object]) -> dict[str, object]:
+    """Return the fields that have a value, with the secrets of those that are."""
+    return {name: value.reveal() if isinstance(value, Secret) else value for name, value in fields.items() if value}
 
 
 def _refused(error: RegistryError, what: str, hint: str | None) -> CredentialsError:

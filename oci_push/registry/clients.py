@@ -26,6 +26,7 @@ from oci_push.registry.repository import ClientSettings, RepositoryClient
 from oci_push.registry.seen import SeenHere
 from oci_push.registry.upload_store import UploadStore
 from oci_push.runtime.cache import Cache, NoCache
+from oci_push.runtime.commands import RunCommand, no_command
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import RetryPolicy
 from oci_push.runtime.single_flight import SingleFlight
@@ -41,7 +42,8 @@ class RegistryClients:
 
     `blob_retry` bounds how often one upload is taken up again; `upload_store` keeps those that were not finished for a
     later run, where `cache` keeps what registries can do. Without `mount` no registry is asked to look for blobs.
-    `renewing` finds what an access's login is got from anew, where it may age.
+    `renewing` finds what an access's login is got from anew, where it may age. `run_command` runs the programs that a
+    provider asks for the job's identity.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class RegistryClients:
         mount: bool = True,
         home: Path | None = None,
         renewing: Callable[[RegistryEndpoint], CredentialProvider | None] = lambda _: None,
+        run_command: RunCommand = no_command,
     ) -> None:
         self._context = context
         self._settings = settings
@@ -73,10 +76,11 @@ class RegistryClients:
         self._sessions: SingleFlight[RegistryEndpoint, Session] = SingleFlight()
         self._listings: SingleFlight[str, ReferrersList] = SingleFlight()
         self._learnt: SingleFlight[str, LearntCapabilities] = SingleFlight()
-        self._outside: SingleFlight[RegistryEndpoint, Session] = SingleFlight()
+        self._outside: SingleFlight[tuple[RegistryEndpoint, bool], Session] = SingleFlight()
         self._services: SingleFlight[RegistryEndpoint, CloudServices] = SingleFlight()
         self._home = home
         self._renewing = renewing
+        self._run_command = run_command
 
     def session(self, endpoint: RegistryEndpoint) -> Session:
         """Return the session of a login."""
@@ -163,6 +167,7 @@ class RegistryClients:
             retry=self._settings.call_retry,
             random=self.random,
             emit=self._emit,
+            run_command=self._run_command,
         )
 
     def _fetch(self, endpoint: RegistryEndpoint, context: Context, call: Call) -> Reply:
@@ -173,10 +178,13 @@ class RegistryClients:
         if where == origin(f"{endpoint.scheme}://{endpoint.host}"):
             tls = replace(endpoint.tls, plain_http=scheme == "http")
             outside = replace(outside, tls=tls, address=endpoint.address, traffic=endpoint.traffic)
-        return self._outside.get(outside, lambda: self._open_outside(outside)).fetch(context, call)
+        key = (outside, call.is_public)
+        return self._outside.get(key, lambda: self._open_outside(*key)).fetch(context, call)
 
-    def _open_outside(self, outside: RegistryEndpoint) -> Session:
-        return Session(outside, outside.host, self._context, self._settings, self.random, self._emit)
+    def _open_outside(self, outside: RegistryEndpoint, is_public: bool) -> Session:
+        return Session(
+            outside, outside.host, self._context, self._settings, self.random, self._emit, is_public=is_public
+        )
 
     def _capabilities(self, endpoint: RegistryEndpoint) -> LearntCapabilities:
         """Return what is known of a registry; what is learnt is shared by all of its repositories."""

@@ -63,7 +63,7 @@ class ReferrersList:
                         return
                 else:
                     seen = 0
-                    wanted = referrers.with_entry(children, manifest)
+                    wanted = referrers.with_entry(found, manifest)
                     before = found.digest if found else None
                     pushing = ManifestPush(session, repository, wanted, tag, before=before, emit=emit)
                     try:

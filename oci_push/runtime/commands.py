@@ -50,6 +50,11 @@ class RunCommand(Protocol):
         ...
 
 
+def no_command(argv: Sequence[str], stdin: bytes, timeout_s: float) -> Finished:
+    """Find no program: the runner of those who were given none."""
+    raise FileNotFoundError(argv[0])
+
+
 def command_runner(env: Mapping[str, str], clock: Clock) -> RunCommand:
     """Return the real runner, which finds programs on ``PATH`` of `env` and hands `env` to them."""
     return partial(_run, env, clock)

@@ -91,6 +91,13 @@ def diff_ids_of(raw: bytes, name: str) -> tuple[Digest, ...]:
         listed = [] if listed is None and isinstance(rootfs, dict) else listed
         if not isinstance(listed, list):
             raise ValueError("image config has no rootfs.diff_ids")
-        return tuple(Digest.parse(str(item)) for item in listed)
+        return tuple(_diff_id(item, number) for number, item in enumerate(listed))
     except ValueError as problem:
         raise SourceError(f"{name}: {problem}") from problem
+
+
+def _diff_id(item: object, number: int) -> Digest:
+    try:
+        return Digest.parse(str(item))
+    except ValueError as problem:
+        raise ValueError(f"image config: rootfs.diff_ids[{number}]: {problem}") from problem

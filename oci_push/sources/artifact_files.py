@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -148,20 +149,26 @@ def read_layer(
 
 
 def content_of(
-    layers: Sequence[Layer], artifact_type: str, annotations: Annotations, created: str = "", name: str = ""
+    layers: Sequence[Layer],
+    artifact_type: str,
+    annotations: Annotations,
+    created: str = "",
+    name: str = "",
+    option: str = "",
 ) -> Content:
     """Return what an artifact of these layers holds; with `artifact_type` empty it is what all of them are.
 
-    `created` is when it was made, by RFC 3339. Raises `ConfigError` where its type cannot be told, or two titles are
-    one.
+    `created` is when it was made, by RFC 3339; `option` is the command's that says a type, if it has one. Raises
+    `ConfigError` where its type cannot be told, or two titles are one.
     """
     kinds = {one.known_type for one in layers}
     kind = artifact_type or (kinds.pop() if len(kinds) == 1 else "")
     if not kind:
         unknown = next((one.name for one in layers if not one.known_type), "")
+        others = f", or {option}" if option else ""
         raise ConfigError(
             f"{unknown}: its content does not tell what it is" if unknown else "the files are of several types",
-            hint=(f"write {unknown}:TYPE/SUBTYPE, or --type" if unknown else "say what all of it is with --type")
+            hint=(f"write {unknown}:TYPE/SUBTYPE{others}" if unknown else f"say what all of it is with {option}")
             + f"; known by content are {KNOWN}",
         )
     titles: dict[str, str] = {}
@@ -193,7 +200,7 @@ def _check_title(path: str, title: str) -> None:
         title.encode()
     except UnicodeEncodeError as problem:
         raise SourceError(f"{path!r}: its name is no UTF-8", hint="rename it") from problem
-    if not title or any(ord(one) < 32 or ord(one) == 127 for one in title):
+    if not title or any(unicodedata.category(one) == "Cc" for one in title):
         raise SourceError(f"{path!r}: is no name that a file can be given elsewhere", hint="rename it")
 
 

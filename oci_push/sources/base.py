@@ -62,6 +62,23 @@ class ImageReader(ABC):
         """Return what came of changes made to the image, once `root` has been read; ``None`` where there were none."""
         return None
 
+    @property
+    def elsewhere(self) -> tuple[Descriptor, ...]:
+        """Return blobs of the image as it was stored that cannot be read here; none where all can.
+
+        Where every target has them, `keep_stored` is called before anything is read, and the image keeps its digest.
+        """
+        return ()
+
+    @property
+    def pulled_from(self) -> tuple[Repository, ...]:
+        """Return the repositories that the blobs of `elsewhere` may have come from."""
+        return ()
+
+    def keep_stored(self) -> None:
+        """Let the image go out as it was stored: its targets have the blobs of `elsewhere`."""
+        return
+
     def check_asked(self, platform: Platform | None) -> None:
         """See, before long work, that the image can be as asked; raises `ConfigError`, for a platform `SourceError`."""
         return

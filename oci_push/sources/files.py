@@ -34,6 +34,14 @@ class FileBody(Struct, frozen=True):
             while count := reader.fill(view):
                 yield view[:count]
 
+    def head(self, size: int) -> bytes:
+        """Return at most the first `size` bytes."""
+        return FileBody(self.file, self.offset, min(size, self.size), self.what).read()
+
+    def reader(self) -> FileReader:
+        """Return what reads it into buffers."""
+        return FileReader(self)
+
     def read(self) -> bytes:
         """Return all of it; only for what is known to be small."""
         return b"".join(bytes(block) for block in self.blocks())

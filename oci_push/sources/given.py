@@ -25,7 +25,8 @@ def open_given(context: Context, name: str, stdin: BinaryIO | None, spool: Spool
     try:
         with open(name, "rb") as file:
             there = os.fstat(file.fileno())
-            if stat.S_ISREG(there.st_mode):
+            # Files that the system makes up when they are read, as below /proc, are said to be empty.
+            if stat.S_ISREG(there.st_mode) and there.st_size:
                 return FileBody(name, 0, there.st_size, name)
             return _kept(context, file, name, spool)
     except OSError as problem:

@@ -18,6 +18,7 @@ _KINDS = {
     for said, kinds in (("tar", media.LAYER), ("gzip", media.LAYER_GZIP), ("zstd", media.LAYER_ZSTD))
     for kind in kinds
 }
+_CONFIGS = (media.DOCKER_CONFIG, media.OCI_CONFIG)
 _FAMILIES = {
     "docker": frozenset({media.DOCKER_LIST, media.DOCKER_MANIFEST}),
     "oci": frozenset({media.OCI_INDEX, media.OCI_MANIFEST}),
@@ -45,6 +46,8 @@ def about_level(settings: SourceSettings, name: str, *, compresses: bool) -> Ite
 def about_image(settings: SourceSettings, manifests: Iterable[Manifest]) -> Iterator[str]:
     """Yield a sentence on which layer or manifest of an image is not as asked."""
     nodes = tuple(manifests)
+    if "compression" in settings.asked and not any(one.config and one.config.media_type in _CONFIGS for one in nodes):
+        yield f"--compression {settings.compression}: it is no image, but an artifact, which is sent as it is"
     layers = ((str(one.digest), _KINDS[one.media_type]) for n in nodes for one in n.layers if one.media_type in _KINDS)
     yield from about_layers(settings, layers)
     yield from about_form(settings, nodes)

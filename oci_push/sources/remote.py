@@ -115,7 +115,7 @@ class _RemoteBody(Struct, frozen=True):
         """Download from `start` on, going on after a break; another size than the manifest says is an error."""
         seen = start
         breaks = 0
-        while True:
+        while not seen or seen < self.blob.size:  # what is whole has no more bytes, and asking for them is an error
             before = seen
             try:
                 with self.client.open_blob(self.context, self.blob, seen) as blocks:

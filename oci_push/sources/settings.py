@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias
 
@@ -74,6 +74,15 @@ class SourceSettings(Struct, frozen=True):
     silent: set[RegistryEndpoint] = field(default_factory=set)
 
 
+class Surroundings(Struct, frozen=True):
+    """What a source on this machine is found by: environment, home folder, user number, what is piped in."""
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    home: Path | None = None
+    uid: int = 0
+    stdin: BinaryIO | None = None
+
+
 Connect: TypeAlias = Callable[[Repository], RepositoryClient]
 
 
@@ -93,7 +102,7 @@ class Opening(Struct, frozen=True):
     spool: SpoolSpace
     context: Context
     emit: Emit
-    stdin: BinaryIO | None = None
     connect: Connect | None = None
     keeps: bool = False
     places: tuple[ReadingPlace, ...] = ()
+    around: Surroundings = field(default_factory=Surroundings)

@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 from oci_push.errors import SourceError
 from oci_push.events import Emit
@@ -24,7 +23,7 @@ from oci_push.sources.base import ImageReader
 from oci_push.sources.files import FileBody, SpoolSpace, unreadable
 from oci_push.sources.option_effects import about_form
 from oci_push.sources.readers import FolderView, View, read_small
-from oci_push.sources.settings import Connect, Opening, ReadingPlace, SourceSettings
+from oci_push.sources.settings import Connect, Opening, ReadingPlace, SourceSettings, Surroundings
 
 
 class SourceKind(SourceForm, frozen=True, kw_only=True):
@@ -45,6 +44,12 @@ def _registry(opening: Opening) -> ImageReader:
         return MirroredSource(reference, opening)
     client = opening.connect(reference.repository)
     return RemoteSource(client, reference, opening.spool, keep=opening.keeps, known=opening.settings.known)
+
+
+def _storage(opening: Opening) -> ImageReader:
+    from oci_push.sources.storage.source import open_storage
+
+    return open_storage(opening)
 
 
 def _layout(opening: Opening, view: View) -> ImageReader:
@@ -86,7 +91,7 @@ def view_of(opening: Opening, wants: str = "") -> View:
     limits = opening.settings.limits
     path = Path(spec.path)
     if wants == "stdin":
-        stream = opening.stdin or (sys.stdin.buffer if sys.stdin else None)
+        stream = opening.around.stdin or (sys.stdin.buffer if sys.stdin else None)
         if stream is None:
             raise SourceError("source -: stdin is closed", hint="pipe the archive in, or name its file")
         return open_tar("stdin", stream, opening.spool, opening.context, limits)
@@ -112,6 +117,7 @@ SOURCES = (
     SourceKind("oci:", "oci", "oci:DIR[:REF]", open=_by(_layout, "folder")),
     SourceKind("oci-archive:", "oci-archive", "oci-archive:FILE[:REF]", open=_by(_layout, "file")),
     SourceKind("docker-archive:", "docker-archive", "docker-archive:FILE[:REF]", open=_by(by_content, "file")),
+    SourceKind("containers-storage:", "storage", "containers-storage:IMAGE", is_whole=True, open=_storage),
     SourceKind("docker://", "registry", "docker://HOST/REPO[:TAG]", is_image=True, open=_registry),
     SourceKind("", "registry", "HOST/REPO[:TAG] where HOST has a dot, a port or is localhost", open=_registry),
     SourceKind("", "file", "a path (told by its content)", open=_by(by_content)),
@@ -125,19 +131,18 @@ def open_source(
     *,
     context: Context,
     emit: Emit,
-    stdin: BinaryIO | None = None,
     connect: Connect | None = None,
     keeps: bool = False,
+    around: Surroundings | None = None,
     places: tuple[ReadingPlace, ...] = (),
 ) -> ImageReader:
     """Open a source. `connect` gives the client of a repository; with `keeps` its blobs are downloaded once and kept.
 
-    `places` are where an image of a registry is read in the place of that, in the order of trying.
-
-    Raises `SourceError`.
+    `around` is what it is found by on this machine, `places` are where an image of a registry is read in the place of
+    that, in the order of trying. Raises `SourceError`.
     """
     spool = SpoolSpace(settings.temp_folder, settings.spool_bytes)
-    opening = Opening(spec, settings, spool, context, emit, stdin, connect, keeps, places)
+    opening = Opening(spec, settings, spool, context, emit, connect, keeps, places, around or Surroundings())
     try:
         return next(kind for kind in SOURCES if kind.kind == spec.kind).open(opening)
     except BaseException:

@@ -38,7 +38,8 @@ class Dialer:
     `address` of `endpoint` is where the registry is reached instead of under its name, and `pinned` of the settings has
     such places for any origin, also to be reached through a tunnel of a proxy. Whose certificate is wanted stays the
     same, and so does what is judged. `connect_s` is what the quickest connection to the registry took, about a round
-    trip; `on_measured` is called once that is known.
+    trip; `on_measured` is called once that is known. With `is_public` the home is on the internet, and its addresses
+    are judged as well.
     """
 
     def __init__(
@@ -47,6 +48,8 @@ class Dialer:
         home: Origin,
         settings: TransportSettings,
         on_measured: Callable[[], None] = lambda: None,
+        *,
+        is_public: bool = False,
     ) -> None:
         self._endpoint = endpoint
         self._home = home
@@ -56,6 +59,7 @@ class Dialer:
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = self._make_context(endpoint.tls) if home[0] == "https" else None
         self._reach: Reach | None = None
+        self._is_public = is_public
         self._on_measured = on_measured
         self.connect_s: float | None = None
 
@@ -74,7 +78,7 @@ class Dialer:
                     stream = self._direct(inner, where, timeout_s)
                     return Connection(self._secured(inner, stream, where, timeout_s))
                 place = next(iter(self._pinned.get(where[1:], ())), "")
-                if where != self._home and proxy.resolves:
+                if proxy.resolves and (where != self._home or self._is_public):
                     self._judge(context, where, self._looked_up(context, place or where[1]))
                 stream = self._to_proxy(inner, proxy, timeout_s)
                 if where[0] == "http" and not proxy.is_socks:
@@ -92,6 +96,8 @@ class Dialer:
         if where != self._home:
             self._judge(context, where, addresses)
             return self._connect(context, addresses, timeout_s)
+        if self._is_public:
+            self._judge(context, where, addresses)
         started = context.clock.monotonic()
         stream = self._connect(context, addresses, timeout_s)
         took = self._network.round_trip_s(stream.address, context.clock.monotonic() - started)
@@ -160,11 +166,19 @@ class Dialer:
             return ()
 
     def _judge(self, context: Context, where: Origin, addresses: tuple[Address, ...]) -> None:
-        """Refuse an origin that a server named, unless all its addresses are as near as the registry's, or less."""
-        limit = self._home_reach(context)
+        """Refuse an origin that a server named, unless all its addresses are as near as the registry's, or less.
+
+        A home that must be public is refused at any other address.
+        """
+        limit = Reach.GLOBAL if where == self._home else self._home_reach(context)
         for _, (address, *_rest) in addresses:
             found = reach(str(address))
             if found > limit or found is Reach.NEVER:
+                if where == self._home:
+                    raise ProtocolViolationError(
+                        f"{where[1]}: leads to the {found.word} address {address}; refused",
+                        hint="it is on the internet, and what is sent there is secret: who answers for that name here?",
+                    )
                 name = "" if address == where[1] else f" ({where[1]})"
                 raise ProtocolViolationError(
                     f"{self._home[1]}: points at the {found.word} address {address}{name}; refused",
@@ -211,7 +225,7 @@ class Dialer:
 
             if not proxy.resolves:
                 addresses = self._resolve(context, host, port)
-                if where != self._home:
+                if where != self._home or self._is_public:
                     self._judge(context, where, addresses)
                 host = str(addresses[0][1][0])
             greet(context, stream, proxy, host, port, timeout_s)

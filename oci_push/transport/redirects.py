@@ -105,8 +105,14 @@ def join(base: str, location: str) -> str:
         raise ProtocolViolationError(f"{bare(base)}: redirects to {shown(location)}, which is no URL") from problem
 
 
-def check_hop(start: Origin, url: str, subject: str) -> Origin:
+def check_hop(start: Origin, url: str, subject: str, *, is_allowed: bool = True) -> Origin:
     """Allow a step from a registry's origin to `url` by its scheme, or raise; gives the new origin."""
+    if not is_allowed:
+        raise ProtocolViolationError(
+            f"{subject}: redirects to {shown(url)}; refused",
+            hint="what is sent there is secret and for that place alone:"
+            " does a proxy want a login, or is the address wrong?",
+        )
     target = origin(url, subject)
     if start[0] == "https" and target[0] == "http":
         raise ProtocolViolationError(

@@ -60,7 +60,7 @@ _FAR_S = 0.002
 class Session:
     """Talk to one registry as one login; used by many threads at once. Close it when done.
 
-    `limiter` and `rate` are those of the host, `bandwidth` is that of the run, where several sessions share them.
+    `limiter` and `rate` are those of the host, `bandwidth` is the run's. `is_public`: at public addresses only.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Session:
         limiter: ConcurrencyLimiter | None = None,
         bandwidth: Bandwidth | None = None,
         rate: Rate | None = None,
+        is_public: bool = False,
     ) -> None:
         self.endpoint = endpoint
         self._hints = hints or {}
@@ -88,7 +89,7 @@ class Session:
         self._context = context
         self._expected = 0
         self._connecting = 0
-        self._dialer = Dialer(endpoint, self._origin, settings, self._measured)
+        self._dialer = Dialer(endpoint, self._origin, settings, self._measured, is_public=is_public)
         self._is_proxied = self._dialer.proxy(self._origin) is not None
         self.limits = ""
         """What the registry last told of its rate limits, for people."""
@@ -112,9 +113,8 @@ class Session:
         try:
             if self._is_proxied:
                 return Probe()
-            settings = self._settings
-            pinned = settings.pinned.get(self._origin[1:], ())
-            return look(self.endpoint, self._origin, settings.env, context.remaining(settings.connect_s), pinned)
+            seconds, pinned = context.remaining(self._settings.connect_s), self._settings.pinned
+            return look(self.endpoint, self._origin, self._settings.env, seconds, pinned.get(self._origin[1:], ()))
         except (OSError, UnicodeError) as problem:
             trouble = trouble_of(problem, Kind.CONNECT)
             trouble.url = self._base
@@ -168,8 +168,8 @@ class Session:
         return _ONCE if self._is_away else policy
 
     def gave_up(self, error: OciPushError) -> None:
-        """Remember that something was tried as often as it may be, and that nothing answers or only failures do."""
-        if error.transient and error.attempts > 1:
+        """Remember that all tries were for nothing: nothing answers, or failures do that are more than a pace."""
+        if error.transient and error.attempts > 1 and not isinstance(error, RateLimitedError):
             self._is_away = True
 
     def note_speed(self, bytes_per_s: float) -> None:
@@ -288,7 +288,7 @@ class Session:
                 return response
             response.close()
             url = join(url, location)
-            target = check_hop(self._origin, url, what)
+            target = check_hop(self._origin, url, what, is_allowed=call.redirects)
             if response.status == 303:
                 method = "GET"
         raise ProtocolViolationError(f"{what}: more than {_MAX_HOPS} redirects", method=method)
@@ -371,13 +371,15 @@ class Session:
             # What a TLS port says to plain http; to a HEAD it says so without a word.
             hint = "if this registry speaks TLS, give --ca-file or --skip-tls-verify, or plain_http: false"
             error = error.with_hint(hint)
-        now = context.clock.monotonic()
-        if isinstance(error, RateLimitedError) or error.retry_after_s is not None:
-            self.limiter.slow_down(now)
-        if error.retry_after_s is not None and error.retry_after_s <= self._settings.call_retry.server_cap_s:
-            self.limiter.hold_until(now + error.retry_after_s)
-        elif error.retry_after_s is not None:  # nobody waits, not even who only looks
-            error = error.with_hint(error.hint or _FAR_OFF)
+        asked = error.retry_after_s
+        if asked is None and isinstance(error, RateLimitedError):  # the pace is one for all: all wait a little
+            asked = self._settings.call_retry.base_s
+        if asked is None:
+            return error
+        self.limiter.slow_down(now := context.clock.monotonic())
+        if asked > self._settings.call_retry.server_cap_s:  # nobody waits, not even who only looks
+            return error.with_hint(error.hint or _FAR_OFF)
+        self.limiter.hold_until(now + asked)
         return error
 
     def _pass_on(self, reply: Reply) -> None:

@@ -44,7 +44,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("*",),
         ("layout", "remote", "tars"),
         ("archive_images", "folders", "mirrored"),
-        ("artifact_files", "docker_archive", "rewriting.*"),
+        ("artifact_files", "docker_archive", "rewriting.*", "storage.*"),
         ("table",),
     ),
     # One blob, one tag, what a plan is; the push to one repository; to all of them; opening, planning and pushing;
@@ -55,7 +55,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("artifacts.attach", "signing.tag", "verify"),
         ("signing.step",),
         ("push",),
-        ("ahead", "replicate"),
+        ("ahead", "beforehand", "replicate"),
         ("pusher", "regions"),
         ("signing.required",),
         ("artifacts.push", "editing.index_children", "machine", "unit"),
@@ -75,6 +75,8 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     "language": (("yaml_scalars",), ("document",), ("*",)),
     # What decides (schedule, conditions, simulation) knows nothing of those that do.
     "runner": (("*",), ("attempts", "report"), ("hooks",), ("steps",), ("run",)),
+    # A call, and what people write; connections to look with; the functions that programs call.
+    "library": (("calls", "naming", "pipeline_inputs", "selecting", "variables"), ("looking",), ("*",)),
     # What is printed; options and the frame of a command; what several commands share, and the commands.
     "cli": (("ci", "words"), ("output", "traffic_options"), ("command", "options"), ("*",)),
 }

@@ -105,3 +105,26 @@ def test_referrers_are_read_over_pages() -> None:
     assert [one.digest for one in found.entries] == [Digest.of(b"a"), Digest.of(b"b")]
     assert found.has_api
     assert len(calls) == 2
+
+
+def test_a_list_of_long_names_without_end_is_left() -> None:
+    body = _tags("x" * 4_000_000)
+    pages = [
+        reply(200, body, URL, link=f'</v2/app/tags/list?last={n}>; rel="next"', content_type=media.OCI_INDEX)
+        for n in range(9)
+    ]
+    with pytest.raises(ProtocolViolationError, match="tags: more than 33554432 bytes"):
+        drive(listings.list_tags(REPOSITORY), *pages)
+
+
+def test_a_list_of_long_referrers_without_end_is_left() -> None:
+    subject = Digest.of(b"subject")
+    path = f"/v2/app/referrers/{subject}"
+    entry = {"mediaType": media.OCI_MANIFEST, "digest": str(subject), "size": 1, "annotations": {"a": "x" * 4_000_000}}
+    body = json.dumps({"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": [entry]}).encode()
+    url = f"https://registry.test{path}"
+    pages = [
+        reply(200, body, url, link=f'<{path}?last={n}>; rel="next"', content_type=media.OCI_INDEX) for n in range(9)
+    ]
+    with pytest.raises(ProtocolViolationError, match="pages without end"):
+        drive(referrers.find(REPOSITORY, subject), *pages)

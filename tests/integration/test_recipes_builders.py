@@ -15,16 +15,16 @@ from registries import DebianRegistry
 from skopeo import Skopeo
 from workshop import RECIPES, Workshop
 
-SCRIPTS = sorted((RECIPES / "builders").glob("*.sh"))
 WRITES = {
     "bazel-rules-img": "layout_archive",
     "bazel-rules-oci": "layout",
-    "buildah": "layout",
     "buildkit": "layout_archive",
     "jib": "archive",
     "kaniko": "archive",
     "ko": "several",
 }
+SCRIPTS = sorted(path for path in (RECIPES / "builders").glob("*.sh") if path.stem != "buildah")
+"""Those whose builder has a stand-in; buildah itself is run below."""
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

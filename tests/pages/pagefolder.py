@@ -16,6 +16,7 @@ from pathlib import Path
 import images
 from program import program
 from signingkeys import pair
+from stores import StoreWriter
 
 from oci_push.sandbox.server import RehearsalRegistry
 
@@ -42,6 +43,9 @@ class PageFolder:
         layer = images.layer(1)
         archive = images.docker_archive(("layer.tar", layer), config=images.config_of(layer), paths=["layer.tar"])
         (folder / "image.tar").write_bytes(archive)
+        StoreWriter(folder / "store").add(layer, names=("localhost/app:latest",))
+        self.storage = folder / "storage.conf"
+        self.storage.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/store"\n')
         (folder / "pipeline.yml").write_text(PIPELINE)
         pair(folder, "signing")
         described = "".join(
@@ -68,7 +72,8 @@ class PageFolder:
             done = self._piped(words[1:])
         else:
             stdin = self._stdin(match["left"] or "", match["read"] or "")
-            done = program(*words[1:], cwd=self.folder, code=None, stdin=stdin, OCI_PUSH_CONFIG=str(self.config))
+            env = {"OCI_PUSH_CONFIG": str(self.config), "CONTAINERS_STORAGE_CONF": str(self.storage)}
+            done = program(*words[1:], cwd=self.folder, code=None, stdin=stdin, **env)
         self.code = done.returncode
         if match["write"]:
             (self.folder / match["write"].strip()).write_text(done.stdout)

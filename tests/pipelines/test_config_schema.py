@@ -42,6 +42,9 @@ def test_the_schema_of_rules_is_a_schema() -> None:
         "registries: [{name: a, provider: ecr, region: r-1, createRepository: {scanOnPush: true, tags: {a: 1}}}]",
         "registries: [{name: a, provider: '${KIND}', domain: x.io, awsDurationSeconds: '900'}]",
         "registries: [{name: a, spec: {dockerhub: {username: u, password: '${P}'}}}]",
+        "registries: [{name: a, domain: quay.io, username: a+b, oidc: auto, oidcAudience: x}]",
+        "registries: [{name: a, domain: quay.io, username: a+b, oidc: {env: A}}]",
+        "registries: [{name: a, domain: quay.io, username: a+b, oidc: {command: [a, 1]}}]",
         "{candidates: {a: 'oci:x'}, variables: {A: 1}, secrets: {c: {K: v}}, allow_env: [A, B@x.io]}",
     ],
 )

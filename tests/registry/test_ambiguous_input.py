@@ -38,7 +38,7 @@ def cwd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ("push", "build/image", "{host}/app:1"),
         ("push", "alpine:3", "{host}/app:1"),
-        ("push", "containers-storage:app", "{host}/app:1"),
+        ("push", "docker-daemon:app:1", "{host}/app:1"),
         ("push", "image", "localhost:5000"),
         ("push", "image", "team/app:1"),
         ("push", "image", "{host}/app:1", "team/app:1"),
@@ -56,7 +56,7 @@ def test_what_names_no_registry_is_refused_and_nobody_is_asked(arguments: tuple[
         assert not sandbox.traffic.requests
 
 
-@pytest.mark.parametrize("candidate", ["containers-storage:app", "dir:x", "https://reg.example/app"])
+@pytest.mark.parametrize("candidate", ["docker-daemon:app:1", "dir:x", "https://reg.example/app"])
 def test_a_pipeline_is_told_of_schemes_that_are_not_known(candidate: str, cwd: Path) -> None:
     with Sandbox() as sandbox:
         for running, text in (

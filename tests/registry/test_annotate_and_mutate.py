@@ -158,6 +158,15 @@ def test_a_config_is_changed_and_no_layer_is_asked_for(sandbox: Sandbox, tmp_pat
     assert config(sandbox, stored(sandbox, "1"))["config"] == {"Healthcheck": {"Test": ["NONE"]}, "OnBuild": None}
 
 
+def test_variables_that_are_not_named_stay_as_they_are_written(sandbox: Sandbox, tmp_path: Path) -> None:
+    said = b'{"config":{"Env":["A=1","UNSET","B=1","A=2","B=2","=x"]},"ratio":1.50,"rootfs":{"diff_ids":[]}}'
+    name = pushed(sandbox, manifest_with(tmp_path / "image", b"", said), "1")
+    program("mutate", f"{name}:1", "--env", "B=3", "--env", "C=4", cwd=tmp_path)
+    changed = config(sandbox, stored(sandbox, "1"))
+    assert changed["config"]["Env"] == ["A=1", "UNSET", "B=3", "A=2", "=x", "C=4"]
+    assert changed["ratio"] == 1.5
+
+
 def test_every_image_of_an_index_or_one_of_them(sandbox: Sandbox, tmp_path: Path) -> None:
     layout = two_platforms(tmp_path / "image")
     name = pushed(sandbox, layout, "1")
@@ -287,6 +296,7 @@ def test_referrers_and_signatures_of_what_was_read_are_told_of(sandbox: Sandbox,
         (("mutate", "IMAGE", "--created", "99999999999999"), "is no time"),
         (("mutate", "IMAGE", "--created", "99999999999999999999"), "is no time"),
         (("mutate", "IMAGE", "--expose", "http"), "--expose 'http': is no port"),
+        (("mutate", "IMAGE", "--expose", "70000"), "--expose '70000': is no port"),
         (("mutate", "IMAGE", "--volume", "/a", "--volume", "/a-"), "is there twice"),
         (("mutate", "ARTIFACT", "-l", "a=b"), "has no effect: it is no image, but an artifact"),
     ],
@@ -329,6 +339,10 @@ LONG = b',"annotations":{"a":"' + b"x" * (media.MAX_MANIFEST_BYTES - 800) + b'"}
     [
         (HALF, None, ("annotate", "c=b"), "half a character that no JSON may hold"),
         (b',"x":1e999', None, ("annotate", "a=b"), "a number or half a character"),
+        (b',"x":{"a":1,"a":2}', None, ("annotate", "a=b"), "has 'a' twice in one object"),
+        (b',"x":0.12345678901234567890123', None, ("annotate", "a=b"), "0.12345678901234567890123, of which not all"),
+        (b',"x":1e-99999999999999999999', None, ("annotate", "a=b"), "of which not all digits can be kept"),
+        (b"", b'{"config":{"User":"7"},"config":{"User":"8"}}', ("mutate", "--user", "9"), "has 'config' twice"),
         (LONG, None, ("annotate", f"b={'y' * 1000}"), "over the limit of 4194304"),
         (b"", b'{"config":"x"}', ("mutate", "--user", "7"), "config is not an object"),
         (b"", b'{"config":{"Env":[1]}}', ("mutate", "--env", "A=1"), "Env is not a list of texts"),

@@ -153,6 +153,14 @@ def test_what_cannot_be_attached_is_refused_before_anything_is_sent(
     assert {one.partition(" ")[0] for one in asked(sandbox)} <= {"GET", "HEAD"}
 
 
+def test_a_hint_names_what_the_command_has(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
+    name = f"{sandbox.address}/team/app:1"
+    own = program("attach", name, "notes.md", cwd=tmp_path, code=2).stderr
+    in_push = program("push", "oci:image", name, "--attach", "notes.md", cwd=tmp_path, code=2).stderr
+    assert "write notes.md:TYPE/SUBTYPE, or --type;" in own
+    assert "write notes.md:TYPE/SUBTYPE;" in in_push
+
+
 def test_a_time_that_is_none_is_refused(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
     name = pushed(sandbox, image, "1")
     done = program("attach", f"{name}:1", "sbom.json", cwd=tmp_path, code=2, SOURCE_DATE_EPOCH="yesterday")

@@ -12,6 +12,7 @@ from pushing import Pushing
 
 from oci_push.errors import SourceError
 from oci_push.runtime.clock import FakeClock
+from oci_push.runtime.retry import RetryPolicy
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 413, 415, 416])
@@ -29,6 +30,17 @@ def test_a_source_that_refuses_a_blob_is_blamed_and_the_target_is_asked_once(sta
         assert not target.store.uploads()
         assert len(opened) <= len(image.blobs)
         assert tuple(target.store.tags("copy")) == ()
+
+
+def test_after_a_429_that_names_no_time_nobody_asks_at_once(tmp_path: Path) -> None:
+    image = make_layout(tmp_path / "image", layer(1))
+    clock = FakeClock()
+    with Sandbox() as target:
+        target.faults.add(Fault(method="PUT", path="/manifests/", action=Answer(429)))
+        policy = RetryPolicy(attempts=2, base_s=500, cap_s=0.001)
+        (result,) = Pushing(clock=clock, policy=policy).push(f"oci:{image.path}", f"{target.address}/copy:1")
+    assert result.error is None
+    assert sum(clock.waits) > 490
 
 
 def test_a_source_that_is_busy_for_a_moment_is_waited_for(tmp_path: Path) -> None:

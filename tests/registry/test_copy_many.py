@@ -238,6 +238,30 @@ def test_another_repository_of_the_registry_gets_blobs_without_their_bytes(tmp_p
         assert asked(sandbox, "GET", "/blobs/") == 0
 
 
+def test_a_registry_that_limits_the_pace_is_not_given_up_for_the_next_image(tmp_path: Path) -> None:
+    with Sandbox() as source, Sandbox() as target:
+        many(source, 2, tmp_path)
+        target.faults.add(Fault(method="PUT", path="/v2/dst/manifests/", action=Answer(429), times=2))
+        target.faults.add(Fault(method="HEAD", path="/v2/dst/manifests/1.1", action=Answer(429)))
+        words = (f"{source.address}/src:1.0", f"{source.address}/src:1.1", f"{target.address}/dst")
+        done = copied(*words, "--jobs", "1", "--retries", "1", folder=tmp_path, code=1)
+        assert "PUT answered 429; given up after 2 attempts" in done.stderr
+        assert target.store.tags("dst") == ("1.1",)
+
+
+def test_two_images_of_a_layout_whose_names_end_in_one_tag_are_told(tmp_path: Path) -> None:
+    with Sandbox() as source, Sandbox() as target:
+        many(source, 2, tmp_path, "a")
+        many(source, 2, tmp_path, "b", created="2025-01-02")
+        names = [f"{source.address}/{one}" for one in ("a:1.0", "b:1.0", "a:1.1")]
+        program("pull", *names, "oci:both", cwd=tmp_path)
+        done = copied("oci:both", f"{target.address}/dst", "--all-tags", folder=tmp_path, code=2)
+        assert "both go to the tag '1.0'" in done.stderr
+        assert target.traffic.count() == 0
+        copied("oci:both", f"{target.address}/dst", "--tags", "1.1", folder=tmp_path)
+        assert target.store.tags("dst") == ("1.1",)
+
+
 def test_all_images_of_a_layout_that_have_names(tmp_path: Path) -> None:
     with Sandbox() as target:
         writer = LayoutWriter(tmp_path / "image")

@@ -28,6 +28,7 @@ from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Repository
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
+from oci_push.sources.platforms import MAX_MANIFESTS
 
 NO_LISTS = SandboxOptions(referrers=False)
 KINDS = {"registry's list": SandboxOptions(), "list under a tag": NO_LISTS}
@@ -269,3 +270,15 @@ def test_a_copy_that_is_stopped_at_its_referrers_is_not_done(tmp_path: Path) -> 
             stopper.join()
         assert [row.outcome for row in done.rows] == ["copied"]
         assert exit_code(done.errors) > 1
+
+
+def test_of_an_index_without_end_that_is_there_nothing_is_looked_for(tmp_path: Path) -> None:
+    children = [
+        {"mediaType": media.OCI_INDEX, "digest": str(Digest.of(b"%d" % n)), "size": 9} for n in range(MAX_MANIFESTS + 1)
+    ]
+    with Sandbox() as source, Sandbox() as target:
+        for sandbox, repository in ((source, "src"), (target, "dst")):
+            put(sandbox, repository, {"mediaType": media.OCI_INDEX, "manifests": children}, "1")
+        done = program("copy", f"{source.address}/src:1", f"{target.address}/dst", cwd=tmp_path, code=1)
+        assert f"more than {MAX_MANIFESTS} manifests" in done.stderr
+        assert source.traffic.count(method="GET") == 1

@@ -209,6 +209,7 @@ def test_two_images_for_one_platform_are_refused_and_the_same_one_is_listed_once
         (("create", "HOST/a:1", "oci:layout=linux/arm"), "is an index, and linux/arm says what one image runs on"),
         (("create", "HOST/a:1", "-", "-"), "stdin can be read once"),
         (("create", "HOST/a:1", "oci:layout", "--annotation", "a"), "--annotation 'a': has no value"),
+        (("create", "HOST/a:1", "oci:layout", "--artifact-type", "a b"), "--artifact-type 'a b' is no media type"),
         (("create", "HOST/a:1", "oci:layout", "--nested", "--platform", "a/b"), "--platform has no effect"),
         (("create", "HOST/a:1", "oci:layout", "--platform", "arm"), "'arm' is not a platform"),
         (("create", "HOST/a:1", "oci:layout", "--subject", "sha256:abc"), "sha256 digest must be 64"),

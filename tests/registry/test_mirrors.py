@@ -354,6 +354,11 @@ class TestReading:
         ("text", "problem"),
         [
             ("[[registry]]\nlocation = ", "is no TOML"),
+            pytest.param("[[registry]]\nx = " + "[" * 100_000, "nested too deeply", id="deep"),
+            pytest.param("[[registry]]\nx = " + "9" * 5000, "is no TOML", id="digits"),
+            ("[registries.insecure]\nregistries = 5", "registries.insecure.registries is no list of texts"),
+            ("[registries.block]\nregistries = 'a.example'", "registries.block.registries is no list of texts"),
+            pytest.param("[[registry]]\n" + "#" * 4 * 1024 * 1024, "has more than 4194304 bytes", id="long"),
             ("[registry]\nlocation = 'a.example'", "registry is no list of tables"),
             ("[[registry]]\nblocked = true", "has neither prefix nor location"),
             ("[[registry]]\nprefix = 'a.example'", "a.example: has no location"),
@@ -377,6 +382,11 @@ class TestReading:
         with pytest.raises(ConfigError, match=problem.replace("[", r"\[")) as caught:
             read_text(text, tmp_path)
         assert str(caught.value).startswith(str(tmp_path / "named.conf"))
+
+    def test_a_mark_of_utf_8_hides_no_entry(self, tmp_path: Path) -> None:
+        found = read_text("\ufeff[[registry]]\nlocation = 'a.example'\nblocked = true", tmp_path)
+        with pytest.raises(ConfigError, match=r"a\.example is blocked"):
+            found.places(Reference.parse("a.example/x:1"))
 
     def test_a_location_that_is_no_host_is_not_taken_for_docker_hub(self, tmp_path: Path) -> None:
         found = read_text("[[registry]]\nprefix = 'a.example'\nlocation = 'mirror'", tmp_path)

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from cloudendpoints import Answered, Asked, Endpoint, GoogleTokens
+from cloudendpoints import Answered, Asked, Endpoint, GoogleTokens, segment
 from images import config_of, docker_archive, layer, make_layout
 from parrot import PLACES, Parrot
 from program import program
@@ -306,6 +306,53 @@ def test_nothing_of_awss_keys_is_shown(place: str, ending: str, tmp_path: Path) 
         assert (secret("aws-session") in parrot.heard) == (ending != " and more")
     assert shows(left(tmp_path, done)) == []
     assert done.returncode in (4, 5, 6)
+
+
+ROLE = "arn:aws:iam::123456789012:role/pusher"
+JOBS = {
+    "quay": "provider: quay, domain: '{}', username: org+robot, oidc: {{env: JOB_TOKEN}}",
+    "jfrog": "provider: artifactory, domain: '{}', oidc_provider: jobs, oidc: {{command: [printenv, JOB_TOKEN]}}",
+    "azure": "provider: acr, domain: acme.azurecr.io, tenant_id: t, client_id: app, oidc: {{file: job-token}},"
+    " address: '{}', plain_http: true",
+    "ecr": f"provider: ecr, region: eu-west-1, role_arn: '{ROLE}', oidc: {{{{env: JOB_TOKEN}}}}",
+    "request": "provider: quay, domain: '{}', username: org+robot, oidc: auto",
+}
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # AWS's library leaves its sockets to the collector
+@pytest.mark.parametrize("words", ["push", "doctor"])
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [
+        *((kind, place) for kind in JOBS for place in ("errors", "text", "warning", "redirect")),
+        *((kind, "token") for kind in JOBS if kind != "request"),
+    ],
+)
+def test_nothing_of_a_jobs_identity_is_shown_but_its_claims(kind: str, place: str, words: str, tmp_path: Path) -> None:
+    with Parrot(place) as parrot:
+        env = plant(tmp_path, parrot.address, "none")
+        audience = {"azure": "api://AzureADTokenExchange", "ecr": "sts.amazonaws.com"}.get(
+            kind, f"https://{parrot.address}"
+        )
+        claims = {"iss": "https://ci.example", "sub": "the-subject", "aud": audience, "exp": 4e9}
+        token = f"{segment({'alg': 'RS256'})}.{segment(claims)}.mark3d-jobs_signature"
+        (tmp_path / "job-token").write_text(token)
+        entry = f"{{name: job, {JOBS[kind].format(parrot.address)}}}"
+        (tmp_path / "oci-push.yaml").write_text(f"registries: [{entry}]\n")
+        step = "{type: push, candidate: 'oci:image', image_name: a, registry: job, tag: '1', retry: {maxAttempts: 1}}"
+        (tmp_path / "p.yml").write_text(f"version: '1.0'\nsteps: {{p: {step}}}\n")
+        env |= {"HTTP_PROXY": "", "JOB_TOKEN": token, "AWS_EC2_METADATA_DISABLED": "true"}
+        env |= {"AWS_ENDPOINT_URL": f"http://{parrot.address}", "AZURE_AUTHORITY_HOST": f"http://{parrot.address}"}
+        env |= {"ACTIONS_ID_TOKEN_REQUEST_URL": f"http://{parrot.address}/job?x=1"}
+        env |= {"ACTIONS_ID_TOKEN_REQUEST_TOKEN": secret("request")}
+        line = ("run", "p.yml") if words == "push" else (*words.split(), "job")
+        more = ("--debug", "--config", "oci-push.yaml", *(("--retries", "0") if words == "push" else ()))
+        done = program(*line, *more, code=None, cwd=tmp_path, **env)
+        gc.collect()
+        sent = secret("request") if kind == "request" else "mark3d-jobs_signature"
+        assert sent in parrot.heard or (kind, words) == ("ecr", "doctor")  # which looks for the registry first
+    assert shows(left(tmp_path, done)) == []
+    assert done.returncode != 0
 
 
 def test_names_inside_of_an_archive_are_harmless(tmp_path: Path) -> None:

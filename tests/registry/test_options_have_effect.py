@@ -10,7 +10,7 @@ import pytest
 import zstandard
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
-from images import LayoutWriter, config_of, docker_archive, layer, make_layout
+from images import LayoutWriter, config_of, docker_archive, layer, make_layout, make_raw_layout
 from program import program
 
 from oci_push.api import parse_destinations
@@ -32,6 +32,7 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / f"{name}.tar").write_bytes(docker_archive(("a", stored), config=config_of(ONE), paths=["a"]))
     mixed = docker_archive(("a", gzip.compress(ONE)), ("b", TWO), config=config_of(ONE, TWO), paths=["a", "b"])
     (tmp_path / "mixed.tar").write_bytes(mixed)
+    make_raw_layout(tmp_path / "artifact", b"text")
     (tmp_path / "ca.pem").write_text("")
     return tmp_path
 
@@ -47,6 +48,8 @@ REFUSED = {
     "none of layers in gzip": ("gzip.tar HOST/a:1 --compression none", "layer a is stored in gzip"),
     "gzip of layers in zstd": ("zstd.tar HOST/a:1 --compression gzip", "layer a is stored in zstd"),
     "zstd of some layers in gzip": ("mixed.tar HOST/a:1 --compression zstd", "layer a is stored in gzip"),
+    "none of an artifact": ("oci:artifact HOST/a:1 --compression none", "it is no image, but an artifact"),
+    "one annotation twice": ("oci:layout HOST/a:1 --annotation a=b --annotation manifest:a=c", "a is there twice"),
     "a level for a layout": ("oci:layout HOST/a:1 --compression-level 3", "no layer of layout is compressed here"),
     "a level for layers in gzip": ("gzip.tar HOST/a:1 --compression-level 3", "no layer of gzip.tar is compressed"),
     "a level of none": ("plain.tar HOST/a:1 --compression none --compression-level 3", "has no effect with"),

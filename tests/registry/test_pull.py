@@ -324,6 +324,31 @@ class TestBreaks:
         assert blobs_in(tmp_path / "out") == blobs_in(image.path)
         assert leftovers(tmp_path / "out") == []
 
+    @pytest.mark.parametrize("is_damaged", [False, True])
+    def test_what_was_left_when_all_of_it_had_come_is_not_in_the_way(
+        self, sandbox: Sandbox, image: Layout, tmp_path: Path, is_damaged: bool
+    ) -> None:
+        name = pushed(sandbox, image, "1")
+        large = max(image.blobs, key=image.blobs.__getitem__)
+        content = (image.path / "blobs" / large.replace(":", "/")).read_bytes()
+        (tmp_path / "out").mkdir()
+        part = tmp_path / "out" / f".oci-push-{large.replace(':', '-')}"
+        part.write_bytes(content[:-1] + b"x" if is_damaged else content)
+        pulled(f"{name}:1", "oci:out", cwd=tmp_path)
+        assert sandbox.traffic.count(method="GET", path_pattern=large) == is_damaged
+        assert blobs_in(tmp_path / "out") == blobs_in(image.path)
+        assert leftovers(tmp_path / "out") == []
+
+    def test_what_was_left_beside_a_whole_blob_is_cleared_away(
+        self, sandbox: Sandbox, image: Layout, tmp_path: Path
+    ) -> None:
+        name = pushed(sandbox, image, "1")
+        pulled(f"{name}:1", "oci:out", cwd=tmp_path)
+        large = max(image.blobs, key=image.blobs.__getitem__)
+        (tmp_path / "out" / f".oci-push-{large.replace(':', '-')}").touch()
+        pulled(f"{name}:1", "oci:out", cwd=tmp_path)
+        assert leftovers(tmp_path / "out") == []
+
     def test_one_of_several_that_fails_is_told_and_the_others_are_saved(
         self, sandbox: Sandbox, image: Layout, tmp_path: Path
     ) -> None:

@@ -17,10 +17,17 @@ from equipment.sandbox import Sandbox
 from images import Layout, layer, make_layout
 from program import program
 from published import check_json
+from pushing import Pushing
 
 from oci_push.engine import raw
+from oci_push.errors import ContentMismatchError, UploadRejectedError
 from oci_push.model import media
+from oci_push.model.digest import Digest
+from oci_push.model.reference import Repository
+from oci_push.runtime.clock import SystemClock
+from oci_push.runtime.context import Context
 from oci_push.secret import Secret
+from oci_push.sources.files import FileBody
 
 HELLO = "sha256:" + hashlib.sha256(b"hello\n").hexdigest()
 UNKNOWN = "application/vnd.example.thing.manifest.v1+json"
@@ -258,6 +265,16 @@ def test_what_is_no_manifest_is_not_sent(text: str, sandbox: Sandbox, tmp_path: 
     assert asked(sandbox) == []
 
 
+@pytest.mark.parametrize("said", ["text", "a/b\r\nX-More: 1", "a/b; c=d"])
+def test_what_is_no_media_type_is_not_sent(said: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    name = f"{sandbox.address}/a:1"
+    given = ("manifest", "put", name, "-")
+    failed = program(*given, "--media-type", said, stdin="{}", cwd=tmp_path, code=3).stderr
+    failed += program(*given, stdin=json.dumps({"mediaType": said}), cwd=tmp_path, code=3).stderr
+    assert failed.count("is no media type") == 2
+    assert asked(sandbox) == []
+
+
 def test_a_manifest_that_is_refused_says_what_it_misses(sandbox: Sandbox, tmp_path: Path) -> None:
     layout = two_platforms(tmp_path / "image")
     name = pushed(sandbox, layout, "1")
@@ -320,6 +337,34 @@ def test_a_file_that_is_not_there_and_a_pipe_that_is(sandbox: Sandbox, tmp_path:
     env = {**os.environ, "HOME": str(tmp_path)}
     done = subprocess.run(["bash", "-c", line], env=env, capture_output=True, text=True, check=True)
     assert done.stdout == f"{HELLO}\n"
+
+
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="no files that the system makes up")
+def test_a_file_that_says_it_is_empty_and_is_not_goes_whole(sandbox: Sandbox, tmp_path: Path) -> None:
+    assert not Path("/proc/version").stat().st_size
+    digest = program("blob", "put", f"{sandbox.address}/team/app", "/proc/version", cwd=tmp_path).stdout.strip()
+    assert digest == str(Digest.of(Path("/proc/version").read_bytes()))
+
+
+def test_a_file_that_changes_while_it_is_sent_is_told_from_bytes_that_change_on_their_way(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x" * 1000)
+    body = FileBody(str(file), 0, 1000, "file")
+    refused = Fault("PUT", "/uploads/", times=0, action=Answer(400, code="DIGEST_INVALID"))
+    with Pushing().pusher() as pusher:
+        target = pusher.target(Repository.parse(f"{sandbox.address}/team/app"), ())
+        client = pusher.clients.repository(target.endpoint, target.repository)
+        context = Context(SystemClock())
+        blob = raw.described(context, body, None, "file")
+        file.write_bytes(b"y" * 1000)
+        with pytest.raises(ContentMismatchError, match="file: changed while it was sent"):
+            raw.put_blob(context, client, blob, body, "file")
+        sandbox.faults.add(refused)
+        with pytest.raises(UploadRejectedError) as caught:
+            raw.put_blob(context, client, raw.described(context, body, None, "file"), body, "file")
+        assert "the file's bytes are right" in str(caught.value.hint)
 
 
 def test_what_a_login_may_not_do_is_told(sandbox: Sandbox, tmp_path: Path) -> None:

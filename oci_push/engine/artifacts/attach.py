@@ -28,18 +28,19 @@ from oci_push.sources.settings import Limits
 
 
 def read_attachments(
-    context: Context, attachments: Sequence[Attachment], spool: SpoolSpace, limits: Limits
+    context: Context, attachments: Sequence[Attachment], spool: SpoolSpace, limits: Limits, option: str = ""
 ) -> tuple[Content, ...]:
     """Read the files to be attached; raises `SourceError` and `ConfigError` before anything is sent.
 
-    The title is the file's name alone, so that the same file makes the same artifact from any folder.
+    `option` is the command's that says what an artifact is, if it has one. The title is the file's name alone, so that
+    the same file makes the same artifact from any folder.
     """
     found = []
     for one in attachments:
         title = os.path.basename(os.path.abspath(one.path))
         layer = read_layer(context, FileSpec(one.path, one.media_type), title, spool, limits, one.file_annotations)
         said = Annotations(one.annotations, one.config_annotations)
-        found.append(content_of([layer], one.artifact_type, said, one.created))
+        found.append(content_of([layer], one.artifact_type, said, one.created, option=option))
     return tuple(found)
 
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import stat
 import tempfile
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -135,7 +136,7 @@ def _item(name: str, layer: Descriptor, *, unpacks: bool) -> _Item:
     what = f"{name}: title {title!r}"
     if title.startswith("/") or ".." in parts or "\\" in title or (not parts and not is_folder):
         raise SourceError(f"{what} leads out of the folder; nothing was written", hint="do not trust this artifact")
-    if any(ord(one) < 32 or ord(one) == 127 for one in title):
+    if any(unicodedata.category(one) == "Cc" for one in title):
         raise SourceError(f"{what} has control characters; nothing was written", hint="do not trust this artifact")
     try:
         is_long = len(parts) > MOST_DEPTH or any(len(part.encode()) > _MOST_NAME_BYTES for part in parts)
@@ -149,12 +150,13 @@ def _item(name: str, layer: Descriptor, *, unpacks: bool) -> _Item:
 
 
 def _check_apart(name: str, items: Sequence[_Item]) -> None:
-    """Refuse two files of one name, and a file where another has a folder; names that differ in case are one on some
-    file systems.
+    """Refuse two files of one name, and a file where another has a folder.
+
+    Names that differ in case, or in how an accent is written, are one on some file systems.
     """
     seen: dict[tuple[str, ...], _Item] = {}
     for item in items:
-        key = tuple(part.casefold() for part in item.parts)
+        key = tuple(unicodedata.normalize("NFC", part).casefold() for part in item.parts)
         if key in seen:
             raise SourceError(f"{name}: two files are called {item.title!r}; nothing was written")
         seen[key] = item

@@ -19,7 +19,7 @@ from oci_push.engine.looking.attached import listed, signed
 from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitTarget, perform
-from oci_push.errors import OciPushError
+from oci_push.errors import OciPushError, SourceError
 from oci_push.events import Emit, Event, LogMessage, RetryScheduled
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
@@ -122,7 +122,10 @@ class ReferrerCopy:
         self.fail(OciPushError(f"{origin.repository}: referrers refer to one another more than {MAX_DEPTH} deep"))
 
     def manifests_of(self, context: Context, origin: Side, digest: Digest, media_type: str) -> tuple[Digest, ...]:
-        """Return the manifests of an image that is not pushed: of an index what it lists, its own digest last."""
+        """Return the manifests of an image that is not pushed: of an index what it lists, its own digest last.
+
+        Raises `SourceError` where there are more than a push would take.
+        """
         if media_type not in media.INDEXES:
             return (digest,)
         found: dict[Digest, None] = {}
@@ -134,6 +137,8 @@ class ReferrerCopy:
                 manifests = [child for child in children if child.media_type in media.MANIFESTS]
                 below += [c.digest for c in manifests if c.media_type in media.INDEXES and c.digest not in found]
                 found.update(dict.fromkeys(child.digest for child in manifests))
+                if len(found) > MAX_MANIFESTS:
+                    raise SourceError(f"{origin.repository}@{digest}: more than {MAX_MANIFESTS} manifests")
             level = below
         return (*(one for one in found if one != digest), digest)
 

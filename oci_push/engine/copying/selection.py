@@ -18,6 +18,7 @@ from oci_push.engine.looking.attached import is_referrer_tag
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import UnitTarget
 from oci_push.errors import ConfigError, NotFoundError, SourceError
+from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository, is_tag
 from oci_push.runtime.context import Context
 from oci_push.sources.layout import LayoutSource
@@ -92,7 +93,14 @@ def select_names(
             )
         entries = reader.names()
     path = source.removesuffix("/")
-    tags = {name.rpartition(":")[2]: digest for name, digest in entries}
+    tags: dict[str, tuple[str, Digest]] = {}
+    for name, digest in entries:
+        tag = name.rpartition(":")[2]
+        other, known = tags.setdefault(tag, (name, digest))
+        if known != digest and matching([tag], globs, exclude):
+            raise ConfigError(
+                f"{reader.name}: {other} and {name} both go to the tag {tag!r}", hint="copy each by itself: DIR:NAME"
+            )
     found = matching(sorted(tags), globs, exclude)
     if not found:
         raise SourceError(
@@ -102,5 +110,5 @@ def select_names(
         if not is_tag(tag):
             raise ConfigError(f"{reader.name}: the name {tag!r} cannot be a tag", hint="copy that image by itself")
     return tuple(
-        CopyItem(f"{path}@{tags[tag]}", tuple(replace(target, tags=(tag,)) for target in targets)) for tag in found
+        CopyItem(f"{path}@{tags[tag][1]}", tuple(replace(target, tags=(tag,)) for target in targets)) for tag in found
     )

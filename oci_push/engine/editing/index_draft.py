@@ -106,7 +106,10 @@ class Draft(Struct, frozen=True):
                 f"{name}: is one image ({manifest.media_type}), and no index",
                 hint=f"oci-push index create makes an index of images: it takes {name}, and others",
             )
-        value = load_json(manifest.raw, "index")
+        try:
+            value = load_json(manifest.raw, "index", is_to_change=True)
+        except ValueError as problem:
+            raise ConfigError(f"{name}: {problem}") from problem
         listed = value["manifests"]
         entries = tuple(Entry.of(one) for one in listed) if isinstance(listed, list) else ()
         return cls(value, entries, manifest.media_type)

@@ -61,6 +61,10 @@ class Checkup(Struct, frozen=True):
         """Return whether nothing is wrong."""
         return not self.damage
 
+    def __bool__(self) -> bool:
+        """Return whether nothing is wrong."""
+        return self.is_whole
+
 
 class _Configs(Struct, frozen=True):
     """What was `read` of configs: the diff_ids that each layer is `expected` to have, and what is wrong."""

@@ -35,6 +35,10 @@ class Existence(Struct, frozen=True):
     version: Version
     images: tuple[Existing, ...]
 
+    def __bool__(self) -> bool:
+        """Return whether all of them exist."""
+        return all(one.exists for one in self.images)
+
 
 def digest_of(context: Context, client: RepositoryClient, reference: Reference) -> Digest:
     """Ask what a reference names; raises `NotFoundError` for nothing."""

@@ -11,7 +11,7 @@ import errno
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,10 +64,12 @@ class LayoutFolder:
         except OSError as problem:
             raise unwritten(self.path, problem) from problem
         with self._locked(context):
-            names = {name for name in os.listdir(self._folder) if not name.startswith((_OURS, ".oci-layout."))}
+            found = os.listdir(self._folder)
+            names = {name for name in found if not name.startswith((_OURS, ".oci-layout."))}
             if "oci-layout" in names:
                 self._check_links()
                 self._check_version()
+                self._clear(name for name in found if name.startswith(_OURS))
             elif names:
                 raise ConfigError(
                     f"{self.path}: holds other files and is no OCI image layout",
@@ -137,6 +139,14 @@ class LayoutFolder:
         except OSError as problem:
             raise unwritten(self.path, problem) from problem
         return True
+
+    def _clear(self, parts: Iterable[str]) -> None:
+        """Remove parts of blobs that are there: of processes that were killed while they waited for another."""
+        for name in parts:
+            algorithm, _, encoded = name.removeprefix(_OURS).partition("-")
+            if (self._folder / "blobs" / algorithm / encoded).exists() and (held := hold(self._folder / name)):
+                held.path.unlink(missing_ok=True)
+                held.close()
 
     def _is_whole(self, context: Context, blob: Descriptor, final: Path) -> bool:
         if not self.has(blob):

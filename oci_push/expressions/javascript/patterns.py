@@ -1,6 +1,6 @@
 """Regular expressions of pipelines: JavaScript's syntax, one question (does it match anywhere?), and an answer in time.
 
-The only file that imports `regex`, which unlike `re` can be told to give up. Whatever somebody writes into a pipeline
+`regex`, unlike `re`, can be told to give up. Whatever somebody writes into a pipeline
 or into a branch's name, a search ends within `MAX_SEARCH_S` and the work before it is bounded by sizes.
 """
 

@@ -2,7 +2,8 @@
 
 The library's own retries are off: ours can be stopped, are told to the user, and know the run's policy. A chained
 role's session is kept here by our own clock and renewed before it ends; the library's default chain (environment,
-profile, web identity, pod identity, instance role) renews what it finds by itself.
+profile, web identity, pod identity, instance role) renews what it finds by itself. A role that is assumed for the job's
+own identity needs neither keys nor the chain: each session is got for a new ID token, by a call that nobody signs.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from msgspec import Struct
 
 from oci_push.errors import ConfigError, CredentialsError
 from oci_push.events import RetryScheduled
+from oci_push.model.identity import JobToken
 from oci_push.protocol.credentials import bearer_token
-from oci_push.providers.base import Cloud
+from oci_push.providers.base import Cloud, IdToken
 from oci_push.providers.ecr.identity import AwsIdentity
+from oci_push.providers.job_tokens import ask_for_token, explained
+from oci_push.providers.tokenfetch import TokenClient, check_endpoint
 from oci_push.runtime.context import Context
 from oci_push.runtime.retry import Retried, RetryState, attempts
 from oci_push.runtime.single_flight import SingleFlight
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from boto3.session import Session
 
 T = TypeVar("T")
+AUDIENCE, AUDIENCE_IN_CHINA = "sts.amazonaws.com", "sts.amazonaws.com.cn"
+"""What ID tokens are made for (aws-actions/configure-aws-credentials, README), unless a role's trust says otherwise."""
 _CONNECT_S, _READ_S = 10, 30
 _EARLY_SHARE = 0.1
 
@@ -100,12 +106,17 @@ class Aws:
         """Return the answer, or the library's error as a value."""
         from botocore import xform_name
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
+
+        from oci_push.providers.ecr.error_responses import UnreadableAnswerError
 
         try:
             client = self._client(context, service, keys)
             return self._attended(context, lambda: getattr(client, xform_name(operation))(**parameters))
         except (BotoCoreError, ClientError) as problem:
             return problem
+        except ResponseParserError:
+            return UnreadableAnswerError()  # theirs quotes the answer, which may repeat what was sent
 
     def _client(self, context: Context, service: str, keys: _Keys | None) -> Any:
         session = self._session(context)
@@ -113,10 +124,18 @@ class Aws:
         # One at a time: the library's session is not made for threads, its clients are.
         return self._clients.get((service, name), lambda: self._make_client(session, service, keys))
 
+    def id_token(self, context: Context) -> IdToken:
+        """Return a new ID token of the job for STS; raises `CredentialsError`."""
+        tokens = TokenClient(self._cloud, context)
+        audience = AUDIENCE_IN_CHINA if self._identity.role_arn.startswith("arn:aws-cn:") else AUDIENCE
+        return ask_for_token(self._identity.oidc or JobToken(), audience, tokens, context)
+
     def _make_client(self, session: Session, service: str, keys: _Keys | None) -> Any:
+        from botocore import UNSIGNED
         from botocore.config import Config
 
         wanted = self._endpoints
+        is_unsigned = keys is None and self._identity.oidc is not None
         return session.client(
             service,
             region_name=wanted.region or None,
@@ -129,6 +148,7 @@ class Aws:
                 retries={"total_max_attempts": 1},
                 use_fips_endpoint=wanted.fips,
                 use_dualstack_endpoint=wanted.dual_stack,
+                signature_version=UNSIGNED if is_unsigned else None,
             ),
         )
 
@@ -139,6 +159,8 @@ class Aws:
         from boto3.session import Session
 
         identity = self._identity
+        if identity.oidc is not None:
+            return Session()
         if identity.access_key_id and identity.secret_access_key:
             token = identity.session_token.reveal() if identity.session_token else None
             keys = _usable(
@@ -163,11 +185,24 @@ class Aws:
         if not self._identity.role_arn:
             return None
         now = self._cloud.clock.monotonic
-        return self._roles.get("", lambda: self._assume(context), lambda keys: now() < keys.renew_at)
+        assume = self._assume if self._identity.oidc is None else self._assume_for_job
+        return self._roles.get("", lambda: assume(context), lambda keys: now() < keys.renew_at)
+
+    def _assume_for_job(self, context: Context) -> _Keys:
+        identity, what = self._identity, f"role {self._identity.role_arn}"
+        endpoint = self._client(context, "sts", None).meta.endpoint_url
+        check_endpoint(endpoint, f"{what}: AWS's endpoint for logins")
+        job = self.id_token(context)
+        parameters: dict[str, object] = {
+            "RoleArn": identity.role_arn,
+            "RoleSessionName": identity.session_name,
+            "DurationSeconds": identity.duration_s,
+            "WebIdentityToken": job.token.reveal(),
+        }
+        with explained(job, self._cloud.clock.now()):
+            return self._keys(context, "AssumeRoleWithWebIdentity", parameters)
 
     def _assume(self, context: Context) -> _Keys:
-        from oci_push.providers.ecr.error_responses import translate
-
         identity = self._identity
         parameters: dict[str, object] = {
             "RoleArn": identity.role_arn,
@@ -176,10 +211,16 @@ class Aws:
         }
         if identity.external_id:
             parameters["ExternalId"] = identity.external_id
+        return self._keys(context, "AssumeRole", parameters)
+
+    def _keys(self, context: Context, operation: str, parameters: dict[str, object]) -> _Keys:
+        from oci_push.providers.ecr.error_responses import translate
+
+        identity = self._identity
         asked_at = self._cloud.clock.monotonic()
-        answer = self._send(context, "sts", "AssumeRole", None, parameters)
+        answer = self._send(context, "sts", operation, None, parameters)
         if isinstance(answer, Exception):
-            raise translate(answer, f"role {identity.role_arn}", "sts:AssumeRole") from answer
+            raise translate(answer, f"role {identity.role_arn}", f"sts:{operation}") from answer
         given = answer["Credentials"]
         return _Keys(
             given["AccessKeyId"],

@@ -40,6 +40,10 @@ _WAITS = frozenset({"IDPCommunicationError", "ServerException", "InternalFailure
 _MOST_TEXT = 400
 
 
+class UnreadableAnswerError(Exception):
+    """Tell of an answer that is not AWS's: a proxy's page, a redirect."""
+
+
 def code_of(problem: Exception) -> str:
     """Return AWS's error code, or nothing where no answer came."""
     return str(problem.response.get("Error", {}).get("Code", "")) if isinstance(problem, aws.ClientError) else ""
@@ -49,6 +53,10 @@ def translate(problem: Exception, what: str, action: str) -> OciPushError:
     """Return our error for a library's; `what` is the object, `action` the IAM action (``ecr:CreateRepository``)."""
     if isinstance(problem, aws.ClientError):
         return _answered(problem, what, action)
+    if isinstance(problem, UnreadableAnswerError):
+        return UnavailableError(
+            f"{what}: what answers {action} is not AWS", hint="does a proxy want a login? is AWS_ENDPOINT_URL right?"
+        )
     text = quoted(str(problem), _MOST_TEXT)
     if isinstance(problem, aws.ProfileNotFound):
         return CredentialsError(f"{what}: {text}", hint="check AWS_PROFILE, the profile option and ~/.aws/config")
@@ -73,6 +81,17 @@ def translate(problem: Exception, what: str, action: str) -> OciPushError:
 _HINT_KEYS = "renew the AWS login (aws sso login, new keys, the pod's or instance's role)"
 
 
+_FOR_JOB = "sts:AssumeRoleWithWebIdentity"
+_JOB_HINTS = {
+    "AccessDenied": "the role's trust policy must allow sts:AssumeRoleWithWebIdentity to the token's issuer, with"
+    " conditions on aud and sub that the token fulfils",
+    "InvalidIdentityToken": "the account needs an IAM OIDC identity provider for the token's issuer, with its audience",
+    "ExpiredTokenException": "the token must not have ended; is this machine's clock right?",
+    "IDPRejectedClaim": "the issuer does not know this token any more",
+    "ValidationError": "may the role's sessions last as long as aws_duration_seconds says?",
+}
+
+
 def _answered(problem: aws.ClientError, what: str, action: str) -> OciPushError:
     code = code_of(problem)
     status = problem.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -80,6 +99,8 @@ def _answered(problem: aws.ClientError, what: str, action: str) -> OciPushError:
     if text.startswith("<"):
         text = ""  # a proxy's or load balancer's page
     reason = f"{code}: {text}" if text and text != code else code
+    if action == _FOR_JOB and code in _JOB_HINTS:
+        return CredentialsError(f"{what}: refused to the job's ID token ({reason})", hint=_JOB_HINTS[code])
     if code in EXPIRED:
         return CredentialsError(f"{what}: the AWS session has expired ({reason})", hint=_HINT_KEYS)
     if code in _BAD_KEYS:

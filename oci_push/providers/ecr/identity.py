@@ -58,7 +58,7 @@ class AwsIdentity(RegionalIdentity, frozen=True, kw_only=True):
     """Who asks ECR for a login and where; without keys AWS's default chain is asked.
 
     `account` is the registry's account where it is not the caller's own. `role_arn` is assumed with STS, under
-    `session_name`, for `duration_s` seconds.
+    `session_name`, for `duration_s` seconds; with `oidc` for the job's own identity, and nobody else's.
     """
 
     access_key_id: str = ""
@@ -75,6 +75,8 @@ class AwsIdentity(RegionalIdentity, frozen=True, kw_only=True):
     def __str__(self) -> str:
         """Return the role, the key, the profile, or that AWS's chain is asked."""
         key, profile = self.access_key_id, self.profile
+        if self.oidc is not None:
+            return f"{self.role_arn} for the job's ID token"
         return self.role_arn or (
             f"access key {key}" if key else f"profile {profile}" if profile else "AWS default chain"
         )
@@ -136,6 +138,12 @@ def _identity(identity: AwsIdentity) -> Iterator[str]:
         yield "external_id must be 2 to 1224 letters, digits and characters of '_+=,.@:/-'"
     if identity.external_id and not role:
         yield "external_id is only relevant with role_arn"
+    if identity.oidc is not None:
+        if not role:
+            yield "oidc needs role_arn, the role that the job's ID token is exchanged for"
+        for name in ("access_key_id", "secret_access_key", "profile", "external_id"):
+            if getattr(identity, name):
+                yield f"{name} has no effect beside oidc"
     if isinstance(identity.creation, EcrCreation):
         yield from _creation(identity.creation)
 

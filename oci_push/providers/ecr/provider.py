@@ -50,7 +50,8 @@ def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | 
     if creation is not None and not isinstance(creation, EcrCreation):
         creation = EcrCreation()
     management = EcrManagement(credentials, aws, cloud, creation)
-    return CloudServices(credentials, management, EcrReplication(credentials, aws))
+    id_token = aws.id_token if identity.oidc else None
+    return CloudServices(credentials, management, EcrReplication(credentials, aws), id_token)
 
 
 def identity_at(host: str) -> RegionalIdentity:

@@ -77,4 +77,5 @@ def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices:
     """Return logins as the given identity, or as AWS's default chain says."""
     identity = endpoint.identity if isinstance(endpoint.identity, AwsIdentity) else AwsIdentity()
     aws = Aws(replace(identity, region=_REGION, account=""), Endpoints(_REGION), cloud, endpoint.host)
-    return CloudServices(_PublicCredentials(endpoint, aws, cloud))
+    id_token = aws.id_token if identity.oidc else None
+    return CloudServices(_PublicCredentials(endpoint, aws, cloud), id_token=id_token)

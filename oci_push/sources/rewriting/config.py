@@ -16,7 +16,10 @@ def changed_config(raw: bytes, changes: Changes) -> dict[str, Any] | None:
     _change(value, changes.config)
     if changes.epoch is not None:
         _date(value, changes.epoch)
-    return value if value != before else None
+    if value == before:
+        return None
+    load_json(raw, "image config", is_to_change=True)
+    return value
 
 
 def said_time(epoch: int) -> str:
@@ -29,9 +32,7 @@ def _change(value: dict[str, Any], asked: ConfigChanges) -> None:
     if asked.labels:
         inner["Labels"] = _merged(_object(value, "Labels"), asked.labels)
     if asked.env:
-        listed = [item.partition("=") for item in _list(value, "Env")]
-        merged = _merged({name: text for name, _, text in listed}, asked.env)
-        inner["Env"] = [f"{name}={text}" for name, text in merged.items()] or None
+        inner["Env"] = _variables(_list(value, "Env"), asked.env) or None
     for key, words in (("Entrypoint", asked.entrypoint), ("Cmd", asked.cmd)):
         if words is not None:
             inner[key] = list(words) or None
@@ -58,6 +59,19 @@ def _change(value: dict[str, Any], asked: ConfigChanges) -> None:
 def _merged(found: Mapping[str, str], asked: Mapping[str, str | None]) -> dict[str, str]:
     """Return `found` with what is asked for, in the order it was there."""
     return {key: new for key, new in ({**found, **asked}).items() if new is not None}
+
+
+def _variables(found: list[str], asked: Mapping[str, str | None]) -> list[str]:
+    """Return variables with those that are asked for, each in the first place that it had; others are left alone."""
+    waiting = dict(asked)
+    made: list[str] = []
+    for item in found:
+        name = item.partition("=")[0]
+        if name not in asked:
+            made.append(item)
+        elif (text := waiting.pop(name, None)) is not None:
+            made.append(f"{name}={text}")
+    return made + [f"{name}={text}" for name, text in waiting.items() if text is not None]
 
 
 def _set(found: Mapping[str, Any], asked: Mapping[str, bool]) -> dict[str, Any]:

@@ -105,6 +105,20 @@ class RewrittenImage(ImageReader):
         return self._inner.compresses
 
     @property
+    def elsewhere(self) -> tuple[Descriptor, ...]:
+        """Return what the source cannot give as it was stored, unless it is compressed anew anyway."""
+        return self._inner.elsewhere if self._recompression is None else ()
+
+    @property
+    def pulled_from(self) -> tuple[Repository, ...]:
+        """Return where the source says that it came from."""
+        return self._inner.pulled_from
+
+    def keep_stored(self) -> None:
+        """Change the image as it was stored."""
+        self._inner.keep_stored()
+
+    @property
     def changed(self) -> Changed | None:
         """Return what came of the changes, when `root` has been read; ``None`` where the digest is the same."""
         return self._changed
@@ -347,6 +361,7 @@ def _parsed(before: Manifest, value: dict[str, Any]) -> Manifest:
     """Return a manifest with a changed value, the same bytes where it has not changed; raises ``ValueError``."""
     if value == load_json(before.raw, "manifest"):
         return before
+    load_json(before.raw, "manifest", is_to_change=True)
     return Manifest.parse(encode(value), str(value.get("mediaType") or before.media_type))
 
 

@@ -14,6 +14,7 @@ from equipment.sandbox import Sandbox
 from images import config_of, docker_archive, layer, make_layout
 from program import program
 from signingkeys import pair
+from stores import StoreWriter
 
 from oci_push.cli.app import COMMANDS, command_of
 from oci_push.cli.describe import HEADINGS, describe
@@ -44,6 +45,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Sand
         (folder / "manifest.json").write_bytes((image.path / "blobs/sha256" / named).read_bytes())
         archive = docker_archive(("l.tar", layer(2)), config=config_of(layer(2)), paths=["l.tar"])
         (folder / "image.tar").write_bytes(archive)
+        StoreWriter(folder / "store").add(layer(3), names=("localhost/app:latest",))
+        (folder / "storage.conf").write_text(f'[storage]\ngraphroot = "{folder}/store"\n')
         (folder / "oci-push.yaml").write_text(
             f"registries:\n- name: demo\n  domain: {sandbox.address}\n  default: true\n"
             "  username: me\n  password: right\ncandidates: {build: 'oci:image'}\n"
@@ -103,7 +106,8 @@ def test_an_example_runs(name: str, line: str, place: tuple[Path, Sandbox]) -> N
         word.replace("registry.example.com", sandbox.address).replace("mirror.example.com", other)
         for word in words_of(line)
     ]
-    program(*words, cwd=folder, stdin="secret", HOME=str(folder))
+    env = {"HOME": str(folder), "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf")}
+    program(*words, cwd=folder, stdin="secret", **env)
 
 
 @pytest.mark.parametrize("name", LEAVES)

@@ -102,8 +102,6 @@ def test_nonsense_is_told_the_forms(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "scheme", "advice"),
     [
-        ("containers-storage:app:1", "containers-storage:", "podman save --format oci-archive"),
-        ("containers-storage:localhost/app:1", "containers-storage:", "podman save"),
         ("docker-daemon:app:1", "docker-daemon:", "docker save NAME | oci-push push -"),
         ("dir:build/image", "dir:", "skopeo copy"),
         ("sif:x.sif", "sif:", "skopeo copy"),
@@ -126,7 +124,19 @@ def test_an_unknown_scheme_is_an_error_that_says_what_to_do(text: str, scheme: s
     assert GRAMMAR.known in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("text", ["oci:", "oci-archive:", "docker-archive:", "docker://", "docker://a b", "docker://X"])
+@pytest.mark.parametrize(
+    "image",
+    ["app", "localhost/app:1", "docker.io/library/app@sha256:0", "[vfs@/srv/store+/run/store:a=b]app:1", "0c1d2e"],
+)
+def test_all_behind_containers_storage_is_left_to_who_opens_it(image: str) -> None:
+    found = parse_source(f"containers-storage:{image}", lambda path: True)
+    assert (found.kind, found.path, found.ref) == ("storage", image, "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["containers-storage:", "oci:", "oci-archive:", "docker-archive:", "docker://", "docker://a b", "docker://X"],
+)
 def test_a_form_without_what_it_needs_is_an_error(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_source(text, nowhere)

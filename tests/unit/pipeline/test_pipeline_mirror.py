@@ -12,7 +12,7 @@ import yaml
 from oci_push.errors import ConfigError
 from oci_push.language.mirror import load_mirror, mirror_schema
 from oci_push.model.digest import Digest
-from oci_push.model.mirroring import MirrorFile, MirrorJob, MirrorSource, filled
+from oci_push.model.mirroring import MirrorFile, MirrorJob, MirrorSource, Pattern, filled
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 
@@ -369,3 +369,24 @@ def test_a_backup_that_is_the_same_for_every_tag_is_told_and_done() -> None:
     found = load("sync: [{source: r.io/a, target: m.io/a, type: image, backup: previous}]")
     assert only(found).backup == "previous"
     assert "is the same for every tag" in notes(found)[0]
+
+
+@pytest.mark.parametrize("kind", ["whole", "search"])
+def test_an_expression_that_would_take_years_is_given_up(kind: str) -> None:
+    with pytest.raises(ConfigError, match="took longer than 1 s and was given up"):
+        Pattern(kind, r"^(a|aa)+$").matches("a" * 100 + "_")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "images: [{from: '${HELD}', to: mirror.example.com/x}]",
+        "images: [{from: a.example/x, to: '${HELD}'}]",
+        "version: 1\nsync: [{source: '{{env \"HELD\"}}', target: mirror.example.com/x, type: image}]",
+        "version: 1\nsync: [{source: a.example/x, target: '{{env \"HELD\"}}', type: registry}]",
+    ],
+)
+def test_what_a_variable_holds_is_not_shown_where_it_cannot_stand(text: str) -> None:
+    (found,) = problems(text, HELD="Hidden Value")
+    assert "Hidden" not in found
+    assert "HELD" in found

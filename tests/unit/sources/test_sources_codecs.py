@@ -29,7 +29,7 @@ from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.sources.compress import Layer, compress, make_compressor
 from oci_push.sources.files import SpoolSpace
-from oci_push.sources.settings import Limits, SourceSettings
+from oci_push.sources.settings import Limits, SourceSettings, Surroundings
 from oci_push.sources.table import open_source
 
 ONE, TWO = layer(1), layer(2, 9000)
@@ -48,7 +48,13 @@ def read(
     else:
         stream = io.BytesIO(content)
         stream.seekable = lambda: False  # type: ignore[method-assign]
-        source = open_source(SourceSpec("stdin", "-", ref, "-"), settings, context=context, emit=ignore, stdin=stream)
+        source = open_source(
+            SourceSpec("stdin", "-", ref, "-"),
+            settings,
+            context=context,
+            emit=ignore,
+            around=Surroundings(stdin=stream),
+        )
     try:
         manifest = source.manifest(context, source.root(context))
         sent = [one for one in manifest.layers if not one.urls]

@@ -17,7 +17,7 @@ from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.events import ignore
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
-from oci_push.sources.settings import Limits, SourceSettings
+from oci_push.sources.settings import Limits, SourceSettings, Surroundings
 from oci_push.sources.table import GRAMMAR, open_source
 
 SCOPE = Context(SystemClock())
@@ -29,7 +29,9 @@ def root_of(text: str, settings: SourceSettings | None = None, stdin: bytes | No
     stream = io.BytesIO(stdin) if stdin is not None else None
     if stream is not None:
         stream.seekable = lambda: False  # type: ignore[method-assign]  # as a pipe is
-    source = open_source(spec, settings or SourceSettings(), context=SCOPE, emit=ignore, stdin=stream)
+    source = open_source(
+        spec, settings or SourceSettings(), context=SCOPE, emit=ignore, around=Surroundings(stdin=stream)
+    )
     try:
         manifest = source.manifest(SCOPE, source.root(SCOPE))
         for blob in manifest.blobs:

@@ -51,7 +51,7 @@ class Endpoint:
         self._server.daemon_threads = True
         self.address = f"127.0.0.1:{self._server.server_port}"
         self.url = f"http://{self.address}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     def __enter__(self) -> Endpoint:
         self._thread.start()

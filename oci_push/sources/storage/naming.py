@@ -1,0 +1,109 @@
+"""Which image of a store a name means, as podman finds it: by name, by ID, by digest.
+
+A name without a registry is looked for as it was built (``localhost/NAME``), as Docker Hub's, and then under any
+registry, where only one image has it. podman asks registries.conf which ones are meant; here what is there decides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from oci_push.errors import SourceError
+from oci_push.model.reference import DOCKER_HUB, is_host
+from oci_push.sources.layout import listing
+from oci_push.sources.storage.records import ImageRecord, Store
+
+_ID = re.compile(r"[0-9a-f]{1,64}")
+_WHOLE_ID = re.compile(r"[0-9a-f]{64}")
+
+
+def find_image(stores: Sequence[Store], name: str) -> tuple[Store, ImageRecord]:
+    """Return the image that `name` means, of the first store that has it; raises `SourceError`."""
+    for look in (_named, _by_id, _under_any_registry):
+        found = look(stores, name)
+        distinct = {image.id: (store, image) for store, image in reversed(found)}
+        if len(distinct) > 1:
+            told = listing(f"{label(image)} ({image.id[:12]})" for _, image in found)
+            raise SourceError(f"containers-storage:{name}: means several images", hint=f"name one of: {told}")
+        if distinct:
+            return next(iter(distinct.values()))
+    there = listing(one for store in stores for image in store.images for one in image.names or (image.id[:12],))
+    where = ", ".join(str(store.place.root) for store in stores)
+    raise SourceError(
+        f"containers-storage:{name}: no such image in {where}",
+        hint=f"there are: {there}" if there else "it is empty: images of root and of each user are apart",
+    )
+
+
+def label(image: ImageRecord) -> str:
+    """Return what an image is called: its first name, else its ID."""
+    return next(iter(image.names or ()), image.id)
+
+
+def digest_of(name: str) -> str:
+    """Return the digest in ``NAME@sha256:…``; empty where there is none."""
+    digest = name.rpartition("@")[2] if "@" in name else ""
+    return digest if ":" in digest else ""
+
+
+def _named(stores: Sequence[Store], name: str) -> list[tuple[Store, ImageRecord]]:
+    digest = digest_of(name)
+    before = name.partition("@")[0] if digest else name
+    for wanted in _spelled(before, has_digest=bool(digest)):
+        for store in stores:
+            for image in store.images:
+                if digest and not _has_digest(image, digest):
+                    continue
+                names = image.names or ()
+                if wanted in names or (digest and any(_repository(one) == _repository(wanted) for one in names)):
+                    return [(store, image)]
+    if digest and not before:
+        return [(store, image) for store in stores for image in store.images if _has_digest(image, digest)]
+    return []
+
+
+def _spelled(name: str, *, has_digest: bool) -> Iterator[str]:
+    """Return what a name may stand for, in podman's order."""
+    if not name:
+        return
+    tagged = name if has_digest or ":" in name.rpartition("/")[2] else f"{name}:latest"
+    yield tagged
+    first, slash, rest = tagged.partition("/")
+    if slash and is_host(first):
+        if first == DOCKER_HUB and "/" not in rest:
+            yield f"{first}/library/{rest}"
+        return
+    yield f"localhost/{tagged}"
+    yield f"{DOCKER_HUB}/{tagged}" if slash else f"{DOCKER_HUB}/library/{tagged}"
+
+
+def _has_digest(image: ImageRecord, digest: str) -> bool:
+    return digest == image.digest or digest in (image.big_data_digests or {}).values()
+
+
+def _repository(name: str) -> str:
+    bare = name.partition("@")[0]
+    return bare[: -len(bare.rpartition(":")[2]) - 1] if ":" in bare.rpartition("/")[2] else bare
+
+
+def _by_id(stores: Sequence[Store], name: str) -> list[tuple[Store, ImageRecord]]:
+    """Return images by ID: whole, the beginning of one, or ``NAME@ID`` as other programs of the family write it."""
+    wanted = name.rpartition("@")[2].removeprefix("sha256:")
+    if not (_WHOLE_ID if "@" in name[1:] else _ID).fullmatch(wanted):
+        return []
+    images = [(store, image) for store in stores for image in store.images]
+    return [one for one in images if one[1].id == wanted] or [one for one in images if one[1].id.startswith(wanted)]
+
+
+def _under_any_registry(stores: Sequence[Store], name: str) -> list[tuple[Store, ImageRecord]]:
+    first, slash, _ = name.partition("/")
+    if digest_of(name) or (slash and is_host(first)):
+        return []
+    tagged = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    return [
+        (store, image)
+        for store in stores
+        for image in store.images
+        if any(one.endswith(f"/{tagged}") for one in image.names or ())
+    ]
