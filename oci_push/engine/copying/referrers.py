@@ -38,7 +38,8 @@ _KINDS = (
     ("signature", ("signature", "cosign", ".sig", "sigstore")),
 )
 """What an artifact type is taken for by the words in it; other types count as referrers and no more."""
-_BUNDLE_CONTENT = "dev.sigstore.bundle.content"
+_BUNDLE_CONTENT, _BUNDLE_TYPE = "dev.sigstore.bundle.content", "dev.sigstore.bundle.predicateType"
+_SIGNED = "https://sigstore.dev/cosign/sign/v1"
 
 
 class Referred(Struct, frozen=True):
@@ -70,6 +71,8 @@ class Referrer(Struct, frozen=True):
 def kind_of(descriptor: Descriptor) -> str:
     """Return what a referrer is, told by its artifact type."""
     kind = descriptor.artifact_type.lower()
+    if descriptor.annotations.get(_BUNDLE_TYPE) == _SIGNED:
+        return "signature"
     if descriptor.annotations.get(_BUNDLE_CONTENT) == "dsse-envelope":
         return "attestation"
     return next((name for name, words in _KINDS if any(word in kind for word in words)), "other")
@@ -215,6 +218,7 @@ class ReferrerCopy:
                 origin.registry,
                 is_final=True,
                 options=self._options,
+                is_beside=True,
             )
             done = perform(unit, self._pusher, context, _quieter(emit))
             if done.error is not None:
