@@ -135,6 +135,7 @@ def _run_ourselves(channel: socket.socket, env: Mapping[str, str]) -> subprocess
         stdout=channel.fileno(),  # beneath.CHANNEL
         stderr=subprocess.DEVNULL,
         env=env,
+        start_new_session=True,  # Ctrl-C is ours: the child ends with its socket
     )
     assert child.stdin is not None  # noqa: S101  # as asked above
     with child.stdin:
