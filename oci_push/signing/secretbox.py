@@ -7,9 +7,9 @@ Salsa20; a key file has some hundred bytes, so that Python is fast enough.
 from __future__ import annotations
 
 import struct
-from itertools import count
 
 KEY_BYTES, NONCE_BYTES, TAG_BYTES = 32, 24, 16
+_BLOCK_BYTES = 64
 _SIGMA = struct.unpack("<4I", b"expand 32-byte k")
 _ROUNDS = (
     *((0, 4, 8, 12), (5, 9, 13, 1), (10, 14, 2, 6), (15, 3, 7, 11)),
@@ -63,9 +63,7 @@ def _subkey(key: bytes, nonce: bytes) -> bytes:
 def _stream(key: bytes, nonce: bytes, size: int) -> bytes:
     """Return the first bytes of Salsa20's stream."""
     found = bytearray()
-    for number in count():
-        if len(found) >= size:
-            return bytes(found[:size])
+    for number in range(-(-size // _BLOCK_BYTES)):
         state = _state(key, nonce + struct.pack("<Q", number))
         found += struct.pack("<16I", *((a + b) & 0xFFFFFFFF for a, b in zip(state, _mixed(state), strict=True)))
-    raise AssertionError
+    return bytes(found[:size])

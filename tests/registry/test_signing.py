@@ -256,6 +256,23 @@ def test_mistakes_are_told_before_anything_is_sent(
     assert sandbox.traffic.requests == ()
 
 
+def test_a_tag_that_an_index_has_taken_is_left_alone(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
+    name = pushed(sandbox, image, "1")
+    program("index", "create", f"{name}:{sig_tag(image)}", f"{name}:1=linux/amd64", cwd=tmp_path)
+    done = program("sign", f"{name}:1", "--key", "one.key", "--sign-format", "sig", cwd=tmp_path, code=1)
+    assert "is taken by an index" in done.stderr
+    program("sign", f"{name}:1", "--key", "one.key", "--sign-format", "bundle", cwd=tmp_path)
+
+
+def test_an_image_that_is_not_there_is_told_and_others_are_signed(
+    sandbox: Sandbox, image: Layout, tmp_path: Path
+) -> None:
+    name = pushed(sandbox, image, "1")
+    done = program("sign", f"{name}:none", f"{name}:1", "--key", "one.key", cwd=tmp_path, code=1)
+    assert "OCP-NOT-FOUND" in done.stderr
+    assert "signature (bundle)" in done.stdout
+
+
 def test_a_plan_says_what_would_be_signed_and_signs_nothing(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
     line = ("push", f"oci:{image.path}", f"{sandbox.address}/team/app:1", "--sign", "one.key", "--plan")
     told = program(*line, cwd=tmp_path).stdout

@@ -22,7 +22,7 @@ from oci_push.model.digest import Digest
 from oci_push.secret import Secret
 from oci_push.signing.bundle import make_bundle
 from oci_push.signing.keys import read_signing_key
-from oci_push.signing.statement import SIGNATURE, simple_payload, statement
+from oci_push.signing.statement import SIGNATURE, Predicate, simple_payload, statement
 
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 SIMPLE = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -181,6 +181,56 @@ def test_a_changed_bundle_is_signed_by_nobody(at: str, sandbox: Sandbox, image: 
         envelope["signatures"] = [{"sig": ""}, {"sig": "AAAA"}]
     put_bundle(found, json.dumps(value).encode(), image, sandbox, tmp_path)
     assert "1 that is not signed with a key that is trusted" in refused(found, "--key", "one.pub", cwd=tmp_path)
+
+
+def put_under(name: str, tag: str, kind: str, raw: bytes, tmp_path: Path, **more: object) -> None:
+    """Store bytes as the layer of a manifest under a tag."""
+    repository = name.rpartition(":")[0]
+    (tmp_path / "layer").write_bytes(raw)
+    (tmp_path / "config").write_bytes(b"{}")
+    for one in ("layer", "config"):
+        program("blob", "put", repository, one, cwd=tmp_path)
+    config = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": str(Digest.of(b"{}")), "size": 2}
+    described = {"mediaType": kind, "digest": str(Digest.of(raw)), "size": len(raw), **more}
+    value = {"schemaVersion": 2, "mediaType": OCI, "config": config, "layers": [described]}
+    (tmp_path / "manifest.json").write_text(json.dumps(value))
+    program("manifest", "put", f"{repository}:{tag}", "manifest.json", cwd=tmp_path)
+
+
+def test_an_attestation_under_cosign_2s_tag_counts(name: str, image: Layout, sandbox: Sandbox, tmp_path: Path) -> None:
+    key = read_signing_key(Secret((tmp_path / "one.key").read_text()), None, "k")
+    said = statement(Digest.parse(image.digest), Predicate("https://spdx.dev/Document"), {})
+    envelope = json.dumps(json.loads(make_bundle(said, key))["dsseEnvelope"]).encode()
+    tag = f"{image.digest.replace(':', '-')}.att"
+    put_under(name, tag, "application/vnd.dsse.envelope.v1+json", envelope, tmp_path)
+    told = program("verify", name, "--key", "one.pub", "--type", "spdxjson", cwd=tmp_path).stdout
+    assert "attestation (https://spdx.dev/Document)  by one.pub  (att)" in told
+    refused(name, "--key", "two.pub", "--type", "spdxjson", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "said"),
+    [({"dev.cosignproject.cosign/signature": "no base64!"}, "is no base64"), ({}, "1 that is not signed")],
+)
+def test_what_is_damaged_under_the_tag_is_told(
+    annotations: dict[str, str], said: str, sandbox: Sandbox, image: Layout, tmp_path: Path
+) -> None:
+    found = f"{pushed(sandbox, image, '1')}:1"
+    payload = simple_payload("x.example/y", Digest.parse(image.digest), {})
+    tag = f"{image.digest.replace(':', '-')}.sig"
+    put_under(found, tag, SIMPLE, payload, tmp_path, annotations=annotations)
+    assert said in refused(found, "--key", "one.pub", cwd=tmp_path)
+    program("sign", found, "--key", "one.key", "--sign-format", "sig", cwd=tmp_path)
+    program("verify", found, "--key", "one.pub", cwd=tmp_path)
+
+
+def test_a_signature_that_is_gone_is_told_and_no_failure_of_the_rest(
+    name: str, image: Layout, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    payload = simple_payload(name.rpartition(":")[0], Digest.parse(image.digest), {"stage": "prod"})
+    assert sandbox.store.remove_blob("team/app", Digest.of(payload))
+    assert "(bundle)" in program("verify", name, "--key", "one.pub", cwd=tmp_path).stdout
+    assert "sig sha256:" in refused(name, "--key", "two.pub", cwd=tmp_path)
 
 
 def test_what_cannot_be_read_does_not_hide_what_can(name: str, image: Layout, sandbox: Sandbox, tmp_path: Path) -> None:
