@@ -73,6 +73,14 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     "language": (("yaml_scalars",), ("document",), ("*",)),
     # What decides (schedule, conditions, simulation) knows nothing of those that do.
     "runner": (("*",), ("attempts", "report"), ("hooks",), ("steps",), ("run",)),
+    # Lines of files; what units are made into and done by; what has them done, here and elsewhere.
+    "work": (
+        ("memory", "results", "units"),
+        ("*",),
+        ("here",),
+        ("dispatch", "pipelines", "serving"),
+        ("local", "remote"),
+    ),
     # What is printed; options and the frame of a command; what several commands share, and the commands.
     "cli": (("ci", "words"), ("output", "traffic_options"), ("command", "options"), ("*",)),
 }
