@@ -190,8 +190,9 @@ def _drop_ins(files: list[Path], kind: str) -> list[Path]:
 
 def _add(said: _Said, path: Path, *, must_exist: bool = False) -> None:
     try:
-        with path.open("rb") as file:
-            raw = file.read(_MOST_BYTES + 1)
+        # Not waiting for a writer, where it is a pipe.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            raw = file.read(_MOST_BYTES + 1) or b""
     except FileNotFoundError as problem:
         if must_exist:
             raise ConfigError(f"{path}: no such file, and a variable names it for containers-storage") from problem
@@ -253,6 +254,6 @@ def _is_there(path: Path, *, doubt: bool = True) -> bool:
         os.stat(path)
     except PermissionError:
         return doubt
-    except OSError:
+    except (OSError, ValueError):  # the latter for a name with NUL in it
         return False
     return True

@@ -6,6 +6,7 @@ import errno
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -244,6 +245,27 @@ def test_a_rootless_path_counts_where_the_graphroot_is_roots(tmp_path: Path) -> 
     assert find_places(parse_name("app"), given)[0].root == tmp_path / "of-1000"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[storage]\ngraphroot = "/a\\u0000b"\n',
+        '[storage]\ngraphroot = "/none"\n[storage.options]\nadditionalimagestores = ["/a\\u0000"]\n',
+    ],
+)
+def test_a_path_that_no_file_can_have_holds_no_images(text: str, tmp_path: Path) -> None:
+    conf = tmp_path / "storage.conf"
+    conf.write_text(text)
+    with pytest.raises(SourceError, match="no images are kept"):
+        find_places(parse_name("app"), around(tmp_path, 0, CONTAINERS_STORAGE_CONF=str(conf)))
+
+
+def test_a_pipe_as_storage_conf_says_nothing_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "storage.conf")
+    given = around(tmp_path, CONTAINERS_STORAGE_CONF=str(tmp_path / "storage.conf"))
+    with pytest.raises(SourceError, match="no images are kept"):
+        find_places(parse_name("app"), given)
+
+
 def test_inside_of_buildah_unshare_the_store_is_still_the_users(tmp_path: Path) -> None:
     StoreWriter(tmp_path / ".local/share/containers/storage").add(ONE, names=("localhost/app:1",))
     given = around(tmp_path, 0, _CONTAINERS_USERNS_CONFIGURED="done", _CONTAINERS_ROOTLESS_UID="1000")
@@ -389,6 +411,15 @@ def no_json(store: StoreWriter, top: str) -> None:
     store.split(top).write_bytes(gzip.compress(b"[1,2]\n"))
 
 
+def deep_split(store: StoreWriter, top: str) -> None:
+    store.split(top).write_bytes(gzip.compress(b'{"type":2,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"))
+
+
+def a_fifo_as_split(store: StoreWriter, top: str) -> None:
+    store.split(top).unlink()
+    os.mkfifo(store.split(top))
+
+
 def cut(store: StoreWriter, top: str) -> None:
     store.split(top).write_bytes(store.split(top).read_bytes()[:-9])
 
@@ -453,6 +484,8 @@ def schema1(store: StoreWriter, top: str) -> None:
         (with_zero, "leads out of the layer", ""),
         (other_type, "unknown type 7", ""),
         (no_json, "is damaged", "again"),
+        (deep_split, "is damaged", "again"),
+        (a_fifo_as_split, "is no regular file", "again"),
         (cut, "cut short", ""),
         (no_last_line, "cut short", "again"),
         (long_line, "more than 16777216 bytes", ""),
@@ -636,6 +669,7 @@ def test_a_child_in_a_namespace_opens_many_files_with_one_question(tmp_path: Pat
     said, opened = opener.open_each(os.fsencode(tmp_path), names)
     assert [os.read(one, 99) for one in opened] == [f"file {number}".encode() for number in range(50)]
     assert said == [0] * 50 + [errno.ENOENT, errno.EINVAL, errno.EINVAL]
+    assert os.getsid(int(mapper.calls[0][1])) != os.getsid(0)  # Ctrl-C does not reach it
     for one in opened:
         os.close(one)
     assert opener.open_each(os.fsencode(tmp_path / "none"), [b"a", b"b"]) == ([errno.ENOENT] * 2, [])
@@ -664,6 +698,24 @@ def test_without_a_namespace_it_says_where_to_run_it(
         opener.open_each(os.fsencode(tmp_path), [b"a"])
     assert "buildah unshare oci-push" in str(caught.value.hint)
     opener.close()
+
+
+def test_a_child_that_could_not_be_mapped_is_gone_at_once(numbers: Path, tmp_path: Path) -> None:
+    mapper = Mapper(1)
+    opener = NamespaceOpener("it", {}, mapper, numbers=numbers)
+    for _ in range(3):
+        with pytest.raises(SourceError, match="not allowed"):
+            opener.open_each(os.fsencode(tmp_path), [b"a"])
+        assert not Path(f"/proc/{mapper.calls[-1][1]}").exists()
+
+
+def test_a_child_that_hangs_is_ended(numbers: Path, tmp_path: Path) -> None:
+    mapper = Mapper()
+    opener = NamespaceOpener("it", {}, mapper, numbers=numbers)
+    opener.open_each(os.fsencode(tmp_path), [b"a"])
+    os.kill(int(mapper.calls[0][1]), signal.SIGSTOP)
+    opener.close()
+    assert not Path(f"/proc/{mapper.calls[0][1]}").exists()
 
 
 def test_who_has_no_further_numbers_is_told_where_they_are_given(tmp_path: Path) -> None:
