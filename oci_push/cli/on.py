@@ -83,7 +83,7 @@ class OnOptions(Struct, frozen=True):
         refuse_login(common)
         command = [sys.executable, "-P", "-m", "oci_push.cli.worker"]
         env = worker_environment(this_environment().env, sys.path)
-        engine = LocalEngine(command, env, setup_of(common, pipeline, hosts), self.count(), jobs)
+        engine = LocalEngine(command, env, setup_of(common, pipeline, hosts, self.count()), self.count(), jobs)
         try:
             yield engine
         finally:

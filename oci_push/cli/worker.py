@@ -16,15 +16,17 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from oci_push import forms
 from oci_push.api import this_environment
 from oci_push.cli.inputs import described_endpoints, read_config
 from oci_push.cli.options import Common
+from oci_push.cli.traffic_options import bytes_per_s
 from oci_push.events import ignore
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import Destination, Repository
+from oci_push.model.traffic_words import LEAST_RATE
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.secret import Json
@@ -45,8 +47,13 @@ class Setup(Struct, frozen=True):
     hosts: tuple[str, ...] = ()
 
 
-def setup_of(common: Common, pipeline: Path | None, hosts: Sequence[str]) -> bytes:
-    """Return the first line that a worker is told."""
+def setup_of(common: Common, pipeline: Path | None, hosts: Sequence[str], count: int) -> bytes:
+    """Return the first line that each of `count` workers is told; rates of the whole run are divided among them."""
+    if common.limit_rate:
+        common = replace(common, limit_rate=f"{max(1, int(bytes_per_s(common.limit_rate) / count))}")
+    if common.requests_per_second:
+        rate = max(LEAST_RATE, float(common.requests_per_second) / count)
+        common = replace(common, requests_per_second=f"{rate:.6f}")
     usual = asdict(Common())
     given = {
         name: str(value) if isinstance(value, Path) else value
