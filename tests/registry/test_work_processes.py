@@ -186,6 +186,43 @@ def test_no_secret_is_in_units_results_or_what_is_said(tmp_path: Path) -> None:
     assert '"registry":"push inner@' in texts[0]
 
 
+def test_logins_of_both_ends_of_a_copy_are_those_of_the_worker(tmp_path: Path) -> None:
+    images(tmp_path, 1)
+    with Sandbox(options=GUARDED) as source, Sandbox(options=GUARDED) as target:
+        described = "".join(
+            f"- {{name: n{place}, domain: '{one.address}', username: robot, password: {PLANTED}}}\n"
+            for place, one in enumerate((source, target))
+        )
+        (tmp_path / "oci-push.yaml").write_text(f"registries:\n{described}")
+        named = ("--config", "oci-push.yaml")
+        program("push", "oci:i0", f"{source.address}/app:1", *named, cwd=tmp_path)
+        copy = ("copy", f"{source.address}/app:1", f"{target.address}/app")
+        program(*copy, "--units", "u.jsonl", *named, cwd=tmp_path)
+        check = program("work", "u.jsonl", "--check", *named, cwd=tmp_path).stdout
+        assert [line.split()[1:3] for line in check.splitlines()[1:]] == [["push", "robot"], ["pull", "robot"]]
+        program("work", "u.jsonl", "--on", "local:1", *named, cwd=tmp_path)
+        done = program(
+            "copy", f"{source.address}/app:1", f"{target.address}/b:v1", "--on", "local:1", *named, cwd=tmp_path
+        )
+    assert PLANTED not in (tmp_path / "u.jsonl").read_text() + done.stderr
+
+
+def test_what_is_typed_is_in_no_process_list(tmp_path: Path) -> None:
+    images(tmp_path, 1)
+    slow = [Fault(one, "/blobs/uploads/", action=Slow(32768, 0.05), times=9) for one in ("PUT", "PATCH")]
+    with Sandbox(faults=FaultScript(slow)) as sandbox:
+        pipeline(tmp_path, 1, sandbox.address)
+        (tmp_path / "headers").write_text(f"X-Key@{sandbox.address}: {PLANTED}\n")
+        with start("run", "p.yml", "--on", "local:1", "--header", "@headers", cwd=tmp_path) as driver:
+            until(lambda: any(one.fault for one in requests(sandbox)))
+            [worker] = workers_of(driver.pid)
+            shown = Path(f"/proc/{worker}/cmdline").read_text() + Path(f"/proc/{worker}/environ").read_text()
+            out, said = driver.communicate(timeout=100)
+        assert any(one.headers.get("x-key") for one in requests(sandbox))
+    assert driver.returncode == 0, said
+    assert PLANTED not in shown + out + said
+
+
 def test_a_worker_without_the_login_leaves_the_work_to_one_that_has_it(tmp_path: Path) -> None:
     images(tmp_path, 2)
     with Sandbox(options=GUARDED) as sandbox:
@@ -333,7 +370,7 @@ def test_rates_of_the_whole_run_are_divided_among_the_processes() -> None:
     common = Common(limit_rate="10M", requests_per_second="7", no_mount=True, username="me", password_stdin=True)
     told = json.loads(setup_of(common, None, ("a.example",), 4))
     wanted = {"limit_rate": "2621440", "requests_per_second": "1.750000", "no_mount": True}
-    assert told == {"options": wanted, "pipeline": "", "hosts": ["a.example"]}
+    assert told == {"options": wanted, "pipeline": "", "hosts": ["a.example"], "describes": True}
 
 
 def test_a_mirror_that_keeps_what_it_overwrites_is_no_work_for_units(tmp_path: Path) -> None:
