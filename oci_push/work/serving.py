@@ -34,7 +34,7 @@ class Order(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """What a worker tells: a batch of events of one unit, or a unit's end."""
+    """What a worker tells: that a unit has begun, a batch of its events, or its end."""
 
     key: str
     events: tuple[Event, ...] = ()
@@ -65,6 +65,7 @@ def serve(orders: BinaryIO, answers: BinaryIO, make: Callable[[Context], Do], co
         except ValueError:
             break  # whoever wrote it was killed within the line
         if order.unit is not None:
+            lines.begin(order.unit.key)
             threads.start(order.unit)
         elif order.cancel:
             threads.cancel("" if order.cancel == "*" else order.cancel)
@@ -91,6 +92,11 @@ class _Lines:
         self._lock = threading.Lock()
         self._events: dict[str, list[Event]] = {}
         self._is_broken = False
+
+    def begin(self, key: str) -> None:
+        """Tell that a unit is under way from now on."""
+        with self._lock:
+            self._write(Answer(key))
 
     def put(self, report: Report) -> None:
         if isinstance(report, Told):
