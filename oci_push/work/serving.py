@@ -34,7 +34,7 @@ class Order(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """What a worker tells: a batch of events of one unit, or a unit's end."""
+    """What a worker tells: that a unit has begun, a batch of its events, or its end."""
 
     key: str
     events: tuple[Event, ...] = ()
@@ -60,8 +60,12 @@ def serve(orders: BinaryIO, answers: BinaryIO, make: Callable[[Context], Do], co
     ticker = Ticker(context.clock, tick, _FLUSH_S)
     ticker.start()
     for line in orders:
-        order: Order = forms.decode(line, Order)
+        try:
+            order: Order = forms.decode(line, Order)
+        except ValueError:
+            break  # whoever wrote it was killed within the line
         if order.unit is not None:
+            lines.begin(order.unit.key)
             threads.start(order.unit)
         elif order.cancel:
             threads.cancel("" if order.cancel == "*" else order.cancel)
@@ -88,6 +92,11 @@ class _Lines:
         self._lock = threading.Lock()
         self._events: dict[str, list[Event]] = {}
         self._is_broken = False
+
+    def begin(self, key: str) -> None:
+        """Tell that a unit is under way from now on."""
+        with self._lock:
+            self._write(Answer(key))
 
     def put(self, report: Report) -> None:
         if isinstance(report, Told):
