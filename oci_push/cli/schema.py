@@ -35,6 +35,7 @@ from oci_push.language.replication import replication_schema
 from oci_push.runner.copy_plan import CopyPlan, MirrorPlan
 from oci_push.runner.report import events_schema, plan_schema, report_schema
 from oci_push.runtime.context import Context
+from oci_push.work.export import Exported
 
 LOOKS: Mapping[str, type[Struct]] = {
     "inspect": Inspection,
@@ -65,6 +66,7 @@ LOOKS: Mapping[str, type[Struct]] = {
     "mirror-report": MirrorReport,
     "mirror-plan": MirrorPlan,
     "pull": Pull,
+    "export": Exported,
 }
 """What commands print that look and change, by the command; the words of one in a group with a hyphen."""
 
