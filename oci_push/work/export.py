@@ -25,6 +25,7 @@ FINAL_CODES = (2, 3, 4)
 """Exit codes that another try ends with, too: wrong use, the source, credentials. With 1 and 5 some of it may pass."""
 _PLAIN = re.compile(r"(--|/)?[A-Za-z][\w./@=-]*(:[\w./@=-]+)*", re.ASCII)
 _NO_TEXT = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+_OF_THIS_MACHINE = "containers-storage:"
 _ODD = re.compile(r"[^\t\x20-\x7e]")
 
 
@@ -82,10 +83,10 @@ def files_read(units: Sequence[WorkUnit]) -> tuple[tuple[WorkUnit, str], ...]:
     """Return what units read that is in no registry: a path, or the whole SOURCE where it is no file either."""
     found: list[tuple[WorkUnit, str]] = []
     for unit in units:
-        spec = GRAMMAR.parse(unit.push.source)
-        if spec.kind == "containers-storage":
-            found.append((unit, unit.push.source))
-        elif spec.kind != "registry":
+        source = unit.push.source
+        if source.startswith(_OF_THIS_MACHINE):
+            found.append((unit, source))
+        elif (spec := GRAMMAR.parse(source)).kind != "registry":
             found.append((unit, spec.path))
         found += [(unit, one.path) for one in unit.push.attach]
     return tuple(found)
@@ -100,7 +101,7 @@ def check_files(units: Sequence[WorkUnit], volume: Volume | None) -> None:
                 hint="put the images into a volume: --volume CLAIM; or push from a registry",
             )
         place = PurePosixPath(volume.path, path)
-        if path.startswith("containers-storage:") or ".." in place.parts or not place.is_relative_to(volume.path):
+        if path.startswith(_OF_THIS_MACHINE) or ".." in place.parts or not place.is_relative_to(volume.path):
             raise ConfigError(
                 f"{path}, which {unit.name} reads, is not below {volume.path}, where pods see the volume",
                 hint="name images by paths in the volume, or mount it elsewhere: --volume CLAIM:PATH",
