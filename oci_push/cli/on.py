@@ -73,6 +73,7 @@ class OnOptions(Struct, frozen=True):
         *,
         pipeline: Path | None = None,
         hosts: Sequence[str] = (),
+        is_run: bool = False,
         jobs: int = UNITS_AT_ONCE,
     ) -> Iterator[Engine]:
         """Give the engine that is meant, set up with these options; it is closed at the end of the block."""
@@ -81,9 +82,16 @@ class OnOptions(Struct, frozen=True):
         from oci_push.work.local import LocalEngine, worker_environment
 
         refuse_login(common)
+        if common.create_repository and not is_run:
+            raise ConfigError(
+                "--create-repository has no effect with --on",
+                hint="write create_repository: true for the registry in oci-push.yaml",
+            )
         command = [sys.executable, "-P", "-m", "oci_push.cli.worker"]
         env = worker_environment(this_environment().env, sys.path)
-        engine = LocalEngine(command, env, setup_of(common, pipeline, hosts), self.count(), jobs)
+        engine = LocalEngine(
+            command, env, setup_of(common, pipeline, hosts, self.count(), describes=not is_run), self.count(), jobs
+        )
         try:
             yield engine
         finally:
@@ -98,8 +106,9 @@ class OnOptions(Struct, frozen=True):
         config: Config | None = None,
         pipeline: Path | None = None,
         hosts: Sequence[str] = (),
+        is_run: bool = False,
     ) -> Iterator[Act]:
-        """Give what pushes a unit: here, or wherever it is wanted."""
+        """Give what pushes a unit: here, or wherever it is wanted. In a run units name their registries."""
         if not self.on:
             from oci_push.engine.unit import perform
 
@@ -109,7 +118,7 @@ class OnOptions(Struct, frozen=True):
         from oci_push.work.remote import Remote
         from oci_push.work.worker import described_by
 
-        with self.engine(context, common, pipeline=pipeline, hosts=hosts) as engine:
+        with self.engine(context, common, pipeline=pipeline, hosts=hosts, is_run=is_run) as engine:
             remote = Remote(engine, context, read_limits(self.host_limit), described_by(config or Config()))
             try:
                 yield remote.perform

@@ -60,7 +60,10 @@ def serve(orders: BinaryIO, answers: BinaryIO, make: Callable[[Context], Do], co
     ticker = Ticker(context.clock, tick, _FLUSH_S)
     ticker.start()
     for line in orders:
-        order: Order = forms.decode(line, Order)
+        try:
+            order: Order = forms.decode(line, Order)
+        except ValueError:
+            break  # whoever wrote it was killed within the line
         if order.unit is not None:
             threads.start(order.unit)
         elif order.cancel:
