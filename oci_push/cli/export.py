@@ -9,6 +9,7 @@ from typing import Annotated
 
 from oci_push.cli.command import run_command
 from oci_push.cli.inputs import read_bytes
+from oci_push.cli.on import HostLimit, read_limits
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say_bytes, say_form, tell, warn
 from oci_push.cli.wording import counted
@@ -19,7 +20,7 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.files import check_writable, write_result
 from oci_push.secret import masked
 from oci_push.work.clusters import argo_workflow, indexed_job, is_in_config_map
-from oci_push.work.export import Export, Exported, Volume, check_files, registries_named
+from oci_push.work.export import Export, Exported, Volume, check_files, limits_of_shards, registries_named
 from oci_push.work.matrices import MOST_ON_GITHUB, MOST_ON_GITLAB, github_workflow, gitlab_jobs
 from oci_push.work.units import hosts_of, read_units
 
@@ -48,6 +49,7 @@ def export(
         int, Option("How many parts; 0: 4, or fewer for fewer units.", min=0, max=100_000, under=SPEED)
     ] = 0,
     at_once: Annotated[int, Option("How many parts at once; 0: all.", min=0, under=SPEED)] = 0,
+    host_limit: HostLimit = None,
     secret: Annotated[
         str,
         Option("The Secret, or the CI's variable, that holds docker's config.json.", metavar="NAME", under=LOGIN),
@@ -58,7 +60,7 @@ def export(
     ] = "",
     volume: Annotated[
         str,
-        Option("A claim with the images, for results, too; else at /data.", metavar="CLAIM[:PATH]", under=TARGET),
+        Option("A claim with the images, which keeps results; at /data.", metavar="CLAIM[:PATH]", under=TARGET),
     ] = "",
     name: Annotated[str, Option("What it is called; else after the units.", metavar="NAME", under=TARGET)] = "",
     namespace: Annotated[str, Option("Where it runs; else where kubectl says.", metavar="NAME", under=TARGET)] = "",
@@ -111,6 +113,7 @@ def export(
             service_account,
             config_secret,
             _volume(volume),
+            limits_of_shards(read_limits(host_limit), min(at_once or count, count), units),
         )
         if is_cluster:
             _check_cluster(made, file)

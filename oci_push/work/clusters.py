@@ -155,7 +155,7 @@ args:
   - work
   - $file
   - $shard
-${results}${working}env:
+${limits}${results}${working}env:
 ${env}  - name: TMPDIR
     value: /scratch
   - name: XDG_CACHE_HOME
@@ -276,6 +276,7 @@ def _container(export: Export, shard: str, number: str, env: dict[str, str]) -> 
         image=export.image,
         file=file,
         shard=shard,
+        limits=Lines("".join(written("  - $option\n", option=option) for option in export.limit_options)),
         results=Lines(results),
         working=Lines(working),
         env=Lines("".join(lines)),

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from string import Template
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from oci_push.errors import ConfigError
 from oci_push.forms import Version
 from oci_push.sources.table import GRAMMAR
-from oci_push.work.units import WorkUnit
+from oci_push.work.units import WorkUnit, hosts_of
 
 USER = 65532
 """The user of the project's own image, as its Containerfile has it."""
@@ -39,7 +39,8 @@ class Volume(Struct, frozen=True):
 class Export(Struct, frozen=True):
     """What is wanted. `file` holds the units, by the name that workers know; `text` is what is in it.
 
-    `secret` is where docker's config.json is; `config` a Secret with oci-push.yaml; empty where there is none.
+    `secret` is where docker's config.json is; `config` a Secret with oci-push.yaml; empty where there is none. `limits`
+    are how many units one shard may have under way at a registry.
     """
 
     name: str
@@ -54,6 +55,12 @@ class Export(Struct, frozen=True):
     account: str = ""
     config: str = ""
     volume: Volume | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def limit_options(self) -> tuple[str, ...]:
+        """Return what tells `work` of the limits."""
+        return tuple(f"--host-limit={host}={number}" for host, number in self.limits.items())
 
     @property
     def head(self) -> str:
@@ -90,6 +97,21 @@ def files_read(units: Sequence[WorkUnit]) -> tuple[tuple[WorkUnit, str], ...]:
             found.append((unit, spec.path))
         found += [(unit, one.path) for one in unit.push.attach]
     return tuple(found)
+
+
+def limits_of_shards(limits: Mapping[str, int], at_once: int, units: Sequence[WorkUnit]) -> Mapping[str, int]:
+    """Return the part of each limit that one of several shards has; raises `ConfigError` where there is none."""
+    for host, number in limits.items():
+        if host not in hosts_of(units):
+            raise ConfigError(
+                f"--host-limit {host}={number}: no unit goes to {host}", hint=f"they go to {', '.join(hosts_of(units))}"
+            )
+        if number < at_once:
+            raise ConfigError(
+                f"--host-limit {host}={number} is less than one unit for each of {at_once} shards at once",
+                hint="give fewer shards, or a smaller --at-once",
+            )
+    return {host: number // at_once for host, number in limits.items()}
 
 
 def check_files(units: Sequence[WorkUnit], volume: Volume | None) -> None:

@@ -5,6 +5,8 @@ Jobs find the file of units in the checkout, or as an artifact of an earlier job
 
 from __future__ import annotations
 
+import shlex
+
 from oci_push.work.export import FINAL_CODES, Export, Lines, written
 from oci_push.work.units import hosts_of
 
@@ -128,7 +130,7 @@ def gitlab_jobs(export: Export) -> str:
         image=export.image,
         shards=export.shards,
         login=Lines(login),
-        work=Lines(f"oci-push work {export.file} --shard env --results results-$CI_NODE_INDEX.jsonl"),
+        work=_work(export, "$CI_NODE_INDEX"),
         merge=Lines(_merge(export)),
         retried=Lines(list(_RETRIED)),
     )
@@ -150,13 +152,18 @@ def github_workflow(export: Export) -> str:
         secrets=Lines(written(_GITHUB_NEEDS, secret=secret) if secret else ""),
         packages=Lines("  packages: write\n" if is_own else ""),
         login=Lines(written(_GITHUB_LOGIN, secret=secret) if secret else _own() if is_own else ""),
-        work=Lines(f"oci-push work {export.file} --shard env --results results-${{{{ matrix.shard }}}}.jsonl"),
+        work=_work(export, "${{ matrix.shard }}"),
         merge=Lines(_merge(export)),
     )
 
 
 def _own() -> str:
     return written(_GITHUB_OWN)
+
+
+def _work(export: Export, number: str) -> Lines:
+    words = ("oci-push", "work", export.file, "--shard=env", *export.limit_options)
+    return Lines(f"{shlex.join(words)} --results=results-{number}.jsonl")
 
 
 def _merge(export: Export) -> str:

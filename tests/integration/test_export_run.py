@@ -72,7 +72,8 @@ class Site:
 
     def export(self, *words: str) -> list[Any]:
         """Return the documents that are written; no password is among them."""
-        given = ("units.jsonl", "--image", IMAGE, "--shards", str(SHARDS), "--name", self.team, *words)
+        limit = ("--host-limit", f"{self.host}={SHARDS}")
+        given = ("units.jsonl", "--image", IMAGE, "--shards", str(SHARDS), "--name", self.team, *limit, *words)
         done = program("export", *given, cwd=self.place("data"), DOCKER_AUTH_CONFIG=self.login)
         assert self.password not in done.stdout
         assert json.loads(self.login)["auths"][self.host]["auth"] not in done.stdout

@@ -61,6 +61,8 @@ def folder(tmp_path: Path) -> Path:
         (("--gitlab-matrix", *IMAGE, "--shards", "201"), "at most 200"),
         (("--github-matrix", *IMAGE, "--shards", "257"), "at most 256"),
         (("--github-matrix", *IMAGE, "--volume", "images"), "--volume has no effect with --github-matrix"),
+        ((*JOB, "--host-limit", "other.example.com=4"), "no unit goes to other.example.com"),
+        ((*JOB, "--host-limit", "registry.example.com=2"), "less than one unit for each of 3 shards at once"),
         (("--gitlab-matrix", *IMAGE, "--at-once", "2"), "--at-once has no effect with --gitlab-matrix"),
     ],
 )
@@ -124,6 +126,16 @@ def test_a_ci_gets_only_names_that_no_shell_reads_otherwise(name: str, folder: P
     (inner / name).write_bytes((folder / "units.jsonl").read_bytes())
     done = program("export", name, "--github-matrix", *IMAGE, cwd=inner, code=2)
     assert "jobs look for the file in their project" in done.stderr
+
+
+@pytest.mark.parametrize("engine", ["kubernetes-job", "argo", "gitlab-matrix", "github-matrix"])
+def test_a_registrys_limit_is_divided_among_the_shards(engine: str, folder: Path) -> None:
+    words = ("--shards", "3", "--host-limit", "registry.example.com=8")
+    made = program("export", "units.jsonl", f"--{engine}", *IMAGE, *words, cwd=folder).stdout
+    assert made.count("--host-limit=registry.example.com=2") == 1
+    if engine != "gitlab-matrix":
+        made = program("export", "units.jsonl", f"--{engine}", *IMAGE, *words, "--at-once", "2", cwd=folder).stdout
+        assert made.count("--host-limit=registry.example.com=4") == 1
 
 
 def test_shards_that_have_nothing_to_do_are_told(folder: Path) -> None:
