@@ -160,6 +160,8 @@ ${env}  - name: TMPDIR
     value: /scratch
   - name: XDG_CACHE_HOME
     value: /scratch/cache
+# The end of what it says is shown where pods are described.
+terminationMessagePolicy: FallbackToLogsOnError
 resources:
   requests:
     cpu: 500m
@@ -228,7 +230,7 @@ def is_in_config_map(export: Export) -> bool:
 
 
 def _documents(export: Export) -> str:
-    start = f"{export.head} Start it with kubectl create -f, which has no limit of size.\n"
+    start = f"{export.head} kubectl create -f starts it; apply wants --server-side.\n"
     if not is_in_config_map(export):
         return start
     lines = units_block(export.text, 4)
