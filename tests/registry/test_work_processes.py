@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from equipment.faults import Answer, Fault, FaultScript, Slow
+from equipment.faults import Answer, Fault, FaultScript, Slow, Stall
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import LayoutWriter, layer
@@ -243,9 +243,9 @@ def test_a_worker_without_the_login_leaves_the_work_to_one_that_has_it(tmp_path:
 
 
 def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
-    images(tmp_path, 12)
+    images(tmp_path, 24)
     with Sandbox() as sandbox:
-        pipeline(tmp_path, 12, sandbox.address)
+        pipeline(tmp_path, 24, sandbox.address)
         program("plan", "p.yml", "--units", "u.jsonl", cwd=tmp_path)
         with start("work", "u.jsonl", "--results", "r.jsonl", "--on", "local:2", "-j", "1", cwd=tmp_path) as driver:
             for killed in (2, 5, 8):
@@ -254,12 +254,12 @@ def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
                     os.kill(one, signal.SIGKILL)
             out, said = driver.communicate(timeout=100)
         assert driver.returncode == 0, said
-        assert len(out.splitlines()) == 12
+        assert len(out.splitlines()) == 24
         assert "its worker was killed by signal 9; it is done again" in said
         # A worker has one unit under way, so each that was killed repeats one at most.
-        assert 12 <= tags(sandbox) <= 15
+        assert 24 <= tags(sandbox) <= 27
     keys = [json.loads(line)["key"] for line in (tmp_path / "r.jsonl").read_text().splitlines()]
-    assert len(keys) == len(set(keys)) == 12
+    assert len(keys) == len(set(keys)) == 24
 
 
 def test_a_driver_that_is_killed_is_gone_on_with(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_driver_that_is_killed_is_gone_on_with(tmp_path: Path) -> None:
             workers = workers_of(driver.pid)
             driver.kill()
         until(lambda: not any(Path(f"/proc/{one}/cmdline").exists() and is_alive(one) for one in workers))
-        known = len((tmp_path / "r.jsonl").read_text().splitlines())
+        known = (tmp_path / "r.jsonl").read_text().count("\n")
         again = program(*work, cwd=tmp_path)
         assert f"{known} there and not asked for" in again.stderr or known == 0
         assert sandbox.store.uploads() == ()
@@ -319,6 +319,22 @@ def test_a_registry_that_is_gone_costs_its_own_units_alone(tmp_path: Path) -> No
         done = program(*words, cwd=tmp_path, code=6)
         assert tags(sandbox) == 6
         assert "12 tags: 6 copied, 6 failed" in done.stderr
+
+
+def test_a_registry_that_hangs_does_not_hold_the_other(tmp_path: Path) -> None:
+    images(tmp_path, 6)
+    hangs = Fault("", "/blobs/uploads/", action=Stall(300), times=0)
+    with Sandbox() as sandbox, Sandbox(faults=FaultScript([hangs])) as hanging:
+        pipeline(tmp_path, 6, hanging.address, sandbox.address)
+        program("plan", "p.yml", "--units", "u.jsonl", cwd=tmp_path)
+        with start("work", "u.jsonl", "-j", "2", "--on", "local:2", "--no-memory", cwd=tmp_path) as driver:
+            until(lambda: tags(sandbox) == 6 or driver.poll() is not None)
+            assert driver.poll() is None
+            assert tags(hanging) == 0
+            driver.send_signal(signal.SIGTERM)
+            _, said = driver.communicate(timeout=100)
+        assert driver.returncode == 143, said
+        assert "12 tags: 6 copied, 6 not reached" in said
 
 
 def test_copies_and_what_refers_to_them_by_units(tmp_path: Path) -> None:
