@@ -59,6 +59,7 @@ GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
         "run": ("Run a pipeline's push steps.", "run:run"),
         "plan": ("Show what a pipeline would do, without a registry.", "plan:plan"),
         "work": ("Do units of work, or one shard of them.", "work:work"),
+        "export": ("Write units as YAML for Kubernetes, Argo, GitLab, GitHub.", "export:export"),
         "report": (
             "What several workers have done, as one.",
             {"merge": ("Join the results of workers.", "report:merge")},

@@ -65,6 +65,18 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
             ),
             Example("All of it, by two processes", "oci-push work units.jsonl --results results.jsonl --on local:2"),
         ),
+        "export": (
+            Example(
+                "An Indexed Job of two pods, with the login of a Secret",
+                "oci-push export units.jsonl --kubernetes-job --image registry.example.com/ci/oci-push:0.2 --shards 2"
+                " --secret registry-login --config-secret registries --volume images -o job.yaml",
+            ),
+            Example(
+                "A matrix of GitHub Actions",
+                "oci-push export units.jsonl --github-matrix --image registry.example.com/ci/oci-push:0.2"
+                " --secret REGISTRY_LOGIN",
+            ),
+        ),
         "report merge": (
             Example(
                 "What two workers did, and what nobody did",

@@ -40,6 +40,7 @@ from oci_push.language.trust_rules import policy_schema
 from oci_push.runner.copy_plan import CopyPlan, MirrorPlan
 from oci_push.runner.report import events_schema, plan_schema, report_schema
 from oci_push.runtime.context import Context
+from oci_push.work.export import Exported
 from oci_push.work.results import WorkReport
 
 LOOKS: Mapping[str, type[Struct]] = {
@@ -74,6 +75,7 @@ LOOKS: Mapping[str, type[Struct]] = {
     "mirror-report": MirrorReport,
     "mirror-plan": MirrorPlan,
     "pull": Pull,
+    "export": Exported,
     "units-written": UnitsWritten,
     "work": WorkReport,
     "work-check": WorkCheck,
