@@ -473,7 +473,7 @@ def test_a_program_that_tells_the_token_as_it_fails_has_it_masked(stage: Stage) 
 def test_a_life_that_no_token_has_is_the_least_one(life: str, stage: Stage) -> None:
     trust = TRUSTS["JFrog"]
     prepare(stage, trust)
-    answer = '{"access_token":"access","username":"ci-user","expires_in":%s}' % life
+    answer = f'{{"access_token":"access","username":"ci-user","expires_in":{life}}}'
     stage.registry.answers["/access/api/v1/oidc/token"] = lambda _: Answered(200, answer)
     with stage.clients() as clients:
         stage.enter(trust, clients)
