@@ -49,8 +49,26 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "oci-push push oci:image registry.example.com/team/app:1.4 --attach sbom.spdx.json",
             ),
             Example(
+                "Signed, before any tag names it",
+                "oci-push push oci:image registry.example.com/team/app:1.4 --sign signing.key",
+            ),
+            Example(
                 "Through a front end that takes no large bodies, and few requests",
                 "oci-push push oci:image registry.example.com/team/app:1.4 --chunk-size 50m --requests-per-second 20",
+            ),
+        ),
+        "work": (
+            Example("See which registries this worker can log in to", "oci-push work units.jsonl --check"),
+            Example(
+                "The second of two parts; again after a failure, only what is left",
+                "oci-push work units.jsonl --shard 2/2 --results results-2.jsonl",
+            ),
+            Example("All of it, by two processes", "oci-push work units.jsonl --results results.jsonl --on local:2"),
+        ),
+        "report merge": (
+            Example(
+                "What two workers did, and what nobody did",
+                "oci-push report merge results-1.jsonl results-2.jsonl --units units.jsonl",
             ),
         ),
         "mirror": (
@@ -165,6 +183,22 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "oci-push attach registry.example.com/team/app:1.4 notes.md:text/markdown",
             ),
         ),
+        "sign": (
+            Example(
+                "With a key of cosign's or openssl's",
+                "oci-push sign registry.example.com/team/app:1.4 --key signing.key",
+            ),
+        ),
+        "attest": (
+            Example(
+                "With an SBOM",
+                "oci-push attest registry.example.com/team/app:1.4 --type spdxjson --predicate sbom.spdx.json"
+                " --key signing.key",
+            ),
+        ),
+        "verify": (
+            Example("By a public key", "oci-push verify registry.example.com/team/app:signed --key signing.pub"),
+        ),
         "referrers": (Example("All of it", "oci-push referrers registry.example.com/team/app:1.4"),),
         "artifact push": (
             Example(
@@ -184,11 +218,15 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "Run it, and keep a report and the outputs of its steps",
                 "oci-push run pipeline.yml --report report.json --export outputs.env",
             ),
+            Example("Its pushes by two processes of this machine", "oci-push run pipeline.yml --on local:2"),
         ),
         "plan": (
             Example("What would run, in which order, and what would be skipped", "oci-push plan pipeline.yml"),
             Example(
                 "The same on another branch, as JSON", "oci-push plan pipeline.yml --var CF_BRANCH=release/2 --json"
+            ),
+            Example(
+                "Its pushes as units of work, for other machines", "oci-push plan pipeline.yml --units units.jsonl"
             ),
         ),
         "validate": (

@@ -11,7 +11,9 @@ from msgspec import Struct
 
 from oci_push.cli.command import run_command
 from oci_push.cli.output import say_json
+from oci_push.cli.units import UnitsWritten
 from oci_push.cli.words import Argument
+from oci_push.cli.work_check import WorkCheck
 from oci_push.engine import raw
 from oci_push.engine.artifacts.fetch import Fetching
 from oci_push.engine.artifacts.push import ArtifactPush, Attaching
@@ -27,14 +29,18 @@ from oci_push.engine.looking.inspect import Inspection
 from oci_push.engine.looking.listing import RepositoryList, TagList
 from oci_push.engine.looking.referrers import ReferrersTree
 from oci_push.engine.saving.pull import Pull
+from oci_push.engine.signing.there import Signing
+from oci_push.engine.signing.trust import Verification
 from oci_push.forms import schema as schema_of
 from oci_push.language.config_schema import config_schema
 from oci_push.language.language_schema import language_schema
 from oci_push.language.mirror import mirror_schema
 from oci_push.language.replication import replication_schema
+from oci_push.language.trust_rules import policy_schema
 from oci_push.runner.copy_plan import CopyPlan, MirrorPlan
 from oci_push.runner.report import events_schema, plan_schema, report_schema
 from oci_push.runtime.context import Context
+from oci_push.work.results import WorkReport
 
 LOOKS: Mapping[str, type[Struct]] = {
     "inspect": Inspection,
@@ -43,6 +49,9 @@ LOOKS: Mapping[str, type[Struct]] = {
     "diff": Diff,
     "check": Checkup,
     "attach": Attaching,
+    "sign": Signing,
+    "attest": Signing,
+    "verify": Verification,
     "referrers": ReferrersTree,
     "artifact-push": ArtifactPush,
     "artifact-pull": Fetching,
@@ -65,6 +74,9 @@ LOOKS: Mapping[str, type[Struct]] = {
     "mirror-report": MirrorReport,
     "mirror-plan": MirrorPlan,
     "pull": Pull,
+    "units-written": UnitsWritten,
+    "work": WorkReport,
+    "work-check": WorkCheck,
 }
 """What commands print that look and change, by the command; the words of one in a group with a hyphen."""
 
@@ -74,6 +86,7 @@ FORMS: Mapping[str, Callable[[], dict[str, object]]] = MappingProxyType(
         "config": config_schema,
         "replication": replication_schema,
         "mirror": mirror_schema,
+        "policy": policy_schema,
         "report": report_schema,
         "plan": plan_schema,
         "events": events_schema,

@@ -19,7 +19,7 @@ from oci_push.engine.plan import PushPlan
 from oci_push.engine.repository_push import RepositoryPush, Step
 from oci_push.engine.tags import TagResult
 from oci_push.engine.transfer import BlobResult, SentAhead
-from oci_push.errors import OciPushError
+from oci_push.errors import ContentMismatchError, OciPushError
 from oci_push.events import Emit
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint
@@ -42,12 +42,14 @@ _ROLLBACK_S = 30.0
 class PushOptions(Struct, frozen=True):
     """How careful a push is: `verify` reads back what was pushed, `all_or_nothing` moves all tags or none.
 
-    `tells_what_stays` asks a source's registry what refers to the image and does not come along.
+    `tells_what_stays` asks a source's registry what refers to the image and does not come along. `root` is the digest
+    that goes out, if somebody has decided that: another is refused.
     """
 
     verify: bool = False
     all_or_nothing: bool = False
     tells_what_stays: bool = True
+    root: Digest | None = None
 
 
 class PushResult(Struct, frozen=True):
@@ -96,9 +98,16 @@ def push(
     """Push the plan's image to each of its repositories and return their results in the plan's order.
 
     `ahead` is what came to some of them before (`engine.ahead`).
-    Raises only what is no repository's own: a cancel of `context` still gives results, with the reason in each.
+    Raises only what is no repository's own: `ContentMismatchError` for another image than was decided on. A cancel of
+    `context` still gives results, with the reason in each.
     """
     options = options or PushOptions()
+    root = plan.graph.root.digest
+    if options.root not in (None, root):
+        raise ContentMismatchError(
+            f"{source.name}: is {root}, and {options.root} was to be pushed",
+            hint="the source has changed, or is another one here: lay out the work again",
+        )
     pushes = [
         RepositoryPush(plan, work, source, clients, emit, ahead.get((work.target.endpoint, work.target.repository)))
         for work in plan.repositories
@@ -110,19 +119,25 @@ def push(
         checks = (verify,)
 
     content: tuple[Step, ...] = (RepositoryPush.send_content,)
+    beside: tuple[Step, ...] = ()
     if plan.attached:
         from oci_push.engine.artifacts.attach import step_of
 
-        # A tag that names the image finds what is attached to it, too.
-        content += (RepositoryPush.put_root, step_of(plan.attached, clients, checks), RepositoryPush.put_first_tag)
+        beside += (step_of(plan.attached, clients, checks),)
+    if any(work.target.signers for work in plan.repositories):
+        from oci_push.engine.signing.step import signing_step
+
+        beside += (signing_step(clients, checks),)
+    # A tag that names the image finds what is attached to it, too, and no tag names what is not signed yet.
+    content += (RepositoryPush.put_root, *beside) if beside else ()
+    first_tag = (RepositoryPush.put_first_tag,) if beside else ()
 
     def push_whole(one: RepositoryPush, inner: Context) -> None:
-        one.attempt(inner, *content, RepositoryPush.put_tags, *checks)
+        one.attempt(inner, *content, *first_tag, RepositoryPush.put_tags, *checks)
         one.tell_end()
 
     def push_without_tags(one: RepositoryPush, inner: Context) -> None:
-        steps = content[:-1] if plan.attached else (*content, RepositoryPush.put_root)
-        one.attempt(inner, *steps, RepositoryPush.read_tags)
+        one.attempt(inner, *content, RepositoryPush.put_root, RepositoryPush.read_tags)
 
     def put_tags(one: RepositoryPush, inner: Context) -> None:
         one.attempt(inner, RepositoryPush.put_first_tag, RepositoryPush.put_tags, *checks)

@@ -22,7 +22,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("descriptor",),
         ("manifest", "reference"),
         ("source", "traffic"),
-        ("artifact", "endpoint", "mirroring", "traffic_words"),
+        ("artifact", "endpoint", "mirroring", "traffic_words", "trust"),
     ),
     # Values and one request; what a specification's section needs; what needs several sections.
     "protocol": (("call", "challenge", "credentials"), ("*",), ("referrers", "uploads")),
@@ -52,12 +52,14 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     "engine": (
         ("*",),
         ("repository_push",),
-        ("artifacts.attach", "verify"),
+        ("artifacts.attach", "signing.tag", "verify"),
+        ("signing.step",),
         ("push",),
         ("ahead", "beforehand", "replicate"),
         ("pusher", "regions"),
+        ("signing.required",),
         ("artifacts.push", "editing.index_children", "machine", "unit"),
-        ("copying.*", "editing.image", "saving.*"),
+        ("copying.*", "editing.image", "saving.*", "signing.there"),
     ),
     "engine.copying": (
         ("tag_lists",),
@@ -75,6 +77,14 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     "runner": (("*",), ("attempts", "report"), ("hooks",), ("steps",), ("run",)),
     # A call, and what people write; connections to look with; the functions that programs call.
     "library": (("calls", "naming", "pipeline_inputs", "selecting", "variables"), ("looking",), ("*",)),
+    # Lines of files; what units are made into and done by; what has them done, here and elsewhere.
+    "work": (
+        ("memory", "results", "units"),
+        ("*",),
+        ("here",),
+        ("dispatch", "pipelines", "serving"),
+        ("local", "remote"),
+    ),
     # What is printed; options and the frame of a command; what several commands share, and the commands.
     "cli": (("ci", "words"), ("output", "traffic_options"), ("command", "options"), ("*",)),
 }

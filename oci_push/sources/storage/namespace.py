@@ -140,7 +140,7 @@ def _run_ourselves(channel: socket.socket, env: Mapping[str, str]) -> subprocess
         stdout=channel.fileno(),  # beneath.CHANNEL
         stderr=subprocess.DEVNULL,
         env=env,
-        start_new_session=True,  # Ctrl-C at a terminal is this program's to answer: the child serves until then
+        start_new_session=True,  # Ctrl-C is ours: the child ends with its socket
     )
     assert child.stdin is not None  # noqa: S101  # as asked above
     with child.stdin:

@@ -199,6 +199,32 @@ def test_a_users_file_goes_before_the_systems_and_drop_ins_after_both(tmp_path: 
     assert find_places(parse_name("app"), around(tmp_path)) == (Place(tmp_path / "mine", "vfs"),)
 
 
+def test_drop_ins_count_by_name_and_by_kind_of_user(tmp_path: Path) -> None:
+    folder = tmp_path / ".config/containers"
+    for name, root in (("conf.d/20", "b"), ("conf.d/10", "a"), ("rootless.conf.d/30", "c"), ("rootful.conf.d/40", "d")):
+        path = folder / f"storage.{name}.conf"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/{root}"\n')
+        StoreWriter(tmp_path / root, "vfs").add(ONE)
+    (folder / "storage.conf.d/99-not-read.txt").write_text("no TOML")
+    assert find_places(parse_name("app"), around(tmp_path))[0].root == tmp_path / "c"
+    override = tmp_path / "override.conf"
+    override.write_text(f'[storage]\ngraphroot = "{tmp_path}/d"\n')
+    given = around(tmp_path, CONTAINERS_STORAGE_CONF_OVERRIDE=str(override))
+    assert find_places(parse_name("app"), given)[0].root == tmp_path / "d"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "no such file"), ("[storage", "TOML"), ("x" * 1_100_000, "TOML")]
+)
+def test_a_file_that_a_variable_names_must_be_one(content: str | None, message: str, tmp_path: Path) -> None:
+    conf = tmp_path / "storage.conf"
+    if content is not None:
+        conf.write_text(content)
+    with pytest.raises(ConfigError, match=message):
+        find_places(parse_name("app"), around(tmp_path, CONTAINERS_STORAGE_CONF=str(conf)))
+
+
 def test_the_driver_of_the_environment_goes_before_that_of_files(tmp_path: Path) -> None:
     for driver in ("overlay", "vfs"):
         StoreWriter(tmp_path / "s", driver).add(ONE)
@@ -264,6 +290,23 @@ def test_images_and_layers_may_lie_in_additional_stores(tmp_path: Path) -> None:
     options = around(tmp_path, CONTAINERS_STORAGE_CONF=str(conf), STORAGE_OPTS=f"overlay.imagestore={tmp_path}")
     with pytest.raises(SourceError, match="no such image"):
         read("containers-storage:base", around=options)
+
+
+def test_each_driver_that_has_had_a_graphroot_has_its_images(tmp_path: Path) -> None:
+    StoreWriter(tmp_path, "overlay").add(ONE, names=("localhost/one:1",))
+    StoreWriter(tmp_path, "vfs").add(TWO, names=("localhost/two:1",))
+    assert read(f"containers-storage:[{tmp_path}]one:1")[1] == [ONE]
+    assert read(f"containers-storage:[{tmp_path}]two:1")[1] == [TWO]
+    with pytest.raises(SourceError, match="no such image"):
+        read(f"containers-storage:[overlay@{tmp_path}]two:1")
+
+
+def test_a_graphroot_that_is_not_there_gives_way_to_the_home(tmp_path: Path) -> None:
+    mine = StoreWriter(tmp_path / ".local/share/containers/storage")
+    mine.add(ONE, names=("localhost/app:1",))
+    conf = tmp_path / "storage.conf"
+    conf.write_text('[storage]\ngraphroot = "/nowhere/at/all"\n')
+    assert read("containers-storage:app:1", around=around(tmp_path, CONTAINERS_STORAGE_CONF=str(conf)))[1] == [ONE]
 
 
 def test_no_store_at_all_says_where_it_was_looked_for(tmp_path: Path) -> None:
