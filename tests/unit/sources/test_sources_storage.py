@@ -519,6 +519,26 @@ def test_a_store_of_nothing_holds_no_image(content: str, store: StoreWriter) -> 
         read(f"{store.source}app")
 
 
+def test_an_image_named_by_digest_has_it(store: StoreWriter) -> None:
+    identity = store.add(ONE, names=("localhost/app:1",))
+    digest = store.images[0]["digest"]
+    kept = store.data(identity, "manifest")
+    kept.write_bytes(kept.read_bytes().replace(b'{"made":"here"}', b'{"made":"elsewhere"}'))
+    read(f"{store.source}app:1")
+    with pytest.raises(SourceError, match=f"its manifest has another digest than {digest}"):
+        read(f"{store.source}app@{digest}")
+
+
+def test_a_digest_of_something_else_that_is_kept_with_an_image_is_not_the_images(store: StoreWriter) -> None:
+    store.add(ONE, names=("localhost/app:1",))
+    other = f"sha256:{'7' * 64}"
+    store.images[0]["big-data-digests"] = {"signature": other, "manifest": store.images[0].pop("digest")}
+    store.write()
+    read(f"{store.source}app@{store.images[0]['big-data-digests']['manifest']}")
+    with pytest.raises(SourceError, match="no such image"):
+        read(f"{store.source}app@{other}")
+
+
 def test_null_lists_are_no_names(store: StoreWriter) -> None:
     identity = store.add(ONE)
     store.images[0]["names"] = None
