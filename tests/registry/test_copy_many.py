@@ -137,7 +137,8 @@ def test_a_copy_that_is_stopped_tells_what_it_did_and_that_the_rest_can_follow(t
             out, said = child.communicate(timeout=300)
         done = decode(out, CopyReport)
         assert child.returncode == done.exit_code == 130
-        assert done.counts["copied"] == len(target.store.tags("dst"))
+        copied = {one.tag for one in done.tags if one.outcome == "copied"}
+        assert copied <= set(target.store.tags("dst"))  # a PUT under way may be done after we looked
         assert done.counts["copied"] + done.counts["not reached"] == 120
         assert said.count("stopped by SIGINT") == 1
         assert "the same command goes on where this one stopped" in said
