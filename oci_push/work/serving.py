@@ -6,7 +6,7 @@ Each is one line of JSON. The end of the input is the end of the work: whoever s
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
 from msgspec import Struct
@@ -41,7 +41,7 @@ class Answer(Struct, frozen=True):
     result: WorkResult | None = None
 
 
-def serve(orders: BinaryIO, answers: BinaryIO, make: Callable[[Context], Do], context: Context) -> None:
+def serve(orders: Iterable[bytes], answers: BinaryIO, make: Callable[[Context], Do], context: Context) -> None:
     """Do what is ordered until the input ends and all of it has come to an end.
 
     An error of `make`, which returns what does units, is the result of every unit.
