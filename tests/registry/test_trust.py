@@ -298,6 +298,23 @@ def test_a_policy_says_who_must_have_signed_which_repositories(name: str, tmp_pa
     program("verify", name, "--policy", "all.yaml", cwd=tmp_path)
 
 
+def test_one_key_under_two_names_is_not_two_that_have_signed(name: str, tmp_path: Path) -> None:
+    (tmp_path / "two.pub").write_bytes((tmp_path / "one.pub").read_bytes())
+    (tmp_path / "all.yaml").write_text(POLICY.replace("MATCH", "all"))
+    (tmp_path / "any.yaml").write_text(POLICY.replace("MATCH", "any"))
+    assert "one.pub and two.pub are one key" in refused(name, "--policy", "all.yaml", cwd=tmp_path)
+    program("verify", name, "--policy", "any.yaml", cwd=tmp_path)
+
+
+def test_what_is_attested_cannot_become_a_signature(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
+    found = pushed(sandbox, image, "1")
+    (tmp_path / "p.json").write_text("{}")
+    words = ("--type", "https://sigstore.dev/cosign/sign/v1", "--predicate", "p.json", "--key", "one.key")
+    done = program("attest", f"{found}:1", *words, cwd=tmp_path, code=2)
+    assert "is the type of a signature" in done.stderr
+    assert "nothing is signed about it there" in refused(f"{found}:1", "--key", "one.pub", cwd=tmp_path)
+
+
 def test_a_repository_that_no_policy_names_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").write_text(POLICY.replace("MATCH", "any").replace("team", "other"))
     assert "no rule of policy.yaml names it" in refused(name, "--policy", "policy.yaml", cwd=tmp_path)
