@@ -29,7 +29,7 @@ from oci_push.errors import ConfigError
 from oci_push.events import Emit, Event, LogMessage, discreet, ignore
 from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.descriptor import Descriptor
-from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
+from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig, find_endpoint
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Repository
 from oci_push.model.source import SourceSpec
@@ -156,7 +156,7 @@ class Pusher:
 
     def described(self, repository: Repository, given: RegistryEndpoint | None = None) -> RegistryEndpoint | None:
         """Return what is said of a repository's registry, if anything is; nothing is looked up."""
-        return given or self._options.endpoints.get(repository.host)
+        return given or find_endpoint(self._options.endpoints, repository.host)
 
     def endpoint(self, repository: Repository, given: RegistryEndpoint | None = None) -> RegistryEndpoint:
         """Decide how a repository's registry is reached: given, configured, found in files, or as this job."""

@@ -15,7 +15,7 @@ from oci_push.language.config_values import Allowed, SecretSource
 from oci_push.language.document import Location
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.identity import CloudIdentity
-from oci_push.model.reference import canonical_host
+from oci_push.model.reference import comparable_host
 from oci_push.model.traffic import AS_USUAL, Header, Traffic
 from oci_push.model.trust import Requirement, SignRule
 from oci_push.protocol.credentials import basic_password, basic_user
@@ -157,6 +157,7 @@ class Config(Struct, frozen=True):
         return next((one for one in self.integrations if one.is_default), next(iter(self.integrations), None))
 
     def for_pull(self, host: str) -> Integration | None:
-        """Return the primary integration of a host, in whatever letter case it is written: what it requires holds."""
-        same = [one for one in self.integrations if one.domain and canonical_host(one.domain) == canonical_host(host)]
+        """Return the primary integration of a host, however that is written: what it requires holds."""
+        wanted = comparable_host(host)
+        same = [one for one in self.integrations if one.domain and comparable_host(one.domain) == wanted]
         return next((one for one in same if one.is_primary), next(iter(same), None))

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oci_push.model.identity import CloudIdentity
+from oci_push.model.reference import comparable_host
 from oci_push.model.traffic import AS_USUAL, Traffic
 from oci_push.model.trust import Requirement, SignRule
 from oci_push.secret import Secret
@@ -100,6 +101,12 @@ class RegistryEndpoint(Struct, frozen=True):
         """
         first = given.get(self.host) or given.get("", AS_USUAL)
         return (replace(first, headers=()) if self.is_alone else first).over(self.traffic)
+
+
+def find_endpoint(endpoints: Mapping[str, RegistryEndpoint], host: str) -> RegistryEndpoint | None:
+    """Return what is said of a host, however that is spelled; what is said of this very spelling first."""
+    wanted = comparable_host(host)
+    return endpoints.get(host) or next((one for at, one in endpoints.items() if comparable_host(at) == wanted), None)
 
 
 def is_loopback(host: str) -> bool:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 
 from oci_push.errors import UntrustedError
-from oci_push.model.reference import Repository
+from oci_push.model.reference import Repository, comparable_host
 
 BUNDLE, SIG = "bundle", "sig"
 FORMS = (BUNDLE, SIG)
@@ -80,12 +80,19 @@ class Policy(Struct, frozen=True):
 
     def of(self, repository: Repository) -> Requirement:
         """Return what is required of a repository's images; raises `UntrustedError` where no rule names it."""
-        found = next((one for one in self.rules if fnmatchcase(str(repository), one.pattern)), None)
+        name = _comparable(str(repository))
+        found = next((one for one in self.rules if fnmatchcase(name, _comparable(one.pattern))), None)
         if found is None:
             raise UntrustedError(
                 f"{repository}: refused: no rule of {self.name} names it", hint="add a rule with its pattern"
             )
         return found.require
+
+
+def _comparable(name: str) -> str:
+    """Return a repository or a pattern with its host spelled in one way: no spelling leads past a rule."""
+    host, slash, rest = name.partition("/")
+    return f"{comparable_host(host)}{slash}{rest}"
 
 
 def predicate_type(text: str) -> str:

@@ -51,6 +51,8 @@ class Predicate(Struct, frozen=True):
     @classmethod
     def parse(cls, type: str, raw: bytes, name: str) -> Predicate:
         """Check a predicate that was read from the file `name`; raises `ConfigError`."""
+        if type == SIGNED:
+            raise ConfigError(f"{type} is the type of a signature, and no attestation's", hint="sign it: oci-push sign")
         raw = raw.removeprefix(b"\xef\xbb\xbf").strip()
         try:
             raw.decode()

@@ -18,7 +18,11 @@ from published import check_json
 from signingkeys import pair
 
 from oci_push.engine.signing.trust import Verification
+from oci_push.language.config import load_config
+from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
+from oci_push.model.endpoint import RegistryEndpoint, find_endpoint
+from oci_push.sandbox.store import StoredManifest
 from oci_push.secret import Secret
 from oci_push.signing.bundle import make_bundle
 from oci_push.signing.keys import read_signing_key
@@ -245,6 +249,31 @@ def test_a_registry_that_fails_is_no_image_without_signatures(name: str, sandbox
     assert "OCP-UNAVAILABLE" in done.stderr
 
 
+def test_no_more_is_read_than_there_is_room_for(name: str, image: Layout, sandbox: Sandbox, tmp_path: Path) -> None:
+    repository = name.rpartition(":")[0]
+    (tmp_path / "empty").write_bytes(b"{}")
+    program("blob", "put", repository, "empty", cwd=tmp_path)
+    there = {"digest": str(Digest.of(b"{}")), "size": 2}
+    for number in range(3):
+        layer = {**there, "mediaType": BUNDLE, "size": 60 * 1024 * 1024 + number}
+        config = {**there, "mediaType": "application/vnd.oci.empty.v1+json"}
+        raw = json.dumps({"schemaVersion": 2, "mediaType": OCI, "config": config, "layers": [layer]}).encode()
+        about = Descriptor(OCI, Digest.of(raw), len(raw), artifact_type=BUNDLE)
+        sandbox.store.add_manifest("team/app", StoredManifest(about, Digest.parse(image.digest)), raw, ())
+    said = refused(name, "--key", "two.pub", cwd=tmp_path)
+    assert said.count("is not what its manifest says") == 2
+    assert said.count("is not read: all that is signed about this has more than 134217728 bytes") == 1
+
+
+def test_a_key_that_no_file_can_be_is_told(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
+    (tmp_path / "named.yaml").write_text(
+        f'registries: [{{name: r, domain: "{sandbox.address}", sign: {{keys: "a\\0b"}}}}]'
+    )
+    env = {"OCI_PUSH_CONFIG": str(tmp_path / "named.yaml")}
+    done = program("push", f"oci:{image.path}", f"{sandbox.address}/x:1", cwd=tmp_path, code=2, **env)
+    assert "cannot be read" in done.stderr
+
+
 def test_of_several_images_each_is_told(name: str, sandbox: Sandbox, tmp_path: Path) -> None:
     pushed(sandbox, make_layout(tmp_path / "other", layer(9)), "2")
     other = f"{name.rpartition(':')[0]}:2"
@@ -267,6 +296,23 @@ def test_a_policy_says_who_must_have_signed_which_repositories(name: str, tmp_pa
     assert "no signature by two.pub with stage=prod" in refused(name, "--policy", "all.yaml", cwd=tmp_path)
     program("sign", name, "--key", "two.key", "-a", "stage=prod", cwd=tmp_path)
     program("verify", name, "--policy", "all.yaml", cwd=tmp_path)
+
+
+def test_one_key_under_two_names_is_not_two_that_have_signed(name: str, tmp_path: Path) -> None:
+    (tmp_path / "two.pub").write_bytes((tmp_path / "one.pub").read_bytes())
+    (tmp_path / "all.yaml").write_text(POLICY.replace("MATCH", "all"))
+    (tmp_path / "any.yaml").write_text(POLICY.replace("MATCH", "any"))
+    assert "one.pub and two.pub are one key" in refused(name, "--policy", "all.yaml", cwd=tmp_path)
+    program("verify", name, "--policy", "any.yaml", cwd=tmp_path)
+
+
+def test_what_is_attested_cannot_become_a_signature(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
+    found = pushed(sandbox, image, "1")
+    (tmp_path / "p.json").write_text("{}")
+    words = ("--type", "https://sigstore.dev/cosign/sign/v1", "--predicate", "p.json", "--key", "one.key")
+    done = program("attest", f"{found}:1", *words, cwd=tmp_path, code=2)
+    assert "is the type of a signature" in done.stderr
+    assert "nothing is signed about it there" in refused(f"{found}:1", "--key", "one.pub", cwd=tmp_path)
 
 
 def test_a_repository_that_no_policy_names_is_refused(name: str, tmp_path: Path) -> None:
@@ -353,6 +399,17 @@ def test_what_is_required_holds_in_any_letter_case(name: str, sandbox: Sandbox, 
     env = {"OCI_PUSH_CONFIG": str(tmp_path / "named.yaml")}
     program("push", source, f"{sandbox.address}/other:1", cwd=tmp_path, code=REFUSED, **env)
     assert "other" not in sandbox.store.repositories()
+
+
+@pytest.mark.parametrize("said", ["registry.example.com", "Registry.Example.com:443"])
+@pytest.mark.parametrize("host", ["registry.example.com", "registry.example.com:443", "REGISTRY.example.com:443"])
+def test_what_is_said_of_a_registry_holds_however_it_is_spelled(host: str, said: str) -> None:
+    config = load_config(f"registries: [{{name: r, domain: '{said}'}}]", "c.yaml", {}, lambda _: "")
+    found = config.for_pull(host)
+    assert found is not None
+    assert find_endpoint({said: RegistryEndpoint(said)}, host) == RegistryEndpoint(said)
+    assert config.for_pull("registry.example.com:8443") is None
+    assert find_endpoint({said: RegistryEndpoint(said)}, "registry.example.com:8443") is None
 
 
 def test_what_belongs_to_a_verified_image_comes_along_unasked(name: str, sandbox: Sandbox, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ read from those same bytes.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from functools import partial
 
@@ -33,6 +34,23 @@ ATT = "att"
 _MOST = 500
 _MOST_BYTES = {SIG: 256 * 1024, BUNDLE: 64 * 1024 * 1024, ATT: 64 * 1024 * 1024}
 _AT_ONCE = 8
+_MOST_TOGETHER = 128 * 1024 * 1024
+"""How many bytes are read of all that is signed about one manifest: whoever may push there can put more beside it."""
+
+
+class _Room:
+    """How much may still be read; shared by threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left = _MOST_TOGETHER
+
+    def take(self, size: int) -> None:
+        """Raise ``ValueError`` where there is no room for so many bytes more."""
+        with self._lock:
+            if size > self._left:
+                raise ValueError(f"is not read: all that is signed about this has more than {_MOST_TOGETHER} bytes")
+            self._left -= size
 
 
 class Found(Struct, frozen=True):
@@ -61,17 +79,22 @@ class Found(Struct, frozen=True):
 def read_signed(context: Context, client: RepositoryClient, digest: Digest) -> tuple[Found, ...]:
     """Read all that is signed about a manifest; one that is damaged is told of, a registry that fails is an error."""
     found: list[Found] = []
+    room = _Room()
     for form, ending in ((SIG, ".sig"), (ATT, ".att")) if digest.algorithm == "sha256" else ():
         under = tagged(context, client, f"{fallback_tag(digest)}{ending}")
-        found += _of_tag(context, client, under, form) if under is not None else ()
-    return (*read_bundles(context, client, digest), *found)
+        found += _of_tag(context, client, under, form, room) if under is not None else ()
+    return (*_read_bundles(context, client, digest, room), *found)
 
 
 def read_bundles(context: Context, client: RepositoryClient, digest: Digest) -> tuple[Found, ...]:
     """Read the bundles that refer to a manifest."""
+    return _read_bundles(context, client, digest, _Room())
+
+
+def _read_bundles(context: Context, client: RepositoryClient, digest: Digest, room: _Room) -> tuple[Found, ...]:
     entries = [one for one in client.referrers(context, digest).entries if _may_be_bundle(one)]
     _check_count(client, digest, len(entries))
-    jobs = [partial(_bundle, client=client, entry=one) for one in entries]
+    jobs = [partial(_bundle, client=client, entry=one, room=room) for one in entries]
     return tuple(one for outcome in run_all(context, jobs, limit=_AT_ONCE) for one in outcome.get())
 
 
@@ -88,7 +111,7 @@ def _may_be_bundle(entry: Descriptor) -> bool:
     return is_bundle(entry.artifact_type) or entry.artifact_type in ("", media.OCI_EMPTY)
 
 
-def _bundle(context: Context, client: RepositoryClient, entry: Descriptor) -> list[Found]:
+def _bundle(context: Context, client: RepositoryClient, entry: Descriptor, room: _Room) -> list[Found]:
     try:
         manifest = client.fetch(context, Reference(client.repository, "", entry.digest))
         layers = [one for one in manifest.layers if is_bundle(one.media_type)]
@@ -96,20 +119,20 @@ def _bundle(context: Context, client: RepositoryClient, entry: Descriptor) -> li
             return []
         if len(layers) != 1:
             raise ValueError(f"holds {len(layers)} bundles")
-        envelope = Envelope.of_bundle(_read(context, client, layers[0], BUNDLE))
+        envelope = Envelope.of_bundle(_read(context, client, layers[0], BUNDLE, room))
         return [_enveloped(BUNDLE, entry.digest, layers[0], envelope)]
     except (ValueError, OciPushError) as problem:
         return [_damaged(BUNDLE, entry.digest, problem)]
 
 
-def _of_tag(context: Context, client: RepositoryClient, manifest: Manifest, form: str) -> list[Found]:
+def _of_tag(context: Context, client: RepositoryClient, manifest: Manifest, form: str, room: _Room) -> list[Found]:
     found: list[Found] = []
     _check_count(client, manifest.digest, len(manifest.layers))
     for layer in manifest.layers:
         if layer.media_type != (SIMPLE if form == SIG else ENVELOPE):
             continue
         try:
-            raw = _read(context, client, layer, form)
+            raw = _read(context, client, layer, form, room)
             if form == ATT:
                 found.append(_enveloped(form, manifest.digest, layer, Envelope.parse(raw)))
             else:
@@ -131,9 +154,10 @@ def _damaged(form: str, digest: Digest, problem: ValueError | OciPushError) -> F
     return Found(form, digest, problem=str(problem))
 
 
-def _read(context: Context, client: RepositoryClient, layer: Descriptor, form: str) -> bytes:
+def _read(context: Context, client: RepositoryClient, layer: Descriptor, form: str, room: _Room) -> bytes:
     if layer.size > _MOST_BYTES[form]:
         raise ValueError(f"has {layer.size} bytes, more than {_MOST_BYTES[form]}")
+    room.take(layer.size)
     found = bytearray()
     with client.open_blob(context, layer) as blocks:
         for block in blocks:

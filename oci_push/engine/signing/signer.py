@@ -87,8 +87,9 @@ def read_text(name: str) -> str:
     try:
         with Path(name).open("rb") as file:
             raw = file.read(_MOST_BYTES + 1)
-    except OSError as problem:
-        raise ConfigError(f"{name}: cannot be read ({problem.strerror})", hint="check the file's name") from problem
+    except (OSError, ValueError) as problem:  # the latter for a name with NUL in it
+        why = getattr(problem, "strerror", None) or "no file has such a name"
+        raise ConfigError(f"{name}: cannot be read ({why})", hint="check the file's name") from problem
     if len(raw) > _MOST_BYTES:
         raise ConfigError(f"{name}: is no key: it has more than {_MOST_BYTES} bytes", hint="give PEM")
     return raw.decode("utf-8-sig", "replace")

@@ -118,6 +118,9 @@ def lacking(accepted: Sequence[Accepted], keys: Sequence[VerifyingKey], required
     """Return what is required and not among what was accepted."""
     if not keys:
         return ["no key is trusted"]
+    twice = _twice(keys) if required.every else ()
+    if twice:
+        return [f"{' and '.join(twice)} are one key, and each of several must have signed"]
     names = [key.name for key in keys]
     wanted = {SIGNED: "no signature"} if required.signature else {}
     wanted |= {type: f"no attestation of {type}" for type in required.attestations}
@@ -130,3 +133,13 @@ def lacking(accepted: Sequence[Accepted], keys: Sequence[VerifyingKey], required
         elif not by:
             found.append(f"{words} by {' or '.join(names)}{said}")
     return found
+
+
+def _twice(keys: Sequence[VerifyingKey]) -> tuple[str, ...]:
+    """Return the names of the first key that is there twice."""
+    first: dict[bytes, str] = {}
+    for key in keys:
+        if key.der in first:
+            return first[key.der], key.name
+        first[key.der] = key.name
+    return ()
