@@ -55,6 +55,11 @@ GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
     "Pipelines": {
         "run": ("Run a pipeline's push steps.", "run:run"),
         "plan": ("Show what a pipeline would do, without a registry.", "plan:plan"),
+        "work": ("Do units of work, or one shard of them.", "work:work"),
+        "report": (
+            "What several workers have done, as one.",
+            {"merge": ("Join the results of workers.", "report:merge")},
+        ),
         "validate": ("Check pipeline files, with line and column.", "validate:validate"),
         "eval": ("Evaluate a condition, and say why.", "evaluate:evaluate_command"),
         "variables": ("List a pipeline's variables and where they are from.", "variables:variables_command"),

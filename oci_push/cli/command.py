@@ -22,7 +22,7 @@ from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import attend
 
-_RESUMABLE = frozenset({"push", "run", "copy", "mirror", "blob put"})
+_RESUMABLE = frozenset({"push", "run", "copy", "mirror", "work", "blob put"})
 _GOES_ON = "the same command goes on where this one stopped"
 
 

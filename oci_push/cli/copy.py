@@ -12,6 +12,7 @@ from oci_push.cli.choosing import Choice, endpoints_of, moment, read_words
 from oci_push.cli.command import run_command, takes
 from oci_push.cli.conversion import Conversion
 from oci_push.cli.copy_results import show, show_errors, summary_of, write
+from oci_push.cli.on import OnOptions, Units, check_units
 from oci_push.cli.options import Common, Delivery, split_regions
 from oci_push.cli.output import say_form
 from oci_push.cli.reporting import Reporting
@@ -32,7 +33,7 @@ from oci_push.runtime.context import Context
 _KEPT_IN = "--json and --report FILE have"
 
 
-@takes(Choice, Conversion, Common, Delivery, Reporting)
+@takes(Choice, Conversion, Common, Delivery, Reporting, OnOptions)
 def copy_command(
     words: Annotated[
         list[str],
@@ -45,12 +46,14 @@ def copy_command(
     plan: Annotated[
         bool, Option("Ask what is there, show what would be done, and write nothing.", under=SAFETY)
     ] = False,
+    units: Units = None,
     *,
     choice: Choice,
     conversion: Conversion,
     common: Common,
     delivery: Delivery,
     reporting: Reporting,
+    where: OnOptions,
 ) -> None:
     """Copy images, one or all of a repository, with what refers to them: signatures, attestations, SBOMs.
 
@@ -62,18 +65,23 @@ def copy_command(
         env = this_environment().env
         reporting.check_with(common, env, is_plan=plan)
         common.export_form(env)
+        check_units(units, plan=plan, where=where)
         place = Place.find(words[-1])
         if place is not None:
             if plan:
                 raise ConfigError(
                     f"--plan asks registries, and {words[-1]} lies here", hint="leave it out, or name a repository"
                 )
+            if units or where.on:
+                raise ConfigError(
+                    f"{words[-1]} lies here, and other machines cannot save to it", hint="name a repository"
+                )
             return _save(context, words[:-1], place, choice, conversion, common, delivery, reporting)
         sources, destinations = read_words(words, choice, delivery, common)
         _check(sources, destinations, choice, common, reporting)
         targets = tuple(UnitTarget(one.repository, one.tags) for one in destinations)
         options = CopyOptions(
-            common.jobs or AT_ONCE,
+            where.at_once(common.jobs or AT_ONCE),
             referrers=not choice.no_referrers,
             only_missing=choice.only_missing,
             newer_than=moment(choice.newer_than, context.clock.now()),
@@ -90,6 +98,7 @@ def copy_command(
             common.pusher(
                 context, follower.emit, endpoints=endpoints, login_host=common.login_host(hosts), hosts=hosts
             ) as pusher,
+            where.act(context, common, hosts=tuple(endpoints)) as act,
         ):
             lists = TagLists(pusher)
             items = items_of(
@@ -115,7 +124,13 @@ def copy_command(
                 if common.report:
                     write_report(common.report, planned)
                 return planned.exit_code
-            copied = copy(context, pusher, items, follower.emit, options, lists=lists)
+            if units:
+                from oci_push.cli.units import lay_out_copies
+
+                return lay_out_copies(
+                    context, pusher, items, follower.emit, options, lists, units, as_json=delivery.as_json
+                )
+            copied = copy(context, pusher, items, follower.emit, options, lists=lists, act=act)
         seconds = context.clock.monotonic() - began
         form = CopyReport.of(copied, seconds, with_referrers=options.referrers, cost=context.costs.total())
         if delivery.as_json:

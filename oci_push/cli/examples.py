@@ -53,6 +53,20 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "oci-push push oci:image registry.example.com/team/app:1.4 --chunk-size 50m --requests-per-second 20",
             ),
         ),
+        "work": (
+            Example("See which registries this worker can log in to", "oci-push work units.jsonl --check"),
+            Example(
+                "The second of two parts; again after a failure, only what is left",
+                "oci-push work units.jsonl --shard 2/2 --results results-2.jsonl",
+            ),
+            Example("All of it, by two processes", "oci-push work units.jsonl --results results.jsonl --on local:2"),
+        ),
+        "report merge": (
+            Example(
+                "What two workers did, and what nobody did",
+                "oci-push report merge results-1.jsonl results-2.jsonl --units units.jsonl",
+            ),
+        ),
         "mirror": (
             Example("See what would be copied", "oci-push mirror mirror.yml --plan"),
             Example("A file that was made for skopeo sync", "oci-push mirror sync.yml mirror.example.com/hub"),
@@ -184,11 +198,15 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "Run it, and keep a report and the outputs of its steps",
                 "oci-push run pipeline.yml --report report.json --export outputs.env",
             ),
+            Example("Its pushes by two processes of this machine", "oci-push run pipeline.yml --on local:2"),
         ),
         "plan": (
             Example("What would run, in which order, and what would be skipped", "oci-push plan pipeline.yml"),
             Example(
                 "The same on another branch, as JSON", "oci-push plan pipeline.yml --var CF_BRANCH=release/2 --json"
+            ),
+            Example(
+                "Its pushes as units of work, for other machines", "oci-push plan pipeline.yml --units units.jsonl"
             ),
         ),
         "validate": (

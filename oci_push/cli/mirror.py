@@ -13,6 +13,7 @@ from oci_push.cli.command import run_command, show_error, takes
 from oci_push.cli.copy_results import show, show_errors, summary_of
 from oci_push.cli.inputs import read_bytes
 from oci_push.cli.looking import TransferAccess
+from oci_push.cli.on import OnOptions, Units, check_units
 from oci_push.cli.options import AsJson, LimitRate, NoMemory, Quiet
 from oci_push.cli.output import say_form, warn
 from oci_push.cli.reporting import Reporting
@@ -40,7 +41,7 @@ class MirrorAccessOptions(TransferAccess, frozen=True):
     no_memory: NoMemory = False
 
 
-@takes(MirrorAccessOptions)
+@takes(MirrorAccessOptions, OnOptions)
 def mirror(
     file: Annotated[
         Path, Argument(metavar="FILE", help="What is copied; also a file of skopeo sync or of regsync; - is stdin.")
@@ -61,8 +62,10 @@ def mirror(
     ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    units: Units = None,
     *,
     access: MirrorAccessOptions,
+    where: OnOptions,
 ) -> None:
     """Copy many images as a file says: repositories, globs and tags, each to one or several places.
 
@@ -82,9 +85,15 @@ def mirror(
         for problem in () if quiet else read.notes:
             warn(str(problem), problem.hint)
         is_plan = plan or dry_run
+        check_units(units, plan=is_plan, where=where)
+        if (units or where.on) and any(one.credential or one.ca or one.folder for one in read.accesses):
+            raise ConfigError(
+                f"{file}: holds logins or certificates, which never leave this process",
+                hint="log in to these registries: oci-push login HOST; or leave out --on and --units",
+            )
         quietly = quiet or as_json
         with _mirroring(
-            context, read, access, only_missing=only_missing, referrers=not no_referrers, quiet=quietly
+            context, read, access, where, only_missing=only_missing, referrers=not no_referrers, quiet=quietly
         ) as (run, emit):
             found = run.find(context, read.jobs)
             for note in found.notes:
@@ -99,6 +108,12 @@ def mirror(
                 show_errors(forecast.copied, kept_in=_KEPT_IN)
                 _show_failures(found.failures)
                 return form.exit_code
+            if units:
+                from oci_push.cli.units import lay_out_mirror
+
+                code = lay_out_mirror(context, run, found, emit, units, str(file), as_json=as_json)
+                _show_failures(found.failures)
+                return code
             done = run.mirror(context, found, emit)
         seconds = context.clock.monotonic() - started
         if as_json:
@@ -118,6 +133,7 @@ def _mirroring(
     context: Context,
     read: MirrorFile,
     access: MirrorAccessOptions,
+    where: OnOptions,
     *,
     only_missing: bool,
     referrers: bool,
@@ -132,9 +148,10 @@ def _mirroring(
         Reporting().following(context.clock, env, is_quiet=quiet, title="Mirror") as follower,
         mirror_endpoints(read, described, access.tls(), follower.emit) as endpoints,
         common.pusher(context, follower.emit, endpoints=endpoints, login_host=common.login_host(hosts)) as pusher,
+        where.act(context, common, hosts=tuple(described)) as act,
     ):
-        at_once = access.jobs or AT_ONCE
-        run = Mirroring(pusher, only_missing=only_missing, referrers=referrers, at_once=at_once)
+        at_once = where.at_once(access.jobs or AT_ONCE)
+        run = Mirroring(pusher, only_missing=only_missing, referrers=referrers, at_once=at_once, act=act)
         yield run, follower.emit
 
 

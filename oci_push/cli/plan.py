@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oci_push.cli.command import run_command, show_error, takes
+from oci_push.cli.on import Units
 from oci_push.cli.options import ConfigOptions, Delivery
 from oci_push.cli.output import say, say_form, tell
 from oci_push.cli.pipeline_inputs import PipelineFile, PipelineOptions, read_inputs, tell_idle, tell_warnings
@@ -14,15 +15,27 @@ from oci_push.runner.report import PipelinePlan
 from oci_push.runner.simulate import Simulation, simulate
 from oci_push.runner.simulated_results import SimulatedResults
 from oci_push.runtime.context import Context
+from oci_push.runtime.files import check_writable
 
 
 @takes(ConfigOptions, PipelineOptions, Delivery)
-def plan(pipeline: PipelineFile, *, config: ConfigOptions, given: PipelineOptions, delivery: Delivery) -> None:
-    """Show what a pipeline would do: order, skips and why, targets, attempts. No registry is contacted."""
+def plan(
+    pipeline: PipelineFile,
+    units: Units = None,
+    *,
+    config: ConfigOptions,
+    given: PipelineOptions,
+    delivery: Delivery,
+) -> None:
+    """Show what a pipeline would do: order, skips and why, targets, attempts. No registry is contacted.
+
+    With --units the registries of sources are asked for digests.
+    """
 
     def work(context: Context) -> int:
+        check_writable(units, "--units")
         inputs = read_inputs(
-            pipeline, config, given, context.clock, for_run=False, with_login=False, **delivery.resolving()
+            pipeline, config, given, context.clock, for_run=False, with_login=bool(units), **delivery.resolving()
         )
         done = simulate(inputs.pipeline, inputs.resolve_context, given.settings(inputs.simulated_results))
         if delivery.as_json:
@@ -35,6 +48,10 @@ def plan(pipeline: PipelineFile, *, config: ConfigOptions, given: PipelineOption
         if done.problems:
             show_error(ConfigError(problems=tuple(dict.fromkeys(done.problems))))
             return 2
+        if units:
+            from oci_push.cli.units import lay_out_pipeline
+
+            return lay_out_pipeline(context, done, inputs.resolve_context, config, units, str(pipeline))
         return 0
 
     run_command(work, what="plan")

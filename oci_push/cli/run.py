@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from oci_push.api import this_environment
 from oci_push.cli.command import run_command, show_error, takes
+from oci_push.cli.on import OnOptions
 from oci_push.cli.options import Common, Delivery
 from oci_push.cli.output import issue, say_form, tell
 from oci_push.cli.pipeline_inputs import (
@@ -35,7 +36,7 @@ from oci_push.runtime.context import Context
 from oci_push.variables.exports import check_export_names, write_exports
 
 
-@takes(PipelineOptions, Common, Delivery, Reporting)
+@takes(PipelineOptions, Common, Delivery, Reporting, OnOptions)
 def run(
     pipeline: PipelineFile,
     sandbox: Annotated[bool, Option("Push into a registry inside this process.", under=SAFETY)] = False,
@@ -48,12 +49,17 @@ def run(
     common: Common,
     delivery: Delivery,
     reporting: Reporting,
+    where: OnOptions,
 ) -> None:
     """Run a pipeline: its push steps, in order or in parallel, with their conditions, retries, limits and hooks."""
 
     def work(context: Context) -> int:
         env = this_environment().env
         reporting.check_with(common, env)
+        if where.on and sandbox:
+            raise ConfigError(
+                "--sandbox is a registry in this process, and --on pushes from others", hint="leave out one"
+            )
         form = common.export_form(env)
         resolving = {**common.resolving(), **delivery.resolving()}
         inputs = read_inputs(pipeline, common, given, context.clock, for_run=True, with_login=not sandbox, **resolving)
@@ -76,8 +82,15 @@ def run(
             common.pusher(
                 context, follower.emit, hosts=hosts, rehearsal=address, login_host=login_host, is_lenient=True
             ) as pusher,
+            where.act(
+                context,
+                common,
+                config=inputs.resolve_context.config,
+                pipeline=None if str(pipeline) == "-" else pipeline,
+                hosts=hosts,
+            ) as act,
         ):
-            done = Runner(pusher, inputs.resolve_context, settings, follower.emit).run(inputs.pipeline, context)
+            done = Runner(pusher, inputs.resolve_context, settings, follower.emit, act).run(inputs.pipeline, context)
         try:
             _finish(str(pipeline), done, follower, common, reporting, env, as_json=delivery.as_json)
         finally:

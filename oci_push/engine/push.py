@@ -19,7 +19,7 @@ from oci_push.engine.plan import PushPlan
 from oci_push.engine.repository_push import RepositoryPush, Step
 from oci_push.engine.tags import TagResult
 from oci_push.engine.transfer import BlobResult, SentAhead
-from oci_push.errors import OciPushError
+from oci_push.errors import ContentMismatchError, OciPushError
 from oci_push.events import Emit
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint
@@ -42,12 +42,14 @@ _ROLLBACK_S = 30.0
 class PushOptions(Struct, frozen=True):
     """How careful a push is: `verify` reads back what was pushed, `all_or_nothing` moves all tags or none.
 
-    `tells_what_stays` asks a source's registry what refers to the image and does not come along.
+    `tells_what_stays` asks a source's registry what refers to the image and does not come along. `root` is the digest
+    that goes out, if somebody has decided that: another is refused.
     """
 
     verify: bool = False
     all_or_nothing: bool = False
     tells_what_stays: bool = True
+    root: Digest | None = None
 
 
 class PushResult(Struct, frozen=True):
@@ -96,9 +98,16 @@ def push(
     """Push the plan's image to each of its repositories and return their results in the plan's order.
 
     `ahead` is what came to some of them before (`engine.ahead`).
-    Raises only what is no repository's own: a cancel of `context` still gives results, with the reason in each.
+    Raises only what is no repository's own: `ContentMismatchError` for another image than was decided on. A cancel of
+    `context` still gives results, with the reason in each.
     """
     options = options or PushOptions()
+    root = plan.graph.root.digest
+    if options.root not in (None, root):
+        raise ContentMismatchError(
+            f"{source.name}: is {root}, and {options.root} was to be pushed",
+            hint="the source has changed, or is another one here: lay out the work again",
+        )
     pushes = [
         RepositoryPush(plan, work, source, clients, emit, ahead.get((work.target.endpoint, work.target.repository)))
         for work in plan.repositories

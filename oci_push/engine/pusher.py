@@ -147,10 +147,10 @@ class Pusher:
         other._emit = discreet(emit)
         return other
 
-    def knowing(self, registries: Mapping[str, RegistryEndpoint]) -> Pusher:
-        """Return the same pusher with names for registries; everything else is shared. It is not closed."""
+    def knowing(self, registries: Mapping[str, RegistryEndpoint], memory: Cache | None = None) -> Pusher:
+        """Return the same pusher with names for registries, and its memory; all else is shared. It is not closed."""
         other = copy.copy(self)
-        other._registries = registries
+        other._registries, other._memory = registries, memory or self._memory
         return other
 
     def named(self, registry: str) -> RegistryEndpoint | None:

@@ -6,9 +6,9 @@ can be written as JSON and read back (`oci_push.forms`), so that another process
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -91,6 +91,10 @@ class UnitResult(Struct, frozen=True):
         """Return the error if it belongs neither to one repository nor to one region."""
         own = {*(str(one.error) for one in self.results), *(str(one.error) for one in self.replicas)}
         return None if str(self.error) in own else self.error
+
+
+Act: TypeAlias = Callable[[PushUnit, Pusher, Context, Emit], UnitResult]
+"""Do a push: `perform`, or what has it done elsewhere, or lays it out."""
 
 
 def perform(unit: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> UnitResult:

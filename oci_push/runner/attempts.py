@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from oci_push.engine.plan import PushTarget
 from oci_push.engine.pusher import Pusher
-from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, image_id_of, perform
+from oci_push.engine.unit import Act, PushUnit, UnitResult, UnitTarget, image_id_of, perform
 from oci_push.errors import ConfigError, DeadlineError, OciPushError
 from oci_push.events import Emit, LogMessage, RetryScheduled, StepStarted
 from oci_push.language.resolve import ResolvedPush, resolve_build, resolve_push
@@ -45,16 +45,23 @@ class AttemptOutcome(Struct, frozen=True):
 
 
 class PushAttempts:
-    """Push one step's image; `resolve_context` holds its variables, `resolve` decides what is pushed where."""
+    """Push one step's image; `resolve_context` holds its variables, `resolve` decides what goes where, `act` pushes."""
 
     def __init__(
-        self, pusher: Pusher, step: PushStep | BuildStep, resolve_context: ResolveContext, emit: Emit, max_wait_s: float
+        self,
+        pusher: Pusher,
+        step: PushStep | BuildStep,
+        resolve_context: ResolveContext,
+        emit: Emit,
+        max_wait_s: float,
+        act: Act = perform,
     ) -> None:
         self._pusher = pusher
         self._step = step
         self._context = resolve_context
         self._emit = emit
         self._max_wait_s = max_wait_s
+        self._act = act
         self._cost = Cost()
 
     def run(self, context: Context, title: str, stage: str) -> AttemptOutcome:
@@ -120,7 +127,7 @@ class PushAttempts:
     def _perform(self, resolved: ResolvedPush, source: StepImage, context: Context) -> UnitResult:
         registries: dict[str, RegistryEndpoint] = {}
         unit = push_unit(resolved, source, registries)
-        done = perform(unit, self._pusher.knowing(registries), context, self._emit)
+        done = self._act(unit, self._pusher.knowing(registries), context, self._emit)
         self._cost += done.cost
         return done
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.engine.pusher import Pusher
+from oci_push.engine.unit import Act, perform
 from oci_push.errors import Cancelled
 from oci_push.events import Emit, StepFinished, discreet
 from oci_push.language.resolve import title_of
@@ -27,14 +28,22 @@ from oci_push.variables.lookup import names_in
 
 
 class Runner:
-    """Run pipelines with one pusher."""
+    """Run pipelines with one pusher; `act` does each push, here or elsewhere."""
 
-    def __init__(self, pusher: Pusher, resolve_context: ResolveContext, settings: RunSettings, emit: Emit) -> None:
+    def __init__(
+        self,
+        pusher: Pusher,
+        resolve_context: ResolveContext,
+        settings: RunSettings,
+        emit: Emit,
+        act: Act = perform,
+    ) -> None:
         self._pusher = pusher
         self._pushed: dict[str, Pushed] = {}
         self._context = replace(resolve_context, pushed=self._pushed)
         self._settings = settings
         self._emit = discreet(emit)
+        self._act = act
 
     def check(self, pipeline: Pipeline) -> None:
         """Resolve every step that may run, so that mistakes show before anything is contacted; raises `ConfigError`.
@@ -117,6 +126,7 @@ class Runner:
             self._pushed,
             needs_ids,
             in_hook,
+            self._act,
         )
 
     def _tell_skipped(self, schedule: Schedule) -> None:

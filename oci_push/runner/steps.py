@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.engine.pusher import Pusher
+from oci_push.engine.unit import Act, perform
 from oci_push.errors import OciPushError
 from oci_push.events import Emit, Event, LogMessage, StepFinished, Within
 from oci_push.language.resolve import title_of
@@ -38,6 +39,7 @@ class StepRunner(Struct, frozen=True):
     """Run single steps with one pusher; `pushed` collects what push steps have pushed.
 
     `needs_ids` are the build steps whose image's id is asked for somewhere. `in_hook` says that the steps are a hook's.
+    `act` does each push.
     """
 
     pusher: Pusher
@@ -48,6 +50,7 @@ class StepRunner(Struct, frozen=True):
     pushed: MutableMapping[str, Pushed]
     needs_ids: frozenset[str] = frozenset()
     in_hook: bool = False
+    act: Act = perform
 
     def run(self, step: Step, state: PipelineState, context: Context) -> StepResult:
         """Run a step to its end; raises nothing for what goes wrong with it."""
@@ -106,7 +109,7 @@ class StepRunner(Struct, frozen=True):
             return self._build(step, resolve_context, context, emit)
         if not isinstance(step, PushStep | BuildStep):
             return StepResult(step.name, Status.SKIPPED)
-        attempts = PushAttempts(self.pusher, step, resolve_context, emit, self.settings.max_wait_s)
+        attempts = PushAttempts(self.pusher, step, resolve_context, emit, self.settings.max_wait_s, self.act)
         done = attempts.run(context, title, step.settings.stage)
         status = (
             Status.SUCCESS

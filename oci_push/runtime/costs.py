@@ -88,6 +88,18 @@ class Costs:
         if self._above is not None:
             self._above.spent(phase, seconds)
 
+    def add(self, cost: Cost) -> None:
+        """Count what was counted elsewhere."""
+        with self._lock:
+            self._requests += cost.requests
+            self._retries += cost.retries
+            self._waited_s += cost.waited_s
+            self._bytes += cost.bytes_sent
+            for phase, seconds in cost.phases.items():
+                self._phases[phase] = self._phases.get(phase, 0.0) + seconds
+        if self._above is not None:
+            self._above.add(cost)
+
     @contextmanager
     def phase(self, name: str, clock: Clock) -> Iterator[None]:
         """Count the block's time as that of a phase, but for phases inside it, on the same thread."""

@@ -30,6 +30,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("sources",),
     ("engine",),
     ("runner",),
+    ("work",),
     ("api",),
     ("library",),
     ("aio",),

@@ -75,6 +75,14 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     "runner": (("*",), ("attempts", "report"), ("hooks",), ("steps",), ("run",)),
     # A call, and what people write; connections to look with; the functions that programs call.
     "library": (("calls", "naming", "pipeline_inputs", "selecting", "variables"), ("looking",), ("*",)),
+    # Lines of files; what units are made into and done by; what has them done, here and elsewhere.
+    "work": (
+        ("memory", "results", "units"),
+        ("*",),
+        ("here",),
+        ("dispatch", "pipelines", "serving"),
+        ("local", "remote"),
+    ),
     # What is printed; options and the frame of a command; what several commands share, and the commands.
     "cli": (("ci", "words"), ("output", "traffic_options"), ("command", "options"), ("*",)),
 }

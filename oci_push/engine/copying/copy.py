@@ -16,9 +16,8 @@ and returned in the order of the items. The failure of one image is its row's `e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -27,7 +26,7 @@ from oci_push.engine.copying.items import Copied, CopyItem, CopyOptions, CopyRow
 from oci_push.engine.copying.referrers import ReferrerCopy
 from oci_push.engine.copying.tag_lists import Side, TagLists
 from oci_push.engine.pusher import Pusher
-from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget, perform
+from oci_push.engine.unit import Act, PushUnit, UnitResult, UnitTarget, perform
 from oci_push.errors import NotFoundError, OciPushError
 from oci_push.events import CopyStarted, Emit, TagCopied, discreet
 from oci_push.forms import encode
@@ -38,7 +37,6 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 from oci_push.sources.table import GRAMMAR
 
-Act: TypeAlias = Callable[[PushUnit, Pusher, Context, Emit], UnitResult]
 _ASK_AT_ONCE = 32
 """How many tags are asked for at once where a registry is far; nearby its own limit is lower (`transport.limits`)."""
 _LIST_FROM = 8

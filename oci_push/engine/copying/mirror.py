@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.engine.copying.copy import copy
 from oci_push.engine.copying.forecast import CopyForecast, forecast, in_order
@@ -21,6 +22,7 @@ from oci_push.engine.editing.change import tag as tag_image
 from oci_push.engine.forecast import Forecaster
 from oci_push.engine.looking.tree import AT_ONCE, top
 from oci_push.engine.pusher import Pusher
+from oci_push.engine.unit import Act, perform
 from oci_push.errors import NotFoundError, OciPushError
 from oci_push.events import Emit
 from oci_push.model.digest import Digest
@@ -50,12 +52,15 @@ class Mirrored(Struct, frozen=True):
 class Mirroring:
     """One run over what a file says, by one pusher, with one memory of what is where."""
 
-    def __init__(self, pusher: Pusher, *, only_missing: bool, referrers: bool, at_once: int) -> None:
+    def __init__(
+        self, pusher: Pusher, *, only_missing: bool, referrers: bool, at_once: int, act: Act = perform
+    ) -> None:
         self._pusher = pusher
         self._lists = TagLists(pusher)
         self._only_missing = only_missing
         self._referrers = referrers
         self._at_once = at_once
+        self._act = act
 
     def find(self, context: Context, jobs: Sequence[MirrorJob]) -> Found:
         """List what the sources of all jobs are now, and where each image goes."""
@@ -82,9 +87,18 @@ class Mirroring:
             lost |= self._keep(context, [(n, one) for n, one in enumerate(found.copies) if n not in lost])
 
         def act(items: Sequence[CopyItem], options: CopyOptions) -> Copied:
-            return copy(context, self._pusher, items, emit, options, lists=self._lists)
+            return copy(context, self._pusher, items, emit, options, lists=self._lists, act=self._act)
 
         return Mirrored(self._each(found, lost, act), found.failures)
+
+    def lay_out(self, context: Context, found: Found, emit: Emit, act: Callable[[CopyOptions], Act]) -> Mirrored:
+        """Have `act` lay out each push in the place of doing it, chosen by the options that it would have."""
+
+        def lay(items: Sequence[CopyItem], options: CopyOptions) -> Copied:
+            bare = replace(options, referrers=False)
+            return copy(context, self._pusher, items, emit, bare, lists=self._lists, act=act(options))
+
+        return Mirrored(self._each(found, self._out_of_reach(context, found.copies), lay), found.failures)
 
     def _each(self, found: Found, lost: dict[int, OciPushError], act: _Act) -> Copied:
         """Have `act` do what is not lost, with or without referrers; return the rows in the order of the copies."""

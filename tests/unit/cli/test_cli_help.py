@@ -63,6 +63,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Sand
         (folder / "manuals").mkdir()
         notes = f"{sandbox.address}/team/notes:1"
         program("artifact", "push", "notes.md", notes, "--type", "application/vnd.example", cwd=folder)
+        program("plan", "pipeline.yml", "--units", "units.jsonl", cwd=folder)
+        for shard in ("1", "2"):
+            program("work", "units.jsonl", "--shard", f"{shard}/2", "--results", f"results-{shard}.jsonl", cwd=folder)
         (folder / "config.json").write_text(json.dumps({"auths": {"registry.example.com": {}}}))
         yield folder, sandbox
 

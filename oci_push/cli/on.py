@@ -1,0 +1,151 @@
+"""Where the work is done: ``--on local:N`` has it done by processes of this machine, and other engines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Struct
+
+from oci_push.cli.options import Common
+from oci_push.cli.words import SPEED, Option
+from oci_push.errors import ConfigError
+
+if TYPE_CHECKING:
+    from oci_push.engine.unit import Act
+    from oci_push.language.integrations import Config
+    from oci_push.runtime.context import Context
+    from oci_push.work.engine import Engine
+
+MOST_WORKERS = 256
+UNITS_AT_ONCE = 4
+"""Units under way in one worker: enough to wait for answers beside one another, few enough for one interpreter."""
+
+On = Annotated[
+    str,
+    Option("Have pushes done by N processes of this machine.", metavar="local:N", under=SPEED),
+]
+HostLimit = Annotated[
+    list[str] | None,
+    Option("At most N units at once for a registry, over all workers.", metavar="HOST=N", under=SPEED),
+]
+
+
+Units = Annotated[
+    Path | None,
+    Option("Write what would be pushed as units, for oci-push work, and push nothing.", metavar="FILE", under=SPEED),
+]
+
+
+class OnOptions(Struct, frozen=True):
+    """Where pushes are done; here, if nothing is said."""
+
+    on: On = ""
+    host_limit: HostLimit = None
+
+    def check(self) -> None:
+        """Refuse what no engine is; raises `ConfigError`."""
+        self.count()
+        if self.host_limit and not self.on:
+            raise ConfigError("--host-limit has no effect without --on", hint="--jobs bounds one process")
+        read_limits(self.host_limit)
+
+    def count(self) -> int:
+        """Return how many processes are wanted; none for this one."""
+        if not self.on:
+            return 0
+        kind, _, number = self.on.partition(":")
+        if kind != "local" or not number.isascii() or not number.isdigit() or not 1 <= int(number) <= MOST_WORKERS:
+            raise ConfigError(
+                f"--on {self.on!r} is not known",
+                hint=f"write local:N, with N from 1 to {MOST_WORKERS}, such as local:4",
+            )
+        return int(number)
+
+    @contextmanager
+    def engine(
+        self,
+        context: Context,
+        common: Common,
+        *,
+        pipeline: Path | None = None,
+        hosts: Sequence[str] = (),
+        jobs: int = UNITS_AT_ONCE,
+    ) -> Iterator[Engine]:
+        """Give the engine that is meant, set up with these options; it is closed at the end of the block."""
+        from oci_push.api import this_environment
+        from oci_push.cli.worker import setup_of
+        from oci_push.work.local import LocalEngine, worker_environment
+
+        refuse_login(common)
+        command = [sys.executable, "-P", "-m", "oci_push.cli.worker"]
+        env = worker_environment(this_environment().env, sys.path)
+        engine = LocalEngine(command, env, setup_of(common, pipeline, hosts), self.count(), jobs)
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+    @contextmanager
+    def act(
+        self,
+        context: Context,
+        common: Common,
+        *,
+        config: Config | None = None,
+        pipeline: Path | None = None,
+        hosts: Sequence[str] = (),
+    ) -> Iterator[Act]:
+        """Give what pushes a unit: here, or wherever it is wanted."""
+        if not self.on:
+            from oci_push.engine.unit import perform
+
+            yield perform
+            return
+        from oci_push.language.integrations import Config
+        from oci_push.work.remote import Remote
+        from oci_push.work.worker import described_by
+
+        with self.engine(context, common, pipeline=pipeline, hosts=hosts) as engine:
+            remote = Remote(engine, context, read_limits(self.host_limit), described_by(config or Config()))
+            try:
+                yield remote.perform
+            finally:
+                remote.close()
+
+    def at_once(self, usual: int) -> int:
+        """Return how many images are to be under way at once, `usual` where they are pushed from here."""
+        return max(usual, self.count() * UNITS_AT_ONCE)
+
+
+def check_units(units: Path | None, *, plan: bool, where: OnOptions) -> None:
+    """Refuse what has no effect beside ``--units``; raises `ConfigError`."""
+    from oci_push.runtime.files import check_writable
+
+    if units and (plan or where.on):
+        other = "--plan" if plan else "--on"
+        raise ConfigError(f"--units has no effect with {other}", hint="leave out one of them")
+    check_writable(units, "--units")
+
+
+def refuse_login(common: Common) -> None:
+    """Refuse a login of the command line, which stays in this process; raises `ConfigError`."""
+    if common.username:
+        raise ConfigError(
+            "--username has no effect with --on: a worker has logins of its own",
+            hint="log in first: oci-push login HOST; or describe the registry in oci-push.yaml",
+        )
+
+
+def read_limits(texts: Sequence[str] | None) -> Mapping[str, int]:
+    """Read ``HOST=N``; raises `ConfigError`."""
+    found: dict[str, int] = {}
+    for text in texts or ():
+        host, _, number = text.rpartition("=")
+        if not host or not number.isascii() or not number.isdigit() or not int(number):
+            raise ConfigError(f"--host-limit {text!r} is no limit", hint="write HOST=N, such as registry.example.com=8")
+        found[host] = int(number)
+    return found

@@ -1,0 +1,95 @@
+"""A worker process of ``--on local:N``: it is told how to reach registries, and then what to do, on stdin.
+
+It takes the options of whoever started it, and reads login files and oci-push.yaml itself: no login is handed over.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from oci_push import forms
+from oci_push.api import this_environment
+from oci_push.cli.inputs import described_endpoints, read_config
+from oci_push.cli.options import Common
+from oci_push.events import ignore
+from oci_push.model.endpoint import RegistryEndpoint
+from oci_push.model.reference import Destination, Repository
+from oci_push.runtime.clock import SystemClock
+from oci_push.runtime.context import Context
+from oci_push.secret import Json
+from oci_push.work.here import Do
+from oci_push.work.serving import serve
+from oci_push.work.worker import Worker, described_by
+
+_PATHS = ("config", "tmpdir")
+_OF_THE_DRIVER = ("username", "password_stdin", "report", "export", "export_format", "timeout", "quiet", "debug")
+"""Options that are about what whoever starts the workers reads and writes."""
+
+
+class Setup(Struct, frozen=True):
+    """How a worker is set up: the options that are not as usual, and where oci-push.yaml is looked for."""
+
+    options: Mapping[str, Json]
+    pipeline: str = ""
+    hosts: tuple[str, ...] = ()
+
+
+def setup_of(common: Common, pipeline: Path | None, hosts: Sequence[str]) -> bytes:
+    """Return the first line that a worker is told."""
+    usual = asdict(Common())
+    given = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in asdict(common).items()
+        if value != usual[name] and name not in _OF_THE_DRIVER
+    }
+    return forms.encode(Setup(given, str(pipeline or ""), tuple(hosts)))
+
+
+def worker_name() -> str:
+    """Return who this is, for results."""
+    return f"{platform.node()}:{os.getpid()}"
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever is printed by mistake is no answer
+    orders = sys.stdin.buffer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this tells when to stop
+    line = orders.readline()
+    if not line:
+        return
+    setup = msgspec.json.decode(line, type=Setup)
+    context = Context(SystemClock(), what="worker")
+    with ExitStack() as stack:
+
+        def make(inner: Context) -> Do:
+            env = this_environment().env
+            given: dict[str, Any] = {name: Path(str(v)) if name in _PATHS else v for name, v in setup.options.items()}
+            common = Common(**given)
+            config = read_config(Path(setup.pipeline) if setup.pipeline else None, common, env)
+            endpoints: dict[str, RegistryEndpoint] = {}
+            for host in setup.hosts:
+                place = Repository(host, "any")
+                endpoints.update(described_endpoints(f"docker://{place}", [Destination(place)], common, env))
+            pusher = common.pusher(
+                inner, ignore, endpoints=endpoints, hosts=setup.hosts or None, is_lenient=bool(setup.pipeline)
+            )
+            return Worker(stack.enter_context(pusher), described_by(config), worker_name()).do
+
+        serve(orders, answers, make, context)
+
+
+if __name__ == "__main__":
+    main()

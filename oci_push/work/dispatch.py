@@ -1,0 +1,238 @@
+"""What is done when: units that wait for others, limits for each registry, and what to do when a worker is gone.
+
+A place that is free goes to the registry that has the fewest units under way, so that one that is slow or gone never
+holds all of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from oci_push.engine.unit import UnitResult
+from oci_push.errors import Cancelled, OciPushError
+from oci_push.events import Emit, LogMessage, ignore
+from oci_push.model.digest import Digest
+from oci_push.model.reference import Repository
+from oci_push.runtime.context import Context
+from oci_push.work.engine import Engine, Lost, Report, Told
+from oci_push.work.memory import Places
+from oci_push.work.planning import Seeds
+from oci_push.work.results import WorkResult
+from oci_push.work.units import WorkUnit
+
+Done: TypeAlias = Callable[[WorkResult], None]
+MAX_LOST = 3
+"""How often a unit may be under way when a worker goes: one that kills its workers must not kill all of them."""
+_POLL_S = 0.05
+
+
+class _Job(Struct, eq=False):
+    unit: WorkUnit
+    listeners: list[Emit]
+    done: list[Done]
+    waits: int = 0
+    lost: int = 0
+    returned: int = 0
+    held: list[_Job] = field(default_factory=list)
+
+
+class Dispatcher:
+    """Have units done by an engine, in their order as far as possible. `add` may be called from any thread.
+
+    One thread calls `work`, or `serve`. `limits` are units under way at once by registry. `hears` gets every result.
+    """
+
+    def __init__(self, engine: Engine, limits: Mapping[str, int] | None = None, hears: Done = lambda _: None) -> None:
+        self._engine = engine
+        self._limits = limits or {}
+        self._hears = hears
+        self._places = Places()
+        self._seeds = Seeds()
+        self._lock = threading.RLock()
+        self._jobs: dict[str, _Job] = {}
+        self._ready: dict[tuple[str, ...], deque[_Job]] = {}
+        self._busy: dict[str, int] = {}
+        self._running: dict[str, _Job] = {}
+        self._reason: OciPushError | None = None
+
+    def add(self, unit: WorkUnit, emit: Emit = ignore, done: Done = lambda _: None) -> None:
+        """Have a unit done; `done` is called with its result. The same unit again becomes one with the first."""
+        with self._lock:
+            known = self._jobs.get(unit.key)
+            if known is not None:
+                known.listeners.append(emit)
+                known.done.append(done)
+                return
+            job = self._jobs[unit.key] = _Job(unit, [emit], [done])
+            first = [self._jobs[key] for key in self._seeds.after(unit) if key in self._jobs and key != unit.key]
+            for one in first:
+                one.held.append(job)
+            job.waits = len(first)
+            if not first:
+                self._ready.setdefault(unit.hosts, deque()).append(job)
+            if self._reason is not None:
+                self._drop()
+        self._fill()
+
+    @property
+    def is_idle(self) -> bool:
+        """Return whether all units have ended."""
+        with self._lock:
+            return not self._jobs
+
+    def work(self, context: Context) -> None:
+        """Wait until all units have ended; a cancel ends them early."""
+        while not self.is_idle:
+            self.turn(context)
+
+    def turn(self, context: Context) -> None:
+        """Take in what was reported for a moment."""
+        context.expire()
+        if context.is_cancelled:
+            self.stop(context.reason or Cancelled())
+        for report in self._engine.wait(_POLL_S):
+            self._take(report)
+        self._fill()
+
+    def stop(self, reason: OciPushError) -> None:
+        """Begin nothing more, and ask what is under way to stop."""
+        with self._lock:
+            if self._reason is not None:
+                return
+            self._reason = reason
+            self._drop()
+        self._engine.cancel()
+
+    def cancel(self, key: str, reason: OciPushError) -> None:
+        """Ask one unit to stop."""
+        with self._lock:
+            job = self._jobs.get(key)
+            if job is None:
+                return
+            if key not in self._running:
+                self._end(job, _stopped(job.unit, reason))
+                return
+        self._engine.cancel(key)
+
+    def _fill(self) -> None:
+        while True:
+            with self._lock:
+                job = self._next() if len(self._running) < self._engine.slots else None
+                if job is None:
+                    return
+                self._running[job.unit.key] = job
+                for host in job.unit.hosts:
+                    self._busy[host] = self._busy.get(host, 0) + 1
+                unit = self._hinted(job.unit)
+            self._engine.submit(unit)
+
+    def _next(self) -> _Job | None:
+        """Take the next unit: of the registries that may have one, that which has the fewest under way."""
+        best: tuple[str, ...] | None = None
+        for hosts, waiting in self._ready.items():
+            may = all(self._busy.get(host, 0) < self._limits.get(host, self._engine.slots) for host in hosts)
+            if waiting and may and (best is None or self._load(hosts) < self._load(best)):
+                best = hosts
+        return None if best is None else self._ready[best].popleft()
+
+    def _load(self, hosts: tuple[str, ...]) -> int:
+        return max((self._busy.get(host, 0) for host in hosts), default=0)
+
+    def _hinted(self, unit: WorkUnit) -> WorkUnit:
+        """Return a unit with what was learnt since it was laid out."""
+        mounts = {digest: tuple(unit.mounts.get(digest, ())) for digest in unit.large}
+        for digest in unit.large:
+            for host in unit.hosts:
+                known = tuple(Repository(host, path) for path in self._places.of(host, digest))
+                mounts[digest] = tuple(dict.fromkeys((*known, *mounts[digest])))[:2]
+        return replace(unit, mounts={digest: found for digest, found in mounts.items() if found})
+
+    def _take(self, report: Report) -> None:
+        with self._lock:
+            job = self._jobs.get(report.key)
+        if job is None:
+            return
+        if isinstance(report, Told):
+            for event in report.events:
+                for emit in job.listeners:
+                    emit(event)
+        elif isinstance(report, WorkResult):
+            self._finish(job, report)
+        else:
+            self._again(job, report)
+
+    def _again(self, job: _Job, report: Lost) -> None:
+        job.lost += 1
+        is_over = report.is_final or job.lost >= MAX_LOST
+        if self._reason is not None:
+            self._finish(job, _stopped(job.unit, self._reason))
+        elif is_over:
+            error = OciPushError(
+                f"{job.unit.name}: {report.why}", hint="see docs/scale.md, Workers that go: memory is often the reason"
+            )
+            self._finish(job, WorkResult(job.unit.key, job.unit.name, UnitResult(error=error)))
+        else:
+            text = f"{job.unit.name}: {report.why}; it is done again"
+            for emit in job.listeners:
+                emit(LogMessage(text, "warning"))
+            self._back(job)
+
+    def _finish(self, job: _Job, result: WorkResult) -> None:
+        if result.returned and job.returned < MAX_LOST and self._engine.slots > 1 and self._reason is None:
+            job.returned += 1
+            self._back(job)
+            return
+        self._places.learn(result.learned)
+        self._end(job, result)
+
+    def _back(self, job: _Job) -> None:
+        with self._lock:
+            self._leave(job)
+            self._ready.setdefault(job.unit.hosts, deque()).appendleft(job)
+
+    def _end(self, job: _Job, result: WorkResult) -> None:
+        with self._lock:
+            has_begun = self._leave(job)
+            self._jobs.pop(job.unit.key, None)
+            waiting = self._ready.get(job.unit.hosts)
+            if not has_begun and waiting and job in waiting:
+                waiting.remove(job)
+            for one in job.held:
+                one.waits -= 1
+                if not one.waits and one.unit.key in self._jobs:
+                    self._ready.setdefault(one.unit.hosts, deque()).append(one)
+        self._hears(result)
+        for done in job.done:
+            done(result)
+
+    def _leave(self, job: _Job) -> bool:
+        """Free the place of a unit; return whether it had one."""
+        if self._running.pop(job.unit.key, None) is None:
+            return False
+        for host in job.unit.hosts:
+            self._busy[host] -= 1
+        return True
+
+    def _drop(self) -> None:
+        """End what has not begun."""
+        reason = self._reason or Cancelled()
+        for job in [one for key, one in self._jobs.items() if key not in self._running]:
+            job.held.clear()
+            self._end(job, _stopped(job.unit, reason))
+
+
+def _stopped(unit: WorkUnit, reason: OciPushError) -> WorkResult:
+    return WorkResult(unit.key, unit.name, UnitResult(error=reason))
+
+
+def learn_places(places: Mapping[Digest, tuple[Repository, ...]], remember: Callable[[str, str, Digest], None]) -> None:
+    """Write what was learnt into a memory that lasts."""
+    for digest, repositories in places.items():
+        for one in repositories:
+            remember(one.host, one.path, digest)

@@ -1,0 +1,154 @@
+"""Units of work: one image to the repositories of one registry, as a line of JSON that any machine can do.
+
+A file of units has a head and then one unit a line. A unit names registries and files, and never holds a login; the
+digest that its image must have is in it, so that a tag that has moved, or another file of the same name, is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from oci_push import forms
+from oci_push.engine.push import PushOptions
+from oci_push.engine.unit import PushUnit
+from oci_push.errors import ConfigError, Diagnostic
+from oci_push.forms import VERSION, Version
+from oci_push.model.digest import Digest
+from oci_push.model.reference import Repository
+from oci_push.runtime.files import write_result
+
+_KEY_LENGTH = 16
+_MOST_BYTES = 1024 * 1024 * 1024
+
+
+class UnitsHead(Struct, frozen=True):
+    """The first line of a file of units: what it was made of, and how many there are."""
+
+    version: Version
+    kind: Literal["units"]
+    made_of: str
+    units: int
+
+
+class WorkUnit(Struct, frozen=True):
+    """One image, and the repositories of one registry that it goes to.
+
+    `key` is made of what is to be done, so the same work has the same key whenever it is laid out. `root` is the digest
+    that goes out; ``None`` where nobody has read the image yet. `referrers`: what refers to it comes along.
+
+    The rest are hints, and may be wrong: `large` are the digests of its large blobs, the largest first. `after` are
+    keys of units that bring one of these to the same registry. `mounts` are repositories that hold them.
+    """
+
+    key: str
+    push: PushUnit
+    root: Digest | None = None
+    referrers: bool = False
+    large: tuple[Digest, ...] = ()
+    after: tuple[str, ...] = ()
+    mounts: Mapping[Digest, tuple[Repository, ...]] = field(default_factory=dict)
+    version: Version = VERSION
+
+    @classmethod
+    def of(
+        cls,
+        push: PushUnit,
+        root: Digest | None = None,
+        *,
+        referrers: bool = False,
+        large: Sequence[Digest] = (),
+        mounts: Mapping[Digest, tuple[Repository, ...]] | None = None,
+    ) -> WorkUnit:
+        """Return a unit with its key. What tags name now is left out: it may be otherwise when the unit is done."""
+        targets = tuple(replace(one, before={}) for one in push.targets)
+        options = replace(push.options or PushOptions(), root=root)
+        push = replace(push, targets=targets, options=options)
+        made = cls("", push, root, referrers, tuple(large), (), mounts or {})
+        return replace(made, key=key_of(made))
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Return the registries that it goes to."""
+        return tuple(dict.fromkeys(one.repository.host for one in self.push.targets))
+
+    @property
+    def registries(self) -> tuple[str, ...]:
+        """Return the names of registries that whoever does it must know."""
+        named = (*(one.registry for one in self.push.targets), self.push.registry)
+        return tuple(dict.fromkeys(one for one in named if one))
+
+    @property
+    def name(self) -> str:
+        """Return what people call it."""
+        target = self.push.targets[0] if self.push.targets else None
+        tags = ",".join(target.tags) if target else ""
+        more = f" and {len(self.push.targets) - 1} more" if len(self.push.targets) > 1 else ""
+        where = f"{target.repository}:{tags}" if target and tags else f"{target.repository}" if target else "nowhere"
+        return f"{self.push.source} to {where}{more}"
+
+
+def key_of(unit: WorkUnit) -> str:
+    """Return the hash of what is to be done, hints left out."""
+    told = forms.to_builtins(replace(unit, key="", large=(), after=(), mounts={}))
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:_KEY_LENGTH]
+
+
+def write_units(path: Path, made_of: str, units: Sequence[WorkUnit]) -> None:
+    """Write a file of units in one move; raises `ConfigError`."""
+    head = UnitsHead(VERSION, "units", made_of, len(units))
+    lines = [forms.encode(head), *(forms.encode(one) for one in units)]
+    write_result(path, "".join(f"{line.decode()}\n" for line in lines), "the units")
+
+
+def read_units(data: bytes, name: str) -> tuple[WorkUnit, ...]:
+    """Read a file of units; raises `ConfigError` with the line of what is wrong."""
+    lines = data.splitlines()
+    try:
+        head: UnitsHead = forms.decode(lines[0] if lines else b"", UnitsHead)
+        if head.kind != "units":
+            raise ValueError("it is no head")
+    except ValueError as problem:
+        raise ConfigError(
+            f"{name}: this is no file of units", hint="write one: oci-push plan PIPELINE --units FILE"
+        ) from problem
+    if head.version != VERSION:
+        raise ConfigError(f"{name}: version {head.version} is not known here", hint="use a newer oci-push")
+    units = tuple(_read(line, name, number) for number, line in enumerate(lines[1:], 2) if line.strip())
+    if len(units) != head.units:
+        raise ConfigError(f"{name}: holds {len(units)} units of {head.units}", hint="copy the whole file")
+    seen: dict[str, int] = {}
+    for number, unit in enumerate(units, 2):
+        if unit.key in seen:
+            raise _wrong(f"unit {unit.key} is the same as that of line {seen[unit.key]}", name, number)
+        seen[unit.key] = number
+    return units
+
+
+def hosts_of(units: Iterable[WorkUnit]) -> tuple[str, ...]:
+    """Return the registries that units go to."""
+    return tuple(dict.fromkeys(host for unit in units for host in unit.hosts))
+
+
+def _read(line: bytes, name: str, number: int) -> WorkUnit:
+    try:
+        unit: WorkUnit = forms.decode(line, WorkUnit)
+    except ValueError as problem:
+        raise _wrong(f"this is no unit ({str(problem)[:120]})", name, number) from problem
+    if not unit.push.targets:
+        raise _wrong("the unit goes nowhere", name, number)
+    if unit.key != key_of(unit):
+        raise _wrong("the unit was changed after it was written", name, number)
+    return unit
+
+
+def _wrong(message: str, name: str, line: int) -> ConfigError:
+    hint = "write the file again: oci-push plan PIPELINE --units FILE"
+    return ConfigError(problems=(Diagnostic(message, name, line, 1, hint=hint),))

@@ -1,0 +1,120 @@
+"""Doing units: what a worker is, wherever it runs. It has its own logins, and tells what it has learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from oci_push.engine.copying.referrers import Referred, ReferrerCopy
+from oci_push.engine.copying.tag_lists import TagLists
+from oci_push.engine.plan import SMALL_BYTES
+from oci_push.engine.push import PushOptions
+from oci_push.engine.pusher import Pusher
+from oci_push.engine.unit import UnitResult, perform
+from oci_push.errors import ConfigError, OciPushError
+from oci_push.events import Emit
+from oci_push.language.integrations import Config
+from oci_push.model.digest import Digest
+from oci_push.model.endpoint import RegistryEndpoint
+from oci_push.model.reference import Reference, Repository
+from oci_push.runtime.context import Context
+from oci_push.sources.table import GRAMMAR
+from oci_push.work.memory import Places, WorkMemory
+from oci_push.work.results import WorkResult
+from oci_push.work.units import WorkUnit
+
+Describe: TypeAlias = Callable[[str], RegistryEndpoint]
+"""Return how a registry that a unit names is reached from here; raises `ConfigError`."""
+
+
+def described_by(config: Config) -> Describe:
+    """Return what tells how the registries of an oci-push.yaml are reached that units name: ``push NAME@HOST``."""
+
+    def describe(name: str) -> RegistryEndpoint:
+        integration, _, host = name.partition(" ")[2].rpartition("@")
+        if not integration:
+            return RegistryEndpoint(host)
+        found = config.find(integration)
+        if found is None:
+            raise ConfigError(
+                f"registry {integration!r} is not described here", hint="describe it in the oci-push.yaml of the worker"
+            )
+        endpoint = found.endpoint()
+        return endpoint if not host or endpoint.host == host else _elsewhere(endpoint, host)
+
+    return describe
+
+
+def _elsewhere(endpoint: RegistryEndpoint, host: str) -> RegistryEndpoint:
+    """Return the same registry under another of its hosts, which only a cloud has: in another region."""
+    from msgspec.structs import replace
+
+    identity = endpoint.identity
+    region = getattr(identity, "region", None)
+    parts = host.split(".")
+    if identity is None or region is None or region not in endpoint.host.split("."):
+        raise ConfigError(f"registry {endpoint.name!r} is {endpoint.host} here, and {host} is meant")
+    other = next((one for one, known in zip(parts, endpoint.host.split("."), strict=False) if known == region), region)
+    return replace(endpoint, host=host, identity=replace(identity, region=other))
+
+
+class Worker:
+    """Do units by one pusher, which stays the caller's; for any number of threads.
+
+    `describe` tells how named registries are reached, `name` who this is.
+    """
+
+    def __init__(self, pusher: Pusher, describe: Describe, name: str = "") -> None:
+        self._places = Places()
+        self._pusher = pusher.knowing({}, WorkMemory(pusher.cache, self._places))
+        self._describe = describe
+        self._name = name
+
+    def do(self, unit: WorkUnit, context: Context, emit: Emit) -> WorkResult:
+        """Do a unit; what goes wrong is in the result."""
+        try:
+            registries = {name: self._describe(name) for name in unit.registries}
+        except ConfigError as problem:
+            return WorkResult(unit.key, unit.name, UnitResult(error=problem), returned=True, worker=self._name)
+        self._places.learn(unit.mounts)
+        pusher = self._pusher.knowing(registries)
+        done = perform(unit.push, pusher, context, emit)
+        referrers = self._referrers(unit, done, pusher, context, emit) if unit.referrers else None
+        learned = _learned(done)
+        self._places.learn(learned)
+        return WorkResult(unit.key, unit.name, done, referrers, learned=learned, worker=self._name)
+
+    def _referrers(
+        self, unit: WorkUnit, done: UnitResult, pusher: Pusher, context: Context, emit: Emit
+    ) -> Referred | None:
+        """Bring what refers to an image to where that is by now."""
+        spec = GRAMMAR.parse(unit.push.source)
+        there = [one.repository for one in done.results if one.error is None]
+        wanted = [one for one in unit.push.targets if one.repository in there]
+        if spec.kind != "registry" or unit.root is None or not wanted:
+            return None
+        origin = Reference.parse(spec.path)
+        lists = TagLists(pusher)
+        copy = ReferrerCopy(pusher, lists, unit.push.options or PushOptions())
+        try:
+            side = lists.source(origin.repository, unit.push.registry)
+            copy.copy(
+                context,
+                emit,
+                side,
+                [lists.target(one.repository, one.registry) for one in wanted],
+                done.manifests or (unit.root,),
+            )
+        except OciPushError as problem:
+            copy.fail(problem)
+        return copy.total()
+
+
+def _learned(done: UnitResult) -> Mapping[Digest, tuple[Repository, ...]]:
+    found: dict[Digest, tuple[Repository, ...]] = {}
+    for one in done.results:
+        if one.error is None:
+            for blob in one.blobs:
+                if blob.size > SMALL_BYTES:
+                    found[blob.digest] = (*found.get(blob.digest, ()), one.repository)
+    return found
