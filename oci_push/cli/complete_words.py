@@ -42,7 +42,7 @@ COMMANDS: dict[str, tuple[str, tuple[tuple[Values, bool], ...] | None, tuple[int
     'validate': ('Check pipeline files, with line and column.', (('file', True),), (117, 131, 46, 10, 11)),
     'eval': ('Evaluate a condition, and say why.', (('', False),), (117, 132, 133, 46)),
     'variables': ("List a pipeline's variables and where they are from.", (), (46, 10, 11, 117, 118)),
-    'schema': ('Print JSON Schemas of pipelines and configurations, for editors.', ((('pipeline', 'config', 'replication', 'mirror', 'report', 'plan', 'events', 'inspect', 'digest', 'exists', 'diff', 'check', 'attach', 'referrers', 'artifact-push', 'artifact-pull', 'tags', 'repos', 'copy', 'copy-plan', 'tag', 'delete', 'index', 'annotate', 'mutate', 'blob-get', 'blob-put', 'blob-head', 'blob-delete', 'manifest-get', 'manifest-put', 'manifest-head', 'mirror-report', 'mirror-plan', 'pull'), False),), ()),
+    'schema': ('Print JSON Schemas of pipelines and configurations, for editors.', ((('pipeline', 'config', 'replication', 'mirror', 'report', 'plan', 'events', 'inspect', 'digest', 'exists', 'diff', 'check', 'attach', 'referrers', 'artifact-push', 'artifact-pull', 'tags', 'repos', 'copy', 'copy-plan', 'tag', 'delete', 'index', 'annotate', 'mutate', 'blob-get', 'blob-put', 'blob-head', 'blob-delete', 'manifest-get', 'manifest-put', 'manifest-head', 'mirror-report', 'mirror-plan', 'pull', 'units-written', 'work', 'work-check'), False),), ()),
     'login': ('Log in to a registry and keep the login.', (('registry', False),), (134, 23, 135, 4, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21)),
     'logout': ('Remove a login.', (('registry', False),), (135, 10, 11)),
     'whoami': ('Show which user goes to which registry.', (('registry', True),), (135, 46, 10, 11)),

@@ -11,7 +11,9 @@ from msgspec import Struct
 
 from oci_push.cli.command import run_command
 from oci_push.cli.output import say_json
+from oci_push.cli.units import UnitsWritten
 from oci_push.cli.words import Argument
+from oci_push.cli.work_check import WorkCheck
 from oci_push.engine import raw
 from oci_push.engine.artifacts.fetch import Fetching
 from oci_push.engine.artifacts.push import ArtifactPush, Attaching
@@ -35,6 +37,7 @@ from oci_push.language.replication import replication_schema
 from oci_push.runner.copy_plan import CopyPlan, MirrorPlan
 from oci_push.runner.report import events_schema, plan_schema, report_schema
 from oci_push.runtime.context import Context
+from oci_push.work.results import WorkReport
 
 LOOKS: Mapping[str, type[Struct]] = {
     "inspect": Inspection,
@@ -65,6 +68,9 @@ LOOKS: Mapping[str, type[Struct]] = {
     "mirror-report": MirrorReport,
     "mirror-plan": MirrorPlan,
     "pull": Pull,
+    "units-written": UnitsWritten,
+    "work": WorkReport,
+    "work-check": WorkCheck,
 }
 """What commands print that look and change, by the command; the words of one in a group with a hyphen."""
 

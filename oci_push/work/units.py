@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
@@ -111,6 +112,7 @@ def write_units(path: Path, made_of: str, units: Sequence[WorkUnit]) -> None:
 def read_units(data: bytes, name: str) -> tuple[WorkUnit, ...]:
     """Read a file of units; raises `ConfigError` with the line of what is wrong."""
     lines = data.splitlines()
+    _check_version(lines[0] if lines else b"", name)
     try:
         head: UnitsHead = forms.decode(lines[0] if lines else b"", UnitsHead)
         if head.kind != "units":
@@ -119,8 +121,6 @@ def read_units(data: bytes, name: str) -> tuple[WorkUnit, ...]:
         raise ConfigError(
             f"{name}: this is no file of units", hint="write one: oci-push plan PIPELINE --units FILE"
         ) from problem
-    if head.version != VERSION:
-        raise ConfigError(f"{name}: version {head.version} is not known here", hint="use a newer oci-push")
     units = tuple(_read(line, name, number) for number, line in enumerate(lines[1:], 2) if line.strip())
     if len(units) != head.units:
         raise ConfigError(f"{name}: holds {len(units)} units of {head.units}", hint="copy the whole file")
@@ -130,6 +130,16 @@ def read_units(data: bytes, name: str) -> tuple[WorkUnit, ...]:
             raise _wrong(f"unit {unit.key} is the same as that of line {seen[unit.key]}", name, number)
         seen[unit.key] = number
     return units
+
+
+def _check_version(line: bytes, name: str) -> None:
+    try:
+        head = msgspec.json.decode(line)
+    except ValueError:
+        return  # told by who reads it as a whole
+    version = head.get("version") if isinstance(head, dict) and head.get("kind") == "units" else VERSION
+    if version != VERSION:
+        raise ConfigError(f"{name}: version {version} is not known here", hint="use a newer oci-push")
 
 
 def hosts_of(units: Iterable[WorkUnit]) -> tuple[str, ...]:
