@@ -28,7 +28,6 @@ from oci_push.model.reference import Destination, Repository
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.secret import Json
-from oci_push.work.here import Do
 from oci_push.work.serving import serve
 from oci_push.work.worker import Worker, described_by
 
@@ -43,6 +42,7 @@ class Setup(Struct, frozen=True):
     options: Mapping[str, Json]
     pipeline: str = ""
     hosts: tuple[str, ...] = ()
+    is_lenient: bool = False
 
 
 def setup_of(common: Common, pipeline: Path | None, hosts: Sequence[str]) -> bytes:
@@ -53,7 +53,7 @@ def setup_of(common: Common, pipeline: Path | None, hosts: Sequence[str]) -> byt
         for name, value in asdict(common).items()
         if value != usual[name] and name not in _OF_THE_DRIVER
     }
-    return forms.encode(Setup(given, str(pipeline or ""), tuple(hosts)))
+    return forms.encode(Setup(given, str(pipeline or ""), tuple(hosts), pipeline is not None))
 
 
 def worker_name() -> str:
@@ -73,22 +73,21 @@ def main() -> None:
     setup = msgspec.json.decode(line, type=Setup)
     context = Context(SystemClock(), what="worker")
     with ExitStack() as stack:
+        serve(orders, answers, lambda inner: make_worker(setup, inner, stack).do, context)
 
-        def make(inner: Context) -> Do:
-            env = this_environment().env
-            given: dict[str, Any] = {name: Path(str(v)) if name in _PATHS else v for name, v in setup.options.items()}
-            common = Common(**given)
-            config = read_config(Path(setup.pipeline) if setup.pipeline else None, common, env)
-            endpoints: dict[str, RegistryEndpoint] = {}
-            for host in setup.hosts:
-                place = Repository(host, "any")
-                endpoints.update(described_endpoints(f"docker://{place}", [Destination(place)], common, env))
-            pusher = common.pusher(
-                inner, ignore, endpoints=endpoints, hosts=setup.hosts or None, is_lenient=bool(setup.pipeline)
-            )
-            return Worker(stack.enter_context(pusher), described_by(config), worker_name()).do
 
-        serve(orders, answers, make, context)
+def make_worker(setup: Setup, context: Context, stack: ExitStack) -> Worker:
+    """Return a worker with the logins of this process; what it opens is closed with the stack. Raises `ConfigError`."""
+    env = this_environment().env
+    given: dict[str, Any] = {name: Path(str(v)) if name in _PATHS else v for name, v in setup.options.items()}
+    common = Common(**given)
+    config = read_config(Path(setup.pipeline) if setup.pipeline else None, common, env)
+    endpoints: dict[str, RegistryEndpoint] = {}
+    for host in setup.hosts:
+        place = Repository(host, "any")
+        endpoints.update(described_endpoints(f"docker://{place}", [Destination(place)], common, env))
+    pusher = common.pusher(context, ignore, endpoints=endpoints, hosts=setup.hosts or None, is_lenient=setup.is_lenient)
+    return Worker(stack.enter_context(pusher), described_by(config), worker_name())
 
 
 if __name__ == "__main__":
