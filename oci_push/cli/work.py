@@ -171,7 +171,6 @@ def _do(
             except ConfigError as problem:
                 broken.append(problem)
         learn_places(result.learned, pusher.cache.remember_blob)
-        context.costs.add(result.result.cost) if engine.slots and not isinstance(engine, HereEngine) else None
         done[result.key] = result
 
     dispatcher = Dispatcher(engine, limits, take)

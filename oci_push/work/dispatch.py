@@ -27,7 +27,7 @@ from oci_push.work.results import WorkResult
 from oci_push.work.units import WorkUnit
 
 Done: TypeAlias = Callable[[WorkResult], None]
-MAX_LOST = 3
+MAX_LOST = 5
 """How often a unit may be under way when a worker goes: one that kills its workers must not kill all of them."""
 _POLL_S = 0.05
 
@@ -194,7 +194,7 @@ class Dispatcher:
     def _back(self, job: _Job) -> None:
         with self._lock:
             self._leave(job)
-            self._ready.setdefault(job.unit.hosts, deque()).appendleft(job)
+            self._ready.setdefault(job.unit.hosts, deque()).append(job)  # behind those that have not been tried
 
     def _end(self, job: _Job, result: WorkResult) -> None:
         with self._lock:

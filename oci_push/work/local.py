@@ -120,11 +120,6 @@ class LocalEngine:
                 one.process.kill()
                 one.ended.wait(_GRACE_S)
 
-    def pids(self) -> tuple[int, ...]:
-        """Return the numbers of the processes that are there."""
-        with self._lock:
-            return tuple(one.process.pid for one in self._workers if not one.is_gone)
-
     def _start(self) -> _Process:
         import subprocess  # few runs have workers
 
@@ -167,7 +162,7 @@ class LocalEngine:
         with self._lock:
             worker.is_gone = True
             left = list(worker.units)
-            if left and not worker.has_worked:
+            if left and code > 0 and not worker.has_worked:  # one that was killed says nothing of the next
                 self._failed_starts += 1
             self._workers.remove(worker)
         worker.heard.wait(_GRACE_S)
