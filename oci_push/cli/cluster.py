@@ -21,7 +21,8 @@ from oci_push.cli.worker import setup_of
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.forms import VERSION, ErrorForm, Version
 from oci_push.runtime.context import Context
-from oci_push.work.dask_engine import DaskEngine, connect, read_address
+from oci_push.work.dask_address import connect, read_address
+from oci_push.work.dask_engine import DaskEngine
 from oci_push.work.results import worst
 from oci_push.work.units import WorkUnit
 

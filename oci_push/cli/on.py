@@ -51,7 +51,7 @@ class OnOptions(Struct, frozen=True):
     def check(self) -> None:
         """Refuse what no engine is; raises `ConfigError`."""
         if self.is_cluster:
-            from oci_push.work.dask_engine import read_address
+            from oci_push.work.dask_address import read_address
 
             read_address(self.on)
         else:

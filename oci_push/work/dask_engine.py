@@ -13,13 +13,12 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push import forms
-from oci_push.errors import Cancelled, ConfigError, CredentialsError, NetworkError, OciPushError
+from oci_push.errors import Cancelled, ConfigError, CredentialsError, DeniedError, NetworkError, OciPushError
 from oci_push.events import LogMessage
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.tasks import go
@@ -33,8 +32,6 @@ from oci_push.work.units import WorkUnit
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-DEFAULT_PORT = 8786
-SCHEMES = ("dask", "dask+tls")
 _CONNECT_S = 10.0
 _CHECK_S = 60.0
 _ANSWER_S = 10.0
@@ -43,71 +40,13 @@ _WORKERS_S = 30.0
 """How long is waited for a cluster's first worker."""
 _ALONE_S = 120.0
 """How long a cluster may be without any worker before its units are given up."""
+_GRACE_S = 30.0
+"""How long a worker that was told to stop a unit may take to close its upload, and to put tags back."""
+_MOST_TRIED = 5
+"""How many workers one unit is tried on that may not, or cannot begin it."""
 _LOOK_S = 1.0
 _RETRIES = 2
 """How often the scheduler tries again what our own code did not catch, such as a worker without oci-push."""
-_STEPS = ("distributed", "distributed.client", "distributed.core", "distributed.comm", "distributed.batched")
-
-
-class DaskAddress(Struct, frozen=True):
-    """Where a scheduler is. `files` are of TLS: ``ca``, ``cert``, ``key``; those not named are as Dask is set up."""
-
-    scheduler: str
-    files: Mapping[str, str]
-
-    @property
-    def is_tls(self) -> bool:
-        """Return whether it is spoken to by TLS."""
-        return self.scheduler.startswith("tls:")
-
-
-def read_address(text: str) -> DaskAddress:
-    """Read ``dask://HOST:PORT`` or ``dask+tls://HOST:PORT?ca=PEM&cert=PEM&key=PEM``; raises `ConfigError`."""
-    parts = urlsplit(text)
-    usual = f"write dask://HOST:PORT, or dask+tls://HOST:PORT?ca=PEM&cert=PEM&key=PEM; the usual port is {DEFAULT_PORT}"
-    try:
-        host, port = parts.hostname, parts.port or DEFAULT_PORT
-    except ValueError:
-        host, port = None, 0
-    if parts.scheme not in SCHEMES or not host or parts.username is not None or parts.path.strip("/"):
-        raise ConfigError(f"--on {parts.scheme}: this is no address of a scheduler", hint=usual)
-    files = dict(parse_qsl(parts.query))
-    is_tls = parts.scheme == "dask+tls"
-    wrong = [name for name in files if name not in ("ca", "cert", "key")]
-    if wrong or (files and not is_tls):
-        raise ConfigError(f"--on {parts.scheme}: {(wrong or list(files))[0]} has no meaning there", hint=usual)
-    for name, path in files.items():
-        if not Path(path).is_file():
-            raise ConfigError(f"--on {parts.scheme}: there is no file {path}, named by {name}")
-    shown = f"[{host}]" if ":" in host else host
-    return DaskAddress(f"{'tls' if is_tls else 'tcp'}://{shown}:{port}", files)
-
-
-def connect(address: DaskAddress) -> Client:
-    """Return a connection to a scheduler; raises `ConfigError` and `NetworkError`."""
-    try:
-        import dask
-    except ImportError as problem:
-        raise ConfigError("--on dask: Dask is not installed", hint="pip install 'oci-push[dask]'") from problem
-    # What its loggers print would stand in the middle of what this program does; failures come to us as exceptions.
-    dask.config.set({"logging": {**dask.config.get("logging", {}), **dict.fromkeys(_STEPS, "critical")}})
-    from distributed import Client, Security
-
-    names = {"ca": "tls_ca_file", "cert": "tls_client_cert", "key": "tls_client_key"}
-    settings = {names[name]: path for name, path in address.files.items()}
-    try:
-        security = Security(require_encryption=True, **settings) if address.is_tls else None
-        return Client(address.scheduler, security=security, timeout=_CONNECT_S, set_as_default=False, name="oci-push")
-    except (TypeError, ValueError, RuntimeError) as problem:
-        raise ConfigError(
-            f"{address.scheduler}: no connection can be set up ({str(problem)[:200]})",
-            hint="name the files of TLS: dask+tls://HOST:PORT?ca=PEM&cert=PEM&key=PEM; or set them up in Dask",
-        ) from problem
-    except (OSError, TimeoutError) as problem:
-        raise NetworkError(
-            f"{address.scheduler}: no scheduler of Dask answers there ({str(problem)[:200]})",
-            hint="start one: dask scheduler; one with TLS is dask+tls://, and the other way round dask://",
-        ) from problem
 
 
 class DaskEngine:
@@ -132,7 +71,6 @@ class DaskEngine:
         self._refused: dict[str, set[str]] = {}
         self._workers: dict[str, int] = {}
         self._number = 0
-        self._is_stopping = False
         self._alone_since: float | None = None
         self._looked = self._clock.monotonic()
         client.subscribe_topic(TOPIC, self._hear)
@@ -167,8 +105,9 @@ class DaskEngine:
     def cancel(self, key: str = "") -> None:
         """Ask a unit, or all, to stop; one that has not begun never does."""
         with self._lock:
-            self._is_stopping = self._is_stopping or not key
             asked = [one for one in self._open.values() if not key or one.unit.key == key]
+            for one in asked:
+                one.give_up_at = self._clock.monotonic() + _GRACE_S
         if asked:
             go(partial(self._stop, asked, "" if not key else asked[0].task, key))
 
@@ -198,9 +137,10 @@ class DaskEngine:
     def _send(self, key: str) -> None:
         with self._lock:
             one = self._open[key]
-            refused = {address for host in one.unit.hosts for address in self._refused.get(host, ())} | one.tried
+            refused = self._avoided(one)
             others = [address for address in self._workers if address not in refused]
-            where: dict[str, Any] = {"workers": others} if refused and others else {}
+            # Where all of the others go, it is for whoever is left.
+            where: dict[str, Any] = {"workers": others, "allow_other_workers": True} if refused and others else {}
         order = DaskOrder(self._run, self._calls.release, from_anywhere(one.unit), self._limits)
         try:
             future = self._client.submit(
@@ -210,6 +150,10 @@ class DaskEngine:
             future.add_done_callback(partial(self._ended, key))
         except Exception as problem:  # noqa: BLE001  # Dask raises what it likes when its scheduler is gone
             self._lose(key, f"the scheduler does not take it ({type(problem).__name__})")
+
+    def _avoided(self, one: _Open) -> set[str]:
+        """Return workers that a unit is not for: they lack a login, or have given it back."""
+        return one.tried.union(*(self._refused.get(host, ()) for host in one.unit.hosts))
 
     def _hear(self, event: tuple[float, Mapping[str, Any]]) -> None:
         """Take in what a worker tells; called by Dask's own thread, and for all runs of the cluster."""
@@ -254,12 +198,13 @@ class DaskEngine:
         with self._lock:
             one.tried.add(worker)
             one.worker = ""
-            others = set(self._workers) - one.tried
-            is_refused = isinstance(result.error, CredentialsError)
-            if is_refused:
+            may_not = isinstance(result.error, CredentialsError | DeniedError)
+            if may_not and getattr(result.error, "status", 401) == 401:
                 for host in one.unit.hosts:
                     self._refused.setdefault(host, set()).add(worker)
-            if (is_refused or result.returned) and others and not self._is_stopping:
+            others = set(self._workers) - self._avoided(one)
+            is_asked = one.give_up_at is not None or len(one.tried) >= _MOST_TRIED
+            if (may_not or result.returned) and others and not is_asked:
                 self._number += 1
                 one.task = f"oci_push-{key}-{self._run}-{self._number}"
                 one.future = None
@@ -282,12 +227,16 @@ class DaskEngine:
         """Tell all workers; what none of them has is taken back from the scheduler."""
         with contextlib.suppress(Exception):  # what is lost with the scheduler is told by its futures
             self._everywhere(self._calls.stop, self._run, task, key)
-        for one in asked:
+        self._give_up([one for one in asked if not one.worker])  # the others tell when they have put things in order
+
+    def _give_up(self, units: Sequence[_Open]) -> None:
+        """Take units back from the scheduler, and report that they were stopped."""
+        for one in units:
             with self._lock:
-                if one.worker or self._open.get(one.unit.key) is not one:
-                    continue  # its worker tells when it has put things in order
+                if self._open.get(one.unit.key) is not one:
+                    continue
                 del self._open[one.unit.key]
-            if one.future is not None:
+            with contextlib.suppress(Exception):  # a scheduler that is gone keeps nothing of ours
                 one.future.cancel()
             self._reports.put(_stopped(one.unit))
 
@@ -307,7 +256,7 @@ class DaskEngine:
         try:
             info = self._client.scheduler_info(n_workers=-1)["workers"]
         except Exception:  # noqa: BLE001  # a scheduler that is gone ends the futures, which tell of it
-            return
+            info = {}
         now = self._clock.monotonic()
         with self._lock:
             self._workers = {address: int(one["nthreads"]) for address, one in info.items()}
@@ -316,6 +265,8 @@ class DaskEngine:
             self._alone_since = None if self._workers else self._alone_since or now
             is_over = self._alone_since is not None and now - self._alone_since > _ALONE_S
             left = list(self._open) if is_over else []
+            late = [one for one in self._open.values() if one.give_up_at is not None and now > one.give_up_at]
+        self._give_up(late)
         for key in left:
             self._lose(key, f"the cluster has had no worker for {_ALONE_S:.0f} s")
 
@@ -355,6 +306,7 @@ class _Open:
         self.future: Any = None
         self.worker = ""
         self.tried: set[str] = set()
+        self.give_up_at: float | None = None
 
 
 def _why(future: Future) -> str:
