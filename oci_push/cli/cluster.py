@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -50,8 +48,9 @@ def cluster(
     context: Context,
     common: Common,
     limits: Mapping[str, int],
-    pipeline: Path | None = None,
     hosts: Sequence[str] = (),
+    *,
+    is_run: bool = False,
 ) -> Iterator[DaskEngine]:
     """Give the workers of a cluster, set up with these options; raises `ConfigError` and `NetworkError`."""
     if common.header:
@@ -61,8 +60,9 @@ def cluster(
         )
     client = connect(read_address(on))
     try:
+        count = max(1, len(client.scheduler_info()["workers"]))
         # Where oci-push.yaml and temporary files are is each worker's own.
-        told = setup_of(replace(common, config=None, tmpdir=None), Path(os.devnull) if pipeline else None, hosts)
+        told = setup_of(replace(common, config=None, tmpdir=None), None, hosts, count, describes=not is_run)
         engine = DaskEngine(client, context.clock, CALLS, uuid.uuid4().hex[:12], told, limits)
     except BaseException:
         client.close(timeout=1)

@@ -85,14 +85,20 @@ class OnOptions(Struct, frozen=True):
         *,
         pipeline: Path | None = None,
         hosts: Sequence[str] = (),
+        is_run: bool = False,
         jobs: int = UNITS_AT_ONCE,
     ) -> Iterator[Engine]:
         """Give the engine that is meant, set up with these options; it is closed at the end of the block."""
         refuse_login(common)
+        if common.create_repository and not is_run:
+            raise ConfigError(
+                "--create-repository has no effect with --on",
+                hint="write create_repository: true for the registry in oci-push.yaml",
+            )
         if self.is_cluster:
             from oci_push.cli.cluster import cluster
 
-            with cluster(self.on, context, common, read_limits(self.host_limit), pipeline, hosts) as far:
+            with cluster(self.on, context, common, read_limits(self.host_limit), hosts, is_run=is_run) as far:
                 yield far
             return
         from oci_push.api import this_environment
@@ -101,7 +107,9 @@ class OnOptions(Struct, frozen=True):
 
         command = [sys.executable, "-P", "-m", "oci_push.cli.worker"]
         env = worker_environment(this_environment().env, sys.path)
-        engine = LocalEngine(command, env, setup_of(common, pipeline, hosts), self.count(), jobs)
+        engine = LocalEngine(
+            command, env, setup_of(common, pipeline, hosts, self.count(), describes=not is_run), self.count(), jobs
+        )
         try:
             yield engine
         finally:
@@ -116,8 +124,9 @@ class OnOptions(Struct, frozen=True):
         config: Config | None = None,
         pipeline: Path | None = None,
         hosts: Sequence[str] = (),
+        is_run: bool = False,
     ) -> Iterator[Act]:
-        """Give what pushes a unit: here, or wherever it is wanted."""
+        """Give what pushes a unit: here, or wherever it is wanted. In a run units name their registries."""
         if not self.on:
             from oci_push.engine.unit import perform
 
@@ -127,7 +136,7 @@ class OnOptions(Struct, frozen=True):
         from oci_push.work.remote import Remote
         from oci_push.work.worker import described_by
 
-        with self.engine(context, common, pipeline=pipeline, hosts=hosts) as engine:
+        with self.engine(context, common, pipeline=pipeline, hosts=hosts, is_run=is_run) as engine:
             remote = Remote(engine, context, read_limits(self.host_limit), described_by(config or Config()))
             try:
                 yield remote.perform

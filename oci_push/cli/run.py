@@ -88,6 +88,7 @@ def run(
                 config=inputs.resolve_context.config,
                 pipeline=None if str(pipeline) == "-" else pipeline,
                 hosts=hosts,
+                is_run=True,
             ) as act,
         ):
             done = Runner(pusher, inputs.resolve_context, settings, follower.emit, act).run(inputs.pipeline, context)

@@ -35,7 +35,7 @@ from oci_push.work.engine import Engine
 from oci_push.work.here import HereEngine
 from oci_push.work.results import ResultsFile, WorkReport, WorkResult, WorkRow, read_results, worst
 from oci_push.work.shards import read_shard, share
-from oci_push.work.units import WorkUnit, hosts_of, read_units
+from oci_push.work.units import WorkUnit, hosts_asked, read_units
 from oci_push.work.worker import Worker, described_by
 
 
@@ -86,7 +86,7 @@ def work(
         if check and where.is_cluster:
             from oci_push.cli.cluster import check_cluster, cluster
 
-            with cluster(on, context, common, limits, hosts=hosts_of(units)) as engine:
+            with cluster(on, context, common, limits, hosts_asked(units)) as engine:
                 return check_cluster(engine, units, as_json)
         if check:
             from oci_push.cli.work_check import check_logins
@@ -102,7 +102,7 @@ def work(
         with (
             reporter.following(context.clock, env, is_quiet=access.quiet or as_json, title="Work") as follower,
             _worker(context, common, left, follower.emit) as (worker, pusher),
-            _engine(where, context, common, worker, hosts_of(left), jobs) as engine,
+            _engine(where, context, common, worker, hosts_asked(left), jobs) as engine,
         ):
             _do(context, engine, limits, left, results, done, pusher, follower.emit)
         seconds = context.clock.monotonic() - began
@@ -128,7 +128,7 @@ def work(
 def _worker(context: Context, common: Common, units: Sequence[WorkUnit], emit: Emit) -> Iterator[tuple[Worker, Pusher]]:
     """Give a worker in this process, and its pusher."""
     env = this_environment().env
-    hosts = hosts_of(units)
+    hosts = hosts_asked(units)
     endpoints: dict[str, RegistryEndpoint] = {}
     config = read_config(None, common, env)
     for host in hosts if config.integrations else ():

@@ -16,15 +16,17 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from oci_push import forms
 from oci_push.api import this_environment
 from oci_push.cli.inputs import described_endpoints, read_config
 from oci_push.cli.options import Common
+from oci_push.cli.traffic_options import bytes_per_s
 from oci_push.events import ignore
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import Destination, Repository
+from oci_push.model.traffic_words import LEAST_RATE
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.secret import Json
@@ -37,23 +39,33 @@ _OF_THE_DRIVER = ("username", "password_stdin", "report", "export", "export_form
 
 
 class Setup(Struct, frozen=True):
-    """How a worker is set up: the options that are not as usual, and where oci-push.yaml is looked for."""
+    """How a worker is set up: the options that are not as usual, and where oci-push.yaml is looked for.
+
+    `hosts` are the registries that are asked; with `describes` they are reached as oci-push.yaml says.
+    """
 
     options: Mapping[str, Json]
     pipeline: str = ""
     hosts: tuple[str, ...] = ()
-    is_lenient: bool = False
+    describes: bool = True
 
 
-def setup_of(common: Common, pipeline: Path | None, hosts: Sequence[str]) -> bytes:
-    """Return the first line that a worker is told."""
+def setup_of(
+    common: Common, pipeline: Path | None, hosts: Sequence[str], count: int, *, describes: bool = True
+) -> bytes:
+    """Return the first line that each of `count` workers is told; rates of the whole run are divided among them."""
+    if common.limit_rate:
+        common = replace(common, limit_rate=f"{max(1, int(bytes_per_s(common.limit_rate) / count))}")
+    if common.requests_per_second:
+        rate = max(LEAST_RATE, float(common.requests_per_second) / count)
+        common = replace(common, requests_per_second=f"{rate:.6f}")
     usual = asdict(Common())
     given = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in asdict(common).items()
         if value != usual[name] and name not in _OF_THE_DRIVER
     }
-    return forms.encode(Setup(given, str(pipeline or ""), tuple(hosts), pipeline is not None))
+    return forms.encode(Setup(given, str(pipeline or ""), tuple(hosts), describes))
 
 
 def worker_name() -> str:
@@ -83,10 +95,12 @@ def make_worker(setup: Setup, context: Context, stack: ExitStack) -> Worker:
     common = Common(**given)
     config = read_config(Path(setup.pipeline) if setup.pipeline else None, common, env)
     endpoints: dict[str, RegistryEndpoint] = {}
-    for host in setup.hosts:
+    for host in setup.hosts if setup.describes else ():
         place = Repository(host, "any")
         endpoints.update(described_endpoints(f"docker://{place}", [Destination(place)], common, env))
-    pusher = common.pusher(context, ignore, endpoints=endpoints, hosts=setup.hosts or None, is_lenient=setup.is_lenient)
+    pusher = common.pusher(
+        context, ignore, endpoints=endpoints, hosts=setup.hosts or None, is_lenient=not setup.describes
+    )
     return Worker(stack.enter_context(pusher), described_by(config), worker_name())
 
 

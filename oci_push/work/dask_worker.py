@@ -6,6 +6,7 @@ it; nothing that is told, sent or kept holds a login, as this worker has its own
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, contextmanager
@@ -189,6 +190,12 @@ class Keeper:
 def keeper_of(worker: Worker) -> Keeper:
     """Return what this process keeps; it lives, and ends, with Dask's worker."""
     kept: Any = worker.plugins
+    if _KEEPER not in kept:
+        # Dask's profiler looks at the frames of all threads, where Python 3.11 locks up for good if garbage is collected
+        # just then: https://github.com/python/cpython/issues/106883, seen in one of 400 pushes. 3.12 does not.
+        profiler = worker.periodic_callbacks.get("profile")
+        if profiler is not None and sys.version_info < (3, 12):
+            worker.loop.add_callback(profiler.stop)
     found: Keeper = kept.setdefault(_KEEPER, Keeper())
     return found
 

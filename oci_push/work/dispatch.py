@@ -29,6 +29,8 @@ from oci_push.work.units import WorkUnit
 Done: TypeAlias = Callable[[WorkResult], None]
 MAX_LOST = 5
 """How often a unit may be under way when a worker goes: one that kills its workers must not kill all of them."""
+MAX_UNBEGUN = 30
+"""How often a worker may go before it has begun a unit, which is no fault of the unit's."""
 _POLL_S = 0.05
 
 
@@ -38,6 +40,7 @@ class _Job(Struct, eq=False):
     done: list[Done]
     waits: int = 0
     lost: int = 0
+    unbegun: int = 0
     returned: int = 0
     held: list[_Job] = field(default_factory=list)
 
@@ -168,8 +171,9 @@ class Dispatcher:
             self._again(job, report)
 
     def _again(self, job: _Job, report: Lost) -> None:
-        job.lost += 1
-        is_over = report.is_final or job.lost >= MAX_LOST
+        job.lost += report.has_begun
+        job.unbegun += not report.has_begun
+        is_over = report.is_final or job.lost >= MAX_LOST or job.unbegun >= MAX_UNBEGUN
         if self._reason is not None:
             self._finish(job, _stopped(job.unit, self._reason))
         elif is_over:

@@ -26,12 +26,13 @@ class Told(Struct, frozen=True):
 class Lost(Struct, frozen=True):
     """Whoever did a unit is gone, and nobody knows how far it came; `why` is for people. Doing it again is harmless.
 
-    `is_final`: there is nobody left who could.
+    `is_final`: there is nobody left who could. `has_begun`: the unit itself may have been the reason.
     """
 
     key: str
     why: str
     is_final: bool = False
+    has_begun: bool = True
 
 
 Report: TypeAlias = Told | WorkResult | Lost

@@ -35,7 +35,7 @@ _LAST_WORDS = 20
 class _Process:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
-        self.units: dict[str, None] = {}
+        self.units: dict[str, bool] = {}
         self.is_gone = False
         self.has_worked = False
         self.words: deque[str] = deque(maxlen=_LAST_WORDS)
@@ -95,7 +95,7 @@ class LocalEngine:
                     why = f"no worker can be started ({problem.strerror})"
                     self._reports.put(Lost(unit.key, why, is_final=True))
                     return
-            worker.units[unit.key] = None
+            worker.units[unit.key] = False
         worker.send(forms.encode(Order(unit)) + b"\n")
 
     def wait(self, timeout_s: float) -> Sequence[Report]:
@@ -151,7 +151,9 @@ class LocalEngine:
                         self._failed_starts = 0
                         worker.units.pop(answer.key, None)
                     self._reports.put(answer.result)
-                elif answer.events:
+                    continue
+                worker.units[answer.key] = True
+                if answer.events:
                     self._reports.put(Told(answer.key, answer.events))
         except (ValueError, OSError):
             worker.process.kill()  # half a line, from one that was killed, or what is none of ours
@@ -161,7 +163,7 @@ class LocalEngine:
         worker.hang_up()
         with self._lock:
             worker.is_gone = True
-            left = list(worker.units)
+            left = dict(worker.units)
             if left and code > 0 and not worker.has_worked:  # one that was killed says nothing of the next
                 self._failed_starts += 1
             self._workers.remove(worker)
@@ -169,8 +171,8 @@ class LocalEngine:
         worker.ended.set()
         why = f"its worker was killed by signal {-code}" if code < 0 else f"its worker ended with code {code}"
         said = "" if code < 0 else " ".join(list(worker.words)[-2:])
-        for key in left:
-            self._reports.put(Lost(key, f"{why}: {said}" if said else why))
+        for key, has_begun in left.items():
+            self._reports.put(Lost(key, f"{why}: {said}" if said else why, has_begun=has_begun))
 
 
 def _keep_words(worker: _Process, pipe: IO[bytes] | None) -> None:

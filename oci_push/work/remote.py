@@ -78,6 +78,8 @@ class Remote:
         is_asked = False
         while not ended.is_set():
             context.clock.wait(ended, _POLL_S)
+            if self._closed.is_set() and not ended.is_set():
+                return UnitResult(error=OciPushError(f"{push.source}: whoever was to push it has ended"))
             context.expire()
             if context.reason is not None and not is_asked:
                 is_asked = True

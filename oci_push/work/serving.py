@@ -6,7 +6,7 @@ Each is one line of JSON. The end of the input is the end of the work: whoever s
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
 from msgspec import Struct
@@ -34,14 +34,14 @@ class Order(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """What a worker tells: a batch of events of one unit, or a unit's end."""
+    """What a worker tells: that a unit has begun, a batch of its events, or its end."""
 
     key: str
     events: tuple[Event, ...] = ()
     result: WorkResult | None = None
 
 
-def serve(orders: BinaryIO, answers: BinaryIO, make: Callable[[Context], Do], context: Context) -> None:
+def serve(orders: Iterable[bytes], answers: BinaryIO, make: Callable[[Context], Do], context: Context) -> None:
     """Do what is ordered until the input ends and all of it has come to an end.
 
     An error of `make`, which returns what does units, is the result of every unit.
@@ -60,8 +60,12 @@ def serve(orders: BinaryIO, answers: BinaryIO, make: Callable[[Context], Do], co
     ticker = Ticker(context.clock, tick, _FLUSH_S)
     ticker.start()
     for line in orders:
-        order: Order = forms.decode(line, Order)
+        try:
+            order: Order = forms.decode(line, Order)
+        except ValueError:
+            break  # whoever wrote it was killed within the line
         if order.unit is not None:
+            lines.begin(order.unit.key)
             threads.start(order.unit)
         elif order.cancel:
             threads.cancel("" if order.cancel == "*" else order.cancel)
@@ -88,6 +92,11 @@ class _Lines:
         self._lock = threading.Lock()
         self._events: dict[str, list[Event]] = {}
         self._is_broken = False
+
+    def begin(self, key: str) -> None:
+        """Tell that a unit is under way from now on."""
+        with self._lock:
+            self._write(Answer(key))
 
     def put(self, report: Report) -> None:
         if isinstance(report, Told):

@@ -22,8 +22,9 @@ from oci_push.engine.unit import PushUnit
 from oci_push.errors import ConfigError, Diagnostic
 from oci_push.forms import VERSION, Version
 from oci_push.model.digest import Digest
-from oci_push.model.reference import Repository
+from oci_push.model.reference import Reference, Repository
 from oci_push.runtime.files import write_result
+from oci_push.sources.table import GRAMMAR
 
 _KEY_LENGTH = 16
 _MOST_BYTES = 1024 * 1024 * 1024
@@ -130,6 +131,16 @@ def read_units(data: bytes, name: str) -> tuple[WorkUnit, ...]:
             raise _wrong(f"unit {unit.key} is the same as that of line {seen[unit.key]}", name, number)
         seen[unit.key] = number
     return units
+
+
+def hosts_asked(units: Iterable[WorkUnit]) -> tuple[str, ...]:
+    """Return the registries that units go to, and those that they come from."""
+    found: dict[str, None] = {}
+    for unit in units:
+        spec = GRAMMAR.parse(unit.push.source)
+        source = (Reference.parse(spec.path).repository.host,) if spec.kind == "registry" else ()
+        found.update(dict.fromkeys((*unit.hosts, *source)))
+    return tuple(found)
 
 
 def _check_version(line: bytes, name: str) -> None:

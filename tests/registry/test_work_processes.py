@@ -10,12 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from equipment.faults import Answer, Fault, FaultScript, Slow
+from equipment.faults import Answer, Fault, FaultScript, Slow, Stall
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import LayoutWriter, layer
 from program import program, until
 
+from oci_push.cli.options import Common
+from oci_push.cli.worker import setup_of
 from oci_push.secret import Secret
 
 ROOT = Path(__file__).parents[2]
@@ -184,6 +186,43 @@ def test_no_secret_is_in_units_results_or_what_is_said(tmp_path: Path) -> None:
     assert '"registry":"push inner@' in texts[0]
 
 
+def test_logins_of_both_ends_of_a_copy_are_those_of_the_worker(tmp_path: Path) -> None:
+    images(tmp_path, 1)
+    with Sandbox(options=GUARDED) as source, Sandbox(options=GUARDED) as target:
+        described = "".join(
+            f"- {{name: n{place}, domain: '{one.address}', username: robot, password: {PLANTED}}}\n"
+            for place, one in enumerate((source, target))
+        )
+        (tmp_path / "oci-push.yaml").write_text(f"registries:\n{described}")
+        named = ("--config", "oci-push.yaml")
+        program("push", "oci:i0", f"{source.address}/app:1", *named, cwd=tmp_path)
+        copy = ("copy", f"{source.address}/app:1", f"{target.address}/app")
+        program(*copy, "--units", "u.jsonl", *named, cwd=tmp_path)
+        check = program("work", "u.jsonl", "--check", *named, cwd=tmp_path).stdout
+        assert [line.split()[1:3] for line in check.splitlines()[1:]] == [["push", "robot"], ["pull", "robot"]]
+        program("work", "u.jsonl", "--on", "local:1", *named, cwd=tmp_path)
+        done = program(
+            "copy", f"{source.address}/app:1", f"{target.address}/b:v1", "--on", "local:1", *named, cwd=tmp_path
+        )
+    assert PLANTED not in (tmp_path / "u.jsonl").read_text() + done.stderr
+
+
+def test_what_is_typed_is_in_no_process_list(tmp_path: Path) -> None:
+    images(tmp_path, 1)
+    slow = [Fault(one, "/blobs/uploads/", action=Slow(32768, 0.05), times=9) for one in ("PUT", "PATCH")]
+    with Sandbox(faults=FaultScript(slow)) as sandbox:
+        pipeline(tmp_path, 1, sandbox.address)
+        (tmp_path / "headers").write_text(f"X-Key@{sandbox.address}: {PLANTED}\n")
+        with start("run", "p.yml", "--on", "local:1", "--header", "@headers", cwd=tmp_path) as driver:
+            until(lambda: any(one.fault for one in requests(sandbox)))
+            [worker] = workers_of(driver.pid)
+            shown = Path(f"/proc/{worker}/cmdline").read_text() + Path(f"/proc/{worker}/environ").read_text()
+            out, said = driver.communicate(timeout=100)
+        assert any(one.headers.get("x-key") for one in requests(sandbox))
+    assert driver.returncode == 0, said
+    assert PLANTED not in shown + out + said
+
+
 def test_a_worker_without_the_login_leaves_the_work_to_one_that_has_it(tmp_path: Path) -> None:
     images(tmp_path, 2)
     with Sandbox(options=GUARDED) as sandbox:
@@ -204,9 +243,9 @@ def test_a_worker_without_the_login_leaves_the_work_to_one_that_has_it(tmp_path:
 
 
 def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
-    images(tmp_path, 12)
+    images(tmp_path, 24)
     with Sandbox() as sandbox:
-        pipeline(tmp_path, 12, sandbox.address)
+        pipeline(tmp_path, 24, sandbox.address)
         program("plan", "p.yml", "--units", "u.jsonl", cwd=tmp_path)
         with start("work", "u.jsonl", "--results", "r.jsonl", "--on", "local:2", "-j", "1", cwd=tmp_path) as driver:
             for killed in (2, 5, 8):
@@ -215,12 +254,12 @@ def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
                     os.kill(one, signal.SIGKILL)
             out, said = driver.communicate(timeout=100)
         assert driver.returncode == 0, said
-        assert len(out.splitlines()) == 12
+        assert len(out.splitlines()) == 24
         assert "its worker was killed by signal 9; it is done again" in said
         # A worker has one unit under way, so each that was killed repeats one at most.
-        assert 12 <= tags(sandbox) <= 15
+        assert 24 <= tags(sandbox) <= 27
     keys = [json.loads(line)["key"] for line in (tmp_path / "r.jsonl").read_text().splitlines()]
-    assert len(keys) == len(set(keys)) == 12
+    assert len(keys) == len(set(keys)) == 24
 
 
 def test_a_driver_that_is_killed_is_gone_on_with(tmp_path: Path) -> None:
@@ -234,7 +273,7 @@ def test_a_driver_that_is_killed_is_gone_on_with(tmp_path: Path) -> None:
             workers = workers_of(driver.pid)
             driver.kill()
         until(lambda: not any(Path(f"/proc/{one}/cmdline").exists() and is_alive(one) for one in workers))
-        known = len((tmp_path / "r.jsonl").read_text().splitlines())
+        known = (tmp_path / "r.jsonl").read_text().count("\n")
         again = program(*work, cwd=tmp_path)
         assert f"{known} there and not asked for" in again.stderr or known == 0
         assert sandbox.store.uploads() == ()
@@ -282,6 +321,22 @@ def test_a_registry_that_is_gone_costs_its_own_units_alone(tmp_path: Path) -> No
         assert "12 tags: 6 copied, 6 failed" in done.stderr
 
 
+def test_a_registry_that_hangs_does_not_hold_the_other(tmp_path: Path) -> None:
+    images(tmp_path, 6)
+    hangs = Fault("", "/blobs/uploads/", action=Stall(300), times=0)
+    with Sandbox() as sandbox, Sandbox(faults=FaultScript([hangs])) as hanging:
+        pipeline(tmp_path, 6, hanging.address, sandbox.address)
+        program("plan", "p.yml", "--units", "u.jsonl", cwd=tmp_path)
+        with start("work", "u.jsonl", "-j", "2", "--on", "local:2", "--no-memory", cwd=tmp_path) as driver:
+            until(lambda: tags(sandbox) == 6 or driver.poll() is not None)
+            assert driver.poll() is None
+            assert tags(hanging) == 0
+            driver.send_signal(signal.SIGTERM)
+            _, said = driver.communicate(timeout=100)
+        assert driver.returncode == 143, said
+        assert "12 tags: 6 copied, 6 not reached" in said
+
+
 def test_copies_and_what_refers_to_them_by_units(tmp_path: Path) -> None:
     images(tmp_path, 1)
     with Sandbox() as source, Sandbox() as target:
@@ -297,6 +352,75 @@ def test_copies_and_what_refers_to_them_by_units(tmp_path: Path) -> None:
         assert json.loads(done.stdout)["counts"]["done"] == 1
         tree = program("referrers", f"{target.address}/copy:2", cwd=tmp_path).stdout
         assert "application/vnd.example.notes" in tree
+
+
+def mirrored(folder: Path, source: Sandbox, target: Sandbox, more: str = "") -> None:
+    images(folder, 2)
+    for number in range(2):
+        program("push", f"oci:i{number}", f"{source.address}/team/app{number}:1", cwd=folder)
+    (folder / "m.yml").write_text(
+        f"images:\n- {{from: '{source.address}/team/*', to: '{target.address}/{{path}}'{more}}}\n"
+    )
+
+
+@pytest.mark.parametrize("where", ["units", "processes"])
+def test_a_mirror_is_done_by_others(tmp_path: Path, where: str) -> None:
+    with Sandbox() as source, Sandbox() as target:
+        mirrored(tmp_path, source, target)
+        if where == "units":
+            told = program("mirror", "m.yml", "--units", "u.jsonl", "--json", cwd=tmp_path)
+            written = json.loads(told.stdout)
+            assert [written["units"], written["first"], written["registries"]] == [2, 1, [target.address]]
+            program("work", "u.jsonl", cwd=tmp_path)
+        else:
+            done = program("mirror", "m.yml", "--on", "local:2", "--json", cwd=tmp_path)
+            assert json.loads(done.stdout)["exit_code"] == 0
+        for number in range(2):
+            names = (f"{one.address}/team/app{number}:1" for one in (source, target))
+            assert len({program("digest", name, cwd=tmp_path).stdout.split()[-1] for name in names}) == 1
+        again = program("mirror", "m.yml", "--units", "u.jsonl", cwd=tmp_path)
+        assert "u.jsonl: 0 units for nobody" in again.stderr
+
+
+def test_rates_of_the_whole_run_are_divided_among_the_processes() -> None:
+    common = Common(limit_rate="10M", requests_per_second="7", no_mount=True, username="me", password_stdin=True)
+    told = json.loads(setup_of(common, None, ("a.example",), 4))
+    wanted = {"limit_rate": "2621440", "requests_per_second": "1.750000", "no_mount": True}
+    assert told == {"options": wanted, "pipeline": "", "hosts": ["a.example"], "describes": True}
+
+
+def test_a_mirror_that_keeps_what_it_overwrites_is_no_work_for_units(tmp_path: Path) -> None:
+    with Sandbox() as source, Sandbox() as target:
+        mirrored(tmp_path, source, target, ", backup: 'old-{tag}'")
+        refused = program("mirror", "m.yml", "--units", "u.jsonl", cwd=tmp_path, code=2)
+        assert "backup: is done before something is overwritten" in refused.stderr
+        assert not (tmp_path / "u.jsonl").exists()
+
+
+def test_a_mirror_file_with_logins_stays_in_its_process(tmp_path: Path) -> None:
+    (tmp_path / "sync.yml").write_text(
+        "a.example: {images: {app: ['1']}, credentials: {username: me, password: planted-password}}\n"
+    )
+    refused = program("mirror", "sync.yml", "b.example/x", "--on", "local:2", cwd=tmp_path, code=2)
+    assert "holds logins or certificates, which never leave this process" in refused.stderr
+
+
+def test_a_registry_described_beside_the_pipeline_is_known_to_the_processes(tmp_path: Path) -> None:
+    place = tmp_path / "project"
+    place.mkdir()
+    images(tmp_path, 2)
+    with Sandbox(options=GUARDED) as sandbox:
+        pipeline(tmp_path, 2, "inner")
+        (tmp_path / "p.yml").rename(place / "p.yml")
+        (place / "oci-push.yaml").write_text(
+            f"registries:\n- {{name: inner, domain: '{sandbox.address}', username: robot, password: '${{PASSWORD}}'}}\n"
+        )
+        allowed = ("--allow-env", f"PASSWORD@{sandbox.address}")
+        words = ("run", "project/p.yml", "--on", "local:2", *allowed)
+        done = program(*words, cwd=tmp_path, PASSWORD=PLANTED)
+        assert tags(sandbox) == 2
+    assert "pushed from here" not in done.stderr
+    assert PLANTED not in done.stderr + done.stdout
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,9 @@ class ByHand:
         self.under_way.pop(unit.key)
         self._reports.append(WorkResult(unit.key, unit.name, done, learned=there))
 
-    def lose(self, unit: WorkUnit) -> None:
+    def lose(self, unit: WorkUnit, *, has_begun: bool = True) -> None:
         self.under_way.pop(unit.key)
-        self._reports.append(Lost(unit.key, "its worker was killed by signal 9"))
+        self._reports.append(Lost(unit.key, "its worker was killed by signal 9", has_begun=has_begun))
 
 
 def path_of(unit: WorkUnit) -> str:
@@ -124,6 +124,19 @@ def test_a_unit_whose_worker_went_is_done_again_but_not_for_ever(context: Contex
         dispatcher.turn(context)
     assert engine.begun == ["n0"] * MAX_LOST
     assert [str(one.error) for one in ended] == ["oci:n0 to a.example/n0:1: its worker was killed by signal 9"]
+    assert dispatcher.is_idle
+
+
+def test_a_worker_that_goes_before_it_begins_is_no_fault_of_its_unit(context: Context) -> None:
+    engine = ByHand(1)
+    dispatcher = Dispatcher(engine)
+    first = unit("n0")
+    dispatcher.add(first)
+    for _ in range(4 * MAX_LOST):
+        engine.lose(first, has_begun=False)
+        dispatcher.turn(context)
+    engine.end(first)
+    dispatcher.turn(context)
     assert dispatcher.is_idle
 
 
