@@ -191,7 +191,7 @@ def keeper_of(worker: Worker) -> Keeper:
     """Return what this process keeps; it lives, and ends, with Dask's worker."""
     kept: Any = worker.plugins
     if _KEEPER not in kept:
-        # Dask's profiler looks at the frames of all threads, where Python 3.11 locks up for good if garbage is collected
+        # Dask's profiler looks at the frames of all threads, where Python 3.11 locks up for good if garbage is freed
         # just then: https://github.com/python/cpython/issues/106883, seen in one of 400 pushes. 3.12 does not.
         profiler = worker.periodic_callbacks.get("profile")
         if profiler is not None and sys.version_info < (3, 12):
