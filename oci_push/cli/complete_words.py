@@ -139,7 +139,7 @@ OPTIONS: tuple[tuple[tuple[str, ...], Values, bool, str], ...] = (
     (('--only-missing',), None, False, 'Leave out tags that DESTINATION lists, whatever they name.'),
     (('--referrers',), None, False, 'Save signatures and other referrers in a layout, too; to a registry they go.'),
     (('--no-referrers',), None, False, 'Leave signatures, attestations and other referrers behind.'),
-    (('--on',), '', False, 'Have pushes done by N processes of this machine.'),
+    (('--on',), '', False, 'Have pushes done by N processes here, or by a Dask cluster.'),
     (('--host-limit',), '', True, 'At most N units at once for a registry, over all workers.'),
     (('--scoped',), None, False, "With a file of skopeo's: keep the source's whole name below DESTINATION."),
     (('--plan',), None, False, 'Show what would be copied, and write nothing.'),

@@ -1,4 +1,4 @@
-"""Where the work is done: ``--on local:N`` has it done by processes of this machine, and other engines elsewhere."""
+"""Where the work is done: ``--on local:N`` by processes of this machine, ``--on dask://HOST:PORT`` by a cluster."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from oci_push.work.engine import Engine
 
 MOST_WORKERS = 256
+IMAGES_IN_CLUSTER = 64
+"""Images that are handed to a cluster at once: each waits here for its end."""
 UNITS_AT_ONCE = 4
 """Units under way in one worker: enough to wait for answers beside one another, few enough for one interpreter."""
 
 On = Annotated[
     str,
-    Option("Have pushes done by N processes of this machine.", metavar="local:N", under=SPEED),
+    Option("Have pushes done by N processes here, or by a Dask cluster.", metavar="local:N|dask://…", under=SPEED),
 ]
 HostLimit = Annotated[
     list[str] | None,
@@ -48,20 +50,30 @@ class OnOptions(Struct, frozen=True):
 
     def check(self) -> None:
         """Refuse what no engine is; raises `ConfigError`."""
-        self.count()
+        if self.is_cluster:
+            from oci_push.work.dask_address import read_address
+
+            read_address(self.on)
+        else:
+            self.count()
         if self.host_limit and not self.on:
             raise ConfigError("--host-limit has no effect without --on", hint="--jobs bounds one process")
         read_limits(self.host_limit)
 
+    @property
+    def is_cluster(self) -> bool:
+        """Return whether a cluster is meant, and not processes of this machine."""
+        return self.on.startswith("dask")
+
     def count(self) -> int:
-        """Return how many processes are wanted; none for this one."""
-        if not self.on:
+        """Return how many processes of this machine are wanted; none for this one, or for a cluster."""
+        if not self.on or self.is_cluster:
             return 0
         kind, _, number = self.on.partition(":")
         if kind != "local" or not number.isascii() or not number.isdigit() or not 1 <= int(number) <= MOST_WORKERS:
             raise ConfigError(
                 f"--on {self.on!r} is not known",
-                hint=f"write local:N, with N from 1 to {MOST_WORKERS}, such as local:4",
+                hint=f"write local:N, with N from 1 to {MOST_WORKERS}, such as local:4, or dask://HOST:PORT",
             )
         return int(number)
 
@@ -77,16 +89,22 @@ class OnOptions(Struct, frozen=True):
         jobs: int = UNITS_AT_ONCE,
     ) -> Iterator[Engine]:
         """Give the engine that is meant, set up with these options; it is closed at the end of the block."""
-        from oci_push.api import this_environment
-        from oci_push.cli.worker import setup_of
-        from oci_push.work.local import LocalEngine, worker_environment
-
         refuse_login(common)
         if common.create_repository and not is_run:
             raise ConfigError(
                 "--create-repository has no effect with --on",
                 hint="write create_repository: true for the registry in oci-push.yaml",
             )
+        if self.is_cluster:
+            from oci_push.cli.cluster import cluster
+
+            with cluster(self.on, context, common, read_limits(self.host_limit), hosts, is_run=is_run) as far:
+                yield far
+            return
+        from oci_push.api import this_environment
+        from oci_push.cli.worker import setup_of
+        from oci_push.work.local import LocalEngine, worker_environment
+
         command = [sys.executable, "-P", "-m", "oci_push.cli.worker"]
         env = worker_environment(this_environment().env, sys.path)
         engine = LocalEngine(
@@ -127,7 +145,7 @@ class OnOptions(Struct, frozen=True):
 
     def at_once(self, usual: int) -> int:
         """Return how many images are to be under way at once, `usual` where they are pushed from here."""
-        return max(usual, self.count() * UNITS_AT_ONCE)
+        return max(usual, IMAGES_IN_CLUSTER if self.is_cluster else self.count() * UNITS_AT_ONCE)
 
 
 def check_units(units: Path | None, *, plan: bool, where: OnOptions) -> None:

@@ -77,12 +77,17 @@ def work(
     def act(context: Context) -> int:
         env = this_environment().env
         began = context.clock.monotonic()
-        where = OnOptions(on)
+        where = OnOptions(on, host_limit if on else None)
         where.check()
         limits = read_limits(host_limit)
         check_writable(results, "--results")
         common = access.common()
         units = share(read_units(read_bytes(file), str(file)), read_shard(shard, env))
+        if check and where.is_cluster:
+            from oci_push.cli.cluster import check_cluster, cluster
+
+            with cluster(on, context, common, limits, hosts_asked(units)) as engine:
+                return check_cluster(engine, units, as_json)
         if check:
             from oci_push.cli.work_check import check_logins
 

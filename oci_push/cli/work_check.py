@@ -53,8 +53,43 @@ class _Question(Struct, frozen=True):
     target: str
 
 
+class Asked(Struct, frozen=True):
+    """What came of one question; also what a worker elsewhere answers."""
+
+    registry: str
+    name: str
+    repository: Repository
+    act: Literal["pull", "push"]
+    user: str
+    units: int
+    error: OciPushError | None
+
+    def row(self) -> CheckedRegistry:
+        """Return it as it is published."""
+        told = (self.registry, self.name, self.repository, self.act, self.user, self.units)
+        return CheckedRegistry(*told, ErrorForm.or_none(self.error))
+
+
 def check_logins(context: Context, pusher: Pusher, describe: Describe, units: Sequence[WorkUnit], as_json: bool) -> int:
     """Try each registry once as units would, print what came of it, and return the exit code."""
+    rows = ask_registries(context, pusher, describe, units)
+    code = worst([one.error for one in rows])
+    if as_json:
+        say_form(WorkCheck(VERSION, code, tuple(one.row() for one in rows)))
+    else:
+        cells = [(one.registry, one.act, one.user, str(one.units), "no" if one.error else "yes") for one in rows]
+        for line in table(("registry", "to", "as", "units", "may"), cells):
+            say(line)
+    for one in rows:
+        if one.error is not None:
+            show_error(one.error)
+    return code
+
+
+def ask_registries(
+    context: Context, pusher: Pusher, describe: Describe, units: Sequence[WorkUnit]
+) -> tuple[Asked, ...]:
+    """Try each registry once as units would, and return what came of it."""
     asked: dict[tuple[object, ...], _Question] = {}
     counts: dict[tuple[object, ...], int] = {}
     for unit in units:
@@ -63,28 +98,15 @@ def check_logins(context: Context, pusher: Pusher, describe: Describe, units: Se
             asked.setdefault(key, one)
             counts[key] = counts.get(key, 0) + 1
     jobs = [partial(_ask, pusher=pusher, describe=describe, question=one) for one in asked.values()]
-    rows: list[CheckedRegistry] = []
-    errors: list[OciPushError] = []
+    rows: list[Asked] = []
     for (key, one), outcome in zip(asked.items(), run_all(context, jobs, limit=_AT_ONCE), strict=True):
         context.check()
         error = outcome.error
         if error is not None and not isinstance(error, OciPushError):
             raise error
-        if error is not None:
-            errors.append(error)
-        user = outcome.value or "-"
-        host, form = one.repository.host, ErrorForm.or_none(error)
-        rows.append(CheckedRegistry(host, one.name, one.repository, one.act, user, counts[key], form))
-    code = worst(errors)
-    if as_json:
-        say_form(WorkCheck(VERSION, code, tuple(rows)))
-    else:
-        cells = [(one.registry, one.act, one.user, str(one.units), "no" if one.error else "yes") for one in rows]
-        for line in table(("registry", "to", "as", "units", "may"), cells):
-            say(line)
-    for error in errors:
-        show_error(error)
-    return code
+        user, host = outcome.value or "-", one.repository.host
+        rows.append(Asked(host, one.name, one.repository, one.act, user, counts[key], error))
+    return tuple(rows)
 
 
 def _questions(unit: WorkUnit) -> list[_Question]:

@@ -30,7 +30,6 @@ from oci_push.model.traffic_words import LEAST_RATE
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.secret import Json
-from oci_push.work.here import Do
 from oci_push.work.serving import serve
 from oci_push.work.worker import Worker, described_by
 
@@ -86,22 +85,23 @@ def main() -> None:
     setup = msgspec.json.decode(line, type=Setup)
     context = Context(SystemClock(), what="worker")
     with ExitStack() as stack:
+        serve(orders, answers, lambda inner: make_worker(setup, inner, stack).do, context)
 
-        def make(inner: Context) -> Do:
-            env = this_environment().env
-            given: dict[str, Any] = {name: Path(str(v)) if name in _PATHS else v for name, v in setup.options.items()}
-            common = Common(**given)
-            config = read_config(Path(setup.pipeline) if setup.pipeline else None, common, env)
-            endpoints: dict[str, RegistryEndpoint] = {}
-            for host in setup.hosts if setup.describes else ():
-                place = Repository(host, "any")
-                endpoints.update(described_endpoints(f"docker://{place}", [Destination(place)], common, env))
-            pusher = common.pusher(
-                inner, ignore, endpoints=endpoints, hosts=setup.hosts or None, is_lenient=not setup.describes
-            )
-            return Worker(stack.enter_context(pusher), described_by(config), worker_name()).do
 
-        serve(orders, answers, make, context)
+def make_worker(setup: Setup, context: Context, stack: ExitStack) -> Worker:
+    """Return a worker with the logins of this process; what it opens is closed with the stack. Raises `ConfigError`."""
+    env = this_environment().env
+    given: dict[str, Any] = {name: Path(str(v)) if name in _PATHS else v for name, v in setup.options.items()}
+    common = Common(**given)
+    config = read_config(Path(setup.pipeline) if setup.pipeline else None, common, env)
+    endpoints: dict[str, RegistryEndpoint] = {}
+    for host in setup.hosts if setup.describes else ():
+        place = Repository(host, "any")
+        endpoints.update(described_endpoints(f"docker://{place}", [Destination(place)], common, env))
+    pusher = common.pusher(
+        context, ignore, endpoints=endpoints, hosts=setup.hosts or None, is_lenient=not setup.describes
+    )
+    return Worker(stack.enter_context(pusher), described_by(config), worker_name())
 
 
 if __name__ == "__main__":

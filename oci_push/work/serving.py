@@ -103,7 +103,7 @@ class _Lines:
             with self._lock:
                 waiting = self._events.setdefault(report.key, [])
                 for event in report.events:
-                    _append(waiting, event)
+                    add_event(waiting, event)
                 if len(waiting) >= _BATCH:
                     self._send(report.key)
         elif isinstance(report, WorkResult):
@@ -131,7 +131,7 @@ class _Lines:
             self._is_broken = True  # nobody listens any more; the end of the input ends the work
 
 
-def _append(waiting: list[Event], event: Event) -> None:
+def add_event(waiting: list[Event], event: Event) -> None:
     """Add an event; of how far one body is only the last counts."""
     if waiting and _body(event) is not None and _body(event) == _body(waiting[-1]):
         waiting[-1] = event

@@ -70,6 +70,11 @@ class Worker:
         self._describe = describe
         self._name = name
 
+    @property
+    def pusher(self) -> Pusher:
+        """Return the pusher that it does units by."""
+        return self._pusher
+
     def do(self, unit: WorkUnit, context: Context, emit: Emit) -> WorkResult:
         """Do a unit; what goes wrong is in the result."""
         try:

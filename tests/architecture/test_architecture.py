@@ -61,6 +61,8 @@ BESIDE = {
 """Rooms that stand beside the ladder: what they see. They are seen from `runner` upwards."""
 
 HOMES = {
+    "dask": ("oci_push/work/dask_",),
+    "distributed": ("oci_push/work/dask_", "oci_push/cli/dask_worker.py"),
     "httpx": ("oci_push/transport/",),
     "httpcore": ("oci_push/transport/",),
     "boto3": ("oci_push/providers/ecr/aws.py",),

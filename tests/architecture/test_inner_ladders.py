@@ -83,7 +83,8 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("*",),
         ("here",),
         ("dispatch", "pipelines", "serving"),
-        ("local", "remote"),
+        ("dask_worker", "local", "remote"),
+        ("dask_engine",),
     ),
     # What is printed; options and the frame of a command; what several commands share, and the commands.
     "cli": (("ci", "words"), ("output", "traffic_options"), ("command", "options"), ("*",)),

@@ -1,0 +1,87 @@
+"""A Dask cluster of child processes on loopback: one scheduler, and workers with a home and logins of their own."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from program import until
+from programs import clean_environment
+
+ROOT = Path(__file__).parents[2]
+
+
+class DaskCluster:
+    """Run a scheduler and workers; all of their logs are in `folder`."""
+
+    def __init__(self, folder: Path, tls: Mapping[str, Path] | None = None) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = folder / "scheduler.json"
+        self._tls = [word for name, path in (tls or {}).items() for word in (f"--tls-{name}", str(path))]
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> DaskCluster:
+        words = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(self._file))
+        self._start("scheduler", "distributed.cli.dask_scheduler", *words, *self._tls)
+        until(self._file.exists)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in reversed([*self._children]):
+            self.kill(name)
+
+    @property
+    def address(self) -> str:
+        """Return HOST:PORT of the scheduler."""
+        return json.loads(self._file.read_text())["address"].rpartition("/")[2]
+
+    def worker(self, name: str, logins: Mapping[str, str], threads: int = 2) -> None:
+        """Start a worker with logins by host, ``USER:PASSWORD``, and wait until the scheduler has it."""
+        auths = {host: {"auth": base64.b64encode(login.encode()).decode()} for host, login in logins.items()}
+        config = self._folder / name / ".docker" / "config.json"
+        config.parent.mkdir(parents=True)
+        config.write_text(json.dumps({"auths": auths}))
+        words = ("--no-nanny", "--nthreads", str(threads), "--name", name, "--scheduler-file", str(self._file))
+        self._start(name, "distributed.cli.dask_worker", *words, *self._tls)
+
+    def log_in(self, name: str, logins: Mapping[str, str]) -> None:
+        """Give a worker other logins, as a new secret of a cluster would."""
+        auths = {host: {"auth": base64.b64encode(login.encode()).decode()} for host, login in logins.items()}
+        (self._folder / name / ".docker" / "config.json").write_text(json.dumps({"auths": auths}))
+
+    def pid(self, name: str) -> int:
+        """Return the number of a process."""
+        return self._children[name].pid
+
+    def wait_for(self, *names: str) -> None:
+        """Wait until workers are known to the scheduler."""
+        log = self._folder / "scheduler.log"
+        until(lambda: all(f"name: {name}\n" in log.read_text() for name in names))
+
+    def kill(self, name: str) -> None:
+        """End a process as the kernel does."""
+        child = self._children.pop(name)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+
+    def texts(self) -> dict[str, str]:
+        """Return all logs by name."""
+        return {path.stem: path.read_text(errors="replace") for path in self._folder.glob("*.log")}
+
+    def _start(self, name: str, module: str, *words: str) -> None:
+        env = clean_environment(self._folder / name, {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"})
+        log = os.open(self._folder / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        try:
+            command = [sys.executable, "-m", module, "--no-dashboard", *words]
+            self._children[name] = subprocess.Popen(
+                command, cwd=self._folder / name, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        finally:
+            os.close(log)

@@ -1,0 +1,169 @@
+"""Units done by a real Dask cluster: one scheduler and two worker processes, with logins of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from daskcluster import DaskCluster
+from equipment.faults import Fault, Stall
+from equipment.options import SandboxOptions
+from equipment.sandbox import Sandbox
+from images import LayoutWriter, layer
+from program import until
+
+from oci_push.model.digest import Digest
+from oci_push.secret import Secret
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = Path(sys.executable).with_name("oci-push")
+PASSWORD = "planted-password-7261"  # what the tests look for where it must not be
+COUNT = 6
+UPLOADS = "/blobs/uploads/"
+
+pytestmark = pytest.mark.xdist_group("dask")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
+    with DaskCluster(tmp_path_factory.mktemp("dask")) as started:
+        for name in ("one", "two"):
+            started.worker(name, {})
+        started.wait_for("one", "two")
+        yield started
+
+
+@pytest.fixture
+def registry(cluster: DaskCluster) -> Iterator[Sandbox]:
+    """Give a registry that both workers may push to, and the driver may not."""
+    options = SandboxOptions(auth="basic", username="robot", password=Secret(PASSWORD))
+    with Sandbox(options=options) as started:
+        for name in ("one", "two"):
+            cluster.log_in(name, {started.address: f"robot:{PASSWORD}"})
+        yield started
+        assert started.problems == ()
+
+
+@pytest.fixture
+def digests(tmp_path: Path, registry: Sandbox) -> dict[str, str]:
+    """Write images and their units, and return what each repository must hold in the end."""
+    base, made = layer(1000, 700_000), {}
+    steps = ["version: '1.0'", "mode: parallel", "steps:"]
+    for number in range(COUNT):
+        writer = LayoutWriter(tmp_path / f"i{number}")
+        made[f"work/i{number}"] = writer.close(writer.image(base, layer(number))).digest
+        steps.append(
+            f"  s{number}: {{type: push, candidate: 'oci:i{number}', image_name: work/i{number}, tag: '1',"
+            f" registry: '{registry.address}'}}"
+        )
+    (tmp_path / "p.yml").write_text("\n".join(steps))
+    with start("plan", "p.yml", "--units", "u.jsonl", cwd=tmp_path) as plan:
+        _, said = plan.communicate(timeout=100)
+    assert plan.returncode == 0, said
+    return made
+
+
+def start(*words: str, cwd: Path) -> subprocess.Popen[str]:
+    env = {"PATH": os.environ["PATH"], "HOME": str(cwd / "home"), "PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen([PROGRAM, *words], cwd=cwd, env=env, stdout=pipe, stderr=pipe, text=True)
+
+
+def work(cluster: DaskCluster, folder: Path, *words: str, code: int = 0) -> tuple[str, str]:
+    on = ("--on", f"dask://{cluster.address}")
+    with start("work", "u.jsonl", *on, *words, cwd=folder) as driver:
+        out, said = driver.communicate(timeout=100)
+    assert driver.returncode == code, said
+    return out, said
+
+
+def there(registry: Sandbox) -> dict[str, str]:
+    found = {name: registry.store.manifest(name, "1") for name in registry.store.repositories()}
+    return {name: str(Digest.of(raw)) for name, raw in found.items() if raw is not None}
+
+
+def results(folder: Path) -> list[dict]:
+    path = folder / "r.jsonl"
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def test_both_workers_do_units_and_no_login_is_on_the_way(
+    cluster: DaskCluster, registry: Sandbox, digests: dict[str, str], tmp_path: Path
+) -> None:
+    out, said = work(cluster, tmp_path, "--results", "r.jsonl", "--host-limit", f"{registry.address}=3")
+    again, _ = work(cluster, tmp_path, "--check", "--json")
+    assert there(registry) == digests
+    # What all images have in common went once: the first unit is done before the others are given away.
+    assert len([1 for size in registry.traffic.bodies_sent() if size > 300_000]) == 1
+    checked = json.loads(again)
+    assert [[row["error"] for row in one["registries"]] for one in checked["workers"]] == [[None], [None]]
+    assert {one["worker"] for one in checked["workers"]} >= {one["worker"] for one in results(tmp_path)}
+    told = [*cluster.texts().values(), out, said, again]
+    told += [(tmp_path / name).read_text() for name in ("u.jsonl", "r.jsonl")]
+    assert not [text for text in told if PASSWORD in text]
+
+
+def test_units_of_a_worker_with_a_wrong_login_are_done_by_the_other(
+    cluster: DaskCluster, registry: Sandbox, digests: dict[str, str], tmp_path: Path
+) -> None:
+    cluster.log_in("two", {registry.address: "robot:wrong"})
+    _, said = work(cluster, tmp_path, "--results", "r.jsonl", "--progress", "plain")
+    assert there(registry) == digests
+    assert {one["worker"].rpartition(":")[2] for one in results(tmp_path)} == {str(cluster.pid("one"))}
+    assert "another worker than" in said
+    out, _ = work(cluster, tmp_path, "--check", code=5)
+    assert sorted(line.split()[-1] for line in out.splitlines()[1:]) == ["no", "yes"]
+
+
+def test_ctrl_c_stops_units_where_they_are_and_closes_their_uploads(
+    cluster: DaskCluster, registry: Sandbox, digests: dict[str, str], tmp_path: Path
+) -> None:
+    registry.faults.add(Fault("PUT", UPLOADS, action=Stall(100)))
+    with start("work", "u.jsonl", "--on", f"dask://{cluster.address}", cwd=tmp_path) as driver:
+        until(lambda: not registry.faults.pending())
+        driver.send_signal(signal.SIGINT)
+        _, said = driver.communicate(timeout=60)
+    assert driver.returncode == 130, said
+    assert registry.store.uploads() == ()
+    assert registry.traffic.count(method="DELETE", path_pattern=UPLOADS) == 1
+    work(cluster, tmp_path)
+    assert there(registry) == digests
+
+
+def test_what_a_driver_that_was_killed_had_begun_is_stopped(
+    cluster: DaskCluster, registry: Sandbox, digests: dict[str, str], tmp_path: Path
+) -> None:
+    registry.faults.add(Fault("PUT", UPLOADS, action=Stall(100)))
+    with start("work", "u.jsonl", "--on", f"dask://{cluster.address}", cwd=tmp_path) as driver:
+        until(lambda: not registry.faults.pending())
+        driver.kill()
+        driver.communicate(timeout=60)
+    assert registry.traffic.wait_until(lambda traffic: traffic.count(method="DELETE", path_pattern=UPLOADS) == 1)
+    until(lambda: registry.store.uploads() == ())
+
+
+def test_a_worker_that_is_killed_loses_nothing_and_one_that_joins_goes_on(
+    registry: Sandbox, digests: dict[str, str], tmp_path: Path
+) -> None:
+    login = {registry.address: f"robot:{PASSWORD}"}
+    registry.faults.add(Fault("PUT", "/manifests/1", nth=2, action=Stall(100)))
+    with DaskCluster(tmp_path / "dask") as cluster:
+        cluster.worker("three", login, threads=1)
+        on = ("--on", f"dask://{cluster.address}", "--results", "r.jsonl", "--progress", "plain")
+        with start("work", "u.jsonl", *on, cwd=tmp_path) as driver:
+            until(lambda: not registry.faults.pending() or driver.poll() is not None)
+            cluster.worker("four", login)
+            cluster.wait_for("four")
+            cluster.kill("three")
+            _, said = driver.communicate(timeout=100)
+        assert driver.returncode == 0, said
+        assert there(registry) == digests
+        assert len(results(tmp_path)) == COUNT
+        assert "is gone; it is done again by" in said
