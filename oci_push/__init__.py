@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from oci_push.errors import RegistryError as RegistryError
     from oci_push.errors import SourceError as SourceError
     from oci_push.errors import UnavailableError as UnavailableError
+    from oci_push.errors import UntrustedError as UntrustedError
     from oci_push.errors import UploadRejectedError as UploadRejectedError
     from oci_push.events import Event as Event
     from oci_push.forms import ErrorForm as ErrorForm
@@ -123,6 +124,9 @@ if TYPE_CHECKING:
     from oci_push.model.reference import Repository as Repository
     from oci_push.model.traffic import MountRule as MountRule
     from oci_push.model.traffic import Traffic as Traffic
+    from oci_push.model.trust import Requirement as Requirement
+    from oci_push.model.trust import SignRule as SignRule
+    from oci_push.model.trust import TrustedKey as TrustedKey
     from oci_push.protocol.manifests import RawManifest as RawManifest
     from oci_push.providers.ecr.identity import AwsIdentity as AwsIdentity
     from oci_push.providers.ecr.identity import EcrCreation as EcrCreation
@@ -133,6 +137,7 @@ if TYPE_CHECKING:
     from oci_push.runner.image_plan import PlannedAmounts as PlannedAmounts
     from oci_push.runner.image_plan import PlannedAttachment as PlannedAttachment
     from oci_push.runner.image_plan import PlannedBlob as PlannedBlob
+    from oci_push.runner.image_plan import PlannedSignature as PlannedSignature
     from oci_push.runner.image_plan import PlannedTag as PlannedTag
     from oci_push.runner.image_plan import PlannedTarget as PlannedTarget
     from oci_push.runner.image_plan import PlannedWay as PlannedWay
@@ -177,7 +182,7 @@ _HOMES = {
     "oci_push.errors": (
         "Cancelled ConfigError ContentMismatchError CredentialsError DeadlineError DeniedError Diagnostic"
         " ImmutableTagError IncompleteError NetworkError NotFoundError OciPushError ProtocolViolationError"
-        " RateLimitedError RegistryError SourceError UnavailableError UploadRejectedError"
+        " RateLimitedError RegistryError SourceError UnavailableError UntrustedError UploadRejectedError"
     ),
     "oci_push.events": "Event",
     "oci_push.forms": "ErrorForm decode encode",
@@ -197,11 +202,13 @@ _HOMES = {
     "oci_push.model.platform": "Platform",
     "oci_push.model.reference": "Reference Repository",
     "oci_push.model.traffic": "MountRule Traffic",
+    "oci_push.model.trust": "Requirement SignRule TrustedKey",
     "oci_push.protocol.manifests": "RawManifest",
     "oci_push.providers.ecr.identity": "AwsIdentity EcrCreation",
     "oci_push.runner.copy_plan": "CopyPlan MirrorPlan",
     "oci_push.runner.image_plan": (
-        "ImagePlan PlannedAmount PlannedAmounts PlannedAttachment PlannedBlob PlannedTag PlannedTarget PlannedWay"
+        "ImagePlan PlannedAmount PlannedAmounts PlannedAttachment PlannedBlob PlannedSignature PlannedTag"
+        " PlannedTarget PlannedWay"
     ),
     "oci_push.runner.report": (
         "BlobForm PipelinePlan PipelineReport PlannedStepForm PushReport ReplicaForm ReplicationReport"

@@ -17,6 +17,7 @@
     │   └─ ProtocolViolationError             the registry broke the specification
     ├─ NetworkError                 exit 6    transient unless it is about trust
     ├─ DeadlineError                exit 7    a step or command ran out of time
+    ├─ UntrustedError               exit 8    an image is not signed as it must be
     ├─ IncompleteError              exit 1    of several things, some failed; `report` tells each
     └─ Cancelled                    exit 130  asked to stop (143 for SIGTERM)
 
@@ -81,6 +82,10 @@ CODES: Mapping[str, Meaning] = MappingProxyType(
         "OCP-TLS-CERTIFICATE": Meaning("The certificate cannot be accepted", "have the registry's certificate renewed"),
         "OCP-TLS-NONE": Meaning("The server does not speak TLS", "if it is plain http, say --plain-http"),
         "OCP-TIMEOUT": Meaning("A time limit ended the work", "give it more time"),
+        "OCP-UNTRUSTED": Meaning(
+            "The image is not signed as it must be",
+            "see what is there: oci-push referrers IMAGE",
+        ),
         "OCP-STOPPED": Meaning("The work was asked to stop"),
         "OCP-OTHER": Meaning("Something else went wrong"),
     }
@@ -318,6 +323,13 @@ class DeadlineError(OciPushError):
 
     exit_code = 7
     code = "OCP-TIMEOUT"
+
+
+class UntrustedError(OciPushError):
+    """Report an image that does not have the signatures or attestations that are required of it."""
+
+    exit_code = 8
+    code = "OCP-UNTRUSTED"
 
 
 class Cancelled(OciPushError):

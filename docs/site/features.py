@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def rows(groups: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         yield from group["rows"]
 
 
+@cache
 def tests() -> dict[str, str]:
     """Return the file of each test function, by its name without ``test_``."""
     found: dict[str, str] = {}

@@ -119,6 +119,11 @@ def mirror() -> str:
     return schemas.written(FORMS["mirror"](), {"images": "An entry"})
 
 
+def policy() -> str:
+    """Return the keys of a policy of who must have signed."""
+    return schemas.written(FORMS["policy"](), {"policies": "A policy", "require": "What must be"})
+
+
 def report() -> str:
     """Return the fields of reports."""
     return schemas.printed(FORMS["report"]())
@@ -143,7 +148,7 @@ def other_forms() -> str:
     )
 
 
-_WITH_PAGES = ("pipeline", "config", "replication", "mirror", "report", "plan", "events")
+_WITH_PAGES = ("pipeline", "config", "replication", "mirror", "policy", "report", "plan", "events")
 
 
 # Errors
@@ -179,6 +184,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "pipeline": pipeline,
     "replication": replication,
     "mirror": mirror,
+    "policy": policy,
     "report": report,
     "plan": plan,
     "events": events,

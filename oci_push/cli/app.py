@@ -30,6 +30,9 @@ GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
         "diff": ("Compare two images.", "diff:diff"),
         "check": ("Check every digest, size and diff_id of an image.", "check:check"),
         "attach": ("Attach files to an image: SBOMs, attestations, …", "attach:attach"),
+        "sign": ("Sign images that are there.", "sign:sign"),
+        "attest": ("Say something of images, signed: SBOM, provenance, …", "sign:attest"),
+        "verify": ("See that images are signed, by whom, and with what.", "verify:verify"),
         "referrers": ("Show what refers to an image, as a tree.", "referrers:referrers"),
         "artifact": (
             "Files and folders in a registry, with names and types.",
@@ -56,6 +59,7 @@ GROUPS: dict[str, dict[str, tuple[str, Any]]] = {
         "run": ("Run a pipeline's push steps.", "run:run"),
         "plan": ("Show what a pipeline would do, without a registry.", "plan:plan"),
         "work": ("Do units of work, or one shard of them.", "work:work"),
+        "export": ("Write units as YAML for Kubernetes, Argo, GitLab, GitHub.", "export:export"),
         "report": (
             "What several workers have done, as one.",
             {"merge": ("Join the results of workers.", "report:merge")},

@@ -49,6 +49,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "oci-push push oci:image registry.example.com/team/app:1.4 --attach sbom.spdx.json",
             ),
             Example(
+                "Signed, before any tag names it",
+                "oci-push push oci:image registry.example.com/team/app:1.4 --sign signing.key",
+            ),
+            Example(
                 "Through a front end that takes no large bodies, and few requests",
                 "oci-push push oci:image registry.example.com/team/app:1.4 --chunk-size 50m --requests-per-second 20",
             ),
@@ -60,6 +64,18 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "oci-push work units.jsonl --shard 2/2 --results results-2.jsonl",
             ),
             Example("All of it, by two processes", "oci-push work units.jsonl --results results.jsonl --on local:2"),
+        ),
+        "export": (
+            Example(
+                "An Indexed Job of two pods, with the login of a Secret",
+                "oci-push export units.jsonl --kubernetes-job --image registry.example.com/ci/oci-push:0.2 --shards 2"
+                " --secret registry-login --config-secret registries --volume images -o job.yaml",
+            ),
+            Example(
+                "A matrix of GitHub Actions",
+                "oci-push export units.jsonl --github-matrix --image registry.example.com/ci/oci-push:0.2"
+                " --secret REGISTRY_LOGIN",
+            ),
         ),
         "report merge": (
             Example(
@@ -178,6 +194,22 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "Anything else, by its type",
                 "oci-push attach registry.example.com/team/app:1.4 notes.md:text/markdown",
             ),
+        ),
+        "sign": (
+            Example(
+                "With a key of cosign's or openssl's",
+                "oci-push sign registry.example.com/team/app:1.4 --key signing.key",
+            ),
+        ),
+        "attest": (
+            Example(
+                "With an SBOM",
+                "oci-push attest registry.example.com/team/app:1.4 --type spdxjson --predicate sbom.spdx.json"
+                " --key signing.key",
+            ),
+        ),
+        "verify": (
+            Example("By a public key", "oci-push verify registry.example.com/team/app:signed --key signing.pub"),
         ),
         "referrers": (Example("All of it", "oci-push referrers registry.example.com/team/app:1.4"),),
         "artifact push": (

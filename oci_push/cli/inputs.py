@@ -63,13 +63,15 @@ def described_endpoints(
             if is_given:
                 endpoint = one.with_headers(endpoint)
         except ConfigError as problem:
-            if config.is_named:
+            if config.is_named or one.must_be_used:
                 raise
             warn(f"registry {one.name!r} of {config.path} is not used: {problem}", problem.hint)
             continue
         if endpoint.is_alone and (is_given or common.header):
             # What the user typed is for the host that the user named, and not for where a stranger's file leads.
             why = "it was found, not named, and says how the registry is reached"
+            if one.must_be_used:
+                raise ConfigError(f"registry {one.name!r} of {config.path}: {why}", hint=f"--config {config.path}")
             warn(f"registry {one.name!r} of {config.path} is not used: {why}", f"name the file: --config {config.path}")
             continue
         if endpoint.is_alone:

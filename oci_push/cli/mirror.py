@@ -151,8 +151,7 @@ def _mirroring(
         where.act(context, common, hosts=tuple(described)) as act,
     ):
         at_once = where.at_once(access.jobs or AT_ONCE)
-        run = Mirroring(pusher, only_missing=only_missing, referrers=referrers, at_once=at_once, act=act)
-        yield run, follower.emit
+        yield Mirroring(pusher, only_missing=only_missing, referrers=referrers, at_once=at_once, act=act), follower.emit
 
 
 def _hosts(read: MirrorFile) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from oci_push.cli.command import show_error
 from oci_push.cli.output import say, say_form
 from oci_push.cli.wording import counted, familiar, short, size
 from oci_push.engine.forecast import BlobForecast, TagForecast, TargetForecast
-from oci_push.engine.plan import PushPlan
+from oci_push.engine.plan import PushPlan, RepositoryPlan
 from oci_push.errors import exit_code
 from oci_push.model.digest import Digest
 from oci_push.model.outcomes import BlobWay, TagMove
@@ -100,6 +100,7 @@ def _asked(plan: PushPlan, found: Sequence[TargetForecast], shown: Shown) -> Ite
             yield f"  failed   see below; {counted(len(work.target.tags), 'tag')} would be set"
         else:
             yield from _target(plan, one, shown)
+            yield from _signatures(work)
 
 
 def _target(plan: PushPlan, one: TargetForecast, shown: Shown) -> Iterator[str]:
@@ -157,9 +158,15 @@ def _unasked(plan: PushPlan, shown: Shown) -> Iterator[str]:
             elif blob.digest in work.mount_candidates:
                 text += f"  mount from {', '.join(one.path for one in work.mount_candidates[blob.digest])}"
             yield text
+        yield from _signatures(work)
 
 
 def _fitting(make: Callable[[Shown], Iterable[str]], columns: int | None) -> list[str]:
     """Return lines with whole digests, or with short ones where one of them would be wider than the window."""
     whole = list(make(str))
     return whole if columns is None or max(map(len, whole), default=0) <= columns else list(make(short))
+
+
+def _signatures(work: RepositoryPlan) -> Iterator[str]:
+    for one in work.target.signers:
+        yield f"  sign     with {one.rule.key} ({', '.join(one.rule.forms)}), unless that is there"

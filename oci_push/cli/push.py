@@ -13,6 +13,7 @@ from oci_push.cli.conversion import Conversion
 from oci_push.cli.options import Common, Delivery, Family, split_regions
 from oci_push.cli.output import is_terminal, say_form, terminal_size
 from oci_push.cli.reporting import Follower, Reporting
+from oci_push.cli.signed import Signing
 from oci_push.cli.words import SAFETY, TARGET, Argument, Option
 from oci_push.engine.artifacts.attachment import Attachment
 from oci_push.engine.pusher import Pusher
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from oci_push.runner.report import PushReport
 
 
-@takes(Conversion, Common, Delivery, Reporting)
+@takes(Signing, Conversion, Common, Delivery, Reporting)
 def push(
     source: Annotated[str, Argument(metavar="SOURCE", help=f"{GRAMMAR.known}.")],
     destination: Annotated[list[str], Argument(metavar="DESTINATION...", help="HOST[:PORT]/REPO[:TAG[,TAG…]]")],
@@ -47,6 +48,7 @@ def push(
     no_ask: Annotated[bool, Option("With --plan: ask the targets nothing.", under=SAFETY)] = False,
     family: Family = "",
     *,
+    signing: Signing,
     conversion: Conversion,
     common: Common,
     delivery: Delivery,
@@ -95,6 +97,7 @@ def push(
             is_final=True,
             attach=_attachments(attach, env, conversion.source_date_epoch) if attach else (),
             changes=changes,
+            sign=signing.rules(),
         )
         is_quiet = common.quiet or delivery.as_json
         login_host = common.login_host(hosts)

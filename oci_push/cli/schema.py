@@ -29,14 +29,18 @@ from oci_push.engine.looking.inspect import Inspection
 from oci_push.engine.looking.listing import RepositoryList, TagList
 from oci_push.engine.looking.referrers import ReferrersTree
 from oci_push.engine.saving.pull import Pull
+from oci_push.engine.signing.there import Signing
+from oci_push.engine.signing.trust import Verification
 from oci_push.forms import schema as schema_of
 from oci_push.language.config_schema import config_schema
 from oci_push.language.language_schema import language_schema
 from oci_push.language.mirror import mirror_schema
 from oci_push.language.replication import replication_schema
+from oci_push.language.trust_rules import policy_schema
 from oci_push.runner.copy_plan import CopyPlan, MirrorPlan
 from oci_push.runner.report import events_schema, plan_schema, report_schema
 from oci_push.runtime.context import Context
+from oci_push.work.export import Exported
 from oci_push.work.results import WorkReport
 
 LOOKS: Mapping[str, type[Struct]] = {
@@ -46,6 +50,9 @@ LOOKS: Mapping[str, type[Struct]] = {
     "diff": Diff,
     "check": Checkup,
     "attach": Attaching,
+    "sign": Signing,
+    "attest": Signing,
+    "verify": Verification,
     "referrers": ReferrersTree,
     "artifact-push": ArtifactPush,
     "artifact-pull": Fetching,
@@ -68,6 +75,7 @@ LOOKS: Mapping[str, type[Struct]] = {
     "mirror-report": MirrorReport,
     "mirror-plan": MirrorPlan,
     "pull": Pull,
+    "export": Exported,
     "units-written": UnitsWritten,
     "work": WorkReport,
     "work-check": WorkCheck,
@@ -80,6 +88,7 @@ FORMS: Mapping[str, Callable[[], dict[str, object]]] = MappingProxyType(
         "config": config_schema,
         "replication": replication_schema,
         "mirror": mirror_schema,
+        "policy": policy_schema,
         "report": report_schema,
         "plan": plan_schema,
         "events": events_schema,

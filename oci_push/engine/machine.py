@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from oci_push.credentials.files import Place, read_file
 from oci_push.credentials.format import AuthFile
-from oci_push.engine.pusher import MEMORY_FILE, memory_folder
+from oci_push.engine.memory import MEMORY_FILE, memory_folder
 from oci_push.errors import ConfigError, CredentialsError
 from oci_push.model.endpoint import TlsConfig
 from oci_push.providers.job_logins import job_logins

@@ -17,6 +17,7 @@ from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import Repository
 
 if TYPE_CHECKING:
+    from oci_push.engine.signing.signer import Signer
     from oci_push.sources.made import MadeImage
 
 SMALL_BYTES = 256 * 1024
@@ -27,12 +28,14 @@ class PushTarget(Struct, frozen=True):
     """A repository, how it is reached, and the tags it gets; no tags: by digest only.
 
     `before` is what tags name now, ``None`` for nothing, as far as somebody has asked: those are not asked for again.
+    `signers` sign the image there.
     """
 
     endpoint: RegistryEndpoint
     repository: Repository
     tags: tuple[str, ...]
     before: Mapping[str, Digest | None] = field(default_factory=dict)
+    signers: tuple[Signer, ...] = ()
 
 
 class RepositoryPlan(Struct, frozen=True):
@@ -83,7 +86,9 @@ def plan_repositories(
     """Return the plan for each repository that some blobs go to, as `plan_push` does for all of an image."""
     merged: dict[tuple[RegistryEndpoint, Repository], dict[str, None]] = {}
     before: dict[tuple[RegistryEndpoint, Repository], dict[str, Digest | None]] = {}
+    signers: dict[tuple[RegistryEndpoint, Repository], dict[Signer, None]] = {}
     for target in targets:
+        signers.setdefault((target.endpoint, target.repository), {}).update(dict.fromkeys(target.signers))
         merged.setdefault((target.endpoint, target.repository), {}).update(dict.fromkeys(target.tags))
         before.setdefault((target.endpoint, target.repository), {}).update(target.before)
     plans: list[RepositoryPlan] = []
@@ -102,7 +107,8 @@ def plan_repositories(
             asked = tuple(dict.fromkeys(one for one in known if one != repository and may(one, repository)))
             if asked:
                 candidates[blob.digest] = asked[:1] if blob.size <= SMALL_BYTES else asked
-        target = PushTarget(endpoint, repository, tuple(tags), before[endpoint, repository])
+        place = (endpoint, repository)
+        target = PushTarget(endpoint, repository, tuple(tags), before[place], tuple(signers[place]))
         plans.append(RepositoryPlan(target, blobs, candidates, first, frozenset(expected)))
         firsts.setdefault(endpoint, number)
     return tuple(plans)

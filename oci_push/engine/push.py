@@ -119,19 +119,25 @@ def push(
         checks = (verify,)
 
     content: tuple[Step, ...] = (RepositoryPush.send_content,)
+    beside: tuple[Step, ...] = ()
     if plan.attached:
         from oci_push.engine.artifacts.attach import step_of
 
-        # A tag that names the image finds what is attached to it, too.
-        content += (RepositoryPush.put_root, step_of(plan.attached, clients, checks), RepositoryPush.put_first_tag)
+        beside += (step_of(plan.attached, clients, checks),)
+    if any(work.target.signers for work in plan.repositories):
+        from oci_push.engine.signing.step import signing_step
+
+        beside += (signing_step(clients, checks),)
+    # A tag that names the image finds what is attached to it, too, and no tag names what is not signed yet.
+    content += (RepositoryPush.put_root, *beside) if beside else ()
+    first_tag = (RepositoryPush.put_first_tag,) if beside else ()
 
     def push_whole(one: RepositoryPush, inner: Context) -> None:
-        one.attempt(inner, *content, RepositoryPush.put_tags, *checks)
+        one.attempt(inner, *content, *first_tag, RepositoryPush.put_tags, *checks)
         one.tell_end()
 
     def push_without_tags(one: RepositoryPush, inner: Context) -> None:
-        steps = content[:-1] if plan.attached else (*content, RepositoryPush.put_root)
-        one.attempt(inner, *steps, RepositoryPush.read_tags)
+        one.attempt(inner, *content, RepositoryPush.put_root, RepositoryPush.read_tags)
 
     def put_tags(one: RepositoryPush, inner: Context) -> None:
         one.attempt(inner, RepositoryPush.put_first_tag, RepositoryPush.put_tags, *checks)

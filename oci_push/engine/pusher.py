@@ -20,14 +20,16 @@ from msgspec.structs import replace
 from oci_push.credentials.certificates import add_certificates, certificate_folders
 from oci_push.credentials.files import AuthFiles
 from oci_push.engine.graph import walk
+from oci_push.engine.memory import MEMORY_FILE, memory_folder
 from oci_push.engine.places import Seen, remembered_places
 from oci_push.engine.plan import PushPlan, PushTarget, RepositoryPlan, plan_push, plan_repositories
 from oci_push.engine.push import Ahead, PushOptions, PushResult, push
+from oci_push.engine.signing.signers import Signers
 from oci_push.errors import ConfigError
 from oci_push.events import Emit, Event, LogMessage, discreet, ignore
 from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.descriptor import Descriptor
-from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
+from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig, find_endpoint
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Repository
 from oci_push.model.source import SourceSpec
@@ -54,8 +56,6 @@ if TYPE_CHECKING:
 
 REPLICATION_S = 1800.0
 """How long a region is waited for where nobody says otherwise; most copies take minutes (ECR user guide)."""
-MEMORY_FILE = "memory.sqlite3"
-"""What is remembered between runs, in `memory_folder`."""
 
 
 class Options(Struct, frozen=True):
@@ -94,12 +94,6 @@ class Environment(Struct, frozen=True):
     stdin: BinaryIO | None = None
 
 
-def memory_folder(env: Mapping[str, str], home: Path | None) -> Path | None:
-    """Return where facts are kept between runs; nowhere without a home."""
-    cache = env.get("XDG_CACHE_HOME") or (str(home / ".cache") if home else "")
-    return Path(cache) / "oci-push" if cache else None
-
-
 class Pusher:
     """Push images in one run; close it at the end. Safe to use from several threads."""
 
@@ -107,6 +101,7 @@ class Pusher:
         env, home, emit = this_environment.env, this_environment.home, discreet(emit)
         self.context = context
         self._options = options
+        self.signers = Signers(env)
         self._emit = emit
         self._around = Surroundings(env, home, this_environment.uid, this_environment.stdin)
         run_command = command_runner(env, context.clock)
@@ -159,9 +154,13 @@ class Pusher:
             raise ConfigError(f"registry {registry!r} is not known here", hint="describe it in oci-push.yaml")
         return self._registries.get(registry)
 
+    def described(self, repository: Repository, given: RegistryEndpoint | None = None) -> RegistryEndpoint | None:
+        """Return what is said of a repository's registry, if anything is; nothing is looked up."""
+        return given or find_endpoint(self._options.endpoints, repository.host)
+
     def endpoint(self, repository: Repository, given: RegistryEndpoint | None = None) -> RegistryEndpoint:
         """Decide how a repository's registry is reached: given, configured, found in files, or as this job."""
-        endpoint = given or self._options.endpoints.get(repository.host) or RegistryEndpoint(repository.host)
+        endpoint = self.described(repository, given) or RegistryEndpoint(repository.host)
         has_own = endpoint.is_alone or endpoint.identity is not None
         given_login = self._options.credential if self._options.login_host in ("", repository.host) else None
         credential = endpoint.credential or (None if has_own else given_login)
@@ -173,7 +172,7 @@ class Pusher:
             credential = complete(credential, find_family(repository.host, endpoint.family))
         tls = self._options.tls if endpoint.tls == TlsConfig() else endpoint.tls
         folders = certificate_folders(self._around.env, self._around.home)
-        tls = add_certificates(tls, repository.host, folders, self._tell_once)
+        tls = add_certificates(tls, repository.host, folders, self.tell_once)
         traffic = endpoint.traffic_with(self._options.traffic)
         endpoint = replace(endpoint, credential=credential, tls=tls, traffic=traffic)
         if credential is None and not has_own:
@@ -185,7 +184,7 @@ class Pusher:
             self._renewing.setdefault(endpoint, renewing)
         return endpoint
 
-    def _tell_once(self, event: Event) -> None:
+    def tell_once(self, event: Event) -> None:
         """Tell what is found again each time a registry is looked up."""
         if event not in self._told:
             self._told.append(event)
@@ -290,22 +289,25 @@ class Pusher:
         changes: Changes = NOTHING,
         platform: Platform | None = None,
         mirrors: bool = True,
+        check: Callable[[ImageReader], None] | None = None,
     ) -> Iterator[ImageReader]:
         """Open a SOURCE; `targets` above one makes a registry's blobs be downloaded once and kept.
 
-        `changes` are made while it is read; with them `platform` is the only image of an index that is read.
-        Without `mirrors` a registry is read itself, whatever ``registries.conf`` says.
+        `changes` are made while it is read; with them `platform` is the only image of an index that is read. `check`
+        sees the image before. Without `mirrors` a registry is read itself, whatever ``registries.conf`` says.
         """
         settings = self._options.sources
         of_run = "format" in settings.asked and not changes.format
         changes = replace(changes, format=settings.format) if of_run else changes
         source = self._open(GRAMMAR.parse(text), context, given, targets, changes, mirrors=mirrors)
-        if changes != NOTHING:
-            from oci_push.sources.rewriting.image import RewrittenImage  # most images go out as they are
-
-            memory, lenient = replace(settings, digest_cache=self._memory), of_run and self._options.is_lenient
-            source = RewrittenImage(source, changes, memory, context, self._emit, platform, is_lenient=lenient)
         try:
+            if check is not None:
+                check(source)
+            if changes != NOTHING:
+                from oci_push.sources.rewriting.image import RewrittenImage  # most images go out as they are
+
+                memory, lenient = replace(settings, digest_cache=self._memory), of_run and self._options.is_lenient
+                source = RewrittenImage(source, changes, memory, context, self._emit, platform, is_lenient=lenient)
             self._tell_asked(asked.about_level(settings, source.name, compresses=source.compresses))
             yield source
         finally:

@@ -17,6 +17,7 @@ from oci_push.engine.artifacts.attachment import Attachment
 from oci_push.engine.plan import PushPlan, PushTarget
 from oci_push.engine.push import PushOptions, PushResult, ReplicaResult
 from oci_push.engine.pusher import REPLICATION_S, Pusher
+from oci_push.engine.signing.required import checking
 from oci_push.errors import OciPushError, RegistryError
 from oci_push.events import Emit
 from oci_push.model.changes import NOTHING, Changed, Changes
@@ -24,6 +25,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
+from oci_push.model.trust import SignRule
 from oci_push.runtime.context import Context
 from oci_push.runtime.costs import Cost, Costs
 from oci_push.runtime.phases import REPLICATION, SOURCE, timed
@@ -56,7 +58,9 @@ class PushUnit(Struct, frozen=True):
     image in the end, none named: those of the registry's replication rules; ``None`` where nothing is waited for.
     `is_final` says that nobody tries again: what was pushed is waited for although another target has failed.
     `options` replace those of the pusher. `changes` are what is changed of the image on its way. `attach` becomes
-    artifacts about the image, in every target.
+    artifacts about the image, in every target. `sign` says with which keys it is signed, beside what the targets'
+    registries say. `is_beside` is for what goes with an image, or is there: it is neither seen to be signed nor signed
+    because of what oci-push.yaml says of registries.
     """
 
     source: str
@@ -68,6 +72,8 @@ class PushUnit(Struct, frozen=True):
     options: PushOptions | None = None
     changes: Changes = NOTHING
     attach: tuple[Attachment, ...] = ()
+    sign: tuple[SignRule, ...] = ()
+    is_beside: bool = False
 
 
 class UnitResult(Struct, frozen=True):
@@ -141,17 +147,27 @@ def plan_unit(unit: PushUnit, pusher: Pusher, context: Context) -> PushPlan:
 
 @contextmanager
 def _opened(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tuple[ImageReader, tuple[PushTarget, ...]]]:
-    targets = tuple(
-        replace(pusher.target(one.repository, one.tags, pusher.named(one.registry)), before=one.before)
-        for one in unit.targets
-    )
+    targets = tuple(_target(unit, one, pusher) for one in unit.targets)
     given = pusher.named(unit.registry)
+    check = None if unit.is_beside else checking(context, pusher, unit.source, given)
     began = context.clock.monotonic()
     with pusher.open(
-        unit.source, context, given=given, targets=len(targets), changes=unit.changes, platform=unit.platform
+        unit.source,
+        context,
+        given=given,
+        targets=len(targets),
+        changes=unit.changes,
+        platform=unit.platform,
+        check=check,
     ) as source:
         context.costs.spent(SOURCE, context.clock.monotonic() - began)
         yield source, targets
+
+
+def _target(unit: PushUnit, one: UnitTarget, pusher: Pusher) -> PushTarget:
+    target = pusher.target(one.repository, one.tags, pusher.named(one.registry))
+    rules = unit.sign if unit.is_beside else (*unit.sign, *target.endpoint.sign)
+    return replace(target, before=one.before, signers=pusher.signers.of(rules) if rules else ())
 
 
 @contextmanager

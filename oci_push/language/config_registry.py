@@ -16,6 +16,7 @@ from oci_push.language.document import Location, Node, Scalar, YamlMapping
 from oci_push.language.integrations import PROVIDERS, Integration
 from oci_push.language.scalars import boolean, entries, items
 from oci_push.language.schema import Fields
+from oci_push.language.trust_rules import read_requirement, read_signing
 from oci_push.model.endpoint import TlsConfig, is_loopback
 from oci_push.model.identity import CloudIdentity, RepositoryCreation
 from oci_push.model.reference import DOCKER_HUB, Repository
@@ -79,6 +80,10 @@ class RegistryReader:
         password = None if cloud is not None else inside.secret("password", "token")
         tls = _trust(inside)
         traffic, headers = _traffic(keys), _headers(inside)
+        sign = read_signing(keys.found.get("sign"), keys.values)
+        require = read_requirement(keys.found.get("require"), keys.values, f"{path}.require")
+        if sign and not self._values.origin.is_named:
+            keys.miss(f"registry {name!r}: this file was found, not named, and may not say what is signed")
         if is_loose and identity is not None and password is None:
             message = (
                 f"registry {name!r}: this file was found, not named, and may not say how a cloud's registry is reached"
@@ -114,6 +119,8 @@ class RegistryReader:
             family,
             traffic,
             headers,
+            sign,
+            require,
             tuple(keys.values.missing),
             tuple(inside.values.missing),
         )

@@ -11,6 +11,7 @@ from oci_push.language.integrations import PROVIDERS
 from oci_push.language.scalar_rules import Anything, Boolean, Choice, PlainText
 from oci_push.language.scalars import entries
 from oci_push.language.schema import Entries, Field, Fields, Items, OneOf, snake_case
+from oci_push.language.trust_rules import REQUIRE, SIGN
 from oci_push.providers.families import FAMILY_NAMES
 
 PROVIDER_ALIASES = {"standard": "other", "docker": "other", "google": "gcr"}
@@ -113,6 +114,8 @@ REGISTRY: Fields[None] = Fields(
             Entries[None](_TEXT, words="map names of headers to values"),
             "Sent with every request to it; a value that is secret better as ${NAME}.",
         ),
+        "sign": Field(SIGN, "Sign what is pushed to it, before it is tagged."),
+        "require": Field(REQUIRE, "How images that are read from it must be signed, or nothing of them is sent."),
     },
     words="a registry is a mapping with name, provider and domain",
     is_cased=True,

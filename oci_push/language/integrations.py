@@ -15,7 +15,9 @@ from oci_push.language.config_values import Allowed, SecretSource
 from oci_push.language.document import Location
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.identity import CloudIdentity
+from oci_push.model.reference import comparable_host
 from oci_push.model.traffic import AS_USUAL, Header, Traffic
+from oci_push.model.trust import Requirement, SignRule
 from oci_push.protocol.credentials import basic_password, basic_user
 from oci_push.secret import Secret
 
@@ -39,7 +41,7 @@ class Integration(Struct, frozen=True):
     this one fails. `regions` and `replicate` are ECR's: every push goes to all of them, and ends only when each serves
     the image. `is_alone` keeps logins from elsewhere away. `family` names its family, where it is
     empty the host tells. `traffic` is what is said of requests, without `headers`, which are read when they are
-    used. `unplaced` is what its place lacks, `unread` its login.
+    used. `sign` and `require` are about signatures. `unplaced` is what its place lacks, `unread` its login.
     """
 
     name: str
@@ -62,6 +64,8 @@ class Integration(Struct, frozen=True):
     family: str = ""
     traffic: Traffic = AS_USUAL
     headers: Mapping[str, SecretSource] = field(default_factory=dict)
+    sign: tuple[SignRule, ...] = ()
+    require: Requirement | None = None
     unplaced: tuple[Diagnostic, ...] = ()
     unread: tuple[Diagnostic, ...] = ()
 
@@ -72,7 +76,17 @@ class Integration(Struct, frozen=True):
             raise ConfigError(problems=problems)
         host = self.domain or (self.identity.host if self.identity else "")
         bare = RegistryEndpoint(
-            host, None, self.tls, self.name, self.address, self.identity, self.is_alone, self.family, self.traffic
+            host,
+            None,
+            self.tls,
+            self.name,
+            self.address,
+            self.identity,
+            self.is_alone,
+            self.family,
+            self.traffic,
+            self.sign,
+            self.require,
         )
         if not with_login:
             return bare
@@ -87,6 +101,11 @@ class Integration(Struct, frozen=True):
         if identity is not None:
             identity = replace(identity, **{name: source.read() or None for name, source in self.secrets.items()})
         return replace(self.with_headers(bare), credential=credential, identity=identity)
+
+    @property
+    def must_be_used(self) -> bool:
+        """Return whether going on without it would leave out what keeps images safe."""
+        return bool(self.sign) or self.require is not None
 
     def with_headers(self, endpoint: RegistryEndpoint) -> RegistryEndpoint:
         """Return how it is reached with its own headers added; raises `ConfigError` for what cannot be read of them."""
@@ -138,6 +157,7 @@ class Config(Struct, frozen=True):
         return next((one for one in self.integrations if one.is_default), next(iter(self.integrations), None))
 
     def for_pull(self, host: str) -> Integration | None:
-        """Return the primary integration of a host."""
-        same = [one for one in self.integrations if one.domain == host]
+        """Return the primary integration of a host, however that is written: what it requires holds."""
+        wanted = comparable_host(host)
+        same = [one for one in self.integrations if one.domain and comparable_host(one.domain) == wanted]
         return next((one for one in same if one.is_primary), next(iter(same), None))

@@ -111,7 +111,7 @@ def _described(host: str, context: ResolveContext, *, has_login: bool) -> Regist
         endpoint = found.endpoint(with_login=context.with_login and not has_login)
         return found.with_headers(endpoint) if has_login and not found.is_alone else endpoint
     except ConfigError:
-        if context.config.is_named:
+        if context.config.is_named or found.must_be_used:
             raise
         return None  # a file that was found and may not read its secrets describes nothing
 

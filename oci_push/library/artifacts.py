@@ -197,7 +197,7 @@ def artifact_pull(
 
 def pull_files(looker: Looker, source: str, folder: Path, wish: Wish, platform: Platform | None) -> Fetching:
     """Write the files of an artifact that a SOURCE names."""
-    with looker.image(source) as (image, _), looker.spool() as spool:
+    with looker.image(source, is_taken=True) as (image, _), looker.spool() as spool:
         root = top(looker.context, image, platform)
         return fetch(looker.context, image, root, folder, wish, spool, looker.pusher.reading.limits)
 

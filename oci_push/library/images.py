@@ -35,6 +35,7 @@ from oci_push.library.calls import (
 from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.identity import CloudIdentity, RepositoryCreation
+from oci_push.model.trust import SignRule
 from oci_push.runner.image_plan import ImagePlan
 from oci_push.runner.report import PushReport, ReplicaForm, ReplicationReport
 from oci_push.runtime.context import Context
@@ -47,6 +48,7 @@ def push(
     platform: str = "",
     changes: Changes = NOTHING,
     attach: Sequence[Attachment] = (),
+    sign: Sequence[SignRule] = (),
     regions: Sequence[str] = (),
     create_repositories: RepositoryCreation | None = None,
     verify: bool = False,
@@ -61,10 +63,10 @@ def push(
     `source` is a path, or what the command line takes: ``oci:DIR``, ``docker-archive:FILE``, ``docker://HOST/REPO:TAG``
     and so on. Each destination is ``HOST[:PORT]/REPO[:TAG[,TAG…]]``; `tags` are added to each, and one without any gets
     ``latest``. `platform` (``linux/arm64``) takes one image out of an index; `changes` are made on the way, and the
-    report's `changed` says what came of them. Each of `attach` becomes an artifact about the image, before any tag
-    names that. `regions` and `create_repositories` (an `EcrCreation`) are for Amazon ECR's private registries. `verify`
-    reads back what was pushed; `all_or_nothing` moves all tags or none. Logins are found where docker and podman keep
-    theirs, or given in `options`.
+    report's `changed` says what came of them. Each of `attach` becomes an artifact about the image, and each
+    of `sign` a signature, before any tag names that. `regions` and `create_repositories` (an `EcrCreation`) are for
+    Amazon ECR's private registries. `verify` reads back what was pushed; `all_or_nothing` moves all tags or none.
+    Logins are found where docker and podman keep theirs, or given in `options`.
 
     `on_event` is called with each event (see `oci_push.events`) on the thread that called `push`, one after the other
     and in order. What it raises stops the push, and is raised here.
@@ -82,7 +84,9 @@ def push(
     check_type("options", options, Options)
     options = options or Options()
     careful = PushOptions(verify or options.push_options.verify, all_or_nothing or options.push_options.all_or_nothing)
-    unit = replace(unit, options=careful)
+    if isinstance(sign, str) or not all(isinstance(one, SignRule) for one in sign):
+        raise TypeError("sign is no sequence of SignRule")
+    unit = replace(unit, options=careful, sign=tuple(sign))
     options = replace(options, endpoints={**endpoints, **options.endpoints})
 
     def work(context: Context, emit: Emit) -> PushReport:

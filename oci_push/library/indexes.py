@@ -232,7 +232,11 @@ def working(
         raise ConfigError("stdin can be read once, and - is there twice")
     with ExitStack() as stack:
         client = looker.client(repository, push=True)
-        given = [Given(stack.enter_context(looker.image(text))[0], platform) for text, platform in named]
+        given: list[Given] = []
+        for text, platform in named:
+            # What lies there already is not taken from anywhere, and is signed with the index.
+            is_taken = naming.repository_of(text) != repository
+            given.append(Given(stack.enter_context(looker.image(text, is_taken=is_taken))[0], platform))
         yield IndexWork(looker, client, given, listener)
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from msgspec import Struct
 
 from oci_push.engine.pusher import Options, Pusher
+from oci_push.engine.signing.required import checking
 from oci_push.events import Emit, ignore
 from oci_push.library.calls import OnEvent, S, call, discreet_form, pusher_for
 from oci_push.library.naming import repository_of
@@ -28,12 +29,16 @@ class Looker(Struct, frozen=True):
     emit: Emit = ignore
 
     @contextmanager
-    def image(self, text: str, *, mirrors: bool = False) -> Iterator[tuple[ImageReader, RepositoryClient | None]]:
+    def image(
+        self, text: str, *, mirrors: bool = False, is_taken: bool = False
+    ) -> Iterator[tuple[ImageReader, RepositoryClient | None]]:
         """Open a SOURCE; with the client of its repository where that is in a registry.
 
-        With `mirrors` it may come from where ``registries.conf`` says; who looks at a registry wants that one.
+        With `mirrors` it may come from where ``registries.conf`` says; who looks at a registry wants that one. What
+        `is_taken` from there must be signed as its entry in oci-push.yaml requires, or raises `UntrustedError`.
         """
-        with self.pusher.open(text, self.context, mirrors=mirrors) as source:
+        check = checking(self.context, self.pusher, text, None) if is_taken else None
+        with self.pusher.open(text, self.context, mirrors=mirrors, check=check) as source:
             repository = repository_of(text)
             yield source, self.client(repository) if repository is not None else None
 

@@ -10,7 +10,9 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oci_push.model.identity import CloudIdentity
+from oci_push.model.reference import comparable_host
 from oci_push.model.traffic import AS_USUAL, Traffic
+from oci_push.model.trust import Requirement, SignRule
 from oci_push.secret import Secret
 
 
@@ -66,7 +68,8 @@ class RegistryEndpoint(Struct, frozen=True):
     `identity` is what a login is got from where the registry's cloud hands it out; `credential` wins over it.
     `is_alone` keeps it from getting any other login: whoever says how it is reached may not be trusted with those.
     `family` names the registry's family where its host does not tell (``harbor``, ``quay``); empty, the host decides.
-    `traffic` is what is said of the requests to it.
+    `traffic` is what is said of the requests to it. `sign` signs what is pushed to it; `require` says how images that
+    are read from it must be signed.
     """
 
     host: str
@@ -78,6 +81,8 @@ class RegistryEndpoint(Struct, frozen=True):
     is_alone: bool = False
     family: str = ""
     traffic: Traffic = AS_USUAL
+    sign: tuple[SignRule, ...] = ()
+    require: Requirement | None = None
 
     @property
     def scheme(self) -> str:
@@ -96,6 +101,12 @@ class RegistryEndpoint(Struct, frozen=True):
         """
         first = given.get(self.host) or given.get("", AS_USUAL)
         return (replace(first, headers=()) if self.is_alone else first).over(self.traffic)
+
+
+def find_endpoint(endpoints: Mapping[str, RegistryEndpoint], host: str) -> RegistryEndpoint | None:
+    """Return what is said of a host, however that is spelled; what is said of this very spelling first."""
+    wanted = comparable_host(host)
+    return endpoints.get(host) or next((one for at, one in endpoints.items() if comparable_host(at) == wanted), None)
 
 
 def is_loopback(host: str) -> bool:

@@ -31,6 +31,11 @@ def canonical_host(host: str) -> str:
     return DOCKER_HUB if lowered in _HUB_NAMES else lowered
 
 
+def comparable_host(host: str) -> str:
+    """Return a host as those are compared of which something is required: the port of https goes without saying."""
+    return canonical_host(host).removesuffix(":443")
+
+
 def is_tag(text: str) -> bool:
     """Return whether `text` is a tag by the specification's grammar."""
     return _TAG.fullmatch(text) is not None

@@ -64,9 +64,27 @@ def fallback_tag(subject: Digest) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", f"{subject.algorithm[:32]}-{subject.encoded[:64]}")
 
 
-def has_api(repository: Repository, subject: Digest) -> Flow[bool]:
+class Api(Struct, frozen=True):
+    """Whether a registry keeps lists; `refused` is a refusal to tell, which front ends give to paths they know not."""
+
+    is_there: bool
+    refused: RegistryError | None = None
+
+
+def ask_api(repository: Repository, subject: Digest) -> Flow[Api]:
     """Ask whether the registry lists what refers to `subject` by itself."""
-    return (yield from _api(repository, subject)) is not None
+    try:
+        reply = yield from _list(repository, subject)
+    except RegistryError as error:
+        if error.status not in _NO_API:
+            raise
+        return Api(is_there=False, refused=error if error.status in (401, 403) else None)
+    return Api(is_there=reply is not None)
+
+
+def has_api(repository: Repository, subject: Digest) -> Flow[bool]:
+    """Return what `ask_api` says of that alone."""
+    return (yield from ask_api(repository, subject)).is_there
 
 
 def find(repository: Repository, subject: Digest, *, has_api: bool | None = None) -> Flow[Referrers]:
@@ -120,11 +138,15 @@ def count_listed(repository: Repository, subject: Digest) -> Flow[int | None]:
 
 def _api(repository: Repository, subject: Digest) -> Flow[Reply | None]:
     try:
-        reply = yield _call(repository, subject)
+        return (yield from _list(repository, subject))
     except RegistryError as error:
         if error.status not in _NO_API:
             raise
         return None
+
+
+def _list(repository: Repository, subject: Digest) -> Flow[Reply | None]:
+    reply = yield _call(repository, subject)
     # A web page with status 200 is what a front end says to paths that it does not know.
     given = reply.headers.get("content-type", "").split(";")[0].strip()
     return reply if given == media.OCI_INDEX and urlsplit(reply.url).path.endswith(str(subject)) else None

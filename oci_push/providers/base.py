@@ -6,6 +6,8 @@ cloud's management API (`CloudServices.management`).
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from oci_push.providers.replication import Replication
 
 MIB = 1024 * 1024
+_MOST_BYTES = MIB
 SELF = "<self>"
 """As `filler_user`: the token is sent as the user name as well."""
 
@@ -67,6 +70,15 @@ class Capabilities(Struct, frozen=True):
     """How many manifests may be put in a second, all repositories of a host together; 0: any number."""
 
 
+def read_text(path: Path) -> str:
+    """Read a file with a token or a key; raises ``OSError``, for one that is far too large with `EFBIG`."""
+    with path.open("rb") as file:
+        raw = file.read(_MOST_BYTES + 1)
+    if len(raw) > _MOST_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return raw.decode()
+
+
 class Cloud(Struct, frozen=True):
     """What a run gives its providers for getting logins.
 
@@ -80,7 +92,7 @@ class Cloud(Struct, frozen=True):
     home: Path | None
     clock: Clock
     fetch: Callable[[Context, Call], Reply]
-    read_file: Callable[[Path], str] = Path.read_text
+    read_file: Callable[[Path], str] = read_text
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     random: Callable[[], float] = float
     emit: Emit = ignore

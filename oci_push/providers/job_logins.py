@@ -3,7 +3,8 @@
 * GitHub documentation, "Working with the Container registry": a workflow's ``GITHUB_TOKEN`` as password for ghcr.io. It
   has to be put into the environment (``env: GITHUB_TOKEN: ${{ github.token }}``). Only github.com's: Forgejo, Gitea and
   GitHub Enterprise Server set the same variables, with a token that is theirs.
-* GitLab documentation, "Authenticate with the container registry": ``CI_REGISTRY`` and the job's user and password.
+* GitLab documentation, "Authenticate with the container registry": ``CI_REGISTRY`` and the job's user and password;
+  "Predefined CI/CD variables": ``CI_REGISTRY_PASSWORD`` is the job's token, ``CI_REGISTRY_IMAGE`` the project's images.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ def job_logins(env: Mapping[str, str]) -> tuple[tuple[str, Credential], ...]:
     if env.get("GITLAB_CI") and (host := env.get("CI_REGISTRY", "").lower().removesuffix(":443")):
         user = env.get("CI_REGISTRY_USER") or "gitlab-ci-token"
         name = "CI_REGISTRY_PASSWORD" if env.get("CI_REGISTRY_PASSWORD") else "CI_JOB_TOKEN"
-        found.append((host, _login(user, env, name, f"{name} of the GitLab CI job")))
+        # The variable is often set to another registry; the job's token is for GitLab's alone, where the project's is.
+        is_own = env.get("CI_REGISTRY_IMAGE", "").lower().replace(":443/", "/", 1).startswith(f"{host}/")
+        if is_own or env.get(name) != env.get("CI_JOB_TOKEN"):
+            found.append((host, _login(user, env, name, f"{name} of the GitLab CI job")))
     return tuple((host, login) for host, login in found if login is not None)
 
 

@@ -178,7 +178,10 @@ def _run(command: Sequence[str], source: str, tokens: TokenClient, context: Cont
     text = finished.stdout.decode("utf-8", "replace")
     Secret(text.strip())  # known also where the program failed after it
     if finished.code != 0:
-        said = quoted(finished.stderr.decode("utf-8", "replace"), _MOST_WORDS) or "no message"
+        words = finished.stderr.decode("utf-8", "replace")
+        for token in _JWT.findall(words):  # of a shell that tells what it does
+            Secret(token)
+        said = quoted(words, _MOST_WORDS) or "no message"
         raise CredentialsError(f"{source}: failed with exit code {finished.code} ({said})", hint="run it by hand")
     return text
 

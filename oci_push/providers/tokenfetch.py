@@ -25,6 +25,8 @@ from oci_push.secret import Secret
 
 _LIMIT = 256 * 1024
 _METADATA_S = 3.0
+_MOST_S = 1e9
+"""What says more is no life of a token."""
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -109,7 +111,7 @@ class TokenClient:
         """Return the text of a file."""
         try:
             return self.cloud.read_file(Path(path))
-        except (OSError, UnicodeDecodeError) as problem:
+        except (OSError, ValueError) as problem:  # the latter for what is not UTF-8, or a name with NUL in it
             reason = getattr(problem, "strerror", None) or "it is not text"
             raise CredentialsError(f"{what}: cannot be read ({reason})", hint=hint) from None
 
@@ -148,7 +150,8 @@ def seconds_in(value: Mapping[str, object], key: str, default: float) -> float:
     found = value.get(key)
     if isinstance(found, str) and found.isascii() and found.isdigit() and len(found) < 10:
         return float(found)
-    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) and found > 0 else default
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return float(found) if is_number and 0 < found < _MOST_S else default  # type: ignore[operator,arg-type]
 
 
 def check_endpoint(url: str, what: str) -> None:

@@ -63,7 +63,7 @@ class RegistryClients:
     ) -> None:
         self._context = context
         self._settings = settings
-        self._random = random
+        self.random = random
         self._emit = emit
         cache = cache or NoCache()
         self._shared = ClientSettings(settings.call_retry, blob_retry, random, emit, cache, upload_store)
@@ -149,7 +149,7 @@ class RegistryClients:
             provider.api_host(endpoint.host),
             self._context,
             self._settings,
-            self._random,
+            self.random,
             self._emit,
             credentials,
             provider.hints,
@@ -165,7 +165,7 @@ class RegistryClients:
             self._context.clock,
             partial(self._fetch, endpoint),
             retry=self._settings.call_retry,
-            random=self._random,
+            random=self.random,
             emit=self._emit,
             run_command=self._run_command,
         )
@@ -183,7 +183,7 @@ class RegistryClients:
 
     def _open_outside(self, outside: RegistryEndpoint, is_public: bool) -> Session:
         return Session(
-            outside, outside.host, self._context, self._settings, self._random, self._emit, is_public=is_public
+            outside, outside.host, self._context, self._settings, self.random, self._emit, is_public=is_public
         )
 
     def _capabilities(self, endpoint: RegistryEndpoint) -> LearntCapabilities:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from oci_push.engine.plan import PushTarget
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import Act, PushUnit, UnitResult, UnitTarget, image_id_of, perform
-from oci_push.errors import ConfigError, DeadlineError, OciPushError
+from oci_push.errors import ConfigError, DeadlineError, OciPushError, UntrustedError
 from oci_push.events import Emit, LogMessage, RetryScheduled, StepStarted
 from oci_push.language.resolve import ResolvedPush, resolve_build, resolve_push
 from oci_push.language.resolve_source import StepImage
@@ -116,7 +116,12 @@ class PushAttempts:
         """Push once; an image that cannot be read is looked for in the fallback registries."""
         tried = self._perform(resolved, resolved.source, context)
         for source in resolved.source.instead:
-            if tried.error is None or tried.results or isinstance(tried.error, DeadlineError) or context.is_cancelled:
+            if (
+                tried.error is None
+                or tried.results
+                or isinstance(tried.error, DeadlineError | UntrustedError)
+                or context.is_cancelled
+            ):
                 break
             self._emit(
                 LogMessage(f"{resolved.source.text} cannot be read ({tried.error}); trying {source.text}", "warning")
@@ -182,7 +187,7 @@ def read_image_id(pusher: Pusher, source: StepImage, context: Context) -> str:
 
 
 def _may_retry(problem: OciPushError, attempt: int, retry: Retry) -> bool:
-    final = isinstance(problem, ConfigError | DeadlineError) or problem.exit_code > 128
+    final = isinstance(problem, ConfigError | DeadlineError | UntrustedError) or problem.exit_code > 128
     return not final and attempt < retry.max_attempts
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from oci_push.engine.forecast import BlobForecast, TagForecast, TargetForecast
 from oci_push.engine.plan import PushPlan, RepositoryPlan
@@ -100,6 +101,13 @@ class PlannedAmounts(Struct, frozen=True):
         )
 
 
+class PlannedSignature(Struct, frozen=True):
+    """With which key the image would be signed, and how that would be stored, where it has not signed it before."""
+
+    key: str
+    forms: tuple[str, ...]
+
+
 class PlannedTarget(Struct, frozen=True):
     """The work for one repository; `after` is the one that must be pushed first, `mounts` whom to ask for a blob.
 
@@ -119,10 +127,17 @@ class PlannedTarget(Struct, frozen=True):
     amounts: PlannedAmounts | UnsetType = UNSET
     error: ErrorForm | UnsetType = UNSET
     attached: dict[Digest, bool] | UnsetType = UNSET
+    signed: tuple[PlannedSignature, ...] | UnsetType = UNSET
 
     @classmethod
     def of(cls, plan: PushPlan, work: RepositoryPlan, found: TargetForecast | None) -> PlannedTarget:
         """Return the work for a repository, with what was found out of it, if it was asked."""
+        form = cls._of(plan, work, found)
+        rules = tuple(one.rule for one in work.target.signers)
+        return replace(form, signed=tuple(PlannedSignature(one.key, one.forms) for one in rules)) if rules else form
+
+    @classmethod
+    def _of(cls, plan: PushPlan, work: RepositoryPlan, found: TargetForecast | None) -> PlannedTarget:
         after = plan.repositories[work.after].target.repository if work.after is not None else None
         if found is None:
             return cls(work.target.repository, work.target.tags, after, dict(work.mount_candidates))

@@ -7,6 +7,7 @@ together. `run_shell` runs what the user allowed, for as long as its scope lasts
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -65,13 +66,16 @@ def _run(env: Mapping[str, str], clock: Clock, argv: Sequence[str], stdin: bytes
 
     end = clock.monotonic() + timeout_s
     # The same process group as ours: Ctrl-C at a terminal reaches the program as well.
-    process = subprocess.Popen(
-        list(argv),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=dict(env),
-    )
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(env),
+        )
+    except ValueError as problem:  # NUL, or half of a character
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from problem
     with process:
         try:
             _write(process.stdin, stdin)

@@ -61,7 +61,7 @@ class FileReader:
         wanted = min(len(view), body.offset + body.size - self._position)
         try:
             if isinstance(body.file, str) and self._opened < 0:
-                self._opened = os.open(body.file, os.O_RDONLY | os.O_CLOEXEC)
+                self._opened = os.open(body.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             descriptor = self._opened if isinstance(body.file, str) else body.file
             while filled < wanted:
                 count = os.preadv(descriptor, [view[filled:wanted]], self._position)

@@ -100,7 +100,7 @@ class Worker:
             return None
         origin = Reference.parse(spec.path)
         lists = TagLists(pusher)
-        copy = ReferrerCopy(pusher, lists, unit.push.options or PushOptions())
+        copy = ReferrerCopy(pusher, lists, unit.push.options or PushOptions(), emit)
         try:
             side = lists.source(origin.repository, unit.push.registry)
             copy.copy(

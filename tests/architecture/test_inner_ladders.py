@@ -22,7 +22,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("descriptor",),
         ("manifest", "reference"),
         ("source", "traffic"),
-        ("artifact", "endpoint", "mirroring", "traffic_words"),
+        ("artifact", "endpoint", "mirroring", "traffic_words", "trust"),
     ),
     # Values and one request; what a specification's section needs; what needs several sections.
     "protocol": (("call", "challenge", "credentials"), ("*",), ("referrers", "uploads")),
@@ -52,12 +52,14 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
     "engine": (
         ("*",),
         ("repository_push",),
-        ("artifacts.attach", "verify"),
+        ("artifacts.attach", "signing.tag", "verify"),
+        ("signing.step",),
         ("push",),
         ("ahead", "beforehand", "replicate"),
         ("pusher", "regions"),
+        ("signing.required",),
         ("artifacts.push", "editing.index_children", "machine", "unit"),
-        ("copying.*", "editing.image", "saving.*"),
+        ("copying.*", "editing.image", "saving.*", "signing.there"),
     ),
     "engine.copying": (
         ("tag_lists",),

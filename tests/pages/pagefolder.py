@@ -15,6 +15,7 @@ from pathlib import Path
 
 import images
 from program import program
+from signingkeys import pair
 from stores import StoreWriter
 
 from oci_push.sandbox.server import RehearsalRegistry
@@ -46,6 +47,7 @@ class PageFolder:
         self.storage = folder / "storage.conf"
         self.storage.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/store"\n')
         (folder / "pipeline.yml").write_text(PIPELINE)
+        pair(folder, "signing")
         described = "".join(
             f"  - {{name: {host!r}, domain: {host!r}, address: {registry.address!r}, plain_http: true}}\n"
             for host in HOSTS

@@ -25,7 +25,13 @@ PARTS_ARE_TESTED = ("push-step.md",)
 """Pages whose YAML is parts of a pipeline, which `tests/pipelines/test_language_page.py` puts where they belong."""
 SHOWN = ("text",)
 """Languages of what is no code: forms, output, drawings of characters."""
-FORM_OF = {"registries": "config", "candidates": "config", "rules": "replication", "images": "mirror"}
+FORM_OF = {
+    "registries": "config",
+    "candidates": "config",
+    "rules": "replication",
+    "images": "mirror",
+    "policies": "policy",
+}
 
 
 def _has_own_test(page: Path) -> bool:

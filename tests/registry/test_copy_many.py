@@ -117,11 +117,12 @@ def test_a_copy_that_was_killed_is_gone_on_with(tmp_path: Path) -> None:
         source.traffic.clear()
         target.traffic.clear()
         done = report(*words[1:], folder=tmp_path)
-        assert done.counts["unchanged"] == before
-        assert done.counts["copied"] == 120 - before
+        unchanged = done.counts["unchanged"]
+        assert before <= unchanged < 120  # what was under way at the kill may have been done
+        assert done.counts["copied"] == 120 - unchanged
         assert asked(source, "HEAD", "/manifests/1") == 120
-        assert asked(source, "GET", "/manifests/") == asked(target, "PUT", "/manifests/") == 120 - before
-        assert asked(target, "HEAD", "/manifests/1") == before  # those that are listed
+        assert asked(source, "GET", "/manifests/") == 120 - unchanged
+        assert asked(target, "HEAD", "/manifests/1") == unchanged  # those that are listed
 
 
 def test_a_copy_that_is_stopped_tells_what_it_did_and_that_the_rest_can_follow(tmp_path: Path) -> None:
@@ -136,7 +137,8 @@ def test_a_copy_that_is_stopped_tells_what_it_did_and_that_the_rest_can_follow(t
             out, said = child.communicate(timeout=300)
         done = decode(out, CopyReport)
         assert child.returncode == done.exit_code == 130
-        assert done.counts["copied"] == len(target.store.tags("dst"))
+        copied = {one.tag for one in done.tags if one.outcome == "copied"}
+        assert copied <= set(target.store.tags("dst"))  # a PUT under way may be done after we looked
         assert done.counts["copied"] + done.counts["not reached"] == 120
         assert said.count("stopped by SIGINT") == 1
         assert "the same command goes on where this one stopped" in said

@@ -212,6 +212,16 @@ def test_a_source_that_cannot_say_what_refers_to_an_image_is_an_error(tmp_path: 
         assert target.store.manifest("dst", "1") == root.raw
 
 
+def test_a_source_that_refuses_to_list_referrers_is_told_of_once(tmp_path: Path) -> None:
+    """A front end refuses paths that it does not know in the same way, so it is no error; and silence it is not."""
+    with Sandbox() as source, Sandbox() as target:
+        rooted(source, two_platforms(tmp_path / "image"), "1")
+        source.faults.add(Fault("GET", "/referrers/", times=0, action=Answer(403, code="DENIED")))
+        said = copy(source, target, tmp_path)
+        assert said.count("this login may not see them, and what is only there stays behind") == 1
+        assert len([one for one in source.traffic.requests if "/referrers/" in one.path]) == 1
+
+
 def test_a_copy_of_some_platforms_has_what_refers_to_those(tmp_path: Path) -> None:
     with Sandbox() as source, Sandbox() as target:
         root = rooted(source, two_platforms(tmp_path / "image"), "1")

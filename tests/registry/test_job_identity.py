@@ -447,6 +447,10 @@ def test_a_program_that_fails_is_told_with_its_words_and_not_with_its_output(sta
         (JobToken(command=("/nowhere/program",)), "command /nowhere/program: there is no such program"),
         (JobToken(command=("/etc/hostname",)), "command /etc/hostname: cannot be run"),
         (JobToken(command=("/bin/true",)), "ID token from command /bin/true: the token is empty"),
+        (JobToken(file="/etc/\0"), "cannot be read"),
+        (JobToken(file="/dev/zero"), "file /dev/zero: cannot be read (File too large)"),
+        (JobToken(command=("/bin/\0",)), "cannot be run (Invalid argument)"),
+        (JobToken(command=("/bin/echo", "\ud800")), "cannot be run (Invalid argument)"),
     ],
 )
 def test_what_is_named_and_not_there_is_told(oidc: JobToken, message: str, stage: Stage) -> None:
@@ -454,6 +458,28 @@ def test_what_is_named_and_not_there_is_told(oidc: JobToken, message: str, stage
     error = stage.refusal(named(oidc))
     assert message in str(error)
     assert error.hint
+
+
+def test_a_program_that_tells_the_token_as_it_fails_has_it_masked(stage: Stage) -> None:
+    token = ISSUER.token("https://quay.io", sub="x")
+    trust = named(JobToken(command=("/bin/sh", "-c", f"echo 'sent {token}' >&2; exit 1")))
+    stage.play(trust, ISSUER)
+    said = str(stage.refusal(trust))
+    assert "failed with exit code 1 (sent ***)" in said
+    assert token[:20] not in said
+
+
+@pytest.mark.parametrize("life", ["1" + "0" * 400, "1e999", "-1", "true", "[]", '"1e9"'])
+def test_a_life_that_no_token_has_is_the_least_one(life: str, stage: Stage) -> None:
+    trust = TRUSTS["JFrog"]
+    prepare(stage, trust)
+    answer = f'{{"access_token":"access","username":"ci-user","expires_in":{life}}}'
+    stage.registry.answers["/access/api/v1/oidc/token"] = lambda _: Answered(200, answer)
+    with stage.clients() as clients:
+        stage.enter(trust, clients)
+        stage.clock.time += 61
+        stage.enter(trust, clients)
+    assert stage.registry.paths().count("/access/api/v1/oidc/token") == 2
 
 
 def test_a_program_that_does_not_end_is_not_waited_for(stage: Stage) -> None:

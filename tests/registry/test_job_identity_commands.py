@@ -29,7 +29,12 @@ ISSUER = Issuer()
 ROBOT, PASSWORD = "acme+ci", "robots-short-password"
 GITHUB = {"GITHUB_ACTIONS": "true", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_ACTOR": "octocat"}
 GHCR = {**GITHUB, "GITHUB_TOKEN": "ghs_0123456789"}
-GITLAB = {"GITLAB_CI": "true", "CI_REGISTRY": "registry.example.com", "CI_REGISTRY_USER": "gitlab-ci-token"}
+GITLAB = {
+    "GITLAB_CI": "true",
+    "CI_REGISTRY": "registry.example.com",
+    "CI_REGISTRY_IMAGE": "registry.example.com/acme/app",
+    "CI_REGISTRY_USER": "gitlab-ci-token",
+}
 CONNECTION = "123e4567-e89b-42d3-a456-426614174000"
 PROVIDER = "projects/1/locations/global/workloadIdentityPools/pool/providers/jobs"
 ROLE = "arn:aws:iam::123456789012:role/pusher"
@@ -343,6 +348,26 @@ class TestJobLogins:
         env = {**GITLAB, "CI_JOB_TOKEN": "glcbt-0123456789"}
         (row,) = json.loads(program("whoami", host, "--json", cwd=tmp_path, **env).stdout)
         assert row["kind"] == "nobody"
+
+    @pytest.mark.parametrize(
+        "image", ["registry.example.com/acme/app", "", "evil.example.com/acme/app", "evil.example"]
+    )
+    @pytest.mark.parametrize("given", [{}, {"CI_REGISTRY_PASSWORD": "glcbt-0123456789"}])
+    def test_a_jobs_token_is_not_for_a_registry_that_the_variable_was_set_to(
+        self, given: dict[str, str], image: str
+    ) -> None:
+        env = {**GITLAB, "CI_JOB_TOKEN": "glcbt-0123456789", "CI_REGISTRY": "evil.example", "CI_REGISTRY_IMAGE": image}
+        assert job_logins({**env, **given}) == ()
+
+    def test_a_password_of_ones_own_is_for_the_registry_beside_it(self) -> None:
+        env = {**GITLAB, "CI_JOB_TOKEN": "glcbt-0123456789", "CI_REGISTRY": "docker.example"}
+        ((host, login),) = job_logins({**env, "CI_REGISTRY_PASSWORD": "my-own-0123456789"})
+        assert (host, login.password) == ("docker.example", Secret("my-own-0123456789"))
+
+    def test_the_port_that_goes_without_saying_makes_no_other_registry(self) -> None:
+        env = {**GITLAB, "CI_JOB_TOKEN": "glcbt-0123456789", "CI_REGISTRY": "Registry.example.com:443"}
+        for image in ("registry.example.com/acme/app", "registry.example.com:443/acme/app"):
+            assert [host for host, _ in job_logins({**env, "CI_REGISTRY_IMAGE": image})] == ["registry.example.com"]
 
     def test_every_other_login_goes_before_it(self, tmp_path: Path) -> None:
         (tmp_path / "home/.docker").mkdir(parents=True)

@@ -19,6 +19,7 @@ from images import config_of, docker_archive, layer, make_layout
 from parrot import PLACES, Parrot
 from program import program
 from pushing import QUICK
+from signingkeys import cosign_file, make, pem_of
 
 from oci_push.errors import OciPushError
 from oci_push.events import Event
@@ -191,6 +192,36 @@ def test_no_command_shows_a_login(words: tuple[str, ...], kind: str, scheme: str
         done = program(*(word.replace("ADDRESS", parrot.address) for word in words), code=None, cwd=tmp_path, **env)
     assert shows(left(tmp_path, done)) == []
     assert done.stdout + done.stderr
+
+
+KEYS = {
+    "right": (pem_of(make()), ""),
+    "file": (cosign_file(make(), secret("pass")), secret("pass")),
+    "locked": (cosign_file(make(), secret("pass")), secret("wrong")),
+    "broken": (f"-----BEGIN PRIVATE KEY-----\n{secret('key')}\n-----END PRIVATE KEY-----\n", secret("pass")),
+    "pkcs8": (pem_of(make(), secret("pass")), secret("pass")),
+}
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("place", ["errors", "text"])
+@pytest.mark.parametrize(
+    "words", [("sign", "ADDRESS/a:1", "--key"), (*PUSH, "ADDRESS/a:1", "--sign")], ids=["sign", "push"]
+)
+@pytest.mark.parametrize("way", ["signing.key", "env://KEY"])
+def test_nothing_of_a_key_or_its_passphrase_is_shown(
+    way: str, words: tuple[str, ...], place: str, key: str, tmp_path: Path
+) -> None:
+    pem, passphrase = KEYS[key]
+    (tmp_path / "signing.key").write_text(pem)
+    with Parrot(place) as parrot:
+        env = plant(tmp_path, parrot.address, "auth") | {"KEY": pem, "COSIGN_PASSWORD": passphrase}
+        line = [word.replace("ADDRESS", parrot.address) for word in words]
+        done = program(*line, way, "--debug", "--plain-http", code=None, cwd=tmp_path, **env)
+    told = left(tmp_path, done)
+    assert shows(told) == []
+    assert [one for one in pem.splitlines() if len(one) > 20 and not one.startswith("---") and one in told] == []
+    assert done.returncode in (2, 3, 4, 5, 6)
 
 
 PIPELINE = """

@@ -126,6 +126,23 @@ def test_a_compression_that_is_asked_for_is_done(sandbox: Sandbox, store: StoreW
     assert [one.media_type for one in manifest.layers] == [media.OCI_LAYER_ZSTD]
 
 
+@pytest.mark.parametrize(
+    ("words", "is_kept"),
+    [(("--annotation", "a=b"), True), (("--recompress", "zstd"), False)],
+    ids=["annotated", "anew"],
+)
+def test_a_pulled_image_that_is_changed_keeps_its_layers_unless_they_are_compressed_anew(
+    words: tuple[str, ...], is_kept: bool, sandbox: Sandbox, store: StoreWriter, tmp_path: Path
+) -> None:
+    store.add(ONE, TWO, names=("localhost/app:1",), pulled=True)
+    Pushing().push(origin(tmp_path / "o", ONE, TWO), f"{sandbox.address}/a:0")
+    program("push", f"{store.source}app:1", f"{sandbox.address}/a:1", *words, "--no-memory", "-q", cwd=tmp_path)
+    made = Manifest.parse(sandbox.store.manifest("a", "1") or b"")
+    packed = [Digest.of(gzip.compress(one, mtime=7)) for one in (ONE, TWO)]
+    assert ([one.digest for one in made.layers] == packed) is is_kept
+    digest_of(sandbox, "a")
+
+
 def test_a_plan_says_the_digest_that_the_push_will_have(sandbox: Sandbox, store: StoreWriter, tmp_path: Path) -> None:
     store.add(ONE, TWO, names=(f"{sandbox.address}/a:0",), pulled=True)
     Pushing().push(origin(tmp_path / "o", ONE, TWO), f"{sandbox.address}/a:0")

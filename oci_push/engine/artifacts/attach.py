@@ -50,7 +50,7 @@ def step_of(attached: Sequence[MadeImage], clients: RegistryClients, checks: Seq
     def attach_all(push: RepositoryPush, context: Context) -> None:
         known = dict(push.blobs)
         for made in attached:
-            done = _attach(push, context, made, clients, checks, known)
+            done = attach_made(push, context, made, clients, checks, known)
             push.attached.append(done)
             if done.error is not None:
                 raise done.error
@@ -58,7 +58,7 @@ def step_of(attached: Sequence[MadeImage], clients: RegistryClients, checks: Seq
     return attach_all
 
 
-def _attach(
+def attach_made(
     push: RepositoryPush,
     context: Context,
     made: MadeImage,
@@ -68,7 +68,7 @@ def _attach(
 ) -> AttachedResult:
     """Attach one artifact; `known` is what became of blobs before, and of its own afterwards."""
     graph = walk(context, made, emit=ignore)
-    target = replace(push.work.target, tags=())
+    target = replace(push.work.target, tags=(), signers=())
     work = plan_repositories(graph.blobs, [target], origin=None, remembered={})[0]
     there = {one.digest: known[one.digest] for one in graph.blobs if one.digest in known}
     # As one sent ahead it is told of as a part of this push, and not as another one to the same repository.

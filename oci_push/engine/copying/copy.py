@@ -85,7 +85,7 @@ class _Copying:
         self._is_alone = False
         self._context: Context | None = None
         self._rows: dict[int, CopyRow] = {}
-        self._referrers = ReferrerCopy(pusher, lists, options.push)
+        self._referrers = ReferrerCopy(pusher, lists, options.push, self._emit)
 
     def copy(self, context: Context, items: Sequence[CopyItem]) -> Copied:
         """Do all of it."""

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from oci_push.engine.copying.referrers import Referred
 from oci_push.engine.push import PushOptions, PushResult
 from oci_push.engine.unit import UnitResult, UnitTarget
-from oci_push.errors import ConfigError, OciPushError
+from oci_push.errors import Cancelled, ConfigError, OciPushError
 from oci_push.model.changes import NOTHING, Changes
 from oci_push.model.digest import Digest
 from oci_push.model.outcomes import CopyOutcome, TagOutcome
@@ -130,7 +130,10 @@ def row_of(wish: Wish, result: PushResult | None, done: UnitResult) -> CopyRow:
         return wish.row(CopyOutcome.COPIED, result.root, _replica_error(done))
     found = next((tag for tag in result.tags if tag.tag == wish.tag), None)
     is_there = found is not None and found.outcome.is_there
-    if result.error is not None and (not is_there or all(tag.outcome.is_there for tag in result.tags)):
+    # A stop that comes when a tag is set already undoes nothing of it; another error beside tags that are is theirs.
+    is_stopped = isinstance(result.error, Cancelled)
+    is_beside = result.error is not None and not is_stopped and all(tag.outcome.is_there for tag in result.tags)
+    if result.error is not None and (is_beside or not is_there):
         return wish.row(CopyOutcome.FAILED, result.root, result.error)
     is_same = found is not None and found.outcome is TagOutcome.UNCHANGED
     return wish.row(CopyOutcome.UNCHANGED if is_same else CopyOutcome.COPIED, result.root, _replica_error(done))

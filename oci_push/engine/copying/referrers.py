@@ -25,7 +25,7 @@ from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Reference
-from oci_push.protocol.referrers import fallback_tag, has_api
+from oci_push.protocol.referrers import Api, ask_api, fallback_tag
 from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.runtime.tasks import first_error, run_all
@@ -38,7 +38,8 @@ _KINDS = (
     ("signature", ("signature", "cosign", ".sig", "sigstore")),
 )
 """What an artifact type is taken for by the words in it; other types count as referrers and no more."""
-_BUNDLE_CONTENT = "dev.sigstore.bundle.content"
+_BUNDLE_CONTENT, _BUNDLE_TYPE = "dev.sigstore.bundle.content", "dev.sigstore.bundle.predicateType"
+_SIGNED = "https://sigstore.dev/cosign/sign/v1"
 
 
 class Referred(Struct, frozen=True):
@@ -54,10 +55,6 @@ class Referred(Struct, frozen=True):
         return sum(self.counts.values())
 
 
-class _Api(Struct, frozen=True):
-    is_there: bool
-
-
 class Referrer(Struct, frozen=True):
     """One manifest that refers to another; `tag` is cosign's, empty for one that names its subject itself."""
 
@@ -70,6 +67,8 @@ class Referrer(Struct, frozen=True):
 def kind_of(descriptor: Descriptor) -> str:
     """Return what a referrer is, told by its artifact type."""
     kind = descriptor.artifact_type.lower()
+    if descriptor.annotations.get(_BUNDLE_TYPE) == _SIGNED:
+        return "signature"
     if descriptor.annotations.get(_BUNDLE_CONTENT) == "dsse-envelope":
         return "attestation"
     return next((name for name, words in _KINDS if any(word in kind for word in words)), "other")
@@ -78,13 +77,14 @@ def kind_of(descriptor: Descriptor) -> str:
 class ReferrerCopy:
     """Copy what refers to images, each once in a run; shared by its threads."""
 
-    def __init__(self, pusher: Pusher, lists: TagLists, push: PushOptions) -> None:
+    def __init__(self, pusher: Pusher, lists: TagLists, push: PushOptions, emit: Emit) -> None:
         self._pusher = pusher
         self._lists = lists
+        self._emit = emit
         self._options = PushOptions(push.verify, tells_what_stays=False)
         self._lock = threading.Lock()
         self._asked: set[tuple[Side, Side, Digest]] = set()
-        self._apis: SingleFlight[Side, _Api] = SingleFlight()
+        self._apis: SingleFlight[Side, Api] = SingleFlight()
         self._counted: set[tuple[Side, Digest, str]] = set()
         self._counts: dict[str, int] = {}
         self._there = 0
@@ -197,10 +197,19 @@ class ReferrerCopy:
     def _keeps_lists(self, context: Context, side: Side, subject: Digest) -> bool:
         """Return whether a registry keeps lists itself; asked once, or each thread of the first ones would ask."""
 
-        def ask() -> _Api:
-            return _Api(side.client.session.run(context, has_api(side.client.repository, subject)))
+        return self._apis.get(side, lambda: self._ask(context, side, subject)).is_there
 
-        return self._apis.get(side, ask).is_there
+    def _ask(self, context: Context, side: Side, subject: Digest) -> Api:
+        found: Api = side.client.session.run(context, ask_api(side.client.repository, subject))
+        if found.refused is not None:
+            self._emit(
+                LogMessage(
+                    f"{found.refused}; only lists under tags and cosign's tags tell what refers to its images: if it"
+                    " keeps lists itself, this login may not see them, and what is only there stays behind",
+                    "warning",
+                )
+            )
+        return found
 
     def _is_there(self, context: Context, target: Side, one: Referrer) -> bool:
         return target.client.head(context, str(one.digest), push=True) is not None
@@ -215,6 +224,7 @@ class ReferrerCopy:
                 origin.registry,
                 is_final=True,
                 options=self._options,
+                is_beside=True,
             )
             done = perform(unit, self._pusher, context, _quieter(emit))
             if done.error is not None:

@@ -12,6 +12,7 @@ from oci_push.engine.graph import ImageGraph
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.saving.item import SaveItem
 from oci_push.engine.saving.layout_folder import REF_NAME
+from oci_push.engine.signing.required import checking
 from oci_push.errors import OciPushError
 from oci_push.events import BlobSaved, Emit, SaveProgress
 from oci_push.model.descriptor import Descriptor
@@ -76,9 +77,10 @@ def attached_to(
 
 
 def opened(context: Context, pusher: Pusher, item: SaveItem) -> AbstractContextManager[ImageReader]:
-    """Open an item's source as it says; with changes it is read as they leave it."""
+    """Open an item's source as it says; with changes it is read as they leave it. Raises `UntrustedError`."""
     given = pusher.named(item.registry)
-    return pusher.open(item.source, context, given=given, changes=item.changes, platform=item.platform)
+    check = checking(context, pusher, item.source, given) if item.refers_to is None else None
+    return pusher.open(item.source, context, given=given, changes=item.changes, platform=item.platform, check=check)
 
 
 def waves(

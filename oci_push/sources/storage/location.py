@@ -104,12 +104,10 @@ def find_places(name: StorageName, around: Surroundings) -> tuple[Place, ...]:
     roots = [Path(name.graphroot)] if name.graphroot else list(_graphroots(said, around, expand))
     driver = _usual(name.driver or around.env.get("STORAGE_DRIVER", ""))
     wanted = (driver,) if driver else tuple(dict.fromkeys((_usual(said.driver) or DRIVERS[0], *DRIVERS)))
-    own = next((Place(r, d) for r in roots for d in wanted if _is_there(Place(r, d).images / "images.json")), None)
-    if own is None:
-        own = next((Place(r, d) for r in roots for d in wanted if _is_there(Place(r, d).layers)), None)
+    own = _own([Place(root, one) for root in roots for one in wanted])
     others = (said.imagestore, *said.additional)
-    further = [Place(Path(expand(one)), d) for one in others if one for d in ((own.driver,) if own else wanted)]
-    found = [*([own] if own else []), *(place for place in further if _is_there(place.images))]
+    further = [Place(Path(expand(one)), d) for one in others if one for d in ((own[0].driver,) if own else wanted)]
+    found = [*own, *(place for place in further if _is_there(place.images))]
     for place in found:
         if place.driver not in DRIVERS:
             raise SourceError(
@@ -123,6 +121,18 @@ def find_places(name: StorageName, around: Surroundings) -> tuple[Place, ...]:
             "containers-storage:[overlay@/path/of/graphroot]NAME",
         )
     return tuple(found)
+
+
+def _own(places: list[Place]) -> list[Place]:
+    """Return the first place that has images, else one that has layers, else one that this user may not look into.
+
+    Where several drivers have had the same graphroot, as nobody says which one is meant, each has images of its own.
+    """
+    has_images = [one for one in places if _is_there(one.images / "images.json", doubt=False)]
+    if has_images:
+        return [one for one in has_images if one.root == has_images[0].root]
+    has_layers = [one for one in places if _is_there(one.layers, doubt=False)]
+    return (has_layers or [one for one in places if _is_there(one.layers)])[:1]
 
 
 def is_rootless(around: Surroundings) -> bool:
@@ -158,26 +168,31 @@ def _read(around: Surroundings) -> _Said:
         main = next((file for file in files if _is_there(file)), None)
         if main is not None:
             _add(said, main)
-        for file in reversed(files):
-            for drop_in in _drop_ins(file.with_name("storage.conf.d")):
-                _add(said, drop_in)
+        for drop_in in _drop_ins(files, "rootless" if is_rootless(around) else "rootful"):
+            _add(said, drop_in)
     override = env.get("CONTAINERS_STORAGE_CONF_OVERRIDE")
     if override:
         _add(said, Path(override), must_exist=True)
     return said
 
 
-def _drop_ins(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.suffix == ".conf")
-    except OSError:
-        return []
+def _drop_ins(files: list[Path], kind: str) -> list[Path]:
+    """Return the drop-ins beside `files`, by name; of one name, that beside the first file counts."""
+    found: dict[str, Path] = {}
+    for file in reversed(files):
+        for folder in (file.with_name("storage.conf.d"), file.with_name(f"storage.{kind}.conf.d")):
+            try:
+                found.update({path.name: path for path in folder.iterdir() if path.suffix == ".conf"})
+            except OSError:
+                continue
+    return [found[name] for name in sorted(found)]
 
 
 def _add(said: _Said, path: Path, *, must_exist: bool = False) -> None:
     try:
-        with path.open("rb") as file:
-            raw = file.read(_MOST_BYTES + 1)
+        # Not waiting for a writer, where it is a pipe.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            raw = file.read(_MOST_BYTES + 1) or b""
     except FileNotFoundError as problem:
         if must_exist:
             raise ConfigError(f"{path}: no such file, and a variable names it for containers-storage") from problem
@@ -233,12 +248,12 @@ class _Expander:
         return _VARIABLE.sub(lambda found: self._values.get(found[1] or found[2], ""), text)
 
 
-def _is_there(path: Path) -> bool:
-    """Return whether something is there, or may be: what this user may not look into is found out when it is read."""
+def _is_there(path: Path, *, doubt: bool = True) -> bool:
+    """Return whether something is there; `doubt` is the answer where this user may not look."""
     try:
         os.stat(path)
     except PermissionError:
-        return True
-    except OSError:
+        return doubt
+    except (OSError, ValueError):  # the latter for a name with NUL in it
         return False
     return True

@@ -66,11 +66,16 @@ class NamespaceOpener:
     def close(self) -> None:
         """End the child; idempotent."""
         channel, self._channel = self._channel, None
-        child, self._child = self._child, None
         if channel is not None:
             channel.close()
+        self._end_child()
+
+    def _end_child(self) -> None:
+        """End the child, whatever it waits for: it keeps nothing."""
+        child, self._child = self._child, None
         if child is not None:
-            child.wait()  # it ends when nobody is at the other end
+            child.kill()
+            child.wait()
 
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -86,11 +91,11 @@ class NamespaceOpener:
             self._map(self._child.pid)
             ours.send(b"!")
             ours.settimeout(None)
-        except OSError as problem:
+        except BaseException as problem:
             ours.close()
-            raise self._refused(problem.strerror or str(problem)) from problem
-        except BaseException:
-            ours.close()
+            self._end_child()
+            if isinstance(problem, OSError):
+                raise self._refused(problem.strerror or str(problem)) from problem
             raise
         return ours
 
@@ -135,6 +140,7 @@ def _run_ourselves(channel: socket.socket, env: Mapping[str, str]) -> subprocess
         stdout=channel.fileno(),  # beneath.CHANNEL
         stderr=subprocess.DEVNULL,
         env=env,
+        start_new_session=True,  # Ctrl-C is ours: the child ends with its socket
     )
     assert child.stdin is not None  # noqa: S101  # as asked above
     with child.stdin:

@@ -79,7 +79,8 @@ def _spelled(name: str, *, has_digest: bool) -> Iterator[str]:
 
 
 def _has_digest(image: ImageRecord, digest: str) -> bool:
-    return digest == image.digest or digest in (image.big_data_digests or {}).values()
+    kept = (image.big_data_digests or {}).items()  # its config and signatures among it
+    return digest == image.digest or any(one == digest for key, one in kept if key.startswith("manifest"))
 
 
 def _repository(name: str) -> str:

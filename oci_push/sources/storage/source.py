@@ -207,10 +207,12 @@ class StorageSource(ImageReader):
         named = f"manifest-{digest}" if digest and digest != image.digest else "manifest"
         others = sorted(key for key in image.big_data_digests or () if key.startswith("manifest-"))
         found: list[Manifest] = []
+        is_meant = not digest
         for key in dict.fromkeys((named, "manifest", *(others if named == "manifest" else ()))):
             raw = store.data(image, key, media.MAX_MANIFEST_BYTES)
             if raw is None:
                 continue
+            is_meant = is_meant or _has_digest(raw, digest)
             try:
                 one = Manifest.parse(raw)
             except ValueError as problem:
@@ -218,7 +220,9 @@ class StorageSource(ImageReader):
             if one.media_type in media.IMAGES and (not found or one.config == found[0].config):
                 found.append(one)
             if found and named != "manifest":
-                return found
+                break
+        if not is_meant:
+            raise SourceError(f"{self.name}: its manifest has another digest than {digest}", hint=_hint())
         if not found:
             raise SourceError(
                 f"{self.name}: the store has no manifest of an image for it",
@@ -258,6 +262,14 @@ class StorageSource(ImageReader):
             )
         size = max(0, record.diff_size or 0)
         return StorageLayer(what, str(folder), str(split), size, self._settings.limits, self._opener)
+
+
+def _has_digest(raw: bytes, digest: str) -> bool:
+    try:
+        wanted = Digest.parse(digest)
+    except ValueError:
+        return False
+    return Digest.of(raw, wanted.algorithm) == wanted
 
 
 def _repositories(names: tuple[str, ...]) -> Iterator[Repository]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections import deque
 from collections.abc import Iterator
 
@@ -213,9 +214,12 @@ class TarReader:
     def _read_entries(self) -> Iterator[_Entry]:
         layer = self._layer
         try:
-            body = FileBody(layer.split, 0, os.stat(layer.split).st_size, f"{layer.what}: {layer.split}")
+            found = os.stat(layer.split)
         except OSError as problem:
             raise self._problem(problem) from problem
+        body = FileBody(layer.split, 0, found.st_size, f"{layer.what}: {layer.split}")
+        if not stat.S_ISREG(found.st_mode):
+            raise SourceError(f"{body.what}: is no regular file", hint=_DAMAGED)
         limits = layer.limits
         packed = (bytes(block) for block in body.blocks())
         decoder = msgspec.json.Decoder(_Entry)
@@ -227,7 +231,7 @@ class TarReader:
             else:
                 try:
                     yield from decoder.decode_lines(rest + lines)
-                except (msgspec.DecodeError, ValueError) as problem:
+                except (msgspec.DecodeError, ValueError, RecursionError) as problem:
                     raise SourceError(f"{body.what}: is damaged ({problem})", hint=_DAMAGED) from problem
                 rest = after
             if len(rest) > _MOST_LINE_BYTES:

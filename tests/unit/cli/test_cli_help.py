@@ -13,6 +13,7 @@ import pytest
 from equipment.sandbox import Sandbox
 from images import config_of, docker_archive, layer, make_layout
 from program import program
+from signingkeys import pair
 from stores import StoreWriter
 
 from oci_push.cli.app import COMMANDS, command_of
@@ -63,6 +64,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Sand
         (folder / "manuals").mkdir()
         notes = f"{sandbox.address}/team/notes:1"
         program("artifact", "push", "notes.md", notes, "--type", "application/vnd.example", cwd=folder)
+        pair(folder, "signing")
+        program("push", "oci:image", f"{sandbox.address}/team/app:signed", "--sign", "signing.key", cwd=folder)
         program("plan", "pipeline.yml", "--units", "units.jsonl", cwd=folder)
         for shard in ("1", "2"):
             program("work", "units.jsonl", "--shard", f"{shard}/2", "--results", f"results-{shard}.jsonl", cwd=folder)

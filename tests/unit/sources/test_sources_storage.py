@@ -6,6 +6,7 @@ import errno
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -198,6 +199,32 @@ def test_a_users_file_goes_before_the_systems_and_drop_ins_after_both(tmp_path: 
     assert find_places(parse_name("app"), around(tmp_path)) == (Place(tmp_path / "mine", "vfs"),)
 
 
+def test_drop_ins_count_by_name_and_by_kind_of_user(tmp_path: Path) -> None:
+    folder = tmp_path / ".config/containers"
+    for name, root in (("conf.d/20", "b"), ("conf.d/10", "a"), ("rootless.conf.d/30", "c"), ("rootful.conf.d/40", "d")):
+        path = folder / f"storage.{name}.conf"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/{root}"\n')
+        StoreWriter(tmp_path / root, "vfs").add(ONE)
+    (folder / "storage.conf.d/99-not-read.txt").write_text("no TOML")
+    assert find_places(parse_name("app"), around(tmp_path))[0].root == tmp_path / "c"
+    override = tmp_path / "override.conf"
+    override.write_text(f'[storage]\ngraphroot = "{tmp_path}/d"\n')
+    given = around(tmp_path, CONTAINERS_STORAGE_CONF_OVERRIDE=str(override))
+    assert find_places(parse_name("app"), given)[0].root == tmp_path / "d"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "no such file"), ("[storage", "TOML"), ("x" * 1_100_000, "TOML")]
+)
+def test_a_file_that_a_variable_names_must_be_one(content: str | None, message: str, tmp_path: Path) -> None:
+    conf = tmp_path / "storage.conf"
+    if content is not None:
+        conf.write_text(content)
+    with pytest.raises(ConfigError, match=message):
+        find_places(parse_name("app"), around(tmp_path, CONTAINERS_STORAGE_CONF=str(conf)))
+
+
 def test_the_driver_of_the_environment_goes_before_that_of_files(tmp_path: Path) -> None:
     for driver in ("overlay", "vfs"):
         StoreWriter(tmp_path / "s", driver).add(ONE)
@@ -216,6 +243,27 @@ def test_a_rootless_path_counts_where_the_graphroot_is_roots(tmp_path: Path) -> 
     StoreWriter(tmp_path / "of-1000").add(ONE)
     given = around(tmp_path, CONTAINERS_STORAGE_CONF=str(conf))
     assert find_places(parse_name("app"), given)[0].root == tmp_path / "of-1000"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[storage]\ngraphroot = "/a\\u0000b"\n',
+        '[storage]\ngraphroot = "/none"\n[storage.options]\nadditionalimagestores = ["/a\\u0000"]\n',
+    ],
+)
+def test_a_path_that_no_file_can_have_holds_no_images(text: str, tmp_path: Path) -> None:
+    conf = tmp_path / "storage.conf"
+    conf.write_text(text)
+    with pytest.raises(SourceError, match="no images are kept"):
+        find_places(parse_name("app"), around(tmp_path, 0, CONTAINERS_STORAGE_CONF=str(conf)))
+
+
+def test_a_pipe_as_storage_conf_says_nothing_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "storage.conf")
+    given = around(tmp_path, CONTAINERS_STORAGE_CONF=str(tmp_path / "storage.conf"))
+    with pytest.raises(SourceError, match="no images are kept"):
+        find_places(parse_name("app"), given)
 
 
 def test_inside_of_buildah_unshare_the_store_is_still_the_users(tmp_path: Path) -> None:
@@ -242,6 +290,23 @@ def test_images_and_layers_may_lie_in_additional_stores(tmp_path: Path) -> None:
     options = around(tmp_path, CONTAINERS_STORAGE_CONF=str(conf), STORAGE_OPTS=f"overlay.imagestore={tmp_path}")
     with pytest.raises(SourceError, match="no such image"):
         read("containers-storage:base", around=options)
+
+
+def test_each_driver_that_has_had_a_graphroot_has_its_images(tmp_path: Path) -> None:
+    StoreWriter(tmp_path, "overlay").add(ONE, names=("localhost/one:1",))
+    StoreWriter(tmp_path, "vfs").add(TWO, names=("localhost/two:1",))
+    assert read(f"containers-storage:[{tmp_path}]one:1")[1] == [ONE]
+    assert read(f"containers-storage:[{tmp_path}]two:1")[1] == [TWO]
+    with pytest.raises(SourceError, match="no such image"):
+        read(f"containers-storage:[overlay@{tmp_path}]two:1")
+
+
+def test_a_graphroot_that_is_not_there_gives_way_to_the_home(tmp_path: Path) -> None:
+    mine = StoreWriter(tmp_path / ".local/share/containers/storage")
+    mine.add(ONE, names=("localhost/app:1",))
+    conf = tmp_path / "storage.conf"
+    conf.write_text('[storage]\ngraphroot = "/nowhere/at/all"\n')
+    assert read("containers-storage:app:1", around=around(tmp_path, CONTAINERS_STORAGE_CONF=str(conf)))[1] == [ONE]
 
 
 def test_no_store_at_all_says_where_it_was_looked_for(tmp_path: Path) -> None:
@@ -346,6 +411,15 @@ def no_json(store: StoreWriter, top: str) -> None:
     store.split(top).write_bytes(gzip.compress(b"[1,2]\n"))
 
 
+def deep_split(store: StoreWriter, top: str) -> None:
+    store.split(top).write_bytes(gzip.compress(b'{"type":2,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"))
+
+
+def a_fifo_as_split(store: StoreWriter, top: str) -> None:
+    store.split(top).unlink()
+    os.mkfifo(store.split(top))
+
+
 def cut(store: StoreWriter, top: str) -> None:
     store.split(top).write_bytes(store.split(top).read_bytes()[:-9])
 
@@ -410,6 +484,8 @@ def schema1(store: StoreWriter, top: str) -> None:
         (with_zero, "leads out of the layer", ""),
         (other_type, "unknown type 7", ""),
         (no_json, "is damaged", "again"),
+        (deep_split, "is damaged", "again"),
+        (a_fifo_as_split, "is no regular file", "again"),
         (cut, "cut short", ""),
         (no_last_line, "cut short", "again"),
         (long_line, "more than 16777216 bytes", ""),
@@ -441,6 +517,26 @@ def test_a_store_of_nothing_holds_no_image(content: str, store: StoreWriter) -> 
     (store.root / "overlay-images/images.json").write_text(content)
     with pytest.raises(SourceError, match="no such image"):
         read(f"{store.source}app")
+
+
+def test_an_image_named_by_digest_has_it(store: StoreWriter) -> None:
+    identity = store.add(ONE, names=("localhost/app:1",))
+    digest = store.images[0]["digest"]
+    kept = store.data(identity, "manifest")
+    kept.write_bytes(kept.read_bytes().replace(b'{"made":"here"}', b'{"made":"elsewhere"}'))
+    read(f"{store.source}app:1")
+    with pytest.raises(SourceError, match=f"its manifest has another digest than {digest}"):
+        read(f"{store.source}app@{digest}")
+
+
+def test_a_digest_of_something_else_that_is_kept_with_an_image_is_not_the_images(store: StoreWriter) -> None:
+    store.add(ONE, names=("localhost/app:1",))
+    other = f"sha256:{'7' * 64}"
+    store.images[0]["big-data-digests"] = {"signature": other, "manifest": store.images[0].pop("digest")}
+    store.write()
+    read(f"{store.source}app@{store.images[0]['big-data-digests']['manifest']}")
+    with pytest.raises(SourceError, match="no such image"):
+        read(f"{store.source}app@{other}")
 
 
 def test_null_lists_are_no_names(store: StoreWriter) -> None:
@@ -593,6 +689,7 @@ def test_a_child_in_a_namespace_opens_many_files_with_one_question(tmp_path: Pat
     said, opened = opener.open_each(os.fsencode(tmp_path), names)
     assert [os.read(one, 99) for one in opened] == [f"file {number}".encode() for number in range(50)]
     assert said == [0] * 50 + [errno.ENOENT, errno.EINVAL, errno.EINVAL]
+    assert os.getsid(int(mapper.calls[0][1])) != os.getsid(0)  # Ctrl-C does not reach it
     for one in opened:
         os.close(one)
     assert opener.open_each(os.fsencode(tmp_path / "none"), [b"a", b"b"]) == ([errno.ENOENT] * 2, [])
@@ -621,6 +718,24 @@ def test_without_a_namespace_it_says_where_to_run_it(
         opener.open_each(os.fsencode(tmp_path), [b"a"])
     assert "buildah unshare oci-push" in str(caught.value.hint)
     opener.close()
+
+
+def test_a_child_that_could_not_be_mapped_is_gone_at_once(numbers: Path, tmp_path: Path) -> None:
+    mapper = Mapper(1)
+    opener = NamespaceOpener("it", {}, mapper, numbers=numbers)
+    for _ in range(3):
+        with pytest.raises(SourceError, match="not allowed"):
+            opener.open_each(os.fsencode(tmp_path), [b"a"])
+        assert not Path(f"/proc/{mapper.calls[-1][1]}").exists()
+
+
+def test_a_child_that_hangs_is_ended(numbers: Path, tmp_path: Path) -> None:
+    mapper = Mapper()
+    opener = NamespaceOpener("it", {}, mapper, numbers=numbers)
+    opener.open_each(os.fsencode(tmp_path), [b"a"])
+    os.kill(int(mapper.calls[0][1]), signal.SIGSTOP)
+    opener.close()
+    assert not Path(f"/proc/{mapper.calls[0][1]}").exists()
 
 
 def test_who_has_no_further_numbers_is_told_where_they_are_given(tmp_path: Path) -> None:

@@ -1,0 +1,140 @@
+"""What is signed with which key and whose signatures are required: in ``oci-push.yaml``, and in policies of ``verify``.
+
+::
+
+    policies:
+      - repository: registry.example.com/team/*    # the first that names a repository decides
+        require:
+          keys: [release.pub]                      # files beside this one
+          match: all                               # each of them must have signed; left out: any
+          attestations: [slsaprovenance1]
+          annotations: {env: prod}                 # signed along
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from oci_push.language.config_values import NAMED, ReadText, ValueReader
+from oci_push.language.diagnostics import Diagnostics
+from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence, load
+from oci_push.language.scalar_rules import PlainText
+from oci_push.language.scalars import child, entries, items
+from oci_push.language.schema import Entries, Field, Fields, Items, OneOf
+from oci_push.model.trust import FORMS, Policy, PolicyRule, Requirement, SignRule, TrustedKey, predicate_type
+
+_TEXT = PlainText(is_needed=True)
+_SEVERAL = OneOf[object]((Items(_TEXT), _TEXT))
+_ANNOTATIONS = Entries[None](PlainText(), words="map names to values")
+
+REQUIRE: Fields[None] = Fields(
+    {
+        "keys": Field(_SEVERAL, "Files with public keys, beside this one.", required=True),
+        "match": Field(PlainText(choices=("any", "all")), "Whether one of the keys is enough.", default="any"),
+        "attestations": Field(_SEVERAL, "Attestations there must be as well: slsaprovenance1, spdxjson, …, or a URI."),
+        "annotations": Field(_ANNOTATIONS, "What must have been signed along."),
+    },
+    words="be a mapping with keys, match, attestations and annotations",
+    is_cased=True,
+)
+SIGN: Fields[None] = Fields(
+    {
+        "keys": Field(_SEVERAL, "Private keys: files beside this one, or env://NAME.", required=True),
+        "forms": Field(OneOf[object]((Items(PlainText(choices=FORMS)), PlainText(choices=FORMS))), "bundle, sig."),
+        "annotations": Field(_ANNOTATIONS, "What is signed along."),
+    },
+    words="be a mapping with keys, forms and annotations",
+    is_cased=True,
+)
+_POLICY: Fields[None] = Fields(
+    {
+        "repository": Field(_TEXT, "HOST/REPO; * stands for any text, / as well.", required=True),
+        "require": Field(REQUIRE, "How its images must be signed.", required=True),
+    },
+    words="a policy must be a mapping with repository and require",
+)
+POLICIES: Fields[None] = Fields(
+    {"policies": Field(Items(_POLICY), "The first that names a repository decides.", required=True)},
+    words="the file must be a mapping with policies",
+)
+
+
+def load_policy(text: str | bytes, path: str, env: Mapping[str, str], read: ReadText) -> Policy:
+    """Return what a policy file says; raises one `ConfigError` with everything that is wrong with it."""
+    from pathlib import Path
+
+    from msgspec.structs import replace
+
+    root = load(text, path).root
+    diagnostics = Diagnostics()
+    POLICIES.check("value", root, "", diagnostics)
+    diagnostics.raise_errors()
+    values = ValueReader(env, read, replace(NAMED, folder=Path(path).parent), diagnostics)
+    rules = tuple(_rule(node, values) for node in items(child(root, "policies")))
+    for problem in values.missing:
+        diagnostics.errors.append(problem)
+    diagnostics.raise_errors()
+    return Policy(rules, path)
+
+
+def read_requirement(node: Node | None, values: ValueReader, path: str) -> Requirement | None:
+    """Return what is required; ``None`` only where nothing is said. What cannot be read is noted, and then no key is
+    trusted."""
+    if node is None:
+        return None
+    found = REQUIRE.nodes(node) if isinstance(node, YamlMapping) else {}
+    keys = []
+    for one in _scalars(found.get("keys")):
+        pem = values.file(one, "keys")
+        if pem is not None:
+            keys.append(TrustedKey(one.text, pem))
+    types: list[str] = []
+    for one in _scalars(found.get("attestations")):
+        try:
+            types.append(predicate_type(one.text))
+        except ValueError as problem:
+            values.diagnostics.error(one.location, f"{path}.attestations", str(problem))
+    match = found.get("match")
+    every = isinstance(match, Scalar) and match.text == "all"
+    return Requirement(tuple(keys), every, tuple(types), _annotations(found, values))
+
+
+def read_signing(node: Node | None, values: ValueReader) -> tuple[SignRule, ...]:
+    """Return what is signed with which key."""
+    if not isinstance(node, YamlMapping):
+        return ()
+    found = SIGN.nodes(node)
+    forms = tuple(one.text for one in _scalars(found.get("forms"))) or FORMS
+    keys = [
+        one.text if one.text.startswith("env://") else values.path(one, "keys") for one in _scalars(found.get("keys"))
+    ]
+    return tuple(SignRule(key, forms, _annotations(found, values)) for key in keys if key)
+
+
+def policy_schema() -> dict[str, object]:
+    """Return the JSON Schema of a policy file."""
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Policy of oci-push verify",
+        **POLICIES.to_json(),
+    }
+
+
+def _rule(node: Node, values: ValueReader) -> PolicyRule:
+    pattern = child(node, "repository")
+    required = read_requirement(child(node, "require"), values, "require") or Requirement(())
+    return PolicyRule(pattern.text if isinstance(pattern, Scalar) else "", required)
+
+
+def _scalars(node: Node | None) -> list[Scalar]:
+    found = node.items if isinstance(node, YamlSequence) else (node,)
+    return [one for one in found if isinstance(one, Scalar) and one.value is not None]
+
+
+def _annotations(found: Mapping[str, Node], values: ValueReader) -> tuple[tuple[str, str], ...]:
+    given = {
+        one.key.text: values.expanded(one.value)
+        for one in entries(found.get("annotations"))
+        if isinstance(one.value, Scalar)
+    }
+    return tuple(sorted((name, value) for name, value in given.items() if value is not None))

@@ -1,0 +1,104 @@
+"""What is signed with which key, and whose signatures are required, as values without a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from msgspec import Struct
+
+from oci_push.errors import UntrustedError
+from oci_push.model.reference import Repository, comparable_host
+
+BUNDLE, SIG = "bundle", "sig"
+FORMS = (BUNDLE, SIG)
+"""How signatures are stored: a Sigstore bundle that refers to the image, and cosign's tag of its digest."""
+
+PREDICATES: Mapping[str, str] = {
+    "slsaprovenance1": "https://slsa.dev/provenance/v1",
+    "slsaprovenance": "https://slsa.dev/provenance/v0.2",
+    "spdxjson": "https://spdx.dev/Document",
+    "spdx": "https://spdx.dev/Document",
+    "cyclonedx": "https://cyclonedx.org/bom",
+    "vuln": "https://cosign.sigstore.dev/attestation/vuln/v1",
+    "link": "https://in-toto.io/Link/v1",
+    "custom": "https://cosign.sigstore.dev/attestation/v1",
+}
+"""cosign's short words for predicate types."""
+
+
+class SignRule(Struct, frozen=True):
+    """Sign with a key: a file, or ``env://NAME`` for a variable with the key itself.
+
+    `predicate` makes it an attestation: the URI of its type, and JSON; without, it is a signature in `forms`.
+    """
+
+    key: str
+    forms: tuple[str, ...] = FORMS
+    annotations: tuple[tuple[str, str], ...] = ()
+    predicate: tuple[str, bytes] | None = None
+
+
+class TrustedKey(Struct, frozen=True):
+    """A public key in PEM; `name` is how messages call it."""
+
+    name: str
+    pem: str
+
+
+class Requirement(Struct, frozen=True):
+    """Whose signatures an image must have, by one of `keys`, or with `every` by each of them.
+
+    `attestations` are predicate types it must have as well, signed in the same way. `annotations` must be in what was
+    signed. Without `signature` attestations are enough. Without keys nothing is trusted.
+    """
+
+    keys: tuple[TrustedKey, ...]
+    every: bool = False
+    attestations: tuple[str, ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    signature: bool = True
+
+
+class PolicyRule(Struct, frozen=True):
+    """What is required of images in repositories that a pattern names: ``*`` stands for any text, ``/`` as well."""
+
+    pattern: str
+    require: Requirement
+
+
+class Policy(Struct, frozen=True):
+    """What is required, by repository: the first rule that names it decides, and what none names is refused."""
+
+    rules: tuple[PolicyRule, ...]
+    name: str = ""
+
+    @classmethod
+    def for_all(cls, required: Requirement) -> Policy:
+        """Return the policy that requires the same of all images."""
+        return cls((PolicyRule("*", required),))
+
+    def of(self, repository: Repository) -> Requirement:
+        """Return what is required of a repository's images; raises `UntrustedError` where no rule names it."""
+        name = _comparable(str(repository))
+        found = next((one for one in self.rules if fnmatchcase(name, _comparable(one.pattern))), None)
+        if found is None:
+            raise UntrustedError(
+                f"{repository}: refused: no rule of {self.name} names it", hint="add a rule with its pattern"
+            )
+        return found.require
+
+
+def _comparable(name: str) -> str:
+    """Return a repository or a pattern with its host spelled in one way: no spelling leads past a rule."""
+    host, slash, rest = name.partition("/")
+    return f"{comparable_host(host)}{slash}{rest}"
+
+
+def predicate_type(text: str) -> str:
+    """Return the URI of a predicate type, which may be one of cosign's words; raises ``ValueError``."""
+    if text in PREDICATES:
+        return PREDICATES[text]
+    if ":" not in text or any(c.isspace() for c in text):
+        raise ValueError(f"{text!r} is no predicate type: known are {', '.join(PREDICATES)}, and URIs")
+    return text

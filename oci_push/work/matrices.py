@@ -1,0 +1,170 @@
+"""Units of work for CIs that multiply a job: `parallel` of GitLab, a matrix of GitHub Actions; each does a shard.
+
+Jobs find the file of units in the checkout, or as an artifact of an earlier job.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from oci_push.work.export import FINAL_CODES, Export, Lines, written
+from oci_push.work.units import hosts_of
+
+MOST_ON_GITLAB = 200  # https://docs.gitlab.com/ci/yaml/#parallel
+MOST_ON_GITHUB = 256  # https://docs.github.com/actions/reference/limits
+_RETRIED = tuple(code for code in range(1, 8) if code not in FINAL_CODES)
+_GITLAB = """\
+# A part of .gitlab-ci.yml, or a file that it includes. $file comes from the project or from an earlier job's artifacts.
+$name:
+  stage: deploy
+  image:
+    name: $image
+    entrypoint: [""]
+  # Each job is a shard: work reads it from CI_NODE_INDEX and CI_NODE_TOTAL.
+  parallel: $shards
+  variables:
+    XDG_CACHE_HOME: $$CI_PROJECT_DIR/.cache
+$login  script:
+    - $work
+  artifacts:
+    when: always
+    expire_in: 1 week
+    paths: ["results-*.jsonl"]
+  retry:
+    max: 2
+    # Not after wrong use, a source or a login: another try would end the same way.
+    exit_codes: $retried
+    when: [runner_system_failure, stuck_or_timeout_failure]
+
+# One result of all: what nobody did is a failure.
+$report:
+  stage: .post
+  image:
+    name: $image
+    entrypoint: [""]
+  when: always
+  script:
+    - $merge
+"""
+_GITLAB_LOGIN = """\
+    # A masked variable of the project that holds docker's config.json.
+    DOCKER_AUTH_CONFIG: $value
+"""
+_GITHUB = """\
+# .github/workflows/$plain.yml. $file comes from the repository; from an earlier job: add actions/download-artifact.
+name: $name
+
+on:
+  workflow_dispatch:
+  workflow_call:
+$secrets
+permissions:
+  contents: read
+$packages
+jobs:
+  work:
+    runs-on: ubuntu-24.04
+    strategy:
+      # Shards that fail do not stop the others.
+      fail-fast: false
+      max-parallel: $at_once
+      matrix:
+        shard: $numbers
+    container:
+      image: $image
+      # The user of GitHub's runners, who may write to the checkout.
+      options: --user 1001 --cap-drop ALL --security-opt no-new-privileges
+    env:
+      OCI_PUSH_SHARD: $${{ matrix.shard }}
+      OCI_PUSH_SHARDS: "$shards"
+$login    steps:
+      - uses: actions/checkout@v4
+      - name: Push
+        run: $work
+      - uses: actions/upload-artifact@v4
+        if: always()
+        with:
+          name: results-$${{ matrix.shard }}
+          path: results-$${{ matrix.shard }}.jsonl
+
+  # One result of all: what nobody did is a failure.
+  report:
+    needs: work
+    if: always()
+    runs-on: ubuntu-24.04
+    container:
+      image: $image
+      options: --user 1001 --cap-drop ALL --security-opt no-new-privileges
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/download-artifact@v4
+        with:
+          pattern: results-*
+          merge-multiple: true
+      - name: Report
+        run: $merge
+"""
+_GITHUB_NEEDS = """\
+    secrets:
+      $secret:
+        required: true
+"""
+_GITHUB_LOGIN = """\
+      # A secret that holds docker's config.json.
+      DOCKER_AUTH_CONFIG: $${{ secrets.$secret }}
+"""
+_GITHUB_OWN = """\
+      # What the job may do on ghcr.io itself.
+      GITHUB_TOKEN: $${{ github.token }}
+"""
+
+
+def gitlab_jobs(export: Export) -> str:
+    """Return a job of GitLab CI that is done in parallel, and one that joins the results."""
+    login = written(_GITLAB_LOGIN, value=f"${export.secret}") if export.secret not in ("", "DOCKER_AUTH_CONFIG") else ""
+    return f"{export.head}\n" + written(
+        _GITLAB,
+        name=export.name,
+        report=f"{export.name}-report",
+        file=Lines(export.file),
+        image=export.image,
+        shards=export.shards,
+        login=Lines(login),
+        work=_work(export, "$CI_NODE_INDEX"),
+        merge=Lines(_merge(export)),
+        retried=Lines(list(_RETRIED)),
+    )
+
+
+def github_workflow(export: Export) -> str:
+    """Return a workflow of GitHub Actions with a matrix, and a job that joins the results."""
+    is_own = not export.secret and "ghcr.io" in hosts_of(export.units)
+    secret = Lines(export.secret)
+    return f"{export.head}\n" + written(
+        _GITHUB,
+        name=export.name,
+        plain=Lines(export.name),
+        file=Lines(export.file),
+        image=export.image,
+        shards=export.shards,
+        at_once=export.at_once,
+        numbers=Lines(list(range(1, export.shards + 1))),
+        secrets=Lines(written(_GITHUB_NEEDS, secret=secret) if secret else ""),
+        packages=Lines("  packages: write\n" if is_own else ""),
+        login=Lines(written(_GITHUB_LOGIN, secret=secret) if secret else _own() if is_own else ""),
+        work=_work(export, "${{ matrix.shard }}"),
+        merge=Lines(_merge(export)),
+    )
+
+
+def _own() -> str:
+    return written(_GITHUB_OWN)
+
+
+def _work(export: Export, number: str) -> Lines:
+    words = ("oci-push", "work", export.file, "--shard=env", *export.limit_options)
+    return Lines(f"{shlex.join(words)} --results=results-{number}.jsonl")
+
+
+def _merge(export: Export) -> str:
+    return f"oci-push report merge results-*.jsonl --units {export.file}"
