@@ -114,11 +114,12 @@ class DaskEngine:
     def close(self) -> None:
         """Let the workers close their connections, and leave the cluster as it was."""
         with contextlib.suppress(Exception):  # a scheduler that is gone keeps nothing of ours
-            self._client.unsubscribe_topic(TOPIC)
-            self._everywhere(self._calls.end, self._run)
+            if not self._is_cut_off:
+                self._client.unsubscribe_topic(TOPIC)
+                self._everywhere(self._calls.end, self._run)
         with self._lock:
             self._open.clear()
-        self._client.close(timeout=_ANSWER_S)
+        self._client.close(timeout=1 if self._is_cut_off else _ANSWER_S)
 
     def ask_each(self, *told: bytes) -> dict[str, bytes | BaseException]:
         """Have each worker answer a question that takes a thread and a while; return answers by worker."""
@@ -134,7 +135,15 @@ class DaskEngine:
                 answers[address] = problem
         return answers
 
+    @property
+    def _is_cut_off(self) -> bool:
+        """Return whether the scheduler is gone; one that comes back knows no tasks of ours."""
+        return bool(self._client.status != "running")
+
     def _send(self, key: str) -> None:
+        if self._is_cut_off:
+            self._lose(key, "the scheduler is gone")
+            return
         with self._lock:
             one = self._open[key]
             refused = self._avoided(one)
@@ -253,6 +262,10 @@ class DaskEngine:
 
     def _look(self) -> None:
         """See which workers there are; give up where there has been none for long."""
+        if self._is_cut_off:
+            for key in list(self._open):
+                self._lose(key, "the scheduler is gone")
+            return
         try:
             info = self._client.scheduler_info(n_workers=-1)["workers"]
         except Exception:  # noqa: BLE001  # a scheduler that is gone ends the futures, which tell of it
@@ -333,5 +346,5 @@ def from_anywhere(unit: WorkUnit) -> WorkUnit:
 def _stopped(unit: WorkUnit) -> WorkResult:
     from oci_push.engine.unit import UnitResult
 
-    problem: OciPushError = Cancelled("stopped before it began")
+    problem: OciPushError = Cancelled("stopped before it had ended anywhere")
     return WorkResult(unit.key, unit.name, UnitResult(error=problem))
