@@ -94,8 +94,12 @@ class _Layout:
         self._blobs.mkdir(parents=True)
         self._noise = random.Random(folder.name)
 
-    def finish_image(self, sizes: Sequence[int]) -> None:
-        self._finish(self._image(sizes, "amd64", ""))
+    def finish_image(self, sizes: Sequence[int], *, shared: int = 0) -> None:
+        """Write an image; a layer of `shared` bytes is the same in every image that has one of that size."""
+        own, self._noise = self._noise, random.Random("shared")
+        first = [self._layer(shared)] if shared else []
+        self._noise = own
+        self._finish(self._image(sizes, "amd64", "", first))
 
     def finish_index(self, platforms: int, sizes: Sequence[int]) -> None:
         children = []
@@ -105,8 +109,10 @@ class _Layout:
         media_type = "application/vnd.oci.image.index.v1+json"
         self._finish(self._write(media_type, {"schemaVersion": 2, "mediaType": media_type, "manifests": children}))
 
-    def _image(self, sizes: Sequence[int], architecture: str, variant: str) -> dict[str, object]:
-        layers, diff_ids = [], []
+    def _image(
+        self, sizes: Sequence[int], architecture: str, variant: str, first: Sequence[tuple[dict[str, object], str]] = ()
+    ) -> dict[str, object]:
+        layers, diff_ids = [layer for layer, _ in first], [diff_id for _, diff_id in first]
         for size in sizes:
             layer, diff_id = self._layer(size)
             layers.append(layer)
@@ -150,6 +156,14 @@ class _Layout:
         root["annotations"] = {"org.opencontainers.image.ref.name": "v1"}
         (self._folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [root]}))
         (self._folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+
+
+def write_images(folder: Path, count: int, *, shared: int, own: int) -> list[Path]:
+    """Write layouts with one layer in common and one of their own; sizes in bytes."""
+    folders = [folder / f"image{number}" for number in range(count)]
+    for one in folders:
+        _Layout(one).finish_image([own], shared=shared)
+    return folders
 
 
 class _Text:

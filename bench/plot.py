@@ -17,10 +17,11 @@ _LEFT, _RIGHT = 280, 220  # margins: titles of rows, figures beside them
 _ROW, _HEADING, _TOP, _BOTTOM = 20, 30, 118, 26
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
-_STYLE = """
+STYLE = """
   svg { font: 12px system-ui, sans-serif; color-scheme: light dark }
   .paper { fill: #ffffff } .text { fill: #1f2328 } .quiet { fill: #59636e } .grid { stroke: #d1d9e0 }
-  .even { stroke: #59636e } .reached { fill: #1a7f37 } .missed { fill: #bc4c00 } .goal { stroke: #0969da }
+  .even { stroke: #59636e }
+  .even-bar { fill: #59636e } .reached { fill: #1a7f37 } .missed { fill: #bc4c00 } .goal { stroke: #0969da }
   .zone { fill: #1a7f37; opacity: 0.07 }
   line.reached, circle.reached { stroke: #1a7f37; stroke-width: 2 }
   line.missed, circle.missed { stroke: #bc4c00; stroke-width: 2 } circle.missed { fill: #ffffff }
@@ -28,7 +29,8 @@ _STYLE = """
   .middle { text-anchor: middle }
   @media (prefers-color-scheme: dark) {
     .paper { fill: #0d1117 } .text { fill: #f0f6fc } .quiet { fill: #9198a1 } .grid { stroke: #3d444d }
-    .even { stroke: #9198a1 } .reached { fill: #3fb950 } .missed { fill: #f0883e } .goal { stroke: #4493f8 }
+    .even { stroke: #9198a1 }
+    .even-bar { fill: #9198a1 } .reached { fill: #3fb950 } .missed { fill: #f0883e } .goal { stroke: #4493f8 }
     .zone { fill: #3fb950; opacity: 0.12 }
     line.reached, circle.reached { stroke: #3fb950 }
     line.missed, circle.missed { stroke: #f0883e } circle.missed { fill: #0d1117 }
@@ -46,7 +48,7 @@ def draw(report: Report) -> str:
     ticks, scale = _axis(drawn)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}">',
-        f"<style>{_STYLE}</style>",
+        f"<style>{STYLE}</style>",
         f'<rect class="paper" width="{_WIDTH}" height="{height}"/>',
         *_head(report),
         *_grid(ticks, scale, height - _BOTTOM),

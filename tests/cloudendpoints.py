@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from serving import end, serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,14 @@ class Endpoint:
         self._server.daemon_threads = True
         self.address = f"127.0.0.1:{self._server.server_port}"
         self.url = f"http://{self.address}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread = serving(self._server, 0.01)
 
     def __enter__(self) -> Endpoint:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        end(self._server, self._thread)
 
     def paths(self) -> list[str]:
         """Give what was asked for, in order."""

@@ -20,6 +20,7 @@ from urllib.parse import parse_qs
 import pytest
 from programs import clean_environment
 from registries import find_free_port
+from serving import end, serving
 
 ACCOUNT, PARTNER = "123456789012", "210987654321"
 PASSWORD = f"{ACCOUNT}-auth-token"
@@ -115,7 +116,8 @@ class AwsService:
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self._thread = serving(self._server, 0.05)
+        self._thread.start()
 
     @property
     def url(self) -> str:
@@ -146,8 +148,7 @@ class AwsService:
 
     def stop(self) -> None:
         """Close the port."""
-        self._server.shutdown()
-        self._server.server_close()
+        end(self._server, self._thread)
 
     def answer(self, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Answer one request, or hand it to moto."""

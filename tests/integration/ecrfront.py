@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from awsservice import ACCOUNT, AwsService
 from certificates import Certificate
 from registries import DebianRegistry
+from serving import end, serving
 
 _MANIFEST = re.compile(r"/v2/(?P<name>.+)/manifests/(?P<target>[^/]+)")
 _NAME = re.compile(r"/v2/(?P<name>.+?)/(?:manifests|blobs|tags)/")
@@ -60,7 +61,8 @@ class EcrFront:
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self._thread = serving(self._server, 0.05)
+        self._thread.start()
 
     @property
     def url(self) -> str:
@@ -69,8 +71,7 @@ class EcrFront:
 
     def stop(self) -> None:
         """Close the port."""
-        self._server.shutdown()
-        self._server.server_close()
+        end(self._server, self._thread)
 
     def count(self, pattern: str) -> int:
         """Count the requests that match."""

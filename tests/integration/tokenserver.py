@@ -21,6 +21,7 @@ from certificates import Certificate
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from serving import end, serving
 
 ISSUER = "oci-push-test-issuer"
 
@@ -82,7 +83,7 @@ class TokenServer:
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
         self.url = f"http{'' if tls is None else 's'}://127.0.0.1:{self._server.server_port}/token"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = serving(self._server, 0.05)
         self._thread.start()
 
     def __enter__(self) -> TokenServer:
@@ -93,9 +94,7 @@ class TokenServer:
 
     def close(self) -> None:
         """Stop serving and free the port."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        end(self._server, self._thread)
 
     @property
     def requests(self) -> tuple[TokenRequest, ...]:

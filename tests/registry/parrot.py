@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, quote, urlsplit
+
+from serving import end, serving
 
 BEARER = "mark3d-bearer/of+the_token~server="
 REFRESH = "mark3d-refresh!of the".replace(" ", "*")
@@ -33,16 +34,14 @@ class Parrot:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.address = f"127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread = serving(self._server, 0.02)
 
     def __enter__(self) -> Parrot:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        end(self._server, self._thread)
 
     @property
     def heard(self) -> str:
