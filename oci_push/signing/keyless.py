@@ -85,4 +85,9 @@ def _root(text: str) -> TrustedRoot:
 
 
 def _words(problem: Exception) -> str:
+    """Return what is wrong, for a message of ours: of a form that lacks much, the first thing, with its place."""
+    listed = getattr(problem, "errors", None)  # pydantic's, whose text is of many lines and an address
+    if callable(listed):
+        first = listed()[0]
+        return quoted(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", _MOST_WORDS)
     return quoted(str(problem), _MOST_WORDS) or type(problem).__name__

@@ -220,7 +220,7 @@ def test_a_policy_without_a_whole_identity_is_refused(
         (BY[:4], "go together"),
         ((*BY, "--policy", "policy.yaml"), "and not both"),
         ((*BY[:5], "none.json"), "none.json"),
-        ((*BY[:5], "bad.json"), "bad.json: is no trust root"),
+        ((*BY[:5], "bad.json"), "bad.json: is no trust root: trustedRoot.tlogs: Field required"),
     ],
     ids=range(5),
 )
