@@ -13,12 +13,12 @@ from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.words import SOURCE, Option
 from oci_push.engine.looking.tree import top
-from oci_push.engine.signing.trust import ImageVerified, Verification
+from oci_push.engine.signing.trust import ImageVerified, Verification, read_identities
 from oci_push.engine.signing.trust import verify as verify_image
 from oci_push.errors import ConfigError, OciPushError, exit_code
 from oci_push.forms import VERSION, ErrorForm
 from oci_push.library import naming
-from oci_push.model.trust import Policy, Requirement, TrustedKey
+from oci_push.model.trust import Policy, Requirement, TrustedIdentity, TrustedKey
 from oci_push.runtime.context import Context
 
 
@@ -27,6 +27,13 @@ def verify(
     reference: signed.References,
     key: Annotated[
         list[str] | None, Option("Public key: PEM, or env://NAME; any of several.", metavar="KEY", under=SOURCE)
+    ] = None,
+    identity: Annotated[
+        str, Option("Who signed without a key, such as a workflow's URL; wants --issuer.", metavar="ID", under=SOURCE)
+    ] = "",
+    issuer: Annotated[str, Option("Who vouches for the identity.", metavar="URL", under=SOURCE)] = "",
+    trust_root: Annotated[
+        Path | None, Option("Sigstore's trusted_root.json: nothing is fetched.", metavar="FILE", under=SOURCE)
     ] = None,
     policy: Annotated[
         Path | None, Option("What is required of which repositories, as YAML.", metavar="FILE", under=SOURCE)
@@ -52,7 +59,7 @@ def verify(
     def work(context: Context) -> int:
         named = [naming.reference(text) for text in dict.fromkeys(reference)]
         wanted = read_platform(platform)
-        found = _policy(key, policy, predicate_type, annotation)
+        found = _policy(key, _identity(identity, issuer, trust_root), policy, predicate_type, annotation)
         rows: list[ImageVerified] = []
         errors: list[OciPushError | None] = []
         with looking.looking(context, access, repositories=[one.repository for one in named]) as look:
@@ -85,15 +92,37 @@ def verify(
     run_command(work, what="verify", timeout_s=access.timeout_s)
 
 
+def _identity(identity: str, issuer: str, trust_root: Path | None) -> TrustedIdentity | None:
+    """Return the identity that must have signed; raises `ConfigError` where it is half of one."""
+    if not (identity or issuer or trust_root):
+        return None
+    if not (identity and issuer and trust_root):
+        raise ConfigError(
+            "--identity ID, --issuer URL and --trust-root FILE go together",
+            hint="an identity counts for nothing without its issuer, nor a certificate without a root",
+        )
+    from oci_push.cli.inputs import read_bytes
+
+    root = read_bytes(trust_root).decode("utf-8", "replace")
+    return TrustedIdentity(identity, issuer, root, str(trust_root))
+
+
 def _policy(
-    keys: list[str] | None, policy: Path | None, types: list[str] | None, annotations: list[str] | None
+    keys: list[str] | None,
+    identity: TrustedIdentity | None,
+    policy: Path | None,
+    types: list[str] | None,
+    annotations: list[str] | None,
 ) -> Policy:
     """Return what is required, by the options or by a file; raises `ConfigError`."""
     from oci_push.api import this_environment
     from oci_push.engine.signing.signer import read_public
 
-    if (keys is None) == (policy is None):
-        raise ConfigError("verify needs --key KEY or --policy FILE, and not both", hint="see oci-push verify --help")
+    if (keys is None and identity is None) == (policy is None):
+        raise ConfigError(
+            "verify needs --key KEY or --policy FILE, and not both",
+            hint="or --identity, --issuer and --trust-root in place of a key; see oci-push verify --help",
+        )
     env = this_environment().env
     if policy is not None:
         if types or annotations:
@@ -106,4 +135,7 @@ def _policy(
     trusted = tuple(TrustedKey(one, read_public(one, env)) for one in dict.fromkeys(keys or ()))
     wanted = tuple(signed.type_of(one) for one in types or ())
     along = signed.along(annotations, "--annotation")
-    return Policy.for_all(Requirement(trusted, False, wanted, along, signature=not wanted))
+    identities = (identity,) if identity is not None else ()
+    required = Requirement(trusted, False, wanted, along, signature=not wanted, identities=identities)
+    read_identities(required)  # what is wrong with it is told once, before anything is asked
+    return Policy.for_all(required)

@@ -6,6 +6,10 @@
       - repository: registry.example.com/team/*    # the first that names a repository decides
         require:
           keys: [release.pub]                      # files beside this one
+          identities:                              # who signed without a key
+            - identity: https://github.com/team/app/.github/workflows/release.yml@refs/heads/main
+              issuer: https://token.actions.githubusercontent.com
+              trust_root: trusted_root.json
           match: all                               # each of them must have signed; left out: any
           attestations: [slsaprovenance1]
           annotations: {env: prod}                 # signed along
@@ -13,7 +17,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from oci_push.language.config_values import NAMED, ReadText, ValueReader
 from oci_push.language.diagnostics import Diagnostics
@@ -21,20 +25,39 @@ from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence, 
 from oci_push.language.scalar_rules import PlainText
 from oci_push.language.scalars import child, entries, items
 from oci_push.language.schema import Entries, Field, Fields, Items, OneOf
-from oci_push.model.trust import FORMS, Policy, PolicyRule, Requirement, SignRule, TrustedKey, predicate_type
+from oci_push.model.trust import (
+    FORMS,
+    Policy,
+    PolicyRule,
+    Requirement,
+    SignRule,
+    TrustedIdentity,
+    TrustedKey,
+    predicate_type,
+)
 
 _TEXT = PlainText(is_needed=True)
 _SEVERAL = OneOf[object]((Items(_TEXT), _TEXT))
 _ANNOTATIONS = Entries[None](PlainText(), words="map names to values")
 
+_IDENTITY: Fields[None] = Fields(
+    {
+        "identity": Field(_TEXT, "Who it is, as the certificate says: a workflow's URL, an address.", required=True),
+        "issuer": Field(_TEXT, "The URL of who vouches for it.", required=True),
+        "trust_root": Field(_TEXT, "Sigstore's trusted_root.json, a file beside this one.", required=True),
+    },
+    words="an identity must be a mapping with identity, issuer and trust_root",
+    is_cased=True,
+)
 REQUIRE: Fields[None] = Fields(
     {
-        "keys": Field(_SEVERAL, "Files with public keys, beside this one.", required=True),
-        "match": Field(PlainText(choices=("any", "all")), "Whether one of the keys is enough.", default="any"),
+        "keys": Field(_SEVERAL, "Files with public keys, beside this one."),
+        "identities": Field(Items(_IDENTITY), "Who signed without a key. Keys or identities must be there."),
+        "match": Field(PlainText(choices=("any", "all")), "Whether one of them is enough.", default="any"),
         "attestations": Field(_SEVERAL, "Attestations there must be as well: slsaprovenance1, spdxjson, …, or a URI."),
         "annotations": Field(_ANNOTATIONS, "What must have been signed along."),
     },
-    words="be a mapping with keys, match, attestations and annotations",
+    words="be a mapping with keys, identities, match, attestations and annotations",
     is_cased=True,
 )
 SIGN: Fields[None] = Fields(
@@ -88,6 +111,9 @@ def read_requirement(node: Node | None, values: ValueReader, path: str) -> Requi
         pem = values.file(one, "keys")
         if pem is not None:
             keys.append(TrustedKey(one.text, pem))
+    identities = tuple(_identities(found.get("identities"), values))
+    if found.get("keys") is None and found.get("identities") is None:
+        values.diagnostics.error(node.location, path, "keys or identities must be there")
     types: list[str] = []
     for one in _scalars(found.get("attestations")):
         try:
@@ -96,7 +122,20 @@ def read_requirement(node: Node | None, values: ValueReader, path: str) -> Requi
             values.diagnostics.error(one.location, f"{path}.attestations", str(problem))
     match = found.get("match")
     every = isinstance(match, Scalar) and match.text == "all"
-    return Requirement(tuple(keys), every, tuple(types), _annotations(found, values))
+    along = _annotations(found, values)
+    return Requirement(tuple(keys), every, tuple(types), along, identities=identities)
+
+
+def _identities(node: Node | None, values: ValueReader) -> Iterator[TrustedIdentity]:
+    """Yield the identities that can be read; what is wrong with others is noted."""
+    for one in items(node):
+        found = _IDENTITY.nodes(one) if isinstance(one, YamlMapping) else {}
+        identity, issuer, root = (found.get(name) for name in ("identity", "issuer", "trust_root"))
+        if not (isinstance(identity, Scalar) and isinstance(issuer, Scalar) and isinstance(root, Scalar)):
+            continue
+        who, voucher, text = values.expanded(identity), values.expanded(issuer), values.file(root, "trust_root")
+        if who and voucher and text is not None:
+            yield TrustedIdentity(who, voucher, text, root.text)
 
 
 def read_signing(node: Node | None, values: ValueReader) -> tuple[SignRule, ...]:

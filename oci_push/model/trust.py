@@ -46,11 +46,28 @@ class TrustedKey(Struct, frozen=True):
     pem: str
 
 
+class TrustedIdentity(Struct, frozen=True):
+    """An identity that an issuer vouches for, such as a workflow at a CI, and the trust root that verifies it, as JSON.
+
+    `root_name` is how messages call the root.
+    """
+
+    identity: str
+    issuer: str
+    root: str
+    root_name: str
+
+    @property
+    def name(self) -> str:
+        """Return how messages call it."""
+        return f"{self.identity} of {self.issuer}"
+
+
 class Requirement(Struct, frozen=True):
-    """Whose signatures an image must have, by one of `keys`, or with `every` by each of them.
+    """Whose signatures an image must have, by one of `keys` and `identities`, or with `every` by each of them.
 
     `attestations` are predicate types it must have as well, signed in the same way. `annotations` must be in what was
-    signed. Without `signature` attestations are enough. Without keys nothing is trusted.
+    signed. Without `signature` attestations are enough. Without keys and identities nothing is trusted.
     """
 
     keys: tuple[TrustedKey, ...]
@@ -58,6 +75,7 @@ class Requirement(Struct, frozen=True):
     attestations: tuple[str, ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
     signature: bool = True
+    identities: tuple[TrustedIdentity, ...] = ()
 
 
 class PolicyRule(Struct, frozen=True):

@@ -24,6 +24,11 @@ def is_bundle(media_type: str) -> bool:
     return media_type.startswith(_BUNDLES)
 
 
+def has_certificate(raw: bytes) -> bool:
+    """Return whether a bundle may hold the certificate of an identity, in place of a key's name."""
+    return b'"certificate"' in raw or b'"x509CertificateChain"' in raw
+
+
 def pae(payload_type: str, payload: bytes) -> bytes:
     """Return what is signed of an envelope, DSSE's "pre-authentication encoding"; lengths are in bytes."""
     kind = payload_type.encode()

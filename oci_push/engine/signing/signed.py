@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.errors import ContentMismatchError, NotFoundError, OciPushError, ProtocolViolationError, SourceError
 from oci_push.model import media
@@ -23,7 +24,7 @@ from oci_push.protocol.referrers import fallback_tag
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
-from oci_push.signing.bundle import ENVELOPE, Envelope, decoded, is_bundle
+from oci_push.signing.bundle import ENVELOPE, Envelope, decoded, has_certificate, is_bundle
 from oci_push.signing.keys import VerifyingKey
 from oci_push.signing.statement import Said, read_simple_payload, read_statement
 
@@ -56,7 +57,7 @@ class _Room:
 class Found(Struct, frozen=True):
     """One signed thing: `digest` is the manifest that holds it, `payload` what it says, `signed` what was signed.
 
-    `problem` says why it cannot be read.
+    `bundle` is the whole of a bundle with a certificate. `problem` says why it cannot be read.
     """
 
     form: str
@@ -65,6 +66,7 @@ class Found(Struct, frozen=True):
     payload: bytes = b""
     signed: bytes = b""
     signatures: tuple[bytes, ...] = ()
+    bundle: bytes = b""
     problem: str = ""
 
     def signers(self, keys: Iterable[VerifyingKey]) -> tuple[VerifyingKey, ...]:
@@ -119,8 +121,9 @@ def _bundle(context: Context, client: RepositoryClient, entry: Descriptor, room:
             return []
         if len(layers) != 1:
             raise ValueError(f"holds {len(layers)} bundles")
-        envelope = Envelope.of_bundle(_read(context, client, layers[0], BUNDLE, room))
-        return [_enveloped(BUNDLE, entry.digest, layers[0], envelope)]
+        raw = _read(context, client, layers[0], BUNDLE, room)
+        found = _enveloped(BUNDLE, entry.digest, layers[0], Envelope.of_bundle(raw))
+        return [replace(found, bundle=raw) if has_certificate(raw) else found]
     except (ValueError, OciPushError) as problem:
         return [_damaged(BUNDLE, entry.digest, problem)]
 

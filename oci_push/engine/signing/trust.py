@@ -8,6 +8,7 @@ nothing, wherever it lies.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -21,11 +22,14 @@ from oci_push.runtime.context import Context
 from oci_push.signing.keys import VerifyingKey, read_verifying_key
 from oci_push.signing.statement import SIGNED
 
+if TYPE_CHECKING:
+    from oci_push.signing.keyless import IdentityVerifier
+
 _MOST_REASONS = 4
 
 
 class Accepted(Struct, frozen=True):
-    """One signature or attestation that counts; `digest` is the manifest that holds it, `key` whose it is."""
+    """One signature or attestation that counts; `digest` is the manifest that holds it, `key` whose key or identity."""
 
     form: str
     type: str
@@ -64,9 +68,10 @@ def verify(
     Returns what counts. Raises `UntrustedError` where it is not, and what keeps it from being known.
     """
     keys = tuple(read_verifying_key(one.pem, one.name) for one in required.keys)
+    identities = read_identities(required)
     found = tuple(one for client in clients for one in read_signed(context, client, digest))
-    accepted, reasons = judge(found, digest, keys, required)
-    missing = lacking(accepted, keys, required)
+    accepted, reasons = judge(found, digest, keys, identities, required)
+    missing = lacking(accepted, keys, identities, required)
     if not missing:
         return accepted
     what = name if str(digest) in name else f"{name}: {digest}"
@@ -76,8 +81,21 @@ def verify(
     raise UntrustedError(f"{what} is refused: {'; '.join(missing)}{there}")
 
 
+def read_identities(required: Requirement) -> tuple[IdentityVerifier, ...]:
+    """Return what verifies identities; raises `ConfigError`."""
+    if not required.identities:
+        return ()
+    from oci_push.signing.keyless import IdentityVerifier
+
+    return tuple(IdentityVerifier(one) for one in dict.fromkeys(required.identities))
+
+
 def judge(
-    found: Sequence[Found], digest: Digest, keys: Sequence[VerifyingKey], required: Requirement
+    found: Sequence[Found],
+    digest: Digest,
+    keys: Sequence[VerifyingKey],
+    identities: Sequence[IdentityVerifier],
+    required: Requirement,
 ) -> tuple[tuple[Accepted, ...], list[str]]:
     """Return what counts, and of all else why it does not."""
     accepted: list[Accepted] = []
@@ -89,9 +107,17 @@ def judge(
         if one.problem:
             reasons.append(f"{where}: {one.problem}")
             continue
-        signers = one.signers(keys)
+        signers = [key.name for key in one.signers(keys)]
+        refusals = []
+        for identity in identities if one.bundle else ():
+            try:
+                identity.check(one.bundle, one.payload)
+                signers.append(identity.name)
+            except ValueError as problem:
+                refusals.append(f"{where}: {problem}")
         if not signers:
-            strangers += 1
+            reasons += refusals
+            strangers += not refusals
             continue
         try:
             said = one.said()
@@ -108,20 +134,25 @@ def judge(
             wrong = next(key for key, value in required.annotations if about.get(key) != value)
             reasons.append(f"{where}: its annotation {wrong} is {about.get(wrong)!r}")
         else:
-            accepted += [Accepted(one.form, said.type, one.digest, key.name, about) for key in signers]
+            accepted += [Accepted(one.form, said.type, one.digest, name, about) for name in signers]
     if strangers:
         reasons.append(f"{strangers} that {'is' if strangers == 1 else 'are'} not signed with a key that is trusted")
     return tuple(accepted), reasons
 
 
-def lacking(accepted: Sequence[Accepted], keys: Sequence[VerifyingKey], required: Requirement) -> list[str]:
+def lacking(
+    accepted: Sequence[Accepted],
+    keys: Sequence[VerifyingKey],
+    identities: Sequence[IdentityVerifier],
+    required: Requirement,
+) -> list[str]:
     """Return what is required and not among what was accepted."""
-    if not keys:
+    if not keys and not identities:
         return ["no key is trusted"]
     twice = _twice(keys) if required.every else ()
     if twice:
         return [f"{' and '.join(twice)} are one key, and each of several must have signed"]
-    names = [key.name for key in keys]
+    names = [*(key.name for key in keys), *(identity.name for identity in identities)]
     wanted = {SIGNED: "no signature"} if required.signature else {}
     wanted |= {type: f"no attestation of {type}" for type in required.attestations}
     said = f" with {', '.join(f'{key}={value}' for key, value in required.annotations)}" if required.annotations else ""

@@ -1,0 +1,167 @@
+"""A Sigstore of one's own: a certificate authority, a log of certificates, a log of signatures, a trust root."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import json
+import struct
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from oci_push.signing.bundle import BUNDLE, IN_TOTO, pae
+
+IDENTITY = "https://github.com/team/app/.github/workflows/release.yml@refs/heads/main"
+ISSUER = "https://token.actions.githubusercontent.com"
+_ISSUER_OID = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
+_SCT_OID = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
+_MINUTE = datetime.timedelta(minutes=1)
+
+
+class Sigstore:
+    """Gives certificates to identities, and notes what they sign."""
+
+    def __init__(self) -> None:
+        self._ca, self._ct, self._log = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+        self._now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca.example")])
+        usage = _usage(key_cert_sign=True, crl_sign=True)
+        self._root = (
+            x509.CertificateBuilder(name, name, self._ca.public_key(), x509.random_serial_number())
+            .not_valid_before(self._now - 60 * _MINUTE)
+            .not_valid_after(self._now + 6000 * _MINUTE)
+            .add_extension(x509.BasicConstraints(True, 0), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._ca.public_key()), critical=False)
+            .sign(self._ca, hashes.SHA256())
+        )
+
+    def trust_root(self) -> dict[str, object]:
+        """Give what verifies everything that comes from here."""
+        start = {"start": (self._now - 60 * _MINUTE).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        authority = {
+            "subject": {"organization": "example", "commonName": "ca.example"},
+            "uri": "https://ca.example",
+            "certChain": {"certificates": [{"rawBytes": _b64(_der(self._root))}]},
+            "validFor": start,
+        }
+        return {
+            "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
+            "tlogs": [_log("https://log.example", self._log, start)],
+            "certificateAuthorities": [authority],
+            "ctlogs": [_log("https://ct.example", self._ct, start)],
+        }
+
+    def sign(
+        self,
+        payload: bytes,
+        *,
+        identity: str = IDENTITY,
+        issuer: str = ISSUER,
+        minutes_late: int = 0,
+        logged: bytes | None = None,
+    ) -> bytes:
+        """Give the bundle with a payload, signed by an identity; `logged` is another payload that the log has seen.
+
+        A certificate is valid for ten minutes, and the log saw the signature `minutes_late`.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._certificate(key, identity, issuer)
+        signature = key.sign(pae(IN_TOTO, payload), ec.ECDSA(hashes.SHA256()))
+        envelope = {"payload": _b64(payload), "payloadType": IN_TOTO, "signatures": [{"sig": _b64(signature)}]}
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
+        spec = {
+            "envelopeHash": {"algorithm": "sha256", "value": hashlib.sha256(_json(envelope)).hexdigest()},
+            "payloadHash": {"algorithm": "sha256", "value": hashlib.sha256(logged or payload).hexdigest()},
+            "signatures": [{"signature": _b64(signature), "verifier": _b64(pem)}],
+        }
+        body = _json({"apiVersion": "0.0.1", "kind": "dsse", "spec": spec})
+        seen = int((self._now + minutes_late * _MINUTE).timestamp())
+        material = {
+            "certificate": {"rawBytes": _b64(_der(certificate))},
+            "tlogEntries": [self._entry(body, seen)],
+        }
+        return _json({"mediaType": BUNDLE, "verificationMaterial": material, "dsseEnvelope": envelope})
+
+    def _certificate(self, key: ec.EllipticCurvePrivateKey, identity: str, issuer: str) -> x509.Certificate:
+        ca_key = self._ca.public_key()
+        before = (
+            x509.CertificateBuilder(self._root.subject, x509.Name([]), key.public_key(), x509.random_serial_number())
+            .not_valid_before(self._now - _MINUTE)
+            .not_valid_after(self._now + 9 * _MINUTE)
+            .add_extension(_usage(digital_signature=True), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)]), critical=True)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key), critical=False)
+            .add_extension(x509.UnrecognizedExtension(_ISSUER_OID, issuer.encode()), critical=False)
+        )
+        tbs = before.sign(self._ca, hashes.SHA256()).tbs_certificate_bytes
+        times = struct.pack("!BBQH", 0, 0, int(self._now.timestamp() * 1000), 1)
+        entry = hashlib.sha256(_spki(self._ca)).digest() + len(tbs).to_bytes(3, "big") + tbs
+        signature = self._ct.sign(times + entry + b"\0\0", ec.ECDSA(hashes.SHA256()))
+        head = b"\0" + _id(self._ct) + times[2:10] + b"\0\0"
+        sct = head + b"\4\3" + struct.pack("!H", len(signature)) + signature
+        listed = struct.pack("!HH", len(sct) + 2, len(sct)) + sct
+        value = x509.UnrecognizedExtension(_SCT_OID, b"\4" + _length(len(listed)) + listed)
+        return before.add_extension(value, critical=False).sign(self._ca, hashes.SHA256())
+
+    def _entry(self, body: bytes, seen: int) -> dict[str, object]:
+        root = hashlib.sha256(b"\0" + body).digest()  # of a log with one leaf
+        note = f"log.example - 1\n1\n{_b64(root)}\n"
+        said = _id(self._log)[:4] + self._log.sign(note.encode(), ec.ECDSA(hashes.SHA256()))
+        promise = _json({"body": _b64(body), "integratedTime": seen, "logID": _id(self._log).hex(), "logIndex": 0})
+        return {
+            "logIndex": "0",
+            "logId": {"keyId": _b64(_id(self._log))},
+            "kindVersion": {"kind": "dsse", "version": "0.0.1"},
+            "integratedTime": str(seen),
+            "inclusionPromise": {"signedEntryTimestamp": _b64(self._log.sign(promise, ec.ECDSA(hashes.SHA256())))},
+            "inclusionProof": {
+                "logIndex": "0",
+                "rootHash": _b64(root),
+                "treeSize": "1",
+                "hashes": [],
+                "checkpoint": {"envelope": f"{note}\n— log.example {_b64(said)}\n"},
+            },
+            "canonicalizedBody": _b64(body),
+        }
+
+
+def _log(url: str, key: ec.EllipticCurvePrivateKey, start: dict[str, str]) -> dict[str, object]:
+    details = {"rawBytes": _b64(_spki(key)), "keyDetails": "PKIX_ECDSA_P256_SHA_256", "validFor": start}
+    return {"baseUrl": url, "hashAlgorithm": "SHA2_256", "publicKey": details, "logId": {"keyId": _b64(_id(key))}}
+
+
+def _usage(**given: bool) -> x509.KeyUsage:
+    names = "digital_signature content_commitment key_encipherment data_encipherment key_agreement key_cert_sign"
+    all_names = (*names.split(), "crl_sign", "encipher_only", "decipher_only")
+    return x509.KeyUsage(**{name: given.get(name, False) for name in all_names})
+
+
+def _spki(key: ec.EllipticCurvePrivateKey) -> bytes:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.DER, form)
+
+
+def _id(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return hashlib.sha256(_spki(key)).digest()
+
+
+def _der(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
+def _length(size: int) -> bytes:
+    return bytes([size]) if size < 128 else bytes([0x81, size])
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _b64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
