@@ -172,12 +172,14 @@ def draw(found: Scale) -> str:
     width, left, row = 900, 240, 44
     height = 70 + row * len(found.ways)
     most = max(max(way.wall_s, way.cpu_s) for way in found.ways)
+    title = f"{found.pushes} pushes: seconds by the clock (grey) and of the processor (green)"
+    about = ", ".join(found.machine[key] for key in ("processor", "system", "python"))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">',
         f"<style>{STYLE}</style>",
         f'<rect class="paper" width="{width}" height="{height}"/>',
-        f'<text class="text title" x="16" y="28">{found.pushes} pushes, by the clock and by the processor</text>',
-        f'<text class="quiet" x="16" y="48">{escape(", ".join(found.machine.values()))[:130]}</text>',
+        f'<text class="text title" x="16" y="28">{title}</text>',
+        f'<text class="quiet" x="16" y="48">{escape(about)}</text>',
     ]
     for number, way in enumerate(found.ways):
         y = 64 + row * number
