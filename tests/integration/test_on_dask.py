@@ -70,7 +70,8 @@ def digests(tmp_path: Path, registry: Sandbox) -> dict[str, str]:
 
 
 def start(*words: str, cwd: Path) -> subprocess.Popen[str]:
-    env = {"PATH": os.environ["PATH"], "HOME": str(cwd / "home"), "PYTHONPATH": str(ROOT)}
+    counted = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    env = {"PATH": os.environ["PATH"], "HOME": str(cwd / "home"), "PYTHONPATH": str(ROOT), **counted}
     pipe = subprocess.PIPE
     return subprocess.Popen([PROGRAM, *words], cwd=cwd, env=env, stdout=pipe, stderr=pipe, text=True)
 

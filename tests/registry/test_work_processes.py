@@ -53,7 +53,8 @@ def config(folder: Path, sandbox: Sandbox, password: str = PLANTED) -> None:
 
 
 def start(*words: str, cwd: Path) -> subprocess.Popen[str]:
-    env = {"PATH": os.environ["PATH"], "HOME": str(cwd / "home"), "PYTHONPATH": str(ROOT)}
+    counted = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    env = {"PATH": os.environ["PATH"], "HOME": str(cwd / "home"), "PYTHONPATH": str(ROOT), **counted}
     pipe = subprocess.PIPE
     return subprocess.Popen([PROGRAM, *words], cwd=cwd, env=env, stdout=pipe, stderr=pipe, text=True)
 
