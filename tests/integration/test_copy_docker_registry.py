@@ -19,24 +19,24 @@ def run(*words: str, folder: Path, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-def test_a_hundred_tags_are_read_back_and_cost_one_question_each_the_second_time(
+def test_three_hundred_tags_are_read_back_and_cost_one_question_each_the_second_time(
     make_registry: Callable[[Mode], DebianRegistry], tmp_path: Path
 ) -> None:
     registry = make_registry(Mode())
     name, skopeo = f"{registry.host}/mirror/app", Skopeo(tmp_path / "skopeo")
     with Sandbox() as source:
-        digests = many(source, 100, tmp_path)
+        digests = many(source, 300, tmp_path)
         words = ("copy", f"{source.address}/src", name, "--all-tags", "--no-referrers")
-        assert "100 tags: 100 copied" in run(*words, folder=tmp_path)
-        assert skopeo.tags(f"docker://{name}") == sorted(f"1.{n}" for n in range(100))
-        for number in (0, 50, 99):
+        assert "300 tags: 300 copied" in run(*words, folder=tmp_path)
+        assert skopeo.tags(f"docker://{name}") == sorted(f"1.{n}" for n in range(300))
+        for number in (0, 150, 299):
             assert skopeo.digest(f"docker://{name}:1.{number}") == digests[number]
         registry.forget()
         source.traffic.clear()
-        assert "100 tags: 100 unchanged; 0 B sent" in run(*words, folder=tmp_path)
+        assert "300 tags: 300 unchanged; 0 B sent" in run(*words, folder=tmp_path)
         methods = [one.method for one in registry.requests()]
-        assert (methods.count("HEAD"), methods.count("GET"), len(methods)) == (100, 1, 101)
-        assert len(source.traffic.requests) == 101
+        assert (methods.count("HEAD"), methods.count("GET"), len(methods)) == (300, 1, 301)
+        assert len(source.traffic.requests) == 301
 
 
 def test_an_image_is_copied_as_skopeo_copies_it_and_its_signature_beside_it(
