@@ -29,7 +29,7 @@ def find_image(stores: Sequence[Store], name: str) -> tuple[Store, ImageRecord]:
         if distinct:
             return next(iter(distinct.values()))
     there = listing(one for store in stores for image in store.images for one in image.names or (image.id[:12],))
-    where = ", ".join(str(store.place.root) for store in stores)
+    where = ", ".join(dict.fromkeys(str(store.place.root) for store in stores))
     raise SourceError(
         f"containers-storage:{name}: no such image in {where}",
         hint=f"there are: {there}" if there else "it is empty: images of root and of each user are apart",
