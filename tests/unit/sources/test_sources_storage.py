@@ -138,6 +138,7 @@ def test_an_image_without_layers_is_one(store: StoreWriter) -> None:
         ("alpine", 2),
         ("docker.io/alpine", 2),
         ("docker.io/library/alpine:latest", 2),
+        ("index.docker.io/alpine", 2),
         ("team/tool", 3),
         ("quay.io/team/tool:latest", 3),
         ("tool", 3),
@@ -154,7 +155,7 @@ def test_names_mean_what_podman_takes_them_for(asked: str, found: int, store: St
 
 
 def test_images_are_found_by_id_and_digest(store: StoreWriter) -> None:
-    first = store.add(ONE, names=("localhost/app:1",))
+    first = store.add(ONE, names=("localhost/app:1", "quay.io/team/tool:2"))
     store.add(TWO)
     digest = store.images[0]["digest"]
     for asked in (
@@ -164,6 +165,7 @@ def test_images_are_found_by_id_and_digest(store: StoreWriter) -> None:
         f"@{first}",
         f"app@{digest}",
         f"localhost/app@{digest}",
+        f"tool@{digest}",
         f"@{digest}",
     ):
         manifest, _ = read(f"{store.source}{asked}")
