@@ -148,6 +148,18 @@ def _own(places: list[Place]) -> list[Place]:
     return (has_layers or [one for one in places if _is_there(one.layers)])[:1]
 
 
+def _home(around: Surroundings) -> Path:
+    """Return the home folder; without ``HOME`` that of the user's entry in ``passwd``, as the library has it."""
+    if around.home is not None:
+        return around.home
+    import pwd
+
+    try:
+        return Path(pwd.getpwuid(around.uid).pw_dir)
+    except KeyError:
+        return Path("/")
+
+
 def is_rootless(around: Surroundings) -> bool:
     """Return whether the store is a user's own: also for who is root only inside of ``buildah unshare``."""
     return around.uid != 0 or bool(around.env.get("_CONTAINERS_USERNS_CONFIGURED"))
@@ -157,7 +169,7 @@ def _graphroot(said: _Said, around: Surroundings, expand: _Expander) -> str:
     own = expand(said.graphroot)
     if not is_rootless(around):
         return own or _ROOTS_STORE
-    data = around.env.get("XDG_DATA_HOME") or str((around.home or Path("/")) / ".local" / "share")
+    data = around.env.get("XDG_DATA_HOME") or str(_home(around) / ".local" / "share")
     if own and own != _ROOTS_STORE:
         return own
     return expand(said.rootless_path) or str(Path(data) / "containers" / "storage")
@@ -171,8 +183,7 @@ def _readings(around: Surroundings) -> list[_Said]:
     """
     env, is_user = around.env, is_rootless(around)
     named, override = env.get("CONTAINERS_STORAGE_CONF", ""), env.get("CONTAINERS_STORAGE_CONF_OVERRIDE", "")
-    config = env.get("XDG_CONFIG_HOME") or (str(around.home / ".config") if around.home else "")
-    own = [Path(config) / "containers" / "storage.conf"] if config else []
+    own = [Path(env.get("XDG_CONFIG_HOME") or _home(around) / ".config") / "containers" / "storage.conf"]
     latest = _Said()
     if named:
         _add(latest, Path(named), must_exist=True)
@@ -266,7 +277,7 @@ class _Expander:
 
     def __init__(self, around: Surroundings) -> None:
         uid = around.env.get("_CONTAINERS_ROOTLESS_UID") or str(around.uid)
-        self._values = {"HOME": str(around.home or ""), "UID": uid, "USER": "", **around.env, "EUID": uid}
+        self._values = {"HOME": str(_home(around)), "UID": uid, "USER": "", **around.env, "EUID": uid}
 
     def __call__(self, text: str) -> str:
         """Return a path with its variables put in; one that is not set is nothing."""

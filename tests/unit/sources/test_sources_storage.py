@@ -6,6 +6,7 @@ import errno
 import gzip
 import json
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -196,6 +197,13 @@ def around(home: Path, uid: int = 1000, **env: str) -> Surroundings:
 def test_the_store_of_a_user_is_in_the_home(tmp_path: Path) -> None:
     StoreWriter(tmp_path / ".local/share/containers/storage", "vfs").add(ONE, names=("localhost/app:1",))
     assert read("containers-storage:app:1", around=around(tmp_path))[1] == [ONE]
+
+
+def test_without_home_it_is_that_of_passwd() -> None:
+    with pytest.raises(SourceError, match=f"kept in {pwd.getpwuid(1).pw_dir}/.local/share/containers/storage"):
+        read("containers-storage:app", around=Surroundings(uid=1))
+    with pytest.raises(SourceError, match=r"kept in /\.local/"):
+        read("containers-storage:app", around=Surroundings(uid=4_000_000_000))
 
 
 def test_storage_conf_names_the_store(tmp_path: Path) -> None:
@@ -774,6 +782,20 @@ def test_without_a_namespace_it_says_where_to_run_it(
     with pytest.raises(SourceError, match=why) as caught:
         opener.open_each(os.fsencode(tmp_path), [b"a"])
     assert "buildah unshare oci-push" in str(caught.value.hint)
+    opener.close()
+
+
+def test_a_child_that_is_killed_is_told_as_that(tmp_path: Path, numbers: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    mapper = Mapper()
+    opener = NamespaceOpener("it", {}, mapper, numbers=numbers)
+    _, (opened,) = opener.open_each(os.fsencode(tmp_path), [b"a"])
+    os.close(opened)
+    os.kill(int(mapper.calls[0][1]), signal.SIGKILL)
+    for _ in range(2):
+        with pytest.raises(SourceError, match=r"in a user namespace (has ended|does not answer)") as caught:
+            opener.open_each(os.fsencode(tmp_path), [b"a"])
+        assert "push again" in str(caught.value.hint)
     opener.close()
 
 
