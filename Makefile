@@ -16,7 +16,7 @@ WORKERS ?= 4
 ONLY ?=
 BENCH ?= quick
 
-PROGRAMS := buildah docker-registry fish groff jq openssl skopeo umoci zsh
+PROGRAMS := buildah docker-registry fish groff jq openssl podman skopeo umoci zsh
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile
 COVERAGE := --cov --cov-report=term $(if $(ONLY),,--cov-fail-under=95)
 
