@@ -18,6 +18,7 @@ from published import check_json
 from signingkeys import pair
 
 from oci_push.engine.signing.trust import Verification
+from oci_push.errors import ConfigError
 from oci_push.language.config import load_config
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -401,8 +402,64 @@ def test_what_is_required_holds_in_any_letter_case(name: str, sandbox: Sandbox, 
     assert "other" not in sandbox.store.repositories()
 
 
+STEP = "version: '1.0'\nsteps:\n  p: {type: push, candidate: 'NAME', image_name: app, registry: to, tag: '1'MORE}\n"
+BUILD = STEP.replace("steps:\n", "steps:\n  b: {type: build, image_name: app}\n").replace("NAME", "${{b}}")
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "more", "words"),
+    [
+        (BUILD, "", ("--candidate", "b=docker://NAME")),
+        (BUILD, "", ("--candidate", "b=docker://NAME", "--on", "local:1")),
+        (STEP, ", registry_context: other", ()),
+    ],
+    ids=["image of a build", "image of a build, elsewhere", "another login of the host"],
+)
+def test_no_way_of_a_pipeline_leads_past_what_is_required(
+    pipeline: str, more: str, words: tuple[str, ...], name: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    with Sandbox() as to:
+        registries = [
+            {"name": "r", "domain": sandbox.address, "require": {"keys": ["two.pub"]}},
+            {"name": "other", "domain": sandbox.address, "primary": False},
+            {"name": "to", "domain": to.address},
+        ]
+        (tmp_path / "named.yaml").write_text(json.dumps({"registries": registries}))
+        (tmp_path / "pipeline.yml").write_text(pipeline.replace("NAME", name).replace("MORE", more))
+        line = ["run", "pipeline.yml", "--config", "named.yaml", *(one.replace("NAME", name) for one in words)]
+        done = program(*line, cwd=tmp_path, code=1)
+        assert "no signature by two.pub" in done.stderr
+        assert to.store.repositories() == ()
+        (tmp_path / "named.yaml").write_text(json.dumps({"registries": registries}).replace("two.pub", "one.pub"))
+        program(*line, cwd=tmp_path)
+
+
+def test_what_is_required_holds_where_a_fallback_is_read(name: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Who can make a registry fail does not choose what is pushed."""
+    with Sandbox() as gone, Sandbox() as to:
+        registries = [
+            {"name": "r", "domain": gone.address, "require": {"keys": ["two.pub"]}, "fallback_registry": "back"},
+            {"name": "back", "domain": sandbox.address},
+            {"name": "to", "domain": to.address},
+        ]
+        (tmp_path / "named.yaml").write_text(json.dumps({"registries": registries}))
+        there = name.replace(sandbox.address, gone.address)
+        (tmp_path / "pipeline.yml").write_text(STEP.replace("NAME", there).replace("MORE", ""))
+        line = ("run", "pipeline.yml", "--config", "named.yaml")
+        done = program(*line, cwd=tmp_path, code=1)
+        assert f"trying {name}" in done.stderr
+        assert "no signature by two.pub" in done.stderr
+        assert to.store.repositories() == ()
+        registries[1]["require"] = {"keys": ["one.pub"]}  # one of its own goes before
+        (tmp_path / "named.yaml").write_text(json.dumps({"registries": registries}))
+        program(*line, cwd=tmp_path)
+
+
 @pytest.mark.parametrize("said", ["registry.example.com", "Registry.Example.com:443"])
-@pytest.mark.parametrize("host", ["registry.example.com", "registry.example.com:443", "REGISTRY.example.com:443"])
+@pytest.mark.parametrize(
+    "host",
+    ["registry.example.com", "registry.example.com:443", "REGISTRY.example.com:443", "registry.example.com:0443"],
+)
 def test_what_is_said_of_a_registry_holds_however_it_is_spelled(host: str, said: str) -> None:
     config = load_config(f"registries: [{{name: r, domain: '{said}'}}]", "c.yaml", {}, lambda _: "")
     found = config.for_pull(host)
@@ -410,6 +467,20 @@ def test_what_is_said_of_a_registry_holds_however_it_is_spelled(host: str, said:
     assert find_endpoint({said: RegistryEndpoint(said)}, host) == RegistryEndpoint(said)
     assert config.for_pull("registry.example.com:8443") is None
     assert find_endpoint({said: RegistryEndpoint(said)}, "registry.example.com:8443") is None
+
+
+ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+
+
+def test_what_is_required_of_an_ecr_without_domain_is_required_of_its_roles_account() -> None:
+    entry = "registries: [{name: e, provider: ecr, region: eu-west-1, ROLE require: {keys: [k]}}]"
+    role = "role_arn: 'arn:aws:iam::123456789012:role/x',"
+    config = load_config(entry.replace("ROLE", role), "c.yaml", {}, lambda _: "PEM")
+    found = config.for_pull(ECR)
+    assert found is not None
+    assert found.endpoint(with_login=False).require is not None
+    with pytest.raises(ConfigError, match='"require" goes by the host, and the account is not known here'):
+        load_config(entry.replace("ROLE", ""), "c.yaml", {}, lambda _: "PEM")
 
 
 def test_what_belongs_to_a_verified_image_comes_along_unasked(name: str, sandbox: Sandbox, tmp_path: Path) -> None:
