@@ -229,6 +229,30 @@ def test_what_is_damaged_under_the_tag_is_told(
     program("verify", found, "--key", "one.pub", cwd=tmp_path)
 
 
+def test_a_damaged_manifest_under_the_tag_hides_no_bundle(
+    name: str, image: Layout, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    path = rf"manifests/{image.digest.replace(':', '-')}\.sig"
+    answer = Answer(200, {"Content-Type": OCI}, b'{"schemaVersion": 2, "layers": [{"size": -1}]}')
+    sandbox.faults.add(Fault("GET", path, times=0, action=answer))
+    assert "(bundle)" in program("verify", name, "--key", "one.pub", cwd=tmp_path).stdout
+    assert "sig sha256:" in refused(name, "--key", "two.pub", cwd=tmp_path)
+
+
+def test_what_several_keys_have_signed_is_read_once(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
+    found = f"{pushed(sandbox, image, '1')}:1"
+    program("sign", found, "--key", "one.key", "--key", "two.key", "--sign-format", "sig", cwd=tmp_path)
+    sandbox.traffic.clear()
+    told = program("verify", found, "--key", "one.pub", "--key", "two.pub", cwd=tmp_path).stdout
+    assert told.count("(sig)") == 2
+    assert sandbox.traffic.count(method="GET", path_pattern="blobs") == 1
+
+
+def test_an_annotation_has_one_value(name: str, tmp_path: Path) -> None:
+    done = program("verify", name, "--key", "one.pub", "-a", "stage=test", "-a", "stage=prod", cwd=tmp_path, code=2)
+    assert "gives one name several values" in done.stderr
+
+
 def test_a_signature_that_is_gone_is_told_and_no_failure_of_the_rest(
     name: str, image: Layout, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -537,3 +561,25 @@ def test_a_mirror_may_hold_the_signatures_or_the_place_that_was_named(
         done = program("push", f"docker://{name}", f"{to.address}/team/app:1", cwd=tmp_path, **env)
         assert "is read from the mirror" in done.stderr
         assert "is signed as required, by one.pub" in done.stderr
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_a_mirror_with_all_that_is_required_stands_in_for_a_registry_that_is_away(
+    is_signed: bool, name: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """What is not known is not taken for signed."""
+    with Sandbox() as mirror, Sandbox() as to:
+        words = () if is_signed else ("--no-referrers",)
+        program("copy", name, f"{mirror.address}/team/app", *words, cwd=tmp_path)
+        folder = tmp_path / "home/.config/containers"
+        folder.mkdir(parents=True)
+        (folder / "registries.conf").write_text(
+            f'[[registry]]\nlocation = "{sandbox.address}"\n[[registry.mirror]]\nlocation = "{mirror.address}"\n'
+            "insecure = true\n"
+        )
+        sandbox.faults.add(Fault(times=0, action=Answer(403)))
+        env = described(sandbox, tmp_path, require={"keys": ["one.pub"]})
+        line = ("push", f"docker://{name}", f"{to.address}/team/app:1")
+        done = program(*line, cwd=tmp_path, code=0 if is_signed else 5, **env)
+        assert ("is signed as required" in done.stderr) == is_signed
+        assert bool(to.store.repositories()) == is_signed
