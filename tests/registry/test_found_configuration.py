@@ -222,13 +222,21 @@ def test_a_clouds_login_does_not_follow_an_address_of_a_found_file(
     assert registry.traffic.count() == 0
 
 
-def test_a_login_does_not_go_to_a_candidates_host_by_registry_context(registry: Sandbox, folder: Path) -> None:
-    (folder / "oci-push.yaml").write_text(
-        "registries:\n  - {name: inner, domain: registry.example.com, username: robot, password: x}\n"
-    )
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("domain: registry.example.com, username: robot, password: x", "registry.example.com"),
+        ("provider: ecr, region: eu-west-1, headers: {x-key: x}", "ecr"),
+    ],
+)
+def test_a_login_does_not_go_to_a_candidates_host_by_registry_context(
+    entry: str, said: str, registry: Sandbox, folder: Path
+) -> None:
+    (folder / "oci-push.yaml").write_text(f"registries:\n  - {{name: inner, {entry}}}\n")
     step = f"{{type: push, candidate: '{registry.address}/evil:1', registry_context: inner, registry: inner}}"
     (folder / "pipeline.yml").write_text(f"version: '1.0'\nsteps:\n  p: {step}\n")
-    assert "registry_context 'inner' is registry.example.com, and the candidate is on" in run(folder, code=2).stderr
+    done = run(folder, "--config", "oci-push.yaml", code=2)
+    assert f"registry_context 'inner' is {said}, and the candidate is on" in done.stderr
     assert registry.traffic.count() == 0
 
 
