@@ -43,7 +43,8 @@ class WorkUnit(Struct, frozen=True):
     """One image, and the repositories of one registry that it goes to.
 
     `key` is made of what is to be done, so the same work has the same key whenever it is laid out. `root` is the digest
-    that goes out; ``None`` where nobody has read the image yet. `referrers`: what refers to it comes along.
+    that goes out; ``None`` where nobody has read the image yet. `referrers`: what refers to it comes along. `backup`:
+    the tag that keeps what is about to be overwritten; such a unit has one target and one tag.
 
     The rest are hints, and may be wrong: `large` are the digests of its large blobs, the largest first. `after` are
     keys of units that bring one of these to the same registry. `mounts` are repositories that hold them.
@@ -53,6 +54,7 @@ class WorkUnit(Struct, frozen=True):
     push: PushUnit
     root: Digest | None = None
     referrers: bool = False
+    backup: str = ""
     large: tuple[Digest, ...] = ()
     after: tuple[str, ...] = ()
     mounts: Mapping[Digest, tuple[Repository, ...]] = field(default_factory=dict)
@@ -65,6 +67,7 @@ class WorkUnit(Struct, frozen=True):
         root: Digest | None = None,
         *,
         referrers: bool = False,
+        backup: str = "",
         large: Sequence[Digest] = (),
         mounts: Mapping[Digest, tuple[Repository, ...]] | None = None,
     ) -> WorkUnit:
@@ -72,7 +75,7 @@ class WorkUnit(Struct, frozen=True):
         targets = tuple(replace(one, before={}) for one in push.targets)
         options = replace(push.options or PushOptions(), root=root)
         push = replace(push, targets=targets, options=options)
-        made = cls("", push, root, referrers, tuple(large), (), mounts or {})
+        made = cls("", push, root, referrers, backup, tuple(large), (), mounts or {})
         return replace(made, key=key_of(made))
 
     @property
@@ -165,6 +168,8 @@ def _read(line: bytes, name: str, number: int) -> WorkUnit:
         raise _wrong(f"this is no unit ({str(problem)[:120]})", name, number) from problem
     if not unit.push.targets:
         raise _wrong("the unit goes nowhere", name, number)
+    if unit.backup and (unit.root is None or [len(one.tags) for one in unit.push.targets] != [1]):
+        raise _wrong("a unit with a backup has one tag, and the digest that is to be there", name, number)
     if unit.key != key_of(unit):
         raise _wrong("the unit was changed after it was written", name, number)
     return unit
