@@ -30,7 +30,7 @@ from oci_push.work.export import (
     registries_named,
 )
 from oci_push.work.matrices import check_matrix, github_workflow, gitlab_jobs
-from oci_push.work.units import hosts_of, read_units
+from oci_push.work.units import hosts_of, plain, read_units
 
 USUAL_SHARDS = 4
 _LONGEST_NAME = 50
@@ -113,25 +113,25 @@ def export(
         units = read_units(data, str(file))
         if not units:
             raise ConfigError(f"{file}: holds no unit", hint="there is nothing to be done")
-        text = data.decode("utf-8")
+        text = plain(data, str(file)).decode("utf-8")
         if masked(text) != text:
             raise ConfigError(f"{file}: holds what looks like a secret", hint="look at its sources and annotations")
         count = shards or min(USUAL_SHARDS, len(units))
+        together = min(at_once or count, count)
         made = Export(
-            name or f"oci-push-{hashlib.sha256(data).hexdigest()[:8]}",
-            file.name if is_cluster else _in_project(file),
-            text,
-            units,
-            image,
-            count,
-            min(at_once or count, count),
-            namespace,
-            secret,
-            service_account,
-            config_secret,
-            _volume(volume),
-            limits_of_shards(read_limits(host_limit), min(at_once or count, count), units),
-            carried_by_config_map(text) if is_cluster else None,
+            name=name or f"oci-push-{hashlib.sha256(text.encode()).hexdigest()[:8]}",
+            file=file.name if is_cluster else _in_project(file),
+            units=units,
+            image=image,
+            shards=count,
+            at_once=together,
+            namespace=namespace,
+            secret=secret,
+            account=service_account,
+            config=config_secret,
+            volume=_volume(volume),
+            limits=limits_of_shards(read_limits(host_limit), together, units),
+            carried=carried_by_config_map(text) if is_cluster else None,
         )
         if is_cluster:
             _check_cluster(made, file)

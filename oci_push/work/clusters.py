@@ -10,14 +10,13 @@ import base64
 import zlib
 from collections.abc import Mapping
 
+from oci_push.errors import CredentialsError
 from oci_push.providers.families import find_family
 from oci_push.work.export import FINAL_CODES, TRIES, USER, Carried, Export, Lines, block, units_block, written
 from oci_push.work.units import hosts_asked
 
 MOST_BYTES = 1024 * 1024
 """Of a ConfigMap: https://kubernetes.io/docs/concepts/configuration/configmap/#motivation"""
-LOGIN_CODE = 4
-"""The exit code of a login that could not be found, read or used."""
 _ROW = 116
 _LABELS = """\
 labels:
@@ -126,6 +125,8 @@ securityContext:
   runAsUser: $user
   runAsGroup: $user
   fsGroup: $user
+  # A volume with many images would take minutes to be given to the group, for each pod.
+  fsGroupChangePolicy: OnRootMismatch
   seccompProfile:
     type: RuntimeDefault
 volumes:
@@ -288,7 +289,11 @@ def _final_codes(export: Export) -> tuple[int, ...]:
     A login that is mounted stays as it is. One that a cloud gives may come a little later than the pod:
     https://cloud.google.com/kubernetes-engine/docs/concepts/workload-identity#limitations
     """
-    return FINAL_CODES if _has_own_login(export) else tuple(code for code in FINAL_CODES if code != LOGIN_CODE)
+    return (
+        FINAL_CODES
+        if _has_own_login(export)
+        else tuple(code for code in FINAL_CODES if code != CredentialsError.exit_code)
+    )
 
 
 def _reason(export: Export) -> str:

@@ -46,7 +46,7 @@ class Carried(Struct, frozen=True):
 
 
 class Export(Struct, frozen=True):
-    """What is wanted. `file` holds the units, by the name that workers know; `text` is what is in it.
+    """What is wanted. `file` holds the units, by the name that workers know.
 
     `secret` is where docker's config.json is; `config` a Secret with oci-push.yaml; empty where there is none. `limits`
     are how many units one shard may have under way at a registry. `carried` is how a ConfigMap holds the
@@ -55,7 +55,6 @@ class Export(Struct, frozen=True):
 
     name: str
     file: str
-    text: str
     units: tuple[WorkUnit, ...]
     image: str
     shards: int

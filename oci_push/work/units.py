@@ -113,7 +113,7 @@ def write_units(path: Path, made_of: str, units: Sequence[WorkUnit]) -> None:
 
 def read_units(data: bytes, name: str) -> tuple[WorkUnit, ...]:
     """Read a file of units, or one that was compressed by gzip; raises `ConfigError` with the line of what is wrong."""
-    lines = (_inflated(data, name) if data.startswith(_GZIP) else data).splitlines()
+    lines = plain(data, name).splitlines()
     _check_version(lines[0] if lines else b"", name)
     try:
         head: UnitsHead = forms.decode(lines[0] if lines else b"", UnitsHead)
@@ -134,17 +134,20 @@ def read_units(data: bytes, name: str) -> tuple[WorkUnit, ...]:
     return units
 
 
-def _inflated(data: bytes, name: str) -> bytes:
+def plain(data: bytes, name: str) -> bytes:
+    """Return what is in a file that may be compressed by gzip; raises `ConfigError`."""
+    if not data.startswith(_GZIP):
+        return data
     import zlib  # loaded where a file is compressed
 
     reader = zlib.decompressobj(wbits=31)
     try:
-        plain = reader.decompress(data, _MOST_BYTES)
+        told = reader.decompress(data, _MOST_BYTES)
     except zlib.error as problem:
         raise ConfigError(f"{name}: is damaged gzip ({problem})", hint="copy the whole file") from problem
     if not reader.eof:
         raise ConfigError(f"{name}: is cut off, or larger than {_MOST_BYTES} bytes", hint="copy the whole file")
-    return plain
+    return told
 
 
 def hosts_asked(units: Iterable[WorkUnit]) -> tuple[str, ...]:

@@ -29,8 +29,14 @@ NEWEST = VERSIONS[-1]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a folder with three units, one of them with characters that YAML cannot print."""
-    sources = ("docker://registry.example.com/team/app:1", "docker://registry.example.com/team/app:2", "oci:\x7f\x85é")
+    """Give a folder with two plain units, and with odd ones: characters that YAML, or who reads it, takes otherwise."""
+    plain = ("docker://registry.example.com/team/app:1", "docker://registry.example.com/team/app:2")
+    odd = (
+        "oci:\x7f\x85é\u2028\N{GRINNING FACE}",
+        "oci:a\r\n---\nkind: 'Pod\"",
+        "oci:{{workflow.uid}} ${{ a }} $(HOME) # b: c",
+    )
+    sources = (*plain, *odd)
     units = [
         WorkUnit.of(PushUnit(source, (UnitTarget(Repository("ghcr.io", "team/app"), (str(number),)),)), Digest.of(b""))
         for number, source in enumerate(sources)

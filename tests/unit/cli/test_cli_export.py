@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import random
 from pathlib import Path
@@ -153,6 +154,15 @@ def test_units_that_are_too_large_for_a_config_map_are_compressed(tmp_path: Path
     assert read_units(data, name) == read_units((tmp_path / "units.jsonl").read_bytes(), "units.jsonl")
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert container["args"][:2] == ["work", "/units/units.jsonl.gz"]
+
+
+@pytest.mark.parametrize("engine", ["--argo", "--gitlab-matrix"])
+def test_a_file_that_is_compressed_is_the_same_file(engine: str, folder: Path) -> None:
+    (folder / "units.jsonl.gz").write_bytes(gzip.compress((folder / "units.jsonl").read_bytes()))
+    first, again = (
+        program("export", name, engine, *IMAGE, cwd=folder).stdout for name in ("units.jsonl", "units.jsonl.gz")
+    )
+    assert again.replace("units.jsonl.gz", "units.jsonl") == first
 
 
 def test_units_that_no_config_map_holds_are_read_from_the_volume(tmp_path: Path) -> None:
