@@ -27,7 +27,8 @@ from oci_push.runtime.files import write_result
 from oci_push.sources.table import GRAMMAR
 
 _KEY_LENGTH = 16
-_MOST_BYTES = 1024 * 1024 * 1024
+_GZIP = b"\x1f\x8b"
+_MOST_BYTES = 1024 * 1024 * 1024  # of a file that was compressed
 
 
 class UnitsHead(Struct, frozen=True):
@@ -114,8 +115,8 @@ def write_units(path: Path, made_of: str, units: Sequence[WorkUnit]) -> None:
 
 
 def read_units(data: bytes, name: str) -> tuple[WorkUnit, ...]:
-    """Read a file of units; raises `ConfigError` with the line of what is wrong."""
-    lines = data.splitlines()
+    """Read a file of units, or one that was compressed by gzip; raises `ConfigError` with the line of what is wrong."""
+    lines = plain(data, name).splitlines()
     _check_version(lines[0] if lines else b"", name)
     try:
         head: UnitsHead = forms.decode(lines[0] if lines else b"", UnitsHead)
@@ -134,6 +135,22 @@ def read_units(data: bytes, name: str) -> tuple[WorkUnit, ...]:
             raise _wrong(f"unit {unit.key} is the same as that of line {seen[unit.key]}", name, number)
         seen[unit.key] = number
     return units
+
+
+def plain(data: bytes, name: str) -> bytes:
+    """Return what is in a file that may be compressed by gzip; raises `ConfigError`."""
+    if not data.startswith(_GZIP):
+        return data
+    import zlib  # loaded where a file is compressed
+
+    reader = zlib.decompressobj(wbits=31)
+    try:
+        told = reader.decompress(data, _MOST_BYTES)
+    except zlib.error as problem:
+        raise ConfigError(f"{name}: is damaged gzip ({problem})", hint="copy the whole file") from problem
+    if not reader.eof:
+        raise ConfigError(f"{name}: is cut off, or larger than {_MOST_BYTES} bytes", hint="copy the whole file")
+    return told
 
 
 def hosts_asked(units: Iterable[WorkUnit]) -> tuple[str, ...]:
