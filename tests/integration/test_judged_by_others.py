@@ -151,9 +151,11 @@ def test_skopeo_takes_an_image_by_the_key_and_no_other(key: str, signed: Signed)
 def test_skopeo_takes_what_was_signed_as_another_repository_only_where_that_is_said(signed: Signed) -> None:
     """A copy has the signature of where it came from, until it is signed where it is."""
     skopeo = PolicySkopeo(signed.folder, signed.registry.host)
-    copied = f"{signed.registry.host}/judged/copy"
-    program("copy", signed.tag, f"{copied}:1", "--plain-http", cwd=signed.folder)
-    skopeo.take(f"{copied}:1", "ecdsa.pub", {"type": "exactRepository", "dockerRepository": signed.name})
+    origin, copied = (f"{signed.registry.host}/judged/{name}" for name in ("origin", "copy"))
+    signs = ("--sign", "ecdsa.key", "--plain-http")
+    program("push", f"oci:{signed.image.path}", f"{origin}:1", *signs, cwd=signed.folder)
+    program("copy", f"{origin}:1", f"{copied}:1", "--plain-http", cwd=signed.folder)
+    skopeo.take(f"{copied}:1", "ecdsa.pub", {"type": "exactRepository", "dockerRepository": origin})
     with pytest.raises(ProgramError, match=r"Signature for identity .* is not accepted"):
         skopeo.take(f"{copied}:1", "ecdsa.pub")
     program("sign", f"{copied}:1", "--key", "ecdsa.key", "--plain-http", cwd=signed.folder)
@@ -180,10 +182,15 @@ def test_cosign_3_reads_the_tag_where_there_is_no_bundle(signed: Signed) -> None
     assert Cosign(3, signed.folder).verify(name, "ecdsa.pub") == [(SIMPLE, None)]
 
 
-def test_an_index_is_accepted_as_one(signed: Signed) -> None:
+def test_cosign_asks_for_the_signature_of_an_index_and_skopeo_for_that_of_its_image(signed: Signed) -> None:
     name = f"{signed.registry.host}/judged/index:1"
+    skopeo = PolicySkopeo(signed.folder, signed.registry.host)
+    line = ("sign", name, "--key", "ecdsa.key", "-a", "of=index", "--plain-http")
     program("index", "create", name, signed.tag, "--plain-http", cwd=signed.folder)
-    program("sign", name, "--key", "ecdsa.key", "-a", "of=index", "--plain-http", cwd=signed.folder)
+    program(*line, cwd=signed.folder)
     assert Cosign(2, signed.folder).verify(name, "ecdsa.pub") == [(SIMPLE, {"of": "index"})]
     assert Cosign(3, signed.folder).verify(name, "ecdsa.pub") == [(SIGNED, {"of": "index"})]
-    PolicySkopeo(signed.folder, signed.registry.host).take(name, "ecdsa.pub")
+    with pytest.raises(ProgramError, match="A signature was required, but no signature exists"):
+        skopeo.take(name, "ecdsa.pub")
+    program(*line, "--recursive", cwd=signed.folder)
+    skopeo.take(name, "ecdsa.pub")
