@@ -173,6 +173,16 @@ def test_nobody_accepts_the_signature_of_another_image(signed: Signed) -> None:
     with pytest.raises(ProgramError, match=f"Signature for digest {signed.image.digest} does not match"):
         PolicySkopeo(signed.folder, signed.registry.host).take(f"{signed.name}:2", "ecdsa.pub")
     program("verify", f"{signed.name}:2", "--key", "ecdsa.pub", "--plain-http", cwd=signed.folder, code=8)
+    # The same with bundles: the list of one image lies where that of the other should.
+    listed, taken = (f"{signed.name}:{one.digest.replace(':', '-')}" for one in (signed.image, other))
+    (signed.folder / "list").write_text(program("manifest", "get", listed, "--plain-http", cwd=signed.folder).stdout)
+    program("manifest", "put", taken, "list", "--plain-http", cwd=signed.folder)
+    with pytest.raises(ProgramError, match="no matching attestations"):
+        Cosign(3, signed.folder).verify(f"{signed.name}:2", "ecdsa.pub")
+    for version in (2, 3):
+        with pytest.raises(ProgramError, match="no matching attestations"):
+            Cosign(version, signed.folder).verify_attestations(f"{signed.name}:2", "ecdsa.pub", "slsaprovenance1")
+    program("verify", f"{signed.name}:2", "--key", "ecdsa.pub", "--plain-http", cwd=signed.folder, code=8)
 
 
 def test_cosign_3_reads_the_tag_where_there_is_no_bundle(signed: Signed) -> None:
