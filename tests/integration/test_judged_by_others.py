@@ -106,36 +106,34 @@ def test_cosign_refuses_other_annotations(version: int, signed: Signed) -> None:
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("version", [2, 3])
-def test_cosign_accepts_an_attestation_in_a_bundle_by_the_key_and_no_other(
-    version: int, key: str, signed: Signed
-) -> None:
+def test_cosign_accepts_what_a_key_has_attested_in_a_bundle(version: int, key: str, signed: Signed) -> None:
     cosign = Cosign(version, signed.folder)
     (found,) = cosign.verify_attestations(signed.tag, f"{key}.pub", "slsaprovenance1")
     assert found["subject"] == [{"digest": {"sha256": signed.image.digest.removeprefix("sha256:")}}]
     assert found["predicate"] == PROVENANCE
-    with pytest.raises(ProgramError, match="no matching attestations"):
-        cosign.verify_attestations(signed.tag, "other.pub", "slsaprovenance1")
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_to_cosign_a_bundle_is_of_the_type_that_was_said(version: int, signed: Signed) -> None:
+def test_to_cosign_a_bundle_is_of_one_type_and_by_one_key(version: int, signed: Signed) -> None:
     cosign = Cosign(version, signed.folder)
     (found,) = cosign.verify_attestations(signed.tag, "ecdsa.pub", SIGNED)
     subject = {"digest": {"sha256": signed.image.digest.removeprefix("sha256:")}, "annotations": {"build": "42"}}
     assert found["subject"] == [subject]
     with pytest.raises(ProgramError, match="none of the attestations matched the predicate type"):
         cosign.verify_attestations(signed.tag, "ecdsa.pub", "cyclonedx")
+    with pytest.raises(ProgramError, match="no matching attestations"):
+        cosign.verify_attestations(signed.tag, "other.pub", "slsaprovenance1")
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_npm_accepts_a_bundle_by_the_key_and_no_other(key: str, signed: Signed) -> None:
     assert npm_says(signed.folder, signed.bundle(key, SIGNED), f"{key}.pub") == VERIFIED
     assert npm_says(signed.folder, signed.bundle(key, SIGNED), "other.pub") == REFUSED
-    assert npm_says(signed.folder, signed.bundle(key, PROVENANCE_TYPE), f"{key}.pub") == VERIFIED
 
 
 def test_npm_refuses_a_bundle_that_was_changed(signed: Signed) -> None:
     changed, other = (json.loads(signed.bundle("ecdsa", kind)) for kind in (SIGNED, PROVENANCE_TYPE))
+    assert npm_says(signed.folder, json.dumps(other).encode(), "ecdsa.pub") == VERIFIED
     changed["dsseEnvelope"]["payload"] = other["dsseEnvelope"]["payload"]
     assert npm_says(signed.folder, json.dumps(changed).encode(), "ecdsa.pub") == REFUSED
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from images import layer, make_layout
-from judges import PASSPHRASE, judge
+from judges import ALONE, PASSPHRASE, judge
 from pages.pageblocks import DOCS, Block, blocks
 from program import program
 from programs import ProgramError, clean_environment, run
@@ -51,7 +51,7 @@ def run_block(block: Block, folder: Path, registry: DebianRegistry) -> None:
     for name, command in programs.items():
         (folder / "bin" / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         (folder / "bin" / name).chmod(0o755)
-    env = clean_environment(folder / "home", {"COSIGN_PASSWORD": PASSPHRASE, "PYTHONPATH": str(ROOT)})
+    env = clean_environment(folder / "home", {"COSIGN_PASSWORD": PASSPHRASE, "PYTHONPATH": str(ROOT), **ALONE})
     env["PATH"] = f"{folder / 'bin'}:{env['PATH']}"
     digest = program("digest", f"{registry.host}/team/app:1.4.2", "--plain-http", cwd=folder).stdout.strip()
     text = block.text.replace(SHOWN, registry.host).replace("sha256:…", digest)
