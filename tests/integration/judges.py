@@ -19,6 +19,9 @@ _FOLDER = Path(__file__).parents[2] / ".judges"
 _NODE_SCRIPT = Path(__file__).with_name("judge.cjs")
 NO_LOG = "--insecure-ignore-tlog"
 PASSPHRASE = "kept by cosign"
+NOWHERE = "http://127.0.0.1:1"
+ALONE = {"HTTP_PROXY": NOWHERE, "HTTPS_PROXY": NOWHERE}
+"""Variables with which a program reaches loopback alone: whoever asks for more is refused at once, and never waits."""
 _ROOT = {"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}
 _SERVICES = {
     "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
@@ -43,7 +46,7 @@ class Cosign:
         self.version = version
         self._program = judge(f"cosign{version}")
         self._folder = folder
-        self._env = clean_environment(folder / f"home-cosign{version}", {"COSIGN_PASSWORD": PASSPHRASE})
+        self._env = clean_environment(folder / f"home-cosign{version}", {"COSIGN_PASSWORD": PASSPHRASE, **ALONE})
         (folder / "nothing-trusted.json").write_text(json.dumps(_ROOT))
         (folder / "no-services.json").write_text(json.dumps(_SERVICES))
 
@@ -85,7 +88,9 @@ class Cosign:
         return [json.loads(base64.b64decode(json.loads(line)["payload"])) for line in told.splitlines()]
 
     def _no_log(self) -> tuple[str, ...]:
-        return ("--tlog-upload=false",) if self.version == 2 else ("--signing-config", "no-services.json")
+        if self.version == 2:
+            return ("--tlog-upload=false",)
+        return ("--signing-config", "no-services.json", "--trusted-root", "nothing-trusted.json")
 
 
 class PolicySkopeo:
@@ -94,7 +99,7 @@ class PolicySkopeo:
     def __init__(self, folder: Path, host: str) -> None:
         self._folder = folder
         self._host = host
-        self._env = clean_environment(folder / "home-skopeo")
+        self._env = clean_environment(folder / "home-skopeo", ALONE)
         self._program = judge("skopeo")
         (folder / "registries.d").mkdir(exist_ok=True)
         attached = {"docker": {host: {"use-sigstore-attachments": True}}}

@@ -109,6 +109,17 @@ def test_all_that_cosign_wrote_goes_along_with_a_copy(image: Image) -> None:
     assert Cosign(3, image.folder).verify_attestations(f"{copied}:1", "two.pub", "spdxjson")
 
 
+def test_what_cosign_3_lists_without_its_type_is_shown_and_counted_by_it(image: Image) -> None:
+    cosign = Cosign(3, image.folder)
+    cosign.sign(image.by_digest, "two.key")
+    cosign.attest(image.by_digest, "two.key", "spdxjson", "sbom.json")
+    tree = json.loads(image.run("referrers", f"{image.name}:1", "--type", "*sigstore*", "--json"))
+    kinds = {one["annotations"]["dev.sigstore.bundle.predicateType"] for one in tree["referrers"]}
+    assert kinds == {"https://sigstore.dev/cosign/sign/v1", SPDX}
+    done = image.run("copy", f"{image.name}:1", f"{image.name}/typed:1", "--json")
+    assert json.loads(done)["referrers"]["kinds"] == {"attestation": 1, "signature": 1}
+
+
 def test_who_signs_after_another_loses_nothing_of_it(image: Image) -> None:
     """cosign 2, cosign 3, we, and both again, all with one key: nobody drops what another wrote under the same tags."""
     two, three = Cosign(2, image.folder), Cosign(3, image.folder)
