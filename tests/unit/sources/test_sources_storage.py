@@ -527,6 +527,13 @@ def no_manifest(store: StoreWriter, top: str) -> None:
     store.data(store.images[0]["id"], "manifest").unlink()
 
 
+def other_manifest(store: StoreWriter, top: str) -> None:
+    (image,) = store.images
+    image["big-data-digests"] = {"manifest": image["digest"]}
+    path = store.data(image["id"], "manifest")
+    path.write_bytes(path.read_bytes().replace(b'"here"', b'"herd"'))
+
+
 def schema1(store: StoreWriter, top: str) -> None:
     store.keep(store.images[0]["id"], "manifest", b'{"schemaVersion":1,"fsLayers":[]}')
 
@@ -561,6 +568,7 @@ def schema1(store: StoreWriter, top: str) -> None:
         (other_config, "another digest", "damaged"),
         (no_config, "is missing", "damaged"),
         (no_manifest, "no manifest of an image", "manifest push"),
+        (other_manifest, "its manifest is not what the store says", "damaged"),
         (schema1, "its manifest cannot be used", "podman push NAME oci:DIR"),
     ],
 )
