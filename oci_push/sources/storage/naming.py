@@ -50,16 +50,22 @@ def digest_of(name: str) -> str:
 def _named(stores: Sequence[Store], name: str) -> list[tuple[Store, ImageRecord]]:
     digest = digest_of(name)
     before = name.partition("@")[0] if digest else name
+    images = [(store, image) for store in stores for image in store.images]
+    if digest:
+        images = [one for one in images if _has_digest(one[1], digest)]
+        if not before:
+            return images
     for wanted in _spelled(before, has_digest=bool(digest)):
-        for store in stores:
-            for image in store.images:
-                if digest and not _has_digest(image, digest):
-                    continue
-                names = image.names or ()
-                if wanted in names or (digest and any(_repository(one) == _repository(wanted) for one in names)):
-                    return [(store, image)]
-    if digest and not before:
-        return [(store, image) for store in stores for image in store.images if _has_digest(image, digest)]
+        # One index can have brought images of several platforms: the one that was pulled by this digest has it as name.
+        whole = f"{_repository(wanted)}@{digest}" if digest else wanted
+        for store, image in images:
+            if whole in (image.names or ()):
+                return [(store, image)]
+        of_repository = [
+            one for one in images if digest and _repository(wanted) in map(_repository, one[1].names or ())
+        ]
+        if of_repository:
+            return of_repository
     return []
 
 

@@ -223,6 +223,9 @@ class StorageSource(ImageReader):
             except ValueError as problem:
                 raise SourceError(f"{self.name}: its {key} cannot be used: {problem}", hint=_WRITE_OUT) from problem
             if one.media_type in media.IMAGES and (not found or one.config == found[0].config):
+                recorded = (image.big_data_digests or {}).get(key) or key.removeprefix("manifest").removeprefix("-")
+                if recorded and not _has_digest(raw, recorded):
+                    raise SourceError(f"{self.name}: its {key} is not what the store says of it", hint=_hint())
                 found.append(one)
             if found and named != "manifest":
                 break

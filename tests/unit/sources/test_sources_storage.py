@@ -32,6 +32,8 @@ from oci_push.sources.settings import SourceSettings, Surroundings
 from oci_push.sources.storage.beneath import Beneath
 from oci_push.sources.storage.location import Place, find_places, parse_name
 from oci_push.sources.storage.namespace import NamespaceOpener, read_ranges
+from oci_push.sources.storage.naming import find_image
+from oci_push.sources.storage.records import read_store
 from oci_push.sources.table import GRAMMAR, open_source
 
 ONE, TWO = layer(1), layer(2, 9000)
@@ -172,6 +174,21 @@ def test_images_are_found_by_id_and_digest(store: StoreWriter) -> None:
         manifest, _ = read(f"{store.source}{asked}")
         assert manifest.config is not None
         assert manifest.config.digest.encoded == first
+
+
+def test_of_images_that_one_index_has_brought_the_one_that_was_pulled_by_its_digest_is_meant(
+    store: StoreWriter,
+) -> None:
+    index = str(Digest.of(b"index"))
+    ids = [store.add(one, names=(name,)) for one, name in ((ONE, "quay.io/app:1"), (TWO, f"quay.io/app@{index}"))]
+    for image in store.images:
+        image["digest"] = index
+    store.write()
+    known = read_store(Place(store.root, "overlay"), Context(SystemClock()), ignore)
+    for asked in (f"quay.io/app@{index}", f"quay.io/app:1@{index}"):
+        assert find_image([known], asked)[1].id == ids[1]
+    with pytest.raises(SourceError, match="means several images"):
+        find_image([known], f"@{index}")
 
 
 def test_a_name_that_means_several_images_is_told_so(store: StoreWriter) -> None:
@@ -527,6 +544,13 @@ def no_manifest(store: StoreWriter, top: str) -> None:
     store.data(store.images[0]["id"], "manifest").unlink()
 
 
+def other_manifest(store: StoreWriter, top: str) -> None:
+    (image,) = store.images
+    image["big-data-digests"] = {"manifest": image["digest"]}
+    path = store.data(image["id"], "manifest")
+    path.write_bytes(path.read_bytes().replace(b'"here"', b'"herd"'))
+
+
 def schema1(store: StoreWriter, top: str) -> None:
     store.keep(store.images[0]["id"], "manifest", b'{"schemaVersion":1,"fsLayers":[]}')
 
@@ -561,6 +585,7 @@ def schema1(store: StoreWriter, top: str) -> None:
         (other_config, "another digest", "damaged"),
         (no_config, "is missing", "damaged"),
         (no_manifest, "no manifest of an image", "manifest push"),
+        (other_manifest, "its manifest is not what the store says", "damaged"),
         (schema1, "its manifest cannot be used", "podman push NAME oci:DIR"),
     ],
 )
