@@ -16,6 +16,7 @@ from oci_push.engine.looking.tree import AT_ONCE
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
+from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference
 from oci_push.protocol.referrers import fallback_tag
 from oci_push.registry.repository import RepositoryClient
@@ -80,17 +81,14 @@ def _typed(
     jobs = [partial(client.fetch, reference=Reference(client.repository, "", one.digest)) for one in untyped]
     read = dict(zip((one.digest for one in untyped), run_all(context, jobs, limit=AT_ONCE), strict=True))
     context.check()
-    told = {
-        digest: (found.artifact_type or (found.config.media_type if found.config else ""), found.annotations)
-        for digest, outcome in read.items()
-        if (found := outcome.value) is not None
-    }
-    return tuple(
-        (replace(one, artifact_type=told[one.digest][0], annotations={**told[one.digest][1], **one.annotations}), by)
-        if one.digest in told
-        else (one, by)
-        for one, by in entries
-    )
+    told = {digest: described(outcome.value) for digest, outcome in read.items() if outcome.value is not None}
+    return tuple((told.get(one.digest, one), by) for one, by in entries)
+
+
+def described(manifest: Manifest) -> Descriptor:
+    """Return what a list should say of a referrer (distribution-spec, "Listing Referrers")."""
+    kind = manifest.artifact_type or (manifest.config.media_type if manifest.config else "")
+    return replace(manifest.descriptor(), artifact_type=kind, annotations=manifest.annotations)
 
 
 def cosign_tags(subject: Digest) -> dict[str, str]:
@@ -121,6 +119,11 @@ def signed(
             descriptor = Descriptor(there.media_type, there.digest, there.size, artifact_type=f"cosign {kind}")
             found.append(CosignTag(subject, tag, kind, descriptor))
     return found
+
+
+def cosign_kind(tag: str) -> str:
+    """Return what lies under one of cosign's tags; empty for another."""
+    return next((kind for ending, kind in COSIGN.items() if tag.endswith(ending)), "")
 
 
 def is_referrer_tag(tag: str) -> bool:
