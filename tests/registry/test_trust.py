@@ -602,3 +602,16 @@ def test_a_mirror_with_all_that_is_required_stands_in_for_a_registry_that_is_awa
         done = program(*line, cwd=tmp_path, code=0 if is_signed else 5, **env)
         assert ("is signed as required" in done.stderr) == is_signed
         assert bool(to.store.repositories()) == is_signed
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("require: []", '"require" must be a mapping with keys'),
+        ("sign: x", '"sign" must be a mapping with keys'),
+        ("oidc: []", '"oidc" must be auto, or one of env'),
+    ],
+)
+def test_what_is_no_mapping_is_told_by_its_key(key: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_config(f"registries: [{{name: r, domain: quay.io, username: a+b, {key}}}]", "c.yaml", {}, lambda _: "")
