@@ -320,7 +320,7 @@ def _check_identity(
     """Add what the cloud would refuse, as far as everything that was written could be read."""
     problems = [f"region {one!r} is not an AWS region" for one in regions if cloud and not cloud.is_region(one)]
     if not keys.values.missing:
-        written = dict.fromkeys(secrets, Secret("written"))
+        written = dict.fromkeys(secrets, Secret("-"))
         problems = [*replace(identity, **written).problems(), *problems]
     for problem in dict.fromkeys(problems):
         keys.error(keys.location, problem)

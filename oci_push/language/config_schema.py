@@ -26,7 +26,7 @@ OIDC: Fields[None] = Fields(
         "file": Field(PlainText(is_needed=True), "File with the token, which is read anew each time."),
         "command": Field(Items(_TEXT, least=1), "Program and arguments that print the token."),
     },
-    words="be auto, or one of env, file and command",
+    words='"oidc" must be auto, or one of env, file and command',
     is_choice=True,
 )
 CREATION: Fields[None] = Fields(

@@ -165,3 +165,8 @@ class Config(Struct, frozen=True):
         wanted = comparable_host(host)
         same = [one for one in self.integrations if one.host and comparable_host(one.host) == wanted]
         return next((one for one in same if one.is_primary), next(iter(same), None))
+
+    def as_pulled(self, endpoint: RegistryEndpoint) -> RegistryEndpoint:
+        """Return how images are pulled from a registry: signed as its primary integration requires."""
+        primary = self.for_pull(endpoint.host)
+        return replace(endpoint, require=(primary.require if primary is not None else None) or endpoint.require)

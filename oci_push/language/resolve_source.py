@@ -164,9 +164,8 @@ def _image(
         path = path.removeprefix("library/")
     endpoint = pull.endpoint(with_login=context.with_login) if pull else None
     if endpoint is not None:
-        primary = context.config.for_pull(reference.repository.host)
-        said = primary.require if primary is not None else None
-        endpoint = replace(endpoint, host=reference.repository.host, require=said or endpoint.require or required)
+        endpoint = context.config.as_pulled(replace(endpoint, host=reference.repository.host))
+        endpoint = replace(endpoint, require=endpoint.require or required)
     return StepImage(str(reference), f"docker://{reference}", endpoint, pull.name if pull else "", path)
 
 

@@ -57,7 +57,7 @@ REQUIRE: Fields[None] = Fields(
         "attestations": Field(_SEVERAL, "Attestations there must be as well: slsaprovenance1, spdxjson, …, or a URI."),
         "annotations": Field(_ANNOTATIONS, "What must have been signed along."),
     },
-    words="be a mapping with keys, identities, match, attestations and annotations",
+    words='"require" must be a mapping with keys, identities, match, attestations and annotations',
     is_cased=True,
 )
 SIGN: Fields[None] = Fields(
@@ -66,7 +66,7 @@ SIGN: Fields[None] = Fields(
         "forms": Field(OneOf[object]((Items(PlainText(choices=FORMS)), PlainText(choices=FORMS))), "bundle, sig."),
         "annotations": Field(_ANNOTATIONS, "What is signed along."),
     },
-    words="be a mapping with keys, forms and annotations",
+    words='"sign" must be a mapping with keys, forms and annotations',
     is_cased=True,
 )
 _POLICY: Fields[None] = Fields(

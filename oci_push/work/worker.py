@@ -33,7 +33,8 @@ def described_by(config: Config) -> Describe:
     """Return what tells how the registries of an oci-push.yaml are reached that units name: ``push NAME@HOST``."""
 
     def describe(name: str) -> RegistryEndpoint:
-        integration, _, host = name.partition(" ")[2].rpartition("@")
+        purpose, _, place = name.partition(" ")
+        integration, _, host = place.rpartition("@")
         if not integration:
             return RegistryEndpoint(host)
         found = config.find(integration)
@@ -42,7 +43,8 @@ def described_by(config: Config) -> Describe:
                 f"registry {integration!r} is not described here", hint="describe it in the oci-push.yaml of the worker"
             )
         endpoint = found.endpoint()
-        return endpoint if not host or endpoint.host == host else _elsewhere(endpoint, host)
+        endpoint = endpoint if not host or endpoint.host == host else _elsewhere(endpoint, host)
+        return config.as_pulled(endpoint) if purpose == "pull" else endpoint
 
     return describe
 

@@ -458,6 +458,25 @@ def test_no_way_of_a_pipeline_leads_past_what_is_required(
         program(*line, cwd=tmp_path)
 
 
+def test_a_worker_requires_what_its_own_file_says_of_the_host(name: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Whatever the plan was made with, and with whichever login of the host the image is pulled."""
+    with Sandbox() as to:
+        registries = [
+            {"name": "r", "domain": sandbox.address, "require": {"keys": ["one.pub"]}},
+            {"name": "other", "domain": sandbox.address, "primary": False},
+            {"name": "to", "domain": to.address},
+        ]
+        (tmp_path / "plan.yaml").write_text(json.dumps({"registries": registries}))
+        (tmp_path / "work.yaml").write_text(json.dumps({"registries": registries}).replace("one.pub", "two.pub"))
+        step = STEP.replace("NAME", name).replace("MORE", ", registry_context: other")
+        (tmp_path / "pipeline.yml").write_text(step)
+        program("plan", "pipeline.yml", "--units", "u.jsonl", "--config", "plan.yaml", cwd=tmp_path)
+        done = program("work", "u.jsonl", "--config", "work.yaml", cwd=tmp_path, code=REFUSED)
+        assert "no signature by two.pub" in done.stderr
+        assert to.store.repositories() == ()
+        program("work", "u.jsonl", "--config", "plan.yaml", cwd=tmp_path)
+
+
 def test_what_is_required_holds_where_a_fallback_is_read(name: str, sandbox: Sandbox, tmp_path: Path) -> None:
     """Who can make a registry fail does not choose what is pushed."""
     with Sandbox() as gone, Sandbox() as to:
@@ -583,3 +602,16 @@ def test_a_mirror_with_all_that_is_required_stands_in_for_a_registry_that_is_awa
         done = program(*line, cwd=tmp_path, code=0 if is_signed else 5, **env)
         assert ("is signed as required" in done.stderr) == is_signed
         assert bool(to.store.repositories()) == is_signed
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("require: []", '"require" must be a mapping with keys'),
+        ("sign: x", '"sign" must be a mapping with keys'),
+        ("oidc: []", '"oidc" must be auto, or one of env'),
+    ],
+)
+def test_what_is_no_mapping_is_told_by_its_key(key: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_config(f"registries: [{{name: r, domain: quay.io, username: a+b, {key}}}]", "c.yaml", {}, lambda _: "")

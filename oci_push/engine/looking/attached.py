@@ -107,6 +107,11 @@ def signed(
     return found
 
 
+def cosign_kind(tag: str) -> str:
+    """Return what lies under one of cosign's tags; empty for another."""
+    return next((kind for ending, kind in COSIGN.items() if tag.endswith(ending)), "")
+
+
 def is_referrer_tag(tag: str) -> bool:
     """Return whether a tag is one that is made of a digest: a list of referrers, or cosign's."""
     algorithm, dash, rest = tag.partition("-")
