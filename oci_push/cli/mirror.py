@@ -173,7 +173,8 @@ def _check_workers(file: Path, read: MirrorFile, where: OnOptions, *, quiet: boo
 def _hosts(read: MirrorFile) -> tuple[str, ...]:
     """Return the registries that a file is about."""
     sources = [source.host for job in read.jobs for source in job.sources]
-    targets = [target.partition("/")[0] for job in read.jobs for target in job.targets]
+    backups = [job.backup for job in read.jobs if "/" in job.backup]
+    targets = [text.partition("/")[0] for text in (*(one for job in read.jobs for one in job.targets), *backups)]
     return tuple(dict.fromkeys((*sources, *(one for one in targets if "{" not in one))))
 
 
