@@ -111,7 +111,8 @@ def mirror(
                 code = lay_out_mirror(context, run, found, emit, units, str(file), as_json=as_json)
                 if read.accesses and not quietly:
                     hosts = ", ".join(one.host for one in read.accesses)
-                    tell(f"units hold no login: for {hosts} give workers {file} by --logins, or logins of their own")
+                    name = "this file" if str(file) == "-" else file
+                    tell(f"units hold no login: for {hosts} give workers {name} by --logins, or logins of their own")
                 _show_failures(found.failures)
                 return code
             done = run.mirror(context, found, emit)
