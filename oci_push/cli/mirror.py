@@ -111,7 +111,8 @@ def mirror(
                 code = lay_out_mirror(context, run, found, emit, units, str(file), as_json=as_json)
                 if read.accesses and not quietly:
                     hosts = ", ".join(one.host for one in read.accesses)
-                    tell(f"units hold no login: for {hosts} give workers {file} by --logins, or logins of their own")
+                    name = "this file" if str(file) == "-" else file
+                    tell(f"units hold no login: for {hosts} give workers {name} by --logins, or logins of their own")
                 _show_failures(found.failures)
                 return code
             done = run.mirror(context, found, emit)
@@ -173,7 +174,8 @@ def _check_workers(file: Path, read: MirrorFile, where: OnOptions, *, quiet: boo
 def _hosts(read: MirrorFile) -> tuple[str, ...]:
     """Return the registries that a file is about."""
     sources = [source.host for job in read.jobs for source in job.sources]
-    targets = [target.partition("/")[0] for job in read.jobs for target in job.targets]
+    backups = [job.backup for job in read.jobs if "/" in job.backup]
+    targets = [text.partition("/")[0] for text in (*(one for job in read.jobs for one in job.targets), *backups)]
     return tuple(dict.fromkeys((*sources, *(one for one in targets if "{" not in one))))
 
 

@@ -22,6 +22,7 @@ from oci_push.engine.unit import PushUnit
 from oci_push.errors import ConfigError, Diagnostic
 from oci_push.forms import VERSION, Version
 from oci_push.model.digest import Digest
+from oci_push.model.mirroring import elsewhere
 from oci_push.model.reference import Reference, Repository
 from oci_push.runtime.files import write_result
 from oci_push.sources.table import GRAMMAR
@@ -45,7 +46,8 @@ class WorkUnit(Struct, frozen=True):
 
     `key` is made of what is to be done, so the same work has the same key whenever it is laid out. `root` is the digest
     that goes out; ``None`` where nobody has read the image yet. `referrers`: what refers to it comes along. `backup`:
-    the tag that keeps what is about to be overwritten; such a unit has one target and one tag.
+    the tag, or the whole reference elsewhere, that keeps what is about to be overwritten; such a unit has one target
+    and one tag.
 
     The rest are hints, and may be wrong: `large` are the digests of its large blobs, the largest first. `after` are
     keys of units that bring one of these to the same registry. `mounts` are repositories that hold them.
@@ -154,12 +156,13 @@ def plain(data: bytes, name: str) -> bytes:
 
 
 def hosts_asked(units: Iterable[WorkUnit]) -> tuple[str, ...]:
-    """Return the registries that units go to, and those that they come from."""
+    """Return the registries that units go to, those that they come from, and those that keep what is overwritten."""
     found: dict[str, None] = {}
     for unit in units:
         spec = GRAMMAR.parse(unit.push.source)
         source = (Reference.parse(spec.path).repository.host,) if spec.kind == "registry" else ()
-        found.update(dict.fromkeys((*unit.hosts, *source)))
+        kept = elsewhere(unit.backup)
+        found.update(dict.fromkeys((*unit.hosts, *source, *((kept.repository.host,) if kept else ()))))
     return tuple(found)
 
 

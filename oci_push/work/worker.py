@@ -86,7 +86,7 @@ class Worker:
         self._places.learn(unit.mounts)
         pusher = self._pusher.knowing(registries)
         try:
-            push = _kept(unit, pusher, context) if unit.backup else unit.push
+            push = _kept(unit, pusher, context, emit) if unit.backup else unit.push
         except OciPushError as problem:
             return WorkResult(unit.key, unit.name, UnitResult(error=problem), worker=self._name)
         done = perform(push, pusher, context, emit)
@@ -121,14 +121,14 @@ class Worker:
         return copy.total()
 
 
-def _kept(unit: WorkUnit, pusher: Pusher, context: Context) -> PushUnit:
-    """Give another tag to what a unit overwrites; return its push, which need not ask again what the tag names."""
-    from oci_push.engine.copying.backup import keep  # few units have one
+def _kept(unit: WorkUnit, pusher: Pusher, context: Context, emit: Emit) -> PushUnit:
+    """Keep what a unit overwrites; return its push, which need not ask again what the tag names."""
+    from oci_push.engine.copying.backup import Backups  # few units have one
 
     [target] = unit.push.targets
     [tag] = target.tags
-    client = TagLists(pusher).target(target.repository, target.registry).client
-    there = keep(context, client, tag, unit.backup, lambda: unit.root)
+    side = TagLists(pusher).target(target.repository, target.registry)
+    there = Backups(pusher, emit).keep(context, side, tag, unit.backup, lambda: unit.root)
     return replace(unit.push, targets=(replace(target, before={tag: there}),))
 
 

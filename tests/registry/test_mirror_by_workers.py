@@ -90,6 +90,27 @@ def test_what_a_unit_overwrites_is_kept_first_and_never_lost_by_doing_it_again(t
         assert [named(target, f"team/app0:{tag}") for tag in ("1", "old-1")] == [now, was]
 
 
+@pytest.mark.parametrize("by_units", [True, False])
+def test_what_is_overwritten_may_be_kept_in_another_registry(tmp_path: Path, by_units: bool) -> None:
+    images(tmp_path, 2)
+    with Sandbox() as source, Sandbox() as target, Sandbox() as other:
+        step = f"{{source: '{source.address}/team/app', target: '{target.address}/team/app', type: repository"
+        backup = f"{other.address}/old/{{{{.Ref.Repository}}}}:{{{{.Ref.Tag}}}}-before"
+        (tmp_path / "m.yml").write_text(f"version: 1\nsync: [{step}, backup: '{backup}'}}]\n")
+        digests = []
+        for number in range(2):
+            program("push", f"oci:i{number}", f"{source.address}/team/app:1", cwd=tmp_path)
+            digests.append(named(source, "team/app:1"))
+            program("mirror", "m.yml", *(["--units", "u.jsonl"] if by_units else []), cwd=tmp_path)
+            if by_units:
+                checked = program("work", "u.jsonl", "--check", cwd=tmp_path)
+                assert other.address in checked.stdout
+                program("work", "u.jsonl", cwd=tmp_path)
+        assert named(target, "team/app:1") == digests[1]
+        assert named(other, "old/team/app:1-before") == digests[0]
+        assert not named(target, "team/app:1-before")
+
+
 def test_what_cannot_be_kept_is_not_overwritten_and_stops_no_other(tmp_path: Path) -> None:
     refuse = Fault("PUT", "/team/app0/manifests/old-1", action=Answer(403, code="DENIED"), times=0)
     with Sandbox() as source, Sandbox(faults=FaultScript([refuse])) as target:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oci_push.engine.copying.backup import keep
+from oci_push.engine.copying.backup import Backups
 from oci_push.engine.copying.copy import copy
 from oci_push.engine.copying.forecast import CopyForecast, forecast, in_order
 from oci_push.engine.copying.items import Copied, CopyItem, CopyOptions, CopyRow
@@ -89,7 +89,8 @@ class Mirroring:
         """Copy all of it; what fails is a row or a failure, and the rest goes on."""
         lost = self._out_of_reach(context, found.copies)
         if not self._only_missing:
-            lost |= self._keep(context, [(n, one) for n, one in enumerate(found.copies) if n not in lost])
+            left = [(number, one) for number, one in enumerate(found.copies) if number not in lost]
+            lost |= self._keep(context, left, Backups(self._pusher, emit))
 
         def act(items: Sequence[CopyItem], options: CopyOptions) -> Copied:
             return copy(context, self._pusher, items, emit, options, lists=self._lists, act=self._act)
@@ -162,10 +163,13 @@ class Mirroring:
         if self._only_missing or count >= _LIST_FROM:
             self._lists.names(context, target, must=self._only_missing)
 
-    def _keep(self, context: Context, copies: Sequence[tuple[int, MirrorCopy]]) -> dict[int, OciPushError]:
-        """Give another tag to what would be overwritten, where that is wanted; return what could not be kept."""
+    def _keep(
+        self, context: Context, copies: Sequence[tuple[int, MirrorCopy]], backups: Backups
+    ) -> dict[int, OciPushError]:
+        """Keep what would be overwritten, where that is wanted; return what could not be kept."""
         wanted = [(number, one) for number, one in copies if one.backup]
-        outcomes = run_all(context, [partial(self._back_up, one=one) for _, one in wanted], limit=AT_ONCE)
+        jobs = [partial(self._back_up, one=one, backups=backups) for _, one in wanted]
+        outcomes = run_all(context, jobs, limit=AT_ONCE)
         context.check()
         lost: dict[int, OciPushError] = {}
         for (number, _), outcome in zip(wanted, outcomes, strict=True):
@@ -175,6 +179,6 @@ class Mirroring:
                 outcome.get()
         return lost
 
-    def _back_up(self, context: Context, one: MirrorCopy) -> None:
-        client = self._lists.target(one.repository).client
-        keep(context, client, one.tag, one.backup, lambda: self._digest(context, one))
+    def _back_up(self, context: Context, one: MirrorCopy, backups: Backups) -> None:
+        side = self._lists.target(one.repository)
+        backups.keep(context, side, one.tag, one.backup, lambda: self._digest(context, one))

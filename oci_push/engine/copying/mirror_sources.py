@@ -43,8 +43,12 @@ class MirrorCopy(Struct, frozen=True):
 
     @property
     def backup(self) -> str:
-        """Return the tag that keeps what this one overwrites, if one does."""
-        return self.job.backup.replace("{tag}", self.tag) if self.tag else ""
+        """Return the tag that keeps what this one overwrites, if one does, or a whole reference elsewhere."""
+        if not self.tag or not self.job.backup:
+            return ""
+        if "/" in self.job.backup:
+            return str(filled(self.job.backup, self.repository, self.tag))
+        return self.job.backup.replace("{tag}", self.tag)
 
     @property
     def item(self) -> CopyItem:

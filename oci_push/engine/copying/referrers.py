@@ -25,7 +25,7 @@ from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Reference
-from oci_push.protocol.referrers import Api, ask_api, fallback_tag
+from oci_push.protocol.referrers import Api, ask_api, entry_of, fallback_tag
 from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.runtime.tasks import first_error, run_all
