@@ -83,19 +83,6 @@ def statement(digest: Digest, predicate: Predicate, annotations: Mapping[str, st
     return head[:-1] + b',"predicate":' + predicate.raw + b"}"
 
 
-def says_the_same(one: bytes, other: bytes) -> bool:
-    """Return whether two statements are the same JSON: cosign puts spaces into its own, here and there."""
-    try:
-        return one == other or _canonical(one) == _canonical(other)
-    except ValueError:
-        return False
-
-
-def _canonical(raw: bytes) -> str:
-    # Texts, as Python takes true for 1.
-    return json.dumps(load_json(raw, "the statement"), sort_keys=True)
-
-
 class _Subject(Struct, frozen=True):
     digest: Mapping[str, str]
     annotations: Mapping[str, Any] | None = None
@@ -122,6 +109,24 @@ def read_statement(raw: bytes) -> Said:
         for algorithm, encoded in one.digest.items()
     ]
     return Said(value.type, tuple(found))
+
+
+def says_the_same(one: bytes, other: bytes) -> bool:
+    """Return whether two statements are of one type, about the same digests, and have the same JSON as predicate.
+
+    cosign writes the same statement with spaces here and there, and others with a name, or of an older version.
+    """
+    try:
+        return one == other or (
+            read_statement(one) == read_statement(other) and _predicate_of(one) == _predicate_of(other)
+        )
+    except ValueError:
+        return False
+
+
+def _predicate_of(raw: bytes) -> str:
+    # Texts are compared, as Python takes true for 1.
+    return json.dumps(load_json(raw, "the statement").get("predicate"), sort_keys=True)
 
 
 def simple_payload(repository: str, digest: Digest, annotations: Mapping[str, str]) -> bytes:

@@ -66,6 +66,7 @@ def test_the_source_archive_holds_what_the_gate_needs_and_no_more_than_git(sdist
         "README.md",
         "Makefile",
         "pyproject.toml",
+        ".ci/judges",
         ".ci/programs",
         "Containerfile",
         "release/tree.py",

@@ -119,7 +119,7 @@ class PolicySkopeo:
 def npm_says(folder: Path, bundle: bytes, key: str) -> str:
     """Return what npm's @sigstore/verify says of a bundle by a public key: ``verified``, or why not."""
     (folder / "bundle.json").write_bytes(bundle)
-    modules = _FOLDER / "node" / "node_modules"
+    modules = _FOLDER / "debian14" / "usr" / "share" / "nodejs" / "npm" / "node_modules"
     env = clean_environment(folder / "home-node", {"NODE_PATH": str(modules)})
     return run([judge("node"), _NODE_SCRIPT, "bundle.json", key], env=env, cwd=folder).text
 
