@@ -44,7 +44,7 @@ def with_entry(before: Manifest | None, manifest: Manifest) -> Manifest:
         if before is not None:
             value = load_json(before.raw, "it", is_to_change=True)
         listed = value.get("manifests")
-        children = [*(listed if isinstance(listed, list) else ()), _entry(manifest).to_json()]
+        children = [*(listed if isinstance(listed, list) else ()), entry_of(manifest).to_json()]
         raw = encode({**value, "manifests": children})
     except ValueError as problem:
         raise ProtocolViolationError(
@@ -182,6 +182,7 @@ def listed(repository: Repository, subject: Digest) -> Flow[Manifest | None]:
     return found
 
 
-def _entry(manifest: Manifest) -> Descriptor:
+def entry_of(manifest: Manifest) -> Descriptor:
+    """Return how a list describes a manifest that refers to another (distribution-spec, "Listing Referrers")."""
     kind = manifest.artifact_type or (manifest.config.media_type if manifest.config else "")
     return Descriptor(manifest.media_type, manifest.digest, manifest.size, manifest.annotations, artifact_type=kind)

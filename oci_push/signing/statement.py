@@ -107,6 +107,19 @@ def statement(digest: Digest, predicate: Predicate, annotations: Mapping[str, st
     return head[:-1] + b',"predicate":' + predicate.raw + b"}"
 
 
+def says_the_same(one: bytes, other: bytes) -> bool:
+    """Return whether two statements are the same JSON: cosign puts spaces into its own, here and there."""
+    try:
+        return one == other or _canonical(one) == _canonical(other)
+    except ValueError:
+        return False
+
+
+def _canonical(raw: bytes) -> str:
+    # Texts, as Python takes true for 1.
+    return json.dumps(load_json(raw, "the statement"), sort_keys=True)
+
+
 class _Subject(Struct, frozen=True):
     digest: Mapping[str, str]
     annotations: Mapping[str, Any] | None = None

@@ -208,6 +208,23 @@ def test_a_login_from_elsewhere_does_not_follow_an_address_of_a_found_file(regis
     assert registry.store.tags("app") == ("x",)
 
 
+@pytest.mark.parametrize("name", ["inner", "registry.example.com"])
+def test_credentials_of_a_step_do_not_follow_an_address_of_a_found_file(
+    name: str, registry: Sandbox, folder: Path
+) -> None:
+    (folder / "oci-push.yaml").write_text(
+        "registries:\n  - {name: inner, domain: registry.example.com,"
+        f" address: '{registry.address}', plain_http: true}}\n"
+    )
+    given = f"registry: {name}, credentials: {{username: robot, password: '${{{{WORD}}}}'}}"
+    (folder / "pipeline.yml").write_text(PIPELINE.replace("registry: inner", given))
+    said = run(folder, "--var", f"WORD={PASSWORD}", code=2).stderr
+    assert "oci-push.yaml was found, not named, and says how" in said
+    assert registry.traffic.count() == 0
+    run(folder, "--var", f"WORD={PASSWORD}", "--config", "oci-push.yaml")
+    assert registry.store.tags("app") == ("x",)
+
+
 @pytest.mark.parametrize("provider", ["gcr", "acr", "ecr"])
 def test_a_clouds_login_does_not_follow_an_address_of_a_found_file(
     provider: str, registry: Sandbox, folder: Path

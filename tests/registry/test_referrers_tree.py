@@ -99,6 +99,23 @@ def test_lists_that_name_one_another_end_and_are_asked_once(image: Layout, tmp_p
         assert json.loads(done.stdout)["total"] == 42
 
 
+def test_types_that_a_list_of_clients_lacks_are_those_of_the_manifests(image: Layout, tmp_path: Path) -> None:
+    """go-containerregistry lists what refers to an image by the type of its empty config; what is gone stays so."""
+    with Sandbox(options=SandboxOptions(referrers=False)) as sandbox:
+        name = pushed(sandbox, image, "1")
+        attached(name, ":1", "sbom", "text/spdx", tmp_path)
+        tag = fallback_tag(Digest.parse(image.digest))
+        entries = json.loads(program("manifest", "get", f"{name}:{tag}", cwd=tmp_path).stdout)["manifests"]
+        for one in entries:
+            one["artifactType"] = media.OCI_EMPTY
+        gone = Descriptor(media.OCI_MANIFEST, Digest.of(b"gone"), 4, artifact_type=media.OCI_EMPTY)
+        index = {"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": [*entries, gone.to_json()]}
+        answer = Answer(200, {"Content-Type": media.OCI_INDEX}, json.dumps(index).encode())
+        sandbox.faults.add(Fault("GET", f"/manifests/{tag}$", action=answer, times=0))
+        found = json.loads(program("referrers", f"{name}:1", "--json", cwd=tmp_path).stdout)
+        assert kinds(found["referrers"]) == [("text/spdx", []), (media.OCI_EMPTY, [])]
+
+
 def test_a_list_that_is_damaged_below_the_image_is_a_note(image: Layout, tmp_path: Path) -> None:
     with Sandbox(options=SandboxOptions(referrers=False)) as sandbox:
         name = pushed(sandbox, image, "1")

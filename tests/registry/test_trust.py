@@ -123,6 +123,13 @@ def test_what_is_not_signed_is_refused(sandbox: Sandbox, image: Layout, tmp_path
     assert f"{image.digest} is refused: no signature by one.pub; nothing is signed about it there" in said
 
 
+def test_an_image_that_is_named_by_its_digest_is_named_once(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
+    by_digest = f"{pushed(sandbox, image, '1')}@{image.digest}"
+    said = refused(by_digest, "--key", "one.pub", cwd=tmp_path)
+    assert f"error: {by_digest} is refused: no signature by one.pub" in said
+    assert said.count(image.digest) == 1
+
+
 def test_an_image_under_the_same_tag_with_another_digest_is_refused(
     name: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 from msgspec import Struct
 
 from oci_push.engine.copying.tag_lists import Side, TagLists
-from oci_push.engine.looking.attached import cosign_kind, described, is_referrer_tag, listed, signed
+from oci_push.engine.looking.attached import cosign_kind, is_referrer_tag, listed, signed
 from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitTarget, perform
@@ -25,7 +25,7 @@ from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Reference
-from oci_push.protocol.referrers import Api, ask_api, fallback_tag
+from oci_push.protocol.referrers import Api, ask_api, entry_of, fallback_tag
 from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.runtime.tasks import first_error, run_all
@@ -146,7 +146,7 @@ class ReferrerCopy:
             for entry, about in reader.all_referrers(context) if isinstance(reader, LayoutSource) else ():
                 name = entry.annotations.get(REF_NAME, "")
                 tag = name if is_referrer_tag(name) else ""
-                kind = cosign_kind(tag) or kind_of(described(reader.manifest(context, entry)))
+                kind = cosign_kind(tag) or kind_of(entry_of(reader.manifest(context, entry)))
                 found.setdefault(about, []).append(Referrer(entry.digest, entry.media_type, kind, tag))
         return found
 

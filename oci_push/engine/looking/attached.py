@@ -10,15 +10,13 @@ from collections.abc import Collection, Sequence
 from functools import partial
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from oci_push.engine.looking.tree import AT_ONCE
+from oci_push.engine.looking.tree import AT_ONCE, each
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.model.manifest import Manifest
 from oci_push.model.reference import Reference
-from oci_push.protocol.referrers import fallback_tag
+from oci_push.protocol.referrers import entry_of, fallback_tag
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import first_error, run_all
@@ -28,6 +26,8 @@ COSIGN = {".sig": "signature", ".att": "attestation", ".sbom": "sbom"}
 API = "api"
 _MOST_READ = 100
 """How many entries of a list are read for their type."""
+_NO_TYPE = ("", media.OCI_EMPTY)
+"""What go-containerregistry, and so cosign 3, writes into a list of its own for a manifest that has a type."""
 
 
 class Listed(Struct, frozen=True):
@@ -57,7 +57,7 @@ def listed(
     """Ask what refers to a manifest; `has_api` says whether the registry keeps lists, ``None``: that is not known.
 
     With the `names` of all tags, a list that clients keep is read where there is one, also beside the registry's own:
-    it may be from before the registry kept lists.
+    it may be from before the registry kept lists. Types that such a list lacks are read from the manifests.
     """
     tag = fallback_tag(subject)
     if has_api is False and names is not None and tag not in names:
@@ -67,28 +67,14 @@ def listed(
     if found.has_api and names is not None and tag in names:
         for one in client.referrers(context, subject, has_api=False).entries:
             entries.setdefault(one.digest, (one, tag))
-    return Listed(_typed(context, client, tuple(entries.values())), found.has_api)
+    untyped = [one for one, by in entries.values() if by != API and one.artifact_type in _NO_TYPE][:_MOST_READ]
+    typed, _ = each(context, {one.digest: one for one in untyped}, partial(_entry, client))
+    entries.update((digest, (one, tag)) for digest, one in typed.items())
+    return Listed(tuple(entries.values()), found.has_api)
 
 
-def _typed(
-    context: Context, client: RepositoryClient, entries: tuple[tuple[Descriptor, str], ...]
-) -> tuple[tuple[Descriptor, str], ...]:
-    """Return what a list says, of the first ones that it says no type of what their manifests do.
-
-    cosign lists what it writes by the type of the empty config (sigstore/cosign 2.5 to 3.1), and without annotations.
-    """
-    untyped = [one for one, by in entries if by != API and one.artifact_type in ("", media.OCI_EMPTY)][:_MOST_READ]
-    jobs = [partial(client.fetch, reference=Reference(client.repository, "", one.digest)) for one in untyped]
-    read = dict(zip((one.digest for one in untyped), run_all(context, jobs, limit=AT_ONCE), strict=True))
-    context.check()
-    told = {digest: described(outcome.value) for digest, outcome in read.items() if outcome.value is not None}
-    return tuple((told.get(one.digest, one), by) for one, by in entries)
-
-
-def described(manifest: Manifest) -> Descriptor:
-    """Return what a list should say of a referrer (distribution-spec, "Listing Referrers")."""
-    kind = manifest.artifact_type or (manifest.config.media_type if manifest.config else "")
-    return replace(manifest.descriptor(), artifact_type=kind, annotations=manifest.annotations)
+def _entry(client: RepositoryClient, context: Context, descriptor: Descriptor) -> Descriptor:
+    return entry_of(client.fetch(context, Reference(client.repository, "", descriptor.digest)))
 
 
 def cosign_tags(subject: Digest) -> dict[str, str]:

@@ -18,6 +18,7 @@ from oci_push.model.outcomes import ManifestOutcome
 from oci_push.model.trust import BUNDLE, SIG
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
+from oci_push.signing.statement import says_the_same
 
 
 def signing_step(clients: RegistryClients, checks: Sequence[Step]) -> Step:
@@ -59,7 +60,8 @@ def _bundle(
 ) -> AttachedResult:
     digest = push.root.digest
     said = signer.statement(digest)
-    same = next((one for one in there if one.payload == said and one.signers([signer.key.public])), None)
+    ours = (one for one in there if one.signers([signer.key.public]))
+    same = next((one for one in ours if says_the_same(one.payload, said)), None)
     content = signer.bundle(digest, context.clock.now())
     if same is not None:
         return AttachedResult(content.name, content.artifact_type, same.digest, 0, ManifestOutcome.EXISTS)
