@@ -26,6 +26,16 @@ _LATEST = 253402300799
 """The last second of the year 9999, beyond which RFC 3339 has no times."""
 
 
+def check_utf8(text: str, option: str) -> None:
+    """Refuse what was typed in another encoding, which no JSON can hold; raises `ConfigError`."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{option} {text!r}: is no text in UTF-8", hint="is the terminal's encoding another?"
+        ) from None
+
+
 def read_annotations(given: Sequence[str] | None, file: Path | None) -> Annotations:
     """Read ``--annotation`` and ``--annotation-file``; the former win. Raises `ConfigError`."""
     found = Annotations.read(file) if file else Annotations()
@@ -34,6 +44,7 @@ def read_annotations(given: Sequence[str] | None, file: Path | None) -> Annotati
         key, equals, value = text.partition("=")
         if not key or not equals:
             raise ConfigError(f"--annotation {text!r} is no annotation", hint="write KEY=VALUE")
+        check_utf8(text, "--annotation")
         if key in more:
             raise ConfigError(f"--annotation {key} is given twice", hint="leave out one of them")
         more[key] = value

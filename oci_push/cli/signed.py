@@ -63,9 +63,15 @@ def rules(keys: Sequence[str], forms: str, annotations: Sequence[str] | None, op
 
 def along(texts: Sequence[str] | None, option: str) -> tuple[tuple[str, str], ...]:
     """Return annotations that are signed or demanded, in the order of their names; raises `ConfigError`."""
+    if not texts:
+        return ()
+    from oci_push.cli.files import check_utf8  # most pushes say nothing along
+
     found = pairs(texts, option, "NAME=VALUE")
-    if len(found) < len(set(texts or ())):
+    if len(found) < len(set(texts)):
         raise ConfigError(f"{option}: gives one name several values", hint="an annotation has one value")
+    for text in texts:
+        check_utf8(text, option)
     return tuple(sorted(found.items()))
 
 

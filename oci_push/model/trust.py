@@ -123,6 +123,6 @@ def predicate_type(text: str) -> str:
     """Return the URI of a predicate type, which may be one of cosign's words; raises ``ValueError``."""
     if text in PREDICATES:
         return PREDICATES[text]
-    if ":" not in text or any(c.isspace() for c in text):
+    if ":" not in text or any(c.isspace() or not c.isprintable() for c in text):
         raise ValueError(f"{text!r} is no predicate type: known are {', '.join(PREDICATES)}, and URIs")
     return text

@@ -7,6 +7,7 @@ A reader looks at the very bytes that were verified, and at nothing beside them.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,6 +59,7 @@ class Predicate(Struct, frozen=True):
         try:
             raw.decode()
             value = load_json(raw, "it")
+            _check_readable(raw)
         except ValueError as problem:
             raise ConfigError(f"{name}: is no predicate: {problem}", hint="a predicate is a JSON object") from None
         if str(value.get("_type", "")).startswith("https://in-toto.io/Statement"):
@@ -69,6 +71,28 @@ class Predicate(Struct, frozen=True):
         if missing:
             raise ConfigError(f"{name}: is no predicate of {type}: it has no {missing[0]}", hint="is --type right?")
         return cls(type, raw)
+
+
+def _check_readable(raw: bytes) -> None:
+    """Raise ``ValueError`` for JSON that only some readers take: what is signed goes to all of them as it is.
+
+    cosign reads a predicate as a ``google.protobuf.Struct``, strictly.
+    """
+    try:
+        msgspec.json.decode(raw)  # no NaN, no half of a character, no number beyond a double
+        json.loads(raw, object_pairs_hook=_each_once)
+    except msgspec.MsgspecError as problem:
+        raise ValueError(f"it is JSON that not every reader takes ({problem})") from problem
+    except RecursionError as problem:
+        raise ValueError("it is nested too deeply") from problem
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"it has {twice!r} twice in one object")
+    return found
 
 
 SIGNATURE = Predicate(SIGNED)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from msgspec.structs import replace
 
@@ -22,6 +23,7 @@ from oci_push.sources.readers import View, read_small
 from oci_push.sources.settings import Limits
 
 REF_NAME = "org.opencontainers.image.ref.name"
+_TAGGED = re.compile(r"(sha256)-([0-9a-f]{64})\.\w+")
 _MOST_LISTED, _LONGEST = 20, 100
 _IMAGE_NAME = "io.containerd.image.name"
 _NO_LAYOUT = "an OCI image layout holds oci-layout, index.json and blobs: name the one that does"
@@ -80,6 +82,22 @@ class LayoutSource(ImageReader):
             if about is not None:
                 found.setdefault(entry.digest, (entry, about))
         return tuple(found.values())
+
+    def all_referrers(self, context: Context) -> Iterator[tuple[Descriptor, Digest]]:
+        """Yield all in index.json that refers to something, each with that; an image that is damaged is none."""
+        for entry in index_entries(self._view, self._limits):
+            tagged = _TAGGED.fullmatch(entry.annotations.get(REF_NAME, ""))
+            if tagged is not None:
+                yield entry, Digest(tagged[1], tagged[2])
+            elif entry.media_type in media.MANIFESTS:
+                try:
+                    subject = self.manifest(context, entry).subject
+                except SourceError:
+                    if is_attached(entry):
+                        raise
+                    continue
+                if subject is not None:
+                    yield entry, subject.digest
 
     def manifest(self, context: Context, descriptor: Descriptor) -> Manifest:
         """Return a manifest; checks size, digest and form."""

@@ -14,6 +14,7 @@ from copying import SBOM, SIGNATURE, listed, lists, many, one_image, put, referr
 from equipment.faults import Answer, Fault, Stall
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
+from images import LayoutWriter, layer
 from program import program
 from pushing import Pushing
 
@@ -329,4 +330,20 @@ def test_a_referrer_that_a_layout_lacks_is_told_and_the_image_is_there(source: S
         done = program("copy", "oci:saved", f"{target.address}/dst:1", cwd=tmp_path, code=None)
         assert done.returncode != 0
         assert f"this is of the sbom {sbom.digest}" in done.stderr
+        assert target.store.tags("dst") == ("1",)
+
+
+@pytest.mark.parametrize("is_referrer", [True, False])
+def test_what_is_damaged_in_a_layout_counts_where_it_may_be_a_referrer(is_referrer: bool, tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "image")
+    good, bad = writer.image(layer(1)), writer.image(layer(2))
+    writer.close(good)
+    more = {"artifactType": SBOM} if is_referrer else {}
+    entries = [{**good, "annotations": {"org.opencontainers.image.ref.name": "good"}}, {**bad, **more}]
+    (tmp_path / "image/index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": entries}))
+    (tmp_path / "image/blobs/sha256" / str(bad["digest"])[7:]).unlink()
+    with Sandbox() as target:
+        line = ("copy", "oci:image:good", f"{target.address}/dst:1")
+        done = program(*line, cwd=tmp_path, code=None)
+        assert (done.returncode != 0) == is_referrer
         assert target.store.tags("dst") == ("1",)

@@ -260,6 +260,21 @@ def test_an_annotation_has_one_value(name: str, tmp_path: Path) -> None:
     assert "gives one name several values" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sign", "NAME", "--key", "one.key", "-a", "BAD"),
+        ("verify", "NAME", "--key", "one.pub", "-a", "BAD"),
+        ("push", "docker://NAME", "NAME", "--sign", "one.key", "--sign-annotation", "BAD"),
+        ("attach", "NAME", "one.pub:text/plain", "-a", "BAD"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_an_annotation_that_is_no_text_is_told(words: tuple[str, ...], name: str, tmp_path: Path) -> None:
+    line = [one.replace("NAME", name).replace("BAD", "stage=\udcff") for one in words]
+    assert "is no text in UTF-8" in program(*line, cwd=tmp_path, code=2).stderr
+
+
 def test_a_signature_that_is_gone_is_told_and_no_failure_of_the_rest(
     name: str, image: Layout, sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -87,6 +87,7 @@ class ReferrerCopy:
         self._lock = threading.Lock()
         self._asked: set[tuple[Side, Side, Digest]] = set()
         self._apis: SingleFlight[Side, Api] = SingleFlight()
+        self._stored: SingleFlight[str, Mapping[Digest, Sequence[Referrer]]] = SingleFlight()
         self._counted: set[tuple[Side | str, Digest, str]] = set()
         self._counts: dict[str, int] = {}
         self._there = 0
@@ -127,20 +128,27 @@ class ReferrerCopy:
         spec = GRAMMAR.parse(source)
         if spec.kind == "stdin":  # which is read once
             return
-        scheme = "" if spec.kind == "file" else f"{spec.kind}:"
-        level, seen = set(manifests), set(manifests)
+        place = f"{'' if spec.kind == 'file' else f'{spec.kind}:'}{spec.path}"
+        stored = self._stored.get(place, lambda: self._in_layout(context, source))
+        level, seen = list(manifests), set(manifests)
+        while level:
+            found = {one.digest: one for about in level for one in stored.get(about, ()) if one.digest not in seen}
+            for one in found.values():
+                if self._send(context, emit, f"{place}@{one.digest}", "", targets, one):
+                    self._count(place, one, was_there=False)
+            level = list(found)
+            seen.update(level)
+
+    def _in_layout(self, context: Context, source: str) -> Mapping[Digest, Sequence[Referrer]]:
+        """Return what a layout lists that refers to something, by that; it is read once for all of its images."""
+        found: dict[Digest, list[Referrer]] = {}
         with self._pusher.open(source, context) as reader:
-            while level and isinstance(reader, LayoutSource):
-                found = [one for one, _ in reader.referrers(context, level) if one.digest not in seen]
-                for entry in found:
-                    name = entry.annotations.get(REF_NAME, "")
-                    tag = name if is_referrer_tag(name) else ""
-                    kind = cosign_kind(tag) or kind_of(entry_of(reader.manifest(context, entry)))
-                    one = Referrer(entry.digest, entry.media_type, kind, tag)
-                    if self._send(context, emit, f"{scheme}{spec.path}@{entry.digest}", "", targets, one):
-                        self._count(source, one, was_there=False)
-                level = {one.digest for one in found}
-                seen |= level
+            for entry, about in reader.all_referrers(context) if isinstance(reader, LayoutSource) else ():
+                name = entry.annotations.get(REF_NAME, "")
+                tag = name if is_referrer_tag(name) else ""
+                kind = cosign_kind(tag) or kind_of(entry_of(reader.manifest(context, entry)))
+                found.setdefault(about, []).append(Referrer(entry.digest, entry.media_type, kind, tag))
+        return found
 
     def manifests_of(self, context: Context, origin: Side, digest: Digest, media_type: str) -> tuple[Digest, ...]:
         """Return the manifests of an image that is not pushed: of an index what it lists, its own digest last.

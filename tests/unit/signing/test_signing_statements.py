@@ -105,6 +105,22 @@ def test_what_is_no_predicate_of_its_type_is_refused(kind: str, raw: bytes, said
         Predicate.parse(kind, raw, "f")
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"a": NaN}',
+        b'{"a": [-Infinity]}',
+        b'{"a": 1e400}',
+        b'{"a": "\\ud800"}',
+        b'{"a": {"b": 1, "b": 2}}',
+    ],
+    ids=range(5),
+)
+def test_a_predicate_that_cosign_cannot_read_is_not_signed(raw: bytes) -> None:
+    with pytest.raises(ConfigError, match="f: is no predicate: it "):
+        Predicate.parse("https://example.com/it", raw, "f")
+
+
 def test_predicate_types_are_cosigns_words_or_uris() -> None:
     assert predicate_type("vuln") == "https://cosign.sigstore.dev/attestation/vuln/v1"
     assert predicate_type("urn:mine") == "urn:mine"
