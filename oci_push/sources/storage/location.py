@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec import Struct, field
 
@@ -26,6 +27,8 @@ _SYSTEM_FILES = (Path("/etc/containers/storage.conf"), Path("/usr/share/containe
 _ROOTS_STORE = "/var/lib/containers/storage"
 _MOST_BYTES = 1024 * 1024
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_KINDS: Mapping[type, str] = {str: "text", list: "a list", dict: "a table"}
+Value = TypeVar("Value")
 _WRITTEN = "containers-storage:[[DRIVER@]GRAPHROOT[+RUNROOT][:OPTIONS]]NAME[:TAG|@DIGEST], or an image's ID"
 
 
@@ -117,8 +120,9 @@ def find_places(name: StorageName, around: Surroundings, emit: Emit) -> tuple[Pl
                 hint="write it out: buildah push NAME oci:DIR, then push oci:DIR",
             )
     if not found:
+        which = f"no images of the driver {asked}" if asked else "no images"
         raise SourceError(
-            f"containers-storage: no images are kept in {', '.join(dict.fromkeys(roots))}",
+            f"containers-storage: {which} are kept in {', '.join(dict.fromkeys(roots))}",
             hint="images of root and of each user are apart: run this as the one who built it, or name the store: "
             "containers-storage:[overlay@/path/of/graphroot]NAME",
         )
@@ -241,22 +245,24 @@ def _add(said: _Said, path: Path, *, must_exist: bool = False) -> None:
         value = tomllib.loads(raw.decode())
     except (ValueError, RecursionError) as problem:
         raise ConfigError(f"{path}: cannot be read as TOML ({problem})") from problem
-    table = value.get("storage")
-    table = table if isinstance(table, dict) else {}
-    options = table.get("options")
-    options = options if isinstance(options, dict) else {}
-    said.driver = _text(table, "driver") or said.driver
-    said.graphroot = _text(table, "graphroot") or said.graphroot
-    said.rootless_path = _text(table, "rootless_storage_path") or said.rootless_path
-    said.imagestore = _text(table, "imagestore") or _text(options, "imagestore") or said.imagestore
-    listed = options.get("additionalimagestores")
-    if isinstance(listed, list):
+    table = _value(path, value, "storage", dict) or {}
+    options = _value(path, table, "options", dict) or {}
+    said.driver = _value(path, table, "driver", str) or said.driver
+    said.graphroot = _value(path, table, "graphroot", str) or said.graphroot
+    said.rootless_path = _value(path, table, "rootless_storage_path", str) or said.rootless_path
+    said.imagestore = (
+        _value(path, table, "imagestore", str) or _value(path, options, "imagestore", str) or said.imagestore
+    )
+    listed = _value(path, options, "additionalimagestores", list)
+    if listed is not None:
         said.additional = [one for one in listed if isinstance(one, str) and one]
 
 
-def _text(table: Mapping[str, object], key: str) -> str:
+def _value(path: Path, table: Mapping[str, object], key: str, kind: type[Value]) -> Value | None:
     value = table.get(key)
-    return value if isinstance(value, str) else ""
+    if value is not None and not isinstance(value, kind):
+        raise ConfigError(f"{path}: {key} must be {_KINDS[kind]}")
+    return value
 
 
 def _usual(driver: str) -> str:

@@ -256,7 +256,15 @@ def test_drop_ins_count_by_name_and_by_kind_of_user(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "no such file"), ("[storage", "TOML"), ("x" * 1_100_000, "TOML")]
+    ("content", "message"),
+    [
+        (None, "no such file"),
+        ("[storage", "TOML"),
+        ("x" * 1_100_000, "TOML"),
+        ("storage = 1", "storage must be a table"),
+        ('[storage]\ngraphroot = ["/x"]', "graphroot must be text"),
+        ('[storage.options]\nadditionalimagestores = "/x"', "additionalimagestores must be a list"),
+    ],
 )
 def test_a_file_that_a_variable_names_must_be_one(content: str | None, message: str, tmp_path: Path) -> None:
     conf = tmp_path / "storage.conf"
@@ -353,6 +361,12 @@ def test_each_driver_that_has_had_a_graphroot_has_its_images(tmp_path: Path) -> 
     assert read(f"containers-storage:[{tmp_path}]two:1")[1] == [TWO]
     with pytest.raises(SourceError, match="no such image"):
         read(f"containers-storage:[overlay@{tmp_path}]two:1")
+
+
+def test_a_driver_that_is_asked_for_and_has_no_images_is_named(tmp_path: Path) -> None:
+    StoreWriter(tmp_path / "s", "overlay").add(ONE, names=("localhost/one:1",))
+    with pytest.raises(SourceError, match="no images of the driver vfs are kept in"):
+        read(f"containers-storage:[{tmp_path}/s]one:1", around=around(tmp_path, STORAGE_DRIVER="vfs"))
 
 
 def test_a_graphroot_that_is_not_there_gives_way_to_the_home_where_a_variable_names_the_file(tmp_path: Path) -> None:
