@@ -98,6 +98,19 @@ def test_without_compression_the_manifest_is_the_one_that_is_stored(store: Store
     assert layers == [ONE, TWO]
 
 
+@pytest.mark.parametrize("size", [None, -1])
+def test_a_layer_whose_size_the_store_does_not_know_is_as_large_as_its_tar_split_says(
+    size: int | None, store: StoreWriter
+) -> None:
+    store.add(ONE, TWO, names=("localhost/app:1",))
+    for one in store.layers:
+        one["diff-size"] = size
+    store.write()
+    manifest, layers = read(f"{store.source}app:1", SourceSettings(compression="none"))
+    assert layers == [ONE, TWO]
+    assert [one.size for one in manifest.layers] == [len(ONE), len(TWO)]
+
+
 def test_layers_that_the_manifest_calls_gzip_and_names_by_their_tar_are_what_they_are(store: StoreWriter) -> None:
     """So podman load leaves an image of a docker archive (containers/image, docker/internal/tarfile/src.go)."""
     top = store.add(ONE, names=("localhost/app:1",))
