@@ -61,7 +61,7 @@ class StorageSource(ImageReader):
         self._stores = stores
         self._image = image
         env = opening.around.env
-        self._opener = NamespaceOpener(self.name, env, command_runner(env, opening.context.clock))
+        self._opener = NamespaceOpener(self.name, env, command_runner(env, opening.context.clock), opening.context)
         self._built: SingleFlight[str, Manifest] = SingleFlight()
         self._keeps = False
         self._made = Layers(self.name, opening.settings, opening.spool, opening.emit, lambda _: _hint())

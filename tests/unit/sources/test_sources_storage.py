@@ -801,7 +801,7 @@ def test_a_child_in_a_namespace_opens_many_files_with_one_question(tmp_path: Pat
         (tmp_path / "d" / str(number)).write_text(f"file {number}")
     (tmp_path / "s").symlink_to("/etc/passwd")
     mapper = Mapper()
-    opener = NamespaceOpener("it", {}, mapper, numbers=numbers)
+    opener = NamespaceOpener("it", {}, mapper, Context(SystemClock()), numbers=numbers)
     names = [*(f"d/{number}".encode() for number in range(50)), b"none", b"s", b"../x"]
     said, opened = opener.open_each(os.fsencode(tmp_path), names)
     assert [os.read(one, 99) for one in opened] == [f"file {number}".encode() for number in range(50)]
@@ -830,7 +830,7 @@ def no_program(argv: Sequence[str], stdin: bytes, timeout_s: float) -> Finished:
 def test_without_a_namespace_it_says_where_to_run_it(
     run_command: RunCommand, why: str, numbers: Path, tmp_path: Path
 ) -> None:
-    opener = NamespaceOpener("it", {}, run_command, numbers=numbers)
+    opener = NamespaceOpener("it", {}, run_command, Context(SystemClock()), numbers=numbers)
     with pytest.raises(SourceError, match=why) as caught:
         opener.open_each(os.fsencode(tmp_path), [b"a"])
     assert "buildah unshare oci-push" in str(caught.value.hint)
@@ -840,7 +840,7 @@ def test_without_a_namespace_it_says_where_to_run_it(
 def test_a_child_that_is_killed_is_told_as_that(tmp_path: Path, numbers: Path) -> None:
     (tmp_path / "a").write_text("x")
     mapper = Mapper()
-    opener = NamespaceOpener("it", {}, mapper, numbers=numbers)
+    opener = NamespaceOpener("it", {}, mapper, Context(SystemClock()), numbers=numbers)
     _, (opened,) = opener.open_each(os.fsencode(tmp_path), [b"a"])
     os.close(opened)
     os.kill(int(mapper.calls[0][1]), signal.SIGKILL)
@@ -853,7 +853,7 @@ def test_a_child_that_is_killed_is_told_as_that(tmp_path: Path, numbers: Path) -
 
 def test_a_child_that_could_not_be_mapped_is_gone_at_once(numbers: Path, tmp_path: Path) -> None:
     mapper = Mapper(1)
-    opener = NamespaceOpener("it", {}, mapper, numbers=numbers)
+    opener = NamespaceOpener("it", {}, mapper, Context(SystemClock()), numbers=numbers)
     for _ in range(3):
         with pytest.raises(SourceError, match="not allowed"):
             opener.open_each(os.fsencode(tmp_path), [b"a"])
@@ -862,15 +862,36 @@ def test_a_child_that_could_not_be_mapped_is_gone_at_once(numbers: Path, tmp_pat
 
 def test_a_child_that_hangs_is_ended(numbers: Path, tmp_path: Path) -> None:
     mapper = Mapper()
-    opener = NamespaceOpener("it", {}, mapper, numbers=numbers)
+    opener = NamespaceOpener("it", {}, mapper, Context(SystemClock()), numbers=numbers)
     opener.open_each(os.fsencode(tmp_path), [b"a"])
     os.kill(int(mapper.calls[0][1]), signal.SIGSTOP)
     opener.close()
     assert not Path(f"/proc/{mapper.calls[0][1]}").exists()
 
 
+def test_who_waits_for_a_child_that_hangs_can_be_stopped(numbers: Path, tmp_path: Path) -> None:
+    mapper, context = Mapper(), Context(SystemClock())
+    opener = NamespaceOpener("it", {}, mapper, context, numbers=numbers)
+    opener.open_each(os.fsencode(tmp_path), [b"a"])
+    os.kill(int(mapper.calls[0][1]), signal.SIGSTOP)
+    ended: list[OciPushError] = []
+
+    def ask() -> None:
+        try:
+            opener.open_each(os.fsencode(tmp_path), [b"a"])
+        except OciPushError as problem:
+            ended.append(problem)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    context.cancel()
+    thread.join(30)
+    opener.close()
+    assert [type(one) for one in ended] == [Cancelled]
+
+
 def test_who_has_no_further_numbers_is_told_where_they_are_given(tmp_path: Path) -> None:
-    opener = NamespaceOpener("it", {}, Mapper(), numbers=tmp_path)
+    opener = NamespaceOpener("it", {}, Mapper(), Context(SystemClock()), numbers=tmp_path)
     with pytest.raises(SourceError, match="subuid gives"):
         opener.open_each(os.fsencode(tmp_path), [b"a"])
     opener.close()
