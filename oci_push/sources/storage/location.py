@@ -11,6 +11,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -102,17 +103,17 @@ def find_places(name: StorageName, around: Surroundings, emit: Emit) -> tuple[Pl
     """Return where the image may be, best first; raises `SourceError` where there is no store at all."""
     expand = _Expander(around)
     asked = _usual(name.driver or around.env.get("STORAGE_DRIVER", ""))
-    said = [_with_options(one, name, around) for one in _readings(around)]
-    roots = [name.graphroot or _graphroot(one, around, expand) for one in said]
-    tried = [Place(Path(root), d) for root, one in zip(roots, said, strict=True) for d in _drivers(asked, one)]
-    own = _own(list(dict.fromkeys(tried)))
-    chosen = next((one for root, one in zip(roots, said, strict=True) if own and Path(root) == own[0].root), said[0])
-    if own and own[0].root != Path(roots[0]):
-        emit(LogMessage(f"{roots[0]} holds no images: those of {own[0].root} are read, as older podman and buildah do"))
-    drivers = (own[0].driver,) if own else _drivers(asked, chosen)
-    others = (chosen.imagestore, *chosen.additional)
-    further = [Place(Path(expand(one)), driver) for one in others if one for driver in drivers]
-    found = [*own, *(place for place in further if _is_there(place.images))]
+    roots: list[str] = []
+    found: list[Place] = []
+    for said in _readings(around):
+        roots.append(name.graphroot or _graphroot(said, around, expand))
+        there = _places(Path(roots[-1]), asked, _with_options(said, name, around), expand)
+        if any(_has_images(one) for one in there):
+            found = there
+            break
+        found = found or there
+    if found and roots[-1] != roots[0] and any(_has_images(one) for one in found):
+        emit(LogMessage(f"{roots[0]} holds no images: {roots[-1]} is read, as older podman and buildah do"))
     for place in found:
         if place.driver not in DRIVERS:
             raise SourceError(
@@ -129,8 +130,17 @@ def find_places(name: StorageName, around: Surroundings, emit: Emit) -> tuple[Pl
     return tuple(found)
 
 
-def _drivers(asked: str, said: _Said) -> tuple[str, ...]:
-    return (asked,) if asked else tuple(dict.fromkeys((_usual(said.driver) or DRIVERS[0], *DRIVERS)))
+def _places(root: Path, asked: str, said: _Said, expand: _Expander) -> list[Place]:
+    """Return what is there of one reading of the files: the graphroot's places, then those of further stores."""
+    drivers = (asked,) if asked else tuple(dict.fromkeys((_usual(said.driver) or DRIVERS[0], *DRIVERS)))
+    own = _own([Place(root, driver) for driver in drivers])
+    others = [Path(expand(one)) for one in (said.imagestore, *said.additional) if one]
+    further = [Place(one, driver) for one in others for driver in ((own[0].driver,) if own else drivers)]
+    return [*own, *(place for place in further if _is_there(place.images))]
+
+
+def _has_images(place: Place) -> bool:
+    return _is_there(place.images / "images.json", doubt=False)
 
 
 def _with_options(said: _Said, name: StorageName, around: Surroundings) -> _Said:
@@ -141,13 +151,13 @@ def _with_options(said: _Said, name: StorageName, around: Surroundings) -> _Said
 
 
 def _own(places: list[Place]) -> list[Place]:
-    """Return the first place that has images, else one that has layers, else one that this user may not look into.
+    """Return the places of a graphroot that have images, else one that has layers, else one that is closed.
 
     Where several drivers have had the same graphroot, as nobody says which one is meant, each has images of its own.
     """
-    has_images = [one for one in places if _is_there(one.images / "images.json", doubt=False)]
+    has_images = [one for one in places if _has_images(one)]
     if has_images:
-        return [one for one in has_images if one.root == has_images[0].root]
+        return has_images
     has_layers = [one for one in places if _is_there(one.layers, doubt=False)]
     return (has_layers or [one for one in places if _is_there(one.layers)])[:1]
 
@@ -197,18 +207,25 @@ def _readings(around: Surroundings) -> list[_Said]:
     if override:
         _add(latest, Path(override), must_exist=True)
 
-    before, systems = _Said(), _Said()
+    with suppress(ConfigError, SourceError):  # of files that newer ones do not read
+        mine = [Path(named)] if named else _first(own if is_user or env.get("XDG_CONFIG_HOME") else [])
+        before = _before(mine, is_user=is_user)
+        # Debian 12's takes a user's graphroot not from a file that a variable names.
+        return [latest, before, *([_Said(before.driver)] if named and is_user else [])]
+    return [latest]
+
+
+def _before(mine: list[Path], *, is_user: bool) -> _Said:
+    said, systems = _Said(), _Said()
     for file in _first(_SYSTEM_FILES):
         _add(systems, file)
-    mine = [Path(named)] if named else _first(own if is_user or env.get("XDG_CONFIG_HOME") else [])
     for file in mine:
-        _add(before, file)
+        _add(said, file)
     if not mine:
-        before = systems
-        before.graphroot = "" if is_user else before.graphroot
-    before.rootless_path = before.rootless_path or systems.rootless_path
-    # Debian 12's takes a user's graphroot not from a file that a variable names.
-    return [latest, before, *([_Said(before.driver)] if named and is_user else [])]
+        said = systems
+        said.graphroot = "" if is_user else said.graphroot
+    said.rootless_path = said.rootless_path or systems.rootless_path
+    return said
 
 
 def _first(files: Sequence[Path]) -> list[Path]:

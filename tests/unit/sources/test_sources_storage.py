@@ -390,7 +390,7 @@ def test_a_graphroot_that_is_not_there_gives_way_to_the_home_where_a_variable_na
     given = around(tmp_path, CONTAINERS_STORAGE_CONF=str(conf))
     notes: list[Event] = []
     opened("containers-storage:app:1", around=given, emit=notes.append)[0].close()
-    assert f"/nowhere/at/all holds no images: those of {mine.root} are read" in str(notes)
+    assert f"/nowhere/at/all holds no images: {mine.root} is read" in str(notes)
 
 
 def test_a_graphroot_of_ones_own_file_that_is_not_there_is_not_made_up_for(tmp_path: Path) -> None:
@@ -409,6 +409,15 @@ def test_roots_own_file_names_the_store(variable: str, tmp_path: Path) -> None:
     (place / "storage.conf").write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/s"\n')
     given = around(tmp_path, 0, **({} if variable == "HOME" else {variable: str(tmp_path / "c")}))
     assert read("containers-storage:app:1", around=given)[1] == [ONE]
+
+
+def test_a_graphroot_with_an_imagestore_is_not_passed_over_for_want_of_images_of_its_own(tmp_path: Path) -> None:
+    StoreWriter(tmp_path / ".local/share/containers/storage").add(ONE, names=("localhost/app:1",))
+    StoreWriter(tmp_path / "images").add(TWO, names=("localhost/app:1",))
+    conf = tmp_path / "storage.conf"
+    conf.write_text(f'[storage]\ngraphroot = "{tmp_path}/new"\nimagestore = "{tmp_path}/images"\n')
+    (tmp_path / "new/overlay-layers").mkdir(parents=True)
+    assert read("containers-storage:app:1", around=around(tmp_path, CONTAINERS_STORAGE_CONF=str(conf)))[1] == [TWO]
 
 
 def test_who_is_told_of_a_store_without_the_image_is_told_of_its_folder_once(tmp_path: Path) -> None:
