@@ -10,6 +10,7 @@ from fuzzing import run
 from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.commands import command_runner
+from oci_push.runtime.context import Context
 from oci_push.sources.settings import Limits
 from oci_push.sources.storage.namespace import NamespaceOpener
 from oci_push.sources.storage.tarsplit import StorageLayer
@@ -29,7 +30,7 @@ def target(data: bytes) -> None:
         (folder / "out").symlink_to("../outside")
         split = place / "split"
         split.write_bytes(data)
-        opener = NamespaceOpener("it", {}, command_runner({}, FakeClock()))
+        opener = NamespaceOpener("it", {}, command_runner({}, FakeClock()), Context(FakeClock()))
         layer = StorageLayer("it", str(folder), str(split), 0, Limits(), opener)
         try:
             for block in layer.blocks():

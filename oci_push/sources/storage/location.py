@@ -11,7 +11,9 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec import Struct, field
 
@@ -26,6 +28,8 @@ _SYSTEM_FILES = (Path("/etc/containers/storage.conf"), Path("/usr/share/containe
 _ROOTS_STORE = "/var/lib/containers/storage"
 _MOST_BYTES = 1024 * 1024
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_KINDS: Mapping[type, str] = {str: "text", list: "a list", dict: "a table"}
+Value = TypeVar("Value")
 _WRITTEN = "containers-storage:[[DRIVER@]GRAPHROOT[+RUNROOT][:OPTIONS]]NAME[:TAG|@DIGEST], or an image's ID"
 
 
@@ -99,17 +103,17 @@ def find_places(name: StorageName, around: Surroundings, emit: Emit) -> tuple[Pl
     """Return where the image may be, best first; raises `SourceError` where there is no store at all."""
     expand = _Expander(around)
     asked = _usual(name.driver or around.env.get("STORAGE_DRIVER", ""))
-    said = [_with_options(one, name, around) for one in _readings(around)]
-    roots = [name.graphroot or _graphroot(one, around, expand) for one in said]
-    tried = [Place(Path(root), d) for root, one in zip(roots, said, strict=True) for d in _drivers(asked, one)]
-    own = _own(list(dict.fromkeys(tried)))
-    chosen = next((one for root, one in zip(roots, said, strict=True) if own and Path(root) == own[0].root), said[0])
-    if own and own[0].root != Path(roots[0]):
-        emit(LogMessage(f"{roots[0]} holds no images: those of {own[0].root} are read, as older podman and buildah do"))
-    drivers = (own[0].driver,) if own else _drivers(asked, chosen)
-    others = (chosen.imagestore, *chosen.additional)
-    further = [Place(Path(expand(one)), driver) for one in others if one for driver in drivers]
-    found = [*own, *(place for place in further if _is_there(place.images))]
+    roots: list[str] = []
+    found: list[Place] = []
+    for said in _readings(around):
+        roots.append(name.graphroot or _graphroot(said, around, expand))
+        there = _places(Path(roots[-1]), asked, _with_options(said, name, around), expand)
+        if any(_has_images(one) for one in there):
+            found = there
+            break
+        found = found or there
+    if found and roots[-1] != roots[0] and any(_has_images(one) for one in found):
+        emit(LogMessage(f"{roots[0]} holds no images: {roots[-1]} is read, as older podman and buildah do"))
     for place in found:
         if place.driver not in DRIVERS:
             raise SourceError(
@@ -117,16 +121,26 @@ def find_places(name: StorageName, around: Surroundings, emit: Emit) -> tuple[Pl
                 hint="write it out: buildah push NAME oci:DIR, then push oci:DIR",
             )
     if not found:
+        which = f"no images of the driver {asked}" if asked else "no images"
         raise SourceError(
-            f"containers-storage: no images are kept in {', '.join(dict.fromkeys(roots))}",
+            f"containers-storage: {which} are kept in {', '.join(dict.fromkeys(roots))}",
             hint="images of root and of each user are apart: run this as the one who built it, or name the store: "
             "containers-storage:[overlay@/path/of/graphroot]NAME",
         )
     return tuple(found)
 
 
-def _drivers(asked: str, said: _Said) -> tuple[str, ...]:
-    return (asked,) if asked else tuple(dict.fromkeys((_usual(said.driver) or DRIVERS[0], *DRIVERS)))
+def _places(root: Path, asked: str, said: _Said, expand: _Expander) -> list[Place]:
+    """Return what is there of one reading of the files: the graphroot's places, then those of further stores."""
+    drivers = (asked,) if asked else tuple(dict.fromkeys((_usual(said.driver) or DRIVERS[0], *DRIVERS)))
+    own = _own([Place(root, driver) for driver in drivers])
+    others = [Path(expand(one)) for one in (said.imagestore, *said.additional) if one]
+    further = [Place(one, driver) for one in others for driver in ((own[0].driver,) if own else drivers)]
+    return [*own, *(place for place in further if _is_there(place.images))]
+
+
+def _has_images(place: Place) -> bool:
+    return _is_there(place.images / "images.json", doubt=False)
 
 
 def _with_options(said: _Said, name: StorageName, around: Surroundings) -> _Said:
@@ -137,13 +151,13 @@ def _with_options(said: _Said, name: StorageName, around: Surroundings) -> _Said
 
 
 def _own(places: list[Place]) -> list[Place]:
-    """Return the first place that has images, else one that has layers, else one that this user may not look into.
+    """Return the places of a graphroot that have images, else one that has layers, else one that is closed.
 
     Where several drivers have had the same graphroot, as nobody says which one is meant, each has images of its own.
     """
-    has_images = [one for one in places if _is_there(one.images / "images.json", doubt=False)]
+    has_images = [one for one in places if _has_images(one)]
     if has_images:
-        return [one for one in has_images if one.root == has_images[0].root]
+        return has_images
     has_layers = [one for one in places if _is_there(one.layers, doubt=False)]
     return (has_layers or [one for one in places if _is_there(one.layers)])[:1]
 
@@ -193,18 +207,25 @@ def _readings(around: Surroundings) -> list[_Said]:
     if override:
         _add(latest, Path(override), must_exist=True)
 
-    before, systems = _Said(), _Said()
+    with suppress(ConfigError, SourceError):  # of files that newer ones do not read
+        mine = [Path(named)] if named else _first(own if is_user or env.get("XDG_CONFIG_HOME") else [])
+        before = _before(mine, is_user=is_user)
+        # Debian 12's takes a user's graphroot not from a file that a variable names.
+        return [latest, before, *([_Said(before.driver)] if named and is_user else [])]
+    return [latest]
+
+
+def _before(mine: list[Path], *, is_user: bool) -> _Said:
+    said, systems = _Said(), _Said()
     for file in _first(_SYSTEM_FILES):
         _add(systems, file)
-    mine = [Path(named)] if named else _first(own if is_user or env.get("XDG_CONFIG_HOME") else [])
     for file in mine:
-        _add(before, file)
+        _add(said, file)
     if not mine:
-        before = systems
-        before.graphroot = "" if is_user else before.graphroot
-    before.rootless_path = before.rootless_path or systems.rootless_path
-    # Debian 12's takes a user's graphroot not from a file that a variable names.
-    return [latest, before, *([_Said(before.driver)] if named and is_user else [])]
+        said = systems
+        said.graphroot = "" if is_user else said.graphroot
+    said.rootless_path = said.rootless_path or systems.rootless_path
+    return said
 
 
 def _first(files: Sequence[Path]) -> list[Path]:
@@ -241,22 +262,24 @@ def _add(said: _Said, path: Path, *, must_exist: bool = False) -> None:
         value = tomllib.loads(raw.decode())
     except (ValueError, RecursionError) as problem:
         raise ConfigError(f"{path}: cannot be read as TOML ({problem})") from problem
-    table = value.get("storage")
-    table = table if isinstance(table, dict) else {}
-    options = table.get("options")
-    options = options if isinstance(options, dict) else {}
-    said.driver = _text(table, "driver") or said.driver
-    said.graphroot = _text(table, "graphroot") or said.graphroot
-    said.rootless_path = _text(table, "rootless_storage_path") or said.rootless_path
-    said.imagestore = _text(table, "imagestore") or _text(options, "imagestore") or said.imagestore
-    listed = options.get("additionalimagestores")
-    if isinstance(listed, list):
+    table = _value(path, value, "storage", dict) or {}
+    options = _value(path, table, "options", dict) or {}
+    said.driver = _value(path, table, "driver", str) or said.driver
+    said.graphroot = _value(path, table, "graphroot", str) or said.graphroot
+    said.rootless_path = _value(path, table, "rootless_storage_path", str) or said.rootless_path
+    said.imagestore = (
+        _value(path, table, "imagestore", str) or _value(path, options, "imagestore", str) or said.imagestore
+    )
+    listed = _value(path, options, "additionalimagestores", list)
+    if listed is not None:
         said.additional = [one for one in listed if isinstance(one, str) and one]
 
 
-def _text(table: Mapping[str, object], key: str) -> str:
+def _value(path: Path, table: Mapping[str, object], key: str, kind: type[Value]) -> Value | None:
     value = table.get(key)
-    return value if isinstance(value, str) else ""
+    if value is not None and not isinstance(value, kind):
+        raise ConfigError(f"{path}: {key} must be {_KINDS[kind]}")
+    return value
 
 
 def _usual(driver: str) -> str:

@@ -16,10 +16,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from oci_push.errors import SourceError
 from oci_push.runtime.commands import RunCommand
+from oci_push.runtime.context import Context
 from oci_push.sources.storage import beneath
 
 _START_S = 20.0
@@ -30,13 +32,20 @@ INSTEAD = "run it where these files may be read: buildah unshare oci-push …, o
 class NamespaceOpener:
     """Open files as root of a user namespace; the child is started by the first question. Thread-safe.
 
-    `numbers` is the folder of ``subuid`` and ``subgid``.
+    Whoever waits for the child is woken when `context` ends. `numbers` is the folder of ``subuid`` and ``subgid``.
     """
 
     def __init__(
-        self, name: str, env: Mapping[str, str], run_command: RunCommand, *, numbers: Path = Path("/etc")
+        self,
+        name: str,
+        env: Mapping[str, str],
+        run_command: RunCommand,
+        context: Context,
+        *,
+        numbers: Path = Path("/etc"),
     ) -> None:
         self._name = name
+        self._context = context
         self._numbers = numbers
         self._env = {key: value for key, value in env.items() if key == "LD_LIBRARY_PATH"}  # a Python may need it
         self._run_command = run_command
@@ -52,14 +61,17 @@ class NamespaceOpener:
         with self._lock:
             channel = self._channel = self._channel or self._start()
             try:
-                channel.send(b"\0".join([base, *names]))
-                message, opened, _, _ = socket.recv_fds(channel, _NUMBER.size * len(names), len(names))
+                with self._context.blocked(lambda: _wake(channel)):
+                    channel.send(b"\0".join([base, *names]))
+                    message, opened, _, _ = socket.recv_fds(channel, _NUMBER.size * len(names), len(names))
             except OSError as problem:
+                self._context.check()
                 raise self._lost(f"does not answer ({problem.strerror})") from problem
         said = [number for (number,) in _NUMBER.iter_unpack(message[: len(message) // 4 * 4])]
         if len(said) != len(names) or said.count(0) != len(opened):
             for descriptor in opened:
                 os.close(descriptor)
+            self._context.check()
             raise self._lost("has ended" if not message else "answers incompletely (is ulimit -n too low?)")
         return said, opened
 
@@ -83,8 +95,10 @@ class NamespaceOpener:
             ours.settimeout(_START_S)
             with theirs:
                 self._child = _run_ourselves(theirs, self._env)
-            said = ours.recv(_NUMBER.size)
+            with self._context.blocked(lambda: _wake(ours)):
+                said = ours.recv(_NUMBER.size)
             if len(said) != _NUMBER.size:
+                self._context.check()
                 raise self._refused("the process that was to make one has failed")
             if number := _NUMBER.unpack(said)[0]:
                 raise self._refused(os.strerror(number))
@@ -132,6 +146,12 @@ class NamespaceOpener:
             f"{self._name}: holds files of other users, and no user namespace can be had to read them: {why}",
             hint=INSTEAD,
         )
+
+
+def _wake(channel: socket.socket) -> None:
+    """End the wait for an answer that may never come: a file system can hang, and a process be stopped."""
+    with suppress(OSError):
+        channel.shutdown(socket.SHUT_RDWR)
 
 
 def _run_ourselves(channel: socket.socket, env: Mapping[str, str]) -> subprocess.Popen[bytes]:

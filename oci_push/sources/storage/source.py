@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterator
 from functools import cached_property
 
+from msgspec.structs import replace
+
 from oci_push.errors import SourceError
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
@@ -33,7 +35,7 @@ from oci_push.sources.storage.location import Place, find_places, parse_name
 from oci_push.sources.storage.namespace import NamespaceOpener
 from oci_push.sources.storage.naming import digest_of, find_image
 from oci_push.sources.storage.records import ImageRecord, LayerRecord, Store, read_store
-from oci_push.sources.storage.tarsplit import StorageLayer
+from oci_push.sources.storage.tarsplit import StorageLayer, size_of
 
 _MOST_LAYERS = 4096
 _WRITE_OUT = "write it out with its own program: podman push NAME oci:DIR, then oci-push push oci:DIR"
@@ -59,7 +61,7 @@ class StorageSource(ImageReader):
         self._stores = stores
         self._image = image
         env = opening.around.env
-        self._opener = NamespaceOpener(self.name, env, command_runner(env, opening.context.clock))
+        self._opener = NamespaceOpener(self.name, env, command_runner(env, opening.context.clock), opening.context)
         self._built: SingleFlight[str, Manifest] = SingleFlight()
         self._keeps = False
         self._made = Layers(self.name, opening.settings, opening.spool, opening.emit, lambda _: _hint())
@@ -272,7 +274,9 @@ class StorageSource(ImageReader):
                 hint="the image was removed meanwhile" if gone else _WRITE_OUT,
             )
         size = max(0, record.diff_size or 0)
-        return StorageLayer(what, str(folder), str(split), size, self._settings.limits, self._opener)
+        layer = StorageLayer(what, str(folder), str(split), size, self._settings.limits, self._opener)
+        # The library says -1 where it does not know; no tar is empty.
+        return layer if size else replace(layer, size=size_of(layer))
 
 
 def _has_digest(raw: bytes, digest: str) -> bool:

@@ -77,6 +77,11 @@ class StorageLayer(Struct, frozen=True):
             reader.close()
 
 
+def size_of(layer: StorageLayer) -> int:
+    """Return how many bytes the tar has, by its tar-split; raises `SourceError`."""
+    return sum(len(one.payload or b"") if one.type == _BYTES else one.size for one in TarReader(layer).entries())
+
+
 class TarReader:
     """Read the tar of a layer into buffers; for one thread at a time.
 
@@ -86,7 +91,7 @@ class TarReader:
 
     def __init__(self, layer: StorageLayer) -> None:
         self._layer = layer
-        self._entries = self._read_entries()
+        self._entries = self.entries()
         self._waiting: deque[_Entry] = deque()
         self._bytes = memoryview(b"")
         self._file = -1
@@ -211,7 +216,8 @@ class TarReader:
             raise SourceError(f"{self._layer.what}: its tar-split names {shown!r}, which leads out of the layer")
         return name
 
-    def _read_entries(self) -> Iterator[_Entry]:
+    def entries(self) -> Iterator[_Entry]:
+        """Read the lines of the tar-split."""
         layer = self._layer
         try:
             found = os.stat(layer.split)

@@ -98,6 +98,19 @@ def test_without_compression_the_manifest_is_the_one_that_is_stored(store: Store
     assert layers == [ONE, TWO]
 
 
+@pytest.mark.parametrize("size", [None, -1])
+def test_a_layer_whose_size_the_store_does_not_know_is_as_large_as_its_tar_split_says(
+    size: int | None, store: StoreWriter
+) -> None:
+    store.add(ONE, TWO, names=("localhost/app:1",))
+    for one in store.layers:
+        one["diff-size"] = size
+    store.write()
+    manifest, layers = read(f"{store.source}app:1", SourceSettings(compression="none"))
+    assert layers == [ONE, TWO]
+    assert [one.size for one in manifest.layers] == [len(ONE), len(TWO)]
+
+
 def test_layers_that_the_manifest_calls_gzip_and_names_by_their_tar_are_what_they_are(store: StoreWriter) -> None:
     """So podman load leaves an image of a docker archive (containers/image, docker/internal/tarfile/src.go)."""
     top = store.add(ONE, names=("localhost/app:1",))
@@ -256,7 +269,15 @@ def test_drop_ins_count_by_name_and_by_kind_of_user(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "no such file"), ("[storage", "TOML"), ("x" * 1_100_000, "TOML")]
+    ("content", "message"),
+    [
+        (None, "no such file"),
+        ("[storage", "TOML"),
+        ("x" * 1_100_000, "TOML"),
+        ("storage = 1", "storage must be a table"),
+        ('[storage]\ngraphroot = ["/x"]', "graphroot must be text"),
+        ('[storage.options]\nadditionalimagestores = "/x"', "additionalimagestores must be a list"),
+    ],
 )
 def test_a_file_that_a_variable_names_must_be_one(content: str | None, message: str, tmp_path: Path) -> None:
     conf = tmp_path / "storage.conf"
@@ -355,6 +376,12 @@ def test_each_driver_that_has_had_a_graphroot_has_its_images(tmp_path: Path) -> 
         read(f"containers-storage:[overlay@{tmp_path}]two:1")
 
 
+def test_a_driver_that_is_asked_for_and_has_no_images_is_named(tmp_path: Path) -> None:
+    StoreWriter(tmp_path / "s", "overlay").add(ONE, names=("localhost/one:1",))
+    with pytest.raises(SourceError, match="no images of the driver vfs are kept in"):
+        read(f"containers-storage:[{tmp_path}/s]one:1", around=around(tmp_path, STORAGE_DRIVER="vfs"))
+
+
 def test_a_graphroot_that_is_not_there_gives_way_to_the_home_where_a_variable_names_the_file(tmp_path: Path) -> None:
     mine = StoreWriter(tmp_path / ".local/share/containers/storage")
     mine.add(ONE, names=("localhost/app:1",))
@@ -363,7 +390,7 @@ def test_a_graphroot_that_is_not_there_gives_way_to_the_home_where_a_variable_na
     given = around(tmp_path, CONTAINERS_STORAGE_CONF=str(conf))
     notes: list[Event] = []
     opened("containers-storage:app:1", around=given, emit=notes.append)[0].close()
-    assert f"/nowhere/at/all holds no images: those of {mine.root} are read" in str(notes)
+    assert f"/nowhere/at/all holds no images: {mine.root} is read" in str(notes)
 
 
 def test_a_graphroot_of_ones_own_file_that_is_not_there_is_not_made_up_for(tmp_path: Path) -> None:
@@ -382,6 +409,15 @@ def test_roots_own_file_names_the_store(variable: str, tmp_path: Path) -> None:
     (place / "storage.conf").write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/s"\n')
     given = around(tmp_path, 0, **({} if variable == "HOME" else {variable: str(tmp_path / "c")}))
     assert read("containers-storage:app:1", around=given)[1] == [ONE]
+
+
+def test_a_graphroot_with_an_imagestore_is_not_passed_over_for_want_of_images_of_its_own(tmp_path: Path) -> None:
+    StoreWriter(tmp_path / ".local/share/containers/storage").add(ONE, names=("localhost/app:1",))
+    StoreWriter(tmp_path / "images").add(TWO, names=("localhost/app:1",))
+    conf = tmp_path / "storage.conf"
+    conf.write_text(f'[storage]\ngraphroot = "{tmp_path}/new"\nimagestore = "{tmp_path}/images"\n')
+    (tmp_path / "new/overlay-layers").mkdir(parents=True)
+    assert read("containers-storage:app:1", around=around(tmp_path, CONTAINERS_STORAGE_CONF=str(conf)))[1] == [TWO]
 
 
 def test_who_is_told_of_a_store_without_the_image_is_told_of_its_folder_once(tmp_path: Path) -> None:
@@ -774,7 +810,7 @@ def test_a_child_in_a_namespace_opens_many_files_with_one_question(tmp_path: Pat
         (tmp_path / "d" / str(number)).write_text(f"file {number}")
     (tmp_path / "s").symlink_to("/etc/passwd")
     mapper = Mapper()
-    opener = NamespaceOpener("it", {}, mapper, numbers=numbers)
+    opener = NamespaceOpener("it", {}, mapper, Context(SystemClock()), numbers=numbers)
     names = [*(f"d/{number}".encode() for number in range(50)), b"none", b"s", b"../x"]
     said, opened = opener.open_each(os.fsencode(tmp_path), names)
     assert [os.read(one, 99) for one in opened] == [f"file {number}".encode() for number in range(50)]
@@ -803,7 +839,7 @@ def no_program(argv: Sequence[str], stdin: bytes, timeout_s: float) -> Finished:
 def test_without_a_namespace_it_says_where_to_run_it(
     run_command: RunCommand, why: str, numbers: Path, tmp_path: Path
 ) -> None:
-    opener = NamespaceOpener("it", {}, run_command, numbers=numbers)
+    opener = NamespaceOpener("it", {}, run_command, Context(SystemClock()), numbers=numbers)
     with pytest.raises(SourceError, match=why) as caught:
         opener.open_each(os.fsencode(tmp_path), [b"a"])
     assert "buildah unshare oci-push" in str(caught.value.hint)
@@ -813,7 +849,7 @@ def test_without_a_namespace_it_says_where_to_run_it(
 def test_a_child_that_is_killed_is_told_as_that(tmp_path: Path, numbers: Path) -> None:
     (tmp_path / "a").write_text("x")
     mapper = Mapper()
-    opener = NamespaceOpener("it", {}, mapper, numbers=numbers)
+    opener = NamespaceOpener("it", {}, mapper, Context(SystemClock()), numbers=numbers)
     _, (opened,) = opener.open_each(os.fsencode(tmp_path), [b"a"])
     os.close(opened)
     os.kill(int(mapper.calls[0][1]), signal.SIGKILL)
@@ -826,7 +862,7 @@ def test_a_child_that_is_killed_is_told_as_that(tmp_path: Path, numbers: Path) -
 
 def test_a_child_that_could_not_be_mapped_is_gone_at_once(numbers: Path, tmp_path: Path) -> None:
     mapper = Mapper(1)
-    opener = NamespaceOpener("it", {}, mapper, numbers=numbers)
+    opener = NamespaceOpener("it", {}, mapper, Context(SystemClock()), numbers=numbers)
     for _ in range(3):
         with pytest.raises(SourceError, match="not allowed"):
             opener.open_each(os.fsencode(tmp_path), [b"a"])
@@ -835,15 +871,36 @@ def test_a_child_that_could_not_be_mapped_is_gone_at_once(numbers: Path, tmp_pat
 
 def test_a_child_that_hangs_is_ended(numbers: Path, tmp_path: Path) -> None:
     mapper = Mapper()
-    opener = NamespaceOpener("it", {}, mapper, numbers=numbers)
+    opener = NamespaceOpener("it", {}, mapper, Context(SystemClock()), numbers=numbers)
     opener.open_each(os.fsencode(tmp_path), [b"a"])
     os.kill(int(mapper.calls[0][1]), signal.SIGSTOP)
     opener.close()
     assert not Path(f"/proc/{mapper.calls[0][1]}").exists()
 
 
+def test_who_waits_for_a_child_that_hangs_can_be_stopped(numbers: Path, tmp_path: Path) -> None:
+    mapper, context = Mapper(), Context(SystemClock())
+    opener = NamespaceOpener("it", {}, mapper, context, numbers=numbers)
+    opener.open_each(os.fsencode(tmp_path), [b"a"])
+    os.kill(int(mapper.calls[0][1]), signal.SIGSTOP)
+    ended: list[OciPushError] = []
+
+    def ask() -> None:
+        try:
+            opener.open_each(os.fsencode(tmp_path), [b"a"])
+        except OciPushError as problem:
+            ended.append(problem)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    context.cancel()
+    thread.join(30)
+    opener.close()
+    assert [type(one) for one in ended] == [Cancelled]
+
+
 def test_who_has_no_further_numbers_is_told_where_they_are_given(tmp_path: Path) -> None:
-    opener = NamespaceOpener("it", {}, Mapper(), numbers=tmp_path)
+    opener = NamespaceOpener("it", {}, Mapper(), Context(SystemClock()), numbers=tmp_path)
     with pytest.raises(SourceError, match="subuid gives"):
         opener.open_each(os.fsencode(tmp_path), [b"a"])
     opener.close()
