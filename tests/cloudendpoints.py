@@ -31,7 +31,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Hold one answer; a text body is sent as it is, anything else as JSON."""
+    """Hold one answer; a body of text or bytes is sent as it is, anything else as JSON."""
 
     status: int
     body: object
@@ -78,7 +78,8 @@ def _handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
             asked = Asked(self.command, parts.path, headers, {k: v[0] for k, v in fields.items()}, body)
             endpoint.asked.append(asked)
             answer = endpoint.answers.get(parts.path, lambda _: Answered(404, {"error": "not_found"}))(asked)
-            raw = answer.body.encode() if isinstance(answer.body, str) else json.dumps(answer.body).encode()
+            text = answer.body if isinstance(answer.body, bytes | str) else json.dumps(answer.body)
+            raw = text.encode() if isinstance(text, str) else text
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)

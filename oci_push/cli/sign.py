@@ -26,6 +26,8 @@ from oci_push.runtime.context import Context
 def sign(
     reference: signed.References,
     key: signed.Key = None,
+    keyless: signed.NoKey = False,
+    trust_root: signed.TrustRoot = None,
     sign_format: signed.SignFormat = "",
     annotation: signed.Along = None,
     platform: OnePlatform = "",
@@ -39,7 +41,8 @@ def sign(
     """
 
     def rules() -> tuple[SignRule, ...]:
-        return signed.rules(signed.given_keys(key, "sign"), sign_format, annotation, "--annotation")
+        no_key = signed.keyless_of(keyless, trust_root)
+        return signed.rules(signed.given_keys(key, no_key, "sign"), no_key, sign_format, annotation, "--annotation")
 
     _sign("sign", reference, rules, platform, access, as_json=as_json)
 
@@ -55,6 +58,8 @@ def attest(
         Path | None, Option("What is said, as JSON; - is stdin.", metavar="FILE", under=SOURCE)
     ] = None,
     key: signed.Key = None,
+    keyless: signed.NoKey = False,
+    trust_root: signed.TrustRoot = None,
     annotation: signed.Along = None,
     platform: OnePlatform = "",
     as_json: AsJson = False,
@@ -74,11 +79,13 @@ def attest(
             raise ConfigError("attest needs --type TYPE and --predicate FILE", hint="see oci-push attest --help")
         if str(predicate) == "-" and access.password_stdin:
             raise ConfigError("--password-stdin and --predicate - cannot both read stdin")
-        keys = signed.given_keys(key, "attest")
+        no_key = signed.keyless_of(keyless, trust_root)
+        keys = signed.given_keys(key, no_key, "attest")
         kind = signed.type_of(predicate_type)
         found = Predicate.parse(kind, read_bytes(predicate), str(predicate))
         said = signed.along(annotation, "--annotation")
-        return tuple(SignRule(one, (BUNDLE,), said, (kind, found.raw)) for one in keys)
+        by_keys = tuple(SignRule(one, (BUNDLE,), said, (kind, found.raw)) for one in keys)
+        return (*by_keys, SignRule("", (BUNDLE,), said, (kind, found.raw), no_key)) if no_key else by_keys
 
     _sign("attest", reference, rules, platform, access, as_json=as_json)
 

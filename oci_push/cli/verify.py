@@ -33,7 +33,8 @@ def verify(
     ] = "",
     issuer: Annotated[str, Option("Who vouches for the identity.", metavar="URL", under=SOURCE)] = "",
     trust_root: Annotated[
-        Path | None, Option("Sigstore's trusted_root.json: nothing is fetched.", metavar="FILE", under=SOURCE)
+        Path | None,
+        Option("Sigstore's trusted_root.json, if not the public one that comes along.", metavar="FILE", under=SOURCE),
     ] = None,
     policy: Annotated[
         Path | None, Option("What is required of which repositories, as YAML.", metavar="FILE", under=SOURCE)
@@ -96,11 +97,13 @@ def _identity(identity: str, issuer: str, trust_root: Path | None) -> TrustedIde
     """Return the identity that must have signed; raises `ConfigError` where it is half of one."""
     if not (identity or issuer or trust_root):
         return None
-    if not (identity and issuer and trust_root):
+    if not (identity and issuer):
         raise ConfigError(
-            "--identity ID, --issuer URL and --trust-root FILE go together",
-            hint="an identity counts for nothing without its issuer, nor a certificate without a root",
+            "--identity ID and --issuer URL go together",
+            hint="an identity counts for nothing without its issuer, and --trust-root FILE without both",
         )
+    if trust_root is None:
+        return TrustedIdentity(identity, issuer)
     from oci_push.cli.inputs import read_bytes
 
     root = read_bytes(trust_root).decode("utf-8", "replace")
@@ -121,7 +124,7 @@ def _policy(
     if (keys is None and identity is None) == (policy is None):
         raise ConfigError(
             "verify needs --key KEY or --policy FILE, and not both",
-            hint="or --identity, --issuer and --trust-root in place of a key; see oci-push verify --help",
+            hint="or --identity and --issuer in place of a key; see oci-push verify --help",
         )
     env = this_environment().env
     if policy is not None:

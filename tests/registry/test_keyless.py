@@ -217,7 +217,7 @@ def test_a_policy_without_a_whole_identity_is_refused(
     ("words", "why"),
     [
         (BY[:2], "go together"),
-        (BY[:4], "go together"),
+        (BY[4:], "go together"),
         ((*BY, "--policy", "policy.yaml"), "and not both"),
         ((*BY[:5], "none.json"), "none.json"),
         ((*BY[:5], "bad.json"), "bad.json: is no trust root: trustedRoot.tlogs: Field required"),

@@ -26,11 +26,9 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 from oci_push.signing.bundle import ENVELOPE, Envelope, decoded, has_certificate, is_bundle
 from oci_push.signing.keys import VerifyingKey
-from oci_push.signing.statement import Said, read_simple_payload, read_statement
+from oci_push.signing.statement import SIGNATURE_OF, Said, read_simple_payload, read_statement
 
 SIMPLE = "application/vnd.dev.cosign.simplesigning.v1+json"
-SIGNATURE_OF = "dev.cosignproject.cosign/signature"
-"""The annotation of a layer with the signature of its bytes, in base64."""
 ATT = "att"
 _MOST = 500
 _MOST_BYTES = {SIG: 256 * 1024, BUNDLE: 64 * 1024 * 1024, ATT: 64 * 1024 * 1024}

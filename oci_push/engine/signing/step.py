@@ -1,6 +1,6 @@
 """Signing what is pushed: a step of the push between the root and its tags, so that no tag names what is unsigned.
 
-A bundle goes out like any attachment. What a key has said of the image before is not said again: signatures of ECDSA
+A bundle goes out like any attachment. What somebody has said of the image before is not said again: signatures of ECDSA
 differ each time, so it is looked for first.
 """
 
@@ -18,6 +18,13 @@ from oci_push.model.outcomes import ManifestOutcome
 from oci_push.model.trust import BUNDLE, SIG
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
+from oci_push.signing.bundle import BUNDLE as BUNDLE_TYPE
+
+
+def prepare(push: RepositoryPush, context: Context) -> None:
+    """See that everybody who is to sign can, before anything is sent: a step of the push."""
+    for signer in push.work.target.signers:
+        signer.prepare(context)
 
 
 def signing_step(clients: RegistryClients, checks: Sequence[Step]) -> Step:
@@ -59,9 +66,8 @@ def _bundle(
 ) -> AttachedResult:
     digest = push.root.digest
     said = signer.statement(digest)
-    same = next((one for one in there if one.payload == said and one.signers([signer.key.public])), None)
-    content = signer.bundle(digest, context.clock.now())
+    same = next((one for one in there if one.payload == said and signer.has_signed(context, one)), None)
     if same is not None:
-        return AttachedResult(content.name, content.artifact_type, same.digest, 0, ManifestOutcome.EXISTS)
-    made = content.about(push.root.descriptor())
+        return AttachedResult(signer.name, BUNDLE_TYPE, same.digest, 0, ManifestOutcome.EXISTS)
+    made = signer.bundle(context, digest).about(push.root.descriptor())
     return attach_made(push, context, made, clients, checks, dict(push.blobs))
