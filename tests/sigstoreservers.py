@@ -55,11 +55,11 @@ class SigstoreServers(Endpoint):
             self.answers |= {REKOR_2: self.enter_2, TSA: self._times.answer}
             del self.answers[REKOR]
 
-    def config(self) -> dict[str, object]:
-        """Give the client's trust configuration."""
+    def config(self, **of_log: object) -> dict[str, object]:
+        """Give the client's trust configuration; `of_log` is said of the log alone."""
         valid = {"validFor": {"start": "2024-01-01T00:00:00Z"}, "operator": "example", "majorApiVersion": 1}
         here = {"url": self.url, **valid}
-        log = {**here, "majorApiVersion": 2} if self._times else here
+        log = {**here, "majorApiVersion": 2 if self._times else 1, **of_log}
         root = self.sigstore.trust_root()
         if self._times is not None:
             root["timestampAuthorities"] = [self._times.authority()]
@@ -85,7 +85,7 @@ class SigstoreServers(Endpoint):
         token = token or value.get("credentials", {}).get("oidcIdentityToken", "")
         if reason := self.issuer.refusal(token, "sigstore"):
             return Answered(401, {"code": 16, "message": f"There was an error processing the identity token: {reason}"})
-        key = _key_in(value)
+        key = key_in(value)
         if key is None:
             return Answered(400, {"code": 3, "message": "The signature supplied in the request could not be verified"})
         found = self.sigstore.certificate(key, self.identity, ISSUER, minutes=self.minutes)
@@ -182,7 +182,7 @@ class _Timestamps:
         return Answered(201, done.stdout, {"Content-Type": "application/timestamp-reply"})
 
 
-def _key_in(value: dict[str, object]) -> ec.EllipticCurvePublicKey | None:
+def key_in(value: dict[str, object]) -> ec.EllipticCurvePublicKey | None:
     """Give the key that a request proves to have."""
     if "certificateSigningRequest" in value:
         request = x509.load_pem_x509_csr(base64.b64decode(str(value["certificateSigningRequest"])))

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.engine.signing.signer import read_text
-from oci_push.errors import ConfigError, OciPushError, ProtocolViolationError, RegistryError
+from oci_push.errors import ConfigError, CredentialsError, OciPushError, ProtocolViolationError, RegistryError
 from oci_push.events import LogMessage
 from oci_push.model.digest import Digest
 from oci_push.model.identity import JobToken
@@ -21,7 +21,7 @@ from oci_push.model.manifest import encode
 from oci_push.model.trust import Keyless, TrustedIdentity
 from oci_push.protocol.call import BytesBody, Call, Reply
 from oci_push.providers.base import Cloud
-from oci_push.providers.job_tokens import Desk
+from oci_push.providers.job_tokens import Desk, find_service
 from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.signing.certificate import PATH, Certificate, Request
@@ -143,6 +143,12 @@ class JobIdentity:
 
     def _renew(self, context: Context) -> _Held:
         """Ask for the job's token, and with it for a certificate for a new key."""
+        if self._token == JobToken() and find_service(self._cloud.env) is None:
+            raise CredentialsError(
+                f"no CI was found that gives a job an ID token, and {TOKEN} is not set",
+                hint=f"export {TOKEN} with a token for the audience {AUDIENCE}, or say in oci-push.yaml where it is:"
+                " sign: {keyless: true, oidc: {env: NAME}}, {file: PATH} or {command: [PROGRAM, …]}",
+            )
         services, request = self.services, Request()
         where = f"Fulcio {services.fulcio}"
         hint = f"does it take tokens of this issuer? it is the one of {services.name}"
