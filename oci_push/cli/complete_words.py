@@ -85,7 +85,7 @@ OPTIONS: tuple[tuple[tuple[str, ...], Values, bool, str], ...] = (
     (('--family',), ('dockerhub', 'ecr', 'ecr-public', 'google', 'azure', 'github', 'gitlab', 'quay', 'digitalocean', 'cloudflare', 'artifactory', 'harbor', 'nexus', 'dtr', 'zot', 'other'), False, 'What the registry is, where its host does not tell: harbor, …'),
     (('--sign',), '', True, "Sign the image before it is tagged: PEM, cosign's key file, env://NAME, or keyless: as this CI job."),
     (('--trust-root',), 'file', False, "Where to sign without a key: a client's trust configuration."),
-    (('--sign-format',), '', False, 'How it is stored: bundle, sig, or both if not given.'),
+    (('--sign-format',), '', False, 'How it is stored: bundle, sig, or both if not given (keyless: bundle).'),
     (('--sign-annotation',), '', True, 'Signed along with the digest.'),
     (('--platform',), '', True, 'Only this image of an index; of several a new index.'),
     (('--sparse',), None, False, 'Keep the index as it is, with only what --platform names of it.'),

@@ -35,9 +35,9 @@ def sign(
     *,
     access: TransferAccess,
 ) -> None:
-    """Sign images that are there, by their digests. Nothing is sent where the key has signed the same before.
+    """Sign images that are there, by their digests. Nothing is sent where the same was signed before.
 
-    Written are a Sigstore bundle that refers to the image, and cosign's tag of its digest, which podman reads.
+    Written are a Sigstore bundle that refers to the image, and with a key cosign's tag, which podman reads.
     """
 
     def rules() -> tuple[SignRule, ...]:

@@ -27,7 +27,12 @@ TrustRoot = Annotated[
     Option("Where to sign without a key: a client's trust configuration.", metavar="FILE", under=TARGET),
 ]
 SignFormat = Annotated[
-    str, Option("How it is stored: bundle, sig, or both if not given.", metavar="FORM[,FORM]", under=TARGET)
+    str,
+    Option(
+        "How it is stored: bundle, sig, or both if not given (keyless: bundle).",
+        metavar="FORM[,FORM]",
+        under=TARGET,
+    ),
 ]
 Along = Annotated[
     list[str] | None,

@@ -16,7 +16,7 @@ from equipment.sandbox import Sandbox
 from images import Layout
 from keyless import IDENTITY, ISSUER, Sigstore
 from program import program
-from sigstoreservers import FULCIO, REKOR, SigstoreServers, key_in
+from sigstoreservers import FULCIO, REKOR, TSA, SigstoreServers, key_in
 
 from oci_push.engine.signing.job_identity import JobIdentity
 from oci_push.errors import ConfigError, CredentialsError, ProtocolViolationError
@@ -146,6 +146,24 @@ def test_a_log_that_is_away_is_asked_again_and_then_no_tag_moves(
     assert f"log {servers.url}: POST answered 503; given up after 3 attempts" in said
     assert servers.paths().count(REKOR) == 3
     assert "PUT" in sent  # the image, by its digest
+
+
+def test_a_timestamp_that_is_not_to_be_had_is_missed_where_the_log_says_no_time_alone(
+    sandbox: Sandbox, image: Layout, servers: SigstoreServers, tmp_path: Path
+) -> None:
+    with SigstoreServers(tmp_path / "tsa") as others:
+        (tmp_path / "trust.json").write_text(json.dumps(others.config()))
+        others.answers[TSA] = lambda _: Answered(404, "")
+        said, _ = push(sandbox, image, tmp_path, others.token(), code=5)
+        assert f"timestamps of {others.address}: POST answered 404" in said
+        assert others.paths() == [FULCIO, TSA]
+    name, token = f"{sandbox.address}/team/app:1", servers.token()
+    words = ("push", f"oci:{image.path}", name, "--sign", "keyless", "--trust-root", "trust.json", "--retries", "0")
+    value = servers.config()
+    value["signingConfig"]["tsaUrls"] = [{**value["signingConfig"]["caUrls"][0], "url": f"{servers.url}/none"}]  # type: ignore[index]  # JSON
+    (tmp_path / "trust.json").write_text(json.dumps(value))
+    said = program(*words, cwd=tmp_path, SIGSTORE_ID_TOKEN=token).stderr
+    assert "POST answered 404 (not_found); the log's own time has to do" in said
 
 
 def _for_another(servers: SigstoreServers, asked: Asked) -> Answered:

@@ -36,6 +36,8 @@ TOKEN = "SIGSTORE_ID_TOKEN"  # noqa: S105 - the name of a variable
 _MOST_BYTES = 1024 * 1024
 _LOG_S = 60.0
 """How long a log of version 2 may take: it answers when the entry is in."""
+_OPTIONAL_S = 15.0
+"""How long a timestamp is waited for that can be done without."""
 _MARGIN_S = 60.0
 _GOOD = frozenset({200, 201})
 _TAKEN = 409
@@ -193,7 +195,8 @@ class JobIdentity:
             headers = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
             query = BytesBody(timestamp_query(signature))
             try:
-                found.append(self._fetch(context, Call("POST", url, headers, query, _GOOD, what=what)).body)
+                inner = context if self.services.log_version != 1 else context.child(seconds=_OPTIONAL_S, what=what)
+                found.append(self._fetch(inner, Call("POST", url, headers, query, _GOOD, what=what)).body)
             except OciPushError as problem:
                 context.check()
                 if self.services.log_version != 1:
