@@ -12,12 +12,11 @@ from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.words import SOURCE, Option
-from oci_push.engine.looking.tree import top
 from oci_push.engine.signing.trust import ImageVerified, Verification, read_identities
-from oci_push.engine.signing.trust import verify as verify_image
 from oci_push.errors import ConfigError, OciPushError, exit_code
-from oci_push.forms import VERSION, ErrorForm
+from oci_push.forms import VERSION
 from oci_push.library import naming
+from oci_push.library.signing import verify_there
 from oci_push.model.trust import Policy, Requirement, TrustedIdentity, TrustedKey
 from oci_push.runtime.context import Context
 
@@ -65,22 +64,12 @@ def verify(
         errors: list[OciPushError | None] = []
         with looking.looking(context, access, repositories=[one.repository for one in named]) as look:
             for one in named:
-                digest = None
-                try:
-                    required = found.of(one.repository)
-                    with look.image(f"docker://{one}") as (image, _):
-                        digest = top(context, image, wanted).digest
-                    accepted = verify_image(context, [look.client(one.repository)], str(one), digest, required)
-                except OciPushError as error:
-                    context.check()
-                    rows.append(ImageVerified(str(one), digest, False, (), ErrorForm.of(error)))
-                    errors.append(error)
-                    continue
-                rows.append(ImageVerified(str(one), digest, True, accepted, None))
-                errors.append(None)
-                if not as_json:
-                    say(f"{one.repository}@{digest}")
-                    for each in accepted:
+                done = verify_there(look, one, found, wanted)
+                rows.append(done.form)
+                errors.append(done.failed)
+                if not as_json and done.failed is None:
+                    say(f"{one.repository}@{done.form.digest}")
+                    for each in done.form.accepted:
                         said = "".join(f"  {name}={value}" for name, value in each.annotations.items())
                         say(f"  {each.what}  by {each.key}  ({each.form}){said}")
         if as_json:
