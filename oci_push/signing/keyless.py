@@ -71,7 +71,7 @@ class IdentityVerifier:
             raise ConfigError("an identity counts only with its issuer", hint="give both")
         self.name = trusted.name
         self._policy = Identity(identity=trusted.identity, issuer=trusted.issuer)
-        self._more = "" if trusted.root else f" (by {carried()}, which may be too old: {_NEWER})"
+        self._more = "" if trusted.root else f" (by {carried()}, which may be too old: {NEWER})"
         try:
             self._verifier = Verifier(trusted_root=_configuration(trusted.root).trusted_root)
         except Exception as problem:  # noqa: BLE001  # another's reader, which promises no class
@@ -109,8 +109,15 @@ class Authority:
     """Who may give certificates, by one trust root."""
 
     def __init__(self, root: str) -> None:
-        """Read the root, or the public Sigstore's for an empty text; raises ``ValueError``."""
+        """Read the root, or the public Sigstore's for an empty text; raises ``ValueError``.
+
+        Also where the package has changed inside: what its own signer asks of a certificate is nowhere public in it.
+        """
         try:
+            from sigstore._internal.sct import verify_sct
+            from sigstore._internal.trust import KeyringPurpose
+
+            self._verify_sct, self._purposes = verify_sct, KeyringPurpose
             self._root = _configuration(root).trusted_root
             self._above = self._root.get_fulcio_certs()
         except Exception as problem:  # noqa: BLE001  # another's reader, which promises no class
@@ -122,8 +129,6 @@ class Authority:
         That is asked before anything is signed with it: what a public log has seen stays there.
         """
         from cryptography.exceptions import InvalidSignature
-        from sigstore._internal.sct import verify_sct  # what sigstore's own signer asks; it is nowhere public
-        from sigstore._internal.trust import KeyringPurpose
 
         for above in self._above:
             try:
@@ -131,7 +136,7 @@ class Authority:
             except (ValueError, TypeError, InvalidSignature):
                 continue
             try:
-                verify_sct(certificate, [above], self._root.ct_keyring(KeyringPurpose.SIGN))
+                self._verify_sct(certificate, [above], self._root.ct_keyring(self._purposes.SIGN))
             except Exception as problem:  # noqa: BLE001  # as above
                 raise ValueError(_words(problem)) from None
             return
@@ -139,13 +144,10 @@ class Authority:
 
     def check_promise(self, promised: Promised) -> None:
         """See that a log of the root has promised an entry, while the certificate was valid; raises ``ValueError``."""
-        from sigstore._internal.trust import KeyringPurpose
-        from sigstore._utils import KeyID
-
         self.check(promised.certificate)
-        ring = self._root.rekor_keyring(KeyringPurpose.VERIFY)
         try:
-            ring.verify(key_id=KeyID(promised.log), signature=promised.promise, data=promised.promised)
+            ring = self._root.rekor_keyring(self._purposes.VERIFY)
+            ring.verify(key_id=promised.log, signature=promised.promise, data=promised.promised)  # type: ignore[arg-type]  # a name for bytes
         except Exception as problem:  # noqa: BLE001  # another's reader, which promises no class
             raise ValueError(_words(problem)) from None
 
@@ -166,7 +168,7 @@ def read_services(text: str, name: str) -> Services:
     except Exception as problem:  # noqa: BLE001  # another's reader, which promises no class
         raise ConfigError(
             f"{name or carried()}: cannot be signed with: {_words(problem)}",
-            hint="a client's trust configuration holds a trustedRoot and a signingConfig" if text else _NEWER,
+            hint="a client's trust configuration holds a trustedRoot and a signingConfig" if text else NEWER,
         ) from None
     base, _, version = log.rpartition("/api/v")
     if version != "1" and not timestamps:
@@ -186,7 +188,7 @@ def carried() -> str:
     return f"the public Sigstore's root in sigstore {__version__}"
 
 
-_NEWER = "pip install --upgrade sigstore, or give a newer one with --trust-root"
+NEWER = "pip install --upgrade sigstore, or give a newer one with --trust-root"
 
 
 def _check_installed(what: str) -> None:

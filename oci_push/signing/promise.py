@@ -19,9 +19,9 @@ from oci_push.model.manifest import encode
 from oci_push.signing.bundle import decoded, encoded
 from oci_push.signing.certificate import names_of
 from oci_push.signing.log import Signed
-from oci_push.signing.statement import SIGNATURE_OF
+from oci_push.signing.statement import CERTIFICATE, SIGNATURE_OF
 
-_CERTIFICATE, _CHAIN = "dev.sigstore.cosign/certificate", "dev.sigstore.cosign/chain"
+_CHAIN = "dev.sigstore.cosign/chain"
 _PROMISE = "dev.sigstore.cosign/bundle"
 
 
@@ -30,7 +30,7 @@ def tag_annotations(signed: Signed, entry: Mapping[str, object]) -> Mapping[str,
     promise = _Promise.of(entry)
     return {
         SIGNATURE_OF: encoded(signed.signature),
-        _CERTIFICATE: signed.certificate.pem,
+        CERTIFICATE: signed.certificate.pem,
         _CHAIN: signed.certificate.chain,
         _PROMISE: encode(msgspec.to_builtins(promise)).decode(),
     }
@@ -86,7 +86,7 @@ class Promised(Struct, frozen=True):
     def read(cls, annotations: Mapping[str, str], payload: bytes) -> Promised:
         """Read the annotations of a layer with a payload; raises ``ValueError`` for what does not fit together."""
         try:
-            certificate = x509.load_pem_x509_certificate(annotations[_CERTIFICATE].encode())
+            certificate = x509.load_pem_x509_certificate(annotations[CERTIFICATE].encode())
             signature = decoded(annotations[SIGNATURE_OF])
             said = msgspec.json.decode(annotations[_PROMISE], type=_Promise)
             key = certificate.public_key()
@@ -106,7 +106,7 @@ class Promised(Struct, frozen=True):
         if logged != (
             hashlib.sha256(payload).hexdigest(),
             encoded(signature),
-            encoded(annotations[_CERTIFICATE].encode()),
+            encoded(annotations[CERTIFICATE].encode()),
         ):
             raise ValueError("has the promise of an entry for another signature")
         first, last = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()

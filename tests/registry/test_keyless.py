@@ -22,7 +22,7 @@ from oci_push.errors import ConfigError
 from oci_push.model.digest import Digest
 from oci_push.model.trust import TrustedIdentity
 from oci_push.signing.keyless import IdentityVerifier
-from oci_push.signing.statement import SIGNATURE, Predicate, statement
+from oci_push.signing.statement import SIGNATURE, SIGNED, Predicate, read_statement, statement
 
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 OTHER = "https://github.com/other/app/.github/workflows/release.yml@refs/heads/main"
@@ -90,6 +90,28 @@ def test_what_is_attested_is_verified_by_its_type(name: str, image: Layout, sigs
     told = program("verify", name, *BY, "--type", "spdxjson", cwd=tmp_path).stdout
     assert "attestation (https://spdx.dev/Document)  by https://github.com/team/app/" in told
     assert "is an attestation of https://spdx.dev/Document" in refused(name, *BY, cwd=tmp_path)
+
+
+def test_what_cosign_3_has_signed_with_the_servers_of_these_tests_is_verified() -> None:
+    """Written by cosign 3.1.1, by the configuration that `SigstoreServers` gives: so they are as real ones for it."""
+    kept = json.loads((Path(__file__).parents[2] / "fixtures" / "signing" / "cosign-3.1.1.json").read_text())
+    payload = base64.b64decode(kept["bundle"]["dsseEnvelope"]["payload"])
+    trusted = TrustedIdentity(IDENTITY, ISSUER, json.dumps(kept["trustedRoot"]), "root")
+    IdentityVerifier(trusted).check(json.dumps(kept["bundle"]).encode(), payload)
+    said = read_statement(payload)
+    assert said.type == SIGNED
+    assert said.about(Digest.parse(kept["digest"])) == {}
+
+
+def test_a_policy_without_a_trust_root_means_the_public_one(
+    name: str, image: Layout, sigstore: Sigstore, tmp_path: Path
+) -> None:
+    who = {"identity": IDENTITY, "issuer": ISSUER}
+    policy = {"policies": [{"repository": "*", "require": {"identities": [who]}}]}
+    (tmp_path / "policy.yaml").write_text(json.dumps(policy))
+    put(name, image, sigstore.sign(said(image)), tmp_path)
+    for words in (("--policy", "policy.yaml"), BY[:4]):
+        assert "by the public Sigstore's root in sigstore " in refused(name, *words, cwd=tmp_path)
 
 
 def _other_payload(raw: bytes) -> bytes:

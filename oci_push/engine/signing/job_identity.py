@@ -25,7 +25,7 @@ from oci_push.providers.job_tokens import Desk, find_service
 from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.signing.certificate import PATH, Certificate, Request
-from oci_push.signing.keyless import Authority, IdentityVerifier, read_services
+from oci_push.signing.keyless import NEWER, Authority, IdentityVerifier, read_services
 from oci_push.signing.log import Signed, certified_bundle, entry_id, read_entry, timestamp_query
 from oci_push.signing.promise import Promised, tag_annotations
 
@@ -135,7 +135,7 @@ class JobIdentity:
             return Entered(bundle, {} if is_enveloped else tag_annotations(signed, entry))
         raise ProtocolViolationError(
             f"log {self.services.log}: its answer does not count: {problem}",
-            hint=f"are its keys in {self.services.name}? is this machine's clock right?",
+            hint=self._advice or f"are its keys in {self.services.name}? is this machine's clock right?",
         )
 
     def _hold(self, context: Context) -> _Held:
@@ -161,7 +161,8 @@ class JobIdentity:
             self._authority.check(certificate.found)
         except ValueError as problem:
             raise ProtocolViolationError(
-                f"{where}: its answer does not count: {problem}", hint=f"is it the one of {self.services.name}?"
+                f"{where}: its answer does not count: {problem}",
+                hint=self._advice or f"is it the one of {self.services.name}?",
             ) from None
         trusted = TrustedIdentity(certificate.identity, certificate.issuer, self._root, self._root_name)
         clock = context.clock
@@ -210,6 +211,11 @@ class JobIdentity:
             return self._cloud.fetch(context, call)
         except RegistryError as error:  # whose hint speaks of registries
             raise error.with_hint(self._hint) from None
+
+    @property
+    def _advice(self) -> str:
+        """Return what to do where the public Sigstore answers what its root does not know."""
+        return f"{self.services.name} may be too old: {NEWER}" if self.services.is_public else ""
 
     @property
     def _hint(self) -> str:

@@ -26,7 +26,7 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 from oci_push.signing.bundle import ENVELOPE, Envelope, decoded, has_certificate, is_bundle
 from oci_push.signing.keys import VerifyingKey
-from oci_push.signing.statement import SIGNATURE_OF, Said, read_simple_payload, read_statement
+from oci_push.signing.statement import CERTIFICATE, SIGNATURE_OF, Said, read_simple_payload, read_statement
 
 SIMPLE = "application/vnd.dev.cosign.simplesigning.v1+json"
 ATT = "att"
@@ -55,7 +55,8 @@ class _Room:
 class Found(Struct, frozen=True):
     """One signed thing: `digest` is the manifest that holds it, `payload` what it says, `signed` what was signed.
 
-    `bundle` is the whole of a bundle with a certificate. `problem` says why it cannot be read.
+    `bundle` is the whole of a bundle with a certificate; `is_certified` says that a layer has one beside its signature,
+    which is not looked at. `problem` says why it cannot be read.
     """
 
     form: str
@@ -65,6 +66,7 @@ class Found(Struct, frozen=True):
     signed: bytes = b""
     signatures: tuple[bytes, ...] = ()
     bundle: bytes = b""
+    is_certified: bool = False
     problem: str = ""
 
     def signers(self, keys: Iterable[VerifyingKey]) -> tuple[VerifyingKey, ...]:
@@ -138,7 +140,8 @@ def _of_tag(context: Context, client: RepositoryClient, manifest: Manifest, form
                 found.append(_enveloped(form, manifest.digest, layer, Envelope.parse(raw)))
             else:
                 signature = decoded(layer.annotations.get(SIGNATURE_OF, ""))
-                found.append(Found(form, manifest.digest, layer.digest, raw, raw, (signature,)))
+                read = Found(form, manifest.digest, layer.digest, raw, raw, (signature,))
+                found.append(replace(read, is_certified=CERTIFICATE in layer.annotations))
         except (ValueError, OciPushError) as problem:
             found.append(_damaged(form, manifest.digest, problem))
     return found

@@ -115,6 +115,9 @@ def judge(
                 signers.append(identity.name)
             except ValueError as problem:
                 refusals.append(f"{where}: {problem}")
+        if not signers and one.is_certified:
+            reasons.append(f"{where}: is signed without a key, and for that a bundle is wanted")
+            continue
         if not signers:
             reasons += refusals
             strangers += not refusals
