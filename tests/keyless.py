@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import json
 import struct
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -89,6 +90,40 @@ class Sigstore:
         }
         return _json({"mediaType": BUNDLE, "verificationMaterial": material, "dsseEnvelope": envelope})
 
+    def layer(
+        self,
+        payload: bytes,
+        *,
+        identity: str = IDENTITY,
+        issuer: str = ISSUER,
+        minutes_late: int = 0,
+        logged: bytes | None = None,
+        promised: bool = True,
+        signs_code: bool = True,
+        log: Sigstore | None = None,
+    ) -> dict[str, str]:
+        """Give the annotations of a layer of cosign's tag; `logged` is what the log has seen, which may be another."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names = identity, issuer
+        certificate = self.certificate(key.public_key(), *names, promised=promised, signs_code=signs_code)
+        signature = _b64(key.sign(payload, ec.ECDSA(hashes.SHA256())))
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
+        data = {"hash": {"algorithm": "sha256", "value": hashlib.sha256(logged or payload).hexdigest()}}
+        spec = {"data": data, "signature": {"content": signature, "publicKey": {"content": _b64(pem)}}}
+        body = _json({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": spec})
+        seen = int((self._now + minutes_late * _MINUTE).timestamp())
+        entry: dict[str, Any] = (log or self).entry("hashedrekord", body, seen)
+        at = {"integratedTime": seen, "logIndex": int(entry["logIndex"]), "logID": _id((log or self)._log).hex()}
+        said = {
+            "SignedEntryTimestamp": entry["inclusionPromise"]["signedEntryTimestamp"],
+            "Payload": {"body": _b64(body), **at},
+        }
+        return {
+            "dev.cosignproject.cosign/signature": signature,
+            "dev.sigstore.cosign/certificate": pem.decode(),
+            "dev.sigstore.cosign/bundle": _json(said).decode(),
+        }
+
     def certificate(
         self,
         key: ec.EllipticCurvePublicKey,
@@ -97,15 +132,17 @@ class Sigstore:
         *,
         minutes: float = 9,
         promised: bool = True,
+        signs_code: bool = True,
     ) -> x509.Certificate:
         """Certify a key until so many `minutes` from now on; `promised` to the log of certificates."""
+        use = ExtendedKeyUsageOID.CODE_SIGNING if signs_code else ExtendedKeyUsageOID.CLIENT_AUTH
         ca_key = self._ca.public_key()
         before = (
             x509.CertificateBuilder(self.root.subject, x509.Name([]), key, x509.random_serial_number())
             .not_valid_before(self._now - _MINUTE)
             .not_valid_after(self._now + minutes * _MINUTE)
             .add_extension(key_usage(digital_signature=True), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
             .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)]), critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key), critical=False)
             .add_extension(x509.UnrecognizedExtension(_ISSUER_OID, issuer.encode()), critical=False)

@@ -66,6 +66,7 @@ class Request:
     def body(self) -> dict[str, object]:
         """Return what is sent beside the token; Fulcio takes the identity from the token alone."""
         builder = x509.CertificateSigningRequestBuilder(x509.Name([]))
+        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         pem = builder.sign(self._key, hashes.SHA256()).public_bytes(_PEM)
         return {"certificateSigningRequest": encoded(pem)}
 

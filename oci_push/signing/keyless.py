@@ -9,7 +9,9 @@ Source: sigstore/protobuf-specs, sigstore_trustroot.proto; the work is done by t
 
 from __future__ import annotations
 
+import datetime
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -20,12 +22,12 @@ from oci_push.model.display import quoted
 from oci_push.model.manifest import encode, load_json
 from oci_push.model.trust import TrustedIdentity
 from oci_push.signing.bundle import IN_TOTO
+from oci_push.signing.promise import Promised
 
 if TYPE_CHECKING:
     from cryptography import x509
-    from sigstore.models import ClientTrustConfig
+    from sigstore.models import ClientTrustConfig, TrustedRoot
 
-    from oci_push.signing.promise import Promised
 
 _MOST_WORDS = 300
 _ROOT, _CONFIG = "application/vnd.dev.sigstore.trustedroot", "application/vnd.dev.sigstore.clienttrustconfig"
@@ -59,7 +61,7 @@ class Services(Struct, frozen=True):
 class IdentityVerifier:
     """An identity at an issuer, with the trust root that vouches for it; `name` is how messages call it."""
 
-    __slots__ = ("_more", "_policy", "_verifier", "name")
+    __slots__ = ("_more", "_policy", "_root", "_verifier", "name")
 
     def __init__(self, trusted: TrustedIdentity) -> None:
         """Read the trust root; raises `ConfigError`, also where the extra is not installed."""
@@ -73,7 +75,8 @@ class IdentityVerifier:
         self._policy = Identity(identity=trusted.identity, issuer=trusted.issuer)
         self._more = "" if trusted.root else f" (by {carried()}, which may be too old: {NEWER})"
         try:
-            self._verifier = Verifier(trusted_root=_configuration(trusted.root).trusted_root)
+            self._root = _configuration(trusted.root).trusted_root
+            self._verifier = Verifier(trusted_root=self._root)
         except Exception as problem:  # noqa: BLE001  # another's reader, which promises no class
             raise ConfigError(
                 f"{trusted.root_name or carried()}: is no trust root: {_words(problem)}",
@@ -100,6 +103,21 @@ class IdentityVerifier:
         except Exception as problem:  # noqa: BLE001  # as above
             raise ValueError(f"is not signed by {self.name}: {self._why(problem)}") from None
 
+    def check_layer(self, annotations: Mapping[str, str], payload: bytes) -> None:
+        """See that the identity has signed the payload of a layer of cosign's tag; raises ``ValueError``.
+
+        What is there has no more of the log than its promise, with a time; all else is seen as for a bundle.
+        """
+        promised = Promised.read(annotations, payload)
+        try:
+            chain = _chain_of(promised.certificate, self._root.get_fulcio_certs(), promised.at)
+            _check_listed(promised.certificate, chain, self._root, for_signing=False)
+            _check_use(promised.certificate)
+            self._policy.verify(promised.certificate)
+            _check_promise(promised, self._root)
+        except Exception as problem:  # noqa: BLE001  # as above
+            raise ValueError(f"is not signed by {self.name}: {self._why(problem)}") from None
+
     def _why(self, problem: Exception) -> str:
         words = _words(problem)
         return words + self._more if words.startswith(_OF_AGE) else words
@@ -109,15 +127,8 @@ class Authority:
     """Who may give certificates, by one trust root."""
 
     def __init__(self, root: str) -> None:
-        """Read the root, or the public Sigstore's for an empty text; raises ``ValueError``.
-
-        Also where the package has changed inside: what its own signer asks of a certificate is nowhere public in it.
-        """
+        """Read the root, or the public Sigstore's for an empty text; raises ``ValueError``."""
         try:
-            from sigstore._internal.sct import verify_sct
-            from sigstore._internal.trust import KeyringPurpose
-
-            self._verify_sct, self._purposes = verify_sct, KeyringPurpose
             self._root = _configuration(root).trusted_root
             self._above = self._root.get_fulcio_certs()
         except Exception as problem:  # noqa: BLE001  # another's reader, which promises no class
@@ -136,20 +147,11 @@ class Authority:
             except (ValueError, TypeError, InvalidSignature):
                 continue
             try:
-                self._verify_sct(certificate, [above], self._root.ct_keyring(self._purposes.SIGN))
+                _check_listed(certificate, [above], self._root, for_signing=True)
             except Exception as problem:  # noqa: BLE001  # as above
                 raise ValueError(_words(problem)) from None
             return
         raise ValueError("its authority is none of the trust root's")
-
-    def check_promise(self, promised: Promised) -> None:
-        """See that a log of the root has promised an entry, while the certificate was valid; raises ``ValueError``."""
-        self.check(promised.certificate)
-        try:
-            ring = self._root.rekor_keyring(self._purposes.VERIFY)
-            ring.verify(key_id=promised.log, signature=promised.promise, data=promised.promised)  # type: ignore[arg-type]  # a name for bytes
-        except Exception as problem:  # noqa: BLE001  # another's reader, which promises no class
-            raise ValueError(_words(problem)) from None
 
 
 def read_services(text: str, name: str) -> Services:
@@ -179,6 +181,53 @@ def read_services(text: str, name: str) -> Services:
     return Services(
         fulcio.rstrip("/"), base.rstrip("/"), int(version), timestamps, name or carried(), is_public=not text
     )
+
+
+def _chain_of(certificate: x509.Certificate, authorities: list[x509.Certificate], at: float) -> list[x509.Certificate]:
+    """Return the certificates above one, up to a root, that were valid at a time; raises what says why there are none.
+
+    As sigstore's verifier: of what is usual for clients only the extended key usage differs, which is code signing.
+    """
+    from cryptography import x509
+    from cryptography.x509 import verification
+
+    at_all = (x509.ExtendedKeyUsage, verification.Criticality.NON_CRITICAL, None)
+    ca = verification.ExtensionPolicy.webpki_defaults_ca().may_be_present(*at_all)
+    leaf = verification.ExtensionPolicy.webpki_defaults_ee().may_be_present(*at_all)
+    when = datetime.datetime.fromtimestamp(at, datetime.UTC)
+    builder = verification.PolicyBuilder().store(verification.Store(authorities)).time(when)
+    policy = builder.extension_policies(ca_policy=ca, ee_policy=leaf).build_client_verifier()
+    return policy.verify(certificate, []).chain[1:]
+
+
+def _check_listed(
+    certificate: x509.Certificate, chain: list[x509.Certificate], root: TrustedRoot, *, for_signing: bool
+) -> None:
+    """See that a log of certificates has promised to list one; raises what says why not."""
+    from sigstore._internal.sct import verify_sct  # what sigstore's own signer asks; it is nowhere public
+    from sigstore._internal.trust import KeyringPurpose
+
+    verify_sct(certificate, chain, root.ct_keyring(KeyringPurpose.SIGN if for_signing else KeyringPurpose.VERIFY))
+
+
+def _check_use(certificate: x509.Certificate) -> None:
+    """See that a certificate is for signatures of code (sigstore/fulcio, docs/certificate-specification.md)."""
+    from cryptography import x509
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    extended = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    if not usage.digital_signature or ExtendedKeyUsageOID.CODE_SIGNING not in extended:
+        raise ValueError("its certificate is not for signing code")
+
+
+def _check_promise(promised: Promised, root: TrustedRoot) -> None:
+    """See that a log of the root has promised an entry; raises what says why not."""
+    from sigstore._internal.trust import KeyringPurpose
+    from sigstore._utils import KeyID
+
+    ring = root.rekor_keyring(KeyringPurpose.VERIFY)
+    ring.verify(key_id=KeyID(promised.log), signature=promised.promise, data=promised.promised)
 
 
 def carried() -> str:

@@ -17,11 +17,19 @@ from msgspec import Struct, field
 
 from oci_push.model.manifest import encode
 from oci_push.signing.bundle import decoded, encoded
-from oci_push.signing.certificate import names_of
 from oci_push.signing.log import Signed
 from oci_push.signing.statement import CERTIFICATE, SIGNATURE_OF
 
 _CHAIN = "dev.sigstore.cosign/chain"
+_BROKEN = (
+    KeyError,
+    TypeError,
+    ValueError,
+    RecursionError,
+    InvalidSignature,
+    UnsupportedAlgorithm,
+    msgspec.MsgspecError,
+)
 _PROMISE = "dev.sigstore.cosign/bundle"
 
 
@@ -73,11 +81,13 @@ class _Entry(Struct, frozen=True):
 
 
 class Promised(Struct, frozen=True):
-    """What an annotated layer says, its signature checked: by whose certificate, and what a log has promised of it."""
+    """What an annotated layer says, its signature checked by its certificate: what a log has promised of it, and when.
+
+    `promised` is what the log's `promise` is a signature of.
+    """
 
     certificate: x509.Certificate
-    identity: str
-    issuer: str
+    at: float
     log: bytes
     promise: bytes
     promised: bytes
@@ -91,26 +101,18 @@ class Promised(Struct, frozen=True):
             said = msgspec.json.decode(annotations[_PROMISE], type=_Promise)
             key = certificate.public_key()
             if not isinstance(key, ec.EllipticCurvePublicKey):
-                raise ValueError("is signed with a key of another kind")
+                raise TypeError("a key of another kind")
             key.verify(signature, payload, ec.ECDSA(hashes.SHA256()))
             body = msgspec.json.decode(decoded(said.payload.body))
-            spec = body["spec"]
-            logged = (
-                spec["data"]["hash"]["value"],
-                spec["signature"]["content"],
-                spec["signature"]["publicKey"]["content"],
-            )
+            by, hashed = body["spec"]["signature"], body["spec"]["data"]["hash"]
+            logged = x509.load_pem_x509_certificate(decoded(by["publicKey"]["content"]))
+            about = body["kind"], hashed["algorithm"], hashed["value"], decoded(by["content"])
             log, promise = bytes.fromhex(said.payload.log), decoded(said.signature)
-        except (KeyError, TypeError, InvalidSignature, UnsupportedAlgorithm, msgspec.MsgspecError) as problem:
+        except _BROKEN as problem:
             raise ValueError("is no signature with a certificate and a log's promise") from problem
-        if logged != (
-            hashlib.sha256(payload).hexdigest(),
-            encoded(signature),
-            encoded(annotations[CERTIFICATE].encode()),
-        ):
+        if logged != certificate or about != ("hashedrekord", "sha256", hashlib.sha256(payload).hexdigest(), signature):
             raise ValueError("has the promise of an entry for another signature")
         first, last = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
         if not first <= said.payload.at <= last:
             raise ValueError("came to the log when the certificate was not valid")
-        identity, issuer = names_of(certificate)
-        return cls(certificate, identity, issuer, log, promise, msgspec.json.encode(said.payload))
+        return cls(certificate, said.payload.at, log, promise, msgspec.json.encode(said.payload))

@@ -145,8 +145,8 @@ def test_cosigns_tag_is_written_where_it_is_asked_for_and_once_for_each_reposito
     assert bundles(sandbox, image, "team/a") == []
     program(*words, cwd=tmp_path, SIGSTORE_ID_TOKEN=servers.token())
     assert servers.paths()[3:] == [FULCIO]
-    said = program("verify", names[0], *BY, "--trust-root", "trust.json", cwd=tmp_path, code=8).stderr
-    assert "is signed without a key, and for that a bundle is wanted" in said
+    told = program("verify", *names, *BY, "--trust-root", "trust.json", "-a", "stage=prod", cwd=tmp_path).stdout
+    assert told.count(f"  signature  by {IDENTITY} of {ISSUER}  (sig)  stage=prod\n") == 2
 
 
 def test_a_layer_with_the_promise_for_another_signature_is_not_ours(

@@ -27,7 +27,7 @@ from oci_push.runtime.single_flight import SingleFlight
 from oci_push.signing.certificate import PATH, Certificate, Request
 from oci_push.signing.keyless import NEWER, Authority, IdentityVerifier, read_services
 from oci_push.signing.log import Signed, certified_bundle, entry_id, read_entry, timestamp_query
-from oci_push.signing.promise import Promised, tag_annotations
+from oci_push.signing.promise import tag_annotations
 
 AUDIENCE = "sigstore"
 """For whom a job's token must be made (sigstore/fulcio, docs/oidc.md)."""
@@ -97,13 +97,11 @@ class JobIdentity:
 
     def has_signed_layer(self, context: Context, annotations: Mapping[str, str], payload: bytes) -> bool:
         """Return whether this identity has signed a payload in a layer of cosign's tag."""
-        held = self._hold(context).certificate
         try:
-            promised = Promised.read(annotations, payload)
-            self._authority.check_promise(promised)
+            self._hold(context).verifier.check_layer(annotations, payload)
         except ValueError:
             return False
-        return (promised.identity, promised.issuer) == (held.identity, held.issuer)
+        return True
 
     def sign(self, context: Context, payload: bytes, *, is_enveloped: bool = True) -> Entered:
         """Sign a statement, or with `is_enveloped` false bytes by themselves, and have the log write it down; once."""

@@ -7,7 +7,7 @@ read from those same bytes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from msgspec import Struct
@@ -55,8 +55,8 @@ class _Room:
 class Found(Struct, frozen=True):
     """One signed thing: `digest` is the manifest that holds it, `payload` what it says, `signed` what was signed.
 
-    `bundle` is the whole of a bundle with a certificate; `is_certified` says that a layer has one beside its signature,
-    which is not looked at. `problem` says why it cannot be read.
+    `bundle` is the whole of a bundle with a certificate, `certified` the annotations of a layer with one. `problem`
+    says why it cannot be read.
     """
 
     form: str
@@ -66,7 +66,7 @@ class Found(Struct, frozen=True):
     signed: bytes = b""
     signatures: tuple[bytes, ...] = ()
     bundle: bytes = b""
-    is_certified: bool = False
+    certified: Mapping[str, str] = {}
     problem: str = ""
 
     def signers(self, keys: Iterable[VerifyingKey]) -> tuple[VerifyingKey, ...]:
@@ -141,7 +141,7 @@ def _of_tag(context: Context, client: RepositoryClient, manifest: Manifest, form
             else:
                 signature = decoded(layer.annotations.get(SIGNATURE_OF, ""))
                 read = Found(form, manifest.digest, layer.digest, raw, raw, (signature,))
-                found.append(replace(read, is_certified=CERTIFICATE in layer.annotations))
+                found.append(replace(read, certified=layer.annotations) if CERTIFICATE in layer.annotations else read)
         except (ValueError, OciPushError) as problem:
             found.append(_damaged(form, manifest.digest, problem))
     return found

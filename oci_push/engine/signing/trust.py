@@ -109,15 +109,15 @@ def judge(
             continue
         signers = [key.name for key in one.signers(keys)]
         refusals = []
-        for identity in identities if one.bundle else ():
+        for identity in identities if one.bundle or one.certified else ():
             try:
-                identity.check(one.bundle, one.payload)
+                if one.bundle:
+                    identity.check(one.bundle, one.payload)
+                else:
+                    identity.check_layer(one.certified, one.payload)
                 signers.append(identity.name)
             except ValueError as problem:
                 refusals.append(f"{where}: {problem}")
-        if not signers and one.is_certified:
-            reasons.append(f"{where}: is signed without a key, and for that a bundle is wanted")
-            continue
         if not signers:
             reasons += refusals
             strangers += not refusals
