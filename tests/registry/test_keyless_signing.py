@@ -86,6 +86,25 @@ def test_what_the_identity_has_said_is_not_said_again(
     assert len(bundles(sandbox, image)) == 1
 
 
+def test_what_the_identity_has_said_in_other_words_is_not_said_again(
+    sandbox: Sandbox, image: Layout, servers: SigstoreServers, tmp_path: Path
+) -> None:
+    """cosign 3 writes annotations also where there are none."""
+    name = f"{pushed(sandbox, image, '1')}:1"
+    subject = {"digest": {"sha256": image.digest.partition(":")[2]}, "annotations": {}}
+    kind = {"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://sigstore.dev/cosign/sign/v1"}
+    (tmp_path / "theirs.json").write_bytes(
+        servers.sigstore.sign(json.dumps({**kind, "subject": [subject], "predicate": {}}).encode())
+    )
+    put = ("artifact", "push", f"theirs.json:{BUNDLE}", name[:-2], "--type", BUNDLE, "--subject", image.digest)
+    program(*put, cwd=tmp_path)
+    words = ("--keyless", "--trust-root", "trust.json")
+    env = {"SIGSTORE_ID_TOKEN": servers.token()}
+    assert program("sign", name, *words, cwd=tmp_path, **env).stdout.endswith("(was there)\n")
+    assert "(was there)" not in program("sign", name, *words, "-a", "stage=prod", cwd=tmp_path, **env).stdout
+    assert servers.paths() == [FULCIO, FULCIO, REKOR]
+
+
 def test_another_identity_of_the_same_issuer_signs_for_itself(
     sandbox: Sandbox, image: Layout, servers: SigstoreServers, tmp_path: Path
 ) -> None:
