@@ -135,6 +135,7 @@ class Sigstore:
         signs_code: bool = True,
     ) -> x509.Certificate:
         """Certify a key until so many `minutes` from now on; `promised` to the log of certificates."""
+        name = x509.UniformResourceIdentifier if "://" in identity else x509.RFC822Name
         use = ExtendedKeyUsageOID.CODE_SIGNING if signs_code else ExtendedKeyUsageOID.CLIENT_AUTH
         ca_key = self._ca.public_key()
         before = (
@@ -143,7 +144,7 @@ class Sigstore:
             .not_valid_after(self._now + minutes * _MINUTE)
             .add_extension(key_usage(digital_signature=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
-            .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)]), critical=True)
+            .add_extension(x509.SubjectAlternativeName([name(identity)]), critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key), critical=False)
             .add_extension(x509.UnrecognizedExtension(_ISSUER_OID, issuer.encode()), critical=False)
         )
