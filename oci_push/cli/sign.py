@@ -18,7 +18,7 @@ from oci_push.errors import ConfigError, OciPushError, exit_code
 from oci_push.forms import VERSION
 from oci_push.library import naming
 from oci_push.model.outcomes import ManifestOutcome
-from oci_push.model.trust import BUNDLE, SignRule
+from oci_push.model.trust import SignRule
 from oci_push.runtime.context import Context
 
 
@@ -84,8 +84,8 @@ def attest(
         kind = signed.type_of(predicate_type)
         found = Predicate.parse(kind, read_bytes(predicate), str(predicate))
         said = signed.along(annotation, "--annotation")
-        by_keys = tuple(SignRule(one, (BUNDLE,), said, (kind, found.raw)) for one in keys)
-        return (*by_keys, SignRule("", (BUNDLE,), said, (kind, found.raw), no_key)) if no_key else by_keys
+        by_keys = tuple(SignRule(one, (), said, (kind, found.raw)) for one in keys)
+        return (*by_keys, SignRule("", (), said, (kind, found.raw), no_key)) if no_key else by_keys
 
     _sign("attest", reference, rules, platform, access, as_json=as_json)
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from oci_push.cli.options import pairs
 from oci_push.cli.words import TARGET, Argument, Option
 from oci_push.errors import ConfigError
-from oci_push.model.trust import BUNDLE, FORMS, KEYLESS, Keyless, SignRule, predicate_type
+from oci_push.model.trust import FORMS, KEYLESS, Keyless, SignRule, predicate_type
 
 References = Annotated[list[str], Argument(metavar="REF...", help="HOST[:PORT]/REPO[:TAG|@DIGEST]")]
 Key = Annotated[
@@ -81,8 +81,8 @@ def rules(
         if one not in FORMS:
             raise ConfigError(f"--sign-format: {one!r} is not known", hint="bundle, sig, or bundle,sig")
     said = along(annotations, option)
-    found = tuple(SignRule(key, given or FORMS, said) for key in dict.fromkeys(keys))
-    return (*found, SignRule("", given or (BUNDLE,), said, keyless=keyless)) if keyless else found
+    found = tuple(SignRule(key, given, said) for key in dict.fromkeys(keys))
+    return (*found, SignRule("", given, said, keyless=keyless)) if keyless else found
 
 
 def keyless_of(is_wanted: bool, trust_root: Path | None) -> Keyless | None:

@@ -27,7 +27,6 @@ from oci_push.language.scalars import child, entries, items
 from oci_push.language.schema import Entries, Field, Fields, Items, OneOf
 from oci_push.model.identity import JobToken
 from oci_push.model.trust import (
-    BUNDLE,
     FORMS,
     Keyless,
     Policy,
@@ -178,7 +177,7 @@ def read_signing(
     keys = [
         one.text if one.text.startswith("env://") else values.path(one, "keys") for one in _scalars(found.get("keys"))
     ]
-    rules = tuple(SignRule(key, forms or FORMS, said) for key in keys if key)
+    rules = tuple(SignRule(key, forms, said) for key in keys if key)
     flag, oidc, root = (found.get(name) for name in ("keyless", "oidc", "trust_root"))
     if not (isinstance(flag, Scalar) and flag.value is True):
         for name in ("oidc", "trust_root"):
@@ -191,7 +190,7 @@ def read_signing(
     file = values.path(root, "trust_root") if isinstance(root, Scalar) else ""
     if token is None or (root is not None and not file):
         return rules
-    return (*rules, SignRule("", forms or (BUNDLE,), said, keyless=Keyless(file, token)))
+    return (*rules, SignRule("", forms, said, keyless=Keyless(file, token)))
 
 
 def policy_schema() -> dict[str, object]:

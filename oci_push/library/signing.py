@@ -26,7 +26,7 @@ from oci_push.library.calls import OnEvent, check_type, finished, path_of, platf
 from oci_push.library.looking import Looker, look
 from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference
-from oci_push.model.trust import BUNDLE, Policy, Requirement, SignRule, predicate_type
+from oci_push.model.trust import Policy, Requirement, SignRule, predicate_type
 
 _MOST_BYTES = 64 * 1024 * 1024
 
@@ -42,8 +42,8 @@ def sign(
 ) -> Signing:
     """Sign images that are there, by their digests; nothing is sent where the same was signed before.
 
-    `by` says with which keys, ``SignRule("signing.key")``, and as which job, ``SignRule(keyless=Keyless())``; without
-    `forms` a key writes both. `platform` is the only image of an index that is signed.
+    `by` says with which keys, ``SignRule("signing.key")``, and as which job, ``SignRule(keyless=Keyless())``.
+    `platform` is the only image of an index that is signed.
 
     Raises errors as `push` does: with `report` where some images were signed and others were not.
     """
@@ -72,7 +72,7 @@ def attest(
 
     found = Predicate.parse(predicate_type(type), *_predicate(predicate))
     _check_rules(by)
-    rules = tuple(replace(one, forms=(BUNDLE,), predicate=(found.type, found.raw)) for one in by)
+    rules = tuple(replace(one, predicate=(found.type, found.raw)) for one in by)
     return _sign(references, rules, "attest", platform, options, on_event, cancel, timeout_s)
 
 

@@ -46,14 +46,22 @@ class Keyless(Struct, frozen=True):
 class SignRule(Struct, frozen=True):
     """Sign with a key: a file, or ``env://NAME`` for a variable with the key itself; or `keyless`, without one.
 
-    `predicate` makes it an attestation: the URI of its type, and JSON; without, it is a signature in `forms`.
+    `predicate` makes it an attestation: the URI of its type, and JSON; without, it is a signature in `forms`. Where
+    none is named these are all with a key, and a bundle without.
     """
 
     key: str = ""
-    forms: tuple[str, ...] = FORMS
+    forms: tuple[str, ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
     predicate: tuple[str, bytes] | None = None
     keyless: Keyless | None = None
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Return the forms in which it is stored."""
+        if self.predicate is not None:
+            return (BUNDLE,)
+        return self.forms or (FORMS if self.keyless is None else (BUNDLE,))
 
     @property
     def name(self) -> str:

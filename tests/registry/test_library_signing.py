@@ -79,7 +79,7 @@ def test_a_job_signs_without_a_key(name: str, tmp_path: Path) -> None:
         (tmp_path / "trust.json").write_text(json.dumps(servers.config()))
         (tmp_path / "token").write_text(servers.token())
         keyless = Keyless(str(tmp_path / "trust.json"), JobToken(file=str(tmp_path / "token")))
-        rule = SignRule(keyless=keyless, forms=("bundle",))
+        rule = SignRule(keyless=keyless)
         oci_push.sign(f"{name}:1", f"{name}:2", by=[rule])
         assert servers.paths() == [FULCIO, REKOR]
     who = TrustedIdentity(IDENTITY, ISSUER, (tmp_path / "trust.json").read_text(), "trust.json")

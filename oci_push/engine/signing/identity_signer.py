@@ -18,7 +18,7 @@ class IdentitySigner(Signer):
     def __init__(self, job: JobIdentity, rule: SignRule) -> None:
         super().__init__(rule)
         self._job = job
-        if SIG in rule.forms and rule.predicate is None and job.services.log_version != 1:
+        if SIG in rule.written and job.services.log_version != 1:
             raise ConfigError(
                 f"{job.services.log}: a log of version {job.services.log_version} makes no promise, and cosign's tag"
                 " has nothing else of it",

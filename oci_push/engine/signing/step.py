@@ -41,14 +41,14 @@ def signing_step(clients: RegistryClients, checks: Sequence[Step]) -> Step:
             done = [_bundle(push, context, signer, clients, checks, there)] if _has_bundle(signer) else []
             for result in done:
                 _note(push, result)
-            if SIG in signer.rule.forms and signer.rule.predicate is None:
+            if SIG in signer.rule.written:
                 _note(push, add_signature(push, context, signer, clients, checks))
 
     return sign_all
 
 
 def _has_bundle(signer: Signer) -> bool:
-    return BUNDLE in signer.rule.forms or signer.rule.predicate is not None
+    return BUNDLE in signer.rule.written
 
 
 def _note(push: RepositoryPush, result: AttachedResult) -> None:
