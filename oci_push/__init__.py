@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from oci_push.engine.raw import ManifestsFound as ManifestsFound
     from oci_push.engine.raw import ManifestStored as ManifestStored
     from oci_push.engine.saving.pull import Pull as Pull
+    from oci_push.engine.signing.there import Signing as Signing
+    from oci_push.engine.signing.trust import Verification as Verification
     from oci_push.errors import Cancelled as Cancelled
     from oci_push.errors import ConfigError as ConfigError
     from oci_push.errors import ContentMismatchError as ContentMismatchError
@@ -99,6 +101,9 @@ if TYPE_CHECKING:
     from oci_push.library.mirrors import plan_mirror as plan_mirror
     from oci_push.library.pipelines import plan_pipeline as plan_pipeline
     from oci_push.library.pipelines import run_pipeline as run_pipeline
+    from oci_push.library.signing import attest as attest
+    from oci_push.library.signing import sign as sign
+    from oci_push.library.signing import verify as verify
     from oci_push.library.single import blob_delete as blob_delete
     from oci_push.library.single import blob_get as blob_get
     from oci_push.library.single import blob_head as blob_head
@@ -114,6 +119,7 @@ if TYPE_CHECKING:
     from oci_push.model.endpoint import Credential as Credential
     from oci_push.model.endpoint import RegistryEndpoint as RegistryEndpoint
     from oci_push.model.endpoint import TlsConfig as TlsConfig
+    from oci_push.model.identity import JobToken as JobToken
     from oci_push.model.outcomes import BlobOutcome as BlobOutcome
     from oci_push.model.outcomes import ManifestOutcome as ManifestOutcome
     from oci_push.model.outcomes import ReplicaOutcome as ReplicaOutcome
@@ -124,8 +130,10 @@ if TYPE_CHECKING:
     from oci_push.model.reference import Repository as Repository
     from oci_push.model.traffic import MountRule as MountRule
     from oci_push.model.traffic import Traffic as Traffic
+    from oci_push.model.trust import Keyless as Keyless
     from oci_push.model.trust import Requirement as Requirement
     from oci_push.model.trust import SignRule as SignRule
+    from oci_push.model.trust import TrustedIdentity as TrustedIdentity
     from oci_push.model.trust import TrustedKey as TrustedKey
     from oci_push.protocol.manifests import RawManifest as RawManifest
     from oci_push.providers.ecr.identity import AwsIdentity as AwsIdentity
@@ -179,6 +187,8 @@ _HOMES = {
     "oci_push.engine.pusher": "Options",
     "oci_push.engine.raw": "BlobSaved BlobStored BlobsDeleted BlobsFound ManifestStored ManifestsFound",
     "oci_push.engine.saving.pull": "Pull",
+    "oci_push.engine.signing.there": "Signing",
+    "oci_push.engine.signing.trust": "Verification",
     "oci_push.errors": (
         "Cancelled ConfigError ContentMismatchError CredentialsError DeadlineError DeniedError Diagnostic"
         " ImmutableTagError IncompleteError NetworkError NotFoundError OciPushError ProtocolViolationError"
@@ -194,15 +204,17 @@ _HOMES = {
     "oci_push.library.looks": "check diff digest exists inspect referrers repos tags",
     "oci_push.library.mirrors": "mirror plan_mirror",
     "oci_push.library.pipelines": "plan_pipeline run_pipeline",
+    "oci_push.library.signing": "attest sign verify",
     "oci_push.library.single": "blob_delete blob_get blob_head blob_put manifest_get manifest_head manifest_put",
     "oci_push.model.changes": "AnnotationChange Changed Changes ConfigChanges",
     "oci_push.model.digest": "Digest",
     "oci_push.model.endpoint": "Credential RegistryEndpoint TlsConfig",
+    "oci_push.model.identity": "JobToken",
     "oci_push.model.outcomes": "BlobOutcome ManifestOutcome ReplicaOutcome Status TagOutcome",
     "oci_push.model.platform": "Platform",
     "oci_push.model.reference": "Reference Repository",
     "oci_push.model.traffic": "MountRule Traffic",
-    "oci_push.model.trust": "Requirement SignRule TrustedKey",
+    "oci_push.model.trust": "Keyless Requirement SignRule TrustedIdentity TrustedKey",
     "oci_push.protocol.manifests": "RawManifest",
     "oci_push.providers.ecr.identity": "AwsIdentity EcrCreation",
     "oci_push.runner.copy_plan": "CopyPlan MirrorPlan",

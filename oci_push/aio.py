@@ -93,7 +93,7 @@ def _awaited(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
 
 
 if TYPE_CHECKING:
-    from oci_push.library import artifacts, copies, edits, images, indexes, looks, mirrors, pipelines, single
+    from oci_push.library import artifacts, copies, edits, images, indexes, looks, mirrors, pipelines, signing, single
 
     push = _awaited(images.push)
     plan = _awaited(images.plan)
@@ -124,6 +124,9 @@ if TYPE_CHECKING:
     tags = _awaited(looks.tags)
     mirror = _awaited(mirrors.mirror)
     plan_mirror = _awaited(mirrors.plan_mirror)
+    attest = _awaited(signing.attest)
+    sign = _awaited(signing.sign)
+    verify = _awaited(signing.verify)
     blob_delete = _awaited(single.blob_delete)
     blob_get = _awaited(single.blob_get)
     blob_head = _awaited(single.blob_head)
@@ -141,6 +144,7 @@ _HOMES = {
     "looks": "check diff digest exists inspect referrers repos tags",
     "mirrors": "mirror plan_mirror",
     "pipelines": "plan_pipeline run_pipeline",
+    "signing": "attest sign verify",
     "single": "blob_delete blob_get blob_head blob_put manifest_get manifest_head manifest_put",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

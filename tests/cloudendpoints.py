@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Hold one answer; a text body is sent as it is, anything else as JSON."""
+    """Hold one answer; a body of text or bytes is sent as it is, anything else as JSON."""
 
     status: int
     body: object
@@ -41,14 +42,22 @@ class Answered:
 Answer = Callable[[Asked], Answered]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of those who hang up, as who is answered too much does."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]  # typeshed has it narrower
+
+
 class Endpoint:
     """Serve `answers` by path on loopback; used as a context manager."""
 
     def __init__(self, answers: Mapping[str, Answer]) -> None:
         self.answers = dict(answers)
         self.asked: list[Asked] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.address = f"127.0.0.1:{self._server.server_port}"
         self.url = f"http://{self.address}"
         self._thread = serving(self._server, 0.01)
@@ -78,7 +87,8 @@ def _handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
             asked = Asked(self.command, parts.path, headers, {k: v[0] for k, v in fields.items()}, body)
             endpoint.asked.append(asked)
             answer = endpoint.answers.get(parts.path, lambda _: Answered(404, {"error": "not_found"}))(asked)
-            raw = answer.body.encode() if isinstance(answer.body, str) else json.dumps(answer.body).encode()
+            text = answer.body if isinstance(answer.body, bytes | str) else json.dumps(answer.body)
+            raw = text.encode() if isinstance(text, str) else text
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)

@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import json
 import struct
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -25,12 +26,14 @@ _MINUTE = datetime.timedelta(minutes=1)
 class Sigstore:
     """Gives certificates to identities, and notes what they sign."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_version_2: bool = False) -> None:
         self._ca, self._ct, self._log = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+        self._is_version_2 = is_version_2
         self._now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+        self.leaves = [hashlib.sha256(b"\0").digest()]  # of an index of 0 cosign writes nothing, as protobuf has it
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca.example")])
-        usage = _usage(key_cert_sign=True, crl_sign=True)
-        self._root = (
+        usage = key_usage(key_cert_sign=True, crl_sign=True)
+        self.root = (
             x509.CertificateBuilder(name, name, self._ca.public_key(), x509.random_serial_number())
             .not_valid_before(self._now - 60 * _MINUTE)
             .not_valid_after(self._now + 6000 * _MINUTE)
@@ -46,7 +49,7 @@ class Sigstore:
         authority = {
             "subject": {"organization": "example", "commonName": "ca.example"},
             "uri": "https://ca.example",
-            "certChain": {"certificates": [{"rawBytes": _b64(_der(self._root))}]},
+            "certChain": {"certificates": [{"rawBytes": _b64(_der(self.root))}]},
             "validFor": start,
         }
         return {
@@ -70,7 +73,7 @@ class Sigstore:
         A certificate is valid for ten minutes, and the log saw the signature `minutes_late`.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._certificate(key, identity, issuer)
+        certificate = self.certificate(key.public_key(), identity, issuer)
         signature = key.sign(pae(IN_TOTO, payload), ec.ECDSA(hashes.SHA256()))
         envelope = {"payload": _b64(payload), "payloadType": IN_TOTO, "signatures": [{"sig": _b64(signature)}]}
         pem = certificate.public_bytes(serialization.Encoding.PEM)
@@ -83,22 +86,70 @@ class Sigstore:
         seen = int((self._now + minutes_late * _MINUTE).timestamp())
         material = {
             "certificate": {"rawBytes": _b64(_der(certificate))},
-            "tlogEntries": [self._entry(body, seen)],
+            "tlogEntries": [self.entry("dsse", body, seen)],
         }
         return _json({"mediaType": BUNDLE, "verificationMaterial": material, "dsseEnvelope": envelope})
 
-    def _certificate(self, key: ec.EllipticCurvePrivateKey, identity: str, issuer: str) -> x509.Certificate:
+    def layer(
+        self,
+        payload: bytes,
+        *,
+        identity: str = IDENTITY,
+        issuer: str = ISSUER,
+        minutes_late: int = 0,
+        logged: bytes | None = None,
+        promised: bool = True,
+        signs_code: bool = True,
+        log: Sigstore | None = None,
+    ) -> dict[str, str]:
+        """Give the annotations of a layer of cosign's tag; `logged` is what the log has seen, which may be another."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names = identity, issuer
+        certificate = self.certificate(key.public_key(), *names, promised=promised, signs_code=signs_code)
+        signature = _b64(key.sign(payload, ec.ECDSA(hashes.SHA256())))
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
+        data = {"hash": {"algorithm": "sha256", "value": hashlib.sha256(logged or payload).hexdigest()}}
+        spec = {"data": data, "signature": {"content": signature, "publicKey": {"content": _b64(pem)}}}
+        body = _json({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": spec})
+        seen = int((self._now + minutes_late * _MINUTE).timestamp())
+        entry: dict[str, Any] = (log or self).entry("hashedrekord", body, seen)
+        at = {"integratedTime": seen, "logIndex": int(entry["logIndex"]), "logID": _id((log or self)._log).hex()}
+        said = {
+            "SignedEntryTimestamp": entry["inclusionPromise"]["signedEntryTimestamp"],
+            "Payload": {"body": _b64(body), **at},
+        }
+        return {
+            "dev.cosignproject.cosign/signature": signature,
+            "dev.sigstore.cosign/certificate": pem.decode(),
+            "dev.sigstore.cosign/bundle": _json(said).decode(),
+        }
+
+    def certificate(
+        self,
+        key: ec.EllipticCurvePublicKey,
+        identity: str = IDENTITY,
+        issuer: str = ISSUER,
+        *,
+        minutes: float = 9,
+        promised: bool = True,
+        signs_code: bool = True,
+    ) -> x509.Certificate:
+        """Certify a key until so many `minutes` from now on; `promised` to the log of certificates."""
+        name = x509.UniformResourceIdentifier if "://" in identity else x509.RFC822Name
+        use = ExtendedKeyUsageOID.CODE_SIGNING if signs_code else ExtendedKeyUsageOID.CLIENT_AUTH
         ca_key = self._ca.public_key()
         before = (
-            x509.CertificateBuilder(self._root.subject, x509.Name([]), key.public_key(), x509.random_serial_number())
+            x509.CertificateBuilder(self.root.subject, x509.Name([]), key, x509.random_serial_number())
             .not_valid_before(self._now - _MINUTE)
-            .not_valid_after(self._now + 9 * _MINUTE)
-            .add_extension(_usage(digital_signature=True), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
-            .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)]), critical=True)
+            .not_valid_after(self._now + minutes * _MINUTE)
+            .add_extension(key_usage(digital_signature=True), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([name(identity)]), critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key), critical=False)
             .add_extension(x509.UnrecognizedExtension(_ISSUER_OID, issuer.encode()), critical=False)
         )
+        if not promised:
+            return before.sign(self._ca, hashes.SHA256())
         tbs = before.sign(self._ca, hashes.SHA256()).tbs_certificate_bytes
         times = struct.pack("!BBQH", 0, 0, int(self._now.timestamp() * 1000), 1)
         entry = hashlib.sha256(_spki(self._ca)).digest() + len(tbs).to_bytes(3, "big") + tbs
@@ -109,26 +160,51 @@ class Sigstore:
         value = x509.UnrecognizedExtension(_SCT_OID, b"\4" + _length(len(listed)) + listed)
         return before.add_extension(value, critical=False).sign(self._ca, hashes.SHA256())
 
-    def _entry(self, body: bytes, seen: int) -> dict[str, object]:
-        root = hashlib.sha256(b"\0" + body).digest()  # of a log with one leaf
-        note = f"log.example - 1\n1\n{_b64(root)}\n"
+    def entry(self, kind: str, body: bytes, seen: int) -> dict[str, object]:
+        """Write something into the log at a time; gives the entry as a bundle holds it."""
+        self.leaves.append(hashlib.sha256(b"\0" + body).digest())
+        index, size = len(self.leaves) - 1, len(self.leaves)
+        root = _root_of(self.leaves)
+        note = f"log.example - 1\n{size}\n{_b64(root)}\n"
         said = _id(self._log)[:4] + self._log.sign(note.encode(), ec.ECDSA(hashes.SHA256()))
-        promise = _json({"body": _b64(body), "integratedTime": seen, "logID": _id(self._log).hex(), "logIndex": 0})
-        return {
-            "logIndex": "0",
+        promise = _json({"body": _b64(body), "integratedTime": seen, "logID": _id(self._log).hex(), "logIndex": index})
+        entry: dict[str, object] = {
+            "logIndex": str(index),
             "logId": {"keyId": _b64(_id(self._log))},
-            "kindVersion": {"kind": "dsse", "version": "0.0.1"},
+            "kindVersion": {"kind": kind, "version": "0.0.1"},
             "integratedTime": str(seen),
             "inclusionPromise": {"signedEntryTimestamp": _b64(self._log.sign(promise, ec.ECDSA(hashes.SHA256())))},
             "inclusionProof": {
-                "logIndex": "0",
+                "logIndex": str(index),
                 "rootHash": _b64(root),
-                "treeSize": "1",
-                "hashes": [],
+                "treeSize": str(size),
+                "hashes": [_b64(one) for one in _path_to(index, self.leaves)],
                 "checkpoint": {"envelope": f"{note}\n— log.example {_b64(said)}\n"},
             },
             "canonicalizedBody": _b64(body),
         }
+        if self._is_version_2:  # which is in the log when it answers, and leaves the time to others
+            del entry["integratedTime"], entry["inclusionPromise"]
+            entry["kindVersion"] = {"kind": kind, "version": "0.0.2"}
+        return entry
+
+
+def _root_of(leaves: list[bytes]) -> bytes:
+    """Give the hash of a tree (RFC 6962, section 2.1)."""
+    if len(leaves) == 1:
+        return leaves[0]
+    half = 1 << (len(leaves) - 1).bit_length() - 1
+    return hashlib.sha256(b"\1" + _root_of(leaves[:half]) + _root_of(leaves[half:])).digest()
+
+
+def _path_to(index: int, leaves: list[bytes]) -> list[bytes]:
+    """Give the proof that a leaf is in a tree (RFC 6962, section 2.1.1)."""
+    if len(leaves) == 1:
+        return []
+    half = 1 << (len(leaves) - 1).bit_length() - 1
+    if index < half:
+        return [*_path_to(index, leaves[:half]), _root_of(leaves[half:])]
+    return [*_path_to(index - half, leaves[half:]), _root_of(leaves[:half])]
 
 
 def _log(url: str, key: ec.EllipticCurvePrivateKey, start: dict[str, str]) -> dict[str, object]:
@@ -136,7 +212,7 @@ def _log(url: str, key: ec.EllipticCurvePrivateKey, start: dict[str, str]) -> di
     return {"baseUrl": url, "hashAlgorithm": "SHA2_256", "publicKey": details, "logId": {"keyId": _b64(_id(key))}}
 
 
-def _usage(**given: bool) -> x509.KeyUsage:
+def key_usage(**given: bool) -> x509.KeyUsage:
     names = "digital_signature content_commitment key_encipherment data_encipherment key_agreement key_cert_sign"
     all_names = (*names.split(), "crl_sign", "encipher_only", "decipher_only")
     return x509.KeyUsage(**{name: given.get(name, False) for name in all_names})

@@ -169,4 +169,4 @@ def _fitting(make: Callable[[Shown], Iterable[str]], columns: int | None) -> lis
 
 def _signatures(work: RepositoryPlan) -> Iterator[str]:
     for one in work.target.signers:
-        yield f"  sign     with {one.rule.key} ({', '.join(one.rule.forms)}), unless that is there"
+        yield f"  sign     with {one.rule.name} ({', '.join(one.rule.written)}), unless that is there"

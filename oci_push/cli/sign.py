@@ -19,7 +19,7 @@ from oci_push.forms import VERSION
 from oci_push.library import naming
 from oci_push.model.outcomes import ManifestOutcome
 from oci_push.model.reference import Reference
-from oci_push.model.trust import BUNDLE, SignRule
+from oci_push.model.trust import SignRule
 from oci_push.runtime.context import Context
 
 
@@ -27,6 +27,8 @@ from oci_push.runtime.context import Context
 def sign(
     reference: signed.References,
     key: signed.Key = None,
+    keyless: signed.NoKey = False,
+    trust_root: signed.TrustRoot = None,
     sign_format: signed.SignFormat = "",
     annotation: signed.Along = None,
     platform: OnePlatform = "",
@@ -37,13 +39,14 @@ def sign(
     *,
     access: TransferAccess,
 ) -> None:
-    """Sign images that are there, by their digests. Nothing is sent where the key has signed the same before.
+    """Sign images that are there, by their digests. Nothing is sent where the same was signed before.
 
-    Written are a Sigstore bundle that refers to the image, and cosign's tag of its digest, which podman reads.
+    Written are a Sigstore bundle that refers to the image, and with a key cosign's tag, which podman reads.
     """
 
     def rules() -> tuple[SignRule, ...]:
-        return signed.rules(signed.given_keys(key, "sign"), sign_format, annotation, "--annotation")
+        no_key = signed.keyless_of(keyless, trust_root)
+        return signed.rules(signed.given_keys(key, no_key, "sign"), no_key, sign_format, annotation, "--annotation")
 
     _sign("sign", reference, rules, platform, access, recursive=recursive, as_json=as_json)
 
@@ -59,6 +62,8 @@ def attest(
         Path | None, Option("What is said, as JSON; - is stdin.", metavar="FILE", under=SOURCE)
     ] = None,
     key: signed.Key = None,
+    keyless: signed.NoKey = False,
+    trust_root: signed.TrustRoot = None,
     annotation: signed.Along = None,
     platform: OnePlatform = "",
     as_json: AsJson = False,
@@ -78,11 +83,13 @@ def attest(
             raise ConfigError("attest needs --type TYPE and --predicate FILE", hint="see oci-push attest --help")
         if str(predicate) == "-" and access.password_stdin:
             raise ConfigError("--password-stdin and --predicate - cannot both read stdin")
-        keys = signed.given_keys(key, "attest")
+        no_key = signed.keyless_of(keyless, trust_root)
+        keys = signed.given_keys(key, no_key, "attest")
         kind = signed.type_of(predicate_type)
         found = Predicate.parse(kind, read_bytes(predicate), str(predicate))
         said = signed.along(annotation, "--annotation")
-        return tuple(SignRule(one, (BUNDLE,), said, (kind, found.raw)) for one in keys)
+        by_keys = tuple(SignRule(one, (), said, (kind, found.raw)) for one in keys)
+        return (*by_keys, SignRule("", (), said, (kind, found.raw), no_key)) if no_key else by_keys
 
     _sign("attest", reference, rules, platform, access, as_json=as_json)
 

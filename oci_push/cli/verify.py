@@ -12,12 +12,11 @@ from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.words import SOURCE, Option
-from oci_push.engine.looking.tree import top
 from oci_push.engine.signing.trust import ImageVerified, Verification, read_identities
-from oci_push.engine.signing.trust import verify as verify_image
 from oci_push.errors import ConfigError, OciPushError, exit_code
-from oci_push.forms import VERSION, ErrorForm
+from oci_push.forms import VERSION
 from oci_push.library import naming
+from oci_push.library.signing import verify_there
 from oci_push.model.trust import Policy, Requirement, TrustedIdentity, TrustedKey
 from oci_push.runtime.context import Context
 
@@ -33,7 +32,8 @@ def verify(
     ] = "",
     issuer: Annotated[str, Option("Who vouches for the identity.", metavar="URL", under=SOURCE)] = "",
     trust_root: Annotated[
-        Path | None, Option("Sigstore's trusted_root.json: nothing is fetched.", metavar="FILE", under=SOURCE)
+        Path | None,
+        Option("Sigstore's trusted_root.json, if not the public one that comes along.", metavar="FILE", under=SOURCE),
     ] = None,
     policy: Annotated[
         Path | None, Option("What is required of which repositories, as YAML.", metavar="FILE", under=SOURCE)
@@ -64,22 +64,12 @@ def verify(
         errors: list[OciPushError | None] = []
         with looking.looking(context, access, repositories=[one.repository for one in named]) as look:
             for one in named:
-                digest = None
-                try:
-                    required = found.of(one.repository)
-                    with look.image(f"docker://{one}") as (image, _):
-                        digest = top(context, image, wanted).digest
-                    accepted = verify_image(context, [look.client(one.repository)], str(one), digest, required)
-                except OciPushError as error:
-                    context.check()
-                    rows.append(ImageVerified(str(one), digest, False, (), ErrorForm.of(error)))
-                    errors.append(error)
-                    continue
-                rows.append(ImageVerified(str(one), digest, True, accepted, None))
-                errors.append(None)
-                if not as_json:
-                    say(f"{one.repository}@{digest}")
-                    for each in accepted:
+                done = verify_there(look, one, found, wanted)
+                rows.append(done.form)
+                errors.append(done.failed)
+                if not as_json and done.failed is None:
+                    say(f"{one.repository}@{done.form.digest}")
+                    for each in done.form.accepted:
                         said = "".join(f"  {name}={value}" for name, value in each.annotations.items())
                         say(f"  {each.what}  by {each.key}  ({each.form}){said}")
         if as_json:
@@ -96,11 +86,13 @@ def _identity(identity: str, issuer: str, trust_root: Path | None) -> TrustedIde
     """Return the identity that must have signed; raises `ConfigError` where it is half of one."""
     if not (identity or issuer or trust_root):
         return None
-    if not (identity and issuer and trust_root):
+    if not (identity and issuer):
         raise ConfigError(
-            "--identity ID, --issuer URL and --trust-root FILE go together",
-            hint="an identity counts for nothing without its issuer, nor a certificate without a root",
+            "--identity ID and --issuer URL go together",
+            hint="an identity counts for nothing without its issuer, and --trust-root FILE without both",
         )
+    if trust_root is None:
+        return TrustedIdentity(identity, issuer)
     from oci_push.cli.inputs import read_bytes
 
     root = read_bytes(trust_root).decode("utf-8", "replace")
@@ -121,7 +113,7 @@ def _policy(
     if (keys is None and identity is None) == (policy is None):
         raise ConfigError(
             "verify needs --key KEY or --policy FILE, and not both",
-            hint="or --identity, --issuer and --trust-root in place of a key; see oci-push verify --help",
+            hint="or --identity and --issuer in place of a key; see oci-push verify --help",
         )
     env = this_environment().env
     if policy is not None:

@@ -125,8 +125,9 @@ def push(
 
         beside += (step_of(plan.attached, clients, checks),)
     if any(work.target.signers for work in plan.repositories):
-        from oci_push.engine.signing.step import signing_step
+        from oci_push.engine.signing.step import prepare, signing_step
 
+        content = (prepare, *content)
         beside += (signing_step(clients, checks),)
     # A tag that names the image finds what is attached to it, too, and no tag names what is not signed yet.
     content += (RepositoryPush.put_root, *beside) if beside else ()

@@ -101,7 +101,7 @@ class Pusher:
         env, home, emit = this_environment.env, this_environment.home, discreet(emit)
         self.context = context
         self._options = options
-        self.signers = Signers(env)
+        self.signers = Signers(env, lambda: self._connections.cloud())
         self._emit = emit
         self._around = Surroundings(env, home, this_environment.uid, this_environment.stdin)
         run_command = command_runner(env, context.clock)

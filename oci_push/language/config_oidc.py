@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from oci_push.language.config_schema import OIDC
 from oci_push.language.config_values import ValueReader
 from oci_push.language.document import Node, Scalar, YamlMapping
 from oci_push.language.scalars import items
+from oci_push.language.trust_rules import OIDC
 from oci_push.model.identity import JobToken
 from oci_push.providers.base import Family
 from oci_push.providers.families import FAMILIES

@@ -80,7 +80,7 @@ class RegistryReader:
         password = None if cloud is not None else inside.secret("password", "token")
         tls = _trust(inside)
         traffic, headers = _traffic(keys), _headers(inside)
-        sign = read_signing(keys.found.get("sign"), keys.values)
+        sign = read_signing(keys.found.get("sign"), keys.values, f"{path}.sign", job_token)
         require = read_requirement(keys.found.get("require"), keys.values, f"{path}.require")
         if (
             require is not None

@@ -11,7 +11,7 @@ from oci_push.language.integrations import PROVIDERS
 from oci_push.language.scalar_rules import Anything, Boolean, Choice, PlainText
 from oci_push.language.scalars import entries
 from oci_push.language.schema import Entries, Field, Fields, Items, OneOf, snake_case
-from oci_push.language.trust_rules import REQUIRE, SIGN
+from oci_push.language.trust_rules import OIDC, REQUIRE, SIGN
 from oci_push.providers.families import FAMILY_NAMES
 
 PROVIDER_ALIASES = {"standard": "other", "docker": "other", "google": "gcr"}
@@ -20,15 +20,6 @@ _FLAG = Boolean(variable=False, words="be true or false")
 _TEXTS: Items[str] = Items(_TEXT)
 _RATE = PlainText(pattern=r"^[0-9]+(\.[0-9]+)?$", words="be a number")
 
-OIDC: Fields[None] = Fields(
-    {
-        "env": Field(PlainText(is_needed=True), "Variable that holds the token."),
-        "file": Field(PlainText(is_needed=True), "File with the token, which is read anew each time."),
-        "command": Field(Items(_TEXT, least=1), "Program and arguments that print the token."),
-    },
-    words='"oidc" must be auto, or one of env, file and command',
-    is_choice=True,
-)
 CREATION: Fields[None] = Fields(
     {
         "scan_on_push": Field(_FLAG, "Scan images when they are pushed.", default=False),

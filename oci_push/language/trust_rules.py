@@ -17,16 +17,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from oci_push.language.config_values import NAMED, ReadText, ValueReader
 from oci_push.language.diagnostics import Diagnostics
 from oci_push.language.document import Node, Scalar, YamlMapping, YamlSequence, load
-from oci_push.language.scalar_rules import PlainText
+from oci_push.language.scalar_rules import Boolean, Choice, PlainText
 from oci_push.language.scalars import child, entries, items
 from oci_push.language.schema import Entries, Field, Fields, Items, OneOf
+from oci_push.model.identity import JobToken
 from oci_push.model.trust import (
     FORMS,
+    Keyless,
     Policy,
     PolicyRule,
     Requirement,
@@ -40,13 +42,24 @@ _TEXT = PlainText(is_needed=True)
 _SEVERAL = OneOf[object]((Items(_TEXT), _TEXT))
 _ANNOTATIONS = Entries[None](PlainText(), words="map names to values")
 
+OIDC: Fields[None] = Fields(
+    {
+        "env": Field(PlainText(is_needed=True), "Variable that holds the token."),
+        "file": Field(PlainText(is_needed=True), "File with the token, which is read anew each time."),
+        "command": Field(Items(PlainText(), least=1), "Program and arguments that print the token."),
+    },
+    words='"oidc" must be auto, or one of env, file and command',
+    is_choice=True,
+)
 _IDENTITY: Fields[None] = Fields(
     {
         "identity": Field(_TEXT, "Who it is, as the certificate says: a workflow's URL, an address.", required=True),
         "issuer": Field(_TEXT, "The URL of who vouches for it.", required=True),
-        "trust_root": Field(_TEXT, "Sigstore's trusted_root.json, a file beside this one.", required=True),
+        "trust_root": Field(
+            _TEXT, "Sigstore's trusted_root.json, a file beside this one, if not the public one that comes along."
+        ),
     },
-    words="an identity must be a mapping with identity, issuer and trust_root",
+    words="an identity must be a mapping with identity and issuer",
     is_cased=True,
 )
 REQUIRE: Fields[None] = Fields(
@@ -62,11 +75,24 @@ REQUIRE: Fields[None] = Fields(
 )
 SIGN: Fields[None] = Fields(
     {
-        "keys": Field(_SEVERAL, "Private keys: files beside this one, or env://NAME.", required=True),
-        "forms": Field(OneOf[object]((Items(PlainText(choices=FORMS)), PlainText(choices=FORMS))), "bundle, sig."),
+        "keys": Field(_SEVERAL, "Private keys: files beside this one, or env://NAME."),
+        "keyless": Field(
+            Boolean(variable=False, words="be true or false"),
+            "Sign as the CI job that runs; what is signed stands in a public log for ever. Keys or this must be there.",
+            default=False,
+        ),
+        "oidc": Field(
+            OneOf[object]((Choice(("auto",)), OIDC)),
+            "Where the job's ID token is got, for the audience sigstore: auto asks the CI; as oidc of a registry.",
+        ),
+        "trust_root": Field(_TEXT, "Where to sign without a key: a client's trust configuration, beside this file."),
+        "forms": Field(
+            OneOf[object]((Items(PlainText(choices=FORMS)), PlainText(choices=FORMS))),
+            "bundle, sig; without a key bundle alone, if not given.",
+        ),
         "annotations": Field(_ANNOTATIONS, "What is signed along."),
     },
-    words='"sign" must be a mapping with keys, forms and annotations',
+    words='"sign" must be a mapping with keys, keyless, forms and annotations',
     is_cased=True,
 )
 _POLICY: Fields[None] = Fields(
@@ -131,23 +157,40 @@ def _identities(node: Node | None, values: ValueReader) -> Iterator[TrustedIdent
     for one in items(node):
         found = _IDENTITY.nodes(one) if isinstance(one, YamlMapping) else {}
         identity, issuer, root = (found.get(name) for name in ("identity", "issuer", "trust_root"))
-        if not (isinstance(identity, Scalar) and isinstance(issuer, Scalar) and isinstance(root, Scalar)):
+        if not (isinstance(identity, Scalar) and isinstance(issuer, Scalar)):
             continue
-        who, voucher, text = values.expanded(identity), values.expanded(issuer), values.file(root, "trust_root")
+        who, voucher = values.expanded(identity), values.expanded(issuer)
+        text = values.file(root, "trust_root") if isinstance(root, Scalar) else ""
         if who and voucher and text is not None:
-            yield TrustedIdentity(who, voucher, text, root.text)
+            yield TrustedIdentity(who, voucher, text, root.text if isinstance(root, Scalar) else "")
 
 
-def read_signing(node: Node | None, values: ValueReader) -> tuple[SignRule, ...]:
-    """Return what is signed with which key."""
+def read_signing(
+    node: Node | None, values: ValueReader, path: str, job_token: Callable[[Node, str, ValueReader], JobToken | None]
+) -> tuple[SignRule, ...]:
+    """Return what is signed with which key, and without one; `job_token` reads where the job's token is got."""
     if not isinstance(node, YamlMapping):
         return ()
     found = SIGN.nodes(node)
-    forms = tuple(one.text for one in _scalars(found.get("forms"))) or FORMS
+    forms = tuple(one.text for one in _scalars(found.get("forms")))
+    said = _annotations(found, values)
     keys = [
         one.text if one.text.startswith("env://") else values.path(one, "keys") for one in _scalars(found.get("keys"))
     ]
-    return tuple(SignRule(key, forms, _annotations(found, values)) for key in keys if key)
+    rules = tuple(SignRule(key, forms, said) for key in keys if key)
+    flag, oidc, root = (found.get(name) for name in ("keyless", "oidc", "trust_root"))
+    if not (isinstance(flag, Scalar) and flag.value is True):
+        for name in ("oidc", "trust_root"):
+            if name in found:
+                values.diagnostics.error(found[name].location, f"{path}.{name}", "has no effect without keyless: true")
+        if "keys" not in found:
+            values.diagnostics.error(node.location, path, "keys or keyless: true must be there")
+        return rules
+    token = job_token(oidc, "", values) if oidc is not None else JobToken()
+    file = values.path(root, "trust_root") if isinstance(root, Scalar) else ""
+    if token is None or (root is not None and not file):
+        return rules
+    return (*rules, SignRule("", forms, said, keyless=Keyless(file, token)))
 
 
 def policy_schema() -> dict[str, object]:

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 
 from oci_push.errors import UntrustedError
+from oci_push.model.identity import JobToken
 from oci_push.model.reference import Repository, comparable_host
 
 BUNDLE, SIG = "bundle", "sig"
@@ -28,16 +29,45 @@ PREDICATES: Mapping[str, str] = {
 """cosign's short words for predicate types."""
 
 
-class SignRule(Struct, frozen=True):
-    """Sign with a key: a file, or ``env://NAME`` for a variable with the key itself.
+KEYLESS = "keyless"
+"""The word that stands for no key; a file of that name is ``./keyless``."""
 
-    `predicate` makes it an attestation: the URI of its type, and JSON; without, it is a signature in `forms`.
+
+class Keyless(Struct, frozen=True):
+    """Sign as the job that runs, with a certificate for its identity in place of a key.
+
+    `trust_root` is a file with a client's trust configuration, empty for the public Sigstore's. `token` says where the
+    job's ID token is got.
     """
 
-    key: str
-    forms: tuple[str, ...] = FORMS
+    trust_root: str = ""
+    token: JobToken = JobToken()
+
+
+class SignRule(Struct, frozen=True):
+    """Sign with a key: a file, or ``env://NAME`` for a variable with the key itself; or `keyless`, without one.
+
+    `predicate` makes it an attestation: the URI of its type, and JSON; without, it is a signature in `forms`. Where
+    none is named these are all with a key, and a bundle without.
+    """
+
+    key: str = ""
+    forms: tuple[str, ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
     predicate: tuple[str, bytes] | None = None
+    keyless: Keyless | None = None
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Return the forms in which it is stored."""
+        if self.predicate is not None:
+            return (BUNDLE,)
+        return self.forms or (FORMS if self.keyless is None else (BUNDLE,))
+
+    @property
+    def name(self) -> str:
+        """Return how messages and plans call who signs."""
+        return KEYLESS if self.keyless is not None else self.key
 
 
 class TrustedKey(Struct, frozen=True):
@@ -50,13 +80,14 @@ class TrustedKey(Struct, frozen=True):
 class TrustedIdentity(Struct, frozen=True):
     """An identity that an issuer vouches for, such as a workflow at a CI, and the trust root that verifies it, as JSON.
 
-    `root_name` is how messages call the root.
+    Without `root` it is the public Sigstore's, as the package ``sigstore`` carries it. `root_name` is how messages call
+    the root.
     """
 
     identity: str
     issuer: str
-    root: str
-    root_name: str
+    root: str = ""
+    root_name: str = ""
 
     @property
     def name(self) -> str:

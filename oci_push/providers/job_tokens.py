@@ -106,6 +106,28 @@ def exchanging(
     return CloudServices(RefreshingCredential(cloud.clock, make), id_token=id_token)
 
 
+class Desk(Struct, frozen=True):
+    """A place that takes a job's token of an `audience` beside something else, and is no registry's.
+
+    `what` and `hint` are for messages. One that `is_public` is at public addresses only.
+    """
+
+    url: str
+    audience: str
+    what: str
+    hint: str
+    is_public: bool = False
+
+    def give(
+        self, wanted: JobToken, body: Mapping[str, object], cloud: Cloud, context: Context
+    ) -> Mapping[str, object]:
+        """Ask for a token, send it there with a body of JSON, and return the answer; raises `CredentialsError`."""
+        tokens = TokenClient(cloud, context)
+        token = ask_for_token(wanted, self.audience, tokens, context)
+        with explained(token, cloud.clock.now()):
+            return tokens.post_json(self.url, body, token.token, self.what, self.hint, is_public=self.is_public)
+
+
 def find_service(env: Mapping[str, str]) -> CiService | None:
     """Return the CI that runs us, of those that can give a token."""
     found = next((one for one in SERVICES if one.is_here(env)), None)

@@ -25,6 +25,8 @@ from oci_push.secret import Secret
 
 _LIMIT = 256 * 1024
 _METADATA_S = 3.0
+_GOOD = frozenset({200, 201})
+"""What is given may be called created."""
 _MOST_S = 1e9
 """What says more is no life of a token."""
 _FORM = "application/x-www-form-urlencoded"
@@ -125,7 +127,8 @@ class TokenClient:
 
     def _send(self, call: Call, what: str, hint: str | None) -> Reply:
         try:
-            return self.cloud.fetch(self._context, replace(call, limit=_LIMIT, what=what, redirects=False))
+            call = replace(call, limit=_LIMIT, what=what, redirects=False, ok_statuses=_GOOD)
+            return self.cloud.fetch(self._context, call)
         except RegistryError as error:
             if error.transient:
                 raise

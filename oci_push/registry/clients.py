@@ -115,7 +115,7 @@ class RegistryClients:
         return self._services.get(
             endpoint,
             lambda: (
-                provider.cloud_services(endpoint, self._cloud(endpoint))
+                provider.cloud_services(endpoint, self.cloud(endpoint))
                 or CloudServices(FixedCredential(endpoint.credential))
             ),
         )
@@ -158,7 +158,8 @@ class RegistryClients:
             rate=self._rates.get(endpoint.host, lambda: Rate(per_s)) if per_s else None,
         )
 
-    def _cloud(self, endpoint: RegistryEndpoint) -> Cloud:
+    def cloud(self, endpoint: RegistryEndpoint | None = None) -> Cloud:
+        """Return the way to places that are no registry's, and with an `endpoint` to what stands behind that one."""
         return Cloud(
             self._settings.env,
             self._home,
@@ -170,12 +171,12 @@ class RegistryClients:
             run_command=self._run_command,
         )
 
-    def _fetch(self, endpoint: RegistryEndpoint, context: Context, call: Call) -> Reply:
+    def _fetch(self, endpoint: RegistryEndpoint | None, context: Context, call: Call) -> Reply:
         """Send a provider's call to an endpoint; one at the registry itself is reached as the registry is."""
         scheme, name, port = where = origin(call.url)
         host = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
         outside = RegistryEndpoint(host, tls=TlsConfig(plain_http=scheme == "http"))
-        if where == origin(f"{endpoint.scheme}://{endpoint.host}"):
+        if endpoint is not None and where == origin(f"{endpoint.scheme}://{endpoint.host}"):
             tls = replace(endpoint.tls, plain_http=scheme == "http")
             outside = replace(outside, tls=tls, address=endpoint.address, traffic=endpoint.traffic)
         key = (outside, call.is_public)

@@ -134,7 +134,7 @@ class PlannedTarget(Struct, frozen=True):
         """Return the work for a repository, with what was found out of it, if it was asked."""
         form = cls._of(plan, work, found)
         rules = tuple(one.rule for one in work.target.signers)
-        return replace(form, signed=tuple(PlannedSignature(one.key, one.forms) for one in rules)) if rules else form
+        return replace(form, signed=tuple(PlannedSignature(one.name, one.written) for one in rules)) if rules else form
 
     @classmethod
     def _of(cls, plan: PushPlan, work: RepositoryPlan, found: TargetForecast | None) -> PlannedTarget:

@@ -1,23 +1,33 @@
 """Whether an identity has signed a bundle: a certificate for a short time in place of a key, and a log that saw it.
 
-Everything is checked against a trust root that was named, and nothing is fetched: the certificate's chain and its entry
-in a log of certificates, the entry of the signature in a transparency log, and that this came while the certificate was
-valid. Source: sigstore/protobuf-specs, sigstore_trustroot.proto; the work is done by the extra ``sigstore``.
+Everything is checked against a trust root, and nothing is fetched: the certificate's chain and its entry in a log of
+certificates, the entry of the signature in a transparency log, and that this came while the certificate was valid. The
+root is one that was named, or the public Sigstore's as the package carries it. A client's trust configuration says
+beside it where to sign (`read_services`).
+Source: sigstore/protobuf-specs, sigstore_trustroot.proto; the work is done by the extra ``sigstore``.
 """
 
 from __future__ import annotations
 
+import datetime
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from msgspec import Struct
 
 from oci_push.errors import ConfigError
 from oci_push.model.display import quoted
 from oci_push.model.manifest import encode, load_json
 from oci_push.model.trust import TrustedIdentity
 from oci_push.signing.bundle import IN_TOTO
+from oci_push.signing.promise import Promised
 
 if TYPE_CHECKING:
-    from sigstore.models import TrustedRoot
+    from cryptography import x509
+    from sigstore.models import ClientTrustConfig, TrustedRoot
+
 
 _MOST_WORDS = 300
 _ROOT, _CONFIG = "application/vnd.dev.sigstore.trustedroot", "application/vnd.dev.sigstore.clienttrustconfig"
@@ -28,31 +38,48 @@ _UNUSED = {
 }
 
 
+_PUBLIC = "https://tuf-repo-cdn.sigstore.dev"
+_OF_AGE = ("failed to build timestamp certificate chain", "failed to verify SCT", "invalid log entry")
+"""How the refusals begin that a root gives which does not know the newest keys."""
+_INSTALL = "pip install 'oci-push[keyless]'"
+
+
+class Services(Struct, frozen=True):
+    """Where one Sigstore is: its Fulcio, its log with the version of its interface, and those who give timestamps.
+
+    `name` is how messages call its configuration; the public one is at public addresses only.
+    """
+
+    fulcio: str
+    log: str
+    log_version: int
+    timestamps: tuple[str, ...]
+    name: str
+    is_public: bool = False
+
+
 class IdentityVerifier:
     """An identity at an issuer, with the trust root that vouches for it; `name` is how messages call it."""
 
-    __slots__ = ("_policy", "_verifier", "name")
+    __slots__ = ("_more", "_policy", "_root", "_verifier", "name")
 
     def __init__(self, trusted: TrustedIdentity) -> None:
         """Read the trust root; raises `ConfigError`, also where the extra is not installed."""
-        try:
-            from sigstore.verify import Verifier
-            from sigstore.verify.policy import Identity
-        except ImportError as problem:
-            raise ConfigError(
-                f"an identity cannot be verified: the package sigstore is not installed ({problem})",
-                hint="pip install 'oci-push[keyless]'",
-            ) from None
-        logging.getLogger("sigstore").addHandler(logging.NullHandler())  # what matters is in what it raises
+        _check_installed("an identity cannot be verified")
+        from sigstore.verify import Verifier
+        from sigstore.verify.policy import Identity
+
         if not trusted.identity or not trusted.issuer:
             raise ConfigError("an identity counts only with its issuer", hint="give both")
         self.name = trusted.name
         self._policy = Identity(identity=trusted.identity, issuer=trusted.issuer)
+        self._more = "" if trusted.root else f" (by {carried()}, which may be too old: {NEWER})"
         try:
-            self._verifier = Verifier(trusted_root=_root(trusted.root))
+            self._root = _configuration(trusted.root).trusted_root
+            self._verifier = Verifier(trusted_root=self._root)
         except Exception as problem:  # noqa: BLE001  # another's reader, which promises no class
             raise ConfigError(
-                f"{trusted.root_name}: is no trust root: {_words(problem)}",
+                f"{trusted.root_name or carried()}: is no trust root: {_words(problem)}",
                 hint="give a trusted_root.json, as Sigstore publishes it and cosign trusted-root create writes it",
             ) from None
 
@@ -63,25 +90,190 @@ class IdentityVerifier:
         try:
             kind, found = self._verifier.verify_dsse(Bundle.from_json(bundle), self._policy)
         except Exception as problem:  # noqa: BLE001  # a stranger's bytes: whatever comes of them, they do not count
-            raise ValueError(f"is not signed by {self.name}: {_words(problem)}") from None
+            raise ValueError(f"is not signed by {self.name}: {self._why(problem)}") from None
         if kind != IN_TOTO or found != payload:
             raise ValueError("holds two payloads, and the one that is signed is not the one that is read")
 
+    def check_message(self, bundle: bytes, message: bytes) -> None:
+        """See that the identity has signed `message`, which a bundle is about; raises ``ValueError``."""
+        from sigstore.models import Bundle
 
-def _root(text: str) -> TrustedRoot:
-    """Return the trust root in a file: one by itself, or a client's configuration with one in it.
+        try:
+            self._verifier.verify_artifact(message, Bundle.from_json(bundle), self._policy)
+        except Exception as problem:  # noqa: BLE001  # as above
+            raise ValueError(f"is not signed by {self.name}: {self._why(problem)}") from None
 
-    ``sigstore`` reads only the latter from memory, so the former gets one, of which nothing but the root is used.
+    def check_layer(self, annotations: Mapping[str, str], payload: bytes) -> None:
+        """See that the identity has signed the payload of a layer of cosign's tag; raises ``ValueError``.
+
+        What is there has no more of the log than its promise, with a time; all else is seen as for a bundle.
+        """
+        promised = Promised.read(annotations, payload)
+        try:
+            chain = _chain_of(promised.certificate, self._root.get_fulcio_certs(), promised.at)
+            _check_listed(promised.certificate, chain, self._root, for_signing=False)
+            _check_use(promised.certificate)
+            self._policy.verify(promised.certificate)
+            _check_promise(promised, self._root)
+        except Exception as problem:  # noqa: BLE001  # as above
+            raise ValueError(f"is not signed by {self.name}: {self._why(problem)}") from None
+
+    def _why(self, problem: Exception) -> str:
+        words = _words(problem)
+        return words + self._more if words.startswith(_OF_AGE) else words
+
+
+class Authority:
+    """Who may give certificates, by one trust root."""
+
+    def __init__(self, root: str) -> None:
+        """Read the root, or the public Sigstore's for an empty text; raises ``ValueError``."""
+        try:
+            self._root = _configuration(root).trusted_root
+            self._above = self._root.get_fulcio_certs()
+        except Exception as problem:  # noqa: BLE001  # another's reader, which promises no class
+            raise ValueError(_words(problem)) from None
+
+    def check(self, certificate: x509.Certificate) -> None:
+        """See that it is by an authority of the root, and promised to a log of it; raises ``ValueError``.
+
+        That is asked before anything is signed with it: what a public log has seen stays there.
+        """
+        from cryptography.exceptions import InvalidSignature
+
+        for above in self._above:
+            try:
+                certificate.verify_directly_issued_by(above)
+            except (ValueError, TypeError, InvalidSignature):
+                continue
+            try:
+                _check_listed(certificate, [above], self._root, for_signing=True)
+            except Exception as problem:  # noqa: BLE001  # as above
+                raise ValueError(_words(problem)) from None
+            return
+        raise ValueError("its authority is none of the trust root's")
+
+
+def read_services(text: str, name: str) -> Services:
+    """Return where a client's trust configuration says to sign; an empty text stands for the public Sigstore's.
+
+    Raises `ConfigError`, also where the extra is not installed.
+    """
+    _check_installed("nothing can be signed without a key")
+    try:
+        if text and not str(load_json(text.encode(), "it").get("mediaType")).startswith(_CONFIG):
+            raise ValueError("it does not say where to sign: that stands in a client's trust configuration")
+        config = _configuration(text).signing_config
+        log = str(vars(config.get_tlogs()[0])["url"])  # the base with the version's path
+        fulcio = config.get_fulcio().url
+        timestamps = tuple(one.url for one in config.get_tsas())
+    except Exception as problem:  # noqa: BLE001  # another's reader, which promises no class
+        raise ConfigError(
+            f"{name or carried()}: cannot be signed with: {_words(problem)}",
+            hint="a client's trust configuration holds a trustedRoot and a signingConfig" if text else NEWER,
+        ) from None
+    base, _, version = log.rpartition("/api/v")
+    if version != "1" and not timestamps:
+        raise ConfigError(
+            f"{name}: a log of version {version} says no time, and nobody else does",
+            hint="name an authority for timestamps in the signingConfig: tsaUrls",
+        )
+    return Services(
+        fulcio.rstrip("/"), base.rstrip("/"), int(version), timestamps, name or carried(), is_public=not text
+    )
+
+
+def _chain_of(certificate: x509.Certificate, authorities: list[x509.Certificate], at: float) -> list[x509.Certificate]:
+    """Return the certificates above one, up to a root, that were valid at a time; raises what says why there are none.
+
+    As sigstore's verifier: of what is usual for clients only the extended key usage differs, which is code signing.
+    """
+    from cryptography import x509
+    from cryptography.x509 import verification
+
+    at_all = (x509.ExtendedKeyUsage, verification.Criticality.NON_CRITICAL, None)
+    ca = verification.ExtensionPolicy.webpki_defaults_ca().may_be_present(*at_all)
+    leaf = verification.ExtensionPolicy.webpki_defaults_ee().may_be_present(*at_all)
+    when = datetime.datetime.fromtimestamp(at, datetime.UTC)
+    builder = verification.PolicyBuilder().store(verification.Store(authorities)).time(when)
+    policy = builder.extension_policies(ca_policy=ca, ee_policy=leaf).build_client_verifier()
+    return policy.verify(certificate, []).chain[1:]
+
+
+def _check_listed(
+    certificate: x509.Certificate, chain: list[x509.Certificate], root: TrustedRoot, *, for_signing: bool
+) -> None:
+    """See that a log of certificates has promised to list one; raises what says why not."""
+    from sigstore._internal.sct import verify_sct  # what sigstore's own signer asks; it is nowhere public
+    from sigstore._internal.trust import KeyringPurpose
+
+    verify_sct(certificate, chain, root.ct_keyring(KeyringPurpose.SIGN if for_signing else KeyringPurpose.VERIFY))
+
+
+def _check_use(certificate: x509.Certificate) -> None:
+    """See that a certificate is for signatures of code (sigstore/fulcio, docs/certificate-specification.md)."""
+    from cryptography import x509
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    extended = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    if not usage.digital_signature or ExtendedKeyUsageOID.CODE_SIGNING not in extended:
+        raise ValueError("its certificate is not for signing code")
+
+
+def _check_promise(promised: Promised, root: TrustedRoot) -> None:
+    """See that a log of the root has promised an entry; raises what says why not."""
+    from sigstore._internal.trust import KeyringPurpose
+    from sigstore._utils import KeyID
+
+    ring = root.rekor_keyring(KeyringPurpose.VERIFY)
+    ring.verify(key_id=KeyID(promised.log), signature=promised.promise, data=promised.promised)
+
+
+def carried() -> str:
+    """Return how messages call the public Sigstore's root and configuration, which the package carries."""
+    from sigstore import __version__
+
+    return f"the public Sigstore's root in sigstore {__version__}"
+
+
+NEWER = "pip install --upgrade sigstore, or give a newer one with --trust-root"
+
+
+def _check_installed(what: str) -> None:
+    try:
+        import sigstore.verify  # noqa: F401  # all of it, with what it needs
+    except ImportError as problem:
+        raise ConfigError(f"{what}: the package sigstore is not installed ({problem})", hint=_INSTALL) from None
+    logging.getLogger("sigstore").addHandler(logging.NullHandler())  # what matters is in what it raises
+
+
+def _configuration(text: str) -> ClientTrustConfig:
+    """Return a client's configuration, or one around a trust root by itself; for an empty text the package's own.
+
+    ``sigstore`` reads only the former from memory, so the latter gets a signing configuration, which is not used.
     """
     from sigstore.models import ClientTrustConfig
 
-    value = load_json(text.encode(), "it")
-    kind = str(value.get("mediaType"))
-    if kind.startswith(_ROOT):
-        value = {"mediaType": f"{_CONFIG}.v0.1+json", "trustedRoot": value, "signingConfig": _UNUSED}
-    elif not kind.startswith(_CONFIG):
-        raise ValueError(f"its mediaType is {quoted(kind, _MOST_WORDS)}")
-    return ClientTrustConfig.from_json(encode(value).decode()).trusted_root
+    signing: object = _UNUSED
+    if text:
+        value = load_json(text.encode(), "it")
+        kind = str(value.get("mediaType"))
+        if kind.startswith(_CONFIG):
+            return ClientTrustConfig.from_json(encode(value).decode())
+        if not kind.startswith(_ROOT):
+            raise ValueError(f"its mediaType is {quoted(kind, _MOST_WORDS)}")
+    else:
+        value, signing = (load_json(_in_package(one), one) for one in ("trusted_root.json", "signing_config.v0.2.json"))
+    value = {"mediaType": f"{_CONFIG}.v0.1+json", "trustedRoot": value, "signingConfig": signing}
+    return ClientTrustConfig.from_json(encode(value).decode())
+
+
+def _in_package(name: str) -> bytes:
+    from importlib.resources import files
+
+    # By sigstore's own reader it would be taken from a cache in the home folder, or fetched.
+    return files("sigstore._store").joinpath(quote(_PUBLIC, safe=""), name).read_bytes()
 
 
 def _words(problem: Exception) -> str:

@@ -21,6 +21,10 @@ from oci_push.model.trust import PREDICATES
 
 SIGNED = "https://sigstore.dev/cosign/sign/v1"
 """The predicate type of a signature: whatever has another is an attestation, and no signature."""
+SIGNATURE_OF = "dev.cosignproject.cosign/signature"
+"""The annotation of a layer of simple signing, with the signature of its bytes in base64."""
+CERTIFICATE = "dev.sigstore.cosign/certificate"
+"""The annotation with the certificate that verifies it, where it was signed without a key."""
 _STATEMENT = "https://in-toto.io/Statement/v1"
 _STATEMENTS = (_STATEMENT, "https://in-toto.io/Statement/v0.1")
 _SIMPLE = "cosign container image signature"

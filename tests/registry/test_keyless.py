@@ -22,7 +22,7 @@ from oci_push.errors import ConfigError
 from oci_push.model.digest import Digest
 from oci_push.model.trust import TrustedIdentity
 from oci_push.signing.keyless import IdentityVerifier
-from oci_push.signing.statement import SIGNATURE, Predicate, statement
+from oci_push.signing.statement import SIGNATURE, SIGNED, Predicate, read_statement, statement
 
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 OTHER = "https://github.com/other/app/.github/workflows/release.yml@refs/heads/main"
@@ -90,6 +90,100 @@ def test_what_is_attested_is_verified_by_its_type(name: str, image: Layout, sigs
     told = program("verify", name, *BY, "--type", "spdxjson", cwd=tmp_path).stdout
     assert "attestation (https://spdx.dev/Document)  by https://github.com/team/app/" in told
     assert "is an attestation of https://spdx.dev/Document" in refused(name, *BY, cwd=tmp_path)
+
+
+def test_what_cosign_3_has_signed_with_the_servers_of_these_tests_is_verified() -> None:
+    """Written by cosign 3.1.1, by the configuration that `SigstoreServers` gives: so they are as real ones for it."""
+    kept = json.loads((Path(__file__).parents[2] / "fixtures" / "signing" / "cosign-3.1.1.json").read_text())
+    payload = base64.b64decode(kept["bundle"]["dsseEnvelope"]["payload"])
+    trusted = TrustedIdentity(IDENTITY, ISSUER, json.dumps(kept["trustedRoot"]), "root")
+    IdentityVerifier(trusted).check(json.dumps(kept["bundle"]).encode(), payload)
+    said = read_statement(payload)
+    assert said.type == SIGNED
+    assert said.about(Digest.parse(kept["digest"])) == {}
+
+
+def test_a_policy_without_a_trust_root_means_the_public_one(
+    name: str, image: Layout, sigstore: Sigstore, tmp_path: Path
+) -> None:
+    who = {"identity": IDENTITY, "issuer": ISSUER}
+    policy = {"policies": [{"repository": "*", "require": {"identities": [who]}}]}
+    (tmp_path / "policy.yaml").write_text(json.dumps(policy))
+    put(name, image, sigstore.sign(said(image)), tmp_path)
+    for words in (("--policy", "policy.yaml"), BY[:4]):
+        assert "by the public Sigstore's root in sigstore " in refused(name, *words, cwd=tmp_path)
+
+
+SAID = b'{"critical":{}}'
+
+
+def _changed(key: str, before: str, after: str) -> Callable[[dict[str, str]], dict[str, str]]:
+    def change(annotations: dict[str, str]) -> dict[str, str]:
+        assert before in annotations[key]
+        return {**annotations, key: annotations[key].replace(before, after, 1)}
+
+    return change
+
+
+def check_layer(sigstore: Sigstore, annotations: dict[str, str], payload: bytes = SAID) -> None:
+    root = json.dumps(sigstore.trust_root())
+    IdentityVerifier(TrustedIdentity(IDENTITY, ISSUER, root, "root.json")).check_layer(annotations, payload)
+
+
+def test_a_layer_of_cosigns_tag_is_verified_by_its_certificate_and_the_logs_promise(sigstore: Sigstore) -> None:
+    check_layer(sigstore, sigstore.layer(SAID))
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ({"identity": OTHER}, "SANs do not match"),
+        ({"issuer": "https://issuer.example"}, "OIDCIssuer does not match"),
+        ({"minutes_late": 30}, "when the certificate was not valid"),
+        ({"logged": b"something else"}, "has the promise of an entry for another signature"),
+        ({"promised": False}, "does not contain a signed certificate timestamp"),
+        ({"signs_code": False}, "is not for signing code"),
+        ({"log": Sigstore()}, "keyring: invalid signature"),
+    ],
+    ids=range(7),
+)
+def test_a_layer_by_another_signer_at_another_time_or_of_another_log_is_refused(
+    how: dict[str, object], why: str, sigstore: Sigstore
+) -> None:
+    with pytest.raises(ValueError, match=why):
+        check_layer(sigstore, sigstore.layer(SAID, **how))  # type: ignore[arg-type]  # one of several kinds
+
+
+def test_a_layer_by_another_authority_is_refused(sigstore: Sigstore) -> None:
+    with pytest.raises(ValueError, match="candidates exhausted"):
+        check_layer(sigstore, Sigstore().layer(SAID, log=sigstore))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: {},
+        lambda found: {**found, "dev.cosignproject.cosign/signature": "AAAA"},
+        lambda found: {**found, "dev.sigstore.cosign/certificate": "AAAA"},
+        lambda found: {**found, "dev.sigstore.cosign/bundle": "[" * 100_000},
+        lambda found: {**found, "dev.sigstore.cosign/bundle": "null"},
+        _changed("dev.sigstore.cosign/bundle", '"logIndex":', '"logIndex":1'),
+        _changed("dev.sigstore.cosign/bundle", '"integratedTime":1', '"integratedTime":2'),
+        _changed("dev.sigstore.cosign/bundle", '"body":"ey', '"body":"AA'),
+        _changed("dev.sigstore.cosign/bundle", '"logID":"', '"logID":"x'),
+    ],
+    ids=range(9),
+)
+def test_a_layer_that_was_changed_is_refused(
+    change: Callable[[dict[str, str]], dict[str, str]], sigstore: Sigstore
+) -> None:
+    with pytest.raises(ValueError, match=r"is no signature|is not signed|another signature|not valid"):
+        check_layer(sigstore, change(sigstore.layer(SAID)))
+
+
+def test_a_layer_says_nothing_of_other_bytes(sigstore: Sigstore) -> None:
+    with pytest.raises(ValueError, match="is no signature"):
+        check_layer(sigstore, sigstore.layer(SAID), b'{"critical":{"image":{}}}')
 
 
 def _other_payload(raw: bytes) -> bytes:
@@ -217,7 +311,7 @@ def test_a_policy_without_a_whole_identity_is_refused(
     ("words", "why"),
     [
         (BY[:2], "go together"),
-        (BY[:4], "go together"),
+        (BY[4:], "go together"),
         ((*BY, "--policy", "policy.yaml"), "and not both"),
         ((*BY[:5], "none.json"), "none.json"),
         ((*BY[:5], "bad.json"), "bad.json: is no trust root: trustedRoot.tlogs: Field required"),

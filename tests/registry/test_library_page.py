@@ -15,6 +15,7 @@ import pytest
 from equipment.faults import Answer, Fault
 from equipment.sandbox import Sandbox
 from images import layer, make_layout
+from signingkeys import pair
 
 import oci_push
 
@@ -38,6 +39,7 @@ def test_a_block_of_the_page_runs_as_it_stands(
     make_layout(tmp_path / "build" / "image", layer(1), layer(2))
     (tmp_path / "pipeline.yml").write_text(PIPELINE)
     (tmp_path / "oci-push.yaml").write_text(CONFIG)
+    pair(tmp_path, "signing")
     sandbox.faults.add(Fault("PUT", "/v2/locked/", action=Answer(403, code="DENIED"), times=0))
     monkeypatch.chdir(tmp_path)
     _, text = BLOCKS[number]

@@ -20,6 +20,7 @@ from parrot import PLACES, Parrot
 from program import program
 from pushing import QUICK
 from signingkeys import cosign_file, make, pem_of
+from sigstoreservers import SigstoreServers
 
 from oci_push.errors import OciPushError
 from oci_push.events import Event
@@ -353,6 +354,29 @@ def test_nothing_of_a_jobs_identity_is_shown_but_its_claims(kind: str, place: st
         assert sent in parrot.heard or (kind, words) == ("ecr", "doctor")  # which looks for the registry first
     assert shows(left(tmp_path, done)) == []
     assert done.returncode != 0
+
+
+@pytest.mark.parametrize("place", ["errors", "text", "warning", "scope", "redirect", "path", "digest"])
+@pytest.mark.parametrize("source", ["variable", "request"])
+def test_nothing_of_a_token_that_signs_is_shown(source: str, place: str, tmp_path: Path) -> None:
+    with Parrot(place) as parrot:
+        env = plant(tmp_path, parrot.address, "none")
+        with SigstoreServers() as servers:
+            text = json.dumps(servers.config()).replace(servers.url, f"http://{parrot.address}")
+        (tmp_path / "trust.json").write_text(text)
+        claims = {"iss": "https://ci.example", "sub": "the-subject", "aud": "sigstore", "exp": 4e9}
+        token = f"{segment({'alg': 'RS256'})}.{segment(claims)}.mark3d-jobs_signature"
+        env["HTTP_PROXY"] = ""
+        if source == "variable":
+            env["SIGSTORE_ID_TOKEN"] = token
+        else:
+            env |= {"ACTIONS_ID_TOKEN_REQUEST_URL": f"http://{parrot.address}/job?x=1"}
+            env |= {"ACTIONS_ID_TOKEN_REQUEST_TOKEN": secret("request")}
+        words = ("--sign", "keyless", "--trust-root", "trust.json", "--plain-http")
+        done = program(*PUSH, f"{parrot.address}/a:1", *words, code=None, cwd=tmp_path, **env)
+        assert (secret("request") if source == "request" else "mark3d-jobs_signature") in parrot.heard
+    assert shows(left(tmp_path, done)) == []
+    assert done.returncode in (4, 5, 6)
 
 
 def test_names_inside_of_an_archive_are_harmless(tmp_path: Path) -> None:

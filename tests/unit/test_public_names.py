@@ -19,17 +19,18 @@ _TEXT = """
 AnnotationChange ArtifactPush AttachedForm Attaching Attachment AwsIdentity BlobForm BlobOutcome BlobSaved BlobStored
 BlobsDeleted BlobsFound Cancelled Changed Changes Checkup ConfigChanges ConfigError ContentMismatchError CopyPlan
 CopyReport Credential CredentialsError DeadlineError Deletion DeniedError Diagnostic Diff Digest EcrCreation ErrorForm
-Event Existence Fetching ImageEdit ImagePlan ImmutableTagError IncompleteError IndexChange Inspection ManifestOutcome
-ManifestStored ManifestsFound MirrorPlan MirrorReport MountRule NamedDigest NetworkError NotFoundError OciPushError
-Options PipelinePlan PipelineReport PlannedAmount PlannedAmounts PlannedAttachment PlannedBlob PlannedSignature
-PlannedStepForm PlannedTag PlannedTarget PlannedWay Platform ProtocolViolationError Pull PushOptions PushReport
-RateLimitedError RawManifest Reference ReferrersTree RegistryEndpoint RegistryError ReplicaForm ReplicaOutcome
-ReplicationReport Repository RepositoryList Requirement RetryPolicy Secret SignRule SourceError SourceSettings Status
-StepForm TagForm TagList TagOutcome Tagging TargetForm TlsConfig TotalsForm Traffic TransportSettings TrustedKey
-UnavailableError UntrustedError UploadRejectedError annotate artifact_pull artifact_push attach blob_delete blob_get
-blob_head blob_put check copy decode delete diff digest encode exists index_add index_annotate index_create
-index_remove inspect manifest_get manifest_head manifest_put mirror mutate plan plan_copy plan_mirror plan_pipeline
-pull push referrers replicate repos run_pipeline tag tags
+Event Existence Fetching ImageEdit ImagePlan ImmutableTagError IncompleteError IndexChange Inspection JobToken Keyless
+ManifestOutcome ManifestStored ManifestsFound MirrorPlan MirrorReport MountRule NamedDigest NetworkError NotFoundError
+OciPushError Options PipelinePlan PipelineReport PlannedAmount PlannedAmounts PlannedAttachment PlannedBlob
+PlannedSignature PlannedStepForm PlannedTag PlannedTarget PlannedWay Platform ProtocolViolationError Pull PushOptions
+PushReport RateLimitedError RawManifest Reference ReferrersTree RegistryEndpoint RegistryError ReplicaForm
+ReplicaOutcome ReplicationReport Repository RepositoryList Requirement RetryPolicy Secret SignRule Signing SourceError
+SourceSettings Status StepForm TagForm TagList TagOutcome Tagging TargetForm TlsConfig TotalsForm Traffic
+TransportSettings TrustedIdentity TrustedKey UnavailableError UntrustedError UploadRejectedError Verification annotate
+artifact_pull artifact_push attach attest blob_delete blob_get blob_head blob_put check copy decode delete diff digest
+encode exists index_add index_annotate index_create index_remove inspect manifest_get manifest_head manifest_put
+mirror mutate plan plan_copy plan_mirror plan_pipeline pull push referrers replicate repos run_pipeline sign tag tags
+verify
 """
 NAMES = frozenset(_TEXT.split())
 FUNCTIONS = sorted(name for name in NAMES - {"decode", "encode"} if name.islower())

@@ -7,7 +7,7 @@ read from those same bytes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from msgspec import Struct
@@ -26,11 +26,9 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
 from oci_push.signing.bundle import ENVELOPE, Envelope, decoded, has_certificate, is_bundle
 from oci_push.signing.keys import VerifyingKey
-from oci_push.signing.statement import Said, read_simple_payload, read_statement
+from oci_push.signing.statement import CERTIFICATE, SIGNATURE_OF, Said, read_simple_payload, read_statement
 
 SIMPLE = "application/vnd.dev.cosign.simplesigning.v1+json"
-SIGNATURE_OF = "dev.cosignproject.cosign/signature"
-"""The annotation of a layer with the signature of its bytes, in base64."""
 ATT = "att"
 _MOST = 500
 _MOST_BYTES = {SIG: 256 * 1024, BUNDLE: 64 * 1024 * 1024, ATT: 64 * 1024 * 1024}
@@ -57,7 +55,8 @@ class _Room:
 class Found(Struct, frozen=True):
     """One signed thing: `digest` is the manifest that holds it, `payload` what it says, `signed` what was signed.
 
-    `bundle` is the whole of a bundle with a certificate. `problem` says why it cannot be read.
+    `bundle` is the whole of a bundle with a certificate, `certified` the annotations of a layer with one. `problem`
+    says why it cannot be read.
     """
 
     form: str
@@ -67,6 +66,7 @@ class Found(Struct, frozen=True):
     signed: bytes = b""
     signatures: tuple[bytes, ...] = ()
     bundle: bytes = b""
+    certified: Mapping[str, str] = {}
     problem: str = ""
 
     def signers(self, keys: Iterable[VerifyingKey]) -> tuple[VerifyingKey, ...]:
@@ -147,7 +147,8 @@ def _of_tag(context: Context, client: RepositoryClient, manifest: Manifest, form
                 found.append(_enveloped(form, manifest.digest, layer, Envelope.parse(raw)))
             else:
                 signature = decoded(layer.annotations.get(SIGNATURE_OF, ""))
-                found.append(Found(form, manifest.digest, layer.digest, raw, raw, (signature,)))
+                one = Found(form, manifest.digest, layer.digest, raw, raw, (signature,))
+                found.append(replace(one, certified=layer.annotations) if CERTIFICATE in layer.annotations else one)
         except (ValueError, OciPushError) as problem:
             found.append(_damaged(form, manifest.digest, problem))
     return found

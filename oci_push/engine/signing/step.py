@@ -1,6 +1,6 @@
 """Signing what is pushed: a step of the push between the root and its tags, so that no tag names what is unsigned.
 
-A bundle goes out like any attachment. What a key has said of the image before is not said again: signatures of ECDSA
+A bundle goes out like any attachment. What somebody has said of the image before is not said again: signatures of ECDSA
 differ each time, so it is looked for first.
 """
 
@@ -18,7 +18,14 @@ from oci_push.model.outcomes import ManifestOutcome
 from oci_push.model.trust import BUNDLE, SIG
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
+from oci_push.signing.bundle import BUNDLE as BUNDLE_TYPE
 from oci_push.signing.statement import says_the_same
+
+
+def prepare(push: RepositoryPush, context: Context) -> None:
+    """See that everybody who is to sign can, before anything is sent: a step of the push."""
+    for signer in push.work.target.signers:
+        signer.prepare(context)
 
 
 def signing_step(clients: RegistryClients, checks: Sequence[Step]) -> Step:
@@ -34,14 +41,14 @@ def signing_step(clients: RegistryClients, checks: Sequence[Step]) -> Step:
             done = [_bundle(push, context, signer, clients, checks, there)] if _has_bundle(signer) else []
             for result in done:
                 _note(push, result)
-            if SIG in signer.rule.forms and signer.rule.predicate is None:
+            if SIG in signer.rule.written:
                 _note(push, add_signature(push, context, signer, clients, checks))
 
     return sign_all
 
 
 def _has_bundle(signer: Signer) -> bool:
-    return BUNDLE in signer.rule.forms or signer.rule.predicate is not None
+    return BUNDLE in signer.rule.written
 
 
 def _note(push: RepositoryPush, result: AttachedResult) -> None:
@@ -60,10 +67,8 @@ def _bundle(
 ) -> AttachedResult:
     digest = push.root.digest
     said = signer.statement(digest)
-    ours = (one for one in there if one.signers([signer.key.public]))
-    same = next((one for one in ours if says_the_same(one.payload, said)), None)
-    content = signer.bundle(digest, context.clock.now())
+    same = next((one for one in there if says_the_same(one.payload, said) and signer.has_signed(context, one)), None)
     if same is not None:
-        return AttachedResult(content.name, content.artifact_type, same.digest, 0, ManifestOutcome.EXISTS)
-    made = content.about(push.root.descriptor())
+        return AttachedResult(signer.name, BUNDLE_TYPE, same.digest, 0, ManifestOutcome.EXISTS)
+    made = signer.bundle(context, digest).about(push.root.descriptor())
     return attach_made(push, context, made, clients, checks, dict(push.blobs))

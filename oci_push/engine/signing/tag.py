@@ -14,7 +14,7 @@ from oci_push.engine.artifacts.attachment import AttachedResult
 from oci_push.engine.graph import walk
 from oci_push.engine.plan import PushPlan, plan_repositories
 from oci_push.engine.repository_push import RepositoryPush, Step
-from oci_push.engine.signing.signed import SIGNATURE_OF, SIMPLE, tagged
+from oci_push.engine.signing.signed import SIMPLE, tagged
 from oci_push.engine.signing.signer import Signer
 from oci_push.engine.transfer import BlobResult, SentAhead
 from oci_push.errors import OciPushError
@@ -29,7 +29,6 @@ from oci_push.protocol.call import BytesBody
 from oci_push.protocol.referrers import fallback_tag
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
-from oci_push.signing.bundle import decoded, encoded
 from oci_push.signing.statement import simple_payload
 from oci_push.sources.made import MadeImage
 
@@ -43,7 +42,7 @@ _SLOWER = 3.0
 def add_signature(
     push: RepositoryPush, context: Context, signer: Signer, clients: RegistryClients, checks: Sequence[Step]
 ) -> AttachedResult:
-    """Put a signature of the root beside others under its tag, unless this key's of the same payload is there."""
+    """Put a signature of the root beside others under its tag, unless this signer's of the same payload is there."""
     repository, digest = push.work.target.repository, push.root.digest
     tag = f"{fallback_tag(digest)}.sig"
     named = f"signature ({SIG})"
@@ -58,14 +57,14 @@ def add_signature(
     for number in range(_TRIES):
         began = context.clock.monotonic()
         there = tagged(context, push.client, tag)
-        if there is not None and _holds(there, payload, signer):
+        if there is not None and _holds(context, there, payload, signer):
             seen += 1
             if seen >= _LOOKS or not number:
                 outcome = ManifestOutcome.PUSHED if number else ManifestOutcome.EXISTS
                 return AttachedResult(named, SIMPLE, there.digest, there.size, outcome, sent)
         else:
             seen = 0
-            layer = layer or _layer(payload, signer)
+            layer = layer or _layer(context, payload, signer)
             made = _with_layer(named, there, layer, payload)
             result = _store(push, context, made, tag, clients, checks, there)
             sent += result.bytes_sent
@@ -80,22 +79,14 @@ def add_signature(
     ).with_code("OCP-MOVED")
 
 
-def _holds(manifest: Manifest, payload: bytes, signer: Signer) -> bool:
+def _holds(context: Context, manifest: Manifest, payload: bytes, signer: Signer) -> bool:
     wanted = Digest.of(payload)
-    for one in manifest.layers:
-        if one.digest == wanted and one.media_type == SIMPLE:
-            try:
-                signature = decoded(one.annotations.get(SIGNATURE_OF, ""))
-            except ValueError:
-                continue
-            if signer.key.public.verifies(signature, payload):
-                return True
-    return False
+    same = (one for one in manifest.layers if one.digest == wanted and one.media_type == SIMPLE)
+    return any(signer.has_signed_layer(context, one.annotations, payload) for one in same)
 
 
-def _layer(payload: bytes, signer: Signer) -> Descriptor:
-    signature = encoded(signer.key.sign(payload))
-    return Descriptor(SIMPLE, Digest.of(payload), len(payload), {SIGNATURE_OF: signature})
+def _layer(context: Context, payload: bytes, signer: Signer) -> Descriptor:
+    return Descriptor(SIMPLE, Digest.of(payload), len(payload), signer.signed_layer(context, payload))
 
 
 def _with_layer(name: str, there: Manifest | None, layer: Descriptor, payload: bytes) -> MadeImage:

@@ -120,9 +120,12 @@ def judge(
             continue
         signers = [key.name for key in one.signers(keys)]
         refusals = []
-        for identity in identities if one.bundle else ():
+        for identity in identities if one.bundle or one.certified else ():
             try:
-                identity.check(one.bundle, one.payload)
+                if one.bundle:
+                    identity.check(one.bundle, one.payload)
+                else:
+                    identity.check_layer(one.certified, one.payload)
                 signers.append(identity.name)
             except ValueError as problem:
                 refusals.append(f"{where}: {problem}")
