@@ -87,6 +87,14 @@ class Cosign:
         told = self.run("verify-attestation", "--key", key, NO_LOG, "--type", kind, *where, image).out
         return [json.loads(base64.b64decode(json.loads(line)["payload"])) for line in told.splitlines()]
 
+    def verify_identity(
+        self, image: str, root: str, identity: str, issuer: str
+    ) -> list[tuple[str, dict[str, str] | None]]:
+        """Do as `verify`, by the identity that a certificate names and a trust root; only cosign 3 asks nobody then."""
+        by = ("--certificate-identity", identity, "--certificate-oidc-issuer", issuer)
+        found = json.loads(self.run("verify", "--trusted-root", root, *by, image).out)
+        return [(one["critical"]["type"], one["optional"]) for one in found]
+
     def _no_log(self) -> tuple[str, ...]:
         if self.version == 2:
             return ("--tlog-upload=false",)
@@ -116,12 +124,15 @@ class PolicySkopeo:
         run(words, env=self._env, cwd=self._folder)
 
 
-def npm_says(folder: Path, bundle: bytes, key: str) -> str:
-    """Return what npm's @sigstore/verify says of a bundle by a public key: ``verified``, or why not."""
+def npm_says(folder: Path, bundle: bytes, *trusted: str) -> str:
+    """Return what npm's @sigstore/verify says of a bundle: ``verified``, or why not.
+
+    `trusted` is the file of a public key; or that of a trust root, with an identity and its issuer.
+    """
     (folder / "bundle.json").write_bytes(bundle)
     modules = _FOLDER / "debian14" / "usr" / "share" / "nodejs" / "npm" / "node_modules"
     env = clean_environment(folder / "home-node", {"NODE_PATH": str(modules)})
-    return run([judge("node"), _NODE_SCRIPT, "bundle.json", key], env=env, cwd=folder).text
+    return run([judge("node"), _NODE_SCRIPT, "bundle.json", *trusted], env=env, cwd=folder).text
 
 
 def _each(option: str, values: Sequence[str]) -> list[str]:
