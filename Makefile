@@ -1,6 +1,6 @@
 # Everything a person types here. `make test` and `make demo` set up what they need on a machine that has
 # git, make and Python 3.11 or newer; nothing outside this folder is touched, except that `make test`
-# installs missing Debian packages (see .ci/programs).
+# installs missing Debian packages (see .ci/programs); others it fetches into this folder (see .ci/judges).
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -9,19 +9,20 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+JUDGES := .judges
 # Twice as many as two cores: half of a test's time is waiting for a registry, a process or a silence.
 WORKERS ?= 4
 # `make check ONLY=tests/unit/model` narrows the tests; the format, lint and type gates always run on everything.
 ONLY ?=
 BENCH ?= quick
 
-PROGRAMS := buildah docker-registry fish groff jq openssl skopeo umoci zsh
+PROGRAMS := buildah docker-registry fish groff jq openssl podman skopeo umoci zsh
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile
 COVERAGE := --cov --cov-report=term $(if $(ONLY),,--cov-fail-under=95)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup programs lint check test format words features man demo docs sweep bench pyz release clean
+.PHONY: help setup programs judges lint check test format words features man demo docs sweep bench pyz release clean
 
 help:
 	@echo 'make check    format, lint, types and the fast tests'
@@ -50,6 +51,9 @@ $(READY): pyproject.toml .ci/virtualenv
 programs:
 	@.ci/programs $(PROGRAMS)
 
+judges: $(READY)
+	@.ci/judges $(JUDGES) $(PY)
+
 lint: $(READY)
 	@echo '── format'; $(PY) -m ruff format --check --quiet . || { echo 'run `make format`' >&2; exit 1; }
 	@echo '── lint';   $(PY) -m ruff check --quiet .
@@ -58,7 +62,7 @@ lint: $(READY)
 check: lint
 	@echo '── fast tests'; $(PYTEST) $(or $(ONLY),tests --ignore=tests/integration)
 
-test: programs lint
+test: programs judges lint
 	@echo '── all tests'; $(PYTEST) $(COVERAGE) $(or $(ONLY),tests)
 
 format: $(READY)
@@ -108,5 +112,5 @@ release: $(READY)
 	@$(PY) release/sums.py dist
 
 clean:
-	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf $(VENV) $(JUDGES) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from bench.tunnel import FAR_ADDRESS
 
 _PROGRAM = "docker-registry"
 _START_LIMIT_S = 30.0
+_STORED = re.compile(rb'"PUT (/v2/\S+/manifests/\S+) HTTP/1\.1" 201 ')
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,17 @@ class Registry:
     def requests(self) -> int:
         """Return how many requests it has answered."""
         return self._access_log.read_bytes().count(b"\n")
+
+    def tagged(self) -> set[bytes]:
+        """Return the manifests that were stored, each as the path of its request."""
+        return set(_STORED.findall(self._access_log.read_bytes()))
+
+    def uploads(self, digest: str) -> int:
+        """Return how often a blob was sent to it, by the hexadecimal digits of its sha256."""
+        found = re.findall(
+            rb'"PUT /v2/\S+/blobs/uploads/\S*sha256(?::|%%3A)%s' % digest.encode(), self._access_log.read_bytes()
+        )
+        return len(found)
 
     @property
     def _log(self) -> Path:

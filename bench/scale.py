@@ -12,18 +12,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
 import yaml
+from msgspec.structs import replace
 
 from bench import machine, measuring
 from bench.distance import Line
 from bench.images import write_images
+from bench.kills import Killed, children_of, kill_at_half
 from bench.measuring import Command
 from bench.plot import STYLE
 from bench.registry import Registry, memory_folder
@@ -38,12 +40,18 @@ _LIMIT_S = 30.0
 
 
 class Way(msgspec.Struct, frozen=True):
-    """What one way took: seconds by the clock and of the processor, and the requests that one registry answered."""
+    """What one way took: seconds by the clock and of the processor, and the requests that one registry answered.
+
+    `shared_sent` is how often the layer that all images have in common was sent to it. `killed` is another run, of
+    which a process was killed.
+    """
 
     name: str
     wall_s: float
     cpu_s: float
     requests: int
+    shared_sent: int
+    killed: Killed | None = None
 
 
 class Scale(msgspec.Struct, frozen=True):
@@ -59,16 +67,61 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="oci-push-bench-scale-", dir=memory_folder()) as name:
         folder = Path(name)
         layouts = write_images(folder / "images", IMAGES, shared=SHARED_BYTES, own=OWN_BYTES)
-        ways = [_measured(folder, layouts, key) for key in _WAYS if key != "dask 2 x 4" or find_spec("distributed")]
+        names = [key for key in _WAYS if key != "dask 2 x 4" or find_spec("distributed")]
+        ways = [replace(_measured(folder, layouts, key), killed=_killed(folder, layouts, key)) for key in names]
     found = Scale(machine.describe(), 2 * IMAGES, tuple(ways))
     _RESULTS.joinpath("scale.json").write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
     _RESULTS.joinpath("scale.svg").write_text(draw(found))
     for way in found.ways:
-        print(f"{way.name:28} {way.wall_s:6.1f} s  {way.cpu_s / found.pushes * 1000:5.1f} ms a push  {way.requests}")
+        told = f"{way.name:28} {way.wall_s:6.1f} s  {way.cpu_s / found.pushes * 1000:5.1f} ms a push  "
+        told += f"{way.requests} requests, the common layer {way.shared_sent} times"
+        if way.killed:
+            told += f"  killed after {way.killed.pushes_before} pushes: {way.killed.after_s:.1f} s more"
+        print(told)
     return 0
 
 
 def _measured(folder: Path, layouts: Sequence[Path], name: str) -> Way:
+    with _prepared(folder, layouts, name) as (env, registries), _around(name, env) as (address, pids):
+        before = sum(map(processor_s, pids))
+        cost = measuring.run(_WAYS[name](address), (), env)
+        cpu_s = cost.cpu_s + sum(map(processor_s, pids)) - before
+        return Way(
+            name,
+            round(cost.wall_s, 2),
+            round(cpu_s, 2),
+            registries[0].requests(),
+            registries[0].uploads(_shared(layouts)),
+        )
+
+
+def _shared(layouts: Sequence[Path]) -> str:
+    """Return the digest of the blob that all images have."""
+    first, second = ({path.name for path in layout.glob("blobs/sha256/*")} for layout in layouts[:2])
+    [digest] = first & second
+    return digest
+
+
+def _killed(folder: Path, layouts: Sequence[Path], name: str) -> Killed:
+    """Do it once more, and kill a worker, or what nobody replaces, when half is done."""
+    with _prepared(folder, layouts, f"{name} killed") as (env, registries), _around(name, env) as (address, pids):
+        commands = _WAYS[name](address)
+        if len(commands) > 1:
+            measuring.run(commands[:-1], (), env)
+        victims: Callable[[int], Sequence[int]] | None = None
+        if pids:
+            victims = lambda _: pids[1:]  # noqa: E731  # the first is the scheduler
+        elif "local" in name:
+            victims = children_of
+        beside = _SHARDS if "shards" in name else [tuple(words) for words in commands[-1:]]
+        return kill_at_half(beside, env, registries, 2 * IMAGES, victims)
+
+
+@contextmanager
+def _prepared(
+    folder: Path, layouts: Sequence[Path], name: str
+) -> Iterator[tuple[dict[str, str], tuple[Registry, Registry]]]:
+    """Give a home with a pipeline, and the two empty registries that it pushes to."""
     home = folder / "".join(c if c.isalnum() else "-" for c in name)
     env = measuring.clean_environment(home, {})
     with Line() as line, Registry(line) as first, Registry(line) as second:
@@ -77,11 +130,12 @@ def _measured(folder: Path, layouts: Sequence[Path], name: str) -> Way:
         config = {"registries": registries, "candidates": candidates}
         (home / "oci-push.yaml").write_text(yaml.safe_dump(config))
         (home / "pipeline.yml").write_text(yaml.safe_dump(_pipeline(len(layouts))))
-        with _cluster(env) if name.startswith("dask") else _nothing() as (address, pids):
-            before = sum(map(_cpu_s, pids))
-            cost = measuring.run(_WAYS[name](address), (), env)
-            cpu_s = cost.cpu_s + sum(map(_cpu_s, pids)) - before
-        return Way(name, round(cost.wall_s, 2), round(cpu_s, 2), first.requests())
+        yield env, (first, second)
+
+
+def _around(name: str, env: dict[str, str]) -> AbstractContextManager[tuple[str, list[int]]]:
+    """Return a cluster where a way needs one."""
+    return cluster(env) if name.startswith("dask") else _nothing()
 
 
 def _pipeline(images: int) -> dict[str, object]:
@@ -103,10 +157,13 @@ def _pipeline(images: int) -> dict[str, object]:
 _TOLD = ("--config", "oci-push.yaml", "-q")
 _LAY_OUT: Command = (_PROGRAM, "plan", "pipeline.yml", "--config", "oci-push.yaml", "--units", "units.jsonl")
 _WORK = f"{_PROGRAM} work units.jsonl --config oci-push.yaml -q"
-_WAYS = {
+_SHARDS: list[Command] = [
+    (*_WORK.split(), "--shard", f"{number}/2", "--results", f"results-{number}.jsonl") for number in (1, 2)
+]
+_WAYS: dict[str, Callable[[str], list[Command]]] = {
     "run": lambda _: [(_PROGRAM, "run", "pipeline.yml", *_TOLD)],
     "run --on local:2": lambda _: [(_PROGRAM, "run", "pipeline.yml", *_TOLD, "--on", "local:2")],
-    "plan, work --on local:2": lambda _: [_LAY_OUT, ("sh", "-c", f"{_WORK} --on local:2")],
+    "plan, work --on local:2": lambda _: [_LAY_OUT, (*_WORK.split(), "--on", "local:2")],
     "plan, work in two shards": lambda _: [
         _LAY_OUT,
         ("sh", "-c", f"{_WORK} --shard 1/2 & first=$!; {_WORK} --shard 2/2 && wait $first"),
@@ -122,7 +179,7 @@ def _nothing() -> Iterator[tuple[str, list[int]]]:
 
 
 @contextmanager
-def _cluster(env: dict[str, str]) -> Iterator[tuple[str, list[int]]]:
+def cluster(env: dict[str, str]) -> Iterator[tuple[str, list[int]]]:
     """Start a scheduler and two workers of four threads; give its address, and the numbers of their processes."""
     place = Path(env["HOME"]) / "scheduler.json"
     common = ["--host", "127.0.0.1", "--no-dashboard"]
@@ -162,17 +219,20 @@ def _cluster(env: dict[str, str]) -> Iterator[tuple[str, list[int]]]:
             child.wait()
 
 
-def _cpu_s(pid: int) -> float:
+def processor_s(pid: int) -> float:
+    """Return the processor's seconds of a process that runs."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * _TICK_S
 
 
 def draw(found: Scale) -> str:
-    """Return a picture: for each way a bar of its seconds by the clock, and one of the processor's, on one axis."""
-    width, left, row = 900, 240, 44
+    """Return a picture: for each way bars of its seconds: by the clock, of the processor, after a kill."""
+    width, left, row = 900, 240, 56
     height = 70 + row * len(found.ways)
     most = max(max(way.wall_s, way.cpu_s) for way in found.ways)
-    title = f"{found.pushes} pushes: seconds by the clock (grey) and of the processor (green)"
+    title = (
+        f"{found.pushes} pushes: seconds by the clock (grey), of the processor (green), from a kill at half on (orange)"
+    )
     about = ", ".join(found.machine[key] for key in ("processor", "system", "python"))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">',
@@ -183,8 +243,10 @@ def draw(found: Scale) -> str:
     ]
     for number, way in enumerate(found.ways):
         y = 64 + row * number
-        parts.append(f'<text class="text end" x="{left - 12}" y="{y + 22}">{escape(way.name)}</text>')
-        for shift, kind, value in ((4, "even-bar", way.wall_s), (18, "reached", way.cpu_s)):
+        parts.append(f'<text class="text end" x="{left - 12}" y="{y + 29}">{escape(way.name)}</text>')
+        bars = [(4, "even-bar", way.wall_s), (18, "reached", way.cpu_s)]
+        bars += [(32, "missed", way.killed.after_s)] if way.killed else []
+        for shift, kind, value in bars:
             long = (width - left - 120) * value / most
             parts.append(f'<rect class="{kind}" x="{left}" y="{y + shift}" width="{long:.1f}" height="11"/>')
             parts.append(f'<text class="quiet" x="{left + long + 6:.1f}" y="{y + shift + 10}">{value:.1f} s</text>')

@@ -45,7 +45,7 @@ for _shared in ("registry", "sweep"):
 
 
 ROOT = Path(__file__).parents[1]
-_TOOLS_OWN = {".git", ".venv", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__"}
+_TOOLS_OWN = {".git", ".venv", ".judges", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__"}
 _before = pytest.StashKey[set[str]]()
 
 

@@ -106,7 +106,7 @@ def reported() -> Iterator[None]:
 def show_error(error: OciPushError, *, before: str = "") -> None:
     """Print an error, what to do, and where its code is explained; a configuration error's problems one a line.
 
-    `before` says what the error belongs to.
+    `before` says what the error belongs to, and is left out where the error begins with it.
     """
     help = f"{error.code} {error.link}"
     if isinstance(error, ConfigError) and len(error.problems) > 1:
@@ -114,7 +114,7 @@ def show_error(error: OciPushError, *, before: str = "") -> None:
             is_last = problem is error.problems[-1]
             issue("error", str(problem), problem.hint, _place(problem), help if is_last else "")
         return
-    before = "" if str(error).startswith(before) else before
+    before = "" if str(error).startswith((before, f"{before.removesuffix(': ')} ")) else before
     place = _place(error.problems[0]) if isinstance(error, ConfigError) else Place()
     issue("error", f"{before}{error}", error.advice, place, help)
 

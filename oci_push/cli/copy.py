@@ -156,7 +156,7 @@ def _save(
     reporting: Reporting,
 ) -> int:
     """Copy images to a layout or an archive; return the exit code."""
-    from oci_push.cli.saved_copies import Wanted, check_place, save_copies, show_saved
+    from oci_push.cli.saved_copies import Wanted, check_copy, save_copies, show_saved
 
     if not texts:
         raise ConfigError(f"nothing is named that would be copied to {place.text}", hint="write SOURCE... before it")
@@ -175,7 +175,7 @@ def _save(
         ("--report", common.report),
         ("--digest-file", reporting.digest_file),
     )
-    check_place(place, options, wanted)
+    check_copy(place, options, wanted)
     if choice.is_many and not all(one.selection for one in sources):
         raise ConfigError(
             f"{choice.choosing.said_by} has no effect on what is in no registry", hint="name each image of it: PATH:REF"
@@ -198,7 +198,7 @@ def _save(
             several = select(context, lists, one.selection, ()) if one.selection is not None else ()
             found += [item.source for item in several] or [one.text]
         saved = save_copies(context, pusher, lists, found, wanted, follower.emit)
-    return show_saved(place, saved, common, as_json=delivery.as_json)
+    return show_saved(place, saved, as_json=delivery.as_json, is_quiet=common.quiet)
 
 
 def _check(

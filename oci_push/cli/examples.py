@@ -200,6 +200,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "With a key of cosign's or openssl's",
                 "oci-push sign registry.example.com/team/app:1.4 --key signing.key",
             ),
+            Example(
+                "An index with all that it lists, for podman",
+                "oci-push sign registry.example.com/team/app:1.4 --key signing.key --recursive",
+            ),
         ),
         "attest": (
             Example(

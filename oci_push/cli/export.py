@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 from oci_push.cli.command import run_command
@@ -19,10 +19,18 @@ from oci_push.forms import VERSION
 from oci_push.runtime.context import Context
 from oci_push.runtime.files import check_writable, write_result
 from oci_push.secret import masked
-from oci_push.work.clusters import argo_workflow, indexed_job, is_in_config_map
-from oci_push.work.export import Export, Exported, Volume, check_files, limits_of_shards, registries_named
-from oci_push.work.matrices import MOST_ON_GITHUB, MOST_ON_GITLAB, github_workflow, gitlab_jobs
-from oci_push.work.units import hosts_of, read_units
+from oci_push.work.clusters import argo_workflow, carried_by_config_map, indexed_job
+from oci_push.work.export import (
+    Export,
+    Exported,
+    Volume,
+    check_files,
+    check_project,
+    limits_of_shards,
+    registries_named,
+)
+from oci_push.work.matrices import check_matrix, github_workflow, gitlab_jobs
+from oci_push.work.units import hosts_of, plain, read_units
 
 USUAL_SHARDS = 4
 _LONGEST_NAME = 50
@@ -33,6 +41,13 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _IMAGE = re.compile(r"[A-Za-z0-9][\w.-]*(:[0-9]+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII)
 _FILE = re.compile(r"\w[\w./+@-]*", re.ASCII)
 _PLACE = re.compile(r"(/[\w.+@-]+)+", re.ASCII)
+_TOKENS = ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "dckr_pat_", "dckr_oat_")
+"""How tokens begin that might be taken for the name of what holds them."""
+_TAKEN = (
+    *("/units", "/scratch", "/registry-login", "/config"),
+    *("/opt/oci-push", "/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/dev", "/proc", "/sys", "/var/run"),
+)
+"""Folders of pods: those that are mounted, and those in which the program and what it needs are."""
 _ENGINES = ("kubernetes-job", "argo", "gitlab-matrix", "github-matrix")
 
 
@@ -91,34 +106,38 @@ def export(
                 )
         to = None if output is None or str(output) == "-" else output
         check_writable(to, "--output")
+        if to is not None and to.exists() and file.exists() and to.samefile(file):
+            raise ConfigError(f"--output {to}: is the file of units", hint="name another file")
         _check_names(is_cluster, name, namespace, secret, service_account, config_secret, image)
         data = read_bytes(file)
         units = read_units(data, str(file))
         if not units:
             raise ConfigError(f"{file}: holds no unit", hint="there is nothing to be done")
-        text = data.decode("utf-8")
+        text = plain(data, str(file)).decode("utf-8")
         if masked(text) != text:
             raise ConfigError(f"{file}: holds what looks like a secret", hint="look at its sources and annotations")
         count = shards or min(USUAL_SHARDS, len(units))
+        together = min(at_once or count, count)
         made = Export(
-            name or f"oci-push-{hashlib.sha256(data).hexdigest()[:8]}",
-            file.name if is_cluster else _in_project(file),
-            text,
-            units,
-            image,
-            count,
-            min(at_once or count, count),
-            namespace,
-            secret,
-            service_account,
-            config_secret,
-            _volume(volume),
-            limits_of_shards(read_limits(host_limit), min(at_once or count, count), units),
+            name=name or f"oci-push-{hashlib.sha256(text.encode()).hexdigest()[:8]}",
+            file=file.name if is_cluster else _in_project(file),
+            units=units,
+            image=image,
+            shards=count,
+            at_once=together,
+            namespace=namespace,
+            secret=secret,
+            account=service_account,
+            config=config_secret,
+            volume=_volume(volume),
+            limits=limits_of_shards(read_limits(host_limit), together, units),
+            carried=carried_by_config_map(text) if is_cluster else None,
         )
         if is_cluster:
             _check_cluster(made, file)
         else:
-            _check_matrix(engine, count)
+            check_matrix(engine, made.name, count, secret)
+            check_project(units)
         if count > len(units):
             warn(f"{counted(count - len(units), 'shard')} of {count} have nothing to do: {file} has {len(units)} units")
         write = {"kubernetes-job": indexed_job, "argo": argo_workflow, "gitlab-matrix": gitlab_jobs}
@@ -132,8 +151,8 @@ def export(
             say_bytes(yaml.encode())
         else:
             tell(f"{to}: {counted(len(units), 'unit')} in {counted(count, 'shard')}; {_next(engine, to, made)}")
-        if is_cluster and not is_in_config_map(made):
-            tell(f"the units are too large for a ConfigMap: copy {file} to {_volume(volume).path}/{file.name}")  # type: ignore[union-attr]  # or it was refused
+        if is_cluster and made.carried is None and made.volume is not None:
+            tell(f"the units are too large for a ConfigMap: copy {file} to {made.volume.path}/{made.file}")
         return 0
 
     run_command(act, what="export")
@@ -160,7 +179,8 @@ def _check_names(
                 f"{option} {text!r} is no name", hint=f"a-z, 0-9 and -, at most {most}, beginning with a letter"
             )
     for option, text in (("--secret", secret), ("--config-secret", config), ("--service-account", account)):
-        if text and not (_SUBDOMAIN if is_cluster else _VARIABLE).fullmatch(text):
+        is_name = (_SUBDOMAIN if is_cluster else _VARIABLE).fullmatch(text) and not text.startswith(_TOKENS)
+        if text and not is_name:
             hint = "a-z, 0-9, - and . are in names of Secrets" if is_cluster else "letters, digits and _"
             raise ConfigError(f"what {option} was given is no name", hint=f"give the name, never the secret: {hint}")
 
@@ -171,8 +191,8 @@ def _volume(text: str) -> Volume | None:
     claim, colon, path = text.partition(":")
     if not _SUBDOMAIN.fullmatch(claim) or (colon and (not _PLACE.fullmatch(path) or ".." in path)):
         raise ConfigError(f"--volume {text!r} is no claim", hint="write CLAIM or CLAIM:/PATH, such as images:/data")
-    taken = ("/units", "/scratch", "/registry-login", "/config")
-    if path.startswith(tuple(f"{one}/" for one in taken)) or path in taken:
+    place = PurePosixPath(path or "/data")
+    if any(place.is_relative_to(one) or PurePosixPath(one).is_relative_to(place) for one in _TAKEN):
         raise ConfigError(f"--volume {text!r}: the pods need {path} themselves", hint="such as images:/data")
     return Volume(claim, path) if path else Volume(claim)
 
@@ -195,20 +215,14 @@ def _check_cluster(export: Export, file: Path) -> None:
             f"{file}: the units name {listed(names)}, which an oci-push.yaml describes",
             hint="put it into a Secret and name that: --config-secret NAME",
         )
-    if not is_in_config_map(export):
+    if export.carried is None:
         if export.volume is None:
             raise ConfigError(
-                f"{file}: is too large for a ConfigMap, which holds 1 MiB",
+                f"{file}: is too large for a ConfigMap, which holds 1 MiB, by gzip as well",
                 hint="put it into a volume and name that: --volume CLAIM; or write several files of units",
             )
         if not _FILE.fullmatch(export.file):
             raise ConfigError(f"{file}: the name is no good in a volume", hint="letters, digits and . _ - + @")
-
-
-def _check_matrix(engine: str, shards: int) -> None:
-    most = MOST_ON_GITLAB if engine == "gitlab-matrix" else MOST_ON_GITHUB
-    if shards > most:
-        raise ConfigError(f"--shards {shards} is more than --{engine} takes", hint=f"at most {most}")
 
 
 def _next(engine: str, to: Path, export: Export) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 from oci_push.cli.options import Common, ConfigOptions, own_config, read_stdin
 from oci_push.cli.output import tell, warn
 from oci_push.errors import ConfigError
+from oci_push.events import Emit
 from oci_push.language.config_values import NAMED, Allowed, ConfigOrigin
 from oci_push.language.integrations import Config
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
@@ -87,6 +89,25 @@ def described_endpoints(
     if found:
         tell_found(config)
     return found
+
+
+@contextmanager
+def with_logins(
+    path: Path | None, known: Mapping[str, RegistryEndpoint], common: Common, env: Mapping[str, str], emit: Emit
+) -> Iterator[Mapping[str, RegistryEndpoint]]:
+    """Give how registries are reached by the logins and certificates of a mirror file, else as is `known`.
+
+    Raises `ConfigError`, also where the file holds none.
+    """
+    if path is None:
+        yield known
+        return
+    from oci_push.language.mirror import load_accesses
+    from oci_push.library.mirrors import mirror_endpoints
+
+    accesses = load_accesses(read_bytes(path), str(path), env, lambda file: file.read_text("utf-8"))
+    with mirror_endpoints(accesses, known, common.tls(), emit) as endpoints:
+        yield endpoints
 
 
 def _found(path: Path, where: str, own: Path | None, env: Mapping[str, str], allowed: Sequence[str]) -> Config:

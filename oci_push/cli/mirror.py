@@ -15,7 +15,7 @@ from oci_push.cli.inputs import read_bytes
 from oci_push.cli.looking import TransferAccess
 from oci_push.cli.on import OnOptions, Units, check_units
 from oci_push.cli.options import AsJson, LimitRate, NoMemory, Quiet
-from oci_push.cli.output import say_form, warn
+from oci_push.cli.output import say_form, tell, warn
 from oci_push.cli.reporting import Reporting
 from oci_push.cli.words import SAFETY, SOURCE, TARGET, Argument, Option
 from oci_push.engine.copying.items import AT_ONCE
@@ -86,14 +86,11 @@ def mirror(
             warn(str(problem), problem.hint)
         is_plan = plan or dry_run
         check_units(units, plan=is_plan, where=where)
-        if (units or where.on) and any(one.credential or one.ca or one.folder for one in read.accesses):
-            raise ConfigError(
-                f"{file}: holds logins or certificates, which never leave this process",
-                hint="log in to these registries: oci-push login HOST; or leave out --on and --units",
-            )
+        if where.on and read.accesses:
+            _check_workers(file, read, where, quiet=quiet)
         quietly = quiet or as_json
         with _mirroring(
-            context, read, access, where, only_missing=only_missing, referrers=not no_referrers, quiet=quietly
+            context, file, read, access, where, only_missing=only_missing, referrers=not no_referrers, quiet=quietly
         ) as (run, emit):
             found = run.find(context, read.jobs)
             for note in found.notes:
@@ -112,6 +109,10 @@ def mirror(
                 from oci_push.cli.units import lay_out_mirror
 
                 code = lay_out_mirror(context, run, found, emit, units, str(file), as_json=as_json)
+                if read.accesses and not quietly:
+                    hosts = ", ".join(one.host for one in read.accesses)
+                    name = "this file" if str(file) == "-" else file
+                    tell(f"units hold no login: for {hosts} give workers {name} by --logins, or logins of their own")
                 _show_failures(found.failures)
                 return code
             done = run.mirror(context, found, emit)
@@ -131,6 +132,7 @@ def mirror(
 @contextmanager
 def _mirroring(
     context: Context,
+    file: Path,
     read: MirrorFile,
     access: MirrorAccessOptions,
     where: OnOptions,
@@ -146,18 +148,34 @@ def _mirroring(
     described = looking.endpoints(access, [Repository(host, "x") for host in hosts])
     with (
         Reporting().following(context.clock, env, is_quiet=quiet, title="Mirror") as follower,
-        mirror_endpoints(read, described, access.tls(), follower.emit) as endpoints,
+        mirror_endpoints(read.accesses, described, access.tls(), follower.emit) as endpoints,
         common.pusher(context, follower.emit, endpoints=endpoints, login_host=common.login_host(hosts)) as pusher,
-        where.act(context, common, hosts=tuple(described)) as act,
+        where.act(context, common, hosts=tuple(described), logins=file if read.accesses else None) as act,
     ):
         at_once = where.at_once(access.jobs or AT_ONCE)
         yield Mirroring(pusher, only_missing=only_missing, referrers=referrers, at_once=at_once, act=act), follower.emit
 
 
+def _check_workers(file: Path, read: MirrorFile, where: OnOptions, *, quiet: bool) -> None:
+    """Tell who reads the logins of a mirror file; raises `ConfigError` where those who need them cannot."""
+    if where.is_cluster:
+        if not quiet:
+            warn(
+                f"{file}: what it says of {', '.join(one.host for one in read.accesses)} stays here",
+                "the workers of a cluster have logins of their own: see work --check",
+            )
+    elif str(file) == "-":
+        raise ConfigError(
+            "what stdin says of logins and certificates cannot be read again by other processes",
+            hint="name a file, or leave out --on",
+        )
+
+
 def _hosts(read: MirrorFile) -> tuple[str, ...]:
     """Return the registries that a file is about."""
     sources = [source.host for job in read.jobs for source in job.sources]
-    targets = [target.partition("/")[0] for job in read.jobs for target in job.targets]
+    backups = [job.backup for job in read.jobs if "/" in job.backup]
+    targets = [text.partition("/")[0] for text in (*(one for job in read.jobs for one in job.targets), *backups)]
     return tuple(dict.fromkeys((*sources, *(one for one in targets if "{" not in one))))
 
 

@@ -87,8 +87,12 @@ class OnOptions(Struct, frozen=True):
         hosts: Sequence[str] = (),
         is_run: bool = False,
         jobs: int = UNITS_AT_ONCE,
+        logins: Path | None = None,
     ) -> Iterator[Engine]:
-        """Give the engine that is meant, set up with these options; it is closed at the end of the block."""
+        """Give the engine that is meant, set up with these options; it is closed at the end of the block.
+
+        `logins` is a mirror file that processes of this machine have logins of.
+        """
         refuse_login(common)
         if common.create_repository and not is_run:
             raise ConfigError(
@@ -107,9 +111,9 @@ class OnOptions(Struct, frozen=True):
 
         command = [sys.executable, "-P", "-m", "oci_push.cli.worker"]
         env = worker_environment(this_environment().env, sys.path)
-        engine = LocalEngine(
-            command, env, setup_of(common, pipeline, hosts, self.count(), describes=not is_run), self.count(), jobs
-        )
+        count = self.count()
+        setup = setup_of(common, pipeline, hosts, count, describes=not is_run, logins=logins)
+        engine = LocalEngine(command, env, setup, count, jobs)
         try:
             yield engine
         finally:
@@ -125,6 +129,7 @@ class OnOptions(Struct, frozen=True):
         pipeline: Path | None = None,
         hosts: Sequence[str] = (),
         is_run: bool = False,
+        logins: Path | None = None,
     ) -> Iterator[Act]:
         """Give what pushes a unit: here, or wherever it is wanted. In a run units name their registries."""
         if not self.on:
@@ -136,7 +141,7 @@ class OnOptions(Struct, frozen=True):
         from oci_push.work.remote import Remote
         from oci_push.work.worker import described_by
 
-        with self.engine(context, common, pipeline=pipeline, hosts=hosts, is_run=is_run) as engine:
+        with self.engine(context, common, pipeline=pipeline, hosts=hosts, is_run=is_run, logins=logins) as engine:
             remote = Remote(engine, context, read_limits(self.host_limit), described_by(config or Config()))
             try:
                 yield remote.perform

@@ -7,20 +7,20 @@ from typing import Annotated
 
 from oci_push.api import this_environment
 from oci_push.cli import looking
-from oci_push.cli.command import run_command, show_error, takes
+from oci_push.cli.command import run_command, takes
 from oci_push.cli.conversion import Platforms
 from oci_push.cli.looking import TransferAccess
 from oci_push.cli.options import AsJson, Quiet
-from oci_push.cli.output import is_result_shown, lost_results, say, say_bytes, say_form, tell
+from oci_push.cli.output import is_result_shown, lost_results, say_bytes
 from oci_push.cli.reporting import Progress, Reporting
-from oci_push.cli.wording import counted, size
+from oci_push.cli.saved_copies import check_place, show_saved
 from oci_push.cli.words import SAFETY, SOURCE, Argument, Option
 from oci_push.engine.copying.tag_lists import TagLists
 from oci_push.engine.saving.place import FORMS, Place
-from oci_push.engine.saving.pull import Pull, expand, is_glob, named
+from oci_push.engine.saving.pull import expand, is_glob, named
 from oci_push.engine.saving.save import save
-from oci_push.engine.saving.steps import SavedImage, nothing_attached
-from oci_push.errors import ConfigError, exit_code
+from oci_push.engine.saving.steps import nothing_attached
+from oci_push.errors import ConfigError
 from oci_push.library.selecting import finder
 from oci_push.runtime.context import Context
 from oci_push.sources.table import GRAMMAR
@@ -60,10 +60,7 @@ def pull(
                 else "an archive is nothing for a terminal",
                 hint="name a file, as in oci-archive:image.tar",
             )
-        if referrers and place.kind == "docker-archive":
-            raise ConfigError("--referrers has no effect with docker-archive:", hint="write an oci-archive")
-        if verify and not place.is_folder:
-            raise ConfigError(f"--verify has no effect with {place.kind}:, which is written anew", hint="leave it out")
+        check_place(place, referrers=referrers, is_verified=verify)
         with (
             reporting.following(context.clock, env, is_quiet=quiet or as_json, title=f"Pull {sources[0]}") as follower,
             looking.looking(context, access, sources=_registries(sources), emit=follower.emit) as look,
@@ -81,11 +78,7 @@ def pull(
                 write=_write if place.is_stdout else None,
                 is_verified=verify,
             )
-        if as_json:
-            say_form(Pull.of(place, saved))
-        else:
-            _show(place, saved, is_quiet=quiet)
-        return exit_code([one.error for one in saved])
+        return show_saved(place, saved, as_json=as_json, is_quiet=quiet)
 
     run_command(work, what="pull", timeout_s=access.timeout_s)
 
@@ -108,25 +101,6 @@ def _taken_apart(words: Sequence[str]) -> tuple[list[str], Place]:
     if not sources:
         raise ConfigError(f"nothing is named that would be saved in {last}", hint="write SOURCE... before the target")
     return sources, place
-
-
-def _show(place: Place, saved: Sequence[SavedImage], *, is_quiet: bool) -> None:
-    """Print each image with its digest, on stderr where stdout has the archive, and what came beside them."""
-    for one in saved:
-        what = one.item.source.removeprefix("docker://")
-        if one.error is not None:
-            show_error(one.error, before=f"{what}: ")
-        elif one.root is not None and one.item.refers_to is None:
-            name = f"{place.title}:{one.item.name}" if one.item.name else place.title
-            line = f"{what}  {one.root.digest}" if place.is_stdout else f"{name}  {one.root.digest}"
-            (tell if place.is_stdout else say)(line)
-    if is_quiet:
-        return
-    referrers = [one for one in saved if one.item.refers_to is not None and one.error is None]
-    written, whole = sum(one.written for one in saved), sum(one.size for one in saved)
-    there = f", {size(whole - written)} there already" if whole > written else ""
-    beside = f", with {counted(len(referrers), 'referrer')}" if referrers else ""
-    tell(f"{size(written)} saved{there}{beside}")
 
 
 def _write(block: memoryview) -> None:

@@ -13,11 +13,12 @@ from oci_push.cli.looking import TransferAccess
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form
 from oci_push.cli.words import SOURCE, Option
-from oci_push.engine.signing.there import Signing, sign_there
-from oci_push.errors import ConfigError, OciPushError, exit_code
+from oci_push.engine.signing.there import SignedThere, Signing, sign_there
+from oci_push.errors import ConfigError, exit_code
 from oci_push.forms import VERSION
 from oci_push.library import naming
 from oci_push.model.outcomes import ManifestOutcome
+from oci_push.model.reference import Reference
 from oci_push.model.trust import SignRule
 from oci_push.runtime.context import Context
 
@@ -31,6 +32,9 @@ def sign(
     sign_format: signed.SignFormat = "",
     annotation: signed.Along = None,
     platform: OnePlatform = "",
+    recursive: Annotated[
+        bool, Option("Of an index also each image that it lists: podman asks for that.", short="-r", under=SOURCE)
+    ] = False,
     as_json: AsJson = False,
     *,
     access: TransferAccess,
@@ -44,7 +48,7 @@ def sign(
         no_key = signed.keyless_of(keyless, trust_root)
         return signed.rules(signed.given_keys(key, no_key, "sign"), no_key, sign_format, annotation, "--annotation")
 
-    _sign("sign", reference, rules, platform, access, as_json=as_json)
+    _sign("sign", reference, rules, platform, access, recursive=recursive, as_json=as_json)
 
 
 @takes(TransferAccess)
@@ -97,30 +101,27 @@ def _sign(
     platform: str,
     access: TransferAccess,
     *,
+    recursive: bool = False,
     as_json: bool,
 ) -> None:
     def work(context: Context) -> int:
         named = [naming.reference(text) for text in dict.fromkeys(references)]
         wanted, asked = read_platform(platform), rules()
-        errors: list[OciPushError | None] = []
-        done = []
+        done: list[tuple[Reference, SignedThere]] = []
         with looking.looking(context, access, repositories=[one.repository for one in named]) as look:
             look.pusher.signers.of(asked)  # a key that cannot be read is told once, before anything is asked
             for one in named:
-                result = sign_there(context, look.pusher, one, wanted, asked)
-                done.append(result)
-                errors.append(result.failed)
-                if as_json:
-                    continue
-                for made in result.form.signed:
-                    was_there = "  (was there)" * (made.outcome is ManifestOutcome.EXISTS)
-                    if made.error is None:
-                        say(f"{one.repository}@{result.form.digest}  {made.file}  {made.digest}{was_there}")
+                for result in sign_there(context, look.pusher, one, wanted, asked, recursive=recursive):
+                    done.append((one, result))
+                    for made in result.form.signed if not as_json else ():
+                        was_there = "  (was there)" * (made.outcome is ManifestOutcome.EXISTS)
+                        if made.error is None:
+                            say(f"{one.repository}@{result.form.digest}  {made.file}  {made.digest}{was_there}")
         if as_json:
-            say_form(Signing(VERSION, tuple(one.form for one in done)))
-        for one, failed in zip(named, errors, strict=True):
-            if failed is not None:
-                show_error(failed, before=f"{one}: ")
-        return exit_code(errors)
+            say_form(Signing(VERSION, tuple(result.form for _, result in done)))
+        for one, result in done:
+            if result.failed is not None:
+                show_error(result.failed, before=f"{one}: ")
+        return exit_code([result.failed for _, result in done])
 
     run_command(work, what=what, timeout_s=access.timeout_s)

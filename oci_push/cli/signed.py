@@ -94,7 +94,10 @@ def keyless_of(is_wanted: bool, trust_root: Path | None) -> Keyless | None:
 
 def along(texts: Sequence[str] | None, option: str) -> tuple[tuple[str, str], ...]:
     """Return annotations that are signed or demanded, in the order of their names; raises `ConfigError`."""
-    return tuple(sorted(pairs(texts, option, "NAME=VALUE").items()))
+    found = pairs(texts, option, "NAME=VALUE")
+    if len(found) < len(set(texts or ())):
+        raise ConfigError(f"{option}: gives one name several values", hint="an annotation has one value")
+    return tuple(sorted(found.items()))
 
 
 def given_keys(keys: Sequence[str] | None, keyless: Keyless | None, what: str) -> Sequence[str]:

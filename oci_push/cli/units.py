@@ -20,7 +20,7 @@ from oci_push.engine.copying.mirror import Mirroring
 from oci_push.engine.copying.mirror_sources import Found
 from oci_push.engine.copying.tag_lists import TagLists
 from oci_push.engine.pusher import Pusher
-from oci_push.errors import ConfigError, exit_code
+from oci_push.errors import exit_code
 from oci_push.events import Emit
 from oci_push.forms import VERSION, Version
 from oci_push.language.resolving import ResolveContext
@@ -68,13 +68,12 @@ def lay_out_mirror(
     context: Context, run: Mirroring, found: Found, emit: Emit, path: Path, file: str, *, as_json: bool
 ) -> int:
     """Write the units of what a mirror file means and is not there yet; return the exit code."""
-    if any(one.job.backup for one in found.copies):
-        raise ConfigError(
-            f"{file}: backup: is done before something is overwritten, which a unit cannot do", hint="use mirror --on"
-        )
     layout = Layout()
     quietly = telling_nothing(emit)
-    done = run.lay_out(context, found, quietly, lambda options: layout.act(referrers=options.referrers))
+    backups = {(one.repository, one.tag): one.backup for one in found.copies if one.backup and not run.only_missing}
+    done = run.lay_out(
+        context, found, quietly, lambda options: layout.act(referrers=options.referrers, backups=backups)
+    )
     code = exit_code(done.errors)
     _written(path, file, layout.units(), code, as_json=as_json)
     show_errors(done.copied, kept_in="--plan --json has")

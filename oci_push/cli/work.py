@@ -13,12 +13,12 @@ from oci_push.api import this_environment
 from oci_push.cli import options
 from oci_push.cli.command import run_command, takes
 from oci_push.cli.copy_results import show, show_errors, summary_of
-from oci_push.cli.inputs import described_endpoints, read_bytes, read_config
+from oci_push.cli.inputs import described_endpoints, read_bytes, read_config, with_logins
 from oci_push.cli.on import UNITS_AT_ONCE, HostLimit, On, OnOptions, read_limits
 from oci_push.cli.options import Common, Connection
 from oci_push.cli.output import say_form, tell
 from oci_push.cli.reporting import Progress, Reporting
-from oci_push.cli.words import OUTPUT, SAFETY, SPEED, Argument, Option
+from oci_push.cli.words import LOGIN, OUTPUT, SAFETY, SPEED, Argument, Option
 from oci_push.cli.worker import worker_name
 from oci_push.engine.copying.items import Copied, CopyItem, CopyRow, Wish, row_of
 from oci_push.engine.copying.referrers import Referred, together
@@ -63,6 +63,9 @@ def work(
     ),
     jobs: Annotated[int, Option("Units at once, in each process.", short="-j", min=1, under=SPEED)] = UNITS_AT_ONCE,
     host_limit: HostLimit = None,
+    logins: Annotated[
+        Path | None, Option("Use the logins and certificates of this mirror file, too.", metavar="FILE", under=LOGIN)
+    ] = None,
     on: On = "",
     progress: Progress = "auto",
     as_json: Annotated[bool, Option("Print the result as JSON.", name="--json", under=OUTPUT)] = False,
@@ -82,6 +85,11 @@ def work(
         limits = read_limits(host_limit)
         check_writable(results, "--results")
         common = access.common()
+        if logins and where.is_cluster:
+            raise ConfigError(
+                "--logins has no effect with --on dask: each worker has logins of its own",
+                hint="log in on the workers, or describe the registries in their oci-push.yaml",
+            )
         units = share(read_units(read_bytes(file), str(file)), read_shard(shard, env))
         if check and where.is_cluster:
             from oci_push.cli.cluster import check_cluster, cluster
@@ -91,7 +99,7 @@ def work(
         if check:
             from oci_push.cli.work_check import check_logins
 
-            with _worker(context, common, units, lambda _: None) as (_, pusher):
+            with _worker(context, common, units, logins, lambda _: None) as (_, pusher):
                 return check_logins(context, pusher, described_by(read_config(None, common, env)), units, as_json)
         earlier = {one.key: one for one in read_results(results, must=False)} if results else {}
         there = {key for key, one in earlier.items() if one.error is None}
@@ -101,8 +109,8 @@ def work(
         done: dict[str, WorkResult] = {}
         with (
             reporter.following(context.clock, env, is_quiet=access.quiet or as_json, title="Work") as follower,
-            _worker(context, common, left, follower.emit) as (worker, pusher),
-            _engine(where, context, common, worker, hosts_asked(left), jobs) as engine,
+            _worker(context, common, left, logins, follower.emit) as (worker, pusher),
+            _engine(where, context, common, worker, hosts_asked(left), jobs, logins) as engine,
         ):
             _do(context, engine, limits, left, results, done, pusher, follower.emit)
         seconds = context.clock.monotonic() - began
@@ -125,7 +133,9 @@ def work(
 
 
 @contextmanager
-def _worker(context: Context, common: Common, units: Sequence[WorkUnit], emit: Emit) -> Iterator[tuple[Worker, Pusher]]:
+def _worker(
+    context: Context, common: Common, units: Sequence[WorkUnit], logins: Path | None, emit: Emit
+) -> Iterator[tuple[Worker, Pusher]]:
     """Give a worker in this process, and its pusher."""
     env = this_environment().env
     hosts = hosts_asked(units)
@@ -134,16 +144,25 @@ def _worker(context: Context, common: Common, units: Sequence[WorkUnit], emit: E
     for host in hosts if config.integrations else ():
         place = Repository(host, "any")
         endpoints.update(described_endpoints(f"docker://{place}", [Destination(place)], common, env))
-    with common.pusher(context, emit, endpoints=endpoints, hosts=hosts) as pusher:
+    with (
+        with_logins(logins, endpoints, common, env, emit) as known,
+        common.pusher(context, emit, endpoints=known, hosts=hosts) as pusher,
+    ):
         yield Worker(pusher, described_by(config), worker_name()), pusher
 
 
 @contextmanager
 def _engine(
-    where: OnOptions, context: Context, common: Common, worker: Worker, hosts: Sequence[str], jobs: int
+    where: OnOptions,
+    context: Context,
+    common: Common,
+    worker: Worker,
+    hosts: Sequence[str],
+    jobs: int,
+    logins: Path | None,
 ) -> Iterator[Engine]:
     if where.on:
-        with where.engine(context, common, hosts=hosts, jobs=jobs) as engine:
+        with where.engine(context, common, hosts=hosts, jobs=jobs, logins=logins) as engine:
             yield engine
         return
     yield HereEngine(worker.do, context, jobs)

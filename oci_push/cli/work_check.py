@@ -14,6 +14,7 @@ from oci_push.engine.pusher import Pusher
 from oci_push.errors import OciPushError
 from oci_push.forms import VERSION, ErrorForm, Version
 from oci_push.model.digest import Digest
+from oci_push.model.mirroring import elsewhere
 from oci_push.model.reference import Reference, Repository
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
@@ -111,6 +112,8 @@ def ask_registries(
 
 def _questions(unit: WorkUnit) -> list[_Question]:
     found = [_Question("push", one.registry, one.repository, "") for one in unit.push.targets]
+    kept = elsewhere(unit.backup)
+    found += [_Question("push", "", kept.repository, "")] if kept else []
     spec = GRAMMAR.parse(unit.push.source)
     if spec.kind == "registry":
         source = Reference.parse(spec.path)

@@ -20,7 +20,7 @@ from msgspec.structs import asdict, replace
 
 from oci_push import forms
 from oci_push.api import this_environment
-from oci_push.cli.inputs import described_endpoints, read_config
+from oci_push.cli.inputs import described_endpoints, read_config, with_logins
 from oci_push.cli.options import Common
 from oci_push.cli.traffic_options import bytes_per_s
 from oci_push.events import ignore
@@ -41,17 +41,25 @@ _OF_THE_DRIVER = ("username", "password_stdin", "report", "export", "export_form
 class Setup(Struct, frozen=True):
     """How a worker is set up: the options that are not as usual, and where oci-push.yaml is looked for.
 
-    `hosts` are the registries that are asked; with `describes` they are reached as oci-push.yaml says.
+    `hosts` are the registries that are asked; with `describes` they are reached as oci-push.yaml says. `logins` is a
+    mirror file that says so, too.
     """
 
     options: Mapping[str, Json]
     pipeline: str = ""
     hosts: tuple[str, ...] = ()
     describes: bool = True
+    logins: str = ""
 
 
 def setup_of(
-    common: Common, pipeline: Path | None, hosts: Sequence[str], count: int, *, describes: bool = True
+    common: Common,
+    pipeline: Path | None,
+    hosts: Sequence[str],
+    count: int,
+    *,
+    describes: bool = True,
+    logins: Path | None = None,
 ) -> bytes:
     """Return the first line that each of `count` workers is told; rates of the whole run are divided among them."""
     if common.limit_rate:
@@ -65,7 +73,7 @@ def setup_of(
         for name, value in asdict(common).items()
         if value != usual[name] and name not in _OF_THE_DRIVER
     }
-    return forms.encode(Setup(given, str(pipeline or ""), tuple(hosts), describes))
+    return forms.encode(Setup(given, str(pipeline or ""), tuple(hosts), describes, str(logins or "")))
 
 
 def worker_name() -> str:
@@ -98,9 +106,9 @@ def make_worker(setup: Setup, context: Context, stack: ExitStack) -> Worker:
     for host in setup.hosts if setup.describes else ():
         place = Repository(host, "any")
         endpoints.update(described_endpoints(f"docker://{place}", [Destination(place)], common, env))
-    pusher = common.pusher(
-        context, ignore, endpoints=endpoints, hosts=setup.hosts or None, is_lenient=not setup.describes
-    )
+    logins = Path(setup.logins) if setup.logins else None
+    known = stack.enter_context(with_logins(logins, endpoints, common, env, ignore))
+    pusher = common.pusher(context, ignore, endpoints=known, hosts=setup.hosts or None, is_lenient=not setup.describes)
     return Worker(stack.enter_context(pusher), described_by(config), worker_name())
 
 

@@ -82,6 +82,15 @@ class RegistryReader:
         traffic, headers = _traffic(keys), _headers(inside)
         sign = read_signing(keys.found.get("sign"), keys.values, f"{path}.sign", job_token)
         require = read_requirement(keys.found.get("require"), keys.values, f"{path}.require")
+        if (
+            require is not None
+            and cloud is not None
+            and not domain
+            and not (identity is not None and cloud.account_of(identity.host))
+        ):
+            hint = "write its domain, ACCOUNT.dkr.ecr.REGION.amazonaws.com"
+            message = f'registry {name!r}: "require" goes by the host, and the account is not known here'
+            keys.error(keys.found["require"].location, message, hint)
         if sign and not self._values.origin.is_named:
             keys.miss(f"registry {name!r}: this file was found, not named, and may not say what is signed")
         if is_loose and identity is not None and password is None:
@@ -311,7 +320,7 @@ def _check_identity(
     """Add what the cloud would refuse, as far as everything that was written could be read."""
     problems = [f"region {one!r} is not an AWS region" for one in regions if cloud and not cloud.is_region(one)]
     if not keys.values.missing:
-        written = dict.fromkeys(secrets, Secret("written"))
+        written = dict.fromkeys(secrets, Secret("-"))
         problems = [*replace(identity, **written).problems(), *problems]
     for problem in dict.fromkeys(problems):
         keys.error(keys.location, problem)

@@ -74,9 +74,8 @@ class Integration(Struct, frozen=True):
         problems = self.unplaced + (self.unread if with_login else ())
         if problems:
             raise ConfigError(problems=problems)
-        host = self.domain or (self.identity.host if self.identity else "")
         bare = RegistryEndpoint(
-            host,
+            self.host,
             None,
             self.tls,
             self.name,
@@ -101,6 +100,11 @@ class Integration(Struct, frozen=True):
         if identity is not None:
             identity = replace(identity, **{name: source.read() or None for name, source in self.secrets.items()})
         return replace(self.with_headers(bare), credential=credential, identity=identity)
+
+    @property
+    def host(self) -> str:
+        """Return its host: its domain, or what its identity says of its account; of ECR that may be nobody's yet."""
+        return self.domain or (self.identity.host if self.identity else "")
 
     @property
     def must_be_used(self) -> bool:
@@ -159,5 +163,10 @@ class Config(Struct, frozen=True):
     def for_pull(self, host: str) -> Integration | None:
         """Return the primary integration of a host, however that is written: what it requires holds."""
         wanted = comparable_host(host)
-        same = [one for one in self.integrations if one.domain and comparable_host(one.domain) == wanted]
+        same = [one for one in self.integrations if one.host and comparable_host(one.host) == wanted]
         return next((one for one in same if one.is_primary), next(iter(same), None))
+
+    def as_pulled(self, endpoint: RegistryEndpoint) -> RegistryEndpoint:
+        """Return how images are pulled from a registry: signed as its primary integration requires."""
+        primary = self.for_pull(endpoint.host)
+        return replace(endpoint, require=(primary.require if primary is not None else None) or endpoint.require)

@@ -33,6 +33,7 @@ from oci_push.model.mirroring import (
     GLOB,
     PLACEHOLDERS,
     Filter,
+    MirrorAccess,
     MirrorFile,
     MirrorJob,
     MirrorSource,
@@ -73,6 +74,21 @@ def load_mirror(
     diagnostics.errors.sort(key=_place)
     diagnostics.raise_errors()
     return MirrorFile(form, found.jobs, found.accesses, tuple(sorted(diagnostics.warnings, key=_place)))
+
+
+def load_accesses(text: str | bytes, path: str, env: Mapping[str, str], read: ReadText) -> tuple[MirrorAccess, ...]:
+    """Return how a file of any form says that registries are reached; raises `ConfigError`, also where it says nothing.
+
+    Where its images go does not matter.
+    """
+    destination = "registry.invalid" if form_of(load(text, path).root) == "skopeo" else ""
+    found = load_mirror(text, path, env, read, destination).accesses
+    if not found:
+        raise ConfigError(
+            f"{path}: holds neither logins nor certificates",
+            hint="a file of skopeo sync or of regsync may; oci-push.yaml is named by --config",
+        )
+    return found
 
 
 def _place(problem: Diagnostic) -> tuple[int, int]:

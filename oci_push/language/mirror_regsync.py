@@ -12,9 +12,9 @@
         type: repository
         tags: {allow: ["3.\\\\d+", latest], deny: ["3.0"]}
 
-Of Go's templates ``{{env "NAME"}}`` and ``{{file "PATH"}}`` are known, and ``{{.Ref.Tag}}`` in ``backup``, which is
-a tag beside the one that is overwritten. A key that is known and cannot be honoured is told; one whose loss would copy
-other images, or to elsewhere, is an error.
+Of Go's templates ``{{env "NAME"}}`` and ``{{file "PATH"}}`` are known, and in ``backup``, which is a tag beside the one
+that is overwritten or an image elsewhere, ``{{.Ref.Tag}}`` and its like. A key that is known and cannot be honoured is
+told; one whose loss would copy other images, or to elsewhere, is an error.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from oci_push.language.schema import Field, Fields, Items, OneOf
 from oci_push.model.endpoint import Credential
 from oci_push.model.mirroring import Filter, MirrorAccess, MirrorFile, MirrorJob, MirrorSource, Pattern
 from oci_push.model.platform import Platform
-from oci_push.model.reference import Reference, Repository, is_tag
+from oci_push.model.reference import Destination, Reference, Repository, is_tag
 from oci_push.secret import Secret
 
 _TEXT = PlainText()
@@ -127,7 +127,8 @@ _REGSYNC: Fields[None] = Fields(
 )
 _TEMPLATE = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _CALL = r'(env|file)\s+(?:"([^"]*)"|`([^`]*)`)'
-_REF_TAG = ".Ref.Tag"
+_OF_TARGET = {".Ref.Tag": "{tag}", ".Ref.Repository": "{path}", ".Ref.Registry": "{host}"}
+"""What templates in `backup` name of the target."""
 
 
 def read_regsync(root: Node, values: ValueReader) -> MirrorFile:
@@ -265,13 +266,14 @@ class _Reader:
             return ""
 
         def place(match: re.Match[str]) -> str:
-            if match[1] != _REF_TAG:
-                self._error(node, f"{path}.backup", f"template {match[0]!r} is not understood; {{{{.Ref.Tag}}}} is")
-            return "{tag}"
+            if match[1] not in _OF_TARGET:
+                known = ", ".join(f"{{{{{name}}}}}" for name in _OF_TARGET)
+                self._error(node, f"{path}.backup", f"template {match[0]!r} is not understood; known are {known}")
+            return _OF_TARGET.get(match[1], "{tag}")
 
         text = _TEMPLATE.sub(place, node.text).strip()
-        if not is_tag(text.replace("{tag}", "tag")):
-            message = f'"backup": {node.text!r} cannot be honoured: only a tag in the same repository can'
+        if not _is_backup(text):
+            message = f'"backup": {node.text!r} is neither a tag nor HOST/REPO:TAG'
             self._error(node, f"{path}.backup", message)
         elif "{tag}" not in text:
             self._diagnostics.warn(node.location, f"{path}.backup", f'"backup": {text!r} is the same for every tag')
@@ -309,6 +311,19 @@ class _Reader:
     def _error(self, node: Node | None, path: str, message: str) -> None:
         if node is not None:
             self._diagnostics.error(node.location, path, message)
+
+
+def _is_backup(text: str) -> bool:
+    """Return whether a backup, with placeholders, is a tag, or an image of a registry with one."""
+    try:
+        if "/" not in text:
+            return is_tag(text.replace("{tag}", "tag"))
+        sample = text
+        for name, value in (("{host}", "host.example"), ("{path}", "path/name"), ("{tag}", "tag")):
+            sample = sample.replace(name, value)
+        return len(Destination.parse(sample).tags) == 1
+    except ValueError:
+        return False
 
 
 def _ends(kind: str, source: str, target: str) -> tuple[MirrorSource, str]:

@@ -44,7 +44,12 @@ def resolve_registry(step: PushStep, context: ResolveContext) -> Registry:
         where = f"credentials of step {step.name!r}"
         credential = Credential(basic_user(user, where), basic_password(password, where), source=where)
     location = step.location if step.registry is None else step.registry.location
-    return _creating(_registry(chosen, location, context, credential, step.aws), context)
+    found = _registry(chosen, location, context, credential, step.aws)
+    if credential is not None and any(one.is_alone for one in found.endpoints):
+        path = context.config.path
+        message = f"{path} was found, not named, and says how {found.name} is reached: it gets no credentials of a step"
+        raise_together([location.problem(message, hint=f"name the file, if you trust it: --config {path}")])
+    return _creating(found, context)
 
 
 def named_registry(named: Text | None, location: Location, context: ResolveContext) -> Registry:

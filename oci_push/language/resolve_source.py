@@ -10,13 +10,15 @@ from msgspec.structs import replace
 
 from oci_push.errors import ConfigError
 from oci_push.language.integrations import Integration
-from oci_push.language.registry_choice import refuse_context
+from oci_push.language.registry_choice import AWS_PROVIDER, refuse_context
 from oci_push.language.resolving import ResolveContext, error, hint_for_variable
 from oci_push.language.schema_check import hint_for_step
 from oci_push.language.steps import BuildStep, PushStep, Text
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.reference import DOCKER_HUB, Reference, Repository
+from oci_push.model.reference import DOCKER_HUB, Reference, Repository, comparable_host
 from oci_push.model.source import SourceSpec, is_reference, looks_like_path
+from oci_push.model.trust import Requirement
+from oci_push.providers.families import regional
 from oci_push.variables.lookup import only_name
 
 Spec = TypeVar("Spec", SourceSpec, SourceSpec | None)
@@ -91,15 +93,19 @@ def _hint_for(named: str, context: ResolveContext) -> str:
 def build_source(build: BuildStep, where: Text, context: ResolveContext) -> StepImage:
     """Return the image of a build step, which somebody must have named, except in a plan."""
     source = context.candidates.get(build.name, "")
+    name = context.use(build.image_name) if build.image_name else ""
     if not source and context.wants_images:
         raise error(
             where.location,
             f"candidate {where.text} is built by step {build.name!r}, and no image was given for it",
             f"give one: --candidate {build.name}=oci:DIR or =containers-storage:IMAGE, or candidates: in oci-push.yaml",
         )
-    if source:
-        _read(source, context.grammar.read, where)  # one that does not exist yet may be there when it is opened
-    return StepImage(f"step:{build.name}", source, name=context.use(build.image_name) if build.image_name else "")
+    spec = _read(source, context.grammar.read, where) if source else None  # what is not there yet may be when opened
+    if spec is not None and spec.kind == "registry":
+        reference = Reference.parse(spec.path)
+        found = _image(reference, context.config.for_pull(reference.repository.host), context)
+        return replace(found, text=f"step:{build.name}", name=name)
+    return StepImage(f"step:{build.name}", source, name=name)
 
 
 def _pushed(name: str, where: Text, context: ResolveContext) -> StepImage:
@@ -128,26 +134,48 @@ def _remote(text: str, step: PushStep, context: ResolveContext) -> StepImage:
             raise error(refusal.location, refusal.message, refusal.hint, refusal.code)
         name = context.use(step.registry_context)
         pull = context.config.find(name)
-        if pull is not None and pull.provider != "ecr" and pull.domain not in ("", reference.repository.host):
+        if pull is not None and not _is_on(reference.repository.host, pull):
             # Its login is for its own host: a candidate elsewhere must not get it.
-            message = f"registry_context {name!r} is {pull.domain}, and the candidate is on {reference.repository.host}"
+            place = pull.domain or pull.provider
+            message = f"registry_context {name!r} is {place}, and the candidate is on {reference.repository.host}"
             raise error(step.registry_context.location, message, "name a registry of the candidate's own host")
     found = _image(reference, pull, context)
-    return replace(found, instead=_fallbacks(reference, pull, context))
+    required = found.endpoint.require if found.endpoint is not None else None
+    return replace(found, instead=_fallbacks(reference, pull, context, required))
 
 
-def _image(reference: Reference, pull: Integration | None, context: ResolveContext) -> StepImage:
+def _is_on(host: str, pull: Integration) -> bool:
+    """Return whether an integration is a host's; one of ECR is every region's and account's."""
+    if pull.provider == AWS_PROVIDER:
+        return regional(host) is not None
+    return not pull.domain or comparable_host(pull.domain) == comparable_host(host)
+
+
+def _image(
+    reference: Reference, pull: Integration | None, context: ResolveContext, required: Requirement | None = None
+) -> StepImage:
+    """Return an image that is pulled with an integration.
+
+    It must be signed as its host's primary integration says, whichever it is pulled with; where no integration of the
+    host says anything, as `required`.
+    """
     path = reference.repository.path
     if reference.repository.host == DOCKER_HUB:
         path = path.removeprefix("library/")
     endpoint = pull.endpoint(with_login=context.with_login) if pull else None
     if endpoint is not None:
-        endpoint = replace(endpoint, host=reference.repository.host)
+        endpoint = context.config.as_pulled(replace(endpoint, host=reference.repository.host))
+        endpoint = replace(endpoint, require=endpoint.require or required)
     return StepImage(str(reference), f"docker://{reference}", endpoint, pull.name if pull else "", path)
 
 
-def _fallbacks(reference: Reference, pull: Integration | None, context: ResolveContext) -> tuple[StepImage, ...]:
-    """Return the registries to pull from when this one keeps failing; the path in them is the same."""
+def _fallbacks(
+    reference: Reference, pull: Integration | None, context: ResolveContext, required: Requirement | None
+) -> tuple[StepImage, ...]:
+    """Return the registries to pull from when this one keeps failing; the path in them is the same.
+
+    What is `required` of this one is required there: who can make it fail must not choose what is pushed.
+    """
     found: list[StepImage] = []
     seen = {pull.name} if pull else set()
     while pull is not None and pull.fallback and pull.fallback not in seen:
@@ -159,5 +187,5 @@ def _fallbacks(reference: Reference, pull: Integration | None, context: ResolveC
         if pull.domain == DOCKER_HUB and "/" not in path:
             path = f"library/{path}"
         there = Reference(Repository(pull.domain, path), reference.tag, reference.digest)
-        found.append(_image(there, pull, context))
+        found.append(_image(there, pull, context, required))
     return tuple(found)

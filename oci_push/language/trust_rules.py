@@ -48,7 +48,7 @@ OIDC: Fields[None] = Fields(
         "file": Field(PlainText(is_needed=True), "File with the token, which is read anew each time."),
         "command": Field(Items(PlainText(), least=1), "Program and arguments that print the token."),
     },
-    words="be auto, or one of env, file and command",
+    words='"oidc" must be auto, or one of env, file and command',
     is_choice=True,
 )
 _IDENTITY: Fields[None] = Fields(
@@ -70,7 +70,7 @@ REQUIRE: Fields[None] = Fields(
         "attestations": Field(_SEVERAL, "Attestations there must be as well: slsaprovenance1, spdxjson, …, or a URI."),
         "annotations": Field(_ANNOTATIONS, "What must have been signed along."),
     },
-    words="be a mapping with keys, identities, match, attestations and annotations",
+    words='"require" must be a mapping with keys, identities, match, attestations and annotations',
     is_cased=True,
 )
 SIGN: Fields[None] = Fields(
@@ -92,7 +92,7 @@ SIGN: Fields[None] = Fields(
         ),
         "annotations": Field(_ANNOTATIONS, "What is signed along."),
     },
-    words="be a mapping with keys, keyless, forms and annotations",
+    words='"sign" must be a mapping with keys, keyless, forms and annotations',
     is_cased=True,
 )
 _POLICY: Fields[None] = Fields(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -98,13 +98,13 @@ def plan_mirror(
 
 @contextmanager
 def mirror_endpoints(
-    read: MirrorFile, known: Mapping[str, RegistryEndpoint], given: TlsConfig, emit: Emit
+    accesses: Sequence[MirrorAccess], known: Mapping[str, RegistryEndpoint], given: TlsConfig, emit: Emit
 ) -> Iterator[dict[str, RegistryEndpoint]]:
-    """Give how registries are reached: by the `given` TLS, else by the file, else as is `known`; logins by the file."""
+    """Give how registries are reached: by the `given` TLS, else by a file, else as is `known`; logins by the file."""
     with tempfile.TemporaryDirectory(prefix="oci-push-") as folder:
         yield {
             **known,
-            **{one.host: _endpoint(one, known.get(one.host), given, Path(folder), emit) for one in read.accesses},
+            **{one.host: _endpoint(one, known.get(one.host), given, Path(folder), emit) for one in accesses},
         }
 
 
@@ -146,7 +146,7 @@ def _connected(context: Context, options: Options | None, read: MirrorFile, emit
     """Give a pusher that knows what the file says of registries."""
     options = options or Options()
     with (
-        mirror_endpoints(read, options.endpoints, options.tls, emit) as endpoints,
+        mirror_endpoints(read.accesses, options.endpoints, options.tls, emit) as endpoints,
         pusher_for(context, replace(options, endpoints=endpoints), emit) as pusher,
     ):
         yield pusher

@@ -9,6 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -35,6 +36,7 @@ def sign(
     *references: str,
     by: Sequence[SignRule],
     platform: str = "",
+    recursive: bool = False,
     options: Options | None = None,
     on_event: OnEvent | None = None,
     cancel: threading.Event | None = None,
@@ -43,11 +45,11 @@ def sign(
     """Sign images that are there, by their digests; nothing is sent where the same was signed before.
 
     `by` says with which keys, ``SignRule("signing.key")``, and as which job, ``SignRule(keyless=Keyless())``.
-    `platform` is the only image of an index that is signed.
+    `platform` is the only image of an index that is signed; with `recursive` all that an index lists is, and it.
 
     Raises errors as `push` does: with `report` where some images were signed and others were not.
     """
-    return _sign(references, by, "sign", platform, options, on_event, cancel, timeout_s)
+    return _sign(references, by, "sign", platform, options, on_event, cancel, timeout_s, recursive=recursive)
 
 
 def attest(
@@ -137,13 +139,16 @@ def _sign(
     on_event: OnEvent | None,
     cancel: threading.Event | None,
     timeout_s: float | None,
+    *,
+    recursive: bool = False,
 ) -> Signing:
     named, wanted = _references(references), platform_of(platform)
     _check_rules(rules)
 
     def work(looker: Looker) -> Signing:
         looker.pusher.signers.of(rules)  # a key that cannot be read is told before anything is asked
-        done = [sign_there(looker.context, looker.pusher, one, wanted, rules) for one in named]
+        signing = partial(sign_there, looker.context, looker.pusher, recursive=recursive)
+        done = [each for one in named for each in signing(one, wanted, rules)]
         form = Signing(VERSION, tuple(one.form for one in done))
         return finished(form, [one.failed for one in done], "images", looker.context)
 

@@ -86,7 +86,8 @@ class MirrorJob(Struct, frozen=True):
     A tag goes along where one of `tags` means it, of those only the `newest` by version where that is not 0.
     `repositories` bound what a glob stands for. `is_sparse` keeps the index of several platforms as it is. `referrers`
     brings along what refers to an image; ``None``: as is usual. `backup` is the tag
-    that keeps what is overwritten, ``{tag}`` standing in it. `place` tells people where it is written.
+    that keeps what is overwritten, ``{tag}`` standing in it, or a whole reference elsewhere, in which placeholders are
+    of the target. `place` tells people where it is written.
     """
 
     sources: tuple[MirrorSource, ...]
@@ -123,6 +124,11 @@ class MirrorFile(Struct, frozen=True):
     jobs: tuple[MirrorJob, ...]
     accesses: tuple[MirrorAccess, ...] = ()
     notes: tuple[Diagnostic, ...] = ()
+
+
+def elsewhere(backup: str) -> Reference | None:
+    """Return where a backup goes that is not another tag in the same repository."""
+    return Reference.parse(backup) if "/" in backup else None
 
 
 def filled(template: str, source: Repository, reference: str) -> Reference:

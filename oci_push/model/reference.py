@@ -6,6 +6,7 @@ matches are anchored at both ends.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 
@@ -20,6 +21,7 @@ _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _LABEL = r"(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::[0-9]{{1,5}})?")
+_PORT = re.compile(r":[0-9]+$")
 _FOUR_NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
 _BARE_HEX = re.compile(r"[a-f0-9]{64}")
 MAX_NAME = 255
@@ -32,8 +34,13 @@ def canonical_host(host: str) -> str:
 
 
 def comparable_host(host: str) -> str:
-    """Return a host as those are compared of which something is required: the port of https goes without saying."""
-    return canonical_host(host).removesuffix(":443")
+    """Return a host as those are compared that something is required of: in one spelling, without https' port."""
+    name, _, port = host.rpartition(":") if _PORT.search(host) else (host, "", "")
+    if name.startswith("["):
+        with contextlib.suppress(ValueError):  # of a pattern in a policy
+            name = f"[{ipaddress.IPv6Address(name[1:-1])}]"
+    number = port.lstrip("0")
+    return canonical_host(name) + (f":{number}" if port and number != "443" else "")
 
 
 def is_tag(text: str) -> bool:
@@ -50,7 +57,7 @@ def check_host(text: str) -> str:
     """Return the registry host back, or raise ``ValueError`` that says what is wrong with it."""
     if not _HOST.fullmatch(text):
         raise ValueError(f"{text!r} is not a registry host")
-    name, _, port = text.rpartition(":") if re.search(r":[0-9]+$", text) else (text, "", "")
+    name, _, port = text.rpartition(":") if _PORT.search(text) else (text, "", "")
     if port and not 0 < int(port) < 65536:
         raise ValueError(f"{text!r} is not a registry host: ports are 1 to 65535")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
@@ -130,7 +131,7 @@ class Policy(Struct, frozen=True):
     def of(self, repository: Repository) -> Requirement:
         """Return what is required of a repository's images; raises `UntrustedError` where no rule names it."""
         name = _comparable(str(repository))
-        found = next((one for one in self.rules if fnmatchcase(name, _comparable(one.pattern))), None)
+        found = next((one for one in self.rules if fnmatchcase(name, _pattern(one.pattern))), None)
         if found is None:
             raise UntrustedError(
                 f"{repository}: refused: no rule of {self.name} names it", hint="add a rule with its pattern"
@@ -142,6 +143,11 @@ def _comparable(name: str) -> str:
     """Return a repository or a pattern with its host spelled in one way: no spelling leads past a rule."""
     host, slash, rest = name.partition("/")
     return f"{comparable_host(host)}{slash}{rest}"
+
+
+def _pattern(text: str) -> str:
+    """Return a rule's pattern for ``fnmatch``, of whose signs only the star means something here."""
+    return re.sub(r"[\[?]", r"[\g<0>]", _comparable(text))
 
 
 def predicate_type(text: str) -> str:

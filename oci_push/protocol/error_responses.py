@@ -37,6 +37,8 @@ _READ_HINTS = {
     404: "the repository does not exist there, or this login may not see it; check its name",
 }
 """What is said of a request that only reads, in the place of advice for who writes."""
+_NO_MANIFEST = "see what there is with oci-push tags"
+_READS = ("GET", "HEAD")
 
 
 def error_for(call: Call, reply: Reply, now: Callable[[], float]) -> RegistryError:
@@ -53,6 +55,8 @@ def error_for(call: Call, reply: Reply, now: Callable[[], float]) -> RegistryErr
     kind, hint = _classify(reply.status, codes, text)
     if call.scopes and all(scope.endswith(":pull") for scope in call.scopes):
         hint = _READ_HINTS.get(reply.status, hint) if hint else None
+    if kind is NotFoundError and not hint and call.method in _READS and "/manifests/" in call.url:
+        hint = _NO_MANIFEST
     return kind(
         message,
         hint=hint,

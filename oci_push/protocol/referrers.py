@@ -44,7 +44,7 @@ def with_entry(before: Manifest | None, manifest: Manifest) -> Manifest:
         if before is not None:
             value = load_json(before.raw, "it", is_to_change=True)
         listed = value.get("manifests")
-        children = [*(listed if isinstance(listed, list) else ()), _entry(manifest).to_json()]
+        children = [*(listed if isinstance(listed, list) else ()), entry_of(manifest).to_json()]
         raw = encode({**value, "manifests": children})
     except ValueError as problem:
         raise ProtocolViolationError(
@@ -91,7 +91,7 @@ def find(repository: Repository, subject: Digest, *, has_api: bool | None = None
     """List what refers to `subject`, page by page; `has_api` ``False``: the registry is known to keep no list."""
     first = None if has_api is False else (yield from _api(repository, subject))
     if first is None:
-        kept = yield from listed(repository, fallback_tag(subject))
+        kept = yield from listed(repository, subject)
         return Referrers(kept.children if kept else (), has_api=False)
     from oci_push.protocol.listings import MAX_LIST_BYTES, MAX_PAGES, next_page  # a push never lists
 
@@ -119,7 +119,7 @@ def count(repository: Repository, subject: Digest) -> Flow[int]:
     """Count what refers to `subject`, on the first page of the registry's list or in the one that clients keep."""
     known = yield from count_listed(repository, subject)
     if known is None:
-        kept = yield from listed(repository, fallback_tag(subject))
+        kept = yield from listed(repository, subject)
         known = len(kept.children) if kept else 0
     return known
 
@@ -162,11 +162,17 @@ def _call(repository: Repository, subject: Digest) -> Call:
     )
 
 
-def listed(repository: Repository, tag: str) -> Flow[Manifest | None]:
-    """Read the list that is kept under a tag; ``None`` where there is none yet."""
+def listed(repository: Repository, subject: Digest) -> Flow[Manifest | None]:
+    """Read the list that clients keep of a subject under its tag; ``None`` where there is none yet.
+
+    ``cosign copy`` puts the subject itself there (sigstore/cosign 2.5 to 3.1, ``copy``), which is as good as none.
+    """
+    tag = fallback_tag(subject)
     try:
         found = yield from manifests.fetch(Reference(repository, tag))
     except NotFoundError:
+        return None
+    if found.digest == subject:
         return None
     if found.media_type != media.OCI_INDEX:
         raise ProtocolViolationError(
@@ -176,6 +182,7 @@ def listed(repository: Repository, tag: str) -> Flow[Manifest | None]:
     return found
 
 
-def _entry(manifest: Manifest) -> Descriptor:
+def entry_of(manifest: Manifest) -> Descriptor:
+    """Return how a list describes a manifest that refers to another (distribution-spec, "Listing Referrers")."""
     kind = manifest.artifact_type or (manifest.config.media_type if manifest.config else "")
     return Descriptor(manifest.media_type, manifest.digest, manifest.size, manifest.annotations, artifact_type=kind)

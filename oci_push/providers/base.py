@@ -218,7 +218,7 @@ class Family(Struct, frozen=True):
     registries lie in regions, `exchange` what does no more than give logins for a job's own identity; with
     `is_own_exchange` the registry does that itself, under whatever name it has. `filler_user` is the user name that
     goes with a token given alone; `SELF` stands for the token itself. `hints` say, by status, what to do about an
-    answer that means something particular there.
+    answer that means something particular there. `pod_labels` are what pods of Kubernetes need to be given an identity.
     """
 
     name: str
@@ -233,6 +233,7 @@ class Family(Struct, frozen=True):
     is_own_exchange: bool = False
     filler_user: str = ""
     hints: Mapping[int, str] = field(default_factory=dict)
+    pod_labels: Mapping[str, str] = field(default_factory=dict)
 
     def matches(self, host: str) -> bool:
         """Return whether ``name[:port]`` is one of this family's hosts."""

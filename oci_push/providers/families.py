@@ -124,6 +124,8 @@ FAMILIES: tuple[Family, ...] = (
             403: "the identity needs the role AcrPush on the registry, and the registry's firewall must let it in",
             405: "the image or repository is locked: az acr repository update --write-enabled true",
         },
+        # https://azure.github.io/azure-workload-identity/docs/topics/service-account-labels-and-annotations.html
+        pod_labels={"azure.workload.identity/use": "true"},
     ),
     # GitHub's ghcr.io: a ranged PATCH over 4 MiB is answered 416, so pieces, where needed, stay below.
     # Several ranged pieces are reported to lose data there, so they are the last way, after one PUT and one stream

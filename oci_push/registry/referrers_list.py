@@ -55,7 +55,7 @@ class ReferrersList:
         for number in range(_TRIES):
             with self._mine(context):
                 began = context.clock.monotonic()
-                found = session.run(context, referrers.listed(repository, tag))
+                found = session.run(context, referrers.listed(repository, subject.digest))
                 children = found.children if found else ()
                 if any(one.digest == manifest.digest for one in children):
                     seen += 1

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import subprocess
 
 MAX_OUTPUT_BYTES = 1024 * 1024
+_AFTER_END_S = 1.0
+"""How long outputs may be silent and stay open when the program itself has ended."""
 _SCRIPT = "OCI_PUSH_COMMANDS"
 _MAX_LINE = 64 * 1024
 
@@ -110,7 +112,10 @@ def _read_both(process: subprocess.Popen[bytes], end: float, clock: Clock) -> tu
             left = end - clock.monotonic()
             if left <= 0:
                 raise TimeoutError("its outputs stay open")
-            for key, _ in selector.select(left):
+            ready = selector.select(min(left, _AFTER_END_S))
+            if not ready and process.poll() is not None:
+                break  # what it has left running in the background holds them open
+            for key, _ in ready:
                 block = os.read(key.fd, 65536)
                 outputs[key.fd] += block
                 if not block:

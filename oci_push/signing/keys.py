@@ -19,6 +19,7 @@ from oci_push.signing.keyfile import is_key_file, open_key_file
 
 PASSPHRASE = "COSIGN_PASSWORD"  # noqa: S105 - the name of a variable
 """The environment variable with the passphrase of an encrypted key, as cosign has it."""
+_BEGIN_AND_END = 2
 _LEAST_RSA_BITS = 2048
 _FORMS = "PEM of an ECDSA key on P-256, an RSA key or an Ed25519 key"
 _Private: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
@@ -110,7 +111,14 @@ def read_verifying_key(pem: str, name: str) -> VerifyingKey:
                 f"{name}: is a private key, and a public one verifies",
                 hint="give the public one, such as cosign.pub; a private key is for nobody else to have",
             ) from None
+        if "BEGIN CERTIFICATE" in pem:
+            raise ConfigError(
+                f"{name}: is a certificate, of which nobody here checks until when and for what it is valid",
+                hint="openssl x509 -pubkey -noout -in CERTIFICATE gives the key in it",
+            ) from None
         raise ConfigError(f"{name}: is no public key", hint=f"give {_FORMS}, such as cosign.pub") from None
+    if pem.count("PUBLIC KEY-----") > _BEGIN_AND_END:
+        raise ConfigError(f"{name}: holds several keys, of which only the first would count", hint="one in each file")
     if isinstance(found, rsa.RSAPublicKey):
         _check_bits(found.key_size, name)
     elif isinstance(found, ec.EllipticCurvePublicKey):

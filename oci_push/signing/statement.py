@@ -6,6 +6,7 @@ A reader looks at the very bytes that were verified, and at nothing beside them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,6 +85,19 @@ def statement(digest: Digest, predicate: Predicate, annotations: Mapping[str, st
         subject["annotations"] = dict(sorted(annotations.items()))
     head = encode({"_type": _STATEMENT, "subject": [subject], "predicateType": predicate.type})
     return head[:-1] + b',"predicate":' + predicate.raw + b"}"
+
+
+def says_the_same(one: bytes, other: bytes) -> bool:
+    """Return whether two statements are the same JSON: cosign puts spaces into its own, here and there."""
+    try:
+        return one == other or _canonical(one) == _canonical(other)
+    except ValueError:
+        return False
+
+
+def _canonical(raw: bytes) -> str:
+    # Texts, as Python takes true for 1.
+    return json.dumps(load_json(raw, "the statement"), sort_keys=True)
 
 
 class _Subject(Struct, frozen=True):

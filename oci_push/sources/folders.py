@@ -13,7 +13,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from msgspec import Struct
 
@@ -30,6 +30,7 @@ MOST_DEPTH = 128
 """How deep folders may lie in one that is packed or unpacked."""
 _LEVEL = 6
 _GZIP = 31
+_END_MARK = 2 * tarfile.BLOCKSIZE
 _READ, _RUN = 0o644, 0o755
 
 
@@ -45,17 +46,18 @@ class Packed(Struct, frozen=True):
 def pack(context: Context, folder: Path, title: str, spool: SpoolSpace, limits: Limits) -> Packed:
     """Make the compressed tar of a folder; raises `SourceError` for what cannot be in one."""
     sink = _Sink(spool, str(folder))
-    count = 0
-    with tarfile.open(fileobj=sink, mode="w|", format=tarfile.PAX_FORMAT, encoding="utf-8") as archive:  # type: ignore[call-overload]  # a sink that is only written to
-        for path, parts in _walk(folder, ()):
-            context.check()
-            count += 1
-            if count > limits.members:
-                raise SourceError(f"{folder}: holds more than {limits.members} files and folders")
-            try:
-                _add(archive, path, "/".join((title, *parts)), depth=len(parts) - 1)
-            except OSError as problem:
-                raise unreadable(str(path), problem) from problem
+    wanted = cast(IO[bytes], sink)  # all that is used of it is there: a tar is only written to
+    archive = tarfile.TarFile(fileobj=wanted, mode="w", format=tarfile.PAX_FORMAT, encoding="utf-8")
+    for count, (path, parts) in enumerate(_walk(folder, ()), 1):
+        context.check()
+        if count > limits.members:
+            raise SourceError(f"{folder}: holds more than {limits.members} files and folders")
+        try:
+            _add(archive, path, "/".join((title, *parts)), depth=len(parts) - 1)
+        except OSError as problem:
+            raise unreadable(str(path), problem) from problem
+    # Not closed, which would fill up a record: oras reads a tar to its end mark and takes the digest of no more.
+    sink.write(bytes(_END_MARK))
     return sink.packed()
 
 
@@ -72,6 +74,10 @@ class _Sink:
         self._plain.update(data)
         self._keep(self._compressor.compress(data))
         return len(data)
+
+    def tell(self) -> int:
+        """Return where a tar begins."""
+        return 0
 
     def packed(self) -> Packed:
         """End the stream and return what came of it."""

@@ -21,7 +21,7 @@ from oci_push.sources.platforms import PlatformSearch, is_attached
 from oci_push.sources.readers import View, read_small
 from oci_push.sources.settings import Limits
 
-_REF_NAME = "org.opencontainers.image.ref.name"
+REF_NAME = "org.opencontainers.image.ref.name"
 _MOST_LISTED, _LONGEST = 20, 100
 _IMAGE_NAME = "io.containerd.image.name"
 _NO_LAYOUT = "an OCI image layout holds oci-layout, index.json and blobs: name the one that does"
@@ -59,7 +59,7 @@ class LayoutSource(ImageReader):
         """Return the name and digest of each image that has a name, in the order of ``index.json``."""
         _check_version(self._view, self._limits)
         entries = index_entries(self._view, self._limits)
-        return tuple((one.annotations[_REF_NAME], one.digest) for one in entries if one.annotations.get(_REF_NAME))
+        return tuple((one.annotations[REF_NAME], one.digest) for one in entries if one.annotations.get(REF_NAME))
 
     def _is_referrer(self, context: Context, entry: Descriptor) -> bool:
         return entry.media_type in media.MANIFESTS and self.manifest(context, entry).subject is not None
@@ -72,7 +72,7 @@ class LayoutSource(ImageReader):
         tags = {f"{one.algorithm}-{one.encoded}": one for one in subjects}
         found: dict[Digest, tuple[Descriptor, Digest]] = {}
         for entry in index_entries(self._view, self._limits):
-            tag, dot, _ = entry.annotations.get(_REF_NAME, "").partition(".")
+            tag, dot, _ = entry.annotations.get(REF_NAME, "").partition(".")
             about = tags.get(tag) if dot else None
             if about is None and entry.media_type in media.MANIFESTS and entry.digest not in subjects:
                 subject = self.manifest(context, entry).subject
@@ -176,7 +176,7 @@ def listing(names: Iterable[str]) -> str:
 def _is_named(entry: Descriptor, ref: str) -> bool:
     if ref.startswith("@"):
         return str(entry.digest) == ref[1:]
-    names = (entry.annotations.get(_REF_NAME, ""), entry.annotations.get(_IMAGE_NAME, ""))
+    names = (entry.annotations.get(REF_NAME, ""), entry.annotations.get(_IMAGE_NAME, ""))
     return any(same_name(name, ref) for name in names if name)
 
 
@@ -191,7 +191,7 @@ def same_name(name: str, ref: str) -> bool:
 
 
 def _label(entry: Descriptor) -> str:
-    name = entry.annotations.get(_REF_NAME) or entry.annotations.get(_IMAGE_NAME) or ""
+    name = entry.annotations.get(REF_NAME) or entry.annotations.get(_IMAGE_NAME) or ""
     shown = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
     return f"{shown}@{entry.digest}" + (f" ({entry.platform})" if entry.platform else "")
 

@@ -24,14 +24,18 @@ MAX_MANIFESTS = 10_000
 _MAX_CONFIG_BYTES = 8 * 1024 * 1024
 _REFERENCE_TYPE = "vnd.docker.reference.type"
 _REF_NAME = "org.opencontainers.image.ref.name"
+_COSIGN_KIND, _COSIGN_IMAGES = "kind", ("dev.cosignproject.cosign/image", "dev.cosignproject.cosign/imageIndex")
+"""What ``cosign save`` says of each entry of its layouts (sigstore/cosign, pkg/oci/layout)."""
 _ATTACHED = r"sha256-[0-9a-f]{64}(?:\.\w+)?"
 
 
 def is_attached(descriptor: Descriptor) -> bool:
     """Return whether this is about an image and none itself: an attestation, a signature, another artifact."""
     platform = descriptor.platform
+    kind = descriptor.annotations.get(_COSIGN_KIND, "")
     return bool(
-        _REFERENCE_TYPE in descriptor.annotations
+        (kind.startswith("dev.cosignproject.cosign/") and kind not in _COSIGN_IMAGES)
+        or _REFERENCE_TYPE in descriptor.annotations
         or descriptor.artifact_type
         or re.fullmatch(_ATTACHED, descriptor.annotations.get(_REF_NAME, "").rpartition(":")[2])
         or (platform is not None and (platform.os, platform.architecture) == ("unknown", "unknown"))

@@ -6,10 +6,18 @@ login is written here: pods mount Secrets by their names.
 
 from __future__ import annotations
 
-from oci_push.work.export import FINAL_CODES, TRIES, USER, Export, Lines, block, units_block, written
+import base64
+import zlib
+from collections.abc import Mapping
+
+from oci_push.errors import CredentialsError
+from oci_push.providers.families import find_family
+from oci_push.work.export import FINAL_CODES, TRIES, USER, Carried, Export, Lines, block, units_block, written
+from oci_push.work.units import hosts_asked
 
 MOST_BYTES = 1024 * 1024
 """Of a ConfigMap: https://kubernetes.io/docs/concepts/configuration/configmap/#motivation"""
+_ROW = 116
 _LABELS = """\
 labels:
   app.kubernetes.io/name: oci-push
@@ -22,9 +30,7 @@ metadata:
   name: $units
 $meta
 immutable: true
-data:
-  units.jsonl: |
-${lines}---
+${data}---
 """
 # https://kubernetes.io/docs/concepts/workloads/controllers/job/#backoff-limit-per-index
 _JOB = """\
@@ -34,7 +40,7 @@ metadata:
   name: $name
 $meta
 spec:
-  # An index is a shard: work reads it from JOB_COMPLETION_INDEX.
+  # An index is a shard: work reads it from JOB_COMPLETION_INDEX. There must be as many as OCI_PUSH_SHARDS says.
   completionMode: Indexed
   completions: $shards
   parallelism: $at_once
@@ -47,7 +53,7 @@ spec:
         onPodConditions:
           - type: DisruptionTarget
             status: "True"
-      # Wrong use, a source, a login: another try would end the same way.
+      # $reason: another try would end the same way.
       - action: FailIndex
         onExitCodes:
           containerName: work
@@ -56,7 +62,7 @@ spec:
   ttlSecondsAfterFinished: 86400
   template:
     metadata:
-$labels
+$pod_labels
     spec:
       restartPolicy: Never
       automountServiceAccountToken: false
@@ -79,6 +85,8 @@ spec:
     strategy: OnPodSuccess
   ttlStrategy:
     secondsAfterCompletion: 86400
+  podMetadata:
+$pod_labels
 $pod
   templates:
     - name: main
@@ -99,7 +107,7 @@ $pod
       inputs:
         parameters:
           - name: number
-      # Wrong use, a source, a login: another try would end the same way.
+      # $reason: another try would end the same way.
       retryStrategy:
         limit: $limit
         retryPolicy: Always
@@ -117,6 +125,8 @@ securityContext:
   runAsUser: $user
   runAsGroup: $user
   fsGroup: $user
+  # A volume with many images would take minutes to be given to the group, for each pod.
+  fsGroupChangePolicy: OnRootMismatch
   seccompProfile:
     type: RuntimeDefault
 volumes:
@@ -128,6 +138,17 @@ _OWN_UNITS = """\
   - name: units
     configMap:
       name: $units
+"""
+_PULLED = """\
+# The image of oci-push may need a login, too.
+imagePullSecrets:
+  - name: $secret
+"""
+_JOB_UID = """\
+  - name: JOB_UID
+    valueFrom:
+      fieldRef:
+        fieldPath: metadata.labels['batch.kubernetes.io/controller-uid']
 """
 _OWN_LOGIN = """\
   # kubectl create secret docker-registry $secret --from-file=.dockerconfigjson=config.json
@@ -193,7 +214,6 @@ _READ_ONLY = """\
 
 def indexed_job(export: Export) -> str:
     """Return a ConfigMap of the units, where they fit into one, and an Indexed Job."""
-    env = {"OCI_PUSH_SHARDS": str(export.shards)}
     return _documents(export) + written(
         _JOB,
         name=export.name,
@@ -201,16 +221,16 @@ def indexed_job(export: Export) -> str:
         shards=export.shards,
         at_once=export.at_once,
         tries=TRIES,
-        final=Lines(list(FINAL_CODES)),
-        labels=_flush(block(written(_LABELS, name=export.name), 6)),
-        pod=_flush(block(_account(export) + _pod(export), 6)),
-        container=block(_container(export, "--shard=env", "$(JOB_COMPLETION_INDEX)", env), 10),
+        reason=Lines(_reason(export)),
+        final=Lines(list(_final_codes(export))),
+        pod_labels=_flush(block(_pod_labels(export), 6)),
+        pod=_flush(block(_pod(export), 6)),
+        container=block(_job_container(export), 10),
     )
 
 
 def argo_workflow(export: Export) -> str:
     """Return a ConfigMap of the units, where they fit into one, and a Workflow of Argo."""
-    number = "{{inputs.parameters.number}}"
     return _documents(export) + written(
         _WORKFLOW,
         name=export.name,
@@ -218,23 +238,36 @@ def argo_workflow(export: Export) -> str:
         at_once=export.at_once,
         end=str(export.shards),
         limit=str(TRIES),
-        expression=f"!(asInt(lastRetry.exitCode) in {list(FINAL_CODES)})",
-        pod=_flush(block(_account(export) + _pod(export), 2)),
-        container=block(_container(export, f"--shard={number}/{export.shards}", number, {}), 8),
+        reason=Lines(_reason(export)),
+        expression=f"!(asInt(lastRetry.exitCode) in {list(_final_codes(export))})",
+        pod_labels=_flush(block(_pod_labels(export), 4)),
+        pod=_flush(block(_pod(export), 2)),
+        container=block(_argo_container(export), 8),
     )
 
 
-def is_in_config_map(export: Export) -> bool:
-    """Return whether the units fit into a ConfigMap; else they are read from the volume."""
-    return sum(map(len, units_block(export.text, 0))) <= MOST_BYTES
+def carried_by_config_map(text: str) -> Carried | None:
+    """Return a file of units as data of a ConfigMap, compressed where it must be; ``None`` where it is too large."""
+    lines = units_block(text, 0)
+    if len(lines) <= MOST_BYTES:
+        return Carried("units.jsonl", Lines(f"data:\n  units.jsonl: |\n{block(lines, 4)}"))
+    packed = zlib.compress(lines.encode(), 9, wbits=31)
+    if len(packed) > MOST_BYTES:
+        return None
+    # A line break after a backslash is no part of a text: YAML 1.2.2, 7.3.1.
+    told = base64.b64encode(packed).decode()
+    shown = "".join(f"    {told[at : at + _ROW]}\\\n" for at in range(0, len(told), _ROW))
+    return Carried(
+        "units.jsonl.gz",
+        Lines(f'# By gzip, as a ConfigMap holds 1 MiB.\nbinaryData:\n  units.jsonl.gz: "\\\n{shown}    "\n'),
+    )
 
 
 def _documents(export: Export) -> str:
     start = f"{export.head} kubectl create -f starts it; apply wants --server-side.\n"
-    if not is_in_config_map(export):
+    if export.carried is None:
         return start
-    lines = units_block(export.text, 4)
-    return start + written(_UNITS, units=_units_name(export), meta=_meta(export), lines=lines)
+    return start + written(_UNITS, units=_units_name(export), meta=_meta(export), data=export.carried.data)
 
 
 def _meta(export: Export) -> Lines:
@@ -242,13 +275,41 @@ def _meta(export: Export) -> Lines:
     return _flush(block(namespace + written(_LABELS, name=export.name), 2))
 
 
-def _account(export: Export) -> str:
-    return written("serviceAccountName: $account\n", account=export.account) if export.account else ""
+def _pod_labels(export: Export) -> str:
+    found: dict[str, str] = {}
+    for host in hosts_asked(export.units) if export.account else ():
+        found |= find_family(host).pod_labels
+    more = (written("  $name: $value\n", name=name, value=value) for name, value in found.items())
+    return written(_LABELS, name=export.name) + "".join(more)
+
+
+def _final_codes(export: Export) -> tuple[int, ...]:
+    """Return the exit codes after which a shard is given up.
+
+    A login that is mounted stays as it is. One that a cloud gives may come a little later than the pod:
+    https://cloud.google.com/kubernetes-engine/docs/concepts/workload-identity#limitations
+    """
+    return (
+        FINAL_CODES
+        if _has_own_login(export)
+        else tuple(code for code in FINAL_CODES if code != CredentialsError.exit_code)
+    )
+
+
+def _reason(export: Export) -> str:
+    return f"Wrong use, a source, {'a login, ' if _has_own_login(export) else ''}no signature"
+
+
+def _has_own_login(export: Export) -> bool:
+    return bool(export.secret) and not export.account
 
 
 def _pod(export: Export) -> str:
-    text = written(_POD, user=USER)
-    if is_in_config_map(export):
+    text = written("serviceAccountName: $account\n", account=export.account) if export.account else ""
+    if export.secret:
+        text += written(_PULLED, secret=export.secret)
+    text += written(_POD, user=USER)
+    if export.carried:
         text += written(_OWN_UNITS, units=_units_name(export))
     if export.secret:
         text += written(_OWN_LOGIN, secret=export.secret)
@@ -259,20 +320,27 @@ def _pod(export: Export) -> str:
     return text
 
 
-def _container(export: Export, shard: str, number: str, env: dict[str, str]) -> str:
-    has_units = is_in_config_map(export)
-    volume = export.volume
-    file = "/units/units.jsonl" if has_units or volume is None else f"{volume.path}/{export.file}"
+def _job_container(export: Export) -> str:
+    env = _variables({"OCI_PUSH_SHARDS": str(export.shards)}) + (_JOB_UID if export.volume else "")
+    return _container(export, "--shard=env", "$(JOB_UID)-$(JOB_COMPLETION_INDEX)", env)
+
+
+def _argo_container(export: Export) -> str:
+    number = "{{inputs.parameters.number}}"
+    return _container(export, f"--shard={number}/{export.shards}", f"{{{{workflow.uid}}}}-{number}", "")
+
+
+def _container(export: Export, shard: str, run: str, env: str) -> str:
+    """Return a container; `run` tells a shard of one run from all others, also from those of the same name."""
+    volume, carried = export.volume, export.carried
+    file = f"/units/{carried.file}" if carried else f"{volume.path if volume else ''}/{export.file}"
     results = working = ""
     if volume:
         # What was done is kept there, so that another try does only what is left.
-        results = written("  - $results\n", results=f"--results={volume.path}/{export.name}-results-{number}.jsonl")
+        results = written("  - $results\n", results=f"--results={volume.path}/{export.name}-results-{run}.jsonl")
         working = written("workingDir: $path\n", path=volume.path)
-    if export.secret:
-        env = {**env, "DOCKER_CONFIG": "/registry-login"}
-    if export.config:
-        env = {**env, "OCI_PUSH_CONFIG": "/config/oci-push.yaml"}
-    lines = [written("  - name: $name\n    value: $value\n", name=name, value=value) for name, value in env.items()]
+    env += _variables({"DOCKER_CONFIG": "/registry-login"} if export.secret else {})
+    env += _variables({"OCI_PUSH_CONFIG": "/config/oci-push.yaml"} if export.config else {})
     text = written(
         _CONTAINER,
         image=export.image,
@@ -281,14 +349,20 @@ def _container(export: Export, shard: str, number: str, env: dict[str, str]) -> 
         limits=Lines("".join(written("  - $option\n", option=option) for option in export.limit_options)),
         results=Lines(results),
         working=Lines(working),
-        env=Lines("".join(lines)),
+        env=Lines(env),
         user=USER,
     )
-    mounts = {"units": "/units"} if has_units else {}
+    mounts = {"units": "/units"} if carried else {}
     mounts |= {"registry-login": "/registry-login"} if export.secret else {}
     mounts |= {"config": "/config"} if export.config else {}
     text += "".join(written(_MOUNT + _READ_ONLY, name=name, path=path) for name, path in mounts.items())
     return text + (written(_MOUNT, name="data", path=volume.path) if volume else "")
+
+
+def _variables(env: Mapping[str, str]) -> str:
+    return "".join(
+        written("  - name: $name\n    value: $value\n", name=name, value=value) for name, value in env.items()
+    )
 
 
 def _units_name(export: Export) -> str:

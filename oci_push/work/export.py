@@ -21,8 +21,10 @@ USER = 65532
 """The user of the project's own image, as its Containerfile has it."""
 TRIES = 3
 """How often a shard that failed is tried again."""
-FINAL_CODES = (2, 3, 4)
-"""Exit codes that another try ends with, too: wrong use, the source, credentials. With 1 and 5 some of it may pass."""
+FINAL_CODES = (2, 3, 4, 8)
+"""Exit codes that another try ends with, too: wrong use, the source, credentials, no signature that is trusted."""
+PASSING_CODES = (1, 5, 6, 7)
+"""Exit codes of which something may pass: several failures, a registry's answer, the network, a time limit."""
 _PLAIN = re.compile(r"(--|/)?[A-Za-z][\w./@=-]*(:[\w./@=-]+)*", re.ASCII)
 _NO_TEXT = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 _OF_THIS_MACHINE = "containers-storage:"
@@ -36,16 +38,23 @@ class Volume(Struct, frozen=True):
     path: str = "/data"
 
 
+class Carried(Struct, frozen=True):
+    """The units as what a ConfigMap holds: a file's name, and the lines of YAML that are its data."""
+
+    file: str
+    data: Lines
+
+
 class Export(Struct, frozen=True):
-    """What is wanted. `file` holds the units, by the name that workers know; `text` is what is in it.
+    """What is wanted. `file` holds the units, by the name that workers know.
 
     `secret` is where docker's config.json is; `config` a Secret with oci-push.yaml; empty where there is none. `limits`
-    are how many units one shard may have under way at a registry.
+    are how many units one shard may have under way at a registry. `carried` is how a ConfigMap holds the
+    units, ``None`` where it is too small.
     """
 
     name: str
     file: str
-    text: str
     units: tuple[WorkUnit, ...]
     image: str
     shards: int
@@ -56,6 +65,7 @@ class Export(Struct, frozen=True):
     config: str = ""
     volume: Volume | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
+    carried: Carried | None = None
 
     @property
     def limit_options(self) -> tuple[str, ...]:
@@ -114,6 +124,17 @@ def limits_of_shards(limits: Mapping[str, int], at_once: int, units: Sequence[Wo
     return {host: number // at_once for host, number in limits.items()}
 
 
+def check_project(units: Sequence[WorkUnit]) -> None:
+    """Refuse units that read what no job of a CI has in its checkout; raises `ConfigError`."""
+    for unit, path in files_read(units):
+        place = PurePosixPath(path)
+        if path.startswith(_OF_THIS_MACHINE) or ".." in place.parts or place.is_absolute():
+            raise ConfigError(
+                f"{path}, which {unit.name} reads, is not in the project of the jobs",
+                hint="name images by paths in the project, or push from a registry",
+            )
+
+
 def check_files(units: Sequence[WorkUnit], volume: Volume | None) -> None:
     """Refuse units that read what no pod has; raises `ConfigError`."""
     for unit, path in files_read(units):
@@ -156,7 +177,8 @@ def units_block(text: str, indent: int) -> Lines:
 
     What YAML has no printable form for, or readers would trip over, is written as JSON writes it, which means the same.
     """
-    return block("".join(f"{_ODD.sub(_escaped, line.strip())}\n" for line in text.split("\n") if line.strip()), indent)
+    lines = (line.strip() for line in re.split(r"[\r\n]", text))
+    return block("".join(f"{_ODD.sub(_escaped, line)}\n" for line in lines if line), indent)
 
 
 def _escaped(found: re.Match[str]) -> str:

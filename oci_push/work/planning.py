@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -26,6 +27,8 @@ from oci_push.work.units import WorkUnit
 _MOST_LARGE = 16
 """How many large blobs of an image are waited for and hinted at; what is shared is mostly among the largest."""
 _MOST_MOUNTS = 2
+Backups: TypeAlias = Mapping[tuple[Repository, str], str]
+"""Which tag keeps what a repository's tag names, before that is overwritten."""
 
 
 class Seen(Struct, frozen=True):
@@ -59,12 +62,35 @@ def look(push: PushUnit, pusher: Pusher, context: Context) -> Seen:
     return Seen.of(plan_unit(push, pusher.speaking(ignore), context).graph)
 
 
-def units_of(push: PushUnit, seen: Seen, memory: Cache, *, referrers: bool = False) -> tuple[WorkUnit, ...]:
+def units_of(
+    push: PushUnit, seen: Seen, memory: Cache, *, referrers: bool = False, backups: Backups | None = None
+) -> tuple[WorkUnit, ...]:
     """Return the units of a push, with what `memory` knows of its large blobs."""
     return tuple(
-        WorkUnit.of(part, seen.root, referrers=referrers, large=seen.large, mounts=_mounts(part, seen.large, memory))
-        for part in split(push)
+        WorkUnit.of(
+            part,
+            seen.root,
+            referrers=referrers,
+            backup=backup,
+            large=seen.large,
+            mounts=_mounts(part, seen.large, memory),
+        )
+        for part, backup in _parts(push, backups or {})
     )
+
+
+def _parts(push: PushUnit, backups: Backups) -> Iterator[tuple[PushUnit, str]]:
+    """Return the parts of a push, each with the tag that keeps what it overwrites.
+
+    What is kept is a part of its own: one that cannot be kept stops no other.
+    """
+    rest: list[UnitTarget] = []
+    for one in push.targets:
+        kept = [tag for tag in one.tags if (one.repository, tag) in backups]
+        yield from ((replace(push, targets=(replace(one, tags=(tag,)),)), backups[one.repository, tag]) for tag in kept)
+        if not one.tags or len(kept) < len(one.tags):
+            rest.append(replace(one, tags=tuple(tag for tag in one.tags if tag not in kept)))
+    yield from ((part, "") for part in split(replace(push, targets=tuple(rest))) if part.targets)
 
 
 def _mounts(push: PushUnit, large: Sequence[Digest], memory: Cache) -> dict[Digest, tuple[Repository, ...]]:
@@ -114,7 +140,7 @@ class Layout:
         self._lock = threading.Lock()
         self._units: list[WorkUnit] = []
 
-    def act(self, *, referrers: bool) -> Act:
+    def act(self, *, referrers: bool, backups: Backups | None = None) -> Act:
         """Return what lays out a push, and returns what it would come to."""
 
         def lay(push: PushUnit, pusher: Pusher, context: Context, emit: Emit) -> UnitResult:
@@ -122,7 +148,7 @@ class Layout:
                 seen = look(push, pusher, context)
             except OciPushError as problem:
                 return UnitResult(error=problem)
-            self.add(units_of(push, seen, pusher.cache, referrers=referrers))
+            self.add(units_of(push, seen, pusher.cache, referrers=referrers, backups=backups))
             return UnitResult(tuple(_as_if_pushed(one, seen) for one in push.targets))
 
         return lay

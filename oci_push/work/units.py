@@ -22,12 +22,14 @@ from oci_push.engine.unit import PushUnit
 from oci_push.errors import ConfigError, Diagnostic
 from oci_push.forms import VERSION, Version
 from oci_push.model.digest import Digest
+from oci_push.model.mirroring import elsewhere
 from oci_push.model.reference import Reference, Repository
 from oci_push.runtime.files import write_result
 from oci_push.sources.table import GRAMMAR
 
 _KEY_LENGTH = 16
-_MOST_BYTES = 1024 * 1024 * 1024
+_GZIP = b"\x1f\x8b"
+_MOST_BYTES = 1024 * 1024 * 1024  # of a file that was compressed
 
 
 class UnitsHead(Struct, frozen=True):
@@ -43,7 +45,9 @@ class WorkUnit(Struct, frozen=True):
     """One image, and the repositories of one registry that it goes to.
 
     `key` is made of what is to be done, so the same work has the same key whenever it is laid out. `root` is the digest
-    that goes out; ``None`` where nobody has read the image yet. `referrers`: what refers to it comes along.
+    that goes out; ``None`` where nobody has read the image yet. `referrers`: what refers to it comes along. `backup`:
+    the tag, or the whole reference elsewhere, that keeps what is about to be overwritten; such a unit has one target
+    and one tag.
 
     The rest are hints, and may be wrong: `large` are the digests of its large blobs, the largest first. `after` are
     keys of units that bring one of these to the same registry. `mounts` are repositories that hold them.
@@ -53,6 +57,7 @@ class WorkUnit(Struct, frozen=True):
     push: PushUnit
     root: Digest | None = None
     referrers: bool = False
+    backup: str = ""
     large: tuple[Digest, ...] = ()
     after: tuple[str, ...] = ()
     mounts: Mapping[Digest, tuple[Repository, ...]] = field(default_factory=dict)
@@ -65,6 +70,7 @@ class WorkUnit(Struct, frozen=True):
         root: Digest | None = None,
         *,
         referrers: bool = False,
+        backup: str = "",
         large: Sequence[Digest] = (),
         mounts: Mapping[Digest, tuple[Repository, ...]] | None = None,
     ) -> WorkUnit:
@@ -72,7 +78,7 @@ class WorkUnit(Struct, frozen=True):
         targets = tuple(replace(one, before={}) for one in push.targets)
         options = replace(push.options or PushOptions(), root=root)
         push = replace(push, targets=targets, options=options)
-        made = cls("", push, root, referrers, tuple(large), (), mounts or {})
+        made = cls("", push, root, referrers, backup, tuple(large), (), mounts or {})
         return replace(made, key=key_of(made))
 
     @property
@@ -111,8 +117,8 @@ def write_units(path: Path, made_of: str, units: Sequence[WorkUnit]) -> None:
 
 
 def read_units(data: bytes, name: str) -> tuple[WorkUnit, ...]:
-    """Read a file of units; raises `ConfigError` with the line of what is wrong."""
-    lines = data.splitlines()
+    """Read a file of units, or one that was compressed by gzip; raises `ConfigError` with the line of what is wrong."""
+    lines = plain(data, name).splitlines()
     _check_version(lines[0] if lines else b"", name)
     try:
         head: UnitsHead = forms.decode(lines[0] if lines else b"", UnitsHead)
@@ -133,13 +139,30 @@ def read_units(data: bytes, name: str) -> tuple[WorkUnit, ...]:
     return units
 
 
+def plain(data: bytes, name: str) -> bytes:
+    """Return what is in a file that may be compressed by gzip; raises `ConfigError`."""
+    if not data.startswith(_GZIP):
+        return data
+    import zlib  # loaded where a file is compressed
+
+    reader = zlib.decompressobj(wbits=31)
+    try:
+        told = reader.decompress(data, _MOST_BYTES)
+    except zlib.error as problem:
+        raise ConfigError(f"{name}: is damaged gzip ({problem})", hint="copy the whole file") from problem
+    if not reader.eof:
+        raise ConfigError(f"{name}: is cut off, or larger than {_MOST_BYTES} bytes", hint="copy the whole file")
+    return told
+
+
 def hosts_asked(units: Iterable[WorkUnit]) -> tuple[str, ...]:
-    """Return the registries that units go to, and those that they come from."""
+    """Return the registries that units go to, those that they come from, and those that keep what is overwritten."""
     found: dict[str, None] = {}
     for unit in units:
         spec = GRAMMAR.parse(unit.push.source)
         source = (Reference.parse(spec.path).repository.host,) if spec.kind == "registry" else ()
-        found.update(dict.fromkeys((*unit.hosts, *source)))
+        kept = elsewhere(unit.backup)
+        found.update(dict.fromkeys((*unit.hosts, *source, *((kept.repository.host,) if kept else ()))))
     return tuple(found)
 
 
@@ -165,6 +188,8 @@ def _read(line: bytes, name: str, number: int) -> WorkUnit:
         raise _wrong(f"this is no unit ({str(problem)[:120]})", name, number) from problem
     if not unit.push.targets:
         raise _wrong("the unit goes nowhere", name, number)
+    if unit.backup and (unit.root is None or [len(one.tags) for one in unit.push.targets] != [1]):
+        raise _wrong("a unit with a backup has one tag, and the digest that is to be there", name, number)
     if unit.key != key_of(unit):
         raise _wrong("the unit was changed after it was written", name, number)
     return unit

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from msgspec.structs import replace
+
 from oci_push.engine.copying.referrers import Referred, ReferrerCopy
 from oci_push.engine.copying.tag_lists import TagLists
 from oci_push.engine.plan import SMALL_BYTES
 from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import Pusher
-from oci_push.engine.unit import UnitResult, perform
+from oci_push.engine.unit import PushUnit, UnitResult, perform
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
 from oci_push.language.integrations import Config
@@ -31,7 +33,8 @@ def described_by(config: Config) -> Describe:
     """Return what tells how the registries of an oci-push.yaml are reached that units name: ``push NAME@HOST``."""
 
     def describe(name: str) -> RegistryEndpoint:
-        integration, _, host = name.partition(" ")[2].rpartition("@")
+        purpose, _, place = name.partition(" ")
+        integration, _, host = place.rpartition("@")
         if not integration:
             return RegistryEndpoint(host)
         found = config.find(integration)
@@ -40,15 +43,14 @@ def described_by(config: Config) -> Describe:
                 f"registry {integration!r} is not described here", hint="describe it in the oci-push.yaml of the worker"
             )
         endpoint = found.endpoint()
-        return endpoint if not host or endpoint.host == host else _elsewhere(endpoint, host)
+        endpoint = endpoint if not host or endpoint.host == host else _elsewhere(endpoint, host)
+        return config.as_pulled(endpoint) if purpose == "pull" else endpoint
 
     return describe
 
 
 def _elsewhere(endpoint: RegistryEndpoint, host: str) -> RegistryEndpoint:
     """Return the same registry under another of its hosts, which only a cloud has: in another region."""
-    from msgspec.structs import replace
-
     identity = endpoint.identity
     region = getattr(identity, "region", None)
     parts = host.split(".")
@@ -83,7 +85,11 @@ class Worker:
             return WorkResult(unit.key, unit.name, UnitResult(error=problem), returned=True, worker=self._name)
         self._places.learn(unit.mounts)
         pusher = self._pusher.knowing(registries)
-        done = perform(unit.push, pusher, context, emit)
+        try:
+            push = _kept(unit, pusher, context, emit) if unit.backup else unit.push
+        except OciPushError as problem:
+            return WorkResult(unit.key, unit.name, UnitResult(error=problem), worker=self._name)
+        done = perform(push, pusher, context, emit)
         referrers = self._referrers(unit, done, pusher, context, emit) if unit.referrers else None
         learned = _learned(done)
         self._places.learn(learned)
@@ -113,6 +119,17 @@ class Worker:
         except OciPushError as problem:
             copy.fail(problem)
         return copy.total()
+
+
+def _kept(unit: WorkUnit, pusher: Pusher, context: Context, emit: Emit) -> PushUnit:
+    """Keep what a unit overwrites; return its push, which need not ask again what the tag names."""
+    from oci_push.engine.copying.backup import Backups  # few units have one
+
+    [target] = unit.push.targets
+    [tag] = target.tags
+    side = TagLists(pusher).target(target.repository, target.registry)
+    there = Backups(pusher, emit).keep(context, side, tag, unit.backup, lambda: unit.root)
+    return replace(unit.push, targets=(replace(target, before={tag: there}),))
 
 
 def _learned(done: UnitResult) -> Mapping[Digest, tuple[Repository, ...]]:

@@ -66,7 +66,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("*",),
         ("items",),
         ("copy",),
-        ("forecast", "mirror_sources", "report", "selection"),
+        ("backup", "forecast", "mirror_sources", "report", "selection"),
         ("mirror",),
         ("mirror_report",),
     ),

@@ -104,6 +104,13 @@ def test_what_a_token_opens_is_read_where_it_says_so(text: Secret, scopes: tuple
     assert granted(text) == scopes
 
 
+@pytest.mark.parametrize("actions", ["pull", "pull,push"])
+def test_who_reads_a_manifest_that_is_not_there_is_not_told_of_pushing(actions: str) -> None:
+    answer = reply(404, body=b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}')
+    call = Call("GET", "/v2/a/manifests/1", scopes=(f"repository:a:{actions}",))
+    assert error_for(call, answer, lambda: 0.0).hint == "see what there is with oci-push tags"
+
+
 @pytest.mark.parametrize(
     ("actions", "hint"),
     [

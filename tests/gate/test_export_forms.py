@@ -14,6 +14,7 @@ from hera.workflows.models import Workflow
 from program import program
 
 from oci_push.engine.unit import PushUnit, UnitTarget
+from oci_push.model.changes import AnnotationChange, Changes
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.work.units import WorkUnit, read_units, write_units
@@ -21,14 +22,21 @@ from oci_push.work.units import WorkUnit, read_units, write_units
 IMAGE = "registry.example.com/ci/oci-push:0.2"
 POD_OPTIONS = ("--volume", "images:/srv/images", "--namespace", "ci", "--service-account", "pusher")
 EVERY_OPTION = (*POD_OPTIONS, "--secret", "login", "--config-secret", "registries", "--at-once", "2", "--name", "yes")
-OLDEST, NEWEST = "1.31", "1.37"
-"""Of Kubernetes: the first in which a pod failure policy is stable, and the last whose schema there is."""
+VERSIONS = [f"1.{minor}" for minor in range(31, 38)]
+"""Of Kubernetes, from the first in which a pod failure policy is stable to the last whose schema there is."""
+NEWEST = VERSIONS[-1]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a folder with three units, one of them with characters that YAML cannot print."""
-    sources = ("docker://registry.example.com/team/app:1", "docker://registry.example.com/team/app:2", "oci:\x7f\x85é")
+    """Give a folder with two plain units, and with odd ones: characters that YAML, or who reads it, takes otherwise."""
+    plain = ("docker://registry.example.com/team/app:1", "docker://registry.example.com/team/app:2")
+    odd = (
+        "oci:\x7f\x85é\u2028\N{GRINNING FACE}",
+        "oci:a\r\n---\nkind: 'Pod\"",
+        "oci:{{workflow.uid}} ${{ a }} $(HOME) # b: c",
+    )
+    sources = (*plain, *odd)
     units = [
         WorkUnit.of(PushUnit(source, (UnitTarget(Repository("ghcr.io", "team/app"), (str(number),)),)), Digest.of(b""))
         for number, source in enumerate(sources)
@@ -45,7 +53,7 @@ def export(folder: Path, *words: str, file: str = "units.jsonl") -> list[Any]:
 
 
 @pytest.mark.parametrize("options", [(), EVERY_OPTION], ids=["least", "every"])
-@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+@pytest.mark.parametrize("version", VERSIONS)
 def test_a_job_is_valid_by_the_strict_schema(options: tuple[str, ...], version: str, folder: Path) -> None:
     config_map, job = export(folder, "--kubernetes-job", "--shards", "3", *options)
     for document in (config_map, job):
@@ -92,8 +100,18 @@ def test_pods_have_no_rights(engine: str, folder: Path) -> None:
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     writable = {one["mountPath"] for one in container["volumeMounts"] if not one.get("readOnly")}
     assert writable == {"/scratch", "/srv/images"}
-    env = {one["name"]: one["value"] for one in container["env"]}
+    env = {one["name"]: one.get("value") for one in container["env"]}
     assert all(env[name].startswith("/scratch") for name in ("TMPDIR", "XDG_CACHE_HOME"))
+
+
+def test_units_that_were_compressed_are_valid_data_of_a_config_map(folder: Path) -> None:
+    note = Changes(annotations=(AnnotationChange("note", "1" * 1_100_000),))
+    target = UnitTarget(Repository("ghcr.io", "team/app"), ("1",))
+    push = PushUnit("docker://registry.example.com/team/app:1", (target,), changes=note)
+    write_units(folder / "large.jsonl", "a test", [WorkUnit.of(push, Digest.of(b""))])
+    config_map, _ = export(folder, "--kubernetes-job", file="large.jsonl")
+    assert list(config_map["binaryData"]) == ["units.jsonl.gz"]
+    kubernetes_validate.validate(config_map, NEWEST, strict=True)
 
 
 @pytest.mark.parametrize("engine", ["kubernetes-job", "argo"])

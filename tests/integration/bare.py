@@ -25,6 +25,8 @@ PROGRAM = Path(sys.executable).with_name("oci-push")
 _SYSTEM = ("/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _DEVICES = ("null", "zero", "random", "urandom")
 _USER_NAMESPACE = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+_APART = ("unshare", "--mount", "--propagation", "private", *_USER_NAMESPACE)
+_PLAIN = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 _SHARED = (PROJECT, Path(sys.prefix), Path(sys.base_prefix))
 _ROOT = next(
     place for place in ("/mnt", "/media", "/srv") if not any(path.is_relative_to(place) for path in _SHARED)
@@ -34,13 +36,7 @@ _ROOT = next(
 def _apart(command: Sequence[str], given: str = "") -> subprocess.CompletedProcess[str]:
     """Run a command that may mount, unseen by others."""
     return subprocess.run(
-        ["unshare", "--mount", "--propagation", "private", *_USER_NAMESPACE, *command],
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        [*_APART, *command], input=given, capture_output=True, text=True, timeout=120, check=False, env=_PLAIN
     )
 
 
@@ -80,11 +76,20 @@ class BarePlace:
         self, words: Sequence[str | Path], *, env: Mapping[str, str], cwd: str = "/", stdin: str | None = None
     ) -> Done:
         """Run a program there with no variable but `env`; `stdin` is closed when ``None``."""
+        done = _apart(self._command(words, env, cwd, closed="<&-" if stdin is None else ""), stdin or "")
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def start(self, words: Sequence[str | Path], *, env: Mapping[str, str], cwd: str = "/") -> subprocess.Popen[str]:
+        """Start a program there; it has the process's own number."""
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            [*_APART, *self._command(words, env, cwd, closed="<&-")], stdout=pipe, stderr=pipe, text=True, env=_PLAIN
+        )
+
+    def _command(self, words: Sequence[str | Path], env: Mapping[str, str], cwd: str, *, closed: str) -> list[str]:
         if refusal := _refusal():
             pytest.fail(f"this kernel lets no test make a root of its own: {refusal}")
-        script = self._script([str(word) for word in words], env, cwd, closed="<&-" if stdin is None else "")
-        done = _apart(["/bin/sh", "-eu", "-c", script], stdin or "")
-        return Done(done.returncode, done.stdout, done.stderr)
+        return ["/bin/sh", "-eu", "-c", self._script([str(word) for word in words], env, cwd, closed=closed)]
 
     def _script(self, words: list[str], env: Mapping[str, str], cwd: str, *, closed: str) -> str:
         binds = {str(path): Mount(path, is_read_only=True) for path in _SHARED} | dict(self.mounts)

@@ -37,3 +37,22 @@ def test_the_bench_measures_and_says_what_it_could_not_run(tmp_path: Path) -> No
     assert pushed[0]["traffic"]["requests"] > 2 * 61
     assert (tmp_path / "results" / "measured.svg").read_text().startswith("<svg")
     assert "| **oci-push** |" in (tmp_path / "results" / "measured.md").read_text()
+
+
+def test_units_that_go_nowhere_are_measured(tmp_path: Path) -> None:
+    words = ["--counts", "10,30", "--ways", "threads,local:2", "--out", str(tmp_path / "results")]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.units", *words],
+        cwd=ROOT,
+        env=clean_environment(tmp_path / "home"),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    taken = json.loads((tmp_path / "results" / "units.json").read_text())["taken"]
+    measured = [(one["way"], one["units"]) for one in taken]
+    assert measured == [("threads", 10), ("threads", 30), ("local:2", 10), ("local:2", 30)]
+    assert all(one["cpu_s"] > 0 and one["peak_mib"] > 1 for one in taken)
+    assert "local:2: " in (tmp_path / "results" / "units.svg").read_text()

@@ -191,6 +191,25 @@ def test_an_endpoint_without_tls_gets_no_token(ecr: EcrWorld, job: Job, monkeypa
     assert job.questions() == []
 
 
+@pytest.mark.parametrize("way", ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL", "file"])
+def test_an_endpoint_that_is_not_awss_own_gets_no_token(
+    way: str, ecr: EcrWorld, job: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    without_keys(monkeypatch)
+    CIS["GitHub Actions"](job, AUDIENCE)
+    for name in ("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    url = "https://sts.eu-west-1.amazonaws.com.stranger.example"
+    if way == "file":
+        (tmp_path / "config").write_text(f"[default]\nendpoint_url = {url}\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    else:
+        monkeypatch.setenv(way, url)
+    with pytest.raises(CredentialsError, match=r"stranger\.example is not AWS's own endpoint for logins"):
+        password(services(ecr, job), ecr)
+    assert job.questions() == []
+
+
 def test_a_job_pushes_with_nothing_but_an_entry(ecr: EcrWorld, job: Job, tmp_path: Path) -> None:
     ISSUER.now = time.time
     CIS["GitHub Actions"](job, AUDIENCE)

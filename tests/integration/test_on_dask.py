@@ -111,6 +111,22 @@ def test_both_workers_do_units_and_no_login_is_on_the_way(
     assert not [text for text in told if PASSWORD in text]
 
 
+def test_logins_of_a_mirror_file_stay_here_and_workers_use_their_own(
+    cluster: DaskCluster, registry: Sandbox, digests: dict[str, str], tmp_path: Path
+) -> None:
+    work(cluster, tmp_path)
+    tags = ", ".join(f"{name}: ['1']" for name in digests)
+    login = f"credentials: {{username: robot, password: {PASSWORD}}}"
+    (tmp_path / "sync.yml").write_text(f"'{registry.address}': {{images: {{{tags}}}, {login}}}\n")
+    words = ("mirror", "sync.yml", f"{registry.address}/mirrored", "--on", f"dask://{cluster.address}", "--debug")
+    with start(*words, cwd=tmp_path) as driver:
+        out, said = driver.communicate(timeout=100)
+    assert driver.returncode == 0, said
+    assert there(registry) == digests | {f"mirrored/{name.rpartition('/')[2]}": one for name, one in digests.items()}
+    assert f"sync.yml: what it says of {registry.address} stays here" in said
+    assert not [text for text in (out, said, *cluster.texts().values()) if PASSWORD in text]
+
+
 def test_units_of_a_worker_with_a_wrong_login_are_done_by_the_other(
     cluster: DaskCluster, registry: Sandbox, digests: dict[str, str], tmp_path: Path
 ) -> None:

@@ -208,6 +208,27 @@ def test_the_one_file_needs_python_alone(images: Images, open_registry: DebianRe
     assert _root(images) in planned
 
 
+def test_the_one_file_has_units_done_by_processes_of_itself(images: Images, open_registry: DebianRegistry) -> None:
+    """Its workers are started from what it has unpacked: no other oci-push is there, and no package."""
+    push = f"type: push, candidate: 'oci:/mnt/image', tag: '1', registry: '{open_registry.host}'"
+    steps = "".join(f"  s{number}: {{{push}, image_name: onefile/by{number}}}\n" for number in range(3))
+    (images.shared / "p.yml").write_text(f"version: '1.0'\nmode: parallel\nsteps:\n{steps}")
+    program = ("python3", "/mnt/oci-push.pyz")
+    done = images.run(images.base, *program, "run", "/mnt/p.yml", "--on", "local:2", "-q", TMPDIR="/mnt/tmp")
+    wanted = [f"{open_registry.host}/onefile/by{number}:1@{_root(images)}" for number in range(3)]
+    assert done.splitlines()[:3] == wanted
+
+    (images.shared / "units").mkdir()
+    (images.shared / "units").chmod(0o777)
+    units, results = "/mnt/units/u.jsonl", "/mnt/units/r.jsonl"
+    images.run(images.base, *program, "plan", "/mnt/p.yml", "--units", units, TMPDIR="/mnt/tmp")
+    work = ("work", units, "--results", results, "--on", "local:2", "--json")
+    report = json.loads(images.run(images.base, *program, *work, TMPDIR="/mnt/tmp"))
+    assert report["counts"]["done"] == 3
+    workers = {json.loads(line)["worker"] for line in (images.shared / "units/r.jsonl").read_text().splitlines()}
+    assert 1 <= len(workers) <= 2
+
+
 def test_the_one_file_says_what_to_do_where_nothing_can_be_written(images: Images) -> None:
     with pytest.raises(ProgramError) as caught:
         images.run(images.base, "python3", "/mnt/oci-push.pyz", "--version")

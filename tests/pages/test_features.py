@@ -23,7 +23,7 @@ def test_the_page_is_made_of_the_list() -> None:
 
 def test_every_feature_is_there_once() -> None:
     ids = [row["id"] for row in ROWS]
-    assert ids == [f"F{number:03}" for number in range(1, 140)] + [f"N{number:02}" for number in range(1, 27)]
+    assert ids == [f"F{number:03}" for number in range(1, 143)] + [f"N{number:02}" for number in range(1, 33)]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["id"])

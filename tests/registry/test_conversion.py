@@ -11,7 +11,7 @@ import zstandard
 from around import asked, pushed, two_platforms
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
-from images import config_of, docker_archive, layer
+from images import LayoutWriter, config_of, docker_archive, layer
 from program import program
 
 from oci_push.model import media
@@ -50,6 +50,25 @@ def test_where_nothing_changes_nothing_is_said_nor_reported(tmp_path: Path) -> N
     report = json.loads(done.stdout)
     assert "changed" not in report
     assert report["targets"][0]["digest"] == layout.digest
+
+
+@pytest.mark.parametrize("kind", media.FOREIGN_LAYER_GZIP)
+def test_layers_that_are_kept_elsewhere_are_told_of_where_all_are_to_be_compressed_anew(
+    kind: str, tmp_path: Path
+) -> None:
+    writer = LayoutWriter(tmp_path / "image")
+    config = writer.put(config_of(ONE), media.OCI_CONFIG)
+    urls = ["https://far.example/layer"]
+    foreign = {"mediaType": kind, "digest": str(Digest.of(b"far")), "size": 9, "urls": urls}
+    layout = writer.close(writer.manifest({"config": config, "layers": [foreign]}, media.OCI_MANIFEST))
+    with Sandbox() as sandbox:
+        done = program("push", "oci:image", f"{sandbox.address}/a:1", "--recompress", "zstd", cwd=tmp_path)
+    told = f"note: image: 1 layer stays as it is: {kind} is not compressed anew"
+    assert told in done.stderr.splitlines()
+    # Docker's type has no place in a manifest of OCI's form, which zstd wants.
+    is_of_form = kind == media.FOREIGN_LAYER_GZIP[1]
+    assert (layout.digest in done.stdout) is is_of_form
+    assert ("note: media types of one form: digest " in done.stderr) is not is_of_form
 
 
 def test_a_second_run_neither_reads_nor_compresses_nor_sends_a_layer(tmp_path: Path) -> None:

@@ -292,3 +292,41 @@ def test_of_an_index_without_end_that_is_there_nothing_is_looked_for(tmp_path: P
         done = program("copy", f"{source.address}/src:1", f"{target.address}/dst", cwd=tmp_path, code=1)
         assert f"more than {MAX_MANIFESTS} manifests" in done.stderr
         assert source.traffic.count(method="GET") == 1
+
+
+@pytest.mark.parametrize("form", ["oci", "oci-archive"])
+def test_what_a_layout_lists_comes_along_to_a_registry(
+    form: str, source: Sandbox, target: Sandbox, tmp_path: Path
+) -> None:
+    root = rooted(source, one_image(tmp_path / "image"), "1")
+    sbom, signature = refer(source, root, tmp_path, SBOM, SIGNATURE)
+    (signed,) = refer(source, sbom, tmp_path, SIGNATURE)
+    tag = f"{str(root.digest).replace(':', '-')}.sig"
+    under = referrer(source, root, "text/plain", tmp_path, tag, refers=False)
+    program("pull", f"{source.address}/src:1", f"{form}:saved", "--referrers", cwd=tmp_path)
+    line = ("copy", f"{form}:saved", f"{target.address}/dst:1")
+    assert "with 4 referrers: 1 sbom, 3 signatures" in program(*line, cwd=tmp_path).stderr
+    assert found(target, root.digest) == {str(sbom.digest), str(signature.digest)}
+    assert found(target, sbom.digest) == {str(signed.digest)}
+    assert target.store.manifest("dst", tag) == under.raw
+
+
+def test_what_a_layout_lists_may_stay_behind(source: Sandbox, tmp_path: Path) -> None:
+    root = rooted(source, one_image(tmp_path / "image"), "1")
+    refer(source, root, tmp_path, SBOM)
+    program("pull", f"{source.address}/src:1", "oci:saved", "--referrers", cwd=tmp_path)
+    with Sandbox() as target:
+        program("copy", "oci:saved", f"{target.address}/dst:1", "--no-referrers", cwd=tmp_path)
+        assert found(target, root.digest) == set()
+
+
+def test_a_referrer_that_a_layout_lacks_is_told_and_the_image_is_there(source: Sandbox, tmp_path: Path) -> None:
+    root = rooted(source, one_image(tmp_path / "image"), "1")
+    (sbom,) = refer(source, root, tmp_path, SBOM)
+    program("pull", f"{source.address}/src:1", "oci:saved", "--referrers", cwd=tmp_path)
+    (tmp_path / "saved/blobs/sha256" / sbom.layers[0].digest.encoded).unlink()
+    with Sandbox() as target:
+        done = program("copy", "oci:saved", f"{target.address}/dst:1", cwd=tmp_path, code=None)
+        assert done.returncode != 0
+        assert f"this is of the sbom {sbom.digest}" in done.stderr
+        assert target.store.tags("dst") == ("1",)

@@ -208,6 +208,23 @@ def test_a_login_from_elsewhere_does_not_follow_an_address_of_a_found_file(regis
     assert registry.store.tags("app") == ("x",)
 
 
+@pytest.mark.parametrize("name", ["inner", "registry.example.com"])
+def test_credentials_of_a_step_do_not_follow_an_address_of_a_found_file(
+    name: str, registry: Sandbox, folder: Path
+) -> None:
+    (folder / "oci-push.yaml").write_text(
+        "registries:\n  - {name: inner, domain: registry.example.com,"
+        f" address: '{registry.address}', plain_http: true}}\n"
+    )
+    given = f"registry: {name}, credentials: {{username: robot, password: '${{{{WORD}}}}'}}"
+    (folder / "pipeline.yml").write_text(PIPELINE.replace("registry: inner", given))
+    said = run(folder, "--var", f"WORD={PASSWORD}", code=2).stderr
+    assert "oci-push.yaml was found, not named, and says how" in said
+    assert registry.traffic.count() == 0
+    run(folder, "--var", f"WORD={PASSWORD}", "--config", "oci-push.yaml")
+    assert registry.store.tags("app") == ("x",)
+
+
 @pytest.mark.parametrize("provider", ["gcr", "acr", "ecr"])
 def test_a_clouds_login_does_not_follow_an_address_of_a_found_file(
     provider: str, registry: Sandbox, folder: Path
@@ -222,13 +239,21 @@ def test_a_clouds_login_does_not_follow_an_address_of_a_found_file(
     assert registry.traffic.count() == 0
 
 
-def test_a_login_does_not_go_to_a_candidates_host_by_registry_context(registry: Sandbox, folder: Path) -> None:
-    (folder / "oci-push.yaml").write_text(
-        "registries:\n  - {name: inner, domain: registry.example.com, username: robot, password: x}\n"
-    )
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("domain: registry.example.com, username: robot, password: x", "registry.example.com"),
+        ("provider: ecr, region: eu-west-1, headers: {x-key: x}", "ecr"),
+    ],
+)
+def test_a_login_does_not_go_to_a_candidates_host_by_registry_context(
+    entry: str, said: str, registry: Sandbox, folder: Path
+) -> None:
+    (folder / "oci-push.yaml").write_text(f"registries:\n  - {{name: inner, {entry}}}\n")
     step = f"{{type: push, candidate: '{registry.address}/evil:1', registry_context: inner, registry: inner}}"
     (folder / "pipeline.yml").write_text(f"version: '1.0'\nsteps:\n  p: {step}\n")
-    assert "registry_context 'inner' is registry.example.com, and the candidate is on" in run(folder, code=2).stderr
+    done = run(folder, "--config", "oci-push.yaml", code=2)
+    assert f"registry_context 'inner' is {said}, and the candidate is on" in done.stderr
     assert registry.traffic.count() == 0
 
 

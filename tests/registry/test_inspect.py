@@ -258,7 +258,8 @@ def test_attestations_in_an_index_say_what_they_are_about_and_are_not_compared(t
 def test_a_fallback_tag_that_is_taken_by_an_image_is_a_note(tmp_path: Path) -> None:
     layout = make_layout(tmp_path / "image", layer(1))
     with Sandbox(options=SandboxOptions(referrers=False)) as sandbox:
-        name = pushed(sandbox, layout, "1", fallback_tag(Digest.parse(layout.digest)))
+        name = pushed(sandbox, layout, "1")
+        pushed(sandbox, make_layout(tmp_path / "other", layer(2)), fallback_tag(Digest.parse(layout.digest)))
         shown = run("inspect", f"{name}:1", cwd=tmp_path).stdout
     assert "note: " in shown
     assert "is no list of referrers" in shown

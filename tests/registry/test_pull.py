@@ -358,6 +358,17 @@ class TestBreaks:
         assert [bool(one["error"]) for one in json.loads(done.stdout)["images"]] == [True, False]
         assert set(names_of(tmp_path / "out")) == {"1"}
 
+    @pytest.mark.parametrize("there", ["", "some", "some/where"])
+    def test_one_that_fails_leaves_no_folder_that_was_not_there(
+        self, there: str, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        (tmp_path / there).mkdir(parents=True, exist_ok=True)
+        told = refused(f"{sandbox.address}/team/app:gone", "oci:some/where", cwd=tmp_path, code=5)
+        assert "hint: see what there is with oci-push tags" in told
+        left = [name for name in ("some", "some/where") if (tmp_path / name).exists()]
+        assert left == [name for name in ("some", "some/where") if there.startswith(name)]
+        assert not list(tmp_path.glob("some/where/*"))
+
 
 class TestRefusals:
     def test_without_a_target_the_forms_are_told(self, tmp_path: Path) -> None:

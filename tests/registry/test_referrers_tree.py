@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from around import asked, pushed
+from around import asked, pushed, two_platforms
 from equipment.faults import Answer, Fault
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
@@ -99,6 +99,23 @@ def test_lists_that_name_one_another_end_and_are_asked_once(image: Layout, tmp_p
         assert json.loads(done.stdout)["total"] == 42
 
 
+def test_types_that_a_list_of_clients_lacks_are_those_of_the_manifests(image: Layout, tmp_path: Path) -> None:
+    """go-containerregistry lists what refers to an image by the type of its empty config; what is gone stays so."""
+    with Sandbox(options=SandboxOptions(referrers=False)) as sandbox:
+        name = pushed(sandbox, image, "1")
+        attached(name, ":1", "sbom", "text/spdx", tmp_path)
+        tag = fallback_tag(Digest.parse(image.digest))
+        entries = json.loads(program("manifest", "get", f"{name}:{tag}", cwd=tmp_path).stdout)["manifests"]
+        for one in entries:
+            one["artifactType"] = media.OCI_EMPTY
+        gone = Descriptor(media.OCI_MANIFEST, Digest.of(b"gone"), 4, artifact_type=media.OCI_EMPTY)
+        index = {"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": [*entries, gone.to_json()]}
+        answer = Answer(200, {"Content-Type": media.OCI_INDEX}, json.dumps(index).encode())
+        sandbox.faults.add(Fault("GET", f"/manifests/{tag}$", action=answer, times=0))
+        found = json.loads(program("referrers", f"{name}:1", "--json", cwd=tmp_path).stdout)
+        assert kinds(found["referrers"]) == [("text/spdx", []), (media.OCI_EMPTY, [])]
+
+
 def test_a_list_that_is_damaged_below_the_image_is_a_note(image: Layout, tmp_path: Path) -> None:
     with Sandbox(options=SandboxOptions(referrers=False)) as sandbox:
         name = pushed(sandbox, image, "1")
@@ -108,6 +125,40 @@ def test_a_list_that_is_damaged_below_the_image_is_a_note(image: Layout, tmp_pat
         done = program("referrers", f"{name}:1", "--json", cwd=tmp_path)
         (one,) = json.loads(done.stdout)["referrers"]
         assert "is no list of referrers" in one["problem"]
+
+
+@pytest.mark.parametrize("is_index", [True, False])
+def test_a_subject_under_the_tag_of_its_list_is_no_list(is_index: bool, image: Layout, tmp_path: Path) -> None:
+    """``cosign copy`` puts it there, and whoever attaches something afterwards makes a list of it."""
+    layout = two_platforms(tmp_path / "index") if is_index else image
+    with Sandbox(options=SandboxOptions(referrers=False)) as sandbox:
+        tag = fallback_tag(Digest.parse(layout.digest))
+        name = pushed(sandbox, layout, "1", tag)
+        assert json.loads(program("referrers", f"{name}:1", "--json", cwd=tmp_path).stdout)["total"] == 0
+        sbom = attached(name, ":1", "sbom", "text/spdx", tmp_path)
+        (one,) = json.loads(program("referrers", f"{name}:1", "--json", cwd=tmp_path).stdout)["referrers"]
+        assert (one["digest"], one["found_by"]) == (sbom, tag)
+
+
+def test_a_type_that_a_list_does_not_say_is_read_from_the_manifest(image: Layout, tmp_path: Path) -> None:
+    """cosign's entries of a list have the type of the empty config, and no annotations."""
+    with Sandbox(options=SandboxOptions(referrers=False)) as sandbox:
+        name = pushed(sandbox, image, "1")
+        (tmp_path / "file").write_text("it")
+        words = ("file:text/plain", "--annotation", "by=me", "--type", "text/spdx")
+        program("attach", f"{name}:1", *words, cwd=tmp_path)
+        tag = fallback_tag(Digest.parse(image.digest))
+        value = json.loads(sandbox.store.manifest("team/app", tag) or b"{}")
+        del value["manifests"][0]["annotations"]
+        value["manifests"][0]["artifactType"] = media.OCI_EMPTY
+        (tmp_path / "list.json").write_text(json.dumps(value))
+        program("manifest", "put", f"{name}:{tag}", "list.json", cwd=tmp_path)
+        (one,) = json.loads(program("referrers", f"{name}:1", "--json", cwd=tmp_path).stdout)["referrers"]
+        assert one["artifact_type"] == "text/spdx"
+        assert one["annotations"]["by"] == "me"
+        with Sandbox() as to:
+            done = program("copy", f"{name}:1", f"{to.address}/app", cwd=tmp_path)
+            assert "1 referrer: 1 sbom" in done.stderr
 
 
 def test_what_is_not_there_is_an_error(sandbox: Sandbox, tmp_path: Path) -> None:

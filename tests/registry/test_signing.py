@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from around import pushed
+from around import children_of, pushed, two_platforms
 from equipment.faults import Answer, Fault
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
@@ -319,3 +319,37 @@ def test_a_signature_that_is_overwritten_by_another_writer_is_put_there_again(
         push(f"oci:{image.path}", f"{name}:1", sign=[rule], on_event=overwrite)
     assert first == []
     assert len(layers(sandbox, sig_tag(image))) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "count"), [((), 1), (("--recursive",), 3), (("--recursive", "--platform", "linux/arm64"), 1)]
+)
+def test_of_an_index_all_that_it_lists_is_signed_where_that_is_said(
+    more: tuple[str, ...], count: int, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Each by its own digest, and the index last: whoever finds that signed finds all."""
+    index = two_platforms(tmp_path / "index")
+    name = pushed(sandbox, index, "1")
+    line = ("sign", f"{name}:1", "--key", "one.key", *more)
+    done = program(*line, "--json", cwd=tmp_path)
+    check_json(done.stdout, Signing)
+    images = json.loads(done.stdout)["images"]
+    digests = [one["digest"] for one in images]
+    assert len(set(digests)) == count
+    assert [len(one["signed"]) for one in images] == [2] * count
+    if "--platform" not in more:
+        assert digests[-1] == index.digest
+    for digest in digests:
+        program("verify", f"{name}@{digest}", "--key", "one.pub", cwd=tmp_path)
+    assert program(*line, cwd=tmp_path).stdout.count("(was there)") == 2 * count
+
+
+def test_of_an_index_that_lists_what_is_not_there_nothing_is_signed(sandbox: Sandbox, tmp_path: Path) -> None:
+    index = two_platforms(tmp_path / "index")
+    name = pushed(sandbox, index, "1")
+    gone = children_of(index)[0]["digest"]
+    program("delete", f"{name}@{gone}", "--yes", cwd=tmp_path)
+    done = program("sign", f"{name}:1", "--key", "one.key", "--recursive", cwd=tmp_path, code=5)
+    assert f"@{gone}" in done.stderr
+    assert "OCP-NOT-FOUND" in done.stderr
+    assert len(sandbox.store.tags("team/app")) == 1

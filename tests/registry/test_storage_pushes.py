@@ -77,6 +77,16 @@ def test_a_pulled_image_keeps_its_digest_where_its_blobs_are(
     assert notes(pushing) == []
 
 
+def test_layers_that_cannot_be_read_need_not_be_where_the_target_has_them(
+    sandbox: Sandbox, store: StoreWriter, tmp_path: Path
+) -> None:
+    store.add(ONE, TWO, names=("localhost/app:1",), pulled=True)
+    (store.content(store.layers[0]["id"]).parent / "composefs-data").mkdir()
+    Pushing().push(origin(tmp_path / "o", ONE, TWO), f"{sandbox.address}/a:0")
+    Pushing().push(f"{store.source}app:1", f"{sandbox.address}/a:1")
+    assert digest_of(sandbox, "a") == store.images[0]["digest"]
+
+
 def test_a_pulled_image_keeps_its_digest_where_its_blobs_can_be_mounted_by_its_name(
     sandbox: Sandbox, store: StoreWriter, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from published import check_json
 from signingkeys import pair
 
 from oci_push.engine.signing.trust import Verification
+from oci_push.errors import ConfigError
 from oci_push.language.config import load_config
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -120,6 +121,13 @@ def test_another_annotation_is_refused(name: str, tmp_path: Path) -> None:
 def test_what_is_not_signed_is_refused(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
     said = refused(f"{pushed(sandbox, image, '1')}:1", "--key", "one.pub", cwd=tmp_path)
     assert f"{image.digest} is refused: no signature by one.pub; nothing is signed about it there" in said
+
+
+def test_an_image_that_is_named_by_its_digest_is_named_once(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
+    by_digest = f"{pushed(sandbox, image, '1')}@{image.digest}"
+    said = refused(by_digest, "--key", "one.pub", cwd=tmp_path)
+    assert f"error: {by_digest} is refused: no signature by one.pub" in said
+    assert said.count(image.digest) == 1
 
 
 def test_an_image_under_the_same_tag_with_another_digest_is_refused(
@@ -226,6 +234,30 @@ def test_what_is_damaged_under_the_tag_is_told(
     assert said in refused(found, "--key", "one.pub", cwd=tmp_path)
     program("sign", found, "--key", "one.key", "--sign-format", "sig", cwd=tmp_path)
     program("verify", found, "--key", "one.pub", cwd=tmp_path)
+
+
+def test_a_damaged_manifest_under_the_tag_hides_no_bundle(
+    name: str, image: Layout, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    path = rf"manifests/{image.digest.replace(':', '-')}\.sig"
+    answer = Answer(200, {"Content-Type": OCI}, b'{"schemaVersion": 2, "layers": [{"size": -1}]}')
+    sandbox.faults.add(Fault("GET", path, times=0, action=answer))
+    assert "(bundle)" in program("verify", name, "--key", "one.pub", cwd=tmp_path).stdout
+    assert "sig sha256:" in refused(name, "--key", "two.pub", cwd=tmp_path)
+
+
+def test_what_several_keys_have_signed_is_read_once(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
+    found = f"{pushed(sandbox, image, '1')}:1"
+    program("sign", found, "--key", "one.key", "--key", "two.key", "--sign-format", "sig", cwd=tmp_path)
+    sandbox.traffic.clear()
+    told = program("verify", found, "--key", "one.pub", "--key", "two.pub", cwd=tmp_path).stdout
+    assert told.count("(sig)") == 2
+    assert sandbox.traffic.count(method="GET", path_pattern="blobs") == 1
+
+
+def test_an_annotation_has_one_value(name: str, tmp_path: Path) -> None:
+    done = program("verify", name, "--key", "one.pub", "-a", "stage=test", "-a", "stage=prod", cwd=tmp_path, code=2)
+    assert "gives one name several values" in done.stderr
 
 
 def test_a_signature_that_is_gone_is_told_and_no_failure_of_the_rest(
@@ -401,8 +433,83 @@ def test_what_is_required_holds_in_any_letter_case(name: str, sandbox: Sandbox, 
     assert "other" not in sandbox.store.repositories()
 
 
+STEP = "version: '1.0'\nsteps:\n  p: {type: push, candidate: 'NAME', image_name: app, registry: to, tag: '1'MORE}\n"
+BUILD = STEP.replace("steps:\n", "steps:\n  b: {type: build, image_name: app}\n").replace("NAME", "${{b}}")
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "more", "words"),
+    [
+        (BUILD, "", ("--candidate", "b=docker://NAME")),
+        (BUILD, "", ("--candidate", "b=docker://NAME", "--on", "local:1")),
+        (STEP, ", registry_context: other", ()),
+    ],
+    ids=["image of a build", "image of a build, elsewhere", "another login of the host"],
+)
+def test_no_way_of_a_pipeline_leads_past_what_is_required(
+    pipeline: str, more: str, words: tuple[str, ...], name: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    with Sandbox() as to:
+        registries = [
+            {"name": "r", "domain": sandbox.address, "require": {"keys": ["two.pub"]}},
+            {"name": "other", "domain": sandbox.address, "primary": False},
+            {"name": "to", "domain": to.address},
+        ]
+        (tmp_path / "named.yaml").write_text(json.dumps({"registries": registries}))
+        (tmp_path / "pipeline.yml").write_text(pipeline.replace("NAME", name).replace("MORE", more))
+        line = ["run", "pipeline.yml", "--config", "named.yaml", *(one.replace("NAME", name) for one in words)]
+        done = program(*line, cwd=tmp_path, code=1)
+        assert "no signature by two.pub" in done.stderr
+        assert to.store.repositories() == ()
+        (tmp_path / "named.yaml").write_text(json.dumps({"registries": registries}).replace("two.pub", "one.pub"))
+        program(*line, cwd=tmp_path)
+
+
+def test_a_worker_requires_what_its_own_file_says_of_the_host(name: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Whatever the plan was made with, and with whichever login of the host the image is pulled."""
+    with Sandbox() as to:
+        registries = [
+            {"name": "r", "domain": sandbox.address, "require": {"keys": ["one.pub"]}},
+            {"name": "other", "domain": sandbox.address, "primary": False},
+            {"name": "to", "domain": to.address},
+        ]
+        (tmp_path / "plan.yaml").write_text(json.dumps({"registries": registries}))
+        (tmp_path / "work.yaml").write_text(json.dumps({"registries": registries}).replace("one.pub", "two.pub"))
+        step = STEP.replace("NAME", name).replace("MORE", ", registry_context: other")
+        (tmp_path / "pipeline.yml").write_text(step)
+        program("plan", "pipeline.yml", "--units", "u.jsonl", "--config", "plan.yaml", cwd=tmp_path)
+        done = program("work", "u.jsonl", "--config", "work.yaml", cwd=tmp_path, code=REFUSED)
+        assert "no signature by two.pub" in done.stderr
+        assert to.store.repositories() == ()
+        program("work", "u.jsonl", "--config", "plan.yaml", cwd=tmp_path)
+
+
+def test_what_is_required_holds_where_a_fallback_is_read(name: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Who can make a registry fail does not choose what is pushed."""
+    with Sandbox() as gone, Sandbox() as to:
+        registries = [
+            {"name": "r", "domain": gone.address, "require": {"keys": ["two.pub"]}, "fallback_registry": "back"},
+            {"name": "back", "domain": sandbox.address},
+            {"name": "to", "domain": to.address},
+        ]
+        (tmp_path / "named.yaml").write_text(json.dumps({"registries": registries}))
+        there = name.replace(sandbox.address, gone.address)
+        (tmp_path / "pipeline.yml").write_text(STEP.replace("NAME", there).replace("MORE", ""))
+        line = ("run", "pipeline.yml", "--config", "named.yaml")
+        done = program(*line, cwd=tmp_path, code=1)
+        assert f"trying {name}" in done.stderr
+        assert "no signature by two.pub" in done.stderr
+        assert to.store.repositories() == ()
+        registries[1]["require"] = {"keys": ["one.pub"]}  # one of its own goes before
+        (tmp_path / "named.yaml").write_text(json.dumps({"registries": registries}))
+        program(*line, cwd=tmp_path)
+
+
 @pytest.mark.parametrize("said", ["registry.example.com", "Registry.Example.com:443"])
-@pytest.mark.parametrize("host", ["registry.example.com", "registry.example.com:443", "REGISTRY.example.com:443"])
+@pytest.mark.parametrize(
+    "host",
+    ["registry.example.com", "registry.example.com:443", "REGISTRY.example.com:443", "registry.example.com:0443"],
+)
 def test_what_is_said_of_a_registry_holds_however_it_is_spelled(host: str, said: str) -> None:
     config = load_config(f"registries: [{{name: r, domain: '{said}'}}]", "c.yaml", {}, lambda _: "")
     found = config.for_pull(host)
@@ -410,6 +517,20 @@ def test_what_is_said_of_a_registry_holds_however_it_is_spelled(host: str, said:
     assert find_endpoint({said: RegistryEndpoint(said)}, host) == RegistryEndpoint(said)
     assert config.for_pull("registry.example.com:8443") is None
     assert find_endpoint({said: RegistryEndpoint(said)}, "registry.example.com:8443") is None
+
+
+ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+
+
+def test_what_is_required_of_an_ecr_without_domain_is_required_of_its_roles_account() -> None:
+    entry = "registries: [{name: e, provider: ecr, region: eu-west-1, ROLE require: {keys: [k]}}]"
+    role = "role_arn: 'arn:aws:iam::123456789012:role/x',"
+    config = load_config(entry.replace("ROLE", role), "c.yaml", {}, lambda _: "PEM")
+    found = config.for_pull(ECR)
+    assert found is not None
+    assert found.endpoint(with_login=False).require is not None
+    with pytest.raises(ConfigError, match='"require" goes by the host, and the account is not known here'):
+        load_config(entry.replace("ROLE", ""), "c.yaml", {}, lambda _: "PEM")
 
 
 def test_what_belongs_to_a_verified_image_comes_along_unasked(name: str, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -466,3 +587,38 @@ def test_a_mirror_may_hold_the_signatures_or_the_place_that_was_named(
         done = program("push", f"docker://{name}", f"{to.address}/team/app:1", cwd=tmp_path, **env)
         assert "is read from the mirror" in done.stderr
         assert "is signed as required, by one.pub" in done.stderr
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_a_mirror_with_all_that_is_required_stands_in_for_a_registry_that_is_away(
+    is_signed: bool, name: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """What is not known is not taken for signed."""
+    with Sandbox() as mirror, Sandbox() as to:
+        words = () if is_signed else ("--no-referrers",)
+        program("copy", name, f"{mirror.address}/team/app", *words, cwd=tmp_path)
+        folder = tmp_path / "home/.config/containers"
+        folder.mkdir(parents=True)
+        (folder / "registries.conf").write_text(
+            f'[[registry]]\nlocation = "{sandbox.address}"\n[[registry.mirror]]\nlocation = "{mirror.address}"\n'
+            "insecure = true\n"
+        )
+        sandbox.faults.add(Fault(times=0, action=Answer(403)))
+        env = described(sandbox, tmp_path, require={"keys": ["one.pub"]})
+        line = ("push", f"docker://{name}", f"{to.address}/team/app:1")
+        done = program(*line, cwd=tmp_path, code=0 if is_signed else 5, **env)
+        assert ("is signed as required" in done.stderr) == is_signed
+        assert bool(to.store.repositories()) == is_signed
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("require: []", '"require" must be a mapping with keys'),
+        ("sign: x", '"sign" must be a mapping with keys'),
+        ("oidc: []", '"oidc" must be auto, or one of env'),
+    ],
+)
+def test_what_is_no_mapping_is_told_by_its_key(key: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_config(f"registries: [{{name: r, domain: quay.io, username: a+b, {key}}}]", "c.yaml", {}, lambda _: "")

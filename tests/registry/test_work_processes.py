@@ -355,55 +355,11 @@ def test_copies_and_what_refers_to_them_by_units(tmp_path: Path) -> None:
         assert "application/vnd.example.notes" in tree
 
 
-def mirrored(folder: Path, source: Sandbox, target: Sandbox, more: str = "") -> None:
-    images(folder, 2)
-    for number in range(2):
-        program("push", f"oci:i{number}", f"{source.address}/team/app{number}:1", cwd=folder)
-    (folder / "m.yml").write_text(
-        f"images:\n- {{from: '{source.address}/team/*', to: '{target.address}/{{path}}'{more}}}\n"
-    )
-
-
-@pytest.mark.parametrize("where", ["units", "processes"])
-def test_a_mirror_is_done_by_others(tmp_path: Path, where: str) -> None:
-    with Sandbox() as source, Sandbox() as target:
-        mirrored(tmp_path, source, target)
-        if where == "units":
-            told = program("mirror", "m.yml", "--units", "u.jsonl", "--json", cwd=tmp_path)
-            written = json.loads(told.stdout)
-            assert [written["units"], written["first"], written["registries"]] == [2, 1, [target.address]]
-            program("work", "u.jsonl", cwd=tmp_path)
-        else:
-            done = program("mirror", "m.yml", "--on", "local:2", "--json", cwd=tmp_path)
-            assert json.loads(done.stdout)["exit_code"] == 0
-        for number in range(2):
-            names = (f"{one.address}/team/app{number}:1" for one in (source, target))
-            assert len({program("digest", name, cwd=tmp_path).stdout.split()[-1] for name in names}) == 1
-        again = program("mirror", "m.yml", "--units", "u.jsonl", cwd=tmp_path)
-        assert "u.jsonl: 0 units for nobody" in again.stderr
-
-
 def test_rates_of_the_whole_run_are_divided_among_the_processes() -> None:
     common = Common(limit_rate="10M", requests_per_second="7", no_mount=True, username="me", password_stdin=True)
     told = json.loads(setup_of(common, None, ("a.example",), 4))
     wanted = {"limit_rate": "2621440", "requests_per_second": "1.750000", "no_mount": True}
-    assert told == {"options": wanted, "pipeline": "", "hosts": ["a.example"], "describes": True}
-
-
-def test_a_mirror_that_keeps_what_it_overwrites_is_no_work_for_units(tmp_path: Path) -> None:
-    with Sandbox() as source, Sandbox() as target:
-        mirrored(tmp_path, source, target, ", backup: 'old-{tag}'")
-        refused = program("mirror", "m.yml", "--units", "u.jsonl", cwd=tmp_path, code=2)
-        assert "backup: is done before something is overwritten" in refused.stderr
-        assert not (tmp_path / "u.jsonl").exists()
-
-
-def test_a_mirror_file_with_logins_stays_in_its_process(tmp_path: Path) -> None:
-    (tmp_path / "sync.yml").write_text(
-        "a.example: {images: {app: ['1']}, credentials: {username: me, password: planted-password}}\n"
-    )
-    refused = program("mirror", "sync.yml", "b.example/x", "--on", "local:2", cwd=tmp_path, code=2)
-    assert "holds logins or certificates, which never leave this process" in refused.stderr
+    assert told == {"options": wanted, "pipeline": "", "hosts": ["a.example"], "describes": True, "logins": ""}
 
 
 def test_a_registry_described_beside_the_pipeline_is_known_to_the_processes(tmp_path: Path) -> None:

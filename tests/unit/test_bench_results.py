@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 
 import msgspec
 
-from bench import plot
+from bench import plot, scale
+from bench.kills import Killed
 from bench.measuring import Cost
 from bench.results import Report, Result, Runs, Traffic, table
 from bench.rows import ROWS, Kind, Row
@@ -97,3 +98,11 @@ def test_a_goal_is_missed_by_the_ratio_or_by_the_time_for_each() -> None:
 
 def test_every_row_has_its_own_key() -> None:
     assert len({row.key for row in ROWS}) == len(ROWS)
+
+
+def test_the_picture_of_many_images_tells_what_a_kill_costs() -> None:
+    about = {"processor": "a <fast> one", "system": "other", "python": "3"}
+    ways = (scale.Way("run", 4.0, 3.0, 12, 1, Killed(200, 2.5, 13)), scale.Way("work", 3.0, 2.0, 12, 1))
+    drawn = ElementTree.fromstring(scale.draw(scale.Scale(about, 400, ways)))
+    texts = [one.text for one in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert [text for text in texts if text and text.endswith(" s")] == ["4.0 s", "3.0 s", "2.5 s", "3.0 s", "2.0 s"]

@@ -179,10 +179,13 @@ class _Copying:
             done = self._act(unit, self._pusher, context, self._emit)
             copied += self._end_pushed(unit, done, wishes, image.digest)
             manifests = done.manifests
-        if self._options.referrers and image.origin is not None and image.digest is not None and copied:
+        if self._options.referrers and copied:
             targets = dict.fromkeys((one.target.repository, one.target.registry) for one in copied)
             sides = [self._lists.target(*one) for one in targets]
             try:
+                if image.origin is None or image.digest is None:
+                    self._referrers.copy_stored(context, self._emit, image.source, sides, manifests)
+                    return
                 known = manifests or self._referrers.manifests_of(context, image.origin, image.digest, image.media_type)
                 self._referrers.copy(context, self._emit, image.origin, sides, known)
             except OciPushError as error:  # a stop as well: the image is there, and what belongs to it may not be

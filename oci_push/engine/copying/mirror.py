@@ -12,13 +12,13 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
+from oci_push.engine.copying.backup import Backups
 from oci_push.engine.copying.copy import copy
 from oci_push.engine.copying.forecast import CopyForecast, forecast, in_order
 from oci_push.engine.copying.items import Copied, CopyItem, CopyOptions, CopyRow
 from oci_push.engine.copying.mirror_sources import Found, MirrorCopy, MirrorFailure, find
 from oci_push.engine.copying.referrers import Referred, together
 from oci_push.engine.copying.tag_lists import TagLists
-from oci_push.engine.editing.change import tag as tag_image
 from oci_push.engine.forecast import Forecaster
 from oci_push.engine.looking.tree import AT_ONCE, top
 from oci_push.engine.pusher import Pusher
@@ -62,6 +62,11 @@ class Mirroring:
         self._at_once = at_once
         self._act = act
 
+    @property
+    def only_missing(self) -> bool:
+        """Return whether tags that are there stay as they are."""
+        return self._only_missing
+
     def find(self, context: Context, jobs: Sequence[MirrorJob]) -> Found:
         """List what the sources of all jobs are now, and where each image goes."""
         return find(context, self._lists, jobs)
@@ -84,7 +89,8 @@ class Mirroring:
         """Copy all of it; what fails is a row or a failure, and the rest goes on."""
         lost = self._out_of_reach(context, found.copies)
         if not self._only_missing:
-            lost |= self._keep(context, [(n, one) for n, one in enumerate(found.copies) if n not in lost])
+            left = [(number, one) for number, one in enumerate(found.copies) if number not in lost]
+            lost |= self._keep(context, left, Backups(self._pusher, emit))
 
         def act(items: Sequence[CopyItem], options: CopyOptions) -> Copied:
             return copy(context, self._pusher, items, emit, options, lists=self._lists, act=self._act)
@@ -157,25 +163,22 @@ class Mirroring:
         if self._only_missing or count >= _LIST_FROM:
             self._lists.names(context, target, must=self._only_missing)
 
-    def _keep(self, context: Context, copies: Sequence[tuple[int, MirrorCopy]]) -> dict[int, OciPushError]:
-        """Give another tag to what would be overwritten, where that is wanted; return what could not be kept."""
-        wanted = [(number, one) for number, one in copies if one.job.backup and one.tag]
-        outcomes = run_all(context, [partial(self._back_up, one=one) for _, one in wanted], limit=AT_ONCE)
+    def _keep(
+        self, context: Context, copies: Sequence[tuple[int, MirrorCopy]], backups: Backups
+    ) -> dict[int, OciPushError]:
+        """Keep what would be overwritten, where that is wanted; return what could not be kept."""
+        wanted = [(number, one) for number, one in copies if one.backup]
+        jobs = [partial(self._back_up, one=one, backups=backups) for _, one in wanted]
+        outcomes = run_all(context, jobs, limit=AT_ONCE)
         context.check()
         lost: dict[int, OciPushError] = {}
         for (number, _), outcome in zip(wanted, outcomes, strict=True):
             if isinstance(outcome.error, OciPushError):
-                lost[number] = outcome.error.with_more("; nothing was overwritten, as it could not be kept")
+                lost[number] = outcome.error
             else:
                 outcome.get()
         return lost
 
-    def _back_up(self, context: Context, one: MirrorCopy) -> None:
-        client = self._lists.target(one.repository).client
-        there = client.head(context, one.tag, push=True)
-        if there is None or there.digest is None or there.digest == self._digest(context, one):
-            return
-        name = one.job.backup.replace("{tag}", one.tag)
-        _, errors = tag_image(context, client, str(there.digest), [name])
-        for error in errors.values():
-            raise error
+    def _back_up(self, context: Context, one: MirrorCopy, backups: Backups) -> None:
+        side = self._lists.target(one.repository)
+        backups.keep(context, side, one.tag, one.backup, lambda: self._digest(context, one))

@@ -42,6 +42,15 @@ class MirrorCopy(Struct, frozen=True):
         return f"{self.repository}:{self.tag}" if self.tag else f"{self.repository}@{self.source.digest}"
 
     @property
+    def backup(self) -> str:
+        """Return the tag that keeps what this one overwrites, if one does, or a whole reference elsewhere."""
+        if not self.tag or not self.job.backup:
+            return ""
+        if "/" in self.job.backup:
+            return str(filled(self.job.backup, self.repository, self.tag))
+        return self.job.backup.replace("{tag}", self.tag)
+
+    @property
     def item(self) -> CopyItem:
         """Return it as it is copied."""
         is_one = len(self.job.platforms) == 1 and not self.job.is_sparse

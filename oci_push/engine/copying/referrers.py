@@ -15,7 +15,7 @@ from functools import partial
 from msgspec import Struct
 
 from oci_push.engine.copying.tag_lists import Side, TagLists
-from oci_push.engine.looking.attached import listed, signed
+from oci_push.engine.looking.attached import cosign_kind, is_referrer_tag, listed, signed
 from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitTarget, perform
@@ -25,11 +25,13 @@ from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Reference
-from oci_push.protocol.referrers import Api, ask_api, fallback_tag
+from oci_push.protocol.referrers import Api, ask_api, entry_of, fallback_tag
 from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
 from oci_push.runtime.tasks import first_error, run_all
+from oci_push.sources.layout import REF_NAME, LayoutSource
 from oci_push.sources.platforms import MAX_DEPTH, MAX_MANIFESTS
+from oci_push.sources.table import GRAMMAR
 
 _AT_ONCE = 8
 _KINDS = (
@@ -85,7 +87,7 @@ class ReferrerCopy:
         self._lock = threading.Lock()
         self._asked: set[tuple[Side, Side, Digest]] = set()
         self._apis: SingleFlight[Side, Api] = SingleFlight()
-        self._counted: set[tuple[Side, Digest, str]] = set()
+        self._counted: set[tuple[Side | str, Digest, str]] = set()
         self._counts: dict[str, int] = {}
         self._there = 0
         self._errors: list[OciPushError] = []
@@ -117,6 +119,28 @@ class ReferrerCopy:
                 self.fail(OciPushError(f"{origin.repository}: more than {MAX_MANIFESTS} referrers of one image"))
                 return
         self.fail(OciPushError(f"{origin.repository}: referrers refer to one another more than {MAX_DEPTH} deep"))
+
+    def copy_stored(
+        self, context: Context, emit: Emit, source: str, targets: Sequence[Side], manifests: Sequence[Digest]
+    ) -> None:
+        """Copy what a layout lists that refers to its manifests, which are at the targets by now; failures are kept."""
+        spec = GRAMMAR.parse(source)
+        if spec.kind == "stdin":  # which is read once
+            return
+        scheme = "" if spec.kind == "file" else f"{spec.kind}:"
+        level, seen = set(manifests), set(manifests)
+        with self._pusher.open(source, context) as reader:
+            while level and isinstance(reader, LayoutSource):
+                found = [one for one, _ in reader.referrers(context, level) if one.digest not in seen]
+                for entry in found:
+                    name = entry.annotations.get(REF_NAME, "")
+                    tag = name if is_referrer_tag(name) else ""
+                    kind = cosign_kind(tag) or kind_of(entry_of(reader.manifest(context, entry)))
+                    one = Referrer(entry.digest, entry.media_type, kind, tag)
+                    if self._send(context, emit, f"{scheme}{spec.path}@{entry.digest}", "", targets, one):
+                        self._count(source, one, was_there=False)
+                level = {one.digest for one in found}
+                seen |= level
 
     def manifests_of(self, context: Context, origin: Side, digest: Digest, media_type: str) -> tuple[Digest, ...]:
         """Return the manifests of an image that is not pushed: of an index what it lists, its own digest last.
@@ -217,32 +241,42 @@ class ReferrerCopy:
     def _bring(
         self, context: Context, emit: Emit, origin: Side, targets: Sequence[Side], one: Referrer
     ) -> tuple[Digest, ...]:
-        if targets:
-            unit = PushUnit(
-                f"docker://{origin.repository}@{one.digest}",
-                tuple(UnitTarget(t.repository, (one.tag,) if one.tag else (), t.registry) for t in targets),
-                origin.registry,
-                is_final=True,
-                options=self._options,
-                is_beside=True,
-            )
-            done = perform(unit, self._pusher, context, _quieter(emit))
-            if done.error is not None:
-                context.check()
-                what = one.kind if one.kind != "other" else "referrer"
-                self.fail(done.error.with_more(f"; this is of the {what} {one.tag or one.digest}"))
-                return ()
-        with self._lock:
-            if (origin, one.digest, one.tag) not in self._counted:
-                self._counted.add((origin, one.digest, one.tag))
-                self._counts[one.kind] = self._counts.get(one.kind, 0) + 1
-                self._there += not targets
+        source = f"docker://{origin.repository}@{one.digest}"
+        if targets and not self._send(context, emit, source, origin.registry, targets, one):
+            return ()
+        self._count(origin, one, was_there=not targets)
         try:
             return self.manifests_of(context, origin, one.digest, one.media_type)
         except OciPushError as error:
             context.check()
             self.fail(error)
             return ()
+
+    def _send(
+        self, context: Context, emit: Emit, source: str, registry: str, targets: Sequence[Side], one: Referrer
+    ) -> bool:
+        """Push what refers to something; return whether it is there, else it is noted why not."""
+        unit = PushUnit(
+            source,
+            tuple(UnitTarget(t.repository, (one.tag,) if one.tag else (), t.registry) for t in targets),
+            registry,
+            is_final=True,
+            options=self._options,
+            is_beside=True,
+        )
+        done = perform(unit, self._pusher, context, _quieter(emit))
+        if done.error is not None:
+            context.check()
+            what = one.kind if one.kind != "other" else "referrer"
+            self.fail(done.error.with_more(f"; this is of the {what} {one.tag or one.digest}"))
+        return done.error is None
+
+    def _count(self, origin: Side | str, one: Referrer, *, was_there: bool) -> None:
+        with self._lock:
+            if (origin, one.digest, one.tag) not in self._counted:
+                self._counted.add((origin, one.digest, one.tag))
+                self._counts[one.kind] = self._counts.get(one.kind, 0) + 1
+                self._there += was_there
 
     def fail(self, error: OciPushError) -> None:
         """Note why something that refers to an image has not come along."""

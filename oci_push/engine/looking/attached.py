@@ -11,10 +11,12 @@ from functools import partial
 
 from msgspec import Struct
 
-from oci_push.engine.looking.tree import AT_ONCE
+from oci_push.engine.looking.tree import AT_ONCE, each
+from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.protocol.referrers import fallback_tag
+from oci_push.model.reference import Reference
+from oci_push.protocol.referrers import entry_of, fallback_tag
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import first_error, run_all
@@ -22,6 +24,10 @@ from oci_push.runtime.tasks import first_error, run_all
 COSIGN = {".sig": "signature", ".att": "attestation", ".sbom": "sbom"}
 """cosign's endings of a tag that is made of a digest, and what lies there."""
 API = "api"
+_MOST_READ = 100
+"""How many entries of a list are read for their type."""
+_NO_TYPE = ("", media.OCI_EMPTY)
+"""What go-containerregistry, and so cosign 3, writes into a list of its own for a manifest that has a type."""
 
 
 class Listed(Struct, frozen=True):
@@ -51,7 +57,7 @@ def listed(
     """Ask what refers to a manifest; `has_api` says whether the registry keeps lists, ``None``: that is not known.
 
     With the `names` of all tags, a list that clients keep is read where there is one, also beside the registry's own:
-    it may be from before the registry kept lists.
+    it may be from before the registry kept lists. Types that such a list lacks are read from the manifests.
     """
     tag = fallback_tag(subject)
     if has_api is False and names is not None and tag not in names:
@@ -61,7 +67,14 @@ def listed(
     if found.has_api and names is not None and tag in names:
         for one in client.referrers(context, subject, has_api=False).entries:
             entries.setdefault(one.digest, (one, tag))
+    untyped = [one for one, by in entries.values() if by != API and one.artifact_type in _NO_TYPE][:_MOST_READ]
+    typed, _ = each(context, {one.digest: one for one in untyped}, partial(_entry, client))
+    entries.update((digest, (one, tag)) for digest, one in typed.items())
     return Listed(tuple(entries.values()), found.has_api)
+
+
+def _entry(client: RepositoryClient, context: Context, descriptor: Descriptor) -> Descriptor:
+    return entry_of(client.fetch(context, Reference(client.repository, "", descriptor.digest)))
 
 
 def cosign_tags(subject: Digest) -> dict[str, str]:
@@ -92,6 +105,11 @@ def signed(
             descriptor = Descriptor(there.media_type, there.digest, there.size, artifact_type=f"cosign {kind}")
             found.append(CosignTag(subject, tag, kind, descriptor))
     return found
+
+
+def cosign_kind(tag: str) -> str:
+    """Return what lies under one of cosign's tags; empty for another."""
+    return next((kind for ending, kind in COSIGN.items() if tag.endswith(ending)), "")
 
 
 def is_referrer_tag(tag: str) -> bool:

@@ -93,6 +93,7 @@ class FolderSaving:
         finally:
             # What has come whole is listed, also by a run that was stopped.
             self._list(self._context.shielded(_SHIELDED_S), ())
+            self._layout.close()
 
     def _all(self, items: Sequence[SaveItem]) -> list[SavedImage]:
         outcomes = run_all(self._context, [partial(self._one, item=one) for one in items], limit=IMAGES_AT_ONCE)

@@ -12,7 +12,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from oci_push.errors import ConfigError, ContentMismatchError
@@ -51,10 +51,13 @@ class LayoutFolder:
         self._lock_s = lock_s
         self._known: Mapping[str, Descriptor] = {}
         self._settled: SingleFlight[Digest, Descriptor] = SingleFlight()
+        self._begun: SingleFlight[str, Path] = SingleFlight()
+        self._made: Sequence[Path] = ()
 
     def open(self, context: Context) -> None:
-        """Make the layout, or see that there is one that can be added to; raises `ConfigError`."""
+        """Make a folder for the layout, or see that there is one that can be added to; raises `ConfigError`."""
         try:
+            self._made = [one for one in (self._folder, *self._folder.parents) if not one.exists()]
             self._folder.mkdir(parents=True, exist_ok=True)
         except FileExistsError as problem:
             raise ConfigError(
@@ -75,11 +78,15 @@ class LayoutFolder:
                     f"{self.path}: holds other files and is no OCI image layout",
                     hint="name a layout, or a folder that is new or empty",
                 )
-            else:
-                write_whole(self._folder / "oci-layout", LAYOUT_FILE.decode())
             listed = self._index()["manifests"]
         assert isinstance(listed, list)  # noqa: S101  # `_index` has seen to it
         self._known = {name_of(one): Descriptor.from_json(one) for one in reversed(listed)}
+
+    def close(self) -> None:
+        """Remove the folders that were made and that nothing was written to."""
+        with suppress(OSError):
+            for one in self._made:
+                one.rmdir()
 
     def find(self, name: str) -> Descriptor | None:
         """Return what index.json has called by this name when it was opened."""
@@ -120,6 +127,7 @@ class LayoutFolder:
         if self._is_whole(context, blob, final):
             return False
         part = self._folder / f"{_OURS}{blob.digest.algorithm}-{blob.digest.encoded}"
+        self._begun.get("", lambda: self._begin(context))
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
             held = _wait(context, part)
@@ -139,6 +147,15 @@ class LayoutFolder:
         except OSError as problem:
             raise unwritten(self.path, problem) from problem
         return True
+
+    def _begin(self, context: Context) -> Path:
+        """Make the folder a layout, before its first blob."""
+        file = self._folder / "oci-layout"
+        if not file.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)  # another process may have removed it while it was empty
+            with self._locked(context):
+                write_whole(file, LAYOUT_FILE.decode())
+        return file
 
     def _clear(self, parts: Iterable[str]) -> None:
         """Remove parts of blobs that are there: of processes that were killed while they waited for another."""

@@ -83,7 +83,11 @@ def read_signed(context: Context, client: RepositoryClient, digest: Digest) -> t
     found: list[Found] = []
     room = _Room()
     for form, ending in ((SIG, ".sig"), (ATT, ".att")) if digest.algorithm == "sha256" else ():
-        under = tagged(context, client, f"{fallback_tag(digest)}{ending}")
+        try:
+            under = tagged(context, client, f"{fallback_tag(digest)}{ending}")
+        except OciPushError as problem:
+            found.append(_damaged(form, digest, problem))
+            continue
         found += _of_tag(context, client, under, form, room) if under is not None else ()
     return (*_read_bundles(context, client, digest, room), *found)
 
@@ -131,17 +135,20 @@ def _bundle(context: Context, client: RepositoryClient, entry: Descriptor, room:
 def _of_tag(context: Context, client: RepositoryClient, manifest: Manifest, form: str, room: _Room) -> list[Found]:
     found: list[Found] = []
     _check_count(client, manifest.digest, len(manifest.layers))
+    read: dict[Digest, bytes] = {}  # several keys sign the same bytes
     for layer in manifest.layers:
         if layer.media_type != (SIMPLE if form == SIG else ENVELOPE):
             continue
         try:
-            raw = _read(context, client, layer, form, room)
+            raw = read.get(layer.digest)
+            if raw is None:
+                raw = read[layer.digest] = _read(context, client, layer, form, room)
             if form == ATT:
                 found.append(_enveloped(form, manifest.digest, layer, Envelope.parse(raw)))
             else:
                 signature = decoded(layer.annotations.get(SIGNATURE_OF, ""))
-                read = Found(form, manifest.digest, layer.digest, raw, raw, (signature,))
-                found.append(replace(read, certified=layer.annotations) if CERTIFICATE in layer.annotations else read)
+                certified = layer.annotations if CERTIFICATE in layer.annotations else {}
+                found.append(Found(form, manifest.digest, layer.digest, raw, raw, (signature,), certified=certified))
         except (ValueError, OciPushError) as problem:
             found.append(_damaged(form, manifest.digest, problem))
     return found

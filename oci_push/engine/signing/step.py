@@ -19,7 +19,7 @@ from oci_push.model.trust import BUNDLE, SIG
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
 from oci_push.signing.bundle import BUNDLE as BUNDLE_TYPE
-from oci_push.signing.statement import read_statement
+from oci_push.signing.statement import read_statement, says_the_same
 
 
 def prepare(push: RepositoryPush, context: Context) -> None:
@@ -75,9 +75,9 @@ def _bundle(
 
 
 def _says(found: Found, said: bytes, signer: Signer) -> bool:
-    """Return whether a bundle has a statement: of signatures one that says the same, as others write it."""
-    if found.payload == said or signer.rule.predicate is not None:
-        return found.payload == said
+    """Return whether a bundle has a statement; of signatures one that says the same, as others write it."""
+    if signer.rule.predicate is not None:
+        return says_the_same(found.payload, said)
     try:
         return not found.problem and found.said() == read_statement(said)
     except ValueError:

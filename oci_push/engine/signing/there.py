@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from oci_push.engine.artifacts.attachment import AttachedForm
-from oci_push.engine.looking.tree import top
+from oci_push.engine.looking.tree import read_tree, top
 from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitTarget, perform
@@ -22,7 +22,10 @@ from oci_push.runtime.context import Context
 
 
 class SignedImage(Struct, frozen=True):
-    """One image: its digest, null where it cannot be read, and what was signed about it."""
+    """One image: how it was named, its digest, null where it cannot be read, and what was signed about it.
+
+    Of an index that is signed with all that it lists there is one for each, the index last.
+    """
 
     reference: str
     digest: Digest | None
@@ -45,15 +48,34 @@ class SignedThere(Struct, frozen=True):
 
 
 def sign_there(
-    context: Context, pusher: Pusher, named: Reference, platform: Platform | None, rules: Sequence[SignRule]
-) -> SignedThere:
-    """Sign what a reference names, or the image of it for `platform`; what goes wrong is in the result."""
+    context: Context,
+    pusher: Pusher,
+    named: Reference,
+    platform: Platform | None,
+    rules: Sequence[SignRule],
+    *,
+    recursive: bool = False,
+) -> tuple[SignedThere, ...]:
+    """Sign what a reference names, or the image of it for `platform`; what goes wrong is in the result.
+
+    With `recursive` all that an index lists is signed as well, each by itself and before the index.
+    """
     try:
         with pusher.open(f"docker://{named}", context, mirrors=False) as image:
-            digest = top(context, image, platform).digest
+            if recursive:
+                tree = read_tree(context, image, platform)
+                for problem in tree.problems.values():
+                    raise problem
+                digests = tuple(reversed(tuple(tree.manifests)))
+            else:
+                digests = (top(context, image, platform).digest,)
     except OciPushError as problem:
         context.check()
-        return SignedThere(SignedImage(str(named), None, (), ErrorForm.of(problem)), problem)
+        return (SignedThere(SignedImage(str(named), None, (), ErrorForm.of(problem)), problem),)
+    return tuple(_sign(context, pusher, named, digest, rules) for digest in digests)
+
+
+def _sign(context: Context, pusher: Pusher, named: Reference, digest: Digest, rules: Sequence[SignRule]) -> SignedThere:
     unit = PushUnit(
         f"docker://{named.repository}@{digest}",
         (UnitTarget(named.repository, ()),),

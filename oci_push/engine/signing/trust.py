@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from oci_push.engine.signing.signed import Found, read_signed
-from oci_push.errors import UntrustedError
+from oci_push.errors import OciPushError, UntrustedError
 from oci_push.forms import ErrorForm, Version
 from oci_push.model.digest import Digest
 from oci_push.model.trust import Requirement
@@ -63,17 +63,28 @@ class Verification(Struct, frozen=True):
 def verify(
     context: Context, clients: Sequence[RepositoryClient], name: str, digest: Digest, required: Requirement
 ) -> tuple[Accepted, ...]:
-    """See that a manifest is signed as required, by what one of several repositories has about it.
+    """See that a manifest is signed as required, by what repositories have about it, asked until it is enough.
 
     Returns what counts. Raises `UntrustedError` where it is not, and what keeps it from being known.
     """
     keys = tuple(read_verifying_key(one.pem, one.name) for one in required.keys)
     identities = read_identities(required)
-    found = tuple(one for client in clients for one in read_signed(context, client, digest))
-    accepted, reasons = judge(found, digest, keys, identities, required)
-    missing = lacking(accepted, keys, identities, required)
-    if not missing:
-        return accepted
+    found: tuple[Found, ...] = ()
+    failed: OciPushError | None = None
+    missing, reasons = lacking((), keys, identities, required), list[str]()
+    for client in clients:
+        try:
+            found += read_signed(context, client, digest)
+        except OciPushError as problem:  # a place that is away, where another has all that is needed
+            context.check()
+            failed = failed or problem
+            continue
+        accepted, reasons = judge(found, digest, keys, identities, required)
+        missing = lacking(accepted, keys, identities, required)
+        if not missing:
+            return accepted
+    if failed is not None:
+        raise failed
     what = name if str(digest) in name else f"{name}: {digest}"
     there = "; ".join(reasons[:_MOST_REASONS])
     there += f"; and {len(reasons) - _MOST_REASONS} more" if len(reasons) > _MOST_REASONS else ""

@@ -10,14 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from oci_push.errors import ConfigError, CredentialsError
 from oci_push.events import RetryScheduled
+from oci_push.model.display import quoted
+from oci_push.model.endpoint import is_loopback
 from oci_push.model.identity import JobToken
 from oci_push.protocol.credentials import bearer_token
 from oci_push.providers.base import Cloud, IdToken
+from oci_push.providers.ecr.host import is_sts
 from oci_push.providers.ecr.identity import AwsIdentity
 from oci_push.providers.job_tokens import ask_for_token, explained
 from oci_push.providers.tokenfetch import TokenClient, check_endpoint
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 AUDIENCE, AUDIENCE_IN_CHINA = "sts.amazonaws.com", "sts.amazonaws.com.cn"
 """What ID tokens are made for (aws-actions/configure-aws-credentials, README), unless a role's trust says otherwise."""
+_MOST_WORDS = 200
 _CONNECT_S, _READ_S = 10, 30
 _EARLY_SHARE = 0.1
 
@@ -192,6 +197,13 @@ class Aws:
         identity, what = self._identity, f"role {self._identity.role_arn}"
         endpoint = self._client(context, "sts", None).meta.endpoint_url
         check_endpoint(endpoint, f"{what}: AWS's endpoint for logins")
+        host = urlsplit(endpoint).hostname or ""
+        if not (is_sts(host) or is_loopback(host)):
+            raise CredentialsError(
+                f"{what}: {quoted(host, _MOST_WORDS)} is not AWS's own endpoint for logins; no ID token was asked for",
+                hint="it is set by AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL or endpoint_url in AWS's configuration;"
+                " a private network reaches AWS by vpce-….sts.REGION.vpce.amazonaws.com",
+            )
         job = self.id_token(context)
         parameters: dict[str, object] = {
             "RoleArn": identity.role_arn,

@@ -20,6 +20,12 @@ _HOST = re.compile(
     r"|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)"
 )
 _REGION = r"[a-z]{2,4}(?:-[a-z]+)+-[0-9]+"
+_STS = re.compile(
+    rf"(?:vpce-[a-z0-9-]+\.)?sts(?:-fips)?(?:\.{_REGION})?(?:\.vpce)?\."
+    r"(?:amazonaws\.(?:com(?:\.cn)?|eu)|api\.(?:aws|amazonwebservices\.(?:com\.cn|eu))|sc2s\.sgov\.gov|c2s\.ic\.gov"
+    r"|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)"
+)
+"""AWS general reference, "AWS Security Token Service endpoints"; AWS PrivateLink guide for ``vpce-``."""
 _SUFFIXES = (
     ("cn-", "amazonaws.com.cn"),
     ("eusc-", "amazonaws.eu"),
@@ -75,6 +81,11 @@ def host_in(host: str, region: str, account: str = "") -> str:
 def suffix_of(region: str) -> str:
     """Return the domain that a region's partition lives under."""
     return next((suffix for start, suffix in _SUFFIXES if region.startswith(start)), "amazonaws.com")
+
+
+def is_sts(host: str) -> bool:
+    """Return whether a host is AWS's own for logins, also one by which a private network reaches it."""
+    return _STS.fullmatch(host.lower()) is not None
 
 
 def is_region(text: str) -> bool:

@@ -226,6 +226,7 @@ class RewrittenImage(ImageReader):
         self._check(root)
         if self._recompression is not None:
             self._replaced.update(self._recompression.make(context, self._works(context), tell))
+            self._tell_of_kept(root)
         made = self._rebuild(context, root, is_root=True)
         if made.digest != root.manifest.digest:
             self._tell_of(root, made)
@@ -328,6 +329,17 @@ class RewrittenImage(ImageReader):
             if one.platform is None or (node.platform is not None and node.platform.satisfies(one.platform))
         )
 
+    def _tell_of_kept(self, root: Node) -> None:
+        """Say which layers are never compressed anew, as they are kept elsewhere or nobody knows their type."""
+        configs = manifests.IMAGE_CONFIGS
+        images = [one.manifest for one in root.images() if one.manifest.config]
+        layers = [layer for one in images if one.config and one.config.media_type in configs for layer in one.layers]
+        kept = {one.digest: one.media_type for one in layers if not manifests.kind_of(one.media_type)}
+        if kept:
+            which = "1 layer stays as it is" if len(kept) == 1 else f"{len(kept)} layers stay as they are"
+            types = ", ".join(dict.fromkeys(kept.values()))
+            self._emit(LogMessage(f"note: {self.name}: {which}: {types} is not compressed anew"))
+
     def _tell_of(self, root: Node, made: Manifest) -> None:
         """Say what was done and what follows from it."""
         changes, nodes = self._changes, tuple(root.all())
@@ -340,6 +352,7 @@ class RewrittenImage(ImageReader):
         done += ["annotated"] if changes.annotations else []
         done += ["dated"] if changes.epoch is not None else []
         done += ["configuration changed"] if changes.config != ConfigChanges() else []
+        done = done or ["media types of one form"]
         self._changed = Changed(root.manifest.digest, made.digest, tuple(done))
         self._emit(ImageChanged(self.name, root.manifest.digest, made.digest, tuple(done)))
         if self._form == "docker":

@@ -83,7 +83,8 @@ def change_descriptor(value: dict[str, Any], form: str, new: Replaced | None) ->
     kind = value["mediaType"]
     if new is not None and new.kind and not kind_of(kind):
         new = None  # what is sent from elsewhere is not compressed here
-    if new is not None and str(new.digest) != value["digest"]:
+    is_compressed_otherwise = new is not None and new.kind not in ("", kind_of(kind))
+    if new is not None and (is_compressed_otherwise or str(new.digest) != value["digest"]):
         value["digest"], value["size"] = str(new.digest), new.size
         value.pop("data", None)
         if new.kind:

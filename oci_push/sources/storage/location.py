@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct, field
 
 from oci_push.errors import ConfigError, SourceError
+from oci_push.events import Emit, LogMessage
 from oci_push.sources.files import unreadable
 from oci_push.sources.settings import Surroundings
 
@@ -61,7 +62,7 @@ class Place(Struct, frozen=True):
 
 
 class _Said(Struct):
-    """What files and variables say; empty where they say nothing."""
+    """What files say as some version of the library reads them; empty where they say nothing."""
 
     driver: str = ""
     graphroot: str = ""
@@ -94,19 +95,20 @@ def _named(image: str) -> str:
     return image
 
 
-def find_places(name: StorageName, around: Surroundings) -> tuple[Place, ...]:
+def find_places(name: StorageName, around: Surroundings, emit: Emit) -> tuple[Place, ...]:
     """Return where the image may be, best first; raises `SourceError` where there is no store at all."""
-    said = _read(around)
-    options = name.options or tuple(one for one in around.env.get("STORAGE_OPTS", "").split(",") if one)
-    if options:
-        said.additional = [value for key, _, value in (one.partition("=") for one in options) if _is_stores(key)]
     expand = _Expander(around)
-    roots = [Path(name.graphroot)] if name.graphroot else list(_graphroots(said, around, expand))
-    driver = _usual(name.driver or around.env.get("STORAGE_DRIVER", ""))
-    wanted = (driver,) if driver else tuple(dict.fromkeys((_usual(said.driver) or DRIVERS[0], *DRIVERS)))
-    own = _own([Place(root, one) for root in roots for one in wanted])
-    others = (said.imagestore, *said.additional)
-    further = [Place(Path(expand(one)), d) for one in others if one for d in ((own[0].driver,) if own else wanted)]
+    asked = _usual(name.driver or around.env.get("STORAGE_DRIVER", ""))
+    said = [_with_options(one, name, around) for one in _readings(around)]
+    roots = [name.graphroot or _graphroot(one, around, expand) for one in said]
+    tried = [Place(Path(root), d) for root, one in zip(roots, said, strict=True) for d in _drivers(asked, one)]
+    own = _own(list(dict.fromkeys(tried)))
+    chosen = next((one for root, one in zip(roots, said, strict=True) if own and Path(root) == own[0].root), said[0])
+    if own and own[0].root != Path(roots[0]):
+        emit(LogMessage(f"{roots[0]} holds no images: those of {own[0].root} are read, as older podman and buildah do"))
+    drivers = (own[0].driver,) if own else _drivers(asked, chosen)
+    others = (chosen.imagestore, *chosen.additional)
+    further = [Place(Path(expand(one)), driver) for one in others if one for driver in drivers]
     found = [*own, *(place for place in further if _is_there(place.images))]
     for place in found:
         if place.driver not in DRIVERS:
@@ -116,11 +118,22 @@ def find_places(name: StorageName, around: Surroundings) -> tuple[Place, ...]:
             )
     if not found:
         raise SourceError(
-            f"containers-storage: no images are kept in {', '.join(map(str, roots))}",
+            f"containers-storage: no images are kept in {', '.join(dict.fromkeys(roots))}",
             hint="images of root and of each user are apart: run this as the one who built it, or name the store: "
             "containers-storage:[overlay@/path/of/graphroot]NAME",
         )
     return tuple(found)
+
+
+def _drivers(asked: str, said: _Said) -> tuple[str, ...]:
+    return (asked,) if asked else tuple(dict.fromkeys((_usual(said.driver) or DRIVERS[0], *DRIVERS)))
+
+
+def _with_options(said: _Said, name: StorageName, around: Surroundings) -> _Said:
+    options = name.options or tuple(one for one in around.env.get("STORAGE_OPTS", "").split(",") if one)
+    if options:
+        said.additional = [value for key, _, value in (one.partition("=") for one in options) if _is_stores(key)]
+    return said
 
 
 def _own(places: list[Place]) -> list[Place]:
@@ -135,49 +148,72 @@ def _own(places: list[Place]) -> list[Place]:
     return (has_layers or [one for one in places if _is_there(one.layers)])[:1]
 
 
+def _home(around: Surroundings) -> Path:
+    """Return the home folder; without ``HOME`` that of the user's entry in ``passwd``, as the library has it."""
+    if around.home is not None:
+        return around.home
+    import pwd
+
+    try:
+        return Path(pwd.getpwuid(around.uid).pw_dir)
+    except KeyError:
+        return Path("/")
+
+
 def is_rootless(around: Surroundings) -> bool:
     """Return whether the store is a user's own: also for who is root only inside of ``buildah unshare``."""
     return around.uid != 0 or bool(around.env.get("_CONTAINERS_USERNS_CONFIGURED"))
 
 
-def _graphroots(said: _Said, around: Surroundings, expand: _Expander) -> Iterator[Path]:
+def _graphroot(said: _Said, around: Surroundings, expand: _Expander) -> str:
     own = expand(said.graphroot)
     if not is_rootless(around):
-        yield Path(own or _ROOTS_STORE)
-        return
+        return own or _ROOTS_STORE
+    data = around.env.get("XDG_DATA_HOME") or str(_home(around) / ".local" / "share")
     if own and own != _ROOTS_STORE:
-        yield Path(own)
-    if said.rootless_path:
-        yield Path(expand(said.rootless_path))
-    data = around.env.get("XDG_DATA_HOME") or (str(around.home / ".local" / "share") if around.home else "")
-    if data:
-        yield Path(data) / "containers" / "storage"
+        return own
+    return expand(said.rootless_path) or str(Path(data) / "containers" / "storage")
 
 
-def _read(around: Surroundings) -> _Said:
-    """Read what the files say, later ones over earlier ones."""
-    said = _Said()
-    env = around.env
-    named = env.get("CONTAINERS_STORAGE_CONF")
+def _readings(around: Surroundings) -> list[_Said]:
+    """Return what the files say: as the library reads them since 2026, and as it did before.
+
+    Which one has made the store cannot be seen. Before there were no drop-ins, root had a file of its own only by
+    ``XDG_CONFIG_HOME``, and of the system's file a user took the rootless path but no graphroot.
+    """
+    env, is_user = around.env, is_rootless(around)
+    named, override = env.get("CONTAINERS_STORAGE_CONF", ""), env.get("CONTAINERS_STORAGE_CONF_OVERRIDE", "")
+    own = [Path(env.get("XDG_CONFIG_HOME") or _home(around) / ".config") / "containers" / "storage.conf"]
+    latest = _Said()
     if named:
-        _add(said, Path(named), must_exist=True)
+        _add(latest, Path(named), must_exist=True)
     else:
-        config = env.get("XDG_CONFIG_HOME") or (str(around.home / ".config") if around.home else "")
-        files = [Path(config) / "containers" / "storage.conf"] if config and is_rootless(around) else []
-        files += _SYSTEM_FILES
-        main = next((file for file in files if _is_there(file)), None)
-        if main is not None:
-            _add(said, main)
-        for drop_in in _drop_ins(files, "rootless" if is_rootless(around) else "rootful"):
-            _add(said, drop_in)
-    override = env.get("CONTAINERS_STORAGE_CONF_OVERRIDE")
+        for file in (*_first([*own, *_SYSTEM_FILES]), *_drop_ins([*own, *_SYSTEM_FILES], is_user=is_user)):
+            _add(latest, file)
     if override:
-        _add(said, Path(override), must_exist=True)
-    return said
+        _add(latest, Path(override), must_exist=True)
+
+    before, systems = _Said(), _Said()
+    for file in _first(_SYSTEM_FILES):
+        _add(systems, file)
+    mine = [Path(named)] if named else _first(own if is_user or env.get("XDG_CONFIG_HOME") else [])
+    for file in mine:
+        _add(before, file)
+    if not mine:
+        before = systems
+        before.graphroot = "" if is_user else before.graphroot
+    before.rootless_path = before.rootless_path or systems.rootless_path
+    # Debian 12's takes a user's graphroot not from a file that a variable names.
+    return [latest, before, *([_Said(before.driver)] if named and is_user else [])]
 
 
-def _drop_ins(files: list[Path], kind: str) -> list[Path]:
+def _first(files: Sequence[Path]) -> list[Path]:
+    return [file for file in files if _is_there(file)][:1]
+
+
+def _drop_ins(files: list[Path], *, is_user: bool) -> list[Path]:
     """Return the drop-ins beside `files`, by name; of one name, that beside the first file counts."""
+    kind = "rootless" if is_user else "rootful"
     found: dict[str, Path] = {}
     for file in reversed(files):
         for folder in (file.with_name("storage.conf.d"), file.with_name(f"storage.{kind}.conf.d")):
@@ -241,7 +277,7 @@ class _Expander:
 
     def __init__(self, around: Surroundings) -> None:
         uid = around.env.get("_CONTAINERS_ROOTLESS_UID") or str(around.uid)
-        self._values = {"HOME": str(around.home or ""), "UID": uid, "USER": "", **around.env, "EUID": uid}
+        self._values = {"HOME": str(_home(around)), "UID": uid, "USER": "", **around.env, "EUID": uid}
 
     def __call__(self, text: str) -> str:
         """Return a path with its variables put in; one that is not set is nothing."""

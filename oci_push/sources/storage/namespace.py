@@ -55,12 +55,12 @@ class NamespaceOpener:
                 channel.send(b"\0".join([base, *names]))
                 message, opened, _, _ = socket.recv_fds(channel, _NUMBER.size * len(names), len(names))
             except OSError as problem:
-                raise self._refused(problem.strerror or str(problem)) from problem
+                raise self._lost(f"does not answer ({problem.strerror})") from problem
         said = [number for (number,) in _NUMBER.iter_unpack(message[: len(message) // 4 * 4])]
         if len(said) != len(names) or said.count(0) != len(opened):
             for descriptor in opened:
                 os.close(descriptor)
-            raise self._refused("it has ended" if not message else "its answer is incomplete (is ulimit -n too low?)")
+            raise self._lost("has ended" if not message else "answers incompletely (is ulimit -n too low?)")
         return said, opened
 
     def close(self) -> None:
@@ -120,6 +120,12 @@ class NamespaceOpener:
             if done.code:
                 said = done.stderr.decode(errors="replace").strip().splitlines()
                 raise self._refused(said[-1] if said else f"{program} failed with {done.code}")
+
+    def _lost(self, what: str) -> SourceError:
+        return SourceError(
+            f"{self._name}: the process that opens files of other users in a user namespace {what}",
+            hint=f"push again; where it is ended each time, {INSTEAD}",
+        )
 
     def _refused(self, why: str) -> SourceError:
         return SourceError(

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from oci_push.errors import SourceError
-from oci_push.model.reference import DOCKER_HUB, is_host
+from oci_push.model.reference import DOCKER_HUB, canonical_host, is_host
 from oci_push.sources.layout import listing
 from oci_push.sources.storage.records import ImageRecord, Store
 
@@ -29,7 +29,7 @@ def find_image(stores: Sequence[Store], name: str) -> tuple[Store, ImageRecord]:
         if distinct:
             return next(iter(distinct.values()))
     there = listing(one for store in stores for image in store.images for one in image.names or (image.id[:12],))
-    where = ", ".join(str(store.place.root) for store in stores)
+    where = ", ".join(dict.fromkeys(str(store.place.root) for store in stores))
     raise SourceError(
         f"containers-storage:{name}: no such image in {where}",
         hint=f"there are: {there}" if there else "it is empty: images of root and of each user are apart",
@@ -50,16 +50,22 @@ def digest_of(name: str) -> str:
 def _named(stores: Sequence[Store], name: str) -> list[tuple[Store, ImageRecord]]:
     digest = digest_of(name)
     before = name.partition("@")[0] if digest else name
+    images = [(store, image) for store in stores for image in store.images]
+    if digest:
+        images = [one for one in images if _has_digest(one[1], digest)]
+        if not before:
+            return images
     for wanted in _spelled(before, has_digest=bool(digest)):
-        for store in stores:
-            for image in store.images:
-                if digest and not _has_digest(image, digest):
-                    continue
-                names = image.names or ()
-                if wanted in names or (digest and any(_repository(one) == _repository(wanted) for one in names)):
-                    return [(store, image)]
-    if digest and not before:
-        return [(store, image) for store in stores for image in store.images if _has_digest(image, digest)]
+        # One index can have brought images of several platforms: the one that was pulled by this digest has it as name.
+        whole = f"{_repository(wanted)}@{digest}" if digest else wanted
+        for store, image in images:
+            if whole in (image.names or ()):
+                return [(store, image)]
+        of_repository = [
+            one for one in images if digest and _repository(wanted) in map(_repository, one[1].names or ())
+        ]
+        if of_repository:
+            return of_repository
     return []
 
 
@@ -71,6 +77,8 @@ def _spelled(name: str, *, has_digest: bool) -> Iterator[str]:
     yield tagged
     first, slash, rest = tagged.partition("/")
     if slash and is_host(first):
+        first = canonical_host(first)
+        yield f"{first}/{rest}"
         if first == DOCKER_HUB and "/" not in rest:
             yield f"{first}/library/{rest}"
         return
@@ -98,13 +106,16 @@ def _by_id(stores: Sequence[Store], name: str) -> list[tuple[Store, ImageRecord]
 
 
 def _under_any_registry(stores: Sequence[Store], name: str) -> list[tuple[Store, ImageRecord]]:
-    first, slash, _ = name.partition("/")
-    if digest_of(name) or (slash and is_host(first)):
+    digest = digest_of(name)
+    bare = name.partition("@")[0] if digest else name
+    first, slash, _ = bare.partition("/")
+    if not bare or (slash and is_host(first)):
         return []
-    tagged = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    wanted = f"/{bare if digest or ':' in bare.rpartition('/')[2] else f'{bare}:latest'}"
     return [
         (store, image)
         for store in stores
         for image in store.images
-        if any(one.endswith(f"/{tagged}") for one in image.names or ())
+        if not digest or _has_digest(image, digest)
+        if any(one.endswith(wanted) or (digest and _repository(one).endswith(wanted)) for one in image.names or ())
     ]

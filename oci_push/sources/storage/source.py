@@ -42,7 +42,7 @@ _WRITE_OUT = "write it out with its own program: podman push NAME oci:DIR, then 
 def open_storage(opening: Opening) -> ImageReader:
     """Find the store and the image in it; raises `ConfigError` and `SourceError`."""
     name = parse_name(opening.spec.path)
-    places = find_places(name, opening.around)
+    places = find_places(name, opening.around, opening.emit)
     stores = tuple(read_store(place, opening.context, opening.emit) for place in places)
     store, image = find_image(stores, name.image)
     return StorageSource(opening, stores, store, image, digest_of(name.image))
@@ -76,8 +76,8 @@ class StorageSource(ImageReader):
         self._chain = self._read_chain(image)
 
     @cached_property
-    def _layers(self) -> tuple[StoredAs, ...]:
-        """Return the layers, lowest first, each with its diff_id."""
+    def _diff_ids(self) -> tuple[Digest, ...]:
+        """Return what the config calls the layers, lowest first."""
         diff_ids = diff_ids_of(self._config, self.name)
         listed = self._stored.layers
         if not len(diff_ids) == len(listed) == len(self._chain):
@@ -86,9 +86,14 @@ class StorageSource(ImageReader):
                 f"the store has {len(self._chain)}",
                 hint=_hint(),
             )
+        return tuple(diff_ids)
+
+    @cached_property
+    def _layers(self) -> tuple[StoredAs, ...]:
+        """Return the layers, lowest first, each with its diff_id."""
         return tuple(
             (diff_id, self._layer(place, record))
-            for diff_id, (place, record) in zip(diff_ids, self._chain, strict=True)
+            for diff_id, (place, record) in zip(self._diff_ids, self._chain, strict=True)
         )
 
     @property
@@ -118,10 +123,10 @@ class StorageSource(ImageReader):
     @cached_property
     def _pulled(self) -> Manifest | None:
         """Return the manifest that the image came with, if it was pulled: its layers are not as they lie here."""
-        diff_ids = {diff_id for diff_id, _ in self._layers}
+        diff_ids = self._diff_ids
         for manifest in self._manifests:
             kinds = [rewriting.kind_of(one.media_type) for one in manifest.layers if one.digest not in diff_ids]
-            if kinds and all(kinds) and len(kinds) == len(self._layers):
+            if kinds and all(kinds) and len(kinds) == len(diff_ids):
                 return manifest
         return None
 
@@ -218,6 +223,9 @@ class StorageSource(ImageReader):
             except ValueError as problem:
                 raise SourceError(f"{self.name}: its {key} cannot be used: {problem}", hint=_WRITE_OUT) from problem
             if one.media_type in media.IMAGES and (not found or one.config == found[0].config):
+                recorded = (image.big_data_digests or {}).get(key) or key.removeprefix("manifest").removeprefix("-")
+                if recorded and not _has_digest(raw, recorded):
+                    raise SourceError(f"{self.name}: its {key} is not what the store says of it", hint=_hint())
                 found.append(one)
             if found and named != "manifest":
                 break
@@ -249,7 +257,10 @@ class StorageSource(ImageReader):
         return found[::-1]
 
     def _layer(self, place: Place, record: LayerRecord) -> StorageLayer:
-        folder, split = place.content(record.id), place.layers / f"{record.id}.tar-split.gz"
+        folder, name = place.content(record.id), f"{record.id}.tar-split.gz"
+        # Beside an imagestore, tar-splits are kept in the graphroot (storage/layers.go, tspath).
+        places = (place, *(one.place for one in self._stores))
+        split = next((one.layers / name for one in places if os.path.lexists(one.layers / name)), place.layers / name)
         what = f"{self.name}: layer {record.id[:12]}"
         if os.path.lexists(folder.parent / "composefs-data"):
             raise SourceError(f"{what}: is kept for composefs, and cannot be put together without it", hint=_WRITE_OUT)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,8 +21,8 @@ from oci_push.model.changes import AnnotationChange, Changes
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.work.clusters import MOST_BYTES
-from oci_push.work.export import FINAL_CODES, Exported
-from oci_push.work.units import WorkUnit, write_units
+from oci_push.work.export import FINAL_CODES, PASSING_CODES, Exported
+from oci_push.work.units import WorkUnit, read_units, write_units
 
 IMAGE = ("--image", "registry.example.com/ci/oci-push:0.2")
 JOB = ("--kubernetes-job", *IMAGE)
@@ -64,6 +68,10 @@ def folder(tmp_path: Path) -> Path:
         ((*JOB, "--host-limit", "other.example.com=4"), "no unit goes to other.example.com"),
         ((*JOB, "--host-limit", "registry.example.com=2"), "less than one unit for each of 3 shards at once"),
         (("--gitlab-matrix", *IMAGE, "--at-once", "2"), "--at-once has no effect with --gitlab-matrix"),
+        (("--gitlab-matrix", *IMAGE, "--name", "default"), "no job of GitLab may be called so"),
+        (("--github-matrix", *IMAGE, "--secret", "GITHUB_TOKEN"), "names that begin with GITHUB_ are GitHub's own"),
+        ((*JOB, "--volume", "images:/opt"), "the pods need /opt themselves"),
+        ((*JOB, "--volume", "images:/usr/share/images"), "the pods need /usr/share/images themselves"),
     ],
 )
 def test_what_cannot_be_is_refused(words: tuple[str, ...], told: str, folder: Path) -> None:
@@ -75,6 +83,20 @@ def test_what_may_be_a_secret_is_not_shown(option: str, folder: Path) -> None:
     told = refused(folder, *JOB, option, "Hunter2!")
     assert f"what {option} was given is no name" in told
     assert "Hunter2" not in told
+
+
+@pytest.mark.parametrize("token", ["ghp_hunter2hunter2", "dckr_pat_hunter2"])
+def test_a_token_is_not_taken_for_the_name_of_what_holds_it(token: str, folder: Path) -> None:
+    told = refused(folder, "--github-matrix", *IMAGE, "--secret", token)
+    assert "what --secret was given is no name" in told
+    assert "hunter2" not in told
+
+
+def test_the_file_of_units_is_not_written_over(folder: Path) -> None:
+    before = (folder / "units.jsonl").read_bytes()
+    done = program("export", "units.jsonl", *JOB, "-o", "./units.jsonl", cwd=folder, code=2)
+    assert "--output units.jsonl: is the file of units" in done.stderr
+    assert (folder / "units.jsonl").read_bytes() == before
 
 
 def test_a_secret_that_came_into_a_unit_goes_no_further(folder: Path) -> None:
@@ -107,9 +129,44 @@ def test_units_that_name_registries_need_their_description(tmp_path: Path) -> No
     assert {"name": "OCI_PUSH_CONFIG", "value": "/config/oci-push.yaml"} in container["env"]
 
 
+def job_of(folder: Path, *words: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a Job, and the specification of its pods."""
+    *_, job = yaml.safe_load_all(program("export", "units.jsonl", *JOB, *words, cwd=folder).stdout)
+    return job, job["spec"]["template"]["spec"]
+
+
+def noted(folder: Path, size: int) -> None:
+    """Write a unit with a note of so many random digits, which compression makes half as large."""
+    changes = Changes(annotations=(AnnotationChange("note", random.Random(1).randbytes(size // 2).hex()),))
+    target = UnitTarget(Repository("registry.example.com", "team/app"), ("1",))
+    push = PushUnit("docker://registry.example.com/team/app:1", (target,), changes=changes)
+    write_units(folder / "units.jsonl", "a test", [WorkUnit.of(push, Digest.of(b""))])
+
+
+def test_units_that_are_too_large_for_a_config_map_are_compressed(tmp_path: Path) -> None:
+    noted(tmp_path, MOST_BYTES + 1000)
+    made = program("export", "units.jsonl", *JOB, cwd=tmp_path).stdout
+    config_map, job = yaml.safe_load_all(made)
+    assert max(map(len, made.splitlines())) < 140
+    ((name, text),) = config_map["binaryData"].items()
+    data = base64.b64decode(text, validate=True)
+    assert len(data) < MOST_BYTES
+    assert read_units(data, name) == read_units((tmp_path / "units.jsonl").read_bytes(), "units.jsonl")
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["args"][:2] == ["work", "/units/units.jsonl.gz"]
+
+
+@pytest.mark.parametrize("engine", ["--argo", "--gitlab-matrix"])
+def test_a_file_that_is_compressed_is_the_same_file(engine: str, folder: Path) -> None:
+    (folder / "units.jsonl.gz").write_bytes(gzip.compress((folder / "units.jsonl").read_bytes()))
+    first, again = (
+        program("export", name, engine, *IMAGE, cwd=folder).stdout for name in ("units.jsonl", "units.jsonl.gz")
+    )
+    assert again.replace("units.jsonl.gz", "units.jsonl") == first
+
+
 def test_units_that_no_config_map_holds_are_read_from_the_volume(tmp_path: Path) -> None:
-    write(tmp_path, *("docker://registry.example.com/team/app:1" for _ in range(1300)))
-    assert (tmp_path / "units.jsonl").stat().st_size > MOST_BYTES
+    noted(tmp_path, 3 * MOST_BYTES)
     assert "too large for a ConfigMap" in refused(tmp_path, *JOB)
     done = program("export", "units.jsonl", *JOB, "--volume", "images", cwd=tmp_path)
     assert "copy units.jsonl to /data/units.jsonl" in done.stderr
@@ -117,6 +174,53 @@ def test_units_that_no_config_map_holds_are_read_from_the_volume(tmp_path: Path)
     pod = job["spec"]["template"]["spec"]
     assert [one["name"] for one in pod["volumes"]] == ["scratch", "data"]
     assert pod["containers"][0]["args"][:2] == ["work", "/data/units.jsonl"]
+
+
+@pytest.mark.parametrize("source", ["oci:/srv/image", "oci:../image", "containers-storage:app"])
+def test_a_ci_gets_no_units_that_read_what_is_outside_of_its_project(source: str, tmp_path: Path) -> None:
+    write(tmp_path, "oci:build/image")
+    program("export", "units.jsonl", "--github-matrix", *IMAGE, cwd=tmp_path)
+    write(tmp_path, source)
+    assert "is not in the project of the jobs" in refused(tmp_path, "--github-matrix", *IMAGE)
+
+
+def test_the_image_is_pulled_with_the_same_login(folder: Path) -> None:
+    _, pod = job_of(folder, "--secret", "login")
+    assert pod["imagePullSecrets"] == [{"name": "login"}]
+    jobs = yaml.safe_load(
+        program("export", "units.jsonl", "--gitlab-matrix", *IMAGE, "--secret", "LOGIN", cwd=folder).stdout
+    )
+    assert [one["variables"]["DOCKER_AUTH_CONFIG"] for one in jobs.values()] == ["$LOGIN", "$LOGIN"]
+    words = ("--github-matrix", "--image", "ghcr.io/team/oci-push:0.2", "--secret", "LOGIN")
+    made = yaml.safe_load(program("export", "units.jsonl", *words, cwd=folder).stdout)
+    assert made["permissions"] == {"contents": "read", "packages": "read"}
+    assert all(one["container"]["credentials"]["password"] == "${{ github.token }}" for one in made["jobs"].values())
+
+
+def test_only_the_step_that_pushes_gets_the_secret(folder: Path) -> None:
+    text = program("export", "units.jsonl", "--github-matrix", *IMAGE, "--secret", "LOGIN", cwd=folder).stdout
+    jobs = yaml.safe_load(text)["jobs"]
+    (step,) = (one for one in jobs["work"]["steps"] if one.get("name") == "Push")
+    assert step["env"]["DOCKER_AUTH_CONFIG"] == "${{ secrets.LOGIN }}"
+    assert text.count("secrets.LOGIN") == 1
+
+
+def test_a_login_that_a_cloud_gives_may_come_later_than_the_pod(folder: Path) -> None:
+    def final(*words: str) -> list[int]:
+        job, _ = job_of(folder, *words)
+        return list(job["spec"]["podFailurePolicy"]["rules"][1]["onExitCodes"]["values"])
+
+    assert 4 in final("--secret", "login")
+    assert 4 not in final()
+    assert 4 not in final("--secret", "login", "--service-account", "pusher")
+
+
+def test_azure_is_told_whose_pods_get_an_identity(tmp_path: Path) -> None:
+    label = "azure.workload.identity/use"
+    write(tmp_path, "docker://team.azurecr.io/app:1")
+    for words, found in (((), None), (("--service-account", "pusher"), "true")):
+        job, _ = job_of(tmp_path, *words)
+        assert job["spec"]["template"]["metadata"]["labels"].get(label) == found
 
 
 @pytest.mark.parametrize("name", ["../units.jsonl", "$HOME.jsonl", "a b.jsonl"])
@@ -163,10 +267,9 @@ def test_json_holds_the_text_that_is_written(engine: str, folder: Path) -> None:
     assert (told["engine"], told["units"], told["shards"]) == (engine, 3, 3)
 
 
-def test_codes_that_are_final_are_of_errors_that_never_pass() -> None:
+def test_each_exit_code_is_final_or_may_pass() -> None:
     kinds = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, OciPushError)]
-    final = [one for one in kinds if one.exit_code in FINAL_CODES]
-    assert {one.exit_code for one in final} == set(FINAL_CODES)
-    assert [one for one in final if one.transient] == []
-    # And no code is final that a failure which passes may end with.
+    codes = {one.exit_code for one in kinds}
+    assert codes == {*FINAL_CODES, *PASSING_CODES}
+    assert not {*FINAL_CODES} & {*PASSING_CODES}
     assert not {one.exit_code for one in kinds if one.transient} & set(FINAL_CODES)

@@ -19,7 +19,13 @@ def decides(policy: Policy, name: str) -> str:
 
 @pytest.mark.parametrize("pattern", ["registry.example.com/prod/*", "Registry.example.com:443/prod/*"])
 @pytest.mark.parametrize(
-    "name", ["registry.example.com/prod/app", "Registry.EXAMPLE.com/prod/app", "registry.example.com:443/prod/app"]
+    "name",
+    [
+        "registry.example.com/prod/app",
+        "Registry.EXAMPLE.com/prod/app",
+        "registry.example.com:443/prod/app",
+        "registry.example.com:00443/prod/app",
+    ],
 )
 def test_no_spelling_of_a_host_leads_past_a_rule(name: str, pattern: str) -> None:
     assert decides(Policy((rule(pattern), rule("*"))), name) == pattern
@@ -27,8 +33,14 @@ def test_no_spelling_of_a_host_leads_past_a_rule(name: str, pattern: str) -> Non
 
 def test_every_name_of_docker_hub_is_one() -> None:
     policy = Policy((rule("index.docker.io/acme/*"),), "it")
-    for name in ("docker.io/acme/app", "index.docker.io/acme/app", "registry-1.docker.io/acme/app"):
+    for host in ("docker.io", "index.docker.io", "registry-1.docker.io", "Registry-1.docker.io:443"):
+        name = f"{host}/acme/app"
         assert decides(policy, name) == "index.docker.io/acme/*"
+
+
+@pytest.mark.parametrize("name", ["[::1]:5000/app", "[0:0::1]:5000/app", "[0000:0000::0001]:05000/app"])
+def test_an_address_is_one_however_it_is_written_and_no_set_of_letters(name: str) -> None:
+    assert decides(Policy((rule("[::1]:5000/*"),)), name) == "[::1]:5000/*"
 
 
 def test_another_port_or_path_is_another_place() -> None:

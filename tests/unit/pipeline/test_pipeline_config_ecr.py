@@ -16,6 +16,7 @@ from oci_push.language.schema_registries import Known
 from oci_push.language.steps import PushStep
 from oci_push.model.source import SourceGrammar
 from oci_push.providers.ecr.identity import AwsIdentity
+from oci_push.secret import masked
 from oci_push.sources.table import SOURCES
 from oci_push.variables.lookup import Variables
 
@@ -122,3 +123,8 @@ def test_a_run_refuses_in_the_words_and_with_the_number_of_validate(registry: st
     assert [(one.message, one.code, one.hint) for one in caught.value.problems] == [
         (told.message, told.code, told.hint)
     ]
+
+
+def test_reading_a_registry_makes_no_secret_of_a_word() -> None:
+    read("region: eu-west-1, access_key_id: AKIAEXAMPLE, secret_access_key: planted-planted")
+    assert masked("it is written where it stands") == "it is written where it stands"

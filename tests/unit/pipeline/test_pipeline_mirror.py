@@ -328,8 +328,11 @@ def test_regsyncs_form_is_read_as_its_page_says() -> None:
         ("type: images", '"type" must be one of [registry, repository, image]'),
         ("type: repository, mediaTypes: [a/b]", '"mediaTypes" cannot be honoured: images of every type'),
         ("type: repository, referrerFilters: []", '"referrerFilters" cannot be honoured'),
-        ("type: image, backup: 'other.io/{{.Ref.Repository}}:{{.Ref.Tag}}'", "is not understood; {{.Ref.Tag}} is"),
-        ("type: image, backup: 'other.io/x:{{.Ref.Tag}}'", "only a tag in the same repository can"),
+        ("type: image, backup: 'old-{{.Step.Type}}'", "is not understood; known are {{.Ref.Tag}}, {{.Ref.Repository}}"),
+        ("type: image, backup: 'other.io/x'", "is neither a tag nor HOST/REPO:TAG"),
+        ("type: image, backup: 'other/x:{{.Ref.Tag}}'", "is neither a tag nor HOST/REPO:TAG"),
+        ("type: image, backup: 'ocidir://old/x:{{.Ref.Tag}}'", "is neither a tag nor HOST/REPO:TAG"),
+        ("type: image, backup: 'other.io/X:{{.Ref.Tag}}'", "is neither a tag nor HOST/REPO:TAG"),
         ("type: repository, tags: {allow: ['*']}", "is no regular expression that is understood"),
         ("type: registry", "'r.io/a' is not a registry host, for a step of type registry"),
         ("type: image, platform: linux/amd64, platforms: [linux/arm64]", "do not go together"),
@@ -363,6 +366,12 @@ def test_what_is_wrong_in_regsyncs_form_is_told(text: str, expected: str) -> Non
         load_mirror(text, "m.yml", {}, read)
     found = [str(one) for one in raised.value.problems]
     assert any(expected in one for one in found), found
+
+
+def test_a_backup_may_lie_elsewhere_and_be_named_by_the_target() -> None:
+    place = "other.io/old/{{ .Ref.Repository }}:{{.Ref.Registry}}-{{.Ref.Tag}}"
+    found = load(f"sync: [{{source: r.io/a, target: m.io/a, type: image, backup: '{place}'}}]")
+    assert only(found).backup == "other.io/old/{path}:{host}-{tag}"
 
 
 def test_a_backup_that_is_the_same_for_every_tag_is_told_and_done() -> None:

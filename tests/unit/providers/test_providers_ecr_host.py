@@ -6,7 +6,7 @@ import pytest
 
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.providers.ecr import host as ecr_host
-from oci_push.providers.ecr.host import UNKNOWN_ACCOUNT, EcrHost, host_in, is_region
+from oci_push.providers.ecr.host import UNKNOWN_ACCOUNT, EcrHost, host_in, is_region, is_sts
 from oci_push.providers.ecr.identity import AwsIdentity, in_region
 from oci_push.providers.google import GoogleIdentity
 
@@ -27,6 +27,41 @@ HOSTS = [
     (f"{A}.dkr.ecr.us-isof-south-1.csp.hci.ic.gov", EcrHost(A, "us-isof-south-1")),
     ("account.dkr.ecr.eu-west-1.amazonaws.com", EcrHost(UNKNOWN_ACCOUNT, "eu-west-1")),
 ]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "sts.amazonaws.com",
+        "STS.eu-west-1.amazonaws.com",
+        "sts-fips.us-east-1.amazonaws.com",
+        "sts.us-gov-west-1.amazonaws.com",
+        "sts.cn-north-1.amazonaws.com.cn",
+        "sts.eusc-de-east-1.amazonaws.eu",
+        "sts.eu-west-1.api.aws",
+        "vpce-0a1b2c-3d4e.sts.eu-west-1.vpce.amazonaws.com",
+        "vpce-0a1b2c-3d4e-eu-west-1a.sts.eu-west-1.vpce.amazonaws.com",
+    ],
+)
+def test_awss_own_endpoints_for_logins_are_known(host: str) -> None:
+    assert is_sts(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "sts.s3.amazonaws.com",
+        "sts.execute-api.eu-west-1.amazonaws.com",
+        "abc.sts.eu-west-1.amazonaws.com",
+        "sts.eu-west-1.amazonaws.com.stranger.example",
+        "stsxamazonaws.com",
+        "sts.eu-west-1.elb.amazonaws.com",
+        "vpce-1.execute-api.eu-west-1.vpce.amazonaws.com",
+        "",
+    ],
+)
+def test_a_host_of_somebody_at_aws_is_not_awss_own(host: str) -> None:
+    assert not is_sts(host)
 
 
 @pytest.mark.parametrize(("text", "host"), HOSTS)

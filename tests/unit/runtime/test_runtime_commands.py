@@ -54,6 +54,17 @@ def test_program_that_closes_its_outputs_and_stays_is_ended(run: RunCommand) -> 
         run(python("import os, time; os.close(1); os.close(2); time.sleep(60)"), b"", 0.5)
 
 
+def test_what_a_program_leaves_in_the_background_is_not_waited_for(run: RunCommand, tmp_path: Path) -> None:
+    """It holds the outputs open until it is let go."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    code = f"import os; os.fork() or (open({str(gate)!r}), os._exit(0)); print('token', flush=True); os._exit(4)"
+    try:
+        assert run(python(code), b"", 30) == Finished(4, b"token\n", b"")
+    finally:
+        os.close(os.open(gate, os.O_RDWR))
+
+
 def test_program_that_does_not_read_its_input_is_fine(run: RunCommand) -> None:
     assert run(python("import os; os.close(0)"), b"x" * 60000, 30).code == 0
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from signingkeys import KINDS, cosign_file, make, pem_of, public_pem_of
 
 from oci_push.errors import ConfigError
@@ -112,14 +115,60 @@ def test_a_key_that_cannot_sign_is_told_of_without_its_content(pem: str, passphr
         (pem_of(make()), "p: is a private key, and a public one verifies"),
         ("nothing", "p: is no public key"),
         (public_pem_of(ec.generate_private_key(ec.SECP521R1())), "p: the curve secp521r1 is not used here"),
+        (public_pem_of(ec.generate_private_key(ec.SECP256K1())), "p: the curve secp256k1 is not used here"),
         (public_pem_of(rsa.generate_private_key(65537, 1024)), "p: an RSA key of 1024 bits is too short"),
+        (public_pem_of(make()) + public_pem_of(make()), "p: holds several keys, of which only the first would count"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "p: is a certificate"),
     ],
-    ids=range(4),
+    ids=range(7),
 )
 def test_a_key_that_cannot_verify_is_refused(pem: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_verifying_key(pem, "p")
     assert str(caught.value).startswith(said)
+
+
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda r, s: encode_dss_signature(r, s) + b"\0",
+        lambda r, s: encode_dss_signature(0, 0),
+        lambda r, s: encode_dss_signature(0, s),
+        lambda r, s: encode_dss_signature(r, 0),
+        lambda r, s: encode_dss_signature(r + ORDER, s),
+        lambda r, s: encode_dss_signature(ORDER, ORDER),
+        lambda r, s: encode_dss_signature(1, 1),
+        lambda r, s: b"\x30\x81" + encode_dss_signature(r, s)[1:],
+        lambda r, s: b"\x30\x80" + encode_dss_signature(r, s)[2:] + b"\0\0",
+        lambda r, s: b"\x30\x06\x02\x01\xff\x02\x01\xff",
+        lambda r, s: r.to_bytes(32, "big") + s.to_bytes(32, "big"),
+        lambda r, s: b"\x30" * 100_000,
+        lambda r, s: b"",
+    ],
+    ids=range(13),
+)
+def test_what_is_not_the_one_form_of_an_ecdsa_signature_is_none(spoil: Callable[[int, int], bytes]) -> None:
+    """As Wycheproof's cases are: zeros, numbers out of range, BER in place of DER, bytes behind it, r and s alone."""
+    key = read_signing_key(Secret(pem_of(make())), None, "k")
+    good = key.sign(b"data")
+    assert key.public.verifies(good, b"data")
+    assert not key.public.verifies(spoil(*decode_dss_signature(good)), b"data")
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ed25519"])
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda s: s + b"\0", lambda s: b"\0" + s, lambda s: s[:-1], lambda s: bytes(len(s)), lambda s: b"\xff" * len(s)],
+    ids=range(5),
+)
+def test_a_signature_has_the_length_of_its_key_and_is_no_number_at_will(
+    kind: str, spoil: Callable[[bytes], bytes]
+) -> None:
+    key = read_signing_key(Secret(pem_of(make(kind))), None, "k")
+    assert not key.public.verifies(spoil(key.sign(b"data")), b"data")
 
 
 def test_a_key_does_not_show_itself() -> None:

@@ -20,6 +20,7 @@ from oci_push.signing.statement import (
     Predicate,
     read_simple_payload,
     read_statement,
+    says_the_same,
     simple_payload,
     statement,
 )
@@ -49,6 +50,20 @@ def test_the_statement_of_a_signature_is_cosigns() -> None:
             '"predicateType":"https://sigstore.dev/cosign/sign/v1","predicate":{}}'
         ).encode()
     )
+
+
+@pytest.mark.parametrize(
+    ("other", "is_same"),
+    [
+        (b'{"predicate": {"b": 1, "a": [true]}, "_type":"x"}', True),
+        (b'{"_type":"x","predicate":{"a":[1],"b":1}}', False),
+        (b'{"_type":"x","predicate":{"a":[true],"b":1,"c":null}}', False),
+        (b'{"_type":"x"', False),
+        (b"[" * 100_000, False),
+    ],
+)
+def test_statements_say_the_same_in_any_order_and_with_any_spaces(other: bytes, is_same: bool) -> None:
+    assert says_the_same(b'{"_type":"x","predicate":{"a":[true],"b":1}}', other) is is_same
 
 
 def test_lengths_of_the_encoding_are_in_bytes() -> None:

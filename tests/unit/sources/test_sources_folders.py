@@ -84,6 +84,16 @@ def test_a_tar_has_the_title_before_each_name_and_nobody_s_name(tmp_path: Path, 
     assert {(one.uid, one.gid, one.uname, one.gname, one.mtime) for one in members} == {(0, 0, "", "", 0)}
 
 
+def test_a_tar_ends_with_its_end_mark(tmp_path: Path, spool: SpoolSpace) -> None:
+    """oras reads to there, and what it has read must have the digest that is said."""
+    tar = gzip.decompress(bytes_of(pack(CONTEXT, folder_of(tmp_path / "a", ["x"]), "a", spool, Limits())))
+    stream = io.BytesIO(tar)
+    with tarfile.open(fileobj=stream) as archive:
+        last = archive.getmembers()[-1]
+    assert len(tar) == last.offset_data + (last.size + 511) // 512 * 512 + 1024
+    assert not tar[-1024:].strip(b"\0")
+
+
 def test_what_was_packed_comes_out_again(tmp_path: Path, spool: SpoolSpace) -> None:
     packed = pack(CONTEXT, folder_of(tmp_path / "x", ["a", "deep/x"]), "a", spool, Limits())
     target = unpacked(tmp_path, spool, bytes_of(packed), plain=packed.plain)

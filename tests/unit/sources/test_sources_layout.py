@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from images import layer, make_layout, tar_folder
+from images import LayoutWriter, layer, make_layout, tar_folder
 
 from oci_push.errors import ContentMismatchError, SourceError
 from oci_push.events import ignore
@@ -171,3 +171,14 @@ def test_a_missing_file_is_said_to_be_missing(text: str) -> None:
     with pytest.raises(SourceError, match="no such file") as caught:
         root_of(text)
     assert caught.value.hint == "check the path"
+
+
+def test_of_what_cosign_saves_only_the_image_counts(tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path)
+    entries = [
+        {**writer.image(layer(number)), "annotations": {"kind": f"dev.cosignproject.cosign/{kind}"}}
+        for number, kind in enumerate(("sigs", "image", "atts"))
+    ]
+    writer.close(entries[0])
+    (tmp_path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": entries}))
+    assert root_of(f"oci:{tmp_path}") == entries[1]["digest"]

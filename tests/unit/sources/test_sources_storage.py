@@ -6,6 +6,7 @@ import errno
 import gzip
 import json
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from stores import StoreWriter, raw
 from oci_push.errors import Cancelled, ConfigError, ContentMismatchError, OciPushError, SourceError
 from oci_push.events import Event, LogMessage, ignore
 from oci_push.model import media
+from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.commands import Finished, RunCommand
@@ -30,6 +32,8 @@ from oci_push.sources.settings import SourceSettings, Surroundings
 from oci_push.sources.storage.beneath import Beneath
 from oci_push.sources.storage.location import Place, find_places, parse_name
 from oci_push.sources.storage.namespace import NamespaceOpener, read_ranges
+from oci_push.sources.storage.naming import find_image
+from oci_push.sources.storage.records import read_store
 from oci_push.sources.table import GRAMMAR, open_source
 
 ONE, TWO = layer(1), layer(2, 9000)
@@ -94,6 +98,19 @@ def test_without_compression_the_manifest_is_the_one_that_is_stored(store: Store
     assert layers == [ONE, TWO]
 
 
+def test_layers_that_the_manifest_calls_gzip_and_names_by_their_tar_are_what_they_are(store: StoreWriter) -> None:
+    """So podman load leaves an image of a docker archive (containers/image, docker/internal/tarfile/src.go)."""
+    top = store.add(ONE, names=("localhost/app:1",))
+    stored = json.loads(store.data(top, "manifest").read_bytes())
+    stored["layers"][0]["mediaType"] = media.OCI_LAYER_GZIP
+    store.keep(top, "manifest", json.dumps(stored).encode())
+
+    manifest, layers = read(f"{store.source}app:1", SourceSettings(compression="none"))
+
+    assert [(one.media_type, one.digest) for one in manifest.layers] == [(media.OCI_LAYER, Digest.of(ONE))]
+    assert layers == [ONE]
+
+
 def test_layers_in_zstd_make_an_oci_manifest(store: StoreWriter) -> None:
     store.add(ONE, names=("localhost/app:1",))
     manifest, _ = read(f"{store.source}app:1", SourceSettings(compression="zstd"))
@@ -124,6 +141,7 @@ def test_an_image_without_layers_is_one(store: StoreWriter) -> None:
         ("alpine", 2),
         ("docker.io/alpine", 2),
         ("docker.io/library/alpine:latest", 2),
+        ("index.docker.io/alpine", 2),
         ("team/tool", 3),
         ("quay.io/team/tool:latest", 3),
         ("tool", 3),
@@ -140,7 +158,7 @@ def test_names_mean_what_podman_takes_them_for(asked: str, found: int, store: St
 
 
 def test_images_are_found_by_id_and_digest(store: StoreWriter) -> None:
-    first = store.add(ONE, names=("localhost/app:1",))
+    first = store.add(ONE, names=("localhost/app:1", "quay.io/team/tool:2"))
     store.add(TWO)
     digest = store.images[0]["digest"]
     for asked in (
@@ -150,11 +168,27 @@ def test_images_are_found_by_id_and_digest(store: StoreWriter) -> None:
         f"@{first}",
         f"app@{digest}",
         f"localhost/app@{digest}",
+        f"tool@{digest}",
         f"@{digest}",
     ):
         manifest, _ = read(f"{store.source}{asked}")
         assert manifest.config is not None
         assert manifest.config.digest.encoded == first
+
+
+def test_of_images_that_one_index_has_brought_the_one_that_was_pulled_by_its_digest_is_meant(
+    store: StoreWriter,
+) -> None:
+    index = str(Digest.of(b"index"))
+    ids = [store.add(one, names=(name,)) for one, name in ((ONE, "quay.io/app:1"), (TWO, f"quay.io/app@{index}"))]
+    for image in store.images:
+        image["digest"] = index
+    store.write()
+    known = read_store(Place(store.root, "overlay"), Context(SystemClock()), ignore)
+    for asked in (f"quay.io/app@{index}", f"quay.io/app:1@{index}"):
+        assert find_image([known], asked)[1].id == ids[1]
+    with pytest.raises(SourceError, match="means several images"):
+        find_image([known], f"@{index}")
 
 
 def test_a_name_that_means_several_images_is_told_so(store: StoreWriter) -> None:
@@ -182,6 +216,13 @@ def test_the_store_of_a_user_is_in_the_home(tmp_path: Path) -> None:
     assert read("containers-storage:app:1", around=around(tmp_path))[1] == [ONE]
 
 
+def test_without_home_it_is_that_of_passwd() -> None:
+    with pytest.raises(SourceError, match=f"kept in {pwd.getpwuid(1).pw_dir}/.local/share/containers/storage"):
+        read("containers-storage:app", around=Surroundings(uid=1))
+    with pytest.raises(SourceError, match=r"kept in /\.local/"):
+        read("containers-storage:app", around=Surroundings(uid=4_000_000_000))
+
+
 def test_storage_conf_names_the_store(tmp_path: Path) -> None:
     StoreWriter(tmp_path / "mine", "vfs").add(ONE, names=("localhost/app:1",))
     conf = tmp_path / "storage.conf"
@@ -196,7 +237,7 @@ def test_a_users_file_goes_before_the_systems_and_drop_ins_after_both(tmp_path: 
     (folder / "storage.conf").write_text('[storage]\ndriver = "overlay"\ngraphroot = "/nowhere"\n')
     (folder / "storage.conf.d/50-mine.conf").write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/mine"\n')
     StoreWriter(tmp_path / "mine", "vfs").add(ONE, names=("localhost/app:1",))
-    assert find_places(parse_name("app"), around(tmp_path)) == (Place(tmp_path / "mine", "vfs"),)
+    assert find_places(parse_name("app"), around(tmp_path), ignore) == (Place(tmp_path / "mine", "vfs"),)
 
 
 def test_drop_ins_count_by_name_and_by_kind_of_user(tmp_path: Path) -> None:
@@ -207,11 +248,11 @@ def test_drop_ins_count_by_name_and_by_kind_of_user(tmp_path: Path) -> None:
         path.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/{root}"\n')
         StoreWriter(tmp_path / root, "vfs").add(ONE)
     (folder / "storage.conf.d/99-not-read.txt").write_text("no TOML")
-    assert find_places(parse_name("app"), around(tmp_path))[0].root == tmp_path / "c"
+    assert find_places(parse_name("app"), around(tmp_path), ignore)[0].root == tmp_path / "c"
     override = tmp_path / "override.conf"
     override.write_text(f'[storage]\ngraphroot = "{tmp_path}/d"\n')
     given = around(tmp_path, CONTAINERS_STORAGE_CONF_OVERRIDE=str(override))
-    assert find_places(parse_name("app"), given)[0].root == tmp_path / "d"
+    assert find_places(parse_name("app"), given, ignore)[0].root == tmp_path / "d"
 
 
 @pytest.mark.parametrize(
@@ -222,7 +263,7 @@ def test_a_file_that_a_variable_names_must_be_one(content: str | None, message: 
     if content is not None:
         conf.write_text(content)
     with pytest.raises(ConfigError, match=message):
-        find_places(parse_name("app"), around(tmp_path, CONTAINERS_STORAGE_CONF=str(conf)))
+        find_places(parse_name("app"), around(tmp_path, CONTAINERS_STORAGE_CONF=str(conf)), ignore)
 
 
 def test_the_driver_of_the_environment_goes_before_that_of_files(tmp_path: Path) -> None:
@@ -231,8 +272,8 @@ def test_the_driver_of_the_environment_goes_before_that_of_files(tmp_path: Path)
     conf = tmp_path / "storage.conf"
     conf.write_text(f'[storage]\ndriver = "overlay2"\ngraphroot = "{tmp_path}/s"\n')
     given = {"CONTAINERS_STORAGE_CONF": str(conf)}
-    assert find_places(parse_name("app"), around(tmp_path, **given))[0].driver == "overlay"
-    assert find_places(parse_name("app"), around(tmp_path, **given, STORAGE_DRIVER="vfs"))[0].driver == "vfs"
+    assert find_places(parse_name("app"), around(tmp_path, **given), ignore)[0].driver == "overlay"
+    assert find_places(parse_name("app"), around(tmp_path, **given, STORAGE_DRIVER="vfs"), ignore)[0].driver == "vfs"
 
 
 def test_a_rootless_path_counts_where_the_graphroot_is_roots(tmp_path: Path) -> None:
@@ -242,7 +283,7 @@ def test_a_rootless_path_counts_where_the_graphroot_is_roots(tmp_path: Path) -> 
     )
     StoreWriter(tmp_path / "of-1000").add(ONE)
     given = around(tmp_path, CONTAINERS_STORAGE_CONF=str(conf))
-    assert find_places(parse_name("app"), given)[0].root == tmp_path / "of-1000"
+    assert find_places(parse_name("app"), given, ignore)[0].root == tmp_path / "of-1000"
 
 
 @pytest.mark.parametrize(
@@ -256,14 +297,14 @@ def test_a_path_that_no_file_can_have_holds_no_images(text: str, tmp_path: Path)
     conf = tmp_path / "storage.conf"
     conf.write_text(text)
     with pytest.raises(SourceError, match="no images are kept"):
-        find_places(parse_name("app"), around(tmp_path, 0, CONTAINERS_STORAGE_CONF=str(conf)))
+        find_places(parse_name("app"), around(tmp_path, 0, CONTAINERS_STORAGE_CONF=str(conf)), ignore)
 
 
 def test_a_pipe_as_storage_conf_says_nothing_and_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "storage.conf")
     given = around(tmp_path, CONTAINERS_STORAGE_CONF=str(tmp_path / "storage.conf"))
     with pytest.raises(SourceError, match="no images are kept"):
-        find_places(parse_name("app"), given)
+        find_places(parse_name("app"), given, ignore)
 
 
 def test_inside_of_buildah_unshare_the_store_is_still_the_users(tmp_path: Path) -> None:
@@ -292,6 +333,19 @@ def test_images_and_layers_may_lie_in_additional_stores(tmp_path: Path) -> None:
         read("containers-storage:base", around=options)
 
 
+def test_tar_splits_of_an_imagestore_lie_in_the_graphroot(tmp_path: Path) -> None:
+    images = StoreWriter(tmp_path / "images")
+    images.add(ONE, names=("localhost/app:1",))
+    images.split(images.layers[0]["id"]).rename(tmp_path / "split")
+    mine = StoreWriter(tmp_path / "mine")
+    mine.write()
+    (tmp_path / "split").rename(mine.split(images.layers[0]["id"]))
+    conf = tmp_path / "storage.conf"
+    conf.write_text(f'[storage]\ngraphroot = "{mine.root}"\nimagestore = "{images.root}"\n')
+    given = around(tmp_path, 0, CONTAINERS_STORAGE_CONF=str(conf))
+    assert read("containers-storage:app:1", around=given)[1] == [ONE]
+
+
 def test_each_driver_that_has_had_a_graphroot_has_its_images(tmp_path: Path) -> None:
     StoreWriter(tmp_path, "overlay").add(ONE, names=("localhost/one:1",))
     StoreWriter(tmp_path, "vfs").add(TWO, names=("localhost/two:1",))
@@ -301,12 +355,40 @@ def test_each_driver_that_has_had_a_graphroot_has_its_images(tmp_path: Path) -> 
         read(f"containers-storage:[overlay@{tmp_path}]two:1")
 
 
-def test_a_graphroot_that_is_not_there_gives_way_to_the_home(tmp_path: Path) -> None:
+def test_a_graphroot_that_is_not_there_gives_way_to_the_home_where_a_variable_names_the_file(tmp_path: Path) -> None:
     mine = StoreWriter(tmp_path / ".local/share/containers/storage")
     mine.add(ONE, names=("localhost/app:1",))
     conf = tmp_path / "storage.conf"
     conf.write_text('[storage]\ngraphroot = "/nowhere/at/all"\n')
-    assert read("containers-storage:app:1", around=around(tmp_path, CONTAINERS_STORAGE_CONF=str(conf)))[1] == [ONE]
+    given = around(tmp_path, CONTAINERS_STORAGE_CONF=str(conf))
+    notes: list[Event] = []
+    opened("containers-storage:app:1", around=given, emit=notes.append)[0].close()
+    assert f"/nowhere/at/all holds no images: those of {mine.root} are read" in str(notes)
+
+
+def test_a_graphroot_of_ones_own_file_that_is_not_there_is_not_made_up_for(tmp_path: Path) -> None:
+    StoreWriter(tmp_path / ".local/share/containers/storage").add(ONE, names=("localhost/app:1",))
+    (tmp_path / ".config/containers").mkdir(parents=True)
+    (tmp_path / ".config/containers/storage.conf").write_text(f'[storage]\ngraphroot = "{tmp_path}/later"\n')
+    with pytest.raises(SourceError, match=f"no images are kept in {tmp_path}/later"):
+        read("containers-storage:app:1", around=around(tmp_path))
+
+
+@pytest.mark.parametrize("variable", ["HOME", "XDG_CONFIG_HOME"])
+def test_roots_own_file_names_the_store(variable: str, tmp_path: Path) -> None:
+    StoreWriter(tmp_path / "s", "vfs").add(ONE, names=("localhost/app:1",))
+    place = tmp_path / (".config" if variable == "HOME" else "c") / "containers"
+    place.mkdir(parents=True)
+    (place / "storage.conf").write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/s"\n')
+    given = around(tmp_path, 0, **({} if variable == "HOME" else {variable: str(tmp_path / "c")}))
+    assert read("containers-storage:app:1", around=given)[1] == [ONE]
+
+
+def test_who_is_told_of_a_store_without_the_image_is_told_of_its_folder_once(tmp_path: Path) -> None:
+    for driver in ("overlay", "vfs"):
+        StoreWriter(tmp_path, driver).add(ONE, names=("localhost/app:1",))
+    with pytest.raises(SourceError, match=f"no such image in {tmp_path}$"):
+        read(f"containers-storage:[{tmp_path}]other:1")
 
 
 def test_no_store_at_all_says_where_it_was_looked_for(tmp_path: Path) -> None:
@@ -462,6 +544,13 @@ def no_manifest(store: StoreWriter, top: str) -> None:
     store.data(store.images[0]["id"], "manifest").unlink()
 
 
+def other_manifest(store: StoreWriter, top: str) -> None:
+    (image,) = store.images
+    image["big-data-digests"] = {"manifest": image["digest"]}
+    path = store.data(image["id"], "manifest")
+    path.write_bytes(path.read_bytes().replace(b'"here"', b'"herd"'))
+
+
 def schema1(store: StoreWriter, top: str) -> None:
     store.keep(store.images[0]["id"], "manifest", b'{"schemaVersion":1,"fsLayers":[]}')
 
@@ -496,6 +585,7 @@ def schema1(store: StoreWriter, top: str) -> None:
         (other_config, "another digest", "damaged"),
         (no_config, "is missing", "damaged"),
         (no_manifest, "no manifest of an image", "manifest push"),
+        (other_manifest, "its manifest is not what the store says", "damaged"),
         (schema1, "its manifest cannot be used", "podman push NAME oci:DIR"),
     ],
 )
@@ -717,6 +807,20 @@ def test_without_a_namespace_it_says_where_to_run_it(
     with pytest.raises(SourceError, match=why) as caught:
         opener.open_each(os.fsencode(tmp_path), [b"a"])
     assert "buildah unshare oci-push" in str(caught.value.hint)
+    opener.close()
+
+
+def test_a_child_that_is_killed_is_told_as_that(tmp_path: Path, numbers: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    mapper = Mapper()
+    opener = NamespaceOpener("it", {}, mapper, numbers=numbers)
+    _, (opened,) = opener.open_each(os.fsencode(tmp_path), [b"a"])
+    os.close(opened)
+    os.kill(int(mapper.calls[0][1]), signal.SIGKILL)
+    for _ in range(2):
+        with pytest.raises(SourceError, match=r"in a user namespace (has ended|does not answer)") as caught:
+            opener.open_each(os.fsencode(tmp_path), [b"a"])
+        assert "push again" in str(caught.value.hint)
     opener.close()
 
 

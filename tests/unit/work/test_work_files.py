@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,6 +72,20 @@ def test_a_unit_that_was_changed_is_refused_with_its_line(tmp_path: Path) -> Non
 def test_what_is_no_whole_file_of_units_is_refused(tmp_path: Path, spoil, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_units(spoil(written(tmp_path, unit("one"), unit("two"))), "units.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda data: data[:-20], "is cut off"),
+        (lambda data: data[:30] + b"xxxx" + data[34:], "is damaged gzip"),
+    ],
+)
+def test_units_may_be_compressed_and_must_be_whole(tmp_path: Path, spoil, message: str) -> None:
+    data = gzip.compress(written(tmp_path, unit("one"), unit("two")))
+    assert read_units(data, "units.jsonl.gz") == (unit("one"), unit("two"))
+    with pytest.raises(ConfigError, match=message):
+        read_units(spoil(data), "units.jsonl.gz")
 
 
 def result(key: str, error: Exception | None = None) -> WorkResult:
