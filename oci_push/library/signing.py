@@ -9,6 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -146,11 +147,8 @@ def _sign(
 
     def work(looker: Looker) -> Signing:
         looker.pusher.signers.of(rules)  # a key that cannot be read is told before anything is asked
-        done = [
-            result
-            for one in named
-            for result in sign_there(looker.context, looker.pusher, one, wanted, rules, recursive=recursive)
-        ]
+        signing = partial(sign_there, looker.context, looker.pusher, recursive=recursive)
+        done = [each for one in named for each in signing(one, wanted, rules)]
         form = Signing(VERSION, tuple(one.form for one in done))
         return finished(form, [one.failed for one in done], "images", looker.context)
 

@@ -147,8 +147,8 @@ def _of_tag(context: Context, client: RepositoryClient, manifest: Manifest, form
                 found.append(_enveloped(form, manifest.digest, layer, Envelope.parse(raw)))
             else:
                 signature = decoded(layer.annotations.get(SIGNATURE_OF, ""))
-                one = Found(form, manifest.digest, layer.digest, raw, raw, (signature,))
-                found.append(replace(one, certified=layer.annotations) if CERTIFICATE in layer.annotations else one)
+                certified = layer.annotations if CERTIFICATE in layer.annotations else {}
+                found.append(Found(form, manifest.digest, layer.digest, raw, raw, (signature,), certified=certified))
         except (ValueError, OciPushError) as problem:
             found.append(_damaged(form, manifest.digest, problem))
     return found

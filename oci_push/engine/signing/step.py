@@ -19,7 +19,7 @@ from oci_push.model.trust import BUNDLE, SIG
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
 from oci_push.signing.bundle import BUNDLE as BUNDLE_TYPE
-from oci_push.signing.statement import says_the_same
+from oci_push.signing.statement import read_statement, says_the_same
 
 
 def prepare(push: RepositoryPush, context: Context) -> None:
@@ -67,8 +67,18 @@ def _bundle(
 ) -> AttachedResult:
     digest = push.root.digest
     said = signer.statement(digest)
-    same = next((one for one in there if says_the_same(one.payload, said) and signer.has_signed(context, one)), None)
+    same = next((one for one in there if _says(one, said, signer) and signer.has_signed(context, one)), None)
     if same is not None:
         return AttachedResult(signer.name, BUNDLE_TYPE, same.digest, 0, ManifestOutcome.EXISTS)
     made = signer.bundle(context, digest).about(push.root.descriptor())
     return attach_made(push, context, made, clients, checks, dict(push.blobs))
+
+
+def _says(found: Found, said: bytes, signer: Signer) -> bool:
+    """Return whether a bundle has a statement; of signatures one that says the same, as others write it."""
+    if signer.rule.predicate is not None:
+        return says_the_same(found.payload, said)
+    try:
+        return not found.problem and found.said() == read_statement(said)
+    except ValueError:
+        return False
