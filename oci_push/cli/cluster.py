@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,8 +20,9 @@ from oci_push.cli.worker import setup_of
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.forms import VERSION, ErrorForm, Version
 from oci_push.runtime.context import Context
-from oci_push.work.dask_address import connect, read_address
+from oci_push.work.dask_address import read_address
 from oci_push.work.dask_engine import DaskEngine
+from oci_push.work.dask_link import Link
 from oci_push.work.results import worst
 from oci_push.work.units import WorkUnit
 
@@ -58,19 +60,28 @@ def cluster(
             "--header has no effect with --on dask: what it holds may be secret, and a cluster would keep it",
             hint="write headers: in the oci-push.yaml of the workers",
         )
-    client = connect(read_address(on))
+    link = Link(read_address(on), context)
     try:
-        count = max(1, len(client.scheduler_info()["workers"]))
-        # Where oci-push.yaml and temporary files are is each worker's own.
-        told = setup_of(replace(common, config=None, tmpdir=None), None, hosts, count, describes=not is_run)
-        engine = DaskEngine(client, context.clock, CALLS, uuid.uuid4().hex[:12], told, limits)
+        count = max(1, len(link.workers()))
+        told = setup_of(for_workers(common), None, hosts, count, describes=not is_run)
+        engine = DaskEngine(link, context, CALLS, uuid.uuid4().hex[:12], told, limits)
     except BaseException:
-        client.close(timeout=1)
+        link.close()
         raise
     try:
         yield engine
     finally:
         engine.close()
+
+
+def for_workers(common: Common) -> Common:
+    """Return the options that workers get: files are named from the root, as a worker runs in another folder.
+
+    Where oci-push.yaml and temporary files are is each worker's own.
+    """
+    names = {name: getattr(common, name) for name in ("ca_file", "cert_file", "key_file")}
+    files = {name: str(Path(path).absolute()) for name, path in names.items() if path}
+    return replace(common, config=None, tmpdir=None, **files)
 
 
 def check_cluster(engine: DaskEngine, units: Sequence[WorkUnit], as_json: bool) -> int:

@@ -22,7 +22,7 @@ from oci_push.errors import OciPushError
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import go
-from oci_push.work.dask_engine import Calls
+from oci_push.work.dask_units import Calls
 from oci_push.work.dask_worker import do_order, keeper_of
 from oci_push.work.here import Do
 from oci_push.work.units import WorkUnit

@@ -16,10 +16,11 @@ from msgspec import Struct
 
 from oci_push import forms
 from oci_push.engine.unit import UnitResult
-from oci_push.errors import Cancelled, OciPushError
+from oci_push.errors import Cancelled, OciPushError, SourceError
 from oci_push.events import Event, discreet
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
+from oci_push.work.dask_units import missing_file
 from oci_push.work.engine import Report, Told
 from oci_push.work.here import Do, Threads
 from oci_push.work.results import WorkResult
@@ -216,6 +217,9 @@ def do_order(data: bytes, release: str, make: Make, name: str) -> bytes:
     try:
         if order.release != release:
             raise OciPushError(f"{name} has oci-push {release}, and the unit is of {order.release}")
+        if missing := missing_file(unit):
+            hint = "what is pushed must be there on each worker, as on a share, or come from a registry"
+            raise SourceError(f"{missing}: is not there on worker {name}", hint=hint)
         run = keeper.run(order.run, make)
     except OciPushError as problem:
         result = WorkResult(unit.key, unit.name, UnitResult(error=problem), returned=True, worker=name)
@@ -244,14 +248,23 @@ def do_order(data: bytes, release: str, make: Make, name: str) -> bytes:
 
 @contextmanager
 def _leases(keeper: Keeper, order: DaskOrder, is_wanted: Callable[[], bool]) -> Iterator[bool]:
-    """Hold one lease of each registry that has a limit, always in the same order; tell whether they were granted."""
+    """Hold one lease of each registry that has a limit, always in the same order; tell whether they were granted.
+
+    A place that is held by another run may stay so for long. Whoever waits for one gives its thread to other units.
+    """
+    from distributed import secede
+
+    has_left = False
     with ExitStack() as stack:
         for host in sorted(set(order.unit.hosts) & set(order.limits)):
             semaphore = keeper.semaphore(host, order.limits[host])
-            while not semaphore.acquire(timeout=1):
+            while not semaphore.acquire(timeout=1 if has_left else 0):
                 if not is_wanted():
                     yield False
                     return
+                if not has_left:
+                    secede()
+                    has_left = True
             stack.callback(semaphore.release)
         yield True
 

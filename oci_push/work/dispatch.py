@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oci_push.engine.unit import UnitResult
-from oci_push.errors import Cancelled, OciPushError
+from oci_push.errors import Cancelled, NetworkError, OciPushError
 from oci_push.events import Emit, LogMessage, ignore
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
@@ -177,9 +177,8 @@ class Dispatcher:
         if self._reason is not None:
             self._finish(job, _stopped(job.unit, self._reason))
         elif is_over:
-            error = OciPushError(
-                f"{job.unit.name}: {report.why}", hint="see docs/scale.md, Workers that go: memory is often the reason"
-            )
+            kind = NetworkError if report.is_away else OciPushError
+            error = kind(f"{job.unit.name}: {report.why}", hint=report.hint)
             self._finish(job, WorkResult(job.unit.key, job.unit.name, UnitResult(error=error)))
         else:
             text = f"{job.unit.name}: {report.why}; it is done again"

@@ -26,13 +26,16 @@ class Told(Struct, frozen=True):
 class Lost(Struct, frozen=True):
     """Whoever did a unit is gone, and nobody knows how far it came; `why` is for people. Doing it again is harmless.
 
-    `is_final`: there is nobody left who could. `has_begun`: the unit itself may have been the reason.
+    `is_final`: there is nobody left who could. `has_begun`: the unit itself may have been the reason. `hint` is what to
+    do where it is not done again, and `is_away` says that the network is the reason.
     """
 
     key: str
     why: str
     is_final: bool = False
     has_begun: bool = True
+    hint: str = "see docs/scale.md, Workers that go: memory is often the reason"
+    is_away: bool = False
 
 
 Report: TypeAlias = Told | WorkResult | Lost

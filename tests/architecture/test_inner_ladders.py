@@ -83,7 +83,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("*",),
         ("here",),
         ("dispatch", "pipelines", "serving"),
-        ("dask_worker", "local", "remote"),
+        ("dask_link", "dask_worker", "local", "remote"),
         ("dask_engine",),
     ),
     # What is printed; options and the frame of a command; what several commands share, and the commands.

@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from program import until
@@ -20,17 +21,18 @@ ROOT = Path(__file__).parents[2]
 class DaskCluster:
     """Run a scheduler and workers; all of their logs are in `folder`."""
 
-    def __init__(self, folder: Path, tls: Mapping[str, Path] | None = None) -> None:
+    def __init__(
+        self, folder: Path, tls: Mapping[str, Path] | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / "scheduler.json"
         self._tls = [word for name, path in (tls or {}).items() for word in (f"--tls-{name}", str(path))]
+        self._env = {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", **(env or {})}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> DaskCluster:
-        words = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(self._file))
-        self._start("scheduler", "distributed.cli.dask_scheduler", *words, *self._tls)
-        until(self._file.exists)
+        self.schedule()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -42,6 +44,14 @@ class DaskCluster:
         """Return HOST:PORT of the scheduler."""
         return json.loads(self._file.read_text())["address"].rpartition("/")[2]
 
+    def schedule(self) -> None:
+        """Start the scheduler, or another at the address of the last."""
+        port = self.address.rpartition(":")[2] if self._file.exists() else "0"
+        self._file.unlink(missing_ok=True)
+        words = ("--host", "127.0.0.1", "--port", port, "--scheduler-file", str(self._file))
+        self._start("scheduler", "distributed.cli.dask_scheduler", *words, *self._tls)
+        until(self._file.exists)
+
     def worker(self, name: str, logins: Mapping[str, str], threads: int = 2) -> None:
         """Start a worker with logins by host, ``USER:PASSWORD``, and wait until the scheduler has it."""
         auths = {host: {"auth": base64.b64encode(login.encode()).decode()} for host, login in logins.items()}
@@ -50,6 +60,35 @@ class DaskCluster:
         config.write_text(json.dumps({"auths": auths}))
         words = ("--no-nanny", "--nthreads", str(threads), "--name", name, "--scheduler-file", str(self._file))
         self._start(name, "distributed.cli.dask_worker", *words, *self._tls)
+
+    @contextmanager
+    def crowd(self) -> Iterator[Callable[[str], int]]:
+        """Give what starts a worker of one thread in a moment, and returns the number of its process."""
+        (self._folder / "crowd").mkdir()
+        env = clean_environment(self._folder / "crowd", self._env)
+        pids: list[int] = []
+        command = [sys.executable, str(Path(__file__).with_name("daskworkers.py")), f"tcp://{self.address}"]
+        with (
+            (self._folder / "crowd.log").open("wb") as log,
+            subprocess.Popen(
+                command, cwd=self._folder / "crowd", env=env, stdin=-1, stdout=-1, stderr=log, text=True
+            ) as parent,
+        ):
+
+            def begin(name: str) -> int:
+                assert parent.stdin is not None
+                assert parent.stdout is not None
+                parent.stdin.write(f"{name}\n")
+                parent.stdin.flush()
+                pids.append(int(parent.stdout.readline()))
+                return pids[-1]
+
+            try:
+                yield begin
+            finally:
+                for pid in pids:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
 
     def log_in(self, name: str, logins: Mapping[str, str]) -> None:
         """Give a worker other logins, as a new secret of a cluster would."""
@@ -76,7 +115,7 @@ class DaskCluster:
         return {path.stem: path.read_text(errors="replace") for path in self._folder.glob("*.log")}
 
     def _start(self, name: str, module: str, *words: str) -> None:
-        env = clean_environment(self._folder / name, {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"})
+        env = clean_environment(self._folder / name, self._env)
         log = os.open(self._folder / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
             command = [sys.executable, "-m", module, "--no-dashboard", *words]

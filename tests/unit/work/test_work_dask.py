@@ -8,12 +8,17 @@ from pathlib import Path
 import pytest
 from program import program
 
+from oci_push.cli.cluster import for_workers
+from oci_push.cli.options import Common
 from oci_push.engine.artifacts.attachment import Attachment
 from oci_push.engine.unit import PushUnit, UnitTarget
 from oci_push.errors import ConfigError
 from oci_push.model.reference import Repository
+from oci_push.runtime.clock import SystemClock
+from oci_push.runtime.context import Context
 from oci_push.work.dask_address import read_address
-from oci_push.work.dask_engine import from_anywhere
+from oci_push.work.dask_link import Link
+from oci_push.work.dask_units import from_anywhere
 from oci_push.work.units import WorkUnit
 
 TARGETS = (UnitTarget(Repository("registry.example.com", "team/app"), ("1",)),)
@@ -93,3 +98,22 @@ def test_without_dask_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "dask", None)
     said = program("copy", "oci:image", "r.example.com/a:1", "--on", "dask://h", cwd=tmp_path, code=2).stderr
     assert "pip install 'oci-push[dask]'" in said
+
+
+def test_files_of_certificates_are_named_from_the_root_for_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = for_workers(Common(ca_file="ca.pem", cert_file="/etc/me.pem", tmpdir=tmp_path))
+    assert (told.ca_file, told.cert_file, told.tmpdir) == (f"{tmp_path}/ca.pem", "/etc/me.pem", None)
+
+
+@pytest.mark.parametrize("named", ["?ca=ca.pem", "?cert=ca.pem&key=ca.pem"])
+def test_tls_that_lacks_a_file_or_has_a_broken_one_is_refused_at_once(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ca.pem").write_text("none")
+    with pytest.raises(ConfigError, match="--on dask\\+tls") as refused:
+        Link(read_address(f"dask+tls://127.0.0.1:1{named}"), Context(SystemClock(), what="test"))
+    assert "key=PEM, the key without a pass phrase" in str(refused.value.hint)
