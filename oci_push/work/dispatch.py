@@ -34,15 +34,18 @@ MAX_UNBEGUN = 30
 _POLL_S = 0.05
 
 
-class _Job(Struct, eq=False):
+class Job(Struct, eq=False):
+    """One wish for a unit to be done, and how far it has come; `again` are later wishes for the same unit."""
+
     unit: WorkUnit
-    listeners: list[Emit]
-    done: list[Done]
+    emit: Emit
+    done: Done
     waits: int = 0
     lost: int = 0
     unbegun: int = 0
     returned: int = 0
-    held: list[_Job] = field(default_factory=list)
+    held: list[Job] = field(default_factory=list)
+    again: list[Job] = field(default_factory=list)
 
 
 class Dispatcher:
@@ -58,30 +61,35 @@ class Dispatcher:
         self._places = Places()
         self._seeds = Seeds()
         self._lock = threading.RLock()
-        self._jobs: dict[str, _Job] = {}
-        self._ready: dict[tuple[str, ...], deque[_Job]] = {}
+        self._jobs: dict[str, Job] = {}
+        self._ready: dict[tuple[str, ...], deque[Job]] = {}
         self._busy: dict[str, int] = {}
-        self._running: dict[str, _Job] = {}
+        self._running: dict[str, Job] = {}
         self._reason: OciPushError | None = None
 
-    def add(self, unit: WorkUnit, emit: Emit = ignore, done: Done = lambda _: None) -> None:
-        """Have a unit done; `done` is called with its result. The same unit again becomes one with the first."""
+    def add(self, unit: WorkUnit, emit: Emit = ignore, done: Done = lambda _: None) -> Job:
+        """Have a unit done; `done` is called with its result. The same unit again is done after the first."""
+        job = Job(unit, emit, done)
         with self._lock:
             known = self._jobs.get(unit.key)
             if known is not None:
-                known.listeners.append(emit)
-                known.done.append(done)
-                return
-            job = self._jobs[unit.key] = _Job(unit, [emit], [done])
-            first = [self._jobs[key] for key in self._seeds.after(unit) if key in self._jobs and key != unit.key]
-            for one in first:
-                one.held.append(job)
-            job.waits = len(first)
-            if not first:
-                self._ready.setdefault(unit.hosts, deque()).append(job)
-            if self._reason is not None:
-                self._drop()
+                known.again.append(job)
+                return job
+            self._enter(job)
         self._fill()
+        return job
+
+    def _enter(self, job: Job) -> None:
+        unit = job.unit
+        self._jobs[unit.key] = job
+        first = [self._jobs[key] for key in self._seeds.after(unit) if key in self._jobs and key != unit.key]
+        for one in first:
+            one.held.append(job)
+        job.waits = len(first)
+        if not first:
+            self._ready.setdefault(unit.hosts, deque()).append(job)
+        if self._reason is not None:
+            self._drop()
 
     @property
     def is_idle(self) -> bool:
@@ -112,11 +120,16 @@ class Dispatcher:
             self._drop()
         self._engine.cancel()
 
-    def cancel(self, key: str, reason: OciPushError) -> None:
-        """Ask one unit to stop."""
+    def cancel(self, job: Job, reason: OciPushError) -> None:
+        """Ask for one unit to be stopped, unless that has ended; who else wants the same unit gets it."""
+        key = job.unit.key
         with self._lock:
-            job = self._jobs.get(key)
-            if job is None:
+            known = self._jobs.get(key)
+            if known is not None and job in known.again:
+                known.again.remove(job)
+                job.done(_stopped(job.unit, reason))
+                return
+            if known is not job:
                 return
             if key not in self._running:
                 self._end(job, _stopped(job.unit, reason))
@@ -135,7 +148,7 @@ class Dispatcher:
                 unit = self._hinted(job.unit)
             self._engine.submit(unit)
 
-    def _next(self) -> _Job | None:
+    def _next(self) -> Job | None:
         """Take the next unit: of the registries that may have one, that which has the fewest under way."""
         best: tuple[str, ...] | None = None
         for hosts, waiting in self._ready.items():
@@ -163,14 +176,13 @@ class Dispatcher:
             return
         if isinstance(report, Told):
             for event in report.events:
-                for emit in job.listeners:
-                    emit(event)
+                job.emit(event)
         elif isinstance(report, WorkResult):
             self._finish(job, report)
         else:
             self._again(job, report)
 
-    def _again(self, job: _Job, report: Lost) -> None:
+    def _again(self, job: Job, report: Lost) -> None:
         job.lost += report.has_begun
         job.unbegun += not report.has_begun
         is_over = report.is_final or job.lost >= MAX_LOST or job.unbegun >= MAX_UNBEGUN
@@ -182,12 +194,10 @@ class Dispatcher:
             )
             self._finish(job, WorkResult(job.unit.key, job.unit.name, UnitResult(error=error)))
         else:
-            text = f"{job.unit.name}: {report.why}; it is done again"
-            for emit in job.listeners:
-                emit(LogMessage(text, "warning"))
+            job.emit(LogMessage(f"{job.unit.name}: {report.why}; it is done again", "warning"))
             self._back(job)
 
-    def _finish(self, job: _Job, result: WorkResult) -> None:
+    def _finish(self, job: Job, result: WorkResult) -> None:
         if result.returned and job.returned < MAX_LOST and self._engine.slots > 1 and self._reason is None:
             job.returned += 1
             self._back(job)
@@ -195,12 +205,12 @@ class Dispatcher:
         self._places.learn(result.learned)
         self._end(job, result)
 
-    def _back(self, job: _Job) -> None:
+    def _back(self, job: Job) -> None:
         with self._lock:
             self._leave(job)
             self._ready.setdefault(job.unit.hosts, deque()).append(job)  # behind those that have not been tried
 
-    def _end(self, job: _Job, result: WorkResult) -> None:
+    def _end(self, job: Job, result: WorkResult) -> None:
         with self._lock:
             has_begun = self._leave(job)
             self._jobs.pop(job.unit.key, None)
@@ -209,13 +219,16 @@ class Dispatcher:
                 waiting.remove(job)
             for one in job.held:
                 one.waits -= 1
-                if not one.waits and one.unit.key in self._jobs:
+                if not one.waits and self._jobs.get(one.unit.key) is one:
                     self._ready.setdefault(one.unit.hosts, deque()).append(one)
+            if job.again:
+                following = job.again.pop(0)
+                following.again = job.again
+                self._enter(following)
         self._hears(result)
-        for done in job.done:
-            done(result)
+        job.done(result)
 
-    def _leave(self, job: _Job) -> bool:
+    def _leave(self, job: Job) -> bool:
         """Free the place of a unit; return whether it had one."""
         if self._running.pop(job.unit.key, None) is None:
             return False
@@ -227,8 +240,9 @@ class Dispatcher:
         """End what has not begun."""
         reason = self._reason or Cancelled()
         for job in [one for key, one in self._jobs.items() if key not in self._running]:
-            job.held.clear()
-            self._end(job, _stopped(job.unit, reason))
+            if self._jobs.get(job.unit.key) is job:
+                job.held.clear()
+                self._end(job, _stopped(job.unit, reason))
 
 
 def _stopped(unit: WorkUnit, reason: OciPushError) -> WorkResult:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
+from msgspec.structs import replace
+
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitResult, perform
 from oci_push.errors import ConfigError, OciPushError
@@ -73,8 +75,7 @@ class Remote:
                 ended.set()
 
         told = discreet(emit)
-        for unit in units:
-            self._dispatcher.add(unit, told, done)
+        wishes = [self._dispatcher.add(unit, told, done) for unit in units]
         is_asked = False
         while not ended.is_set():
             context.clock.wait(ended, _POLL_S)
@@ -83,9 +84,11 @@ class Remote:
             context.expire()
             if context.reason is not None and not is_asked:
                 is_asked = True
-                for unit in units:
-                    self._dispatcher.cancel(unit.key, context.reason)
+                for one in wishes:
+                    self._dispatcher.cancel(one, context.reason)
         joined = joined_results(push, [results[unit.key].result for unit in units])
+        if context.reason is not None:
+            joined = _stopped_for(joined, context.reason)
         context.costs.add(joined.cost)
         return joined
 
@@ -122,6 +125,17 @@ def _look(push: PushUnit, pusher: Pusher, context: Context) -> Seen:
         if not source.is_ready:
             return Seen()
     return look(push, pusher, context)
+
+
+def _stopped_for(result: UnitResult, reason: OciPushError) -> UnitResult:
+    """Return a result in which whatever was stopped says why, which nobody has told who was asked to stop."""
+
+    def why(error: OciPushError | None) -> OciPushError | None:
+        return reason if error is not None and error.exit_code > 128 else error
+
+    results = tuple(replace(one, error=why(one.error)) for one in result.results)
+    replicas = tuple(replace(one, error=why(one.error)) for one in result.replicas)
+    return replace(result, error=why(result.error), results=results, replicas=replicas)
 
 
 def joined_results(push: PushUnit, parts: Sequence[UnitResult]) -> UnitResult:
