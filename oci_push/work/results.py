@@ -58,6 +58,7 @@ class ResultsFile:
         self._path = path
         self._lock = threading.Lock()
         self._descriptor = -1
+        self._is_cut = False
 
     def open(self) -> None:
         """Make the file where there is none, so that who had nothing to do leaves one, too; raises `ConfigError`."""
@@ -77,9 +78,11 @@ class ResultsFile:
         line = forms.encode(result) + b"\n"
         with self._lock:
             try:
-                _write(self._descriptor, line)
+                _write(self._descriptor, b"\n" + line if self._is_cut else line)
                 os.fsync(self._descriptor)
+                self._is_cut = False
             except OSError as problem:
+                self._is_cut = True  # half a line may be there, and must not spoil the next
                 raise ConfigError(f"{self._path}: the result cannot be written ({problem.strerror})") from problem
 
     def close(self) -> None:
@@ -107,8 +110,10 @@ def _write(descriptor: int, data: bytes) -> None:
 def read_results(path: Path, *, must: bool = True) -> tuple[WorkResult, ...]:
     """Read a file of results, the last of each unit; a line that a killed process left without an end is passed over.
 
-    Raises `ConfigError` where another line is no result, or, if it `must` be there, where there is no file.
+    Raises `ConfigError` where no line is a result, where it is no file, or, if it `must` be there, where there is none.
     """
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path}: is no file, and what is done must be read again", hint="name a file")
     try:
         data = path.read_bytes()
     except FileNotFoundError:
