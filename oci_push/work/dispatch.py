@@ -18,7 +18,7 @@ from oci_push.engine.unit import UnitResult
 from oci_push.errors import Cancelled, OciPushError
 from oci_push.events import Emit, LogMessage, ignore
 from oci_push.model.digest import Digest
-from oci_push.model.reference import Repository
+from oci_push.model.reference import Repository, canonical_host
 from oci_push.runtime.context import Context
 from oci_push.work.engine import Engine, Lost, Report, Told
 from oci_push.work.memory import Places
@@ -51,7 +51,8 @@ class Job(Struct, eq=False):
 class Dispatcher:
     """Have units done by an engine, in their order as far as possible. `add` may be called from any thread.
 
-    One thread calls `work`, or `serve`. `limits` are units under way at once by registry. `hears` gets every result.
+    One thread calls `work`, or `turn`. `limits` are units under way at once by registry, hosts as `canonical_host` has
+    them. `hears` gets every result.
     """
 
     def __init__(self, engine: Engine, limits: Mapping[str, int] | None = None, hears: Done = lambda _: None) -> None:
@@ -152,10 +153,13 @@ class Dispatcher:
         """Take the next unit: of the registries that may have one, that which has the fewest under way."""
         best: tuple[str, ...] | None = None
         for hosts, waiting in self._ready.items():
-            may = all(self._busy.get(host, 0) < self._limits.get(host, self._engine.slots) for host in hosts)
+            may = all(self._busy.get(host, 0) < self._limit(host) for host in hosts)
             if waiting and may and (best is None or self._load(hosts) < self._load(best)):
                 best = hosts
         return None if best is None else self._ready[best].popleft()
+
+    def _limit(self, host: str) -> int:
+        return self._limits.get(canonical_host(host), self._engine.slots)
 
     def _load(self, hosts: tuple[str, ...]) -> int:
         return max((self._busy.get(host, 0) for host in hosts), default=0)

@@ -432,6 +432,8 @@ def test_a_registry_described_beside_the_pipeline_is_known_to_the_processes(tmp_
         ("run p.yml --on local:2 --sandbox", "--sandbox is a registry in this process"),
         ("run p.yml --host-limit a.example=2", "--host-limit has no effect without --on"),
         ("work u.jsonl --host-limit a.example", "is no limit"),
+        ("work u.jsonl --host-limit a_example=1", "is no limit"),
+        ("work u.jsonl --host-limit a.example=0", "is no limit"),
         ("work p.yml", "p.yml: this is no file of units"),
         ("copy a.example/x:1 b.example/y --plan --units u", "--units has no effect with --plan"),
         ("copy a.example/x:1 oci:here --units u", "oci:here lies here"),
