@@ -13,7 +13,7 @@ from msgspec import Struct
 from oci_push.cli.options import Common
 from oci_push.cli.words import SPEED, Option
 from oci_push.errors import ConfigError
-from oci_push.model.reference import check_host, canonical_host
+from oci_push.model.reference import canonical_host, check_host
 
 if TYPE_CHECKING:
     from oci_push.engine.unit import Act

@@ -46,13 +46,15 @@ def test_an_image_that_is_not_there_fails_its_own_unit_alone(tmp_path: Path) -> 
     images(tmp_path, 2)
     with Sandbox() as sandbox:
         pipeline(tmp_path, 2, sandbox.address)
-        (tmp_path / "p.yml").write_text((tmp_path / "p.yml").read_text().replace("oci:i", "./i"))
+        (tmp_path / "p.yml").write_text((tmp_path / "p.yml").read_text().replace("oci:i", "I"))
+        for number in range(2):
+            (tmp_path / f"i{number}").rename(tmp_path / f"I{number}")
         program("plan", "p.yml", "--units", "u.jsonl", cwd=tmp_path)
-        (tmp_path / "i0").rename(tmp_path / "gone")
-        failed = program("work", "u.jsonl", "--results", "r.jsonl", cwd=tmp_path, code=3)
+        (tmp_path / "I0").rename(tmp_path / "gone")
+        failed = program("work", "u.jsonl", "--results", "r.jsonl", cwd=tmp_path, code=2)
         assert tags(sandbox) == 1
         assert "2 tags: 1 copied, 1 failed" in failed.stderr
-        (tmp_path / "gone").rename(tmp_path / "i0")
+        (tmp_path / "gone").rename(tmp_path / "I0")
         program("work", "u.jsonl", "--results", "r.jsonl", cwd=tmp_path)
         assert tags(sandbox) == 2
 
