@@ -243,26 +243,6 @@ def test_a_worker_without_the_login_leaves_the_work_to_one_that_has_it(tmp_path:
         assert tags(sandbox) == 2
 
 
-def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
-    images(tmp_path, 24)
-    with Sandbox() as sandbox:
-        pipeline(tmp_path, 24, sandbox.address)
-        program("plan", "p.yml", "--units", "u.jsonl", cwd=tmp_path)
-        with start("work", "u.jsonl", "--results", "r.jsonl", "--on", "local:2", "-j", "1", cwd=tmp_path) as driver:
-            for killed in (2, 5, 8):
-                until(lambda most=killed: tags(sandbox) >= most or driver.poll() is not None)
-                for one in workers_of(driver.pid)[:1] if driver.poll() is None else ():
-                    os.kill(one, signal.SIGKILL)
-            out, said = driver.communicate(timeout=100)
-        assert driver.returncode == 0, said
-        assert len(out.splitlines()) == 24
-        assert "its worker was killed by signal 9; it is done again" in said
-        # A worker has one unit under way, so each that was killed repeats one at most.
-        assert 24 <= tags(sandbox) <= 27
-    keys = [json.loads(line)["key"] for line in (tmp_path / "r.jsonl").read_text().splitlines()]
-    assert len(keys) == len(set(keys)) == 24
-
-
 def test_a_driver_that_is_killed_is_gone_on_with(tmp_path: Path) -> None:
     images(tmp_path, 8)
     with Sandbox() as sandbox:
