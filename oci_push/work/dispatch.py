@@ -23,7 +23,7 @@ from oci_push.runtime.context import Context
 from oci_push.work.engine import Engine, Lost, Report, Told
 from oci_push.work.memory import Places
 from oci_push.work.planning import Seeds
-from oci_push.work.results import WorkResult
+from oci_push.work.results import WorkResult, stopped_for
 from oci_push.work.units import WorkUnit
 
 Done: TypeAlias = Callable[[WorkResult], None]
@@ -207,6 +207,8 @@ class Dispatcher:
             self._back(job)
             return
         self._places.learn(result.learned)
+        if self._reason is not None:
+            result = replace(result, result=stopped_for(result.result, self._reason))
         self._end(job, result)
 
     def _back(self, job: Job) -> None:

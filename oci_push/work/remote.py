@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
-from msgspec.structs import replace
-
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitResult, perform
 from oci_push.errors import ConfigError, OciPushError
@@ -20,7 +18,7 @@ from oci_push.sources.table import GRAMMAR
 from oci_push.work.dispatch import Dispatcher, learn_places
 from oci_push.work.engine import Engine
 from oci_push.work.planning import Seen, look, units_of
-from oci_push.work.results import WorkResult
+from oci_push.work.results import WorkResult, stopped_for
 from oci_push.work.worker import Describe
 
 _POLL_S = 0.05
@@ -88,7 +86,7 @@ class Remote:
                     self._dispatcher.cancel(one, context.reason)
         joined = joined_results(push, [results[unit.key].result for unit in units])
         if context.reason is not None:
-            joined = _stopped_for(joined, context.reason)
+            joined = stopped_for(joined, context.reason)
         context.costs.add(joined.cost)
         return joined
 
@@ -125,17 +123,6 @@ def _look(push: PushUnit, pusher: Pusher, context: Context) -> Seen:
         if not source.is_ready:
             return Seen()
     return look(push, pusher, context)
-
-
-def _stopped_for(result: UnitResult, reason: OciPushError) -> UnitResult:
-    """Return a result in which whatever was stopped says why, which nobody has told who was asked to stop."""
-
-    def why(error: OciPushError | None) -> OciPushError | None:
-        return reason if error is not None and error.exit_code > 128 else error
-
-    results = tuple(replace(one, error=why(one.error)) for one in result.results)
-    replicas = tuple(replace(one, error=why(one.error)) for one in result.replicas)
-    return replace(result, error=why(result.error), results=results, replicas=replicas)
 
 
 def joined_results(push: PushUnit, parts: Sequence[UnitResult]) -> UnitResult:

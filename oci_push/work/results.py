@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oci_push import forms
 from oci_push.engine.copying.referrers import Referred
@@ -49,6 +50,17 @@ class WorkResult(Struct, frozen=True):
     def is_stopped(self) -> bool:
         """Return whether it was ended from outside, so that it says nothing of the unit."""
         return self.result.error is not None and self.result.error.exit_code > 128
+
+
+def stopped_for(result: UnitResult, reason: OciPushError) -> UnitResult:
+    """Return a result in which whatever was stopped says why, which nobody has told who was asked to stop."""
+
+    def why(error: OciPushError | None) -> OciPushError | None:
+        return reason if error is not None and error.exit_code > 128 else error
+
+    results = tuple(replace(one, error=why(one.error)) for one in result.results)
+    replicas = tuple(replace(one, error=why(one.error)) for one in result.replicas)
+    return replace(result, error=why(result.error), results=results, replicas=replicas)
 
 
 class ResultsFile:

@@ -271,6 +271,23 @@ def is_alive(process: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_of_a_service_closes_what_its_workers_have_open(tmp_path: Path, number: int) -> None:
+    images(tmp_path, 2)
+    slow = [Fault("PUT", "/blobs/uploads/", action=Slow(65536, 0.05), times=0)]
+    with Sandbox(faults=FaultScript(slow)) as sandbox:
+        pipeline(tmp_path, 2, sandbox.address)
+        program("plan", "p.yml", "--units", "u.jsonl", cwd=tmp_path)
+        with start("work", "u.jsonl", "--on", "local:2", "--no-memory", cwd=tmp_path) as driver:
+            until(lambda: any(one.fault for one in requests(sandbox)))
+            for process in [*workers_of(driver.pid), driver.pid]:  # as systemd and containers do
+                os.kill(process, number)
+            _, said = driver.communicate(timeout=100)
+        assert driver.returncode == 128 + number, said
+        assert f"stopped by {signal.Signals(number).name}" in said
+        assert sandbox.store.uploads() == ()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_all_workers_and_closes_their_uploads(tmp_path: Path, number: int) -> None:
     images(tmp_path, 4)
     slow = [Fault(one, "/blobs/uploads/", action=Slow(32768, 0.05), times=9) for one in ("PUT", "PATCH")]
