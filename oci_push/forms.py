@@ -115,7 +115,10 @@ def encode(value: object) -> bytes:
 
 def decode(data: bytes | str, kind: type[T] | Any) -> T:
     """Read JSON into a value of a type; raises ``ValueError`` for what is none."""
-    found: T = from_builtins(msgspec.json.decode(data), kind)
+    try:
+        found: T = from_builtins(msgspec.json.decode(data), kind)
+    except RecursionError as problem:
+        raise ValueError("it is nested too deeply") from problem
     return found
 
 

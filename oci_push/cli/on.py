@@ -13,6 +13,7 @@ from msgspec import Struct
 from oci_push.cli.options import Common
 from oci_push.cli.words import SPEED, Option
 from oci_push.errors import ConfigError
+from oci_push.model.reference import canonical_host, check_host
 
 if TYPE_CHECKING:
     from oci_push.engine.unit import Act
@@ -173,11 +174,20 @@ def refuse_login(common: Common) -> None:
 
 
 def read_limits(texts: Sequence[str] | None) -> Mapping[str, int]:
-    """Read ``HOST=N``; raises `ConfigError`."""
+    """Read ``HOST=N``, hosts as `canonical_host` has them; raises `ConfigError`."""
     found: dict[str, int] = {}
     for text in texts or ():
         host, _, number = text.rpartition("=")
-        if not host or not number.isascii() or not number.isdigit() or not int(number):
+        if not _is_host(host) or not number.isascii() or not number.isdigit() or not int(number):
             raise ConfigError(f"--host-limit {text!r} is no limit", hint="write HOST=N, such as registry.example.com=8")
-        found[host] = int(number)
+        found[canonical_host(host)] = int(number)
     return found
+
+
+def _is_host(text: str) -> bool:
+    """Return whether a text can be a registry's host."""
+    try:
+        check_host(text)
+    except ValueError:
+        return False
+    return True

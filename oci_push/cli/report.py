@@ -37,11 +37,13 @@ def merge(
     def act(context: Context) -> int:
         check_writable(results, "--results")
         found = together([read_results(one) for one in files])
-        missing = []
+        missing, foreign = [], 0
         if units is not None:
             wanted = read_units(read_bytes(units), str(units))
-            known = {one.key for one in found}
+            known, keys = {one.key for one in found}, {one.key for one in wanted}
             missing = [one for one in wanted if one.key not in known]
+            foreign = len(known - keys)
+            found = tuple(one for one in found if one.key in keys)
         errors = [one.error for one in found]
         code = worst(errors, len(missing))
         if results:
@@ -53,6 +55,8 @@ def merge(
             said = ", ".join(f"{count} {name}" for name, count in report.counts.items() if count) or "nothing"
             lost = f", {len(missing)} of nobody" if missing else ""
             tell(f"{counted(len(found), 'unit')}: {said}{lost}; {size(report.bytes_sent)} sent")
+        if foreign:
+            tell(f"{counted(foreign, 'result')} of other units than those of {units}: left out")
         failed = [one for one in found if one.error is not None]
         for one in failed[:MOST_ERRORS]:
             if one.error is not None:

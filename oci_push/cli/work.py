@@ -27,7 +27,7 @@ from oci_push.errors import Cancelled, ConfigError
 from oci_push.events import CopyStarted, Emit, TagCopied
 from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.outcomes import CopyOutcome
-from oci_push.model.reference import Destination, Repository
+from oci_push.model.reference import Destination, Repository, canonical_host
 from oci_push.runtime.context import Context
 from oci_push.runtime.files import check_writable
 from oci_push.work.dispatch import Dispatcher, learn_places
@@ -35,7 +35,7 @@ from oci_push.work.engine import Engine
 from oci_push.work.here import HereEngine
 from oci_push.work.results import ResultsFile, WorkReport, WorkResult, WorkRow, read_results, worst
 from oci_push.work.shards import read_shard, share
-from oci_push.work.units import WorkUnit, hosts_asked, read_units
+from oci_push.work.units import WorkUnit, hosts_asked, hosts_of, read_units
 from oci_push.work.worker import Worker, described_by
 
 
@@ -90,7 +90,9 @@ def work(
                 "--logins has no effect with --on dask: each worker has logins of its own",
                 hint="log in on the workers, or describe the registries in their oci-push.yaml",
             )
-        units = share(read_units(read_bytes(file), str(file)), read_shard(shard, env))
+        every = read_units(read_bytes(file), str(file))
+        _check_limits(limits, every)
+        units = share(every, read_shard(shard, env))
         if check and where.is_cluster:
             from oci_push.cli.cluster import check_cluster, cluster
 
@@ -102,6 +104,8 @@ def work(
             with _worker(context, common, units, logins, lambda _: None) as (_, pusher):
                 return check_logins(context, pusher, described_by(read_config(None, common, env)), units, as_json)
         earlier = {one.key: one for one in read_results(results, must=False)} if results else {}
+        if earlier and earlier.keys().isdisjoint(unit.key for unit in every):
+            tell(f"{results}: holds results of other units than those of {file}, which are all done")
         there = {key for key, one in earlier.items() if one.error is None}
         left = [unit for unit in units if unit.key not in there]
         reporter = Reporting(progress=progress)
@@ -130,6 +134,15 @@ def work(
         return code
 
     run_command(act, what="work", timeout_s=access.timeout or None)
+
+
+def _check_limits(limits: Mapping[str, int], units: Sequence[WorkUnit]) -> None:
+    """Refuse a limit that would bound nothing; raises `ConfigError`."""
+    hosts = hosts_of(units)
+    known = {canonical_host(host) for host in hosts}
+    for host in limits:
+        if units and host not in known:
+            raise ConfigError(f"--host-limit {host}: no unit goes there", hint=f"they go to {', '.join(hosts)}")
 
 
 @contextmanager

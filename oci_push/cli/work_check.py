@@ -15,13 +15,12 @@ from oci_push.errors import OciPushError
 from oci_push.forms import VERSION, ErrorForm, Version
 from oci_push.model.digest import Digest
 from oci_push.model.mirroring import elsewhere
-from oci_push.model.reference import Reference, Repository
+from oci_push.model.reference import Repository
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import run_all
-from oci_push.sources.table import GRAMMAR
 from oci_push.work.results import worst
 from oci_push.work.units import WorkUnit
-from oci_push.work.worker import Describe
+from oci_push.work.worker import Describe, reach
 
 _AT_ONCE = 8
 _ANY_DIGEST = Digest.of(b"")
@@ -114,16 +113,15 @@ def _questions(unit: WorkUnit) -> list[_Question]:
     found = [_Question("push", one.registry, one.repository, "") for one in unit.push.targets]
     kept = elsewhere(unit.backup)
     found += [_Question("push", "", kept.repository, "")] if kept else []
-    spec = GRAMMAR.parse(unit.push.source)
-    if spec.kind == "registry":
-        source = Reference.parse(spec.path)
+    source = unit.origin
+    if source is not None:
         found.append(_Question("pull", unit.push.registry, source.repository, source.target))
     return found
 
 
 def _ask(context: Context, pusher: Pusher, describe: Describe, question: _Question) -> str:
     """Ask as a unit would; return as whom, where that worked."""
-    given = describe(question.name) if question.name else None
+    given = reach(describe, question.name, question.repository.host) if question.name else None
     if question.act == "pull":
         endpoint = pusher.endpoint(question.repository, given)
         pusher.clients.repository(endpoint, question.repository).head(context, question.target)

@@ -87,6 +87,16 @@ def main() -> None:
     os.dup2(2, 1)  # whatever is printed by mistake is no answer
     orders = sys.stdin.buffer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this tells when to stop
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    is_ended: list[int] = []
+
+    def end(number: int, frame: object) -> None:
+        """Go on as if whoever started this were gone: uploads are closed, and another worker does what is left."""
+        is_ended.append(number)
+        os.dup2(nowhere, answers.fileno())
+        os.dup2(nowhere, orders.fileno())
+
+    signal.signal(signal.SIGTERM, end)
     line = orders.readline()
     if not line:
         return
@@ -94,6 +104,9 @@ def main() -> None:
     context = Context(SystemClock(), what="worker")
     with ExitStack() as stack:
         serve(orders, answers, lambda inner: make_worker(setup, inner, stack).do, context)
+    if is_ended:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def make_worker(setup: Setup, context: Context, stack: ExitStack) -> Worker:

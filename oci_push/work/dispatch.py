@@ -18,12 +18,12 @@ from oci_push.engine.unit import UnitResult
 from oci_push.errors import Cancelled, NetworkError, OciPushError
 from oci_push.events import Emit, LogMessage, ignore
 from oci_push.model.digest import Digest
-from oci_push.model.reference import Repository
+from oci_push.model.reference import Repository, canonical_host
 from oci_push.runtime.context import Context
 from oci_push.work.engine import Engine, Lost, Report, Told
 from oci_push.work.memory import Places
 from oci_push.work.planning import Seeds
-from oci_push.work.results import WorkResult
+from oci_push.work.results import WorkResult, stopped_for
 from oci_push.work.units import WorkUnit
 
 Done: TypeAlias = Callable[[WorkResult], None]
@@ -34,21 +34,25 @@ MAX_UNBEGUN = 30
 _POLL_S = 0.05
 
 
-class _Job(Struct, eq=False):
+class Job(Struct, eq=False):
+    """One wish for a unit to be done, and how far it has come; `again` are later wishes for the same unit."""
+
     unit: WorkUnit
-    listeners: list[Emit]
-    done: list[Done]
+    emit: Emit
+    done: Done
     waits: int = 0
     lost: int = 0
     unbegun: int = 0
     returned: int = 0
-    held: list[_Job] = field(default_factory=list)
+    held: list[Job] = field(default_factory=list)
+    again: list[Job] = field(default_factory=list)
 
 
 class Dispatcher:
     """Have units done by an engine, in their order as far as possible. `add` may be called from any thread.
 
-    One thread calls `work`, or `serve`. `limits` are units under way at once by registry. `hears` gets every result.
+    One thread calls `work`, or `turn`. `limits` are units under way at once by registry, hosts as `canonical_host` has
+    them. `hears` gets every result.
     """
 
     def __init__(self, engine: Engine, limits: Mapping[str, int] | None = None, hears: Done = lambda _: None) -> None:
@@ -58,30 +62,35 @@ class Dispatcher:
         self._places = Places()
         self._seeds = Seeds()
         self._lock = threading.RLock()
-        self._jobs: dict[str, _Job] = {}
-        self._ready: dict[tuple[str, ...], deque[_Job]] = {}
+        self._jobs: dict[str, Job] = {}
+        self._ready: dict[tuple[str, ...], deque[Job]] = {}
         self._busy: dict[str, int] = {}
-        self._running: dict[str, _Job] = {}
+        self._running: dict[str, Job] = {}
         self._reason: OciPushError | None = None
 
-    def add(self, unit: WorkUnit, emit: Emit = ignore, done: Done = lambda _: None) -> None:
-        """Have a unit done; `done` is called with its result. The same unit again becomes one with the first."""
+    def add(self, unit: WorkUnit, emit: Emit = ignore, done: Done = lambda _: None) -> Job:
+        """Have a unit done; `done` is called with its result. The same unit again is done after the first."""
+        job = Job(unit, emit, done)
         with self._lock:
             known = self._jobs.get(unit.key)
             if known is not None:
-                known.listeners.append(emit)
-                known.done.append(done)
-                return
-            job = self._jobs[unit.key] = _Job(unit, [emit], [done])
-            first = [self._jobs[key] for key in self._seeds.after(unit) if key in self._jobs and key != unit.key]
-            for one in first:
-                one.held.append(job)
-            job.waits = len(first)
-            if not first:
-                self._ready.setdefault(unit.hosts, deque()).append(job)
-            if self._reason is not None:
-                self._drop()
+                known.again.append(job)
+                return job
+            self._enter(job)
         self._fill()
+        return job
+
+    def _enter(self, job: Job) -> None:
+        unit = job.unit
+        self._jobs[unit.key] = job
+        first = [self._jobs[key] for key in self._seeds.after(unit) if key in self._jobs and key != unit.key]
+        for one in first:
+            one.held.append(job)
+        job.waits = len(first)
+        if not first:
+            self._ready.setdefault(unit.hosts, deque()).append(job)
+        if self._reason is not None:
+            self._drop()
 
     @property
     def is_idle(self) -> bool:
@@ -112,11 +121,16 @@ class Dispatcher:
             self._drop()
         self._engine.cancel()
 
-    def cancel(self, key: str, reason: OciPushError) -> None:
-        """Ask one unit to stop."""
+    def cancel(self, job: Job, reason: OciPushError) -> None:
+        """Ask for one unit to be stopped, unless that has ended; who else wants the same unit gets it."""
+        key = job.unit.key
         with self._lock:
-            job = self._jobs.get(key)
-            if job is None:
+            known = self._jobs.get(key)
+            if known is not None and job in known.again:
+                known.again.remove(job)
+                job.done(_stopped(job.unit, reason))
+                return
+            if known is not job:
                 return
             if key not in self._running:
                 self._end(job, _stopped(job.unit, reason))
@@ -135,14 +149,17 @@ class Dispatcher:
                 unit = self._hinted(job.unit)
             self._engine.submit(unit)
 
-    def _next(self) -> _Job | None:
+    def _next(self) -> Job | None:
         """Take the next unit: of the registries that may have one, that which has the fewest under way."""
         best: tuple[str, ...] | None = None
         for hosts, waiting in self._ready.items():
-            may = all(self._busy.get(host, 0) < self._limits.get(host, self._engine.slots) for host in hosts)
+            may = all(self._busy.get(host, 0) < self._limit(host) for host in hosts)
             if waiting and may and (best is None or self._load(hosts) < self._load(best)):
                 best = hosts
         return None if best is None else self._ready[best].popleft()
+
+    def _limit(self, host: str) -> int:
+        return self._limits.get(canonical_host(host), self._engine.slots)
 
     def _load(self, hosts: tuple[str, ...]) -> int:
         return max((self._busy.get(host, 0) for host in hosts), default=0)
@@ -163,14 +180,13 @@ class Dispatcher:
             return
         if isinstance(report, Told):
             for event in report.events:
-                for emit in job.listeners:
-                    emit(event)
+                job.emit(event)
         elif isinstance(report, WorkResult):
             self._finish(job, report)
         else:
             self._again(job, report)
 
-    def _again(self, job: _Job, report: Lost) -> None:
+    def _again(self, job: Job, report: Lost) -> None:
         job.lost += report.has_begun
         job.unbegun += not report.has_begun
         is_over = report.is_final or job.lost >= MAX_LOST or job.unbegun >= MAX_UNBEGUN
@@ -181,25 +197,25 @@ class Dispatcher:
             error = kind(f"{job.unit.name}: {report.why}", hint=report.hint)
             self._finish(job, WorkResult(job.unit.key, job.unit.name, UnitResult(error=error)))
         else:
-            text = f"{job.unit.name}: {report.why}; it is done again"
-            for emit in job.listeners:
-                emit(LogMessage(text, "warning"))
+            job.emit(LogMessage(f"{job.unit.name}: {report.why}; it is done again", "warning"))
             self._back(job)
 
-    def _finish(self, job: _Job, result: WorkResult) -> None:
+    def _finish(self, job: Job, result: WorkResult) -> None:
         if result.returned and job.returned < MAX_LOST and self._engine.slots > 1 and self._reason is None:
             job.returned += 1
             self._back(job)
             return
         self._places.learn(result.learned)
+        if self._reason is not None:
+            result = replace(result, result=stopped_for(result.result, self._reason))
         self._end(job, result)
 
-    def _back(self, job: _Job) -> None:
+    def _back(self, job: Job) -> None:
         with self._lock:
             self._leave(job)
             self._ready.setdefault(job.unit.hosts, deque()).append(job)  # behind those that have not been tried
 
-    def _end(self, job: _Job, result: WorkResult) -> None:
+    def _end(self, job: Job, result: WorkResult) -> None:
         with self._lock:
             has_begun = self._leave(job)
             self._jobs.pop(job.unit.key, None)
@@ -208,13 +224,16 @@ class Dispatcher:
                 waiting.remove(job)
             for one in job.held:
                 one.waits -= 1
-                if not one.waits and one.unit.key in self._jobs:
+                if not one.waits and self._jobs.get(one.unit.key) is one:
                     self._ready.setdefault(one.unit.hosts, deque()).append(one)
+            if job.again:
+                following = job.again.pop(0)
+                following.again = job.again
+                self._enter(following)
         self._hears(result)
-        for done in job.done:
-            done(result)
+        job.done(result)
 
-    def _leave(self, job: _Job) -> bool:
+    def _leave(self, job: Job) -> bool:
         """Free the place of a unit; return whether it had one."""
         if self._running.pop(job.unit.key, None) is None:
             return False
@@ -226,8 +245,9 @@ class Dispatcher:
         """End what has not begun."""
         reason = self._reason or Cancelled()
         for job in [one for key, one in self._jobs.items() if key not in self._running]:
-            job.held.clear()
-            self._end(job, _stopped(job.unit, reason))
+            if self._jobs.get(job.unit.key) is job:
+                job.held.clear()
+                self._end(job, _stopped(job.unit, reason))
 
 
 def _stopped(unit: WorkUnit, reason: OciPushError) -> WorkResult:

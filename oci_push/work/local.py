@@ -37,6 +37,7 @@ class _Process:
         self.process = process
         self.units: dict[str, bool] = {}
         self.is_gone = False
+        self.has_begun = False
         self.has_worked = False
         self.words: deque[str] = deque(maxlen=_LAST_WORDS)
         self.lock = threading.Lock()
@@ -49,6 +50,11 @@ class _Process:
             with self.lock, contextlib.suppress(OSError, ValueError):  # the reader tells of one that is gone
                 pipe.write(data)
                 pipe.flush()
+
+    def keep(self, line: bytes) -> None:
+        """Keep what it says beside its answers."""
+        if text := line.decode(errors="replace").strip():
+            self.words.append(text[:200])
 
     def hang_up(self) -> None:
         """Tell the worker that this is all."""
@@ -74,6 +80,7 @@ class LocalEngine:
         self._lock = threading.Lock()
         self._workers: list[_Process] = []
         self._failed_starts = 0
+        self._last_end = ""
 
     @property
     def slots(self) -> int:
@@ -84,7 +91,8 @@ class LocalEngine:
         """Give a unit to the worker that has the least to do."""
         with self._lock:
             if self._failed_starts >= _FAILED_STARTS:
-                self._reports.put(Lost(unit.key, "workers end as soon as they start", is_final=True))
+                why = f"workers end as soon as they start: {self._last_end}"
+                self._reports.put(Lost(unit.key, why, is_final=True))
                 return
             alive = [one for one in self._workers if not one.is_gone]
             worker = min(alive, key=lambda one: len(one.units), default=None)
@@ -144,7 +152,13 @@ class LocalEngine:
         pipe = worker.process.stdout
         try:
             while pipe is not None and (line := pipe.readline()):
-                answer: Answer = forms.decode(line, Answer)
+                try:
+                    answer: Answer = forms.decode(line, Answer)
+                except ValueError:
+                    if worker.has_begun:
+                        raise
+                    worker.keep(line)  # what the interpreter says before it is a worker
+                    continue
                 if answer.result is not None:
                     worker.has_worked = True
                     with self._lock:
@@ -152,6 +166,7 @@ class LocalEngine:
                         worker.units.pop(answer.key, None)
                     self._reports.put(answer.result)
                     continue
+                worker.has_begun = True
                 worker.units[answer.key] = True
                 if answer.events:
                     self._reports.put(Told(answer.key, answer.events))
@@ -163,24 +178,26 @@ class LocalEngine:
         worker.hang_up()
         with self._lock:
             worker.is_gone = True
+        worker.heard.wait(_GRACE_S)
+        why = f"its worker was killed by signal {-code}" if code < 0 else f"its worker ended with code {code}"
+        said = "" if code < 0 else " ".join(list(worker.words)[-2:])
+        why = f"{why}: {said}" if said else why
+        with self._lock:
             left = dict(worker.units)
+            self._last_end = why
             if left and code > 0 and not worker.has_worked:  # one that was killed says nothing of the next
                 self._failed_starts += 1
             self._workers.remove(worker)
-        worker.heard.wait(_GRACE_S)
         worker.ended.set()
-        why = f"its worker was killed by signal {-code}" if code < 0 else f"its worker ended with code {code}"
-        said = "" if code < 0 else " ".join(list(worker.words)[-2:])
         for key, has_begun in left.items():
-            self._reports.put(Lost(key, f"{why}: {said}" if said else why, has_begun=has_begun))
+            self._reports.put(Lost(key, why, has_begun=has_begun))
 
 
 def _keep_words(worker: _Process, pipe: IO[bytes] | None) -> None:
     """Keep the end of what a worker says beside its answers."""
     with pipe or contextlib.nullcontext(), contextlib.suppress(ValueError, OSError):
         while pipe is not None and (line := pipe.readline(4096)):
-            if text := line.decode(errors="replace").strip():
-                worker.words.append(text[:200])
+            worker.keep(line)
     worker.heard.set()
 
 

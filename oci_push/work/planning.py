@@ -15,7 +15,7 @@ from oci_push.engine.push import PushResult
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.tags import TagResult
 from oci_push.engine.unit import Act, PushUnit, UnitResult, UnitTarget, plan_unit
-from oci_push.errors import OciPushError
+from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, Event, LogMessage, RetryScheduled, ignore
 from oci_push.model.digest import Digest
 from oci_push.model.outcomes import TagOutcome
@@ -59,6 +59,8 @@ def split(push: PushUnit) -> tuple[PushUnit, ...]:
 
 def look(push: PushUnit, pusher: Pusher, context: Context) -> Seen:
     """Read the manifests of an image; nothing is asked of a target. Raises what goes wrong with the source."""
+    if push.source == "-":
+        raise ConfigError("-: stdin can be read once, and whoever does a unit has another", hint="name a file")
     return Seen.of(plan_unit(push, pusher.speaking(ignore), context).graph)
 
 

@@ -18,7 +18,7 @@ from oci_push.sources.table import GRAMMAR
 from oci_push.work.dispatch import Dispatcher, learn_places
 from oci_push.work.engine import Engine
 from oci_push.work.planning import Seen, look, units_of
-from oci_push.work.results import WorkResult
+from oci_push.work.results import WorkResult, stopped_for
 from oci_push.work.worker import Describe
 
 _POLL_S = 0.05
@@ -73,8 +73,7 @@ class Remote:
                 ended.set()
 
         told = discreet(emit)
-        for unit in units:
-            self._dispatcher.add(unit, told, done)
+        wishes = [self._dispatcher.add(unit, told, done) for unit in units]
         is_asked = False
         while not ended.is_set():
             context.clock.wait(ended, _POLL_S)
@@ -83,9 +82,11 @@ class Remote:
             context.expire()
             if context.reason is not None and not is_asked:
                 is_asked = True
-                for unit in units:
-                    self._dispatcher.cancel(unit.key, context.reason)
+                for one in wishes:
+                    self._dispatcher.cancel(one, context.reason)
         joined = joined_results(push, [results[unit.key].result for unit in units])
+        if context.reason is not None:
+            joined = stopped_for(joined, context.reason)
         context.costs.add(joined.cost)
         return joined
 

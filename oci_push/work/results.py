@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oci_push import forms
 from oci_push.engine.copying.referrers import Referred
@@ -51,6 +52,17 @@ class WorkResult(Struct, frozen=True):
         return self.result.error is not None and self.result.error.exit_code > 128
 
 
+def stopped_for(result: UnitResult, reason: OciPushError) -> UnitResult:
+    """Return a result in which whatever was stopped says why, which nobody has told who was asked to stop."""
+
+    def why(error: OciPushError | None) -> OciPushError | None:
+        return reason if error is not None and error.exit_code > 128 else error
+
+    results = tuple(replace(one, error=why(one.error)) for one in result.results)
+    replicas = tuple(replace(one, error=why(one.error)) for one in result.replicas)
+    return replace(result, error=why(result.error), results=results, replicas=replicas)
+
+
 class ResultsFile:
     """A file that results are added to, by threads of one process; `None` for a path keeps them nowhere."""
 
@@ -58,6 +70,7 @@ class ResultsFile:
         self._path = path
         self._lock = threading.Lock()
         self._descriptor = -1
+        self._is_cut = False
 
     def open(self) -> None:
         """Make the file where there is none, so that who had nothing to do leaves one, too; raises `ConfigError`."""
@@ -77,9 +90,11 @@ class ResultsFile:
         line = forms.encode(result) + b"\n"
         with self._lock:
             try:
-                _write(self._descriptor, line)
+                _write(self._descriptor, b"\n" + line if self._is_cut else line)
                 os.fsync(self._descriptor)
+                self._is_cut = False
             except OSError as problem:
+                self._is_cut = True  # half a line may be there, and must not spoil the next
                 raise ConfigError(f"{self._path}: the result cannot be written ({problem.strerror})") from problem
 
     def close(self) -> None:
@@ -107,8 +122,10 @@ def _write(descriptor: int, data: bytes) -> None:
 def read_results(path: Path, *, must: bool = True) -> tuple[WorkResult, ...]:
     """Read a file of results, the last of each unit; a line that a killed process left without an end is passed over.
 
-    Raises `ConfigError` where another line is no result, or, if it `must` be there, where there is no file.
+    Raises `ConfigError` where no line is a result, where it is no file, or, if it `must` be there, where there is none.
     """
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path}: is no file, and what is done must be read again", hint="name a file")
     try:
         data = path.read_bytes()
     except FileNotFoundError:

@@ -6,6 +6,7 @@ digest that its image must have is in it, so that a tag that has moved, or anoth
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +24,7 @@ from oci_push.errors import ConfigError, Diagnostic
 from oci_push.forms import VERSION, Version
 from oci_push.model.digest import Digest
 from oci_push.model.mirroring import elsewhere
-from oci_push.model.reference import Reference, Repository
+from oci_push.model.reference import Reference, Repository, is_tag
 from oci_push.runtime.files import write_result
 from oci_push.sources.table import GRAMMAR
 
@@ -87,10 +88,26 @@ class WorkUnit(Struct, frozen=True):
         return tuple(dict.fromkeys(one.repository.host for one in self.push.targets))
 
     @property
+    def origin(self) -> Reference | None:
+        """Return the image of a registry that it comes from, if that is what its source is."""
+        try:
+            spec = GRAMMAR.read(self.push.source)
+        except ConfigError:  # told of this unit alone, when it is done
+            return None
+        return Reference.parse(spec.path) if spec is not None and spec.kind == "registry" else None
+
+    @property
+    def places(self) -> tuple[tuple[str, str], ...]:
+        """Return the names of registries that whoever does it must know, each with the host that is meant by it."""
+        named = [(one.registry, one.repository.host) for one in self.push.targets]
+        if self.origin is not None:
+            named.append((self.push.registry, self.origin.repository.host))
+        return tuple(dict.fromkeys(one for one in named if one[0]))
+
+    @property
     def registries(self) -> tuple[str, ...]:
         """Return the names of registries that whoever does it must know."""
-        named = (*(one.registry for one in self.push.targets), self.push.registry)
-        return tuple(dict.fromkeys(one for one in named if one))
+        return tuple(dict.fromkeys(name for name, _ in self.places))
 
     @property
     def name(self) -> str:
@@ -118,7 +135,7 @@ def write_units(path: Path, made_of: str, units: Sequence[WorkUnit]) -> None:
 
 def read_units(data: bytes, name: str) -> tuple[WorkUnit, ...]:
     """Read a file of units, or one that was compressed by gzip; raises `ConfigError` with the line of what is wrong."""
-    lines = plain(data, name).splitlines()
+    lines = plain(data, name).removeprefix(codecs.BOM_UTF8).splitlines()
     _check_version(lines[0] if lines else b"", name)
     try:
         head: UnitsHead = forms.decode(lines[0] if lines else b"", UnitsHead)
@@ -128,15 +145,15 @@ def read_units(data: bytes, name: str) -> tuple[WorkUnit, ...]:
         raise ConfigError(
             f"{name}: this is no file of units", hint="write one: oci-push plan PIPELINE --units FILE"
         ) from problem
-    units = tuple(_read(line, name, number) for number, line in enumerate(lines[1:], 2) if line.strip())
+    units = {number: _read(line, name, number) for number, line in enumerate(lines[1:], 2) if line.strip()}
     if len(units) != head.units:
         raise ConfigError(f"{name}: holds {len(units)} units of {head.units}", hint="copy the whole file")
     seen: dict[str, int] = {}
-    for number, unit in enumerate(units, 2):
+    for number, unit in units.items():
         if unit.key in seen:
             raise _wrong(f"unit {unit.key} is the same as that of line {seen[unit.key]}", name, number)
         seen[unit.key] = number
-    return units
+    return tuple(units.values())
 
 
 def plain(data: bytes, name: str) -> bytes:
@@ -159,8 +176,7 @@ def hosts_asked(units: Iterable[WorkUnit]) -> tuple[str, ...]:
     """Return the registries that units go to, those that they come from, and those that keep what is overwritten."""
     found: dict[str, None] = {}
     for unit in units:
-        spec = GRAMMAR.parse(unit.push.source)
-        source = (Reference.parse(spec.path).repository.host,) if spec.kind == "registry" else ()
+        source = (unit.origin.repository.host,) if unit.origin is not None else ()
         kept = elsewhere(unit.backup)
         found.update(dict.fromkeys((*unit.hosts, *source, *((kept.repository.host,) if kept else ()))))
     return tuple(found)
@@ -169,7 +185,7 @@ def hosts_asked(units: Iterable[WorkUnit]) -> tuple[str, ...]:
 def _check_version(line: bytes, name: str) -> None:
     try:
         head = msgspec.json.decode(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return  # told by who reads it as a whole
     version = head.get("version") if isinstance(head, dict) and head.get("kind") == "units" else VERSION
     if version != VERSION:
@@ -191,10 +207,19 @@ def _read(line: bytes, name: str, number: int) -> WorkUnit:
     if unit.backup and (unit.root is None or [len(one.tags) for one in unit.push.targets] != [1]):
         raise _wrong("a unit with a backup has one tag, and the digest that is to be there", name, number)
     if unit.key != key_of(unit):
-        raise _wrong("the unit was changed after it was written", name, number)
+        hint = "if nobody has changed it, another version of oci-push wrote it: use the same, or write the file again"
+        raise _wrong("the unit was changed after it was written", name, number, hint)
+    if unit.root is None:
+        raise _wrong("the unit does not say which digest goes out", name, number)
+    if unit.push.source == "-":
+        raise _wrong("the unit reads stdin, which is another one here", name, number)
+    bad = next((tag for one in unit.push.targets for tag in one.tags if not is_tag(tag)), None)
+    if bad is not None:
+        raise _wrong(f"{bad!r} is no tag", name, number)
     return unit
 
 
-def _wrong(message: str, name: str, line: int) -> ConfigError:
-    hint = "write the file again: oci-push plan PIPELINE --units FILE"
+def _wrong(
+    message: str, name: str, line: int, hint: str = "write the file again: oci-push plan PIPELINE --units FILE"
+) -> ConfigError:
     return ConfigError(problems=(Diagnostic(message, name, line, 1, hint=hint),))

@@ -18,9 +18,9 @@ from oci_push.events import Emit
 from oci_push.language.integrations import Config
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.reference import Reference, Repository
+from oci_push.model.reference import Repository, comparable_host
+from oci_push.providers.families import regional
 from oci_push.runtime.context import Context
-from oci_push.sources.table import GRAMMAR
 from oci_push.work.memory import Places, WorkMemory
 from oci_push.work.results import WorkResult
 from oci_push.work.units import WorkUnit
@@ -51,13 +51,24 @@ def described_by(config: Config) -> Describe:
 
 def _elsewhere(endpoint: RegistryEndpoint, host: str) -> RegistryEndpoint:
     """Return the same registry under another of its hosts, which only a cloud has: in another region."""
-    identity = endpoint.identity
-    region = getattr(identity, "region", None)
-    parts = host.split(".")
-    if identity is None or region is None or region not in endpoint.host.split("."):
-        raise ConfigError(f"registry {endpoint.name!r} is {endpoint.host} here, and {host} is meant")
-    other = next((one for one, known in zip(parts, endpoint.host.split("."), strict=False) if known == region), region)
-    return replace(endpoint, host=host, identity=replace(identity, region=other))
+    cloud = regional(endpoint.host)
+    region = cloud.identity_at(host).region if cloud is not None else ""
+    if cloud is not None and region:
+        other = cloud.in_region(endpoint, region)
+        if other.host == host:
+            return other
+    raise ConfigError(f"registry {endpoint.name!r} is {endpoint.host} here, and {host} is meant")
+
+
+def reach(describe: Describe, name: str, host: str) -> RegistryEndpoint:
+    """Return how a registry is reached that a unit names for what is at `host`; raises `ConfigError`.
+
+    Whoever wrote the unit must not lead a login for one registry to another.
+    """
+    found = describe(name)
+    if comparable_host(found.host) != comparable_host(host):
+        raise ConfigError(f"a unit for {host} names the registry {name.partition(' ')[2]!r}, which is {found.host!r}")
+    return found
 
 
 class Worker:
@@ -80,7 +91,7 @@ class Worker:
     def do(self, unit: WorkUnit, context: Context, emit: Emit) -> WorkResult:
         """Do a unit; what goes wrong is in the result."""
         try:
-            registries = {name: self._describe(name) for name in unit.registries}
+            registries = {name: reach(self._describe, name, host) for name, host in unit.places}
         except ConfigError as problem:
             return WorkResult(unit.key, unit.name, UnitResult(error=problem), returned=True, worker=self._name)
         self._places.learn(unit.mounts)
@@ -99,12 +110,11 @@ class Worker:
         self, unit: WorkUnit, done: UnitResult, pusher: Pusher, context: Context, emit: Emit
     ) -> Referred | None:
         """Bring what refers to an image to where that is by now."""
-        spec = GRAMMAR.parse(unit.push.source)
+        origin = unit.origin
         there = [one.repository for one in done.results if one.error is None]
         wanted = [one for one in unit.push.targets if one.repository in there]
-        if spec.kind != "registry" or unit.root is None or not wanted:
+        if origin is None or unit.root is None or not wanted:
             return None
-        origin = Reference.parse(spec.path)
         lists = TagLists(pusher)
         copy = ReferrerCopy(pusher, lists, unit.push.options or PushOptions(), emit)
         try:

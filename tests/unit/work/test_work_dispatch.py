@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from test_work_files import ROOT, unit
+from test_work_files import unit
 
 from oci_push.engine.unit import UnitResult
 from oci_push.errors import Cancelled, NetworkError
@@ -151,14 +151,57 @@ def test_a_cancel_begins_nothing_more_and_ends_what_is_under_way(context: Contex
     assert [one.is_stopped for one in ended] == [True] * 5
 
 
-def test_the_same_unit_twice_is_done_once_and_told_twice(context: Context) -> None:
+def test_the_same_unit_twice_is_done_again_after_the_first(context: Context) -> None:
     engine, ended = ByHand(2), []
     dispatcher = Dispatcher(engine)
     one = unit("n0")
-    dispatcher.add(one, done=ended.append)
-    dispatcher.add(one, done=ended.append)
+    for _ in range(3):
+        dispatcher.add(one, done=ended.append)
+    for number in range(1, 4):
+        assert engine.begun == ["n0"] * number
+        engine.end(one)
+        dispatcher.turn(context)
+        assert len(ended) == number
+    assert dispatcher.is_idle
+
+
+def test_who_no_longer_wants_a_unit_takes_it_from_nobody_else(context: Context) -> None:
+    engine, first, second = ByHand(1), [], []
+    dispatcher = Dispatcher(engine)
+    one = unit("n0")
+    dispatcher.add(one, done=first.append)
+    dispatcher.cancel(dispatcher.add(one, done=second.append), NetworkError("too late"))
+    assert [str(result.error) for result in second] == ["too late"]
+    assert not engine.asked_to_stop
     engine.end(one)
+    dispatcher.turn(context)
+    assert [result.error for result in first] == [None]
+    assert dispatcher.is_idle
+
+
+def test_a_unit_that_was_given_up_while_it_waited_never_begins(context: Context) -> None:
+    engine, ended = ByHand(4), []
+    dispatcher = Dispatcher(engine)
+    seed, held = unit("n0", large=["base"]), unit("n1", large=["base"])
+    dispatcher.add(seed)
+    given_up = dispatcher.add(held, done=ended.append)
+    dispatcher.add(held, done=ended.append)
+    dispatcher.cancel(given_up, NetworkError("too late"))
+    engine.end(seed, learns="base")
+    dispatcher.turn(context)
+    assert engine.begun == ["n0", "n1"]
+    engine.end(held)
+    dispatcher.turn(context)
+    assert [str(one.error) for one in ended] == ["too late", "None"]
+    assert dispatcher.is_idle
+
+
+def test_a_cancel_ends_each_wish_for_a_unit_once(context: Context) -> None:
+    engine, ended = ByHand(1), []
+    dispatcher = Dispatcher(engine)
+    for name in ("n0", "n1", "n1", "n2", "n1"):
+        dispatcher.add(unit(name), done=ended.append)
+    context.cancel(Cancelled("stopped", signal_number=2))
     dispatcher.work(context)
     assert engine.begun == ["n0"]
-    assert len(ended) == 2
-    assert one.root == ROOT
+    assert sorted(one.name for one in ended) == [f"oci:{n} to a.example/{n}:1" for n in ("n0", "n1", "n1", "n1", "n2")]

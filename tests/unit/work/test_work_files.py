@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import resource
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,12 +17,18 @@ from msgspec.structs import replace
 
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget
 from oci_push.errors import Cancelled, ConfigError, CredentialsError, NetworkError
+from oci_push.language.config import load_config
 from oci_push.model.digest import Digest
+from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.reference import Repository
+from oci_push.runtime.clock import SystemClock
+from oci_push.runtime.context import Context
+from oci_push.runtime.tasks import run_all
 from oci_push.work.planning import in_waves
 from oci_push.work.results import ResultsFile, WorkResult, read_results, together, worst
 from oci_push.work.shards import SERVICES, Shard, read_shard, share
-from oci_push.work.units import WorkUnit, read_units, write_units
+from oci_push.work.units import WorkUnit, hosts_asked, read_units, write_units
+from oci_push.work.worker import described_by, reach
 
 ROOT = Digest.of(b"root")
 
@@ -66,6 +75,8 @@ def test_a_unit_that_was_changed_is_refused_with_its_line(tmp_path: Path) -> Non
         (lambda data: data.rsplit(b"\n", 2)[0] + b"\n", "holds 1 units of 2"),
         (lambda data: data[:-40] + b"\n", "3:1: this is no unit"),
         (lambda data: data + data.splitlines()[1] + b"\n", "holds 3 units of 2"),
+        (lambda data: data.splitlines()[0] + b"\n" + b"[" * 100_000, "2:1: this is no unit .it is nested too deeply"),
+        (lambda data: b"[" * 100_000, "this is no file of units"),
         (lambda data: data.replace(b'"units":2', b'"units":3') + data.splitlines()[1], "the same as that of line 2"),
     ],
 )
@@ -88,6 +99,79 @@ def test_units_may_be_compressed_and_must_be_whole(tmp_path: Path, spoil, messag
         read_units(spoil(data), "units.jsonl.gz")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [lambda data: b"\xef\xbb\xbf" + data, lambda data: data.replace(b"\n", b"\r\n"), lambda data: data + b"\n\n"],
+)
+def test_what_editors_and_mails_do_to_a_file_changes_no_unit(tmp_path: Path, change) -> None:
+    units = (unit("one"), unit("two"))
+    assert read_units(change(written(tmp_path, *units)), "units.jsonl") == units
+
+
+def test_a_line_is_told_by_its_number_also_after_blank_ones(tmp_path: Path) -> None:
+    head, first, *_ = written(tmp_path, unit("one"), unit("two")).splitlines()
+    with pytest.raises(ConfigError, match=r"units\.jsonl:5:1: unit .* is the same as that of line 3"):
+        read_units(b"\n".join([head, b"", first, b"", first]), "units.jsonl")
+
+
+def made(source: str = "oci:one", tag: str = "1", root: Digest | None = ROOT, registry: str = "") -> WorkUnit:
+    return WorkUnit.of(PushUnit(source, (UnitTarget(Repository("a.example", "x"), (tag,), registry),)), root)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (made(tag="../../x"), "'../../x' is no tag"),
+        (made(root=None), "the unit does not say which digest goes out"),
+        (made(source="-"), "the unit reads stdin"),
+    ],
+)
+def test_a_unit_that_was_made_up_is_refused_although_its_key_is_right(
+    tmp_path: Path, wrong: WorkUnit, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"units.jsonl:2:1: {message}"):
+        read_units(written(tmp_path, wrong), "units.jsonl")
+
+
+def test_a_source_that_nobody_can_read_is_a_matter_of_its_unit_alone() -> None:
+    units = [made("nothing-here"), made("docker://me:word@b.example/x"), made("b.example/x:1")]
+    assert hosts_asked(units) == ("a.example", "b.example")
+
+
+REGION = "123456789012.dkr.ecr.{}.amazonaws.com"
+KNOWN = {
+    "push inner@a.example": RegistryEndpoint("a.example"),
+    "push inner@b.example": RegistryEndpoint("a.example"),
+    "push @b.example": RegistryEndpoint("b.example"),
+}
+
+
+@pytest.mark.parametrize("name", list(KNOWN)[1:])
+def test_a_login_for_one_registry_is_not_led_to_another(name: str) -> None:
+    assert reach(KNOWN.__getitem__, "push inner@a.example", "A.example:443") == KNOWN["push inner@a.example"]
+    with pytest.raises(ConfigError, match=r"a unit for [ab]\.example names the registry"):
+        reach(KNOWN.__getitem__, name, "b.example" if "inner" in name else "a.example")
+
+
+def test_only_another_region_of_the_same_account_is_the_same_registry() -> None:
+    text = (
+        "registries: [{name: e, provider: ecr, domain: "
+        f"{REGION.format('eu-west-1')}, access_key_id: KEY, secret_access_key: word}}]"
+    )
+    describe = described_by(load_config(text.encode(), "c.yaml", {}, lambda file: ""))
+    other = describe(f"push e@{REGION.format('eu-central-1')}")
+    assert (other.host, getattr(other.identity, "region", "")) == (REGION.format("eu-central-1"), "eu-central-1")
+    for host in (
+        "evil.example.com",
+        "evil.dkr.ecr.eu-west-1.amazonaws.com",
+        REGION.format("eu-west-1").replace("1234", "9999"),
+        REGION.format("eu-west-1") + ".evil.example.com",
+        "registry.eu-west-1.evil.com",
+    ):
+        with pytest.raises(ConfigError, match=f"is {REGION.format('eu-west-1')} here, and {host} is meant"):
+            describe(f"push e@{host}")
+
+
 def result(key: str, error: Exception | None = None) -> WorkResult:
     return WorkResult(key, f"unit {key}", UnitResult(error=error))  # type: ignore[arg-type]
 
@@ -104,6 +188,42 @@ def test_a_line_that_was_cut_off_is_passed_over_and_the_next_one_is_whole(tmp_pa
     again.add(result("c"))
     again.close()
     assert [one.key for one in read_results(path)] == ["a", "c"]
+
+
+def test_a_line_that_the_disk_had_no_room_for_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    file = ResultsFile(path)
+    file.add(result("a"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, limits[1]))
+        with pytest.raises(ConfigError, match="the result cannot be written"):
+            file.add(result("b"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    file.add(result("c"))
+    file.close()
+    assert [one.key for one in read_results(path)] == ["a", "c"]
+
+
+def test_two_processes_that_write_one_file_spoil_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    files = [ResultsFile(path), ResultsFile(path)]
+    jobs = [
+        partial(lambda _, each, number: each.add(result(f"{number}")), each=files[number % 2], number=number)
+        for number in range(200)
+    ]
+    run_all(Context(SystemClock()), jobs, limit=4)
+    for one in files:
+        one.close()
+    assert len(path.read_bytes().splitlines()) == 200
+    assert len(read_results(path)) == 200
+
+
+def test_what_is_no_file_keeps_no_results(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="pipe: is no file, and what is done must be read again"):
+        read_results(tmp_path / "pipe", must=False)
 
 
 def test_what_was_done_once_stays_done(tmp_path: Path) -> None:
