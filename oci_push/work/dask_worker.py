@@ -221,8 +221,9 @@ def do_order(data: bytes, release: str, make: Make, name: str) -> bytes:
             hint = "what is pushed must be there on each worker, as on a share, or come from a registry"
             raise SourceError(f"{missing}: is not there on worker {name}", hint=hint)
         run = keeper.run(order.run, make)
-    except OciPushError as problem:
-        result = WorkResult(unit.key, unit.name, UnitResult(error=problem), returned=True, worker=name)
+    except Exception as problem:  # noqa: BLE001  # Dask would keep and log it as it is, and it may hold a secret
+        error = problem if isinstance(problem, OciPushError) else OciPushError(f"{name}: internal error: {problem!r}")
+        result = WorkResult(unit.key, unit.name, UnitResult(error=error), returned=True, worker=name)
         return note(Answer(unit.key, result=result)).encode()
 
     clock = run.context.clock
