@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from program import until
 
 from oci_push import forms
+from oci_push.cli import dask_worker
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget
 from oci_push.errors import Cancelled, ConfigError, NetworkError, SourceError
 from oci_push.model.reference import Repository
@@ -75,9 +76,10 @@ def engine_of(
     task: Callable[[bytes, bytes], bytes],
     context: Context | None = None,
     release: Callable[[], str] = lambda: "1",
+    stop: Callable[..., None] = lambda *_: None,
 ) -> Iterator[DaskEngine]:
     """Give an engine whose workers do this."""
-    calls = Calls(task, task, lambda *_: None, lambda *_: None, release, "1")
+    calls = Calls(task, task, stop, lambda *_: None, release, "1")
     context = context or Context(SystemClock(), what="test")
     link = Link(read_address(f"dask://{cluster.address}"), context)
     try:
@@ -300,3 +302,36 @@ def test_what_one_worker_gives_back_is_for_the_others_even_if_they_are_busy(
             flag.touch()
             assert {next_of(made).key, next_of(made).key} == set(ends)
     cluster.kill("other")
+
+
+def test_a_stop_while_a_worker_still_logs_in_neither_holds_it_nor_is_forgotten(
+    cluster: DaskCluster, tmp_path: Path
+) -> None:
+    begun, flag, did = (tmp_path / name for name in ("begun", "flag", "did"))
+    done = WorkResult(UNIT.key, UNIT.name, UnitResult())
+
+    def task(setup: bytes, order: bytes) -> bytes:
+        import threading
+
+        from oci_push.work.dask_worker import do_order
+
+        def make(context: object, stack: object) -> Any:
+            begun.touch()
+            while not flag.exists():
+                threading.Event().wait(0.05)
+            return lambda unit, context, emit: did.touch() or done
+
+        return do_order(order, "1", make, "me")
+
+    link = Client(f"tcp://{cluster.address}", set_as_default=False)
+    with link as client, engine_of(cluster, task, stop=dask_worker.stop) as made:
+        made.submit(UNIT)
+        until(begun.exists)
+        made.cancel()
+        until(lambda: "Run out-of-band function 'stop'" in cluster.texts()["one"])
+        assert list(client.run(lambda: "here").values()) == ["here"]
+        flag.touch()
+        stopped = next_of(made)
+        assert isinstance(stopped, WorkResult)
+        assert stopped.is_stopped
+    assert not did.exists()
