@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_work_files import unit
 
 from oci_push.engine.unit import UnitResult
@@ -15,7 +17,9 @@ from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.context import Context
 from oci_push.work.dispatch import MAX_LOST, Dispatcher
 from oci_push.work.engine import Lost, Report
+from oci_push.work.planning import in_waves
 from oci_push.work.results import WorkResult
+from oci_push.work.shards import Shard, share
 from oci_push.work.units import WorkUnit
 
 
@@ -205,3 +209,30 @@ def test_a_cancel_ends_each_wish_for_a_unit_once(context: Context) -> None:
     dispatcher.work(context)
     assert engine.begun == ["n0"]
     assert sorted(one.name for one in ended) == [f"oci:{n} to a.example/{n}:1" for n in ("n0", "n1", "n1", "n1", "n2")]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.sampled_from("pqrs"), max_size=3, unique=True), st.sampled_from(["a.example", "b.example"])
+        ),
+        max_size=30,
+    ),
+    st.integers(1, 40),
+)
+@settings(max_examples=60)
+def test_every_shard_does_all_of_its_units_whoever_has_those_that_they_were_to_follow(kinds, count: int) -> None:
+    units = in_waves(unit(f"n{number}", host, large) for number, (large, host) in enumerate(kinds))
+    begun: list[str] = []
+    for number in range(1, count + 1):
+        engine = ByHand(3)
+        dispatcher = Dispatcher(engine)
+        for one in share(units, Shard(number, count)):
+            dispatcher.add(one)
+        while engine.under_way:
+            for one in list(engine.under_way.values()):
+                engine.end(one)
+            dispatcher.turn(Context(FakeClock()))
+        assert dispatcher.is_idle
+        begun += engine.begun
+    assert sorted(begun) == sorted(path_of(one) for one in units)
