@@ -35,7 +35,10 @@ _POLL_S = 0.05
 
 
 class Job(Struct, eq=False):
-    """One wish for a unit to be done, and how far it has come; `again` are later wishes for the same unit."""
+    """One wish for a unit to be done, and how far it has come; `again` are later wishes for the same unit.
+
+    `reason` is why it was asked to stop, if it was.
+    """
 
     unit: WorkUnit
     emit: Emit
@@ -46,6 +49,7 @@ class Job(Struct, eq=False):
     returned: int = 0
     held: list[Job] = field(default_factory=list)
     again: list[Job] = field(default_factory=list)
+    reason: OciPushError | None = None
 
 
 class Dispatcher:
@@ -132,6 +136,7 @@ class Dispatcher:
                 return
             if known is not job:
                 return
+            job.reason = reason
             if key not in self._running:
                 self._end(job, _stopped(job.unit, reason))
                 return
@@ -190,8 +195,9 @@ class Dispatcher:
         job.lost += report.has_begun
         job.unbegun += not report.has_begun
         is_over = report.is_final or job.lost >= MAX_LOST or job.unbegun >= MAX_UNBEGUN
-        if self._reason is not None:
-            self._finish(job, _stopped(job.unit, self._reason))
+        reason = job.reason or self._reason
+        if reason is not None:
+            self._finish(job, _stopped(job.unit, reason))
         elif is_over:
             error = OciPushError(
                 f"{job.unit.name}: {report.why}", hint="see docs/scale.md, Workers that go: memory is often the reason"
@@ -202,13 +208,14 @@ class Dispatcher:
             self._back(job)
 
     def _finish(self, job: Job, result: WorkResult) -> None:
-        if result.returned and job.returned < MAX_LOST and self._engine.slots > 1 and self._reason is None:
+        reason = job.reason or self._reason
+        if result.returned and job.returned < MAX_LOST and self._engine.slots > 1 and reason is None:
             job.returned += 1
             self._back(job)
             return
         self._places.learn(result.learned)
-        if self._reason is not None:
-            result = replace(result, result=stopped_for(result.result, self._reason))
+        if reason is not None:
+            result = replace(result, result=stopped_for(result.result, reason))
         self._end(job, result)
 
     def _back(self, job: Job) -> None:

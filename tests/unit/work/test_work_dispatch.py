@@ -28,6 +28,7 @@ class ByHand:
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
+        self.obeys = True
         self.under_way: dict[str, WorkUnit] = {}
         self.begun: list[str] = []
         self.asked_to_stop: list[str] = []
@@ -44,6 +45,8 @@ class ByHand:
     def cancel(self, key: str = "") -> None:
         for one in [key] if key else list(self.under_way):
             self.asked_to_stop.append(path_of(self.under_way[one]))
+            if not self.obeys:
+                continue
             self.end(self.under_way[one], Cancelled())
 
     def close(self) -> None:
@@ -181,6 +184,19 @@ def test_who_no_longer_wants_a_unit_takes_it_from_nobody_else(context: Context) 
     dispatcher.turn(context)
     assert [result.error for result in first] == [None]
     assert dispatcher.is_idle
+
+
+def test_a_worker_that_goes_while_its_unit_is_stopped_is_no_reason_to_do_that_again(context: Context) -> None:
+    engine, ended = ByHand(1), []
+    engine.obeys = False
+    dispatcher = Dispatcher(engine)
+    one = unit("n0")
+    dispatcher.cancel(dispatcher.add(one, done=ended.append), NetworkError("too late"))
+    assert engine.asked_to_stop == ["n0"]
+    engine.lose(one)
+    dispatcher.turn(context)
+    assert engine.begun == ["n0"]
+    assert [str(result.error) for result in ended] == ["too late"]
 
 
 def test_a_unit_that_was_given_up_while_it_waited_never_begins(context: Context) -> None:
