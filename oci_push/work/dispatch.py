@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oci_push.engine.unit import UnitResult
-from oci_push.errors import Cancelled, OciPushError
+from oci_push.errors import Cancelled, ConfigError, OciPushError, SourceError
 from oci_push.events import Emit, LogMessage, ignore
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository, canonical_host
@@ -230,16 +230,26 @@ class Dispatcher:
             waiting = self._ready.get(job.unit.hosts)
             if not has_begun and waiting and job in waiting:
                 waiting.remove(job)
-            for one in job.held:
-                one.waits -= 1
-                if not one.waits and self._jobs.get(one.unit.key) is one:
-                    self._ready.setdefault(one.unit.hosts, deque()).append(one)
+            self._release(job, result.error)
             if job.again:
                 following = job.again.pop(0)
                 following.again = job.again
                 self._enter(following)
         self._hears(result)
         job.done(result)
+
+    def _release(self, job: Job, error: OciPushError | None) -> None:
+        """Let begin what waited for a unit, or one of them where that could not even be read: the others follow it."""
+        held = [one for one in job.held if self._jobs.get(one.unit.key) is one]
+        if isinstance(error, SourceError | ConfigError):
+            heir = next((one for one in held if one.waits == 1), None)  # it waits for nobody else, so not for them
+            if heir is not None:
+                heir.held += [one for one in held if one is not heir]
+                held = [heir]
+        for one in held:
+            one.waits -= 1
+            if not one.waits:
+                self._ready.setdefault(one.unit.hosts, deque()).append(one)
 
     def _leave(self, job: Job) -> bool:
         """Free the place of a unit; return whether it had one."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_work_files import unit
 
 from oci_push.engine.unit import UnitResult
-from oci_push.errors import Cancelled, NetworkError
+from oci_push.errors import Cancelled, NetworkError, SourceError
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.runtime.clock import FakeClock
@@ -96,6 +96,24 @@ def test_nobody_waits_for_a_layer_that_its_first_unit_could_not_bring(context: C
     engine.end(units[0], NetworkError("gone"))
     dispatcher.turn(context)
     assert engine.begun == ["n0", "n1", "n2"]
+
+
+def test_another_brings_a_layer_where_the_image_that_was_to_is_not_there(context: Context) -> None:
+    engine = ByHand(8)
+    dispatcher = Dispatcher(engine)
+    units = [unit(f"n{n}", large=["base"]) for n in range(4)]
+    for one in units:
+        dispatcher.add(one)
+    for number in range(2):
+        engine.end(units[number], SourceError("no such file"))
+        dispatcher.turn(context)
+        assert engine.begun == ["n0", "n1", "n2"][: number + 2]
+    engine.end(units[2], learns="base")
+    dispatcher.turn(context)
+    assert engine.begun == ["n0", "n1", "n2", "n3"]
+    engine.end(units[3])
+    dispatcher.turn(context)
+    assert dispatcher.is_idle
 
 
 def test_a_registry_that_never_answers_leaves_half_of_the_places_to_another(context: Context) -> None:
@@ -235,9 +253,12 @@ def test_a_cancel_ends_each_wish_for_a_unit_once(context: Context) -> None:
         max_size=30,
     ),
     st.integers(1, 40),
+    st.sets(st.integers(0, 29)),
 )
-@settings(max_examples=60)
-def test_every_shard_does_all_of_its_units_whoever_has_those_that_they_were_to_follow(kinds, count: int) -> None:
+@settings(max_examples=100)
+def test_every_shard_does_all_of_its_units_whoever_has_or_fails_those_that_they_were_to_follow(
+    kinds, count: int, failing: set[int]
+) -> None:
     units = in_waves(unit(f"n{number}", host, large) for number, (large, host) in enumerate(kinds))
     begun: list[str] = []
     for number in range(1, count + 1):
@@ -247,7 +268,8 @@ def test_every_shard_does_all_of_its_units_whoever_has_those_that_they_were_to_f
             dispatcher.add(one)
         while engine.under_way:
             for one in list(engine.under_way.values()):
-                engine.end(one)
+                is_there = int(path_of(one)[1:]) not in failing
+                engine.end(one, None if is_there else SourceError("no such file"))
             dispatcher.turn(Context(FakeClock()))
         assert dispatcher.is_idle
         begun += engine.begun
