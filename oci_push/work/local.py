@@ -36,6 +36,7 @@ class _Process:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
         self.units: dict[str, bool] = {}
+        self.waiting: deque[bytes] = deque()
         self.is_gone = False
         self.has_begun = False
         self.has_worked = False
@@ -44,11 +45,13 @@ class _Process:
         self.ended = threading.Event()
         self.heard = threading.Event()
 
-    def send(self, data: bytes) -> None:
+    def send(self) -> None:
+        """Write what waits, in the order in which it was put there."""
         pipe = self.process.stdin
         if pipe is not None:
             with self.lock, contextlib.suppress(OSError, ValueError):  # the reader tells of one that is gone
-                pipe.write(data)
+                while self.waiting:
+                    pipe.write(self.waiting.popleft() + b"\n")
                 pipe.flush()
 
     def keep(self, line: bytes) -> None:
@@ -104,7 +107,8 @@ class LocalEngine:
                     self._reports.put(Lost(unit.key, why, is_final=True))
                     return
             worker.units[unit.key] = False
-        worker.send(forms.encode(Order(unit)) + b"\n")
+            worker.waiting.append(forms.encode(Order(unit)))  # before anybody can ask for its end
+        worker.send()
 
     def wait(self, timeout_s: float) -> Sequence[Report]:
         """Return what was reported."""
@@ -114,8 +118,10 @@ class LocalEngine:
         """Ask a unit, or all, to stop."""
         with self._lock:
             asked = [one for one in self._workers if not one.is_gone and (not key or key in one.units)]
+            for worker in asked:
+                worker.waiting.append(forms.encode(Order(cancel=key or "*")))
         for worker in asked:
-            worker.send(forms.encode(Order(cancel=key or "*")) + b"\n")
+            worker.send()
 
     def close(self) -> None:
         """End the workers; one that does not is killed."""
@@ -142,7 +148,7 @@ class LocalEngine:
         )
         worker = _Process(process)
         self._workers.append(worker)
-        worker.send(self._setup + b"\n")
+        worker.waiting.append(self._setup)
         go(partial(self._listen, worker))
         go(partial(_keep_words, worker, process.stderr))
         return worker
