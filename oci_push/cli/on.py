@@ -109,7 +109,12 @@ class OnOptions(Struct, frozen=True):
         command = [sys.executable, "-P", "-m", "oci_push.cli.worker"]
         env = worker_environment(this_environment().env, sys.path)
         engine = LocalEngine(
-            command, env, setup_of(common, pipeline, hosts, self.count(), describes=not is_run), self.count(), jobs
+            context.clock,
+            command,
+            env,
+            setup_of(common, pipeline, hosts, self.count(), describes=not is_run),
+            self.count(),
+            jobs,
         )
         try:
             yield engine
