@@ -326,13 +326,3 @@ def _masked(event: E) -> E:
 
 def ignore(event: Event) -> None:
     """Drop an event; the default where nobody listens."""
-
-
-def tee(*listeners: Emit) -> Emit:
-    """Make one listener of several."""
-
-    def emit(event: Event) -> None:
-        for listener in listeners:
-            listener(event)
-
-    return emit
