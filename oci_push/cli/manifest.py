@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from oci_push.cli import looking
-from oci_push.cli.command import run_command, show_error, takes
+from oci_push.cli.command import run_command, takes
 from oci_push.cli.conversion import OnePlatform, read_platform
 from oci_push.cli.inputs import read_bytes
 from oci_push.cli.looking import Access
@@ -21,7 +21,6 @@ from oci_push.library.single import accept_of, find_manifests, read_manifest, st
 from oci_push.runtime.context import Context
 from oci_push.runtime.files import check_writable, written_whole
 
-_MISSING = 1
 _REF = "HOST[:PORT]/REPO[:TAG|@DIGEST]"
 MediaTypes = Annotated[
     list[str] | None,
@@ -119,14 +118,10 @@ def head(
         accept = accept_of(media_type or ())
         with looking.looking(context, access, repositories=[one.repository for one in wanted]) as look:
             found, errors = find_manifests(look, wanted, accept)
-        if as_json:
-            say_form(found)
-        for one, failed in zip(found.manifests, errors, strict=True):
-            if failed is not None:
-                show_error(failed, before=f"{one.name}: ")
-            elif not (quiet or as_json):
-                said = f"{one.digest}  {one.media_type or '?'}  {one.size} bytes" if one.exists else "does not exist"
-                say(f"{one.name}  {said}")
-        return next((one.exit_code for one in errors if one), 0 if found else _MISSING)
+        told = [
+            (one.name, f"{one.digest}  {one.media_type or '?'}  {one.size} bytes" if one.exists else "does not exist")
+            for one in found.manifests
+        ]
+        return looking.say_found(found, told, errors, as_json=as_json, quiet=quiet)
 
     run_command(work, what="manifest head", timeout_s=access.timeout_s)
