@@ -31,7 +31,7 @@ from oci_push.library.single import (
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Reference
 from oci_push.runtime.context import Context
-from oci_push.runtime.files import check_writable, written_whole
+from oci_push.runtime.files import check_writable, result_file
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.given import open_given
 from oci_push.sources.settings import SourceSettings
@@ -67,13 +67,10 @@ def get(
                         return 1
                 return 0
             count = 0
-            try:
-                with written_whole(path) as file:
-                    for block in blocks:
-                        file.write(block)
-                        count += len(block)
-            except OSError as problem:
-                raise ConfigError(f"-o {path}: cannot be written ({problem.strerror})") from problem
+            with result_file(path, f"-o {path}") as file:
+                for block in blocks:
+                    file.write(block)
+                    count += len(block)
         if as_json:
             say_form(raw.BlobSaved(VERSION, named.repository, digest_in(named), count, str(path)))
         return 0

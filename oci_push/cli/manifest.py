@@ -19,7 +19,7 @@ from oci_push.forms import VERSION
 from oci_push.library import naming
 from oci_push.library.single import accept_of, find_manifests, read_manifest, store_manifest
 from oci_push.runtime.context import Context
-from oci_push.runtime.files import check_writable, written_whole
+from oci_push.runtime.files import check_writable, result_file
 
 _REF = "HOST[:PORT]/REPO[:TAG|@DIGEST]"
 MediaTypes = Annotated[
@@ -54,11 +54,8 @@ def get(
         if path is None:
             say_bytes(found.raw)
             return 0
-        try:
-            with written_whole(path) as file:
-                file.write(found.raw)
-        except OSError as problem:
-            raise ConfigError(f"-o {path}: cannot be written ({problem.strerror})") from problem
+        with result_file(path, f"-o {path}") as file:
+            file.write(found.raw)
         if as_json:
             form = raw.ManifestSaved(VERSION, str(named), found.digest, found.media_type, len(found.raw), str(path))
             say_form(form)
