@@ -326,3 +326,13 @@ def _masked(event: E) -> E:
 
 def ignore(event: Event) -> None:
     """Drop an event; the default where nobody listens."""
+
+
+def quieter(emit: Emit) -> Emit:
+    """Return a listener that is told what a person must know, and nothing of what goes well."""
+
+    def tell(event: Event) -> None:
+        if isinstance(event, LogMessage | RetryScheduled):
+            emit(event)
+
+    return tell

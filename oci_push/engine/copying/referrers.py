@@ -20,7 +20,7 @@ from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitTarget, perform
 from oci_push.errors import OciPushError, SourceError
-from oci_push.events import Emit, Event, LogMessage, RetryScheduled
+from oci_push.events import Emit, LogMessage, quieter
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -272,7 +272,7 @@ class ReferrerCopy:
             options=self._options,
             is_beside=True,
         )
-        done = perform(unit, self._pusher, context, _quieter(emit))
+        done = perform(unit, self._pusher, context, quieter(emit))
         if done.error is not None:
             context.check()
             what = one.kind if one.kind != "other" else "referrer"
@@ -290,16 +290,6 @@ class ReferrerCopy:
         """Note why something that refers to an image has not come along."""
         with self._lock:
             self._errors.append(error)
-
-
-def _quieter(emit: Emit) -> Emit:
-    """Return a listener that is told what a person must know: what goes well is counted."""
-
-    def tell(event: Event) -> None:
-        if isinstance(event, LogMessage | RetryScheduled):
-            emit(event)
-
-    return tell
 
 
 def told(referred: Referred) -> str:

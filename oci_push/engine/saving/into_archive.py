@@ -15,7 +15,7 @@ from oci_push.engine.pusher import Pusher
 from oci_push.engine.saving import archive_file
 from oci_push.engine.saving.archive_file import Member, Write
 from oci_push.engine.saving.item import SaveItem, docker_entry, entry_of
-from oci_push.engine.saving.layout_folder import LAYOUT_FILE, json_bytes, merge
+from oci_push.engine.saving.layout_folder import LAYOUT_FILE, merge
 from oci_push.engine.saving.place import Place
 from oci_push.engine.saving.steps import (
     IMAGES_AT_ONCE,
@@ -31,6 +31,7 @@ from oci_push.errors import OciPushError, SourceError
 from oci_push.events import Emit, SaveFinished, SaveStarted
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
+from oci_push.model.manifest import json_bytes
 from oci_push.model.outcomes import BlobKind
 from oci_push.protocol.call import Body
 from oci_push.runtime.clock import Clock
