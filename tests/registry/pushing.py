@@ -15,6 +15,7 @@ from published import check_events, check_form, check_results
 
 from oci_push.engine.push import PushOptions, PushResult
 from oci_push.engine.pusher import Environment, Options, Pusher
+from oci_push.errors import OciPushError
 from oci_push.events import Event, ignore
 from oci_push.model import media
 from oci_push.model.digest import Digest
@@ -182,3 +183,14 @@ def manifest_of(layout: Layout) -> bytes:
     """Give the bytes of a layout's root manifest."""
     digest = Digest.parse(layout.digest)
     return (layout.path / "blobs" / digest.algorithm / digest.encoded).read_bytes()
+
+
+def error_of(results: Sequence[PushResult]) -> OciPushError | None:
+    """Give the error of a push to one repository."""
+    (result,) = results
+    return result.error
+
+
+def outcomes(result: PushResult) -> list[tuple[str, str]]:
+    """Give each tag with what became of it."""
+    return [(tag.tag, tag.outcome) for tag in result.tags]
