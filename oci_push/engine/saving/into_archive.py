@@ -36,7 +36,7 @@ from oci_push.model.outcomes import BlobKind
 from oci_push.protocol.call import Body
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 from oci_push.sources.base import ImageReader
 from oci_push.sources.layout import blob_path
 
@@ -78,11 +78,7 @@ def save_archive(
 
         def read_all(wave: Sequence[SaveItem]) -> list[_Read]:
             jobs = [partial(read, item=one) for one in wave]
-            outcomes = run_all(context, jobs, limit=IMAGES_AT_ONCE, stop_on_error=True)
-            error = first_error(outcomes)
-            if error is not None:
-                raise error
-            return [outcome.get() for outcome in outcomes]
+            return do_all(context, jobs, limit=IMAGES_AT_ONCE)
 
         try:
             images = waves(items, read_all, lambda one: one.attached)
