@@ -11,7 +11,6 @@ from oci_push.engine.artifacts.attachment import AttachedForm, AttachedResult
 from oci_push.engine.plan import PushTarget
 from oci_push.engine.push import PushResult
 from oci_push.engine.pusher import Pusher
-from oci_push.errors import OciPushError
 from oci_push.events import ignore
 from oci_push.forms import VERSION, ErrorForm, Version
 from oci_push.model.artifact import TITLE
@@ -119,11 +118,6 @@ def attach_notes(
     if result.error is not None:
         raise result.error
     return result
-
-
-def raised(results: Sequence[AttachedResult]) -> list[OciPushError]:
-    """Return the errors among results."""
-    return [one.error for one in results if one.error is not None]
 
 
 def _outcome(result: PushResult) -> ManifestOutcome | None:

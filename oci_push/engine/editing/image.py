@@ -30,7 +30,7 @@ from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, Repository
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 from oci_push.sources.base import ImageReader
 from oci_push.sources.platforms import is_attached
 from oci_push.sources.rewriting.image import RewrittenImage
@@ -166,9 +166,7 @@ def _send(context: Context, client: RepositoryClient, made: ImageReader, before:
 def _each(context: Context, act: Callable[[Context, T], None], items: Sequence[T]) -> None:
     """Do something with several things at once; raise the first failure when all that was begun has ended."""
     jobs = [lambda inner, item=item: act(inner, item) for item in items]
-    error = first_error(run_all(context, jobs, limit=tree.AT_ONCE, stop_on_error=True))
-    if error is not None:
-        raise error
+    do_all(context, jobs, limit=tree.AT_ONCE)
 
 
 def _edited(before: ImageGraph, after: ImageGraph, old: Manifest, new: Manifest) -> Iterator[EditedManifest]:
