@@ -16,6 +16,7 @@ from oci_push.engine.signing.signer import read_text
 from oci_push.errors import ConfigError, CredentialsError, OciPushError, ProtocolViolationError, RegistryError
 from oci_push.events import LogMessage
 from oci_push.model.digest import Digest
+from oci_push.model.display import quoted
 from oci_push.model.identity import JobToken
 from oci_push.model.manifest import encode
 from oci_push.model.trust import Keyless, TrustedIdentity
@@ -42,6 +43,7 @@ _MARGIN_S = 60.0
 _GOOD = frozenset({200, 201})
 _TAKEN = 409
 _TRIES = 3
+_MOST_WORDS = 300
 
 
 class _Held(Struct, frozen=True):
@@ -76,7 +78,10 @@ class JobIdentity:
         try:
             self._authority = Authority(text)
         except ValueError as problem:
-            raise ConfigError(f"{self.services.name}: is no trust root: {problem}") from None
+            raise ConfigError(
+                f"{self.services.name}: cannot be signed with: {problem}",
+                hint=self._advice or "give a trust root that is of today",
+            ) from None
         is_ready = wanted.token == JobToken() and cloud.env.get(TOKEN)
         self._token = JobToken(env=TOKEN) if is_ready else wanted.token
         self._cloud = cloud
@@ -117,10 +122,14 @@ class JobIdentity:
             if entry is None:
                 problem = "it has an equal entry already, which it does not show"
                 continue
-            bundle = encode(certified_bundle(signed, entry, stamps))
+            annotations: Mapping[str, str] = {}
             try:
+                bundle = encode(certified_bundle(signed, entry, stamps))
                 check = held.verifier.check if is_enveloped else held.verifier.check_message
                 check(bundle, payload)
+                if not is_enveloped:
+                    annotations = tag_annotations(signed, entry)
+                    held.verifier.check_layer(annotations, payload)
             except ValueError as why:
                 problem = str(why)
                 if held.left_s(context) > 0:
@@ -129,8 +138,8 @@ class JobIdentity:
                 held = self._held.get("", lambda: self._renew(context), lambda one, old=held: one is not old)  # type: ignore[misc]
                 continue
             told = f"entry {entry.get('logIndex')} of the log {self.services.log}, which keeps it"
-            self._cloud.emit(LogMessage(f"signed as {held.certificate.identity}: {told}"))
-            return Entered(bundle, {} if is_enveloped else tag_annotations(signed, entry))
+            self._cloud.emit(LogMessage(f"signed as {quoted(held.certificate.identity, _MOST_WORDS)}: {told}"))
+            return Entered(bundle, annotations)
         raise ProtocolViolationError(
             f"log {self.services.log}: its answer does not count: {problem}",
             hint=self._advice or f"are its keys in {self.services.name}? is this machine's clock right?",
@@ -195,13 +204,24 @@ class JobIdentity:
             query = BytesBody(timestamp_query(signature))
             try:
                 inner = context if self.services.log_version != 1 else context.child(seconds=_OPTIONAL_S, what=what)
-                found.append(self._fetch(inner, Call("POST", url, headers, query, _GOOD, what=what)).body)
+                stamp = self._fetch(inner, Call("POST", url, headers, query, _GOOD, what=what)).body
+                self._check_stamp(stamp, signature, what)
+                found.append(stamp)
             except OciPushError as problem:
                 context.check()
                 if self.services.log_version != 1:
                     raise
                 self._cloud.emit(LogMessage(f"{problem}; the log's own time has to do", "warning"))
         return tuple(found)
+
+    def _check_stamp(self, stamp: bytes, signature: bytes, what: str) -> None:
+        try:
+            self._authority.check_timestamp(stamp, signature)
+        except ValueError as problem:
+            raise ProtocolViolationError(
+                f"{what}: the answer does not count: {problem}",
+                hint=self._advice or f"are its keys in {self.services.name}? is this machine's clock right?",
+            ) from None
 
     def _fetch(self, context: Context, call: Call) -> Reply:
         call = replace(call, limit=_MOST_BYTES, redirects=False, is_public=self.services.is_public)
