@@ -264,14 +264,15 @@ def test_a_certificate_that_ends_while_the_log_is_waited_for_is_renewed_once(
 ) -> None:
     def enter(asked: Asked) -> Answered:
         if not servers.late_s:
-            run.clock.time += 700
-            servers.late_s = 700
+            run.clock.time += 200
+            servers.late_s = 200
             return servers.enter(asked)
         servers.late_s = 0
         servers.late_s, found = 1, servers.enter(asked)
         return found
 
     servers.answers[REKOR] = enter
+    servers.minutes = 2
     payload = statement(Digest.of(b"a"), SIGNATURE, {})
     root = json.dumps(servers.sigstore.trust_root())
     IdentityVerifier(TrustedIdentity(IDENTITY, ISSUER, root, "root")).check(run.sign("a"), payload)
@@ -287,12 +288,13 @@ def test_a_log_that_has_an_equal_entry_and_shows_none_is_asked_with_other_signat
     assert len({one.body for one in servers.asked if one.path == REKOR}) == 3
 
 
-def test_a_failure_is_not_kept(run: Run, servers: SigstoreServers) -> None:
+def test_a_failure_is_not_kept_for_long(run: Run, servers: SigstoreServers) -> None:
     good = servers.answers[FULCIO]
     servers.answers[FULCIO] = lambda _: Answered(401, {"message": "not yet"})
     with pytest.raises(CredentialsError, match="not yet"):
         run.sign("a")
     servers.answers[FULCIO] = good
+    run.clock.time += 60
     run.sign("a")
     assert servers.paths() == [FULCIO, FULCIO, REKOR]
 

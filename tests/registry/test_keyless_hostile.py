@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,15 @@ from identityrun import Run, running
 from keyless import IDENTITY
 from sigstoreservers import FULCIO, REKOR, REKOR_2, TSA, SigstoreServers, Timestamps, key_in
 
-from oci_push.errors import ConfigError, CredentialsError, OciPushError, ProtocolViolationError
+from oci_push.errors import (
+    Cancelled,
+    ConfigError,
+    CredentialsError,
+    NetworkError,
+    OciPushError,
+    ProtocolViolationError,
+    UnavailableError,
+)
 from oci_push.events import LogMessage
 
 NAMES = x509.ObjectIdentifier("2.5.29.17")
@@ -256,3 +265,50 @@ def test_a_root_by_which_nothing_of_today_counts_is_told_before_anything_is_logg
         ):
             run.sign("a")
         assert REKOR not in servers.paths()
+
+
+@pytest.mark.parametrize(("path", "what"), [(FULCIO, "Fulcio"), (REKOR, "log")])
+def test_an_answer_that_does_not_end_is_not_waited_for(path: str, what: str, tmp_path: Path) -> None:
+    """The clock goes on while the answer is under way."""
+
+    def late(asked: Asked) -> Answered:
+        run.clock.time += 301
+        over.wait(20)
+        return good(asked)
+
+    over = threading.Event()
+    with SigstoreServers() as servers, running(servers, tmp_path) as run:
+        good = servers.answers[path]
+        servers.answers[path] = late
+        with pytest.raises(NetworkError, match=f"{what} {servers.url}: gave no whole answer in 300 s"):
+            run.sign("a")
+        over.set()
+
+
+def test_a_fulcio_that_gives_nothing_is_asked_once_for_many_images(tmp_path: Path) -> None:
+    with SigstoreServers() as servers, running(servers, tmp_path) as run:
+        good = servers.answers[FULCIO]
+        servers.answers[FULCIO] = lambda _: Answered(503, "")
+        for name in ("a", "b", "c"):
+            with pytest.raises(UnavailableError, match=f"Fulcio {servers.url}: POST answered 503"):
+                run.sign(name)
+        assert servers.paths() == [FULCIO]
+        servers.answers[FULCIO] = good
+        run.clock.time += 31
+        run.sign("a")
+
+
+def test_who_is_stopped_while_fulcio_is_waited_for_takes_nobody_along(tmp_path: Path) -> None:
+    with SigstoreServers() as servers, running(servers, tmp_path) as run:
+        one = run.context.child()
+        good = servers.answers[FULCIO]
+
+        def stopped(asked: Asked) -> Answered:
+            one.cancel(Cancelled("stopped"))
+            return Answered(503, "")
+
+        servers.answers[FULCIO] = stopped
+        with pytest.raises(Cancelled):
+            run.job.prepare(one)
+        servers.answers[FULCIO] = good
+        run.sign("a")

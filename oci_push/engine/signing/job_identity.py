@@ -6,14 +6,23 @@ job's token goes to its Fulcio alone. What comes back is verified before anythin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.engine.signing.signer import read_text
-from oci_push.errors import ConfigError, CredentialsError, OciPushError, ProtocolViolationError, RegistryError
+from oci_push.errors import (
+    ConfigError,
+    CredentialsError,
+    DeadlineError,
+    NetworkError,
+    OciPushError,
+    ProtocolViolationError,
+    RegistryError,
+)
 from oci_push.events import LogMessage
 from oci_push.model.digest import Digest
 from oci_push.model.display import quoted
@@ -39,6 +48,10 @@ _LOG_S = 60.0
 """How long a log of version 2 may take: it answers when the entry is in."""
 _OPTIONAL_S = 15.0
 """How long a timestamp is waited for that can be done without."""
+_EXCHANGE_S = 300.0
+"""How long a place may take for an answer, with all tries: a byte now and then is none for days."""
+_QUIET_S = 30.0
+"""How long a Fulcio is left alone that gave nothing: each of many images would wait in turn for all its tries."""
 _MARGIN_S = 60.0
 _GOOD = frozenset({200, 201})
 _TAKEN = 409
@@ -86,6 +99,7 @@ class JobIdentity:
         self._token = JobToken(env=TOKEN) if is_ready else wanted.token
         self._cloud = cloud
         self._held: SingleFlight[str, _Held] = SingleFlight()
+        self._refusal: tuple[float, OciPushError] | None = None
         self._entered: SingleFlight[tuple[Digest, bool], Entered] = SingleFlight()
 
     def prepare(self, context: Context) -> None:
@@ -151,6 +165,18 @@ class JobIdentity:
         )
 
     def _renew(self, context: Context) -> _Held:
+        """Get a certificate; one that was not to be had just now is not to be had."""
+        refusal = self._refusal
+        if refusal is not None and context.clock.monotonic() - refusal[0] < _QUIET_S:
+            raise refusal[1].with_attempts(refusal[1].attempts)  # another one, as this is raised in several threads
+        try:
+            return self._certify(context)
+        except OciPushError as problem:
+            context.check()
+            self._refusal = context.clock.monotonic(), problem.with_attempts(problem.attempts).with_traceback(None)
+            raise
+
+    def _certify(self, context: Context) -> _Held:
         """Ask for the job's token, and with it for a certificate for a new key."""
         if self._token == JobToken() and find_service(self._cloud.env) is None:
             raise CredentialsError(
@@ -162,7 +188,8 @@ class JobIdentity:
         where = f"Fulcio {services.fulcio}"
         hint = f"does it take tokens of this issuer? it is the one of {services.name}"
         desk = Desk(f"{services.fulcio}{PATH}", AUDIENCE, where, hint, is_public=services.is_public)
-        answer = desk.give(self._token, request.body(), self._cloud, context)
+        with self._limited(context, where) as inner:
+            answer = desk.give(self._token, request.body(), self._cloud, inner)
         try:
             certificate = request.take(answer)
             self._authority.check(certificate.found)
@@ -226,9 +253,20 @@ class JobIdentity:
     def _fetch(self, context: Context, call: Call) -> Reply:
         call = replace(call, limit=_MOST_BYTES, redirects=False, is_public=self.services.is_public)
         try:
-            return self._cloud.fetch(context, call)
+            with self._limited(context, call.what) as inner:
+                return self._cloud.fetch(inner, call)
         except RegistryError as error:  # whose hint speaks of registries
             raise error.with_hint(self._hint) from None
+
+    @contextlib.contextmanager
+    def _limited(self, context: Context, what: str) -> Iterator[Context]:
+        try:
+            yield context.child(seconds=_EXCHANGE_S, what=what)
+        except DeadlineError:
+            context.check()
+            raise NetworkError(
+                f"{what}: gave no whole answer in {_EXCHANGE_S:.0f} s", hint=self._hint, is_away=False
+            ) from None
 
     @property
     def _advice(self) -> str:
