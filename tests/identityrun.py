@@ -26,15 +26,17 @@ from oci_push.transport.settings import TransportSettings
 class Run:
     """Sign by servers and their configuration, or another one; `events` is what was told."""
 
-    def __init__(self, servers: SigstoreServers, folder: Path, config: object = None, **env: str) -> None:
+    def __init__(
+        self, servers: SigstoreServers, folder: Path, config: object = None, clock: FakeClock | None = None
+    ) -> None:
         (folder / "trust.json").write_text(json.dumps(config or servers.config()))
-        self.clock = FakeClock()
+        self.clock = clock or FakeClock()
         servers.issuer.now = self.clock.now
         self.context = Context(self.clock)
         (folder / "token").write_text(servers.token(life_s=1e6))
         self.events: list[Event] = []
         retry = RetryPolicy(attempts=1)
-        settings = TransportSettings(env=env, call_retry=retry)
+        settings = TransportSettings(env={}, call_retry=retry)
         self.clients = RegistryClients(
             self.context, settings, blob_retry=retry, random=lambda: 0.5, emit=self.events.append
         )
@@ -55,9 +57,11 @@ class Run:
 
 
 @contextlib.contextmanager
-def running(servers: SigstoreServers, folder: Path, config: object = None, **env: str) -> Iterator[Run]:
+def running(
+    servers: SigstoreServers, folder: Path, config: object = None, clock: FakeClock | None = None
+) -> Iterator[Run]:
     """Give a run, and close what it has open."""
-    found = Run(servers, folder, config, **env)
+    found = Run(servers, folder, config, clock)
     try:
         yield found
     finally:

@@ -10,6 +10,7 @@ import datetime
 import hashlib
 import json
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,7 @@ class SigstoreServers(Endpoint):
         self.minutes = 9.0
         self.entries: dict[str, dict[str, object]] = {}
         self.late_s = 0
+        self._lock = threading.Lock()
         super().__init__({FULCIO: self.certify, REKOR: self.enter})
         if self.times is not None:
             self.answers |= {REKOR_2: self.enter_2, TSA: self.times.answer}
@@ -98,6 +100,10 @@ class SigstoreServers(Endpoint):
 
     def enter(self, asked: Asked) -> Answered:
         """Write down an entry of version 1, once."""
+        with self._lock:
+            return self._enter(asked)
+
+    def _enter(self, asked: Asked) -> Answered:
         value = json.loads(asked.body)
         body = _BODIES[value["kind"]](value["spec"])
         if body is None:

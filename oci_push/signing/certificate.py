@@ -106,6 +106,8 @@ class Request:
             raise ValueError("holds something that is no certificate") from problem
         if key != self._key.public_key():
             raise ValueError("is a certificate for another key than ours")
+        if found.not_valid_after_utc <= found.not_valid_before_utc:
+            raise ValueError("is a certificate that ends before it begins")
         # Written anew: what came beside them, or between them, is nobody's business.
         return Certificate(self._key, found, "".join(one.public_bytes(_PEM).decode() for one in above))
 

@@ -25,6 +25,7 @@ from oci_push.signing.bundle import IN_TOTO, encoded
 from oci_push.signing.certificate import names_of
 from oci_push.signing.promise import Promised
 from oci_push.signing.roots import TimedRoot
+from oci_push.signing.statement import check_readable
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -328,6 +329,7 @@ def _configuration(text: str) -> ClientTrustConfig:
     signing: object = _UNUSED
     if text:
         value = load_json(text.encode(), "it")
+        check_readable(text.encode())  # of two roots in one file the other one may be what a reviewer has seen
         kind = str(value.get("mediaType"))
         if kind.startswith(_CONFIG):
             return ClientTrustConfig.from_json(encode(value).decode())

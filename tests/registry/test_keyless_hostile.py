@@ -9,16 +9,18 @@ import base64
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from cloudendpoints import Answered, Asked
+from cloudendpoints import Answered, Asked, Endpoint
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from identityrun import Run, running
-from keyless import IDENTITY
+from keyless import IDENTITY, ISSUER
 from sigstoreservers import FULCIO, REKOR, REKOR_2, TSA, SigstoreServers, Timestamps, key_in
 
+from oci_push.engine.signing.job_identity import JobIdentity
 from oci_push.errors import (
     Cancelled,
     ConfigError,
@@ -29,6 +31,9 @@ from oci_push.errors import (
     UnavailableError,
 )
 from oci_push.events import LogMessage
+from oci_push.model.trust import Keyless, TrustedIdentity
+from oci_push.runtime.clock import FakeClock
+from oci_push.signing.keyless import IdentityVerifier
 
 NAMES = x509.ObjectIdentifier("2.5.29.17")
 USER_NAME = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.7")
@@ -312,3 +317,93 @@ def test_who_is_stopped_while_fulcio_is_waited_for_takes_nobody_along(tmp_path: 
             run.job.prepare(one)
         servers.answers[FULCIO] = good
         run.sign("a")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"trustedRoot": {"tlogs": []}, ', "it has 'trustedRoot' twice in one object"),
+        ('{"more": NaN, ', "not every reader takes"),
+        ("[" * 100_000, "nested too deeply"),
+        ("<html>", "is not JSON"),
+    ],
+    ids=range(4),
+)
+def test_a_configuration_that_is_read_in_two_ways_or_in_none_is_refused(text: str, why: str, tmp_path: Path) -> None:
+    with SigstoreServers() as servers, running(servers, tmp_path) as run:
+        file = tmp_path / "trust.json"
+        file.write_text(text + file.read_text()[1:])
+        for use in (lambda: JobIdentity(Keyless(str(file)), run.clients.cloud()), lambda: trusting(file)):
+            with pytest.raises(ConfigError, match=why):
+                use()
+        file.write_text("\ufeff" + json.dumps(servers.config()))
+        JobIdentity(Keyless(str(file)), run.clients.cloud())
+        assert servers.asked == []
+
+
+def trusting(root: Path) -> IdentityVerifier:
+    return IdentityVerifier(TrustedIdentity(IDENTITY, ISSUER, root.read_text(), "trust.json"))
+
+
+class _Watch(FakeClock):
+    """Two clocks: one may be set, the other may stand still while the machine sleeps."""
+
+    set_s = asleep_s = 0.0
+
+    def now(self) -> float:
+        return self.time + self.set_s
+
+    def monotonic(self) -> float:
+        return self.time - self.asleep_s
+
+
+@pytest.mark.parametrize(
+    ("passed", "is_renewed"),
+    [
+        ({"set_s": 3600.0}, True),
+        ({"set_s": -3600.0}, False),
+        ({"set_s": -3600.0, "time": 560.0}, True),
+        ({"asleep_s": 3600.0, "time": 3600.0}, True),
+    ],
+    ids=["set on", "set back", "set back, and time passes", "asleep"],
+)
+def test_a_certificate_is_as_old_as_the_clock_says_that_went_further(
+    passed: dict[str, float], is_renewed: bool, tmp_path: Path
+) -> None:
+    with SigstoreServers() as servers, running(servers, tmp_path, clock=_Watch()) as run:
+        run.job.prepare(run.context)
+        for name, seconds in passed.items():
+            setattr(run.clock, name, getattr(run.clock, name) + seconds)
+        run.job.prepare(run.context)
+        assert servers.paths() == [FULCIO] * (1 + is_renewed)
+
+
+def test_many_threads_have_one_certificate(tmp_path: Path) -> None:
+    with SigstoreServers() as servers, running(servers, tmp_path) as run, ThreadPoolExecutor(8) as pool:
+        bundles = list(pool.map(run.sign, [str(number // 2) for number in range(60)]))
+        assert len(set(bundles)) == 30
+        assert servers.paths().count(FULCIO) == 1
+        assert servers.paths().count(REKOR) == 30
+
+
+def test_a_certificate_that_has_no_life_is_not_taken(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> Answered:
+        return servers.certified(certified(servers, asked, minutes=-1))
+
+    with SigstoreServers() as servers, running(servers, tmp_path) as run:
+        servers.answers[FULCIO] = answer
+        with pytest.raises(ProtocolViolationError, match="ends before it begins"):
+            run.sign("a")
+
+
+def test_an_entry_that_the_log_has_and_shows_nowhere_is_made_anew_with_another_signature(tmp_path: Path) -> None:
+    """And nobody goes where a log says that it is, to another host above all."""
+    with SigstoreServers() as servers, running(servers, tmp_path) as run, Endpoint({}) as stranger:
+        elsewhere = [{"Location": f"{stranger.url}{REKOR}/{'a' * 64}"}, {"Location": "../../../../x"}, {}]
+        servers.answers[REKOR] = lambda asked: (
+            Answered(409, "", elsewhere.pop(0)) if len(elsewhere) > 1 else servers.enter(asked)
+        )
+        run.sign("a")
+        bodies = [one.body for one in servers.asked if (one.method, one.path) == ("POST", REKOR)]
+        assert len(set(bodies)) == 3
+        assert stranger.asked == []

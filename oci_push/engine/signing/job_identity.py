@@ -55,6 +55,8 @@ _QUIET_S = 30.0
 _MARGIN_S = 60.0
 _GOOD = frozenset({200, 201})
 _TAKEN = 409
+_AWAY = 404
+_FOUND = frozenset({200, _AWAY})
 _TRIES = 3
 _MOST_WORDS = 300
 
@@ -216,7 +218,10 @@ class JobIdentity:
             name = entry_id(reply.headers.get("location", ""))
             if services.log_version != 1 or not name:
                 return None
-            reply = self._fetch(context, Call("GET", f"{url}/{name}", {"Accept": "application/json"}, what=what))
+            get = Call("GET", f"{url}/{name}", {"Accept": "application/json"}, ok_statuses=_FOUND, what=what)
+            reply = self._fetch(context, get)
+            if reply.status == _AWAY:
+                return None
         try:
             return read_entry(services.log_version, reply.body)
         except ValueError as problem:
