@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import json
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 from cryptography import x509
@@ -43,9 +44,17 @@ class Sigstore:
             .sign(self._ca, hashes.SHA256())
         )
 
+    def now_text(self, minutes: float) -> str:
+        """Give the time so many `minutes` after all that is given here began, as trust roots write it."""
+        return (self._now + minutes * _MINUTE).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def root_pem(self) -> str:
+        """Give the authority's own certificate."""
+        return self.root.public_bytes(serialization.Encoding.PEM).decode()
+
     def trust_root(self) -> dict[str, object]:
         """Give what verifies everything that comes from here."""
-        start = {"start": (self._now - 60 * _MINUTE).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        start = {"start": self.now_text(-60)}
         authority = {
             "subject": {"organization": "example", "commonName": "ca.example"},
             "uri": "https://ca.example",
@@ -67,13 +76,14 @@ class Sigstore:
         issuer: str = ISSUER,
         minutes_late: int = 0,
         logged: bytes | None = None,
+        names: x509.ExtensionType | None = None,
     ) -> bytes:
         """Give the bundle with a payload, signed by an identity; `logged` is another payload that the log has seen.
 
         A certificate is valid for ten minutes, and the log saw the signature `minutes_late`.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self.certificate(key.public_key(), identity, issuer)
+        certificate = self.certificate(key.public_key(), identity, issuer, names=names)
         signature = key.sign(pae(IN_TOTO, payload), ec.ECDSA(hashes.SHA256()))
         envelope = {"payload": _b64(payload), "payloadType": IN_TOTO, "signatures": [{"sig": _b64(signature)}]}
         pem = certificate.public_bytes(serialization.Encoding.PEM)
@@ -101,11 +111,12 @@ class Sigstore:
         promised: bool = True,
         signs_code: bool = True,
         log: Sigstore | None = None,
+        names: x509.ExtensionType | None = None,
     ) -> dict[str, str]:
         """Give the annotations of a layer of cosign's tag; `logged` is what the log has seen, which may be another."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = identity, issuer
-        certificate = self.certificate(key.public_key(), *names, promised=promised, signs_code=signs_code)
+        who = identity, issuer
+        certificate = self.certificate(key.public_key(), *who, promised=promised, signs_code=signs_code, names=names)
         signature = _b64(key.sign(payload, ec.ECDSA(hashes.SHA256())))
         pem = certificate.public_bytes(serialization.Encoding.PEM)
         data = {"hash": {"algorithm": "sha256", "value": hashlib.sha256(logged or payload).hexdigest()}}
@@ -133,9 +144,15 @@ class Sigstore:
         minutes: float = 9,
         promised: bool = True,
         signs_code: bool = True,
+        names: x509.ExtensionType | None = None,
+        more: Sequence[x509.UnrecognizedExtension] = (),
     ) -> x509.Certificate:
-        """Certify a key until so many `minutes` from now on; `promised` to the log of certificates."""
-        name = x509.UniformResourceIdentifier if "://" in identity else x509.RFC822Name
+        """Certify a key until so many `minutes` from now on; `promised` to the log of certificates.
+
+        `names` are whom it names in place of the `identity`, `more` what is in it beside.
+        """
+        kind = x509.UniformResourceIdentifier if "://" in identity else x509.RFC822Name
+        names = names or x509.SubjectAlternativeName([kind(identity)])
         use = ExtendedKeyUsageOID.CODE_SIGNING if signs_code else ExtendedKeyUsageOID.CLIENT_AUTH
         ca_key = self._ca.public_key()
         before = (
@@ -144,10 +161,12 @@ class Sigstore:
             .not_valid_after(self._now + minutes * _MINUTE)
             .add_extension(key_usage(digital_signature=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
-            .add_extension(x509.SubjectAlternativeName([name(identity)]), critical=True)
+            .add_extension(names, critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key), critical=False)
             .add_extension(x509.UnrecognizedExtension(_ISSUER_OID, issuer.encode()), critical=False)
         )
+        for one in more:
+            before = before.add_extension(one, critical=False)
         if not promised:
             return before.sign(self._ca, hashes.SHA256())
         tbs = before.sign(self._ca, hashes.SHA256()).tbs_certificate_bytes
