@@ -118,3 +118,37 @@ def test_a_worker_that_does_not_sign_pushes_nothing_that_is_to_be_signed(
         done = pushed_elsewhere(push, given)
         assert "is to be signed" in str(done.error)
         assert to.store.repositories() == ()
+
+
+@pytest.mark.parametrize("way", ["copy", "copied layout", "units"])
+def test_what_the_target_signs_stays_beside_what_comes_along(
+    way: str, sandbox: Sandbox, image: Layout, tmp_path: Path
+) -> None:
+    name = f"{pushed(sandbox, image, '1')}:1"
+    program("sign", name, "--key", "one.key", "-a", "stage=test", cwd=tmp_path)
+    tag = f"{image.digest.replace(':', '-')}.sig"
+    with Sandbox() as to:
+        described(tmp_path, "signs.yaml", to, sign={"keys": ["one.key"], "annotations": {"stage": "prod"}})
+        source, there = name, f"{to.address}/team/app:1"
+        if way == "copied layout":
+            program("copy", name, "oci:saved:1", "--referrers", cwd=tmp_path)
+            source = "oci:saved:1"
+        if way == "units":
+            program("copy", source, there, "--units", "u.jsonl", "--config", "signs.yaml", cwd=tmp_path)
+            program("work", "u.jsonl", "--config", "signs.yaml", cwd=tmp_path)
+        else:
+            program("copy", source, there, "--config", "signs.yaml", cwd=tmp_path)
+        for stage in ("prod", "test"):
+            said = program("verify", there, "--key", "one.pub", "-a", f"stage={stage}", cwd=tmp_path).stdout
+            assert f"(sig)  stage={stage}" in said
+            assert f"(bundle)  stage={stage}" in said
+        was = to.store.manifest("team/app", tag)
+        to.traffic.clear()
+        program("copy", source, there, "--config", "signs.yaml", cwd=tmp_path)
+        assert to.store.manifest("team/app", tag) == was
+        assert not [one for one in to.traffic.requests if one.method in ("PUT", "POST", "PATCH")]
+        # What the source has got since comes along; what it has all of may be replaced by it.
+        program("sign", name, "--key", "one.key", "-a", "stage=late", cwd=tmp_path)
+        if way == "copy":
+            program("copy", source, there, cwd=tmp_path)
+            assert len(json.loads(to.store.manifest("team/app", tag) or b"")["layers"]) == 3
