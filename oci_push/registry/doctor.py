@@ -63,6 +63,7 @@ class Finding(Struct, frozen=True):
     name: str
     outcome: CheckOutcome
     text: str = ""
+    hint: str = ""
 
 
 class Examination(Struct):
