@@ -16,7 +16,7 @@ from stores import StoreWriter
 
 from oci_push.engine.unit import PushUnit, UnitTarget, plan_unit
 from oci_push.errors import ContentMismatchError
-from oci_push.events import BlobDone, LayerCompressed, LogMessage
+from oci_push.events import BlobDone, LayerCompressed, LayerReading, LogMessage
 from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
@@ -61,6 +61,19 @@ def test_a_built_image_is_compressed_once_and_remembered(sandbox: Sandbox, store
     assert digest_of(sandbox, "a") == digest_of(sandbox, "b") == digest_of(sandbox, "c")
     made = [one.from_memory for one in (*first.events, *again.events) if isinstance(one, LayerCompressed)]
     assert made == [False, False, True, True]
+
+
+def test_what_is_compressed_once_more_for_another_registry_is_told_to_its_end(
+    sandbox: Sandbox, store: StoreWriter, tmp_path: Path
+) -> None:
+    store.add(ONE, names=("localhost/app:1",))
+    Pushing(home=tmp_path).push(f"{store.source}app:1", f"{sandbox.address}/a:1")
+    again = Pushing(home=tmp_path)
+    with Sandbox() as other:
+        again.push(f"{store.source}app:1", f"{other.address}/a:1")
+    told = [one for one in again.events if isinstance(one, LayerCompressed | LayerReading)]
+    assert [one.from_memory for one in told if isinstance(one, LayerCompressed)] == [True, False]
+    assert isinstance(told[-1], LayerCompressed)
 
 
 def test_what_goes_ahead_is_called_what_it_is(sandbox: Sandbox, store: StoreWriter) -> None:
