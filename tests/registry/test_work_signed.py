@@ -152,3 +152,14 @@ def test_what_the_target_signs_stays_beside_what_comes_along(
         if way == "copy":
             program("copy", source, there, cwd=tmp_path)
             assert len(json.loads(to.store.manifest("team/app", tag) or b"")["layers"]) == 3
+
+
+def test_a_plan_says_who_would_sign(sandbox: Sandbox, image: Layout, tmp_path: Path) -> None:
+    name = f"{pushed(sandbox, image, '1')}:1"
+    with Sandbox() as to:
+        described(tmp_path, "signs.yaml", to, sign={"keys": ["one.key"]})
+        (tmp_path / "m.yml").write_text(f"images: [{{from: '{name}', to: '{to.address}/team/app'}}]\n")
+        for words in (("copy", name, f"{to.address}/team/app:1"), ("mirror", "m.yml")):
+            said = program(*words, "--plan", "--config", "signs.yaml", cwd=tmp_path).stdout
+            assert said.count(f"  sign     at {to.address} with one.key (bundle, sig)\n") == 1
+        assert to.store.repositories() == ()
