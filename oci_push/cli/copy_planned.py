@@ -51,6 +51,8 @@ def lines_of(found: CopyForecast, columns: int | None) -> Iterator[str]:
     yield f"{counted(len(found.copied.rows), 'tag')}: {told}"
     if found.targets:
         yield from amount_lines(PlannedAmounts.of(found.targets))
+        for host, rule in dict.fromkeys(one for image in found.images for one in image.signed):
+            yield f"  sign     at {host} with {rule.name} ({', '.join(rule.written)})"
         if found.with_referrers:
             yield "  and what refers to them, which is not looked for here"
 

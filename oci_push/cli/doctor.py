@@ -95,8 +95,11 @@ def doctor(
 def _show(findings: Sequence[Finding], ended_by: str = "") -> None:
     """Print what was found; what `ended_by` says is told with its hint below the table."""
     rows = [(f.name, f.outcome.value, "see below" if f.text == ended_by else f.text) for f in findings]
-    for line in table(("check", "result", "detail"), rows) if rows else ():
+    hints = ["", *(f.hint if f.text != ended_by else "" for f in findings)]
+    for line, hint in zip(table(("check", "result", "detail"), rows), hints, strict=True) if rows else ():
         say(line)
+        if hint:
+            say(f"  hint: {hint}")
 
 
 def _examine_machine(context: Context, *, as_json: bool) -> int:

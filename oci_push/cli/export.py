@@ -139,7 +139,8 @@ def export(
             check_matrix(engine, made.name, count, secret)
             check_project(units)
         if count > len(units):
-            warn(f"{counted(count - len(units), 'shard')} of {count} have nothing to do: {file} has {len(units)} units")
+            idle = counted(count - len(units), "shard")
+            warn(f"nothing to do for {idle} of {count}: {file} has {counted(len(units), 'unit')}")
         write = {"kubernetes-job": indexed_job, "argo": argo_workflow, "gitlab-matrix": gitlab_jobs}
         yaml = write.get(engine, github_workflow)(made)
         if to is not None:
@@ -214,6 +215,11 @@ def _check_cluster(export: Export, file: Path) -> None:
         raise ConfigError(
             f"{file}: the units name {listed(names)}, which an oci-push.yaml describes",
             hint="put it into a Secret and name that: --config-secret NAME",
+        )
+    if export.is_signed and not export.config:
+        raise ConfigError(
+            f"{file}: the units are to be signed, as an oci-push.yaml says",
+            hint="put it into a Secret, with its keys beside it, and name that: --config-secret NAME",
         )
     if export.carried is None:
         if export.volume is None:

@@ -52,9 +52,10 @@ def merge(
         if as_json:
             say_form(report)
         elif not quiet:
-            said = ", ".join(f"{count} {name}" for name, count in report.counts.items() if count) or "nothing"
-            lost = f", {len(missing)} of nobody" if missing else ""
-            tell(f"{counted(len(found), 'unit')}: {said}{lost}; {size(report.bytes_sent)} sent")
+            parts = [f"{count} {name}" for name, count in report.counts.items() if count]
+            parts += [f"{len(missing)} that nobody did"] if missing else []
+            said = ", ".join(parts) or "nothing to do"
+            tell(f"{counted(len(found) + len(missing), 'unit')}: {said}; {size(report.bytes_sent)} sent")
         if foreign:
             tell(f"{counted(foreign, 'result')} of other units than those of {units}: left out")
         failed = [one for one in found if one.error is not None]

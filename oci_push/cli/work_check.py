@@ -1,4 +1,4 @@
-"""What `work --check` asks: whether this worker may pull from and push to the registries of its units."""
+"""What `work --check` asks: whether this worker may pull from and push to the registries of its units, and can sign."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from msgspec import Struct
 from oci_push.cli.command import show_error
 from oci_push.cli.output import say, say_form, table
 from oci_push.engine.pusher import Pusher
+from oci_push.engine.unit import PushUnit, UnitTarget, signers_at
 from oci_push.errors import OciPushError
 from oci_push.forms import VERSION, ErrorForm, Version, derive
 from oci_push.model.digest import Digest
@@ -50,7 +51,8 @@ class _Question(Struct, frozen=True):
     act: Literal["pull", "push"]
     name: str
     repository: Repository
-    target: str
+    target: str = ""
+    signed: PushUnit | None = None
 
 
 class Asked(Struct, frozen=True):
@@ -109,9 +111,12 @@ def ask_registries(
 
 
 def _questions(unit: WorkUnit) -> list[_Question]:
-    found = [_Question("push", one.registry, one.repository, "") for one in unit.push.targets]
+    push = unit.push
+    found = [
+        _Question("push", one.registry, one.repository, signed=push if one.is_signed else None) for one in push.targets
+    ]
     kept = elsewhere(unit.backup)
-    found += [_Question("push", "", kept.repository, "")] if kept else []
+    found += [_Question("push", "", kept.repository)] if kept else []
     source = unit.origin
     if source is not None:
         found.append(_Question("pull", unit.push.registry, source.repository, source.target))
@@ -129,6 +134,9 @@ def _ask(context: Context, pusher: Pusher, describe: Describe, question: _Questi
         endpoint = target.endpoint
         pusher.clients.want(endpoint, push=(target.repository,))
         pusher.clients.repository(endpoint, target.repository).check_push(context, _ANY_DIGEST)
+        if question.signed is not None:
+            known = pusher.knowing({question.name: given} if given else {})
+            signers_at(question.signed, UnitTarget(question.repository, (), question.name, is_signed=True), known)
     if endpoint.credential is not None:
         return endpoint.credential.shown_user or "a token"
     return str(endpoint.identity) if endpoint.identity is not None else "nobody"

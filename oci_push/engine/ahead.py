@@ -16,14 +16,17 @@ from oci_push.engine.push import Ahead
 from oci_push.engine.transfer import SentAhead, transfer
 from oci_push.errors import OciPushError
 from oci_push.events import Emit, TargetStarted
+from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
+from oci_push.model.outcomes import BlobKind
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
 from oci_push.runtime.phases import BLOBS, SOURCE, timed
 from oci_push.runtime.tasks import do_all, first_error, run_all
 from oci_push.sources.base import ImageReader
 
+_CONFIGS = (media.OCI_CONFIG, media.DOCKER_CONFIG)
 _AT_ONCE = 16
 """How many blobs may be on their way to one repository: each has a thread. How many requests is its session's limit."""
 
@@ -104,4 +107,7 @@ class _Lane:
             candidates = work.mount_candidates if client.can_mount(context) else {}
             for blob in work.blobs:
                 asked = candidates.get(blob.digest, ())
-                self.sent.blobs[blob.digest] = transfer(context, client, self._source, blob, asked, self._emit)
+                kind = BlobKind.CONFIG if blob.media_type in _CONFIGS else BlobKind.LAYER
+                self.sent.blobs[blob.digest] = transfer(
+                    context, client, self._source, blob, asked, self._emit, kind=kind
+                )

@@ -23,7 +23,7 @@ def examine_identity(clients: RegistryClients, endpoint: RegistryEndpoint, conte
     try:
         token = ask(context)
     except CredentialsError as error:
-        return [Finding("identity", CheckOutcome.FAILED, str(error))]
+        return [Finding("identity", CheckOutcome.FAILED, str(error), error.hint or "")]
     claims = token.claims
     left = None if claims.expires_at is None else claims.expires_at - context.clock.now()
     ends = "missing" if left is None else f"in {left:.0f} s" if left > 0 else f"{-left:.0f} s ago"

@@ -18,7 +18,7 @@ from oci_push.engine.plan import PushPlan, PushTarget
 from oci_push.engine.push import PushOptions, PushResult, ReplicaResult
 from oci_push.engine.pusher import REPLICATION_S, Pusher
 from oci_push.engine.signing.required import checking
-from oci_push.errors import OciPushError, RegistryError
+from oci_push.errors import ConfigError, OciPushError, RegistryError
 from oci_push.events import Emit
 from oci_push.model.changes import NOTHING, Changed, Changes
 from oci_push.model.digest import Digest
@@ -33,6 +33,7 @@ from oci_push.sources.base import ImageReader
 from oci_push.sources.files import SpoolSpace
 
 if TYPE_CHECKING:
+    from oci_push.engine.signing.signer import Signer
     from oci_push.sources.made import Content
 
 _NOT_SPARSE = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_INVALID"})
@@ -42,13 +43,15 @@ _NOT_SPARSE = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKN
 class UnitTarget(Struct, frozen=True):
     """A repository and its tags; `registry` is a name that the pusher knows, empty for what it finds by host.
 
-    `before` is what tags name now, as in `PushTarget`.
+    `before` is what tags name now, as in `PushTarget`. `is_signed`: the oci-push.yaml of whoever decided this push says
+    who signs there, so that of whoever does it must, too.
     """
 
     repository: Repository
     tags: tuple[str, ...]
     registry: str = ""
     before: Mapping[str, Digest | None] = field(default_factory=dict)
+    is_signed: bool = False
 
 
 class PushUnit(Struct, frozen=True):
@@ -135,19 +138,22 @@ def _explained(result: PushResult, changes: Changes) -> PushResult:
     return replace(result, error=error.with_hint(hint))
 
 
-def plan_unit(unit: PushUnit, pusher: Pusher, context: Context) -> PushPlan:
+def plan_unit(unit: PushUnit, pusher: Pusher, context: Context, *, signs: bool = True) -> PushPlan:
     """Return what `perform` would execute; nothing is written, and no target is asked anything (`engine.forecast`).
 
-    But for an image that was pulled: whether it keeps its digest depends on what its targets have.
+    But for an image that was pulled: whether it keeps its digest depends on what its targets have. Unless `signs`, keys
+    are not read: another does the push.
     """
-    with _opened(unit, pusher, context) as (source, targets), _attached(unit, pusher, context) as contents:
+    with _opened(unit, pusher, context, signs=signs) as (source, targets), _attached(unit, pusher, context) as contents:
         pusher.find_stored(source, targets, context, plans=True)
         return pusher.plan(source, targets, context, unit.platform, contents)
 
 
 @contextmanager
-def _opened(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tuple[ImageReader, tuple[PushTarget, ...]]]:
-    targets = tuple(_target(unit, one, pusher) for one in unit.targets)
+def _opened(
+    unit: PushUnit, pusher: Pusher, context: Context, *, signs: bool = True
+) -> Iterator[tuple[ImageReader, tuple[PushTarget, ...]]]:
+    targets = tuple(_target(unit, one, pusher, signs=signs) for one in unit.targets)
     given = pusher.named(unit.registry)
     check = None if unit.is_beside else checking(context, pusher, unit.source, given)
     began = context.clock.monotonic()
@@ -164,10 +170,27 @@ def _opened(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tuple[
         yield source, targets
 
 
-def _target(unit: PushUnit, one: UnitTarget, pusher: Pusher) -> PushTarget:
+def _target(unit: PushUnit, one: UnitTarget, pusher: Pusher, *, signs: bool) -> PushTarget:
     target = pusher.target(one.repository, one.tags, pusher.named(one.registry))
-    rules = unit.sign if unit.is_beside else (*unit.sign, *target.endpoint.sign)
-    return replace(target, before=one.before, signers=pusher.signers.of(rules) if rules else ())
+    return replace(target, before=one.before, signers=signers_at(unit, one, pusher) if signs else ())
+
+
+def rules_at(one: UnitTarget, pusher: Pusher) -> tuple[SignRule, ...]:
+    """Return what oci-push.yaml says of who signs at a target."""
+    endpoint = pusher.described(one.repository, pusher.named(one.registry))
+    return endpoint.sign if endpoint is not None else ()
+
+
+def signers_at(unit: PushUnit, one: UnitTarget, pusher: Pusher) -> tuple[Signer, ...]:
+    """Return who signs at a target; raises `ConfigError` where a key cannot be read, or nobody signs who must."""
+    said = () if unit.is_beside else rules_at(one, pusher)
+    if one.is_signed and not said:
+        raise ConfigError(
+            f"what goes to {one.repository.host} is to be signed, and the oci-push.yaml here does not say by whom",
+            hint=f"write sign: for {one.repository.host} into an oci-push.yaml, and name it: --config, OCI_PUSH_CONFIG",
+        )
+    rules = (*unit.sign, *said)
+    return pusher.signers.of(rules) if rules else ()
 
 
 @contextmanager

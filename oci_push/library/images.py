@@ -84,8 +84,8 @@ def push(
     check_type("options", options, Options)
     options = options or Options()
     careful = PushOptions(verify or options.push_options.verify, all_or_nothing or options.push_options.all_or_nothing)
-    if isinstance(sign, str) or not all(isinstance(one, SignRule) for one in sign):
-        raise TypeError("sign is no sequence of SignRule")
+    if isinstance(sign, str | SignRule) or not all(isinstance(one, SignRule) for one in sign):
+        raise TypeError("sign is no sequence of SignRule: give sign=[SignRule(…)]")
     unit = replace(unit, options=careful, sign=tuple(sign))
     options = replace(options, endpoints={**endpoints, **options.endpoints})
 

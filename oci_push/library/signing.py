@@ -90,13 +90,15 @@ def verify(
     """See that images are signed as it is required, and return their digests with what counts.
 
     A tag is asked for once: push or deploy the digest that is returned. `require` says who must have signed, keys or
-    identities: ``Requirement((TrustedKey("release", pem),))``; with ``signature=False`` attestations are enough.
+    identities: ``Requirement((TrustedKey("release", pem),))``; with ``signature=False`` attestations are enough. Types
+    of these are URIs, or words as for `attest`.
 
     Raises `UntrustedError` where one is not, and errors as `push` does, with `report`.
     """
     named = _references(references)
     wanted = platform_of(platform)
     check_type("require", require, Requirement)
+    require = replace(require, attestations=tuple(predicate_type(one) for one in require.attestations))
     read_identities(require)  # what is wrong with it is told before anything is asked
     policy = Policy.for_all(require)
 

@@ -62,6 +62,7 @@ class Finding(Struct, frozen=True):
     name: str
     outcome: CheckOutcome
     text: str = ""
+    hint: str = ""
 
 
 class Examination(Struct):

@@ -232,10 +232,14 @@ class Layers:
         with self._compressing:
             if pair not in self._compressed:
                 if codec_of(pair[1]):
-                    self._recompress(context, pair, _nobody)
+                    self._recompress(context, pair, self._told)
                 else:
-                    self._compress(context, [(pair, self._reader(context, pair))], self._threads(), _nobody)
+                    self._compress(context, [(pair, self._reader(context, pair))], self._threads(), self._told)
             return self._compressed[pair]
+
+    def _told(self, pair: StoredAs, made: Compressed) -> None:
+        """Tell that a layer has been compressed, though it was known what it comes to."""
+        self._emit(LayerCompressed(made.diff_id, made.digest, made.size, from_memory=False))
 
     def _watch(self, context: Context, pair: StoredAs, *, is_compressed: bool = True) -> Watch:
         return Watch(pair[0], pair[1].size, context.clock, self._emit, is_compressed=is_compressed)
@@ -253,7 +257,3 @@ class Layers:
 def codec_of(layer: StoredLayer) -> str:
     """Return how a layer is compressed as it is stored; empty for a tar."""
     return told(layer.head(HEAD_BYTES))
-
-
-def _nobody(pair: StoredAs, made: Compressed) -> None:
-    """Tell nobody."""

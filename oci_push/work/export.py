@@ -73,6 +73,11 @@ class Export(Struct, frozen=True):
         return tuple(f"--host-limit={host}={number}" for host, number in self.limits.items())
 
     @property
+    def is_signed(self) -> bool:
+        """Return whether units are to be signed, which takes an oci-push.yaml that is named."""
+        return any(one.is_signed for unit in self.units for one in unit.push.targets)
+
+    @property
     def head(self) -> str:
         """Return the first comment."""
         return f"# Made by oci-push export: {_counted(len(self.units), 'unit')} in {_counted(self.shards, 'shard')}."

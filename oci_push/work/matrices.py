@@ -219,7 +219,8 @@ def _results(export: Export) -> str:
 
 
 def _work(export: Export, number: str) -> Lines:
-    words = ("oci-push", "work", export.file, "--shard=env", *export.limit_options)
+    named = ("--config=oci-push.yaml",) if export.is_signed else ()  # what was only found may not sign
+    words = ("oci-push", "work", export.file, "--shard=env", *named, *export.limit_options)
     return Lines(f"{shlex.join(words)} --results={_results(export)}-{number}.jsonl")
 
 

@@ -46,7 +46,7 @@ def _lay_out(context: Context, step: PlannedStep, pusher: Pusher, describe: Desc
     registries: dict[str, RegistryEndpoint] = {}
     push = _portable(push_unit(resolved, resolved.source, registries), registries, describe, step.step.name)
     pusher = pusher.knowing(registries)
-    layout.add(units_of(push, look(push, pusher, context), pusher.cache))
+    layout.add(units_of(push, look(push, pusher, context), pusher))
 
 
 def _portable(push: PushUnit, registries: dict[str, RegistryEndpoint], describe: Describe, step: str) -> PushUnit:

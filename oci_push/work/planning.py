@@ -14,7 +14,7 @@ from oci_push.engine.plan import SMALL_BYTES
 from oci_push.engine.push import PushResult
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.tags import TagResult
-from oci_push.engine.unit import Act, PushUnit, UnitResult, UnitTarget, plan_unit
+from oci_push.engine.unit import Act, PushUnit, UnitResult, UnitTarget, plan_unit, rules_at
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, ignore
 from oci_push.model.digest import Digest
@@ -61,13 +61,16 @@ def look(push: PushUnit, pusher: Pusher, context: Context) -> Seen:
     """Read the manifests of an image; nothing is asked of a target. Raises what goes wrong with the source."""
     if push.source == "-":
         raise ConfigError("-: stdin can be read once, and whoever does a unit has another", hint="name a file")
-    return Seen.of(plan_unit(push, pusher.speaking(ignore), context).graph)
+    return Seen.of(plan_unit(push, pusher.speaking(ignore), context, signs=False).graph)
 
 
 def units_of(
-    push: PushUnit, seen: Seen, memory: Cache, *, referrers: bool = False, backups: Backups | None = None
+    push: PushUnit, seen: Seen, pusher: Pusher, *, referrers: bool = False, backups: Backups | None = None
 ) -> tuple[WorkUnit, ...]:
-    """Return the units of a push, with what `memory` knows of its large blobs."""
+    """Return the units of a push, with where oci-push.yaml wants it signed, and what is known of its large blobs."""
+    if not push.is_beside:
+        targets = tuple(replace(one, is_signed=bool(rules_at(one, pusher))) for one in push.targets)
+        push = replace(push, targets=targets)
     return tuple(
         WorkUnit.of(
             part,
@@ -75,7 +78,7 @@ def units_of(
             referrers=referrers,
             backup=backup,
             large=seen.large,
-            mounts=_mounts(part, seen.large, memory),
+            mounts=_mounts(part, seen.large, pusher.cache),
         )
         for part, backup in _parts(push, backups or {})
     )
@@ -150,7 +153,7 @@ class Layout:
                 seen = look(push, pusher, context)
             except OciPushError as problem:
                 return UnitResult(error=problem)
-            self.add(units_of(push, seen, pusher.cache, referrers=referrers, backups=backups))
+            self.add(units_of(push, seen, pusher, referrers=referrers, backups=backups))
             return UnitResult(tuple(_as_if_pushed(one, seen) for one in push.targets))
 
         return lay

@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
+from msgspec.structs import replace
+
 from oci_push.engine.pusher import Pusher
+from oci_push.engine.signing.required import checking
 from oci_push.engine.unit import PushUnit, UnitResult, perform
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, LogMessage, discreet
 from oci_push.model.changes import NOTHING
 from oci_push.model.endpoint import RegistryEndpoint
+from oci_push.model.reference import Reference
 from oci_push.runtime.context import Context
 from oci_push.runtime.costs import Cost
 from oci_push.runtime.tasks import go
@@ -60,7 +64,8 @@ class Remote:
             emit(LogMessage(f"{push.source}: {why}, so it is pushed from here"))
             return perform(push, pusher, context, emit)
         try:
-            units = units_of(push, _look(push, pusher, context), pusher.cache)
+            push, seen = _look(push, pusher, context)
+            units = units_of(push, seen, pusher)
         except OciPushError as problem:
             return UnitResult(error=problem)
         results: dict[str, WorkResult] = {}
@@ -113,14 +118,24 @@ class Remote:
             return False
 
 
-def _look(push: PushUnit, pusher: Pusher, context: Context) -> Seen:
-    """Read an image's manifests, where that takes no work that the worker would do again."""
-    if push.changes != NOTHING or push.attach:
-        return Seen()
-    with pusher.open(push.source, context, given=pusher.named(push.registry), platform=push.platform) as source:
-        if not source.is_ready:
-            return Seen()
-    return look(push, pusher, context)
+def _look(push: PushUnit, pusher: Pusher, context: Context) -> tuple[PushUnit, Seen]:
+    """Read an image's manifests, where that takes no work that the worker would do again.
+
+    What must be signed is seen to be so here, whatever the worker's oci-push.yaml says; its digest is what is pushed.
+    """
+    given = pusher.named(push.registry)
+    check = None if push.is_beside else checking(context, pusher, push.source, given)
+    is_made = push.changes != NOTHING or bool(push.attach)
+    if is_made and check is None:
+        return push, Seen()
+    with pusher.open(push.source, context, given=given, platform=push.platform) as source:
+        if source.is_ready and not is_made:
+            return push, look(push, pusher, context)
+        if check is not None:
+            check(source)
+            image = Reference.parse(GRAMMAR.parse(push.source).path)
+            push = replace(push, source=f"docker://{image.repository}@{source.root(context).digest}")
+    return push, Seen()
 
 
 def joined_results(push: PushUnit, parts: Sequence[UnitResult]) -> UnitResult:

@@ -12,7 +12,7 @@ from oci_push.engine.copying.tag_lists import TagLists
 from oci_push.engine.plan import SMALL_BYTES
 from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import Pusher
-from oci_push.engine.unit import PushUnit, UnitResult, perform
+from oci_push.engine.unit import PushUnit, UnitResult, perform, signers_at
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
 from oci_push.language.integrations import Config
@@ -92,10 +92,12 @@ class Worker:
         """Do a unit; what goes wrong is in the result."""
         try:
             registries = {name: reach(self._describe, name, host) for name, host in unit.places}
+            pusher = self._pusher.knowing(registries)
+            for one in unit.push.targets:
+                signers_at(unit.push, one, pusher)  # who has no key gives it back
         except ConfigError as problem:
             return WorkResult(unit.key, unit.name, UnitResult(error=problem), returned=True, worker=self._name)
         self._places.learn(unit.mounts)
-        pusher = self._pusher.knowing(registries)
         try:
             push = _kept(unit, pusher, context, emit) if unit.backup else unit.push
         except OciPushError as problem:

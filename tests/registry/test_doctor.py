@@ -229,3 +229,11 @@ class TestCommand:
             )
             value = json.loads(program("doctor", "inner", "--json", cwd=tmp_path).stdout)
             assert value["repository"] == f"{sandbox.address}/team-a/oci-push-doctor"
+
+
+def test_a_job_without_an_identity_is_told_what_to_do_also_where_nothing_is_reached(tmp_path: Path) -> None:
+    entry = {"name": "q", "provider": "quay", "domain": "none.invalid", "username": "a+b", "oidc": "auto"}
+    (tmp_path / "named.yaml").write_text(json.dumps({"registries": [entry]}))
+    env = {"GITLAB_CI": "true", "CI_SERVER_URL": "https://gitlab.com"}
+    done = program("doctor", "q", "--config", "named.yaml", cwd=tmp_path, code=6, **env)
+    assert "  hint: declare it in the job: id_tokens: {OCI_PUSH_ID_TOKEN: {aud: https://none.invalid}}\n" in done.stdout

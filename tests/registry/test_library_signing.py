@@ -72,6 +72,8 @@ def test_a_predicate_is_bytes_a_mapping_or_a_file(name: str, tmp_path: Path) -> 
         assert done.images[0].signed[0].file == f"attestation ({SPDX})"
     found = oci_push.verify(f"{name}:1", require=required)
     assert [one.type for one in found.images[0].accepted] == [SPDX]
+    by_word = Requirement((key(tmp_path),), attestations=("spdxjson",), signature=False)
+    assert oci_push.verify(f"{name}:1", require=by_word) == found
 
 
 def test_a_job_signs_without_a_key(name: str, tmp_path: Path) -> None:
@@ -113,6 +115,12 @@ def test_the_same_is_awaited(name: str, tmp_path: Path) -> None:
         (lambda: oci_push.sign("r.example/a:1", by=[SignRule()]), ValueError, "neither a key nor keyless"),
         (lambda: oci_push.sign("r.example/a:1", by=[SignRule("none.key")]), ConfigError, "none.key: cannot be read"),
         (lambda: oci_push.verify("r.example/a:1", require="k"), TypeError, "require is of type str"),
+        (lambda: oci_push.push("oci:i", "r.example/a:1", sign=SignRule("k")), TypeError, "give sign="),
+        (
+            lambda: oci_push.verify("r.example/a:1", require=Requirement((), attestations=("x",))),
+            ValueError,
+            "'x' is no predicate type",
+        ),
         (
             lambda: oci_push.attest("r.example/a:1", type="spdxjson", predicate="x.json", by=[SignRule("k")]),
             TypeError,
@@ -129,7 +137,7 @@ def test_the_same_is_awaited(name: str, tmp_path: Path) -> None:
             "the predicate: is no predicate of https://spdx.dev/Document",
         ),
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_asked(
     call: Callable[[], object], error: type[Exception], why: str

@@ -16,11 +16,11 @@ from stores import StoreWriter
 
 from oci_push.engine.unit import PushUnit, UnitTarget, plan_unit
 from oci_push.errors import ContentMismatchError
-from oci_push.events import LayerCompressed, LogMessage
+from oci_push.events import BlobDone, LayerCompressed, LayerReading, LogMessage
 from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
-from oci_push.model.outcomes import BlobOutcome
+from oci_push.model.outcomes import BlobKind, BlobOutcome
 from oci_push.model.reference import Repository
 
 ONE, TWO = layer(1, 400_000), layer(2, 9000)
@@ -61,6 +61,29 @@ def test_a_built_image_is_compressed_once_and_remembered(sandbox: Sandbox, store
     assert digest_of(sandbox, "a") == digest_of(sandbox, "b") == digest_of(sandbox, "c")
     made = [one.from_memory for one in (*first.events, *again.events) if isinstance(one, LayerCompressed)]
     assert made == [False, False, True, True]
+
+
+def test_what_is_compressed_once_more_for_another_registry_is_told_to_its_end(
+    sandbox: Sandbox, store: StoreWriter, tmp_path: Path
+) -> None:
+    store.add(ONE, names=("localhost/app:1",))
+    Pushing(home=tmp_path).push(f"{store.source}app:1", f"{sandbox.address}/a:1")
+    again = Pushing(home=tmp_path)
+    with Sandbox() as other:
+        again.push(f"{store.source}app:1", f"{other.address}/a:1")
+    told = [one for one in again.events if isinstance(one, LayerCompressed | LayerReading)]
+    assert [one.from_memory for one in told if isinstance(one, LayerCompressed)] == [True, False]
+    assert isinstance(told[-1], LayerCompressed)
+
+
+def test_what_goes_ahead_is_called_what_it_is(sandbox: Sandbox, store: StoreWriter) -> None:
+    store.add(ONE, TWO, names=("localhost/app:1",))
+    pushing = Pushing()
+    pushing.push(f"{store.source}app:1", f"{sandbox.address}/a:1")
+    config = Manifest.parse(sandbox.store.manifest("a", "1") or b"").config
+    assert config is not None
+    told = {one.digest: one.kind for one in pushing.events if isinstance(one, BlobDone)}
+    assert [digest for digest, kind in told.items() if kind == BlobKind.CONFIG] == [config.digest]
 
 
 def test_a_pulled_image_keeps_its_digest_where_its_blobs_are(

@@ -96,7 +96,7 @@ def test_two_shards_and_their_results_are_all_of_it(tmp_path: Path) -> None:
         merged = program("report", "merge", "r1.jsonl", "r2.jsonl", "--units", "u.jsonl", "--json", cwd=tmp_path)
     assert json.loads(merged.stdout)["counts"] == {"done": 8, "there": 0, "failed": 0, "not reached": 0}
     lost = program("report", "merge", "r1.jsonl", "--units", "u.jsonl", cwd=tmp_path, code=1)
-    assert "4 units: 4 done, 4 of nobody" in lost.stderr
+    assert "8 units: 4 done, 4 that nobody did" in lost.stderr
 
 
 def test_the_same_command_again_asks_nothing_and_without_results_little(tmp_path: Path) -> None:

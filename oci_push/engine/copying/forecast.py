@@ -25,18 +25,23 @@ from oci_push.errors import OciPushError
 from oci_push.events import CopyStarted, Emit, Event, SourceOpened, TagCopied
 from oci_push.model.digest import Digest
 from oci_push.model.outcomes import BlobOutcome, BlobWay, TagMove, TagOutcome
+from oci_push.model.trust import SignRule
 from oci_push.runtime.context import Context
 
 _OUTCOMES = {BlobWay.THERE: BlobOutcome.EXISTS, BlobWay.MOUNT: BlobOutcome.MOUNTED, BlobWay.SEND: BlobOutcome.UPLOADED}
 
 
 class ImageForecast(Struct, frozen=True):
-    """One image that would be copied, and what would be done for each of its repositories."""
+    """One image that would be copied, and what would be done for each of its repositories.
+
+    `signed` are the registries in which it would be signed, each with one that signs.
+    """
 
     source: str
     digest: Digest
     size_bytes: int
     targets: tuple[TargetForecast, ...]
+    signed: tuple[tuple[str, SignRule], ...] = ()
 
 
 class CopyForecast(Struct, frozen=True):
@@ -80,8 +85,10 @@ def forecast(
         except OciPushError as problem:
             return UnitResult(error=problem)
         root = plan.graph.root.digest
+        works = [work.target for work in plan.repositories]
+        signed = tuple((to.repository.host, one.rule) for to in works for one in to.signers)
         with lock:
-            images.append(ImageForecast(unit.source, root, plan.graph.size_bytes, found))
+            images.append(ImageForecast(unit.source, root, plan.graph.size_bytes, found, signed))
         results = tuple(_as_result(plan, target) for target in found)
         return UnitResult(results, error=next((target.error for target in found if target.error is not None), None))
 

@@ -18,7 +18,7 @@ from oci_push.engine.copying.tag_lists import Side, TagLists
 from oci_push.engine.looking.attached import cosign_kind, is_referrer_tag, listed, signed
 from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import Pusher
-from oci_push.engine.unit import PushUnit, UnitTarget, perform
+from oci_push.engine.unit import PushUnit, UnitTarget, perform, rules_at
 from oci_push.errors import OciPushError, SourceError
 from oci_push.events import Emit, LogMessage, quieter
 from oci_push.model import media
@@ -261,6 +261,14 @@ class ReferrerCopy:
         self, context: Context, emit: Emit, source: str, registry: str, targets: Sequence[Side], one: Referrer
     ) -> bool:
         """Push what refers to something; return whether it is there, else it is noted why not."""
+        try:
+            targets = [to for to in targets if not self._joins(context, emit, source, registry, to, one)]
+        except OciPushError as error:
+            context.check()
+            self._fail(error, one)
+            return False
+        if not targets:
+            return True
         unit = PushUnit(
             source,
             tuple(UnitTarget(t.repository, (one.tag,) if one.tag else (), t.registry) for t in targets),
@@ -272,9 +280,23 @@ class ReferrerCopy:
         done = perform(unit, self._pusher, context, quieter(emit))
         if done.error is not None:
             context.check()
-            what = one.kind if one.kind != "other" else "referrer"
-            self.fail(done.error.with_more(f"; this is of the {what} {one.tag or one.digest}"))
+            self._fail(done.error, one)
         return done.error is None
+
+    def _joins(self, context: Context, emit: Emit, source: str, registry: str, target: Side, one: Referrer) -> bool:
+        """Keep the signatures that a target has under a tag; return whether those of the source are there, too."""
+        names = self._lists.known(target)  # from before this run has signed anything
+        signs = bool(rules_at(UnitTarget(target.repository, (), target.registry), self._pusher))
+        if not one.tag or (names is not None and one.tag not in names and not signs):
+            return False
+        from oci_push.engine.copying.signature_tags import join_signatures  # cryptography takes its time to load
+
+        pusher = self._pusher.speaking(_quieter(emit))
+        return join_signatures(context, pusher, source, registry, target, one.tag, self._options)
+
+    def _fail(self, error: OciPushError, one: Referrer) -> None:
+        what = one.kind if one.kind != "other" else "referrer"
+        self.fail(error.with_more(f"; this is of the {what} {one.tag or one.digest}"))
 
     def _count(self, origin: Side | str, one: Referrer, *, was_there: bool) -> None:
         with self._lock:

@@ -6,7 +6,7 @@ written is read again, later and once more later, and added again where another 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -25,7 +25,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest, encode, load_json
 from oci_push.model.outcomes import BlobOutcome, ManifestOutcome
 from oci_push.model.trust import SIG
-from oci_push.protocol.call import BytesBody
+from oci_push.protocol.call import Body, BytesBody
 from oci_push.protocol.referrers import fallback_tag
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
@@ -65,7 +65,7 @@ def add_signature(
         else:
             seen = 0
             layer = layer or _layer(context, payload, signer)
-            made = _with_layer(named, there, layer, payload)
+            made = with_layers(named, there, (layer,), {layer.digest: BytesBody(payload)})
             result = _store(push, context, made, tag, clients, checks, there)
             sent += result.bytes_sent
             if result.error is not None:
@@ -89,8 +89,10 @@ def _layer(context: Context, payload: bytes, signer: Signer) -> Descriptor:
     return Descriptor(SIMPLE, Digest.of(payload), len(payload), signer.signed_layer(context, payload))
 
 
-def _with_layer(name: str, there: Manifest | None, layer: Descriptor, payload: bytes) -> MadeImage:
-    """Return what the tag is to name: what it names now, with one layer more; what others wrote stays as it is."""
+def with_layers(
+    name: str, there: Manifest | None, more: Sequence[Descriptor], bodies: Mapping[Digest, Body]
+) -> MadeImage:
+    """Return what the tag is to name: what it names now, with more layers; what others wrote stays as it is."""
     value: dict[str, object] = {"schemaVersion": 2, "mediaType": media.OCI_MANIFEST}
     layers: list[object] = []
     if there is not None:
@@ -99,12 +101,12 @@ def _with_layer(name: str, there: Manifest | None, layer: Descriptor, payload: b
         value = load_json(there.raw, "the manifest")
         found = value.get("layers")
         layers = found if isinstance(found, list) else []
-    diff_ids = [str(one.digest) for one in (*(there.layers if there else ()), layer)]
+    diff_ids = [str(one.digest) for one in (*(there.layers if there else ()), *more)]
     config = encode({"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": diff_ids}})
     about = Descriptor(media.OCI_CONFIG, Digest.of(config), len(config))
-    value = {**value, "config": about.to_json(), "layers": [*layers, layer.to_json()]}
+    value = {**value, "config": about.to_json(), "layers": [*layers, *(one.to_json() for one in more)]}
     manifest = Manifest.parse(encode(value), media.OCI_MANIFEST)
-    return MadeImage(name, (manifest,), {about.digest: BytesBody(config), layer.digest: BytesBody(payload)})
+    return MadeImage(name, (manifest,), {**bodies, about.digest: BytesBody(config)})
 
 
 def _store(

@@ -151,7 +151,8 @@ def judge(
             reasons.append(f"{where}: is {kind}")
         elif any(about.get(key) != value for key, value in required.annotations):
             wrong = next(key for key, value in required.annotations if about.get(key) != value)
-            reasons.append(f"{where}: its annotation {wrong} is {about.get(wrong)!r}")
+            other = f"its annotation {wrong} is {about[wrong]!r}" if wrong in about else f"it has no annotation {wrong}"
+            reasons.append(f"{where}: {other}")
         else:
             accepted += [Accepted(one.form, said.type, one.digest, name, about) for name in signers]
     if strangers:

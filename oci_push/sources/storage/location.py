@@ -105,9 +105,12 @@ def find_places(name: StorageName, around: Surroundings, emit: Emit) -> tuple[Pl
     asked = _usual(name.driver or around.env.get("STORAGE_DRIVER", ""))
     roots: list[str] = []
     found: list[Place] = []
+    others: list[Place] = []
     for said in _readings(around):
         roots.append(name.graphroot or _graphroot(said, around, expand))
-        there = _places(Path(roots[-1]), asked, _with_options(said, name, around), expand)
+        said = _with_options(said, name, around)
+        there = _places(Path(roots[-1]), asked, said, expand)
+        others += _places(Path(roots[-1]), "", said, expand) if asked and not there else ()
         if any(_has_images(one) for one in there):
             found = there
             break
@@ -122,9 +125,12 @@ def find_places(name: StorageName, around: Surroundings, emit: Emit) -> tuple[Pl
             )
     if not found:
         which = f"no images of the driver {asked}" if asked else "no images"
+        other = next((one for one in others if one.driver in DRIVERS and _has_images(one)), None)
         raise SourceError(
             f"containers-storage: {which} are kept in {', '.join(dict.fromkeys(roots))}",
-            hint="images of root and of each user are apart: run this as the one who built it, or name the store: "
+            hint=f"there are some of another: containers-storage:[{other.driver}@{other.root}]NAME"
+            if other
+            else "images of root and of each user are apart: run this as the one who built it, or name the store: "
             "containers-storage:[overlay@/path/of/graphroot]NAME",
         )
     return tuple(found)

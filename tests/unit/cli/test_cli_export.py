@@ -28,11 +28,11 @@ IMAGE = ("--image", "registry.example.com/ci/oci-push:0.2")
 JOB = ("--kubernetes-job", *IMAGE)
 
 
-def write(folder: Path, *sources: str, registry: str = "") -> None:
+def write(folder: Path, *sources: str, registry: str = "", is_signed: bool = False) -> None:
     """Write `units.jsonl`, each unit with a tag of its own."""
     units = []
     for number, source in enumerate(sources):
-        target = UnitTarget(Repository("registry.example.com", "team/app"), (f"v{number}",), registry)
+        target = UnitTarget(Repository("registry.example.com", "team/app"), (f"v{number}",), registry, {}, is_signed)
         units.append(WorkUnit.of(PushUnit(source, (target,)), Digest.of(b"")))
     write_units(folder / "units.jsonl", "a test", units)
 
@@ -242,9 +242,21 @@ def test_a_registrys_limit_is_divided_among_the_shards(engine: str, folder: Path
         assert made.count("--host-limit=registry.example.com=4") == 1
 
 
+def test_units_that_are_to_be_signed_want_the_file_that_says_so(tmp_path: Path) -> None:
+    write(tmp_path, "docker://registry.example.com/team/app:0", is_signed=True)
+    for engine in ("--kubernetes-job", "--argo"):
+        told = refused(tmp_path, engine, *IMAGE)
+        assert "the units are to be signed" in told
+        assert "--config-secret NAME" in told
+        program("export", "units.jsonl", engine, *IMAGE, "--config-secret", "registries", cwd=tmp_path)
+    for engine in ("--gitlab-matrix", "--github-matrix"):
+        made = program("export", "units.jsonl", engine, *IMAGE, cwd=tmp_path).stdout
+        assert made.count("work units.jsonl --shard=env --config=oci-push.yaml ") == 1
+
+
 def test_shards_that_have_nothing_to_do_are_told(folder: Path) -> None:
     done = program("export", "units.jsonl", *JOB, "--shards", "5", cwd=folder)
-    assert "2 shards of 5 have nothing to do" in done.stderr
+    assert "nothing to do for 2 shards of 5: units.jsonl has 3 units" in done.stderr
     assert yaml.safe_load(done.stdout.split("---\n")[1])["spec"]["completions"] == 5
 
 

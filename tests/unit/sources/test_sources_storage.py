@@ -378,8 +378,9 @@ def test_each_driver_that_has_had_a_graphroot_has_its_images(tmp_path: Path) -> 
 
 def test_a_driver_that_is_asked_for_and_has_no_images_is_named(tmp_path: Path) -> None:
     StoreWriter(tmp_path / "s", "overlay").add(ONE, names=("localhost/one:1",))
-    with pytest.raises(SourceError, match="no images of the driver vfs are kept in"):
+    with pytest.raises(SourceError, match="no images of the driver vfs are kept in") as caught:
         read(f"containers-storage:[{tmp_path}/s]one:1", around=around(tmp_path, STORAGE_DRIVER="vfs"))
+    assert f"there are some of another: containers-storage:[overlay@{tmp_path}/s]NAME" in str(caught.value.hint)
 
 
 def test_a_graphroot_that_is_not_there_gives_way_to_the_home_where_a_variable_names_the_file(tmp_path: Path) -> None:
