@@ -6,7 +6,7 @@ can be written as JSON and read back (`oci_push.forms`), so that another process
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -167,7 +167,15 @@ def _opened(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tuple[
 def _target(unit: PushUnit, one: UnitTarget, pusher: Pusher) -> PushTarget:
     target = pusher.target(one.repository, one.tags, pusher.named(one.registry))
     rules = unit.sign if unit.is_beside else (*unit.sign, *target.endpoint.sign)
-    return replace(target, before=one.before, signers=pusher.signers.of(rules) if rules else ())
+    return signing(pusher, replace(target, before=one.before), rules)
+
+
+def signing(pusher: Pusher, target: PushTarget, rules: Sequence[SignRule]) -> PushTarget:
+    """Return a target with who signs what is pushed there; raises `ConfigError` for what cannot be read."""
+    if not rules:
+        return target
+    below = [rule for rule in rules if rule.recursive]
+    return replace(target, signers=pusher.signers.of(rules), recursive=pusher.signers.of(below))
 
 
 @contextmanager

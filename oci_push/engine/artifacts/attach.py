@@ -68,7 +68,7 @@ def attach_made(
 ) -> AttachedResult:
     """Attach one artifact; `known` is what became of blobs before, and of its own afterwards."""
     graph = walk(context, made, emit=ignore)
-    target = replace(push.work.target, tags=(), signers=())
+    target = replace(push.work.target, tags=(), signers=(), recursive=())
     work = plan_repositories(graph.blobs, [target], origin=None, remembered={})[0]
     there = {one.digest: known[one.digest] for one in graph.blobs if one.digest in known}
     # As one sent ahead it is told of as a part of this push, and not as another one to the same repository.
