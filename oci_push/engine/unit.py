@@ -167,10 +167,10 @@ def _opened(unit: PushUnit, pusher: Pusher, context: Context) -> Iterator[tuple[
 def _target(unit: PushUnit, one: UnitTarget, pusher: Pusher) -> PushTarget:
     target = pusher.target(one.repository, one.tags, pusher.named(one.registry))
     rules = unit.sign if unit.is_beside else (*unit.sign, *target.endpoint.sign)
-    return signing(pusher, replace(target, before=one.before), rules)
+    return with_signers(pusher, replace(target, before=one.before), rules)
 
 
-def signing(pusher: Pusher, target: PushTarget, rules: Sequence[SignRule]) -> PushTarget:
+def with_signers(pusher: Pusher, target: PushTarget, rules: Sequence[SignRule]) -> PushTarget:
     """Return a target with who signs what is pushed there; raises `ConfigError` for what cannot be read."""
     if not rules:
         return target

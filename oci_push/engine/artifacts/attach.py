@@ -88,7 +88,9 @@ def attach_made(
     outcome = ManifestOutcome.EXISTS if one.was_there else ManifestOutcome.PUSHED
     is_new = "attached" if outcome is ManifestOutcome.PUSHED else "was attached before"
     repository = push.work.target.repository
-    push.emit(LogMessage(f"{repository}: {made.name} {is_new} as {graph.root.digest} ({result.artifact_type})"))
+    subject = graph.root.subject
+    of = f" of {subject.digest}" if subject is not None and subject.digest != push.root.digest else ""
+    push.emit(LogMessage(f"{repository}: {made.name}{of} {is_new} as {graph.root.digest} ({result.artifact_type})"))
     return replace(result, outcome=outcome)
 
 
