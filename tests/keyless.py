@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import json
 import struct
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ class Sigstore:
         self._ca, self._ct, self._log = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
         self._is_version_2 = is_version_2
         self._now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+        self._lock = threading.Lock()
         self.leaves = [hashlib.sha256(b"\0").digest()]  # of an index of 0 cosign writes nothing, as protobuf has it
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca.example")])
         usage = key_usage(key_cert_sign=True, crl_sign=True)
@@ -181,9 +183,11 @@ class Sigstore:
 
     def entry(self, kind: str, body: bytes, seen: int) -> dict[str, object]:
         """Write something into the log at a time; gives the entry as a bundle holds it."""
-        self.leaves.append(hashlib.sha256(b"\0" + body).digest())
-        index, size = len(self.leaves) - 1, len(self.leaves)
-        root = _root_of(self.leaves)
+        with self._lock:  # several are written down at once, and each proof is of one state
+            self.leaves.append(hashlib.sha256(b"\0" + body).digest())
+            leaves = list(self.leaves)
+        index, size = len(leaves) - 1, len(leaves)
+        root = _root_of(leaves)
         note = f"log.example - 1\n{size}\n{_b64(root)}\n"
         said = _id(self._log)[:4] + self._log.sign(note.encode(), ec.ECDSA(hashes.SHA256()))
         promise = _json({"body": _b64(body), "integratedTime": seen, "logID": _id(self._log).hex(), "logIndex": index})
@@ -197,7 +201,7 @@ class Sigstore:
                 "logIndex": str(index),
                 "rootHash": _b64(root),
                 "treeSize": str(size),
-                "hashes": [_b64(one) for one in _path_to(index, self.leaves)],
+                "hashes": [_b64(one) for one in _path_to(index, leaves)],
                 "checkpoint": {"envelope": f"{note}\n— log.example {_b64(said)}\n"},
             },
             "canonicalizedBody": _b64(body),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from oci_push.engine.artifacts.attachment import AttachedForm, AttachedResult
@@ -44,7 +44,7 @@ class ArtifactFile(Struct, frozen=True):
 
 
 class ArtifactPush(Struct, frozen=True):
-    """What ``artifact push --json`` prints."""
+    """What ``artifact push --json`` prints; `signed` is there where oci-push.yaml has such artifacts signed."""
 
     version: Version
     repository: Repository
@@ -56,6 +56,7 @@ class ArtifactPush(Struct, frozen=True):
     outcome: ManifestOutcome | None
     bytes_sent: int
     error: ErrorForm | None
+    signed: tuple[AttachedForm, ...] | UnsetType = UNSET
 
     @classmethod
     def of(cls, made: MadeImage, result: PushResult) -> ArtifactPush:
@@ -76,6 +77,7 @@ class ArtifactPush(Struct, frozen=True):
             _outcome(result),
             sum(blob.bytes_sent for blob in result.blobs),
             ErrorForm.or_none(result.error),
+            tuple(AttachedForm.of(one) for one in result.attached) or UNSET,
         )
 
 

@@ -291,7 +291,7 @@ class ReferrerCopy:
             return False
         from oci_push.engine.copying.signature_tags import join_signatures  # cryptography takes its time to load
 
-        pusher = self._pusher.speaking(_quieter(emit))
+        pusher = self._pusher.speaking(quieter(emit))
         return join_signatures(context, pusher, source, registry, target, one.tag, self._options)
 
     def _fail(self, error: OciPushError, one: Referrer) -> None:

@@ -6,12 +6,14 @@ that is told of them first, and a tag that a registry cannot delete is never del
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
+from typing import TypeAlias
 
 from msgspec import Struct
 
+from oci_push.engine.artifacts.attachment import AttachedForm
 from oci_push.engine.looking import tree
 from oci_push.errors import (
     ConfigError,
@@ -31,6 +33,8 @@ from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.runtime.tasks import do_all
 
+Sign: TypeAlias = Callable[[Context, Digest], tuple[AttachedForm, ...]]
+"""Sign a manifest that is there by its digest; return what was signed, or raise the first failure."""
 MOST_LOOKED_AT = 1000
 """How many tags of a repository are asked what they name, to tell of those that go with a manifest."""
 _GLOB = frozenset("*?[")
