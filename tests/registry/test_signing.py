@@ -344,6 +344,22 @@ def test_of_an_index_all_that_it_lists_is_signed_where_that_is_said(
     assert program(*line, cwd=tmp_path).stdout.count("(was there)") == 2 * count
 
 
+def test_an_index_is_not_signed_before_all_that_it_lists(sandbox: Sandbox, tmp_path: Path) -> None:
+    index = two_platforms(tmp_path / "index")
+    name = pushed(sandbox, index, "1")
+    first, second = (str(one["digest"]) for one in children_of(index))
+    path = f"manifests/{first.replace(':', '-')}.sig"
+    sandbox.faults.add(Fault("PUT", path, times=0, action=Answer(403)))
+    line = ("sign", f"{name}:1", "--key", "one.key", "--recursive", "--json")
+    done = program(*line, cwd=tmp_path, code=1)
+    assert f"{index.digest} is not signed, as {first}, which it lists, is not" in done.stderr
+    assert bundles(sandbox, index) == []
+    program("verify", f"{name}@{second}", "--key", "one.pub", cwd=tmp_path)
+    sandbox.faults.clear()
+    program(*line, cwd=tmp_path)
+    program("verify", f"{name}:1", "--key", "one.pub", cwd=tmp_path)
+
+
 def test_of_an_index_that_lists_what_is_not_there_nothing_is_signed(sandbox: Sandbox, tmp_path: Path) -> None:
     index = two_platforms(tmp_path / "index")
     name = pushed(sandbox, index, "1")

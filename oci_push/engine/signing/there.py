@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec import Struct
 
@@ -17,6 +18,9 @@ from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference
 from oci_push.model.trust import SignRule
 from oci_push.runtime.context import Context
+from oci_push.runtime.tasks import run_all
+
+_AT_ONCE = 8
 
 
 class SignedImage(Struct, frozen=True):
@@ -56,7 +60,8 @@ def sign_there(
 ) -> tuple[SignedThere, ...]:
     """Sign what a reference names, or the image of it for `platform`; what goes wrong is in the result.
 
-    With `recursive` all that an index lists is signed as well, each by itself and before the index.
+    With `recursive` all that an index lists is signed as well, each by itself and several at once. Then the index is,
+    unless one of them could not be signed.
     """
     try:
         with pusher.open(f"docker://{named}", context, mirrors=False) as image:
@@ -70,7 +75,14 @@ def sign_there(
     except OciPushError as problem:
         context.check()
         return (SignedThere(SignedImage(str(named), None, (), ErrorForm.of(problem)), problem),)
-    return tuple(_sign(context, pusher, named, digest, rules) for digest in digests)
+    *listed, root = digests
+    jobs = [partial(_sign, pusher=pusher, named=named, digest=digest, rules=rules) for digest in listed]
+    done = tuple(outcome.get() for outcome in run_all(context, jobs, limit=_AT_ONCE))
+    failed = next((one for one in done if one.failed is not None), None)
+    if failed is None:
+        return (*done, _sign(context, pusher, named, root, rules))
+    withheld = OciPushError(f"{root} is not signed, as {failed.form.digest}, which it lists, is not")
+    return (*done, SignedThere(SignedImage(str(named), root, (), ErrorForm.of(withheld)), withheld))
 
 
 def _sign(context: Context, pusher: Pusher, named: Reference, digest: Digest, rules: Sequence[SignRule]) -> SignedThere:
