@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from oci_push.events import Emit
 from oci_push.language.config_values import NAMED, Allowed, ConfigOrigin
 from oci_push.language.integrations import Config
 from oci_push.model.endpoint import RegistryEndpoint, TlsConfig
-from oci_push.model.reference import Destination, Reference
+from oci_push.model.reference import Destination, Reference, Repository
 
 _ALLOWED_BY = "OCI_PUSH_ALLOW_ENV"
 _MOST_BYTES = 64 * 1024 * 1024
@@ -37,6 +37,15 @@ def tell_found(*configs: Config) -> None:
     """Print once, of each configuration that was found, not named, that it is used."""
     for notice in dict.fromkeys(config.notice for config in configs if config.notice):
         tell(notice)
+
+
+def endpoints_at(hosts: Iterable[str], common: Common, env: Mapping[str, str]) -> dict[str, RegistryEndpoint]:
+    """Return how hosts are reached for units, as far as they are described, each looked up by itself."""
+    found: dict[str, RegistryEndpoint] = {}
+    for host in hosts:
+        place = Repository(host, "any")
+        found.update(described_endpoints(f"docker://{place}", [Destination(place)], common, env))
+    return found
 
 
 def described_endpoints(

@@ -13,7 +13,7 @@ from oci_push.api import this_environment
 from oci_push.cli import options
 from oci_push.cli.command import run_command, takes
 from oci_push.cli.copy_results import show, show_errors, summary_of
-from oci_push.cli.inputs import described_endpoints, read_bytes, read_config, with_logins
+from oci_push.cli.inputs import endpoints_at, read_bytes, read_config, with_logins
 from oci_push.cli.on import UNITS_AT_ONCE, HostLimit, On, OnOptions, read_limits
 from oci_push.cli.options import Common, Connection
 from oci_push.cli.output import say_form, tell
@@ -25,9 +25,8 @@ from oci_push.engine.copying.referrers import Referred, together
 from oci_push.engine.pusher import Pusher
 from oci_push.errors import Cancelled, ConfigError
 from oci_push.events import CopyStarted, Emit, TagCopied
-from oci_push.model.endpoint import RegistryEndpoint
 from oci_push.model.outcomes import CopyOutcome
-from oci_push.model.reference import Destination, Repository, canonical_host
+from oci_push.model.reference import Repository, canonical_host
 from oci_push.runtime.context import Context
 from oci_push.runtime.files import check_writable
 from oci_push.work.dispatch import Dispatcher, learn_places
@@ -152,11 +151,8 @@ def _worker(
     """Give a worker in this process, and its pusher."""
     env = this_environment().env
     hosts = hosts_asked(units)
-    endpoints: dict[str, RegistryEndpoint] = {}
     config = read_config(None, common, env)
-    for host in hosts if config.integrations else ():
-        place = Repository(host, "any")
-        endpoints.update(described_endpoints(f"docker://{place}", [Destination(place)], common, env))
+    endpoints = endpoints_at(hosts if config.integrations else (), common, env)
     with (
         with_logins(logins, endpoints, common, env, emit) as known,
         common.pusher(context, emit, endpoints=known, hosts=hosts) as pusher,

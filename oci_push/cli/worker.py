@@ -20,12 +20,10 @@ from msgspec.structs import asdict, replace
 
 from oci_push import forms
 from oci_push.api import this_environment
-from oci_push.cli.inputs import described_endpoints, read_config, with_logins
+from oci_push.cli.inputs import endpoints_at, read_config, with_logins
 from oci_push.cli.options import Common
 from oci_push.cli.traffic_options import bytes_per_s
 from oci_push.events import ignore
-from oci_push.model.endpoint import RegistryEndpoint
-from oci_push.model.reference import Destination, Repository
 from oci_push.model.traffic_words import LEAST_RATE
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
@@ -115,10 +113,7 @@ def make_worker(setup: Setup, context: Context, stack: ExitStack) -> Worker:
     given: dict[str, Any] = {name: Path(str(v)) if name in _PATHS else v for name, v in setup.options.items()}
     common = Common(**given)
     config = read_config(Path(setup.pipeline) if setup.pipeline else None, common, env)
-    endpoints: dict[str, RegistryEndpoint] = {}
-    for host in setup.hosts if setup.describes else ():
-        place = Repository(host, "any")
-        endpoints.update(described_endpoints(f"docker://{place}", [Destination(place)], common, env))
+    endpoints = endpoints_at(setup.hosts if setup.describes else (), common, env)
     logins = Path(setup.logins) if setup.logins else None
     known = stack.enter_context(with_logins(logins, endpoints, common, env, ignore))
     pusher = common.pusher(context, ignore, endpoints=known, hosts=setup.hosts or None, is_lenient=not setup.describes)
