@@ -11,7 +11,7 @@ from cloudendpoints import Answered, Asked, Endpoint
 from identityrun import running
 from sigstoreservers import FULCIO, REKOR, SigstoreServers
 
-from oci_push.errors import Cancelled, NetworkError, UnavailableError
+from oci_push.errors import Cancelled, NetworkError, ProtocolViolationError, UnavailableError
 from oci_push.runtime.clock import FakeClock
 
 
@@ -44,6 +44,19 @@ def test_a_fulcio_that_gives_nothing_is_asked_once_for_many_images(tmp_path: Pat
         servers.answers[FULCIO] = good
         run.clock.time += 31
         run.sign("a")
+
+
+def test_a_log_whose_entries_do_not_count_is_given_no_more_of_them(tmp_path: Path) -> None:
+    """They would stay there for ever, one for each image."""
+    with SigstoreServers() as servers, running(servers, tmp_path) as run:
+        servers.late_s = 3600
+        for name in ("a", "b", "c"):
+            with pytest.raises(ProtocolViolationError, match=f"log {servers.url}: its answer does not count"):
+                run.sign(name)
+        assert servers.paths() == [FULCIO, REKOR]
+        servers.late_s = 0
+        run.clock.time += 31
+        run.sign("b")
 
 
 def test_who_is_stopped_while_fulcio_is_waited_for_takes_nobody_along(tmp_path: Path) -> None:
