@@ -76,7 +76,8 @@ def described_endpoints(
         except ConfigError as problem:
             if config.is_named or one.must_be_used:
                 raise
-            warn(f"registry {one.name!r} of {config.path} is not used: {problem}", problem.hint)
+            why = "; ".join(str(problem).splitlines())
+            warn(f"registry {one.name!r} of {config.path} is not used: {why}", problem.hint)
             continue
         if endpoint.is_alone and (is_given or common.header):
             # What the user typed is for the host that the user named, and not for where a stranger's file leads.

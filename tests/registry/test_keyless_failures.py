@@ -318,3 +318,62 @@ def test_without_the_extra_it_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ConfigError, match="nothing can be signed without a key: the package sigstore") as caught:
         read_services("", "")
     assert caught.value.hint == "pip install 'oci-push[keyless]'"
+
+
+def test_no_entry_of_a_registry_and_no_proxy_of_plain_http_leads_the_token_elsewhere(
+    sandbox: Sandbox, image: Layout, servers: SigstoreServers, tmp_path: Path
+) -> None:
+    with Endpoint({}) as stranger:
+        entry = {"name": "fulcio", "domain": servers.address, "address": stranger.address, "insecure": True}
+        (tmp_path / "oci-push.yaml").write_text(json.dumps({"registries": [entry]}))
+        env = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy"), stranger.url)
+        env |= {"SIGSTORE_ID_TOKEN": servers.token(), "NO_PROXY": "127.0.0.1"}
+        words = ("push", f"oci:{image.path}", f"{sandbox.address}/team/app:1", "--sign", "keyless")
+        for more in ((), ("--config", "oci-push.yaml")):
+            program(*words, "--trust-root", "trust.json", *more, cwd=tmp_path, **env)
+        assert stranger.asked == []
+    assert servers.paths() == [FULCIO, REKOR, FULCIO]
+
+
+def test_a_found_file_signs_nothing_whatever_token_it_finds(
+    sandbox: Sandbox, image: Layout, servers: SigstoreServers, tmp_path: Path
+) -> None:
+    sign = {"keyless": True, "trust_root": "trust.json"}
+    entry = {"name": "here", "domain": sandbox.address, "sign": sign}
+    (tmp_path / "oci-push.yaml").write_text(json.dumps({"registries": [entry]}))
+    line = ("push", f"oci:{image.path}", f"{sandbox.address}/team/app:1")
+    env = {"SIGSTORE_ID_TOKEN": servers.token()}
+    for more in ((), ("--allow-env", "SIGSTORE_ID_TOKEN")):
+        said = program(*line, *more, cwd=tmp_path, code=2, **env).stderr
+        assert "may not say what is signed" in said
+    assert servers.asked == []
+
+
+def test_a_push_that_ended_after_the_log_had_its_entry_signs_once_more_and_no_more(
+    sandbox: Sandbox, image: Layout, servers: SigstoreServers, tmp_path: Path
+) -> None:
+    def enter(asked: Asked) -> Answered:
+        servers.enter(asked)
+        return Answered(500, "")
+
+    servers.answers[REKOR] = enter
+    push(sandbox, image, tmp_path, servers.token(), code=5)
+    servers.answers[REKOR] = servers.enter
+    words = ("push", f"oci:{image.path}", f"{sandbox.address}/team/app:1", "--sign", "keyless")
+    for _ in range(2):
+        program(*words, "--trust-root", "trust.json", cwd=tmp_path, SIGSTORE_ID_TOKEN=servers.token())
+    assert len(servers.entries) == 2
+    assert len([one for one in sandbox.store.manifests("team/app") if one.subject]) == 1
+
+
+def test_each_thing_that_a_found_file_may_not_is_told_in_words(
+    sandbox: Sandbox, image: Layout, servers: SigstoreServers, tmp_path: Path
+) -> None:
+    name, env = f"{sandbox.address}/team/app:1", {"SIGSTORE_ID_TOKEN": servers.token()}
+    program("push", f"oci:{image.path}", name, cwd=tmp_path)
+    sign = {"keyless": True, "trust_root": "../other.json", "oidc": {"env": "SIGSTORE_ID_TOKEN"}}
+    entry = {"name": "here", "domain": sandbox.address, "sign": sign}
+    (tmp_path / "oci-push.yaml").write_text(json.dumps({"registries": [entry]}))
+    said = program("sign", name, "--keyless", "--trust-root", "trust.json", cwd=tmp_path, **env).stderr
+    assert "may not have the job's own identity (SIGSTORE_ID_TOKEN); oci-push.yaml:1:" in said
+    assert "trust_root: ../other.json: lies outside the folder of this file" in said

@@ -51,7 +51,7 @@ _OPTIONAL_S = 15.0
 _EXCHANGE_S = 300.0
 """How long a place may take for an answer, with all tries: a byte now and then is none for days."""
 _QUIET_S = 30.0
-"""How long a Fulcio is left alone that gave nothing: each of many images would wait in turn for all its tries."""
+"""How long a place is left alone that gave nothing, or what does not count: each of many images would ask it again."""
 _MARGIN_S = 60.0
 _GOOD = frozenset({200, 201})
 _TAKEN = 409
@@ -73,6 +73,23 @@ class _Held(Struct, frozen=True):
     def left_s(self, context: Context) -> float:
         clock = context.clock
         return self.life_s - max(clock.now() - self.since, clock.monotonic() - self.since_steady)
+
+
+class _Quiet:
+    """A failure of a place, which is everybody's for a while; shared by threads."""
+
+    def __init__(self) -> None:
+        self._last: tuple[float, OciPushError] | None = None
+
+    def check(self, context: Context) -> None:
+        """Raise the last failure where it is recent."""
+        last = self._last
+        if last is not None and context.clock.monotonic() - last[0] < _QUIET_S:
+            raise last[1].with_attempts(last[1].attempts)  # another one each time, as several threads raise it
+
+    def keep(self, context: Context, failure: OciPushError) -> None:
+        """Remember a failure."""
+        self._last = context.clock.monotonic(), failure.with_attempts(failure.attempts).with_traceback(None)
 
 
 class Entered(Struct, frozen=True):
@@ -101,7 +118,7 @@ class JobIdentity:
         self._token = JobToken(env=TOKEN) if is_ready else wanted.token
         self._cloud = cloud
         self._held: SingleFlight[str, _Held] = SingleFlight()
-        self._refusal: tuple[float, OciPushError] | None = None
+        self._no_certificate, self._no_entry = _Quiet(), _Quiet()
         self._entered: SingleFlight[tuple[Digest, bool], Entered] = SingleFlight()
 
     def prepare(self, context: Context) -> None:
@@ -130,6 +147,7 @@ class JobIdentity:
         return self._entered.get(key, lambda: self._sign(context, payload, is_enveloped))
 
     def _sign(self, context: Context, payload: bytes, is_enveloped: bool) -> Entered:
+        self._no_entry.check(context)  # what a log wrote down for nothing stays there, of each image
         held, problem = self._hold(context), ""
         for _ in range(_TRIES):
             signed = Signed.make(payload, held.certificate, is_enveloped=is_enveloped)
@@ -156,10 +174,12 @@ class JobIdentity:
             told = f"entry {entry.get('logIndex')} of the log {self.services.log}, which keeps it"
             self._cloud.emit(LogMessage(f"signed as {quoted(held.certificate.identity, _MOST_WORDS)}: {told}"))
             return Entered(bundle, annotations)
-        raise ProtocolViolationError(
+        failure = ProtocolViolationError(
             f"log {self.services.log}: its answer does not count: {problem}",
             hint=self._advice or f"are its keys in {self.services.name}? is this machine's clock right?",
         )
+        self._no_entry.keep(context, failure)
+        raise failure
 
     def _hold(self, context: Context) -> _Held:
         return self._held.get(
@@ -168,14 +188,12 @@ class JobIdentity:
 
     def _renew(self, context: Context) -> _Held:
         """Get a certificate; one that was not to be had just now is not to be had."""
-        refusal = self._refusal
-        if refusal is not None and context.clock.monotonic() - refusal[0] < _QUIET_S:
-            raise refusal[1].with_attempts(refusal[1].attempts)  # another one, as this is raised in several threads
+        self._no_certificate.check(context)
         try:
             return self._certify(context)
         except OciPushError as problem:
             context.check()
-            self._refusal = context.clock.monotonic(), problem.with_attempts(problem.attempts).with_traceback(None)
+            self._no_certificate.keep(context, problem)
             raise
 
     def _certify(self, context: Context) -> _Held:
