@@ -6,6 +6,7 @@ again with the same words.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -70,8 +71,11 @@ def kill_at_half(
 
 def children_of(process: int) -> list[int]:
     """Return the processes that a process, by any of its threads, has started."""
-    tasks = Path(f"/proc/{process}/task")
-    return [int(one) for task in tasks.iterdir() for one in (task / "children").read_text().split()]
+    found: list[int] = []
+    for task in Path(f"/proc/{process}/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def _done(registries: Sequence[Registry]) -> int:

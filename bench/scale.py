@@ -64,12 +64,13 @@ class Scale(msgspec.Struct, frozen=True):
 
 def main() -> int:
     """Measure each way with empty registries, write the results, and return the exit status."""
+    about = machine.describe()
     with tempfile.TemporaryDirectory(prefix="oci-push-bench-scale-", dir=memory_folder()) as name:
         folder = Path(name)
         layouts = write_images(folder / "images", IMAGES, shared=SHARED_BYTES, own=OWN_BYTES)
         names = [key for key in _WAYS if key != "dask 2 x 4" or find_spec("distributed")]
         ways = [replace(_measured(folder, layouts, key), killed=_killed(folder, layouts, key)) for key in names]
-    found = Scale(machine.describe(), 2 * IMAGES, tuple(ways))
+    found = Scale(about, 2 * IMAGES, tuple(ways))
     _RESULTS.joinpath("scale.json").write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
     _RESULTS.joinpath("scale.svg").write_text(draw(found))
     for way in found.ways:

@@ -26,8 +26,9 @@ from keyless import IDENTITY, ISSUER, Sigstore, key_usage
 
 from oci_push.signing.bundle import pae
 
-FULCIO, REKOR, REKOR_2, TSA = (
+FULCIO, FULCIO_1, REKOR, REKOR_2, TSA = (
     "/api/v2/signingCert",
+    "/api/v1/signingCert",
     "/api/v1/log/entries",
     "/api/v2/log/entries",
     "/api/v1/timestamp",
@@ -50,7 +51,7 @@ class SigstoreServers(Endpoint):
         self.minutes = 9.0
         self.entries: dict[str, dict[str, object]] = {}
         self.late_s = 0
-        super().__init__({FULCIO: self.certify, REKOR: self.enter})
+        super().__init__({FULCIO: self.certify, FULCIO_1: self.certify_1, REKOR: self.enter})
         if self._times is not None:
             self.answers |= {REKOR_2: self.enter_2, TSA: self._times.answer}
             del self.answers[REKOR]
@@ -90,6 +91,22 @@ class SigstoreServers(Endpoint):
             return Answered(400, {"code": 3, "message": "The signature supplied in the request could not be verified"})
         found = self.sigstore.certificate(key, self.identity, ISSUER, minutes=self.minutes)
         return self.certified(found)
+
+    def certify_1(self, asked: Asked) -> Answered:
+        """Certify the key of a request as cosign 2 makes it, and answer in PEM."""
+        if reason := self.issuer.refusal(asked.headers["authorization"].removeprefix("Bearer "), "sigstore"):
+            return Answered(401, {"message": reason})
+        raw = base64.b64decode(json.loads(asked.body)["publicKey"]["content"])
+        key = serialization.load_pem_public_key(raw) if raw[:1] == b"-" else serialization.load_der_public_key(raw)
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        chain = self.sigstore.certificate(key, self.identity, ISSUER), self.sigstore.root
+        pem = b"".join(one.public_bytes(serialization.Encoding.PEM) for one in chain)
+        return Answered(201, pem, {"Content-Type": "application/pem-certificate-chain"})
+
+    @property
+    def is_version_2(self) -> bool:
+        """Say whether the log is of version 2."""
+        return self._times is not None
 
     def certified(self, found: x509.Certificate) -> Answered:
         """Give the answer with a certificate."""

@@ -65,10 +65,9 @@ def ask(setup: bytes, units: bytes) -> bytes:
 
 
 def stop(run: str, key_of_task: str, key: str, dask_worker: Worker | None = None) -> None:
-    """Ask a unit, or all of a run, to stop; nothing is waited for."""
-    found = keeper_of(dask_worker).known(run) if dask_worker is not None else None
-    if found is not None:
-        found.stop(key_of_task, key)
+    """Ask a unit, or all of a run, to stop; nothing is waited for, as this is Dask's own thread."""
+    if dask_worker is not None:
+        go(partial(keeper_of(dask_worker).stop, run, key_of_task, key))
 
 
 def end(run: str, dask_worker: Worker | None = None) -> None:

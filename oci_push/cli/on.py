@@ -114,7 +114,7 @@ class OnOptions(Struct, frozen=True):
         env = worker_environment(this_environment().env, sys.path)
         count = self.count()
         setup = setup_of(common, pipeline, hosts, count, describes=not is_run, logins=logins)
-        engine = LocalEngine(command, env, setup, count, jobs)
+        engine = LocalEngine(context.clock, command, env, setup, count, jobs)
         try:
             yield engine
         finally:

@@ -202,6 +202,7 @@ def _do(
                 file.add(result)
             except ConfigError as problem:
                 broken.append(problem)
+                dispatcher.stop(Cancelled("the results cannot be written"))
         learn_places(result.learned, pusher.cache.remember_blob)
         done[result.key] = result
 
@@ -215,10 +216,7 @@ def _do(
     try:
         for unit in units:
             dispatcher.add(unit, emit, lambda result, one=unit: end(one, result))  # type: ignore[misc]
-        while not dispatcher.is_idle:
-            dispatcher.turn(context)
-            if broken:
-                dispatcher.stop(Cancelled("the results cannot be written"))
+        dispatcher.work(context)
     finally:
         file.close()
     if broken:

@@ -13,7 +13,7 @@ from oci_push.cli.output import say, say_form, table
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitTarget, signers_at
 from oci_push.errors import OciPushError
-from oci_push.forms import VERSION, ErrorForm, Version
+from oci_push.forms import VERSION, ErrorForm, Version, derive
 from oci_push.model.digest import Digest
 from oci_push.model.mirroring import elsewhere
 from oci_push.model.reference import Repository
@@ -68,8 +68,7 @@ class Asked(Struct, frozen=True):
 
     def row(self) -> CheckedRegistry:
         """Return it as it is published."""
-        told = (self.registry, self.name, self.repository, self.act, self.user, self.units)
-        return CheckedRegistry(*told, ErrorForm.or_none(self.error))
+        return derive(CheckedRegistry, self, error=ErrorForm.or_none(self.error))
 
 
 def check_logins(context: Context, pusher: Pusher, describe: Describe, units: Sequence[WorkUnit], as_json: bool) -> int:

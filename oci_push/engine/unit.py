@@ -171,8 +171,8 @@ def _opened(
 
 
 def _target(unit: PushUnit, one: UnitTarget, pusher: Pusher, *, signs: bool) -> PushTarget:
-    target = pusher.target(one.repository, one.tags, pusher.named(one.registry))
-    return replace(target, before=one.before, signers=signers_at(unit, one, pusher) if signs else ())
+    target = replace(pusher.target(one.repository, one.tags, pusher.named(one.registry)), before=one.before)
+    return replace(target, signers=signers_at(unit, one, pusher)) if signs else target
 
 
 def rules_at(one: UnitTarget, pusher: Pusher) -> tuple[SignRule, ...]:
@@ -185,9 +185,10 @@ def signers_at(unit: PushUnit, one: UnitTarget, pusher: Pusher) -> tuple[Signer,
     """Return who signs at a target; raises `ConfigError` where a key cannot be read, or nobody signs who must."""
     said = () if unit.is_beside else rules_at(one, pusher)
     if one.is_signed and not said:
+        host = one.repository.host
         raise ConfigError(
-            f"what goes to {one.repository.host} is to be signed, and the oci-push.yaml here does not say by whom",
-            hint=f"write sign: for {one.repository.host} into an oci-push.yaml, and name it: --config, OCI_PUSH_CONFIG",
+            f"what goes to {host} is to be signed, and the oci-push.yaml here does not say by whom",
+            hint=f"write sign: for {host} into an oci-push.yaml, and name it: --config, OCI_PUSH_CONFIG",
         )
     rules = (*unit.sign, *said)
     return pusher.signers.of(rules) if rules else ()

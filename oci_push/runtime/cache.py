@@ -33,7 +33,8 @@ KEEP_BLOBS = 200_000
 BUSY_S = 2.0
 
 _FLUSH_ROWS = 500
-_MOST_CANDIDATES = 1000
+_MOST_CANDIDATES = 50
+"""Of how many repositories the names are compared: a base layer may be in thousands, and any of them will do."""
 _VERSION = 2
 _SCHEMA = """
 CREATE TABLE blobs (
@@ -194,10 +195,11 @@ class SqliteCache:
         """Order by the number of path components in common, then by how lately the blob was seen there."""
         query = (
             "SELECT repository FROM blobs WHERE registry = ? AND digest = ? AND repository != ? AND seen >= ?"
-            " ORDER BY seen DESC, repository LIMIT ?"
+            " ORDER BY substr(repository, 1, ?) = ? DESC, seen DESC, repository LIMIT ?"
         )
+        first = near.partition("/")[0] + "/"
         oldest = self._clock.now() - KEEP_S
-        rows = self._read(query, (registry, str(digest), near, oldest, _MOST_CANDIDATES))
+        rows = self._read(query, (registry, str(digest), near, oldest, len(first), first, _MOST_CANDIDATES))
         found = sorted((str(row[0]) for row in rows), key=lambda path: -_in_common(path, near))
         return tuple(found[:limit])
 

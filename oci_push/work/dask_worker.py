@@ -72,7 +72,7 @@ class _Run:
         self._stack = ExitStack()
         self._lock = threading.Lock()
         self._waiting: dict[str, _Watch] = {}
-        self._refused: set[str] = set()
+        self.is_closed = False
         self.threads = Threads(make(self.context, self._stack), self.context, self._report)
 
     def begin(self, unit: WorkUnit) -> _Watch:
@@ -83,18 +83,10 @@ class _Run:
         self.threads.start(unit)
         return watch
 
-    def is_refused(self, task: str) -> bool:
-        """Return whether a task was to be stopped, maybe before it came here."""
-        return not self._refused.isdisjoint({task, ""})
-
-    def stop(self, task: str, key: str) -> None:
-        """Ask a task's unit, or all, to stop, and begin none of them any more."""
-        self._refused.add(task)
-        self.threads.cancel(key)
-
     def close(self) -> None:
         """Stop what is under way, and close connections."""
-        self.stop("", "")
+        self.is_closed = True
+        self.threads.cancel()
         idle = threading.Event()
         while not self.threads.is_idle:
             self.context.clock.wait(idle, _TICK_S)
@@ -144,6 +136,7 @@ class Keeper:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
+        self._refused: set[tuple[str, str]] = set()
         self._semaphores: dict[tuple[str, int], Any] = {}
 
     def run(self, name: str, make: Make) -> _Run:
@@ -159,15 +152,23 @@ class Keeper:
             one.close()
         return found
 
-    def known(self, name: str) -> _Run | None:
-        """Return a run that has begun here."""
-        with self._lock:
-            return self._runs.get(name)
+    def stop(self, name: str, task: str, key: str) -> None:
+        """Ask a task's unit, or all of a run, to stop, and begin none of them any more."""
+        self._refused.add((name, task))
+        with self._lock:  # which a run holds that logs in just now
+            run = self._runs.get(name)
+        if run is not None:
+            run.threads.cancel(key)
+
+    def is_refused(self, name: str, task: str) -> bool:
+        """Return whether a task was to be stopped, maybe before it came here."""
+        return not self._refused.isdisjoint({(name, task), (name, "")})
 
     def end(self, name: str) -> None:
         """Let go of a run."""
         with self._lock:
             run = self._runs.pop(name, None)
+            self._refused = {one for one in self._refused if one[0] != name}
         if run is not None:
             run.close()
 
@@ -221,8 +222,9 @@ def do_order(data: bytes, release: str, make: Make, name: str) -> bytes:
             hint = "what is pushed must be there on each worker, as on a share, or come from a registry"
             raise SourceError(f"{missing}: is not there on worker {name}", hint=hint)
         run = keeper.run(order.run, make)
-    except OciPushError as problem:
-        result = WorkResult(unit.key, unit.name, UnitResult(error=problem), returned=True, worker=name)
+    except Exception as problem:  # noqa: BLE001  # Dask would keep and log it as it is, and it may hold a secret
+        error = problem if isinstance(problem, OciPushError) else OciPushError(f"{name}: internal error: {problem!r}")
+        result = WorkResult(unit.key, unit.name, UnitResult(error=error), returned=True, worker=name)
         return note(Answer(unit.key, result=result)).encode()
 
     clock = run.context.clock
@@ -230,7 +232,7 @@ def do_order(data: bytes, release: str, make: Make, name: str) -> bytes:
     def is_wanted() -> bool:
         state = worker.state.tasks.get(task)  # whoever wanted it may have been killed: Dask then forgets the task
         is_kept = state is not None and state.state not in ("cancelled", "released", "forgotten")
-        return is_kept and not run.is_refused(task)
+        return is_kept and not run.is_closed and not keeper.is_refused(order.run, task)
 
     with _leases(keeper, order, is_wanted) as is_granted:
         if not (is_granted and is_wanted()):

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oci_push.engine.unit import UnitResult
-from oci_push.errors import Cancelled, NetworkError, OciPushError
+from oci_push.errors import Cancelled, ConfigError, NetworkError, OciPushError, SourceError
 from oci_push.events import Emit, LogMessage, ignore
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository, canonical_host
@@ -35,7 +35,10 @@ _POLL_S = 0.05
 
 
 class Job(Struct, eq=False):
-    """One wish for a unit to be done, and how far it has come; `again` are later wishes for the same unit."""
+    """One wish for a unit to be done, and how far it has come; `again` are later wishes for the same unit.
+
+    `reason` is why it was asked to stop, if it was.
+    """
 
     unit: WorkUnit
     emit: Emit
@@ -46,6 +49,7 @@ class Job(Struct, eq=False):
     returned: int = 0
     held: list[Job] = field(default_factory=list)
     again: list[Job] = field(default_factory=list)
+    reason: OciPushError | None = None
 
 
 class Dispatcher:
@@ -132,6 +136,7 @@ class Dispatcher:
                 return
             if known is not job:
                 return
+            job.reason = reason
             if key not in self._running:
                 self._end(job, _stopped(job.unit, reason))
                 return
@@ -190,8 +195,9 @@ class Dispatcher:
         job.lost += report.has_begun
         job.unbegun += not report.has_begun
         is_over = report.is_final or job.lost >= MAX_LOST or job.unbegun >= MAX_UNBEGUN
-        if self._reason is not None:
-            self._finish(job, _stopped(job.unit, self._reason))
+        reason = job.reason or self._reason
+        if reason is not None:
+            self._finish(job, _stopped(job.unit, reason))
         elif is_over:
             kind = NetworkError if report.is_away else OciPushError
             error = kind(f"{job.unit.name}: {report.why}", hint=report.hint)
@@ -201,13 +207,14 @@ class Dispatcher:
             self._back(job)
 
     def _finish(self, job: Job, result: WorkResult) -> None:
-        if result.returned and job.returned < MAX_LOST and self._engine.slots > 1 and self._reason is None:
+        reason = job.reason or self._reason
+        if result.returned and job.returned < MAX_LOST and self._engine.slots > 1 and reason is None:
             job.returned += 1
             self._back(job)
             return
         self._places.learn(result.learned)
-        if self._reason is not None:
-            result = replace(result, result=stopped_for(result.result, self._reason))
+        if reason is not None:
+            result = replace(result, result=stopped_for(result.result, reason))
         self._end(job, result)
 
     def _back(self, job: Job) -> None:
@@ -222,16 +229,26 @@ class Dispatcher:
             waiting = self._ready.get(job.unit.hosts)
             if not has_begun and waiting and job in waiting:
                 waiting.remove(job)
-            for one in job.held:
-                one.waits -= 1
-                if not one.waits and self._jobs.get(one.unit.key) is one:
-                    self._ready.setdefault(one.unit.hosts, deque()).append(one)
+            self._release(job, result.error)
             if job.again:
                 following = job.again.pop(0)
                 following.again = job.again
                 self._enter(following)
         self._hears(result)
         job.done(result)
+
+    def _release(self, job: Job, error: OciPushError | None) -> None:
+        """Let begin what waited for a unit, or one of them where that could not even be read: the others follow it."""
+        held = [one for one in job.held if self._jobs.get(one.unit.key) is one]
+        if isinstance(error, SourceError | ConfigError):
+            heir = next((one for one in held if one.waits == 1), None)  # it waits for nobody else, so not for them
+            if heir is not None:
+                heir.held += [one for one in held if one is not heir]
+                held = [heir]
+        for one in held:
+            one.waits -= 1
+            if not one.waits:
+                self._ready.setdefault(one.unit.hosts, deque()).append(one)
 
     def _leave(self, job: Job) -> bool:
         """Free the place of a unit; return whether it had one."""

@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING
 
 from oci_push import forms
+from oci_push.runtime.clock import Clock
 from oci_push.runtime.tasks import go
 from oci_push.work.engine import Lost, Report, Told
 from oci_push.work.here import taken
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _GRACE_S = 10.0
 """How long a worker that was told to end may take to close what it holds."""
+_STOPPING_S = 45.0
+"""How long units may take to stop, which for putting tags back is half a minute; then their worker is killed."""
 _FAILED_STARTS = 3
 """How many workers in a row may go without having done a unit before nobody is started any more."""
 _LAST_WORDS = 20
@@ -36,6 +39,7 @@ class _Process:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
         self.units: dict[str, bool] = {}
+        self.waiting: deque[bytes] = deque()
         self.is_gone = False
         self.has_begun = False
         self.has_worked = False
@@ -44,11 +48,13 @@ class _Process:
         self.ended = threading.Event()
         self.heard = threading.Event()
 
-    def send(self, data: bytes) -> None:
+    def send(self) -> None:
+        """Write what waits, in the order in which it was put there."""
         pipe = self.process.stdin
         if pipe is not None:
             with self.lock, contextlib.suppress(OSError, ValueError):  # the reader tells of one that is gone
-                pipe.write(data)
+                while self.waiting:
+                    pipe.write(self.waiting.popleft() + b"\n")
                 pipe.flush()
 
     def keep(self, line: bytes) -> None:
@@ -70,7 +76,11 @@ class LocalEngine:
     `command` starts a worker in `env`, `setup` is what it is told first.
     """
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], setup: bytes, count: int, jobs: int) -> None:
+    def __init__(
+        self, clock: Clock, command: Sequence[str], env: Mapping[str, str], setup: bytes, count: int, jobs: int
+    ) -> None:
+        self._clock = clock
+        self._give_up_at: float | None = None
         self._command = list(command)
         self._env = dict(env)
         self._setup = setup
@@ -104,18 +114,28 @@ class LocalEngine:
                     self._reports.put(Lost(unit.key, why, is_final=True))
                     return
             worker.units[unit.key] = False
-        worker.send(forms.encode(Order(unit)) + b"\n")
+            worker.waiting.append(forms.encode(Order(unit)))  # before anybody can ask for its end
+        worker.send()
 
     def wait(self, timeout_s: float) -> Sequence[Report]:
-        """Return what was reported."""
+        """Return what was reported; workers that do not stop although all are to are killed."""
+        if self._give_up_at is not None and self._clock.monotonic() >= self._give_up_at:
+            with self._lock:
+                stuck = [one for one in self._workers if one.units]
+            for worker in stuck:
+                worker.process.kill()
         return taken(self._reports, timeout_s)
 
     def cancel(self, key: str = "") -> None:
         """Ask a unit, or all, to stop."""
         with self._lock:
             asked = [one for one in self._workers if not one.is_gone and (not key or key in one.units)]
+            for worker in asked:
+                worker.waiting.append(forms.encode(Order(cancel=key or "*")))
+            if not key:
+                self._give_up_at = self._clock.monotonic() + _STOPPING_S
         for worker in asked:
-            worker.send(forms.encode(Order(cancel=key or "*")) + b"\n")
+            worker.send()
 
     def close(self) -> None:
         """End the workers; one that does not is killed."""
@@ -142,7 +162,7 @@ class LocalEngine:
         )
         worker = _Process(process)
         self._workers.append(worker)
-        worker.send(self._setup + b"\n")
+        worker.waiting.append(self._setup)
         go(partial(self._listen, worker))
         go(partial(_keep_words, worker, process.stderr))
         return worker

@@ -22,7 +22,7 @@ from oci_push.sources.table import GRAMMAR
 from oci_push.work.dispatch import Dispatcher, learn_places
 from oci_push.work.engine import Engine
 from oci_push.work.planning import Seen, look, units_of
-from oci_push.work.results import WorkResult, stopped_for
+from oci_push.work.results import WorkResult
 from oci_push.work.worker import Describe
 
 _POLL_S = 0.05
@@ -90,8 +90,6 @@ class Remote:
                 for one in wishes:
                     self._dispatcher.cancel(one, context.reason)
         joined = joined_results(push, [results[unit.key].result for unit in units])
-        if context.reason is not None:
-            joined = stopped_for(joined, context.reason)
         context.costs.add(joined.cost)
         return joined
 

@@ -50,7 +50,7 @@ class DaskCluster:
         self._file.unlink(missing_ok=True)
         words = ("--host", "127.0.0.1", "--port", port, "--scheduler-file", str(self._file))
         self._start("scheduler", "distributed.cli.dask_scheduler", *words, *self._tls)
-        until(self._file.exists)
+        until(lambda: self._file.exists() and self._file.read_text().rstrip().endswith("}"))  # it is written in parts
 
     def worker(self, name: str, logins: Mapping[str, str], threads: int = 2) -> None:
         """Start a worker with logins by host, ``USER:PASSWORD``, and wait until the scheduler has it."""

@@ -40,13 +40,18 @@ def judge(name: str) -> Path:
 
 
 class Cosign:
-    """Run cosign 2 or 3 in a folder, with its keys there, and `PASSPHRASE` for those that are encrypted."""
+    """Run cosign 2 or 3 in a folder, with its keys there, and `PASSPHRASE` for those that are encrypted.
 
-    def __init__(self, version: int, folder: Path) -> None:
+    `more` are further variables.
+    """
+
+    def __init__(self, version: int, folder: Path, more: Mapping[str, str] | None = None) -> None:
         self.version = version
         self._program = judge(f"cosign{version}")
         self._folder = folder
-        self._env = clean_environment(folder / f"home-cosign{version}", {"COSIGN_PASSWORD": PASSPHRASE, **ALONE})
+        self._env = clean_environment(
+            folder / f"home-cosign{version}", {"COSIGN_PASSWORD": PASSPHRASE, **ALONE, **(more or {})}
+        )
         (folder / "nothing-trusted.json").write_text(json.dumps(_ROOT))
         (folder / "no-services.json").write_text(json.dumps(_SERVICES))
 
@@ -115,8 +120,16 @@ class PolicySkopeo:
 
     def take(self, image: str, key: str, identity: Mapping[str, str] | None = None) -> None:
         """Copy an image; raises `ProgramError` where the policy refuses it. `identity` is who it must be signed as."""
-        signed_as = identity or {"type": "matchRepository"}
-        wanted = {"type": "sigstoreSigned", "keyPath": str(self._folder / key), "signedIdentity": signed_as}
+        self._take(image, {"keyPath": str(self._folder / key)}, identity or {"type": "matchRepository"})
+
+    def take_from_identity(self, image: str, mail: str, issuer: str) -> None:
+        """Copy an image that was signed without a key; its authority is in ca.pem, the log's key in rekor.pub."""
+        fulcio = {"caPath": str(self._folder / "ca.pem"), "oidcIssuer": issuer, "subjectEmail": mail}
+        by = {"fulcio": fulcio, "rekorPublicKeyPath": str(self._folder / "rekor.pub")}
+        self._take(image, by, {"type": "matchRepository"})
+
+    def _take(self, image: str, by: Mapping[str, object], signed_as: Mapping[str, str]) -> None:
+        wanted = {"type": "sigstoreSigned", **by, "signedIdentity": signed_as}
         policy = {"default": [{"type": "reject"}], "transports": {"docker": {self._host: [wanted]}}}
         (self._folder / "policy.json").write_text(json.dumps(policy))
         options = ("--policy", "policy.json", "--registries.d", "registries.d")

@@ -7,14 +7,18 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from daskcluster import DaskCluster
+from distributed import Client
 from msgspec.structs import replace
+from program import until
 
 from oci_push import forms
+from oci_push.cli import dask_worker
 from oci_push.engine.unit import PushUnit, UnitResult, UnitTarget
-from oci_push.errors import Cancelled, ConfigError, NetworkError
+from oci_push.errors import Cancelled, ConfigError, NetworkError, SourceError
 from oci_push.model.reference import Repository
 from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
@@ -62,11 +66,20 @@ def engine(
     release: Callable[[], str] = lambda: "1",
 ) -> Iterator[DaskEngine]:
     """Give an engine whose workers return this for any unit, and say that they have this release of oci-push."""
+    with engine_of(cluster, lambda setup, order: returns(), context, release) as made:
+        yield made
 
-    def task(setup: bytes, order: bytes) -> bytes:
-        return returns()
 
-    calls = Calls(task, task, lambda *_: None, lambda *_: None, release, "1")
+@contextmanager
+def engine_of(
+    cluster: DaskCluster,
+    task: Callable[[bytes, bytes], bytes],
+    context: Context | None = None,
+    release: Callable[[], str] = lambda: "1",
+    stop: Callable[..., None] = lambda *_: None,
+) -> Iterator[DaskEngine]:
+    """Give an engine whose workers do this."""
+    calls = Calls(task, task, stop, lambda *_: None, release, "1")
     context = context or Context(SystemClock(), what="test")
     link = Link(read_address(f"dask://{cluster.address}"), context)
     try:
@@ -232,3 +245,93 @@ def test_a_worker_that_comes_later_with_another_oci_push_gets_no_units(cluster: 
         assert isinstance(done, WorkResult)
         assert (done.key, done.error, made.slots) == (UNIT.key, None, threads)
     cluster.kill("late")
+
+
+def test_what_goes_wrong_before_a_unit_is_told_without_secrets_and_not_kept_by_dask(cluster: DaskCluster) -> None:
+    def task(setup: bytes, order: bytes) -> bytes:
+        from oci_push.secret import Secret
+        from oci_push.work.dask_worker import do_order
+
+        def make(context: object, stack: object) -> Any:
+            raise ValueError(f"no such {Secret('planted-password-7262').reveal()}")
+
+        return do_order(order, "1", make, "me")
+
+    with engine_of(cluster, task) as made:
+        made.submit(UNIT)
+        done = next_of(made)
+    assert isinstance(done, WorkResult)
+    assert "me: internal error: ValueError" in str(done.error)
+    assert "planted-password-7262" not in f"{done.error}{cluster.texts()}"
+
+
+def test_what_one_worker_gives_back_is_for_the_others_even_if_they_are_busy(
+    cluster: DaskCluster, tmp_path: Path
+) -> None:
+    busy, flag = cluster.pid("one"), tmp_path / "flag"
+    ends = {unit.key: result_of(unit) for unit in (UNIT, OTHER)}
+    missing = UnitResult(error=SourceError("not here"))
+    answers = [Answer(key, result=WorkResult(key, "", missing, returned=True)) for key in ends]
+    backs = {one.key: forms.encode(DaskNote("run", "WHO", one)) for one in answers}
+
+    def task(setup: bytes, order: bytes) -> bytes:
+        import os
+        import threading
+
+        from distributed import get_worker
+
+        key = next(key for key in ends if key.encode() in order)
+        if os.getpid() != busy:
+            return backs[key].replace(b"WHO", get_worker().address.encode())
+        while not flag.exists():
+            threading.Event().wait(0.05)
+        return ends[key]
+
+    def bound(dask_scheduler: Any) -> list[bool]:
+        tasks = [one for one in dask_scheduler.tasks.values() if one.worker_restrictions]
+        return [len(one.worker_restrictions) == 1 and not one.loose_restrictions for one in tasks]
+
+    with Client(f"tcp://{cluster.address}", set_as_default=False) as client:
+        cluster.worker("other", {})
+        cluster.wait_for("other")
+        with engine_of(cluster, task) as made:
+            for unit in (UNIT, OTHER):
+                made.submit(unit)
+            assert "not here; another worker than" in str(next_of(made))
+            until(lambda: client.run_on_scheduler(bound) == [True])
+            flag.touch()
+            assert {next_of(made).key, next_of(made).key} == set(ends)
+    cluster.kill("other")
+
+
+def test_a_stop_while_a_worker_still_logs_in_neither_holds_it_nor_is_forgotten(
+    cluster: DaskCluster, tmp_path: Path
+) -> None:
+    begun, flag, did = (tmp_path / name for name in ("begun", "flag", "did"))
+    done = WorkResult(UNIT.key, UNIT.name, UnitResult())
+
+    def task(setup: bytes, order: bytes) -> bytes:
+        import threading
+
+        from oci_push.work.dask_worker import do_order
+
+        def make(context: object, stack: object) -> Any:
+            begun.touch()
+            while not flag.exists():
+                threading.Event().wait(0.05)
+            return lambda unit, context, emit: did.touch() or done
+
+        return do_order(order, "1", make, "me")
+
+    link = Client(f"tcp://{cluster.address}", set_as_default=False)
+    with link as client, engine_of(cluster, task, stop=dask_worker.stop) as made:
+        made.submit(UNIT)
+        until(begun.exists)
+        made.cancel()
+        until(lambda: "Run out-of-band function 'stop'" in cluster.texts()["one"])
+        assert list(client.run(lambda: "here").values()) == ["here"]
+        flag.touch()
+        stopped = next_of(made)
+        assert isinstance(stopped, WorkResult)
+        assert stopped.is_stopped
+    assert not did.exists()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from daskcluster import DaskCluster
+from daskruns import lay_out, results, start, there
 from equipment.sandbox import Sandbox
-from test_on_dask import lay_out, results, start, there
 
 pytestmark = pytest.mark.xdist_group("dask")
 

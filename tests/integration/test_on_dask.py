@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from certificates import Authority
 from daskcluster import DaskCluster
+from daskruns import COUNT, lay_out, results, start, there
 from distributed import Client
 from equipment.faults import Fault, Stall
 from equipment.options import SandboxOptions
@@ -20,13 +18,9 @@ from equipment.sandbox import Sandbox
 from images import LayoutWriter, layer
 from program import until
 
-from oci_push.model.digest import Digest
 from oci_push.secret import Secret
 
-ROOT = Path(__file__).parents[2]
-PROGRAM = Path(sys.executable).with_name("oci-push")
 PASSWORD = "planted-password-7261"  # what the tests look for where it must not be
-COUNT = 6
 UPLOADS = "/blobs/uploads/"
 
 pytestmark = pytest.mark.xdist_group("dask")
@@ -58,49 +52,12 @@ def digests(tmp_path: Path, registry: Sandbox) -> dict[str, str]:
     return lay_out(tmp_path, registry)
 
 
-def lay_out(folder: Path, *registries: Sandbox, count: int = COUNT) -> dict[str, str]:
-    """Write images and their units for some registries; return the digest of each repository."""
-    base, made = layer(1000, 700_000), {}
-    steps = ["version: '1.0'", "mode: parallel", "steps:"]
-    for number in range(count):
-        writer = LayoutWriter(folder / f"i{number}")
-        made[f"work/i{number}"] = writer.close(writer.image(base, layer(number))).digest
-        steps += [
-            f"  s{number}_{place}: {{type: push, candidate: 'oci:i{number}', image_name: work/i{number}, tag: '1',"
-            f" registry: '{one.address}'}}"
-            for place, one in enumerate(registries)
-        ]
-    (folder / "p.yml").write_text("\n".join(steps))
-    with start("plan", "p.yml", "--units", "u.jsonl", cwd=folder) as plan:
-        _, said = plan.communicate(timeout=100)
-    assert plan.returncode == 0, said
-    return made
-
-
-def start(*words: str, cwd: Path) -> subprocess.Popen[str]:
-    counted = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-    env = {"PATH": os.environ["PATH"], "HOME": str(cwd / "home"), "PYTHONPATH": str(ROOT), **counted}
-    pipe = subprocess.PIPE
-    return subprocess.Popen([PROGRAM, *words], cwd=cwd, env=env, stdout=pipe, stderr=pipe, text=True)
-
-
 def work(cluster: DaskCluster, folder: Path, *words: str, code: int = 0) -> tuple[str, str]:
     on = ("--on", f"dask://{cluster.address}")
     with start("work", "u.jsonl", *on, *words, cwd=folder) as driver:
         out, said = driver.communicate(timeout=100)
     assert driver.returncode == code, said
     return out, said
-
-
-def there(registry: Sandbox) -> dict[str, str]:
-    found = {name: registry.store.manifest(name, "1") for name in registry.store.repositories()}
-    return {name: str(Digest.of(raw)) for name, raw in found.items() if raw is not None}
-
-
-def results(folder: Path) -> list[dict]:
-    path = folder / "r.jsonl"
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def test_both_workers_do_units_and_no_login_is_on_the_way(

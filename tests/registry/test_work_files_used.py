@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 from equipment.sandbox import Sandbox
 from program import program
-from test_work_processes import GUARDED, PLANTED, config, images, pipeline, requests, tags
+from test_work_processes import GUARDED, PLANTED, PROGRAM, ROOT, config, images, pipeline, requests, tags
 
 from oci_push.engine.unit import PushUnit, UnitTarget
 from oci_push.model.digest import Digest
@@ -97,3 +99,27 @@ def test_a_limit_for_a_registry_that_no_unit_goes_to_is_refused(tmp_path: Path) 
         assert f"they go to {sandbox.address}" in refused.stderr
         program("work", "u.jsonl", "--shard", "3/3", "--host-limit", f"{sandbox.address}=1", cwd=tmp_path)
         assert not requests(sandbox)
+
+
+def test_a_full_disk_stops_the_work_and_what_was_noted_counts(tmp_path: Path) -> None:
+    images(tmp_path, 6)
+    with Sandbox() as sandbox:
+        pipeline(tmp_path, 6, sandbox.address)
+        program("plan", "p.yml", "--units", "u.jsonl", cwd=tmp_path)
+        work = ("work", "u.jsonl", "--results", "r.jsonl", "--no-memory")
+        limited = ["sh", "-c", 'ulimit -f 10; exec "$@"', "sh", PROGRAM, *work, "-j", "1"]
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path / "home"),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        done = subprocess.run(limited, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=100)
+        assert done.returncode == 2, done.stderr
+        assert "r.jsonl: the result cannot be written (File too large)" in done.stderr
+        noted = (tmp_path / "r.jsonl").read_bytes().count(b"\n")
+        # The one whose result did not fit was done, and none after it.
+        assert tags(sandbox) == noted + 1
+        again = program(*work, cwd=tmp_path)
+        assert f"{noted} there and not asked for" in again.stderr
+        assert tags(sandbox) == 6

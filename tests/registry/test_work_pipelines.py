@@ -13,7 +13,7 @@ from equipment.faults import Answer, Fault, FaultScript, Stall
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from program import program
-from test_work_processes import ROOT, images, requests
+from test_work_processes import ROOT, images, pipeline, requests
 
 from oci_push.secret import Secret
 
@@ -110,6 +110,21 @@ def decided(value: object) -> object:
     if isinstance(value, list):
         return [decided(item) for item in value]
     return re.sub(r"127\.0\.0\.1:\d+|\d+\.\d s", "…", value) if isinstance(value, str) else value
+
+
+def test_events_of_all_processes_are_whole_and_those_of_one_process(tmp_path: Path) -> None:
+    images(tmp_path, 8)
+    ends = []
+    for where in ((), ("--on", "local:2")):
+        with Sandbox() as sandbox:
+            pipeline(tmp_path, 8, sandbox.address)
+            words = ("run", "p.yml", "--progress", "json", "--json", "--no-memory")
+            done = program(*words, *where, cwd=tmp_path)
+        events = [json.loads(line) for line in done.stderr.splitlines()]
+        assert json.loads(done.stdout)["build_status"] == "success"
+        ends.append({text for one in events for text in re.findall(r"team/i\d|s\d_0", json.dumps(one))})
+    assert ends[0] == ends[1]
+    assert len(ends[0]) == 16
 
 
 @pytest.mark.parametrize("name", [*FIXTURES, *OWN])

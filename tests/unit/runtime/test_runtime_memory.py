@@ -85,6 +85,13 @@ class TestBlobs:
         found = cache.find_mounts(HOST, digest("a"), "team/app/web", limit=5)
         assert found == ("team/app/base", "team/new/x", "team/old/x", "teamwork/x", "other/late")
 
+    def test_one_of_the_same_team_is_found_beneath_many_later_ones_of_others(self, run: Run) -> None:
+        cache = run.open()
+        for path in ("team/base", *(f"others/app{number}" for number in range(300))):
+            cache.remember_blob(HOST, path, digest("a"))
+            run.clock.time += 1
+        assert cache.find_mounts(HOST, digest("a"), "team/app") == ("team/base", "others/app299")
+
     def test_answer_is_cut_to_the_limit(self, run: Run) -> None:
         cache = run.open()
         for number in range(5):

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_work_files import unit
 
 from oci_push.engine.unit import UnitResult
-from oci_push.errors import Cancelled, NetworkError
+from oci_push.errors import Cancelled, NetworkError, SourceError
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Repository
 from oci_push.runtime.clock import FakeClock
 from oci_push.runtime.context import Context
 from oci_push.work.dispatch import MAX_LOST, Dispatcher
 from oci_push.work.engine import Lost, Report
+from oci_push.work.planning import in_waves
 from oci_push.work.results import WorkResult
+from oci_push.work.shards import Shard, share
 from oci_push.work.units import WorkUnit
 
 
@@ -24,6 +28,7 @@ class ByHand:
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
+        self.obeys = True
         self.under_way: dict[str, WorkUnit] = {}
         self.begun: list[str] = []
         self.asked_to_stop: list[str] = []
@@ -40,6 +45,8 @@ class ByHand:
     def cancel(self, key: str = "") -> None:
         for one in [key] if key else list(self.under_way):
             self.asked_to_stop.append(path_of(self.under_way[one]))
+            if not self.obeys:
+                continue
             self.end(self.under_way[one], Cancelled())
 
     def close(self) -> None:
@@ -89,6 +96,24 @@ def test_nobody_waits_for_a_layer_that_its_first_unit_could_not_bring(context: C
     engine.end(units[0], NetworkError("gone"))
     dispatcher.turn(context)
     assert engine.begun == ["n0", "n1", "n2"]
+
+
+def test_another_brings_a_layer_where_the_image_that_was_to_is_not_there(context: Context) -> None:
+    engine = ByHand(8)
+    dispatcher = Dispatcher(engine)
+    units = [unit(f"n{n}", large=["base"]) for n in range(4)]
+    for one in units:
+        dispatcher.add(one)
+    for number in range(2):
+        engine.end(units[number], SourceError("no such file"))
+        dispatcher.turn(context)
+        assert engine.begun == ["n0", "n1", "n2"][: number + 2]
+    engine.end(units[2], learns="base")
+    dispatcher.turn(context)
+    assert engine.begun == ["n0", "n1", "n2", "n3"]
+    engine.end(units[3])
+    dispatcher.turn(context)
+    assert dispatcher.is_idle
 
 
 def test_a_registry_that_never_answers_leaves_half_of_the_places_to_another(context: Context) -> None:
@@ -179,6 +204,19 @@ def test_who_no_longer_wants_a_unit_takes_it_from_nobody_else(context: Context) 
     assert dispatcher.is_idle
 
 
+def test_a_worker_that_goes_while_its_unit_is_stopped_is_no_reason_to_do_that_again(context: Context) -> None:
+    engine, ended = ByHand(1), []
+    engine.obeys = False
+    dispatcher = Dispatcher(engine)
+    one = unit("n0")
+    dispatcher.cancel(dispatcher.add(one, done=ended.append), NetworkError("too late"))
+    assert engine.asked_to_stop == ["n0"]
+    engine.lose(one)
+    dispatcher.turn(context)
+    assert engine.begun == ["n0"]
+    assert [str(result.error) for result in ended] == ["too late"]
+
+
 def test_a_unit_that_was_given_up_while_it_waited_never_begins(context: Context) -> None:
     engine, ended = ByHand(4), []
     dispatcher = Dispatcher(engine)
@@ -205,3 +243,34 @@ def test_a_cancel_ends_each_wish_for_a_unit_once(context: Context) -> None:
     dispatcher.work(context)
     assert engine.begun == ["n0"]
     assert sorted(one.name for one in ended) == [f"oci:{n} to a.example/{n}:1" for n in ("n0", "n1", "n1", "n1", "n2")]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.sampled_from("pqrs"), max_size=3, unique=True), st.sampled_from(["a.example", "b.example"])
+        ),
+        max_size=30,
+    ),
+    st.integers(1, 40),
+    st.sets(st.integers(0, 29)),
+)
+@settings(max_examples=100)
+def test_every_shard_does_all_of_its_units_whoever_has_or_fails_those_that_they_were_to_follow(
+    kinds, count: int, failing: set[int]
+) -> None:
+    units = in_waves(unit(f"n{number}", host, large) for number, (large, host) in enumerate(kinds))
+    begun: list[str] = []
+    for number in range(1, count + 1):
+        engine = ByHand(3)
+        dispatcher = Dispatcher(engine)
+        for one in share(units, Shard(number, count)):
+            dispatcher.add(one)
+        while engine.under_way:
+            for one in list(engine.under_way.values()):
+                is_there = int(path_of(one)[1:]) not in failing
+                engine.end(one, None if is_there else SourceError("no such file"))
+            dispatcher.turn(Context(FakeClock()))
+        assert dispatcher.is_idle
+        begun += engine.begun
+    assert sorted(begun) == sorted(path_of(one) for one in units)

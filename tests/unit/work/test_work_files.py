@@ -263,7 +263,7 @@ def test_the_exit_code_is_that_of_the_failures_where_they_agree(errors, missing:
 
 @given(
     st.lists(st.tuples(st.sampled_from(["", "x", "y", "z"]), st.sampled_from(["a.example", "b.example"])), max_size=40),
-    st.integers(1, 7),
+    st.integers(1, 60),
 )
 @settings(max_examples=60)
 def test_shards_have_every_unit_once_and_are_of_like_size(kinds, count: int) -> None:

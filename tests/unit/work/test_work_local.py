@@ -10,8 +10,10 @@ from program import until
 from test_work_files import unit
 
 from oci_push.engine.unit import UnitResult
+from oci_push.events import LogMessage
 from oci_push.forms import encode
-from oci_push.work.engine import Lost, Report
+from oci_push.runtime.clock import FakeClock, SystemClock
+from oci_push.work.engine import Lost, Report, Told
 from oci_push.work.local import LocalEngine
 from oci_push.work.results import WorkResult
 from oci_push.work.serving import Answer
@@ -22,9 +24,9 @@ DONE = encode(Answer(ONE.key, result=WorkResult(ONE.key, ONE.name, UnitResult())
 
 
 @contextmanager
-def engine(program: str) -> Iterator[LocalEngine]:
+def engine(program: str, clock: FakeClock | None = None) -> Iterator[LocalEngine]:
     """Give an engine with one worker, which is a Python program."""
-    made = LocalEngine([sys.executable, "-c", program], {}, b"{}", 1, 1)
+    made = LocalEngine(clock or SystemClock(), [sys.executable, "-c", program], {}, b"{}", 1, 1)
     try:
         yield made
     finally:
@@ -63,6 +65,19 @@ def test_a_worker_that_says_what_is_no_answer_is_ended_and_its_unit_lost() -> No
     assert not lost.is_final
 
 
+def test_a_worker_that_does_not_stop_is_killed_in_the_end() -> None:
+    clock = FakeClock()
+    said = Answer(ONE.key, (LogMessage("I do"),))
+    with engine(saying(encode(said).decode()), clock) as made:
+        made.submit(ONE)
+        assert told(made) == Told(ONE.key, said.events)
+        made.cancel()
+        assert not made.wait(0.0)
+        clock.time += 60
+        lost = told(made)
+    assert lost == Lost(ONE.key, "its worker was killed by signal 9")
+
+
 def test_workers_that_end_as_they_start_say_why_and_are_not_started_for_ever() -> None:
     with engine("import sys; sys.exit('there is no such module')") as made:
         ends = []
@@ -75,6 +90,6 @@ def test_workers_that_end_as_they_start_say_why_and_are_not_started_for_ever() -
 
 
 def test_no_interpreter_is_told_of_at_once() -> None:
-    made = LocalEngine(["/nowhere/python"], {}, b"{}", 1, 1)
+    made = LocalEngine(SystemClock(), ["/nowhere/python"], {}, b"{}", 1, 1)
     made.submit(ONE)
     assert told(made) == Lost(ONE.key, "no worker can be started (No such file or directory)", is_final=True)
