@@ -187,8 +187,8 @@ def signers_at(unit: PushUnit, one: UnitTarget, pusher: Pusher) -> tuple[Signer,
     if one.is_signed and not said:
         host = one.repository.host
         raise ConfigError(
-            f"what goes to {host} is to be signed, and the oci-push.yaml here does not say by whom",
-            hint=f"write sign: for {host} into an oci-push.yaml, and name it: --config, OCI_PUSH_CONFIG",
+            f"what goes to {host} is to be signed, and the oci-push.yaml of this worker does not say by whom",
+            hint=f"write sign: for {host} into that file, and name it there: --config, or OCI_PUSH_CONFIG",
         )
     rules = (*unit.sign, *said)
     return pusher.signers.of(rules) if rules else ()
