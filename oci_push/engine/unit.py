@@ -171,8 +171,7 @@ def _opened(
 
 
 def _target(unit: PushUnit, one: UnitTarget, pusher: Pusher, *, signs: bool) -> PushTarget:
-    target = pusher.target(one.repository, one.tags, pusher.named(one.registry))
-    target = replace(target, before=one.before)
+    target = replace(pusher.target(one.repository, one.tags, pusher.named(one.registry)), before=one.before)
     return with_signers(pusher, target, _rules(unit, one, pusher)) if signs else target
 
 
@@ -191,9 +190,10 @@ def signers_at(unit: PushUnit, one: UnitTarget, pusher: Pusher) -> tuple[Signer,
 def _rules(unit: PushUnit, one: UnitTarget, pusher: Pusher) -> tuple[SignRule, ...]:
     said = () if unit.is_beside else rules_at(one, pusher)
     if one.is_signed and not said:
+        host = one.repository.host
         raise ConfigError(
-            f"what goes to {one.repository.host} is to be signed, and the oci-push.yaml here does not say by whom",
-            hint=f"write sign: for {one.repository.host} into an oci-push.yaml, and name it: --config, OCI_PUSH_CONFIG",
+            f"what goes to {host} is to be signed, and the oci-push.yaml of this worker does not say by whom",
+            hint=f"write sign: for {host} into that file, and name it there: --config, or OCI_PUSH_CONFIG",
         )
     return (*unit.sign, *said)
 

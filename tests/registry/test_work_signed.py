@@ -66,7 +66,10 @@ def test_a_unit_that_is_to_be_signed_is_done_only_by_who_signs(
         described(tmp_path, "signs_not.yaml", to)
         for words in (("work", "u.jsonl"), ("work", "u.jsonl", "--check")):
             done = program(*words, "--config", "signs_not.yaml", cwd=tmp_path, code=WRONG)
-            assert f"what goes to {to.address} is to be signed, and the oci-push.yaml here does not say" in done.stderr
+            assert (
+                f"what goes to {to.address} is to be signed, and the oci-push.yaml of this worker does not say"
+                in done.stderr
+            )
             done = program(*words, "--config", "signs.yaml", cwd=tmp_path, code=WRONG)
             assert "SIGNING_KEY is not set" in done.stderr
         assert to.store.repositories() == ()
