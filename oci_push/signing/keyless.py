@@ -42,7 +42,13 @@ _UNUSED = {
 
 
 _PUBLIC = "https://tuf-repo-cdn.sigstore.dev"
-_OF_AGE = ("failed to build timestamp certificate chain", "failed to verify SCT", "invalid log entry")
+_OF_AGE = (
+    "failed to build timestamp certificate chain",
+    "failed to verify SCT",
+    "invalid log entry",
+    "no authority of",
+    "no log of",
+)
 """How the refusals begin that a root gives which does not know the newest keys."""
 _INSTALL = "pip install 'oci-push[keyless]'"
 
